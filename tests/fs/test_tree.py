@@ -1,0 +1,141 @@
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from vstore.errors import StoreError
+from vstore.fs.tree import Manifest, linked_object, scan
+from vstore.objects import StorePath
+
+OTHER = "0123456789abcdfghijklmnpqrsvwxyz-other"
+
+
+def tree(root: Path, files: dict[str, bytes]) -> Path:
+    for name, data in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    return root
+
+
+def digest(root: Path) -> str:
+    return str(scan(root).digest)
+
+
+def test_same_content_same_digest_whatever_times_and_modes(tmp_path: Path) -> None:
+    one = tree(tmp_path / "one", {"a": b"1", "d/b": b"2"})
+    two = tree(tmp_path / "two", {"d/b": b"2", "a": b"1"})
+    os.utime(two / "a", (5, 5))
+    (two / "a").chmod(0o600)
+    assert digest(one) == digest(two)
+
+
+def test_each_difference_counts(tmp_path: Path) -> None:
+    def variant(name: str, change: object) -> str:
+        root = tree(tmp_path / name, {"a": b"1", "ab/c": b"2"})
+        change(root)  # type: ignore[operator]
+        return digest(root)
+
+    variants = [
+        lambda root: None,
+        lambda root: (root / "a").chmod(0o755),
+        lambda root: (root / "a").write_bytes(b"2"),
+        lambda root: (root / "a").rename(root / "b"),
+        lambda root: (root / "ab" / "c").rename(root / "ab" / "d"),
+        lambda root: (root / "ab" / "c").rename(root / "c"),
+        lambda root: (root / "e").mkdir(),
+        lambda root: ((root / "a").unlink(), (root / "a").symlink_to("1")),
+        lambda root: ((root / "a").unlink(), (root / "a").symlink_to("2")),
+    ]
+    digests = [variant(str(number), change) for number, change in enumerate(variants)]
+    assert len(set(digests)) == len(variants)
+
+
+names = st.text(alphabet="ab-/.", min_size=1, max_size=6).map(lambda s: s.strip("/.")).filter(bool)
+trees = st.dictionaries(names, st.binary(max_size=3), max_size=5)
+
+
+@given(trees, trees)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_different_trees_different_digests(tmp_path_factory: pytest.TempPathFactory, one: dict, two: dict) -> None:
+    manifests = []
+    for files in (one, two):
+        root = tmp_path_factory.mktemp("t")
+        try:
+            tree(root, files)
+        except (OSError, ValueError):
+            return
+        manifests.append(scan(root))
+        assert Manifest.decode(manifests[-1].encode()) == manifests[-1]
+    assert (manifests[0].digest == manifests[1].digest) == (manifests[0].entries == manifests[1].entries)
+
+
+def test_freeze_sets_modes_and_times(tmp_path: Path) -> None:
+    root = tree(tmp_path / "t", {"d/a": b"1", "x": b"2"})
+    (root / "x").chmod(0o700)
+    before = digest(root)
+    assert str(scan(root, freeze=True).digest) == before
+    assert [(root / p).stat().st_mode & 0o777 for p in ("d", "d/a", "x")] == [0o555, 0o444, 0o555]
+    assert all((root / p).stat().st_mtime_ns == 10**9 for p in ("d", "d/a", "x"))
+
+
+def test_big_file_is_hashed_whole(tmp_path: Path) -> None:
+    data = os.urandom((1 << 20) + 7)
+    one, two = tree(tmp_path / "one", {"a": data}), tree(tmp_path / "two", {"a": data[:-1] + b"!"})
+    assert digest(one) != digest(two)
+    assert scan(one).size_bytes == len(data)
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        (b"a", b"/etc/passwd"),
+        (b"a", b"../elsewhere"),
+        (b"a", b".."),
+        (b"d/a", b"../../.."),
+        (b"d/a", b"../../../etc"),
+        (b"a", f"../../{OTHER}".encode()),
+        (b"d/a", b"x/../../b"),
+        (b"a", b""),
+    ],
+)
+def test_links_that_leave_are_refused(path: bytes, target: bytes) -> None:
+    with pytest.raises(StoreError, match="refused link"):
+        linked_object(path, target)
+
+
+def test_references_come_from_links(tmp_path: Path) -> None:
+    root = tree(tmp_path / "t", {"d/a": b"1"})
+    (root / "d/in").symlink_to("../x")
+    (root / "d/out").symlink_to(f"../../{OTHER}/lib")
+    assert scan(root).references() == {StorePath.parse(OTHER)}
+    assert scan(root).references(StorePath.parse(OTHER)) == set()
+
+
+def test_sockets_and_fifos_are_refused(tmp_path: Path) -> None:
+    root = tree(tmp_path / "t", {"a": b"1"})
+    os.mkfifo(root / "fifo")
+    with pytest.raises(StoreError, match="neither a file"):
+        scan(root)
+    (root / "fifo").unlink()
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(os.path.relpath(root / "s"))
+        with pytest.raises(StoreError, match="neither a file"):
+            scan(root)
+
+
+@pytest.mark.parametrize("damage", [b"", b"x", b"vstore-tree-1\n\0\0\0\0\0\0\0\2D\0\0\0\1a"])
+def test_malformed_encodings_are_refused(damage: bytes) -> None:
+    with pytest.raises(StoreError, match="malformed"):
+        Manifest.decode(damage)
+
+
+def test_trailing_and_unsorted_bytes_are_refused(tmp_path: Path) -> None:
+    encoded = scan(tree(tmp_path / "t", {"a": b"1", "b": b"1"})).encode()
+    with pytest.raises(StoreError, match="canonical"):
+        Manifest.decode(encoded + b"\0")
+    first, second = scan(tmp_path / "t").entries
+    with pytest.raises(StoreError, match="sorted"):
+        Manifest.decode(Manifest((second, first)).encode())

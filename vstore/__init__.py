@@ -1,0 +1,1 @@
+"""vstore: a content-addressed store for layered Python environments."""

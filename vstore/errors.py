@@ -1,0 +1,87 @@
+"""Everything that can go wrong, as one tree.
+
+::
+
+    VstoreError            1   any other error
+    ├── UsageError         2   the command line or the request makes no sense
+    ├── SpecError          3   the spec is wrong
+    ├── LockError          4   locking or resolving failed, or the lock is stale
+    ├── BuildError         5   a layer could not be built
+    ├── StoreError         6   the store is damaged, unreadable, full, or refuses
+    │   └── BusyError      7   another process holds what is needed
+    ├── ProfileError       8   no such profile or generation
+    ├── ArchiveError       9   an archive is malformed
+    ├── CacheError        10   a remote collection failed
+    ├── ToolError         11   an outside tool (uv, patchelf) failed
+    └── NotReproducible   12   a rebuild gave other bytes
+
+An error carries one line that says what and where, details for below it, and a hint.
+Only ``vstore.cli`` turns one into text and an exit code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import ClassVar
+
+
+class VstoreError(Exception):
+    """An error with a one-line message, details (one per line) and a hint."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, message: str, *, details: Iterable[str] = (), hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = tuple(details)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        lines = [self.message, *(f"  {line}" for line in self.details)]
+        if self.hint:
+            lines.append(f"  hint: {self.hint}")
+        return "\n".join(lines)
+
+
+class UsageError(VstoreError):
+    exit_code = 2
+
+
+class SpecError(VstoreError):
+    exit_code = 3
+
+
+class LockError(VstoreError):
+    exit_code = 4
+
+
+class BuildError(VstoreError):
+    exit_code = 5
+
+
+class StoreError(VstoreError):
+    exit_code = 6
+
+
+class BusyError(StoreError):
+    exit_code = 7
+
+
+class ProfileError(VstoreError):
+    exit_code = 8
+
+
+class ArchiveError(VstoreError):
+    exit_code = 9
+
+
+class CacheError(VstoreError):
+    exit_code = 10
+
+
+class ToolError(VstoreError):
+    exit_code = 11
+
+
+class NotReproducible(VstoreError):
+    exit_code = 12

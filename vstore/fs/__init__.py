@@ -1,0 +1,1 @@
+"""Trees on disk: hashing and freezing them, changing things atomically, locking between processes."""

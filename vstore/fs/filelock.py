@@ -1,0 +1,68 @@
+"""Kernel locks between processes: they end with the process, so nothing stale is ever left behind.
+
+A lock is on the open file description (flock(2)), not on a process: two threads exclude each other too.
+The lock file itself carries no meaning and is not removed, which would let two holders in.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from vstore.errors import BusyError
+
+if os.name == "nt":
+    import msvcrt
+    import time
+else:
+    import fcntl
+
+
+def _acquire(handle: int, shared: bool, blocking: bool) -> bool:
+    if os.name == "nt":  # no shared locks: a reader excludes readers, which is slow but right
+        while True:
+            try:
+                msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
+                return True
+            except OSError:
+                if not blocking:
+                    return False
+                time.sleep(0.02)
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(handle, kind | (0 if blocking else fcntl.LOCK_NB))
+    except OSError as error:
+        if error.errno in (errno.EAGAIN, errno.EACCES) and not blocking:
+            return False
+        raise
+    return True
+
+
+@contextmanager
+def lock_file(path: Path, *, shared: bool = False, blocking: bool = True) -> Iterator[int]:
+    """Hold the lock of `path` (made if absent); yields the open descriptor.
+
+    With ``blocking=False`` raises BusyError when another holds it.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+    try:
+        if not _acquire(handle, shared, blocking):
+            raise BusyError(f"in use by another process: {path.name}")
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def is_held(path: Path) -> bool:
+    """Whether some process holds the lock now; False if there is no such file."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+    except FileNotFoundError:
+        return False
+    try:
+        return not _acquire(handle, shared=False, blocking=False)
+    finally:
+        os.close(handle)

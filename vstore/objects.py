@@ -1,0 +1,63 @@
+"""What a store holds, as values: store paths, kinds, and what is known of an object."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+from vstore.digest import SHORT_LENGTH, Digest, is_short
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,126}")
+
+
+class Kind(StrEnum):
+    """What an object is for. The store treats all alike."""
+
+    INTERPRETER = "interpreter"
+    RUNTIME = "runtime"
+    FRAMEWORK = "framework"
+    APPLICATION = "application"
+    STACK = "stack"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class StorePath:
+    """``<digest>-<name>``: the name of an object's folder, never an absolute path."""
+
+    short: str
+    name: str
+
+    def __post_init__(self) -> None:
+        if not is_short(self.short) or not _NAME.fullmatch(self.name):
+            raise ValueError(f"not a store path: {self.short}-{self.name}")
+
+    @classmethod
+    def make(cls, digest: Digest, name: str) -> Self:
+        return cls(digest.short, name)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``<digest>-<name>``; ValueError if it is not one."""
+        if text[SHORT_LENGTH : SHORT_LENGTH + 1] != "-":
+            raise ValueError(f"not a store path: {text}")
+        return cls(text[:SHORT_LENGTH], text[SHORT_LENGTH + 1 :])
+
+    def __str__(self) -> str:
+        return f"{self.short}-{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ObjectInfo:
+    """What the index knows of an object."""
+
+    path: StorePath
+    digest: Digest
+    kind: Kind
+    size_bytes: int
+    files: int
+    references: tuple[StorePath, ...]
+    recipe: Digest | None
+    registered_at: datetime

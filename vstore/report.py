@@ -1,0 +1,30 @@
+"""What a long piece of work says while it runs. Values only; `vstore.cli.progress` shows them."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Report(Protocol):
+    """Told what happens; may be called from several threads."""
+
+    def stage(self, subject: str, activity: str, done: int = 0, total: int = 0) -> None:
+        """`subject` (a layer, a file) is now at `activity`; done/total are items, 0 if unknown."""
+
+    def finished(self, subject: str, outcome: str, seconds: float) -> None:
+        """`subject` needs no more work; `outcome` is one word such as ``built``."""
+
+    def note(self, text: str) -> None:
+        """Something a person may like to know."""
+
+    def warn(self, text: str, hint: str | None = None) -> None:
+        """Something odd that does not stop the work."""
+
+
+class Silent:
+    """A report nobody reads."""
+
+    def stage(self, subject: str, activity: str, done: int = 0, total: int = 0) -> None: ...
+    def finished(self, subject: str, outcome: str, seconds: float) -> None: ...
+    def note(self, text: str) -> None: ...
+    def warn(self, text: str, hint: str | None = None) -> None: ...
