@@ -1,0 +1,28 @@
+"""What changed between two stacks, in packages and versions: a pure comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A package that came, went or changed in a layer; None for "not there"."""
+
+    layer: str
+    name: str
+    old: str | None
+    new: str | None
+
+
+def compare(old: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping[str, str]]) -> tuple[Change, ...]:
+    """Compare layer name → package → version on both sides, in the new stack's order of layers."""
+    layers = [*new, *(layer for layer in old if layer not in new)]
+    changes = []
+    for layer in layers:
+        before, after = old.get(layer, {}), new.get(layer, {})
+        for name in sorted(before.keys() | after.keys()):
+            if before.get(name) != after.get(name):
+                changes.append(Change(layer=layer, name=name, old=before.get(name), new=after.get(name)))
+    return tuple(changes)

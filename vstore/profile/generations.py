@@ -1,0 +1,163 @@
+"""Making, switching and forgetting generations.
+
+On disk a generation is the link ``<profile>-<n>-link``, and the profile is a link to it. A new one is made in the order
+link, row, switch, each durable before the next: whatever the instant of a crash, the profile leads to a
+complete generation, and a link without a row only uses up its number.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+
+from vstore.digest import Digest
+from vstore.errors import ProfileError
+from vstore.fs.atomic import fsync_directory, replace_symlink
+from vstore.fs.filelock import lock_file
+from vstore.objects import StorePath
+from vstore.profile.model import Generation
+from vstore.store import GenerationRow, Store, generation_links
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,100}")
+
+
+def names(store: Store) -> list[str]:
+    """The profiles that have generations."""
+    return store.index.profiles()
+
+
+def history(store: Store, profile: str) -> list[Generation]:
+    """The generations of a profile, oldest first. ProfileError if there is no such profile."""
+    rows = store.index.generations(profile)
+    if not rows:
+        known = ", ".join(names(store)) or "none yet"
+        raise ProfileError(f"no such profile: {profile}", hint=f"profiles here: {known}")
+    number = _current_number(store, profile)
+    return [_generation(row, row.number == number) for row in rows]
+
+
+def current(store: Store, profile: str) -> Generation | None:
+    """The current generation, None if there is no such profile."""
+    number = _current_number(store, profile)
+    rows = [row for row in store.index.generations(profile) if row.number == number]
+    return _generation(rows[0], True) if rows else None
+
+
+def _generation(row: GenerationRow, is_current: bool) -> Generation:
+    return Generation(
+        profile=row.profile,
+        number=row.number,
+        path=row.path,
+        created_at=row.created_at,
+        spec_path=row.spec_path,
+        spec_digest=row.spec_digest,
+        replaced=row.replaced,
+        current=is_current,
+    )
+
+
+def _current_number(store: Store, profile: str) -> int | None:
+    try:
+        target = os.readlink(store.layout.profiles / profile)
+    except OSError:
+        return None
+    found = re.fullmatch(re.escape(profile) + r"-([1-9][0-9]*)-link", target)
+    return int(found[1]) if found else None
+
+
+def _link(store: Store, profile: str, number: int) -> Path:
+    return store.layout.profiles / f"{profile}-{number}-link"
+
+
+def _locked(store: Store, profile: str) -> AbstractContextManager[int]:
+    if not _NAME.fullmatch(profile) or re.search(r"-[0-9]+-link$", profile):
+        raise ProfileError(f"not a name for a profile: {profile!r}", hint="letters, digits, . _ - + @")
+    return lock_file(store.layout.locks / f"profile-{profile}")
+
+
+def _set_current(store: Store, profile: str, number: int) -> None:
+    replace_symlink(store.layout.profiles / profile, f"{profile}-{number}-link")
+
+
+def append(
+    store: Store, profile: str, path: StorePath, *, spec_path: str | None, spec_digest: Digest | None, now: datetime
+) -> Generation | None:
+    """Make `path` the newest and current generation; None when the current one is that stack already.
+
+    The caller keeps `path` alive until this returns.
+    """
+    with _locked(store, profile):
+        before = current(store, profile)
+        if before is not None and before.path == path:
+            return None
+        linked = [number for name, number, _ in generation_links(store.layout) if name == profile]
+        number = max([store.index.last_number(profile), *linked]) + 1
+        replace_symlink(_link(store, profile, number), f"../store/{path}")
+        row = GenerationRow(
+            profile=profile,
+            number=number,
+            path=path,
+            created_at=now,
+            spec_path=spec_path,
+            spec_digest=spec_digest,
+            replaced=before.number if before else None,
+        )
+        store.index.add_generation(row)
+        _set_current(store, profile, number)
+        return _generation(row, True)
+
+
+def switch(store: Store, profile: str, number: int) -> Generation:
+    """Make an existing generation the current one."""
+    with _locked(store, profile):
+        return _switch(store, history(store, profile), profile, number)
+
+
+def _switch(store: Store, known: list[Generation], profile: str, number: int) -> Generation:
+    for generation in known:
+        if generation.number == number:
+            if not store.layout.object(generation.path).is_dir():
+                raise ProfileError(
+                    f"profile {profile}: the stack of generation {number} is gone", hint="run `vstore verify`"
+                )
+            _set_current(store, profile, number)
+            return replace(generation, current=True)
+    numbers = ", ".join(str(generation.number) for generation in known)
+    raise ProfileError(f"profile {profile} has no generation {number}", hint=f"generations: {numbers}")
+
+
+def rollback(store: Store, profile: str, *, to: int | None = None) -> Generation:
+    """Go back to the generation that the current one replaced, or to `to`."""
+    with _locked(store, profile):
+        known = history(store, profile)
+        if to is None:
+            now_current = next((generation for generation in known if generation.current), None)
+            to = now_current.replaced if now_current else None
+            if to is None:
+                raise ProfileError(
+                    f"profile {profile}: the current generation replaced none", hint=f"`vstore history {profile}`"
+                )
+        return _switch(store, known, profile, to)
+
+
+def forget(store: Store, profile: str, numbers: Iterable[int]) -> None:
+    """Forget generations; their objects stay until a collection. Refuses the current one and unknown ones."""
+    with _locked(store, profile):
+        known = {generation.number: generation for generation in history(store, profile)}
+        wanted = sorted(set(numbers))
+        for number in wanted:
+            if number not in known:
+                raise ProfileError(f"profile {profile} has no generation {number}")
+            if known[number].current:
+                raise ProfileError(
+                    f"profile {profile}: generation {number} is the current one", hint="switch to another first"
+                )
+        store.index.drop_generations(profile, wanted)
+        for number in wanted:
+            _link(store, profile, number).unlink(missing_ok=True)
+        fsync_directory(store.layout.profiles)

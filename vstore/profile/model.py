@@ -1,0 +1,23 @@
+"""A generation, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from vstore.digest import Digest
+from vstore.objects import StorePath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Generation:
+    """One state of a profile: a stack, when it was made, and the number of the one it replaced."""
+
+    profile: str
+    number: int
+    path: StorePath
+    created_at: datetime
+    spec_path: str | None
+    spec_digest: Digest | None
+    replaced: int | None
+    current: bool

@@ -1,0 +1,24 @@
+"""The store: objects on disk, the index of them, and what keeps them alive."""
+
+from vstore.store.index import GenerationRow, Graph, Index
+from vstore.store.layout import Layout
+from vstore.store.roots import Root, RootKind, add_root, generation_links, list_roots, remove_root
+from vstore.store.store import Store
+from vstore.store.verify import Problem, reindex, verify
+
+__all__ = [
+    "GenerationRow",
+    "Graph",
+    "Index",
+    "Layout",
+    "Problem",
+    "Root",
+    "RootKind",
+    "Store",
+    "add_root",
+    "generation_links",
+    "list_roots",
+    "reindex",
+    "remove_root",
+    "verify",
+]

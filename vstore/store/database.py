@@ -1,0 +1,89 @@
+"""Opening the index: the connection, its settings, the schema and its version."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import resources
+from pathlib import Path
+
+from vstore.errors import BusyError, StoreError
+
+SCHEMA = 1  # PRAGMA user_version of the schema that this release writes
+_BUSY_SECONDS = 60.0
+
+
+@contextmanager
+def translated(file: Path) -> Iterator[None]:
+    """SQLite's errors as ours, each with what a user can do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise BusyError(f"the index is in use by another process: {file}", hint="try again") from error
+        if code == sqlite3.SQLITE_FULL:
+            raise StoreError(f"no space left for the index: {file}", hint="run `vstore gc`, or free space") from error
+        if code == sqlite3.SQLITE_READONLY:
+            raise StoreError(f"the index is read-only: {file}", hint="give a writable --root") from error
+        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+            raise StoreError(f"the index is damaged: {file}", hint="run `vstore reindex`") from error
+        if code == sqlite3.SQLITE_CANTOPEN:
+            raise StoreError(f"there is no store here, or it cannot be read: {file.parent}") from error
+        raise StoreError(f"the index refused: {error}", hint="run `vstore verify`") from error
+
+
+def connect(file: Path, *, read_only: bool) -> sqlite3.Connection:
+    """A connection with the schema in place. Raises StoreError for a newer schema or a damaged file."""
+    with translated(file):
+        if read_only:
+            return _connect_read_only(file)
+        connection = _open(f"{file.absolute().as_uri()}?mode=rwc")
+        connection.execute("PRAGMA foreign_keys = ON")
+        connection.execute("PRAGMA synchronous = FULL")  # a registered object survives a power cut
+        if _version(connection, file) < SCHEMA:
+            _migrate(connection, file)
+        return connection
+
+
+def _open(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+
+
+def _connect_read_only(file: Path) -> sqlite3.Connection:
+    """Plain read-only access; on a file system that is read-only itself, as the immutable file it then is."""
+    for query in ("mode=ro", "mode=ro&immutable=1"):
+        try:
+            connection = _open(f"{file.absolute().as_uri()}?{query}")
+            if _version(connection, file) < SCHEMA:
+                raise StoreError(f"the index is of an older release: {file}", hint="run any command that writes once")
+            return connection
+        except sqlite3.OperationalError:
+            if "immutable" in query or not file.exists():
+                raise
+    raise AssertionError("unreachable")
+
+
+def _version(connection: sqlite3.Connection, file: Path) -> int:
+    found: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    if found > SCHEMA:
+        raise StoreError(
+            f"the index is of a newer release (schema {found}, this one knows {SCHEMA}): {file}",
+            hint="update vstore",
+        )
+    return found
+
+
+def _migrate(connection: sqlite3.Connection, file: Path) -> None:
+    """Bring the schema up to date, once even with several openers."""
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("BEGIN IMMEDIATE")
+    if _version(connection, file) == 0:
+        script = resources.files("vstore.store").joinpath("schema.sql").read_text("utf-8")
+        lines = [line for line in script.splitlines() if not line.startswith("--")]
+        for statement in "\n".join(lines).split(";"):
+            if statement.strip():
+                connection.execute(statement)
+    connection.execute(f"PRAGMA user_version = {SCHEMA}")
+    connection.execute("COMMIT")

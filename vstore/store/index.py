@@ -1,0 +1,269 @@
+"""The index: objects, references, realisations and generations. The only SQL of the project.
+
+Reads and writes use `sqlite3` directly, one statement each where that can be; every writing method is one
+durable transaction. One connection serves all threads, one at a time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from vstore.digest import Digest
+from vstore.errors import StoreError
+from vstore.objects import Kind, ObjectInfo, StorePath
+from vstore.store.database import connect, translated
+
+_COLUMNS = "id, path, digest, kind, size_bytes, files, recipe, registered_at"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Graph:
+    """All objects and references at once: `references[i]` are positions in `paths`."""
+
+    paths: tuple[StorePath, ...]
+    sizes: tuple[int, ...]
+    registered_at: tuple[str, ...]
+    references: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationRow:
+    """What the index keeps of a generation beside its link."""
+
+    profile: str
+    number: int
+    path: StorePath
+    created_at: datetime
+    spec_path: str | None
+    spec_digest: Digest | None
+    replaced: int | None
+
+
+class Index:
+    """One open index. Raises StoreError or BusyError, never an error of SQLite's own."""
+
+    def __init__(self, file: Path, *, read_only: bool = False) -> None:
+        self.file = file
+        self._connection = connect(file, read_only=read_only)
+        self._lock = threading.RLock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def rows(self, sql: str, *values: object) -> list[Any]:
+        with self._lock, translated(self.file):
+            return self._connection.execute(sql, values).fetchall()
+
+    @contextmanager
+    def transaction(self) -> Iterator[Any]:
+        with self._lock, translated(self.file):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    # objects
+
+    def info(self, path: StorePath) -> ObjectInfo | None:
+        rows = self.rows(f"SELECT {_COLUMNS} FROM objects WHERE path = ?", str(path))
+        return self._info(rows[0]) if rows else None
+
+    def is_valid(self, path: StorePath) -> bool:
+        return bool(self.rows("SELECT 1 FROM objects WHERE path = ?", str(path)))
+
+    def objects(self) -> list[ObjectInfo]:
+        return [self._info(row) for row in self.rows(f"SELECT {_COLUMNS} FROM objects ORDER BY path")]
+
+    def _info(self, row: Sequence[Any]) -> ObjectInfo:
+        references = self.rows(
+            "SELECT path FROM refs JOIN objects ON id = reference WHERE referrer = ? ORDER BY path", row[0]
+        )
+        return ObjectInfo(
+            path=StorePath.parse(row[1]),
+            digest=Digest(row[2]),
+            kind=Kind(row[3]),
+            size_bytes=row[4],
+            files=row[5],
+            references=tuple(StorePath.parse(path) for (path,) in references),
+            recipe=Digest(row[6]) if row[6] else None,
+            registered_at=datetime.fromisoformat(row[7]),
+        )
+
+    def referrers(self, path: StorePath) -> list[StorePath]:
+        sql = """SELECT up.path FROM refs JOIN objects low ON low.id = reference JOIN objects up ON up.id = referrer
+                 WHERE low.path = ? ORDER BY up.path"""
+        return [StorePath.parse(found) for (found,) in self.rows(sql, str(path))]
+
+    def find(self, text: str) -> list[StorePath]:
+        """Objects whose store path starts with `text`, or whose name is exactly it."""
+        escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+        sql = "SELECT path FROM objects WHERE path LIKE ? ESCAPE '\\' OR substr(path, 34) = ? ORDER BY path"
+        return [StorePath.parse(path) for (path,) in self.rows(sql, escaped + "%", text)]
+
+    def graph(self) -> Graph:
+        """Everything the collector needs, in two queries."""
+        with self._lock:
+            objects = self.rows("SELECT id, path, size_bytes, registered_at FROM objects ORDER BY id")
+            pairs = self.rows("SELECT referrer, reference FROM refs")
+        position = {row[0]: number for number, row in enumerate(objects)}
+        references: list[list[int]] = [[] for _ in objects]
+        for referrer, reference in pairs:
+            references[position[referrer]].append(position[reference])
+        return Graph(
+            paths=tuple(StorePath.parse(row[1]) for row in objects),
+            sizes=tuple(row[2] for row in objects),
+            registered_at=tuple(row[3] for row in objects),
+            references=tuple(map(tuple, references)),
+        )
+
+    def register(self, info: ObjectInfo, *, parts: Iterable[bytes] = (), seconds: float | None = None) -> None:
+        """Record a complete, flushed object, its references, its realisation and its parts in one transaction."""
+        with self.transaction() as connection:
+            connection.execute(
+                "INSERT OR IGNORE INTO objects (path, digest, kind, size_bytes, files, recipe, registered_at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (
+                    str(info.path),
+                    info.digest.raw,
+                    str(info.kind),
+                    info.size_bytes,
+                    info.files,
+                    info.recipe.raw if info.recipe else None,
+                    info.registered_at.isoformat(timespec="seconds"),
+                ),
+            )
+            added = connection.executemany(
+                "INSERT OR IGNORE INTO refs SELECT up.id, low.id FROM objects up, objects low"
+                " WHERE up.path = ? AND low.path = ?",
+                [(str(info.path), str(reference)) for reference in info.references],
+            )
+            del added
+            count = connection.execute(
+                "SELECT count(*) FROM refs WHERE referrer = (SELECT id FROM objects WHERE path = ?)", (str(info.path),)
+            ).fetchone()[0]
+            if count != len(info.references):
+                raise StoreError(f"{info.path} refers to an object that is not in the store")
+            self._link(connection, info.path, info.recipe, parts, seconds)
+
+    def realise(self, recipe: Digest, path: StorePath, *, parts: Iterable[bytes] = (), seconds: float | None) -> None:
+        """Record that this recipe gives this object, which is registered."""
+        with self.transaction() as connection:
+            self._link(connection, path, recipe, parts, seconds)
+
+    def _link(
+        self, connection: Any, path: StorePath, recipe: Digest | None, parts: Iterable[bytes], seconds: float | None
+    ) -> None:
+        if recipe is not None:
+            connection.execute(
+                "INSERT OR REPLACE INTO realisations SELECT ?, id, ?, ? FROM objects WHERE path = ?",
+                (recipe.raw, seconds, _now(), str(path)),
+            )
+        connection.executemany(
+            "INSERT OR IGNORE INTO parts SELECT ?, id FROM objects WHERE path = ?", [(key, str(path)) for key in parts]
+        )
+
+    def forget(self, paths: Iterable[StorePath]) -> None:
+        """Remove the rows of dead objects, referrers first, in one transaction; the schema refuses live ones."""
+        names = [(str(path),) for path in paths]
+        with self.transaction() as connection:
+            connection.executemany("DELETE FROM refs WHERE referrer = (SELECT id FROM objects WHERE path = ?)", names)
+            connection.executemany("DELETE FROM objects WHERE path = ?", names)
+
+    # answers
+
+    def realisation(self, recipe: Digest) -> StorePath | None:
+        return self._one(
+            "SELECT path FROM realisations JOIN objects ON id = object WHERE realisations.recipe = ?", recipe.raw
+        )
+
+    def holders(self, part: bytes) -> list[StorePath]:
+        sql = "SELECT path FROM parts JOIN objects ON id = object WHERE key = ? ORDER BY id DESC"
+        return [StorePath.parse(path) for (path,) in self.rows(sql, part)]
+
+    def memo(self, key: bytes) -> StorePath | None:
+        return self._one("SELECT path FROM memos JOIN objects ON id = object WHERE key = ?", key)
+
+    def remember(self, key: bytes, path: StorePath) -> None:
+        with self.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO memos SELECT ?, id FROM objects WHERE path = ?", (key, str(path))
+            )
+
+    def _one(self, sql: str, *values: object) -> StorePath | None:
+        rows = self.rows(sql, *values)
+        return StorePath.parse(rows[0][0]) if rows else None
+
+    # generations
+
+    def profiles(self) -> list[str]:
+        return [name for (name,) in self.rows("SELECT DISTINCT profile FROM generations ORDER BY profile")]
+
+    def last_number(self, profile: str) -> int:
+        rows = self.rows("SELECT last_number FROM profiles WHERE name = ?", profile)
+        return int(rows[0][0]) if rows else 0
+
+    def generations(self, profile: str) -> list[GenerationRow]:
+        rows = self.rows(
+            "SELECT number, path, created_at, spec_path, spec_digest, replaced FROM generations"
+            " JOIN objects ON id = object WHERE profile = ? ORDER BY number",
+            profile,
+        )
+        return [
+            GenerationRow(
+                profile=profile,
+                number=number,
+                path=StorePath.parse(path),
+                created_at=datetime.fromisoformat(created_at),
+                spec_path=spec_path,
+                spec_digest=Digest(spec_digest) if spec_digest else None,
+                replaced=replaced,
+            )
+            for number, path, created_at, spec_path, spec_digest, replaced in rows
+        ]
+
+    def add_generation(self, row: GenerationRow) -> None:
+        """Record a generation; its number is used up for ever."""
+        with self.transaction() as connection:
+            connection.execute(
+                "INSERT INTO profiles VALUES (?, ?) ON CONFLICT (name)"
+                " DO UPDATE SET last_number = max(last_number, excluded.last_number)",
+                (row.profile, row.number),
+            )
+            connection.execute(
+                "INSERT OR REPLACE INTO generations SELECT ?, ?, id, ?, ?, ?, ? FROM objects WHERE path = ?",
+                (
+                    row.profile,
+                    row.number,
+                    row.created_at.isoformat(timespec="seconds"),
+                    row.spec_path,
+                    row.spec_digest.raw if row.spec_digest else None,
+                    row.replaced,
+                    str(row.path),
+                ),
+            )
+
+    def drop_generations(self, profile: str, numbers: Iterable[int]) -> None:
+        with self.transaction() as connection:
+            connection.executemany(
+                "DELETE FROM generations WHERE profile = ? AND number = ?", [(profile, number) for number in numbers]
+            )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

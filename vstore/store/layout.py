@@ -1,0 +1,95 @@
+"""Where things lie under the root of a store (design section 2)."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from vstore.objects import StorePath
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The folders and files of one store."""
+
+    root: Path
+
+    @property
+    def store(self) -> Path:
+        return self.root / "store"
+
+    @property
+    def manifests(self) -> Path:
+        return self.root / "manifests"
+
+    @property
+    def index_file(self) -> Path:
+        return self.root / "index.sqlite"
+
+    @property
+    def profiles(self) -> Path:
+        return self.root / "profiles"
+
+    @property
+    def gcroots(self) -> Path:
+        return self.root / "gcroots"
+
+    @property
+    def indirect_roots(self) -> Path:
+        return self.root / "gcroots" / "auto"
+
+    @property
+    def temp_roots(self) -> Path:
+        return self.root / "gcroots" / "temp"
+
+    @property
+    def logs(self) -> Path:
+        return self.root / "logs"
+
+    @property
+    def uv_cache(self) -> Path:
+        return self.root / "cache" / "uv"
+
+    @property
+    def tmp(self) -> Path:
+        return self.root / "tmp"
+
+    @property
+    def trash(self) -> Path:
+        return self.root / "tmp" / "trash"
+
+    @property
+    def locks(self) -> Path:
+        return self.root / "locks"
+
+    @property
+    def gc_lock(self) -> Path:
+        return self.root / "locks" / "gc"
+
+    @property
+    def config_file(self) -> Path:
+        return self.root / "config.toml"
+
+    def object(self, path: StorePath) -> Path:
+        return self.store / str(path)
+
+    def manifest(self, path: StorePath) -> Path:
+        return self.manifests / str(path)
+
+    def create(self) -> None:
+        """Make the folders that are missing; the last one made shows that all are there."""
+        if self.locks.is_dir():
+            return
+        for folder in (
+            self.store,
+            self.manifests,
+            self.profiles,
+            self.indirect_roots,
+            self.temp_roots,
+            self.logs,
+            self.uv_cache,
+            self.trash,
+            self.locks,
+        ):
+            os.makedirs(folder, exist_ok=True)

@@ -1,0 +1,79 @@
+"""Manifest files: an object's tree manifest and metadata, one compressed file beside the store.
+
+Format, compressed with zstd as a whole: ``"vstore-manifest-1\\n"``, the length of the metadata as a
+big-endian u32, the metadata as JSON (kind, digest, recipe, references,
+registered_at, parts, …), the tree manifest's encoding.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from vstore.digest import Digest, canonical_json
+from vstore.errors import StoreError
+from vstore.fs.atomic import write_file
+from vstore.fs.tree import Manifest
+from vstore.objects import Kind, ObjectInfo, StorePath
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+_MAGIC = b"vstore-manifest-1\n"
+
+
+def write_manifest(
+    file: Path, info: ObjectInfo, manifest: Manifest, parts: Iterable[bytes], metadata: Mapping[str, object]
+) -> None:
+    """Write it whole; the caller flushes."""
+    document = {
+        **metadata,
+        "kind": str(info.kind),
+        "digest": str(info.digest),
+        "recipe": str(info.recipe) if info.recipe else None,
+        "references": [str(path) for path in info.references],
+        "registered_at": info.registered_at.isoformat(),
+        "parts": [key.hex() for key in parts],
+    }
+    text = canonical_json(document)
+    data = zstd.compress(_MAGIC + len(text).to_bytes(4, "big") + text + manifest.encode())
+    write_file(file, data, mode=0o444, durable=False)
+
+
+def read_manifest(file: Path) -> tuple[Manifest, dict[str, Any]]:
+    """The manifest and the metadata; StoreError when the file is missing, damaged or of another version."""
+    try:
+        data = zstd.decompress(file.read_bytes())
+    except FileNotFoundError as error:
+        raise StoreError(f"the manifest is missing: {file}") from error
+    except zstd.ZstdError as error:
+        raise StoreError(f"the manifest is damaged: {file}") from error
+    if not data.startswith(_MAGIC):
+        raise StoreError(f"not a manifest of version 1: {file}")
+    start = len(_MAGIC) + 4
+    end = start + int.from_bytes(data[len(_MAGIC) : start], "big")
+    try:
+        metadata = json.loads(data[start:end])
+    except ValueError as error:
+        raise StoreError(f"the manifest is damaged: {file}") from error
+    return Manifest.decode(data[end:]), metadata
+
+
+def object_info(path: StorePath, manifest: Manifest, metadata: Mapping[str, Any]) -> ObjectInfo:
+    """What the index should say of an object, read off its manifest."""
+    return ObjectInfo(
+        path=path,
+        digest=manifest.digest,
+        kind=Kind(metadata["kind"]),
+        size_bytes=manifest.size_bytes,
+        files=manifest.files,
+        references=tuple(sorted(manifest.references(path))),
+        recipe=Digest.parse(metadata["recipe"]) if metadata["recipe"] else None,
+        registered_at=datetime.fromisoformat(metadata["registered_at"]),
+    )
