@@ -8,7 +8,7 @@ import shutil
 import threading
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -126,7 +126,9 @@ class Store:
         """A folder to build in, locked while it is ours; removed at the end unless a failure is to be kept."""
         folder = self.layout.tmp / f"{name}-{secrets.token_hex(6)}"
         lock = folder.with_name(folder.name + ".lock")
-        with lock_file(lock):
+        with ExitStack() as held:
+            with lock_file(self.layout.gc_lock, shared=True):  # so that no collector sees the lock before it is held
+                held.enter_context(lock_file(lock))
             folder.mkdir()
             try:
                 yield folder

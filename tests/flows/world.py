@@ -1,0 +1,117 @@
+"""A world for flow tests: wheels made here, a spec, a root, and the real command in a real process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.wheels import make_wheel
+
+VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+
+SPEC = """\
+[[runtimes]]
+name = "python"
+python_implementation = "cpython@{version}"
+requirements = ["low"]
+platforms = ["{target}"]
+
+[[frameworks]]
+name = "mid"
+runtime = "python"
+requirements = ["midlib{midlib}"]
+
+[[frameworks]]
+name = "side"
+runtime = "python"
+requirements = ["ns-side"]
+
+[[applications]]
+name = "hello"
+launch_module = "hello.py"
+frameworks = ["mid", "side"]
+requirements = ["ns-app"]
+"""
+
+HELLO = """\
+import sys
+import low, midlib
+from ns import side, app
+print("low", low.VERSION, "midlib", midlib.VERSION, side.NAME, app.NAME, *sys.argv[1:])
+"""
+
+
+@dataclass
+class World:
+    """One root and one spec; `run` is the command line in another process."""
+
+    folder: Path
+    root: Path
+
+    @property
+    def wheels(self) -> Path:
+        return self.folder / "wheels"
+
+    @property
+    def spec(self) -> Path:
+        return self.folder / "project" / "spec.toml"
+
+    def environment(self) -> dict[str, str]:
+        keep = {key: value for key, value in os.environ.items() if not key.startswith(("VSTORE", "UV_", "PIP_"))}
+        return {**keep, "UV_FIND_LINKS": str(self.wheels), "UV_NO_INDEX": "1", "UV_PYTHON_DOWNLOADS": "never"}
+
+    def start(self, *arguments: str, **changes: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "vstore", "--root", str(self.root), "--no-progress", *arguments]
+        return subprocess.Popen(
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**self.environment(), **changes},
+            cwd=Path(__file__).parents[2],
+        )
+
+    def run(self, *arguments: str, code: int = 0, **changes: str) -> tuple[str, str]:
+        process = self.start(*arguments, **changes)
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == code, f"{arguments}: exit {process.returncode}\n{out}\n{err}"
+        return out, err
+
+    def json(self, *arguments: str, code: int = 0, **changes: str) -> Any:
+        return json.loads(self.run("--json", *arguments, code=code, **changes)[0])
+
+    def realise(self, *arguments: str, code: int = 0, **changes: str) -> Any:
+        extra = ("--local-wheels", str(self.wheels), "--no-index")
+        return self.json("realise", str(self.spec), *extra, *arguments, code=code, **changes)
+
+    def write_spec(self, midlib: str = "") -> None:
+        from vstore.spec import Target
+
+        self.spec.parent.mkdir(parents=True, exist_ok=True)
+        self.spec.write_text(SPEC.format(version=VERSION, target=Target.host(), midlib=midlib))
+        (self.spec.parent / "hello.py").write_text(HELLO)
+
+    def paths(self, result: Mapping[str, Any]) -> dict[str, str]:
+        return {layer["name"]: layer["path"] for layer in result["layers"]}
+
+
+def make_world(folder: Path, root: Path | None = None) -> World:
+    """Wheels `low`, `midlib` 1.0 and 2.0, and two halves of a namespace package; a spec that uses them."""
+    world = World(folder, root or folder / "root")
+    world.wheels.mkdir(parents=True, exist_ok=True)
+    make_wheel(world.wheels, "low", "1.0", {"low/__init__.py": "VERSION = '1.0'\n"})
+    for version in ("1.0", "2.0"):
+        files = {"midlib/__init__.py": f"VERSION = '{version}'\n", "midlib/late.py": f"LATE = '{version}'\n"}
+        files["midlib/tool.py"] = "def main():\n    import sys, low\n    print('midtool', low.VERSION, sys.prefix)\n"
+        entry_points = {"midtool": "midlib.tool:main"}
+        make_wheel(world.wheels, "midlib", version, files, requires=["low"], entry_points=entry_points)
+    make_wheel(world.wheels, "ns-side", "1.0", {"ns/side.py": "NAME = 'side'\n"})
+    make_wheel(world.wheels, "ns-app", "1.0", {"ns/app.py": "NAME = 'app'\n"})
+    world.write_spec("==1.0")
+    return world

@@ -1,0 +1,5 @@
+"""`python -m vstore`."""
+
+from vstore.cli import main
+
+main()

@@ -1,0 +1,163 @@
+"""Compiles Python files as it is told: run by the layer's own interpreter (CPython 3.8 or newer), never imported.
+
+Reads chunks from stdin, each a line with a byte count and then that many bytes of layer-relative
+paths, NUL-separated; answers each with a line ``done <files written>`` or ``error <what>``. Writes
+unchecked-hash bytecode (PEP 552) into ``__pycache__`` with the relative path as the code's file name.
+
+Two things keep the bytes the same whatever was compiled before in this process. The caller sets
+PYTHONHASHSEED=0. And `marshal` marks an object for sharing when somebody else holds a reference, which for
+interned strings depends on what the process has seen, so all of them are held while dumping.
+"""
+
+import gc
+import marshal
+import sys
+
+del sys.path[0]  # this file's folder has modules that are not for this interpreter
+
+import os  # noqa: E402
+from _imp import source_hash  # noqa: E402
+from importlib.util import MAGIC_NUMBER  # noqa: E402
+
+RAW_MAGIC = int.from_bytes(MAGIC_NUMBER, "little")
+SUFFIX = "." + sys.implementation.cache_tag + ".pyc"
+HEADER = MAGIC_NUMBER + (1).to_bytes(4, "little")  # flags: by hash, unchecked
+SETS_ARE_SORTED = sys.version_info >= (3, 11)  # python/cpython issue 81777
+CODE = type((lambda: 0).__code__)
+NOT_PYTHON = (SyntaxError, ValueError, RecursionError, OverflowError)  # UnicodeError is a ValueError
+PLACEHOLDER = b"vstore frozenset %08d"
+
+
+def hold(code, held):
+    """Take one more reference to every object that `marshal` could reach."""
+    names = (code.co_name, code.co_filename, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+    held += names
+    for group in names[2:]:
+        held += group
+    hold_constants(code.co_consts, held)
+
+
+def hold_constants(constants, held):
+    for constant in constants:
+        kind = type(constant)
+        if kind is CODE:
+            hold(constant, held)
+        elif kind is str:
+            held.append(constant)
+        elif kind is tuple or kind is frozenset:
+            hold_constants(constant, held)
+
+
+def dump(code):
+    held = []
+    hold(code, held)
+    if SETS_ARE_SORTED:
+        return marshal.dumps(code)
+    sets = []
+    code = without_sets(code, sets)
+    hold(code, held)
+    data = marshal.dumps(code)
+    for number, value in enumerate(sets):
+        mark = PLACEHOLDER % number
+        old = len(mark).to_bytes(4, "little") + mark
+        at = data.index(old) - 1
+        items = sorted(marshal.dumps(item, 2) for item in value)
+        new = bytes([ord(">") | data[at] & 0x80]) + len(items).to_bytes(4, "little") + b"".join(items)
+        data = data[:at] + new + data[at + 1 + len(old) :]
+    return data
+
+
+def without_sets(code, sets):
+    """The code with each frozenset replaced by a marker, because older versions write them in memory order."""
+    constants = tuple(replace_set(constant, sets) for constant in code.co_consts)
+    if all(new is old for new, old in zip(constants, code.co_consts)):
+        return code
+    return code.replace(co_consts=constants)
+
+
+def replace_set(constant, sets):
+    if type(constant) is CODE:
+        return without_sets(constant, sets)
+    if type(constant) is frozenset and any(type(item) is not str for item in constant):
+        sets.append(constant)
+        return PLACEHOLDER % (len(sets) - 1)
+    return constant
+
+
+def read(path):
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
+    try:
+        size = os.fstat(handle).st_size
+        data = os.read(handle, size + 1)
+        while len(data) < size:
+            more = os.read(handle, size)
+            if not more:
+                break
+            data += more
+        return data
+    finally:
+        os.close(handle)
+
+
+def create(path):
+    """A new file: one that is there may be a hard link to something that must not change."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+    try:
+        return os.open(path, flags, 0o644)
+    except FileExistsError:
+        os.unlink(path)
+        return os.open(path, flags, 0o644)
+
+
+def write(path, *parts):
+    handle = create(path)
+    try:
+        data = memoryview(b"".join(parts))
+        while data:
+            data = data[os.write(handle, data) :]
+    finally:
+        os.close(handle)
+
+
+def compile_file(path, made):
+    """Compile one file; False when it is no Python of this version, as pip does."""
+    data = read(path)
+    try:
+        code = compile(data, path, "exec", 0, True, 0)
+        body = dump(code)
+    except NOT_PYTHON:
+        return False
+    folder, _, name = path.rpartition("/")
+    cache = folder + "/__pycache__" if folder else "__pycache__"
+    if cache not in made:
+        os.makedirs(cache, exist_ok=True)
+        made.add(cache)
+    write(cache + "/" + name[: name.rindex(".")] + SUFFIX, HEADER, source_hash(RAW_MAGIC, data), body)
+    return True
+
+
+def main():
+    gc.disable()
+    if hasattr(gc, "freeze"):
+        gc.freeze()
+    import warnings
+
+    warnings.simplefilter("ignore")
+    made = set()
+    requests, answers = sys.stdin.buffer, sys.stdout.buffer
+    while True:
+        line = requests.readline()
+        if not line:
+            return
+        paths = requests.read(int(line)).split(b"\0")
+        try:
+            written = sum(compile_file(os.fsdecode(path), made) for path in paths)
+            answer = "done %d\n" % written
+        except OSError as error:
+            answer = "error %s: %s\n" % (error.strerror, error.filename)
+        answers.write(answer.encode("utf-8", "replace"))
+        answers.flush()
+
+
+if __name__ == "__main__":
+    main()

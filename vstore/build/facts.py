@@ -1,0 +1,280 @@
+"""What a layer says of itself in share/vstore/layer.json, so that the layers above need not read its tree.
+
+`owns` of a distribution is the minimal set of layer-relative paths that are wholly its own: a folder
+(written with a slash at the end) stands for everything in it, the installation folders themselves
+are never among them. See docs/formats/layer.md.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Self
+
+from vstore.build.packages import PinnedWheel
+from vstore.build.record import read_record
+from vstore.digest import canonical_json
+from vstore.errors import BuildError, StoreError
+from vstore.fs.atomic import write_file
+from vstore.objects import Kind
+
+FACTS = PurePosixPath("share/vstore/layer.json")
+_Owners = dict[str, "_Owners | list[str]"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Distribution:
+    """An installed distribution; `name` is normalised (PEP 503), `wheel` the sha256 of its wheel."""
+
+    name: str
+    version: str
+    wheel: str
+    owns: tuple[str, ...]
+
+    @property
+    def info(self) -> str:
+        """The path of its dist-info folder; ValueError if it owns none."""
+        for path in self.owns:
+            if path.endswith(".dist-info/"):
+                folder = path.rstrip("/")
+                if normalise(posixpath.basename(folder).partition("-")[0]) == self.name:
+                    return folder
+        raise ValueError(f"distribution {self.name} has no dist-info folder")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LayerFacts:
+    """`own` are the paths of launch and support modules, written like `Distribution.owns`."""
+
+    name: str
+    kind: Kind
+    python: str
+    distributions: tuple[Distribution, ...] = ()
+    own: tuple[str, ...] = ()
+    launch_module: str | None = None
+
+    @property
+    def site(self) -> str:
+        """The path of site-packages in the layer."""
+        return site_packages(self.python)
+
+    def sources(self, layer: Path, distribution: Distribution) -> list[PurePosixPath]:
+        """The Python files of a distribution in site-packages; `layer` is the folder of this layer."""
+        lines = read_record(layer, distribution.info)
+        inside = self.site + "/"
+        return [PurePosixPath(path) for path in sorted(lines) if path.endswith(".py") and path.startswith(inside)]
+
+    def own_sources(self, layer: Path) -> list[PurePosixPath]:
+        """The Python files of the launch and support modules."""
+        return [PurePosixPath(path) for one in self.own for path in _own_files(layer, one) if path.endswith(".py")]
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "name": self.name,
+            "kind": str(self.kind),
+            "python": self.python,
+            "distributions": [
+                {"name": one.name, "version": one.version, "wheel": one.wheel, "owns": list(one.owns)}
+                for one in self.distributions
+            ],
+            "own": list(self.own),
+            "launch_module": self.launch_module,
+        }
+
+    @classmethod
+    def parse(cls, data: bytes) -> Self:
+        """Read layer.json; ValueError, with the key path, if it is not what `as_json` gives."""
+        document = json.loads(data)
+        launch = _member(document, "launch_module", (str, type(None)))
+        assert launch is None or isinstance(launch, str)
+        return cls(
+            name=_text(document, "name"),
+            kind=Kind(_text(document, "kind")),
+            python=_text(document, "python"),
+            distributions=tuple(_distribution(one) for one in _list(document, "distributions")),
+            own=tuple(_path(path, "own") for path in _list(document, "own")),
+            launch_module=launch,
+        )
+
+
+def normalise(name: str) -> str:
+    """A distribution's name as PEP 503 compares it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def site_packages(python: str) -> str:
+    """Where packages lie in a layer of this full Python version."""
+    return f"lib/{interpreter_name(python)}/site-packages"
+
+
+def interpreter_name(python: str) -> str:
+    """``python3.11`` for ``3.11.7``."""
+    return f"python{'.'.join(python.split('.')[:2])}"
+
+
+def installation_folders(site: str) -> frozenset[str]:
+    """The folders that belong to the layer itself, whoever has files there."""
+    python = posixpath.dirname(site)
+    headers = f"include/site/{posixpath.basename(python)}"
+    fixed = ("", "bin", "etc", "include", "include/site", "lib", "libexec", "libexec/bin", "share")
+    return frozenset((*fixed, site, python, headers))
+
+
+def read_facts(layer: Path) -> LayerFacts:
+    """The facts of a built layer; StoreError if they are missing or damaged."""
+    try:
+        return LayerFacts.parse((layer / FACTS).read_bytes())
+    except OSError as error:
+        raise StoreError(f"no facts of layer {layer.name}: {error.strerror}") from error
+    except ValueError as error:
+        raise StoreError(f"damaged {FACTS} of {layer.name}: {error}", hint="run `vstore verify --contents`") from error
+
+
+def write_facts(layer: Path, facts: LayerFacts) -> None:
+    """Write share/vstore/layer.json, the same bytes for the same facts."""
+    path = layer / FACTS
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, canonical_json(facts.as_json()) + b"\n", durable=False)
+
+
+def collect_facts(
+    layer: Path,
+    *,
+    name: str,
+    kind: Kind,
+    python: str,
+    wheels: Sequence[PinnedWheel],
+    own: Sequence[PurePosixPath],
+    launch_module: str | None = None,
+) -> LayerFacts:
+    """Find who owns what in a layer that has its own files and no links yet.
+
+    Raises BuildError when a distribution is not there, or has a file where an own module is.
+    """
+    site = site_packages(python)
+    infos = find_infos(layer / site)
+    tree: _Owners = {}
+    for wheel in wheels:
+        if wheel.name not in infos:
+            raise BuildError(f"{wheel.filename} did not install a distribution named {wheel.name}")
+        for path in read_record(layer, f"{site}/{infos[wheel.name]}"):
+            _add_owner(tree, path, wheel.name)
+    modules = [f"{path}/" if (layer / path).is_dir() else str(path) for path in own]
+    for module in modules:
+        for path in _own_files(layer, module):
+            _add_owner(tree, path, "")
+    owns: dict[str, list[str]] = {}
+    _minimal(tree, "", installation_folders(site), owns)
+    for module in modules:
+        _refuse_shared(module, owns)
+    return LayerFacts(
+        name=name,
+        kind=kind,
+        python=python,
+        distributions=tuple(
+            Distribution(name=w.name, version=w.version, wheel=w.sha256, owns=tuple(sorted(owns[w.name])))
+            for w in sorted(wheels, key=lambda wheel: wheel.name)
+        ),
+        own=tuple(sorted(modules)),
+        launch_module=launch_module,
+    )
+
+
+def find_infos(site: Path) -> dict[str, str]:
+    """Normalised distribution name → name of its dist-info folder."""
+    names = sorted(entry.name for entry in os.scandir(site)) if site.is_dir() else []
+    return {normalise(name.partition("-")[0]): name for name in names if name.endswith(".dist-info")}
+
+
+def _own_files(layer: Path, own: str) -> Iterator[str]:
+    if not own.endswith("/"):
+        yield own
+        return
+    for folder, folders, files in os.walk(layer / own):
+        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        relative = PurePosixPath(own, *Path(folder).relative_to(layer / own).parts)
+        yield from (str(relative / file) for file in sorted(files) if not os.path.islink(os.path.join(folder, file)))
+
+
+def _add_owner(tree: _Owners, path: str, owner: str) -> None:
+    *folders, name = path.split("/")
+    for folder in folders:
+        child = tree.setdefault(folder, {})
+        if isinstance(child, list):
+            raise BuildError(f"{path} and {folder} cannot both be files")
+        tree = child
+    owners = tree.setdefault(name, [])
+    if isinstance(owners, dict):
+        raise BuildError(f"{path} cannot be a file and a folder")
+    if owner not in owners:
+        owners.append(owner)
+
+
+def _minimal(tree: _Owners, prefix: str, kept: frozenset[str], owns: dict[str, list[str]]) -> str | None:
+    """The one owner of the whole folder; None if there are several, whose shares are then in `owns`."""
+    single: dict[str, str] = {}
+    mixed = prefix.rstrip("/") in kept
+    for name, child in tree.items():
+        path = prefix + name
+        if isinstance(child, dict):
+            owner = _minimal(child, path + "/", kept, owns)
+            path += "/"
+        else:
+            owner = child[0] if len(child) == 1 else None
+            for one in child if owner is None else ():
+                owns.setdefault(one, []).append(path)
+        if owner is None:
+            mixed = True
+        else:
+            single[path] = owner
+    if not mixed and len(set(single.values())) == 1:
+        return next(iter(single.values()))
+    for path, owner in single.items():
+        owns.setdefault(owner, []).append(path)
+    return None
+
+
+def _refuse_shared(module: str, owns: Mapping[str, Sequence[str]]) -> None:
+    bare = module.rstrip("/")
+    for name, paths in owns.items():
+        if name and any(path.rstrip("/") == bare or path.startswith(bare + "/") for path in paths):
+            raise BuildError(f"{posixpath.basename(bare)} is a module of this layer and of distribution {name} too")
+
+
+def _member(document: object, key: str, kind: type | tuple[type, ...]) -> object:
+    value = document.get(key) if isinstance(document, dict) else None
+    if not isinstance(value, kind):
+        raise ValueError(f"{key}: found {value!r}")
+    return value
+
+
+def _text(document: object, key: str) -> str:
+    value = _member(document, key, str)
+    assert isinstance(value, str)
+    return value
+
+
+def _list(document: object, key: str) -> list[object]:
+    value = _member(document, key, list)
+    assert isinstance(value, list)
+    return value
+
+
+def _path(value: object, key: str) -> str:
+    if not isinstance(value, str) or any(part in ("", ".", "..") for part in value.removesuffix("/").split("/")):
+        raise ValueError(f"{key}: unsafe path {value!r}")
+    return value
+
+
+def _distribution(document: object) -> Distribution:
+    return Distribution(
+        name=_text(document, "name"),
+        version=_text(document, "version"),
+        wheel=_text(document, "wheel"),
+        owns=tuple(_path(path, "owns") for path in _list(document, "owns")),
+    )

@@ -1,0 +1,107 @@
+"""The interpreter below every runtime: which one, and how it gets into a tree of its own.
+
+Without a pin a managed build is preferred and one of this machine is adopted when there is none or
+its site cannot be reached. With a pin there is no choice: a pinned managed build is never replaced.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from vstore.build.adopt import adopt
+from vstore.build.local import LocalPython, find_local, version_key
+from vstore.build.managed import download, find_managed
+from vstore.errors import BuildError
+from vstore.lock.model import InterpreterPin
+from vstore.report import Report
+from vstore.spec.model import Target
+from vstore.uv import Uv
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterpreterSource:
+    """Where an interpreter comes from: a managed download, or `local`, to be adopted. `note` is for people."""
+
+    pin: InterpreterPin
+    target: Target
+    local: LocalPython | None = None
+    note: str | None = None
+
+
+def choose(
+    requirement: str, *, pin: InterpreterPin | None, uv: Uv, target: str, offline: bool = False
+) -> InterpreterSource:
+    """Where to take ``cpython@3.11`` (the newest there is) or ``cpython@3.11.7`` from.
+
+    Raises BuildError when nobody has it, or when the pinned one is not to be had.
+    """
+    implementation, _, wanted = requirement.partition("@")
+    platform = Target(target)
+    if implementation != "cpython" or len(version_key(wanted)) == 0:
+        raise BuildError(f"not an interpreter that can be made: {requirement}", hint="write cpython@3.12 or cpython@3.12.4")
+    if pin is not None:
+        return _pinned(pin, platform, uv)
+    managed = None if offline else find_managed(wanted, platform, uv)
+    if managed is not None:
+        return InterpreterSource(pin=managed, target=platform)
+    here = find_local(uv.environment, wanted) if platform == Target.host() else []
+    if not here:
+        raise _nobody_has(wanted, platform, uv, offline or uv.offline)
+    found = here[0]
+    return InterpreterSource(
+        pin=InterpreterPin(implementation="cpython", version=found.version, source="adopted"),
+        target=platform,
+        local=found,
+        note=f"no managed CPython {wanted} could be reached: adopting {found.executable} ({found.version})",
+    )
+
+
+def _pinned(pin: InterpreterPin, target: Target, uv: Uv) -> InterpreterSource:
+    if pin.source == "managed":
+        return InterpreterSource(pin=pin, target=target)
+    here = find_local(uv.environment, pin.version) if target == Target.host() else []
+    if not here:
+        raise BuildError(
+            f"the lock pins CPython {pin.version}, adopted from a machine that had it; this one has not",
+            details=_versions_here(uv),
+            hint=f"install CPython {pin.version} here, or lock again with `vstore lock --upgrade`",
+        )
+    return InterpreterSource(pin=pin, target=target, local=here[0])
+
+
+def _nobody_has(wanted: str, target: Target, uv: Uv, offline: bool) -> BuildError:
+    if target != Target.host():
+        return BuildError(
+            f"no managed CPython {wanted} for {target} could be reached, and none can be adopted for another platform",
+            hint="set UV_PYTHON_INSTALL_MIRROR to a mirror that can be reached",
+        )
+    tried = "this ran offline" if offline else "no managed build could be reached"
+    return BuildError(
+        f"nobody has CPython {wanted}: none on this machine, and {tried}",
+        details=_versions_here(uv),
+        hint="ask for one of these in `python_implementation`, or set UV_PYTHON_INSTALL_MIRROR to a mirror",
+    )
+
+
+def _versions_here(uv: Uv) -> list[str]:
+    versions = dict.fromkeys(one.version for one in find_local(uv.environment))
+    return [f"on this machine: {', '.join(versions) or 'none'}"]
+
+
+def materialise(source: InterpreterSource, staging: Path, *, uv: Uv, report: Report, jobs: int | None = None) -> None:
+    """Fill the empty folder `staging` with the interpreter. Raises BuildError or ToolError."""
+    jobs = jobs or os.cpu_count() or 1
+    if source.note:
+        report.note(source.note)
+    if source.local is not None:
+        adopt(source.local, staging, jobs=jobs, report=report)
+        return
+    scratch = staging / ".download"
+    try:
+        report.stage(f"cpython-{source.pin.version}", "downloading")
+        adopt(download(source.pin, source.target, scratch, uv), staging, jobs=jobs, report=report)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,267 @@
+"""Linking the layers below into a layer: a pure merge of what distributions own, then the links.
+
+Nearest first (C3). A distribution in a nearer layer hides the same one farther away. A folder with
+one owner becomes one link, straight to that owner; a folder with several is opened and merged.
+Where different distributions offer other bytes under one path, or a module and a package of
+one name, the farther one loses its whole top-level entry. Only facts and opened folders are
+read, so the cost does not depend on how large the layers below are.
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from vstore.build.facts import Distribution, LayerFacts, installation_folders
+
+OWN = 0  # the number of the layer itself; the layers below are 1, 2, …, nearest first
+Lower = tuple[str, Path, LayerFacts]
+_SCRIPTS = ("bin/", "libexec/bin/")
+
+
+class Trees(Protocol):
+    """The folders of the layers, by number."""
+
+    def entries(self, layer: int, folder: str) -> Mapping[str, bool]:
+        """Name → whether it is a folder; empty if there is no such folder."""
+
+    def same(self, one: Leaf, other: Leaf) -> bool:
+        """Whether two files have the same bytes."""
+
+
+class Leaf(NamedTuple):
+    """A file, or a folder with everything in it, that one distribution of one layer offers."""
+
+    layer: int
+    distribution: str
+    path: str
+    is_folder: bool
+
+
+class Link(NamedTuple):
+    """`path` in the layer points to `target` in the layer below of number `layer`."""
+
+    path: str
+    layer: int
+    target: str
+
+
+Folder = dict[str, "Node"]
+Node = Leaf | Folder
+
+
+class _Clash(Exception):
+    """Two distributions offer different things under one name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkPlan:
+    """What to link, sorted; `own` are the layer's facts without the folders that others now share."""
+
+    links: tuple[Link, ...]
+    own: LayerFacts
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        return tuple(sorted({posixpath.dirname(link.path) for link in self.links}))
+
+
+def visible(own: LayerFacts, lowers: Iterable[LayerFacts]) -> list[tuple[int, Distribution]]:
+    """The distributions of the layers below that no nearer layer hides, with their layer's number."""
+    seen = {one.name for one in own.distributions}
+    found = []
+    for number, facts in enumerate(lowers, start=1):
+        found += [(number, one) for one in facts.distributions if one.name not in seen]
+        seen |= {one.name for one in facts.distributions}
+    return found
+
+
+def plan_links(own: LayerFacts, lowers: Sequence[LayerFacts], trees: Trees) -> LinkPlan:
+    """Decide which links make the layers below visible."""
+    merge = _Merge(own.site, trees)
+    for distribution in own.distributions:
+        merge.offer(OWN, distribution.name, distribution.owns)
+    merge.offer(OWN, "", own.own)
+    for number, distribution in visible(own, lowers):
+        merge.offer(number, distribution.name, distribution.owns)
+    for number, facts in enumerate(lowers, start=1):
+        merge.offer(number, "", facts.own)
+    refined = tuple(replace(one, owns=merge.still_owned(one.name, one.owns)) for one in own.distributions)
+    return LinkPlan(links=merge.links(), own=replace(own, distributions=refined))
+
+
+class _Merge:
+    """The tree as merged so far."""
+
+    def __init__(self, site: str, trees: Trees) -> None:
+        self.site = site + "/"
+        self.trees = trees
+        self.root: Folder = {}
+        self._installation = installation_folders(site)
+
+    def offer(self, layer: int, distribution: str, owns: Sequence[str]) -> None:
+        """Take in each top-level entry of a distribution, or leave it out whole."""
+        groups: dict[str, Folder] = {}
+        for path in owns:
+            if not path.startswith(_SCRIPTS):
+                self._grow(groups.setdefault(self._top(path), {}), Leaf(layer, distribution, *_split_kind(path)))
+        for group in groups.values():
+            try:
+                self.root = self._folder(self.root, group, "")
+            except _Clash:
+                continue
+
+    def _top(self, path: str) -> str:
+        """The top-level entry that a path is in: the first part below the installation folders."""
+        parts = path.rstrip("/").split("/")
+        for count in range(1, len(parts) + 1):
+            entry = "/".join(parts[:count])
+            if entry not in self._installation:
+                return entry
+        return path
+
+    def _grow(self, group: Folder, leaf: Leaf) -> None:
+        *folders, name = leaf.path.split("/")
+        for folder in folders:
+            child = group.setdefault(folder, {})
+            assert isinstance(child, dict)
+            group = child
+        metadata = leaf.layer != OWN and name.endswith(".dist-info") and leaf.path.startswith(self.site)
+        group[name] = self._children(leaf) if metadata else leaf
+
+    def _children(self, node: Node) -> Folder:
+        if not isinstance(node, Leaf):
+            return node
+        found = self.trees.entries(node.layer, node.path)
+        return {
+            name: Leaf(node.layer, node.distribution, f"{node.path}/{name}", is_folder)
+            for name, is_folder in sorted(found.items())
+            if name != "__pycache__"
+        }
+
+    def _node(self, old: Node | None, new: Node, path: str) -> Node:
+        if old is None:
+            return new
+        old_is_file = isinstance(old, Leaf) and not old.is_folder
+        new_is_file = isinstance(new, Leaf) and not new.is_folder
+        if old_is_file and new_is_file:
+            assert isinstance(old, Leaf) and isinstance(new, Leaf)
+            if (old.layer, old.path) == (new.layer, new.path) or self.trees.same(old, new):
+                return old
+        if old_is_file or new_is_file:
+            raise _Clash
+        return self._folder(old, new, path)
+
+    def _folder(self, old: Node, new: Node, path: str) -> Folder:
+        merged = dict(self._children(old))
+        for name, child in self._children(new).items():
+            if path.startswith(self.site) and _shadowed(merged, name, child):
+                raise _Clash
+            merged[name] = self._node(merged.get(name), child, f"{path}{name}/")
+        return merged
+
+    def still_owned(self, distribution: str, owns: Sequence[str]) -> tuple[str, ...]:
+        """The paths that are still wholly the distribution's, now that some folders are shared."""
+        kept: list[str] = []
+        for path in owns:
+            node: Node | None = self.root
+            for part in path.rstrip("/").split("/"):
+                node = node.get(part) if isinstance(node, dict) else None
+            if isinstance(node, dict):
+                own = (leaf for leaf in _leaves(node) if leaf.layer == OWN and leaf.distribution == distribution)
+                kept += (leaf.path + "/" * leaf.is_folder for leaf in own)
+            else:
+                kept.append(path)
+        return tuple(sorted(kept))
+
+    def links(self) -> tuple[Link, ...]:
+        """A link for each thing from below, and for the bytecode of each module that is linked alone."""
+        found = []
+        for leaf in _leaves(self.root):
+            if leaf.layer == OWN:
+                continue
+            found.append(Link(leaf.path, leaf.layer, leaf.path))
+            if leaf.path.endswith(".py") and not leaf.is_folder and leaf.path.startswith(self.site):
+                found += (Link(path, leaf.layer, path) for path in self._bytecode(leaf))
+        return tuple(sorted(found))
+
+    def _bytecode(self, leaf: Leaf) -> list[str]:
+        folder, _, name = leaf.path.rpartition("/")
+        tag = "cpython-" + self.site.split("/")[1].removeprefix("python").replace(".", "")
+        cached = f"{name.removesuffix('.py')}.{tag}.pyc"
+        cache = f"{folder}/__pycache__"
+        return [f"{cache}/{cached}"] if cached in self.trees.entries(leaf.layer, cache) else []
+
+
+def _split_kind(path: str) -> tuple[str, bool]:
+    return path.rstrip("/"), path.endswith("/")
+
+
+def _leaves(node: Node) -> list[Leaf]:
+    if isinstance(node, Leaf):
+        return [node]
+    return [leaf for child in node.values() for leaf in _leaves(child)]
+
+
+def _shadowed(folder: Folder, name: str, new: Node) -> bool:
+    """Whether another layer has a package named like this module here, or the other way about."""
+    if isinstance(new, Leaf) and not new.is_folder:
+        other = name.removesuffix(".py") if name.endswith(".py") else None
+    else:
+        other = name + ".py"
+    if other is None or other not in folder:
+        return False
+    return not {leaf.layer for leaf in _leaves(folder[other])} <= {leaf.layer for leaf in _leaves(new)}
+
+
+class _Disk:
+    """The real folders; each is listed once."""
+
+    def __init__(self, layers: Sequence[Path]) -> None:
+        self._layers = layers
+        self._known: dict[tuple[int, str], dict[str, bool]] = {}
+
+    def entries(self, layer: int, folder: str) -> Mapping[str, bool]:
+        key = (layer, folder)
+        if key not in self._known:
+            try:
+                with os.scandir(self._layers[layer] / folder) as found:
+                    self._known[key] = {entry.name: entry.is_dir(follow_symlinks=False) for entry in found}
+            except (FileNotFoundError, NotADirectoryError):
+                self._known[key] = {}
+        return self._known[key]
+
+    def same(self, one: Leaf, other: Leaf) -> bool:
+        left, right = (self._layers[leaf.layer] / leaf.path for leaf in (one, other))
+        return left.stat().st_size == right.stat().st_size and left.read_bytes() == right.read_bytes()
+
+
+def relative_target(path: str, store_path: str, target: str) -> str:
+    """The text of a link at `path` in one object to `target` in another."""
+    return "../" * (path.count("/") + 1) + f"{store_path}/{target}"
+
+
+def link_lower(layer_dir: Path, own: LayerFacts, lowers: Sequence[Lower]) -> LayerFacts:
+    """Link everything visible of `lowers` (nearest first) into the layer, except scripts.
+
+    Returns the layer's facts, to be written instead of `own`: folders that the layer now
+    shares with others are no longer wholly its distributions'.
+    """
+    trees = _Disk([layer_dir, *(folder for _, folder, _ in lowers)])
+    plan = plan_links(own, [facts for _, _, facts in lowers], trees)
+    make_links(layer_dir, plan.folders, plan.links, lambda number: lowers[number - 1][0])
+    return plan.own
+
+
+def make_links(
+    layer_dir: Path, folders: Iterable[str], links: Iterable[Link], store_path: Callable[[int], str]
+) -> None:
+    """Make folders and relative links; what a folder on the way may be is never a link itself."""
+    for folder in folders:
+        os.makedirs(layer_dir / folder, exist_ok=True)
+    for path, number, target in links:
+        os.symlink(relative_target(path, store_path(number), target), layer_dir / path)

@@ -1,0 +1,194 @@
+"""Managed interpreters: the CPython builds that uv downloads, pinned by URL and sha256."""
+
+from __future__ import annotations
+
+import json
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from vstore.build.local import LocalPython, inspect, matches, series, version_key
+from vstore.errors import BuildError, ToolError
+from vstore.lock.model import Download, InterpreterPin
+from vstore.spec.model import Target
+from vstore.uv import Uv, UvFailed
+
+PATIENCE_SECONDS = 3.0
+_KEYS = {  # uv's operating system, architecture and C library
+    Target.LINUX_X86_64: "linux-x86_64-gnu",
+    Target.LINUX_AARCH64: "linux-aarch64-gnu",
+    Target.MACOSX_ARM64: "macos-aarch64-none",
+    Target.MACOSX_X86_64: "macos-x86_64-none",
+    Target.WIN_AMD64: "windows-x86_64-none",
+    Target.WIN_ARM64: "windows-aarch64-none",
+}
+
+
+def find_managed(wanted: str, target: Target, uv: Uv) -> InterpreterPin | None:
+    """The newest build of `wanted` for `target`, as a pin; None if there is none or its site cannot be reached.
+
+    Waits at most `PATIENCE_SECONDS` for the site, and asks it once per run.
+    """
+    if uv.offline or _declined(uv.environment):
+        return None
+    offered = _offered(wanted, uv)
+    versions = [version for version, key in offered if key == _KEYS[target] and matches(version, wanted)]
+    if not versions:
+        return None
+    version = max(versions, key=version_key)
+    chosen = offered[version, _KEYS[target]]
+    hashes = published_hashes(_mirrored(chosen, uv.environment))
+    if hashes is None:
+        return None
+    hashes = {**hashes, **_listed_hashes(uv.environment)}
+    downloads = {}
+    for one, key in _KEYS.items():
+        url = offered.get((version, key))
+        if url is not None:
+            name = PurePosixPath(unquote(urlsplit(url).path)).name
+            downloads[str(one)] = Download(url=url, sha256=hashes.get(url) or hashes.get(name))
+    return InterpreterPin(implementation="cpython", version=version, source="managed", downloads=downloads)
+
+
+def _declined(environment: Mapping[str, str]) -> bool:
+    """Whether the user told uv not to download interpreters, or not to use such."""
+    return (
+        environment.get("UV_PYTHON_DOWNLOADS") == "never"
+        or environment.get("UV_PYTHON_PREFERENCE") in ("system", "only-system")
+        or environment.get("UV_NO_MANAGED_PYTHON", "").lower() in ("1", "true")
+    )
+
+
+def _offered(wanted: str, uv: Uv) -> dict[tuple[str, str], str]:
+    """(version, platform key) → URL as pinned, without the user's mirror in it."""
+    listing = ["python", "list", "--only-downloads", "--all-platforms", "--output-format", "json"]
+    command = [*listing, *([] if wanted.count(".") == 2 else ["--all-versions"]), wanted]
+    try:
+        text = uv.run(
+            command,
+            timeout_seconds=30,
+            doing=f"looking for CPython {wanted}",
+            changes={"UV_PYTHON_INSTALL_MIRROR": "", "UV_HTTP_RETRIES": "0"},
+        )
+    except UvFailed:
+        return {}
+    found = {}
+    for entry in json.loads(text):
+        prefix = f"cpython-{entry['version']}-"
+        if entry["url"] and entry["key"].startswith(prefix):
+            found[str(entry["version"]), str(entry["key"]).removeprefix(prefix)] = str(entry["url"])
+    return found
+
+
+def _mirrored(url: str, environment: Mapping[str, str]) -> str:
+    """Where uv would fetch `url`: the mirror stands for all up to the release's folder."""
+    mirror = environment.get("UV_PYTHON_INSTALL_MIRROR")
+    head, mark, tail = url.partition("/python-build-standalone/releases/download/")
+    return f"{mirror.rstrip('/')}/{tail}" if mirror and mark else url
+
+
+@cache
+def _published(folder: str) -> Mapping[str, str] | None:
+    """File name → sha256 as the folder of a release publishes them; empty without the list, None if unreachable."""
+    found: dict[str, str] = {}
+    reached = threading.Event()
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(f"{folder}/SHA256SUMS", timeout=PATIENCE_SECONDS) as answer:
+                text = answer.read(4 << 20).decode("utf-8", "replace")
+        except urllib.error.HTTPError:
+            reached.set()
+            return
+        except (OSError, ValueError):
+            if folder.startswith("file://") and Path(unquote(urlsplit(folder).path)).is_dir():
+                reached.set()
+            return
+        for line in text.splitlines():
+            digest, _, name = line.partition(" ")
+            found[name.strip().lstrip("*")] = digest
+        reached.set()
+
+    asking = threading.Thread(target=ask, daemon=True)  # a resolver may hang longer than any time limit of ours
+    asking.start()
+    asking.join(PATIENCE_SECONDS)
+    return dict(found) if reached.is_set() else None
+
+
+def published_hashes(url: str) -> Mapping[str, str] | None:
+    return _published(url.rpartition("/")[0])
+
+
+def _listed_hashes(environment: Mapping[str, str]) -> dict[str, str]:
+    """URL → sha256 from the list of downloads that the user told uv to use, if any."""
+    location = environment.get("UV_PYTHON_DOWNLOADS_JSON_URL")
+    if not location:
+        return {}
+    try:
+        if "://" in location:
+            with urllib.request.urlopen(location, timeout=PATIENCE_SECONDS) as answer:
+                listed = json.load(answer)
+        else:
+            listed = json.loads(Path(location).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return {entry["url"]: entry["sha256"] for entry in listed.values() if entry.get("sha256")}
+
+
+def download(pin: InterpreterPin, target: Target, folder: Path, uv: Uv) -> LocalPython:
+    """Have uv download the pinned build into `folder` and verify its sha256. Raises BuildError or ToolError."""
+    pinned = pin.downloads.get(str(target))
+    if pinned is None:
+        raise BuildError(
+            f"the lock has no managed CPython {pin.version} for {target}", hint="run `vstore lock --upgrade` with the spec"
+        )
+    folder.mkdir(parents=True)
+    changes = {"UV_PYTHON_INSTALL_BIN": "0"}
+    if pinned.sha256 is not None:
+        listing = folder / "downloads.json"
+        listing.write_text(json.dumps({f"cpython-{pin.version}-{_KEYS[target]}": _entry(pin, target, pinned)}))
+        changes["UV_PYTHON_DOWNLOADS_JSON_URL"] = str(listing)
+    try:
+        uv.run(
+            ["python", "install", "--no-bin", "--install-dir", folder, f"cpython-{pin.version}-{_KEYS[target]}"],
+            doing=f"downloading CPython {pin.version}",
+            changes=changes,
+        )
+    except UvFailed as error:
+        if error.unreachable or uv.offline:
+            raise BuildError(
+                f"CPython {pin.version} cannot be downloaded: {pinned.url}",
+                details=error.details[-3:],
+                hint="set UV_PYTHON_INSTALL_MIRROR to a mirror; the lock pins this build, so no other is taken",
+            ) from error
+        raise
+    for executable in sorted(folder.glob(f"cpython-{pin.version}-*/bin/python{series(pin.version)}")):
+        python = inspect(executable)
+        if python is not None:
+            return python
+    raise ToolError(f"uv installed no CPython {pin.version} that starts here")
+
+
+def _entry(pin: InterpreterPin, target: Target, pinned: Download) -> dict[str, Any]:
+    """An entry of uv's list of downloads (``download-metadata.json`` in its repository)."""
+    system, machine, libc = _KEYS[target].split("-")
+    major, minor, patch, stage, number = version_key(pin.version)
+    return {
+        "name": "cpython",
+        "arch": {"family": machine, "variant": None},
+        "os": system,
+        "libc": libc,
+        "major": major,
+        "minor": minor,
+        "patch": patch,
+        "prerelease": "" if stage == 3 else f"{('a', 'b', 'rc')[stage]}{number}",
+        "url": pinned.url,
+        "sha256": pinned.sha256,
+        "variant": None,
+        "build": None,
+    }

@@ -1,0 +1,78 @@
+"""The recipe: everything that decides a layer's bytes, and nothing else.
+
+A recipe names the wheels by sha256 (not by where they come from), the objects below by store path,
+the launch and support modules by digest, the target, and the version of this builder. Its digest is
+of the canonical JSON text in the domain ``recipe 1``. What Nix calls a derivation.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vstore.build.packages import PinnedWheel
+from vstore.digest import Digest, hash_fields, hash_json
+from vstore.lock import InterpreterPin
+from vstore.objects import Kind, StorePath
+
+BUILDER = 1  # raised whenever the same recipe would give other bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A launch or support module: the name it is imported by and the digest of what is copied."""
+
+    name: str
+    digest: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """`lowers` are the layers below, nearest first; `python` is the full version of `interpreter`."""
+
+    name: str
+    kind: Kind
+    target: str
+    python: str
+    interpreter: StorePath
+    wheels: tuple[PinnedWheel, ...] = ()
+    lowers: tuple[StorePath, ...] = ()
+    sources: tuple[Source, ...] = ()
+    launch_module: str | None = None
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "builder": BUILDER,
+            "name": self.name,
+            "kind": str(self.kind),
+            "target": self.target,
+            "python": self.python,
+            "interpreter": str(self.interpreter),
+            "wheels": sorted([wheel.name, wheel.version, wheel.sha256] for wheel in self.wheels),
+            "lowers": [str(path) for path in self.lowers],
+            "sources": sorted([source.name, str(source.digest)] for source in self.sources),
+            "launch_module": self.launch_module,
+        }
+
+    @property
+    def digest(self) -> Digest:
+        return hash_json("recipe 1", self.as_json())
+
+    def part(self, wheel: PinnedWheel) -> bytes:
+        """The key of "this wheel, compiled by this interpreter": objects that hold it can lend its bytecode."""
+        return hash_fields("part 1", wheel.sha256.encode(), str(self.interpreter).encode()).raw
+
+
+def interpreter_recipe(pin: InterpreterPin, target: str) -> Digest:
+    """The recipe of an interpreter: what the lock pins, so that any store can say whether it has it."""
+    download = pin.downloads.get(target)
+    return hash_json(
+        "interpreter 1",
+        {
+            "builder": BUILDER,
+            "implementation": pin.implementation,
+            "version": pin.version,
+            "source": pin.source,
+            "sha256": download.sha256 if download else None,
+            "target": target,
+        },
+    )

@@ -1,0 +1,147 @@
+"""Making a copied interpreter independent of where it was: run paths, `sysconfig`, pkg-config, Makefiles."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import pprint
+import shutil
+import subprocess
+import sysconfig
+from collections.abc import Iterable
+from pathlib import Path
+
+from vstore.errors import BuildError, ToolError
+
+ELF = b"\x7fELF"
+_NEUTRAL = "/install"  # what a text says where it cannot be relative; the same as python-build-standalone's
+_MARK = "@base_prefix@"
+_TAIL = f"""
+from sys import base_prefix as _base
+build_time_vars = {{
+    key: value.replace({_MARK!r}, _base) if isinstance(value, str) else value
+    for key, value in build_time_vars.items()
+}}
+"""
+_PATH_VARIABLES = frozenset(
+    "BINDIR BINLIBDEST CONFINCLUDEDIR CONFINCLUDEPY DESTLIB DESTSHARED INCLUDEDIR INCLUDEPY LIBDEST LIBDIR LIBPC LIBPL"
+    " MACHDESTLIB SCRIPTDIR datarootdir exec_prefix prefix".split()
+)
+
+
+def relocate_texts(root: Path, stdlib: Path, prefix: str, *, system: bool) -> None:
+    """Remove `prefix` from the files that describe the build; `system` means a prefix that is others' too."""
+    for file in sorted(stdlib.glob("_sysconfigdata*.py")):
+        file.write_text(relocatable_sysconfig(file.read_text("utf-8"), prefix, system=system), "utf-8")
+    for file in sorted(root.glob("lib*/pkgconfig/*.pc")):
+        _replace_text(file, lambda text: _relative_pc(text, prefix))
+    for file in sorted(stdlib.glob("build-details.json")):
+        details = json.loads(file.read_bytes())
+        details["base_prefix"] = os.path.relpath(root, stdlib)
+        file.write_text(json.dumps(details, indent=2) + "\n", "utf-8")
+    if system:
+        return
+    described = [*stdlib.glob("config-*/*"), *stdlib.glob("_sysconfig_vars*.json"), *stdlib.glob("build-details.json")]
+    for file in sorted(described):
+        if file.is_file():
+            _replace_text(file, lambda text: text.replace(prefix, _NEUTRAL))
+
+
+def _replace_text(file: Path, change: object) -> None:
+    assert callable(change)
+    text = file.read_bytes().decode("utf-8", "surrogateescape")
+    file.write_bytes(change(text).encode("utf-8", "surrogateescape"))
+
+
+def relocatable_sysconfig(text: str, prefix: str, *, system: bool = False) -> str:
+    """A ``_sysconfigdata`` module that takes the prefix from where the interpreter is when it is imported."""
+    tree = ast.parse(text)
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(
+            isinstance(x, ast.Name) and x.id == "build_time_vars" for x in node.targets
+        ):
+            variables: dict[str, object] = ast.literal_eval(node.value)
+            break
+    else:
+        return text
+    built_in = {str(variables.get(key) or "") for key in ("abs_builddir", "abs_srcdir")}
+    for key, value in variables.items():
+        if isinstance(value, str):
+            if not system or (key in _PATH_VARIABLES and _inside(value, prefix)):
+                value = value.replace(prefix, _MARK)
+            for folder in built_in:
+                value = value.replace(folder, "/build") if folder.startswith("/") else value
+            variables[key] = value
+    return f"build_time_vars = {pprint.pformat(variables, width=100)}\n{_TAIL}"
+
+
+def _inside(path: str, prefix: str) -> bool:
+    return path == prefix or path.startswith(prefix.rstrip("/") + "/")
+
+
+def _relative_pc(text: str, prefix: str) -> str:
+    lines = []
+    for line in text.splitlines():
+        if line.startswith("prefix="):
+            lines.append("prefix=${pcfiledir}/../..")
+        elif prefix not in ("/", "/usr"):
+            lines.append(line.replace(prefix, "${prefix}"))
+        else:
+            lines.append(line)
+    return "\n".join(lines) + "\n"
+
+
+def relocate_binaries(root: Path, origin: Path, files: Iterable[Path], copied: frozenset[str]) -> None:
+    """Make the run paths of ELF files relative; `copied` are the names of the libraries that came along in ``lib``.
+
+    A run path into `origin` becomes ``$ORIGIN/…``. A program that needs a copied library finds it even
+    where the origin had it on the system's own search path.
+    """
+    marks = (os.fsencode(origin), *(os.fsencode(name) for name in copied))
+    for file in files:
+        content = file.read_bytes()
+        if not content.startswith(ELF) or not any(mark in content for mark in marks):
+            continue
+        old = [part for part in _patchelf("--print-rpath", str(file)).strip().split(":") if part]
+        new = [_relative_run_path(part, file, root, origin) for part in old]
+        needed = _patchelf("--print-needed", str(file)).split()
+        if copied.intersection(needed):
+            new.append(
+                "$ORIGIN/" + os.path.relpath(root / "lib", file.parent) if file.parent != root / "lib" else "$ORIGIN"
+            )
+        new = list(dict.fromkeys(new))
+        if new != old:
+            _patchelf("--set-rpath", ":".join(new), str(file))
+
+
+def _relative_run_path(part: str, file: Path, root: Path, origin: Path) -> str:
+    if not _inside(part, str(origin)) or str(origin) in ("/", "/usr"):
+        return part
+    relative = os.path.relpath(root / Path(part).relative_to(origin), file.parent)
+    return "$ORIGIN" if relative == "." else f"$ORIGIN/{relative}"
+
+
+def _patchelf(*arguments: str) -> str:
+    beside = Path(sysconfig.get_path("scripts"), "patchelf")  # the `patchelf` distribution that vstore depends on
+    program = str(beside) if beside.is_file() else shutil.which("patchelf")
+    if program is None:
+        raise ToolError("patchelf is not there", hint="install vstore with its dependencies, or patchelf itself")
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ToolError(f"patchelf failed: {Path(arguments[-1]).name}", details=done.stderr.splitlines()[-3:])
+    return done.stdout
+
+
+def needed_libraries(file: Path) -> dict[str, Path]:
+    """The shared libraries that the loader would load with `file`, by name; BuildError if one is not found."""
+    done = subprocess.run(["ldd", file], capture_output=True, text=True, env={"LC_ALL": "C"}, check=False)
+    found = {}
+    for line in done.stdout.splitlines():
+        name, arrow, rest = line.strip().partition(" => ")
+        if not arrow:
+            continue
+        if rest.startswith("not found"):
+            raise BuildError(f"{file.name} needs {name}, which is not there")
+        found[name] = Path(rest.rpartition(" (")[0])
+    return found

@@ -1,0 +1,120 @@
+"""The `vstore` command: global options, commands loaded when they are called, errors into exit codes."""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import sys
+from importlib import metadata
+
+import click
+
+from vstore.cli.settings import Settings, shared_options
+from vstore.errors import StoreError, VstoreError
+
+COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, short help)
+    "init": ("specs", "Write a small commented spec."),
+    "show": ("specs", "Show a spec's layers and their locks."),
+    "lock": ("specs", "Resolve all layers together and write the lockfiles."),
+    "realise": ("realise", "Make every layer present and switch the profile to the new stack."),
+    "run": ("realise", "Start an application of a profile's current generation."),
+    "profiles": ("profiles", "List the profiles."),
+    "history": ("profiles", "List a profile's generations."),
+    "switch": ("profiles", "Switch a profile to one of its generations."),
+    "rollback": ("profiles", "Go back to the generation that the current one replaced."),
+    "diff": ("profiles", "Compare two generations by package and version."),
+    "forget": ("profiles", "Forget generations, so that gc may collect them."),
+    "gc": ("collect", "Forget generations by policy, then delete what no root reaches."),
+    "roots": ("collect", "What keeps what alive."),
+    "list": ("query", "List the objects in the store."),
+    "info": ("query", "Everything known of one object."),
+    "tree": ("query", "What an object refers to, as a tree."),
+    "why-depends": ("query", "Show a chain of references from one object to another."),
+    "log": ("query", "Show the build log of an object."),
+    "verify": ("maintain", "Check the store against its index and manifests."),
+    "reindex": ("maintain", "Rebuild the index from the objects on disk."),
+    "doctor": ("maintain", "Say what is odd on this machine or in this store."),
+}
+
+
+class LazyGroup(click.Group):
+    """Imports the module of a command only when that command is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"vstore.cli.{COMMANDS[cmd_name][0]}")
+        command = getattr(module, cmd_name.replace("-", "_") + "_command")
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        click.echo(f"vstore {metadata.version('vstore')}")
+        ctx.exit()
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--version", is_flag=True, callback=_print_version, expose_value=False, is_eager=True, help="Show it.")
+@shared_options
+def cli() -> None:
+    """Layered Python environments in a content-addressed store."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit with the code of design section 6."""
+    settings = Settings()
+    try:
+        code = cli.main(arguments, prog_name="vstore", standalone_mode=False, obj=settings)
+    except click.exceptions.Abort:
+        code = 130
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except VstoreError as error:
+        code = _show(error, settings)
+    except OSError as error:
+        code = _show(_explain(error), settings)
+    except BrokenPipeError:
+        code = 141
+    except KeyboardInterrupt:
+        click.echo("interrupted; what is complete is kept, the next run goes on", err=True)
+        code = 130
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _show(error: VstoreError, settings: Settings) -> int:
+    click.echo(f"error: {error}", err=True)
+    if settings.json:
+        document = {
+            "message": error.message,
+            "details": list(error.details),
+            "hint": error.hint,
+            "exit_code": error.exit_code,
+        }
+        settings.print_json({"error": document})
+    return error.exit_code
+
+
+def _explain(error: OSError) -> VstoreError:
+    """The few operating system errors that a user can do something about; others are bugs and stay whole."""
+    where = f": {error.filename}" if error.filename else ""
+    hints = {
+        errno.ENOSPC: ("no space left on the file system", "run `vstore gc`, or free space elsewhere"),
+        errno.EDQUOT: ("disk quota exceeded", "run `vstore gc`"),
+        errno.EROFS: ("the file system is read-only", "give a writable folder with --root"),
+        errno.EACCES: ("permission denied", "give a folder of your own with --root, or ask its owner"),
+        errno.EPERM: ("operation not permitted", "give a folder of your own with --root, or ask its owner"),
+    }
+    if error.errno not in hints:
+        raise error
+    message, hint = hints[error.errno]
+    return StoreError(message + where, hint=hint)

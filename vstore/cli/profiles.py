@@ -1,0 +1,132 @@
+"""Generations: `profiles`, `history`, `switch`, `rollback`, `diff`, `forget`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import click
+
+from vstore import profile as profiles
+from vstore.cli.parse import AGE
+from vstore.cli.settings import Settings, command, table
+from vstore.errors import UsageError
+from vstore.profile import Generation
+from vstore.store import Store
+
+
+def _when(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _row(generation: Generation) -> dict[str, object]:
+    return {
+        "generation": generation.number,
+        "path": str(generation.path),
+        "created_at": _when(generation.created_at),
+        "current": generation.current,
+        "replaced": generation.replaced,
+    }
+
+
+@command("profiles")
+def profiles_command(settings: Settings) -> None:
+    """List the profiles with their current generation."""
+    with settings.open_store(read_only=True) as store:
+        rows = []
+        for name in profiles.names(store):
+            generation = profiles.current(store, name)
+            row: dict[str, object] = {"profile": name, "generations": len(profiles.history(store, name))}
+            rows.append({**row, **(_row(generation) if generation else {})})
+    columns = {"profile": "profile", "generation": "current", "generations": "generations", "created_at": "created"}
+    settings.emit(rows, lambda: table(rows, columns) if rows else "no profiles yet")
+
+
+@command("history")
+@click.argument("profile")
+def history_command(settings: Settings, profile: str) -> None:
+    """List the generations of PROFILE, oldest first."""
+    with settings.open_store(read_only=True) as store:
+        rows = [_row(generation) for generation in profiles.history(store, profile)]
+    columns = {
+        "current": " ",
+        "generation": "generation",
+        "created_at": "created",
+        "replaced": "replaced",
+        "path": "path",
+    }
+    settings.emit(rows, lambda: table(rows, columns))
+
+
+def _switched(settings: Settings, generation: Generation, verb: str) -> None:
+    document = {"profile": generation.profile, **_row(generation)}
+    settings.emit(document, lambda: f"{verb} {generation.profile} to generation {generation.number}")
+
+
+@command("switch")
+@click.argument("profile")
+@click.argument("generation", type=int)
+def switch_command(settings: Settings, profile: str, generation: int) -> None:
+    """Make GENERATION the current one of PROFILE."""
+    with settings.open_store() as store:
+        _switched(settings, profiles.switch(store, profile, generation), "switched")
+
+
+@command("rollback")
+@click.argument("profile")
+@click.option("--to", type=int, metavar="N", help="This generation, instead of the one that was replaced.")
+def rollback_command(settings: Settings, profile: str, to: int | None) -> None:
+    """Go back to the generation that the current one of PROFILE replaced."""
+    with settings.open_store() as store:
+        _switched(settings, profiles.rollback(store, profile, to=to), "rolled back")
+
+
+@command("diff")
+@click.argument("profile")
+@click.argument("old", type=int, required=False)
+@click.argument("new", type=int, required=False)
+def diff_command(settings: Settings, profile: str, old: int | None, new: int | None) -> None:
+    """Compare generation OLD of PROFILE (default: the one it replaced) with NEW (default: the current)."""
+    from vstore.realise.contents import distributions
+
+    with settings.open_store(read_only=True) as store:
+        known = {generation.number: generation for generation in profiles.history(store, profile)}
+        current = next((g for g in known.values() if g.current), None)
+        after = known.get(new) if new is not None else current
+        before = known.get(old if old is not None else after.replaced or -1) if after else None
+        if before is None or after is None:
+            raise UsageError(
+                f"profile {profile}: nothing to compare with", hint=f"`vstore history {profile}` lists generations"
+            )
+        changes = profiles.compare(distributions(store, before.path), distributions(store, after.path))
+    rows = [{"layer": change.layer, "package": change.name, "old": change.old, "new": change.new} for change in changes]
+    document = {"profile": profile, "old": before.number, "new": after.number, "changes": rows}
+    title = f"{profile}: generation {before.number} -> {after.number}"
+    columns = {"layer": "layer", "package": "package", "old": "old", "new": "new"}
+    settings.emit(document, lambda: f"{title}\n{table(rows, columns) if rows else 'the same packages'}")
+
+
+@command("forget")
+@click.argument("profile")
+@click.argument("generations", type=int, nargs=-1)
+@click.option("--keep", type=click.IntRange(1), metavar="K", help="Forget all but the newest K.")
+@click.option("--older-than", type=AGE, metavar="AGE", help="Forget those replaced longer ago than AGE.")
+def forget_command(
+    settings: Settings,
+    profile: str,
+    generations: tuple[int, ...],
+    keep: int | None,
+    older_than: timedelta | None,
+) -> None:
+    """Forget GENERATIONS of PROFILE, never the current one; their objects stay until gc."""
+    if bool(generations) == (keep is not None or older_than is not None):
+        raise UsageError("say which generations, or --keep, or --older-than")
+    with settings.open_store() as store:
+        chosen = generations or _by_policy(store, profile, keep, older_than)
+        profiles.forget(store, profile, chosen)
+    document = {"profile": profile, "forgotten": list(chosen)}
+    settings.emit(document, lambda: f"forgot {len(chosen)} generations of {profile}")
+
+
+def _by_policy(store: Store, profile: str, keep: int | None, older_than: timedelta | None) -> tuple[int, ...]:
+    history = profiles.history(store, profile)
+    return profiles.expired(history, keep=keep, older_than=older_than, now=datetime.now(UTC))

@@ -1,0 +1,127 @@
+"""Questions to the store: `list`, `info`, `tree`, `why-depends`, `log`."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+
+import click
+
+from vstore.cli.settings import Settings, command, size, table
+from vstore.errors import StoreError
+from vstore.objects import ObjectInfo, StorePath
+
+
+def _document(info: ObjectInfo) -> dict[str, object]:
+    return {
+        "path": str(info.path),
+        "name": info.path.name,
+        "kind": str(info.kind),
+        "size_bytes": info.size_bytes,
+        "files": info.files,
+        "registered_at": info.registered_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "references": [str(path) for path in info.references],
+    }
+
+
+@command("list")
+def list_command(settings: Settings) -> None:
+    """List the objects in the store."""
+    with settings.open_store(read_only=True) as store:
+        documents = [_document(info) for info in store.index.objects()]
+    rows = [{**document, "size": size(int(str(document["size_bytes"])))} for document in documents]
+    columns = {"kind": "kind", "size": "size", "files": "files", "registered_at": "registered", "path": "path"}
+    settings.emit(documents, lambda: table(rows, columns) if rows else "the store is empty")
+
+
+@command("info")
+@click.argument("path")
+def info_command(settings: Settings, path: str) -> None:
+    """Everything known of the object that PATH names (a store path, a digest's start or a layer's name)."""
+    with settings.open_store(read_only=True) as store:
+        found = store.resolve(path)
+        info = store.index.info(found)
+        assert info is not None
+        document = {
+            **_document(info),
+            "location": str(store.layout.object(found)),
+            "digest": str(info.digest),
+            "recipe": str(info.recipe) if info.recipe else None,
+            "referrers": [str(referrer) for referrer in store.index.referrers(found)],
+            "closure_size_bytes": sum(_size(store.index.info(member)) for member in store.closure([found])),
+        }
+    settings.emit(document, lambda: "\n".join(f"{key + ':':20}{_text(value)}" for key, value in document.items()))
+
+
+def _size(info: ObjectInfo | None) -> int:
+    return info.size_bytes if info else 0
+
+
+def _text(value: object) -> str:
+    return "\n                    ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+@command("tree")
+@click.argument("path")
+def tree_command(settings: Settings, path: str) -> None:
+    """What the object that PATH names refers to, directly and further down."""
+    with settings.open_store(read_only=True) as store:
+        top = store.resolve(path)
+        closure = store.closure([top])
+        references = {member: _references(store.index.info(member)) for member in closure}
+    document = {str(member): [str(path) for path in paths] for member, paths in references.items()}
+    settings.emit({"path": str(top), "references": document}, lambda: "\n".join(_branches(top, references, "", set())))
+
+
+def _references(info: ObjectInfo | None) -> tuple[StorePath, ...]:
+    return info.references if info else ()
+
+
+def _branches(
+    path: StorePath, references: Mapping[StorePath, tuple[StorePath, ...]], indent: str, seen: set[StorePath]
+) -> list[str]:
+    if path in seen:
+        return [f"{indent}{path} (above)"] if references[path] else [f"{indent}{path}"]
+    seen.add(path)
+    lines = [f"{indent}{path}"]
+    for reference in references[path]:
+        lines += _branches(reference, references, indent + "  ", seen)
+    return lines
+
+
+@command("why-depends")
+@click.argument("path")
+@click.argument("dependency")
+def why_depends_command(settings: Settings, path: str, dependency: str) -> None:
+    """Show the shortest chain of references from PATH to DEPENDENCY."""
+    with settings.open_store(read_only=True) as store:
+        top, bottom = store.resolve(path), store.resolve(dependency)
+        came_from: dict[StorePath, StorePath | None] = {top: None}
+        queue = deque([top])
+        while queue and bottom not in came_from:
+            member = queue.popleft()
+            for reference in _references(store.index.info(member)):
+                if reference not in came_from:
+                    came_from[reference] = member
+                    queue.append(reference)
+    chain: list[StorePath] = []
+    step: StorePath | None = bottom if bottom in came_from else None
+    while step is not None:
+        chain.insert(0, step)
+        step = came_from[step]
+    document = {"path": str(top), "dependency": str(bottom), "chain": [str(member) for member in chain]}
+    text = "\n".join(f"{'  ' * depth}{member}" for depth, member in enumerate(chain))
+    settings.emit(document, lambda: text or f"{top} does not depend on {bottom}")
+
+
+@command("log")
+@click.argument("path")
+def log_command(settings: Settings, path: str) -> None:
+    """Show how the object that PATH names was built."""
+    with settings.open_store(read_only=True) as store:
+        found = store.resolve(path)
+        info = store.index.info(found)
+        text = store.read_log(info.recipe) if info and info.recipe else None
+    if text is None:
+        raise StoreError(f"no build log for {found}", hint="objects made on another machine have none")
+    settings.emit({"path": str(found), "log": text}, lambda: text.rstrip())

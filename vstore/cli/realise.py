@@ -1,0 +1,124 @@
+"""`vstore realise` and `vstore run`."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from vstore.cli.settings import Settings, command, table
+from vstore.errors import ProfileError
+from vstore.fs.atomic import replace_symlink
+from vstore.profile import current, names
+from vstore.realise import Realised, Request, realise
+from vstore.store import Store, add_root
+
+SPEC = click.Path(path_type=Path, dir_okay=False)
+
+
+@command("realise")
+@click.argument("spec", type=SPEC)
+@click.option("--profile", metavar="NAME", help="The profile to switch (default: the spec's).")
+@click.option("--include", multiple=True, metavar="GLOB", help="Only these layers and what they need; no generation.")
+@click.option("--locked", is_flag=True, help="Fail when the lock is missing or stale.")
+@click.option("--offline", is_flag=True, help="Use no network.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
+@click.option("--check", is_flag=True, help="Build again aside and compare.")
+@click.option("-j", "--jobs", type=click.IntRange(1), help="Processes and layers at a time (default: the cores).")
+@click.option("--keep-going", is_flag=True, help="Build what can be built after a failure.")
+@click.option("--keep-failed", is_flag=True, help="Leave the folder of a failed build.")
+@click.option("--out-link", type=click.Path(path_type=Path), help="Also make a link here that keeps the stack alive.")
+@click.option(
+    "--local-wheels",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+    help="Wheel folders.",
+)
+@click.option("--index/--no-index", default=True, help="Whether to ask the package index when locking.")
+def realise_command(settings: Settings, spec: Path, out_link: Path | None, jobs: int | None, **options: object) -> None:
+    """Make every layer of SPEC present and switch its profile to the new stack."""
+    started = time.monotonic()
+    request = Request(spec=spec, jobs=jobs or os.cpu_count() or 1, environment=dict(os.environ), **options)  # type: ignore[arg-type]
+    with settings.open_store() as store:
+        report = settings.report
+        try:
+            result = realise(
+                store,
+                request,
+                uv=settings.uv(store, offline=request.offline),
+                report=report,
+                now=datetime.now(UTC),
+            )
+        finally:
+            report.close()
+        if out_link is not None and result.stack is not None:
+            location = out_link.expanduser().absolute()
+            replace_symlink(location, str(store.layout.object(result.stack)))
+            add_root(store.layout, location, result.stack)
+        settings.emit(_document(result), lambda: _summary(store, result, time.monotonic() - started))
+
+
+def _document(result: Realised) -> dict[str, object]:
+    document: dict[str, object] = {
+        "profile": result.profile,
+        "generation": result.generation,
+        "changed": result.changed,
+        "stack": str(result.stack) if result.stack else None,
+        "layers": [_row(layer) for layer in result.layers],
+    }
+    if result.dry_run:
+        document["dry_run"] = True
+    return document
+
+
+def _row(layer: object) -> dict[str, object]:
+    row = asdict(layer)  # type: ignore[call-overload]
+    return {
+        "name": row["name"],
+        "kind": str(row["kind"]),
+        "path": str(layer.path) if layer.path else None,  # type: ignore[attr-defined]
+        "origin": row["origin"],
+        "seconds": round(row["seconds"], 3),
+    }
+
+
+def _summary(store: Store, result: Realised, seconds: float) -> str:
+    rows: Sequence[dict[str, object]] = [
+        {**_row(layer), "path": layer.path or "-", "seconds": f"{layer.seconds:.1f}"} for layer in result.layers
+    ]
+    text = table(rows, {"name": "layer", "kind": "kind", "origin": "origin", "seconds": "seconds", "path": "path"})
+    if result.dry_run:
+        return text + "\ndry run: nothing was changed"
+    if result.generation is None:
+        return f"{text}\n{len(rows)} layers present in {seconds:.2f} s; no generation was made"
+    state = "is now" if result.changed else "is still"
+    link = store.layout.profiles / str(result.profile)
+    return f"{text}\nprofile {result.profile} {state} generation {result.generation} ({seconds:.2f} s): {link}"
+
+
+@command("run")
+@click.argument("profile")
+@click.argument("application")
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def run_command(settings: Settings, profile: str, application: str, arguments: tuple[str, ...]) -> None:
+    """Start APPLICATION of the current generation of PROFILE; what follows -- goes to it."""
+    store = settings.open_store(read_only=True)
+    generation = current(store, profile)
+    if generation is None:
+        known = ", ".join(names(store)) or "none yet"
+        raise ProfileError(
+            f"no such profile: {profile}", hint=f"profiles here: {known}; `vstore realise SPEC` makes one"
+        )
+    folder = store.layout.object(generation.path) / "bin"
+    if not (folder / application).is_file():
+        known = ", ".join(sorted(os.listdir(folder))) if folder.is_dir() else "none"
+        raise ProfileError(
+            f"profile {profile}, generation {generation.number}, has no application {application!r}",
+            hint=f"applications: {known}",
+        )
+    os.execv(folder / application, [str(folder / application), *arguments])

@@ -1,0 +1,130 @@
+"""What every command shares: the root, how much to say, JSON or text."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import platformdirs
+
+from vstore.cli.progress import Progress
+from vstore.store import Store
+from vstore.uv import Uv
+
+
+@dataclass(slots=True)
+class Settings:
+    """Filled in by the shared options, which may stand before or after the command's name."""
+
+    root: Path | None = None
+    json: bool = False
+    verbosity: int = 0
+    progress: bool = True
+    _report: Progress | None = None
+
+    def location(self) -> Path:
+        chosen = self.root or os.environ.get("VSTORE_ROOT") or platformdirs.user_data_path("vstore")
+        return Path(chosen).expanduser().absolute()
+
+    def open_store(self, *, read_only: bool = False) -> Store:
+        return Store.open(self.location(), read_only=read_only)
+
+    def uv(self, store: Store, *, offline: bool = False) -> Uv:
+        return Uv(cache_dir=store.layout.uv_cache, offline=offline, environment=os.environ)
+
+    @property
+    def report(self) -> Progress:
+        if self._report is None:
+            self._report = Progress(live=self.progress and not self.json, verbosity=self.verbosity)
+        return self._report
+
+    def print_json(self, document: object) -> None:
+        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+    def emit(self, document: object, text: Callable[[], str]) -> None:
+        """Print the JSON document, or the text for people."""
+        if self.json:
+            self.print_json(document)
+        elif self.verbosity >= 0:
+            click.echo(text())
+
+
+def _setter(name: str, convert: Callable[[Any], Any] = lambda value: value) -> Callable[..., None]:
+    def callback(ctx: click.Context, _: click.Parameter, value: Any) -> None:
+        if value:
+            setattr(ctx.ensure_object(Settings), name, convert(value))
+
+    return callback
+
+
+def shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of design section 6 that every command takes."""
+    path = click.Path(path_type=Path, file_okay=False)
+    options = [
+        click.option("--root", type=path, expose_value=False, callback=_setter("root"), help="Where the store is."),
+        click.option("--json", is_flag=True, expose_value=False, callback=_setter("json"), help="JSON on stdout."),
+        click.option(
+            "-q",
+            "--quiet",
+            is_flag=True,
+            expose_value=False,
+            callback=_setter("verbosity", lambda _: -1),
+            help="Errors only.",
+        ),
+        click.option(
+            "-v", "--verbose", count=True, expose_value=False, callback=_setter("verbosity"), help="Say more."
+        ),
+        click.option(
+            "--no-progress",
+            is_flag=True,
+            expose_value=False,
+            callback=_setter("progress", lambda _: False),
+            help="No moving display.",
+        ),
+    ]
+    for option in reversed(options):
+        function = option(function)
+    return function
+
+
+def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
+    """A subcommand with the shared options; its function takes the Settings first."""
+
+    def decorate(function: Callable[..., Any]) -> click.Command:
+        return click.command(name)(shared_options(click.pass_obj(function)))
+
+    return decorate
+
+
+def table(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> str:
+    """Plain aligned text: `columns` maps a row's key to its heading; numbers are right-aligned."""
+    if not rows:
+        return "nothing"
+    cells = [list(columns.values())] + [[_cell(row.get(key)) for key in columns] for row in rows]
+    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
+    return "\n".join(
+        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells
+    )
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "*" if value else ""
+    return str(value)
+
+
+def size(number: int) -> str:
+    """A size for people: ``1.5 MiB``."""
+    amount = float(number)
+    for unit in ("B", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GiB"

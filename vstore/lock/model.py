@@ -1,0 +1,89 @@
+"""What a lock pins, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """A managed interpreter for one target."""
+
+    url: str
+    sha256: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InterpreterPin:
+    """The interpreter of a runtime: `source` is ``managed`` or ``adopted``; downloads by target, when managed."""
+
+    implementation: str
+    version: str
+    source: str
+    downloads: Mapping[str, Download] = field(default_factory=dict)
+
+    def satisfies(self, requirement: str) -> bool:
+        """Whether it is what ``cpython@3.11`` or ``cpython@3.11.7`` asks for."""
+        implementation, _, version = requirement.partition("@")
+        return implementation == self.implementation and f"{self.version}.".startswith(f"{version}.")
+
+    @property
+    def minor(self) -> str:
+        """``3.11`` of ``3.11.7``."""
+        return self.version.rpartition(".")[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedWheel:
+    """A wheel that a lock offers: where it is (a URL, or a path relative to the lock file) and what it must hash to."""
+
+    filename: str
+    location: str
+    sha256: str
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedPackage:
+    """A package at one version; `shared` ones are provided by a layer below and not installed."""
+
+    name: str
+    version: str
+    marker: str | None
+    shared: bool
+    wheels: tuple[LockedWheel, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedLayer:
+    """One lock file; `inputs` is what it was made from, as the file itself records it (None: not by vstore)."""
+
+    env_name: str
+    path: Path
+    packages: tuple[LockedPackage, ...]
+    packages_digest: str
+    inputs: Mapping[str, Any] | None
+    edited: bool
+    interpreter: InterpreterPin | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PinnedWheel:
+    """The one wheel of a package for one target; `location` is a URL or an absolute path."""
+
+    name: str
+    version: str
+    sha256: str
+    location: str
+    filename: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonForLocking:
+    """An interpreter of a runtime's version that uv can ask, and its pin."""
+
+    path: Path
+    pin: InterpreterPin

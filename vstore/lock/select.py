@@ -1,0 +1,69 @@
+"""From a lock to the wheels of one target."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+from vstore.errors import LockError
+from vstore.lock.markers import holds, supported_tags
+from vstore.lock.model import LockedLayer, LockedPackage, LockedWheel, PinnedWheel
+from vstore.spec import Layer, Target
+
+
+def select(locked: LockedLayer, layer: Layer, target: Target, python: str) -> tuple[PinnedWheel, ...]:
+    """The best wheel of every package that the layer installs itself on `target`, sorted by name.
+
+    Raises LockError naming each package that has none.
+    """
+    rank = {tag: number for number, tag in enumerate(supported_tags(layer, target, python))}
+    chosen, missing = [], []
+    for package in locked.packages:
+        if package.shared or not holds(package.marker, target, python):
+            continue
+        wheel = best_wheel(package, rank)
+        if wheel is None:
+            missing.append(f"{package.name} {package.version}")
+        else:
+            chosen.append(_pinned(package, wheel, locked.path.parent))
+    if missing:
+        raise LockError(
+            f"layer {layer.env_name}: no wheel for {target}: {', '.join(missing)}",
+            hint="make one with `uv build --wheel` and offer it by --local-wheels, or narrow `platforms`",
+        )
+    return tuple(sorted(chosen, key=lambda wheel: wheel.name))
+
+
+def best_wheel(package: LockedPackage, rank: dict[str, int]) -> LockedWheel | None:
+    """The wheel whose tag stands first in `rank`; the highest build tag among equals."""
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+    best: tuple[int, tuple[int, str]] | None = None
+    found = None
+    for wheel in package.wheels:
+        try:
+            _, _, build, tags = parse_wheel_filename(wheel.filename)
+        except InvalidWheelFilename:
+            continue
+        ranks = [rank[str(tag)] for tag in tags if str(tag) in rank]
+        if ranks:
+            key = (-min(ranks), build or (0, ""))
+            if best is None or key > best:
+                best, found = key, wheel
+    return found
+
+
+def _pinned(package: LockedPackage, wheel: LockedWheel, folder: Path) -> PinnedWheel:
+    location = wheel.location
+    parsed = urlparse(location)
+    if parsed.scheme == "file":
+        location = unquote(parsed.path)
+    elif len(parsed.scheme) <= 1:  # a path, perhaps with a drive letter
+        location = str((folder / location).resolve())
+    return PinnedWheel(
+        name=package.name,
+        version=package.version,
+        sha256=wheel.sha256,
+        location=location,
+        filename=wheel.filename,
+    )

@@ -1,0 +1,196 @@
+"""Making layers present: a graph of recipes, each present or built, several at a time."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from enum import StrEnum
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+from vstore.build.builder import Built, build_layer
+from vstore.build.recipe import Recipe, Source
+from vstore.errors import BuildError, NotReproducible, VstoreError
+from vstore.fs.tree import Manifest, scan
+from vstore.lock import select
+from vstore.objects import Kind, StorePath
+from vstore.realise.prepare import Interpreter, Prepared
+from vstore.realise.request import Request
+from vstore.report import Report
+from vstore.spec import Layer, Spec, Target, source_digest
+from vstore.store import Store
+from vstore.uv import Uv
+
+
+class Origin(StrEnum):
+    """How a layer came to be present. The last three are what a dry run says."""
+
+    PRESENT = "present"
+    BUILT = "built"
+    ADOPTED = "adopted"
+    CHECKED = "checked"
+    TO_LOCK = "to lock"
+    TO_BUILD = "to build"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealisedLayer:
+    """A layer and its object; `path` is None only in a dry run, where it may not be known."""
+
+    name: str
+    kind: Kind
+    path: StorePath | None
+    origin: Origin
+    seconds: float
+
+
+class Realiser:
+    """Makes the layers of one spec present. One use each; its methods run in several threads."""
+
+    def __init__(
+        self, store: Store, spec: Spec, prepared: Prepared, *, target: Target, request: Request, uv: Uv, report: Report
+    ) -> None:
+        self.store = store
+        self.spec = spec
+        self.prepared = prepared
+        self.target = target
+        self.request = request
+        self.uv = uv
+        self.report = report
+        self.done: dict[str, RealisedLayer] = {}
+        self._lock = threading.Lock()
+
+    def run(self, wanted: tuple[Layer, ...]) -> tuple[RealisedLayer, ...]:
+        """Make them present, lowest first. One failure stops what has not started, unless asked to keep going."""
+        by_name = {layer.env_name: layer for layer in wanted}
+        sorter = TopologicalSorter({name: [low.env_name for low in self.spec.lower(x)] for name, x in by_name.items()})
+        sorter.prepare()
+        failures: dict[str, VstoreError] = {}
+        with ThreadPoolExecutor(max_workers=self.request.jobs) as pool:
+            running: dict[Future[RealisedLayer], str] = {}
+            while True:
+                if not failures or self.request.keep_going:
+                    for name in sorter.get_ready():
+                        running[pool.submit(self._one, by_name[name])] = name
+                if not running:
+                    break
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in finished:
+                    name = running.pop(future)
+                    try:
+                        self.done[name] = future.result()
+                        sorter.done(name)
+                    except VstoreError as error:
+                        failures[name] = error
+        if failures:
+            raise self._combined(failures, wanted)
+        return (*self.prepared.layers(self.target), *(self.done[layer.env_name] for layer in wanted))
+
+    def _combined(self, failures: Mapping[str, VstoreError], wanted: tuple[Layer, ...]) -> VstoreError:
+        if len(failures) == 1:
+            return next(iter(failures.values()))
+        skipped = [x.env_name for x in wanted if x.env_name not in failures and x.env_name not in self.done]
+        details = [f"{name}: {error.message}" for name, error in failures.items()]
+        details += [f"{name}: not built, a layer below it failed" for name in skipped]
+        return BuildError(f"{len(failures)} layers could not be built", details=details)
+
+    def _one(self, layer: Layer) -> RealisedLayer:
+        started = time.monotonic()
+        origin, path = self._realise(layer)
+        seconds = time.monotonic() - started
+        self.report.finished(layer.env_name, str(origin), seconds)
+        return RealisedLayer(name=layer.env_name, kind=layer.kind, path=path, origin=origin, seconds=seconds)
+
+    def _realise(self, layer: Layer) -> tuple[Origin, StorePath | None]:
+        recipe = self._recipe(layer)
+        if recipe is None:
+            stale = self.prepared.stale.get(layer.env_name)
+            return (Origin.TO_LOCK if stale else Origin.TO_BUILD), None
+        known = self.store.realisation(recipe.digest)
+        if self.request.check and known is not None:
+            self._check(layer, recipe, known)
+            return Origin.CHECKED, known
+        if known is not None:
+            return Origin.PRESENT, known
+        if self.request.dry_run:
+            return Origin.TO_BUILD, None
+        with self.store.recipe_lock(recipe.digest):
+            known = self.store.realisation(recipe.digest)
+            if known is not None:  # another process built it while this one waited
+                return Origin.PRESENT, known
+            return Origin.BUILT, self._build(layer, recipe)
+
+    def _recipe(self, layer: Layer) -> Recipe | None:
+        """The layer's recipe; None in a dry run whose lower layers are not there yet."""
+        locked = self.prepared.locked.get(layer.env_name)
+        lowers = tuple(self.done[low.env_name].path for low in self.spec.lower(layer))
+        interpreter = self.prepared.interpreters[layer.runtime or layer.name]
+        if locked is None or interpreter.path is None or None in lowers:
+            return None
+        wheels = select(locked, self.target, interpreter.pin.version, layer, self.spec)
+        return Recipe(
+            name=layer.env_name,
+            kind=layer.kind,
+            target=str(self.target),
+            python=interpreter.pin.version,
+            interpreter=interpreter.path,
+            wheels=wheels,
+            lowers=tuple(path for path in lowers if path is not None),
+            sources=tuple(Source(name=m.name, digest=source_digest(self.spec, m)) for m in layer.modules),
+            launch_module=layer.launch_module.stem if layer.launch_module else None,
+        )
+
+    def _build(self, layer: Layer, recipe: Recipe) -> StorePath:
+        started = time.monotonic()
+        with self.store.staging(layer.env_name, keep_failed=self.request.keep_failed) as staging:
+            built = self._fill(layer, recipe, staging)
+            self.report.stage(layer.env_name, "hashing and flushing")
+            info = self.store.add(
+                staging,
+                name=layer.env_name,
+                kind=layer.kind,
+                recipe=recipe.digest,
+                parts=[recipe.part(wheel) for wheel in recipe.wheels],
+                seconds=time.monotonic() - started,
+                metadata={"recipe_text": recipe.as_json()},
+            )
+            self.store.write_log(recipe.digest, built.log)
+            return info.path
+
+    def _fill(self, layer: Layer, recipe: Recipe, staging: Path) -> Built:
+        return build_layer(
+            recipe,
+            staging,
+            locate=self.store.layout.object,
+            spec=self.spec,
+            layer=layer,
+            donors=lambda part: [self.store.layout.object(path) for path in self.store.holders(part)],
+            uv=self.uv,
+            jobs=self.request.jobs,
+            report=self.report,
+        )
+
+    def _check(self, layer: Layer, recipe: Recipe, known: StorePath) -> None:
+        with self.store.staging(layer.env_name, keep_failed=self.request.keep_failed) as staging:
+            self._fill(layer, recipe, staging)
+            expected, _ = self.store.manifest(known)
+            found = scan(staging)
+            if found.digest != expected.digest:
+                where = _first_difference(expected, found)
+                raise NotReproducible(
+                    f"layer {layer.env_name} built again gives other bytes: {where}",
+                    details=[f"in the store: {known}"],
+                    hint="run again with --keep-failed to keep the second result",
+                )
+
+
+def _first_difference(one: Manifest, two: Manifest) -> str:
+    ours, theirs = ({entry.path: entry for entry in manifest.entries} for manifest in (one, two))
+    for path in sorted(ours.keys() | theirs.keys()):
+        if ours.get(path) != theirs.get(path):
+            return os.fsdecode(path)
+    return "nothing"
