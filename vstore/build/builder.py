@@ -75,7 +75,7 @@ def build_layer(
     )
     log.stage("linking lower layers")
     lowers = [(str(path), locate(path), read_facts(locate(path))) for path in recipe.lowers]
-    link_lower(staging, facts, lowers)
+    facts = link_lower(staging, facts, lowers)
     write_trampolines(staging, facts, lowers)
     write_facts(staging, facts)
     log.stage("compiling bytecode")
@@ -106,4 +106,4 @@ def _bytecode(
             sources = reuse(donor, staging, sources)
         remaining += sources
     remaining += facts.own_sources(staging)
-    compile_tree(binary, staging, remaining, jobs, report)
+    compile_tree(binary, staging, remaining, jobs, report, subject=recipe.name)

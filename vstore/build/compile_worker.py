@@ -4,9 +4,14 @@ Reads chunks from stdin, each a line with a byte count and then that many bytes 
 paths, NUL-separated; answers each with a line ``done <files written>`` or ``error <what>``. Writes
 unchecked-hash bytecode (PEP 552) into ``__pycache__`` with the relative path as the code's file name.
 
-Two things keep the bytes the same whatever was compiled before in this process. The caller sets
-PYTHONHASHSEED=0. And `marshal` marks an object for sharing when somebody else holds a reference, which for
-interned strings depends on what the process has seen, so all of them are held while dumping.
+What keeps the bytes the same whatever this process compiled before:
+
+- the caller sets PYTHONHASHSEED=0;
+- `marshal` marks an object for sharing when somebody else refers to it, which for interned strings
+  depends on what the process has seen: all strings are held while dumping;
+- whether a one-character string is interned depends on the same: all of them are, from the start;
+- the compiler copies a frozenset whose strings the process had interned before, and versions before 3.11
+  write its members in memory order: frozensets are written here, sorted and never shared.
 """
 
 import gc
@@ -22,10 +27,10 @@ from importlib.util import MAGIC_NUMBER  # noqa: E402
 RAW_MAGIC = int.from_bytes(MAGIC_NUMBER, "little")
 SUFFIX = "." + sys.implementation.cache_tag + ".pyc"
 HEADER = MAGIC_NUMBER + (1).to_bytes(4, "little")  # flags: by hash, unchecked
-SETS_ARE_SORTED = sys.version_info >= (3, 11)  # python/cpython issue 81777
 CODE = type((lambda: 0).__code__)
 NOT_PYTHON = (SyntaxError, ValueError, RecursionError, OverflowError)  # UnicodeError is a ValueError
-PLACEHOLDER = b"vstore frozenset %08d"
+PLACEHOLDER = b"frozenset " + os.urandom(16).hex().encode() + b" %08d"  # never in a source, nor in the result
+CHARACTERS = [sys.intern(chr(number)) for number in range(256)] + [sys.intern("")]
 
 
 def hold(code, held):
@@ -44,41 +49,47 @@ def hold_constants(constants, held):
             hold(constant, held)
         elif kind is str:
             held.append(constant)
-        elif kind is tuple or kind is frozenset:
+        elif kind is tuple:
             hold_constants(constant, held)
 
 
 def dump(code):
-    held = []
-    hold(code, held)
-    if SETS_ARE_SORTED:
-        return marshal.dumps(code)
     sets = []
     code = without_sets(code, sets)
+    held = []
     hold(code, held)
     data = marshal.dumps(code)
     for number, value in enumerate(sets):
         mark = PLACEHOLDER % number
         old = len(mark).to_bytes(4, "little") + mark
-        at = data.index(old) - 1
-        items = sorted(marshal.dumps(item, 2) for item in value)
+        at = data.find(old) - 1
+        if at < 0:
+            raise RuntimeError("a frozenset was lost")
+        items = sorted(marshal.dumps(item, 2) for item in value)  # version 2 shares nothing
         new = bytes([ord(">") | data[at] & 0x80]) + len(items).to_bytes(4, "little") + b"".join(items)
         data = data[:at] + new + data[at + 1 + len(old) :]
     return data
 
 
 def without_sets(code, sets):
-    """The code with each frozenset replaced by a marker, because older versions write them in memory order."""
-    constants = tuple(replace_set(constant, sets) for constant in code.co_consts)
-    if all(new is old for new, old in zip(constants, code.co_consts)):
+    """The code with each frozenset replaced by a marker."""
+    old = code.co_consts
+    for constant in old:
+        if type(constant) is CODE or type(constant) is frozenset:
+            break
+    else:
         return code
-    return code.replace(co_consts=constants)
+    new = tuple([replace_set(constant, sets) for constant in old])
+    for one, other in zip(new, old):
+        if one is not other:
+            return code.replace(co_consts=new)
+    return code
 
 
 def replace_set(constant, sets):
     if type(constant) is CODE:
         return without_sets(constant, sets)
-    if type(constant) is frozenset and any(type(item) is not str for item in constant):
+    if type(constant) is frozenset:
         sets.append(constant)
         return PLACEHOLDER % (len(sets) - 1)
     return constant

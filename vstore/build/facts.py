@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Self
 
-from vstore.build.packages import PinnedWheel
 from vstore.build.record import read_record
 from vstore.digest import canonical_json
 from vstore.errors import BuildError, StoreError
 from vstore.fs.atomic import write_file
+from vstore.lock.model import PinnedWheel
 from vstore.objects import Kind
 
 FACTS = PurePosixPath("share/vstore/layer.json")

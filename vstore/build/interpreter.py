@@ -41,7 +41,9 @@ def choose(
     implementation, _, wanted = requirement.partition("@")
     platform = Target(target)
     if implementation != "cpython" or len(version_key(wanted)) == 0:
-        raise BuildError(f"not an interpreter that can be made: {requirement}", hint="write cpython@3.12 or cpython@3.12.4")
+        raise BuildError(
+            f"not an interpreter that can be made: {requirement}", hint="write cpython@3.12 or cpython@3.12.4"
+        )
     if pin is not None:
         return _pinned(pin, platform, uv)
     managed = None if offline else find_managed(wanted, platform, uv)

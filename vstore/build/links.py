@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from vstore.build.facts import Distribution, LayerFacts, installation_folders
+from vstore.errors import StoreError
 
 OWN = 0  # the number of the layer itself; the layers below are 1, 2, …, nearest first
 Lower = tuple[str, Path, LayerFacts]
@@ -128,7 +129,8 @@ class _Merge:
         *folders, name = leaf.path.split("/")
         for folder in folders:
             child = group.setdefault(folder, {})
-            assert isinstance(child, dict)
+            if isinstance(child, Leaf):
+                raise StoreError(f"damaged layer facts: {child.path} and {leaf.path} overlap")
             group = child
         metadata = leaf.layer != OWN and name.endswith(".dist-info") and leaf.path.startswith(self.site)
         group[name] = self._children(leaf) if metadata else leaf

@@ -145,14 +145,18 @@ def download(pin: InterpreterPin, target: Target, folder: Path, uv: Uv) -> Local
     pinned = pin.downloads.get(str(target))
     if pinned is None:
         raise BuildError(
-            f"the lock has no managed CPython {pin.version} for {target}", hint="run `vstore lock --upgrade` with the spec"
+            f"the lock has no managed CPython {pin.version} for {target}",
+            hint="run `vstore lock --upgrade` with the spec",
         )
     folder.mkdir(parents=True)
     changes = {"UV_PYTHON_INSTALL_BIN": "0"}
     if pinned.sha256 is not None:
         listing = folder / "downloads.json"
-        listing.write_text(json.dumps({f"cpython-{pin.version}-{_KEYS[target]}": _entry(pin, target, pinned)}))
-        changes["UV_PYTHON_DOWNLOADS_JSON_URL"] = str(listing)
+        url = _mirrored(pinned.url, uv.environment)
+        listing.write_text(
+            json.dumps({f"cpython-{pin.version}-{_KEYS[target]}": _entry(pin, target, url, pinned.sha256)})
+        )
+        changes |= {"UV_PYTHON_DOWNLOADS_JSON_URL": str(listing), "UV_PYTHON_INSTALL_MIRROR": ""}
     try:
         uv.run(
             ["python", "install", "--no-bin", "--install-dir", folder, f"cpython-{pin.version}-{_KEYS[target]}"],
@@ -174,7 +178,7 @@ def download(pin: InterpreterPin, target: Target, folder: Path, uv: Uv) -> Local
     raise ToolError(f"uv installed no CPython {pin.version} that starts here")
 
 
-def _entry(pin: InterpreterPin, target: Target, pinned: Download) -> dict[str, Any]:
+def _entry(pin: InterpreterPin, target: Target, url: str, sha256: str) -> dict[str, Any]:
     """An entry of uv's list of downloads (``download-metadata.json`` in its repository)."""
     system, machine, libc = _KEYS[target].split("-")
     major, minor, patch, stage, number = version_key(pin.version)
@@ -187,8 +191,8 @@ def _entry(pin: InterpreterPin, target: Target, pinned: Download) -> dict[str, A
         "minor": minor,
         "patch": patch,
         "prerelease": "" if stage == 3 else f"{('a', 'b', 'rc')[stage]}{number}",
-        "url": pinned.url,
-        "sha256": pinned.sha256,
+        "url": url,
+        "sha256": sha256,
         "variant": None,
         "build": None,
     }

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from vstore.build.packages import PinnedWheel
 from vstore.digest import Digest, hash_fields, hash_json
-from vstore.lock import InterpreterPin
+from vstore.lock import InterpreterPin, PinnedWheel
 from vstore.objects import Kind, StorePath
 
 BUILDER = 1  # raised whenever the same recipe would give other bytes

@@ -31,17 +31,17 @@ def gc_command(
         try:
             if dry_run:
                 plan = gc.plan_collection(store, without=forgotten, max_freed=max_freed)
-                dead, deleted, freed = plan.dead, (), plan.freed_bytes
+                dead, freed = plan.dead, plan.freed_bytes
             else:
                 for name, number in forgotten:
                     profiles.forget(store, name, [number])
                 done = gc.collect(store, max_freed=max_freed, report=report)
-                dead, deleted, freed = done.deleted, done.deleted, done.freed_bytes
+                dead, freed = done.deleted, done.freed_bytes
         finally:
             report.close()
     document = {
         "dead": [str(path) for path in dead],
-        "deleted": [str(path) for path in deleted],
+        "deleted": [] if dry_run else [str(path) for path in dead],
         "freed_bytes": freed,
         "forgotten": [{"profile": name, "generation": number} for name, number in forgotten],
     }

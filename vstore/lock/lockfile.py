@@ -25,7 +25,7 @@ _HEADER = (
 
 
 def lock_folder(spec: Spec, layer: Layer) -> Path:
-    return spec.folder / "requirements" / layer.env_name
+    return spec.path.parent / "requirements" / layer.env_name
 
 
 def lock_path(spec: Spec, layer: Layer) -> Path:

@@ -11,19 +11,17 @@ _SYSTEMS = {
     "macosx": ("posix", "Darwin", "darwin"),
     "win": ("nt", "Windows", "win32"),
 }
-DEFAULT_GLIBC = (2, 28)
 DEFAULT_MACOS = (13, 0)
 
 
 def marker_environment(target: Target, python: str) -> dict[str, str]:
     """What markers see on a target, for CPython `python` (``3.11.7``)."""
-    os_name, system, sys_platform = _SYSTEMS[target.system]
-    machine = target.machine.upper() if target.system == "win" else target.machine
+    os_name, system, sys_platform = _SYSTEMS[_system(target)]
     return {
         "implementation_name": "cpython",
         "implementation_version": python,
         "os_name": os_name,
-        "platform_machine": machine,
+        "platform_machine": _machine(target),
         "platform_python_implementation": "CPython",
         "platform_release": "",
         "platform_system": system,
@@ -32,6 +30,15 @@ def marker_environment(target: Target, python: str) -> dict[str, str]:
         "python_version": ".".join(python.split(".")[:2]),
         "sys_platform": sys_platform,
     }
+
+
+def _system(target: Target) -> str:
+    return target.value.partition("_")[0]
+
+
+def _machine(target: Target) -> str:
+    machine = target.value.partition("_")[2]
+    return machine.upper() if _system(target) == "win" else machine
 
 
 def holds(marker: str | None, target: Target, python: str) -> bool:
@@ -44,9 +51,7 @@ def holds(marker: str | None, target: Target, python: str) -> bool:
 
 def environment_marker(target: Target) -> str:
     """The marker that is true on this target only."""
-    _, _, sys_platform = _SYSTEMS[target.system]
-    machine = target.machine.upper() if target.system == "win" else target.machine
-    return f"sys_platform == '{sys_platform}' and platform_machine == '{machine}'"
+    return f"sys_platform == '{_SYSTEMS[_system(target)][2]}' and platform_machine == '{_machine(target)}'"
 
 
 def supported_tags(layer: Layer, target: Target, python: str) -> list[str]:
@@ -61,20 +66,20 @@ def supported_tags(layer: Layer, target: Target, python: str) -> list[str]:
 
 
 def _platforms(layer: Layer, target: Target) -> list[str]:
-    if target.system == "win":
+    if _system(target) == "win":
         return [str(target)]
-    if target.system == "macosx":
+    if _system(target) == "macosx":
         from packaging.tags import mac_platforms
 
-        return list(mac_platforms(_version(layer.macosx_target, DEFAULT_MACOS), target.machine))
-    major, minor = _version((layer.linux_target or "").partition("@")[2] or None, DEFAULT_GLIBC)
+        return list(mac_platforms(_version(layer.macosx_target, DEFAULT_MACOS), _machine(target)))
+    major, minor = layer.glibc
     legacy = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
     found = []
     for level in range(minor, 4, -1):
-        found.append(f"manylinux_{major}_{level}_{target.machine}")
+        found.append(f"manylinux_{major}_{level}_{_machine(target)}")
         if level in legacy:
-            found.append(f"{legacy[level]}_{target.machine}")
-    return [*found, f"linux_{target.machine}"]
+            found.append(f"{legacy[level]}_{_machine(target)}")
+    return [*found, f"linux_{_machine(target)}"]
 
 
 def _version(text: str | None, default: tuple[int, int]) -> tuple[int, int]:

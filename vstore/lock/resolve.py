@@ -57,7 +57,7 @@ def lock(
             done[name] = old
             continue
         report.stage(name, "resolving")
-        python = pythons[spec.runtime(layer).name]
+        python = pythons[layer.runtime or layer.name]
         lowers = [done[low.env_name] for low in spec.lower(layer)]
         keep = [] if upgrade or old is None else _keepable(layer, old, upgrade_packages)
         resolver = _Resolver(spec, layer, lowers, python, uv, local_wheels, index)
@@ -126,6 +126,7 @@ class _Resolver:
         self.lowers = lowers
         self.python = python
         self.uv = uv
+        self.settings: dict[str, Any] = dict(spec.uv)
         self.local_wheels = local_wheels
         self.index = index
 
@@ -158,7 +159,7 @@ class _Resolver:
         return tomllib.loads(text)
 
     def _project(self, keep: Sequence[str]) -> dict[str, Any]:
-        table = {key: value for key, value in self.spec.uv.items() if key not in ("sources", "index")}
+        table = {key: value for key, value in self.settings.items() if key not in ("sources", "index")}
         indexes, sources = self._indexes()
         wheels = [str(folder.resolve()) for folder in self.local_wheels]
         table |= {
@@ -192,12 +193,12 @@ class _Resolver:
 
     def _indexes(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """uv's indexes with the layer's priorities, and sources with the layer's and lower layers' package indexes."""
-        declared = [dict(index) for index in self.spec.uv.get("index", [])]
+        declared = [dict(index) for index in self.settings.get("index", [])]
         first = [index for name in self.layer.priority_indexes for index in declared if index.get("name") == name]
         for index in first:
             index.pop("explicit", None)
         rest = [index for index in declared if index not in first]
-        sources = dict(self.spec.uv.get("sources", {}))
+        sources = dict(self.settings.get("sources", {}))
         for layer in (*reversed(self.spec.lower(self.layer)), self.layer):
             sources |= {package: {"index": name} for package, name in layer.package_indexes.items()}
         return first + rest, sources

@@ -22,7 +22,7 @@ _REASONS = {
 
 def inputs(spec: Spec, layer: Layer, lowers: Mapping[str, str]) -> dict[str, Any]:
     """All that a lock is made from; `lowers` gives the packages digest of each layer below, by env name."""
-    version = (spec.runtime(layer).python_implementation or "").partition("@")[2]
+    version = (runtime_of(spec, layer).python_implementation or "").partition("@")[2]
     settings = {
         "uv": spec.uv,
         "linux_target": layer.linux_target,
@@ -38,6 +38,11 @@ def inputs(spec: Spec, layer: Layer, lowers: Mapping[str, str]) -> dict[str, Any
         "settings": str(hash_json("lock settings 1", _plain(settings))),
         "lower": dict(lowers),
     }
+
+
+def runtime_of(spec: Spec, layer: Layer) -> Layer:
+    """The runtime that a layer is, or sits on."""
+    return spec.lower(layer)[-1] if layer.kind != Kind.RUNTIME else layer
 
 
 def _plain(value: Any) -> Any:

@@ -18,10 +18,6 @@ def distributions(store: Store, stack: StorePath) -> dict[str, dict[str, str]]:
             name, _, version = layer["name"].partition("-")
             found[layer["name"]] = {name: version}
             continue
-        facts = read_facts(store.layout.object(store_path(layer["path"])))
+        facts = read_facts(store.layout.object(StorePath.parse(layer["path"])))
         found[layer["name"]] = {one.name: one.version for one in facts.distributions}
     return found
-
-
-def store_path(text: str) -> StorePath:
-    return StorePath.parse(text)

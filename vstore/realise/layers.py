@@ -12,7 +12,7 @@ from enum import StrEnum
 from graphlib import TopologicalSorter
 from pathlib import Path
 
-from vstore.build.builder import Built, build_layer
+from vstore.build.builder import build_layer
 from vstore.build.recipe import Recipe, Source
 from vstore.errors import BuildError, NotReproducible, VstoreError
 from vstore.fs.tree import Manifest, scan
@@ -88,7 +88,25 @@ class Realiser:
                         failures[name] = error
         if failures:
             raise self._combined(failures, wanted)
-        return (*self.prepared.layers(self.target), *(self.done[layer.env_name] for layer in wanted))
+        return (*self._interpreters(), *(self.done[layer.env_name] for layer in wanted))
+
+    def _interpreters(self) -> tuple[RealisedLayer, ...]:
+        """The interpreters, once each, as the lowest layers of all."""
+        found = {}
+        for interpreter in self.prepared.interpreters.values():
+            origin = Origin.PRESENT
+            if interpreter.path is None:
+                origin = Origin.TO_BUILD
+            elif interpreter.built:
+                origin = Origin.ADOPTED if interpreter.pin.source == "adopted" else Origin.BUILT
+            found[interpreter.name] = RealisedLayer(
+                name=interpreter.name,
+                kind=Kind.INTERPRETER,
+                path=interpreter.path,
+                origin=origin,
+                seconds=interpreter.seconds,
+            )
+        return tuple(found.values())
 
     def _combined(self, failures: Mapping[str, VstoreError], wanted: tuple[Layer, ...]) -> VstoreError:
         if len(failures) == 1:
@@ -131,7 +149,7 @@ class Realiser:
         interpreter = self.prepared.interpreters[layer.runtime or layer.name]
         if locked is None or interpreter.path is None or None in lowers:
             return None
-        wheels = select(locked, self.target, interpreter.pin.version, layer, self.spec)
+        wheels = select(locked, layer, self.target, interpreter.pin.version)
         return Recipe(
             name=layer.env_name,
             kind=layer.kind,
@@ -140,14 +158,16 @@ class Realiser:
             interpreter=interpreter.path,
             wheels=wheels,
             lowers=tuple(path for path in lowers if path is not None),
-            sources=tuple(Source(name=m.name, digest=source_digest(self.spec, m)) for m in layer.modules),
+            sources=tuple(
+                Source(name=module.name, digest=source_digest(self.spec, module)) for module in layer.modules
+            ),
             launch_module=layer.launch_module.stem if layer.launch_module else None,
         )
 
     def _build(self, layer: Layer, recipe: Recipe) -> StorePath:
         started = time.monotonic()
         with self.store.staging(layer.env_name, keep_failed=self.request.keep_failed) as staging:
-            built = self._fill(layer, recipe, staging)
+            log = self._fill(layer, recipe, staging)
             self.report.stage(layer.env_name, "hashing and flushing")
             info = self.store.add(
                 staging,
@@ -158,17 +178,17 @@ class Realiser:
                 seconds=time.monotonic() - started,
                 metadata={"recipe_text": recipe.as_json()},
             )
-            self.store.write_log(recipe.digest, built.log)
+            self.store.write_log(recipe.digest, log)
             return info.path
 
-    def _fill(self, layer: Layer, recipe: Recipe, staging: Path) -> Built:
+    def _fill(self, layer: Layer, recipe: Recipe, staging: Path) -> list[str]:
         return build_layer(
             recipe,
             staging,
             locate=self.store.layout.object,
             spec=self.spec,
             layer=layer,
-            donors=lambda part: [self.store.layout.object(path) for path in self.store.holders(part)],
+            donors=lambda part: [self.store.layout.object(path) for path in self.store.holders(part)[:1]],
             uv=self.uv,
             jobs=self.request.jobs,
             report=self.report,

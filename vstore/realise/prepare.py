@@ -150,7 +150,7 @@ def _interpreter(
                     layer.python_implementation, pin=pin, uv=uv, target=str(target), offline=request.offline
                 )
             with store.staging(name) as staging:
-                materialise(source, staging, uv=uv, report=report)
+                materialise(source, staging, uv=uv, report=report, jobs=request.jobs)
                 report.stage(name, "hashing and flushing")
                 path = store.add(staging, name=name, kind=Kind.INTERPRETER, recipe=recipe).path
     seconds = time.monotonic() - started

@@ -1,4 +1,4 @@
-"""The spec: what a user writes, as values, checked."""
+"""The spec: reading it, its layers and their order, and the modules it names."""
 
 from vstore.spec.load import load
 from vstore.spec.model import Layer, Spec, Target

@@ -1,20 +1,21 @@
-"""One layer's table: every field by name, type and rule (compat.md section 2)."""
+"""The single fields of a layer: names, versions, platforms, requirements, and which keys there are."""
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Mapping
-from pathlib import PurePosixPath
-from typing import Any
+from collections.abc import Mapping, Sequence
+from itertools import chain
+from types import MappingProxyType
 
 from vstore.objects import Kind
-from vstore.spec.model import Layer, Target
+from vstore.spec.model import PREFIXES, Target
+from vstore.spec.reader import Table, quote
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,90}")
-_PYTHON = re.compile(r"(cpython)@(\d+\.\d+(?:\.\d+)?)")
-_LINUX = re.compile(r"glibc(?:@(\d+)\.(\d+))?")
-_COMMON = {
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,99}")  # fits StorePath's label with prefix and suffix
+_GENERATION_LINK = re.compile(r"-\d+-link$")
+_IMPLEMENTATION = re.compile(r"((?:cpython|pypy)@\d+\.\d+(?:\.\d+(?:(?:a|b|rc)\d+)?)?)(-[a-z0-9_]+)?")
+
+COMMON_KEYS = (
     "name",
     "requirements",
     "versioned",
@@ -25,165 +26,142 @@ _COMMON = {
     "package_indexes",
     "index_overrides",
     "priority_indexes",
-}
-_OWN = {
-    Kind.RUNTIME: {"python_implementation"},
-    Kind.FRAMEWORK: {"runtime", "frameworks"},
-    Kind.APPLICATION: {"runtime", "frameworks", "launch_module", "support_modules"},
-}
+)
+OWN_KEYS: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
+    {
+        Kind.RUNTIME: ("python_implementation",),
+        Kind.FRAMEWORK: ("runtime", "frameworks"),
+        Kind.APPLICATION: ("runtime", "frameworks", "launch_module", "support_modules"),
+    }
+)
 
 
-class Mistakes:
-    """Collects what is wrong with a spec, each with its key path."""
-
-    def __init__(self) -> None:
-        self.lines: list[str] = []
-
-    def add(self, key: str, found: str, expected: str | None = None) -> None:
-        self.lines.append(f"{key}: {found}" + (f" ({expected})" if expected else ""))
-
-
-class _Table:
-    """Takes fields out of a TOML table by type; what is wrong goes to the mistakes."""
-
-    def __init__(self, values: dict[str, Any], key: str, mistakes: Mistakes) -> None:
-        self.values = values
-        self.key = key
-        self.mistakes = mistakes
-
-    def _take(self, field: str, kind: type, expected: str, required: bool) -> Any:
-        value = self.values.get(field)
-        if value is None:
-            if required:
-                self.mistakes.add(self.key, f"missing '{field}'", f"expected {expected}")
-            return None
-        if type(value) is not kind:
-            self.mistakes.add(f"{self.key}.{field}", f"found {value!r}", f"expected {expected}")
-            return None
-        return value
-
-    def text(self, field: str, *, required: bool = False) -> str | None:
-        value = self._take(field, str, "a string", required)
-        return None if value is None else str(value)
-
-    def flag(self, field: str) -> bool:
-        return bool(self._take(field, bool, "true or false", False))
-
-    def texts(self, field: str, *, required: bool = False) -> tuple[str, ...] | None:
-        value = self._take(field, list, "an array of strings", required)
-        if value is None:
-            return None
-        if not all(isinstance(one, str) for one in value):
-            self.mistakes.add(f"{self.key}.{field}", f"found {value!r}", "expected an array of strings")
-            return None
-        return tuple(value)
-
-    def mapping(self, field: str) -> Mapping[str, str]:
-        value = self._take(field, dict, "a table of strings", False)
-        if value is None:
-            return {}
-        if not all(isinstance(one, str) for one in value.values()):
-            self.mistakes.add(f"{self.key}.{field}", f"found {value!r}", "expected a table of strings")
-            return {}
-        return dict(value)
-
-
-def read_layer(kind: Kind, values: dict[str, Any], key: str, mistakes: Mistakes, warnings: list[str]) -> Layer | None:
-    """One layer; None when it has no usable name. Absent `platforms` are settled by `check_layers`."""
-    values = _without_deprecated(kind, dict(values), key, mistakes, warnings)
-    known = _COMMON | _OWN[kind]
-    for field in values:
-        if field not in known:
-            close = difflib.get_close_matches(field, known, n=1)
-            mistakes.add(f"{key}.{field}", "unknown key", f"did you mean {close[0]}?" if close else None)
-    table = _Table(values, key, mistakes)
-    name = table.text("name", required=True)
-    if name is None or not _name_is_usable(name, kind, key, mistakes):
-        return None
-    launch = table.text("launch_module", required=kind == Kind.APPLICATION)
-    return Layer(
-        kind=kind,
-        name=name,
-        requirements=table.texts("requirements", required=True) or (),
-        versioned=table.flag("versioned"),
-        targets=_targets(table),
-        targets_given="platforms" in values,
-        linux_target=_linux_target(table),
-        macosx_target=_macosx_target(table),
-        dynlib_exclude=table.texts("dynlib_exclude") or (),
-        package_indexes=table.mapping("package_indexes"),
-        index_overrides=table.mapping("index_overrides"),
-        priority_indexes=table.texts("priority_indexes") or (),
-        python_implementation=_python(table) if kind == Kind.RUNTIME else None,
-        runtime=table.text("runtime") if kind != Kind.RUNTIME else None,
-        frameworks=table.texts("frameworks") or () if kind != Kind.RUNTIME else (),
-        launch_module=PurePosixPath(launch) if launch else None,
-        support_modules=tuple(sorted(map(PurePosixPath, table.texts("support_modules") or ()))),
-    )
-
-
-def _without_deprecated(
-    kind: Kind, values: dict[str, Any], key: str, mistakes: Mistakes, warnings: list[str]
-) -> dict[str, Any]:
+def check_keys(table: Table, kind: Kind) -> Table:
+    """Note unknown keys and obsolete ones; gives the table without them."""
+    values = dict(table.values)
     if "build_requirements" in values:
         del values["build_requirements"]
-        warnings.append(f"{key}.build_requirements: no longer used, ignored")
+        table.odd("build_requirements", "obsolete and ignored")
     if kind == Kind.RUNTIME and "fully_versioned_name" in values:
         old = values.pop("fully_versioned_name")
         if "python_implementation" in values:
-            mistakes.add(f"{key}.fully_versioned_name", "given beside python_implementation", "keep the latter")
+            table.wrong("fully_versioned_name", "obsolete, and python_implementation is set as well")
         else:
             values["python_implementation"] = old
-            warnings.append(f"{key}.fully_versioned_name: the old name of python_implementation")
-    return values
+            table.odd("fully_versioned_name", "obsolete, read as python_implementation")
+    checked = Table(values=values, key=table.key, mistakes=table.mistakes, label=table.label)
+    allowed = (*COMMON_KEYS, *OWN_KEYS[kind])
+    elsewhere = {key: _owners(key) for key in chain(*OWN_KEYS.values()) if key not in allowed}
+    checked.only(allowed, elsewhere)
+    return checked
 
 
-def _name_is_usable(name: str, kind: Kind, key: str, mistakes: Mistakes) -> bool:
-    if not _NAME.fullmatch(name):
-        mistakes.add(f"{key}.name", f"not fit for a folder: {name!r}", "letters, digits, . _ - + @")
-        return False
-    if kind == Kind.RUNTIME and name.startswith(("framework-", "app-")):
-        mistakes.add(f"{key}.name", f"a runtime's name must not start with framework- or app-: {name!r}")
-    return True
+def read_name(table: Table, kind: Kind, taken: Sequence[str]) -> str | None:
+    """The layer's name, if it has one that is fit for a folder and not yet taken in its array."""
+    name = table.string("name", required="a string")
+    if name is None:
+        return None
+    if not is_fit(name):
+        table.wrong("name", f"{quote(name)} is not fit for a folder's name, expected {FIT}")
+        return None
+    if name in taken:
+        table.wrong("name", f"{kind} names must be distinct, {quote(name)} is defined already")
+        return None
+    reserved = [prefix for prefix in PREFIXES.values() if prefix and name.startswith(prefix)]
+    if kind == Kind.RUNTIME and reserved:
+        table.wrong("name", f'{quote(name)} starts with the reserved prefix "{reserved[0]}"')
+    return name
 
 
-def _targets(table: _Table) -> tuple[Target, ...]:
-    """The platforms as given."""
-    targets = []
-    for text in table.texts("platforms") or ():
-        try:
-            targets.append(Target(text))
-        except ValueError:
-            allowed = ", ".join(Target)
-            table.mistakes.add(f"{table.key}.platforms", f'invalid target platform "{text}"', f"expected {allowed}")
-    return tuple(targets)
+FIT = "letters, digits and @ + . _ - (no dot, dash, plus or @ in front), at most 100 characters"
 
 
-def _linux_target(table: _Table) -> str | None:
-    text = table.text("linux_target")
-    if text is None or _LINUX.fullmatch(text):
-        return text
-    variant, _, version = text.partition("@")
+def is_fit(name: str) -> bool:
+    """Whether the name may become the label of a store path."""
+    return _NAME.fullmatch(name) is not None
+
+
+def is_profile_name(name: str) -> bool:
+    """Whether a profile may be called so: fit, and not like the links of another profile's generations."""
+    return is_fit(name) and not _GENERATION_LINK.search(name)
+
+
+def as_profile_name(text: str) -> str:
+    """The nearest fit name."""
+    return re.sub(r"[^A-Za-z0-9@+._-]+", "-", text).lstrip("@+.-")[:100] or "stack"
+
+
+def read_platforms(table: Table, supported: Sequence[Target]) -> tuple[Target, ...]:
+    """The declared targets, in their order; all that the layers below support when none are declared."""
+    names = table.strings("platforms")
+    if names is None:
+        return tuple(supported)
+    for number, name in enumerate(names):
+        if name not in set(Target):
+            expected = ", ".join(Target)
+            table.wrong(f"platforms[{number}]", f"invalid target platform {quote(name)}, expected one of {expected}")
+    targets = dict.fromkeys(Target(name) for name in names if name in set(Target))
+    beyond = [target for target in targets if target not in supported]
+    if beyond:
+        have = ", ".join(supported) or "none"
+        table.wrong("platforms", f"not supported by lower layers: {', '.join(beyond)} (they have {have})")
+    return tuple(target for target in targets if target in supported)
+
+
+def read_linux_target(table: Table) -> str | None:
+    text = table.string("linux_target")
+    if text is None:
+        return None
+    variant, at, version = text.partition("@")
     if variant != "glibc":
-        table.mistakes.add(f"{table.key}.linux_target", f"Linux libc variant must be one of: glibc; found {text!r}")
-    else:
-        table.mistakes.add(f"{table.key}.linux_target", f"libc version must be of the form 'X.Y': {version!r}")
-    return None
+        table.wrong("linux_target", f"Linux libc variant must be one of ['glibc'], not {quote(variant)}")
+        return None
+    if at and not re.fullmatch(r"[0-9]{1,4}\.[0-9]{1,4}", version):
+        table.wrong("linux_target", f"Linux libc version must be of the form 'X.Y', not {quote(version)}")
+        return None
+    return text
 
 
-def _macosx_target(table: _Table) -> str | None:
-    text = table.text("macosx_target")
-    if text is None or re.fullmatch(r"\d+(\.\d+)?", text):
-        return text
-    table.mistakes.add(f"{table.key}.macosx_target", f"found {text!r}", "expected a version such as 13.0")
-    return None
+def read_macosx_target(table: Table) -> str | None:
+    text = table.string("macosx_target")
+    if text is not None and not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4}){0,2}", text):
+        table.wrong("macosx_target", f"found {quote(text)}, expected a version such as 14 or 13.0")
+        return None
+    return text
 
 
-def _python(table: _Table) -> str | None:
-    text = table.text("python_implementation", required=True)
-    if text is None or _PYTHON.fullmatch(text):
-        return text
-    table.mistakes.add(
-        f"{table.key}.python_implementation", f"found {text!r}", "expected cpython@3.11 or cpython@3.11.13"
-    )
-    return None
+def read_implementation(table: Table) -> str | None:
+    """``cpython@X.Y[.Z]`` or ``pypy@X.Y[.Z]``. An architecture behind it is dropped: targets say that."""
+    expected = "such as cpython@3.11 or cpython@3.11.13 (or pypy@…)"
+    text = table.string("python_implementation", required=f"a string {expected}")
+    if text is None:
+        return None
+    match = _IMPLEMENTATION.fullmatch(text)
+    if match is None:
+        table.wrong("python_implementation", f"found {quote(text)}, expected a version {expected}")
+        return None
+    if match[2]:
+        table.odd("python_implementation", f'"{match[2]}" is ignored, the platforms decide the architecture')
+    return match[1]
+
+
+def read_requirements(table: Table, *, check: bool) -> tuple[str, ...]:
+    """The declared requirements, as they are written; `check` parses them, which costs an import of 60 ms."""
+    requirements = table.strings("requirements", required=True) or ()
+    if check and requirements:
+        _check_requirements(table, requirements)
+    return requirements
+
+
+def _check_requirements(table: Table, requirements: Sequence[str]) -> None:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    for number, text in enumerate(requirements):
+        try:
+            Requirement(text)
+        except InvalidRequirement as error:
+            table.wrong(f"requirements[{number}]", f"invalid requirement syntax: {error}")
+
+
+def _owners(key: str) -> str:
+    return " and ".join(f"{kind}s" for kind, keys in OWN_KEYS.items() if key in keys)

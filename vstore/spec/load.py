@@ -1,135 +1,182 @@
-"""Reading a spec: TOML in, values out, and all its mistakes told together."""
+"""Loading a spec: one straight way from a file's bytes to a Spec, or one SpecError with all mistakes."""
 
 from __future__ import annotations
 
-import difflib
+import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
 
-from vstore.digest import Digest, hash_bytes
+from vstore.digest import hash_fields
 from vstore.errors import SpecError
 from vstore.objects import Kind
-from vstore.spec.checks import check_layers, check_requirement_texts
-from vstore.spec.fields import Mistakes, read_layer
-from vstore.spec.model import Layer, Spec
+from vstore.spec import fields
+from vstore.spec.foundation import Known, read_foundation
+from vstore.spec.indexes import read_package_indexes, read_priority_indexes, read_uv
+from vstore.spec.model import Layer, Spec, Target
+from vstore.spec.modules import read_modules
+from vstore.spec.reader import Mistakes, Table, nearest, quote
 
+_MAX_BYTES = 4 * 2**20
 _ARRAYS = {"runtimes": Kind.RUNTIME, "frameworks": Kind.FRAMEWORK, "applications": Kind.APPLICATION}
-_STEMS_WITHOUT_MEANING = {"spec", "vstore", "venvstacks"}
+_NAMELESS = ("spec", "vstore", "venvstacks")
 
 
 def load(path: Path, *, check_requirements: bool = True) -> Spec:
-    """Load a spec. Raises SpecError with every mistake found, each with its key path.
+    """Read and check a spec; writes nothing. SpecError tells all mistakes, each with its key path.
 
-    `check_requirements=False` leaves out the parsing of requirements, which costs an import of `packaging`.
+    Without `check_requirements` the syntax of requirements is not looked at: for a spec that was loaded before.
     """
+    path = Path(os.path.abspath(path))
     data = _read(path)
-    document = _parse(path, data)
     mistakes = Mistakes()
-    for key in document:
-        if key not in (*_ARRAYS, "tool"):
-            mistakes.add(key, "unknown key", f"expected {', '.join(_ARRAYS)} or tool{_nearest(key)}")
-    layers, warnings, keys = _layers(document, mistakes)
-    uv = _uv_table(path, document, mistakes)
-    checked, order = check_layers(layers, keys, path.absolute().parent, uv, mistakes)
-    if check_requirements:
-        check_requirement_texts(layers, keys, mistakes)
-    profile = _profile(path, document, mistakes)
-    if mistakes.lines:
-        raise _error(path, mistakes)
+    document = Table(values=_parse(path.name, data), key="", mistakes=mistakes)
+    _check_top_level(document)
+    tool = document.table("tool")
+    uv = read_uv(tool, path.parent, mistakes)
+    reader = _LayerReader(folder=path.parent, indexes=uv.indexes, check_requirements=check_requirements)
+    layers = reader.read(document)
+    profile = _profile(tool, path, mistakes)
+    if mistakes.found:
+        raise _error(path.name, mistakes.found)
+    digest = hash_fields("spec 1", data, *(() if uv.side_file is None else (uv.side_file,)))
+    warnings = tuple(mistakes.warnings)
     return Spec(
-        path=path.absolute(),
-        digest=_digest(path, data),
-        layers=checked,
-        profile=profile,
-        order=order,
-        uv=uv,
-        warnings=tuple(warnings),
+        path=path, digest=digest, layers=layers, uv=MappingProxyType(uv.values), profile=profile, warnings=warnings
     )
 
 
 def _read(path: Path) -> bytes:
     try:
-        return path.read_bytes()
+        with path.open("rb") as file:
+            data = file.read(_MAX_BYTES + 1)
     except FileNotFoundError:
-        raise SpecError(f"no such spec: {path}", hint="`vstore init` writes one") from None
-    except OSError as error:
-        raise SpecError(f"cannot read the spec {path}: {error.strerror}") from error
+        raise SpecError(f"no such spec: {path}", hint="`vstore init` writes a small one") from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise SpecError(f"spec cannot be read: {path}: {reason}") from error
+    if len(data) > _MAX_BYTES:
+        raise SpecError(f"spec is too big: {path}: more than {_MAX_BYTES} bytes")
+    return data
 
 
-def _parse(path: Path, data: bytes) -> dict[str, Any]:
+def _parse(name: str, data: bytes) -> Mapping[str, object]:
+    """The TOML document; SpecError says at which line and column it is none."""
     try:
-        return tomllib.loads(data.decode("utf-8"))
-    except tomllib.TOMLDecodeError as error:
-        raise SpecError(f"{path.name} is not valid TOML: {error}") from error
+        text = data.decode()
     except UnicodeDecodeError as error:
-        raise SpecError(f"{path.name} is not UTF-8 text: byte {error.start}") from error
+        before = data[: error.start].decode()
+        raise SpecError(f"{name}: not valid TOML at {_position(before)}: not UTF-8") from error
+    try:
+        return tomllib.loads(text)
+    except RecursionError as error:
+        raise SpecError(f"{name}: not valid TOML: nested too deeply") from error
+    except ValueError as error:
+        found = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", str(error), re.DOTALL)
+        if found is None:
+            raise SpecError(f"{name}: not valid TOML: {error}") from error
+        where = f"line {found[2]}, column {found[3]}" if found[2] else f"{_position(text)} (the end)"
+        raise SpecError(f"{name}: not valid TOML at {where}: {found[1]}") from error
 
 
-def _digest(path: Path, data: bytes) -> Digest:
-    beside = path.parent / "venvstacks.uv.toml"
-    return hash_bytes("spec 1", data + (b"\0" + beside.read_bytes() if beside.is_file() else b""))
+def _position(before: str) -> str:
+    """Line and column, from 1, of what follows a text."""
+    return f"line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
 
 
-def _error(path: Path, mistakes: Mistakes) -> SpecError:
-    if len(mistakes.lines) == 1:
-        return SpecError(f"{path.name}: {mistakes.lines[0]}")
-    return SpecError(f"{path.name}: {len(mistakes.lines)} mistakes", details=mistakes.lines)
+def _check_top_level(document: Table) -> None:
+    for key in document.values:
+        if key not in (*_ARRAYS, "tool"):
+            near = nearest(key, _ARRAYS)
+            document.odd(key, f'unknown and ignored, did you mean "{near}"?' if near else "unknown and ignored")
 
 
-def _nearest(key: str) -> str:
-    close = difflib.get_close_matches(key, [*_ARRAYS, "tool"], n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+def _profile(tool: Table | None, path: Path, mistakes: Mistakes) -> str:
+    """``[tool.vstore] profile``, else the file's stem, or its folder's name where the stem says nothing."""
+    own = None if tool is None else tool.table("vstore")
+    if own is not None:
+        own.only(("profile",))
+        name = own.string("profile")
+        if name is not None:
+            if not fields.is_profile_name(name):
+                own.wrong("profile", f"{quote(name)} is not fit for a profile's name, expected {fields.FIT}")
+            return name
+    name = fields.as_profile_name(path.parent.name if path.stem in _NAMELESS else path.stem)
+    if not fields.is_profile_name(name):
+        mistakes.add("tool.vstore.profile", f"missing, and {quote(name)} is not fit for a profile's name")
+    return name
 
 
-def _layers(document: Mapping[str, Any], mistakes: Mistakes) -> tuple[list[Layer], list[str], list[str]]:
-    layers: list[Layer] = []
-    warnings: list[str] = []
-    keys: list[str] = []
-    for array, kind in _ARRAYS.items():
-        tables = document.get(array, [])
-        if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-            mistakes.add(array, "must be an array of tables", f"write [[{array}]]")
-            continue
-        for number, table in enumerate(tables):
-            key = f"{array}[{number}]"
-            layer = read_layer(kind, table, key, mistakes, warnings)
-            if layer is not None:
-                layers.append(layer)
-                keys.append(key)
-    return layers, warnings, keys
+def _error(name: str, found: Sequence[str]) -> SpecError:
+    lines = [line for mistake in found for line in mistake.splitlines()]
+    if len(found) == 1:
+        return SpecError(f"{name}: {lines[0]}", details=lines[1:])
+    return SpecError(f"{name}: {len(found)} mistakes", details=lines)
 
 
-def _uv_table(path: Path, document: Mapping[str, Any], mistakes: Mistakes) -> dict[str, Any]:
-    """The common uv configuration: inline, else the file beside the spec (compat.md 2.5)."""
-    tool = document.get("tool", {})
-    inline = tool.get("uv") if isinstance(tool, dict) else None
-    if inline is None:
-        beside = path.parent / "venvstacks.uv.toml"
-        inline = _parse(beside, beside.read_bytes()) if beside.is_file() else {}
-    if not isinstance(inline, dict):
-        mistakes.add("tool.uv", "must be a table")
-        return {}
-    names = {index.get("name") for index in inline.get("index", []) if isinstance(index, dict)}
-    for package, source in inline.get("sources", {}).items():
-        if not isinstance(source, dict) or set(source) != {"index"}:
-            mistakes.add(f"tool.uv.sources.{package}", "must be an index config", 'write { index = "name" }')
-        elif source["index"] not in names:
-            mistakes.add(f"tool.uv.sources.{package}", f'references an unknown package index "{source["index"]}"')
-    return inline
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LayerReader:
+    """Reads the layers in file order; each sees those read before it."""
+
+    folder: Path
+    indexes: frozenset[str]
+    check_requirements: bool
+
+    def read(self, document: Table) -> tuple[Layer, ...]:
+        """All layers that could be read; the others have left a mistake."""
+        edges = {table.label: _names(table.values.get("frameworks")) for table in _quiet(document, "frameworks")}
+        known = Known(edges=edges)
+        applications: dict[str, Layer | None] = {}
+        taken = {Kind.RUNTIME: known.runtimes, Kind.FRAMEWORK: known.frameworks, Kind.APPLICATION: applications}
+        layers: list[Layer] = []
+        for array, kind in _ARRAYS.items():
+            for raw in document.tables(array):
+                table = fields.check_keys(raw, kind)
+                name = fields.read_name(table, kind, list(taken[kind]))
+                layer = self._layer(table, kind, name, known)
+                if name is not None:
+                    taken[kind][name] = layer
+                if layer is not None:
+                    layers.append(layer)
+        return tuple(layers)
+
+    def _layer(self, table: Table, kind: Kind, name: str | None, known: Known) -> Layer | None:
+        """The layer; None without a name or a sound foundation. What can be checked of it is checked all the same."""
+        implementation = fields.read_implementation(table) if kind == Kind.RUNTIME else None
+        foundation = None if kind == Kind.RUNTIME else read_foundation(table, name, known)
+        launch, support = read_modules(table, self.folder) if kind == Kind.APPLICATION else (None, ())
+        lowers = () if foundation is None else (foundation.runtime, *foundation.frameworks)
+        supported = [target for target in Target if all(target in lower.targets for lower in lowers)]
+        heirs_of = () if foundation is None else foundation.heirs_of
+        layer = Layer(
+            kind=kind,
+            name=name or "",
+            requirements=fields.read_requirements(table, check=self.check_requirements),
+            versioned=table.boolean("versioned"),
+            targets=fields.read_platforms(table, supported),
+            linux_target=fields.read_linux_target(table),
+            macosx_target=fields.read_macosx_target(table),
+            dynlib_exclude=table.strings("dynlib_exclude") or (),
+            package_indexes=MappingProxyType(read_package_indexes(table, self.indexes, heirs_of)),
+            index_overrides=MappingProxyType(table.string_table("index_overrides")),
+            priority_indexes=read_priority_indexes(table, self.indexes),
+            python_implementation=implementation,
+            runtime=None if foundation is None else foundation.runtime.name,
+            frameworks=() if foundation is None else foundation.declared,
+            linearised=() if foundation is None else tuple(layer.name for layer in foundation.frameworks),
+            launch_module=launch,
+            support_modules=support,
+        )
+        return None if name is None or (kind != Kind.RUNTIME and foundation is None) else layer
 
 
-def _profile(path: Path, document: Mapping[str, Any], mistakes: Mistakes) -> str:
-    tool = document.get("tool", {})
-    own = tool.get("vstore", {}) if isinstance(tool, dict) else {}
-    chosen = own.get("profile") if isinstance(own, dict) else None
-    if chosen is None:
-        absolute = path.absolute()
-        chosen = absolute.parent.name if path.stem in _STEMS_WITHOUT_MEANING else path.stem
-        chosen = re.sub(r"[^A-Za-z0-9@+._-]+", "-", chosen).lstrip(".-") or "stack"
-    elif not isinstance(chosen, str) or not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9@+._-]*", chosen):
-        mistakes.add("tool.vstore.profile", f"not a profile name: {chosen!r}")
-        chosen = "stack"
-    return str(chosen)
+def _quiet(document: Table, key: str) -> tuple[Table, ...]:
+    """The tables of an array, read ahead: their mistakes are noted when they are read in turn."""
+    return Table(values=document.values, key=document.key, mistakes=Mistakes()).tables(key)
+
+
+def _names(value: object) -> tuple[str, ...]:
+    return tuple(item for item in value if isinstance(item, str)) if isinstance(value, list) else ()

@@ -1,26 +1,25 @@
-"""A spec, as values: layers of three kinds and how they sit on each other."""
+"""A spec as values: targets, layers, and what each layer sits on."""
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any, Self
+from typing import Self
 
 from vstore.digest import Digest
 from vstore.errors import UsageError
 from vstore.objects import Kind
 
+DEFAULT_GLIBC = (2, 28)
 PREFIXES = {Kind.RUNTIME: "", Kind.FRAMEWORK: "framework-", Kind.APPLICATION: "app-"}
 
 
 class Target(StrEnum):
-    """A platform that layers are made for, named as venvstacks does."""
+    """A platform that layers are locked for and built for."""
 
     LINUX_X86_64 = "linux_x86_64"
     LINUX_AARCH64 = "linux_aarch64"
@@ -31,88 +30,101 @@ class Target(StrEnum):
 
     @classmethod
     def host(cls) -> Self:
-        """The target that runs on this machine. UsageError where there is none."""
+        """The target that this process runs on; UsageError on any other machine."""
         system = {"linux": "linux", "darwin": "macosx", "win32": "win"}.get(sys.platform, sys.platform)
         machine = platform.machine().lower()
-        if system == "win":
-            machine = {"x86_64": "amd64", "aarch64": "arm64"}.get(machine, machine)
-        else:
-            machine = {"amd64": "x86_64", "arm64": "aarch64" if system == "linux" else "arm64"}.get(machine, machine)
+        spellings = {"win": ("amd64", "arm64"), "macosx": ("x86_64", "arm64")}.get(system, ("x86_64", "aarch64"))
+        machine = dict.fromkeys(("x86_64", "amd64"), spellings[0]).get(machine, machine)
+        machine = dict.fromkeys(("aarch64", "arm64"), spellings[1]).get(machine, machine)
+        name = f"{system}_{machine}"
         try:
-            return cls(f"{system}_{machine}")
+            return cls(name)
         except ValueError:
-            raise UsageError(f"this machine is none of the targets: {system}_{machine}") from None
+            known = ", ".join(cls)
+            raise UsageError(f"this machine is of no known target: {name}", details=[f"known: {known}"]) from None
 
     @property
-    def system(self) -> str:
-        return self.value.partition("_")[0]
+    def is_linux(self) -> bool:
+        return self.startswith("linux_")
 
     @property
-    def machine(self) -> str:
-        return self.value.partition("_")[2]
+    def is_macosx(self) -> bool:
+        return self.startswith("macosx_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:
-    """One layer of a spec; `targets` comes from the layers below where the spec gives none."""
+    """One layer as declared, checked, and completed by what it inherits from the layers below.
+
+    `targets` and `package_indexes` (distribution names normalised) include what is inherited, and `runtime`
+    is the runtime at the bottom whether it was named or comes with the frameworks; None in a runtime.
+    `frameworks` are the declared ones, `linearised` all of them, nearest first.
+    """
 
     kind: Kind
     name: str
-    requirements: tuple[str, ...]
-    targets: tuple[Target, ...]
-    targets_given: bool = True
+    requirements: tuple[str, ...] = ()
     versioned: bool = False
+    targets: tuple[Target, ...] = tuple(Target)
     linux_target: str | None = None
     macosx_target: str | None = None
     dynlib_exclude: tuple[str, ...] = ()
-    package_indexes: Mapping[str, str] = field(default_factory=dict)
-    index_overrides: Mapping[str, str] = field(default_factory=dict)
+    package_indexes: Mapping[str, str]
+    index_overrides: Mapping[str, str]
     priority_indexes: tuple[str, ...] = ()
     python_implementation: str | None = None
     runtime: str | None = None
     frameworks: tuple[str, ...] = ()
+    linearised: tuple[str, ...] = ()
     launch_module: PurePosixPath | None = None
     support_modules: tuple[PurePosixPath, ...] = ()
 
     @property
     def env_name(self) -> str:
-        """The name that folders, locks and patterns use: runtimes bare, others with a prefix."""
+        """The layer's name with its kind's prefix: unique in the spec, and the object's label."""
         return PREFIXES[self.kind] + self.name
 
     @property
     def modules(self) -> tuple[PurePosixPath, ...]:
-        """What is copied beside the packages: the launch module and the support modules."""
-        return (*((self.launch_module,) if self.launch_module else ()), *self.support_modules)
+        """What is copied into an application's site-packages; relative to the spec's folder, may start with ``..``."""
+        return (*(() if self.launch_module is None else (self.launch_module,)), *self.support_modules)
+
+    @property
+    def glibc(self) -> tuple[int, int]:
+        """The lowest glibc that wheels for Linux may need."""
+        version = (self.linux_target or "").partition("@")[2]
+        if not version:
+            return DEFAULT_GLIBC
+        major, _, minor = version.partition(".")
+        return int(major), int(minor)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Spec:
-    """A loaded spec; layers in file order, runtimes before frameworks before applications."""
+    """A loaded spec. `path` is absolute; `layers` are runtimes, frameworks, applications, each in file order.
+
+    A layer refers only to layers before it, so this order is also one in which they can be locked and built.
+    `digest` is of the file's bytes (and of ``venvstacks.uv.toml`` where that is used); `uv` is the uv table.
+    """
 
     path: Path
     digest: Digest
     layers: tuple[Layer, ...]
+    uv: Mapping[str, object]
     profile: str
-    order: Mapping[str, tuple[str, ...]]
-    uv: Mapping[str, Any] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
-    @cached_property
-    def by_name(self) -> dict[str, Layer]:
-        return {layer.env_name: layer for layer in self.layers}
+    def layer(self, env_name: str) -> Layer:
+        """The layer of that name; KeyError if there is none."""
+        for layer in self.layers:
+            if layer.env_name == env_name:
+                return layer
+        raise KeyError(env_name)
 
     def lower(self, layer: Layer) -> tuple[Layer, ...]:
-        """The layers below, nearest first: frameworks in C3 order, then the runtime."""
-        return tuple(self.by_name[name] for name in self.order[layer.env_name])
-
-    def runtime(self, layer: Layer) -> Layer:
-        """The runtime that a layer is or sits on."""
-        return self.lower(layer)[-1] if layer.kind != Kind.RUNTIME else layer
-
-    @property
-    def folder(self) -> Path:
-        return self.path.parent
-
-    def place(self, module: PurePosixPath) -> Path:
-        """Where a launch or support module is on disk, links unresolved."""
-        return Path(os.path.normpath(self.folder / module))
+        """All layers below, in import order: frameworks nearest first (C3), the runtime last."""
+        if layer.runtime is None:
+            return ()
+        below = [PREFIXES[Kind.FRAMEWORK] + name for name in layer.linearised]
+        by_name = {known.env_name: known for known in self.layers}
+        return tuple(by_name[name] for name in (*below, layer.runtime))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib import resources
 from pathlib import Path
 
 from vstore.errors import BusyError, StoreError
 
 SCHEMA = 1  # PRAGMA user_version of the schema that this release writes
+_SCHEMA_FILE = Path(__file__).with_name("schema.sql")
 _BUSY_SECONDS = 60.0
 
 
@@ -29,6 +29,8 @@ def translated(file: Path) -> Iterator[None]:
             raise StoreError(f"the index is read-only: {file}", hint="give a writable --root") from error
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
             raise StoreError(f"the index is damaged: {file}", hint="run `vstore reindex`") from error
+        if code == sqlite3.SQLITE_CONSTRAINT:
+            raise StoreError(f"the index refused what would break it: {error}") from error
         if code == sqlite3.SQLITE_CANTOPEN:
             raise StoreError(f"there is no store here, or it cannot be read: {file.parent}") from error
         raise StoreError(f"the index refused: {error}", hint="run `vstore verify`") from error
@@ -39,26 +41,36 @@ def connect(file: Path, *, read_only: bool) -> sqlite3.Connection:
     with translated(file):
         if read_only:
             return _connect_read_only(file)
-        connection = _open(f"{file.absolute().as_uri()}?mode=rwc")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute("PRAGMA synchronous = FULL")  # a registered object survives a power cut
-        if _version(connection, file) < SCHEMA:
-            _migrate(connection, file)
-        return connection
+        with _opened(file, "mode=rwc") as connection:
+            connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA synchronous = FULL")  # a registered object survives a power cut
+            if _version(connection, file) < SCHEMA:
+                _migrate(connection, file)
+            return connection
 
 
-def _open(uri: str) -> sqlite3.Connection:
-    return sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+@contextmanager
+def _opened(file: Path, query: str) -> Iterator[sqlite3.Connection]:
+    """A connection that is closed again if making it usable fails."""
+    uri = f"{file.absolute().as_uri()}?{query}"
+    connection = sqlite3.connect(
+        uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    try:
+        yield connection
+    except BaseException:
+        connection.close()
+        raise
 
 
 def _connect_read_only(file: Path) -> sqlite3.Connection:
     """Plain read-only access; on a file system that is read-only itself, as the immutable file it then is."""
     for query in ("mode=ro", "mode=ro&immutable=1"):
         try:
-            connection = _open(f"{file.absolute().as_uri()}?{query}")
-            if _version(connection, file) < SCHEMA:
-                raise StoreError(f"the index is of an older release: {file}", hint="run any command that writes once")
-            return connection
+            with _opened(file, query) as connection:
+                if _version(connection, file) < SCHEMA:
+                    raise StoreError(f"the index is of an older release: {file}", hint="run `vstore gc` once")
+                return connection
         except sqlite3.OperationalError:
             if "immutable" in query or not file.exists():
                 raise
@@ -80,10 +92,11 @@ def _migrate(connection: sqlite3.Connection, file: Path) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("BEGIN IMMEDIATE")
     if _version(connection, file) == 0:
-        script = resources.files("vstore.store").joinpath("schema.sql").read_text("utf-8")
-        lines = [line for line in script.splitlines() if not line.startswith("--")]
-        for statement in "\n".join(lines).split(";"):
-            if statement.strip():
+        statement = ""
+        for line in _SCHEMA_FILE.read_text("utf-8").splitlines(keepends=True):
+            statement += line
+            if sqlite3.complete_statement(statement):
                 connection.execute(statement)
+                statement = ""
     connection.execute(f"PRAGMA user_version = {SCHEMA}")
     connection.execute("COMMIT")

@@ -68,6 +68,10 @@ class Layout:
         return self.root / "locks" / "gc"
 
     @property
+    def use_lock(self) -> Path:
+        return self.root / "locks" / "use"
+
+    @property
     def config_file(self) -> Path:
         return self.root / "config.toml"
 

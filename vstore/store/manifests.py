@@ -20,12 +20,16 @@ from vstore.fs.atomic import write_file
 from vstore.fs.tree import Manifest
 from vstore.objects import Kind, ObjectInfo, StorePath
 
-if sys.version_info >= (3, 14):
-    from compression import zstd
-else:
-    from backports import zstd
-
 _MAGIC = b"vstore-manifest-1\n"
+
+
+def _zstd() -> Any:
+    """The zstd module, loaded late: a run that changes nothing does without it."""
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    return zstd
 
 
 def write_manifest(
@@ -42,12 +46,13 @@ def write_manifest(
         "parts": [key.hex() for key in parts],
     }
     text = canonical_json(document)
-    data = zstd.compress(_MAGIC + len(text).to_bytes(4, "big") + text + manifest.encode())
+    data: bytes = _zstd().compress(_MAGIC + len(text).to_bytes(4, "big") + text + manifest.encode())
     write_file(file, data, mode=0o444, durable=False)
 
 
 def read_manifest(file: Path) -> tuple[Manifest, dict[str, Any]]:
     """The manifest and the metadata; StoreError when the file is missing, damaged or of another version."""
+    zstd = _zstd()
     try:
         data = zstd.decompress(file.read_bytes())
     except FileNotFoundError as error:
@@ -60,13 +65,24 @@ def read_manifest(file: Path) -> tuple[Manifest, dict[str, Any]]:
     end = start + int.from_bytes(data[len(_MAGIC) : start], "big")
     try:
         metadata = json.loads(data[start:end])
+        if not isinstance(metadata, dict):
+            raise StoreError(f"the manifest is damaged: {file}")
+        return Manifest.decode(data[end:]), metadata
     except ValueError as error:
         raise StoreError(f"the manifest is damaged: {file}") from error
-    return Manifest.decode(data[end:]), metadata
 
 
 def object_info(path: StorePath, manifest: Manifest, metadata: Mapping[str, Any]) -> ObjectInfo:
-    """What the index should say of an object, read off its manifest."""
+    """What the index should say of an object, read off its manifest. StoreError if that makes no sense."""
+    if StorePath.make(manifest.digest, path.name) != path:
+        raise StoreError(f"the manifest is not the one of {path}")
+    try:
+        return _object_info(path, manifest, metadata)
+    except (KeyError, TypeError, ValueError) as error:
+        raise StoreError(f"the manifest of {path} is damaged: {error}") from error
+
+
+def _object_info(path: StorePath, manifest: Manifest, metadata: Mapping[str, Any]) -> ObjectInfo:
     return ObjectInfo(
         path=path,
         digest=manifest.digest,

@@ -1,0 +1,97 @@
+"""Layers made in code for the tests of building: real wheels, real uv, a real CPython."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from vstore.build.facts import LayerFacts, collect_facts, interpreter_name, site_packages, write_facts
+from vstore.build.links import Lower, link_lower
+from vstore.build.packages import install
+from vstore.build.scripts import write_trampolines
+from vstore.lock.model import PinnedWheel
+from vstore.objects import Kind
+from vstore.report import Silent
+from vstore.uv import Uv
+
+PYTHON = Path(sys._base_executable).resolve()  # type: ignore[attr-defined]
+VERSION = ".".join(map(str, sys.version_info[:3]))
+SITE = site_packages(VERSION)
+
+
+def pin(wheel: Path) -> PinnedWheel:
+    """A wheel on disk as a lock would pin it."""
+    name, version = wheel.name.split("-")[:2]
+    return PinnedWheel(
+        name=name.replace("_", "-").lower(),
+        version=version,
+        sha256=hashlib.sha256(wheel.read_bytes()).hexdigest(),
+        location=str(wheel),
+        filename=wheel.name,
+    )
+
+
+class Store:
+    """A folder of objects side by side; `layer` builds one more."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "store"
+        self.folder.mkdir(parents=True)
+        self.uv = Uv(cache_dir=folder / "uv", environment={"PATH": os.environ["PATH"], "UV_NO_INDEX": "1"})
+
+    def layer(
+        self,
+        name: str,
+        wheels: Sequence[Path] = (),
+        lowers: Sequence[Lower] = (),
+        modules: dict[str, str] | None = None,
+        launch: str | None = None,
+        python: str = VERSION,
+    ) -> Lower:
+        """Build a layer, all but its bytecode."""
+        store_path = f"{hashlib.md5(name.encode()).hexdigest().translate(str.maketrans('e', 'x'))}-{name}"
+        folder = self.folder / store_path
+        (folder / "libexec").mkdir(parents=True)
+        (folder / "libexec" / interpreter_name(python)).symlink_to(PYTHON)
+        (folder / "pyvenv.cfg").write_text(f"include-system-site-packages = false\nversion = {VERSION}\n")
+        install(self.uv, folder, [pin(wheel) for wheel in wheels], PYTHON, python, Silent())
+        (folder / SITE).mkdir(parents=True, exist_ok=True)
+        for path, text in (modules or {}).items():
+            (folder / SITE / path).write_text(text)
+        facts = self.facts(folder, name, wheels, modules or {}, launch, python)
+        facts = link_lower(folder, facts, lowers)
+        write_trampolines(folder, facts, lowers)
+        write_facts(folder, facts)
+        return store_path, folder, facts
+
+    def facts(
+        self, folder: Path, name: str, wheels: Sequence[Path], modules: dict[str, str], launch: str | None, python: str
+    ) -> LayerFacts:
+        return collect_facts(
+            folder,
+            name=name,
+            kind=Kind.APPLICATION if launch else Kind.FRAMEWORK,
+            python=python,
+            wheels=[pin(wheel) for wheel in wheels],
+            own=[PurePosixPath(SITE, path) for path in modules],
+            launch_module=launch,
+        )
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """Path → content of every file and target of every link, but for the stand-in interpreter."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        relative = str(path.relative_to(folder))
+        if relative.startswith("libexec/python"):
+            continue
+        if path.is_symlink():
+            found[relative] = "-> " + os.readlink(path)
+        elif path.is_file():
+            found[relative] = path.read_text() + (
+                " x" if os.access(path, os.X_OK) and path.stat().st_mode & 0o100 else ""
+            )
+    return found

@@ -1,0 +1,314 @@
+"""Merging the layers below: which files are seen, and whose they are."""
+
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.build.layers import SITE, VERSION, Store
+from tests.wheels import make_wheel
+from vstore.build.facts import Distribution, LayerFacts
+from vstore.build.links import Leaf, LinkPlan, Lower, link_lower, plan_links, relative_target
+from vstore.objects import Kind
+
+Files = dict[str, str]
+Layer = dict[str, Files]  # distribution → its files
+
+
+class Memory:
+    """Layers in memory; counts what is listed and read."""
+
+    def __init__(self, *layers: Layer) -> None:
+        self.files: list[Files] = [{path: data for d in layer.values() for path, data in d.items()} for layer in layers]
+        self.listed: list[tuple[int, str]] = []
+        self.compared = 0
+
+    def entries(self, layer: int, folder: str) -> Mapping[str, bool]:
+        self.listed.append((layer, folder))
+        found: dict[str, bool] = {}
+        for path in self.files[layer]:
+            if path.startswith(folder + "/"):
+                name, _, rest = path.removeprefix(folder + "/").partition("/")
+                found[name] = bool(rest)
+        return found
+
+    def same(self, one: Leaf, other: Leaf) -> bool:
+        self.compared += 1
+        return self.files[one.layer][one.path] == self.files[other.layer][other.path]
+
+
+def facts(number: int, layer: Layer) -> LayerFacts:
+    """Facts whose claims are as small as they may be (no folders), unless one distribution has a whole folder."""
+    distributions = []
+    for name, files in layer.items():
+        owns = set()
+        for path in files:
+            parts = path.split("/")
+            for depth in range(len(PurePosixPath(SITE).parts) + 1, len(parts)):
+                prefix = "/".join(parts[:depth]) + "/"
+                if not any(p.startswith(prefix) for other, fs in layer.items() if other != name for p in fs):
+                    owns.add(prefix)
+                    break
+            else:
+                owns.add(path)
+        distributions.append(Distribution(name=name, version="1", wheel="0" * 64, owns=tuple(sorted(owns))))
+    return LayerFacts(name=f"layer{number}", kind=Kind.FRAMEWORK, python="3.11.7", distributions=tuple(distributions))
+
+
+def site(**files: str) -> Files:
+    return {f"lib/python3.11/site-packages/{path.replace('__', '/')}": data for path, data in files.items()}
+
+
+def at(files: Files) -> Files:
+    return {f"lib/python3.11/site-packages/{path}": data for path, data in files.items()}
+
+
+def plan(*layers: Layer) -> tuple[LinkPlan, Memory]:
+    memory = Memory(*layers)
+    described = [facts(number, layer) for number, layer in enumerate(layers)]
+    return plan_links(described[0], described[1:], memory), memory
+
+
+def linked(*layers: Layer) -> dict[str, int]:
+    inside = "lib/python3.11/site-packages/"
+    return {link.path.removeprefix(inside): link.layer for link in plan(*layers)[0].links}
+
+
+def test_a_package_is_one_link() -> None:
+    low = {"foo": at({"foo/a.py": "", "foo/b/c.py": "", "foo-1.dist-info/METADATA": "", "foo-1.dist-info/RECORD": ""})}
+    assert linked({}, low) == {"foo": 1, "foo-1.dist-info/METADATA": 1, "foo-1.dist-info/RECORD": 1}
+
+
+def test_namespace_packages_of_three_layers_are_merged() -> None:
+    app = {"a": at({"ns/a/x.py": "", "ns/deep/a.py": ""})}
+    mid = {"b": at({"ns/b/x.py": "", "ns/deep/b/y.py": ""})}
+    low = {"c": at({"ns/c/x.py": "", "ns/deep/c.py": ""}), "d": at({"ns/d.py": ""})}
+    assert linked(app, mid, low) == {"ns/b": 1, "ns/deep/b": 1, "ns/c": 2, "ns/deep/c.py": 2, "ns/d.py": 2}
+
+
+def test_folders_that_became_shared_are_no_longer_owned() -> None:
+    result, _ = plan({"a": at({"ns/a/x.py": "", "ns/top.py": "", "a.py": ""})}, {"b": at({"ns/b/x.py": ""})})
+    owned = {path.removeprefix("lib/python3.11/site-packages/") for path in result.own.distributions[0].owns}
+    assert owned == {"ns/a/", "ns/top.py", "a.py"}
+
+
+def test_the_nearest_distribution_hides_the_others_wholly() -> None:
+    near = {"foo": at({"foo/new.py": "2", "foo-2.dist-info/RECORD": ""})}
+    far = {"foo": at({"foo/old.py": "1", "foo_old/x.py": "", "foo-1.dist-info/RECORD": ""})}
+    assert linked({}, near, far) == {"foo": 1, "foo-2.dist-info/RECORD": 1}
+    assert linked(near, far) == {}
+
+
+def test_of_clashing_packages_the_farther_is_left_out_whole() -> None:
+    near = {"a": at({"tests/__init__.py": "a", "tests/a.py": ""})}
+    far = {"b": at({"tests/__init__.py": "b", "tests/b.py": "", "b/x.py": ""}), "c": at({"tests/c.py": ""})}
+    assert linked(near, far) == {"b": 1, "tests/c.py": 1}
+    assert linked({}, near, far) == {"b": 2, "tests/__init__.py": 1, "tests/a.py": 1, "tests/c.py": 2}
+
+
+def test_equal_files_do_not_clash() -> None:
+    near, far = (
+        {"a": at({"tests/__init__.py": "", "tests/a.py": ""})},
+        {"b": at({"tests/__init__.py": "", "tests/b.py": ""})},
+    )
+    assert linked({}, near, far) == {"tests/__init__.py": 1, "tests/a.py": 1, "tests/b.py": 2}
+
+
+def test_a_file_and_a_folder_of_one_name_clash() -> None:
+    file, folder = {"a": at({"x": ""})}, {"b": at({"x/y.py": "", "b.py": ""})}
+    assert linked(file, folder) == {"b.py": 1}
+    assert linked(folder, file) == {}
+
+
+def test_a_farther_package_does_not_hide_a_nearer_module() -> None:
+    assert linked({"a": at({"x.py": ""})}, {"b": at({"x/__init__.py": ""})}) == {}
+    assert linked({"a": at({"x/__init__.py": ""})}, {"b": at({"x.py": ""})}) == {}
+    assert linked({}, {"b": at({"x.py": "", "x/data.txt": ""})}) == {"x": 1, "x.py": 1}
+
+
+def test_bytecode_comes_with_a_module_that_is_linked_alone() -> None:
+    own = Memory(
+        {}, {"six": at({"six.py": "", "__pycache__/six.cpython-311.pyc": "", "__pycache__/other.cpython-311.pyc": ""})}
+    )
+    low = facts(1, {"six": at({"six.py": ""})})
+    links = plan_links(facts(0, {}), [low], own).links
+    assert [PurePosixPath(link.path).name for link in links] == ["six.cpython-311.pyc", "six.py"]
+
+
+def test_cost_is_that_of_opened_folders() -> None:
+    def layers(count: int) -> tuple[Layer, Layer]:
+        big = at(
+            {f"big/sub{n % 100}/m{n}.py": "" for n in range(count)} | {"ns/b/x.py": "", "big-1.dist-info/RECORD": ""}
+        )
+        return {"a": at({"ns/a/x.py": ""})}, {"big": big}
+
+    small, large = plan(*layers(20)), plan(*layers(20_000))
+    assert small[0].links == large[0].links
+    assert small[1].listed == large[1].listed
+    assert len(large[1].listed) == 3
+
+
+PIECES = ["ns", "x", "y", "x.py", "__init__.py", "d.txt"]
+PATHS = st.lists(st.sampled_from(PIECES), min_size=1, max_size=3).map("/".join)
+DISTRIBUTIONS = st.dictionaries(PATHS, st.sampled_from(["", "1", "2"]), min_size=1, max_size=5)
+
+
+def without_overlaps(layer: dict[str, Files]) -> Layer:
+    """Keep what can lie in one folder: a path is a file or a folder, and is one distribution's."""
+    kept: Layer = {}
+    taken: set[str] = set()
+    folders: set[str] = set()
+    for name, files in layer.items():
+        for path, data in sorted(files.items()):
+            above = {str(parent) for parent in PurePosixPath(path).parents} - {"."}
+            if path in taken or path in folders or above & taken:
+                continue
+            taken.add(path)
+            folders |= above
+            kept.setdefault(name, {})[path] = f"{data}"
+    return {name: at(files) for name, files in kept.items()}
+
+
+LAYERS = st.lists(
+    st.dictionaries(st.sampled_from("abcd"), DISTRIBUTIONS, max_size=3).map(without_overlaps), min_size=1, max_size=4
+)
+
+
+def look(layers: list[Layer], result: LinkPlan) -> dict[str, tuple[int, str]]:
+    """What one sees in the layer: path → (layer, data), links followed."""
+    seen = {path: (0, data) for files in layers[0].values() for path, data in files.items()}
+    for link in result.links:
+        for files in layers[link.layer].values():
+            for path, data in files.items():
+                if path == link.target or path.startswith(link.target + "/"):
+                    where = link.path + path.removeprefix(link.target)
+                    assert where not in seen, "a link is put where something is"
+                    seen[where] = (link.layer, data)
+    return seen
+
+
+@settings(max_examples=120, deadline=None)
+@given(LAYERS)
+def test_never_half_a_package(layers: list[Layer]) -> None:
+    result, _ = plan(*layers)
+    seen = look(layers, result)
+    nearest = {name: number for number, layer in reversed(list(enumerate(layers))) for name in layer}
+    owners = {(n, path): name for n, layer in enumerate(layers) for name, files in layer.items() for path in files}
+    for path, (number, _) in seen.items():
+        assert nearest[owners[number, path]] == number, f"{path} is of a hidden distribution"
+    for number, layer in enumerate(layers):
+        for name, files in layer.items():
+            if nearest[name] != number:
+                continue
+            for top in {path.split("/")[3] for path in files}:
+                group = {path: data for path, data in files.items() if path.split("/")[3] == top}
+                own = [path for path in group if seen.get(path, (None, None))[0] == number]
+                same = [path for path, data in group.items() if path in seen and seen[path][1] == data]
+                assert not own or len(same) == len(group), f"{name} of layer {number}: half of {top}"
+    folders = {str(parent) for path in seen for parent in PurePosixPath(path).parents}
+    assert not folders & seen.keys()
+
+
+@settings(max_examples=60, deadline=None)
+@given(LAYERS)
+def test_links_are_sorted_and_lead_to_what_their_owner_has(layers: list[Layer]) -> None:
+    result, memory = plan(*layers)
+    assert list(result.links) == sorted(set(result.links))
+    paths = {link.path for link in result.links}
+    assert not any(str(parent) in paths for path in paths for parent in PurePosixPath(path).parents)
+    for link in result.links:
+        assert any(p == link.target or p.startswith(link.target + "/") for p in memory.files[link.layer])
+
+
+def test_relative_targets_count_the_depth() -> None:
+    assert relative_target("x", "obj", "x") == "../obj/x"
+    assert relative_target("lib/a/b", "obj", "lib/a/b") == "../../../obj/lib/a/b"
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lower, Lower, Lower]:
+    """Three real layers, lowest last, that share a namespace package, share/ and etc/."""
+    folder = tmp_path_factory.mktemp("links")
+    store = Store(folder)
+    wheels = []
+    for name in ("low", "mid", "top"):
+        files = {f"ns/{name}/__init__.py": f"NAME = '{name}'\n", f"{name}_alone.py": f"NAME = '{name}'\n"}
+        data = {f"data/share/jupyter/{name}.json": name, f"data/etc/{name}.d/conf": name, "data/share/man/man1/x.1": ""}
+        wheels.append(make_wheel(folder, f"{name}-dist", "1", files | {f"{name}.pth": f"# {name}\n"}, data=data))
+    low = store.layer("low", [wheels[0]])
+    pyc = f"__pycache__/low_alone.{__import__('sys').implementation.cache_tag}.pyc"
+    (low[1] / SITE / "__pycache__").mkdir()
+    (low[1] / SITE / pyc).write_text("")
+    mid = store.layer("mid", [wheels[1]], [low])
+    return store.layer("top", [wheels[2]], [mid, low]), mid, low
+
+
+def test_real_layers_share_everything(three: tuple[Lower, Lower, Lower]) -> None:
+    (_, top, _), (mid, _, _), (low, _, _) = three
+    code = (
+        "import ns.low, ns.mid, ns.top, low_alone; print(ns.low.NAME, ns.mid.NAME, ns.top.NAME, *map(str, ns.__path__))"
+    )
+    done = subprocess.run([top / "bin/python", "-Bc", code], capture_output=True, text=True, check=True)
+    assert done.stdout == f"low mid top {top / SITE / 'ns'}\n"
+    assert os.readlink(top / SITE / "ns/low") == f"../../../../../{low}/{SITE}/ns/low"
+    assert os.readlink(top / SITE / "ns/mid") == f"../../../../../{mid}/{SITE}/ns/mid"
+    assert sorted(path.name for path in (top / "share/jupyter").iterdir()) == ["low.json", "mid.json", "top.json"]
+    assert sorted(path.name for path in (top / "etc").iterdir()) == ["low.d", "mid.d", "top.d"]
+    assert (top / "etc/low.d").is_symlink() and not (top / "share/man/man1/x.1").is_symlink()
+    assert {path.name for path in (top / SITE).glob("*.pth")} == {"low.pth", "mid.pth", "top.pth"}
+
+
+def test_metadata_is_a_real_folder_with_links(three: tuple[Lower, Lower, Lower]) -> None:
+    (_, top, _), _, (low, _, _) = three
+    info = top / SITE / "low_dist-1.dist-info"
+    assert info.is_dir() and not info.is_symlink()
+    assert {path.name for path in info.iterdir()} == {"METADATA", "RECORD", "WHEEL", "INSTALLER"}
+    assert os.readlink(info / "RECORD") == f"../../../../../{low}/{SITE}/low_dist-1.dist-info/RECORD"
+    code = "import importlib.metadata as m; print(*sorted(d.name for d in m.distributions()))"
+    done = subprocess.run([top / "bin/python", "-Bc", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "low-dist mid-dist top-dist\n"
+
+
+def test_bytecode_of_single_modules_is_linked(three: tuple[Lower, Lower, Lower]) -> None:
+    caches = [path for path in (three[0][1] / SITE / "__pycache__").iterdir() if path.is_symlink()]
+    assert [path.name.partition(".")[0] for path in caches] == ["low_alone"]
+    assert caches[0].resolve().parent == three[2][1] / SITE / "__pycache__"
+
+
+def test_every_link_leads_somewhere_in_one_step(three: tuple[Lower, Lower, Lower]) -> None:
+    for _, folder, _ in three[:2]:
+        links = [path for path in folder.rglob("*") if path.is_symlink() and path.parent.name != "libexec"]
+        assert links
+        for path in links:
+            assert path.exists() and not (path.parent / os.readlink(path)).is_symlink(), path
+
+
+def test_a_hidden_distribution_leaves_no_trace_in_a_shared_folder(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    old = make_wheel(tmp_path, "lib", "1", {"ns/lib_old.py": ""})
+    new = make_wheel(tmp_path, "lib", "2", {"ns/lib_new.py": ""})
+    other = make_wheel(tmp_path, "other", "1", {"ns/other.py": ""})
+    low = store.layer("low", [old])
+    mid = store.layer("mid", [other], [low])
+    side = store.layer("side", [new], [low])
+    _, top, _ = store.layer("top", [], [side, mid, low])
+    assert {path.name for path in (top / SITE / "ns").iterdir()} == {"lib_new.py", "other.py"}
+
+
+def test_linking_again_gives_the_same(tmp_path: Path, three: tuple[Lower, Lower, Lower]) -> None:
+    names = []
+    for place in ("one", "two"):
+        own = LayerFacts(name="x", kind=Kind.FRAMEWORK, python=VERSION)
+        (tmp_path / place).mkdir()
+        link_lower(tmp_path / place, own, three)
+        names.append(
+            sorted(
+                (str(p.relative_to(tmp_path / place)), os.path.islink(p) and os.readlink(p))
+                for p in (tmp_path / place).rglob("*")
+            )
+        )
+    assert names[0] == names[1] != []

@@ -1,0 +1,193 @@
+"""Folders are floors (design section 5): what may import what, and how big things may be."""
+
+from __future__ import annotations
+
+import ast
+import textwrap
+from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "vstore"
+FLOORS = {
+    "__main__": 6,
+    "cli": 5,
+    "realise": 4,
+    "build": 3,
+    "profile": 3,
+    "gc": 3,
+    "remote": 3,
+    "lock": 2,
+    "store": 2,
+    "archive": 2,
+    "spec": 1,
+    "fs": 1,
+    "uv": 1,
+    "errors": 0,
+    "digest": 0,
+    "objects": 0,
+    "report": 0,
+}
+PYTHON_COLUMN = {"spec", "uv", "lock", "build"}  # knows Python, never sees a store
+STORE_COLUMN = {"store", "archive", "profile", "gc", "remote"}  # does not know that Python exists
+LATE_IMPORTS = {"cli"}  # a command loads what it needs when it is called
+STANDALONE = {"build.compile_worker"}  # run by other interpreters, imports nothing of ours
+LONGEST_FILE = 350
+LONGEST_FUNCTION = 60
+
+
+def module_name(package: Path, file: Path) -> str:
+    """``store.index`` for vstore/store/index.py, ``store`` for its `__init__`, empty for the package's own."""
+    parts = file.relative_to(package).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def own_imports(package: Path, file: Path, tree: ast.Module) -> Iterator[tuple[str, int, bool]]:
+    """Our own modules that a file imports: name without the package's, line, whether inside a function."""
+    late = {
+        id(inner)
+        for outer in ast.walk(tree)
+        if isinstance(outer, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        for inner in ast.walk(outer)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(package, file, node)
+            names = [base, *(f"{base}.{alias.name}" for alias in node.names)]
+        else:
+            continue
+        for name in names:
+            top, _, rest = name.partition(".")
+            if top == package.name and rest and _exists(package, rest):
+                yield rest, node.lineno, id(node) in late
+
+
+def _absolute(package: Path, file: Path, node: ast.ImportFrom) -> str:
+    if not node.level:
+        return node.module or ""
+    here = (package.name, *file.relative_to(package).parent.parts)
+    return ".".join((*here[: len(here) - node.level + 1], *([node.module] if node.module else [])))
+
+
+def _exists(package: Path, name: str) -> bool:
+    place = package.joinpath(*name.split("."))
+    return place.is_dir() or place.with_suffix(".py").is_file()
+
+
+def violations(package: Path) -> list[str]:
+    """Every breach of the rules in a package, each with file and line."""
+    found: list[str] = []
+    graph: dict[str, set[str]] = {}
+    for file in sorted(package.rglob("*.py")):
+        text = file.read_text("utf-8")
+        tree = ast.parse(text)
+        name, place = module_name(package, file), file.relative_to(package).as_posix()
+        imports = list(own_imports(package, file, tree))
+        graph[name] = {target for target, _, _ in imports if target != name and not name.startswith(f"{target}.")}
+        found += [f"{place}:{line}: {what}" for target, line, late in imports for what in _import(name, target, late)]
+        if name and name.partition(".")[0] not in FLOORS:
+            found.append(f"{place}: on no floor")
+        lines = text.count("\n")
+        if lines >= LONGEST_FILE:
+            found.append(f"{place}: {lines} lines, must be under {LONGEST_FILE}")
+        found += _long_functions(place, tree)
+    return found + _cycles(graph)
+
+
+def _import(name: str, target: str, late: bool) -> Iterator[str]:
+    """What is wrong with one import."""
+    here, there = name.partition(".")[0], target.partition(".")[0]
+    if late and here not in LATE_IMPORTS:
+        yield f"{target} is imported inside a function"
+    if name in STANDALONE:
+        yield f"imports {target}, but is to run alone"
+    if here == there or not here or here not in FLOORS or there not in FLOORS:
+        return
+    above, below = FLOORS[here], FLOORS[there]
+    if below > above:
+        yield f"imports upward: {there} (floor {below}) from {here} (floor {above})"
+    elif below == above and above > 0:
+        yield f"imports sideways: {there} from {here}, both on floor {above}"
+    if {here, there} & PYTHON_COLUMN and {here, there} & STORE_COLUMN and above < FLOORS["realise"]:
+        yield f"crosses the columns: {there} from {here}"
+
+
+def _long_functions(place: str, tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            lines = (node.end_lineno or node.lineno) - node.lineno + 1
+            if lines >= LONGEST_FUNCTION:
+                yield f"{place}:{node.lineno}: {node.name} has {lines} lines, must be under {LONGEST_FUNCTION}"
+
+
+def _cycles(graph: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in a circle."""
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        return [f"imports in a circle: {' <- '.join(error.args[1])}"]
+    return []
+
+
+def test_the_floors_hold() -> None:
+    assert violations(PACKAGE) == []
+
+
+def test_the_checker_looks_at_something() -> None:
+    files = sorted(PACKAGE.rglob("*.py"))
+    assert len(files) > 20
+    imports = [name for file in files for name, _, _ in own_imports(PACKAGE, file, ast.parse(file.read_text("utf-8")))]
+    assert {"errors", "fs.tree", "store", "spec", "lock"} <= set(imports)
+
+
+def sample(folder: Path, **files: str) -> Path:
+    """A small package of this name with the given files (``store__index`` is store/index.py)."""
+    package = folder / "vstore"
+    for floor in ("store", "lock", "build", "gc", "spec", "cli"):
+        (package / floor).mkdir(parents=True)
+        (package / floor / "__init__.py").touch()
+    (package / "__init__.py").touch()
+    (package / "errors.py").touch()
+    for name, text in files.items():
+        (package / (name.replace("__", "/") + ".py")).write_text(textwrap.dedent(text))
+    return package
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("errors", "import vstore.store", "upward"),
+        ("store__index", "from vstore.gc import collect", "upward"),
+        ("store__index", "from vstore import gc", "upward"),
+        ("store__index", "from ..gc import collect", "upward"),
+        ("store__index", "import vstore.lock", "sideways"),
+        ("build__plan", "from vstore.gc import x", "sideways"),
+        ("build__plan", "from vstore.store import Store", "crosses the columns"),
+        ("gc__plan", "from vstore.spec import Spec", "crosses the columns"),
+        ("store__index", "def f():\n    from vstore.errors import E", "inside a function"),
+        ("store__index", "class C:\n    async def f(self):\n        import vstore.errors", "inside a function"),
+        ("build__compile_worker", "from vstore.errors import E", "is to run alone"),
+        ("store__index", "from vstore.store import verify\n", "circle"),
+        ("helpers", "", "on no floor"),
+        ("store__index", "x = 1\n" * 350, "350 lines"),
+        ("store__index", "def f():\n" + "    x = 1\n" * 59, "f has 60 lines"),
+    ],
+)
+def test_the_checker_goes_red(tmp_path: Path, file: str, text: str, said: str) -> None:
+    package = sample(tmp_path, store__verify="from vstore.store.index import x\n", **{file: text})
+    assert any(said in line for line in violations(package)), violations(package)
+
+
+def test_the_checker_allows_what_is_allowed(tmp_path: Path) -> None:
+    package = sample(
+        tmp_path,
+        store__index="from vstore.errors import E\n" + "x = 1\n" * 348,
+        store__verify="from vstore.store.index import x\nfrom . import index\n",
+        cli__app="def f():\n    from vstore.store import verify\n" + "    x = 1\n" * 57,
+        build__plan="from vstore.lock import x\nfrom vstore.spec import y\nimport json, click\n",
+    )
+    assert violations(package) == []

@@ -1,0 +1,47 @@
+"""The door to uv."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from vstore.uv import Uv, UvFailed
+
+
+def test_it_runs_and_returns_what_uv_says(tmp_path: Path) -> None:
+    uv = Uv(cache_dir=tmp_path / "cache", environment={})
+    assert uv.run(["--version"]).startswith("uv ")
+    assert uv.run(["cache", "dir"]).strip() == str(tmp_path / "cache")
+
+
+def test_a_failure_has_uvs_own_words(tmp_path: Path) -> None:
+    uv = Uv(cache_dir=tmp_path / "cache", environment={})
+    with pytest.raises(UvFailed) as caught:
+        uv.run(["no-such-command"], doing="trying")
+    assert "while trying" in caught.value.message
+    assert any("no-such-command" in line for line in caught.value.details)
+
+
+def test_an_active_environment_does_not_leak_in(tmp_path: Path) -> None:
+    uv = Uv(cache_dir=tmp_path / "cache", environment={"VIRTUAL_ENV": str(tmp_path / "gone"), "UV_CACHE_DIR": "/x"})
+    assert uv.run(["cache", "dir"]).strip() == str(tmp_path / "cache")
+
+
+def test_an_unreachable_index_says_so(tmp_path: Path) -> None:
+    """Port 9 (discard) of this machine: nobody listens there."""
+    requirements = tmp_path / "in.txt"
+    requirements.write_text("anything\n")
+    uv = Uv(cache_dir=tmp_path / "cache", environment={"UV_HTTP_RETRIES": "0"})
+    with pytest.raises(UvFailed) as caught:
+        uv.run(["pip", "compile", requirements, "--index-url", "http://127.0.0.1:9/simple"], doing="asking")
+    assert caught.value.unreachable and "cannot be reached" in caught.value.message
+
+
+def test_offline_says_so(tmp_path: Path) -> None:
+    requirements = tmp_path / "in.txt"
+    requirements.write_text("nothing-cached\n")
+    uv = Uv(cache_dir=tmp_path / "cache", offline=True, environment={})
+    with pytest.raises(UvFailed) as caught:
+        uv.run(["pip", "compile", requirements])
+    assert "--offline" in (caught.value.hint or "")

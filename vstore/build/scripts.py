@@ -1,0 +1,149 @@
+"""Scripts that run in their own layer wherever it lies and however it is reached.
+
+What is in bin/ is a few lines of /bin/sh that find the real path of the layer and replace themselves by
+its interpreter; the Python code is in libexec/bin/, an ordinary file, so that a docstring
+followed by ``from __future__`` stays one (astral-sh/uv issue 6489).
+"""
+
+from __future__ import annotations
+
+import configparser
+import keyword
+import os
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from vstore.build.facts import LayerFacts, interpreter_name
+from vstore.build.links import Lower, relative_target, visible
+from vstore.errors import BuildError
+from vstore.fs.atomic import write_file
+
+CODE = "libexec/bin"
+LAUNCH = "libexec/launch"
+
+_FIND_LAYER = """\
+#!/bin/sh
+case $0 in */*) self=$0 ;; *) self=./$0 ;; esac
+while [ -L "$self" ]; do
+    target=$(readlink -- "$self") || exit 127
+    case $target in /*) self=$target ;; *) self=${self%/*}/$target ;; esac
+done
+layer=$(CDPATH= cd -P -- "${self%/*}/.." && pwd -P) || exit 127
+"""
+_ENTRY_POINT = """\
+import sys
+
+from {module} import {first}
+
+if __name__ == "__main__":
+    sys.exit({attribute}())
+"""
+_PYTHON_LINE = re.compile(rb"#![ \t]*(?:\S*/env[ \t]+(?:-S[ \t]+)?)?(?:\S*/)?python(?:w|[0-9.]*)(?:[ \t][^\n]*)?\r?\n")
+_LONG_PYTHON_LINES = re.compile(rb"#!/bin/sh\r?\n'''exec' [^\n]*python[^\n]*\n' '''\r?\n")
+_TARGET = re.compile(r"(?P<module>[\w.]+)[ \t]*:[ \t]*(?P<attribute>[\w.]+)[ \t]*(?:\[[^\]]*\])?")
+
+
+def trampoline(python: str, *arguments: str) -> bytes:
+    """A script that starts the layer's interpreter with these arguments (below the layer if they are ``$layer/…``).
+
+    The process shows the layer's real path in its arguments, and so does `sys.executable`.
+    """
+    quoted = [f'"$layer/libexec/{interpreter_name(python)}"']
+    for argument in arguments:
+        inside = argument.removeprefix("$layer/")
+        quoted.append(f'"$layer"/{shlex.quote(inside)}' if inside != argument else shlex.quote(argument))
+    return (_FIND_LAYER + " ".join(["exec", *quoted, '"$@"']) + "\n").encode()
+
+
+def script_trampoline(python: str, name: str) -> bytes:
+    """What is in bin/ for a Python script whose code is in libexec/bin/."""
+    return trampoline(python, f"$layer/{CODE}/{name}")
+
+
+def check_name(name: str) -> str:
+    """The name, if a script may have it; BuildError otherwise."""
+    unsafe = name in ("", ".", "..") or "/" in name or "\\" in name
+    if unsafe or any(ord(character) < 32 or ord(character) == 127 for character in name):
+        raise BuildError(f"refused script name {name!r}")
+    return name
+
+
+def interpreter_names(python: str) -> tuple[str, ...]:
+    """The names in bin/ that start the interpreter."""
+    return ("python", "python3", interpreter_name(python))
+
+
+def entry_points(text: str) -> dict[str, bytes]:
+    """Script name → Python code, for the console and GUI scripts of an entry_points.txt; BuildError if malformed."""
+    parser = configparser.ConfigParser(delimiters=("=",), strict=False, interpolation=None, default_section="")
+    parser.optionxform = str  # type: ignore[assignment, method-assign]
+    try:
+        parser.read_string(text)
+    except configparser.Error as error:
+        raise BuildError(f"malformed entry_points.txt: {' '.join(str(error).split())}") from error
+    found = {}
+    for section in ("console_scripts", "gui_scripts"):
+        for name, target in parser.items(section) if parser.has_section(section) else ():
+            found[check_name(name)] = _entry_point(name, target)
+    return found
+
+
+def _entry_point(name: str, target: str) -> bytes:
+    match = _TARGET.fullmatch(target.strip())
+    parts = [*match["module"].split("."), *match["attribute"].split(".")] if match else []
+    if match is None or not all(part.isidentifier() and not keyword.iskeyword(part) for part in parts):
+        raise BuildError(f"script {name!r} has no usable entry point: {target!r}")
+    attribute = match["attribute"]
+    first = attribute.partition(".")[0]
+    return _ENTRY_POINT.format(module=match["module"], first=first, attribute=attribute).encode()
+
+
+def python_script(data: bytes) -> bytes | None:
+    """The code of a script for Python, its first line made ``#!python`` as in a wheel; None for other files."""
+    for pattern in (_PYTHON_LINE, _LONG_PYTHON_LINES):
+        if match := pattern.match(data):
+            return b"#!python\n" + data[match.end() :]
+    return None
+
+
+def write_trampolines(layer_dir: Path, facts: LayerFacts, lowers: Sequence[Lower]) -> None:
+    """Write bin/python and its names, the launcher of an application, and the scripts of the layers below.
+
+    A script of a distribution below runs in this layer's environment; what is no Python script is linked.
+    """
+    for name in interpreter_names(facts.python):
+        _write(layer_dir / "bin" / name, trampoline(facts.python))
+    if facts.launch_module is not None:
+        version = tuple(int(part) for part in facts.python.split(".")[:2])
+        safe = "-P" if version >= (3, 11) else "-I"
+        _write(layer_dir / LAUNCH, trampoline(facts.python, safe, "-m", facts.launch_module))
+    taken = {path for one in facts.distributions for path in one.owns if path.startswith("bin/")}
+    for number, distribution in visible(facts, [facts for _, _, facts in lowers]):
+        below = lowers[number - 1][0]
+        owns = set(distribution.owns)
+        for path in sorted(owns):
+            if not path.startswith("bin/") or path in taken:
+                continue
+            taken.add(path)
+            _lower_script(layer_dir, facts.python, path.rstrip("/"), below, path.replace("bin/", CODE + "/", 1) in owns)
+
+
+def _lower_script(layer_dir: Path, python: str, path: str, store_path: str, has_code: bool) -> None:
+    if not has_code:
+        _link(layer_dir, path, store_path)
+        return
+    name = path.removeprefix("bin/")
+    _link(layer_dir, f"{CODE}/{name}", store_path)
+    _write(layer_dir / path, script_trampoline(python, name))
+
+
+def _link(layer_dir: Path, path: str, store_path: str) -> None:
+    (layer_dir / path).parent.mkdir(parents=True, exist_ok=True)
+    os.symlink(relative_target(path, store_path, path), layer_dir / path)
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, data, mode=0o755, durable=False)

@@ -1,0 +1,130 @@
+"""The package indexes: the uv table, and which distribution a layer takes from which index."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vstore.spec.model import Layer
+from vstore.spec.reader import Mistakes, Table, quote
+
+SIDE_FILE = "venvstacks.uv.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UvTable:
+    """The common uv configuration, the names of its indexes, and the bytes of the side file if it comes from there."""
+
+    values: Mapping[str, object]
+    indexes: frozenset[str]
+    side_file: bytes | None
+
+
+def read_uv(tool: Table | None, folder: Path, mistakes: Mistakes) -> UvTable:
+    """``[tool.uv]`` of the spec; if there is none, ``venvstacks.uv.toml`` beside it; never both."""
+    table = None if tool is None else tool.table("uv")
+    side_file = None
+    if table is None and (tool is None or "uv" not in tool):
+        table, side_file = _read_side_file(folder / SIDE_FILE, mistakes)
+    if table is None:
+        return UvTable(values={}, indexes=frozenset(), side_file=side_file)
+    names = [entry.string("name") for entry in table.tables("index")]
+    indexes = frozenset(name for name in names if name)
+    for entry in table.tables("index"):
+        entry.string("url", required="a string")
+    _check_sources(table, indexes)
+    return UvTable(values=table.values, indexes=indexes, side_file=side_file)
+
+
+def _read_side_file(path: Path, mistakes: Mistakes) -> tuple[Table | None, bytes | None]:
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return None, None
+    except OSError as error:
+        mistakes.add(SIDE_FILE, f"cannot be read: {error.strerror}")
+        return None, None
+    try:
+        return Table(values=tomllib.loads(data.decode()), key=SIDE_FILE, mistakes=mistakes), data
+    except (ValueError, RecursionError) as error:
+        mistakes.add(SIDE_FILE, f"not valid TOML: {error}")
+        return None, data
+
+
+def _check_sources(table: Table, indexes: frozenset[str]) -> None:
+    sources = table.table("sources")
+    if sources is None:
+        return
+    for name, source in sources.values.items():
+        index = source.get("index") if isinstance(source, dict) else None
+        if not isinstance(index, str):
+            sources.wrong(name, 'must be an index config, {index = "name"}')
+        elif index not in indexes:
+            sources.wrong(name, f"references an unknown package index {quote(index)}{_known(indexes)}")
+    _normalised(sources, dict.fromkeys(sources.values, ""))
+
+
+def read_package_indexes(table: Table, indexes: frozenset[str], lowers: Sequence[Layer]) -> dict[str, str]:
+    """Distribution (normalised) to index: this layer's over those of the layers below, which must agree with it.
+
+    `lowers` are the layers whose choices it inherits, nearest first.
+    """
+    overrides = table.string_table("index_overrides")
+    for name in (*overrides, *overrides.values()):
+        if name not in indexes:
+            table.odd("index_overrides", f"unknown package index {quote(name)}")
+    merged: dict[str, str] = {}
+    for lower in lowers:
+        for distribution, index in lower.package_indexes.items():
+            chosen = merged.setdefault(distribution, index)
+            if chosen != overrides.get(index, index):
+                _disagreement(table, "depends on layers with an", distribution, index, chosen)
+    declared = table.string_table("package_indexes")
+    section = table.table("package_indexes") or table
+    for name, index in declared.items():
+        if index not in indexes:
+            section.wrong(name, f"unknown package index {quote(index)}{_known(indexes)}")
+    own = _normalised(section, declared)
+    for distribution, index in own.items():
+        below = merged.get(distribution)
+        if below is not None and index != overrides.get(below, below):
+            _disagreement(table, "declares an", distribution, below, index)
+    return {**merged, **own}
+
+
+def read_priority_indexes(table: Table, indexes: frozenset[str]) -> tuple[str, ...]:
+    names = table.strings("priority_indexes") or ()
+    for number, name in enumerate(names):
+        if name not in indexes:
+            text = f"priority index list references an unknown package index {quote(name)}{_known(indexes)}"
+            table.wrong(f"priority_indexes[{number}]", text)
+    return names
+
+
+def _disagreement(table: Table, how: str, distribution: str, below: str, wanted: str) -> None:
+    accept = f"index_overrides = {{{_toml_key(below)} = {quote(wanted)}}}"
+    text = f"{how} inconsistent package index override for {distribution} (specify '{accept}' to accept)"
+    table.wrong("package_indexes", text)
+
+
+def _normalised(table: Table, entries: Mapping[str, str]) -> dict[str, str]:
+    """Distribution names as in PEP 503; two spellings of one are a mistake."""
+    result: dict[str, str] = {}
+    for name, index in entries.items():
+        normal = re.sub(r"[-_.]+", "-", name).lower()
+        if normal in result:
+            table.wrong(name, f"multiple sources for {normal} after name normalization")
+        else:
+            result[normal] = index
+    return result
+
+
+def _toml_key(name: str) -> str:
+    return name if re.fullmatch(r"[A-Za-z0-9_-]+", name) else quote(name)
+
+
+def _known(indexes: frozenset[str]) -> str:
+    return f", known: {', '.join(sorted(indexes))}" if indexes else ", [tool.uv] names none"

@@ -1,0 +1,69 @@
+"""The modules of an application: what it launches and what goes beside it."""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from vstore.spec.reader import Table, quote
+from vstore.spec.sources import real_path
+
+
+def read_modules(table: Table, folder: Path) -> tuple[PurePosixPath | None, tuple[PurePosixPath, ...]]:
+    """The launch module and the support modules, sorted; each is there and stays in its folder, or is a mistake."""
+    text = table.string("launch_module", required="the path of a .py file or of a package's folder")
+    launch = None if text is None else _relative(table, "launch_module", text)
+    support = sorted(
+        module
+        for number, text in enumerate(table.strings("support_modules") or ())
+        if (module := _relative(table, f"support_modules[{number}]", text))
+    )
+    _check_clashes(table, launch, support)
+    if launch is not None:
+        _check_launch_module(table, folder, launch)
+    _check_support_modules(table, folder, support)
+    return launch, tuple(support)
+
+
+def _relative(table: Table, key: str, text: str) -> PurePosixPath | None:
+    path = PurePosixPath(posixpath.normpath(text))
+    if not text or path.is_absolute() or path.name in ("", ".."):
+        table.wrong(key, f"found {quote(text)}, expected a file or folder relative to the spec")
+        return None
+    return path
+
+
+def _check_clashes(table: Table, launch: PurePosixPath | None, support: Sequence[PurePosixPath]) -> None:
+    stems = [module.stem for module in support]
+    if launch is not None and launch.stem in stems:
+        table.wrong("launch_module", f"{quote(launch.stem)} conflicts with support module of the same name")
+    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
+    if twice:
+        table.wrong("support_modules", f"Conflicting support module names: {', '.join(twice)}")
+
+
+def _check_launch_module(table: Table, folder: Path, launch: PurePosixPath) -> None:
+    try:
+        real = real_path(folder, launch)
+    except ValueError as error:
+        table.wrong("launch_module", f"launch module {quote(str(launch))} {error}")
+        return
+    if real.is_file() and launch.suffix != ".py":
+        table.wrong("launch_module", f"found {quote(str(launch))}, expected a .py file or a package's folder")
+    if real.is_dir() and not (real / "__main__.py").is_file():
+        table.odd("launch_module", f"{launch} has no __main__.py, so it cannot be started")
+
+
+def _check_support_modules(table: Table, folder: Path, support: Sequence[PurePosixPath]) -> None:
+    missing: list[str] = []
+    for module in support:
+        try:
+            real_path(folder, module)
+        except ValueError as error:
+            if str(error) == "does not exist":
+                missing.append(quote(str(module)))
+            else:
+                table.wrong("support_modules", f"support module {quote(str(module))} {error}")
+    if missing:
+        table.wrong("support_modules", f"support modules do not exist: {', '.join(missing)}")

@@ -1,0 +1,173 @@
+"""Reading parsed TOML: each question gives a value of the type asked for, or notes a mistake with its key path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+_SHOWN = 60  # characters of a faulty value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mistakes:
+    """All that is wrong or odd in a spec, in the order in which it was found."""
+
+    found: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def add(self, key: str, text: str) -> None:
+        """Note a mistake; `text` may have more lines (a caret below a value)."""
+        self.found.append(f"{key}: {text}")
+
+    def warn(self, key: str, text: str) -> None:
+        self.warnings.append(f"{key}: {text}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A TOML table, the key path that leads to it, and where its mistakes go."""
+
+    values: Mapping[str, object]
+    key: str
+    mistakes: Mistakes
+    label: str = ""  # what helps to find it, such as the layer's name
+
+    def __contains__(self, key: str) -> bool:
+        return key in self.values
+
+    def wrong(self, key: str, text: str) -> None:
+        """Note a mistake at `key` below this table; an empty `key` is the table itself."""
+        first, newline, rest = text.partition("\n")
+        label = f" (in {quote(self.label)})" if self.label else ""
+        self.mistakes.add(self.path(key), f"{first}{label}{newline}{rest}")
+
+    def odd(self, key: str, text: str) -> None:
+        self.mistakes.warn(self.path(key), text)
+
+    def path(self, key: str) -> str:
+        return ".".join(part for part in (self.key, key) if part)
+
+    def missing(self, key: str, expected: str) -> None:
+        self.wrong(key, f"missing '{key}', expected {expected}")
+
+    def string(self, key: str, *, required: str = "") -> str | None:
+        """A string; None if absent (a mistake if `required` says what is expected) or of another type."""
+        if key not in self.values:
+            if required:
+                self.missing(key, required)
+            return None
+        value = self.values[key]
+        if isinstance(value, str):
+            return value
+        self._mismatch(key, value, required or "a string")
+        return None
+
+    def boolean(self, key: str) -> bool:
+        value = self.values.get(key, False)
+        if isinstance(value, bool):
+            return value
+        self._mismatch(key, value, "true or false")
+        return False
+
+    def strings(self, key: str, *, required: bool = False) -> tuple[str, ...] | None:
+        """An array of strings, without the items of another type; None if absent or no array."""
+        if key not in self.values:
+            if required:
+                self.missing(key, "an array of strings")
+            return None
+        value = self.values[key]
+        if not isinstance(value, list):
+            self._mismatch(key, value, "an array of strings")
+            return None
+        for number, item in enumerate(value):
+            if not isinstance(item, str):
+                self._mismatch(f"{key}[{number}]", item, "a string")
+        return tuple(item for item in value if isinstance(item, str))
+
+    def table(self, key: str) -> Table | None:
+        """The table below `key`; None if absent or of another type."""
+        if key not in self.values:
+            return None
+        value = self.values[key]
+        if isinstance(value, dict):
+            return Table(values=value, key=self.path(key), mistakes=self.mistakes, label=self.label)
+        self._mismatch(key, value, "a table")
+        return None
+
+    def tables(self, key: str) -> tuple[Table, ...]:
+        """The tables of the array of tables `key`; empty if absent."""
+        value = self.values.get(key, [])
+        if not isinstance(value, list):
+            self._mismatch(key, value, f"an array of tables, each starting with [[{self.path(key)}]]")
+            return ()
+        for number, item in enumerate(value):
+            if not isinstance(item, dict):
+                self._mismatch(f"{key}[{number}]", item, "a table")
+        return tuple(
+            Table(values=item, key=f"{self.path(key)}[{number}]", mistakes=self.mistakes, label=_name(item))
+            for number, item in enumerate(value)
+            if isinstance(item, dict)
+        )
+
+    def string_table(self, key: str) -> dict[str, str]:
+        """A table of strings, without the entries of another type; empty if absent."""
+        table = self.table(key)
+        if table is None:
+            return {}
+        for name, value in table.values.items():
+            if not isinstance(value, str):
+                table._mismatch(name, value, "a string")
+        return {name: value for name, value in table.values.items() if isinstance(value, str)}
+
+    def only(self, known: Iterable[str], elsewhere: Mapping[str, str] | None = None) -> None:
+        """Note each key that is not `known`, with the nearest one that is; `elsewhere` says where others belong."""
+        allowed = list(known)
+        for key in self.values:
+            if key in allowed:
+                continue
+            near = nearest(key, allowed)
+            where = (elsewhere or {}).get(key)
+            if where:
+                self.wrong(key, f"unknown key here, only {where} have it")
+            elif near:
+                self.wrong(key, f'unknown key, did you mean "{near}"?')
+            else:
+                self.wrong(key, f"unknown key, expected one of {', '.join(sorted(allowed))}")
+
+    def _mismatch(self, key: str, value: object, expected: str) -> None:
+        self.wrong(key, f"found {describe(value)}, expected {expected}")
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that looks most like this one; None if none does."""
+    from difflib import get_close_matches  # 4 ms that only a mistake pays
+
+    return next(iter(get_close_matches(word, list(known), n=1)), None)
+
+
+def quote(text: str) -> str:
+    """The text in double quotes, shortened, with control characters escaped."""
+    return json.dumps(text if len(text) <= _SHOWN else text[:_SHOWN] + "…", ensure_ascii=False)
+
+
+def describe(value: object) -> str:
+    """A TOML value in the words of a message."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return f"the string {quote(value)}"
+        case int() | float():
+            return f"the number {value}"
+        case list():
+            return "an array"
+        case dict():
+            return "a table"
+        case _:
+            return f"the date or time {value}"
+
+
+def _name(item: Mapping[str, object]) -> str:
+    name = item.get("name")
+    return name if isinstance(name, str) else ""
