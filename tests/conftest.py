@@ -18,7 +18,7 @@ def why_no_index() -> str | None:
     """Ask the index as vstore does, with uv and its settings; None when it answers, else the reason."""
     environment = {**os.environ, "UV_HTTP_TIMEOUT": "5", "UV_HTTP_RETRIES": "0"}
     with tempfile.TemporaryDirectory() as folder:
-        command = [uv.find_uv_bin(), "pip", "compile", "--quiet", "--no-header", "--cache-dir", folder, "-"]
+        command = [uv.find_uv_bin(), "pip", "compile", "--quiet", "--no-header", "--cache-dir", f"{folder}/cache", "-"]
         try:
             done = subprocess.run(
                 command,

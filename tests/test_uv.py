@@ -35,7 +35,8 @@ def test_an_unreachable_index_says_so(tmp_path: Path) -> None:
     uv = Uv(cache_dir=tmp_path / "cache", environment={"UV_HTTP_RETRIES": "0"})
     with pytest.raises(UvFailed) as caught:
         uv.run(["pip", "compile", requirements, "--index-url", "http://127.0.0.1:9/simple"], doing="asking")
-    assert caught.value.unreachable and "cannot be reached" in caught.value.message
+    assert caught.value.unreachable
+    assert "cannot be reached" in caught.value.message
 
 
 def test_offline_says_so(tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ from tests.wheels import make_wheel  # noqa: E402
 from vstore import gc  # noqa: E402
 from vstore.digest import Digest, hash_bytes  # noqa: E402
 from vstore.fs.tree import scan  # noqa: E402
-from vstore.lock import read_locks, select  # noqa: E402
+from vstore.lock import read_locks  # noqa: E402
+from vstore.lock.select import select  # noqa: E402
 from vstore.objects import Kind, ObjectInfo, StorePath  # noqa: E402
 from vstore.report import Silent  # noqa: E402
 from vstore.spec import Target, load  # noqa: E402
@@ -58,7 +59,14 @@ def alternating(runs: int, *measures: Callable[[], float]) -> list[float]:
 
 
 def row(name: str, value: float, baseline: float, goal: str, what: str) -> dict[str, object]:
-    return {"name": name, "seconds": value, "baseline_seconds": baseline, "ratio": value / baseline, "goal": goal, "what": what}
+    return {
+        "name": name,
+        "seconds": value,
+        "baseline_seconds": baseline,
+        "ratio": value / baseline,
+        "goal": goal,
+        "what": what,
+    }
 
 
 def spec_text(layers: str) -> str:
@@ -148,7 +156,9 @@ def bench_first(work: Path) -> list[dict[str, object]]:
     timed(command)
     spec = load(spec_file)
     locked = {one.env_name: one for one in read_locks(spec)}
-    wheels = {w.name: w for layer in spec.layers for w in select(locked[layer.env_name], layer, Target.host(), "3.11.0")}
+    wheels = {
+        w.name: w for layer in spec.layers for w in select(locked[layer.env_name], layer, Target.host(), "3.11.0")
+    }
     pins = work / "pins.txt"
     pins.write_text("".join(f"{w.name} @ {w.location} --hash=sha256:{w.sha256}\n" for w in wheels.values()))
     uv = [str(Path(PYTHON).parent / "uv")]
@@ -215,15 +225,16 @@ def _mark(root: Path) -> float:
     with Store.open(root) as store:
         now = datetime.now(UTC)
         previous: StorePath | None = None
-        with store.index.batch():
-            for number in range(10_000):
-                digest = hash_bytes("bench", str(number).encode())
-                path = StorePath.make(digest, "x")
-                store.index.register(_info(path, digest, previous if number % 10 else None, now))
-                store.layout.object(path).mkdir()
-                if number % 20 == 9:
-                    (store.layout.gcroots / f"r{number}").symlink_to(f"../store/{path}")
-                previous = path
+        infos = []
+        for number in range(10_000):
+            digest = hash_bytes("bench", str(number).encode())
+            path = StorePath.make(digest, "x")
+            infos.append((_info(path, digest, previous if number % 10 else None, now), ()))
+            store.layout.object(path).mkdir()
+            if number % 20 == 9:
+                (store.layout.gcroots / f"r{number}").symlink_to(f"../store/{path}")
+            previous = path
+        store.index.register_all(infos)
         started = time.perf_counter()
         plan = gc.plan_collection(store)
         store.index.forget(plan.dead)

@@ -82,7 +82,7 @@ def test_a_module_and_a_distribution_may_not_share_a_name(layer: tuple[Path, Lay
 def test_damaged_facts_are_a_store_error(layer: tuple[Path, LayerFacts], change: dict[str, object]) -> None:
     folder, facts = layer
     (folder / "share/vstore/layer.json").write_text(json.dumps({**facts.as_json(), **change}))
-    with pytest.raises(StoreError, match="damaged share/vstore/layer.json"):
+    with pytest.raises(StoreError, match=r"damaged share/vstore/layer\.json"):
         read_facts(folder)
 
 

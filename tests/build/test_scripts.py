@@ -98,6 +98,15 @@ def test_launch_starts_the_application(stack: tuple[Store, Lower, Lower], tmp_pa
     assert run(tmp_path / "hello", "a b", "", "*", cwd=tmp_path) == f"hello {app} a b  *\n"
 
 
+def test_launch_through_a_profile_and_its_stack(stack: tuple[Store, Lower, Lower], tmp_path: Path) -> None:
+    store, _, (store_path, app, _) = stack
+    (store.folder / "a-stack/bin").mkdir(parents=True)
+    (store.folder / "a-stack/bin/hello").symlink_to(f"../../{store_path}/libexec/launch")
+    (tmp_path / "profile").symlink_to(store.folder / "a-stack")
+    assert run(tmp_path / "profile/bin/hello", "x") == f"hello {app} x\n"
+    assert run("profile/bin/hello", cwd=tmp_path) == f"hello {app}\n"
+
+
 def test_exit_code_and_environment_pass_through(stack: tuple[Store, Lower, Lower]) -> None:
     _, _, (_, app, _) = stack
     code = "import os, sys; sys.exit(int(os.environ['WANTED']))"
@@ -114,7 +123,8 @@ def test_pip_style_tools_see_the_lower_layers(stack: tuple[Store, Lower, Lower])
     store, _, (_, app, _) = stack
     listing = store.uv.run(["pip", "list", "--no-config", "--python", str(app)])
     assert "show" in listing
-    code = "import importlib.metadata as m; d = m.distribution('show'); print(d.version, all(f.locate().exists() for f in d.files))"
+    code = "import importlib.metadata as m; d = m.distribution('show')\n"
+    code += "print(d.version, all(f.locate().exists() for f in d.files))"
     assert run(app / "bin/python", "-c", code) == "1 True\n"
     assert "compatible" in run_uv_check(store, app)
 
@@ -138,8 +148,8 @@ def test_entry_points_become_code() -> None:
 
 @pytest.mark.parametrize(
     "line",
-    ["../x = a:b", "/x = a:b", "a/b = a:b", "a\\b = a:b", ".. = a:b", "x = a", "x = a:b; import os", "x = os:system('x')",
-     "x = a:import", "x = a:\n y"],
+    ["../x = a:b", "/x = a:b", "a/b = a:b", "a\\b = a:b", ".. = a:b", "x = a", "x = a:b; import os",
+     "x = os:system('x')", "x = a:import", "x = a:\n y"],
 )  # fmt: skip
 def test_untrusted_entry_points_are_refused(line: str) -> None:
     with pytest.raises(BuildError):

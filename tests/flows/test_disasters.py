@@ -96,8 +96,9 @@ def test_collecting_while_realising(world: World) -> None:
 
 
 def test_a_running_program_keeps_its_generation(world: World) -> None:
-    text = "import sys, midlib\nprint('up', flush=True)\nsys.stdin.readline()\nimport midlib.late\nprint(midlib.late.LATE)\n"
-    (world.spec.parent / "hello.py").write_text(text)
+    lines = ["import sys, midlib", "print('up', flush=True)", "sys.stdin.readline()"]
+    lines += ["import midlib.late", "print(midlib.late.LATE)"]
+    (world.spec.parent / "hello.py").write_text("\n".join(lines))
     world.realise()
     program = subprocess.Popen(
         [world.root / "profiles/project/bin/hello"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True

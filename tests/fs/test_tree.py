@@ -59,7 +59,9 @@ trees = st.dictionaries(names, st.binary(max_size=3), max_size=5)
 
 @given(trees, trees)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_different_trees_different_digests(tmp_path_factory: pytest.TempPathFactory, one: dict, two: dict) -> None:
+def test_different_trees_different_digests(
+    tmp_path_factory: pytest.TempPathFactory, one: dict[str, bytes], two: dict[str, bytes]
+) -> None:
     manifests = []
     for files in (one, two):
         root = tmp_path_factory.mktemp("t")

@@ -109,7 +109,7 @@ def _copy_file(source: Path, target: Path) -> None:
 
 
 def _copy_libraries(python: LocalPython, staging: Path) -> Iterator[Path]:
-    """The shared libraries that belong to the interpreter: libpython, and for one that stands alone all in its prefix."""
+    """The interpreter's own shared libraries: libpython, and all in its prefix where it stands alone."""
     folder = staging / "lib"
     folder.mkdir(exist_ok=True)
     wanted = {}

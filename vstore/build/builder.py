@@ -13,6 +13,7 @@ from vstore.build.links import link_lower
 from vstore.build.packages import install
 from vstore.build.recipe import Recipe
 from vstore.build.scripts import write_trampolines
+from vstore.errors import BuildError
 from vstore.objects import StorePath
 from vstore.report import Report
 from vstore.spec import Layer, Spec, source_files
@@ -89,6 +90,8 @@ def _copy_module(spec: Spec, module: PurePosixPath, site: Path) -> str:
     for relative, source in source_files(spec, module):
         target = site / relative
         target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists():  # it may be a hard link to uv's cache, which must never be written through
+            raise BuildError(f"{target.name} is a module of this layer and a file of one of its distributions")
         shutil.copyfile(source, target)
         target.chmod(0o755 if source.stat().st_mode & 0o100 else 0o644)
     return module.name

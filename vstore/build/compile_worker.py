@@ -14,6 +14,8 @@ What keeps the bytes the same whatever this process compiled before:
   write its members in memory order: frozensets are written here, sorted and never shared.
 """
 
+from __future__ import annotations
+
 import gc
 import marshal
 import sys
@@ -23,17 +25,22 @@ del sys.path[0]  # this file's folder has modules that are not for this interpre
 import os  # noqa: E402
 from _imp import source_hash  # noqa: E402
 from importlib.util import MAGIC_NUMBER  # noqa: E402
+from operator import is_  # noqa: E402
+from types import CodeType  # noqa: E402
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
 
 RAW_MAGIC = int.from_bytes(MAGIC_NUMBER, "little")
-SUFFIX = "." + sys.implementation.cache_tag + ".pyc"
+SUFFIX = f".{sys.implementation.cache_tag}.pyc"
 HEADER = MAGIC_NUMBER + (1).to_bytes(4, "little")  # flags: by hash, unchecked
-CODE = type((lambda: 0).__code__)
 NOT_PYTHON = (SyntaxError, ValueError, RecursionError, OverflowError)  # UnicodeError is a ValueError
 PLACEHOLDER = b"frozenset " + os.urandom(16).hex().encode() + b" %08d"  # never in a source, nor in the result
 CHARACTERS = [sys.intern(chr(number)) for number in range(256)] + [sys.intern("")]
 
 
-def hold(code, held):
+def hold(code: CodeType, held: list[object]) -> None:
     """Take one more reference to every object that `marshal` could reach."""
     names = (code.co_name, code.co_filename, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
     held += names
@@ -42,21 +49,20 @@ def hold(code, held):
     hold_constants(code.co_consts, held)
 
 
-def hold_constants(constants, held):
+def hold_constants(constants: tuple[object, ...], held: list[object]) -> None:
     for constant in constants:
-        kind = type(constant)
-        if kind is CODE:
+        if isinstance(constant, CodeType):
             hold(constant, held)
-        elif kind is str:
+        elif isinstance(constant, str):
             held.append(constant)
-        elif kind is tuple:
+        elif isinstance(constant, tuple):
             hold_constants(constant, held)
 
 
-def dump(code):
-    sets = []
+def dump(code: CodeType) -> bytes:
+    sets: list[frozenset[Any]] = []
     code = without_sets(code, sets)
-    held = []
+    held: list[object] = []
     hold(code, held)
     data = marshal.dumps(code)
     for number, value in enumerate(sets):
@@ -71,23 +77,20 @@ def dump(code):
     return data
 
 
-def without_sets(code, sets):
+def without_sets(code: CodeType, sets: list[frozenset[Any]]) -> CodeType:
     """The code with each frozenset replaced by a marker."""
     old = code.co_consts
     for constant in old:
-        if type(constant) is CODE or type(constant) is frozenset:
+        if type(constant) is CodeType or type(constant) is frozenset:
             break
     else:
         return code
     new = tuple([replace_set(constant, sets) for constant in old])
-    for one, other in zip(new, old):
-        if one is not other:
-            return code.replace(co_consts=new)
-    return code
+    return code if all(map(is_, new, old)) else code.replace(co_consts=new)
 
 
-def replace_set(constant, sets):
-    if type(constant) is CODE:
+def replace_set(constant: object, sets: list[frozenset[Any]]) -> object:
+    if type(constant) is CodeType:
         return without_sets(constant, sets)
     if type(constant) is frozenset:
         sets.append(constant)
@@ -95,7 +98,7 @@ def replace_set(constant, sets):
     return constant
 
 
-def read(path):
+def read(path: str) -> bytes:
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
     try:
         size = os.fstat(handle).st_size
@@ -110,7 +113,7 @@ def read(path):
         os.close(handle)
 
 
-def create(path):
+def create(path: str) -> int:
     """A new file: one that is there may be a hard link to something that must not change."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
     try:
@@ -120,7 +123,7 @@ def create(path):
         return os.open(path, flags, 0o644)
 
 
-def write(path, *parts):
+def write(path: str, *parts: bytes) -> None:
     handle = create(path)
     try:
         data = memoryview(b"".join(parts))
@@ -130,7 +133,7 @@ def write(path, *parts):
         os.close(handle)
 
 
-def compile_file(path, made):
+def compile_file(path: str, made: set[str]) -> bool:
     """Compile one file; False when it is no Python of this version, as pip does."""
     data = read(path)
     try:
@@ -147,14 +150,14 @@ def compile_file(path, made):
     return True
 
 
-def main():
+def main() -> None:
     gc.disable()
     if hasattr(gc, "freeze"):
         gc.freeze()
     import warnings
 
     warnings.simplefilter("ignore")
-    made = set()
+    made: set[str] = set()
     requests, answers = sys.stdin.buffer, sys.stdout.buffer
     while True:
         line = requests.readline()
@@ -163,9 +166,9 @@ def main():
         paths = requests.read(int(line)).split(b"\0")
         try:
             written = sum(compile_file(os.fsdecode(path), made) for path in paths)
-            answer = "done %d\n" % written
+            answer = f"done {written}\n"
         except OSError as error:
-            answer = "error %s: %s\n" % (error.strerror, error.filename)
+            answer = f"error {error.strerror}: {error.filename}\n"
         answers.write(answer.encode("utf-8", "replace"))
         answers.flush()
 

@@ -15,9 +15,10 @@ _QUERY = """
 import json, os, platform, sys, sysconfig
 v, get = sys.version_info, sysconfig.get_config_var
 name = "python%d.%d" % v[:2]
+stage = {"alpha": "a%d", "beta": "b%d", "candidate": "rc%d"}[v[3]] % v[4] if v[3] != "final" else ""
 print(json.dumps({
     "implementation": sys.implementation.name,
-    "version": "%d.%d.%d" % v[:3] + ("" if v[3] == "final" else {"alpha": "a", "beta": "b"}.get(v[3], "rc") + str(v[4])),
+    "version": "%d.%d.%d" % v[:3] + stage,
     "machine": platform.machine(),
     "unusual": bool(get("Py_DEBUG") or get("Py_GIL_DISABLED") or sys.maxsize < 2**32),
     "executable": os.path.realpath(os.path.join(sys.base_exec_prefix, "bin", name)),
@@ -61,7 +62,7 @@ def version_key(version: str) -> tuple[int, ...]:
     if found is None:
         return ()
     major, minor, patch, stage, number = found.groups()
-    return int(major), int(minor), int(patch or 0), "a b rc".split().index(stage) if stage else 3, int(number or 0)
+    return int(major), int(minor), int(patch or 0), ["a", "b", "rc"].index(stage) if stage else 3, int(number or 0)
 
 
 def matches(version: str, wanted: str) -> bool:
@@ -70,7 +71,7 @@ def matches(version: str, wanted: str) -> bool:
 
 
 def find_local(environment: Mapping[str, str], wanted: str | None = None) -> list[LocalPython]:
-    """The CPythons of this machine that match, best first: newest, then those that stand alone, then by search order."""
+    """The CPythons of this machine that match: newest first, then those that stand alone, then as found."""
     found: dict[Path, LocalPython] = {}
     for candidate in _candidates(environment):
         if wanted is not None and candidate.name != f"python{series(wanted)}":

@@ -88,7 +88,7 @@ def _offered(wanted: str, uv: Uv) -> dict[tuple[str, str], str]:
 def _mirrored(url: str, environment: Mapping[str, str]) -> str:
     """Where uv would fetch `url`: the mirror stands for all up to the release's folder."""
     mirror = environment.get("UV_PYTHON_INSTALL_MIRROR")
-    head, mark, tail = url.partition("/python-build-standalone/releases/download/")
+    _, mark, tail = url.partition("/python-build-standalone/releases/download/")
     return f"{mirror.rstrip('/')}/{tail}" if mirror and mark else url
 
 

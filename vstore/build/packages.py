@@ -12,8 +12,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
+from urllib.parse import unquote, urlsplit
 
 import tomli_w
 
@@ -132,7 +131,7 @@ def _pylock(wheels: Sequence[PinnedWheel]) -> str:
 
 def _source(wheel: PinnedWheel) -> dict[str, str]:
     if wheel.location.startswith("file:"):
-        return {"path": url2pathname(urlsplit(wheel.location).path)}
+        return {"path": unquote(urlsplit(wheel.location).path)}
     return {"url" if "://" in wheel.location else "path": wheel.location}
 
 

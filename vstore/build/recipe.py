@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from vstore.build import BUILDER
 from vstore.digest import Digest, hash_fields, hash_json
 from vstore.lock import InterpreterPin, PinnedWheel
 from vstore.objects import Kind, StorePath
-
-BUILDER = 1  # raised whenever the same recipe would give other bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

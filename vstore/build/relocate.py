@@ -9,13 +9,14 @@ import pprint
 import shutil
 import subprocess
 import sysconfig
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from vstore.errors import BuildError, ToolError
 
 ELF = b"\x7fELF"
 _NEUTRAL = "/install"  # what a text says where it cannot be relative; the same as python-build-standalone's
+_HEADER = "# system configuration generated and used by the sysconfig module"
 _MARK = "@base_prefix@"
 _TAIL = f"""
 from sys import base_prefix as _base
@@ -25,8 +26,25 @@ build_time_vars = {{
 }}
 """
 _PATH_VARIABLES = frozenset(
-    "BINDIR BINLIBDEST CONFINCLUDEDIR CONFINCLUDEPY DESTLIB DESTSHARED INCLUDEDIR INCLUDEPY LIBDEST LIBDIR LIBPC LIBPL"
-    " MACHDESTLIB SCRIPTDIR datarootdir exec_prefix prefix".split()
+    [
+        "BINDIR",
+        "BINLIBDEST",
+        "CONFINCLUDEDIR",
+        "CONFINCLUDEPY",
+        "DESTLIB",
+        "DESTSHARED",
+        "INCLUDEDIR",
+        "INCLUDEPY",
+        "LIBDEST",
+        "LIBDIR",
+        "LIBPC",
+        "LIBPL",
+        "MACHDESTLIB",
+        "SCRIPTDIR",
+        "datarootdir",
+        "exec_prefix",
+        "prefix",
+    ]
 )
 
 
@@ -48,8 +66,7 @@ def relocate_texts(root: Path, stdlib: Path, prefix: str, *, system: bool) -> No
             _replace_text(file, lambda text: text.replace(prefix, _NEUTRAL))
 
 
-def _replace_text(file: Path, change: object) -> None:
-    assert callable(change)
+def _replace_text(file: Path, change: Callable[[str], str]) -> None:
     text = file.read_bytes().decode("utf-8", "surrogateescape")
     file.write_bytes(change(text).encode("utf-8", "surrogateescape"))
 
@@ -73,7 +90,7 @@ def relocatable_sysconfig(text: str, prefix: str, *, system: bool = False) -> st
             for folder in built_in:
                 value = value.replace(folder, "/build") if folder.startswith("/") else value
             variables[key] = value
-    return f"build_time_vars = {pprint.pformat(variables, width=100)}\n{_TAIL}"
+    return f"{_HEADER}\nbuild_time_vars = {pprint.pformat(variables, width=100)}\n{_TAIL}"
 
 
 def _inside(path: str, prefix: str) -> bool:

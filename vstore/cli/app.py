@@ -5,10 +5,10 @@ from __future__ import annotations
 import errno
 import importlib
 import sys
-from importlib import metadata
 
 import click
 
+from vstore import __version__
 from vstore.cli.settings import Settings, shared_options
 from vstore.errors import StoreError, VstoreError
 
@@ -58,7 +58,7 @@ class LazyGroup(click.Group):
 
 def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
-        click.echo(f"vstore {metadata.version('vstore')}")
+        click.echo(f"vstore {__version__}")
         ctx.exit()
 
 

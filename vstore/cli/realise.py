@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,7 +14,8 @@ from vstore.cli.settings import Settings, command, table
 from vstore.errors import ProfileError
 from vstore.fs.atomic import replace_symlink
 from vstore.profile import current, names
-from vstore.realise import Realised, Request, realise
+from vstore.realise.model import Realised, RealisedLayer, Request
+from vstore.realise.remembered import remembered
 from vstore.store import Store, add_root
 
 SPEC = click.Path(path_type=Path, dir_okay=False)
@@ -47,13 +47,7 @@ def realise_command(settings: Settings, spec: Path, out_link: Path | None, jobs:
     with settings.open_store() as store:
         report = settings.report
         try:
-            result = realise(
-                store,
-                request,
-                uv=settings.uv(store, offline=request.offline),
-                report=report,
-                now=datetime.now(UTC),
-            )
+            result = _realise(settings, store, request)
         finally:
             report.close()
         if out_link is not None and result.stack is not None:
@@ -61,6 +55,17 @@ def realise_command(settings: Settings, spec: Path, out_link: Path | None, jobs:
             replace_symlink(location, str(store.layout.object(result.stack)))
             add_root(store.layout, location, result.stack)
         settings.emit(_document(result), lambda: _summary(store, result, time.monotonic() - started))
+
+
+def _realise(settings: Settings, store: Store, request: Request) -> Realised:
+    """A no-op is answered before anything that builds is even loaded."""
+    report, now = settings.report, datetime.now(UTC)
+    known = remembered(store, request, report=report, now=now)
+    if known is not None:
+        return known
+    from vstore.realise.realise import realise
+
+    return realise(store, request, uv=settings.uv(store, offline=request.offline), report=report, now=now)
 
 
 def _document(result: Realised) -> dict[str, object]:
@@ -76,14 +81,13 @@ def _document(result: Realised) -> dict[str, object]:
     return document
 
 
-def _row(layer: object) -> dict[str, object]:
-    row = asdict(layer)  # type: ignore[call-overload]
+def _row(layer: RealisedLayer) -> dict[str, object]:
     return {
-        "name": row["name"],
-        "kind": str(row["kind"]),
-        "path": str(layer.path) if layer.path else None,  # type: ignore[attr-defined]
-        "origin": row["origin"],
-        "seconds": round(row["seconds"], 3),
+        "name": layer.name,
+        "kind": str(layer.kind),
+        "path": str(layer.path) if layer.path else None,
+        "origin": str(layer.origin),
+        "seconds": round(layer.seconds, 3),
     }
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import platformdirs
 
 from vstore.cli.progress import Progress
 from vstore.store import Store
@@ -28,7 +27,7 @@ class Settings:
     _report: Progress | None = None
 
     def location(self) -> Path:
-        chosen = self.root or os.environ.get("VSTORE_ROOT") or platformdirs.user_data_path("vstore")
+        chosen = self.root or os.environ.get("VSTORE_ROOT") or _default_root()
         return Path(chosen).expanduser().absolute()
 
     def open_store(self, *, read_only: bool = False) -> Store:
@@ -52,6 +51,12 @@ class Settings:
             self.print_json(document)
         elif self.verbosity >= 0:
             click.echo(text())
+
+
+def _default_root() -> Path:
+    from platformdirs import user_data_path
+
+    return user_data_path("vstore")
 
 
 def _setter(name: str, convert: Callable[[Any], Any] = lambda value: value) -> Callable[..., None]:

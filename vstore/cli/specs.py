@@ -9,10 +9,10 @@ import click
 
 from vstore.cli.settings import Settings, command
 from vstore.errors import LockError, UsageError
-from vstore.lock import check
+from vstore.lock.staleness import check
 from vstore.objects import Kind
-from vstore.realise import Request, lock_spec
-from vstore.realise.prepare import stale_error
+from vstore.realise.model import Request
+from vstore.realise.prepare import lock_spec, stale_error
 from vstore.spec import Layer, Spec, Target, load
 
 SPEC = click.Path(path_type=Path, dir_okay=False)

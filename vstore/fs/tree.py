@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -94,7 +95,7 @@ class Manifest:
         except (struct.error, IndexError, ValueError) as error:
             raise StoreError(f"malformed tree manifest: {error}") from error
         paths = [entry.path for entry in manifest.entries]
-        if any(a >= b for a, b in zip(paths, paths[1:], strict=False)):
+        if any(a >= b for a, b in pairwise(paths)):
             raise StoreError("malformed tree manifest: paths are not sorted and distinct")
         if manifest.encoded != data:
             raise StoreError("malformed tree manifest: not the canonical encoding")

@@ -59,7 +59,7 @@ def collect(store: Store, *, max_freed: int | None = None, report: Report) -> Co
         for path in plan.dead:
             _discard(layout, layout.object(path))
             layout.manifest(path).unlink(missing_ok=True)
-        litter = [place for place in _litter(store, set(roots))]
+        litter = list(_litter(store, set(roots)))
         for place in litter:
             _discard(layout, place)
     _empty_trash(layout, report)

@@ -21,7 +21,7 @@ class Plan:
 def make_plan(graph: Graph, roots: Iterable[StorePath], *, max_freed: int | None = None) -> Plan:
     """Everything that no root reaches is dead; with `max_freed` only as many as free that many bytes."""
     alive = reachable(graph, roots)
-    order = [number for number in _referrers_first(graph, alive)]
+    order = _referrers_first(graph, alive)
     freed, chosen = 0, []
     for number in order:
         if max_freed is not None and freed >= max_freed:

@@ -1,10 +1,10 @@
-"""Locking: what the spec asks for, pinned."""
+"""Locking: what the spec asks for, pinned.
+
+The work itself is in `resolve.lock`, `select.select` and `staleness.check`, whose imports a no-op does without.
+"""
 
 from vstore.lock.lockfile import lock_files, lock_path, read_locks
 from vstore.lock.model import Download, InterpreterPin, LockedLayer, LockedPackage, PinnedWheel, PythonForLocking
-from vstore.lock.resolve import lock
-from vstore.lock.select import select
-from vstore.lock.staleness import check
 
 __all__ = [
     "Download",
@@ -13,10 +13,7 @@ __all__ = [
     "LockedPackage",
     "PinnedWheel",
     "PythonForLocking",
-    "check",
-    "lock",
     "lock_files",
     "lock_path",
     "read_locks",
-    "select",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 from vstore.digest import hash_json
 from vstore.errors import LockError
 from vstore.fs.atomic import write_file
+from vstore.lock.metadata import lock_metadata
 from vstore.lock.model import Download, InterpreterPin, LockedLayer, LockedPackage, LockedWheel
 from vstore.spec import Layer, Spec
 
@@ -155,7 +155,8 @@ def write_lock(
     declared = "".join(f"{line}\n" for line in layer.requirements)
     write_file(path.parent / f"requirements-{name}.in", f"# declared in {spec.path.name}\n{declared}".encode())
     write_file(path.parent / f"packages-{layer.env_name}.txt", "".join(_summary(document)).encode())
-    write_file(path.with_suffix(".meta.json"), _metadata(layer, document, now))
+    metadata = path.with_suffix(".meta.json")
+    write_file(metadata, lock_metadata(spec, layer, document, _earlier(metadata), now))
     write_file(path, text.encode())
     return True
 
@@ -171,23 +172,9 @@ def _summary(document: Mapping[str, Any]) -> Iterator[str]:
         yield from (f"{package.name}=={package.version}\n" for package in shared)
 
 
-def _metadata(layer: Layer, document: Mapping[str, Any], now: datetime) -> bytes:
-    """venvstacks' metadata: its keys and its way of hashing (compat.md 4.1), so that it accepts the lock."""
-    packages = []
-    for table in document.get("packages", []):
-        line = f"{table['name']}=={table.get('version')}"
-        line += f" ; {table['marker']}" if table.get("marker") else ""
-        packages.append(line + (f" from {table['index']}" if table.get("index") else ""))
-        for wheel in table.get("wheels", []):
-            packages.append(f"{_wheel(wheel).filename}:sha256:{wheel['hashes']['sha256']}")
-    values = {
-        "lock_input_hash": _joined_hash(sorted(layer.requirements)),
-        "locked_at": now.replace(microsecond=0).isoformat(),
-        "lock_version": 1,
-        "requirements_hash": _joined_hash(sorted(packages)),
-    }
-    return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
-
-
-def _joined_hash(lines: list[str]) -> str:
-    return "sha256:" + hashlib.sha256("".join(lines).encode()).hexdigest()
+def _earlier(path: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -60,7 +60,8 @@ def supported_tags(layer: Layer, target: Target, python: str) -> list[str]:
 
     major, minor = map(int, python.split(".")[:2])
     platforms = list(_platforms(layer, target))
-    tags = [*cpython_tags((major, minor), platforms=platforms)]
+    abi = f"cp{major}{minor}"  # else `packaging` takes the running interpreter's: debug, free-threaded
+    tags = [*cpython_tags((major, minor), abis=[abi], platforms=platforms)]
     tags += compatible_tags((major, minor), f"cp{major}{minor}", platforms)
     return [str(tag) for tag in tags]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 import tomllib
@@ -59,7 +60,7 @@ def lock(
         report.stage(name, "resolving")
         python = pythons[layer.runtime or layer.name]
         lowers = [done[low.env_name] for low in spec.lower(layer)]
-        keep = [] if upgrade or old is None else _keepable(layer, old, upgrade_packages)
+        keep = {} if upgrade or old is None else _keepable(old, upgrade_packages)
         resolver = _Resolver(spec, layer, lowers, python, uv, local_wheels, index)
         document = resolver.resolve(keep)
         pin = python.pin if layer.kind == Kind.RUNTIME else None
@@ -71,23 +72,16 @@ def lock(
     return tuple(done.values())
 
 
-def _keepable(layer: Layer, old: LockedLayer, upgrade_packages: Sequence[str]) -> list[str]:
-    """The old pins as constraints, without those that a requirement no longer allows."""
-    from packaging.requirements import Requirement
+def _keepable(old: LockedLayer, upgrade_packages: Sequence[str]) -> dict[str, str]:
+    """The versions that uv shall prefer, by name; a name locked at several versions is left to uv."""
     from packaging.utils import canonicalize_name
 
-    wanted: dict[str, list[Requirement]] = {}
-    for text in layer.requirements:
-        requirement = Requirement(text)
-        wanted.setdefault(canonicalize_name(requirement.name), []).append(requirement)
     upgraded = {canonicalize_name(name) for name in upgrade_packages}
-    kept = []
+    versions: dict[str, set[str]] = {}
     for package in old.packages:
-        name = canonicalize_name(package.name)
-        fits = all(one.specifier.contains(package.version, prereleases=True) for one in wanted.get(name, []))
-        if not package.shared and fits and name not in upgraded:
-            kept.append(_pin(package))
-    return kept
+        if not package.shared and canonicalize_name(package.name) not in upgraded:
+            versions.setdefault(package.name, set()).add(package.version)
+    return {name: found.pop() for name, found in versions.items() if len(found) == 1}
 
 
 def _pin(package: LockedPackage) -> str:
@@ -106,6 +100,15 @@ def _lower_pins(lowers: Sequence[LockedLayer]) -> Iterator[tuple[str, str]]:
             if package.marker is None:
                 unconditional.add(package.name)
         hidden |= unconditional
+
+
+def _names(text: str, package: str) -> bool:
+    """Whether a text speaks of a package, and not just of a word or a longer name that holds its letters."""
+    return re.search(rf"(?<![\w.-]){re.escape(package)}(?![\w-])", text) is not None
+
+
+class MissingWheels(LockError):
+    """A package has no wheel for one of the layer's platforms."""
 
 
 class _Resolver:
@@ -130,21 +133,23 @@ class _Resolver:
         self.local_wheels = local_wheels
         self.index = index
 
-    def resolve(self, keep: Sequence[str]) -> dict[str, Any]:
-        """The edited lock document; with the old pins if they can be kept, else without."""
-        if keep:
-            try:
-                return self._edited(self._run(keep))
-            except LockError:
-                pass  # some old pin no longer fits: resolve afresh, and report what then fails
-        return self._edited(self._run(()))
+    def resolve(self, keep: Mapping[str, str]) -> dict[str, Any]:
+        """The edited lock document. The versions in `keep` are preferred wherever the resolution allows them."""
+        try:
+            return self._edited(self._run(keep))
+        except MissingWheels:
+            if not keep:
+                raise
+            return self._edited(self._run({}))
 
-    def _run(self, keep: Sequence[str]) -> dict[str, Any]:
+    def _run(self, keep: Mapping[str, str]) -> dict[str, Any]:
         import tomli_w
 
         with tempfile.TemporaryDirectory(prefix="vstore-lock-") as folder:
             project = Path(folder)
-            (project / "pyproject.toml").write_text(tomli_w.dumps(self._project(keep)), encoding="utf-8")
+            (project / "pyproject.toml").write_text(tomli_w.dumps(self._project()), encoding="utf-8")
+            if keep:
+                (project / "uv.lock").write_text(tomli_w.dumps(self._preferences(keep)), encoding="utf-8")
             common: list[str | Path] = ["--project", project, "--python", self.python.path, "--no-python-downloads"]
             doing = f"resolving layer {self.layer.env_name}"
             try:
@@ -158,7 +163,15 @@ class _Resolver:
                 raise self._explained(error) from error
         return tomllib.loads(text)
 
-    def _project(self, keep: Sequence[str]) -> dict[str, Any]:
+    def _preferences(self, keep: Mapping[str, str]) -> dict[str, Any]:
+        """An earlier ``uv.lock``, as far as uv asks it for preferred versions; it never looks at the registry named."""
+        packages = [
+            {"name": name, "version": version, "source": {"registry": "https://preferred.invalid/simple"}}
+            for name, version in sorted(keep.items())
+        ]
+        return {"version": 1, "requires-python": f"=={self.python.pin.minor}.*", "package": packages}
+
+    def _project(self) -> dict[str, Any]:
         table = {key: value for key, value in self.settings.items() if key not in ("sources", "index")}
         indexes, sources = self._indexes()
         wheels = [str(folder.resolve()) for folder in self.local_wheels]
@@ -168,7 +181,6 @@ class _Resolver:
             "constraint-dependencies": [
                 *table.get("constraint-dependencies", []),
                 *(pin for pin, _ in _lower_pins(self.lowers)),
-                *keep,
             ],
             "environments": [environment_marker(target) for target in self.layer.targets],
         }
@@ -209,13 +221,15 @@ class _Resolver:
         pins = [
             f"{pin.partition(' ;')[0]} is pinned by layer {owner}"
             for pin, owner in _lower_pins(self.lowers)
-            if pin.partition("==")[0] in error.output
+            if _names(error.output, pin.partition("==")[0])
         ]
         if error.unreachable or "offline" in (error.hint or "") or "no space left" in error.message:
             return LockError(f"layer {name} cannot be locked: {error.message}", details=error.details, hint=error.hint)
         hint = "change the requirements of this layer"
         if pins:
             hint = f"change the requirements of this layer, or those of {pins[0].rpartition(' ')[2]} below it"
+        if "-compatible wheels" in error.output:
+            hint = "narrow `platforms`, or make wheels with `uv build --wheel` and offer them by --local-wheels"
         if "no usable wheels" in error.output or "building from source is disabled" in error.output:
             hint = "only wheels are used: make one with `uv build --wheel` and offer its folder by --local-wheels"
         return LockError(f"layer {name} cannot be locked", details=[*error.details, *pins], hint=hint)
@@ -230,7 +244,7 @@ class _Resolver:
             if edited is not None:
                 packages.append(edited)
         if missing:
-            raise LockError(
+            raise MissingWheels(
                 f"layer {self.layer.env_name}: no wheel for some platforms",
                 details=missing,
                 hint="narrow `platforms`, or make wheels with `uv build --wheel` and offer them by --local-wheels",

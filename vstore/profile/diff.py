@@ -22,7 +22,9 @@ def compare(old: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping[str,
     changes = []
     for layer in layers:
         before, after = old.get(layer, {}), new.get(layer, {})
-        for name in sorted(before.keys() | after.keys()):
-            if before.get(name) != after.get(name):
-                changes.append(Change(layer=layer, name=name, old=before.get(name), new=after.get(name)))
+        changes += [
+            Change(layer=layer, name=name, old=before.get(name), new=after.get(name))
+            for name in sorted(before.keys() | after.keys())
+            if before.get(name) != after.get(name)
+        ]
     return tuple(changes)

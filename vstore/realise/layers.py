@@ -7,8 +7,6 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from enum import StrEnum
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -16,36 +14,14 @@ from vstore.build.builder import build_layer
 from vstore.build.recipe import Recipe, Source
 from vstore.errors import BuildError, NotReproducible, VstoreError
 from vstore.fs.tree import Manifest, scan
-from vstore.lock import select
+from vstore.lock.select import select
 from vstore.objects import Kind, StorePath
-from vstore.realise.prepare import Interpreter, Prepared
-from vstore.realise.request import Request
+from vstore.realise.model import Origin, RealisedLayer, Request
+from vstore.realise.prepare import Prepared
 from vstore.report import Report
 from vstore.spec import Layer, Spec, Target, source_digest
 from vstore.store import Store
 from vstore.uv import Uv
-
-
-class Origin(StrEnum):
-    """How a layer came to be present. The last three are what a dry run says."""
-
-    PRESENT = "present"
-    BUILT = "built"
-    ADOPTED = "adopted"
-    CHECKED = "checked"
-    TO_LOCK = "to lock"
-    TO_BUILD = "to build"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RealisedLayer:
-    """A layer and its object; `path` is None only in a dry run, where it may not be known."""
-
-    name: str
-    kind: Kind
-    path: StorePath | None
-    origin: Origin
-    seconds: float
 
 
 class Realiser:

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from vstore.build.interpreter import choose, materialise
 from vstore.build.recipe import interpreter_recipe
 from vstore.errors import LockError
-from vstore.lock import InterpreterPin, LockedLayer, PythonForLocking, check, lock, read_locks
+from vstore.lock import InterpreterPin, LockedLayer, PythonForLocking, read_locks
+from vstore.lock.resolve import lock
+from vstore.lock.staleness import check
 from vstore.objects import Kind, StorePath
-from vstore.realise.request import Request
+from vstore.realise.model import Request
 from vstore.report import Report
 from vstore.spec import Layer, Spec, Target
 from vstore.store import Store

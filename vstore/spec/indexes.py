@@ -80,7 +80,7 @@ def read_package_indexes(table: Table, indexes: frozenset[str], lowers: Sequence
     for lower in lowers:
         for distribution, index in lower.package_indexes.items():
             chosen = merged.setdefault(distribution, index)
-            if chosen != overrides.get(index, index):
+            if chosen not in (index, overrides.get(index)):
                 _disagreement(table, "depends on layers with an", distribution, index, chosen)
     declared = table.string_table("package_indexes")
     section = table.table("package_indexes") or table
@@ -90,7 +90,7 @@ def read_package_indexes(table: Table, indexes: frozenset[str], lowers: Sequence
     own = _normalised(section, declared)
     for distribution, index in own.items():
         below = merged.get(distribution)
-        if below is not None and index != overrides.get(below, below):
+        if below is not None and index not in (below, overrides.get(below)):
             _disagreement(table, "declares an", distribution, below, index)
     return {**merged, **own}
 

@@ -17,8 +17,10 @@ class Mistakes:
     warnings: list[str] = field(default_factory=list)
 
     def add(self, key: str, text: str) -> None:
-        """Note a mistake; `text` may have more lines (a caret below a value)."""
-        self.found.append(f"{key}: {text}")
+        """Note a mistake, once; `text` may have more lines (a caret below a value)."""
+        line = f"{key}: {text}"
+        if line not in self.found:
+            self.found.append(line)
 
     def warn(self, key: str, text: str) -> None:
         self.warnings.append(f"{key}: {text}")

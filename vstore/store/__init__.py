@@ -2,7 +2,7 @@
 
 from vstore.store.index import GenerationRow, Graph, Index
 from vstore.store.layout import Layout
-from vstore.store.roots import Root, RootKind, add_root, generation_links, list_roots, remove_root
+from vstore.store.roots import Root, RootKind, add_root, generation_links, list_roots, object_at, remove_root
 from vstore.store.store import Store
 from vstore.store.verify import Problem, reindex, verify
 
@@ -18,6 +18,7 @@ __all__ = [
     "add_root",
     "generation_links",
     "list_roots",
+    "object_at",
     "reindex",
     "remove_root",
     "verify",

@@ -31,6 +31,11 @@ def translated(file: Path) -> Iterator[None]:
             raise StoreError(f"the index is damaged: {file}", hint="run `vstore reindex`") from error
         if code == sqlite3.SQLITE_CONSTRAINT:
             raise StoreError(f"the index refused what would break it: {error}") from error
+        if code == sqlite3.SQLITE_CANTOPEN and file.exists():
+            raise StoreError(
+                f"the store is read-only or not yours: {file.parent}",
+                hint="give a writable --root; list, info, run and verify work as it is",
+            ) from error
         if code == sqlite3.SQLITE_CANTOPEN:
             raise StoreError(f"there is no store here, or it cannot be read: {file.parent}") from error
         raise StoreError(f"the index refused: {error}", hint="run `vstore verify`") from error
@@ -53,9 +58,7 @@ def connect(file: Path, *, read_only: bool) -> sqlite3.Connection:
 def _opened(file: Path, query: str) -> Iterator[sqlite3.Connection]:
     """A connection that is closed again if making it usable fails."""
     uri = f"{file.absolute().as_uri()}?{query}"
-    connection = sqlite3.connect(
-        uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-    )
+    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         yield connection
     except BaseException:
@@ -69,7 +72,9 @@ def _connect_read_only(file: Path) -> sqlite3.Connection:
         try:
             with _opened(file, query) as connection:
                 if _version(connection, file) < SCHEMA:
-                    raise StoreError(f"the index is of an older release: {file}", hint="run `vstore gc` once")
+                    raise StoreError(
+                        f"the index is of an older release: {file}", hint="run any command that writes once"
+                    )
                 return connection
         except sqlite3.OperationalError:
             if "immutable" in query or not file.exists():

@@ -62,6 +62,11 @@ class Index:
     def close(self) -> None:
         self._connection.close()
 
+    def check(self) -> None:
+        """Raise StoreError unless SQLite finds the file sound and every reference in it valid."""
+        if self.rows("PRAGMA quick_check(1)") != [("ok",)] or self.rows("PRAGMA foreign_key_check"):
+            raise StoreError(f"the index is damaged: {self.file}", hint="run `vstore reindex`")
+
     def rows(self, sql: str, *values: object) -> list[Any]:
         with self._lock, translated(self.file):
             return self._connection.execute(sql, values).fetchall()
@@ -82,28 +87,24 @@ class Index:
 
     def info(self, path: StorePath) -> ObjectInfo | None:
         rows = self.rows(f"SELECT {_COLUMNS} FROM objects WHERE path = ?", str(path))
-        return self._info(rows[0]) if rows else None
+        if not rows:
+            return None
+        references = self.rows("SELECT path FROM refs JOIN objects ON id = reference WHERE referrer = ?", rows[0][0])
+        return _info(rows[0], [StorePath.parse(text) for (text,) in references])
 
     def is_valid(self, path: StorePath) -> bool:
         return bool(self.rows("SELECT 1 FROM objects WHERE path = ?", str(path)))
 
     def objects(self) -> list[ObjectInfo]:
-        return [self._info(row) for row in self.rows(f"SELECT {_COLUMNS} FROM objects ORDER BY path")]
-
-    def _info(self, row: Sequence[Any]) -> ObjectInfo:
-        references = self.rows(
-            "SELECT path FROM refs JOIN objects ON id = reference WHERE referrer = ? ORDER BY path", row[0]
-        )
-        return ObjectInfo(
-            path=StorePath.parse(row[1]),
-            digest=Digest(row[2]),
-            kind=Kind(row[3]),
-            size_bytes=row[4],
-            files=row[5],
-            references=tuple(StorePath.parse(path) for (path,) in references),
-            recipe=Digest(row[6]) if row[6] else None,
-            registered_at=datetime.fromisoformat(row[7]),
-        )
+        """All objects, by path, in two queries."""
+        with self._lock:
+            rows = self.rows(f"SELECT {_COLUMNS} FROM objects ORDER BY path")
+            pairs = self.rows("SELECT referrer, reference FROM refs")
+        paths = {row[0]: StorePath.parse(row[1]) for row in rows}
+        references: dict[int, list[StorePath]] = {}
+        for referrer, reference in pairs:
+            references.setdefault(referrer, []).append(paths[reference])
+        return [_info(row, references.get(row[0], ())) for row in rows]
 
     def referrers(self, path: StorePath) -> list[StorePath]:
         sql = """SELECT up.path FROM refs JOIN objects low ON low.id = reference JOIN objects up ON up.id = referrer
@@ -135,55 +136,30 @@ class Index:
     def register(self, info: ObjectInfo, *, parts: Iterable[bytes] = (), seconds: float | None = None) -> None:
         """Record a complete, flushed object, its references, its realisation and its parts in one transaction."""
         with self.transaction() as connection:
-            connection.execute(
-                "INSERT OR IGNORE INTO objects (path, digest, kind, size_bytes, files, recipe, registered_at)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    str(info.path),
-                    info.digest.raw,
-                    str(info.kind),
-                    info.size_bytes,
-                    info.files,
-                    info.recipe.raw if info.recipe else None,
-                    info.registered_at.isoformat(timespec="seconds"),
-                ),
-            )
-            added = connection.executemany(
-                "INSERT OR IGNORE INTO refs SELECT up.id, low.id FROM objects up, objects low"
-                " WHERE up.path = ? AND low.path = ?",
-                [(str(info.path), str(reference)) for reference in info.references],
-            )
-            del added
-            count = connection.execute(
-                "SELECT count(*) FROM refs WHERE referrer = (SELECT id FROM objects WHERE path = ?)", (str(info.path),)
-            ).fetchone()[0]
-            if count != len(info.references):
-                raise StoreError(f"{info.path} refers to an object that is not in the store")
-            self._link(connection, info.path, info.recipe, parts, seconds)
+            _register(connection, info, parts, seconds)
 
-    def realise(self, recipe: Digest, path: StorePath, *, parts: Iterable[bytes] = (), seconds: float | None) -> None:
-        """Record that this recipe gives this object, which is registered."""
+    def register_all(self, objects: Iterable[tuple[ObjectInfo, Iterable[bytes]]]) -> None:
+        """Record many objects with their parts, references before referrers, in one transaction."""
         with self.transaction() as connection:
-            self._link(connection, path, recipe, parts, seconds)
+            for info, parts in objects:
+                _register(connection, info, parts, None)
 
-    def _link(
-        self, connection: Any, path: StorePath, recipe: Digest | None, parts: Iterable[bytes], seconds: float | None
+    def realise(
+        self, recipe: Digest | None, path: StorePath, *, parts: Iterable[bytes] = (), seconds: float | None
     ) -> None:
-        if recipe is not None:
-            connection.execute(
-                "INSERT OR REPLACE INTO realisations SELECT ?, id, ?, ? FROM objects WHERE path = ?",
-                (recipe.raw, seconds, _now(), str(path)),
-            )
-        connection.executemany(
-            "INSERT OR IGNORE INTO parts SELECT ?, id FROM objects WHERE path = ?", [(key, str(path)) for key in parts]
-        )
+        """Record that this recipe gives this registered object, and what parts it holds."""
+        with self.transaction() as connection:
+            _link(connection, path, recipe, parts, seconds)
 
     def forget(self, paths: Iterable[StorePath]) -> None:
-        """Remove the rows of dead objects, referrers first, in one transaction; the schema refuses live ones."""
+        """Remove the rows of dead objects in one transaction; the schema refuses if a live one refers to them."""
         names = [(str(path),) for path in paths]
         with self.transaction() as connection:
-            connection.executemany("DELETE FROM refs WHERE referrer = (SELECT id FROM objects WHERE path = ?)", names)
-            connection.executemany("DELETE FROM objects WHERE path = ?", names)
+            connection.execute("CREATE TEMP TABLE IF NOT EXISTS dead (id INTEGER PRIMARY KEY)")
+            connection.execute("DELETE FROM dead")
+            connection.executemany("INSERT INTO dead SELECT id FROM objects WHERE path = ?", names)
+            connection.execute("DELETE FROM refs WHERE referrer IN dead")
+            connection.execute("DELETE FROM objects WHERE id IN dead")
 
     # answers
 
@@ -200,6 +176,7 @@ class Index:
         return self._one("SELECT path FROM memos JOIN objects ON id = object WHERE key = ?", key)
 
     def remember(self, key: bytes, path: StorePath) -> None:
+        """Remember the answer to a question until the object goes; one that is not in the store is not."""
         with self.transaction() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO memos SELECT ?, id FROM objects WHERE path = ?", (key, str(path))
@@ -240,21 +217,24 @@ class Index:
     def add_generation(self, row: GenerationRow) -> None:
         """Record a generation; its number is used up for ever."""
         with self.transaction() as connection:
+            number = _number(connection, row.path)
+            if number is None:
+                raise StoreError(f"not in the store: {row.path}")
             connection.execute(
                 "INSERT INTO profiles VALUES (?, ?) ON CONFLICT (name)"
                 " DO UPDATE SET last_number = max(last_number, excluded.last_number)",
                 (row.profile, row.number),
             )
             connection.execute(
-                "INSERT OR REPLACE INTO generations SELECT ?, ?, id, ?, ?, ?, ? FROM objects WHERE path = ?",
+                "INSERT OR REPLACE INTO generations VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     row.profile,
                     row.number,
+                    number,
                     row.created_at.isoformat(timespec="seconds"),
                     row.spec_path,
                     row.spec_digest.raw if row.spec_digest else None,
                     row.replaced,
-                    str(row.path),
                 ),
             )
 
@@ -267,3 +247,57 @@ class Index:
 
 def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _info(row: Sequence[Any], references: Iterable[StorePath]) -> ObjectInfo:
+    return ObjectInfo(
+        path=StorePath.parse(row[1]),
+        digest=Digest(row[2]),
+        kind=Kind(row[3]),
+        size_bytes=row[4],
+        files=row[5],
+        references=tuple(sorted(references)),
+        recipe=Digest(row[6]) if row[6] else None,
+        registered_at=datetime.fromisoformat(row[7]),
+    )
+
+
+def _register(connection: Any, info: ObjectInfo, parts: Iterable[bytes], seconds: float | None) -> None:
+    connection.execute(
+        "INSERT INTO objects (path, digest, kind, size_bytes, files, recipe, registered_at)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO NOTHING",
+        (
+            str(info.path),
+            info.digest.raw,
+            str(info.kind),
+            info.size_bytes,
+            info.files,
+            info.recipe.raw if info.recipe else None,
+            info.registered_at.isoformat(timespec="seconds"),
+        ),
+    )
+    number = _number(connection, info.path)
+    for reference in info.references:
+        low = _number(connection, reference)
+        if low is None:
+            raise StoreError(f"{info.path} refers to what is not in the store: {reference}")
+        connection.execute("INSERT INTO refs VALUES (?, ?) ON CONFLICT DO NOTHING", (number, low))
+    _link(connection, info.path, info.recipe, parts, seconds)
+
+
+def _link(
+    connection: Any, path: StorePath, recipe: Digest | None, parts: Iterable[bytes], seconds: float | None
+) -> None:
+    number = _number(connection, path)
+    if number is None:
+        raise StoreError(f"not in the store: {path}")
+    if recipe is not None:
+        connection.execute(
+            "INSERT OR REPLACE INTO realisations VALUES (?, ?, ?, ?)", (recipe.raw, number, seconds, _now())
+        )
+    connection.executemany("INSERT INTO parts VALUES (?, ?) ON CONFLICT DO NOTHING", [(key, number) for key in parts])
+
+
+def _number(connection: Any, path: StorePath) -> int | None:
+    row = connection.execute("SELECT id FROM objects WHERE path = ?", (str(path),)).fetchone()
+    return row[0] if row else None

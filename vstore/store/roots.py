@@ -7,17 +7,17 @@ exclusive lock. So whatever was valid after it was named stays.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
-import secrets
+import threading
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 
-from vstore.digest import SHORT_LENGTH
+from vstore.digest import SHORT_LENGTH, hash_bytes
 from vstore.errors import StoreError
 from vstore.fs.atomic import replace_symlink
 from vstore.fs.filelock import is_held, lock_file
@@ -49,95 +49,130 @@ class TempRoots:
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
-        self._file: Path | None = None
+        self._held = ExitStack()
         self._handle = -1
         self._named: set[StorePath] = set()
+        self._mutex = threading.Lock()
 
     def add(self, paths: Iterable[StorePath]) -> None:
         """Keep these alive until `close`; waits while a collector decides."""
-        new = [path for path in paths if path not in self._named]
-        if not new:
-            return
-        with lock_file(self._layout.gc_lock, shared=True):
-            if self._handle < 0:
-                self._open()
-            os.write(self._handle, "".join(f"{path}\n" for path in new).encode())
+        with self._mutex:
+            new = [path for path in paths if path not in self._named]
+            if not new:
+                return
+            with lock_file(self._layout.gc_lock, shared=True):
+                if self._handle < 0:
+                    self._open()
+                data = "".join(f"\n{path}" for path in new).encode()  # a line torn by a full disk ends at the next
+                while data:
+                    data = data[os.write(self._handle, data) :]
             self._named.update(new)
 
     def _open(self) -> None:
-        import fcntl
-
-        file = self._layout.temp_roots / f"{os.getpid()}-{secrets.token_hex(4)}"
-        self._handle = os.open(file, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        fcntl.flock(self._handle, fcntl.LOCK_EX)
-        self._file = file
+        file = self._layout.temp_roots / f"{os.getpid()}-{os.urandom(4).hex()}"
+        self._held.callback(file.unlink, missing_ok=True)
+        self._handle = self._held.enter_context(lock_file(file))
 
     def close(self) -> None:
-        if self._file is not None:
-            self._file.unlink(missing_ok=True)
-            os.close(self._handle)
-            self._file, self._handle = None, -1
+        with self._mutex:
+            self._held.close()
+            self._handle = -1
             self._named.clear()
 
 
 def generation_links(layout: Layout) -> Iterator[tuple[str, int, Path]]:
     """The links that are generations: profile, number, link."""
-    for link in sorted(layout.profiles.iterdir()) if layout.profiles.is_dir() else ():
-        found = _GENERATION_LINK.fullmatch(link.name)
-        if found and link.is_symlink():
+    for link in _links(layout.profiles):
+        if found := _GENERATION_LINK.fullmatch(link.name):
             yield found["profile"], int(found["number"]), link
 
 
 def list_roots(layout: Layout, *, prune: bool = False) -> list[Root]:
-    """All roots there are now. With `prune`, which only a collector under its lock may ask for, stale ones go."""
-    roots = [*_profile_roots(layout), *_user_roots(layout, prune), *_temp_roots(layout, prune), *running_roots(layout)]
+    """All roots there are now. With `prune`, which only a collector under its lock may ask for, stale ones go.
+
+    Raises OSError when one cannot be read: a collector must not take that for its absence.
+    """
+    store = os.path.realpath(layout.store)
+    roots = [*_profile_roots(layout, store), *_user_roots(layout, store, prune), *_temp_roots(layout, prune)]
+    roots += running_roots(layout)  # last: a process started from a root that is read before is seen here
     return sorted(roots, key=lambda root: (root.kind, root.name, root.path))
 
 
-def _target(layout: Layout, link: Path) -> StorePath | None:
-    """The object that a link leads to, if it leads into this store; a link through other links counts."""
+def object_at(layout: Layout, place: Path) -> StorePath | None:
+    """The object that a place is in or leads to, through other links too; None if it is not in this store."""
+    return _leads_to(place, os.path.realpath(layout.store))
+
+
+def _leads_to(place: Path, store: str) -> StorePath | None:
     try:
-        place = Path(os.path.realpath(link))
-        parts = place.relative_to(os.path.realpath(layout.store)).parts
-        return StorePath.parse(parts[0])
-    except (ValueError, IndexError, OSError):
+        return StorePath.parse(Path(os.path.realpath(place)).relative_to(store).parts[0])
+    except (ValueError, IndexError):
         return None
 
 
-def _since(link: Path) -> datetime:
-    return datetime.fromtimestamp(int(link.lstat().st_mtime), UTC)
+def _links(folder: Path) -> list[Path]:
+    """The symlinks of a folder but those still being made, whose names start with a dot."""
+    with os.scandir(folder) as found:
+        return sorted(folder / entry.name for entry in found if entry.is_symlink() and not entry.name.startswith("."))
 
 
-def _profile_roots(layout: Layout) -> Iterator[Root]:
+def _root(kind: RootKind, name: str, path: StorePath, place: Path) -> Iterator[Root]:
+    """One root, or none when the place is gone meanwhile."""
+    try:
+        since = datetime.fromtimestamp(int(place.lstat().st_mtime), UTC)
+    except FileNotFoundError:
+        return
+    yield Root(kind=kind, name=name, path=path, since=since)
+
+
+def _profile_roots(layout: Layout, store: str) -> Iterator[Root]:
     for _, _, link in generation_links(layout):
-        path = _target(layout, link)
+        path = _leads_to(link, store)
         if path is not None:
-            yield Root(kind=RootKind.PROFILE, name=f"profiles/{link.name}", path=path, since=_since(link))
+            yield from _root(RootKind.PROFILE, f"profiles/{link.name}", path, link)
 
 
-def _user_roots(layout: Layout, prune: bool) -> Iterator[Root]:
-    for folder in (layout.gcroots, layout.indirect_roots):
-        for entry in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if not entry.is_symlink():
-                continue
-            path = _target(layout, entry)
-            if path is not None:
-                name = os.readlink(entry) if folder == layout.indirect_roots else f"gcroots/{entry.name}"
-                yield Root(kind=RootKind.USER, name=name, path=path, since=_since(entry))
-            elif prune and folder == layout.indirect_roots and not os.path.lexists(os.readlink(entry)):
+def _user_roots(layout: Layout, store: str, prune: bool) -> Iterator[Root]:
+    for link in _links(layout.gcroots):
+        path = _leads_to(link, store)
+        if path is not None:
+            yield from _root(RootKind.USER, f"gcroots/{link.name}", path, link)
+    for entry in _links(layout.indirect_roots):
+        try:
+            outside = Path(os.readlink(entry))
+            outside.lstat()
+        except FileNotFoundError:
+            if prune:
                 entry.unlink(missing_ok=True)
+            continue
+        path = _leads_to(outside, store)
+        if path is not None:
+            yield from _root(RootKind.USER, str(outside), path, entry)
 
 
 def _temp_roots(layout: Layout, prune: bool) -> Iterator[Root]:
-    for file in sorted(layout.temp_roots.iterdir()) if layout.temp_roots.is_dir() else ():
+    with os.scandir(layout.temp_roots) as found:
+        files = sorted(layout.temp_roots / entry.name for entry in found)
+    for file in files:
         if not is_held(file):
             if prune:
                 file.unlink(missing_ok=True)
             continue
-        for line in file.read_text().splitlines():
-            yield Root(
-                kind=RootKind.TEMP, name=f"gcroots/temp/{file.name}", path=StorePath.parse(line), since=_since(file)
-            )
+        for path in _named_in(file):
+            yield from _root(RootKind.TEMP, f"gcroots/temp/{file.name}", path, file)
+
+
+def _named_in(file: Path) -> Iterator[StorePath]:
+    """The store paths in a temp root file; a torn line is of a process that was told of its failure."""
+    try:
+        lines = file.read_text("utf-8", "replace").splitlines()
+    except FileNotFoundError:
+        return
+    for line in lines:
+        try:
+            yield StorePath.parse(line)
+        except ValueError:
+            continue
 
 
 def add_root(layout: Layout, link: Path, path: StorePath) -> None:
@@ -146,9 +181,11 @@ def add_root(layout: Layout, link: Path, path: StorePath) -> None:
     An outside link must exist already and lead to the object; removing it ends the root.
     """
     if link.parent == layout.gcroots:
+        if link.name.startswith(".") or (link.is_dir() and not link.is_symlink()):
+            raise StoreError(f"not a name for a root: {link.name}")
         replace_symlink(link, f"../store/{path}")
         return
-    if _target(layout, link) != path:
+    if object_at(layout, link) != path:
         raise StoreError(f"{link} does not lead to {path}")
     replace_symlink(_indirect(layout, link), str(link))
 
@@ -158,13 +195,13 @@ def remove_root(layout: Layout, link: Path) -> None:
     entry = link if link.parent == layout.gcroots else _indirect(layout, link)
     if not entry.is_symlink():
         raise StoreError(f"not a root: {link}", hint="`vstore roots` lists them")
-    if entry != link and _target(layout, link) is not None:
+    if entry != link and link.is_symlink() and object_at(layout, link) is not None:
         link.unlink()
     entry.unlink()
 
 
 def _indirect(layout: Layout, link: Path) -> Path:
-    return layout.indirect_roots / hashlib.sha256(os.fsencode(link)).hexdigest()[:32]
+    return layout.indirect_roots / hash_bytes("indirect root 1", os.fsencode(link)).short
 
 
 def running_roots(layout: Layout) -> Iterator[Root]:
@@ -172,8 +209,9 @@ def running_roots(layout: Layout) -> Iterator[Root]:
 
     A pure-Python layer shows only in the arguments, where the trampolines leave its path.
     """
-    prefix = os.path.realpath(layout.store)
-    pattern = re.compile(re.escape(os.fsencode(prefix)) + rb"/([0-9a-z]{%d}-[A-Za-z0-9@+._-]+)" % SHORT_LENGTH)
+    places = {os.fsencode(os.path.realpath(layout.store)), os.fsencode(layout.store.absolute())}
+    prefix = b"|".join(re.escape(place) for place in sorted(places))
+    pattern = re.compile(rb"(?:%b)/([0-9a-z]{%d}-[A-Za-z0-9@+._-]+)" % (prefix, SHORT_LENGTH))
     for process in Path("/proc").glob("[0-9]*"):
         if process.name == str(os.getpid()):
             continue
@@ -194,10 +232,8 @@ def _traces(process: Path) -> bytes:
         except OSError:
             continue
     links = [process / "exe", process / "cwd"]
-    try:
-        links += list((process / "fd").iterdir())
-    except OSError:
-        pass
+    with suppress(OSError):
+        links += (process / "fd").iterdir()
     for link in links:
         try:
             found.append(os.fsencode(os.readlink(link)))

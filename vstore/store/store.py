@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import os
-import secrets
-import shutil
-import threading
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -22,17 +19,17 @@ from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.store.index import Index
 from vstore.store.layout import Layout
 from vstore.store.manifests import read_manifest, write_manifest
-from vstore.store.roots import TempRoots
+from vstore.store.roots import TempRoots, object_at
 
 
 class Store:
     """One open store. Safe for several threads of one process and for several processes."""
 
-    def __init__(self, layout: Layout, index: Index) -> None:
+    def __init__(self, layout: Layout, index: Index, held: ExitStack) -> None:
         self.layout = layout
         self.index = index
         self._temp = TempRoots(layout)
-        self._adding = threading.Lock()
+        self._held = held
 
     @classmethod
     def open(cls, root: Path, *, read_only: bool = False) -> Self:
@@ -45,11 +42,14 @@ class Store:
             if layout.store.is_dir() and any(layout.store.iterdir()):
                 raise StoreError(f"the index is missing: {layout.index_file}", hint="run `vstore reindex`")
             raise StoreError(f"there is no store at {root}", hint="`vstore realise SPEC` makes one; or give --root")
-        if not read_only:
-            layout.create()
-            if not layout.index_file.exists() and any(layout.store.iterdir()):
-                raise StoreError(f"the index is missing: {layout.index_file}", hint="run `vstore reindex`")
-        return cls(layout, Index(layout.index_file, read_only=read_only))
+        with ExitStack() as held:
+            if not read_only:
+                layout.create()
+                held.enter_context(lock_file(layout.use_lock, shared=True))  # `reindex` replaces the index
+                if not layout.index_file.exists() and any(layout.store.iterdir()):
+                    raise StoreError(f"the index is missing: {layout.index_file}", hint="run `vstore reindex`")
+            index = held.enter_context(Index(layout.index_file, read_only=read_only))
+            return cls(layout, index, held.pop_all())
 
     def __enter__(self) -> Self:
         return self
@@ -59,7 +59,7 @@ class Store:
 
     def close(self) -> None:
         self._temp.close()
-        self.index.close()
+        self._held.close()
 
     # using what is there
 
@@ -93,13 +93,14 @@ class Store:
         return read_manifest(self.layout.manifest(path))
 
     def resolve(self, text: str) -> StorePath:
-        """The one object that a store path, the start of a digest, or a layer's name stands for."""
-        found = self.index.find(text.rstrip("/").rpartition("/")[2]) if text else []
+        """The one object that a store path, the start of one, a layer's name, or a place on disk stands for.
+
+        Raises StoreError, naming the candidates when there are several.
+        """
+        at = object_at(self.layout, Path(text)) if "/" in text else None
+        found = self.index.find(str(at or text)) if text else []
         if len(found) == 1:
             return found[0]
-        exact = [path for path in found if str(path) == text]
-        if exact:
-            return exact[0]
         if not found:
             raise StoreError(f"no object in the store is called {text!r}", hint="`vstore list` shows them")
         raise StoreError(f"{text!r} could be any of {len(found)} objects", details=[str(path) for path in found])
@@ -124,7 +125,7 @@ class Store:
     @contextmanager
     def staging(self, name: str, *, keep_failed: bool = False) -> Iterator[Path]:
         """A folder to build in, locked while it is ours; removed at the end unless a failure is to be kept."""
-        folder = self.layout.tmp / f"{name}-{secrets.token_hex(6)}"
+        folder = self.layout.tmp / f"{name}-{os.urandom(6).hex()}"
         lock = folder.with_name(folder.name + ".lock")
         with ExitStack() as held:
             with lock_file(self.layout.gc_lock, shared=True):  # so that no collector sees the lock before it is held
@@ -133,10 +134,10 @@ class Store:
             try:
                 yield folder
             except Exception as error:
-                if keep_failed:
+                if keep_failed and folder.is_dir():
                     kept = self.layout.root / "failed" / folder.name
                     kept.parent.mkdir(exist_ok=True)
-                    shutil.move(folder, kept)
+                    folder.rename(kept)
                     error.add_note(f"kept: {kept}")
                 raise
             finally:
@@ -160,20 +161,19 @@ class Store:
         seconds: float | None = None,
         metadata: Mapping[str, object] | None = None,
     ) -> ObjectInfo:
-        """Turn a staged tree into a registered object; what is there already costs no write to it.
+        """Turn a staged tree into a registered object; one that is there already is not written again.
 
-        Order: hash and freeze, name it in a temp root, flush the contents, move into place, manifest, row.
+        Order: hash and freeze, name it in a temp root, manifest, flush, move into place, row.
         Raises StoreError if it refers to what is not valid, or cannot be in a store.
         """
         manifest = scan(staged, freeze=True)
         path = StorePath.make(manifest.digest, name)
         parts = tuple(parts)
         self.temp_root(path)
-        with self._adding, lock_file(self.layout.locks / f"object-{path.short[:2]}"):
+        with lock_file(self.layout.locks / f"object-{path.short[:2]}"):
             known = self.index.info(path)
-            if known is not None:
-                if recipe is not None:
-                    self.index.realise(recipe, path, parts=parts, seconds=seconds)
+            if known is not None and self.layout.object(path).is_dir():
+                self._realised_again(path, recipe, parts, seconds)
                 return known
             info = ObjectInfo(
                 path=path,
@@ -189,22 +189,32 @@ class Store:
             missing = [str(reference) for reference in info.references if not self.is_valid(reference)]
             if missing:
                 raise StoreError(f"{path} refers to what is not in the store", details=missing)
+            final = self.layout.object(path)
+            self._clear(final)
             write_manifest(self.layout.manifest(path), info, manifest, parts, metadata or {})
             flush_filesystem(self.layout.store)
-            self._move_into_place(staged, path)
+            staged.rename(final)
+            freeze_directory(final)
+            fsync_directory(final)
+            fsync_directory(self.layout.store)
             self.index.register(info, parts=parts, seconds=seconds)
             return info
 
-    def _move_into_place(self, staged: Path, path: StorePath) -> None:
-        final = self.layout.object(path)
-        if os.path.lexists(final):  # litter: there is no row, and we hold the temp root and the lock
-            aside = self.layout.trash / f"{path}-{secrets.token_hex(4)}"
+    def _realised_again(
+        self, path: StorePath, recipe: Digest | None, parts: tuple[bytes, ...], seconds: float | None
+    ) -> None:
+        """Record what another recipe or another part tells of an object that is there; often nothing new."""
+        new_recipe = recipe if recipe and self.index.realisation(recipe) != path else None
+        new_parts = [part for part in parts if path not in self.index.holders(part)]
+        if new_recipe or new_parts:
+            self.index.realise(new_recipe, path, parts=new_parts, seconds=seconds)
+
+    def _clear(self, final: Path) -> None:
+        """Put litter of a killed process aside: there is no row, and we hold the temp root and the lock."""
+        if os.path.lexists(final):
             if final.is_dir() and not final.is_symlink():
                 final.chmod(0o755)
-            final.rename(aside)
-        os.rename(staged, final)
-        freeze_directory(final)
-        fsync_directory(self.layout.store)
+            final.rename(self.layout.trash / f"{final.name}-{os.urandom(4).hex()}")
 
     # logs
 

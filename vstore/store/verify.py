@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vstore.errors import StoreError
+from vstore.errors import BusyError, StoreError
+from vstore.fs.atomic import fsync_directory
 from vstore.fs.filelock import lock_file
 from vstore.fs.tree import Manifest, scan
 from vstore.objects import ObjectInfo, StorePath
-from vstore.report import Report
+from vstore.report import Report, Silent
 from vstore.store.index import GenerationRow, Index
 from vstore.store.layout import Layout
 from vstore.store.manifests import object_info, read_manifest
-from vstore.store.roots import generation_links
+from vstore.store.roots import generation_links, object_at
 from vstore.store.store import Store
 
 
@@ -30,13 +31,19 @@ class Problem:
 
 
 def verify(store: Store, *, contents: bool, report: Report) -> tuple[int, list[Problem]]:
-    """Check every object; with `contents` hash every file. Returns how many were checked, and what is wrong."""
+    """Check every object; with `contents` hash every file. Returns how many were checked, and what is wrong.
+
+    Raises StoreError when the index itself is damaged. What is collected meanwhile is no problem.
+    """
+    store.index.check()
     infos = store.index.objects()
     problems = []
     for number, info in enumerate(infos):
         if contents:
             report.stage("verify", "hashing objects", number, len(infos))
-        problems += [Problem(path=info.path, problem=text) for text in _problems(store, info, contents)]
+        found = list(_problems(store, info, contents))
+        if found and store.is_valid(info.path):
+            problems += [Problem(path=info.path, problem=text) for text in found]
     return len(infos), problems
 
 
@@ -47,8 +54,8 @@ def _problems(store: Store, info: ObjectInfo, contents: bool) -> Iterator[str]:
         return
     try:
         manifest, _ = store.manifest(info.path)
-    except StoreError as error:
-        yield error.message
+    except (StoreError, OSError) as error:
+        yield str(error)
         return
     if manifest.digest != info.digest or StorePath.make(manifest.digest, info.path.name) != info.path:
         yield "the manifest is not the one of this object"
@@ -78,44 +85,65 @@ def _differences(expected: Manifest, found: Manifest) -> Iterator[str]:
             yield f"changed: {os.fsdecode(path)}"
 
 
-def reindex(root: Path) -> int:
+def reindex(root: Path, report: Report | None = None) -> int:
     """Rebuild the index of the store at `root` from its manifests and profiles; returns the number of objects.
 
-    The new index is made aside and moved into place, so a failure leaves the old one.
+    The new index is made aside and moved into place, so a failure leaves the old one. What cannot be
+    taken in, such as an object whose manifest is damaged, is warned of and becomes litter.
+    Raises BusyError while another process writes to the store.
     """
+    report = report or Silent()
     layout = Layout(root)
     if not layout.store.is_dir():
         raise StoreError(f"there is no store at {root}")
     layout.create()
-    fresh = layout.tmp / f"index-{secrets.token_hex(6)}"
-    with lock_file(layout.gc_lock):
+    fresh = layout.tmp / f"index-{os.urandom(6).hex()}"
+    with _alone(layout), lock_file(layout.gc_lock):
         with Index(fresh) as index:
-            found = {info.path: (info, parts) for info, parts in _on_disk(layout)}
-            infos = {path: info for path, (info, _) in found.items()}
-            for info in _lowest_first(infos):
-                index.register(info, parts=found[info.path][1])
-            _restore_generations(layout, index)
-            index.rows("PRAGMA wal_checkpoint(TRUNCATE)")
-        for suffix in ("-wal", "-shm"):
-            layout.index_file.with_name(layout.index_file.name + suffix).unlink(missing_ok=True)
-            fresh.with_name(fresh.name + suffix).unlink(missing_ok=True)
-        fresh.replace(layout.index_file)
-    return len(infos)
+            found = {info.path: (info, parts) for info, parts in _on_disk(layout, report)}
+            order = list(_lowest_first({path: info for path, (info, _) in found.items()}))
+            for path in sorted(found.keys() - {info.path for info in order}):
+                report.warn(f"left out {path}: it refers to what is not in the store")
+            index.register_all(found[info.path] for info in order)
+            _restore_generations(layout, index, report)
+        _replace_index(layout, fresh)
+    return len(order)
 
 
-def _on_disk(layout: Layout) -> Iterator[tuple[ObjectInfo, list[bytes]]]:
-    for file in sorted(layout.manifests.iterdir()):
+@contextmanager
+def _alone(layout: Layout) -> Iterator[None]:
+    with ExitStack() as held:
         try:
-            path = StorePath.parse(file.name)
-        except ValueError:
+            held.enter_context(lock_file(layout.use_lock, blocking=False))
+        except BusyError as error:
+            raise BusyError(f"another process has the store open: {layout.root}", hint="wait for its end") from error
+        yield
+
+
+def _replace_index(layout: Layout, fresh: Path) -> None:
+    """Put a closed index in place. The old log goes first: SQLite would apply it to the new file."""
+    for suffix in ("-wal", "-shm"):
+        layout.index_file.with_name(layout.index_file.name + suffix).unlink(missing_ok=True)
+    fsync_directory(layout.root)
+    fresh.replace(layout.index_file)
+    fsync_directory(layout.root)
+
+
+def _on_disk(layout: Layout, report: Report) -> Iterator[tuple[ObjectInfo, list[bytes]]]:
+    for folder in sorted(layout.store.iterdir()):
+        try:
+            path = StorePath.parse(folder.name)
+            manifest, metadata = read_manifest(layout.manifest(path))
+            info = object_info(path, manifest, metadata)
+            parts = [bytes.fromhex(key) for key in metadata["parts"]]
+        except (StoreError, OSError, KeyError, ValueError) as error:
+            report.warn(f"left out {folder.name}: {error}")
             continue
-        if layout.object(path).is_dir():
-            manifest, metadata = read_manifest(file)
-            yield object_info(path, manifest, metadata), [bytes.fromhex(key) for key in metadata["parts"]]
+        yield info, parts
 
 
 def _lowest_first(infos: dict[StorePath, ObjectInfo]) -> Iterator[ObjectInfo]:
-    """References before referrers; an object whose references are not all there is litter."""
+    """References before referrers, without those whose references are not all there."""
     waiting, known = dict(infos), set[StorePath]()
     while ready := [info for info in waiting.values() if known.issuperset(info.references)]:
         for info in ready:
@@ -124,12 +152,13 @@ def _lowest_first(infos: dict[StorePath, ObjectInfo]) -> Iterator[ObjectInfo]:
             yield info
 
 
-def _restore_generations(layout: Layout, index: Index) -> None:
+def _restore_generations(layout: Layout, index: Index, report: Report) -> None:
     """What the links tell: profile, number, object and when; the spec and the order of switches are lost."""
     previous: dict[str, int] = {}
     for profile, number, link in sorted(generation_links(layout)):
-        path = StorePath.parse(Path(os.readlink(link)).name)
-        if not index.is_valid(path):
+        path = object_at(layout, link)
+        if path is None or not index.is_valid(path):
+            report.warn(f"left out generation {number} of profile {profile}: its stack is not in the store")
             continue
         moment = datetime.fromtimestamp(int(link.lstat().st_mtime), UTC)
         index.add_generation(

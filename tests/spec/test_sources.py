@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from tests.spec.specs import PYTHON, loaded
+from vstore.errors import SpecError
+from vstore.spec import Spec, source_digest, source_files
+
+PACKAGE = PurePosixPath("package")
+
+
+@pytest.fixture
+def spec(tmp_path: Path) -> Spec:
+    return loaded(tmp_path, PYTHON)
+
+
+def add(spec: Spec, name: str, data: bytes = b"") -> Path:
+    path = spec.path.parent / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def names(spec: Spec, module: PurePosixPath = PACKAGE) -> list[str]:
+    return [str(relative) for relative, _ in source_files(spec, module)]
+
+
+def git(folder: Path, *arguments: str) -> None:
+    subprocess.run(["git", "-C", folder, *arguments], check=True, capture_output=True)
+
+
+def test_a_file_is_itself(spec: Spec) -> None:
+    assert source_files(spec, PurePosixPath("main.py")) == ((PurePosixPath("main.py"), spec.path.parent / "main.py"),)
+    assert names(spec, PurePosixPath("../beside.py")) == ["beside.py"]
+
+
+def test_a_folder_is_its_files_without_bytecode_folders(spec: Spec) -> None:
+    for name in ("package/sub/z.txt", "package/sub.py", "package/__pycache__/x.pyc", "package/sub/__pycache__/y.pyc"):
+        add(spec, name)
+    (spec.path.parent / "package" / "empty").mkdir()
+    assert names(spec) == ["package/__init__.py", "package/__main__.py", "package/sub.py", "package/sub/z.txt"]
+
+
+def test_each_difference_counts(spec: Spec) -> None:
+    seen = {source_digest(spec, PACKAGE)}
+    add(spec, "package/ab/c", b"1")
+    seen.add(source_digest(spec, PACKAGE))
+    add(spec, "package/ab/c", b"2")
+    seen.add(source_digest(spec, PACKAGE))
+    (spec.path.parent / "package/ab/c").chmod(0o755)
+    seen.add(source_digest(spec, PACKAGE))
+    (spec.path.parent / "package/ab/c").rename(spec.path.parent / "package/ab/d")
+    seen.add(source_digest(spec, PACKAGE))
+    add(spec, "other/ab/d", b"2").chmod(0o755)
+    seen.add(source_digest(spec, PurePosixPath("other")))
+    assert len(seen) == 6
+
+
+def test_times_and_the_place_do_not_count(spec: Spec, tmp_path: Path) -> None:
+    other = loaded(tmp_path / "elsewhere", PYTHON)
+    os.utime(other.path.parent / "package" / "__init__.py", (5, 5))
+    (other.path.parent / "package" / "__init__.py").chmod(0o600)
+    assert source_digest(spec, PACKAGE) == source_digest(other, PACKAGE)
+
+
+def test_a_name_that_is_no_text(spec: Spec) -> None:
+    add(spec, os.fsdecode(b"package/\xff.py"))
+    assert source_files(spec, PACKAGE)[-1][1].exists()
+    assert source_digest(spec, PACKAGE)
+
+
+def test_a_checkout_leaves_out_what_git_ignores(spec: Spec) -> None:
+    git(spec.path.parent, "init", "-q")
+    add(spec, ".gitignore", b"*.log\n/package/build/\n")
+    for name in ("package/new.py", "package/kept.log", "package/x.log", "package/build/y.py", "package/.gitkeep"):
+        add(spec, name)
+    add(spec, "package/__pycache__/x.pyc")
+    git(spec.path.parent, "add", "-f", "package/kept.log", "package/__pycache__", "package/__init__.py")
+    assert names(spec) == ["package/__init__.py", "package/__main__.py", "package/kept.log", "package/new.py"]
+
+
+def test_a_checkout_above_counts_and_a_removed_file_does_not(spec: Spec, tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q")
+    add(spec, "package/gone.py")
+    git(tmp_path, "add", ".")
+    (spec.path.parent / "package/gone.py").unlink()
+    add(spec, "package/.gitignore", b"__main__.py\n")
+    git(tmp_path, "rm", "-q", "--cached", "project/package/__main__.py")
+    assert names(spec) == ["package/__init__.py"]
+
+
+def test_a_worktree_is_a_checkout(spec: Spec, tmp_path: Path) -> None:
+    add(spec, ".gitignore", b"*.log\n")
+    git(spec.path.parent, "init", "-q")
+    git(spec.path.parent, "add", ".")
+    git(spec.path.parent, "-c", "user.name=n", "-c", "user.email=n@x.example", "commit", "-qm", "first")
+    git(spec.path.parent, "worktree", "add", "-q", str(tmp_path / "tree"))
+    other = loaded(tmp_path / "unused", PYTHON)
+    (tmp_path / "tree" / "package" / "x.log").touch()
+    moved = Spec(path=tmp_path / "tree" / "stack.toml", digest=other.digest, layers=(), uv={}, profile="p")
+    assert names(moved) == ["package/__init__.py", "package/__main__.py"]
+
+
+def test_a_checkout_inside_the_module(spec: Spec) -> None:
+    git(spec.path.parent, "init", "-q")
+    add(spec, "package/inner/a.py")
+    add(spec, "package/inner/.gitignore", b"b.py\n")
+    add(spec, "package/inner/b.py")
+    git(spec.path.parent / "package/inner", "init", "-q")
+    assert names(spec) == ["package/__init__.py", "package/__main__.py", "package/inner/a.py"]
+
+
+def test_what_the_spec_names_counts_though_git_ignores_it(spec: Spec) -> None:
+    git(spec.path.parent, "init", "-q")
+    add(spec, ".gitignore", b"package/\nmain.py\n")
+    assert names(spec) == ["package/__init__.py", "package/__main__.py"]
+    assert names(spec, PurePosixPath("main.py")) == ["main.py"]
+
+
+def test_an_ignored_checkout_never_gives_its_git_folder(spec: Spec) -> None:
+    git(spec.path.parent / "package", "init", "-q")
+    add(spec, "package/.gitignore", b"*\n")
+    assert names(spec) == ["package/__init__.py", "package/__main__.py"]
+
+
+def test_listing_runs_no_program_of_the_checkout(spec: Spec) -> None:
+    git(spec.path.parent, "init", "-q")
+    git(spec.path.parent, "add", ".")
+    monitor = add(spec, "monitor", f"#!/bin/sh\ntouch '{spec.path.parent}/ran'\n".encode())
+    monitor.chmod(0o755)
+    git(spec.path.parent, "config", "core.fsmonitor", str(monitor))
+    assert "package/__init__.py" in names(spec)
+    assert not (spec.path.parent / "ran").exists()
+
+
+def test_a_link_to_a_file_inside_is_that_file(spec: Spec) -> None:
+    (spec.path.parent / "package/link.py").symlink_to("../help.py")
+    assert (PurePosixPath("package/link.py"), spec.path.parent / "help.py") in source_files(spec, PACKAGE)
+
+
+@pytest.mark.parametrize("in_git", [False, True])
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("../../beside.py", "leads out of the spec's folder"),
+        ("/etc/passwd", "leads out of the spec's folder"),
+        ("../../..", "leads out of the spec's folder"),
+        ("..", "is a link to a folder"),
+        ("nothing", "is a link to nothing"),
+        ("link.py", "is a link to nothing"),
+    ],
+)
+def test_a_bad_link_in_a_module(spec: Spec, target: str, said: str, in_git: bool) -> None:
+    if in_git:
+        git(spec.path.parent, "init", "-q")
+    (spec.path.parent / "package/link.py").symlink_to(target)
+    with pytest.raises(SpecError, match=said) as caught:
+        source_digest(spec, PACKAGE)
+    assert "stack.toml: module package: link.py" in caught.value.message
+
+
+def test_a_special_file_is_refused(spec: Spec) -> None:
+    os.mkfifo(spec.path.parent / "package/pipe")
+    with pytest.raises(SpecError, match="pipe is neither a file nor a folder"):
+        source_files(spec, PACKAGE)
+
+
+def test_a_module_that_went_away(spec: Spec) -> None:
+    with pytest.raises(SpecError, match=r"module gone\.py: does not exist"):
+        source_digest(spec, PurePosixPath("gone.py"))

@@ -1,0 +1,68 @@
+"""What the documentation says of commands, exit codes, links and files is so."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from scripts.cli_reference import MARK, PAGE, reference
+from vstore import errors
+from vstore.cli.app import COMMANDS
+from vstore.spec import load
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def test_the_reference_is_fresh() -> None:
+    assert PAGE.read_text("utf-8").partition(MARK)[2] == reference(), "run scripts/cli_reference.py"
+
+
+def test_every_exit_code_is_documented() -> None:
+    kinds = [one for one in vars(errors).values() if isinstance(one, type) and issubclass(one, errors.VstoreError)]
+    listed = {int(code) for code in re.findall(r"^\| (\d+) \|", PAGE.read_text("utf-8"), re.MULTILINE)}
+    assert {kind.exit_code for kind in kinds} <= listed
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_and_commands_exist(page: Path) -> None:
+    text = page.read_text("utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
+        assert (page.parent / target).exists(), target
+    for command in re.findall(r"(?:`|^\$ ?|^\./scripts/)vstore ([a-z][a-z-]*)", text, re.MULTILINE):
+        assert command in COMMANDS, command
+
+
+def test_every_decision_is_listed() -> None:
+    index = (ROOT / "docs" / "decisions" / "README.md").read_text("utf-8")
+    records = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
+    assert records
+    for number, record in enumerate(records, 1):
+        title = record.read_text("utf-8").splitlines()[0]
+        assert title.startswith(f"# {number}. ")
+        assert f"[{number}]({record.name}) | {title.partition('. ')[2]} |" in index
+
+
+def test_the_example_and_the_spec_in_the_docs_load(tmp_path: Path) -> None:
+    assert load(ROOT / "examples" / "sklearn" / "spec.toml").profile == "sklearn"
+    (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "spec.md").read_text("utf-8"), re.DOTALL)
+    (tmp_path / "train.py").touch()
+    (tmp_path / "spec.toml").write_text(block)
+    assert [layer.env_name for layer in load(tmp_path / "spec.toml").layers] == [
+        "python-3.11",
+        "framework-sklearn",
+        "app-train",
+    ]
+
+
+def test_the_package_needs_what_it_imports() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    names = {re.split(r"[^a-z0-9._-]", text.lower())[0].replace("-", "_") for text in project["dependencies"]}
+    text = "\n".join(file.read_text("utf-8") for file in (ROOT / "vstore").rglob("*.py"))
+    imported = set(re.findall(r"^\s*(?:from|import) ([a-z_][a-z0-9_]*)", text, re.MULTILINE))
+    for name in ("blake3", "click", "packaging", "platformdirs", "rich", "tomli_w", "uv"):
+        assert name in imported, f"{name} is not imported any more"
+        assert name in names, f"{name} is not declared"

@@ -1,0 +1,63 @@
+"""What realising is asked for and what it answers, as values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from vstore.objects import Kind, StorePath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What a user may ask of `realise`; `environment` is where uv's own settings come from."""
+
+    spec: Path
+    profile: str | None = None
+    include: tuple[str, ...] = ()
+    locked: bool = False
+    offline: bool = False
+    dry_run: bool = False
+    check: bool = False
+    jobs: int = 1
+    keep_going: bool = False
+    keep_failed: bool = False
+    local_wheels: tuple[Path, ...] = ()
+    index: bool = True
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+
+class Origin(StrEnum):
+    """How a layer came to be present. The last three are what a dry run says."""
+
+    PRESENT = "present"
+    BUILT = "built"
+    ADOPTED = "adopted"
+    CHECKED = "checked"
+    TO_LOCK = "to lock"
+    TO_BUILD = "to build"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealisedLayer:
+    """A layer and its object; `path` is None only in a dry run, where it may not be known."""
+
+    name: str
+    kind: Kind
+    path: StorePath | None
+    origin: Origin
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Realised:
+    """What came of it; `stack` and `generation` are None for a partial or a dry run."""
+
+    profile: str
+    generation: int | None
+    changed: bool
+    stack: StorePath | None
+    layers: tuple[RealisedLayer, ...]
+    dry_run: bool = False

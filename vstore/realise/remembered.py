@@ -1,0 +1,78 @@
+"""The answer when nothing has to be done, found without reading a lock or loading what builds.
+
+All inputs of a stack, the spec, the locks, the modules, the target, are hashed together; the index remembers which
+stack they gave. This is what a no-op `realise` is, so it imports little.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+
+from vstore import profile as profiles
+from vstore.build import BUILDER
+from vstore.digest import hash_fields
+from vstore.lock import lock_files
+from vstore.objects import Kind, StorePath
+from vstore.realise.model import Origin, Realised, RealisedLayer, Request
+from vstore.report import Report
+from vstore.spec import Spec, Target, load, source_digest
+from vstore.store import Store
+
+
+def remembered(store: Store, request: Request, *, report: Report, now: datetime) -> Realised | None:
+    """What `realise` would answer, if these inputs have been realised before and their stack is still there."""
+    if request.include or request.check or request.dry_run:
+        return None
+    spec = load(request.spec, check_requirements=False)
+    stack = store.remembered(inputs_key(spec, Target.host(), request))
+    if stack is None:
+        return None
+    return settle(store, spec, request, stack, _layers(store, stack), report=report, now=now)
+
+
+def settle(
+    store: Store,
+    spec: Spec,
+    request: Request,
+    stack: StorePath,
+    layers: tuple[RealisedLayer, ...],
+    *,
+    report: Report,
+    now: datetime,
+) -> Realised:
+    """Make the stack the profile's current generation, unless it is already."""
+    name = request.profile or spec.profile
+    before = profiles.current(store, name)
+    if before is not None and before.spec_path not in (None, str(spec.path)) and before.path != stack:
+        report.warn(f"profile {name} came from another spec: {before.spec_path}", hint="choose another with --profile")
+    made = profiles.append(store, name, stack, spec_path=str(spec.path), spec_digest=spec.digest, now=now)
+    now_current = made or profiles.current(store, name)
+    number = now_current.number if now_current else None
+    return Realised(profile=name, generation=number, changed=made is not None, stack=stack, layers=layers)
+
+
+def inputs_key(spec: Spec, target: Target, request: Request) -> bytes:
+    """The digest of all that decides a stack: if it is remembered, there is nothing to think about."""
+    parts = [str(BUILDER).encode(), str(target).encode(), spec.profile.encode(), spec.digest.raw]
+    parts += [request.environment.get(name, "").encode() for name in ("UV_EXCLUDE_NEWER", "MACOSX_DEPLOYMENT_TARGET")]
+    for file in lock_files(spec):
+        parts += (file.name.encode(), file.read_bytes() if file.is_file() else b"missing")
+    for layer in spec.layers:
+        for module in layer.modules:
+            parts += (str(module).encode(), source_digest(spec, module).raw)
+    return hash_fields("inputs 1", *parts).raw
+
+
+def _layers(store: Store, stack: StorePath) -> tuple[RealisedLayer, ...]:
+    document = json.loads((store.layout.object(stack) / "stack.json").read_bytes())
+    return tuple(
+        RealisedLayer(
+            name=layer["name"],
+            kind=Kind(layer["kind"]),
+            path=StorePath.parse(layer["path"]),
+            origin=Origin.PRESENT,
+            seconds=0.0,
+        )
+        for layer in document["layers"]
+    )
