@@ -1,8 +1,6 @@
-# Sourced by the scripts beside it: `environment vstore` or `environment dev` makes the private
+# Sourced by the scripts, which set $here to the top of the checkout: `environment vstore` or `environment dev` makes the private
 # environment .venv when it is missing, was moved, or was made from another pyproject.toml.
 # The usual case, nothing to do, starts no Python: builtin tests, one read and one cmp.
-
-here=${0%/*}/..
 
 python_of_this_machine() {
     for candidate in python3 python3.14 python3.13 python3.12 python3.11 python; do

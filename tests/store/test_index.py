@@ -6,9 +6,10 @@ import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.store.trees import WHEN, info, recipe, run_in_child
@@ -130,13 +131,13 @@ def test_finding_by_prefix_or_name(index: Index) -> None:
     assert index.find("_" * 9) == [] and index.find("lo") == []
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, deadline=None)
 @given(
     links=st.sets(st.tuples(st.integers(0, 7), st.integers(0, 7)).filter(lambda pair: pair[0] > pair[1])),
     dead=st.sets(st.integers(0, 7)),
 )
 def test_forgetting_is_allowed_exactly_when_nothing_left_refers(links: set[tuple[int, int]], dead: set[int]) -> None:
-    with Index(Path(":memory:")) as index:
+    with TemporaryDirectory() as folder, Index(Path(folder) / "index.sqlite") as index:
         infos = []
         for number in range(8):
             infos.append(info(f"o{number}", [infos[low].path for high, low in links if high == number]))

@@ -1,0 +1,221 @@
+"""Adding objects, finding them, and refusing what may not be in a store."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.store.trees import SOURCE, add, info, recipe, write
+from vstore.errors import StoreError
+from vstore.fs.filelock import is_held
+from vstore.fs.tree import scan
+from vstore.objects import Kind
+from vstore.report import Silent
+from vstore.store import Store, verify
+
+
+def test_an_added_object_is_whole_and_read_only(store: Store) -> None:
+    low = add(store, "low", {"a": b"1", "bin/tool": b"#!/bin/sh\n"})
+    high = add(store, "high", {"b": b"2"}, [low], recipe=recipe("high"), parts=[b"wheel"])
+    found = store.index.info(high)
+    assert found is not None and found.references == (low,) and found.files == 2 and found.size_bytes == 1
+    folder = store.layout.object(low)
+    for place in [folder, *folder.rglob("*")]:
+        status = place.lstat()
+        assert not status.st_mode & 0o222 and status.st_mtime == 1, place
+    manifest, metadata = store.manifest(high)
+    assert manifest == scan(store.layout.object(high)) and manifest.digest == found.digest
+    assert metadata["references"] == [str(low)] and metadata["recipe"] == str(recipe("high"))
+    assert (store.layout.object(high) / "to-low").read_bytes() == b"1"
+    assert store.realisation(recipe("high")) == high and store.holders(b"wheel") == [high]
+    assert list(store.layout.tmp.iterdir()) == [store.layout.trash]
+
+
+def _snapshot(root: Path) -> dict[Path, tuple[int, int, int]]:
+    places = (place for place in root.rglob("*") if "locks" not in place.parts and "temp" not in place.parts)
+    found = {place: place.lstat() for place in places}
+    return {
+        place: (status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
+        for place, status in found.items()
+        if place.name not in ("tmp", "index.sqlite-shm")
+    }
+
+
+def test_adding_what_is_there_writes_nothing(store: Store) -> None:
+    first = add(store, "low", recipe=recipe("low"), parts=[b"wheel"])
+    before = _snapshot(store.layout.root)
+    assert add(store, "low", recipe=recipe("low"), parts=[b"wheel"]) == first
+    assert add(store, "low") == first
+    assert _snapshot(store.layout.root) == before
+
+
+def test_adding_what_is_there_under_another_recipe_records_it(store: Store) -> None:
+    first = add(store, "low", recipe=recipe("one"))
+    assert add(store, "low", recipe=recipe("two"), parts=[b"wheel"]) == first
+    assert store.realisation(recipe("one")) == store.realisation(recipe("two")) == first
+    assert store.holders(b"wheel") == [first]
+
+
+def test_adding_over_litter(store: Store, tmp_path: Path) -> None:
+    with Store.open(tmp_path / "other") as other:
+        path = add(other, "low")
+    write(store.layout.object(path), {"a": b"half"}).chmod(0o555)
+    store.layout.manifest(path).write_bytes(b"torn")
+    assert add(store, "low") == path
+    assert (store.layout.object(path) / "a").read_bytes() == b"low"
+    assert verify(store, contents=True, report=Silent()) == (1, [])
+
+
+def test_adding_again_what_somebody_deleted(store: Store) -> None:
+    path = add(store, "low")
+    subprocess.run(["rm", "-rf", store.layout.object(path)], check=True)
+    assert add(store, "low") == path
+    assert verify(store, contents=True, report=Silent()) == (1, [])
+
+
+def test_a_reference_to_what_is_not_there_is_refused(store: Store) -> None:
+    with pytest.raises(StoreError, match="not in the store"):
+        add(store, "high", references=[info("gone").path])
+    assert store.index.objects() == [] and list(store.layout.store.iterdir()) == []
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../etc", "../not-an-object/a", "a/../../x"])
+def test_a_link_out_of_the_store_is_refused(store: Store, target: str) -> None:
+    with store.staging("evil") as staged:
+        (staged / "link").symlink_to(target)
+        with pytest.raises(StoreError, match="refused link"):
+            store.add(staged, name="evil", kind=Kind.FRAMEWORK)
+    assert list(store.layout.store.iterdir()) == []
+
+
+def test_staging_is_locked_and_goes(store: Store) -> None:
+    with store.staging("work") as staged:
+        lock = staged.with_name(staged.name + ".lock")
+        assert staged.is_dir() and is_held(lock)
+        write(staged, {"d/a": b"1"})
+        (staged / "d").chmod(0o555)
+    assert not staged.exists() and not lock.exists()
+
+
+def test_a_failed_build_is_kept_when_asked(store: Store) -> None:
+    with pytest.raises(RuntimeError) as caught, store.staging("work", keep_failed=True) as staged:
+        write(staged, {"a": b"1"})
+        raise RuntimeError("no")
+    (note,) = caught.value.__notes__
+    assert Path(note.removeprefix("kept: "), "a").read_bytes() == b"1"
+    assert list(store.layout.tmp.iterdir()) == [store.layout.trash]
+
+
+def test_resolving(store: Store) -> None:
+    low, high = add(store, "low"), add(store, "high")
+    again = add(store, "high", {"a": b"other"})
+    for text in ("low", str(low), low.short, low.short[:12]):
+        assert store.resolve(text) == low
+    assert store.resolve(str(store.layout.object(high) / "a")) == high
+    (store.layout.root / "link").symlink_to(store.layout.object(high))
+    assert store.resolve(str(store.layout.root / "link")) == high
+    with pytest.raises(StoreError) as caught:
+        store.resolve("high")
+    assert sorted(caught.value.details) == sorted([str(high), str(again)])
+    for text in ("", "nothing", "/etc"):
+        with pytest.raises(StoreError, match="no object"):
+            store.resolve(text)
+
+
+def test_the_closure(store: Store) -> None:
+    low = add(store, "low")
+    middle = add(store, "middle", references=[low])
+    top = add(store, "top", references=[middle])
+    add(store, "beside", references=[low])
+    assert store.closure([top]) == {low, middle, top}
+    with pytest.raises(StoreError, match="not in the store"):
+        store.closure([info("gone").path])
+
+
+def test_logs(store: Store) -> None:
+    assert store.read_log(recipe("r")) is None
+    store.write_log(recipe("r"), ["one", "zwölf"])
+    assert store.read_log(recipe("r")) == "one\nzwölf"
+
+
+# opening
+
+
+def test_nothing_to_read_at_a_root(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no store at"):
+        Store.open(tmp_path / "root", read_only=True)
+    assert not (tmp_path / "root").exists()
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_a_lost_index_is_not_taken_for_an_empty_one(tmp_path: Path, read_only: bool) -> None:
+    with Store.open(tmp_path / "root") as store:
+        add(store, "low")
+    (tmp_path / "root" / "index.sqlite").unlink()
+    with pytest.raises(StoreError, match="index is missing") as caught:
+        Store.open(tmp_path / "root", read_only=read_only)
+    assert caught.value.hint == "run `vstore reindex`"
+
+
+@pytest.fixture
+def read_only_root(tmp_path: Path) -> Iterator[Path]:
+    root = tmp_path / "root"
+    with Store.open(root) as store:
+        add(store, "low", recipe=recipe("low"))
+    for command in (["mount", "--bind", root, root], ["mount", "-o", "remount,bind,ro", root]):
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode != 0:
+            pytest.skip(f"cannot mount here: {done.stderr.strip()}")
+    yield root
+    subprocess.run(["umount", "-l", root], check=True)
+
+
+def test_a_read_only_root_answers_questions(read_only_root: Path) -> None:
+    with Store.open(read_only_root, read_only=True) as store:
+        path = store.resolve("low")
+        assert store.is_valid(path) and store.index.realisation(recipe("low")) == path
+        assert verify(store, contents=True, report=Silent()) == (1, [])
+    with pytest.raises(OSError, match="Read-only"):
+        Store.open(read_only_root)
+
+
+def test_the_files_of_a_store_are_for_others_to_read(store: Store) -> None:
+    before = os.umask(0o077)
+    try:
+        path = add(store, "low", {"a": b"1"})
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((store.layout.object(path) / "a").stat().st_mode) == 0o444
+    assert stat.S_IMODE(store.layout.object(path).stat().st_mode) == 0o555
+
+
+def test_opening_and_asking_needs_no_heavy_library(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from vstore.store import Store\n"
+        "with Store.open(Path(sys.argv[1])) as s: s.remembered(b'x')\n"
+        "print(sorted({'sqlite_utils', 'rich', 'click', 'packaging', 'backports.zstd', 'shutil'} & sys.modules.keys()))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    command = [sys.executable, "-c", code, str(tmp_path / "root")]
+    assert subprocess.run(command, capture_output=True, text=True, env=environment).stdout == "[]\n"
+
+
+def test_the_row_is_written_last(store: Store) -> None:
+    """While another process holds the index for writing, everything but the row is in place."""
+    with sqlite3.connect(store.layout.index_file, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        store.index.rows("PRAGMA busy_timeout = 50")
+        with pytest.raises(StoreError, match="in use by another process"):
+            add(store, "low")
+        other.execute("ROLLBACK")
+    other.close()
+    (folder,) = store.layout.store.iterdir()
+    assert (store.layout.manifests / folder.name).exists() and store.index.objects() == []
+    assert str(add(store, "low")) == folder.name

@@ -1,0 +1,151 @@
+"""Verifying a store, and making its index anew."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.store.trees import WHEN, add, recipe
+from vstore.errors import BusyError, StoreError
+from vstore.objects import StorePath
+from vstore.report import Silent
+from vstore.store import GenerationRow, Index, Store, reindex, verify
+
+
+class Heard(Silent):
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, text: str, hint: str | None = None) -> None:
+        self.warnings.append(text)
+
+
+def problems(store: Store, *, contents: bool = False) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    for problem in verify(store, contents=contents, report=Silent())[1]:
+        found.setdefault(problem.path.name, []).append(problem.problem)
+    return found
+
+
+@pytest.fixture
+def pair(store: Store) -> tuple[StorePath, StorePath]:
+    low = add(store, "low", {"a": b"1", "d/b": b"2", "d/c": b"3"})
+    return low, add(store, "high", {"b": b"2"}, [low], recipe=recipe("high"), parts=[b"wheel"])
+
+
+def test_a_sound_store(store: Store, pair: tuple[StorePath, StorePath]) -> None:
+    assert verify(store, contents=True, report=Silent()) == (2, [])
+
+
+def test_changed_missing_and_added_files_are_named(store: Store, pair: tuple[StorePath, StorePath]) -> None:
+    folder = store.layout.object(pair[0])
+    for place in (folder, folder / "d", folder / "a"):
+        place.chmod(0o755)
+    (folder / "d" / "b").unlink()
+    (folder / "d" / "new").write_bytes(b"")
+    assert problems(store) == {}
+    assert problems(store, contents=True) == {"low": ["changed: a", "missing: d/b", "added: d/new"]}
+
+
+def test_a_lost_folder_and_a_damaged_manifest(store: Store, pair: tuple[StorePath, StorePath]) -> None:
+    low, high = pair
+    subprocess.run(["rm", "-rf", store.layout.object(low)], check=True)
+    store.layout.manifest(high).unlink()
+    found = problems(store)
+    assert found["low"] == ["the object's folder is missing"] and "manifest is missing" in found["high"][0]
+    data = b"\x28\xb5\x2f\xfd torn"
+    store.layout.manifest(high).write_bytes(data)
+    assert "manifest is damaged" in problems(store)["high"][0]
+
+
+def test_anothers_manifest_is_not_accepted(store: Store, pair: tuple[StorePath, StorePath]) -> None:
+    low, high = pair
+    os.replace(store.layout.manifest(low), store.layout.manifest(high))
+    assert "the manifest is not the one of this object" in problems(store)["high"]
+
+
+def test_references_that_the_index_lost(store: Store, pair: tuple[StorePath, StorePath]) -> None:
+    with sqlite3.connect(store.layout.index_file) as connection:
+        connection.execute("DELETE FROM refs")
+    connection.close()
+    assert problems(store) == {"high": ["the index has other references than the manifest"]}
+
+
+# reindex
+
+
+def add_generation(store: Store, number: int, path: StorePath, replaced: int | None) -> GenerationRow:
+    link = store.layout.profiles / f"p-{number}-link"
+    link.symlink_to(f"../store/{path}")
+    os.utime(link, (WHEN.timestamp(), WHEN.timestamp()), follow_symlinks=False)
+    row = GenerationRow(
+        profile="p", number=number, path=path, created_at=WHEN, spec_path=None, spec_digest=None, replaced=replaced
+    )
+    store.index.add_generation(row)
+    return row
+
+
+def test_a_deleted_index_is_made_anew_with_the_same_rows(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    with Store.open(root) as store:
+        low = add(store, "low")
+        high = add(store, "high", {"b": b"2"}, [low], recipe=recipe("high"), parts=[b"wheel"])
+        rows = [add_generation(store, 2, high, None), add_generation(store, 7, low, 2)]
+        objects = store.index.objects()
+    for file in root.glob("index.sqlite*"):
+        file.unlink()
+    heard = Heard()
+    assert reindex(root, heard) == 2 and heard.warnings == []
+    with Store.open(root) as store:
+        assert store.index.objects() == objects
+        assert store.index.generations("p") == rows and store.index.last_number("p") == 7
+        assert store.realisation(recipe("high")) == high and store.holders(b"wheel") == [high]
+        assert verify(store, contents=True, report=Silent()) == (2, [])
+        assert [place.name for place in store.layout.tmp.iterdir()] == ["trash"]
+
+
+def test_a_damaged_index_is_replaced(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    with Store.open(root) as store:
+        path = add(store, "low")
+    (root / "index.sqlite").write_bytes(b"rubbish" * 999)
+    (root / "index.sqlite-wal").write_bytes(b"rubbish" * 999)
+    with pytest.raises(StoreError, match="damaged"):
+        Store.open(root)
+    assert reindex(root) == 1
+    with Store.open(root) as store:
+        assert store.is_valid(path)
+
+
+def test_what_cannot_be_taken_in_is_named_and_hinders_nothing(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    with Store.open(root) as store:
+        low, other = add(store, "low"), add(store, "other")
+        high = add(store, "high", references=[low])
+        add_generation(store, 1, high, None)
+        store.layout.manifest(low).write_bytes(b"torn")
+        (store.layout.store / "litter").mkdir()
+    heard = Heard()
+    assert reindex(root, heard) == 1
+    assert len(heard.warnings) == 4
+    for text in (f"left out {low}: the manifest", f"left out {high}: it refers", "left out litter", "generation 1 of"):
+        assert any(text in warning for warning in heard.warnings), text
+    with Index(root / "index.sqlite", read_only=True) as index:
+        assert [found.path for found in index.objects()] == [other]
+
+
+def test_an_index_in_use_is_not_replaced(store: Store) -> None:
+    path = add(store, "low")
+    with pytest.raises(BusyError, match="another process has the store open"):
+        reindex(store.layout.root)
+    assert store.is_valid(path)
+
+
+def test_there_is_no_store_to_index(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no store at"):
+        reindex(tmp_path / "root")
+    assert not (tmp_path / "root").exists()
