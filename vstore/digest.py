@@ -38,7 +38,7 @@ class Digest:
 
 def is_short(text: str) -> bool:
     """Whether the text could start a store path."""
-    return len(text) == SHORT_LENGTH and all(character in _ALPHABET for character in text)
+    return len(text) == SHORT_LENGTH and not text.strip(_ALPHABET)
 
 
 def hash_bytes(context: str, data: bytes) -> Digest:

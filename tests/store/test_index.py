@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.store.trees import WHEN, info, recipe, run_in_child
 from vstore.errors import BusyError, StoreError
+from vstore.objects import ObjectInfo, StorePath
 from vstore.store import GenerationRow, Index
 
 
@@ -85,11 +86,11 @@ def test_the_schema_refuses_to_forget_a_generation(index: Index) -> None:
     index.forget([stack.path])
 
 
-def _generation(path: object, number: int) -> GenerationRow:
+def _generation(path: StorePath, number: int) -> GenerationRow:
     return GenerationRow(
         profile="p",
         number=number,
-        path=path,  # type: ignore[arg-type]
+        path=path,
         created_at=WHEN,
         spec_path="/spec.toml",
         spec_digest=recipe("spec"),
@@ -138,7 +139,7 @@ def test_finding_by_prefix_or_name(index: Index) -> None:
 )
 def test_forgetting_is_allowed_exactly_when_nothing_left_refers(links: set[tuple[int, int]], dead: set[int]) -> None:
     with TemporaryDirectory() as folder, Index(Path(folder) / "index.sqlite") as index:
-        infos = []
+        infos: list[ObjectInfo] = []
         for number in range(8):
             infos.append(info(f"o{number}", [infos[low].path for high, low in links if high == number]))
         index.register_all((each, ()) for each in infos)
@@ -202,14 +203,17 @@ def test_there_is_nothing_to_read(tmp_path: Path) -> None:
 
 
 def test_writing_through_a_read_only_index_is_refused(index: Index, tmp_path: Path) -> None:
-    with Index(tmp_path / "index.sqlite", read_only=True) as other:
-        with pytest.raises(StoreError, match="read-only") as caught:
-            other.register(info("low"))
+    with (
+        Index(tmp_path / "index.sqlite", read_only=True) as other,
+        pytest.raises(StoreError, match="read-only") as caught,
+    ):
+        other.register(info("low"))
     assert not isinstance(caught.value, BusyError)
 
 
 def test_several_processes_make_the_index_at_once(tmp_path: Path) -> None:
-    code = "import sys; from pathlib import Path; from vstore.store import Store; sys.stdin.readline();" + (
+    code = (
+        "import sys; from pathlib import Path; from vstore.store import Store; sys.stdin.readline();"
         "s = Store.open(Path(sys.argv[1])); print(len(s.index.objects()))"
     )
     children = [run_in_child(code, tmp_path / "root") for _ in range(4)]

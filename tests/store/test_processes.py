@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.store.trees import add, recipe, run_in_child
@@ -18,18 +20,29 @@ with Store.open(Path(sys.argv[1])) as store:
 """
 
 
-def test_killed_between_moving_in_and_registering(store: Store, tmp_path: Path) -> None:
+@contextmanager
+def held_index(store: Store) -> Iterator[None]:
+    """The index locked for writing: whoever adds an object gets as far as its row, and waits there."""
     with sqlite3.connect(store.layout.index_file, isolation_level=None) as other:
-        other.execute("BEGIN IMMEDIATE")  # the child gets as far as its row, and waits there
-        child = run_in_child(ADD, store.layout.root)
-        deadline = time.monotonic() + 30
-        while not any(store.layout.store.iterdir()) and time.monotonic() < deadline:
-            time.sleep(0.01)
-        child.kill()
-        assert child.communicate()[0] == ""
+        other.execute("BEGIN IMMEDIATE")
+        yield
         other.execute("ROLLBACK")
     other.close()
-    (litter,) = store.layout.store.iterdir()
+
+
+def wait_for_an_object(store: Store) -> Path:
+    deadline = time.monotonic() + 30
+    while not (found := list(store.layout.store.iterdir())) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return found[0]
+
+
+def test_killed_between_moving_in_and_registering(store: Store) -> None:
+    with held_index(store):
+        child = run_in_child(ADD, store.layout.root)
+        litter = wait_for_an_object(store)
+        child.kill()
+        assert child.communicate()[0] == ""
     assert (litter / "a").read_bytes() == b"low"
     assert verify(store, contents=True, report=Silent()) == (0, [])
     assert str(add(store, "low", recipe=recipe("low"))) == litter.name
@@ -63,12 +76,15 @@ def test_two_processes_realise_a_recipe_once(store: Store) -> None:
     assert len(store.index.objects()) == 1
 
 
-def test_processes_add_the_same_object_at_once(tmp_path: Path) -> None:
-    root = tmp_path / "root"
-    Store.open(root).close()
-    children = [run_in_child(ADD, root) for _ in range(4)]
+def test_processes_add_the_same_object_at_once(store: Store) -> None:
+    with held_index(store):
+        children = [run_in_child(ADD, store.layout.root) for _ in range(3)]
+        first = wait_for_an_object(store).stat().st_ino
+        deadline = time.monotonic() + 30
+        while len(list(store.layout.temp_roots.iterdir())) < 3 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.2)
     said = {child.communicate(timeout=60)[0] for child in children}
-    with Store.open(root) as store:
-        assert said == {f"{info.path}\n" for info in store.index.objects()} and len(said) == 1
-        assert verify(store, contents=True, report=Silent()) == (1, [])
-        assert list(store.layout.trash.iterdir()) == []
+    (info,) = store.index.objects()
+    assert said == {f"{info.path}\n"}
+    assert store.layout.object(info.path).stat().st_ino == first and list(store.layout.trash.iterdir()) == []

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -64,14 +66,23 @@ def test_a_temp_root_waits_while_a_collector_decides(store: Store) -> None:
 
 
 def test_threads_share_one_file_of_temp_roots(store: Store) -> None:
-    paths = [info(f"o{number}").path for number in range(40)]
-    threads = [threading.Thread(target=store.temp_root, args=(path,)) for path in paths]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert sorted(path for _, path in roots(store, RootKind.TEMP)) == sorted(paths)
-    assert len(list(store.layout.temp_roots.iterdir())) == 1
+    paths = [info(f"o{number}").path for number in range(8)]
+    together = threading.Barrier(len(paths))
+
+    def name(other: Store, path: StorePath) -> None:
+        together.wait()
+        other.temp_root(path)
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(20):
+            with Store.open(store.layout.root) as other, ThreadPoolExecutor(len(paths)) as pool:
+                list(pool.map(name, [other] * len(paths), paths))
+                assert sorted(path for _, path in roots(store, RootKind.TEMP)) == sorted(paths)
+                assert len(list(store.layout.temp_roots.iterdir())) == 1
+    finally:
+        sys.setswitchinterval(before)
 
 
 def test_a_torn_line_hides_no_other(store: Store) -> None:
@@ -159,7 +170,7 @@ def test_a_running_program_keeps_its_object(store: Store, how: str) -> None:
         case "executable":
             linked = store.layout.root / "renamed"
             linked.symlink_to(folder / "sleep")
-            folder.chmod(0o755), (folder / "sleep").chmod(0o755)
+            (folder / "sleep").chmod(0o755)
             command = [str(linked), "60"]
     child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=stream, env=environment, cwd=place)
     if stream is not None:

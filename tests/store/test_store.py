@@ -105,9 +105,13 @@ def test_staging_is_locked_and_goes(store: Store) -> None:
 
 
 def test_a_failed_build_is_kept_when_asked(store: Store) -> None:
-    with pytest.raises(RuntimeError) as caught, store.staging("work", keep_failed=True) as staged:
-        write(staged, {"a": b"1"})
-        raise RuntimeError("no")
+    def fail() -> None:
+        with store.staging("work", keep_failed=True) as staged:
+            write(staged, {"a": b"1"})
+            raise RuntimeError("no")
+
+    with pytest.raises(RuntimeError) as caught:
+        fail()
     (note,) = caught.value.__notes__
     assert Path(note.removeprefix("kept: "), "a").read_bytes() == b"1"
     assert list(store.layout.tmp.iterdir()) == [store.layout.trash]
@@ -169,8 +173,8 @@ def read_only_root(tmp_path: Path) -> Iterator[Path]:
     root = tmp_path / "root"
     with Store.open(root) as store:
         add(store, "low", recipe=recipe("low"))
-    for command in (["mount", "--bind", root, root], ["mount", "-o", "remount,bind,ro", root]):
-        done = subprocess.run(command, capture_output=True, text=True)
+    for options in (["--bind", str(root)], ["-o", "remount,bind,ro"]):
+        done = subprocess.run(["mount", *options, str(root)], capture_output=True, text=True)
         if done.returncode != 0:
             pytest.skip(f"cannot mount here: {done.stderr.strip()}")
     yield root

@@ -113,12 +113,23 @@ def test_a_damaged_index_is_replaced(tmp_path: Path) -> None:
     with Store.open(root) as store:
         path = add(store, "low")
     (root / "index.sqlite").write_bytes(b"rubbish" * 999)
-    (root / "index.sqlite-wal").write_bytes(b"rubbish" * 999)
     with pytest.raises(StoreError, match="damaged"):
         Store.open(root)
     assert reindex(root) == 1
     with Store.open(root) as store:
         assert store.is_valid(path)
+
+
+def test_the_log_of_the_old_index_is_not_applied_to_the_new_one(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    with Store.open(root) as store:
+        kept, gone = add(store, "kept"), add(store, "gone")
+        log = (root / "index.sqlite-wal").read_bytes()
+        subprocess.run(["rm", "-rf", store.layout.object(gone)], check=True)
+    (root / "index.sqlite-wal").write_bytes(log)
+    assert reindex(root) == 1
+    with Index(root / "index.sqlite") as index:
+        assert [found.path for found in index.objects()] == [kept]
 
 
 def test_what_cannot_be_taken_in_is_named_and_hinders_nothing(tmp_path: Path) -> None:

@@ -33,7 +33,14 @@ class _Log:
 
     def stage(self, activity: str) -> None:
         self.report.stage(self.subject, activity)
-        self.lines.append(f"{time.monotonic() - self._started:8.3f} s  {activity}")
+        self._write(activity)
+
+    def end(self) -> list[str]:
+        self._write("done")
+        return self.lines
+
+    def _write(self, text: str) -> None:
+        self.lines.append(f"{time.monotonic() - self._started:8.3f} s  {text}")
 
 
 def build_layer(
@@ -79,10 +86,9 @@ def build_layer(
     facts = link_lower(staging, facts, lowers)
     write_trampolines(staging, facts, lowers)
     write_facts(staging, facts)
-    log.stage("compiling bytecode")
+    log.stage("reusing bytecode")
     _bytecode(recipe, staging, facts, binary, donors, jobs, report)
-    log.stage("done")
-    return log.lines
+    return log.end()
 
 
 def _copy_module(spec: Spec, module: PurePosixPath, site: Path) -> str:

@@ -2,7 +2,7 @@
 
 `owns` of a distribution is the minimal set of layer-relative paths that are wholly its own: a folder
 (written with a slash at the end) stands for everything in it, the installation folders themselves
-are never among them. See docs/formats/layer.md.
+are never among them. See docs/formats.md.
 """
 
 from __future__ import annotations

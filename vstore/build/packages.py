@@ -117,11 +117,12 @@ def _unpack(uv: Uv, wheels: Sequence[PinnedWheel], root: Path, python: Path, pyt
 
 
 def _pylock(wheels: Sequence[PinnedWheel]) -> str:
-    """A PEP 751 file with these wheels and no choice."""
+    """A PEP 751 file with these wheels and no choice. With its index, a wheel that uv has cached needs no network."""
     packages = [
         {
             "name": wheel.name,
             "version": wheel.version,
+            **({"index": wheel.index} if wheel.index else {}),
             "wheels": [{"name": wheel.filename, **_source(wheel), "hashes": {"sha256": wheel.sha256}}],
         }
         for wheel in wheels

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, short help)
     "tree": ("query", "What an object refers to, as a tree."),
     "why-depends": ("query", "Show a chain of references from one object to another."),
     "log": ("query", "Show the build log of an object."),
+    "sql": ("query", "Ask the index itself, read-only."),
     "verify": ("maintain", "Check the store against its index and manifests."),
     "reindex": ("maintain", "Rebuild the index from the objects on disk."),
     "doctor": ("maintain", "Say what is odd on this machine or in this store."),

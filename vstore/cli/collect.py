@@ -11,7 +11,7 @@ from vstore import gc
 from vstore import profile as profiles
 from vstore.cli.parse import AGE, SIZE
 from vstore.cli.settings import Settings, command, size, table
-from vstore.errors import UsageError
+from vstore.errors import StoreError, UsageError
 from vstore.fs.atomic import replace_symlink
 from vstore.store import Store, add_root, list_roots, remove_root
 
@@ -89,6 +89,8 @@ def roots_command(settings: Settings, action: str, link: Path | None, path: str 
         if action == "add":
             target = store.resolve(str(path))
             store.temp_root(target)
+            if not store.is_valid(target):
+                raise StoreError(f"just collected: {target}")
             if outside:
                 replace_symlink(place, str(store.layout.object(target)))
             add_root(store.layout, place, target)

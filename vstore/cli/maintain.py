@@ -37,7 +37,7 @@ def verify_command(settings: Settings, contents: bool) -> None:
 @command("reindex")
 def reindex_command(settings: Settings) -> None:
     """Rebuild the index from the manifests and profiles on disk."""
-    count = reindex(settings.location())
+    count = reindex(settings.location(), settings.report)
     settings.emit({"objects": count}, lambda: f"indexed {count} objects")
 
 

@@ -109,7 +109,7 @@ def diff_command(settings: Settings, profile: str, old: int | None, new: int | N
 @click.argument("profile")
 @click.argument("generations", type=int, nargs=-1)
 @click.option("--keep", type=click.IntRange(1), metavar="K", help="Forget all but the newest K.")
-@click.option("--older-than", type=AGE, metavar="AGE", help="Forget those replaced longer ago than AGE.")
+@click.option("--older-than", type=AGE, metavar="AGE", help="Forget those made longer ago than AGE.")
 def forget_command(
     settings: Settings,
     profile: str,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import deque
 from collections.abc import Mapping
 
 import click
 
 from vstore.cli.settings import Settings, command, size, table
-from vstore.errors import StoreError
+from vstore.errors import StoreError, UsageError
 from vstore.objects import ObjectInfo, StorePath
 
 
@@ -112,6 +113,27 @@ def why_depends_command(settings: Settings, path: str, dependency: str) -> None:
     document = {"path": str(top), "dependency": str(bottom), "chain": [str(member) for member in chain]}
     text = "\n".join(f"{'  ' * depth}{member}" for depth, member in enumerate(chain))
     settings.emit(document, lambda: text or f"{top} does not depend on {bottom}")
+
+
+@command("sql")
+@click.argument("query")
+def sql_command(settings: Settings, query: str) -> None:
+    """Ask the index itself, read-only: tables objects, refs, realisations, parts, generations, …"""
+    from sqlite_utils import Database
+
+    with settings.open_store(read_only=True) as store:
+        connection = sqlite3.connect(f"{store.layout.index_file.as_uri()}?mode=ro", uri=True)
+    try:
+        rows = [{key: _plain(value) for key, value in row.items()} for row in Database(connection).query(query)]
+    except (sqlite3.Error, ValueError) as error:
+        raise UsageError(f"the index cannot answer that: {error}", hint="docs/store.md has its tables") from error
+    finally:
+        connection.close()
+    settings.emit(rows, lambda: table(rows, {key: key for key in rows[0]} if rows else {}))
+
+
+def _plain(value: object) -> object:
+    return value.hex() if isinstance(value, bytes) else value
 
 
 @command("log")

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
-import secrets
 import stat
 from pathlib import Path
 
 
 def write_file(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
     """Write a whole file and move it into place; a reader sees the old or the new content."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     try:
         with open(handle, "wb") as file:
@@ -29,7 +27,7 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = Tr
 
 def replace_symlink(link: Path, target: str) -> None:
     """Make `link` point to `target` in one rename, durable when it returns."""
-    temporary = link.with_name(f".{link.name}.{secrets.token_hex(4)}")
+    temporary = link.with_name(f".{link.name}.{os.urandom(4).hex()}")
     os.symlink(target, temporary)
     try:
         os.replace(temporary, link)
@@ -54,6 +52,8 @@ def flush_filesystem(path: Path) -> None:
     """Flush all written data of the file system that holds `path`: syncfs(2), else sync(2)."""
     if os.name == "nt":
         return
+    import ctypes  # a no-op does without it
+
     syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
     if syncfs is None:
         os.sync()

@@ -63,6 +63,6 @@ def is_held(path: Path) -> bool:
     except FileNotFoundError:
         return False
     try:
-        return not _acquire(handle, shared=False, blocking=False)
+        return not _acquire(handle, shared=True, blocking=False)  # shared: two who ask do not see each other
     finally:
         os.close(handle)

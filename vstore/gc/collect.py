@@ -9,35 +9,61 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from pathlib import Path
+import shutil
+import stat
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
 
-from vstore.fs.atomic import remove_tree
-from vstore.fs.filelock import is_held, lock_file
+from vstore.fs.filelock import lock_file
+from vstore.gc.litter import entries, find_litter, stray_links
 from vstore.gc.plan import Plan, exclusive_bytes, make_plan
+from vstore.gc.unlink import empty_trash
 from vstore.objects import StorePath
 from vstore.report import Report
 from vstore.store import Layout, Root, RootKind, Store, list_roots
 
-_UNLINKERS = 2
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """What a collection deleted; `litter` counts leftovers of killed processes."""
+    """What a collection deleted; `litter` is what it removed of killed processes, relative to the root."""
 
     deleted: tuple[StorePath, ...]
     freed_bytes: int
-    litter: int
+    litter: tuple[str, ...]
 
 
-def plan_collection(store: Store, *, without: Collection[tuple[str, int]] = (), max_freed: int | None = None) -> Plan:
+def plan_collection(
+    store: Store,
+    *,
+    without: Collection[tuple[str, int]] = (),
+    max_freed: int | None = None,
+    registered_before: datetime | None = None,
+) -> Plan:
     """What `collect` would delete now, if the generations `without` were forgotten first."""
     skipped = {f"profiles/{profile}-{number}-link" for profile, number in without}
-    roots = [root.path for root in list_roots(store.layout) if root.name not in skipped]
-    return make_plan(store.index.graph(), roots, max_freed=max_freed)
+    with stray_links(store) as stray:
+        return _decide(store, stray, skipped, max_freed, registered_before, prune=False)
+
+
+def collect(
+    store: Store, *, max_freed: int | None = None, registered_before: datetime | None = None, report: Report
+) -> Collected:
+    """Delete what no root reaches, and litter. Others may go on building meanwhile."""
+    layout = store.layout
+    report.stage("gc", "marking")
+    with lock_file(layout.gc_lock):
+        with stray_links(store) as stray:
+            plan = _decide(store, stray, set(), max_freed, registered_before, prune=True)
+            for link in stray:
+                (layout.root / link).unlink(missing_ok=True)
+        store.index.forget(plan.dead)
+        _discard(layout, [f"{layout.store.name}/{path}" for path in plan.dead])
+        for path in plan.dead:
+            layout.manifest(path).unlink(missing_ok=True)
+        _discard(layout, plan.litter)
+    empty_trash(layout, report)
+    return Collected(deleted=plan.dead, freed_bytes=plan.freed_bytes, litter=plan.litter)
 
 
 def exclusive_sizes(store: Store, roots: Collection[Root]) -> dict[str, int]:
@@ -48,55 +74,52 @@ def exclusive_sizes(store: Store, roots: Collection[Root]) -> dict[str, int]:
     return {root.name: found.get(root.name, 0) for root in roots}
 
 
-def collect(store: Store, *, max_freed: int | None = None, report: Report) -> Collected:
-    """Delete what no root reaches, and litter. Others may go on building meanwhile."""
-    layout = store.layout
-    report.stage("gc", "marking")
-    with lock_file(layout.gc_lock):
-        roots = [root.path for root in list_roots(layout, prune=True)]
-        plan = make_plan(store.index.graph(), roots, max_freed=max_freed)
-        store.index.forget(plan.dead)
-        for path in plan.dead:
-            _discard(layout, layout.object(path))
-            layout.manifest(path).unlink(missing_ok=True)
-        litter = list(_litter(store, set(roots)))
-        for place in litter:
-            _discard(layout, place)
-    _empty_trash(layout, report)
-    return Collected(deleted=plan.dead, freed_bytes=plan.freed_bytes, litter=len(litter))
+def shortfall(store: Store, free_bytes: int) -> int:
+    """How many bytes must be freed until `free_bytes` are free on the store's file system: a `max_freed`."""
+    return max(free_bytes - shutil.disk_usage(store.layout.root).free, 0)
 
 
-def _discard(layout: Layout, place: Path) -> None:
-    """Move to the trash: one rename, so nobody sees half an object. A read-only folder must be writable for it."""
-    target = layout.trash / f"{place.name}-{secrets.token_hex(4)}"
+def _decide(
+    store: Store,
+    stray: Collection[str],
+    skipped: Collection[str],
+    max_freed: int | None,
+    registered_before: datetime | None,
+    *,
+    prune: bool,
+) -> Plan:
+    """The plan, read in an order in which nothing alive is missed: what lies there, roots, generations, objects.
+
+    A generation in the index counts even without its link; a stray link does not.
+    """
+    places = entries(store.layout)
+    named = [(root.name, root.path) for root in list_roots(store.layout, prune=prune)]
+    for profile in store.index.profiles():
+        named += [(f"profiles/{profile}-{row.number}-link", row.path) for row in store.index.generations(profile)]
+    roots = {path for name, path in named if name not in skipped and name not in stray}
+    graph = store.index.graph()
+    plan = make_plan(graph, roots, max_freed=max_freed, registered_before=registered_before)
+    known = {str(path) for path in (*graph.paths, *roots)}
+    return replace(plan, litter=(*stray, *find_litter(store.layout, places, known)))
+
+
+def _discard(layout: Layout, places: Iterable[str]) -> None:
+    """Move to the trash what is not there yet: one rename each, so nobody sees half an object."""
+    trash = layout.trash.relative_to(layout.root).as_posix()
+    token = secrets.token_hex(8)
+    for number, place in enumerate(places):
+        if place.rpartition("/")[0] != trash:
+            _move(os.path.join(layout.root, place), os.path.join(layout.root, trash, f"{token}-{number}"))
+
+
+def _move(place: str, target: str) -> None:
+    """Rename it; a read-only folder must be writable for that, as its ``..`` changes (rename(2))."""
     try:
         os.rename(place, target)
     except FileNotFoundError:
         return
     except PermissionError:
-        os.chmod(place, 0o755)
+        if not stat.S_ISDIR(os.lstat(place).st_mode):
+            raise
+        os.chmod(place, 0o700)
         os.rename(place, target)
-
-
-def _litter(store: Store, roots: set[StorePath]) -> Iterator[Path]:
-    """What killed processes left: objects and manifests without a row, builds and locks without an owner."""
-    layout = store.layout
-    known = {str(info) for info in store.index.graph().paths} | {str(path) for path in roots}
-    for folder in (layout.store, layout.manifests):
-        with os.scandir(folder) as found:
-            yield from [folder / entry.name for entry in found if entry.name not in known]
-    for place in sorted(layout.tmp.iterdir()):
-        if place == layout.trash:
-            continue
-        lock = place if place.suffix == ".lock" else place.with_name(place.name + ".lock")
-        if not is_held(lock):
-            yield place
-
-
-def _empty_trash(layout: Layout, report: Report) -> None:
-    places = sorted(layout.trash.iterdir())
-    report.stage("gc", "unlinking", 0, len(places))
-    with ThreadPoolExecutor(_UNLINKERS) as pool:
-        for done, _ in enumerate(pool.map(remove_tree, places), 1):
-            if done % 64 == 0:
-                report.stage("gc", "unlinking", done, len(places))

@@ -88,6 +88,7 @@ def parse_package(table: Mapping[str, Any]) -> LockedPackage:
         marker=marker,
         shared=marker is not None and FROM_LOWER in marker,
         wheels=tuple(_wheel(wheel) for wheel in table.get("wheels", [])),
+        index=table.get("index"),
     )
 
 

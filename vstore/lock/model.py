@@ -55,6 +55,7 @@ class LockedPackage:
     marker: str | None
     shared: bool
     wheels: tuple[LockedWheel, ...]
+    index: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,13 +73,17 @@ class LockedLayer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PinnedWheel:
-    """The one wheel of a package for one target; `location` is a URL or an absolute path."""
+    """The one wheel of a package for one target; `location` is a URL or an absolute path.
+
+    With its `index` given, uv takes a wheel that it has cached without asking the network.
+    """
 
     name: str
     version: str
     sha256: str
     location: str
     filename: str
+    index: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

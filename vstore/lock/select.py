@@ -66,4 +66,5 @@ def _pinned(package: LockedPackage, wheel: LockedWheel, folder: Path) -> PinnedW
         sha256=wheel.sha256,
         location=location,
         filename=wheel.filename,
+        index=package.index,
     )

@@ -2,7 +2,7 @@
 
 On disk a generation is the link ``<profile>-<n>-link``, and the profile is a link to it. A new one is made in the order
 link, row, switch, each durable before the next: whatever the instant of a crash, the profile leads to a
-complete generation, and a link without a row only uses up its number.
+complete generation. A link without a row was never a generation; the next collection removes it.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _link(store: Store, profile: str, number: int) -> Path:
 def _locked(store: Store, profile: str) -> AbstractContextManager[int]:
     if not _NAME.fullmatch(profile) or re.search(r"-[0-9]+-link$", profile):
         raise ProfileError(f"not a name for a profile: {profile!r}", hint="letters, digits, . _ - + @")
-    return lock_file(store.layout.locks / f"profile-{profile}")
+    return lock_file(store.layout.profile_lock(profile))
 
 
 def _set_current(store: Store, profile: str, number: int) -> None:
@@ -87,17 +87,17 @@ def _set_current(store: Store, profile: str, number: int) -> None:
 def append(
     store: Store, profile: str, path: StorePath, *, spec_path: str | None, spec_digest: Digest | None, now: datetime
 ) -> Generation | None:
-    """Make `path` the newest and current generation; None when the current one is that stack already.
-
-    The caller keeps `path` alive until this returns.
-    """
+    """Make `path` the newest and current generation; None when the current one is that stack already."""
+    store.temp_root(path)
     with _locked(store, profile):
         before = current(store, profile)
         if before is not None and before.path == path:
+            _lead(store, before)
             return None
+        if not store.is_valid(path):
+            raise ProfileError(f"profile {profile}: not in the store: {path}")
         linked = [number for name, number, _ in generation_links(store.layout) if name == profile]
         number = max([store.index.last_number(profile), *linked]) + 1
-        replace_symlink(_link(store, profile, number), f"../store/{path}")
         row = GenerationRow(
             profile=profile,
             number=number,
@@ -107,9 +107,18 @@ def append(
             spec_digest=spec_digest,
             replaced=before.number if before else None,
         )
+        made = _generation(row, True)
+        _lead(store, made)
         store.index.add_generation(row)
         _set_current(store, profile, number)
-        return _generation(row, True)
+        return made
+
+
+def _lead(store: Store, generation: Generation) -> None:
+    """Make the generation's link lead to its stack, unless it does."""
+    link, target = _link(store, generation.profile, generation.number), f"../store/{generation.path}"
+    if not link.is_symlink() or os.readlink(link) != target:
+        replace_symlink(link, target)
 
 
 def switch(store: Store, profile: str, number: int) -> Generation:
@@ -125,6 +134,7 @@ def _switch(store: Store, known: list[Generation], profile: str, number: int) ->
                 raise ProfileError(
                     f"profile {profile}: the stack of generation {number} is gone", hint="run `vstore verify`"
                 )
+            _lead(store, generation)
             _set_current(store, profile, number)
             return replace(generation, current=True)
     numbers = ", ".join(str(generation.number) for generation in known)
@@ -141,6 +151,11 @@ def rollback(store: Store, profile: str, *, to: int | None = None) -> Generation
             if to is None:
                 raise ProfileError(
                     f"profile {profile}: the current generation replaced none", hint=f"`vstore history {profile}`"
+                )
+            if all(generation.number != to for generation in known):
+                raise ProfileError(
+                    f"profile {profile}: generation {to}, which the current one replaced, was forgotten",
+                    hint=f"`vstore history {profile}`, then `vstore switch {profile} N`",
                 )
         return _switch(store, known, profile, to)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -38,7 +37,6 @@ class Realiser:
         self.uv = uv
         self.report = report
         self.done: dict[str, RealisedLayer] = {}
-        self._lock = threading.Lock()
 
     def run(self, wanted: tuple[Layer, ...]) -> tuple[RealisedLayer, ...]:
         """Make them present, lowest first. One failure stops what has not started, unless asked to keep going."""

@@ -81,6 +81,9 @@ class Layout:
     def manifest(self, path: StorePath) -> Path:
         return self.manifests / str(path)
 
+    def profile_lock(self, profile: str) -> Path:
+        return self.locks / f"profile-{profile}"
+
     def create(self) -> None:
         """Make the folders that are missing; the last one made shows that all are there."""
         if self.locks.is_dir():

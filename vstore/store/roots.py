@@ -93,7 +93,8 @@ def list_roots(layout: Layout, *, prune: bool = False) -> list[Root]:
     Raises OSError when one cannot be read: a collector must not take that for its absence.
     """
     store = os.path.realpath(layout.store)
-    roots = [*_profile_roots(layout, store), *_user_roots(layout, store, prune), *_temp_roots(layout, prune)]
+    roots = list(_temp_roots(layout, prune))  # first: a process that ends now has made its lasting root before
+    roots += [*_profile_roots(layout, store), *_user_roots(layout, store, prune)]
     roots += running_roots(layout)  # last: a process started from a root that is read before is seen here
     return sorted(roots, key=lambda root: (root.kind, root.name, root.path))
 

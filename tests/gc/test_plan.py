@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.store.trees import WHEN, info
+from vstore.gc import make_plan
+from vstore.gc.plan import exclusive_bytes
+from vstore.objects import StorePath
+from vstore.store import Graph
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> tuple[Graph, list[StorePath]]:
+    """A graph in which each object refers to earlier ones, and some of its objects as roots."""
+    size = draw(st.integers(0, 12))
+    references = tuple(
+        tuple(sorted(draw(st.sets(st.integers(0, number - 1), max_size=4)))) if number else () for number in range(size)
+    )
+    graph = make_graph(references, sizes=[draw(st.integers(0, 9)) for _ in range(size)])
+    roots = draw(st.lists(st.sampled_from(graph.paths), max_size=4)) if size else []
+    return graph, roots
+
+
+def make_graph(references: Sequence[Sequence[int]], sizes: Sequence[int] | None = None) -> Graph:
+    return Graph(
+        paths=tuple(info(f"n{number}").path for number in range(len(references))),
+        sizes=tuple(sizes or [1] * len(references)),
+        registered_at=tuple((WHEN + timedelta(days=number)).isoformat() for number in range(len(references))),
+        references=tuple(map(tuple, references)),
+    )
+
+
+def kept_by(graph: Graph, roots: Sequence[StorePath]) -> set[StorePath]:
+    """Reachability said another way: a fixed point of sets."""
+    kept = set(roots)
+    while True:
+        more = {
+            graph.paths[low] for n, path in enumerate(graph.paths) if path in kept for low in graph.references[n]
+        } - kept
+        if not more:
+            return kept
+        kept |= more
+
+
+@given(graphs())
+def test_dead_is_exactly_what_no_root_reaches(case: tuple[Graph, list[StorePath]]) -> None:
+    graph, roots = case
+    plan = make_plan(graph, roots)
+    assert set(plan.dead) == set(graph.paths) - kept_by(graph, roots)
+    assert len(plan.dead) == len(set(plan.dead)) == len(graph.paths) - plan.live
+    sizes = dict(zip(graph.paths, graph.sizes, strict=True))
+    assert plan.freed_bytes == sum(sizes[path] for path in plan.dead)
+
+
+@given(graphs(), st.none() | st.integers(0, 40), st.none() | st.integers(0, 12))
+def test_any_plan_can_be_carried_out_and_spares_the_reachable(
+    case: tuple[Graph, list[StorePath]], max_freed: int | None, days: int | None
+) -> None:
+    graph, roots = case
+    before = WHEN + timedelta(days=days) if days is not None else None
+    plan = make_plan(graph, roots, max_freed=max_freed, registered_before=before)
+    gone: set[StorePath] = set()
+    referrers = {path: set[StorePath]() for path in graph.paths}
+    for number, references in enumerate(graph.references):
+        for low in references:
+            referrers[graph.paths[low]].add(graph.paths[number])
+    for path in plan.dead:
+        assert referrers[path] <= gone, "a referrer is still there"
+        gone.add(path)
+    assert not gone & kept_by(graph, roots)
+    if max_freed is not None and plan.dead:
+        last = graph.sizes[graph.paths.index(plan.dead[-1])]
+        assert plan.freed_bytes - last < max_freed
+    if days is not None:
+        assert not gone & kept_by(graph, graph.paths[days:])
+
+
+def test_stops_when_enough_is_freed_oldest_first() -> None:
+    graph = make_graph([(), (), (), (1,)], sizes=[10, 10, 10, 1])
+    assert [path.name for path in make_plan(graph, []).dead] == ["n0", "n2", "n3", "n1"]
+    assert [path.name for path in make_plan(graph, [], max_freed=11).dead] == ["n0", "n2"]
+    assert make_plan(graph, [], max_freed=0).dead == ()
+    assert [path.name for path in make_plan(make_graph([(), (0,), (), ()]), []).dead] == ["n1", "n0", "n2", "n3"]
+
+
+def test_what_was_registered_lately_stays_with_what_it_refers_to() -> None:
+    graph = make_graph([(), (), (0,)])
+    plan = make_plan(graph, [], registered_before=WHEN + timedelta(days=2))
+    assert [path.name for path in plan.dead] == ["n1"]
+
+
+def test_a_root_that_is_not_in_the_index_keeps_nothing() -> None:
+    plan = make_plan(make_graph([()]), [info("elsewhere").path])
+    assert [path.name for path in plan.dead] == ["n0"]
+
+
+@given(graphs())
+def test_exclusive_bytes_are_what_taking_the_root_away_frees(case: tuple[Graph, list[StorePath]]) -> None:
+    graph, roots = case
+    all_kept = make_plan(graph, roots).freed_bytes
+    without = [make_plan(graph, [*roots[:n], *roots[n + 1 :]]).freed_bytes for n in range(len(roots))]
+    assert exclusive_bytes(graph, roots) == [freed - all_kept for freed in without]

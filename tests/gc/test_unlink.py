@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from tests.store.trees import run_in_child
+from vstore.gc import collect
+from vstore.report import Silent
+from vstore.store import Store
+
+
+def test_what_links_lead_to_stays(store: Store, tmp_path: Path) -> None:
+    (tmp_path / "mine" / "deep").mkdir(parents=True)
+    (tmp_path / "mine" / "deep" / "file").write_text("mine")
+    old = store.layout.trash / "old"
+    (old / "d").mkdir(parents=True)
+    (old / "d" / "to-folder").symlink_to(tmp_path / "mine")
+    (old / "d" / "to-file").symlink_to(tmp_path / "mine" / "deep" / "file")
+    (old / "d" / "dangling").symlink_to("nowhere")
+    (store.layout.trash / "bare").symlink_to(tmp_path / "mine")
+    collect(store, report=Silent())
+    assert list(store.layout.trash.iterdir()) == []
+    assert (tmp_path / "mine" / "deep" / "file").read_text() == "mine"
+
+
+def test_a_tree_deeper_than_the_stack(store: Store) -> None:
+    deep = store.layout.trash / "deep"
+    deep.mkdir()
+    handle = os.open(deep, os.O_RDONLY)
+    for _ in range(1300):
+        os.close(os.open("f", os.O_CREAT, 0o444, dir_fd=handle))
+        os.mkdir("d", dir_fd=handle)
+        below = os.open("d", os.O_RDONLY, dir_fd=handle)
+        os.close(handle)
+        handle = below
+    os.close(handle)
+    collect(store, report=Silent())
+    assert list(store.layout.trash.iterdir()) == []
+
+
+FILL_AND_EMPTY = """
+import os, sys; from pathlib import Path
+from vstore.gc import collect; from vstore.report import Silent; from vstore.store import Store
+from tests.store.trees import add
+root = Path(sys.argv[1])
+with Store.open(root) as store:
+    add(store, "first")  # loads all that an ordinary user may not be able to read
+if os.geteuid() == 0:
+    for place in (root, *root.rglob("*")):
+        os.chown(place, 65534, 65534, follow_symlinks=False)
+    os.setgroups([]); os.setgid(65534); os.setuid(65534)
+with Store.open(root) as store:
+    place = store.layout.object(add(store, "low", {f"d{d}/f{f}": b"x" for d in range(3) for f in range(3)}))
+    print(oct(place.stat().st_mode & 0o777), oct((place / "d1").stat().st_mode & 0o777))
+    closed = store.layout.trash / "closed"
+    (closed / "in").mkdir(parents=True)
+    os.chmod(closed / "in", 0)
+    os.chmod(closed, 0)
+with Store.open(root) as store:
+    print(len(collect(store, report=Silent()).deleted), os.listdir(store.layout.trash), os.listdir(store.layout.store))
+"""
+
+
+def test_read_only_folders_of_an_ordinary_user() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to others
+        out, _ = run_in_child(FILL_AND_EMPTY, folder).communicate(timeout=60)
+    assert out.splitlines() == ["0o555 0o555", "2 [] []"]
+
+
+def test_two_collectors_at_once(store: Store) -> None:
+    code = """
+import sys; from pathlib import Path
+from vstore.gc import collect; from vstore.report import Silent; from vstore.store import Store
+with Store.open(Path(sys.argv[1])) as store:
+    print("ready", flush=True); sys.stdin.readline()
+    collect(store, report=Silent())
+"""
+    for number in range(100):
+        for place in range(5):
+            folder = store.layout.trash / f"t{number}" / f"d{place}"
+            folder.mkdir(parents=True)
+            (folder / "f").touch()
+    children = [run_in_child(code, store.layout.root) for _ in range(3)]
+    for child in children:
+        assert child.stdout is not None
+        child.stdout.readline()
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("\n")
+        child.stdin.flush()
+    for child in children:
+        child.communicate(timeout=60)
+    assert [child.returncode for child in children] == [0, 0, 0]
+    assert list(store.layout.trash.iterdir()) == []

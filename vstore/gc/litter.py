@@ -1,0 +1,92 @@
+"""What killed processes left behind: found without touching it.
+
+Everything that is being made has a living owner that shows: a temp root that names the object, a lock on the
+build's folder, a lock on the profile. What has neither an owner nor a row is litter.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+
+from vstore.errors import BusyError
+from vstore.fs.filelock import is_held, lock_file
+from vstore.store import Layout, Store
+
+_BEING_WRITTEN = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}")  # what vstore.fs.atomic makes before it renames
+_GENERATION = re.compile(r"(?P<profile>.+)-(?P<number>[1-9][0-9]*)-link")
+
+
+def entries(layout: Layout) -> list[str]:
+    """All that could be litter, relative to the root. List it before asking who owns what."""
+    found = []
+    for folder in (layout.store, layout.manifests, layout.tmp, layout.trash):
+        prefix = folder.relative_to(layout.root).as_posix()
+        found += [f"{prefix}/{name}" for name in _names(folder)]
+    found.remove(layout.trash.relative_to(layout.root).as_posix())
+    return found
+
+
+def find_litter(layout: Layout, places: Collection[str], known: Collection[str]) -> Iterator[str]:
+    """Those of `places` that nobody owns; `known` are the objects with a row or a root."""
+    for place in places:
+        folder, _, name = place.rpartition("/")
+        match folder:
+            case "tmp":
+                lock = layout.tmp / (name if name.endswith(".lock") else f"{name}.lock")
+                if not is_held(lock) and os.path.lexists(layout.root / place):
+                    yield place
+            case "tmp/trash":
+                yield place
+            case _:
+                being_written = _BEING_WRITTEN.fullmatch(name)
+                if (being_written["name"] if being_written else name) not in known:
+                    yield place
+
+
+@contextmanager
+def stray_links(store: Store) -> Iterator[list[str]]:
+    """Links in ``profiles/`` of processes killed before the generation had its row; locks their profiles meanwhile.
+
+    The number of such a link is above all that the index ever gave to the profile. A link whose profile another
+    process is changing is not stray.
+    """
+    folder = store.layout.profiles.relative_to(store.layout.root).as_posix()
+    suspects: dict[str, list[tuple[str, int | None]]] = {}
+    for name in _names(store.layout.profiles):
+        profile, number = _belongs_to(name)
+        if profile is not None and (number is None or number > store.index.last_number(profile)):
+            suspects.setdefault(profile, []).append((name, number))
+    with ExitStack() as held:
+        found = []
+        for profile, links in suspects.items():
+            with suppress(BusyError):
+                held.enter_context(lock_file(store.layout.profile_lock(profile), blocking=False))
+                last, now_current = store.index.last_number(profile), _target(store.layout.profiles / profile)
+                for name, number in links:
+                    if number is None or (number > last and name != now_current):
+                        found.append(f"{folder}/{name}")
+        yield found
+
+
+def _belongs_to(name: str) -> tuple[str | None, int | None]:
+    """The profile that a link in ``profiles/`` is a generation of, and its number; none while it is being written."""
+    being_written = _BEING_WRITTEN.fullmatch(name)
+    generation = _GENERATION.fullmatch(being_written["name"] if being_written else name)
+    if being_written:
+        return (generation["profile"] if generation else being_written["name"]), None
+    return (generation["profile"], int(generation["number"])) if generation else (None, None)
+
+
+def _target(link: Path) -> str | None:
+    try:
+        return os.readlink(link)
+    except OSError:
+        return None
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(os.listdir(folder))

@@ -1,0 +1,128 @@
+"""Unlinking the trash: the slow part of a collection, without any lock that others wait for.
+
+Works on open directories, never on paths that somebody could bend, and never follows a link.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from vstore.fs.atomic import remove_tree
+from vstore.fs.filelock import lock_file
+from vstore.report import Report
+from vstore.store import Layout
+
+_THREADS = 2
+_DEEPEST = 100  # below it, a folder is unlinked as an entry of its own: neither stack nor descriptors run out
+_BY_DESCRIPTOR = os.unlink in os.supports_dir_fd and os.scandir in os.supports_fd
+
+
+def empty_trash(layout: Layout, report: Report) -> None:
+    """Unlink everything in the trash; what cannot be is warned of and stays for the next time."""
+    with lock_file(layout.locks / "trash"):  # two collectors would only be in each other's way
+        names = sorted(os.listdir(layout.trash))
+        if names:
+            report.stage("gc", "unlinking", 0, len(names))
+            failures = _Unlinker(layout.trash, names, report).run()
+            if failures:
+                report.warn(f"{len(failures)} leftovers could not be unlinked: {failures[0]}", hint="see tmp/trash")
+
+
+class _Unlinker:
+    def __init__(self, trash: Path, names: list[str], report: Report) -> None:
+        self._trash = trash
+        self._pending = deque(names)
+        self._total = len(names)
+        self._report = report
+        self._failures: list[OSError] = []
+
+    def run(self) -> list[OSError]:
+        flags = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
+        self._handle = os.open(self._trash, flags) if _BY_DESCRIPTOR else -1
+        threads = [threading.Thread(target=self._work) for _ in range(min(_THREADS, self._total))]
+        try:
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        finally:
+            self._pending.clear()
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join()
+            if self._handle >= 0:
+                os.close(self._handle)
+        return self._failures
+
+    def _work(self) -> None:
+        while True:
+            try:
+                name = self._pending.popleft()
+            except IndexError:
+                return
+            try:
+                if self._handle < 0:
+                    remove_tree(self._trash / name)
+                else:
+                    self._remove(name, self._handle)
+            except OSError as error:
+                self._failures.append(error)
+            done = max(self._total - len(self._pending), 0)
+            if done % 64 == 0:
+                self._report.stage("gc", "unlinking", done, self._total)
+
+    def _remove(self, name: str, parent: int) -> None:
+        """A file or link, or a folder with all in it."""
+        try:
+            os.unlink(name, dir_fd=parent)
+        except FileNotFoundError:
+            return
+        except (IsADirectoryError, PermissionError):  # Linux says the one of a folder, POSIX the other
+            self._remove_folder(name, parent, 0)
+
+    def _remove_folder(self, name: str, parent: int, depth: int) -> None:
+        try:
+            folder = _open_folder(name, parent)
+        except FileNotFoundError:
+            return
+        try:
+            if depth == _DEEPEST:
+                os.fchmod(folder, 0o700)
+                aside = f"deep-{os.urandom(8).hex()}"
+                os.rename(name, aside, src_dir_fd=parent, dst_dir_fd=self._handle)
+                self._pending.append(aside)
+                return
+            with os.scandir(folder) as found:
+                children = list(found)
+            for child in children:
+                if child.is_dir(follow_symlinks=False):
+                    self._remove_folder(child.name, folder, depth + 1)
+                else:
+                    _in_folder(os.unlink, child.name, folder)
+        finally:
+            os.close(folder)
+        _in_folder(os.rmdir, name, parent)
+
+
+def _open_folder(name: str, parent: int) -> int:
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+    try:
+        return os.open(name, flags, dir_fd=parent)
+    except PermissionError:
+        os.chmod(name, 0o700, dir_fd=parent)
+        return os.open(name, flags, dir_fd=parent)
+
+
+def _in_folder(remove: Callable[..., None], name: str, folder: int) -> None:
+    """Remove an entry, made possible first where the folder is read-only."""
+    try:
+        with suppress(FileNotFoundError):
+            remove(name, dir_fd=folder)
+    except PermissionError:
+        os.fchmod(folder, 0o700)
+        remove(name, dir_fd=folder)
