@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -21,28 +22,38 @@ from vstore.store import Store, add_root, list_roots, remove_root
 @click.option("--keep", type=click.IntRange(1), metavar="K", help="First forget all but the newest K generations.")
 @click.option("--older-than", type=AGE, metavar="AGE", help="First forget generations older than AGE.")
 @click.option("--max-freed", type=SIZE, metavar="SIZE", help="Stop once so much is freed.")
+@click.option("--until-free", type=SIZE, metavar="SIZE", help="Delete only until the disk has so much free space.")
 def gc_command(
-    settings: Settings, dry_run: bool, keep: int | None, older_than: timedelta | None, max_freed: int | None
+    settings: Settings,
+    dry_run: bool,
+    keep: int | None,
+    older_than: timedelta | None,
+    max_freed: int | None,
+    until_free: int | None,
 ) -> None:
     """Forget generations by policy, then delete every object that no root reaches."""
     with settings.open_store() as store:
         forgotten = _expired(store, keep, older_than)
+        if until_free is not None:
+            missing = gc.shortfall(store, until_free)
+            max_freed = missing if max_freed is None else min(max_freed, missing)
         report = settings.report
         try:
             if dry_run:
                 plan = gc.plan_collection(store, without=forgotten, max_freed=max_freed)
-                dead, freed = plan.dead, plan.freed_bytes
+                dead, freed, litter = plan.dead, plan.freed_bytes, plan.litter
             else:
                 for name, number in forgotten:
                     profiles.forget(store, name, [number])
                 done = gc.collect(store, max_freed=max_freed, report=report)
-                dead, freed = done.deleted, done.freed_bytes
+                dead, freed, litter = done.deleted, done.freed_bytes, done.litter
         finally:
             report.close()
     document = {
         "dead": [str(path) for path in dead],
         "deleted": [] if dry_run else [str(path) for path in dead],
         "freed_bytes": freed,
+        "litter": [os.fsencode(name).decode(errors="backslashreplace") for name in litter],
         "forgotten": [{"profile": name, "generation": number} for name, number in forgotten],
     }
     settings.emit(document, lambda: _text(document, dry_run))
@@ -65,6 +76,8 @@ def _text(document: dict[str, object], dry_run: bool) -> str:
     verb, past = ("would delete", "would forget") if dry_run else ("deleted", "forgot")
     lines = [f"{past} generation {one['generation']} of {one['profile']}" for one in forgotten]
     lines += [f"{verb} {path}" for path in dead]
+    if isinstance(litter := document["litter"], list) and litter:
+        lines.append(f"{verb} {len(litter)} leftovers of killed processes")
     lines.append(f"{verb} {len(dead)} objects, {size(int(str(document['freed_bytes'])))}")
     return "\n".join(lines)
 
