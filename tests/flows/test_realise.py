@@ -145,3 +145,12 @@ def test_uv_and_importlib_see_an_ordinary_environment(realised: World) -> None:
     code = "import importlib.metadata as m; print(sorted(d.name for d in m.distributions()))"
     out = subprocess.check_output([folder / "bin/python", "-c", code], text=True)
     assert out == "['low', 'midlib', 'ns-app', 'ns-side']\n"
+
+
+def test_a_cleaned_cache_gives_the_bytes_back(world: World) -> None:
+    before = world.paths(world.realise())
+    world.run("gc", "--clean-cache")
+    assert not any((world.root / "cache" / "uv").rglob("*.py"))
+    assert app(world.root) == "low 1.0 midlib 1.0 side app\n"
+    assert world.json("verify", "--contents")["problems"] == []
+    assert world.paths(world.realise()) == before

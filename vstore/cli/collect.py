@@ -23,6 +23,7 @@ from vstore.store import Store, add_root, list_roots, remove_root
 @click.option("--older-than", type=AGE, metavar="AGE", help="First forget generations older than AGE.")
 @click.option("--max-freed", type=SIZE, metavar="SIZE", help="Stop once so much is freed.")
 @click.option("--until-free", type=SIZE, metavar="SIZE", help="Delete only until the disk has so much free space.")
+@click.option("--clean-cache", is_flag=True, help="Also empty uv's cache, which shares files with the objects.")
 def gc_command(
     settings: Settings,
     dry_run: bool,
@@ -30,6 +31,7 @@ def gc_command(
     older_than: timedelta | None,
     max_freed: int | None,
     until_free: int | None,
+    clean_cache: bool,
 ) -> None:
     """Forget generations by policy, then delete every object that no root reaches."""
     with settings.open_store() as store:
@@ -46,6 +48,9 @@ def gc_command(
                 for name, number in forgotten:
                     profiles.forget(store, name, [number])
                 done = gc.collect(store, max_freed=max_freed, report=report)
+                if clean_cache:
+                    report.stage("gc", "cleaning uv's cache")
+                    settings.uv(store).run(["cache", "clean"], doing="cleaning its cache")
                 dead, freed, litter = done.deleted, done.freed_bytes, done.litter
         finally:
             report.close()
