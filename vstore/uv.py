@@ -17,7 +17,7 @@ class UvFailed(ToolError):
     """uv ended with an error; `output` is what it said."""
 
     def __init__(self, message: str, output: str, *, hint: str | None = None) -> None:
-        lines = [line.rstrip() for line in output.splitlines() if line.strip()]
+        lines = [line.rstrip() for line in output.splitlines() if line.strip() and not line.startswith("Using CPython")]
         super().__init__(message, details=lines[-12:], hint=hint)
         self.output = output
 

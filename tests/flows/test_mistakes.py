@@ -83,3 +83,15 @@ def test_unknown_profile_and_application(world: World) -> None:
     assert "error" in world.json("rollback", "project", code=8)
     assert "error" in world.json("switch", "project", "7", code=8)
     assert "error" in world.json("info", "zzzz", code=6)
+
+
+def test_the_registry_cannot_be_reached(world: World) -> None:
+    unreachable = {"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple", "UV_HTTP_RETRIES": "0", "UV_NO_INDEX": "false"}
+    error = world.json("realise", str(world.spec), code=4, **unreachable)["error"]
+    assert "cannot be reached" in error["message"]
+    assert "network" in error["hint"]
+
+
+def test_offline_says_what_would_help(world: World) -> None:
+    error = world.json("realise", str(world.spec), "--offline", code=4, UV_NO_INDEX="false", UV_FIND_LINKS="")["error"]
+    assert "--offline" in error["hint"]
