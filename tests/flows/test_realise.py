@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.world import World, make_world
+from tests.flows.world import VERSION, World, make_world
+from vstore.spec import Target
 
 
 @pytest.fixture(scope="module")
@@ -154,3 +155,13 @@ def test_a_cleaned_cache_gives_the_bytes_back(world: World) -> None:
     assert app(world.root) == "low 1.0 midlib 1.0 side app\n"
     assert world.json("verify", "--contents")["problems"] == []
     assert world.paths(world.realise()) == before
+
+
+def test_a_runtime_for_another_machine_is_locked_and_left_out(world: World) -> None:
+    other = next(target for target in Target if target != Target.host())
+    table = f'[[runtimes]]\nname = "far"\npython_implementation = "cpython@{VERSION}"\n'
+    text = f'{table}requirements = ["low"]\nplatforms = ["{other}"]\n\n{world.spec.read_text()}'
+    world.spec.write_text(text + '\n[tool.uv]\nfind-links = ["../wheels"]\nno-index = true\n')
+    result = world.json("realise", str(world.spec))
+    assert (world.spec.parent / "requirements/far/pylock.far.toml").is_file()
+    assert "far" not in world.paths(result)

@@ -185,7 +185,7 @@ class _Resolver:
             "environments": [environment_marker(target) for target in self.layer.targets],
         }
         if wheels or table.get("find-links"):
-            table["find-links"] = [*table.get("find-links", []), *wheels]
+            table["find-links"] = [*(self._find_links(one) for one in table.get("find-links", [])), *wheels]
         if not self.index:
             table["no-index"] = True
         if indexes:
@@ -202,6 +202,10 @@ class _Resolver:
             },
             "tool": {"uv": table},
         }
+
+    def _find_links(self, place: str) -> str:
+        """A folder is meant relative to the spec, not to the throw-away project."""
+        return place if "://" in place else str((self.spec.path.parent / place).resolve())
 
     def _indexes(self) -> tuple[list[dict[str, Any]], dict[str, Any]]:
         """uv's indexes with the layer's priorities, and sources with the layer's and lower layers' package indexes."""

@@ -62,12 +62,13 @@ class Realiser:
                         failures[name] = error
         if failures:
             raise self._combined(failures, wanted)
-        return (*self._interpreters(), *(self.done[layer.env_name] for layer in wanted))
+        return (*self._interpreters(wanted), *(self.done[layer.env_name] for layer in wanted))
 
-    def _interpreters(self) -> tuple[RealisedLayer, ...]:
+    def _interpreters(self, wanted: tuple[Layer, ...]) -> tuple[RealisedLayer, ...]:
         """The interpreters, once each, as the lowest layers of all."""
         found = {}
-        for interpreter in self.prepared.interpreters.values():
+        for layer in wanted:
+            interpreter = self.prepared.interpreters[layer.runtime or layer.name]
             origin = Origin.PRESENT
             if interpreter.path is None:
                 origin = Origin.TO_BUILD

@@ -80,7 +80,7 @@ def lock_spec(
 ) -> Prepared:
     """Lock all layers together, with the interpreters they will run on."""
     pins = {} if upgrade else _pins(read_locks(spec))
-    interpreters = _interpreters(store, spec, pins, request, target=target, uv=uv, report=report)
+    interpreters = _interpreters(store, spec, pins, request, target=target, uv=uv, report=report, locking=True)
     pythons = {}
     for name, interpreter in interpreters.items():
         assert interpreter.path is not None
@@ -114,11 +114,13 @@ def _interpreters(
     target: Target,
     uv: Uv,
     report: Report,
+    locking: bool = False,
 ) -> dict[str, Interpreter]:
+    """By runtime name; for locking also those of runtimes for other machines, as uv asks one of this machine."""
     return {
         layer.name: _interpreter(store, layer, pins.get(layer.env_name), request, target=target, uv=uv, report=report)
         for layer in spec.layers
-        if layer.kind == Kind.RUNTIME and target in layer.targets
+        if layer.kind == Kind.RUNTIME and (target in layer.targets or (locking and layer.targets))
     }
 
 
