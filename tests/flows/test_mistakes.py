@@ -95,3 +95,13 @@ def test_the_registry_cannot_be_reached(world: World) -> None:
 def test_offline_says_what_would_help(world: World) -> None:
     error = world.json("realise", str(world.spec), "--offline", code=4, UV_NO_INDEX="false", UV_FIND_LINKS="")["error"]
     assert "--offline" in error["hint"]
+
+
+def test_a_malformed_lock_is_reset(world: World) -> None:
+    world.realise()
+    lock = world.spec.parent / "requirements/framework-mid/pylock.framework-mid.toml"
+    lock.write_text("not = [toml")
+    assert "--reset framework-mid" in failure(world, 4)
+    options = ("--local-wheels", str(world.wheels), "--no-index")
+    world.run("lock", str(world.spec), "--reset", "framework-mid", *options)
+    assert not world.realise()["changed"]

@@ -16,7 +16,7 @@ from vstore.build.scripts import write_trampolines
 from vstore.errors import BuildError
 from vstore.objects import StorePath
 from vstore.report import Report
-from vstore.spec import Layer, Spec, source_files
+from vstore.spec import Layer, Spec, source_digest, source_files
 from vstore.uv import Uv
 
 Donors = Callable[[bytes], Sequence[Path]]
@@ -72,6 +72,8 @@ def build_layer(
     log.stage(f"installing {len(recipe.wheels)} wheels")
     install(uv, staging, recipe.wheels, binary, recipe.python, report)
     own = [_copy_module(spec, module, site) for module in layer.modules]
+    if [source.digest for source in recipe.sources] != [source_digest(spec, module) for module in layer.modules]:
+        raise BuildError(f"a module of layer {recipe.name} was edited while it was built", hint="run it again")
     facts = collect_facts(
         staging,
         name=recipe.name,

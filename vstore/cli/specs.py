@@ -130,8 +130,8 @@ def lock_command(
     if upgrade and if_needed:
         raise UsageError("--upgrade and --if-needed contradict each other")
     loaded = load(spec)
-    stale = {name: reason for name, reason in check(loaded).items() if reason}
     if only_check:
+        stale = {name: reason for name, reason in check(loaded).items() if reason}
         if stale:
             raise stale_error(loaded, stale)
         settings.emit({"valid": True}, lambda: "all locks are valid")

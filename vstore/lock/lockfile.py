@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +39,14 @@ def lock_files(spec: Spec) -> list[Path]:
     return [lock_path(spec, layer) for layer in spec.layers if layer.targets]
 
 
-def read_locks(spec: Spec) -> tuple[LockedLayer, ...]:
-    """The lock files that are there. LockError for one that is malformed."""
-    layers = [layer for layer in spec.layers if layer.targets]
+def matches(layer: Layer, patterns: Sequence[str]) -> bool:
+    """Whether a layer's env name matches one of the shell-style patterns."""
+    return any(fnmatchcase(layer.env_name, pattern) for pattern in patterns)
+
+
+def read_locks(spec: Spec, *, without: Sequence[str] = ()) -> tuple[LockedLayer, ...]:
+    """The lock files that are there, but for layers that match `without`. LockError for one that is malformed."""
+    layers = [layer for layer in spec.layers if layer.targets and not matches(layer, without)]
     return tuple(found for layer in layers if (found := read_lock(spec, layer)) is not None)
 
 

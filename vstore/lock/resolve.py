@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import tempfile
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
 from vstore.errors import LockError
-from vstore.lock.lockfile import FROM_LOWER, lock_folder, lock_path, parse_package, read_lock, write_lock
+from vstore.lock.lockfile import FROM_LOWER, lock_path, matches, parse_package, read_lock, write_lock
 from vstore.lock.markers import environment_marker, holds, supported_tags
 from vstore.lock.model import LockedLayer, LockedPackage, PythonForLocking
 from vstore.lock.select import best_wheel
@@ -49,9 +47,7 @@ def lock(
         if not layer.targets:
             continue
         name = layer.env_name
-        if any(fnmatchcase(name, pattern) for pattern in reset):
-            shutil.rmtree(lock_folder(spec, layer), ignore_errors=True)
-        old = read_lock(spec, layer)
+        old = None if matches(layer, reset) else read_lock(spec, layer)
         digests = {low: one.packages_digest for low, one in done.items()}
         why = reason(spec, layer, old, digests)
         if why is None and if_needed and old is not None:

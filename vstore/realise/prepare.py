@@ -79,7 +79,7 @@ def lock_spec(
     if_needed: bool = True,
 ) -> Prepared:
     """Lock all layers together, with the interpreters they will run on."""
-    pins = {} if upgrade else _pins(read_locks(spec))
+    pins = {} if upgrade else _pins(read_locks(spec, without=reset))
     interpreters = _interpreters(store, spec, pins, request, target=target, uv=uv, report=report, locking=True)
     pythons = {}
     for name, interpreter in interpreters.items():
