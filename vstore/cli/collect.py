@@ -11,7 +11,7 @@ import click
 from vstore import gc
 from vstore import profile as profiles
 from vstore.cli.parse import AGE, SIZE
-from vstore.cli.settings import Settings, command, size, table
+from vstore.cli.settings import Settings, command, size, table, when
 from vstore.errors import StoreError, UsageError
 from vstore.fs.atomic import replace_symlink
 from vstore.store import Store, add_root, list_roots, remove_root
@@ -126,7 +126,7 @@ def _list(settings: Settings, store: Store) -> None:
             "kind": str(root.kind),
             "name": root.name,
             "path": str(root.path),
-            "since": root.since.isoformat(timespec="seconds").replace("+00:00", "Z") if root.since else None,
+            "since": when(root.since) if root.since else None,
             "only_it_keeps_bytes": exclusive[root.name],
         }
         for root in roots

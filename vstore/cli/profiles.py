@@ -8,21 +8,17 @@ import click
 
 from vstore import profile as profiles
 from vstore.cli.parse import AGE
-from vstore.cli.settings import Settings, command, table
+from vstore.cli.settings import Settings, command, table, when
 from vstore.errors import UsageError
 from vstore.profile import Generation
 from vstore.store import Store
-
-
-def _when(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _row(generation: Generation) -> dict[str, object]:
     return {
         "generation": generation.number,
         "path": str(generation.path),
-        "created_at": _when(generation.created_at),
+        "created_at": when(generation.created_at),
         "current": generation.current,
         "replaced": generation.replaced,
     }

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import click
 
-from vstore.cli.settings import Settings, command, size, table
+from vstore.cli.settings import Settings, command, size, table, when
 from vstore.errors import StoreError, UsageError
 from vstore.objects import ObjectInfo, StorePath
 
@@ -20,7 +20,7 @@ def _document(info: ObjectInfo) -> dict[str, object]:
         "kind": str(info.kind),
         "size_bytes": info.size_bytes,
         "files": info.files,
-        "registered_at": info.registered_at.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "registered_at": when(info.registered_at),
         "references": [str(path) for path in info.references],
     }
 

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -123,6 +124,11 @@ def _cell(value: object) -> str:
     if isinstance(value, bool):
         return "*" if value else ""
     return str(value)
+
+
+def when(moment: datetime) -> str:
+    """A time as every output has it: UTC, ISO 8601, whole seconds."""
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def size(number: int) -> str:

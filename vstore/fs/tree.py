@@ -110,6 +110,20 @@ class Manifest:
         }
         return frozenset(StorePath.parse(name) for name in names) - {own}
 
+    def differences(self, found: Manifest) -> Iterator[str]:
+        """What is missing, added or changed in `found`, a line per path; nothing when the digests are equal."""
+        if found.digest == self.digest:
+            return
+        ours = {entry.path: entry for entry in self.entries}
+        theirs = {entry.path: entry for entry in found.entries}
+        for path in sorted(ours.keys() | theirs.keys()):
+            if path not in theirs:
+                yield f"missing: {os.fsdecode(path)}"
+            elif path not in ours:
+                yield f"added: {os.fsdecode(path)}"
+            elif ours[path] != theirs[path]:
+                yield f"changed: {os.fsdecode(path)}"
+
 
 def _decode_entries(data: bytes) -> Iterator[Entry]:
     if not data.startswith(_MAGIC):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -12,7 +11,7 @@ from pathlib import Path
 from vstore.build.builder import build_layer
 from vstore.build.recipe import Recipe, Source
 from vstore.errors import BuildError, NotReproducible, VstoreError
-from vstore.fs.tree import Manifest, scan
+from vstore.fs.tree import scan
 from vstore.lock.select import select
 from vstore.objects import Kind, StorePath
 from vstore.realise.model import Origin, RealisedLayer, Request
@@ -174,18 +173,10 @@ class Realiser:
             self._fill(layer, recipe, staging)
             expected, _ = self.store.manifest(known)
             found = scan(staging)
-            if found.digest != expected.digest:
-                where = _first_difference(expected, found)
+            difference = next(expected.differences(found), None)
+            if difference is not None:
                 raise NotReproducible(
-                    f"layer {layer.env_name} built again gives other bytes: {where}",
+                    f"layer {layer.env_name} built again gives other bytes: {difference}",
                     details=[f"in the store: {known}"],
                     hint="run again with --keep-failed to keep the second result",
                 )
-
-
-def _first_difference(one: Manifest, two: Manifest) -> str:
-    ours, theirs = ({entry.path: entry for entry in manifest.entries} for manifest in (one, two))
-    for path in sorted(ours.keys() | theirs.keys()):
-        if ours.get(path) != theirs.get(path):
-            return os.fsdecode(path)
-    return "nothing"

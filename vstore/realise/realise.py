@@ -8,15 +8,15 @@ The two columns, spec → lock → build and fs → store → profile, meet in t
 from __future__ import annotations
 
 from datetime import datetime
-from fnmatch import fnmatchcase
 
 from vstore.digest import canonical_json
 from vstore.errors import UsageError
+from vstore.lock.lockfile import matches
 from vstore.objects import Kind, StorePath
 from vstore.realise.layers import Realiser
 from vstore.realise.model import Realised, RealisedLayer, Request
 from vstore.realise.prepare import prepare
-from vstore.realise.remembered import inputs_key, remembered, settle
+from vstore.realise.remembered import inputs_key, settle
 from vstore.report import Report
 from vstore.spec import Layer, Spec, Target, load
 from vstore.store import Store
@@ -24,13 +24,10 @@ from vstore.uv import Uv
 
 
 def realise(store: Store, request: Request, *, uv: Uv, report: Report, now: datetime) -> Realised:
-    """Make the spec's stack present and its profile's current generation.
+    """Make the spec's stack present and its profile's current generation; ask `remembered` first.
 
     Raises SpecError, LockError, BuildError, ToolError or StoreError; the store is intact after any of them.
     """
-    known = remembered(store, request, report=report, now=now)
-    if known is not None:
-        return known
     spec = load(request.spec)
     for warning in spec.warnings:
         report.warn(warning)
@@ -56,10 +53,10 @@ def _selected(spec: Spec, patterns: tuple[str, ...], target: Target) -> tuple[La
     if not patterns:
         return tuple(here)
     for pattern in patterns:
-        if not any(fnmatchcase(layer.env_name, pattern) for layer in here):
+        if not any(matches(layer, [pattern]) for layer in here):
             known = ", ".join(layer.env_name for layer in here)
             raise UsageError(f"--include {pattern}: no such layer", hint=f"layers: {known}")
-    chosen = [layer for layer in here if any(fnmatchcase(layer.env_name, pattern) for pattern in patterns)]
+    chosen = [layer for layer in here if matches(layer, patterns)]
     needed = {layer.env_name for top in chosen for layer in (top, *spec.lower(top))}
     return tuple(layer for layer in here if layer.env_name in needed)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from vstore.errors import BusyError, StoreError
 from vstore.fs.atomic import fsync_directory
 from vstore.fs.filelock import lock_file
-from vstore.fs.tree import Manifest, scan
+from vstore.fs.tree import scan
 from vstore.objects import ObjectInfo, StorePath
 from vstore.report import Report, Silent
 from vstore.store.index import GenerationRow, Index
@@ -68,21 +68,7 @@ def _problems(store: Store, info: ObjectInfo, contents: bool) -> Iterator[str]:
     except (StoreError, OSError) as error:
         yield f"cannot be read: {error}"
         return
-    yield from _differences(manifest, found)
-
-
-def _differences(expected: Manifest, found: Manifest) -> Iterator[str]:
-    if found.digest == expected.digest:
-        return
-    ours = {entry.path: entry for entry in expected.entries}
-    theirs = {entry.path: entry for entry in found.entries}
-    for path in sorted(ours.keys() | theirs.keys()):
-        if path not in theirs:
-            yield f"missing: {os.fsdecode(path)}"
-        elif path not in ours:
-            yield f"added: {os.fsdecode(path)}"
-        elif ours[path] != theirs[path]:
-            yield f"changed: {os.fsdecode(path)}"
+    yield from manifest.differences(found)
 
 
 def reindex(root: Path, report: Report | None = None) -> int:
