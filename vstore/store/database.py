@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vstore.errors import BusyError, StoreError
+from vstore.fs.faults import Point, reached
 
 SCHEMA = 2  # PRAGMA user_version of the schema that this release writes
 _SCHEMA_FILE = Path(__file__).with_name("schema.sql")
@@ -60,7 +61,9 @@ class Database:
                 self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                reached(Point.INDEX_WRITTEN)
                 self._connection.execute("COMMIT")
+                reached(Point.INDEX_COMMITTED)
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")
@@ -165,6 +168,7 @@ def _migrate(connection: sqlite3.Connection, file: Path) -> None:
     for statement in _statements(_SCHEMA_FILE.read_text("utf-8")) if version == 0 else _newer_than(version):
         connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {SCHEMA}")
+    reached(Point.SCHEMA_MADE)
     connection.execute("COMMIT")
 
 
