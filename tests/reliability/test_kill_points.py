@@ -61,4 +61,4 @@ def test_killed_while_reindexing_nothing_acknowledged_is_lost(tmp_path: Path) ->
         pass
     assert reindex(root) == 3
     with Store.open(root) as store:
-        assert made in [(row.number, str(row.path)) for row in store.index.generations("p")]
+        assert made in [(row.number, str(row.path)) for row in store.generations.of("p")]
