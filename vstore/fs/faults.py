@@ -40,8 +40,8 @@ class Point(StrEnum):
     GENERATION_RECORDED = "generation-recorded"
     PROFILE_SWITCHED = "profile-switched"
     GENERATIONS_DROPPED = "generations-dropped"  # their links are still there
-    GC_LOCKED = "gc-locked"
     GC_DECIDED = "gc-decided"
+    GC_LOCKED = "gc-locked"  # for one more batch
     GC_FORGOTTEN = "gc-forgotten"  # rows are out, folders still in place
     GC_MOVED = "gc-moved"  # one more folder is in the trash
     GC_DISCARDED = "gc-discarded"  # all folders are in the trash, manifests are still there
