@@ -6,6 +6,8 @@ import os
 import stat
 from pathlib import Path
 
+from vstore.fs.faults import Point, reached
+
 
 def write_file(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
     """Write a whole file and move it into place; a reader sees the old or the new content."""
@@ -17,6 +19,7 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = Tr
             file.flush()
             if durable:
                 os.fsync(file.fileno())
+        reached(Point.FILE_WRITTEN)
         os.replace(temporary, path)
     except BaseException:
         temporary.unlink(missing_ok=True)
@@ -30,10 +33,12 @@ def replace_symlink(link: Path, target: str) -> None:
     temporary = link.with_name(f".{link.name}.{os.urandom(4).hex()}")
     os.symlink(target, temporary)
     try:
+        reached(Point.LINK_MADE)
         os.replace(temporary, link)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    reached(Point.LINK_RENAMED)
     fsync_directory(link.parent)
 
 

@@ -15,6 +15,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
 from vstore.gc.litter import entries, find_litter, stray_links
 from vstore.gc.plan import Plan, exclusive_bytes, make_plan
@@ -53,16 +54,22 @@ def collect(
     layout = store.layout
     report.stage("gc", "marking")
     with lock_file(layout.gc_lock):
+        reached(Point.GC_LOCKED)
         with stray_links(store) as stray:
             plan = _decide(store, stray, set(), max_freed, registered_before, prune=True)
             for link in stray:
                 (layout.root / link).unlink(missing_ok=True)
+        reached(Point.GC_DECIDED)
         store.index.forget(plan.dead)
+        reached(Point.GC_FORGOTTEN)
         _discard(layout, [f"{layout.store.name}/{path}" for path in plan.dead])
+        reached(Point.GC_DISCARDED)
         for path in plan.dead:
             layout.manifest(path).unlink(missing_ok=True)
         _discard(layout, plan.litter)
+    reached(Point.GC_RELEASED)
     empty_trash(layout, report)
+    reached(Point.GC_EMPTIED)
     return Collected(deleted=plan.dead, freed_bytes=plan.freed_bytes, litter=plan.litter)
 
 
@@ -110,6 +117,7 @@ def _discard(layout: Layout, places: Iterable[str]) -> None:
     for number, place in enumerate(places):
         if place.rpartition("/")[0] != trash:
             _move(os.path.join(layout.root, place), os.path.join(layout.root, trash, f"{token}-{number}"))
+            reached(Point.GC_MOVED)
 
 
 def _move(place: str, target: str) -> None:

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from vstore.fs.atomic import remove_tree
+from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
 from vstore.report import Report
 from vstore.store import Layout
@@ -91,6 +92,7 @@ class _Unlinker:
         except FileNotFoundError:
             return
         try:
+            reached(Point.GC_UNLINKING)
             if depth == _DEEPEST:
                 os.fchmod(folder, 0o700)
                 aside = f"deep-{os.urandom(8).hex()}"

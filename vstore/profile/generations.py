@@ -18,6 +18,7 @@ from pathlib import Path
 from vstore.digest import Digest
 from vstore.errors import ProfileError
 from vstore.fs.atomic import fsync_directory, replace_symlink
+from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
 from vstore.objects import StorePath
 from vstore.profile.model import Generation
@@ -82,6 +83,7 @@ def _locked(store: Store, profile: str) -> AbstractContextManager[int]:
 
 def _set_current(store: Store, profile: str, number: int) -> None:
     replace_symlink(store.layout.profiles / profile, f"{profile}-{number}-link")
+    reached(Point.PROFILE_SWITCHED)
 
 
 def append(
@@ -109,7 +111,9 @@ def append(
         )
         made = _generation(row, True)
         _lead(store, made)
+        reached(Point.GENERATION_LINKED)
         store.index.add_generation(row)
+        reached(Point.GENERATION_RECORDED)
         _set_current(store, profile, number)
         return made
 
@@ -173,6 +177,7 @@ def forget(store: Store, profile: str, numbers: Iterable[int]) -> None:
                     f"profile {profile}: generation {number} is the current one", hint="switch to another first"
                 )
         store.index.drop_generations(profile, wanted)
+        reached(Point.GENERATIONS_DROPPED)
         for number in wanted:
             _link(store, profile, number).unlink(missing_ok=True)
         fsync_directory(store.layout.profiles)

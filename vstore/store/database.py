@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vstore.errors import BusyError, StoreError
+from vstore.fs.faults import Point, reached
 
 SCHEMA = 1  # PRAGMA user_version of the schema that this release writes
 _SCHEMA_FILE = Path(__file__).with_name("schema.sql")
@@ -104,4 +105,5 @@ def _migrate(connection: sqlite3.Connection, file: Path) -> None:
                 connection.execute(statement)
                 statement = ""
     connection.execute(f"PRAGMA user_version = {SCHEMA}")
+    reached(Point.SCHEMA_MADE)
     connection.execute("COMMIT")

@@ -16,6 +16,7 @@ from typing import Any, Self
 
 from vstore.digest import Digest
 from vstore.errors import StoreError
+from vstore.fs.faults import Point, reached
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.store.database import connect, translated
 
@@ -77,7 +78,9 @@ class Index:
             self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
+                reached(Point.INDEX_WRITTEN)
                 self._connection.execute("COMMIT")
+                reached(Point.INDEX_COMMITTED)
             except BaseException:
                 if self._connection.in_transaction:
                     self._connection.execute("ROLLBACK")

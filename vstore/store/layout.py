@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from vstore.fs.faults import Point, reached
 from vstore.objects import StorePath
 
 
@@ -100,3 +101,4 @@ class Layout:
             self.locks,
         ):
             os.makedirs(folder, exist_ok=True)
+            reached(Point.ROOT_MADE)

@@ -20,6 +20,7 @@ from pathlib import Path
 from vstore.digest import SHORT_LENGTH, hash_bytes
 from vstore.errors import StoreError
 from vstore.fs.atomic import replace_symlink
+from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import is_held, lock_file
 from vstore.objects import StorePath
 from vstore.store.layout import Layout
@@ -72,6 +73,7 @@ class TempRoots:
         file = self._layout.temp_roots / f"{os.getpid()}-{os.urandom(4).hex()}"
         self._held.callback(file.unlink, missing_ok=True)
         self._handle = self._held.enter_context(lock_file(file))
+        reached(Point.TEMP_ROOT_MADE)
 
     def close(self) -> None:
         with self._mutex:

@@ -13,6 +13,7 @@ from typing import Self
 from vstore.digest import Digest
 from vstore.errors import StoreError
 from vstore.fs.atomic import flush_filesystem, fsync_directory, remove_tree, write_file
+from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
 from vstore.fs.tree import Manifest, freeze_directory, scan
 from vstore.objects import Kind, ObjectInfo, StorePath
@@ -132,6 +133,7 @@ class Store:
                 held.enter_context(lock_file(lock))
             folder.mkdir()
             try:
+                reached(Point.STAGED)
                 yield folder
             except Exception as error:
                 if keep_failed and folder.is_dir():
@@ -167,9 +169,11 @@ class Store:
         Raises StoreError if it refers to what is not valid, or cannot be in a store.
         """
         manifest = scan(staged, freeze=True)
+        reached(Point.ADD_SCANNED)
         path = StorePath.make(manifest.digest, name)
         parts = tuple(parts)
         self.temp_root(path)
+        reached(Point.ADD_NAMED)
         with lock_file(self.layout.locks / f"object-{path.short[:2]}"):
             known = self.index.info(path)
             if known is not None and self.layout.object(path).is_dir():
@@ -191,13 +195,19 @@ class Store:
                 raise StoreError(f"{path} refers to what is not in the store", details=missing)
             final = self.layout.object(path)
             self._clear(final)
+            reached(Point.ADD_CLEARED)
             write_manifest(self.layout.manifest(path), info, manifest, parts, metadata or {})
+            reached(Point.ADD_DESCRIBED)
             flush_filesystem(self.layout.store)
+            reached(Point.ADD_FLUSHED)
             staged.rename(final)
+            reached(Point.ADD_MOVED)
             freeze_directory(final)
             fsync_directory(final)
             fsync_directory(self.layout.store)
+            reached(Point.ADD_FROZEN)
             self.index.register(info, parts=parts, seconds=seconds)
+            reached(Point.ADD_REGISTERED)
             return info
 
     def _realised_again(

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from vstore.errors import BusyError, StoreError
 from vstore.fs.atomic import fsync_directory
+from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
 from vstore.fs.tree import scan
 from vstore.objects import ObjectInfo, StorePath
@@ -92,7 +93,9 @@ def reindex(root: Path, report: Report | None = None) -> int:
                 report.warn(f"left out {path}: it refers to what is not in the store")
             index.register_all(found[info.path] for info in order)
             _restore_generations(layout, index, report)
+        reached(Point.REINDEX_FILLED)
         _replace_index(layout, fresh)
+        reached(Point.REINDEX_REPLACED)
     return len(order)
 
 
@@ -111,6 +114,7 @@ def _replace_index(layout: Layout, fresh: Path) -> None:
     for suffix in ("-wal", "-shm"):
         layout.index_file.with_name(layout.index_file.name + suffix).unlink(missing_ok=True)
     fsync_directory(layout.root)
+    reached(Point.REINDEX_LOG_GONE)
     fresh.replace(layout.index_file)
     fsync_directory(layout.root)
 

@@ -1,0 +1,98 @@
+"""Steps at which a test can make this process die, fail or stop: the answer to "what if it ended right here?".
+
+``VSTORE_FAULT=POINT[:N][:ACTION]``, read once by the command line, acts when the point is reached for the N-th time
+(the first, unless told): ``kill`` (SIGKILL, the default), ``enospc`` or ``eio`` (as if the step had failed so), or
+``stop`` (SIGSTOP, until somebody continues it). Otherwise a point costs a call and a comparison.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vstore.errors import UsageError
+
+
+class Point(StrEnum):
+    """Every step after which a crash leaves something else on disk, in the order of the work."""
+
+    ROOT_MADE = "root-made"
+    SCHEMA_MADE = "schema-made"  # before its commit
+    FILE_WRITTEN = "file-written"  # before its rename
+    LINK_MADE = "link-made"  # before its rename
+    LINK_RENAMED = "link-renamed"  # before the flush of its folder
+    STAGED = "staged"
+    TEMP_ROOT_MADE = "temp-root-made"  # still empty
+    ADD_SCANNED = "add-scanned"
+    ADD_NAMED = "add-named"
+    ADD_CLEARED = "add-cleared"
+    ADD_DESCRIBED = "add-described"  # its manifest is written
+    ADD_FLUSHED = "add-flushed"
+    ADD_MOVED = "add-moved"  # before it is frozen
+    ADD_FROZEN = "add-frozen"
+    INDEX_WRITTEN = "index-written"  # before the commit
+    INDEX_COMMITTED = "index-committed"
+    ADD_REGISTERED = "add-registered"
+    GENERATION_LINKED = "generation-linked"
+    GENERATION_RECORDED = "generation-recorded"
+    PROFILE_SWITCHED = "profile-switched"
+    GENERATIONS_DROPPED = "generations-dropped"  # their links are still there
+    GC_LOCKED = "gc-locked"
+    GC_DECIDED = "gc-decided"
+    GC_FORGOTTEN = "gc-forgotten"  # rows are out, folders still in place
+    GC_MOVED = "gc-moved"  # one more folder is in the trash
+    GC_DISCARDED = "gc-discarded"  # all folders are in the trash, manifests are still there
+    GC_RELEASED = "gc-released"  # before the trash is unlinked
+    GC_UNLINKING = "gc-unlinking"  # one more folder of the trash
+    GC_EMPTIED = "gc-emptied"
+    REINDEX_FILLED = "reindex-filled"
+    REINDEX_LOG_GONE = "reindex-log-gone"  # the old log is, the old index is not
+    REINDEX_REPLACED = "reindex-replaced"
+
+
+@dataclass(slots=True)
+class _Fault:
+    point: Point
+    left: int
+    action: str
+
+
+_armed: _Fault | None = None
+
+
+def arm(text: str | None) -> None:
+    """Set the one fault of this process; None sets none. Raises UsageError for what is no fault."""
+    global _armed
+    _armed = _parse(text) if text else None
+
+
+def _parse(text: str) -> _Fault:
+    name, *rest = text.split(":")
+    left = int(rest.pop(0)) if rest and rest[0].isdecimal() else 1
+    action = rest.pop(0) if rest else "kill"
+    if rest or name not in set(Point) or action not in ("kill", "stop", "enospc", "eio"):
+        raise UsageError(f"not a fault: {text}", details=[f"points: {', '.join(Point)}"])
+    return _Fault(Point(name), left, action)
+
+
+def reached(point: Point) -> None:
+    """This step is done; act if the fault is here."""
+    if _armed is not None and _armed.point is point:
+        _strike(_armed)
+
+
+def _strike(fault: _Fault) -> None:
+    fault.left -= 1
+    if fault.left:
+        return
+    match fault.action:
+        case "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        case _:
+            code = errno.ENOSPC if fault.action == "enospc" else errno.EIO
+            raise OSError(code, os.strerror(code))
