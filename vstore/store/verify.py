@@ -110,10 +110,18 @@ def _alone(layout: Layout) -> Iterator[None]:
 
 
 def _replace_index(layout: Layout, fresh: Path) -> None:
-    """Put a closed index in place. The old log goes first: SQLite would apply it to the new file."""
-    for suffix in ("-wal", "-shm"):
+    """Put a closed index in place. The old log goes first: SQLite would apply it to the new file.
+
+    And the old index before its log: without it, it would look sound and lack what was written last. A store
+    whose index is missing, as it is for this moment, is refused by all but another `reindex`.
+    """
+    if fresh.with_name(f"{fresh.name}-wal").exists():  # closing hides it when the disk fails
+        raise StoreError(
+            f"the new index could not be written: {fresh}", hint="free space, or check the disk; try again"
+        )
+    for suffix in ("", "-wal", "-shm"):
         layout.index_file.with_name(layout.index_file.name + suffix).unlink(missing_ok=True)
-    fsync_directory(layout.root)
+        fsync_directory(layout.root)
     reached(Point.REINDEX_LOG_GONE)
     fresh.replace(layout.index_file)
     fsync_directory(layout.root)

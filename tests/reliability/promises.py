@@ -1,0 +1,57 @@
+"""What is promised after anything at all, checked on a store that nobody uses any more."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from vstore import profile as profiles
+from vstore.gc import collect, plan_collection
+from vstore.report import Silent
+from vstore.store import Store, verify
+
+
+def check_intact(root: Path) -> None:
+    """Before any repair: every row has its whole content, and every profile is complete."""
+    if not (root / "index.sqlite").exists():  # it died before there was a store, or while reindexing
+        return
+    with Store.open(root) as store:
+        _, problems = verify(store, contents=True, report=Silent())
+        assert problems == [], problems
+        check_profiles(store)
+
+
+def check_profiles(store: Store) -> None:
+    """A profile that is there leads to a generation of its own, and that to a registered object."""
+    for name in profiles.names(store):
+        link = store.layout.profiles / name
+        if not os.path.lexists(link):
+            continue  # it died before its first switch
+        now_current = profiles.current(store, name)
+        assert now_current is not None, f"{name} leads to {os.readlink(link)}, which is no generation"
+        assert store.is_valid(now_current.path)
+        assert link.resolve() == store.layout.object(now_current.path).resolve(), "the link and the index disagree"
+
+
+def check_nothing_left(root: Path) -> None:
+    """A dry run names what the next collection takes; that leaves nothing that killed processes made."""
+    with Store.open(root) as store:
+        plan = plan_collection(store)
+        done = collect(store, report=Silent())
+        assert (done.deleted, done.litter) == (plan.dead, plan.litter)
+        rows = {str(info.path) for info in store.index.objects()}
+        layout = store.layout
+        assert _names(layout.store) == rows
+        assert _names(layout.manifests) == rows
+        assert _names(layout.tmp) == {"trash"}
+        assert _names(layout.trash) == set()
+        assert _names(layout.temp_roots) == set()
+        generations = {
+            f"{name}-{one.number}-link" for name in profiles.names(store) for one in profiles.history(store, name)
+        }
+        assert _names(layout.profiles) <= generations | set(profiles.names(store))
+        assert not [name for name in _names(layout.gcroots) if name.startswith(".")]
+
+
+def _names(folder: Path) -> set[str]:
+    return set(os.listdir(folder))

@@ -1,0 +1,122 @@
+"""Ending or failing real processes at a chosen step, and checking what they leave."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.reliability.promises import check_intact, check_nothing_left
+from vstore.fs.faults import Point
+from vstore.store import reindex
+
+SOURCE = Path(__file__).parents[2]
+MUTATING = (
+    "write",
+    "pwrite64",
+    "fsync",
+    "fdatasync",
+    "syncfs",
+    "ftruncate",
+    "rename",
+    "renameat",
+    "link",
+    "symlink",
+    "unlink",
+    "unlinkat",
+    "rmdir",
+    "mkdir",
+    "chmod",
+    "fchmod",
+    "utimensat",
+    "flock",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How a process ended, and what it said."""
+
+    code: int
+    out: str
+    error: str
+
+    @property
+    def told(self) -> list[tuple[int, str]]:
+        """The generations that a journey was told are made; a torn last line does not count."""
+        lines = [line.split() for line in self.out.splitlines(keepends=True) if line.endswith("\n")]
+        return [(int(number), path) for number, path in lines]
+
+
+def journey(
+    root: Path, token: str, profile: str = "p", *, fault: str | None = None, trace: Iterable[str] = ()
+) -> Ended:
+    """One life of a store (see `tests.reliability.journey`), perhaps under strace with these arguments."""
+    command = [*trace, sys.executable, "-m", "tests.reliability.journey", str(root), token, profile]
+    return _ended(command, fault)
+
+
+def vstore(root: Path, *arguments: str, fault: str | None = None, trace: Iterable[str] = ()) -> Ended:
+    """One command of vstore."""
+    return _ended([*trace, sys.executable, "-m", "vstore", "--root", str(root), "--no-progress", *arguments], fault)
+
+
+def _ended(command: Sequence[str], fault: str | None) -> Ended:
+    environment = {**os.environ, "PYTHONPATH": str(SOURCE), "PYTHONDONTWRITEBYTECODE": "1"}
+    if fault is not None:
+        environment["VSTORE_FAULT"] = fault
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=SOURCE, timeout=120)
+    return Ended(code=done.returncode, out=done.stdout, error=done.stderr)
+
+
+def recover(root: Path, token: str) -> None:
+    """What is promised after an end at any step: intact, goes on, and the next collection leaves nothing."""
+    if (root / "store").is_dir() and not (root / "index.sqlite").exists() and any((root / "store").iterdir()):
+        reindex(root)  # which it died in: the old index was gone already; `vstore` says to run it
+    check_intact(root)
+    again = journey(root, f"{token}-again")
+    assert again.code == 0, again.error
+    check_intact(root)
+    check_nothing_left(root)
+
+
+def kill_at(root: Path, point: Point, occurrence: int, token: str) -> bool:
+    """End a process at this step for the n-th time; False if it never came there."""
+    ended = journey(root, token, fault=f"{point}:{occurrence}")
+    assert ended.code in (0, -9), ended.error
+    if ended.code == 0:
+        return False
+    recover(root, token)
+    return True
+
+
+def fail_at(root: Path, point: Point, action: str, token: str) -> None:
+    """Let this step fail as a full or a broken disk would; whoever asked is told, or it did not matter."""
+    ended = journey(root, token, fault=f"{point}:{action}")
+    assert ended.code in (0, 1) and "Traceback" not in ended.error, ended.error
+    recover(root, token)
+
+
+def why_no_strace() -> str | None:
+    """None when system calls can be made to fail here, else the reason."""
+    if shutil.which("strace") is None:
+        return "strace is not installed"
+    tried = subprocess.run(["strace", "-o", os.devnull, "true"], capture_output=True, text=True)
+    return None if tried.returncode == 0 else f"strace cannot trace here: {tried.stderr.strip()}"
+
+
+def inject(root: Path, call: str, what: str, occurrence: int, token: str) -> tuple[Ended, bool]:
+    """Run a journey whose n-th system call of this name fails (`error=EIO`) or kills (`signal=KILL`).
+
+    Also tells whether there was such a call. Only calls on the store's own files and folders count.
+    """
+    log = root.parent / "trace"
+    trace = ["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={call}"]
+    trace += ["-e", f"inject={call}:{what}:when={occurrence}"]
+    ended = journey(root, token, trace=trace)
+    text = log.read_text("utf-8", "replace")
+    return ended, "(INJECTED)" in text or "killed by SIGKILL" in text
