@@ -1,13 +1,13 @@
 """``config.toml`` in a store's root: what a machine's owner decides once, read into values.
 
 Every key has a default, so the file need not exist. A key or table that is not known is refused: a policy with a
-typing mistake in it must not be taken for none. Raises UsageError naming file, key, what was found and what was expected.
+typing mistake in it must not be taken for none. Raises UsageError that names
+file, key, what was found and what was expected.
 """
 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -73,6 +73,8 @@ def read_config(file: Path) -> Config:
         text = file.read_bytes()
     except FileNotFoundError:
         return Config()
+    import tomllib  # most stores have no such file
+
     try:
         document = tomllib.loads(text.decode())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -222,7 +222,7 @@ def test_a_generation_of_unknown_past_is_kept(store: Store) -> None:
     path = add(store, "first")
     for name in ("second", "third"):
         generation(store, add(store, name))
-    store.index.drop_generations("p", [1])
+    store.generations.drop("p", [1])
     (store.layout.profiles / "p-1-link").unlink()
     (store.layout.profiles / "p-1-link").symlink_to(f"../store/{path}")
     with reopened(store) as store:
@@ -278,7 +278,7 @@ def test_the_dry_run_names_exactly_what_goes(
 def test_the_index_refuses_to_forget_what_a_generation_needs(store: Store) -> None:
     """Two locks on one door: were the roots misread, the schema would still say no."""
     path = add(store, "low")
-    store.index.add_generation(
+    store.generations.add(
         GenerationRow(
             profile="p", number=1, path=path, created_at=WHEN, spec_path=None, spec_digest=None, replaced=None
         )

@@ -31,6 +31,9 @@ def make_graph(references: Sequence[Sequence[int]], sizes: Sequence[int] | None 
         sizes=tuple(sizes or [1] * len(references)),
         registered_at=tuple((WHEN + timedelta(days=number)).isoformat() for number in range(len(references))),
         references=tuple(map(tuple, references)),
+        used_on=tuple((WHEN + timedelta(days=number)).date().isoformat() for number in range(len(references))),
+        used_by=("",) * len(references),
+        seconds=(None,) * len(references),
     )
 
 

@@ -315,3 +315,18 @@ def test_rolling_back_loads_little() -> None:
     assert "sqlite3" in loaded
     assert not heavy & set(loaded)
     assert not [name for name in loaded if name.startswith(("vstore.build", "vstore.lock", "vstore.spec", "vstore.gc"))]
+
+
+def test_making_and_switching_are_uses(store: Store) -> None:
+    """The one that is left was current until now: it must not look as if nobody had used it for long."""
+    first, second = add(store, "first"), add(store, "second")
+    later = WHEN + timedelta(days=90)
+    for path, now in ((first, WHEN), (second, later)):
+        profiles.append(store, "p", path, spec_path=None, spec_digest=None, now=now)
+    days = [store.uses.last(path) for path in (first, second)]
+    assert days == [(later.date().isoformat(), "p")] * 2
+    profiles.append(store, "p", second, spec_path=None, spec_digest=None, now=later + timedelta(days=1))
+    assert store.uses.last(second) == ((later + timedelta(days=1)).date().isoformat(), "p")
+    profiles.rollback(store, "p")
+    known = store.uses.last(first)
+    assert known is not None and known[0] > later.date().isoformat()

@@ -16,6 +16,7 @@ from tests.store.trees import WHEN, info, recipe, run_in_child
 from vstore.errors import BusyError, StoreError
 from vstore.objects import ObjectInfo, StorePath
 from vstore.store import GenerationRow, Index
+from vstore.store.generations import Generations
 
 
 @pytest.fixture
@@ -79,10 +80,10 @@ def test_the_schema_refuses_to_forget_what_is_referred_to(index: Index) -> None:
 def test_the_schema_refuses_to_forget_a_generation(index: Index) -> None:
     stack = info("stack")
     index.register(stack)
-    index.add_generation(_generation(stack.path, 1))
+    Generations(index.database).add(_generation(stack.path, 1))
     with pytest.raises(StoreError, match="refused"):
         index.forget([stack.path])
-    index.drop_generations("p", [1])
+    Generations(index.database).drop("p", [1])
     index.forget([stack.path])
 
 
@@ -103,13 +104,13 @@ def test_numbers_of_generations_are_used_up(index: Index) -> None:
     index.register(stack)
     rows = [_generation(stack.path, 1), replace(_generation(stack.path, 2), replaced=1)]
     for row in rows:
-        index.add_generation(row)
-    assert index.generations("p") == rows and index.profiles() == ["p"]
-    index.drop_generations("p", [2])
-    assert index.generations("p") == rows[:1]
-    assert index.last_number("p") == 2 and index.last_number("other") == 0
+        Generations(index.database).add(row)
+    assert Generations(index.database).of("p") == rows and Generations(index.database).profiles() == ["p"]
+    Generations(index.database).drop("p", [2])
+    assert Generations(index.database).of("p") == rows[:1]
+    assert Generations(index.database).last_number("p") == 2 and Generations(index.database).last_number("other") == 0
     with pytest.raises(StoreError, match="not in the store"):
-        index.add_generation(_generation(info("gone").path, 3))
+        Generations(index.database).add(_generation(info("gone").path, 3))
 
 
 def test_a_recipe_that_gives_another_object_now(index: Index) -> None:
@@ -156,7 +157,7 @@ def test_forgetting_is_allowed_exactly_when_nothing_left_refers(links: set[tuple
 
 
 def test_a_newer_schema_is_refused(index: Index, tmp_path: Path) -> None:
-    index.rows("PRAGMA user_version = 9999")
+    index.database.rows("PRAGMA user_version = 9999")
     for read_only in (False, True):
         with pytest.raises(StoreError, match="newer release") as caught:
             Index(tmp_path / "index.sqlite", read_only=read_only)
@@ -176,12 +177,12 @@ def test_a_damaged_page_is_found(tmp_path: Path) -> None:
     file = tmp_path / "index.sqlite"
     with Index(file) as index:
         index.register_all((info(f"o{number}"), ()) for number in range(200))
-        index.check()
+        index.database.check()
     data = bytearray(file.read_bytes())
     data[4096:] = b"\xee" * (len(data) - 4096)
     file.write_bytes(data)
     with Index(file) as index, pytest.raises(StoreError, match="damaged") as caught:
-        index.check()
+        index.database.check()
     assert caught.value.hint == "run `vstore reindex`"
 
 
@@ -189,12 +190,12 @@ def test_a_reference_lost_behind_the_schemas_back_is_found(index: Index, tmp_pat
     low = info("low")
     index.register(low)
     index.register(info("high", [low.path]))
-    index.check()
+    index.database.check()
     with sqlite3.connect(tmp_path / "index.sqlite") as connection:  # foreign keys are off by default
         connection.execute("DELETE FROM objects WHERE path = ?", (str(low.path),))
     connection.close()
     with pytest.raises(StoreError, match="damaged"):
-        index.check()
+        index.database.check()
 
 
 def test_there_is_nothing_to_read(tmp_path: Path) -> None:

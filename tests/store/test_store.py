@@ -215,7 +215,7 @@ def test_the_row_is_written_last(store: Store) -> None:
     """While another process holds the index for writing, everything but the row is in place."""
     with sqlite3.connect(store.layout.index_file, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
-        store.index.rows("PRAGMA busy_timeout = 50")
+        store.index.database.rows("PRAGMA busy_timeout = 50")
         with pytest.raises(StoreError, match="in use by another process"):
             add(store, "low")
         other.execute("ROLLBACK")

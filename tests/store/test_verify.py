@@ -85,7 +85,7 @@ def add_generation(store: Store, number: int, path: StorePath, replaced: int | N
     row = GenerationRow(
         profile="p", number=number, path=path, created_at=WHEN, spec_path=None, spec_digest=None, replaced=replaced
     )
-    store.index.add_generation(row)
+    store.generations.add(row)
     return row
 
 
@@ -102,7 +102,7 @@ def test_a_deleted_index_is_made_anew_with_the_same_rows(tmp_path: Path) -> None
     assert reindex(root, heard) == 2 and heard.warnings == []
     with Store.open(root) as store:
         assert store.index.objects() == objects
-        assert store.index.generations("p") == rows and store.index.last_number("p") == 7
+        assert store.generations.of("p") == rows and store.generations.last_number("p") == 7
         assert store.realisation(recipe("high")) == high and store.holders(b"wheel") == [high]
         assert verify(store, contents=True, report=Silent()) == (2, [])
         assert [place.name for place in store.layout.tmp.iterdir()] == ["trash"]

@@ -125,4 +125,5 @@ def run_command(settings: Settings, profile: str, application: str, arguments: t
             f"profile {profile}, generation {generation.number}, has no application {application!r}",
             hint=f"applications: {known}",
         )
+    store.uses.record(generation.path, profile)
     os.execv(folder / application, [str(folder / application), *arguments])

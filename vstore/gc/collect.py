@@ -94,8 +94,8 @@ def _decide(
     """
     places = entries(store.layout)
     named = [(root.name, root.path) for root in list_roots(store.layout, prune=prune)]
-    for profile in store.index.profiles():
-        named += [(f"profiles/{profile}-{row.number}-link", row.path) for row in store.index.generations(profile)]
+    for profile in store.generations.profiles():
+        named += [(f"profiles/{profile}-{row.number}-link", row.path) for row in store.generations.of(profile)]
     roots = {path for name, path in named if name not in skipped and name not in stray}
     graph = store.index.graph()
     plan = make_plan(graph, roots, max_freed=max_freed, registered_before=registered_before)

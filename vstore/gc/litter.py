@@ -58,14 +58,14 @@ def stray_links(store: Store) -> Iterator[list[str]]:
     suspects: dict[str, list[tuple[str, int | None]]] = {}
     for name in _names(store.layout.profiles):
         profile, number = _belongs_to(name)
-        if profile is not None and (number is None or number > store.index.last_number(profile)):
+        if profile is not None and (number is None or number > store.generations.last_number(profile)):
             suspects.setdefault(profile, []).append((name, number))
     with ExitStack() as held:
         found = []
         for profile, links in suspects.items():
             with suppress(BusyError):
                 held.enter_context(lock_file(store.layout.profile_lock(profile), blocking=False))
-                last, now_current = store.index.last_number(profile), _target(store.layout.profiles / profile)
+                last, now_current = store.generations.last_number(profile), _target(store.layout.profiles / profile)
                 for name, number in links:
                     if number is None or (number > last and name != now_current):
                         found.append(f"{folder}/{name}")

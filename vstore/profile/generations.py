@@ -28,12 +28,12 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,100}")
 
 def names(store: Store) -> list[str]:
     """The profiles that have generations."""
-    return store.index.profiles()
+    return store.generations.profiles()
 
 
 def history(store: Store, profile: str) -> list[Generation]:
     """The generations of a profile, oldest first. ProfileError if there is no such profile."""
-    rows = store.index.generations(profile)
+    rows = store.generations.of(profile)
     if not rows:
         known = ", ".join(names(store)) or "none yet"
         raise ProfileError(f"no such profile: {profile}", hint=f"profiles here: {known}")
@@ -44,7 +44,7 @@ def history(store: Store, profile: str) -> list[Generation]:
 def current(store: Store, profile: str) -> Generation | None:
     """The current generation, None if there is no such profile."""
     number = _current_number(store, profile)
-    rows = [row for row in store.index.generations(profile) if row.number == number]
+    rows = [row for row in store.generations.of(profile) if row.number == number]
     return _generation(rows[0], True) if rows else None
 
 
@@ -93,11 +93,12 @@ def append(
         before = current(store, profile)
         if before is not None and before.path == path:
             _lead(store, before)
+            store.uses.record(path, profile, now=now)
             return None
         if not store.is_valid(path):
             raise ProfileError(f"profile {profile}: not in the store: {path}")
         linked = [number for name, number, _ in generation_links(store.layout) if name == profile]
-        number = max([store.index.last_number(profile), *linked]) + 1
+        number = max([store.generations.last_number(profile), *linked]) + 1
         row = GenerationRow(
             profile=profile,
             number=number,
@@ -109,9 +110,19 @@ def append(
         )
         made = _generation(row, True)
         _lead(store, made)
-        store.index.add_generation(row)
+        store.generations.add(row)
         _set_current(store, profile, number)
+        _used(store, profile, before, made, now=now)
         return made
+
+
+def _used(
+    store: Store, profile: str, before: Generation | None, after: Generation, *, now: datetime | None = None
+) -> None:
+    """A switch is a use of both: what was current until now was there to be used, with or without vstore."""
+    for generation in (before, after):
+        if generation is not None:
+            store.uses.record(generation.path, profile, now=now)
 
 
 def _lead(store: Store, generation: Generation) -> None:
@@ -136,6 +147,7 @@ def _switch(store: Store, known: list[Generation], profile: str, number: int) ->
                 )
             _lead(store, generation)
             _set_current(store, profile, number)
+            _used(store, profile, next((one for one in known if one.current), None), generation)
             return replace(generation, current=True)
     numbers = ", ".join(str(generation.number) for generation in known)
     raise ProfileError(f"profile {profile} has no generation {number}", hint=f"generations: {numbers}")
@@ -172,7 +184,7 @@ def forget(store: Store, profile: str, numbers: Iterable[int]) -> None:
                 raise ProfileError(
                     f"profile {profile}: generation {number} is the current one", hint="switch to another first"
                 )
-        store.index.drop_generations(profile, wanted)
+        store.generations.drop(profile, wanted)
         for number in wanted:
             _link(store, profile, number).unlink(missing_ok=True)
         fsync_directory(store.layout.profiles)

@@ -1,6 +1,7 @@
 """The store: objects on disk, the index of them, and what keeps them alive."""
 
-from vstore.store.index import GenerationRow, Graph, Index
+from vstore.store.generations import GenerationRow
+from vstore.store.index import Graph, Index
 from vstore.store.layout import Layout
 from vstore.store.roots import Root, RootKind, add_root, generation_links, list_roots, object_at, remove_root
 from vstore.store.store import Store

@@ -1,17 +1,82 @@
-"""Opening the index: the connection, its settings, the schema and its version."""
+"""Opening the index: the connection, its settings, the schema and its version.
+
+One connection serves all threads, one at a time; every `transaction` is durable when it returns.
+"""
 
 from __future__ import annotations
 
+import re
 import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from vstore.errors import BusyError, StoreError
 
-SCHEMA = 1  # PRAGMA user_version of the schema that this release writes
+SCHEMA = 2  # PRAGMA user_version of the schema that this release writes
 _SCHEMA_FILE = Path(__file__).with_name("schema.sql")
+_MIGRATIONS_FILE = Path(__file__).with_name("migrations.sql")
 _BUSY_SECONDS = 60.0
+
+
+class Database:
+    """One open database. Raises StoreError or BusyError, never an error of SQLite's own."""
+
+    def __init__(self, file: Path, *, read_only: bool = False) -> None:
+        self.file = file
+        self.read_only = read_only
+        self._connection = connect(file, read_only=read_only)
+        self._lock = threading.RLock()
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def check(self) -> None:
+        """Raise StoreError unless SQLite finds the file sound and every reference in it valid."""
+        if self.rows("PRAGMA quick_check(1)") != [("ok",)] or self.rows("PRAGMA foreign_key_check"):
+            raise StoreError(f"the index is damaged: {self.file}", hint="run `vstore reindex`")
+
+    def rows(self, sql: str, *values: object) -> list[Any]:
+        with self._lock, translated(self.file):
+            return self._connection.execute(sql, values).fetchall()
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        """All that is read inside is of one moment."""
+        with self._lock, translated(self.file):
+            self._connection.execute("BEGIN")
+            try:
+                yield
+            finally:
+                self._connection.execute("ROLLBACK")
+
+    @contextmanager
+    def transaction(self, *, patient: bool = True) -> Iterator[Any]:
+        """Write, all or nothing. Raises BusyError when others write for too long, or, if not patient, at all."""
+        with self._lock, translated(self.file):
+            with nullcontext() if patient else self._impatient():
+                self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _impatient(self) -> Iterator[None]:
+        self._connection.execute("PRAGMA busy_timeout = 0")
+        try:
+            yield
+        finally:
+            self._connection.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
+
+    def checkpoint(self) -> None:
+        """Move what the log holds into the file and empty the log, as far as readers allow."""
+        self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 @contextmanager
@@ -96,12 +161,25 @@ def _migrate(connection: sqlite3.Connection, file: Path) -> None:
     """Bring the schema up to date, once even with several openers."""
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("BEGIN IMMEDIATE")
-    if _version(connection, file) == 0:
-        statement = ""
-        for line in _SCHEMA_FILE.read_text("utf-8").splitlines(keepends=True):
-            statement += line
-            if sqlite3.complete_statement(statement):
-                connection.execute(statement)
-                statement = ""
+    version = _version(connection, file)
+    for statement in _statements(_SCHEMA_FILE.read_text("utf-8")) if version == 0 else _newer_than(version):
+        connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {SCHEMA}")
     connection.execute("COMMIT")
+
+
+def _newer_than(version: int) -> Iterator[str]:
+    """The statements that lead from a schema to the present one; each step stands below ``-- to N``."""
+    steps = re.split(r"^-- to (\d+).*$", _MIGRATIONS_FILE.read_text("utf-8"), flags=re.MULTILINE)
+    for number, text in zip(steps[1::2], steps[2::2], strict=True):
+        if int(number) > version:
+            yield from _statements(text)
+
+
+def _statements(text: str) -> Iterator[str]:
+    statement = ""
+    for line in text.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""

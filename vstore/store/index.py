@@ -1,14 +1,12 @@
-"""The index: objects, references, realisations and generations. The only SQL of the project.
+"""The index: objects, references and realisations. With its neighbours here the only SQL of the project.
 
 Reads and writes use `sqlite3` directly, one statement each where that can be; every writing method is one
-durable transaction. One connection serves all threads, one at a time.
+durable transaction.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,89 +15,59 @@ from typing import Any, Self
 from vstore.digest import Digest
 from vstore.errors import StoreError
 from vstore.objects import Kind, ObjectInfo, StorePath
-from vstore.store.database import connect, translated
+from vstore.store.database import Database
 
 _COLUMNS = "id, path, digest, kind, size_bytes, files, recipe, registered_at"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Graph:
-    """All objects and references at once: `references[i]` are positions in `paths`."""
+    """All objects and references at once: `references[i]` are positions in `paths`.
+
+    `used_on` is the UTC day of the last use (that of registering, if it was never used) in ISO 8601, `used_by` what
+    used it, `seconds` how long it took to build where that is known.
+    """
 
     paths: tuple[StorePath, ...]
     sizes: tuple[int, ...]
     registered_at: tuple[str, ...]
     references: tuple[tuple[int, ...], ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationRow:
-    """What the index keeps of a generation beside its link."""
-
-    profile: str
-    number: int
-    path: StorePath
-    created_at: datetime
-    spec_path: str | None
-    spec_digest: Digest | None
-    replaced: int | None
+    used_on: tuple[str, ...]
+    used_by: tuple[str, ...]
+    seconds: tuple[float | None, ...]
 
 
 class Index:
-    """One open index. Raises StoreError or BusyError, never an error of SQLite's own."""
+    """What is known of the objects; `database` is shared with what else is kept there."""
 
     def __init__(self, file: Path, *, read_only: bool = False) -> None:
-        self.file = file
-        self._connection = connect(file, read_only=read_only)
-        self._lock = threading.RLock()
+        self.database = Database(file, read_only=read_only)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def check(self) -> None:
-        """Raise StoreError unless SQLite finds the file sound and every reference in it valid."""
-        if self.rows("PRAGMA quick_check(1)") != [("ok",)] or self.rows("PRAGMA foreign_key_check"):
-            raise StoreError(f"the index is damaged: {self.file}", hint="run `vstore reindex`")
-
-    def rows(self, sql: str, *values: object) -> list[Any]:
-        with self._lock, translated(self.file):
-            return self._connection.execute(sql, values).fetchall()
-
-    @contextmanager
-    def transaction(self) -> Iterator[Any]:
-        with self._lock, translated(self.file):
-            self._connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield self._connection
-                self._connection.execute("COMMIT")
-            except BaseException:
-                if self._connection.in_transaction:
-                    self._connection.execute("ROLLBACK")
-                raise
+        self.database.close()
 
     # objects
 
     def info(self, path: StorePath) -> ObjectInfo | None:
-        rows = self.rows(f"SELECT {_COLUMNS} FROM objects WHERE path = ?", str(path))
+        rows = self.database.rows(f"SELECT {_COLUMNS} FROM objects WHERE path = ?", str(path))
         if not rows:
             return None
-        references = self.rows("SELECT path FROM refs JOIN objects ON id = reference WHERE referrer = ?", rows[0][0])
+        references = self.database.rows(
+            "SELECT path FROM refs JOIN objects ON id = reference WHERE referrer = ?", rows[0][0]
+        )
         return _info(rows[0], [StorePath.parse(text) for (text,) in references])
 
     def is_valid(self, path: StorePath) -> bool:
-        return bool(self.rows("SELECT 1 FROM objects WHERE path = ?", str(path)))
+        return bool(self.database.rows("SELECT 1 FROM objects WHERE path = ?", str(path)))
 
     def objects(self) -> list[ObjectInfo]:
         """All objects, by path, in two queries."""
-        with self._lock:
-            rows = self.rows(f"SELECT {_COLUMNS} FROM objects ORDER BY path")
-            pairs = self.rows("SELECT referrer, reference FROM refs")
+        with self.database.snapshot():
+            rows = self.database.rows(f"SELECT {_COLUMNS} FROM objects ORDER BY path")
+            pairs = self.database.rows("SELECT referrer, reference FROM refs")
         paths = {row[0]: StorePath.parse(row[1]) for row in rows}
         references: dict[int, list[StorePath]] = {}
         for referrer, reference in pairs:
@@ -109,19 +77,22 @@ class Index:
     def referrers(self, path: StorePath) -> list[StorePath]:
         sql = """SELECT up.path FROM refs JOIN objects low ON low.id = reference JOIN objects up ON up.id = referrer
                  WHERE low.path = ? ORDER BY up.path"""
-        return [StorePath.parse(found) for (found,) in self.rows(sql, str(path))]
+        return [StorePath.parse(found) for (found,) in self.database.rows(sql, str(path))]
 
     def find(self, text: str) -> list[StorePath]:
         """Objects whose store path starts with `text`, or whose name is exactly it."""
         escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         sql = "SELECT path FROM objects WHERE path LIKE ? ESCAPE '\\' OR substr(path, 34) = ? ORDER BY path"
-        return [StorePath.parse(path) for (path,) in self.rows(sql, escaped + "%", text)]
+        return [StorePath.parse(path) for (path,) in self.database.rows(sql, escaped + "%", text)]
 
     def graph(self) -> Graph:
         """Everything the collector needs, in two queries."""
-        with self._lock:
-            objects = self.rows("SELECT id, path, size_bytes, registered_at FROM objects ORDER BY id")
-            pairs = self.rows("SELECT referrer, reference FROM refs")
+        sql = """SELECT id, path, size_bytes, registered_at, used_on, used_by, seconds FROM objects
+                 LEFT JOIN uses ON uses.object = id LEFT JOIN realisations ON realisations.recipe = objects.recipe
+                 ORDER BY id"""
+        with self.database.snapshot():
+            objects = self.database.rows(sql)
+            pairs = self.database.rows("SELECT referrer, reference FROM refs")
         position = {row[0]: number for number, row in enumerate(objects)}
         references: list[list[int]] = [[] for _ in objects]
         for referrer, reference in pairs:
@@ -130,17 +101,20 @@ class Index:
             paths=tuple(StorePath.parse(row[1]) for row in objects),
             sizes=tuple(row[2] for row in objects),
             registered_at=tuple(row[3] for row in objects),
+            used_on=tuple(row[4] or row[3][:10] for row in objects),
+            used_by=tuple(row[5] or "" for row in objects),
+            seconds=tuple(row[6] for row in objects),
             references=tuple(map(tuple, references)),
         )
 
     def register(self, info: ObjectInfo, *, parts: Iterable[bytes] = (), seconds: float | None = None) -> None:
         """Record a complete, flushed object, its references, its realisation and its parts in one transaction."""
-        with self.transaction() as connection:
+        with self.database.transaction() as connection:
             _register(connection, info, parts, seconds)
 
     def register_all(self, objects: Iterable[tuple[ObjectInfo, Iterable[bytes]]]) -> None:
         """Record many objects with their parts, references before referrers, in one transaction."""
-        with self.transaction() as connection:
+        with self.database.transaction() as connection:
             for info, parts in objects:
                 _register(connection, info, parts, None)
 
@@ -148,13 +122,13 @@ class Index:
         self, recipe: Digest | None, path: StorePath, *, parts: Iterable[bytes] = (), seconds: float | None
     ) -> None:
         """Record that this recipe gives this registered object, and what parts it holds."""
-        with self.transaction() as connection:
+        with self.database.transaction() as connection:
             _link(connection, path, recipe, parts, seconds)
 
     def forget(self, paths: Iterable[StorePath]) -> None:
         """Remove the rows of dead objects in one transaction; the schema refuses if a live one refers to them."""
         names = [(str(path),) for path in paths]
-        with self.transaction() as connection:
+        with self.database.transaction() as connection:
             connection.execute("CREATE TEMP TABLE IF NOT EXISTS dead (id INTEGER PRIMARY KEY)")
             connection.execute("DELETE FROM dead")
             connection.executemany("INSERT INTO dead SELECT id FROM objects WHERE path = ?", names)
@@ -170,79 +144,21 @@ class Index:
 
     def holders(self, part: bytes) -> list[StorePath]:
         sql = "SELECT path FROM parts JOIN objects ON id = object WHERE key = ? ORDER BY id DESC"
-        return [StorePath.parse(path) for (path,) in self.rows(sql, part)]
+        return [StorePath.parse(path) for (path,) in self.database.rows(sql, part)]
 
     def memo(self, key: bytes) -> StorePath | None:
         return self._one("SELECT path FROM memos JOIN objects ON id = object WHERE key = ?", key)
 
     def remember(self, key: bytes, path: StorePath) -> None:
         """Remember the answer to a question until the object goes; one that is not in the store is not."""
-        with self.transaction() as connection:
+        with self.database.transaction() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO memos SELECT ?, id FROM objects WHERE path = ?", (key, str(path))
             )
 
     def _one(self, sql: str, *values: object) -> StorePath | None:
-        rows = self.rows(sql, *values)
+        rows = self.database.rows(sql, *values)
         return StorePath.parse(rows[0][0]) if rows else None
-
-    # generations
-
-    def profiles(self) -> list[str]:
-        return [name for (name,) in self.rows("SELECT DISTINCT profile FROM generations ORDER BY profile")]
-
-    def last_number(self, profile: str) -> int:
-        rows = self.rows("SELECT last_number FROM profiles WHERE name = ?", profile)
-        return int(rows[0][0]) if rows else 0
-
-    def generations(self, profile: str) -> list[GenerationRow]:
-        rows = self.rows(
-            "SELECT number, path, created_at, spec_path, spec_digest, replaced FROM generations"
-            " JOIN objects ON id = object WHERE profile = ? ORDER BY number",
-            profile,
-        )
-        return [
-            GenerationRow(
-                profile=profile,
-                number=number,
-                path=StorePath.parse(path),
-                created_at=datetime.fromisoformat(created_at),
-                spec_path=spec_path,
-                spec_digest=Digest(spec_digest) if spec_digest else None,
-                replaced=replaced,
-            )
-            for number, path, created_at, spec_path, spec_digest, replaced in rows
-        ]
-
-    def add_generation(self, row: GenerationRow) -> None:
-        """Record a generation; its number is used up for ever."""
-        with self.transaction() as connection:
-            number = _number(connection, row.path)
-            if number is None:
-                raise StoreError(f"not in the store: {row.path}")
-            connection.execute(
-                "INSERT INTO profiles VALUES (?, ?) ON CONFLICT (name)"
-                " DO UPDATE SET last_number = max(last_number, excluded.last_number)",
-                (row.profile, row.number),
-            )
-            connection.execute(
-                "INSERT OR REPLACE INTO generations VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (
-                    row.profile,
-                    row.number,
-                    number,
-                    row.created_at.isoformat(timespec="seconds"),
-                    row.spec_path,
-                    row.spec_digest.raw if row.spec_digest else None,
-                    row.replaced,
-                ),
-            )
-
-    def drop_generations(self, profile: str, numbers: Iterable[int]) -> None:
-        with self.transaction() as connection:
-            connection.executemany(
-                "DELETE FROM generations WHERE profile = ? AND number = ?", [(profile, number) for number in numbers]
-            )
 
 
 def _now() -> str:
@@ -276,9 +192,9 @@ def _register(connection: Any, info: ObjectInfo, parts: Iterable[bytes], seconds
             info.registered_at.isoformat(timespec="seconds"),
         ),
     )
-    number = _number(connection, info.path)
+    number = object_id(connection, info.path)
     for reference in info.references:
-        low = _number(connection, reference)
+        low = object_id(connection, reference)
         if low is None:
             raise StoreError(f"{info.path} refers to what is not in the store: {reference}")
         connection.execute("INSERT INTO refs VALUES (?, ?) ON CONFLICT DO NOTHING", (number, low))
@@ -288,7 +204,7 @@ def _register(connection: Any, info: ObjectInfo, parts: Iterable[bytes], seconds
 def _link(
     connection: Any, path: StorePath, recipe: Digest | None, parts: Iterable[bytes], seconds: float | None
 ) -> None:
-    number = _number(connection, path)
+    number = object_id(connection, path)
     if number is None:
         raise StoreError(f"not in the store: {path}")
     if recipe is not None:
@@ -298,6 +214,6 @@ def _link(
     connection.executemany("INSERT INTO parts VALUES (?, ?) ON CONFLICT DO NOTHING", [(key, number) for key in parts])
 
 
-def _number(connection: Any, path: StorePath) -> int | None:
+def object_id(connection: Any, path: StorePath) -> int | None:
     row = connection.execute("SELECT id FROM objects WHERE path = ?", (str(path),)).fetchone()
     return row[0] if row else None

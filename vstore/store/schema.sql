@@ -1,4 +1,4 @@
--- Schema 1. The schema itself refuses what must not happen: forgetting an object that another
+-- Schema 2. The schema itself refuses what must not happen: forgetting an object that another
 -- object or a generation refers to fails, whatever the program thinks.
 
 CREATE TABLE objects (
@@ -42,6 +42,13 @@ CREATE TABLE memos (
     object INTEGER NOT NULL REFERENCES objects (id) ON DELETE CASCADE
 ) WITHOUT ROWID;
 CREATE INDEX memos_object ON memos (object);
+
+-- when an object was last used, by realising or running: one row per object, written at most once a day
+CREATE TABLE uses (
+    object  INTEGER PRIMARY KEY REFERENCES objects (id) ON DELETE CASCADE,
+    used_on TEXT NOT NULL,
+    used_by TEXT NOT NULL
+);
 
 CREATE TABLE profiles (
     name        TEXT PRIMARY KEY,

@@ -7,19 +7,23 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
+from vstore.config import Config, read_config
 from vstore.digest import Digest
 from vstore.errors import StoreError
 from vstore.fs.atomic import flush_filesystem, fsync_directory, remove_tree, write_file
 from vstore.fs.filelock import lock_file
 from vstore.fs.tree import Manifest, freeze_directory, scan
 from vstore.objects import Kind, ObjectInfo, StorePath
+from vstore.store.generations import Generations
 from vstore.store.index import Index
 from vstore.store.layout import Layout
 from vstore.store.manifests import read_manifest, write_manifest
 from vstore.store.roots import TempRoots, object_at
+from vstore.store.uses import Uses
 
 
 class Store:
@@ -28,6 +32,8 @@ class Store:
     def __init__(self, layout: Layout, index: Index, held: ExitStack) -> None:
         self.layout = layout
         self.index = index
+        self.generations = Generations(index.database)
+        self.uses = Uses(index.database)
         self._temp = TempRoots(layout)
         self._held = held
 
@@ -60,6 +66,11 @@ class Store:
     def close(self) -> None:
         self._temp.close()
         self._held.close()
+
+    @cached_property
+    def config(self) -> Config:
+        """What ``config.toml`` says, read once. UsageError if it makes no sense."""
+        return read_config(self.layout.config_file)
 
     # using what is there
 

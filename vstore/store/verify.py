@@ -15,7 +15,8 @@ from vstore.fs.filelock import lock_file
 from vstore.fs.tree import scan
 from vstore.objects import ObjectInfo, StorePath
 from vstore.report import Report, Silent
-from vstore.store.index import GenerationRow, Index
+from vstore.store.generations import GenerationRow, Generations
+from vstore.store.index import Index
 from vstore.store.layout import Layout
 from vstore.store.manifests import object_info, read_manifest
 from vstore.store.roots import generation_links, object_at
@@ -35,7 +36,7 @@ def verify(store: Store, *, contents: bool, report: Report) -> tuple[int, list[P
 
     Raises StoreError when the index itself is damaged. What is collected meanwhile is no problem.
     """
-    store.index.check()
+    store.index.database.check()
     infos = store.index.objects()
     problems = []
     for number, info in enumerate(infos):
@@ -147,7 +148,7 @@ def _restore_generations(layout: Layout, index: Index, report: Report) -> None:
             report.warn(f"left out generation {number} of profile {profile}: its stack is not in the store")
             continue
         moment = datetime.fromtimestamp(int(link.lstat().st_mtime), UTC)
-        index.add_generation(
+        Generations(index.database).add(
             GenerationRow(
                 profile=profile,
                 number=number,

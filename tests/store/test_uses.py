@@ -1,0 +1,104 @@
+"""Last use: recorded once a day, for an object and what it refers to, never at the cost of anybody."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from tests.store.trees import WHEN, add, run_in_child
+from vstore.store import Store
+from vstore.store.database import SCHEMA
+
+TODAY = WHEN.date().isoformat()
+
+
+def changes(store: Store) -> int:
+    return int(store.index.database.rows("SELECT total_changes()")[0][0])
+
+
+def test_a_use_is_of_the_object_and_all_it_refers_to_once_a_day(store: Store) -> None:
+    low = add(store, "low")
+    high, other = add(store, "high", references=[low]), add(store, "other")
+    assert store.uses.record(high, "app", now=WHEN)
+    assert store.uses.last(high) == store.uses.last(low) == (TODAY, "app")
+    assert store.uses.last(other) is None
+    before = changes(store)
+    assert store.uses.record(high, "another", now=WHEN + timedelta(hours=3))
+    assert changes(store) == before and store.uses.last(high) == (TODAY, "app")
+    assert store.uses.record(high, "another", now=WHEN + timedelta(days=1))
+    assert changes(store) == before + 2 and store.uses.last(low) == ("2024-05-07", "another")
+    assert store.uses.record(low, "late", now=WHEN), "a clock that goes back loses nothing"
+    assert store.uses.last(low) == ("2024-05-07", "another")
+
+
+def test_a_busy_index_is_not_waited_for(store: Store) -> None:
+    path = add(store, "low")
+    other = sqlite3.connect(store.layout.index_file, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    started = time.monotonic()
+    assert not store.uses.record(path, "app")
+    with Store.open(store.layout.root, read_only=True) as reader:
+        assert not reader.uses.record(path, "app")
+    assert time.monotonic() - started < 5
+    other.execute("ROLLBACK")
+    other.close()
+    assert store.uses.record(path, "app")
+    add(store, "more")
+
+
+def test_a_reader_records_through_a_connection_of_its_own(store: Store) -> None:
+    path = add(store, "low")
+    with Store.open(store.layout.root, read_only=True) as reader:
+        assert reader.uses.record(path, "app", now=WHEN)
+        assert reader.uses.last(path) == (TODAY, "app")
+
+
+def test_the_graph_tells_last_use_or_registration(store: Store) -> None:
+    used, unused = add(store, "used"), add(store, "unused")
+    store.uses.record(used, "app", now=WHEN)
+    graph = store.index.graph()
+    assert graph.paths == (used, unused)
+    assert graph.used_on == (TODAY, graph.registered_at[1][:10]) and graph.used_by == ("app", "")
+
+
+def test_a_store_of_the_former_release_is_brought_up_to_date(store: Store, tmp_path: Path) -> None:
+    """What is there counts as used on the day of the migration: nothing may go for a use that nobody recorded."""
+    path = add(store, "low")
+    root = store.layout.root
+    store.close()
+    with sqlite3.connect(root / "index.sqlite") as old:
+        old.execute("DROP TABLE uses")
+        old.execute("PRAGMA user_version = 1")
+    old.close()
+    with Store.open(root) as store:
+        assert store.is_valid(path)
+        known = store.uses.last(path)
+        assert known is not None and known[0] >= TODAY
+        store.index.database.check()
+    with sqlite3.connect(root / "index.sqlite") as new, Store.open(tmp_path / "fresh") as fresh:
+        sql = "SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name"
+        assert [(name, text) for name, text in new.execute(sql)] == fresh.index.database.rows(sql)
+        assert new.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
+    new.close()
+
+
+def test_several_processes_bring_it_up_to_date_at_once(store: Store) -> None:
+    add(store, "low")
+    root = store.layout.root
+    store.close()
+    with sqlite3.connect(root / "index.sqlite") as old:
+        old.execute("DROP TABLE uses")
+        old.execute("PRAGMA user_version = 1")
+    old.close()
+    code = (
+        "import sys; from pathlib import Path; from vstore.store import Store; sys.stdin.readline();"
+        "s = Store.open(Path(sys.argv[1])); print(len(s.index.objects()))"
+    )
+    children = [run_in_child(code, root) for _ in range(4)]
+    for child in children:
+        assert child.stdin is not None
+        child.stdin.write("\n")
+        child.stdin.flush()
+    assert [child.communicate(timeout=60)[0] for child in children] == ["1\n"] * 4
