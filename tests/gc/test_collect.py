@@ -14,7 +14,7 @@ from tests.store.trees import WHEN, add, info, run_in_child
 from vstore import profile as profiles
 from vstore.fs.filelock import lock_file
 from vstore.fs.tree import scan
-from vstore.gc import collect, exclusive_sizes, plan_collection, shortfall
+from vstore.gc import Policy, collect, exclusive_sizes, plan_collection, shortfall
 from vstore.objects import StorePath
 from vstore.report import Silent
 from vstore.store import GenerationRow, Store, add_root, list_roots, verify
@@ -105,7 +105,10 @@ def test_a_generation_whose_link_was_removed_by_hand_is_kept(store: Store) -> No
 def test_max_freed_leaves_the_rest_for_later(store: Store) -> None:
     paths = [add(store, f"n{number}") for number in range(5)]
     with reopened(store) as store:
-        assert plan_collection(store, max_freed=3).dead == collect(store, max_freed=3, report=Silent()).deleted
+        assert (
+            plan_collection(store, Policy(max_freed=3)).dead
+            == collect(store, Policy(max_freed=3), report=Silent()).deleted
+        )
         assert [info.path for info in store.index.objects()] == sorted(paths[2:])
         assert verify(store, contents=True, report=Silent()) == (3, [])
 
@@ -262,12 +265,13 @@ def test_the_dry_run_names_exactly_what_goes(
     with Store.open(root) as store:
         history = profiles.history(store, "p") if "p" in profiles.names(store) else []
         gone = [one for one in history if one.number in forgotten and not one.current]
-        plan = plan_collection(store, without=[("p", one.number) for one in gone], max_freed=max_freed)
+        policy = Policy(max_freed=max_freed)
+        plan = plan_collection(store, policy, without=[("p", one.number) for one in gone])
         before = on_disk(store)
         with suppress(IndexError):
             profiles.forget(store, gone[0].profile, [one.number for one in gone])
         reached = store.closure(path for path in roots if path not in {one.path for one in gone})
-        done = collect(store, max_freed=max_freed, report=Silent())
+        done = collect(store, policy, report=Silent())
         assert (done.deleted, done.freed_bytes, done.litter) == (plan.dead, plan.freed_bytes, plan.litter)
         assert not reached & set(done.deleted)
         removed = {str(path) for path in done.deleted} | {place.partition("store/")[2] for place in done.litter} - {""}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.store.trees import WHEN, info
-from vstore.gc import make_plan
+from vstore.gc import Policy, make_plan
 from vstore.gc.plan import exclusive_bytes
 from vstore.objects import StorePath
 from vstore.store import Graph
@@ -54,7 +54,7 @@ def test_dead_is_exactly_what_no_root_reaches(case: tuple[Graph, list[StorePath]
     graph, roots = case
     plan = make_plan(graph, roots)
     assert set(plan.dead) == set(graph.paths) - kept_by(graph, roots)
-    assert len(plan.dead) == len(set(plan.dead)) == len(graph.paths) - plan.live
+    assert len(plan.dead) == len(set(plan.dead)) == len(graph.paths) - plan.live - plan.spared
     sizes = dict(zip(graph.paths, graph.sizes, strict=True))
     assert plan.freed_bytes == sum(sizes[path] for path in plan.dead)
 
@@ -65,7 +65,7 @@ def test_any_plan_can_be_carried_out_and_spares_the_reachable(
 ) -> None:
     graph, roots = case
     before = WHEN + timedelta(days=days) if days is not None else None
-    plan = make_plan(graph, roots, max_freed=max_freed, registered_before=before)
+    plan = make_plan(graph, roots, Policy(max_freed=max_freed, fresh_since=before))
     gone: set[StorePath] = set()
     referrers = {path: set[StorePath]() for path in graph.paths}
     for number, references in enumerate(graph.references):
@@ -85,14 +85,14 @@ def test_any_plan_can_be_carried_out_and_spares_the_reachable(
 def test_stops_when_enough_is_freed_oldest_first() -> None:
     graph = make_graph([(), (), (), (1,)], sizes=[10, 10, 10, 1])
     assert [path.name for path in make_plan(graph, []).dead] == ["n0", "n2", "n3", "n1"]
-    assert [path.name for path in make_plan(graph, [], max_freed=11).dead] == ["n0", "n2"]
-    assert make_plan(graph, [], max_freed=0).dead == ()
+    assert [path.name for path in make_plan(graph, [], Policy(max_freed=11)).dead] == ["n0", "n2"]
+    assert make_plan(graph, [], Policy(max_freed=0)).dead == ()
     assert [path.name for path in make_plan(make_graph([(), (0,), (), ()]), []).dead] == ["n1", "n0", "n2", "n3"]
 
 
 def test_what_was_registered_lately_stays_with_what_it_refers_to() -> None:
     graph = make_graph([(), (), (0,)])
-    plan = make_plan(graph, [], registered_before=WHEN + timedelta(days=2))
+    plan = make_plan(graph, [], Policy(fresh_since=WHEN + timedelta(days=2)))
     assert [path.name for path in plan.dead] == ["n1"]
 
 

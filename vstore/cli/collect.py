@@ -42,12 +42,12 @@ def gc_command(
         report = settings.report
         try:
             if dry_run:
-                plan = gc.plan_collection(store, without=forgotten, max_freed=max_freed)
+                plan = gc.plan_collection(store, gc.Policy(max_freed=max_freed), without=forgotten)
                 dead, freed, litter = plan.dead, plan.freed_bytes, plan.litter
             else:
                 for name, number in forgotten:
                     profiles.forget(store, name, [number])
-                done = gc.collect(store, max_freed=max_freed, report=report)
+                done = gc.collect(store, gc.Policy(max_freed=max_freed), report=report)
                 if clean_cache:
                     report.stage("gc", "cleaning uv's cache")
                     settings.uv(store).run(["cache", "clean"], doing="cleaning its cache")

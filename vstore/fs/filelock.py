@@ -1,7 +1,8 @@
 """Kernel locks between processes: they end with the process, so nothing stale is ever left behind.
 
 A lock is on the open file description (flock(2)), not on a process: two threads exclude each other too.
-The lock file itself carries no meaning and is not removed, which would let two holders in.
+The lock file itself carries no meaning. Removing it could let two holders in, one with the old file and one
+with a new one; so whoever gets the lock looks whether its file is still the one in place, and else tries again.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vstore.errors import BusyError
@@ -42,18 +43,40 @@ def _acquire(handle: int, shared: bool, blocking: bool) -> bool:
 
 
 @contextmanager
-def lock_file(path: Path, *, shared: bool = False, blocking: bool = True) -> Iterator[int]:
+def lock_file(path: Path, *, shared: bool = False, blocking: bool = True, transient: bool = False) -> Iterator[int]:
     """Hold the lock of `path` (made if absent); yields the open descriptor.
 
-    With ``blocking=False`` raises BusyError when another holds it.
+    With ``blocking=False`` raises BusyError when another holds it. A transient one's file is removed at the end.
     """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+    handle = _locked(path, shared, blocking)
     try:
-        if not _acquire(handle, shared, blocking):
-            raise BusyError(f"in use by another process: {path.name}")
         yield handle
     finally:
+        if transient:
+            with suppress(OSError):  # Windows refuses while it is open; a collector removes it later
+                path.unlink()
         os.close(handle)
+
+
+def _locked(path: Path, shared: bool, blocking: bool) -> int:
+    while True:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+        try:
+            if not _acquire(handle, shared, blocking):
+                raise BusyError(f"in use by another process: {path.name}")
+            if _in_place(handle, path):
+                return handle
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+def _in_place(handle: int, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(handle), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def is_held(path: Path) -> bool:

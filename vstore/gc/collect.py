@@ -1,8 +1,9 @@
 """Carrying out a collection.
 
-Under the exclusive lock, briefly: read the roots, decide, remove the rows in one transaction, rename the folders to the
-trash. After it, unlink the trash, in several threads. A process killed anywhere leaves only litter, in the
-trash or without a row, which the next collection removes.
+The plan is made without any lock. It is carried out in batches: under the exclusive lock, briefly, ask which roots
+there are now, leave what they reach, remove the rows of the rest in one transaction, rename the folders to the trash.
+Between batches others go on; after all, the trash is unlinked in several threads. Killed or interrupted anywhere, a
+collection leaves only litter, in the trash or without a row, which the next one removes.
 """
 
 from __future__ import annotations
@@ -11,59 +12,43 @@ import os
 import secrets
 import shutil
 import stat
-from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from vstore.fs.filelock import lock_file
 from vstore.gc.litter import entries, find_litter, stray_links
-from vstore.gc.plan import Plan, exclusive_bytes, make_plan
+from vstore.gc.model import Collected, Plan, Policy, Victim
+from vstore.gc.plan import exclusive_bytes, make_plan
 from vstore.gc.unlink import empty_trash
 from vstore.objects import StorePath
 from vstore.report import Report
-from vstore.store import Layout, Root, RootKind, Store, list_roots
+from vstore.store import Graph, Layout, Root, RootKind, Store, list_roots
+
+_BATCH = 1000  # objects removed in one transaction; nobody waits longer for the lock than that takes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Collected:
-    """What a collection deleted; `litter` is what it removed of killed processes, relative to the root."""
-
-    deleted: tuple[StorePath, ...]
-    freed_bytes: int
-    litter: tuple[str, ...]
-
-
-def plan_collection(
-    store: Store,
-    *,
-    without: Collection[tuple[str, int]] = (),
-    max_freed: int | None = None,
-    registered_before: datetime | None = None,
-) -> Plan:
+def plan_collection(store: Store, policy: Policy | None = None, *, without: Collection[tuple[str, int]] = ()) -> Plan:
     """What `collect` would delete now, if the generations `without` were forgotten first."""
     skipped = {f"profiles/{profile}-{number}-link" for profile, number in without}
     with stray_links(store) as stray:
-        return _decide(store, stray, skipped, max_freed, registered_before, prune=False)
+        return _planned(store, policy, {*skipped, *stray}, stray)[0]
 
 
-def collect(
-    store: Store, *, max_freed: int | None = None, registered_before: datetime | None = None, report: Report
-) -> Collected:
-    """Delete what no root reaches, and litter. Others may go on building meanwhile."""
-    layout = store.layout
+def collect(store: Store, policy: Policy | None = None, *, report: Report) -> Collected:
+    """Delete what no root reaches as far as the policy says, and litter. Others may go on building meanwhile."""
     report.stage("gc", "marking")
-    with lock_file(layout.gc_lock):
-        with stray_links(store) as stray:
-            plan = _decide(store, stray, set(), max_freed, registered_before, prune=True)
-            for link in stray:
-                (layout.root / link).unlink(missing_ok=True)
-        store.index.forget(plan.dead)
-        _discard(layout, [f"{layout.store.name}/{path}" for path in plan.dead])
-        for path in plan.dead:
-            layout.manifest(path).unlink(missing_ok=True)
-        _discard(layout, plan.litter)
-    empty_trash(layout, report)
-    return Collected(deleted=plan.dead, freed_bytes=plan.freed_bytes, litter=plan.litter)
+    with stray_links(store) as stray:
+        plan, graph, roots = _planned(store, policy, stray, stray)
+    batches = _Batches(store, graph, roots)
+    litter = batches.clear(plan.litter)
+    victims: list[Victim] = []
+    for start in range(0, len(plan.victims), _BATCH):
+        victims += batches.remove(plan.victims[start : start + _BATCH])
+        report.stage("gc", "removing", min(start + _BATCH, len(plan.victims)), len(plan.victims))
+    store.index.database.compact()
+    empty_trash(store.layout, report)
+    return Collected(victims=tuple(victims), litter=tuple(litter))
 
 
 def exclusive_sizes(store: Store, roots: Collection[Root]) -> dict[str, int]:
@@ -75,32 +60,91 @@ def exclusive_sizes(store: Store, roots: Collection[Root]) -> dict[str, int]:
 
 
 def shortfall(store: Store, free_bytes: int) -> int:
-    """How many bytes must be freed until `free_bytes` are free on the store's file system: a `max_freed`."""
+    """How many bytes must be freed until `free_bytes` are free on the store's file system: a `Policy.to_free`."""
     return max(free_bytes - shutil.disk_usage(store.layout.root).free, 0)
 
 
-def _decide(
-    store: Store,
-    stray: Collection[str],
-    skipped: Collection[str],
-    max_freed: int | None,
-    registered_before: datetime | None,
-    *,
-    prune: bool,
-) -> Plan:
-    """The plan, read in an order in which nothing alive is missed: what lies there, roots, generations, objects.
-
-    A generation in the index counts even without its link; a stray link does not.
-    """
+def _planned(
+    store: Store, policy: Policy | None, skipped: Collection[str], stray: Collection[str]
+) -> tuple[Plan, Graph, set[StorePath]]:
+    """The plan, read in an order in which nothing alive is missed: what lies there, roots, generations, objects."""
     places = entries(store.layout)
+    roots = _roots(store, skipped)
+    graph = store.index.graph()
+    plan = make_plan(graph, roots, policy)
+    known = {str(path) for path in (*graph.paths, *roots)}
+    litter = (*stray, *find_litter(store, places, known, now=datetime.now(UTC)))
+    return replace(plan, litter=litter), graph, roots
+
+
+def _roots(store: Store, skipped: Collection[str] = (), *, prune: bool = False) -> set[StorePath]:
+    """Where reachability starts. A generation in the index counts even without its link."""
     named = [(root.name, root.path) for root in list_roots(store.layout, prune=prune)]
     for profile in store.generations.profiles():
         named += [(f"profiles/{profile}-{row.number}-link", row.path) for row in store.generations.of(profile)]
-    roots = {path for name, path in named if name not in skipped and name not in stray}
-    graph = store.index.graph()
-    plan = make_plan(graph, roots, max_freed=max_freed, registered_before=registered_before)
-    known = {str(path) for path in (*graph.paths, *roots)}
-    return replace(plan, litter=(*stray, *find_litter(store.layout, places, known)))
+    return {path for name, path in named if name not in skipped}
+
+
+class _Batches:
+    """Removes what was planned, bit by bit, leaving what came alive after the plan was made."""
+
+    def __init__(self, store: Store, graph: Graph, roots: set[StorePath]) -> None:
+        self._store = store
+        self._roots = roots
+        self._references = dict(zip(graph.paths, graph.references, strict=True))
+        self._paths = graph.paths
+        self._revived: set[StorePath] = set()
+
+    def clear(self, places: Sequence[str]) -> list[str]:
+        """Put litter into the trash; which of it is still litter is asked again under the lock."""
+        layout = self._store.layout
+        others = [place for place in places if not place.startswith("profiles/")]
+        with lock_file(layout.gc_lock), stray_links(self._store) as stray:
+            roots = _roots(self._store, stray, prune=True)
+            self._revive(roots - self._roots)
+            known = {str(path) for path in roots}
+            known |= {name for place in others if self._is_valid(name := place.rpartition("/")[2])}
+            found = list(find_litter(self._store, others, known, now=datetime.now(UTC)))
+            for link in stray:
+                (layout.root / link).unlink(missing_ok=True)
+            _discard(layout, found)
+        return [*stray, *found]
+
+    def _is_valid(self, name: str) -> bool:
+        try:
+            return self._store.is_valid(StorePath.parse(name))
+        except ValueError:
+            return False
+
+    def remove(self, victims: Sequence[Victim]) -> list[Victim]:
+        """Remove a batch; returns what really went."""
+        store, layout = self._store, self._store.layout
+        with lock_file(layout.gc_lock):
+            paths = {victim.path for victim in victims}
+            self._revive(_roots(store) - self._roots)
+            self._revive(store.index.held_by_others(paths - self._revived))
+            gone = [victim for victim in victims if victim.path not in self._revived]
+            logs = store.index.recipes(victim.path for victim in gone)
+            store.index.forget(victim.path for victim in gone)
+            _discard(layout, [f"{layout.store.name}/{victim.path}" for victim in gone])
+            for victim in gone:
+                layout.manifest(victim.path).unlink(missing_ok=True)
+            for recipe in logs:
+                layout.log(recipe).unlink(missing_ok=True)
+        return gone
+
+    def _revive(self, starts: Iterable[StorePath]) -> None:
+        """These are needed again, with all that they refer to; what is not in the graph came after it."""
+        queue = list(starts)
+        while queue:
+            path = queue.pop()
+            if path in self._revived:
+                continue
+            self._revived.add(path)
+            if path in self._references:
+                queue += [self._paths[number] for number in self._references[path]]
+            elif (info := self._store.index.info(path)) is not None:
+                queue += info.references
 
 
 def _discard(layout: Layout, places: Iterable[str]) -> None:

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from vstore.errors import BusyError
@@ -17,21 +18,25 @@ from vstore.fs.filelock import is_held, lock_file
 from vstore.store import Layout, Store
 
 _BEING_WRITTEN = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}")  # what vstore.fs.atomic makes before it renames
+FAILED_AGE = timedelta(days=14)  # how long the folder of a failed build is kept
+_LOG_AGE = timedelta(days=1)  # a log is written beside its row, not in the same transaction
 _GENERATION = re.compile(r"(?P<profile>.+)-(?P<number>[1-9][0-9]*)-link")
 
 
 def entries(layout: Layout) -> list[str]:
     """All that could be litter, relative to the root. List it before asking who owns what."""
     found = []
-    for folder in (layout.store, layout.manifests, layout.tmp, layout.trash):
+    for folder in (layout.store, layout.manifests, layout.tmp, layout.trash, layout.locks, layout.logs, layout.failed):
         prefix = folder.relative_to(layout.root).as_posix()
         found += [f"{prefix}/{name}" for name in _names(folder)]
     found.remove(layout.trash.relative_to(layout.root).as_posix())
     return found
 
 
-def find_litter(layout: Layout, places: Collection[str], known: Collection[str]) -> Iterator[str]:
+def find_litter(store: Store, places: Collection[str], known: Collection[str], *, now: datetime) -> Iterator[str]:
     """Those of `places` that nobody owns; `known` are the objects with a row or a root."""
+    layout = store.layout
+    logs = {f"logs/{layout.log(recipe).name}" for recipe in store.index.all_recipes()}
     for place in places:
         folder, _, name = place.rpartition("/")
         match folder:
@@ -41,10 +46,26 @@ def find_litter(layout: Layout, places: Collection[str], known: Collection[str])
                     yield place
             case "tmp/trash":
                 yield place
+            case "locks":
+                if name.startswith("recipe-") and not is_held(layout.locks / name):
+                    yield place
+            case "logs":
+                if place not in logs and _older(layout.root / place, now - _LOG_AGE):
+                    yield place
+            case "failed":
+                if _older(layout.root / place, now - FAILED_AGE):
+                    yield place
             case _:
                 being_written = _BEING_WRITTEN.fullmatch(name)
                 if (being_written["name"] if being_written else name) not in known:
                     yield place
+
+
+def _older(place: Path, moment: datetime) -> bool:
+    try:
+        return place.lstat().st_mtime < moment.timestamp()
+    except FileNotFoundError:
+        return False
 
 
 @contextmanager
@@ -89,4 +110,7 @@ def _target(link: Path) -> str | None:
 
 
 def _names(folder: Path) -> list[str]:
-    return sorted(os.listdir(folder))
+    try:
+        return sorted(os.listdir(folder))
+    except FileNotFoundError:
+        return []

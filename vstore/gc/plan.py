@@ -1,86 +1,110 @@
-"""What a collection would do, decided on a graph in memory: no query per object, nothing touched."""
+"""What a collection would do, decided on a graph in memory: no query per object, nothing touched.
+
+Liveness first, then order: what is dead does not become younger because something dead that refers to it was used
+lately. Only where a policy spares an object must all that it refers to stay too, since an object is never left
+without its references.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from heapq import heapify, heappop, heappush
 
+from vstore.gc.model import Plan, Policy, Victim
 from vstore.objects import StorePath
 from vstore.store import Graph
 
 _NOBODY, _SEVERAL = -1, -2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
-    """`dead` in the order in which it can be deleted: referrers before what they refer to.
-
-    `litter` is what killed processes left, as places relative to the root; its bytes are not counted.
-    """
-
-    dead: tuple[StorePath, ...]
-    live: int
-    freed_bytes: int
-    litter: tuple[str, ...] = ()
-
-
-def make_plan(
-    graph: Graph,
-    roots: Iterable[StorePath],
-    *,
-    max_freed: int | None = None,
-    registered_before: datetime | None = None,
-) -> Plan:
-    """Everything that no root reaches is dead; with `max_freed` only as many as free that many bytes, oldest first.
-
-    With `registered_before`, objects registered at that moment or later count as roots.
-    """
+def make_plan(graph: Graph, roots: Iterable[StorePath], policy: Policy | None = None) -> Plan:
+    """Everything that no root reaches is dead; of that, what the policy lets go, longest unused first."""
+    policy = policy or Policy()
     wanted = set(roots)
-    starts = [number for number, path in enumerate(graph.paths) if path in wanted]
-    if registered_before is not None:
-        moments = map(datetime.fromisoformat, graph.registered_at)
-        starts += [number for number, moment in enumerate(moments) if moment >= registered_before]
-    alive = _reachable(graph, starts)
+    alive = _reachable(graph, (number for number, path in enumerate(graph.paths) if path in wanted))
+    live = sum(alive)
+    kept = _reachable(graph, _spared(graph, alive, policy), alive)
+    limit = _limit(graph, policy)
     freed, chosen = 0, []
-    for number in _referrers_first(graph, alive):
-        if max_freed is not None and freed >= max_freed:
+    for number in _referrers_first(graph, kept):
+        if limit is not None and freed >= limit:
             break
         freed += graph.sizes[number]
-        chosen.append(graph.paths[number])
-    return Plan(dead=tuple(chosen), live=sum(alive), freed_bytes=freed)
+        chosen.append(_victim(graph, number))
+    spared = len(graph.paths) - live - len(chosen)
+    return Plan(victims=tuple(chosen), live=live, spared=spared, freed_bytes=freed)
 
 
-def _reachable(graph: Graph, starts: Iterable[int]) -> bytearray:
-    """A flag per object of the graph."""
-    alive = bytearray(len(graph.paths))
+def _victim(graph: Graph, number: int) -> Victim:
+    return Victim(
+        path=graph.paths[number],
+        size_bytes=graph.sizes[number],
+        registered_at=datetime.fromisoformat(graph.registered_at[number]),
+        used_on=date.fromisoformat(graph.used_on[number]),
+        used_by=graph.used_by[number],
+        seconds=graph.seconds[number],
+    )
+
+
+def _spared(graph: Graph, alive: Sequence[int], policy: Policy) -> Iterable[int]:
+    """The dead that are too fresh or were used too lately."""
+    used = policy.used_since.isoformat() if policy.used_since else None
+    for number, registered in enumerate(graph.registered_at):
+        if alive[number]:
+            continue
+        fresh = policy.fresh_since is not None and datetime.fromisoformat(registered) >= policy.fresh_since
+        if fresh or (used is not None and graph.used_on[number] >= used):
+            yield number
+
+
+def _limit(graph: Graph, policy: Policy) -> int | None:
+    """How many bytes to free at most, None for all."""
+    goals = [policy.to_free] if policy.to_free is not None else []
+    if policy.max_size is not None:
+        goals.append(max(sum(graph.sizes) - policy.max_size, 0))
+    limits = [max(goals)] if goals else []
+    if policy.max_freed is not None:
+        limits.append(policy.max_freed)
+    return min(limits, default=None)
+
+
+def _reachable(graph: Graph, starts: Iterable[int], alive: bytes | bytearray = b"") -> bytearray:
+    """A flag per object of the graph; those in `alive` have theirs already, with all they refer to."""
+    found = bytearray(alive or len(graph.paths))
     queue = list(starts)
     while queue:
         number = queue.pop()
-        if not alive[number]:
-            alive[number] = 1
+        if not found[number]:
+            found[number] = 1
             queue.extend(graph.references[number])
-    return alive
+    return found
 
 
-def _referrers_first(graph: Graph, alive: Sequence[int]) -> list[int]:
-    """The dead, topologically sorted (Kahn); of those that can go, the first registered goes first."""
+def _referrers_first(graph: Graph, kept: Sequence[int]) -> list[int]:
+    """What is not kept, topologically sorted (Kahn); of what can go, the longest unused goes first.
+
+    Of those last used on one day, the one that gives back most bytes per second of building it again.
+    """
     waiting = [0] * len(graph.paths)
     for number, references in enumerate(graph.references):
-        if not alive[number]:
+        if not kept[number]:
             for reference in references:
                 waiting[reference] += 1
-    ready = [number for number in range(len(graph.paths)) if not alive[number] and not waiting[number]]
+
+    def rank(number: int) -> tuple[str, float, int]:
+        return graph.used_on[number], -graph.sizes[number] / max(graph.seconds[number] or 0, 1), number
+
+    ready = [rank(number) for number in range(len(graph.paths)) if not kept[number] and not waiting[number]]
     heapify(ready)
     order = []
     while ready:
-        number = heappop(ready)
+        number = heappop(ready)[2]
         order.append(number)
         for reference in graph.references[number]:
             waiting[reference] -= 1
-            if not waiting[reference] and not alive[reference]:
-                heappush(ready, reference)
+            if not waiting[reference] and not kept[reference]:
+                heappush(ready, rank(reference))
     return order
 
 
@@ -103,3 +127,25 @@ def exclusive_bytes(graph: Graph, roots: Sequence[StorePath]) -> list[int]:
         if root >= 0:
             result[root] += graph.sizes[number]
     return result
+
+
+def chain(graph: Graph, start: StorePath, end: StorePath) -> tuple[StorePath, ...]:
+    """The shortest chain of references from one object to another, both included; empty if there is none."""
+    position = {path: number for number, path in enumerate(graph.paths)}
+    if start not in position or end not in position:
+        return ()
+    came_from: dict[int, int | None] = {position[start]: None}
+    queue = [position[start]]
+    for number in queue:  # grows while it is read: breadth first
+        if number == position[end]:
+            break
+        for reference in graph.references[number]:
+            if reference not in came_from:
+                came_from[reference] = number
+                queue.append(reference)
+    found: list[StorePath] = []
+    step = position[end] if position[end] in came_from else None
+    while step is not None:
+        found.append(graph.paths[step])
+        step = came_from[step]
+    return tuple(reversed(found))

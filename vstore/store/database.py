@@ -9,7 +9,7 @@ import re
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ SCHEMA = 2  # PRAGMA user_version of the schema that this release writes
 _SCHEMA_FILE = Path(__file__).with_name("schema.sql")
 _MIGRATIONS_FILE = Path(__file__).with_name("migrations.sql")
 _BUSY_SECONDS = 60.0
+_SMALL_PAGES = 1024  # 4 MiB
 
 
 class Database:
@@ -74,9 +75,16 @@ class Database:
         finally:
             self._connection.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
 
-    def checkpoint(self) -> None:
-        """Move what the log holds into the file and empty the log, as far as readers allow."""
-        self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+    def compact(self) -> None:
+        """Give back what deleted rows held: the log's bytes always, the file's when a quarter of it is empty.
+
+        Another process that is busy with the index is not waited for: it is done the next time.
+        """
+        with self._lock, suppress(StoreError), translated(self.file), self._impatient():
+            pages, free = (self.rows(f"PRAGMA {what}")[0][0] for what in ("page_count", "freelist_count"))
+            if pages > _SMALL_PAGES and free * 4 > pages:
+                self.rows("VACUUM")
+            self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
 @contextmanager
@@ -113,6 +121,7 @@ def connect(file: Path, *, read_only: bool) -> sqlite3.Connection:
             return _connect_read_only(file)
         with _opened(file, "mode=rwc") as connection:
             connection.execute("PRAGMA foreign_keys = ON")
+            connection.execute("PRAGMA temp_store = MEMORY")  # or it would want space on yet another file system
             connection.execute("PRAGMA synchronous = FULL")  # a registered object survives a power cut
             if _version(connection, file) < SCHEMA:
                 _migrate(connection, file)

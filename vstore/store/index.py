@@ -6,6 +6,7 @@ durable transaction.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -135,7 +136,23 @@ class Index:
             connection.execute("DELETE FROM refs WHERE referrer IN dead")
             connection.execute("DELETE FROM objects WHERE id IN dead")
 
+    def held_by_others(self, paths: Iterable[StorePath]) -> list[StorePath]:
+        """Those of `paths` that an object beside them refers to."""
+        sql = """WITH these AS (SELECT id FROM objects WHERE path IN (SELECT value FROM json_each(?)))
+                 SELECT DISTINCT path FROM refs JOIN objects ON id = reference
+                 WHERE reference IN these AND referrer NOT IN these"""
+        return [StorePath.parse(path) for (path,) in self.database.rows(sql, _array(paths))]
+
     # answers
+
+    def all_recipes(self) -> list[Digest]:
+        return [Digest(recipe) for (recipe,) in self.database.rows("SELECT recipe FROM realisations")]
+
+    def recipes(self, paths: Iterable[StorePath]) -> list[Digest]:
+        """The recipes that gave these objects."""
+        sql = """SELECT realisations.recipe FROM realisations JOIN objects ON id = object
+                 WHERE path IN (SELECT value FROM json_each(?))"""
+        return [Digest(recipe) for (recipe,) in self.database.rows(sql, _array(paths))]
 
     def realisation(self, recipe: Digest) -> StorePath | None:
         return self._one(
@@ -159,6 +176,10 @@ class Index:
     def _one(self, sql: str, *values: object) -> StorePath | None:
         rows = self.database.rows(sql, *values)
         return StorePath.parse(rows[0][0]) if rows else None
+
+
+def _array(paths: Iterable[StorePath]) -> str:
+    return json.dumps([str(path) for path in paths])
 
 
 def _now() -> str:

@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from vstore.digest import Digest
 from vstore.objects import StorePath
 
 
@@ -52,6 +53,10 @@ class Layout:
         return self.root / "cache" / "uv"
 
     @property
+    def failed(self) -> Path:
+        return self.root / "failed"
+
+    @property
     def tmp(self) -> Path:
         return self.root / "tmp"
 
@@ -80,6 +85,9 @@ class Layout:
 
     def manifest(self, path: StorePath) -> Path:
         return self.manifests / str(path)
+
+    def log(self, recipe: Digest) -> Path:
+        return self.logs / f"{recipe.short}.log.z"
 
     def profile_lock(self, profile: str) -> Path:
         return self.locks / f"profile-{profile}"

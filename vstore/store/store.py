@@ -146,7 +146,7 @@ class Store:
                 yield folder
             except Exception as error:
                 if keep_failed and folder.is_dir():
-                    kept = self.layout.root / "failed" / folder.name
+                    kept = self.layout.failed / folder.name
                     kept.parent.mkdir(exist_ok=True)
                     folder.rename(kept)
                     error.add_note(f"kept: {kept}")
@@ -158,7 +158,7 @@ class Store:
     @contextmanager
     def recipe_lock(self, recipe: Digest) -> Iterator[None]:
         """Held while a recipe is built, so that others wait and then find it."""
-        with lock_file(self.layout.locks / f"recipe-{recipe.short}"):
+        with lock_file(self.layout.locks / f"recipe-{recipe.short}", transient=True):
             yield
 
     def add(
@@ -232,10 +232,10 @@ class Store:
     def write_log(self, recipe: Digest, lines: Iterable[str]) -> None:
         """Keep how a recipe was built. A log is a convenience: not flushed, replaced by a later build."""
         data = zlib.compress("\n".join(lines).encode())
-        write_file(self.layout.logs / f"{recipe.short}.log.z", data, durable=False)
+        write_file(self.layout.log(recipe), data, durable=False)
 
     def read_log(self, recipe: Digest) -> str | None:
         try:
-            return zlib.decompress((self.layout.logs / f"{recipe.short}.log.z").read_bytes()).decode()
+            return zlib.decompress(self.layout.log(recipe).read_bytes()).decode()
         except FileNotFoundError:
             return None
