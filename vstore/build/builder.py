@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from vstore.build.bytecode import compile_tree, reuse
 from vstore.build.facts import LayerFacts, collect_facts, read_facts, write_facts
+from vstore.build.libraries import join_libraries
 from vstore.build.links import link_lower
 from vstore.build.packages import install
 from vstore.build.recipe import Recipe
@@ -82,10 +83,12 @@ def build_layer(
         wheels=recipe.wheels,
         own=[PurePosixPath("lib", python, "site-packages", name) for name in own],
         launch_module=recipe.launch_module,
+        dynlib_exclude=recipe.dynlib_exclude,
     )
     log.stage("linking lower layers")
     lowers = [(str(path), locate(path), read_facts(locate(path))) for path in recipe.lowers]
     facts = link_lower(staging, facts, lowers)
+    log.lines += join_libraries(staging, facts, lowers)
     write_trampolines(staging, facts, lowers)
     write_facts(staging, facts)
     log.stage("reusing bytecode")

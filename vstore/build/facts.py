@@ -49,7 +49,10 @@ class Distribution:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LayerFacts:
-    """`own` are the paths of launch and support modules, written like `Distribution.owns`."""
+    """`own` are the paths of launch and support modules, written like `Distribution.owns`.
+
+    `dynlib_exclude` are patterns of libraries that are not offered to other packages by their plain names.
+    """
 
     name: str
     kind: Kind
@@ -57,6 +60,7 @@ class LayerFacts:
     distributions: tuple[Distribution, ...] = ()
     own: tuple[str, ...] = ()
     launch_module: str | None = None
+    dynlib_exclude: tuple[str, ...] = ()
 
     @property
     def site(self) -> str:
@@ -84,6 +88,7 @@ class LayerFacts:
             ],
             "own": list(self.own),
             "launch_module": self.launch_module,
+            **({"dynlib_exclude": list(self.dynlib_exclude)} if self.dynlib_exclude else {}),
         }
 
     @classmethod
@@ -99,6 +104,9 @@ class LayerFacts:
             distributions=tuple(_distribution(one) for one in _list(document, "distributions")),
             own=tuple(_path(path, "own") for path in _list(document, "own")),
             launch_module=launch,
+            dynlib_exclude=tuple(str(one) for one in _list(document, "dynlib_exclude"))
+            if "dynlib_exclude" in document
+            else (),
         )
 
 
@@ -151,6 +159,7 @@ def collect_facts(
     wheels: Sequence[PinnedWheel],
     own: Sequence[PurePosixPath],
     launch_module: str | None = None,
+    dynlib_exclude: tuple[str, ...] = (),
 ) -> LayerFacts:
     """Find who owns what in a layer that has its own files and no links yet.
 
@@ -182,6 +191,7 @@ def collect_facts(
         ),
         own=tuple(sorted(modules)),
         launch_module=launch_module,
+        dynlib_exclude=dynlib_exclude,
     )
 
 

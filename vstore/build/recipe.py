@@ -36,6 +36,7 @@ class Recipe:
     lowers: tuple[StorePath, ...] = ()
     sources: tuple[Source, ...] = ()
     launch_module: str | None = None
+    dynlib_exclude: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, object]:
         return {
@@ -49,6 +50,7 @@ class Recipe:
             "lowers": [str(path) for path in self.lowers],
             "sources": sorted([source.name, str(source.digest)] for source in self.sources),
             "launch_module": self.launch_module,
+            **({"dynlib_exclude": list(self.dynlib_exclude)} if self.dynlib_exclude else {}),
         }
 
     @property

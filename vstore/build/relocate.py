@@ -120,16 +120,16 @@ def relocate_binaries(root: Path, origin: Path, files: Iterable[Path], copied: f
         content = file.read_bytes()
         if not content.startswith(ELF) or not any(mark in content for mark in marks):
             continue
-        old = [part for part in _patchelf("--print-rpath", str(file)).strip().split(":") if part]
+        old = [part for part in patchelf("--print-rpath", str(file)).strip().split(":") if part]
         new = [_relative_run_path(part, file, root, origin) for part in old]
-        needed = _patchelf("--print-needed", str(file)).split()
+        needed = patchelf("--print-needed", str(file)).split()
         if copied.intersection(needed):
             new.append(
                 "$ORIGIN/" + os.path.relpath(root / "lib", file.parent) if file.parent != root / "lib" else "$ORIGIN"
             )
         new = list(dict.fromkeys(new))
         if new != old:
-            _patchelf("--set-rpath", ":".join(new), str(file))
+            patchelf("--set-rpath", ":".join(new), str(file))
 
 
 def _relative_run_path(part: str, file: Path, root: Path, origin: Path) -> str:
@@ -139,7 +139,7 @@ def _relative_run_path(part: str, file: Path, root: Path, origin: Path) -> str:
     return "$ORIGIN" if relative == "." else f"$ORIGIN/{relative}"
 
 
-def _patchelf(*arguments: str) -> str:
+def patchelf(*arguments: str) -> str:
     beside = Path(sysconfig.get_path("scripts"), "patchelf")  # the `patchelf` distribution that vstore depends on
     program = str(beside) if beside.is_file() else shutil.which("patchelf")
     if program is None:

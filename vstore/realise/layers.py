@@ -136,6 +136,7 @@ class Realiser:
                 Source(name=module.name, digest=source_digest(self.spec, module)) for module in layer.modules
             ),
             launch_module=layer.launch_module.stem if layer.launch_module else None,
+            dynlib_exclude=tuple(sorted(set(layer.dynlib_exclude))),
         )
 
     def _build(self, layer: Layer, recipe: Recipe) -> StorePath:

@@ -1,0 +1,96 @@
+"""Reading what the dynamic loader reads of an ELF file: the libraries it needs and its run path.
+
+See gABI chapter 5 (dynamic section) and ld.so(8). Only 64-bit little-endian files, which all Linux targets have.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+_IDENT = b"\x7fELF\x02\x01"  # 64 bits, little-endian
+_LOAD, _DYNAMIC = 1, 2
+_NULL, _NEEDED, _STRTAB, _RPATH, _RUNPATH = 0, 1, 5, 15, 29
+_LARGEST_TABLE_BYTES = 1 << 20
+_LONGEST_STRING_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elf:
+    """`inherited` says that the run path is of the old kind (DT_RPATH), which also serves the libraries it loads."""
+
+    needed: tuple[str, ...]
+    run_path: tuple[str, ...]
+    inherited: bool
+
+
+class _Segment(NamedTuple):
+    kind: int
+    offset: int
+    address: int
+    size: int
+
+
+def read_elf(file: Path) -> Elf | None:
+    """What the loader would read of the file; None where it is no such file, or has no dynamic section."""
+    try:
+        with open(file, "rb") as source:
+            return _read(source)
+    except (struct.error, ValueError, OverflowError):
+        return None
+
+
+def _read(source: BinaryIO) -> Elf | None:
+    header = source.read(64)
+    if not header.startswith(_IDENT):
+        return None
+    table, _, _, _, size, count = struct.unpack_from("<QQIHHH", header, 32)
+    segments = [_segment(raw) for raw in _table(source, table, size, count * size)]
+    dynamic = next((segment for segment in segments if segment.kind == _DYNAMIC), None)
+    if dynamic is None:
+        return None
+    found: dict[int, list[int]] = {}
+    for raw in _table(source, dynamic.offset, 16, dynamic.size):
+        tag, value = struct.unpack("<QQ", raw)
+        if tag == _NULL:
+            break
+        found.setdefault(tag, []).append(value)
+    if _STRTAB not in found:
+        return None
+    strings = _offset(segments, found[_STRTAB][0])
+    run_path = [_string(source, strings + at) for at in found.get(_RUNPATH, found.get(_RPATH, []))]
+    return Elf(
+        needed=tuple(_string(source, strings + at) for at in found.get(_NEEDED, [])),
+        run_path=tuple(part for text in run_path for part in text.split(":") if part),
+        inherited=_RPATH in found and _RUNPATH not in found,
+    )
+
+
+def _table(source: BinaryIO, offset: int, entry_bytes: int, size_bytes: int) -> Iterator[bytes]:
+    source.seek(offset)
+    data = source.read(min(size_bytes, _LARGEST_TABLE_BYTES))
+    return (data[at : at + entry_bytes] for at in range(0, len(data) - entry_bytes + 1, entry_bytes))
+
+
+def _segment(raw: bytes) -> _Segment:
+    kind, _, offset, address, _, size = struct.unpack_from("<IIQQQQ", raw)
+    return _Segment(kind, offset, address, size)
+
+
+def _offset(segments: list[_Segment], address: int) -> int:
+    """Where in the file that is which will be loaded at the address."""
+    for segment in segments:
+        if segment.kind == _LOAD and segment.address <= address < segment.address + segment.size:
+            return address - segment.address + segment.offset
+    raise ValueError("the string table is in no segment")
+
+
+def _string(source: BinaryIO, offset: int) -> str:
+    source.seek(offset)
+    text, end, _ = source.read(_LONGEST_STRING_BYTES).partition(b"\0")
+    if not end:
+        raise ValueError("a string has no end")
+    return text.decode("utf-8", "surrogateescape")
