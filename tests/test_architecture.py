@@ -25,6 +25,7 @@ FLOORS = {
     "spec": 1,
     "fs": 1,
     "uv": 1,
+    "config": 1,
     "errors": 0,
     "digest": 0,
     "objects": 0,

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 
 import click
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+from vstore.config import parse_age, parse_size
 
 
 class Age(click.ParamType[timedelta]):
@@ -17,10 +15,10 @@ class Age(click.ParamType[timedelta]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         if isinstance(value, timedelta):
             return value
-        found = re.fullmatch(r"(\d+)\s*([smhdw])", str(value).strip().lower())
-        if not found:
-            self.fail(f"{value!r} is not an age such as 30d, 12h or 2w", param, ctx)
-        return timedelta(seconds=int(found[1]) * _UNITS[found[2]])
+        try:
+            return parse_age(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Size(click.ParamType[int]):
@@ -29,10 +27,10 @@ class Size(click.ParamType[int]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", str(value).strip().lower())
-        if not found:
-            self.fail(f"{value!r} is not a size such as 500M or 5G", param, ctx)
-        return int(float(found[1]) * _SIZES[found[2]])
+        try:
+            return parse_size(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 AGE = Age()

@@ -1,0 +1,187 @@
+"""``config.toml`` in a store's root: what a machine's owner decides once, read into values.
+
+Every key has a default, so the file need not exist. A key or table that is not known is refused: a policy with a
+typing mistake in it must not be taken for none. Raises UsageError naming file, key, what was found and what was expected.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from vstore.errors import UsageError
+
+T = TypeVar("T")
+
+_AGES = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+
+
+def parse_age(text: str) -> timedelta:
+    """``30d``, ``12h``, ``2w``; ValueError if it is no age."""
+    found = re.fullmatch(r"(\d{1,9})\s*([smhdw])", text.strip().lower())
+    if not found:
+        raise ValueError(f"{text!r} is not an age such as 30d, 12h or 2w")
+    return timedelta(seconds=int(found[1]) * _AGES[found[2]])
+
+
+def parse_size(text: str) -> int:
+    """``5G``, ``500MiB``, in bytes; units are powers of 1024. ValueError if it is no size."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
+    if not found:
+        raise ValueError(f"{text!r} is not a size such as 500M or 5G")
+    return int(float(found[1]) * _SIZES[found[2]])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GcConfig:
+    """``[gc]``: the policy of `vstore gc` without options, and when `realise` collects by itself."""
+
+    keep: int | None = None
+    older_than: timedelta | None = None
+    unused_for: timedelta | None = None
+    grace: timedelta | None = None
+    max_size: int | None = None
+    max_freed: int | None = None
+    min_free: int | None = None
+    max_free: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreConfig:
+    """``[store]``."""
+
+    optimise: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Config:
+    """The whole file."""
+
+    gc: GcConfig = field(default_factory=GcConfig)
+    store: StoreConfig = field(default_factory=StoreConfig)
+
+
+def read_config(file: Path) -> Config:
+    """The settings in `file`, all defaults if there is none."""
+    try:
+        text = file.read_bytes()
+    except FileNotFoundError:
+        return Config()
+    try:
+        document = tomllib.loads(text.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{file}: not TOML: {error}") from error
+    top = Table(file, "", document)
+    config = Config(gc=_gc(top.table("gc")), store=_store(top.table("store")))
+    top.finish()
+    return config
+
+
+def _gc(table: Table) -> GcConfig:
+    found = GcConfig(
+        keep=table.get("keep", count),
+        older_than=table.get("older_than", age),
+        unused_for=table.get("unused_for", age),
+        grace=table.get("grace", age),
+        max_size=table.get("max_size", size),
+        max_freed=table.get("max_freed", size),
+        min_free=table.get("min_free", size),
+        max_free=table.get("max_free", size),
+    )
+    if found.max_free is not None and found.max_free < (found.min_free or 0):
+        raise table.error("max_free", "a size not below min_free", "less")
+    table.finish()
+    return found
+
+
+def _store(table: Table) -> StoreConfig:
+    found = StoreConfig(optimise=table.get("optimise", flag) or False)
+    table.finish()
+    return found
+
+
+class Table:
+    """One TOML table being read: hands out values, remembers which keys were asked for."""
+
+    def __init__(self, file: Path, name: str, values: Mapping[str, object]) -> None:
+        self._file = file
+        self._name = name
+        self._values = values
+        self._known: set[str] = set()
+
+    def get(self, key: str, convert: Callable[[object], T]) -> T | None:
+        """The value of `key`, None where it is absent. `convert` raises ValueError saying what it expects."""
+        self._known.add(key)
+        if key not in self._values:
+            return None
+        try:
+            return convert(self._values[key])
+        except ValueError as error:
+            raise self.error(key, str(error), repr(self._values[key])) from error
+
+    def table(self, key: str) -> Table:
+        """The table below `key`, an empty one where it is absent."""
+        name = f"{self._name}.{key}" if self._name else key
+        return Table(self._file, name, self.get(key, mapping) or {})
+
+    def keys(self) -> tuple[str, ...]:
+        return tuple(self._values)
+
+    def error(self, key: str, expected: str, found: str) -> UsageError:
+        name = f"{self._name}.{key}" if self._name else key
+        return UsageError(f"{self._file}: {name}: expected {expected}, found {found}")
+
+    def finish(self) -> None:
+        """Refuse keys that nobody asked for."""
+        for key in self._values:
+            if key not in self._known:
+                name = f"{self._name}.{key}" if self._name else key
+                raise UsageError(f"{self._file}: {name}: no such key", hint=f"known: {', '.join(sorted(self._known))}")
+
+
+def mapping(value: object) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise ValueError("a table")
+    return value
+
+
+def text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("a string")
+    return value
+
+
+def flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
+def count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError("a whole number from 1")
+    return value
+
+
+def size(value: object) -> int:
+    """A number of bytes, or a text such as ``"5G"``."""
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    try:
+        return parse_size(text(value))
+    except ValueError as error:
+        raise ValueError('a size such as "5G"') from error
+
+
+def age(value: object) -> timedelta:
+    """A text such as ``"30d"``."""
+    try:
+        return parse_age(text(value))
+    except ValueError as error:
+        raise ValueError('an age such as "30d"') from error
