@@ -8,7 +8,6 @@ registered_at, parts, …), the tree manifest's encoding.
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -16,20 +15,13 @@ from typing import Any
 
 from vstore.digest import Digest, canonical_json
 from vstore.errors import StoreError
+from vstore.fs import zstd
 from vstore.fs.atomic import write_file
 from vstore.fs.tree import Manifest
 from vstore.objects import Kind, ObjectInfo, StorePath
 
 _MAGIC = b"vstore-manifest-1\n"
-
-
-def _zstd() -> Any:
-    """The zstd module, loaded late: a run that changes nothing does without it."""
-    if sys.version_info >= (3, 14):
-        from compression import zstd
-    else:
-        from backports import zstd
-    return zstd
+_MOST_BYTES = 1 << 30
 
 
 def write_manifest(
@@ -46,18 +38,17 @@ def write_manifest(
         "parts": [key.hex() for key in parts],
     }
     text = canonical_json(document)
-    data: bytes = _zstd().compress(_MAGIC + len(text).to_bytes(4, "big") + text + manifest.encode())
+    data = zstd.compress(_MAGIC + len(text).to_bytes(4, "big") + text + manifest.encode())
     write_file(file, data, mode=0o444, durable=False)
 
 
 def read_manifest(file: Path) -> tuple[Manifest, dict[str, Any]]:
     """The manifest and the metadata; StoreError when the file is missing, damaged or of another version."""
-    zstd = _zstd()
     try:
-        data = zstd.decompress(file.read_bytes())
+        data = zstd.decompress(file.read_bytes(), at_most=_MOST_BYTES)
     except FileNotFoundError as error:
         raise StoreError(f"the manifest is missing: {file}") from error
-    except zstd.ZstdError as error:
+    except ValueError as error:
         raise StoreError(f"the manifest is damaged: {file}") from error
     if not data.startswith(_MAGIC):
         raise StoreError(f"not a manifest of version 1: {file}")

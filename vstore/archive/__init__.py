@@ -1,0 +1,44 @@
+"""Archives: one object's tree as a deterministic tar file that can be unpacked, checked and fetched in part.
+
+The default, ``.tar.zst``, is made of zstd frames cut at file boundaries with an index at the end
+(``docs/archive.md``). Anyone's ``tar --zstd -x`` reads it; `unpack` and `assemble` read the index instead,
+take only what they need, and write nothing that was not verified. Who may trust an archive is not
+decided here: give `unpack` and `assemble` the manifest that is expected.
+"""
+
+from vstore.archive.assemble import assemble
+from vstore.archive.check import case_collisions
+from vstore.archive.index import FileReader, read_index
+from vstore.archive.model import (
+    ArchiveInfo,
+    ByteRange,
+    Compression,
+    FetchPlan,
+    Frame,
+    Index,
+    Limits,
+    Place,
+    RangeReader,
+)
+from vstore.archive.pack import pack
+from vstore.archive.plan import plan_fetch
+from vstore.archive.unpack import unpack
+
+__all__ = [
+    "ArchiveInfo",
+    "ByteRange",
+    "Compression",
+    "FetchPlan",
+    "FileReader",
+    "Frame",
+    "Index",
+    "Limits",
+    "Place",
+    "RangeReader",
+    "assemble",
+    "case_collisions",
+    "pack",
+    "plan_fetch",
+    "read_index",
+    "unpack",
+]

@@ -1,0 +1,185 @@
+"""Make a tree from donors and from ranges of an archive, checking every file."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from blake3 import blake3
+
+from vstore.archive.check import admit_all
+from vstore.archive.model import ByteRange, FetchPlan, Frame, Index, Limits, RangeReader
+from vstore.archive.pipeline import in_order
+from vstore.archive.plan import plan_files
+from vstore.archive.write import OpenFile, TreeWriter, new_folder, wrong
+from vstore.errors import ArchiveError
+from vstore.fs import zstd
+from vstore.fs.tree import Entry, EntryKind, Manifest
+
+_BATCH_BYTES = 16 << 20  # handed to the reader at once; two batches are held
+_UNZIPPERS = 2
+
+
+def assemble(
+    plan: FetchPlan,
+    reader: RangeReader,
+    destination: Path,
+    donor: Callable[[bytes], Path | None] | None = None,
+    *,
+    may_link: Callable[[Path], bool] | None = None,
+    limits: Limits | None = None,
+    on_bytes: Callable[[int], None] | None = None,
+) -> Manifest:
+    """Write the plan's tree into `destination`, a folder that does not exist or is empty, frozen as `scan` freezes.
+
+    `donor` gives the place of a file with this BLAKE3 digest; the caller keeps it alive. It is copied, or hard-linked
+    if `may_link` says so of its place (only within one store) and its mode and time are right. A donor that has gone
+    or is damaged is fetched instead. `on_bytes` is told of content as it is written. After an error nothing is left.
+    Raises ArchiveError, OSError, and what the reader raises.
+    """
+    index = plan.index
+    _admit(index, limits or Limits())
+    told = on_bytes or _nobody
+    with new_folder(destination) as writer:
+        for entry in index.manifest.entries:
+            if entry.kind == EntryKind.DIRECTORY:
+                writer.directory(entry)
+        lost = [n for n in plan.donated if not _donate(writer, index.files[n], donor, may_link, told)]
+        if lost:
+            plan = plan_files(index, (), (*plan.fetched, *lost))
+        _fetch(plan, reader, writer, told)
+        for entry in index.manifest.entries:
+            if entry.kind == EntryKind.SYMLINK:
+                writer.symlink(entry)
+        writer.freeze()
+    return index.manifest
+
+
+def _nobody(_: int) -> None:
+    """Told when nobody wants to know."""
+
+
+def _admit(index: Index, limits: Limits) -> None:
+    """The whole tree and its frames, before anything is read or written."""
+    admit_all(index.manifest, limits)
+    if any(frame.content_bytes > limits.frame_bytes for frame in index.frames):
+        raise ArchiveError(f"refused: a frame of more than {limits.frame_bytes} bytes")
+
+
+def _donate(
+    writer: TreeWriter,
+    entry: Entry,
+    donor: Callable[[bytes], Path | None] | None,
+    may_link: Callable[[Path], bool] | None,
+    told: Callable[[int], None],
+) -> bool:
+    place = donor(entry.digest) if donor is not None else None
+    if place is None:
+        return False
+    linked = may_link is not None and may_link(place) and writer.link(entry, place)
+    if not linked and not writer.copy(entry, place):
+        return False
+    told(entry.size)
+    return True
+
+
+def _fetch(plan: FetchPlan, reader: RangeReader, writer: TreeWriter, told: Callable[[int], None]) -> None:
+    index = plan.index
+    starting: dict[int, list[int]] = defaultdict(list)
+    for number in plan.fetched:
+        if index.files[number].size:
+            starting[index.places[number].frame].append(number)
+        else:
+            writer.file(index.files[number], memoryview(b""))
+    growing = _Growing(writer, told)
+    try:
+        for frame, content in _contents(plan, reader):
+            growing.go_on(content)
+            for number in starting[frame]:
+                growing.start(index.files[number], content[index.places[number].offset :])
+    finally:
+        growing.close()
+
+
+class _Growing:
+    """Writes files from frames; of a file that reaches over frames, what is written so far."""
+
+    def __init__(self, writer: TreeWriter, told: Callable[[int], None]) -> None:
+        self._writer, self._told = writer, told
+        self._file: OpenFile | None = None
+        self._entry: Entry | None = None
+        self._hasher = blake3()
+        self._missing = 0
+
+    def start(self, entry: Entry, content: memoryview) -> None:
+        if entry.size <= len(content):
+            self._writer.file(entry, content[: entry.size])
+            self._told(entry.size)
+            return
+        self._file, self._entry = self._writer.begin(entry), entry
+        self._hasher, self._missing = blake3(max_threads=blake3.AUTO), entry.size
+        self.go_on(content)
+
+    def go_on(self, content: memoryview) -> None:
+        if self._file is None or self._entry is None:
+            return
+        part = content[: self._missing]
+        self._hasher.update(part)
+        self._file.write(part)
+        self._told(len(part))
+        self._missing -= len(part)
+        if not self._missing:
+            if self._hasher.digest() != self._entry.digest:
+                raise wrong(self._entry)
+            self.close()
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+def _contents(plan: FetchPlan, reader: RangeReader) -> Iterator[tuple[int, memoryview]]:
+    """The wanted frames with their content, in order; reading and decompressing go on while one is written."""
+    return in_order(_unzip, _stored(plan, reader), jobs=_UNZIPPERS)
+
+
+def _unzip(item: tuple[int, Frame, memoryview]) -> tuple[int, memoryview]:
+    number, frame, data = item
+    try:
+        content = zstd.decompress(data, at_most=frame.content_bytes)
+        if len(content) != frame.content_bytes:
+            raise ValueError("its length is another")
+    except ValueError as error:
+        raise ArchiveError(f"damaged: frame {number} at byte {frame.offset}: {error}") from error
+    return number, memoryview(content)
+
+
+def _stored(plan: FetchPlan, reader: RangeReader) -> Iterator[tuple[int, Frame, memoryview]]:
+    """The wanted frames as they lie in the archive."""
+    wanted = iter(plan.frames)
+    number = next(wanted, None)
+    for ranges, found in in_order(lambda batch: (batch, reader.read(batch)), _batches(plan.ranges), jobs=1):
+        if [len(data) for data in found] != [end - start for start, end in ranges]:
+            raise ArchiveError("cut off: fewer bytes came than asked for")
+        for data, (start, end) in zip(found, ranges, strict=True):
+            view = memoryview(data)
+            while number is not None and plan.index.frames[number].offset < end:
+                frame = plan.index.frames[number]
+                at = frame.offset - start
+                yield number, frame, view[at : at + frame.size_bytes]
+                number = next(wanted, None)
+
+
+def _batches(ranges: Iterable[ByteRange]) -> Iterator[list[ByteRange]]:
+    batch: list[ByteRange] = []
+    size = 0
+    for one in ranges:
+        if batch and size + one.end - one.start > _BATCH_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(one)
+        size += one.end - one.start
+    if batch:
+        yield batch

@@ -1,0 +1,139 @@
+"""The bytes of an index and of the footer that finds it (``docs/archive.md``); all numbers big-endian but zstd's own.
+
+After the frames of the tar stream::
+
+    u32 0x184D2A56, u32 length, both little-endian    a skippable frame (RFC 8878) with
+        the index, compressed                         as one zstd frame
+        32 bytes digest, u64 its compressed length, u64 its length, "vstore-archive-1"   the footer, 64 bytes
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+
+from vstore.archive.model import Frame, Index, Limits, Place
+from vstore.digest import Digest, hash_bytes
+from vstore.errors import ArchiveError, StoreError
+from vstore.fs import zstd
+from vstore.fs.tree import EntryKind, Manifest
+
+FOOTER_BYTES = 64
+_FOOTER = struct.Struct(">32sQQ16s")
+_FOOTER_MAGIC = b"vstore-archive-1"
+_SKIPPABLE = 0x184D2A56
+_SKIPPABLE_HEAD = struct.Struct("<II")
+_MAGIC = b"vstore-index-1\n"
+_FRAME = struct.Struct(">QQ")
+_PLACE = struct.Struct(">IQ")
+_LEVEL = 9  # of the index itself: half of it is digests, which do not compress
+
+
+def encode_index(
+    name: str, manifest: Manifest, frames: Sequence[tuple[int, int]], places: Sequence[Place]
+) -> tuple[bytes, Digest]:
+    """The skippable frame that ends an archive, and the index's digest. `frames` are lengths: compressed, content."""
+    top = os.fsencode(name)
+    tree = manifest.encoded
+    parts = [_MAGIC, len(top).to_bytes(4, "big"), top, len(tree).to_bytes(8, "big"), tree]
+    parts += (len(frames).to_bytes(4, "big"), *(_FRAME.pack(*frame) for frame in frames))
+    parts += (len(places).to_bytes(4, "big"), *(_PLACE.pack(*place) for place in places))
+    content = b"".join(parts)
+    stored = zstd.compress(content, _LEVEL)
+    digest = _digest(stored)
+    footer = _FOOTER.pack(digest.raw, len(stored), len(content), _FOOTER_MAGIC)
+    return _SKIPPABLE_HEAD.pack(_SKIPPABLE, len(stored) + FOOTER_BYTES) + stored + footer, digest
+
+
+def _digest(stored: bytes) -> Digest:
+    return hash_bytes("archive index 1", stored)
+
+
+def index_range(footer: bytes, archive_bytes: int, limits: Limits) -> tuple[int, int]:
+    """Where the index's skippable frame starts and ends, as the last bytes of an archive say."""
+    if len(footer) != FOOTER_BYTES or not footer.endswith(_FOOTER_MAGIC):
+        raise ArchiveError("not an archive of vstore, or cut off: it has no index at its end")
+    _, stored, length, _ = _FOOTER.unpack(footer)
+    if stored > limits.index_bytes or length > limits.index_bytes:
+        raise ArchiveError(f"the index is larger than the limit of {limits.index_bytes} bytes")
+    start = archive_bytes - FOOTER_BYTES - stored - _SKIPPABLE_HEAD.size
+    if start < 0:
+        raise ArchiveError("cut off: the index is longer than the archive")
+    return start, archive_bytes
+
+
+def decode_index(tail: bytes, start: int, limits: Limits) -> Index:
+    """Read the skippable frame that starts at `start` and ends the archive; ArchiveError if anything is odd."""
+    raw_digest, stored_bytes, length, _ = _FOOTER.unpack(tail[-FOOTER_BYTES:])
+    stored = tail[_SKIPPABLE_HEAD.size : -FOOTER_BYTES]
+    digest = _digest(stored)
+    if tail[: _SKIPPABLE_HEAD.size] != _SKIPPABLE_HEAD.pack(_SKIPPABLE, stored_bytes + FOOTER_BYTES):
+        raise ArchiveError("the index is damaged: it is not in a frame of its own")
+    if digest.raw != raw_digest:
+        raise ArchiveError("the index is damaged: its digest is another")
+    try:
+        content = zstd.decompress(stored, at_most=length)
+        if len(content) != length:
+            raise ValueError("its length is another")
+        index = _parse(content, digest, start, start + len(tail))
+        _check(index, start)
+    except (ValueError, IndexError, struct.error, StoreError) as error:
+        raise ArchiveError(f"the index is malformed: {error}") from error
+    return index
+
+
+def _parse(content: bytes, digest: Digest, start: int, archive_bytes: int) -> Index:
+    if not content.startswith(_MAGIC):
+        raise ValueError("not of version 1")
+    at = len(_MAGIC)
+
+    def take(size: int) -> bytes:
+        nonlocal at
+        if size > len(content) - at:
+            raise ValueError("it ends too early")
+        at += size
+        return content[at - size : at]
+
+    def number(size: int) -> int:
+        return int.from_bytes(take(size), "big")
+
+    name = os.fsdecode(take(number(4)))
+    manifest = Manifest.decode(take(number(8)))
+    sizes = list(_FRAME.iter_unpack(take(number(4) * _FRAME.size)))
+    places = tuple(Place(*one) for one in _PLACE.iter_unpack(take(number(4) * _PLACE.size)))
+    if at != len(content):
+        raise ValueError("something follows it")
+    offsets = accumulate((stored for stored, _ in sizes), initial=0)
+    frames = tuple(Frame(offset, *size) for offset, size in zip(offsets, sizes, strict=False))
+    return Index(name, manifest, frames, places, digest, archive_bytes)
+
+
+def _check(index: Index, start: int) -> None:
+    """The frames fill the archive up to the index, and the files lie in them, none over another."""
+    check_name(index.name)
+    if sum(frame.size_bytes for frame in index.frames) != start:
+        raise ValueError("the frames do not fill the archive")
+    if any(not frame.size_bytes or not frame.content_bytes for frame in index.frames):
+        raise ValueError("an empty frame")
+    files = [entry for entry in index.manifest.entries if entry.kind == EntryKind.FILE]
+    if len(files) != len(index.places):
+        raise ValueError("it does not place every file")
+    spans = []
+    for entry, (frame, offset) in zip(files, index.places, strict=True):
+        if frame >= len(index.frames) or offset > index.frames[frame].content_bytes:
+            raise ValueError("a file lies outside its frame")
+        at = index.starts[frame] + offset
+        if at + entry.size > index.starts[-1]:
+            raise ValueError("a file lies outside the archive")
+        if entry.size:
+            spans.append((at, at + entry.size))
+    if any(end > start for (_, end), (start, _) in pairwise(sorted(spans))):
+        raise ValueError("files overlap")
+
+
+def check_name(name: str) -> None:
+    """ValueError unless it can be a folder's name."""
+    if not 0 < len(os.fsencode(name)) <= 255 or name in (".", "..") or "/" in name or "\0" in name:
+        raise ValueError(f"not a folder's name: {name!r}")

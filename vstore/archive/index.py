@@ -1,0 +1,64 @@
+"""Finding and reading an archive's index: one ranged read if it is small, else two."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+from vstore.archive.format import FOOTER_BYTES, decode_index, index_range
+from vstore.archive.model import Index, Limits, RangeReader
+from vstore.errors import ArchiveError
+
+_TAIL_BYTES = 128 << 10  # the first read: the index of about 2,000 files lies in it
+
+
+def read_index(reader: RangeReader, *, limits: Limits | None = None) -> Index:
+    """Read the index of a ``.tar.zst``. Raises ArchiveError, and what the reader raises."""
+    limits = limits or Limits()
+    size = reader.size_bytes
+    at = max(0, size - _TAIL_BYTES)
+    (tail,) = reader.read([(at, size)])
+    if len(tail) != size - at:
+        raise ArchiveError("cut off: fewer bytes came than asked for")
+    start, _ = index_range(tail[-FOOTER_BYTES:], size, limits)
+    if start < at:
+        (before,) = reader.read([(start, at)])
+        if len(before) != at - start:
+            raise ArchiveError("cut off: fewer bytes came than asked for")
+        tail = before + tail
+    else:
+        tail = tail[start - at :]
+    return decode_index(tail, start, limits)
+
+
+class FileReader:
+    """An archive on disk. Closes with `close` or as a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = open(path, "rb", buffering=0)  # noqa: SIM115
+        self._size_bytes = os.fstat(self._file.fileno()).st_size
+
+    @property
+    def size_bytes(self) -> int:
+        return self._size_bytes
+
+    def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        found = []
+        for start, end in ranges:
+            self._file.seek(start)
+            data = self._file.read(end - start)
+            while len(data) < end - start and (more := self._file.read(end - start - len(data))):
+                data += more
+            found.append(data)
+        return found
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

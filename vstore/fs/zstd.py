@@ -1,0 +1,48 @@
+"""The door to zstd: the standard library's from 3.14 on, before that its backport. One API.
+
+The module is loaded late: a run that changes nothing does without it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+WINDOW_LOG = 26  # 64 MiB: a frame that asks for more memory is refused
+
+
+def _zstd() -> Any:
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+    return zstd
+
+
+def library_version() -> str:
+    """The release of libzstd, such as ``1.5.7``: equal input gives equal frames only with equal releases."""
+    return str(_zstd().zstd_version)
+
+
+def compress(data: bytes, level: int = 3) -> bytes:
+    """One frame with its content size and a checksum, in this thread."""
+    zstd = _zstd()
+    parameter = zstd.CompressionParameter
+    options = {parameter.compression_level: level, parameter.checksum_flag: 1}
+    return bytes(zstd.compress(data, options=options))
+
+
+def decompress(data: bytes | memoryview, *, at_most: int) -> bytes:
+    """The content of exactly one frame; ValueError if it is damaged, cut off, followed by something or longer."""
+    zstd = _zstd()
+    reader = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: WINDOW_LOG})
+    try:
+        content: bytes = reader.decompress(data, max_length=at_most)
+        while not reader.eof and not reader.needs_input:
+            if reader.decompress(b"", max_length=1):
+                raise ValueError(f"more than {at_most} bytes of content")
+    except zstd.ZstdError as error:
+        raise ValueError(str(error)) from error
+    if not reader.eof or reader.unused_data:
+        raise ValueError("not one whole zstd frame")
+    return content
