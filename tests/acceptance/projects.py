@@ -2,18 +2,46 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from tests.flows.world import VERSION, World
 from vstore.spec import Target
 
+SEED = """\
+[[runtimes]]
+name = "seed"
+python_implementation = "cpython@{version}"
+requirements = []
+platforms = ["{target}"]
+"""
+
+
+@cache
+def seed() -> Path:
+    """A root that holds this machine's interpreter, made once in a process: adopting it takes longer than copying."""
+    place = Path(tempfile.mkdtemp(prefix="vstore-seed-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    world = World(place, place / "root")
+    world.wheels.mkdir()
+    write_spec(world, SEED)
+    world.realise("--profile", "seed")
+    return world.root
+
 
 def make_project(folder: Path, spec: str, modules: Mapping[str, str] | None = None) -> World:
-    """A world with this spec, in which ``{version}`` and ``{target}`` are this machine's, and these modules."""
+    """A world with this spec, in which ``{version}`` and ``{target}`` are this machine's, and these modules.
+
+    Its root has the interpreter already.
+    """
     world = World(folder, folder / "root")
+    shutil.copytree(seed(), world.root, symlinks=True)
     world.wheels.mkdir(parents=True, exist_ok=True)
     write_spec(world, spec)
     for name, text in (modules or {}).items():

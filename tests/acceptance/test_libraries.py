@@ -79,6 +79,12 @@ frameworks = ["hidden"]
 requirements = ["by-name"]
 
 [[applications]]
+name = "alone"
+launch_module = "ask.py"
+runtime = "python"
+requirements = ["closed"]
+
+[[applications]]
 name = "nearest"
 launch_module = "ask.py"
 frameworks = ["other", "publisher"]
@@ -132,6 +138,11 @@ def make_packages(world: World, out: Path) -> None:
     wheel(world.wheels, "publisher", files | {f"publisher/lib/{one.name}": one for one in (plain, numbered)})
     other = library(out / "other", "libplain.so", "plain", "7")
     wheel(world.wheels, "other-publisher", {"elsewhere/libplain.so": other})
+    inner = library(out / "closed", "libinner.so", "inner", "2")
+    outer = library(out / "closed", "libouter.so", "outer", "inner() + 1", needs=[inner])
+    one = extension(out / "closed", "one", "outer", needs=[outer], run_path="$ORIGIN/../closed.libs", old=True)
+    closed: dict[str, bytes | str | Path] = {"closed/__init__.py": "", f"closed/{one.name}": one}
+    wheel(world.wheels, "closed", closed | {f"closed.libs/{file.name}": file for file in (inner, outer)})
     path = "$ORIGIN/../publisher/lib"
     for name, run_path, old in (
         ("by-origin", path, False),
@@ -146,6 +157,15 @@ def make_packages(world: World, out: Path) -> None:
             name,
             {f"{package}/__init__.py": "", f"{package}/{one.name}": one, f"{package}/{two.name}": two},
         )
+
+
+def test_what_a_distribution_has_itself_is_left_to_it(case: Case) -> None:
+    """As with auditwheel: the module's DT_RPATH also serves the libraries that it loads."""
+    out = case.world.folder / "compiled/closed"
+    assert start(case.world, "alone", "closed.one") == f"closed.one 3\n{NOTHING_LEAKED}"
+    installed = site(case.layer("app-alone"))
+    for file in (out / "libinner.so", out / "libouter.so"):
+        assert (installed / "closed.libs" / file.name).read_bytes() == file.read_bytes()
 
 
 def ask(case: Case, application: str, *modules: str) -> str:

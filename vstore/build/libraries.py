@@ -2,8 +2,9 @@
 
 Most wheels find their libraries by ``$ORIGIN`` and the layer's links. Where a file of this layer needs a library by
 its plain name, and a package of this layer or of one below has it, the layer's copy gets a run path to it, through the
-layer's own tree. Nearest first (C3), and within a layer the consumer's own distribution, then the order of paths.
-Files whose libraries are found already, or nowhere, keep their bytes.
+layer's own tree. Nearest first (C3), and within a layer in the order of paths. What a distribution has itself it finds
+in its own ways (a run path inherited, a library loaded by hand). Files whose libraries are found already, or nowhere,
+keep their bytes.
 """
 
 from __future__ import annotations
@@ -49,7 +50,6 @@ class _Offer(NamedTuple):
     """A library in a layer, by number: its path is the same there and, through links, in this layer."""
 
     layer: int
-    distribution: str
     path: str
 
 
@@ -60,18 +60,19 @@ def join_libraries(layer: Path, facts: LayerFacts, lowers: Sequence[Lower]) -> l
     """
     tree = _Tree(layer, lowers)
     records = {one.name: (one.info, read_record(layer, one.info)) for one in facts.distributions}
+    has = {name: {posixpath.basename(path) for path in lines} for name, (_, lines) in records.items()}
     consumers = [
-        _Consumer(name, path, elf, missing)
-        for name, path in (*_recorded(records), *_modules(layer, facts))
+        _Consumer(distribution, path, elf, missing)
+        for distribution, path in (*_recorded(records), *_modules(layer, facts))
         if ".so" in posixpath.basename(path)
         and (elf := read_elf(layer / path)) is not None
-        and (missing := tuple(_missing(tree, path, elf)))
+        and (missing := tuple(name for name in _missing(tree, path, elf) if name not in has.get(distribution, ())))
     ]
     offers = _offers(tree, facts, lowers, {name for one in consumers for name in one.missing}) if consumers else {}
     log = []
     changed = set()
     for one in consumers:
-        found = [_choose(offers[name], one.distribution) for name in one.missing if name in offers]
+        found = [offers[name] for name in one.missing if name in offers]
         if not found:
             continue
         additions = list(dict.fromkeys(_relative(offer.path, one.path) for offer in found))
@@ -160,23 +161,23 @@ def _found(tree: _Tree, path: str, elf: Elf, name: str) -> bool:
     return False
 
 
-def _offers(tree: _Tree, facts: LayerFacts, lowers: Sequence[Lower], names: set[str]) -> dict[str, list[_Offer]]:
-    """Library name → who offers it, best first."""
-    found: dict[str, list[_Offer]] = {}
+def _offers(tree: _Tree, facts: LayerFacts, lowers: Sequence[Lower], names: set[str]) -> dict[str, _Offer]:
+    """Library name → the best offer."""
+    found: dict[str, _Offer] = {}
     layers = [(tree.layer, facts), *((folder, lower) for _, folder, lower in lowers)]
     everyone = [(OWN, one) for one in facts.distributions] + visible(facts, [lower for _, _, lower in lowers])
-    for number, distribution in everyone:
-        folder, its_layer = layers[number]
-        for path in sorted(read_record(folder, distribution.info)):
-            name, offer = posixpath.basename(path), _Offer(number, distribution.name, path)
-            excluded = name in names and is_excluded(f"{its_layer.name}/{path}", its_layer.dynlib_exclude)
-            if name in names and not excluded and tree.shows(offer):
-                found.setdefault(name, []).append(offer)
-    return {name: sorted(offers, key=lambda offer: (offer.layer, offer.path)) for name, offers in found.items()}
-
-
-def _choose(offers: Sequence[_Offer], distribution: str) -> _Offer:
-    return min(offers, key=lambda offer: (offer.layer, offer.distribution != distribution))
+    offers = [
+        _Offer(number, path)
+        for number, distribution in everyone
+        for path in read_record(layers[number][0], distribution.info)
+        if posixpath.basename(path) in names
+    ]
+    for offer in sorted(offers):
+        its_layer = layers[offer.layer][1]
+        excluded = is_excluded(f"{its_layer.name}/{offer.path}", its_layer.dynlib_exclude)
+        if not excluded and tree.shows(offer):
+            found.setdefault(posixpath.basename(offer.path), offer)
+    return found
 
 
 def _relative(library: str, consumer: str) -> str:
