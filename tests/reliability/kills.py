@@ -78,5 +78,5 @@ def _goes_on(world: World, said: str) -> None:
     program = world.root / "profiles" / "project" / "bin" / "hello"
     assert subprocess.check_output([program], text=True) == f"{said}\n"
     with Store.open(world.root) as store:
-        assert store.index.generations("project")
+        assert store.generations.of("project")
     check_nothing_left(world.root)

@@ -57,7 +57,7 @@ def _check(folder: Path, acknowledged: int, where: str) -> None:
             check_intact(root)
             if acknowledged:
                 with Store.open(root) as store:
-                    assert store.index.last_number("p") >= acknowledged, "what was acknowledged is gone"
+                    assert store.generations.last_number("p") >= acknowledged, "what was acknowledged is gone"
             recover(root, "after")
         except Exception as error:
             raise AssertionError(f"{where}: {error}") from error
