@@ -93,7 +93,7 @@ def read_config(file: Path) -> Config:
 
     try:
         document = tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{file}: not TOML: {error}") from error
     top = Table(file, "", document)
     config = Config(

@@ -142,10 +142,19 @@ def leftover(store: Store, kind: str, outside: Path) -> str:
         case "manifest being written":
             (layout.manifests / f".{path}.0123abcd").write_bytes(b"x")
             return f"manifests/.{path}.0123abcd"
+        case "manifest being written of what is there":
+            kept = next((place.name for place in layout.manifests.glob("[!.]*-kept")), str(path))
+            (layout.manifests / f".{kept}.89abcdef").write_bytes(b"x")
+            return f"manifests/.{kept}.89abcdef"
         case "build":
             (layout.tmp / "low-1234").mkdir()
             (layout.tmp / "low-1234" / "link").symlink_to(outside)
             return "tmp/low-1234"
+        case "root being made":
+            link = layout.gcroots / ".mine.0123abcd"
+            link.symlink_to(f"../store/{path}")
+            os.utime(link, (1, 1), follow_symlinks=False)
+            return "gcroots/.mine.0123abcd"
         case "lock of a build":
             (layout.tmp / "low-1234.lock").touch()
             return "tmp/low-1234.lock"
@@ -171,6 +180,8 @@ LEFTOVERS = (
     "object",
     "manifest",
     "manifest being written",
+    "manifest being written of what is there",
+    "root being made",
     "build",
     "lock of a build",
     "trash",
@@ -204,7 +215,8 @@ def test_what_a_living_process_makes_is_no_litter(store: Store) -> None:
     store.temp_root(path)
     store.layout.object(path).mkdir()
     (store.layout.manifests / f".{path}.0123abcd").touch()
-    with store.staging("low") as build, lock_file(store.layout.profile_lock("p")):
+    locks = (store.layout.object_lock(str(path)), store.layout.profile_lock("p"))
+    with store.staging("low") as build, lock_file(locks[0]), lock_file(locks[1]):
         (store.layout.profiles / "p-1-link").symlink_to(f"../store/{path}")
         assert plan_collection(store).litter == collect(store, report=Silent()).litter == ()
         assert build.is_dir()

@@ -73,10 +73,15 @@ def _ended(command: Sequence[str], fault: str | None) -> Ended:
     return Ended(code=done.returncode, out=done.stdout, error=done.stderr)
 
 
+def reindex_if_missing(root: Path) -> None:
+    """As every command says to, when a `reindex` died after it took the old index away."""
+    if (root / "store").is_dir() and not (root / "index.sqlite").exists() and any((root / "store").iterdir()):
+        reindex(root)
+
+
 def recover(root: Path, token: str) -> None:
     """What is promised after an end at any step: intact, goes on, and the next collection leaves nothing."""
-    if (root / "store").is_dir() and not (root / "index.sqlite").exists() and any((root / "store").iterdir()):
-        reindex(root)  # which it died in: the old index was gone already; `vstore` says to run it
+    reindex_if_missing(root)
     check_intact(root)
     again = journey(root, f"{token}-again")
     assert again.code == 0, again.error

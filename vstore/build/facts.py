@@ -139,7 +139,7 @@ def read_facts(layer: Path) -> LayerFacts:
         return LayerFacts.parse((layer / FACTS).read_bytes())
     except OSError as error:
         raise StoreError(f"no facts of layer {layer.name}: {error.strerror}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"damaged {FACTS} of {layer.name}: {error}", hint="run `vstore verify --contents`") from error
 
 

@@ -116,6 +116,7 @@ def _explain(error: OSError) -> VstoreError:
     where = f": {error.filename}" if error.filename else ""
     hints = {
         errno.ENOSPC: ("no space left on the file system", "run `vstore gc`, or free space elsewhere"),
+        errno.EIO: ("the disk failed", "check the disk, then run `vstore verify --contents`"),
         errno.EDQUOT: ("disk quota exceeded", "run `vstore gc`"),
         errno.EROFS: ("the file system is read-only", "give a writable folder with --root"),
         errno.EACCES: ("permission denied", "give a folder of your own with --root, or ask its owner"),

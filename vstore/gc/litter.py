@@ -20,13 +20,15 @@ from vstore.store import Layout, Store
 _BEING_WRITTEN = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}")  # what vstore.fs.atomic makes before it renames
 FAILED_AGE = timedelta(days=14)  # how long the folder of a failed build is kept
 _LOG_AGE = timedelta(days=1)  # a log is written beside its row, not in the same transaction
+_LINK_AGE = timedelta(hours=1)  # making a root is two system calls, without a lock
 _GENERATION = re.compile(r"(?P<profile>.+)-(?P<number>[1-9][0-9]*)-link")
 
 
 def entries(layout: Layout) -> list[str]:
     """All that could be litter, relative to the root. List it before asking who owns what."""
     found = []
-    for folder in (layout.store, layout.manifests, layout.tmp, layout.trash, layout.locks, layout.logs, layout.failed):
+    folders = (layout.store, layout.manifests, layout.tmp, layout.trash, layout.locks, layout.logs, layout.failed)
+    for folder in (*folders, layout.gcroots, layout.indirect_roots):
         prefix = folder.relative_to(layout.root).as_posix()
         found += [f"{prefix}/{name}" for name in _names(folder)]
     found.remove(layout.trash.relative_to(layout.root).as_posix())
@@ -55,9 +57,14 @@ def find_litter(store: Store, places: Collection[str], known: Collection[str], *
             case "failed":
                 if _older(layout.root / place, now - FAILED_AGE):
                     yield place
+            case "gcroots" | "gcroots/auto":
+                if _BEING_WRITTEN.fullmatch(name) and _older(layout.root / place, now - _LINK_AGE):
+                    yield place
+            case _ if being_written := _BEING_WRITTEN.fullmatch(name):
+                if not is_held(layout.object_lock(being_written["name"])):  # who writes it holds that
+                    yield place
             case _:
-                being_written = _BEING_WRITTEN.fullmatch(name)
-                if (being_written["name"] if being_written else name) not in known:
+                if name not in known:
                     yield place
 
 

@@ -57,7 +57,7 @@ def read_lock(spec: Spec, layer: Layer) -> LockedLayer | None:
         document = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
         return None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise LockError(
             f"lock file of layer {layer.env_name} is not valid TOML: {path.name}",
             details=[str(error)],
@@ -182,6 +182,6 @@ def _summary(document: Mapping[str, Any]) -> Iterator[str]:
 def _earlier(path: Path) -> Mapping[str, Any]:
     try:
         found = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -6,6 +6,7 @@ One connection serves all threads, one at a time; every `transaction` is durable
 from __future__ import annotations
 
 import re
+import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -99,8 +100,12 @@ def translated(file: Path) -> Iterator[None]:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise BusyError(f"the index is in use by another process: {file}", hint="try again") from error
-        if code == sqlite3.SQLITE_FULL:
+        if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(file)):
             raise StoreError(f"no space left for the index: {file}", hint="run `vstore gc`, or free space") from error
+        if code == sqlite3.SQLITE_IOERR:
+            raise StoreError(
+                f"the disk failed under the index: {file}", hint="check the disk, then run `vstore verify --contents`"
+            ) from error
         if code == sqlite3.SQLITE_READONLY:
             raise StoreError(f"the index is read-only: {file}", hint="give a writable --root") from error
         if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
@@ -115,6 +120,11 @@ def translated(file: Path) -> Iterator[None]:
         if code == sqlite3.SQLITE_CANTOPEN:
             raise StoreError(f"there is no store here, or it cannot be read: {file.parent}") from error
         raise StoreError(f"the index refused: {error}", hint="run `vstore verify`") from error
+
+
+def _is_full(file: Path) -> bool:
+    """Whether that is why the index's shared memory, a file beside it, could not be made: SQLite says I/O error."""
+    return shutil.disk_usage(file.parent).free < 1 << 20
 
 
 def connect(file: Path, *, read_only: bool) -> sqlite3.Connection:

@@ -90,6 +90,10 @@ class Layout:
     def log(self, recipe: Digest) -> Path:
         return self.logs / f"{recipe.short}.log.z"
 
+    def object_lock(self, name: str) -> Path:
+        """Held while the object with this store path is added; several objects share one."""
+        return self.locks / f"object-{name[:2]}"
+
     def profile_lock(self, profile: str) -> Path:
         return self.locks / f"profile-{profile}"
 

@@ -48,7 +48,7 @@ def read_manifest(file: Path) -> tuple[Manifest, dict[str, Any]]:
         data = zstd.decompress(file.read_bytes(), at_most=_MOST_BYTES)
     except FileNotFoundError as error:
         raise StoreError(f"the manifest is missing: {file}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"the manifest is damaged: {file}") from error
     if not data.startswith(_MAGIC):
         raise StoreError(f"not a manifest of version 1: {file}")
@@ -59,7 +59,7 @@ def read_manifest(file: Path) -> tuple[Manifest, dict[str, Any]]:
         if not isinstance(metadata, dict):
             raise StoreError(f"the manifest is damaged: {file}")
         return Manifest.decode(data[end:]), metadata
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise StoreError(f"the manifest is damaged: {file}") from error
 
 

@@ -185,7 +185,7 @@ class Store:
         parts = tuple(parts)
         self.temp_root(path)
         reached(Point.ADD_NAMED)
-        with lock_file(self.layout.locks / f"object-{path.short[:2]}"):
+        with lock_file(self.layout.object_lock(str(path))):
             known = self.index.info(path)
             if known is not None and self.layout.object(path).is_dir():
                 self._realised_again(path, recipe, parts, seconds)

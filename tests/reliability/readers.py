@@ -1,0 +1,273 @@
+"""Everything that reads bytes from outside, as one table: what it is given, and valid samples to be spoilt.
+
+Each reader is called with bytes and a folder of its own. Whatever the bytes: it returns, or raises an error of vstore's
+(one that a user is shown), soon; and it writes nothing but what it was told to, nothing at all after an error.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import struct
+import tarfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from vstore import archive
+from vstore.archive import Compression, Limits
+from vstore.build.facts import read_facts
+from vstore.build.record import read_record
+from vstore.build.scripts import entry_points
+from vstore.config import read_config
+from vstore.digest import hash_bytes
+from vstore.errors import VstoreError
+from vstore.fs import zstd
+from vstore.fs.tree import Manifest, scan
+from vstore.lock.lockfile import read_lock
+from vstore.objects import StorePath
+from vstore.spec import load
+from vstore.store.manifests import object_info, read_manifest
+
+_LIMITS = Limits(index_bytes=1 << 20, ratio_free_bytes=1 << 20)
+_MANIFEST_MAGIC = b"vstore-manifest-1\n"
+_NAME = "0" * 32 + "-top"
+_SPEC = """\
+[[runtimes]]
+name = "python"
+python_implementation = "cpython@3.11"
+requirements = ["numpy>=1; sys_platform == 'linux'"]
+platforms = ["linux_x86_64"]
+[[frameworks]]
+name = "mid"
+runtime = "python"
+requirements = ["b[extra]==1.0"]
+dynlib_exclude = ["lib*.so"]
+[[applications]]
+name = "app"
+frameworks = ["mid"]
+launch_module = "main.py"
+support_modules = ["help.py"]
+requirements = []
+[tool.vstore]
+profile = "web"
+[tool.uv]
+exclude-newer = "2024-01-01T00:00:00Z"
+"""
+_LOCK = """\
+lock-version = "1.0"
+created-by = "vstore"
+[[packages]]
+name = "six"
+version = "1.16.0"
+marker = "sys_platform == 'linux'"
+index = "https://index.example/simple"
+[[packages.wheels]]
+name = "six-1.16.0-py3-none-any.whl"
+url = "https://files.example/six-1.16.0-py3-none-any.whl"
+size = 11053
+hashes = {sha256 = "8abb2f1d86890a2dfb989f9a77cfcfd3e47c2a354b01111771326f8aa26e0254"}
+[tool.vstore]
+packages = "blake3:00"
+[tool.vstore.interpreter]
+implementation = "cpython"
+version = "3.11.9"
+source = "managed"
+downloads = {linux_x86_64 = {url = "https://files.example/cpython.tar.gz", sha256 = "00"}}
+"""
+_CONFIG = (
+    b'[gc]\nkeep = 3\nolder_than = "30d"\nmax_size = "5G"\nmin_free = "1G"\nmax_free = "2G"\n[store]\noptimise = true\n'
+)
+_FACTS = {
+    "name": "framework-mid",
+    "kind": "framework",
+    "python": "3.11.9",
+    "distributions": [{"name": "six", "version": "1.0", "wheel": "six.whl", "owns": ["lib/python3.11/six.py"]}],
+    "own": ["bin/python"],
+    "launch_module": None,
+}
+_INFO = "lib/python3.11/site-packages/six-1.dist-info"
+_RECORD = b"six.py,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0\n../../../bin/six,,\nsix-1.dist-info/RECORD,,\n"
+_ENTRY_POINTS = b"[console_scripts]\nsix = six.tool:main\nother = six:a.b [extra]\n[gui_scripts]\nwin=six:gui\n"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """`read` takes bytes and a new, empty folder; `samples` are valid ones, `hostile` are not."""
+
+    read: Callable[[bytes, Path], object]
+    samples: Callable[[], list[bytes]]
+    hostile: Callable[[], list[bytes]] = list
+
+
+def try_reader(reader: Reader, data: bytes) -> bool:
+    """Give it these bytes; True if it took them. AssertionError if it wrote outside, any odd error as it is."""
+    with TemporaryDirectory(prefix="reader-") as name:
+        outer = Path(name)
+        (outer / "beside").write_bytes(b"mine")
+        folder = outer / "own"
+        folder.mkdir()
+        try:
+            reader.read(data, folder)
+            taken, said = True, "taken"
+        except VstoreError as refusal:
+            taken, said = False, refusal.message
+            assert not (folder / "unpacked").exists(), "something is left"
+        assert said and "\n" not in said, f"not one line: {said!r}"
+        assert sorted(os.listdir(outer)) == ["beside", "own"], f"wrote outside: {os.listdir(outer)}"
+        assert (outer / "beside").read_bytes() == b"mine"
+        _release(folder)
+        return taken
+
+
+def _release(folder: Path) -> None:
+    for place, _, _ in os.walk(folder):
+        os.chmod(place, 0o700)
+
+
+def _put(data: bytes, place: Path) -> Path:
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(data)
+    return place
+
+
+def _spec(data: bytes, folder: Path) -> object:
+    for name in ("main.py", "help.py"):
+        (folder / name).touch()
+    return load(_put(data, folder / "spec.toml"))
+
+
+def _lock(data: bytes, folder: Path) -> object:
+    spec = _spec(_SPEC.encode(), folder)
+    assert hasattr(spec, "layers")
+    layer = spec.layers[1]
+    _put(data, folder / "requirements" / layer.env_name / f"pylock.{layer.env_name}.toml")
+    return read_lock(load(folder / "spec.toml"), layer)
+
+
+def _manifest_file(data: bytes, folder: Path) -> object:
+    manifest, metadata = read_manifest(_put(data, folder / "manifest"))
+    return object_info(StorePath.make(manifest.digest, "top"), manifest, metadata)
+
+
+def _unpack(data: bytes, folder: Path) -> object:
+    found = archive.unpack(_put(data, folder / "archive"), folder / "unpacked", limits=_LIMITS)
+    assert scan(folder / "unpacked").digest == found.digest, "what is there is not what was told"
+    return found
+
+
+def _index(content: bytes, folder: Path) -> object:
+    """The sample archive with this index in it, told to be sound."""
+    sample = _archives()[0]
+    stored_bytes = struct.unpack(">Q", sample[-32:-24])[0]
+    stored = zstd.compress(content, 1)
+    footer = hash_bytes("archive index 1", stored).raw
+    footer += struct.pack(">QQ16s", len(stored), len(content), b"vstore-archive-1")
+    head = struct.pack("<II", 0x184D2A56, len(stored) + len(footer))
+    return _unpack(sample[: -64 - stored_bytes - 8] + head + stored + footer, folder)
+
+
+@cache
+def _archives() -> list[bytes]:
+    """Small archives of a tree with a bit of everything: zstd, xz, gzip."""
+    found = []
+    with TemporaryDirectory() as name:
+        tree = Path(name) / "tree"
+        (tree / "lib" / "deep").mkdir(parents=True)
+        (tree / "lib" / "deep" / "a.py").write_bytes(b"print('a')\n" * 30)
+        (tree / "run").write_bytes(b"#!/bin/sh\n")
+        (tree / "run").chmod(0o755)
+        (tree / "lib" / "link").symlink_to("deep/a.py")
+        (tree / "up").symlink_to(f"../{'1' * 32}-low/a")
+        manifest = scan(tree, freeze=True)
+        for compression in (Compression.ZST, Compression.XZ, Compression.GZ):
+            archive.pack(tree, manifest, Path(name) / "archive", name=_NAME, compression=compression)
+            found.append((Path(name) / "archive").read_bytes())
+        _release(tree)
+    return found
+
+
+def _manifests() -> list[bytes]:
+    with TemporaryDirectory() as name:
+        _put(_archives()[0], Path(name) / "archive")
+        with archive.FileReader(Path(name) / "archive") as reader:
+            return [Manifest(()).encode(), archive.read_index(reader).manifest.encode()]
+
+
+def _manifest_files() -> list[bytes]:
+    document: dict[str, object] = {
+        "kind": "framework",
+        "digest": "",
+        "recipe": None,
+        "references": [],
+        "registered_at": "2024-01-01T00:00:00+00:00",
+        "parts": [],
+    }
+    text = json.dumps(document).encode()
+    return [_MANIFEST_MAGIC + len(text).to_bytes(4, "big") + text + tree for tree in _manifests()]
+
+
+def _nested_manifest_files() -> list[bytes]:
+    """Metadata nested deeper than Python's stack."""
+    text = b'{"kind": ' + b"[" * 50_000
+    return [_MANIFEST_MAGIC + len(text).to_bytes(4, "big") + text + tree for tree in _manifests()]
+
+
+def _index_contents() -> list[bytes]:
+    sample = _archives()[0]
+    stored_bytes, length = struct.unpack(">QQ", sample[-32:-16])
+    return [zstd.decompress(sample[-64 - stored_bytes : -64], at_most=length)]
+
+
+def _foreign_tars() -> Iterator[bytes]:
+    """What Python's own tarfile makes of hostile members."""
+    for member, link, kind in (
+        (f"{_NAME}/../../evil", "", tarfile.REGTYPE),
+        ("/tmp/evil", "", tarfile.REGTYPE),
+        (f"{_NAME}/link", "/etc/passwd", tarfile.SYMTYPE),
+        (f"{_NAME}/hard", f"{_NAME}/../../beside", tarfile.LNKTYPE),
+        (f"{_NAME}/device", "", tarfile.CHRTYPE),
+        (f"{_NAME}/pipe", "", tarfile.FIFOTYPE),
+    ):
+        file = io.BytesIO()
+        with tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+            info = tarfile.TarInfo(member)
+            info.type, info.linkname = kind, link
+            tar.addfile(info)
+        yield file.getvalue()
+
+
+READERS: Mapping[str, Reader] = {
+    "spec": Reader(read=_spec, samples=lambda: [_SPEC.encode()]),
+    "lock file": Reader(read=_lock, samples=lambda: [_LOCK.encode()]),
+    "config.toml": Reader(read=lambda data, at: read_config(_put(data, at / "config.toml")), samples=lambda: [_CONFIG]),
+    "tree manifest": Reader(read=lambda data, at: Manifest.decode(data), samples=_manifests),
+    "manifest file": Reader(read=_manifest_file, samples=lambda: list(map(zstd.compress, _manifest_files()))),
+    "manifest file, inside": Reader(
+        read=lambda data, at: _manifest_file(zstd.compress(data), at),
+        samples=_manifest_files,
+        hostile=_nested_manifest_files,
+    ),
+    "layer.json": Reader(
+        read=lambda data, at: read_facts(_put(data, at / "share" / "vstore" / "layer.json").parents[2]),
+        samples=lambda: [json.dumps(_FACTS).encode()],
+    ),
+    "RECORD": Reader(
+        read=lambda data, at: read_record(_put(data, at / _INFO / "RECORD").parents[4], _INFO),
+        samples=lambda: [_RECORD],
+    ),
+    "entry_points.txt": Reader(
+        read=lambda data, at: entry_points(data.decode("utf-8", "replace")), samples=lambda: [_ENTRY_POINTS]
+    ),
+    "archive": Reader(read=_unpack, samples=_archives),
+    "archive, its index": Reader(read=_index, samples=_index_contents),
+    "archive, its tar": Reader(
+        read=lambda data, at: _unpack(gzip.compress(data, 1), at),
+        samples=lambda: [gzip.decompress(_archives()[2])],
+        hostile=lambda: list(_foreign_tars()),
+    ),
+}

@@ -1,0 +1,12 @@
+"""Everybody at once: each recipe is built once, nobody sees half an object, a lock or a missing program."""
+
+from __future__ import annotations
+
+from tests.flows.world import World
+from tests.reliability.crowd import crowd
+
+
+def test_realising_collecting_switching_and_running_at_once(world: World) -> None:
+    counts = crowd(world, rounds=2, realisers=2)
+    assert counts["gc"] > 2 and counts["program"] > 5 and counts["switch"] > 2, counts
+    assert counts["layers built"] >= 4, counts

@@ -1,0 +1,16 @@
+"""Real commands, killed with all that they started whenever it happens to be."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.flows.world import World
+from tests.reliability.kills import random_kills
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
+def test_commands_killed_at_random_instants(world: World) -> None:
+    counts = random_kills(world, kills=24, seed=4)
+    assert counts["killed"] >= 24 and counts["killed realise"] > 0, counts
