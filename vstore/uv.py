@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,10 +91,14 @@ class Uv:
         return {**kept, "UV_CACHE_DIR": str(self.cache_dir), "UV_NO_PROGRESS": "1"}
 
 
+_finding = threading.Lock()  # it asks sysconfig, which fails when two threads ask it first
+
+
 def _executable() -> str:
     from uv import find_uv_bin
 
     try:
-        return str(find_uv_bin())
+        with _finding:
+            return str(find_uv_bin())
     except FileNotFoundError as error:
         raise ToolError("uv is not installed beside vstore", hint="install the `uv` package") from error

@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.store.trees import WHEN, info
-from vstore.gc import Policy, make_plan
-from vstore.gc.plan import exclusive_bytes
+from vstore.gc import Plan, Policy, make_plan
+from vstore.gc.plan import chain, exclusive_bytes
 from vstore.objects import StorePath
 from vstore.store import Graph
 
@@ -107,3 +109,77 @@ def test_exclusive_bytes_are_what_taking_the_root_away_frees(case: tuple[Graph, 
     all_kept = make_plan(graph, roots).freed_bytes
     without = [make_plan(graph, [*roots[:n], *roots[n + 1 :]]).freed_bytes for n in range(len(roots))]
     assert exclusive_bytes(graph, roots) == [freed - all_kept for freed in without]
+
+
+def aged(
+    references: Sequence[Sequence[int]], days: Sequence[int], sizes: Sequence[int], seconds: Sequence[int]
+) -> Graph:
+    graph = make_graph(references, sizes)
+    used_on = tuple((WHEN + timedelta(days=day)).date().isoformat() for day in days)
+    return replace(graph, used_on=used_on, seconds=tuple(map(float, seconds)))
+
+
+def names(plan: Plan) -> list[str]:
+    return [path.name for path in plan.dead]
+
+
+def test_the_longest_unused_goes_first_then_what_gives_most_for_its_cost() -> None:
+    graph = aged([(), (), (), ()], [3, 1, 2, 2], [1, 1, 10, 100], [0, 0, 1, 1000])
+    assert names(make_plan(graph, [])) == ["n1", "n2", "n3", "n0"]
+
+
+def test_a_dependency_is_not_younger_for_a_dead_referrer() -> None:
+    """The pair of an old layer and its lately used, dead referrer: the layer goes right after it, before others."""
+    graph = aged([(), (0,), ()], [1, 8, 5], [1, 1, 1], [0, 0, 0])
+    assert names(make_plan(graph, [])) == ["n2", "n1", "n0"]
+    graph = aged([(), (0,), ()], [1, 4, 5], [1, 1, 1], [0, 0, 0])
+    assert names(make_plan(graph, [], Policy(max_freed=2))) == ["n1", "n0"]
+
+
+def test_what_was_used_lately_is_spared_with_all_it_refers_to() -> None:
+    graph = aged([(), (0,), (), ()], [1, 8, 5, 9], [1, 1, 1, 1], [0, 0, 0, 0])
+    plan = make_plan(graph, [graph.paths[3]], Policy(used_since=(WHEN + timedelta(days=8)).date()))
+    assert names(plan) == ["n2"] and (plan.live, plan.spared) == (1, 2)
+
+
+def test_goals_and_limits_combine() -> None:
+    graph = aged([(), (), (), (), ()], [1, 2, 3, 4, 5], [10] * 5, [0] * 5)
+    for policy, count in (
+        (Policy(max_size=50), 0),
+        (Policy(max_size=49), 1),
+        (Policy(max_size=0), 5),
+        (Policy(to_free=25), 3),
+        (Policy(max_size=40, to_free=25), 3),
+        (Policy(max_size=0, to_free=25, max_freed=11), 2),
+        (Policy(max_size=0, fresh_since=WHEN + timedelta(days=3)), 3),
+        (Policy(to_free=0), 0),
+    ):
+        assert len(make_plan(graph, [], policy).dead) == count, policy
+
+
+@given(graphs(), st.integers(0, 12), st.integers(0, 60))
+def test_spared_and_goals_hold_for_any_graph(case: tuple[Graph, list[StorePath]], day: int, ceiling: int) -> None:
+    graph, roots = case
+    since = (WHEN + timedelta(days=day)).date()
+    plan = make_plan(graph, roots, Policy(used_since=since, max_size=ceiling))
+    assert not set(plan.dead) & kept_by(graph, [*roots, *graph.paths[day:]])
+    left = sum(graph.sizes) - plan.freed_bytes
+    everything = make_plan(graph, roots, Policy(used_since=since))
+    assert left <= ceiling or plan.dead == everything.dead
+
+
+@given(graphs(), st.data())
+def test_a_chain_is_a_shortest_path(case: tuple[Graph, list[StorePath]], data: st.DataObject) -> None:
+    graph, _ = case
+    if not graph.paths:
+        return
+    start, end = data.draw(st.sampled_from(graph.paths)), data.draw(st.sampled_from(graph.paths))
+    found = chain(graph, start, end)
+    assert bool(found) == (end in kept_by(graph, [start]))
+    for high, low in pairwise(found):
+        assert graph.paths.index(low) in graph.references[graph.paths.index(high)]
+    reached, steps = {start}, 0
+    while found and end not in reached:
+        reached |= {graph.paths[low] for path in reached for low in graph.references[graph.paths.index(path)]}
+        steps += 1
+    assert len(found) == (steps + 1 if found else 0)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.store.trees import WHEN, info
-from vstore.profile import Generation, expired
+from vstore.profile import Generation, Retention, expired
 
 NOW = WHEN + timedelta(days=10)
 
@@ -47,7 +47,7 @@ def generations(count: int, current: int) -> list[Generation]:
 )
 def test_what_goes(current: int, keep: int | None, days: int | None, gone: tuple[int, ...]) -> None:
     older_than = timedelta(days=days) if days is not None else None
-    assert expired(generations(5, current), keep=keep, older_than=older_than, now=NOW) == gone
+    assert expired(generations(5, current), Retention(keep=keep, older_than=older_than), now=NOW) == gone
 
 
 @given(st.integers(1, 12), st.data(), st.none() | st.integers(1, 14), st.none() | st.integers(0, 14))
@@ -56,7 +56,7 @@ def test_the_current_one_and_the_newest_stay(
 ) -> None:
     current = data.draw(st.integers(1, count))
     older_than = timedelta(days=days) if days is not None else None
-    gone = expired(generations(count, current), keep=keep, older_than=older_than, now=NOW)
+    gone = expired(generations(count, current), Retention(keep=keep, older_than=older_than), now=NOW)
     assert current not in gone
     if keep is not None:
         assert count - len(gone) >= min(keep, count)

@@ -11,7 +11,6 @@ from vstore.cli.parse import AGE
 from vstore.cli.settings import Settings, command, table, when
 from vstore.errors import UsageError
 from vstore.profile import Generation
-from vstore.store import Store
 
 
 def _row(generation: Generation) -> dict[str, object]:
@@ -106,23 +105,23 @@ def diff_command(settings: Settings, profile: str, old: int | None, new: int | N
 @click.argument("generations", type=int, nargs=-1)
 @click.option("--keep", type=click.IntRange(1), metavar="K", help="Forget all but the newest K.")
 @click.option("--older-than", type=AGE, metavar="AGE", help="Forget those made longer ago than AGE.")
+@click.option("--unused-for", type=AGE, metavar="AGE", help="Forget those not used for AGE.")
 def forget_command(
     settings: Settings,
     profile: str,
     generations: tuple[int, ...],
     keep: int | None,
     older_than: timedelta | None,
+    unused_for: timedelta | None,
 ) -> None:
     """Forget GENERATIONS of PROFILE, never the current one; their objects stay until gc."""
-    if bool(generations) == (keep is not None or older_than is not None):
-        raise UsageError("say which generations, or --keep, or --older-than")
+    if bool(generations) == any(limit is not None for limit in (keep, older_than, unused_for)):
+        raise UsageError("say which generations, or --keep, --older-than or --unused-for")
     with settings.open_store() as store:
-        chosen = generations or _by_policy(store, profile, keep, older_than)
-        profiles.forget(store, profile, chosen)
-    document = {"profile": profile, "forgotten": list(chosen)}
-    settings.emit(document, lambda: f"forgot {len(chosen)} generations of {profile}")
-
-
-def _by_policy(store: Store, profile: str, keep: int | None, older_than: timedelta | None) -> tuple[int, ...]:
-    history = profiles.history(store, profile)
-    return profiles.expired(history, keep=keep, older_than=older_than, now=datetime.now(UTC))
+        if generations:
+            profiles.forget(store, profile, generations)
+        else:
+            limits = profiles.Retention(keep=keep, older_than=older_than, unused_for=unused_for)
+            generations = profiles.forget_expired(store, profile, limits, now=datetime.now(UTC))
+    document = {"profile": profile, "forgotten": list(generations)}
+    settings.emit(document, lambda: f"forgot {len(generations)} generations of {profile}")

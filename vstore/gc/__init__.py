@@ -1,6 +1,7 @@
 """Collecting garbage: a pure plan, then carrying it out."""
 
 from vstore.gc.collect import collect, exclusive_sizes, plan_collection, shortfall
+from vstore.gc.delete import delete, keepers, plan_deletion
 from vstore.gc.model import Collected, Plan, Policy, Victim
 from vstore.gc.plan import make_plan
 
@@ -10,8 +11,11 @@ __all__ = [
     "Policy",
     "Victim",
     "collect",
+    "delete",
     "exclusive_sizes",
+    "keepers",
     "make_plan",
     "plan_collection",
+    "plan_deletion",
     "shortfall",
 ]

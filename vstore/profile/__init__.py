@@ -1,18 +1,20 @@
 """Profiles: generations of a stack, switched in one rename."""
 
 from vstore.profile.diff import Change, compare
-from vstore.profile.generations import append, current, forget, history, names, rollback, switch
+from vstore.profile.generations import append, current, forget, forget_expired, history, names, rollback, switch
 from vstore.profile.model import Generation
-from vstore.profile.retention import expired
+from vstore.profile.retention import Retention, expired
 
 __all__ = [
     "Change",
     "Generation",
+    "Retention",
     "append",
     "compare",
     "current",
     "expired",
     "forget",
+    "forget_expired",
     "history",
     "names",
     "rollback",

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
@@ -22,6 +22,7 @@ from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
 from vstore.objects import StorePath
 from vstore.profile.model import Generation
+from vstore.profile.retention import Retention, expired
 from vstore.store import GenerationRow, Store, generation_links
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,100}")
@@ -59,6 +60,7 @@ def _generation(row: GenerationRow, is_current: bool) -> Generation:
         spec_digest=row.spec_digest,
         replaced=row.replaced,
         current=is_current,
+        used_on=row.used_on,
     )
 
 
@@ -188,8 +190,22 @@ def forget(store: Store, profile: str, numbers: Iterable[int]) -> None:
                 raise ProfileError(
                     f"profile {profile}: generation {number} is the current one", hint="switch to another first"
                 )
-        store.generations.drop(profile, wanted)
-        reached(Point.GENERATIONS_DROPPED)
-        for number in wanted:
-            _link(store, profile, number).unlink(missing_ok=True)
-        fsync_directory(store.layout.profiles)
+        _forget(store, profile, wanted)
+
+
+def forget_expired(store: Store, profile: str, limits: Retention, *, now: datetime) -> tuple[int, ...]:
+    """Forget what `expired` says of the history as it is now; returns the numbers."""
+    with _locked(store, profile):
+        gone = expired(history(store, profile), limits, now=now)
+        _forget(store, profile, gone)
+        return gone
+
+
+def _forget(store: Store, profile: str, numbers: Sequence[int]) -> None:
+    if not numbers:
+        return
+    store.generations.drop(profile, numbers)
+    reached(Point.GENERATIONS_DROPPED)
+    for number in numbers:
+        _link(store, profile, number).unlink(missing_ok=True)
+    fsync_directory(store.layout.profiles)

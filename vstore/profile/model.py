@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from vstore.digest import Digest
 from vstore.objects import StorePath
@@ -11,7 +11,7 @@ from vstore.objects import StorePath
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generation:
-    """One state of a profile: a stack, when it was made, and the number of the one it replaced."""
+    """One state of a profile: a stack, when it was made and last used, and the number of the one it replaced."""
 
     profile: str
     number: int
@@ -21,3 +21,4 @@ class Generation:
     spec_digest: Digest | None
     replaced: int | None
     current: bool
+    used_on: date | None = None

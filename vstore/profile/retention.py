@@ -3,21 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from vstore.profile.model import Generation
 
 
-def expired(
-    history: Sequence[Generation], *, keep: int | None = None, older_than: timedelta | None = None, now: datetime
-) -> tuple[int, ...]:
-    """Numbers of the generations to forget, oldest first; never the current one.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retention:
+    """Limits on generations; one goes only when all that are given let it go, and none when none is given.
 
-    `keep` counts the current one: the newest ``keep - 1`` others stay. With both limits a generation goes
-    only when both let it go.
+    `keep` counts the current one: the newest ``keep - 1`` others stay. Use is known by the day, so what was used
+    today is never unused.
     """
-    if keep is None and older_than is None:
+
+    keep: int | None = None
+    older_than: timedelta | None = None
+    unused_for: timedelta | None = None
+
+
+def expired(history: Sequence[Generation], limits: Retention, *, now: datetime) -> tuple[int, ...]:
+    """Numbers of the generations to forget, oldest first; never the current one."""
+    if limits == Retention():
         return ()
-    others = sorted((g for g in history if not g.current), key=lambda g: g.number, reverse=True)
-    beyond = others if keep is None else others[max(keep - 1, 0) :]
-    return tuple(sorted(g.number for g in beyond if older_than is None or now - g.created_at > older_than))
+    others = sorted((one for one in history if not one.current), key=lambda one: one.number, reverse=True)
+    beyond = others if limits.keep is None else others[max(limits.keep - 1, 0) :]
+    return tuple(sorted(one.number for one in beyond if _out_of_time(one, limits, now)))
+
+
+def _out_of_time(one: Generation, limits: Retention, now: datetime) -> bool:
+    if limits.older_than is not None and now - one.created_at <= limits.older_than:
+        return False
+    return limits.unused_for is None or (one.used_on or one.created_at.date()) < (now - limits.unused_for).date()

@@ -16,6 +16,7 @@ from vstore.lock.select import select
 from vstore.objects import Kind, StorePath
 from vstore.realise.model import Origin, RealisedLayer, Request, Substitute
 from vstore.realise.prepare import Prepared
+from vstore.realise.space import Space
 from vstore.report import Report
 from vstore.spec import Layer, Spec, Target, source_digest
 from vstore.store import Store
@@ -45,6 +46,7 @@ class Realiser:
         self.uv = uv
         self.report = report
         self.substitute = substitute
+        self.space = Space(store, report)
         self.done: dict[str, RealisedLayer] = {}
 
     def run(self, wanted: tuple[Layer, ...]) -> tuple[RealisedLayer, ...]:
@@ -156,6 +158,7 @@ class Realiser:
 
     def _build(self, layer: Layer, recipe: Recipe) -> StorePath:
         started = time.monotonic()
+        self.space.ensure(recipe)
         with self.store.staging(layer.env_name, keep_failed=self.request.keep_failed) as staging:
             log = self._fill(layer, recipe, staging)
             self.report.stage(layer.env_name, "hashing and flushing")

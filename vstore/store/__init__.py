@@ -3,6 +3,8 @@
 from vstore.store.generations import GenerationRow
 from vstore.store.index import Graph, Index
 from vstore.store.layout import Layout
+from vstore.store.pins import Pin
+from vstore.store.reserve import keep_reserve, release_reserve
 from vstore.store.roots import Root, RootKind, add_root, generation_links, list_roots, object_at, remove_root
 from vstore.store.store import Store
 from vstore.store.verify import Problem, reindex, verify
@@ -12,15 +14,18 @@ __all__ = [
     "Graph",
     "Index",
     "Layout",
+    "Pin",
     "Problem",
     "Root",
     "RootKind",
     "Store",
     "add_root",
     "generation_links",
+    "keep_reserve",
     "list_roots",
     "object_at",
     "reindex",
+    "release_reserve",
     "remove_root",
     "verify",
 ]

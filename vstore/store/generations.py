@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from vstore.digest import Digest
 from vstore.errors import StoreError
@@ -24,6 +24,7 @@ class GenerationRow:
     spec_path: str | None
     spec_digest: Digest | None
     replaced: int | None
+    used_on: date | None = None
 
 
 class Generations:
@@ -41,8 +42,9 @@ class Generations:
 
     def of(self, profile: str) -> list[GenerationRow]:
         rows = self._database.rows(
-            "SELECT number, path, created_at, spec_path, spec_digest, replaced FROM generations"
-            " JOIN objects ON id = object WHERE profile = ? ORDER BY number",
+            "SELECT number, path, created_at, spec_path, spec_digest, replaced, used_on FROM generations"
+            " JOIN objects ON id = generations.object LEFT JOIN uses ON uses.object = id"
+            " WHERE profile = ? ORDER BY number",
             profile,
         )
         return [
@@ -54,8 +56,9 @@ class Generations:
                 spec_path=spec_path,
                 spec_digest=Digest(spec_digest) if spec_digest else None,
                 replaced=replaced,
+                used_on=date.fromisoformat(used_on) if used_on else None,
             )
-            for number, path, created_at, spec_path, spec_digest, replaced in rows
+            for number, path, created_at, spec_path, spec_digest, replaced, used_on in rows
         ]
 
     def add(self, row: GenerationRow) -> None:

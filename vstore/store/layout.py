@@ -54,6 +54,10 @@ class Layout:
         return self.root / "cache" / "uv"
 
     @property
+    def reserve(self) -> Path:
+        return self.root / "reserve"
+
+    @property
     def failed(self) -> Path:
         return self.root / "failed"
 
@@ -97,10 +101,10 @@ class Layout:
     def profile_lock(self, profile: str) -> Path:
         return self.locks / f"profile-{profile}"
 
-    def create(self) -> None:
-        """Make the folders that are missing; the last one made shows that all are there."""
+    def create(self) -> bool:
+        """Make the folders that are missing; the last one made shows that all are there. Returns whether it did."""
         if self.locks.is_dir():
-            return
+            return False
         for folder in (
             self.store,
             self.manifests,
@@ -114,3 +118,4 @@ class Layout:
         ):
             os.makedirs(folder, exist_ok=True)
             reached(Point.ROOT_MADE)
+        return True

@@ -24,6 +24,7 @@ from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import is_held, lock_file
 from vstore.objects import StorePath
 from vstore.store.layout import Layout
+from vstore.store.pins import NO_PIN, Pin, read_pin, remove_pin, write_pin
 
 _GENERATION_LINK = re.compile(r"(?P<profile>.+)-(?P<number>[1-9][0-9]*)-link")
 
@@ -37,12 +38,13 @@ class RootKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Root:
-    """One reason why `path` is alive: a place on disk or a process, and since when."""
+    """One reason why `path` is alive: a place on disk or a process, and since when. Only a user's root has a pin."""
 
     kind: RootKind
     name: str
     path: StorePath
     since: datetime | None = None
+    pin: Pin = NO_PIN
 
 
 class TempRoots:
@@ -119,13 +121,13 @@ def _links(folder: Path) -> list[Path]:
         return sorted(folder / entry.name for entry in found if entry.is_symlink() and not entry.name.startswith("."))
 
 
-def _root(kind: RootKind, name: str, path: StorePath, place: Path) -> Iterator[Root]:
+def _root(kind: RootKind, name: str, path: StorePath, place: Path, pin: Pin = NO_PIN) -> Iterator[Root]:
     """One root, or none when the place is gone meanwhile."""
     try:
         since = datetime.fromtimestamp(int(place.lstat().st_mtime), UTC)
     except FileNotFoundError:
         return
-    yield Root(kind=kind, name=name, path=path, since=since)
+    yield Root(kind=kind, name=name, path=path, since=since, pin=pin)
 
 
 def _profile_roots(layout: Layout, store: str) -> Iterator[Root]:
@@ -137,9 +139,9 @@ def _profile_roots(layout: Layout, store: str) -> Iterator[Root]:
 
 def _user_roots(layout: Layout, store: str, prune: bool) -> Iterator[Root]:
     for link in _links(layout.gcroots):
-        path = _leads_to(link, store)
-        if path is not None:
-            yield from _root(RootKind.USER, f"gcroots/{link.name}", path, link)
+        pin = _unexpired(layout, link, link, prune)
+        if pin is not None and (path := _leads_to(link, store)) is not None:
+            yield from _root(RootKind.USER, f"gcroots/{link.name}", path, link, pin)
     for entry in _links(layout.indirect_roots):
         try:
             outside = Path(os.readlink(entry))
@@ -147,10 +149,22 @@ def _user_roots(layout: Layout, store: str, prune: bool) -> Iterator[Root]:
         except FileNotFoundError:
             if prune:
                 entry.unlink(missing_ok=True)
+                remove_pin(entry)
             continue
-        path = _leads_to(outside, store)
-        if path is not None:
-            yield from _root(RootKind.USER, str(outside), path, entry)
+        pin = _unexpired(layout, entry, outside, prune)
+        if pin is not None and (path := _leads_to(outside, store)) is not None:
+            yield from _root(RootKind.USER, str(outside), path, entry, pin)
+
+
+def _unexpired(layout: Layout, entry: Path, link: Path, prune: bool) -> Pin | None:
+    """The pin of a root, None when it has expired; then, with `prune`, the root goes."""
+    pin = read_pin(entry)
+    if not pin.expired(datetime.now(UTC)):
+        return pin
+    if prune:
+        with suppress(StoreError, OSError):
+            remove_root(layout, link)
+    return None
 
 
 def _temp_roots(layout: Layout, prune: bool) -> Iterator[Root]:
@@ -178,7 +192,7 @@ def _named_in(file: Path) -> Iterator[StorePath]:
             continue
 
 
-def add_root(layout: Layout, link: Path, path: StorePath) -> None:
+def add_root(layout: Layout, link: Path, path: StorePath, pin: Pin = NO_PIN) -> None:
     """Make `link` a root for `path`: inside ``gcroots/`` directly, elsewhere by an entry that names it.
 
     An outside link must exist already and lead to the object; removing it ends the root.
@@ -186,11 +200,14 @@ def add_root(layout: Layout, link: Path, path: StorePath) -> None:
     if link.parent == layout.gcroots:
         if link.name.startswith(".") or (link.is_dir() and not link.is_symlink()):
             raise StoreError(f"not a name for a root: {link.name}")
+        write_pin(link, pin)
         replace_symlink(link, f"../store/{path}")
         return
     if object_at(layout, link) != path:
         raise StoreError(f"{link} does not lead to {path}")
-    replace_symlink(_indirect(layout, link), str(link))
+    entry = _indirect(layout, link)
+    write_pin(entry, pin)
+    replace_symlink(entry, str(link))
 
 
 def remove_root(layout: Layout, link: Path) -> None:
@@ -201,6 +218,7 @@ def remove_root(layout: Layout, link: Path) -> None:
     if entry != link and link.is_symlink() and object_at(layout, link) is not None:
         link.unlink()
     entry.unlink()
+    remove_pin(entry)
 
 
 def _indirect(layout: Layout, link: Path) -> Path:

@@ -23,6 +23,7 @@ from vstore.store.generations import Generations
 from vstore.store.index import Index
 from vstore.store.layout import Layout
 from vstore.store.manifests import read_manifest, write_manifest
+from vstore.store.reserve import keep_reserve
 from vstore.store.roots import TempRoots, object_at
 from vstore.store.uses import Uses
 
@@ -51,7 +52,8 @@ class Store:
             raise StoreError(f"there is no store at {root}", hint="`vstore realise SPEC` makes one; or give --root")
         with ExitStack() as held:
             if not read_only:
-                layout.create()
+                if layout.create():
+                    keep_reserve(layout)
                 held.enter_context(lock_file(layout.use_lock, shared=True))  # `reindex` replaces the index
                 if not layout.index_file.exists() and any(layout.store.iterdir()):
                     raise StoreError(f"the index is missing: {layout.index_file}", hint="run `vstore reindex`")

@@ -1,0 +1,173 @@
+"""`gc`, `delete`, `roots` and `forget` as commands, on a store made here."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.store.trees import add
+from vstore import profile as profiles
+from vstore.objects import StorePath
+from vstore.store import Layout, Store
+
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+class Shop:
+    """A store and the real command in a process of its own."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "vstore", "--root", str(self.root), "--no-progress", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == code, done.stdout + done.stderr
+        return done
+
+    def json(self, *arguments: str, code: int = 0) -> Any:
+        return json.loads(self.run("--json", *arguments, code=code).stdout)
+
+    def configure(self, text: str) -> None:
+        (self.root / "config.toml").write_text(text)
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Shop:
+    return Shop(tmp_path / "root")
+
+
+def use(store: Store, path: StorePath, days_ago: int, by: str = "nightly") -> StorePath:
+    store.uses.record(path, by, now=NOW - timedelta(days=days_ago))
+    return path
+
+
+def generation(store: Store, path: StorePath, days_ago: int) -> None:
+    moment = NOW - timedelta(days=days_ago)
+    profiles.append(store, "p", path, spec_path=None, spec_digest=None, now=moment)
+
+
+def test_the_dry_run_tells_the_order_and_the_reasons(shop: Shop) -> None:
+    with Store.open(shop.root) as store:
+        young, old = use(store, add(store, "young"), 1), use(store, add(store, "old", {"a": b"x" * 5000}), 19)
+    text = shop.run("gc", "--dry-run").stdout.splitlines()
+    assert text[0] == f"would delete {old}  4.9 KiB, no root, unused for 19 days, last by nightly"
+    assert text[1].startswith(f"would delete {young}  5 B, no root, unused for 1 days")
+    assert text[2].startswith("would delete 2 objects")
+    planned = shop.json("gc", "--dry-run")
+    assert planned["dead"] == [str(old), str(young)] and planned["deleted"] == []
+    assert planned["reasons"][0]["used_by"] == "nightly" and planned["reasons"][0]["size_bytes"] == 5000
+    done = shop.json("gc")
+    assert (done["deleted"], done["reasons"]) == (planned["dead"], planned["reasons"])
+
+
+def test_unused_for_forgets_generations_and_spares_what_was_used(shop: Shop) -> None:
+    with Store.open(shop.root) as store:
+        paths = [add(store, name) for name in ("first", "second", "third")]
+        for path, days in zip(paths, (40, 30, 0), strict=True):
+            generation(store, path, days)
+        use(store, add(store, "loose"), 3)
+        use(store, add(store, "dusty"), 33)
+    done = shop.json("gc", "--unused-for", "7d", "--dry-run")
+    assert done["forgotten"] == [{"profile": "p", "generation": 1}], "the second was current until today"
+    assert [path[33:] for path in done["dead"]] == ["dusty", "first"]
+    assert shop.json("gc", "--unused-for", "7d")["deleted"] == done["dead"]
+    assert [one["generation"] for one in shop.json("history", "p")] == [2, 3]
+
+
+def test_the_policy_of_config_toml_and_options_over_it(shop: Shop) -> None:
+    with Store.open(shop.root) as store:
+        for number in range(4):
+            generation(store, add(store, f"n{number}"), 0)
+        add(store, "dead")
+    shop.configure('[gc]\nkeep = 3\ngrace = "1h"\n')
+    done = shop.json("gc", "--dry-run")
+    assert done["forgotten"] == [{"profile": "p", "generation": 1}] and done["dead"] == []
+    done = shop.json("gc", "--grace", "0s", "--keep", "2")
+    assert len(done["forgotten"]) == 2 and len(done["deleted"]) == 3
+    shop.configure("[gc]\nkeeep = 3\n")
+    error = shop.json("gc", code=2)["error"]
+    assert "config.toml: gc.keeep: no such key" in error["message"] and "keep" in error["hint"]
+
+
+def test_ceiling_and_limit(shop: Shop) -> None:
+    with Store.open(shop.root) as store:
+        for number in range(4):
+            use(store, add(store, f"n{number}", {"a": b"x" * 1000 + bytes([number])}), 9 - number)
+    assert [path[33:] for path in shop.json("gc", "--dry-run", "--max-size", "2500")["dead"]] == ["n0", "n1"]
+    assert len(shop.json("gc", "--dry-run", "--max-size", "0", "--max-freed", "1")["dead"]) == 1
+    assert shop.json("gc", "--until-free", "1")["deleted"] == []
+    assert len(shop.json("gc", "--max-size", "2500")["deleted"]) == 2
+
+
+def test_delete_refuses_with_the_root(shop: Shop) -> None:
+    with Store.open(shop.root) as store:
+        low = add(store, "low")
+        top = add(store, "top", references=[low])
+        generation(store, top, 0)
+    error = shop.json("delete", "low", code=6)["error"]
+    assert error["details"] == ["profile profiles/p-1-link", f"  -> {top}", f"    -> {low}"]
+    assert "switch p to another" in error["hint"]
+    with Store.open(shop.root) as store:
+        loose = add(store, "loose")
+    assert shop.json("delete", "loose", "--dry-run")["dead"] == [str(loose)]
+    assert shop.json("delete", "loose")["deleted"] == [str(loose)]
+    shop.run("delete", "loose", code=6)
+
+
+def test_pins_have_a_note_and_an_end(shop: Shop) -> None:
+    with Store.open(shop.root) as store:
+        low = add(store, "low", {"a": b"x" * 5000})
+        one, two = add(store, "one", references=[low]), add(store, "two", references=[low])
+    shop.run("roots", "add", "one", "--note", "for the talk", "--expires", "30d")
+    shop.run("roots", "add", "second", "two")
+    rows = {row["name"]: row for row in shop.json("roots")}
+    pinned = rows[f"gcroots/{one}"]
+    assert pinned["note"] == "for the talk" and pinned["expires_at"][:10] == str((NOW + timedelta(days=30)).date())
+    assert rows["gcroots/second"]["note"] is None and rows["gcroots/second"]["only_it_keeps_bytes"] < 100
+    text = shop.run("roots").stdout
+    assert "for the talk" in text and "the store holds" in text
+    assert shop.json("gc")["deleted"] == []
+    shop.run("roots", "remove", str(one))
+    assert shop.json("gc")["deleted"] == [str(one)]
+    (pinned,) = shop.json("roots")
+    assert pinned["only_it_keeps_bytes"] >= 5000
+    assert list(Layout(shop.root).gcroots.glob(".*")) == []
+    assert str(two) in shop.json("list")[1]["path"] or str(two) in shop.json("list")[0]["path"]
+
+
+def test_an_expired_pin_does_not_count_and_goes(shop: Shop) -> None:
+    with Store.open(shop.root) as store:
+        path = add(store, "low")
+    shop.run("roots", "add", "mine", "low", "--expires", "2s")
+    assert shop.json("gc", "--dry-run")["dead"] == []
+    time.sleep(2.1)
+    assert shop.json("roots") == []
+    assert shop.json("gc", "--dry-run")["dead"] == [str(path)]
+    assert os.path.lexists(shop.root / "gcroots" / "mine"), "a dry run touches nothing"
+    assert shop.json("gc")["deleted"] == [str(path)]
+    assert sorted(place.name for place in (shop.root / "gcroots").iterdir()) == ["auto", "temp"]
+
+
+@pytest.mark.parametrize("wrong", ["yesterday", "2020-01-01", "3y"])
+def test_an_end_that_makes_no_sense(shop: Shop, wrong: str) -> None:
+    with Store.open(shop.root) as store:
+        add(store, "low")
+    shop.run("roots", "add", "low", "--expires", wrong, code=2)
+    shop.run("roots", "list", "--note", "x", code=2)
+
+
+def test_forget_unused(shop: Shop) -> None:
+    with Store.open(shop.root) as store:
+        for number, days in enumerate((90, 60, 0)):
+            generation(store, add(store, f"n{number}"), days)
+    assert shop.json("forget", "p", "--unused-for", "30d", "--keep", "3")["forgotten"] == []
+    assert shop.json("forget", "p", "--unused-for", "30d")["forgotten"] == [1]

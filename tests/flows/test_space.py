@@ -1,0 +1,70 @@
+"""A disk that fills: garbage goes by itself while building, and nothing that a build needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.flows.world import World, make_world
+from tests.store.trees import add
+from vstore.store import Store
+
+ALWAYS = '[gc]\nmin_free = "1000T"\n'
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return make_world(tmp_path)
+
+
+def garbage(world: World) -> str:
+    with Store.open(world.root) as store:
+        return str(add(store, "garbage", {"a": b"x" * 1000}))
+
+
+def present(world: World) -> set[str]:
+    return {row["path"] for row in world.json("list")}
+
+
+def test_a_build_collects_when_space_is_short_and_says_so_once(world: World) -> None:
+    path = garbage(world)
+    (world.root / "config.toml").write_text('[gc]\nmin_free = "1"\n')
+    world.realise("--include", "python*")
+    assert path in present(world), "enough is free"
+    (world.root / "config.toml").write_text(ALWAYS)
+    _, err = world.run("realise", str(world.spec), "--local-wheels", str(world.wheels), "--no-index")
+    assert path not in present(world)
+    assert err.count("warning: less than 1024000.00 GiB were free: collected 1 objects") == 1
+    assert world.run("run", "project", "hello")[0].startswith("low 1.0 midlib 1.0")
+    assert world.json("verify", "--contents")["problems"] == []
+
+
+def test_what_is_fresh_stays_even_then(world: World) -> None:
+    path = garbage(world)
+    (world.root / "config.toml").write_text(ALWAYS + 'grace = "1h"\n')
+    world.realise()
+    assert path in present(world)
+
+
+def test_two_builds_that_both_find_the_disk_full_finish(world: World, tmp_path: Path) -> None:
+    world.realise()
+    (world.root / "config.toml").write_text(ALWAYS)
+    world.write_spec("==2.0")
+    extra = ("--local-wheels", str(world.wheels), "--no-index", "--profile")
+    world.json("lock", str(world.spec), *extra[:-1])
+    both = [world.start("realise", str(world.spec), *extra, name) for name in ("one", "two")]
+    for process in both:
+        out, err = process.communicate(timeout=300)
+        assert process.returncode == 0, out + err
+    for name in ("one", "two"):
+        assert world.run("run", name, "hello")[0].startswith("low 1.0 midlib 2.0")
+    assert world.json("verify", "--contents")["problems"] == []
+
+
+def test_a_mistake_in_the_policy_stops_before_anything_is_deleted(world: World) -> None:
+    path = garbage(world)
+    (world.root / "config.toml").write_text('[gc]\nminfree = "1G"\n')
+    error = world.json("gc", code=2)["error"]
+    assert "gc.minfree: no such key" in error["message"]
+    assert path in present(world)

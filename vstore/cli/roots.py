@@ -1,0 +1,108 @@
+"""`roots`: what keeps objects alive."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from vstore import gc
+from vstore.cli.parse import MOMENT
+from vstore.cli.settings import Settings, command, size, table, when
+from vstore.errors import StoreError, UsageError
+from vstore.fs.atomic import replace_symlink
+from vstore.store import Pin, Root, Store, add_root, list_roots, remove_root
+
+
+@command("roots")
+@click.argument("action", type=click.Choice(["list", "add", "remove"]), default="list")
+@click.argument("arguments", metavar="[LINK] [PATH]", nargs=-1)
+@click.option("--note", default="", metavar="TEXT", help="With add: why it is kept.")
+@click.option("--expires", type=MOMENT, metavar="AGE|DATE", help="With add: keep it for AGE, or until DATE (UTC).")
+def roots_command(
+    settings: Settings, action: str, arguments: tuple[str, ...], note: str, expires: datetime | None
+) -> None:
+    """List what keeps objects alive; `add PATH` or `add LINK PATH` pins an object, `remove LINK` ends that.
+
+    LINK is a place in the file system, or a bare name for a root inside the store (default: the store path).
+    """
+    if action != "add" and (note or expires):
+        raise UsageError("--note and --expires go with `vstore roots add`")
+    if len(arguments) not in {"list": (0,), "add": (1, 2), "remove": (1,)}[action]:
+        raise UsageError("usage: vstore roots, vstore roots add [LINK] PATH, vstore roots remove LINK")
+    with settings.open_store(read_only=action == "list") as store:
+        if action == "list":
+            _list(settings, store)
+        elif action == "add":
+            _add(settings, store, arguments, Pin(note=note, expires_at=expires))
+        else:
+            place = _place(store, arguments[0])
+            remove_root(store.layout, place)
+            settings.emit({"removed": str(place)}, lambda: f"removed {place}")
+
+
+def _place(store: Store, text: str) -> Path:
+    link = Path(text)
+    outside = len(link.parts) > 1 or link.is_absolute()
+    return link.expanduser().absolute() if outside else store.layout.gcroots / link
+
+
+def _add(settings: Settings, store: Store, arguments: tuple[str, ...], pin: Pin) -> None:
+    target = store.resolve(arguments[-1])
+    store.temp_root(target)
+    if not store.is_valid(target):
+        raise StoreError(f"just collected: {target}")
+    place = _place(store, arguments[0]) if len(arguments) == 2 else store.layout.gcroots / str(target)
+    if place.parent != store.layout.gcroots:
+        replace_symlink(place, str(store.layout.object(target)))
+    add_root(store.layout, place, target, pin)
+    until = f" until {when(pin.expires_at)}" if pin.expires_at else ""
+    document = {"root": str(place), "path": str(target), **_said(pin)}
+    settings.emit(document, lambda: f"{place} keeps {target}{until}")
+
+
+def _said(pin: Pin) -> dict[str, object]:
+    return {"note": pin.note or None, "expires_at": when(pin.expires_at) if pin.expires_at else None}
+
+
+def _list(settings: Settings, store: Store) -> None:
+    roots = list_roots(store.layout)
+    exclusive = gc.exclusive_sizes(store, roots)
+    now = datetime.now(UTC)
+    documents = [
+        {
+            "kind": str(root.kind),
+            "name": root.name,
+            "path": str(root.path),
+            "since": when(root.since) if root.since else None,
+            "only_it_keeps_bytes": exclusive[root.name],
+            **_said(root.pin),
+        }
+        for root in roots
+    ]
+    rows = [
+        {**document, "only": size(exclusive[root.name]), "age": _age(root, now)}
+        for root, document in zip(roots, documents, strict=True)
+    ]
+    columns = {"kind": "kind", "name": "name", "only": "only it keeps", "age": "age"}
+    if any(root.pin.expires_at for root in roots):
+        columns["expires_at"] = "expires"
+    if any(root.pin.note for root in roots):
+        columns["note"] = "note"
+    columns["path"] = "path"
+    total = size(sum(info.size_bytes for info in store.index.objects()))
+    settings.emit(
+        documents,
+        lambda: f"{table(rows, columns)}\nthe store holds {total}" if rows else "no roots: gc would delete everything",
+    )
+
+
+def _age(root: Root, now: datetime) -> str | None:
+    if root.since is None:
+        return None
+    seconds = max((now - root.since).total_seconds(), 0)
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds // length:.0f}{unit}"
+    return f"{seconds:.0f}s"

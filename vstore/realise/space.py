@@ -1,0 +1,65 @@
+"""Room for what is about to be built: garbage goes by itself when the disk fills, as ``config.toml`` says.
+
+With ``[gc] min_free`` a build first looks whether that much is free, and if not collects until ``max_free`` is. What
+the run has named is alive, and so are the donors it may link from. A collection that did not help is not tried again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from datetime import UTC, datetime
+
+from vstore import gc
+from vstore.build.recipe import Recipe
+from vstore.errors import StoreError
+from vstore.report import Report, Silent
+from vstore.store import Store
+
+_LEAST_BYTES = 4 << 20  # below it not even the index can be relied on
+
+
+class Space:
+    """Watches over the free space during one run; `ensure` may be called from several threads."""
+
+    def __init__(self, store: Store, report: Report) -> None:
+        self._store = store
+        self._report = report
+        self._lock = threading.Lock()
+        self._in_vain = False
+
+    def ensure(self, recipe: Recipe) -> None:
+        """Collect if less than the floor is free. StoreError where there is no point in starting a build."""
+        limits = self._store.config.gc
+        with self._lock:
+            if limits.min_free is not None and not self._in_vain and self._free() < limits.min_free:
+                for wheel in recipe.wheels:
+                    self._store.holders(recipe.part(wheel))
+                self._collect(limits.min_free, max(limits.max_free or 0, limits.min_free))
+            if (free := self._free()) < _LEAST_BYTES:
+                raise StoreError(
+                    f"no space left to build {recipe.name}: {free >> 20} MiB are free",
+                    hint="run `vstore gc --clean-cache`, or free space elsewhere",
+                )
+
+    def _collect(self, floor: int, goal: int) -> None:
+        limits = self._store.config.gc
+        now = datetime.now(UTC)
+        policy = gc.Policy(
+            fresh_since=now - limits.grace if limits.grace is not None else None,
+            to_free=gc.shortfall(self._store, goal),
+            max_freed=limits.max_freed,
+        )
+        done = gc.collect(self._store, policy, report=Silent())
+        free = self._free()
+        self._in_vain = free < floor
+        said = f"less than {_gib(floor)} were free: collected {len(done.deleted)} objects, now {_gib(free)} are"
+        hint = "`vstore gc --clean-cache` may free more, `vstore roots` says what is kept" if self._in_vain else None
+        self._report.warn(said, hint)
+
+    def _free(self) -> int:
+        return shutil.disk_usage(self._store.layout.root).free
+
+
+def _gib(number: int) -> str:
+    return f"{number / (1 << 30):.2f} GiB"

@@ -1,0 +1,44 @@
+"""Space kept back on the store's file system, so that collecting garbage works when everything else is full."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from vstore.store.layout import Layout
+
+RESERVE_BYTES = 8 << 20  # the index's log while a batch of objects is removed, and then some
+_ROOMY_BYTES = 16 * RESERVE_BYTES
+
+
+def keep_reserve(layout: Layout) -> None:
+    """Fill the reserve if there is plenty of room; if that fails, the store works without."""
+    with suppress(OSError):
+        if layout.reserve.exists() or shutil.disk_usage(layout.root).free < _ROOMY_BYTES:
+            return
+        temporary = layout.tmp / f"reserve-{os.urandom(4).hex()}"
+        try:
+            _fill(temporary)
+            temporary.rename(layout.reserve)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _fill(file: Path) -> None:
+    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(handle, 0, RESERVE_BYTES)
+        else:
+            os.write(handle, b"\0" * RESERVE_BYTES)
+    finally:
+        os.close(handle)
+
+
+def release_reserve(layout: Layout) -> None:
+    """Give the space back if the file system is nearly full; `keep_reserve` takes it again when there is room."""
+    with suppress(OSError):
+        if shutil.disk_usage(layout.root).free < RESERVE_BYTES:
+            layout.reserve.unlink()
