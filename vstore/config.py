@@ -60,11 +60,27 @@ class StoreConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CacheConfig:
+    """``[caches.<name>]``, or ``<name> = "<url>"`` in ``[caches]``. `options` are those of its kind of store."""
+
+    name: str
+    url: str
+    options: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """The whole file."""
+    """The whole file.
+
+    `caches` are in the order in which they are preferred; `require` of the builders with `trusted_keys` must agree
+    on what a recipe gives.
+    """
 
     gc: GcConfig = field(default_factory=GcConfig)
     store: StoreConfig = field(default_factory=StoreConfig)
+    caches: tuple[CacheConfig, ...] = ()
+    trusted_keys: tuple[str, ...] = ()
+    require: int = 1
 
 
 def read_config(file: Path) -> Config:
@@ -80,7 +96,13 @@ def read_config(file: Path) -> Config:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{file}: not TOML: {error}") from error
     top = Table(file, "", document)
-    config = Config(gc=_gc(top.table("gc")), store=_store(top.table("store")))
+    config = Config(
+        gc=_gc(top.table("gc")),
+        store=_store(top.table("store")),
+        caches=_caches(top.table("caches")),
+        trusted_keys=top.get("trusted_keys", texts) or (),
+        require=top.get("require", count) or 1,
+    )
     top.finish()
     return config
 
@@ -108,6 +130,22 @@ def _store(table: Table) -> StoreConfig:
     return found
 
 
+def _caches(table: Table) -> tuple[CacheConfig, ...]:
+    found = []
+    for name in table.names:
+        if (url := table.get(name, lambda value: value if isinstance(value, str) else None)) is not None:
+            found.append(CacheConfig(name=name, url=url))
+            continue
+        inner = table.table(name)
+        url = inner.get("url", text)
+        if url is None:
+            raise inner.error("url", "a URL", "nothing")
+        found.append(CacheConfig(name=name, url=url, options=inner.get("options", texts_by_key) or {}))
+        inner.finish()
+    table.finish()
+    return tuple(found)
+
+
 class Table:
     """One TOML table being read: hands out values, remembers which keys were asked for."""
 
@@ -132,7 +170,8 @@ class Table:
         name = f"{self._name}.{key}" if self._name else key
         return Table(self._file, name, self.get(key, mapping) or {})
 
-    def keys(self) -> tuple[str, ...]:
+    @property
+    def names(self) -> tuple[str, ...]:
         return tuple(self._values)
 
     def error(self, key: str, expected: str, found: str) -> UsageError:
@@ -157,6 +196,16 @@ def text(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError("a string")
     return value
+
+
+def texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError("a list of strings")
+    return tuple(text(item) for item in value)
+
+
+def texts_by_key(value: object) -> Mapping[str, str]:
+    return {key: text(item) for key, item in mapping(value).items()}
 
 
 def flag(value: object) -> bool:

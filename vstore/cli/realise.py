@@ -39,6 +39,7 @@ SPEC = click.Path(path_type=Path, dir_okay=False)
     type=click.Path(path_type=Path, exists=True, file_okay=False),
     help="Wheel folders.",
 )
+@click.option("--cache", "caches", multiple=True, metavar="CACHE", help="Ask this cache before the configured ones.")
 @click.option("--index/--no-index", default=True, help="Whether to ask the package index when locking.")
 def realise_command(settings: Settings, spec: Path, out_link: Path | None, jobs: int | None, **options: object) -> None:
     """Make every layer of SPEC present and switch its profile to the new stack."""
@@ -64,8 +65,11 @@ def _realise(settings: Settings, store: Store, request: Request) -> Realised:
     if known is not None:
         return known
     from vstore.realise.realise import realise
+    from vstore.remote import substitution
 
-    return realise(store, request, uv=settings.uv(store, offline=request.offline), report=report, now=now)
+    uv = settings.uv(store, offline=request.offline)
+    with substitution(store, request.caches, offline=request.offline or request.check, report=report) as substitute:
+        return realise(store, request, uv=uv, report=report, now=now, substitute=substitute)
 
 
 def _document(result: Realised) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""Making layers present: a graph of recipes, each present or built, several at a time."""
+"""Making layers present: a graph of recipes, each present, substituted or built, several at a time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vstore.errors import BuildError, NotReproducible, VstoreError
 from vstore.fs.tree import scan
 from vstore.lock.select import select
 from vstore.objects import Kind, StorePath
-from vstore.realise.model import Origin, RealisedLayer, Request
+from vstore.realise.model import Origin, RealisedLayer, Request, Substitute
 from vstore.realise.prepare import Prepared
 from vstore.report import Report
 from vstore.spec import Layer, Spec, Target, source_digest
@@ -26,7 +26,16 @@ class Realiser:
     """Makes the layers of one spec present. One use each; its methods run in several threads."""
 
     def __init__(
-        self, store: Store, spec: Spec, prepared: Prepared, *, target: Target, request: Request, uv: Uv, report: Report
+        self,
+        store: Store,
+        spec: Spec,
+        prepared: Prepared,
+        *,
+        target: Target,
+        request: Request,
+        uv: Uv,
+        report: Report,
+        substitute: Substitute,
     ) -> None:
         self.store = store
         self.spec = spec
@@ -35,6 +44,7 @@ class Realiser:
         self.request = request
         self.uv = uv
         self.report = report
+        self.substitute = substitute
         self.done: dict[str, RealisedLayer] = {}
 
     def run(self, wanted: tuple[Layer, ...]) -> tuple[RealisedLayer, ...]:
@@ -71,6 +81,8 @@ class Realiser:
             origin = Origin.PRESENT
             if interpreter.path is None:
                 origin = Origin.TO_BUILD
+            elif interpreter.substituted:
+                origin = Origin.SUBSTITUTED
             elif interpreter.built:
                 origin = Origin.ADOPTED if interpreter.pin.source == "adopted" else Origin.BUILT
             found[interpreter.name] = RealisedLayer(
@@ -114,6 +126,9 @@ class Realiser:
             known = self.store.realisation(recipe.digest)
             if known is not None:  # another process built it while this one waited
                 return Origin.PRESENT, known
+            known = self.substitute(recipe.digest)
+            if known is not None:
+                return Origin.SUBSTITUTED, known
             return Origin.BUILT, self._build(layer, recipe)
 
     def _recipe(self, layer: Layer) -> Recipe | None:

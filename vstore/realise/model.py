@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
+from vstore.digest import Digest
 from vstore.objects import Kind, StorePath
+
+Substitute = Callable[[Digest], StorePath | None]  # the object that a recipe gives, brought from elsewhere
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,6 +29,7 @@ class Request:
     keep_failed: bool = False
     local_wheels: tuple[Path, ...] = ()
     index: bool = True
+    caches: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -33,6 +37,7 @@ class Origin(StrEnum):
     """How a layer came to be present. The last three are what a dry run says."""
 
     PRESENT = "present"
+    SUBSTITUTED = "substituted"
     BUILT = "built"
     ADOPTED = "adopted"
     CHECKED = "checked"

@@ -13,7 +13,7 @@ from vstore.lock import InterpreterPin, LockedLayer, PythonForLocking, read_lock
 from vstore.lock.resolve import lock
 from vstore.lock.staleness import check
 from vstore.objects import Kind, StorePath
-from vstore.realise.model import Request
+from vstore.realise.model import Request, Substitute
 from vstore.report import Report
 from vstore.spec import Layer, Spec, Target
 from vstore.store import Store
@@ -29,6 +29,7 @@ class Interpreter:
     path: StorePath | None
     built: bool
     seconds: float
+    substituted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,16 @@ class Prepared:
     stale: Mapping[str, str] = field(default_factory=dict)
 
 
-def prepare(store: Store, spec: Spec, request: Request, *, target: Target, uv: Uv, report: Report) -> Prepared:
+def prepare(
+    store: Store,
+    spec: Spec,
+    request: Request,
+    *,
+    target: Target,
+    uv: Uv,
+    report: Report,
+    substitute: Substitute = lambda _: None,
+) -> Prepared:
     """Read the lock, or make it when it is missing or stale; make the interpreters present.
 
     Raises LockError when the lock is stale and the request forbids locking.
@@ -50,8 +60,8 @@ def prepare(store: Store, spec: Spec, request: Request, *, target: Target, uv: U
         raise stale_error(spec, stale)
     pins = {} if stale else _pins(read_locks(spec))
     if stale and not request.dry_run:
-        return lock_spec(store, spec, request, target=target, uv=uv, report=report)
-    interpreters = _interpreters(store, spec, pins, request, target=target, uv=uv, report=report)
+        return lock_spec(store, spec, request, target=target, uv=uv, report=report, substitute=substitute)
+    interpreters = _interpreters(store, spec, pins, request, target=target, uv=uv, report=report, substitute=substitute)
     locked = {locked.env_name: locked for locked in read_locks(spec) if locked.env_name not in stale}
     return Prepared(interpreters=interpreters, locked=locked, stale=stale)
 
@@ -77,10 +87,13 @@ def lock_spec(
     upgrade_packages: tuple[str, ...] = (),
     reset: tuple[str, ...] = (),
     if_needed: bool = True,
+    substitute: Substitute = lambda _: None,
 ) -> Prepared:
     """Lock all layers together, with the interpreters they will run on."""
     pins = {} if upgrade else _pins(read_locks(spec, without=reset))
-    interpreters = _interpreters(store, spec, pins, request, target=target, uv=uv, report=report, locking=True)
+    interpreters = _interpreters(
+        store, spec, pins, request, target=target, uv=uv, report=report, substitute=substitute, locking=True
+    )
     pythons = {}
     for name, interpreter in interpreters.items():
         assert interpreter.path is not None
@@ -114,11 +127,14 @@ def _interpreters(
     target: Target,
     uv: Uv,
     report: Report,
+    substitute: Substitute,
     locking: bool = False,
 ) -> dict[str, Interpreter]:
     """By runtime name; for locking also those of runtimes for other machines, as uv asks one of this machine."""
     return {
-        layer.name: _interpreter(store, layer, pins.get(layer.env_name), request, target=target, uv=uv, report=report)
+        layer.name: _interpreter(
+            store, layer, pins.get(layer.env_name), request, target=target, uv=uv, report=report, substitute=substitute
+        )
         for layer in spec.layers
         if layer.kind == Kind.RUNTIME and (target in layer.targets or (locking and layer.targets))
     }
@@ -133,8 +149,9 @@ def _interpreter(
     target: Target,
     uv: Uv,
     report: Report,
+    substitute: Substitute,
 ) -> Interpreter:
-    """From the store when the pin's recipe is realised there, else chosen, made and registered."""
+    """From the store when the pin's recipe is realised there, else from a cache, else made and registered."""
     started = time.monotonic()
     assert layer.python_implementation is not None
     source = None
@@ -148,6 +165,7 @@ def _interpreter(
         return Interpreter(name=name, pin=pin, path=path, built=False, seconds=time.monotonic() - started)
     with store.recipe_lock(recipe):
         path = store.realisation(recipe)
+        substituted = path is None and (path := substitute(recipe)) is not None
         if path is None:
             if source is None:
                 source = choose(
@@ -158,5 +176,6 @@ def _interpreter(
                 report.stage(name, "hashing and flushing")
                 path = store.add(staging, name=name, kind=Kind.INTERPRETER, recipe=recipe).path
     seconds = time.monotonic() - started
-    report.finished(name, "adopted" if pin.source == "adopted" else "built", seconds)
-    return Interpreter(name=name, pin=pin, path=path, built=True, seconds=seconds)
+    made = "adopted" if pin.source == "adopted" else "built"
+    report.finished(name, "substituted" if substituted else made, seconds)
+    return Interpreter(name=name, pin=pin, path=path, built=not substituted, substituted=substituted, seconds=seconds)

@@ -1,7 +1,8 @@
 """The one verb: make a spec's stack present, and switch to it.
 
-For each layer, lowest first: present in the store, else built. Equal recipes are the same work, so a
-recipe that the store knows is nothing to do, and a lower layer rebuilt with equal bytes rebuilds nothing above.
+For each layer, lowest first: present in the store, else substituted from a cache, else built. Equal recipes are
+the same work, so a recipe that the store knows is nothing to do, and a lower layer rebuilt with equal bytes rebuilds
+nothing above.
 The two columns, spec → lock → build and fs → store → profile, meet in this folder and nowhere else.
 """
 
@@ -14,7 +15,7 @@ from vstore.errors import UsageError
 from vstore.lock.lockfile import matches
 from vstore.objects import Kind, StorePath
 from vstore.realise.layers import Realiser
-from vstore.realise.model import Realised, RealisedLayer, Request
+from vstore.realise.model import Realised, RealisedLayer, Request, Substitute
 from vstore.realise.prepare import prepare
 from vstore.realise.remembered import inputs_key, settle
 from vstore.report import Report
@@ -23,7 +24,9 @@ from vstore.store import Store
 from vstore.uv import Uv
 
 
-def realise(store: Store, request: Request, *, uv: Uv, report: Report, now: datetime) -> Realised:
+def realise(
+    store: Store, request: Request, *, uv: Uv, report: Report, now: datetime, substitute: Substitute = lambda _: None
+) -> Realised:
     """Make the spec's stack present and its profile's current generation; ask `remembered` first.
 
     Raises SpecError, LockError, BuildError, ToolError or StoreError; the store is intact after any of them.
@@ -33,8 +36,10 @@ def realise(store: Store, request: Request, *, uv: Uv, report: Report, now: date
         report.warn(warning)
     target = Target.host()
     wanted = _selected(spec, request.include, target)
-    prepared = prepare(store, spec, request, target=target, uv=uv, report=report)
-    layers = Realiser(store, spec, prepared, target=target, request=request, uv=uv, report=report).run(wanted)
+    prepared = prepare(store, spec, request, target=target, uv=uv, report=report, substitute=substitute)
+    layers = Realiser(
+        store, spec, prepared, target=target, request=request, uv=uv, report=report, substitute=substitute
+    ).run(wanted)
     if request.include or request.check or request.dry_run:
         name = request.profile or spec.profile
         return Realised(

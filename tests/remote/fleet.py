@@ -1,0 +1,56 @@
+"""A builder that pushes and machines that have nothing but the cache: each a root of its own."""
+
+from __future__ import annotations
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.flows.world import World, make_world
+
+
+@dataclass
+class Fleet:
+    """`builder` has wheels; what `machine` makes has a copy of the project, and no wheels and no index."""
+
+    folder: Path
+    builder: World
+    key: str
+
+    def machine(
+        self, name: str, *, trusted: tuple[str, ...] | None = None, require: int = 1, caches: str = ""
+    ) -> World:
+        world = World(self.folder / name, self.folder / name / "root")
+        world.root.mkdir(parents=True)
+        world.wheels.mkdir()
+        keys = (self.key,) if trusted is None else trusted
+        config = f"trusted_keys = {list(keys)!r}\nrequire = {require}\n{caches}"
+        (world.root / "config.toml").write_text(config.replace("'", '"'))
+        self.copy_project(world)
+        return world
+
+    def copy_project(self, world: World) -> None:
+        subprocess.run(["rm", "-rf", str(world.spec.parent)], check=True)
+        subprocess.run(["cp", "-r", str(self.builder.spec.parent), str(world.spec.parent)], check=True)
+
+
+def make_fleet(folder: Path) -> Fleet:
+    """A builder that has realised the spec of `tests.flows.world` and has a key."""
+    builder = make_world(folder / "builder")
+    builder.realise()
+    key = builder.json("key", "generate", "builder-1")["public"]
+    return Fleet(folder, builder, key)
+
+
+def realise(world: World, *arguments: str, code: int = 0, **changes: str) -> Any:
+    """Realise without wheels: only a cache can help."""
+    return world.json("realise", str(world.spec), "--locked", "--no-index", *arguments, code=code, **changes)
+
+
+def origins(result: Any) -> set[str]:
+    return {layer["origin"] for layer in result["layers"]}
+
+
+def run(world: World, profile: str = "project") -> str:
+    return world.run("run", profile, "hello")[0]

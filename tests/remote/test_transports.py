@@ -1,0 +1,161 @@
+"""One contract for every transport: what is asked and answered is the same wherever a cache lies."""
+
+from __future__ import annotations
+
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.remote.servers import moto, nginx
+from vstore.errors import UsageError
+from vstore.remote.memory import MemoryTransport
+from vstore.remote.objectstore import ObjectStoreTransport
+from vstore.remote.patience import Patient
+from vstore.remote.transport import NoListing, Transport, TransportError
+
+DATA = bytes(range(256)) * 1000
+KEY = "objects/ab/abc-cpython-3.11.7+x@1.json"
+
+
+@dataclass
+class Pair:
+    """Where to write and where to read the same place."""
+
+    writing: Transport
+    reading: Transport
+
+
+def s3(port: int, bucket: str) -> ObjectStoreTransport:
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/{bucket}", method="PUT")
+    urllib.request.urlopen(request, timeout=30).close()
+    options = {
+        "access_key_id": "test",
+        "secret_access_key": "test",
+        "region": "us-east-1",
+        "endpoint": f"http://127.0.0.1:{port}",
+    }
+    return ObjectStoreTransport(f"s3://{bucket}/some/prefix", options)
+
+
+@pytest.fixture(scope="module")
+def moto_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    with moto(tmp_path_factory.mktemp("moto")) as port:
+        yield port
+
+
+@pytest.fixture(params=["memory", "patient", "file", "nginx", "moto"])
+def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
+    match request.param:
+        case "memory":
+            one = MemoryTransport()
+            yield Pair(one, one)
+        case "patient":
+            wrapped = Patient(MemoryTransport())
+            yield Pair(wrapped, wrapped)
+        case "file":
+            folder = ObjectStoreTransport(f"file://{tmp_path}/some%20cache")
+            yield Pair(folder, folder)
+        case "nginx":
+            (tmp_path / "cache").mkdir()
+            with nginx(tmp_path / "nginx", tmp_path) as url:
+                yield Pair(ObjectStoreTransport(f"file://{tmp_path}/cache"), ObjectStoreTransport(f"{url}/cache/"))
+        case "moto":
+            bucket = s3(request.getfixturevalue("moto_port"), f"bucket{abs(hash(tmp_path))}")
+            yield Pair(bucket, bucket)
+
+
+def test_what_is_put_is_got(pair: Pair, tmp_path: Path) -> None:
+    assert pair.writing.put(KEY, DATA)
+    assert pair.reading.get(KEY, limit=len(DATA)) == DATA
+    stat = pair.reading.head(KEY)
+    assert stat is not None
+    assert (stat.key, stat.size_bytes) == (KEY, len(DATA))
+    assert pair.reading.download(KEY, tmp_path / "whole", limit=len(DATA)) == len(DATA)
+    assert (tmp_path / "whole").read_bytes() == DATA
+    assert pair.writing.put(KEY, b"other")
+    assert pair.reading.get(KEY, limit=10) == b"other"
+
+
+def test_what_is_not_there_is_none(pair: Pair, tmp_path: Path) -> None:
+    for _ in range(2):  # before there is anything at all, and after
+        assert pair.reading.get(KEY, limit=1) is None
+        assert pair.reading.head(KEY) is None
+        assert pair.reading.get_ranges(KEY, [(0, 1)]) is None
+        assert pair.reading.download(KEY, tmp_path / "whole", limit=1) is None
+        pair.writing.delete([KEY])
+        pair.writing.put("other", b"")
+
+
+def test_ranges_are_exact(pair: Pair) -> None:
+    pair.writing.put(KEY, DATA)
+    ranges = [(0, 1), (1, 1000), (255_999, 256_000), (100, 50_000)]
+    assert pair.reading.get_ranges(KEY, ranges) == [DATA[start:end] for start, end in ranges]
+    assert pair.reading.get_ranges(KEY, []) == []
+    with pytest.raises(TransportError):
+        pair.reading.get_ranges(KEY, [(0, 10), (255_999, 256_001)])
+
+
+def test_nothing_larger_than_allowed_is_read(pair: Pair, tmp_path: Path) -> None:
+    pair.writing.put(KEY, DATA)
+    with pytest.raises(TransportError, match="more than 1000 bytes"):
+        pair.reading.get(KEY, limit=1000)
+    with pytest.raises(TransportError, match="more than 1000 bytes"):
+        pair.reading.download(KEY, tmp_path / "whole", limit=1000)
+
+
+def test_only_one_of_many_creates(pair: Pair) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda n: pair.writing.put(KEY, str(n).encode(), create_only=True), range(8)))
+    assert answers.count(True) == 1
+    assert pair.reading.get(KEY, limit=10) == str(answers.index(True)).encode()
+
+
+def test_a_file_is_put_in_parts(pair: Pair, tmp_path: Path) -> None:
+    content = DATA * 80  # 20 MB: more than one part
+    (tmp_path / "file").write_bytes(content)
+    assert pair.writing.put(KEY, tmp_path / "file")
+    assert pair.reading.get(KEY, limit=len(content)) == content
+
+
+def test_scanning_and_deleting(pair: Pair) -> None:
+    keys = {f"objects/{n % 7}/{n}.json" for n in range(30)}
+    for key in keys:
+        pair.writing.put(key, key.encode())
+    pair.writing.put("objects2/x", b"")
+    found = {stat.key: stat.size_bytes for stat in pair.writing.scan("objects")}
+    assert found == {key: len(key) for key in keys}
+    assert list(pair.writing.scan("nothing")) == []
+    pair.writing.delete([*sorted(keys)[:10], "objects/nope"])
+    assert {stat.key for stat in pair.writing.scan("objects")} == set(sorted(keys)[10:])
+
+
+def test_many_at_once(pair: Pair) -> None:
+    for n in range(128):
+        pair.writing.put(f"many/{n}", str(n).encode())
+    with ThreadPoolExecutor(64) as pool:
+        found = list(pool.map(lambda n: pair.reading.get(f"many/{n}", limit=10), range(128)))
+    assert found == [str(n).encode() for n in range(128)]
+
+
+def test_a_web_server_is_not_asked_for_a_list() -> None:
+    with pytest.raises(NoListing, match="a web server does not say what it holds"):
+        list(ObjectStoreTransport("http://127.0.0.1:9/x").scan("objects"))
+
+
+def test_secrets_do_not_show() -> None:
+    assert ObjectStoreTransport("https://user:secret@host.example/x?token=secret").url == "https://host.example/x"
+
+
+def test_what_is_no_transport_is_refused() -> None:
+    with pytest.raises(UsageError, match="not a cache that can be reached"):
+        ObjectStoreTransport("ftp://host.example/x")
+
+
+def test_a_closed_port_is_a_transient_error_at_once() -> None:
+    with pytest.raises(TransportError) as error:
+        ObjectStoreTransport("http://127.0.0.1:9/x").get("k", limit=1)
+    assert error.value.transient

@@ -1,0 +1,196 @@
+"""`vstore push`, `pull` and `key`: sharing a store's objects through caches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+
+from vstore.cli.parse import AGE
+from vstore.cli.settings import Settings, command, size, when
+from vstore.config import read_config
+from vstore.errors import UsageError
+from vstore.objects import Kind, StorePath
+from vstore.profile import append, current, names
+from vstore.remote import (
+    Cache,
+    Fetcher,
+    Pusher,
+    SecretKey,
+    Trust,
+    open_cache,
+    publish_channel,
+    pull,
+    read_channel,
+    signing_keys,
+    trust_of,
+    write_key,
+)
+from vstore.store import Store
+
+_LIFETIME = timedelta(days=30)
+
+
+@command("push")
+@click.argument("cache")
+@click.argument("what", nargs=-1, required=True)
+@click.option("--channel", metavar="NAME", help="Let this channel of the cache point to WHAT, a stack.")
+@click.option("--expires", type=AGE, default=_LIFETIME, help="How long the channel's record is good (default: 30d).")
+@click.option(
+    "--key",
+    "key_files",
+    multiple=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Sign with this secret key (default: those that `vstore key generate` made here).",
+)
+@click.option("--level", type=click.IntRange(1, 19), help="How hard to compress (default: 3).")
+@click.option("-j", "--jobs", type=click.IntRange(1), default=2, help="Objects at a time (default: 2).")
+def push_command(
+    settings: Settings,
+    cache: str,
+    what: tuple[str, ...],
+    channel: str | None,
+    expires: timedelta,
+    key_files: tuple[Path, ...],
+    level: int | None,
+    jobs: int,
+) -> None:
+    """Put WHAT, profiles or objects, with all that they refer to into CACHE, signed.
+
+    CACHE is a URL (file, https, s3, gs, az), a folder, or a name from config.toml; it is made when it is not there.
+    """
+    with settings.open_store() as store:
+        opened = open_cache(cache, read_config(store.layout.config_file).caches)
+        keys = tuple(map(SecretKey.read, key_files)) or signing_keys(_key_folder(store))
+        if not keys:
+            settings.report.warn(
+                "pushed without a signature: nobody will take it by recipe", "`vstore key generate NAME` makes a key"
+            )
+        tops = [_find(store, text) for text in what]
+        info = store.index.info(tops[0]) if channel else None
+        if channel and (len(tops) != 1 or info is None or info.kind != Kind.STACK):
+            raise UsageError(f"channel {channel} points to one stack", hint="give one profile, or the path of a stack")
+        try:
+            done = Pusher(store, opened, keys=keys, report=settings.report, jobs=jobs, level=level).push(tops)
+            now = datetime.now(UTC)
+            made = None
+            if channel and info:
+                made = publish_channel(opened, channel, info, keys=keys, lifetime=expires, now=now)
+        finally:
+            settings.report.close()
+    document = {
+        "cache": opened.url,
+        "pushed": [str(path) for path in done.pushed],
+        "present": [str(path) for path in done.present],
+        "moved_bytes": done.moved_bytes,
+        "conflicts": list(done.conflicts),
+        "channel": {"name": made.name, "number": made.number, "expires_at": when(made.expires_at)} if made else None,
+    }
+    pointed = f"\nchannel {made.name} number {made.number} points to {made.path}" if made else ""
+    settings.emit(
+        document,
+        lambda: (
+            f"pushed {len(done.pushed)} objects, {size(done.moved_bytes)}; "
+            f"{len(done.present)} were there already{pointed}"
+        ),
+    )
+
+
+def _find(store: Store, text: str) -> StorePath:
+    """The current stack of a profile, else the object that the text names."""
+    generation = current(store, text) if text in names(store) else None
+    return generation.path if generation else store.resolve(text)
+
+
+def _key_folder(store: Store) -> Path:
+    return store.layout.root / "keys"
+
+
+@command("pull")
+@click.argument("cache")
+@click.argument("what", nargs=-1, required=True)
+@click.option("--profile", metavar="NAME", help="Make the stack a generation of this profile.")
+@click.option("--trust", "trusted", multiple=True, metavar="KEY", help="Trust this key too, written name:base64.")
+def pull_command(
+    settings: Settings, cache: str, what: tuple[str, ...], profile: str | None, trusted: tuple[str, ...]
+) -> None:
+    """Bring WHAT, a channel or store paths, with all that it refers to from CACHE.
+
+    The stack of a channel becomes a generation, as does a stack when --profile is given.
+    """
+    with settings.open_store() as store:
+        config = read_config(store.layout.config_file)
+        trust = trust_of(config, trusted)
+        opened = open_cache(cache, config.caches)
+        try:
+            opened.check()
+            tops, is_channel = _wanted(store, opened, what, trust)
+            pulled = pull(Fetcher(store, trust=trust, report=settings.report), opened, tops)
+            made = _switch(store, tops[0], profile, len(tops)) if is_channel or profile else None
+        finally:
+            settings.report.close()
+    document = {
+        "cache": opened.url,
+        "paths": [str(path) for path in tops],
+        "fetched": [
+            {"path": str(one.path), "how": one.how, "moved_bytes": one.moved_bytes, "saved_bytes": one.saved_bytes}
+            for one in pulled.fetched
+        ],
+        "moved_bytes": pulled.moved_bytes,
+        "saved_bytes": pulled.saved_bytes,
+        "profile": made[0] if made else None,
+        "generation": made[1] if made else None,
+        "changed": bool(made and made[2]),
+    }
+    text = f"fetched {len(pulled.fetched)} objects: {size(pulled.moved_bytes)} moved, {size(pulled.saved_bytes)} spared"
+    if made:
+        text += f"\nprofile {made[0]} {'is now' if made[2] else 'is still'} generation {made[1]}"
+    settings.emit(document, lambda: text)
+
+
+def _wanted(store: Store, cache: Cache, what: Iterable[str], trust: Trust) -> tuple[list[StorePath], bool]:
+    """The store paths to bring, and whether they come from a channel."""
+    found, channels = [], 0
+    for text in what:
+        try:
+            found.append(StorePath.parse(text))
+        except ValueError:
+            channels += 1
+            found.append(read_channel(store, cache, text, trust=trust, now=datetime.now(UTC)).path)
+    if channels and len(found) > 1:
+        raise UsageError("a channel is pulled alone")
+    return found, bool(channels)
+
+
+def _switch(store: Store, path: StorePath, profile: str | None, count: int) -> tuple[str, int | None, bool]:
+    """Make the stack the current generation; the profile, the number, and whether that is new."""
+    info = store.index.info(path)
+    if count != 1 or info is None or info.kind != Kind.STACK:
+        raise UsageError("only one stack can become a generation", hint="give a channel or the path of a stack")
+    name = profile or path.name.removesuffix("-stack")
+    made = append(store, name, path, spec_path=None, spec_digest=None, now=datetime.now(UTC))
+    now_current = made or current(store, name)
+    return name, now_current.number if now_current else None, made is not None
+
+
+@command("key")
+@click.argument("action", type=click.Choice(["generate", "list"]))
+@click.argument("name", required=False)
+def key_command(settings: Settings, action: str, name: str | None) -> None:
+    """`generate NAME` makes a key that `push` signs with, and prints what others put into `trusted_keys`."""
+    with settings.open_store() as store:
+        folder = _key_folder(store)
+    if action == "list":
+        keys = [key.public for key in signing_keys(folder)]
+        settings.emit([str(key) for key in keys], lambda: "\n".join(map(str, keys)) or "no keys here")
+        return
+    if name is None:
+        raise UsageError("usage: vstore key generate NAME")
+    key = SecretKey.generate(name)
+    secret, _ = write_key(folder, key)
+    settings.emit(
+        {"name": name, "public": str(key.public), "secret_file": str(secret)},
+        lambda: f"{key.public}\nthe secret half is {secret}: keep it to yourself",
+    )

@@ -1,0 +1,131 @@
+"""Bringing one object from a cache into the store: only the bytes that the store has not, all of them verified.
+
+The archive's index names every file by digest, and the object's name is the digest of that list. So the list is
+checked before anything else is fetched, and each file against the list: nothing else needs to be believed.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Container, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vstore.archive import FileReader, RangeReader, assemble, plan_fetch, read_index
+from vstore.digest import Digest
+from vstore.errors import ArchiveError, CacheError
+from vstore.fs.filelock import lock_file
+from vstore.objects import StorePath
+from vstore.remote.cache import Cache
+from vstore.remote.donors import Donors
+from vstore.remote.layout import archive_key
+from vstore.remote.model import ObjectRecord
+from vstore.remote.reader import RemoteReader
+from vstore.remote.transport import NoRanges
+from vstore.remote.trust import Trust
+from vstore.report import Report
+from vstore.store import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """What it took: bytes moved, and bytes of the archive that were not."""
+
+    path: StorePath
+    how: str
+    moved_bytes: int
+    saved_bytes: int
+    seconds: float
+
+
+class Fetcher:
+    """Fetches objects into one store. Safe for several threads."""
+
+    def __init__(self, store: Store, *, trust: Trust, report: Report) -> None:
+        self.store = store
+        self.trust = trust
+        self.report = report
+        self._donors: Donors | None = None
+        self._lock = threading.Lock()
+
+    def prepare(self, names: Iterable[str]) -> None:
+        """Find what the store holds already, the objects of these names first."""
+        with self._lock:
+            if self._donors is None:
+                self._donors = Donors(self.store, names)
+
+    def fetch(
+        self, cache: Cache, record: ObjectRecord, *, recipe: Digest | None, references_ready: Callable[[], None]
+    ) -> Fetched | None:
+        """Make the object present; None if it is already. Its references may come meanwhile: `references_ready` waits.
+
+        Raises CacheError, ArchiveError or StoreError; then nothing of it is in the store.
+        """
+        started = time.monotonic()
+        with lock_file(self.store.layout.locks / f"fetch-{record.path.short}"):
+            self.store.temp_root(record.path)
+            if self.store.is_valid(record.path):
+                return None
+            with self.store.staging(record.path.name) as staging:
+                tree = staging / "tree"
+                moved = self._bring(cache, record, tree)
+                references_ready()
+                believed = self.trust.refusal(record.line, record.signatures) is None
+                info = self.store.add(
+                    tree,
+                    name=record.path.name,
+                    kind=record.kind,
+                    recipe=recipe,
+                    parts=record.parts if believed else (),  # they lend bytecode to later builds
+                    metadata=record.metadata if believed else {},
+                )
+        if info.path != record.path:
+            raise CacheError(f"{record.path} was changed while it was written: {info.path}")
+        return Fetched(
+            path=record.path,
+            how="archive" if moved >= record.archive.size_bytes else "ranges",
+            moved_bytes=moved,
+            saved_bytes=max(record.archive.size_bytes - moved, 0),
+            seconds=time.monotonic() - started,
+        )
+
+    def _bring(self, cache: Cache, record: ObjectRecord, tree: Path) -> int:
+        """Make the folder; returns the bytes moved."""
+        total = record.archive.size_bytes
+
+        def on_bytes(_: int) -> None:
+            self.report.stage(record.path.name, "fetching", reader.moved_bytes, total)
+
+        reader = RemoteReader(cache.transport, archive_key(record.path), total, on_bytes)
+        try:
+            self._unpack(reader, record, tree)
+            return reader.moved_bytes
+        except NoRanges:
+            return self._bring_whole(cache, record, tree)
+
+    def _bring_whole(self, cache: Cache, record: ObjectRecord, tree: Path) -> int:
+        """From a place that gives no ranges: the archive into a file beside, then from there."""
+        file = tree.with_name("archive")
+        self.report.stage(record.path.name, "fetching whole")
+        size = cache.transport.download(archive_key(record.path), file, limit=record.archive.size_bytes)
+        if size is None:
+            raise CacheError(f"{cache.name} does not have the archive of {record.path}")
+        self._unpack(FileReader(file), record, tree)
+        return size
+
+    def _unpack(self, reader: RangeReader, record: ObjectRecord, tree: Path) -> None:
+        index = read_index(reader)
+        manifest = index.manifest
+        if manifest.digest != record.digest or StorePath.make(manifest.digest, record.path.name) != record.path:
+            raise ArchiveError(f"the archive of {record.path} holds another tree")
+        if tuple(sorted(manifest.references(record.path))) != record.references:
+            raise ArchiveError(f"the record of {record.path} names other references than its tree")
+        donors = self._donors
+        have: Container[bytes] = donors if donors is not None else frozenset()
+        plan = plan_fetch(index, have)
+        assemble(plan, reader, tree, donors.locate if donors is not None else _nowhere)
+
+
+def _nowhere(digest: bytes) -> Path:
+    raise ArchiveError(f"no donor for {digest.hex()}")

@@ -1,0 +1,53 @@
+"""What a store's config.toml says of caches and trust, put together for those who use them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+
+from vstore.config import Config, read_config
+from vstore.digest import Digest
+from vstore.objects import StorePath
+from vstore.remote.fetch import Fetcher
+from vstore.remote.opening import open_cache
+from vstore.remote.substitute import Substituter
+from vstore.remote.trust import Key, Trust
+from vstore.report import Report
+from vstore.store import Store
+
+
+def trust_of(config: Config, extra: Iterable[str] = ()) -> Trust:
+    """Whom the store's owner believes. UsageError for what is not a key."""
+    return Trust(keys=tuple(Key.parse(text) for text in (*config.trusted_keys, *extra)), require=config.require)
+
+
+@contextmanager
+def substitution(
+    store: Store, caches: Iterable[str], *, offline: bool, report: Report
+) -> Iterator[Callable[[Digest], StorePath | None]]:
+    """What answers a recipe with an object brought from a cache: these first, then the configured ones."""
+    config = read_config(store.layout.config_file)
+    names = list(dict.fromkeys((*caches, *(one.name for one in config.caches))))
+    if offline or not names:
+        yield lambda recipe: None
+        return
+    fetcher = Fetcher(store, trust=trust_of(config), report=report)
+    opened = [open_cache(name, config.caches, hasty=True) for name in names]
+    substituter = Substituter(opened, fetcher)
+
+    def substitute(recipe: Digest) -> StorePath | None:
+        found = substituter.substitute(recipe)
+        return found.path if found else None
+
+    try:
+        yield substitute
+        report_moved(substituter, report)
+    finally:
+        substituter.close()
+
+
+def report_moved(substituter: Substituter, report: Report) -> None:
+    """Say what substitution cost and spared, if there was any."""
+    moved, saved = substituter.moved_bytes, substituter.saved_bytes
+    if moved or saved:
+        report.note(f"fetched {moved / 1048576:.1f} MiB from caches; {saved / 1048576:.1f} MiB were here already")

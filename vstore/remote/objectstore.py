@@ -1,0 +1,213 @@
+"""Folders, web servers and buckets through obstore: ``file``, ``http(s)``, ``s3``, ``gs``, ``az``.
+
+Credentials, regions and endpoints come from where each service's own tools take them (``AWS_…``, ``GOOGLE_…``,
+``AZURE_…``), or from the options of the cache in config.toml.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from vstore.errors import UsageError
+from vstore.remote.transport import NoListing, NoRanges, Stat, TransportError
+
+SCHEMES = ("file", "http", "https", "s3", "gs", "az")
+_CONNECT = timedelta(seconds=5)
+_RANGES_SECONDS = 60.0  # for at most reader.PIECE_BYTES: 140 KB/s
+_WHOLE_SECONDS = 3600.0
+_CHUNK_BYTES = 4 << 20
+_PART_BYTES = 16 << 20  # of a multipart upload: S3 allows 10,000 parts
+T = TypeVar("T")
+
+
+class ObjectStoreTransport:
+    """One place that obstore can reach. It retries nothing: see `vstore.remote.patience`.
+
+    Every request has a time limit: `record_seconds` for small ones, more for ranges, an hour for a whole archive;
+    and one that brings nothing for `stall_seconds` is given up.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        options: Mapping[str, str] | None = None,
+        *,
+        stall_seconds: float = 15.0,
+        record_seconds: float = 30.0,
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in SCHEMES:
+            raise UsageError(f"not a cache that can be reached: {url}", hint=f"URLs start with {', '.join(SCHEMES)}")
+        self.url = _public(url)
+        self._given_url = url.rstrip("/")
+        self._options = dict(options or {})
+        self._stall_seconds = stall_seconds
+        self._record_seconds = record_seconds
+        self._scheme = parts.scheme
+        self._folder = Path(unquote(parts.path)) if parts.scheme == "file" else None
+        self._opened: dict[float, Any] = {}
+
+    def _store(self, seconds: float | None = None) -> Any:
+        """The store whose requests may take so long; FileNotFoundError for a folder that is not there."""
+        if self._folder is not None and not self._folder.is_dir():
+            raise FileNotFoundError(self._folder)
+        limit = seconds or self._record_seconds
+        if limit not in self._opened:
+            self._opened[limit] = self._open(limit)
+        return self._opened[limit]
+
+    def _open(self, seconds: float) -> Any:
+        from obstore.store import LocalStore, from_url
+
+        try:
+            if self._folder is not None:
+                return LocalStore(self._folder)
+            client = {
+                "allow_http": True,  # contents prove themselves, and what does not is signed
+                "connect_timeout": _CONNECT,
+                "read_timeout": timedelta(seconds=self._stall_seconds),
+                "timeout": timedelta(seconds=seconds),
+            }
+            retries = {"max_retries": 0, "retry_timeout": timedelta(seconds=1)}
+            config: dict[str, Any] = {"config": self._options} if self._options else {}
+            return from_url(self._given_url, client_options=client, retry_config=retries, **config)  # type: ignore[call-overload]
+        except Exception as error:  # obstore's own kinds of error have no common ancestor with ValueError
+            raise UsageError(f"cannot use {self.url}: {_first_line(error)}") from error
+
+    def get(self, key: str, *, limit: int) -> bytes | None:
+        import obstore
+
+        def read() -> bytes:
+            result = obstore.get(self._store(), key)
+            chunks, size = [], 0
+            for chunk in result.stream(min_chunk_size=_CHUNK_BYTES):
+                size += len(chunk)
+                if size > limit:
+                    raise TransportError(f"{self.url}/{key} has more than {limit} bytes")
+                chunks.append(bytes(chunk))
+            if size != result.meta["size"]:
+                raise TransportError(f"{self.url}/{key} ended early", transient=True)
+            return b"".join(chunks)
+
+        return self._asked(key, read)
+
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
+        import obstore
+
+        def read() -> list[bytes]:
+            starts, ends = [start for start, _ in ranges], [end for _, end in ranges]
+            found = obstore.get_ranges(self._store(_RANGES_SECONDS), key, starts=starts, ends=ends, coalesce=0)
+            pieces = [bytes(piece) for piece in found]
+            if [len(piece) for piece in pieces] != [end - start for start, end in ranges]:
+                raise TransportError(f"{self.url}/{key} is shorter than the bytes that were asked for")
+            return pieces
+
+        return self._asked(key, read) if ranges else []
+
+    def download(self, key: str, target: Path, *, limit: int) -> int | None:
+        import obstore
+
+        def read() -> int:
+            result, size = obstore.get(self._store(_WHOLE_SECONDS), key), 0
+            with target.open("wb") as file:
+                for chunk in result.stream(min_chunk_size=_CHUNK_BYTES):
+                    size += len(chunk)
+                    if size > limit:
+                        raise TransportError(f"{self.url}/{key} has more than {limit} bytes")
+                    file.write(chunk)
+            if size != result.meta["size"]:
+                raise TransportError(f"{self.url}/{key} ended early", transient=True)
+            return size
+
+        return self._asked(key, read)
+
+    def head(self, key: str) -> Stat | None:
+        import obstore
+
+        return self._asked(key, lambda: _stat(obstore.head(self._store(), key)))
+
+    def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        def write() -> bool:
+            try:
+                if create_only:
+                    obstore.put(self._made(data), key, data, mode="create")
+                else:
+                    obstore.put(self._made(data), key, data, chunk_size=_PART_BYTES)
+            except (AlreadyExistsError, PreconditionError):
+                return False
+            return True
+
+        done = self._asked(key, write)
+        if done is None:
+            raise TransportError(f"cannot write {self.url}/{key}: there is no such place")
+        return done
+
+    def scan(self, prefix: str) -> Iterator[Stat]:
+        if self._scheme in ("http", "https"):
+            raise NoListing(
+                f"a web server does not say what it holds: {self.url}", hint="give the folder or bucket behind it"
+            )
+        yield from self._asked(prefix, lambda: self._listing(prefix)) or ()
+
+    def _listing(self, prefix: str) -> list[Stat]:
+        import obstore
+
+        return [_stat(meta) for chunk in obstore.list(self._store(), prefix, chunk_size=1000) for meta in chunk]
+
+    def delete(self, keys: Iterable[str]) -> None:
+        import obstore
+
+        for key in keys:
+            self._asked(key, lambda key=key: obstore.delete(self._store(), key))  # type: ignore[misc]
+
+    def _made(self, data: bytes | Path) -> Any:
+        """The store to write this to, its folder made."""
+        if self._folder is not None:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        return self._store(_WHOLE_SECONDS if isinstance(data, Path) else None)
+
+    def _asked(self, key: str, question: Callable[[], T]) -> T | None:
+        """The answer, None for not there, a TransportError for everything else."""
+        from obstore.exceptions import BaseError, NotSupportedError, PermissionDeniedError, UnauthenticatedError
+
+        try:
+            return question()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except NotSupportedError as error:
+            raise NoRanges(f"{self.url} does not give parts of an object") from error
+        except (PermissionDeniedError, UnauthenticatedError) as error:
+            raise TransportError(f"{self.url} refuses {key}: {_first_line(error)}") from error
+        except (BaseError, OSError) as error:
+            text = _first_line(error)
+            raise TransportError(f"{self.url}: {text}", transient=_transient(text)) from error
+
+
+def _stat(meta: Any) -> Stat:
+    return Stat(key=meta["path"], size_bytes=meta["size"], modified=meta["last_modified"])
+
+
+def _transient(text: str) -> bool:
+    """Whether asking again may help: not when the server itself said no (4xx but for 408 and 429)."""
+    _, found, status = text.partition("non-2xx status code: ")
+    return not found or not status.startswith("4") or status[:3] in ("408", "429")
+
+
+def _first_line(error: BaseException) -> str:
+    """What obstore says, without where it was said and without the page that a server sent along."""
+    line = str(error).strip().partition("\n")[0] or type(error).__name__
+    return line.partition(": <")[0].removesuffix(":")
+
+
+def _public(url: str) -> str:
+    """The URL without user, password, query and the slash at its end."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))

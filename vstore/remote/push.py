@@ -1,0 +1,146 @@
+"""Putting objects into a cache: archive, then record, then realisation; references before referrers.
+
+Whoever sees one of these can fetch all of it, at any instant, also after a push that was killed; the next one
+goes on where it ended.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from vstore.archive import pack
+from vstore.digest import Digest
+from vstore.errors import CacheError
+from vstore.objects import ObjectInfo, StorePath
+from vstore.remote import layout
+from vstore.remote.cache import Cache
+from vstore.remote.model import Archive, ObjectRecord, Realisation
+from vstore.remote.pull import QUESTIONS_AT_ONCE
+from vstore.remote.trust import SecretKey
+from vstore.report import Report
+from vstore.store import Store
+
+_OWN_METADATA = {"kind", "digest", "recipe", "references", "registered_at", "parts"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    """What a push did: objects that were there already, objects and bytes that were moved."""
+
+    present: tuple[StorePath, ...]
+    pushed: tuple[StorePath, ...]
+    moved_bytes: int
+    conflicts: tuple[str, ...]
+
+
+class Pusher:
+    """Pushes objects of one store into one cache, signing with all its keys."""
+
+    def __init__(
+        self, store: Store, cache: Cache, *, keys: Sequence[SecretKey], report: Report, jobs: int = 2, level: int | None
+    ) -> None:
+        self.store = store
+        self.cache = cache
+        self.keys = tuple(keys)
+        self.report = report
+        self.jobs = jobs
+        self.level = level
+
+    def push(self, tops: Iterable[StorePath]) -> Pushed:
+        """Push these and their closures. CacheError when the cache does not take it; nothing half is listed then."""
+        infos = self._closure(tops)
+        self.cache.create()
+        self.report.stage("push", f"asking for {len(infos)} objects")
+        with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as pool:
+            there = dict(zip(infos, pool.map(self._is_there, infos.values()), strict=True))
+        with ThreadPoolExecutor(self.jobs) as pool:
+            running: dict[StorePath, Future[int]] = {}
+            for path, info in infos.items():
+                if not there[path]:
+                    below = [running[reference] for reference in info.references if reference in running]
+                    running[path] = pool.submit(self._push, info, below)
+            moved = sum(future.result() for future in running.values())
+        with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as pool:
+            conflicts = [text for found in pool.map(self._realise, infos.values()) for text in found]
+        for text in conflicts:
+            self.report.warn(text)
+        return Pushed(
+            present=tuple(path for path in infos if there[path]),
+            pushed=tuple(running),
+            moved_bytes=moved,
+            conflicts=tuple(conflicts),
+        )
+
+    def _closure(self, tops: Iterable[StorePath]) -> dict[StorePath, ObjectInfo]:
+        """All objects to push, references first."""
+        tops = tuple(tops)
+        self.store.temp_root(*tops)
+        found = {path: self.store.index.info(path) for path in self.store.closure(tops)}
+        infos = {path: info for path, info in found.items() if info is not None}
+        order: dict[StorePath, ObjectInfo] = {}
+        while len(order) < len(infos):
+            ready = [path for path, info in infos.items() if path not in order and order.keys() >= set(info.references)]
+            order.update((path, infos[path]) for path in sorted(ready))
+        return order
+
+    def _is_there(self, info: ObjectInfo) -> bool:
+        try:
+            return self.cache.object(info.path) is not None
+        except CacheError as error:
+            if error.message.startswith("malformed"):
+                return False  # written again
+            raise
+
+    def _push(self, info: ObjectInfo, below: Sequence[Future[int]]) -> int:
+        started = time.monotonic()
+        name = info.path.name
+        manifest, metadata = self.store.manifest(info.path)
+        with self.store.staging(f"push-{name}") as staging:
+            file = staging / "archive"
+            self.report.stage(name, "packing")
+            made = pack(self.store.layout.object(info.path), manifest, file, name=str(info.path), level=self.level)
+            self.report.stage(name, "pushing", 0, made.size_bytes)
+            key = layout.archive_key(info.path)
+            stat = self.cache.transport.head(key)
+            moved = 0 if stat is not None and stat.size_bytes == made.size_bytes else made.size_bytes
+            if moved:
+                self.cache.transport.put(key, file)
+        assert made.index_digest is not None
+        record = ObjectRecord(
+            path=info.path,
+            digest=info.digest,
+            kind=info.kind,
+            size_bytes=info.size_bytes,
+            references=info.references,
+            archive=Archive(size_bytes=made.size_bytes, sha256=made.sha256, index_digest=made.index_digest),
+            parts=tuple(sorted(bytes.fromhex(str(part)) for part in _list(metadata.get("parts")))),
+            metadata={key: value for key, value in metadata.items() if key not in _OWN_METADATA},
+        )
+        for future in below:
+            future.result()
+        self.cache.add_object(record.signed(*(key.sign(record.line) for key in self.keys)))
+        self.report.finished(name, "pushed", time.monotonic() - started)
+        return moved
+
+    def _realise(self, info: ObjectInfo) -> list[str]:
+        """Say what the recipes of this object give; returns where another builder says otherwise."""
+        conflicts = []
+        for recipe in self.store.index.recipes(info.path):
+            mine = self._realisation(recipe, info)
+            found = self.cache.add_realisation(mine)
+            if found.path != mine.path:
+                conflicts.append(
+                    f"{self.cache.name}: builders disagree: a recipe gave {mine.path} here, {found.path} there"
+                )
+        return conflicts
+
+    def _realisation(self, recipe: Digest, info: ObjectInfo) -> Realisation:
+        bare = Realisation(recipe=recipe, path=info.path, digest=info.digest, size_bytes=info.size_bytes)
+        return bare.signed(*(key.sign(bare.line) for key in self.keys))
+
+
+def _list(value: object) -> list[object]:
+    return value if isinstance(value, list) else []

@@ -1,0 +1,71 @@
+"""Reading parts of an archive where it lies: large ranges in pieces, several pieces at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+from vstore.errors import CacheError
+from vstore.remote.transport import Transport
+
+PIECE_BYTES = 8 << 20  # of one request: what a slow connection still brings within its time limit
+_AT_ONCE = 8
+
+
+class RemoteReader:
+    """The ranges of one object of a transport. Raises CacheError when it is gone, and as the transport does."""
+
+    def __init__(
+        self, transport: Transport, key: str, size_bytes: int, on_bytes: Callable[[int], None] | None = None
+    ) -> None:
+        self.size_bytes = size_bytes
+        self.moved_bytes = 0
+        self._transport = transport
+        self._key = key
+        self._on_bytes = on_bytes
+        self._lock = threading.Lock()
+
+    def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes of each range, in order; `ranges` are of start and the one after the last byte."""
+        pieces = [
+            (number, at, min(at + PIECE_BYTES, end))
+            for number, (start, end) in enumerate(ranges)
+            for at in range(start, end, PIECE_BYTES)
+        ]
+        found: list[list[bytes]] = [[] for _ in ranges]
+        batches = list(_batched(pieces))
+        if len(batches) == 1:
+            answers = [self._read(batches[0])]
+        else:
+            with ThreadPoolExecutor(min(_AT_ONCE, max(len(batches), 1))) as pool:
+                answers = list(pool.map(self._read, batches))
+        for batch, answer in zip(batches, answers, strict=True):
+            for (number, _, _), data in zip(batch, answer, strict=True):
+                found[number].append(data)
+        return [b"".join(parts) if len(parts) != 1 else parts[0] for parts in found]
+
+    def _read(self, batch: list[tuple[int, int, int]]) -> list[bytes]:
+        data = self._transport.get_ranges(self._key, [(start, end) for _, start, end in batch])
+        if data is None:
+            raise CacheError(f"{self._transport.url} does not have {self._key}")
+        count = sum(map(len, data))
+        with self._lock:
+            self.moved_bytes += count
+        if self._on_bytes is not None:
+            self._on_bytes(count)
+        return data
+
+
+def _batched(pieces: list[tuple[int, int, int]]) -> list[list[tuple[int, int, int]]]:
+    """Small pieces together, up to the size of one large one: fewer questions, each bounded."""
+    batches: list[list[tuple[int, int, int]]] = []
+    size = PIECE_BYTES
+    for piece in pieces:
+        length = piece[2] - piece[1]
+        if size + length > PIECE_BYTES:
+            batches.append([])
+            size = 0
+        batches[-1].append(piece)
+        size += length
+    return batches

@@ -1,0 +1,125 @@
+"""From a recipe to an object, by asking caches: whatever is wrong with them is a miss, never an error.
+
+All caches are asked at once. The first of them, in configured order, whose answer enough trusted builders have
+signed is taken. A miss is remembered for a while; each thing that is wrong is said once.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from vstore.digest import Digest
+from vstore.errors import ArchiveError, CacheError
+from vstore.objects import StorePath
+from vstore.remote.cache import Cache
+from vstore.remote.fetch import Fetcher
+from vstore.remote.misses import ABSENT_SECONDS, BAD_SECONDS, DOWN_SECONDS, Misses
+from vstore.remote.model import Realisation
+from vstore.remote.pull import QUESTIONS_AT_ONCE, Pulled, pull
+from vstore.remote.transport import TransportError
+
+_DOWN = "down"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Substituted:
+    """The object that a recipe gives, present now, and what it took."""
+
+    path: StorePath
+    cache: str
+    pulled: Pulled
+
+
+class Substituter:
+    """Asks caches for what recipes give. Safe for several threads; made once per run."""
+
+    def __init__(self, caches: Sequence[Cache], fetcher: Fetcher) -> None:
+        self._caches = tuple(caches)
+        self._fetcher = fetcher
+        self._misses = Misses(fetcher.store.layout.root / "cache" / "remote")
+        self.moved_bytes = 0
+        self.saved_bytes = 0
+        self._said: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+        self._pool = ThreadPoolExecutor(QUESTIONS_AT_ONCE)
+        if caches and not fetcher.trust.keys:
+            self._say("caches", "no key is trusted, so nothing is taken from them", "set `trusted_keys` in config.toml")
+            self._caches = ()
+
+    def find(self, recipe: Digest) -> tuple[Realisation, list[Cache]] | None:
+        """What the recipe gives by the word of trusted builders, and the caches that say so; None for a miss."""
+        answers = [(cache, self._pool.submit(self._ask, cache, recipe)) for cache in self._caches]
+        require = self._fetcher.trust.require
+        believed: dict[bytes, tuple[Realisation, list[Cache]]] = {}
+        refused: list[tuple[Cache, str]] = []
+        for cache, future in answers:
+            found = future.result()
+            if found is None:
+                continue
+            merged, holders = believed.get(found.line, (found, []))
+            merged = merged.signed(*found.signatures)
+            believed[found.line] = merged, [*holders, cache]
+            reason = self._fetcher.trust.refusal(merged.line, merged.signatures, require=require)
+            if reason is None:
+                return believed[found.line]
+            refused.append((cache, reason))
+        for cache, reason in refused:
+            self._bad(cache, str(recipe), f"does not count: {reason}")
+        return None
+
+    def substitute(self, recipe: Digest) -> Substituted | None:
+        """Make what the recipe gives present, from whichever cache can; None for a miss."""
+        found = self.find(recipe)
+        if found is None:
+            return None
+        realisation, holders = found
+        for cache in holders:
+            try:
+                pulled = pull(self._fetcher, cache, [realisation.path], recipe=recipe)
+            except (CacheError, ArchiveError) as error:
+                self._failed(cache, str(recipe), error)
+                continue
+            with self._lock:
+                self.moved_bytes += pulled.moved_bytes
+                self.saved_bytes += pulled.saved_bytes
+            store = self._fetcher.store
+            if store.realisation(recipe) != realisation.path:
+                store.index.realise(recipe, realisation.path, seconds=None)
+            return Substituted(path=realisation.path, cache=cache.name, pulled=pulled)
+        return None
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def _ask(self, cache: Cache, recipe: Digest) -> Realisation | None:
+        if (cache.url, _DOWN) in self._misses or (cache.url, str(recipe)) in self._misses:
+            return None
+        try:
+            found = cache.realisation(recipe) if cache.exists() else None
+        except CacheError as error:
+            self._failed(cache, str(recipe), error)
+            return None
+        if found is None:
+            self._misses.add(cache.url, str(recipe), ABSENT_SECONDS)
+        return found
+
+    def _failed(self, cache: Cache, key: str, error: CacheError | ArchiveError) -> None:
+        if isinstance(error, TransportError):
+            self._misses.add(cache.url, _DOWN, DOWN_SECONDS)
+            self._say(cache.name, f"not asked for a while: {error.message}")
+        else:
+            self._bad(cache, key, error.message)
+
+    def _bad(self, cache: Cache, key: str, reason: str) -> None:
+        self._misses.add(cache.url, key, BAD_SECONDS)
+        self._say(cache.name, reason)
+
+    def _say(self, subject: str, reason: str, hint: str | None = None) -> None:
+        with self._lock:
+            if (subject, reason) in self._said:
+                return
+            self._said.add((subject, reason))
+        self._fetcher.report.warn(f"{subject}: {reason}", hint)

@@ -1,0 +1,68 @@
+"""What a cache asks of the place it lies in: six methods on keys and bytes.
+
+`vstore.remote.memory` and `vstore.remote.objectstore` implement it, `vstore.remote.patience` wraps any of
+them. "Not there" is None, because asking is normal; everything else is a TransportError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+from vstore.errors import CacheError
+
+
+class TransportError(CacheError):
+    """The place did not do what it was asked. `transient` when asking again may help."""
+
+    def __init__(self, message: str, *, transient: bool = False, hint: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.transient = transient
+
+
+class NoRanges(TransportError):
+    """This place gives whole objects only."""
+
+
+class NoListing(TransportError):
+    """This place cannot say what it holds, as plain web servers cannot."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stat:
+    """What is known of one object without its content."""
+
+    key: str
+    size_bytes: int
+    modified: datetime
+
+
+class Transport(Protocol):
+    """A flat place of named byte strings. All methods may be called from many threads."""
+
+    @property
+    def url(self) -> str:
+        """Where it is, for people and for remembering it; without secrets."""
+
+    def get(self, key: str, *, limit: int) -> bytes | None:
+        """The whole object; TransportError if it has more than `limit` bytes."""
+
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
+        """The bytes from start to before end of each range, exactly; NoRanges where only whole objects are given."""
+
+    def download(self, key: str, target: Path, *, limit: int) -> int | None:
+        """Write the whole object to a new file; returns its size. At most `limit` bytes are written."""
+
+    def head(self, key: str) -> Stat | None: ...
+
+    def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
+        """Write it whole or not at all; False when it is there already and was only to be created."""
+
+    def scan(self, prefix: str) -> Iterator[Stat]:
+        """All objects whose keys start with ``prefix/``, in no particular order. NoListing where that is not known."""
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove them; one that is not there is no error."""
