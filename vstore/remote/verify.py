@@ -11,6 +11,7 @@ from vstore.objects import StorePath
 from vstore.remote import layout
 from vstore.remote.cache import Cache
 from vstore.remote.inventory import Inventory, Item, read_inventory
+from vstore.remote.plan import roots
 from vstore.remote.reader import RemoteReader
 from vstore.remote.trust import Trust
 from vstore.report import Report
@@ -56,10 +57,9 @@ def _records(inventory: Inventory, trust: Trust) -> Iterator[CacheProblem]:
         reason = trust.refusal(realisation.line, realisation.signatures) if trust.keys else None
         if reason is not None:
             yield CacheProblem(key=key, problem=reason)
-    for channel in inventory.channels:
-        if channel.path not in inventory.items:
-            key = layout.channel_number_key(channel.name, channel.number)
-            yield CacheProblem(key=key, problem=f"points to {channel.path}, which is not there")
+    for path, reason in roots(inventory, keep=1).items():
+        if path not in inventory.items:
+            yield CacheProblem(key=layout.object_key(path), problem=f"is not there, and {reason} points to it")
 
 
 def _archive(store: Store, cache: Cache, item: Item, contents: bool) -> Iterator[str]:
