@@ -138,7 +138,7 @@ class Pusher:
     def _realise(self, info: ObjectInfo) -> list[str]:
         """Say what the recipes of this object give; returns where another builder says otherwise."""
         conflicts = []
-        for recipe in self.store.index.recipes(info.path):
+        for recipe in self.store.index.recipes([info.path]):
             mine = self._realisation(recipe, info)
             found = self.cache.add_realisation(mine)
             if found.path != mine.path:

@@ -159,11 +159,6 @@ class Index:
             "SELECT path FROM realisations JOIN objects ON id = object WHERE realisations.recipe = ?", recipe.raw
         )
 
-    def recipes(self, path: StorePath) -> list[Digest]:
-        """The recipes that give an object."""
-        sql = "SELECT realisations.recipe FROM realisations JOIN objects ON id = object WHERE path = ? ORDER BY 1"
-        return [Digest(recipe) for (recipe,) in self.rows(sql, str(path))]
-
     def holders(self, part: bytes) -> list[StorePath]:
         sql = "SELECT path FROM parts JOIN objects ON id = object WHERE key = ? ORDER BY id DESC"
         return [StorePath.parse(path) for (path,) in self.database.rows(sql, part)]
