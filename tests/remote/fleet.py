@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,20 +19,16 @@ class Fleet:
     key: str
 
     def machine(
-        self, name: str, *, trusted: tuple[str, ...] | None = None, require: int = 1, caches: str = ""
+        self, place: Path, *, trusted: tuple[str, ...] | None = None, require: int = 1, caches: str = ""
     ) -> World:
-        world = World(self.folder / name, self.folder / name / "root")
+        world = World(place, place / "root")
         world.root.mkdir(parents=True)
         world.wheels.mkdir()
         keys = (self.key,) if trusted is None else trusted
         config = f"trusted_keys = {list(keys)!r}\nrequire = {require}\n{caches}"
         (world.root / "config.toml").write_text(config.replace("'", '"'))
-        self.copy_project(world)
+        shutil.copytree(self.builder.spec.parent, world.spec.parent)
         return world
-
-    def copy_project(self, world: World) -> None:
-        subprocess.run(["rm", "-rf", str(world.spec.parent)], check=True)
-        subprocess.run(["cp", "-r", str(self.builder.spec.parent), str(world.spec.parent)], check=True)
 
 
 def make_fleet(folder: Path) -> Fleet:

@@ -1,22 +1,110 @@
-"""A builder pushes; machines without registry access realise by substitution alone."""
+"""A builder pushes; machines without registry access realise by substitution alone, upgrade and roll back."""
 
 from __future__ import annotations
 
+import json
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
-from tests.remote.fleet import make_fleet, origins, realise, run
+import pytest
+
+from tests.remote.fleet import Fleet, make_fleet, origins, realise, run
+from tests.remote.servers import moto, nginx
+from tests.remote.test_transports import make_bucket
 
 
-def test_an_empty_machine_realises_from_a_folder_alone(tmp_path: Path) -> None:
-    fleet = make_fleet(tmp_path)
-    cache = f"file://{tmp_path}/cache"
-    pushed = fleet.builder.json("push", cache, "project")
-    assert pushed["present"] == [] and len(pushed["pushed"]) == 6
-    machine = fleet.machine("one")
-    result = realise(machine, "--cache", cache)
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
+    return make_fleet(tmp_path_factory.mktemp("fleet"))
+
+
+@pytest.fixture(params=["folder", "nginx", "s3"])
+def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """Where to push, where to take from, and what the environment must say."""
+    match request.param:
+        case "folder":
+            yield f"file://{tmp_path}/cache", f"file://{tmp_path}/cache", {}
+        case "nginx":
+            with nginx(tmp_path / "nginx", tmp_path) as url:
+                yield f"file://{tmp_path}/cache", f"{url}/cache", {}
+        case "s3":
+            with moto(tmp_path / "moto") as port:
+                endpoint = make_bucket(port, "fleet")
+                environment = {
+                    "AWS_ACCESS_KEY_ID": "test",
+                    "AWS_SECRET_ACCESS_KEY": "test",
+                    "AWS_REGION": "us-east-1",
+                    "AWS_ENDPOINT_URL": endpoint,
+                }
+                yield "s3://fleet/cache", "s3://fleet/cache", environment
+
+
+def test_an_empty_machine_realises_by_substitution_alone(
+    fleet: Fleet, cache: tuple[str, str, dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    push_to, take_from, environment = cache
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    pushed = fleet.builder.json("push", push_to, "project")
+    assert pushed["present"] == []
+    assert len(pushed["pushed"]) == 6
+    machine = fleet.machine(tmp_path / "machine", caches=f'[caches]\nmain = "{take_from}"')
+    result = realise(machine)
     assert origins(result) == {"substituted"}
     assert machine.paths(result) == fleet.builder.paths(fleet.builder.realise())
     assert run(machine).startswith("low 1.0 midlib 1.0")
     assert machine.json("verify", "--contents")["problems"] == []
-    again = fleet.builder.json("push", cache, "project")
-    assert again["pushed"] == [] and again["moved_bytes"] == 0 and len(again["present"]) == 6
+    again = fleet.builder.json("push", push_to, "project")
+    assert (again["pushed"], again["moved_bytes"], len(again["present"])) == ([], 0, 6)
+
+
+def test_offline_asks_nobody(fleet: Fleet, tmp_path: Path) -> None:
+    cache = f"file://{tmp_path}/cache"
+    fleet.builder.run("push", cache, "project")
+    machine = fleet.machine(tmp_path / "machine")
+    _, said = machine.run(
+        "realise", str(machine.spec), "--locked", "--no-index", "--offline", "--cache", cache, code=11
+    )
+    assert "substituted" not in said
+    assert machine.json("list") == [] or all(one["kind"] == "interpreter" for one in machine.json("list"))
+
+
+def test_what_no_cache_has_is_built(fleet: Fleet, tmp_path: Path) -> None:
+    """An unreachable cache costs one warning, and the realise goes on as without it."""
+    machine = fleet.machine(tmp_path / "machine")
+    shutil.copytree(fleet.builder.wheels, machine.wheels, dirs_exist_ok=True)
+    out, said = machine.run("realise", str(machine.spec), "--local-wheels", str(fleet.builder.wheels), "--no-index",
+                            "--cache", "http://127.0.0.1:9/nothing", "--json")  # fmt: skip
+    assert "substituted" not in origins(json.loads(out))
+    assert said.count("warning:") == 1
+    assert "127.0.0.1:9" in said
+
+
+def test_a_fleet_upgrades_and_rolls_back_without_the_spec(fleet: Fleet, tmp_path: Path) -> None:
+    builder, cache = fleet.builder, f"file://{tmp_path}/cache"
+    first = builder.json("push", cache, "project", "--channel", "stable")
+    assert first["channel"]["number"] == 1
+    machine = fleet.machine(tmp_path / "machine")
+    pulled = machine.json("pull", cache, "stable")
+    assert (pulled["profile"], pulled["generation"], pulled["changed"]) == ("project", 1, True)
+    assert run(machine).startswith("low 1.0 midlib 1.0")
+    old_stack = pulled["paths"][0]
+    try:
+        builder.write_spec("==2.0")
+        builder.realise()
+        second = builder.json("push", cache, "project", "--channel", "stable")
+        assert second["channel"]["number"] == 2
+        assert len(second["pushed"]) < 6, "the runtime and the other framework are there already"
+        upgraded = machine.json("pull", cache, "stable")
+        assert upgraded["generation"] == 2
+        assert run(machine).startswith("low 1.0 midlib 2.0")
+        third = builder.json("push", cache, old_stack, "--channel", "stable")
+        assert (third["channel"]["number"], third["pushed"]) == (3, [])
+        assert machine.json("pull", cache, "stable")["paths"] == [old_stack]
+        assert run(machine).startswith("low 1.0 midlib 1.0")
+        machine.run("rollback", "project")
+        assert run(machine).startswith("low 1.0 midlib 2.0")
+    finally:
+        builder.write_spec("==1.0")
+        builder.realise()

@@ -29,14 +29,19 @@ class Pair:
     reading: Transport
 
 
-def s3(port: int, bucket: str) -> ObjectStoreTransport:
+def make_bucket(port: int, bucket: str) -> str:
+    """A bucket of moto's; returns the endpoint."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}/{bucket}", method="PUT")
     urllib.request.urlopen(request, timeout=30).close()
+    return f"http://127.0.0.1:{port}"
+
+
+def s3(port: int, bucket: str) -> ObjectStoreTransport:
     options = {
         "access_key_id": "test",
         "secret_access_key": "test",
         "region": "us-east-1",
-        "endpoint": f"http://127.0.0.1:{port}",
+        "endpoint": make_bucket(port, bucket),
     }
     return ObjectStoreTransport(f"s3://{bucket}/some/prefix", options)
 

@@ -73,11 +73,13 @@ def push_command(
         if channel and (len(tops) != 1 or info is None or info.kind != Kind.STACK):
             raise UsageError(f"channel {channel} points to one stack", hint="give one profile, or the path of a stack")
         try:
-            done = Pusher(store, opened, keys=keys, report=settings.report, jobs=jobs, level=level).push(tops)
+            pusher = Pusher(store, opened, keys=keys, report=settings.report, jobs=jobs, level=level)
+            done = pusher.push(tops)
             now = datetime.now(UTC)
             made = None
             if channel and info:
                 made = publish_channel(opened, channel, info, keys=keys, lifetime=expires, now=now)
+                pusher.push(tops)  # what a collection may have taken before it could see the channel
         finally:
             settings.report.close()
     document = {

@@ -57,25 +57,25 @@ class Cache:
     # reading
 
     def realisation(self, recipe: Digest) -> Realisation | None:
-        found = self._read(layout.realisation_key(recipe), decode_realisation)
+        found = self.read(layout.realisation_key(recipe), decode_realisation)
         if found is not None and found.recipe != recipe:
             raise CacheError(f"{self.name}: the realisation of {recipe} is one of another recipe")
         return found
 
     def object(self, path: StorePath) -> ObjectRecord | None:
-        found = self._read(layout.object_key(path), decode_object)
+        found = self.read(layout.object_key(path), decode_object)
         if found is not None and (found.path != path or StorePath.make(found.digest, path.name) != path):
             raise CacheError(f"{self.name}: the record of {path} is one of another object")
         return found
 
     def channel(self, name: str) -> Channel | None:
-        found = self._read(layout.channel_key(name), decode_channel)
+        found = self.read(layout.channel_key(name), decode_channel)
         if found is not None and found.name != name:
             raise CacheError(f"{self.name}: channel {name} holds the record of another channel")
         return found
 
     def delta(self, new: StorePath, old: StorePath) -> DeltaRecord | None:
-        found = self._read(layout.delta_record_key(new, old), decode_delta)
+        found = self.read(layout.delta_record_key(new, old), decode_delta)
         if found is not None and (found.new, found.old) != (new, old):
             raise CacheError(f"{self.name}: the delta of {new} is one of other objects")
         return found
@@ -84,11 +84,11 @@ class Cache:
         """The current record of every channel. NoListing where that cannot be known."""
         for stat in self.transport.scan("channels"):
             if stat.key.count("/") == 1:
-                found = self._read(stat.key, decode_channel)
+                found = self.read(stat.key, decode_channel)
                 if found is not None:
                     yield found
 
-    def _read(self, key: str, decode: Callable[[bytes, str], T]) -> T | None:
+    def read(self, key: str, decode: Callable[[bytes, str], T]) -> T | None:
         data = self.transport.get(key, limit=_RECORD_BYTES)
         return None if data is None else decode(data, f"{self.url}/{key}")
 

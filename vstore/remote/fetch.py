@@ -63,7 +63,7 @@ class Fetcher:
         Raises CacheError, ArchiveError or StoreError; then nothing of it is in the store.
         """
         started = time.monotonic()
-        with lock_file(self.store.layout.locks / f"fetch-{record.path.short}"):
+        with lock_file(self.store.layout.locks / f"fetch-{record.path.short}", transient=True):
             self.store.temp_root(record.path)
             if self.store.is_valid(record.path):
                 return None

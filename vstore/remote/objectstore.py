@@ -6,6 +6,7 @@ Credentials, regions and endpoints come from where each service's own tools take
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -17,18 +18,18 @@ from vstore.remote.transport import NoListing, NoRanges, Stat, TransportError
 
 SCHEMES = ("file", "http", "https", "s3", "gs", "az")
 _CONNECT = timedelta(seconds=5)
-_RANGES_SECONDS = 60.0  # for at most reader.PIECE_BYTES: 140 KB/s
 _WHOLE_SECONDS = 3600.0
 _CHUNK_BYTES = 4 << 20
 _PART_BYTES = 16 << 20  # of a multipart upload: S3 allows 10,000 parts
+_SAID_ALREADY = re.compile(r"^Generic \S+ error: (Error performing \S+ \S+ in \S+ - )?")
 T = TypeVar("T")
 
 
 class ObjectStoreTransport:
     """One place that obstore can reach. It retries nothing: see `vstore.remote.patience`.
 
-    Every request has a time limit: `record_seconds` for small ones, more for ranges, an hour for a whole archive;
-    and one that brings nothing for `stall_seconds` is given up.
+    Every request has a time limit: `record_seconds` for small ones, `ranges_seconds` for what is at most
+    `reader.PIECE_BYTES`, an hour for a whole archive; and one that brings nothing for `stall_seconds` is given up.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class ObjectStoreTransport:
         *,
         stall_seconds: float = 15.0,
         record_seconds: float = 30.0,
+        ranges_seconds: float = 60.0,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in SCHEMES:
@@ -47,6 +49,7 @@ class ObjectStoreTransport:
         self._options = dict(options or {})
         self._stall_seconds = stall_seconds
         self._record_seconds = record_seconds
+        self._ranges_seconds = ranges_seconds
         self._scheme = parts.scheme
         self._folder = Path(unquote(parts.path)) if parts.scheme == "file" else None
         self._opened: dict[float, Any] = {}
@@ -100,7 +103,7 @@ class ObjectStoreTransport:
 
         def read() -> list[bytes]:
             starts, ends = [start for start, _ in ranges], [end for _, end in ranges]
-            found = obstore.get_ranges(self._store(_RANGES_SECONDS), key, starts=starts, ends=ends, coalesce=0)
+            found = obstore.get_ranges(self._store(self._ranges_seconds), key, starts=starts, ends=ends, coalesce=0)
             pieces = [bytes(piece) for piece in found]
             if [len(piece) for piece in pieces] != [end - start for start, end in ranges]:
                 raise TransportError(f"{self.url}/{key} is shorter than the bytes that were asked for")
@@ -203,7 +206,7 @@ def _transient(text: str) -> bool:
 def _first_line(error: BaseException) -> str:
     """What obstore says, without where it was said and without the page that a server sent along."""
     line = str(error).strip().partition("\n")[0] or type(error).__name__
-    return line.partition(": <")[0].removesuffix(":")
+    return _SAID_ALREADY.sub("", line).partition(": <")[0].removesuffix(":")
 
 
 def _public(url: str) -> str:

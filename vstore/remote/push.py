@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from vstore.archive import pack
 from vstore.digest import Digest
@@ -18,7 +19,9 @@ from vstore.objects import ObjectInfo, StorePath
 from vstore.remote import layout
 from vstore.remote.cache import Cache
 from vstore.remote.model import Archive, ObjectRecord, Realisation
+from vstore.remote.plan import Policy
 from vstore.remote.pull import QUESTIONS_AT_ONCE
+from vstore.remote.transport import TransportError
 from vstore.remote.trust import SecretKey
 from vstore.report import Report
 from vstore.store import Store
@@ -87,12 +90,19 @@ class Pusher:
         return order
 
     def _is_there(self, info: ObjectInfo) -> bool:
+        """Whether its record is there and whole; an old one is touched, so that no collection takes it meanwhile."""
         try:
-            return self.cache.object(info.path) is not None
-        except CacheError as error:
-            if error.message.startswith("malformed"):
-                return False  # written again
+            record = self.cache.object(info.path)
+        except TransportError:
             raise
+        except CacheError:
+            return False  # malformed: written again
+        if record is None:
+            return False
+        stat = self.cache.transport.head(layout.object_key(info.path))
+        if stat is not None and datetime.now(UTC) - stat.modified > Policy().grace / 2:
+            self.cache.add_object(record)
+        return stat is not None
 
     def _push(self, info: ObjectInfo, below: Sequence[Future[int]]) -> int:
         started = time.monotonic()

@@ -7,8 +7,8 @@ signed is taken. A miss is remembered for a while; each thing that is wrong is s
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from vstore.digest import Digest
@@ -49,22 +49,19 @@ class Substituter:
             self._say("caches", "no key is trusted, so nothing is taken from them", "set `trusted_keys` in config.toml")
             self._caches = ()
 
-    def find(self, recipe: Digest) -> tuple[Realisation, list[Cache]] | None:
+    def find(self, recipe: Digest) -> tuple[Realisation, Iterator[Cache]] | None:
         """What the recipe gives by the word of trusted builders, and the caches that say so; None for a miss."""
         answers = [(cache, self._pool.submit(self._ask, cache, recipe)) for cache in self._caches]
-        require = self._fetcher.trust.require
-        believed: dict[bytes, tuple[Realisation, list[Cache]]] = {}
+        said: dict[bytes, Realisation] = {}
         refused: list[tuple[Cache, str]] = []
-        for cache, future in answers:
-            found = future.result()
+        for cache, answer in answers:
+            found = answer.result()
             if found is None:
                 continue
-            merged, holders = believed.get(found.line, (found, []))
-            merged = merged.signed(*found.signatures)
-            believed[found.line] = merged, [*holders, cache]
-            reason = self._fetcher.trust.refusal(merged.line, merged.signatures, require=require)
+            joined = said[found.line] = found.signed(*said.get(found.line, found).signatures)
+            reason = self._fetcher.trust.refusal(joined.line, joined.signatures, require=self._fetcher.trust.require)
             if reason is None:
-                return believed[found.line]
+                return joined, _holders(answers, joined.line)
             refused.append((cache, reason))
         for cache, reason in refused:
             self._bad(cache, str(recipe), f"does not count: {reason}")
@@ -123,3 +120,11 @@ class Substituter:
                 return
             self._said.add((subject, reason))
         self._fetcher.report.warn(f"{subject}: {reason}", hint)
+
+
+def _holders(answers: Sequence[tuple[Cache, Future[Realisation | None]]], line: bytes) -> Iterator[Cache]:
+    """The caches that say this, each waited for only when it is its turn."""
+    for cache, answer in answers:
+        found = answer.result()
+        if found is not None and found.line == line:
+            yield cache

@@ -1,0 +1,102 @@
+"""Stores with small objects, caches of them, and reports that remember what was said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.store.trees import recipe, write
+from vstore.objects import Kind, StorePath
+from vstore.remote import Cache, Fetcher, Pusher, SecretKey, Trust
+from vstore.remote.objectstore import ObjectStoreTransport
+from vstore.remote.patience import Patient
+from vstore.remote.substitute import Substituter
+from vstore.remote.transport import Transport
+from vstore.report import Silent
+from vstore.store import Store
+
+KEY = SecretKey("builder-1", b"1" * 32)
+OTHER = SecretKey("builder-2", b"2" * 32)
+TRUST = Trust(keys=(KEY.public,))
+
+
+class Said(Silent):
+    """Remembers warnings and notes."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+        self.notes: list[str] = []
+
+    def warn(self, text: str, hint: str | None = None) -> None:
+        self.warnings.append(text)
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@dataclass
+class Machine:
+    """A store of its own and what was said while it was used."""
+
+    store: Store
+    said: Said = field(default_factory=Said)
+
+    def fetcher(self, trust: Trust = TRUST) -> Fetcher:
+        return Fetcher(self.store, trust=trust, report=self.said)
+
+    def substituter(self, *caches: Cache, trust: Trust = TRUST) -> Substituter:
+        return Substituter(caches, self.fetcher(trust))
+
+    def push(self, cache: Cache, *paths: StorePath, keys: tuple[SecretKey, ...] = (KEY,)) -> None:
+        Pusher(self.store, cache, keys=keys, report=self.said, level=None).push(paths)
+
+    def is_clean(self) -> bool:
+        """Nothing is registered, and nothing lies about in the store or half built."""
+        layout = self.store.layout
+        left = [path for path in layout.tmp.iterdir() if path != layout.trash]
+        return not left and not list(layout.store.iterdir()) and not list(layout.manifests.iterdir())
+
+    def add(
+        self,
+        name: str,
+        files: dict[str, bytes] | None = None,
+        references: tuple[StorePath, ...] = (),
+        *,
+        kind: Kind = Kind.FRAMEWORK,
+        recipe_name: str | None = None,
+        parts: tuple[bytes, ...] = (),
+    ) -> StorePath:
+        """An object whose recipe is called like it."""
+        with self.store.staging(name) as staged:
+            write(staged, files if files is not None else {"a": name.encode()}, references)
+            made = self.store.add(staged, name=name, kind=kind, recipe=recipe(recipe_name or name), parts=parts)
+            return made.path
+
+    def add_three(self) -> tuple[StorePath, StorePath, StorePath]:
+        """``low``, ``mid`` above it and ``top`` above both."""
+        big = b"".join(bytes([n % 251]) * 997 for n in range(900))
+        low = self.add("low", {"a": b"low", "big": big, "sub/x": b"x"}, parts=(b"part of low",))
+        mid = self.add("mid", {"a": b"mid", "exact": big[:5000]}, (low,))
+        return low, mid, self.add("top", {"a": b"top"}, (low, mid))
+
+
+@contextmanager
+def machine(root: Path) -> Iterator[Machine]:
+    with Store.open(root) as store:
+        yield Machine(store)
+
+
+def folder_cache(folder: Path) -> Cache:
+    return Cache(ObjectStoreTransport(f"file://{folder}"))
+
+
+def hasty(url: str, name: str | None = None) -> Cache:
+    """A cache that is given up after a few seconds."""
+    inner = ObjectStoreTransport(url, stall_seconds=1.0, record_seconds=2.0, ranges_seconds=3.0)
+    return Cache(impatient(inner), name=name)
+
+
+def impatient(inner: Transport) -> Patient:
+    return Patient(inner, attempts=2, first_pause_seconds=0.05, patience_seconds=3.0, failures=1)

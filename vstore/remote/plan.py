@@ -1,0 +1,93 @@
+"""What of a cache may be deleted, and when the rest may (pure)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from vstore.errors import CacheError
+from vstore.objects import StorePath
+from vstore.remote.inventory import Inventory, Item
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """The last `keep` numbers of each channel keep their stacks; the rest goes `age` after it was last touched.
+
+    Nothing younger than `grace` is ever deleted: it may belong to a push that is still going on.
+    """
+
+    age: timedelta = timedelta(days=14)
+    keep: int = 3
+    grace: timedelta = timedelta(days=1)
+
+    @property
+    def wait(self) -> timedelta:
+        return max(self.age, self.grace)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachePlan:
+    """`dead` is in the order of deletion, referrers first; `waiting` is not reached, but young; `kept` by whom."""
+
+    dead: tuple[Item, ...]
+    waiting: tuple[tuple[Item, datetime], ...]
+    kept: tuple[tuple[Item, str], ...]
+    stray: tuple[str, ...]
+
+    @property
+    def freed_bytes(self) -> int:
+        return sum(item.size_bytes for item in self.dead)
+
+
+def roots(inventory: Inventory, keep: int) -> dict[StorePath, str]:
+    """What channels and pins point to, each with what points to it."""
+    newest: dict[str, int] = {}
+    for channel in inventory.channels:
+        newest[channel.name] = max(newest.get(channel.name, 0), channel.number)
+    found = dict.fromkeys(inventory.pins, "a pin")
+    for channel in sorted(inventory.channels, key=lambda channel: channel.number):
+        if channel.number > newest[channel.name] - keep:
+            found[channel.path] = f"channel {channel.name} number {channel.number}"
+    return found
+
+
+def make_plan(inventory: Inventory, policy: Policy, *, now: datetime) -> CachePlan:
+    """Decide. CacheError when a root points to what is not there, as then its closure is not known."""
+    reached: dict[StorePath, str] = {}
+    for root, reason in roots(inventory, policy.keep).items():
+        if root not in inventory.items:
+            raise CacheError(f"{reason} points to {root}, which is not in the cache", hint="push it again")
+        for path in inventory.closure([root]):
+            reached.setdefault(path, reason)
+    unreached = [item for path, item in sorted(inventory.items.items()) if path not in reached]
+    limit = now - policy.wait
+    young = {item.path for item in unreached if item.touched_at > limit}
+    held = inventory.closure(young)  # what a young object refers to goes with it, not before
+    return CachePlan(
+        dead=tuple(_referrers_first([item for item in unreached if item.path not in held])),
+        waiting=tuple(
+            (item, max(item.touched_at, _youngest(inventory, young, item.path)) + policy.wait)
+            for item in unreached
+            if item.path in held
+        ),
+        kept=tuple((inventory.items[path], reason) for path, reason in sorted(reached.items())),
+        stray=tuple(sorted(stat.key for stat in inventory.stray if stat.modified <= limit)),
+    )
+
+
+def _youngest(inventory: Inventory, young: set[StorePath], path: StorePath) -> datetime:
+    """When the youngest object that refers to this one was touched."""
+    return max(inventory.items[top].touched_at for top in young if path in inventory.closure([top]))
+
+
+def _referrers_first(items: list[Item]) -> list[Item]:
+    waiting = {item.path: item for item in items}
+    order: list[Item] = []
+    while waiting:
+        low = {path for item in waiting.values() for path in item.record.references}
+        ready = [item for path, item in waiting.items() if path not in low] or list(waiting.values())
+        order += ready
+        for item in ready:
+            del waiting[item.path]
+    return order
