@@ -72,6 +72,8 @@ def _edited(question: Question, table: dict[str, Any], missing: dict[str, Sequen
         table.pop("wheels", None)
         return table
     table["wheels"] = [_relocated(question, wheel) for wheel in table.get("wheels", [])]
+    if str(table.get("index", "")).startswith("file:"):  # a folder of this machine; the wheels' paths say enough
+        del table["index"]
     package = parse_package(table)
     without = missing_targets(package, layer, targets, version)
     if without:
