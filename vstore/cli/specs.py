@@ -97,6 +97,11 @@ def show_command(settings: Settings, spec: Path, **options: Any) -> None:
 @click.option("--reset", multiple=True, metavar="GLOB", help="Forget the locks of these layers first.")
 @click.option("--if-needed", is_flag=True, help="Leave valid locks alone (the default without --upgrade).")
 @click.option("--check", "only_check", is_flag=True, help="Only say whether the lock is valid; exit 4 if not.")
+@click.option(
+    "--joint/--no-joint",
+    default=None,
+    help="Pin below what suits all above; a joint lock stays joint (default: as locked before).",
+)
 @click.option("--dry-run", is_flag=True, help="Show what would be done with which layer, and stop.")
 @click.option("--offline", is_flag=True, help="Use no network.")
 @selection_options
@@ -109,6 +114,7 @@ def lock_command(
     reset: tuple[str, ...],
     if_needed: bool,
     only_check: bool,
+    joint: bool | None,
     dry_run: bool,
     offline: bool,
     index: bool,
@@ -129,7 +135,9 @@ def lock_command(
         settings.emit(showing.document(), showing.text)
         return
     request = Request(spec=spec, offline=offline, environment=dict(os.environ))
-    wish = LockWish(upgrade=upgrade, upgrade_packages=upgrade_package, local_wheels=local_wheels, index=index)
+    wish = LockWish(
+        upgrade=upgrade, upgrade_packages=upgrade_package, joint=joint, local_wheels=local_wheels, index=index
+    )
     with settings.open_store() as store:
         report, uv = settings.report, settings.uv(store, offline=offline)
         try:

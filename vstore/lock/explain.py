@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import urlparse
 
 from vstore.errors import LockError
 from vstore.lock.edit import NEED_WHEELS
 from vstore.lock.project import Question, lower_pins, names, project_name
+from vstore.spec import Layer
 from vstore.uv import UvFailed
 
 _NO_SOURCE = ("no usable wheels", "building from source is disabled", "Wheels are required")
@@ -53,20 +54,37 @@ def explained(question: Question, error: UvFailed) -> LockError:
         return LockError(
             f"layer {name} cannot be locked{what}", details=error.details, hint=f"only wheels are used: {NEED_WHEELS}"
         )
-    conflicts = list(_conflicts(question, error.output))
-    if not conflicts:
+    pins = list(_pins(question, error.output))
+    if question.above:
+        return Unsatisfiable(
+            f"layer {name} and those it shares a stack with cannot be locked together",
+            details=[*_requirements([question.layer, *question.above], error.output), *pins, *error.details],
+            hint="change one of these requirements, or lock with --no-joint",
+        )
+    if not pins:
         return Unsatisfiable(
             f"layer {name} cannot be locked", details=error.details, hint="change the requirements of this layer"
         )
     return Unsatisfiable(
         f"layer {name} cannot be locked: it conflicts with what is pinned below it",
-        details=[*conflicts, *error.details],
+        details=[*pins, *error.details],
         hint=f"run `vstore lock --joint {question.spec.path.name}`, which pins the layers below so that those above"
         " can be met; or change the requirements",
     )
 
 
-def _conflicts(question: Question, output: str) -> Iterator[str]:
+def _requirements(layers: Iterable[Layer], output: str) -> Iterator[str]:
+    """What layers require of the packages that uv speaks of."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    for layer in layers:
+        for text in layer.requirements:
+            if names(output, canonicalize_name(Requirement(text).name)):
+                yield f"layer {layer.env_name} requires {text}"
+
+
+def _pins(question: Question, output: str) -> Iterator[str]:
     """Per pin from below that uv speaks of: which layer pins it, and who in this layer wants something else."""
     text = " ".join(output.split())
     for pin, owner in lower_pins(question.lowers):
@@ -80,11 +98,11 @@ def _conflicts(question: Question, output: str) -> Iterator[str]:
 
 def _wanted(question: Question, text: str, package: str) -> Iterator[str]:
     """Who depends on a package, in uv's words made ours."""
-    subject = r"(your project|[A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?(?:[=<>!~,][^\s]*)?)"
+    subject = r"(your project|[A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?)(?:\{[^}]*\})?([=<>!~][^\s]*)?"
     wanted = rf"({re.escape(package)}(?:\{{[^}}]*\}})?(?:[=<>!~][^\s]*)?)(?=[\s,.]|$)"
-    for who, what in re.findall(rf"{subject} depends on {wanted}", text):
+    for who, version, what in re.findall(rf"{subject} depends? on {wanted}", text):
         what = re.sub(r"\{[^}]*\}", "", what).rstrip(",.")
         if who in ("your project", project_name(question.layer)):
             yield f"layer {question.layer.env_name} requires {what}"
         else:
-            yield f"{who} in layer {question.layer.env_name} depends on {what}"
+            yield f"{who}{version} in layer {question.layer.env_name} depends on {what}"

@@ -75,6 +75,7 @@ def _locked(spec: Spec, layer: Layer, document: Mapping[str, Any]) -> LockedLaye
         inputs=own.get("inputs"),
         edited=ours and own.get("packages") != packages_digest(document),
         interpreter=_pin(own.get("interpreter")) if ours else _read_interpreter(spec, layer),
+        joint=own.get("joint") is True,
         record=read_record(record_path(spec, layer)),
         content_hash=None if ours else requirements_hash(document),
     )
@@ -138,12 +139,20 @@ def _pin_table(pin: InterpreterPin) -> dict[str, Any]:
 
 
 def write_lock(
-    spec: Spec, layer: Layer, document: dict[str, Any], inputs: dict[str, Any], pin: InterpreterPin | None
+    spec: Spec,
+    layer: Layer,
+    document: dict[str, Any],
+    inputs: dict[str, Any],
+    pin: InterpreterPin | None,
+    *,
+    joint: bool = False,
 ) -> None:
     """Write the lock, unless the same content is there already. A pin goes into it, and so not beside it any more."""
     import tomli_w
 
     own: dict[str, Any] = {"inputs": inputs, "packages": packages_digest(document)}
+    if joint:
+        own["joint"] = True
     if pin is not None:
         own["interpreter"] = _pin_table(pin)
     document = {**document, "created-by": "vstore", "tool": {"vstore": own}}

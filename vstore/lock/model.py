@@ -76,7 +76,8 @@ class LockedLayer:
     """One lock file; `inputs` is what it was made from, as the file itself records it (None: venvstacks wrote it).
 
     `content_hash` is of its packages as venvstacks computes it, to be compared with the `record` beside it; it is
-    known where venvstacks wrote the lock. A runtime's `interpreter` is None where nothing pins it yet.
+    known where venvstacks wrote the lock. A runtime's `interpreter` is None where nothing pins it yet. `joint`: it was
+    resolved together with the layers that it shares a stack with.
     """
 
     env_name: str
@@ -86,14 +87,16 @@ class LockedLayer:
     inputs: Mapping[str, Any] | None
     edited: bool
     interpreter: InterpreterPin | None
+    joint: bool = False
     record: LockRecord | None = None
     content_hash: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockWish:
-    """How to lock: whether old pins are kept, and where packages come from."""
+    """How to lock: whether old pins are kept, whether jointly (None: as before), and where packages come from."""
 
+    joint: bool | None = None
     upgrade: bool = False
     upgrade_packages: tuple[str, ...] = ()
     local_wheels: tuple[Path, ...] = ()

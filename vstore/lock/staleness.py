@@ -59,10 +59,11 @@ def _plain(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
-def check(spec: Spec) -> dict[str, str | None]:
+def check(spec: Spec, *, numbers: bool = True) -> dict[str, str | None]:
     """By env name, why each layer's lock is stale; None for a valid one. A lock above a stale one is stale.
 
-    A versioned layer of which only the number is out of date is stale itself, and no layer above it is.
+    A versioned layer of which only the number is out of date is stale itself (unless `numbers` do not matter), and no
+    layer above it is.
     """
     result: dict[str, str | None] = {}
     digests: dict[str, str] = {}
@@ -77,7 +78,7 @@ def check(spec: Spec) -> dict[str, str | None]:
             why = f"the lock of {stale_below[0]} below is stale"
         if why is None:
             resolved.add(name)
-        result[name] = why or (number_reason(spec, layer, locked) if locked else None)
+        result[name] = why or (number_reason(spec, layer, locked) if locked and numbers else None)
         if locked is not None:
             digests[name] = locked.packages_digest
     return result

@@ -123,7 +123,7 @@ def lock_spec(
 ) -> Prepared:
     """Lock the selected layers together, with the interpreters they will run on."""
     anew = [name for name, operations in selection.operations.items() if _is_anew(operations, wish)]
-    pins = _pins(one for one in read_locks(spec, without=_reset(selection)) if one.env_name not in anew)
+    pins = _pins(one for one in read_locks(spec, without=selection.resets) if one.env_name not in anew)
     interpreters = _interpreters(
         store,
         spec,
@@ -145,10 +145,6 @@ def lock_spec(
     for gap in gaps(spec, locked):
         report.warn(gap, hint="lock this layer with --reset, or narrow its `platforms`")
     return Prepared(selection=selection, interpreters=interpreters, locked={one.env_name: one for one in locked})
-
-
-def _reset(selection: Selection) -> tuple[str, ...]:
-    return tuple(name for name, operations in selection.operations.items() if Operation.RESET_LOCK in operations)
 
 
 def _is_anew(operations: tuple[Operation, ...], wish: LockWish) -> bool:

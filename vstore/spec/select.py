@@ -52,6 +52,11 @@ class Selection:
     def of(self, layer: Layer) -> tuple[Operation, ...]:
         return self.operations.get(layer.env_name, ())
 
+    @property
+    def resets(self) -> tuple[str, ...]:
+        """The layers whose locks are to be forgotten."""
+        return tuple(name for name, operations in self.operations.items() if Operation.RESET_LOCK in operations)
+
     def locks(self, layer: Layer) -> bool:
         return not {Operation.LOCK, Operation.LOCK_IF_NEEDED}.isdisjoint(self.of(layer))
 
