@@ -113,7 +113,9 @@ def _settings(question: Question) -> dict[str, Any]:
     table = {key: value for key, value in given.items() if key not in ("sources", "index")}
     indexes, sources = _indexes(question, given)
     wheels = [str(folder.resolve()) for folder in question.local_wheels]
-    pins = [*(pin for pin, _ in lower_pins(question.lowers)), *question.pins]
+    named = _named_by_url(question)
+    lower = [named.get(pin.partition("==")[0], pin) for pin, _ in lower_pins(question.lowers)]
+    pins = [*lower, *question.pins]
     table |= {
         "no-build": True,
         "package": False,
@@ -131,6 +133,16 @@ def _settings(question: Question) -> dict[str, Any]:
     if sources:
         table["sources"] = sources
     return table
+
+
+def _named_by_url(question: Question) -> dict[str, str]:
+    """The requirements of lower layers that name a wheel by its URL, where no index would find it."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    layers = [question.spec.layer(locked.env_name) for locked in question.lowers]
+    found = [Requirement(text) for layer in layers for text in layer.requirements if "@" in text]
+    return {canonicalize_name(one.name): str(one) for one in found if one.url is not None}
 
 
 def _find_links(spec: Spec, place: str) -> str:
