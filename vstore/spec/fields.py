@@ -68,7 +68,11 @@ def read_name(table: Table, kind: Kind, taken: Sequence[str]) -> str | None:
     if name in taken:
         table.wrong("name", f"{kind} names must be distinct, {quote(name)} is defined already")
         return None
-    reserved = [prefix for prefix in PREFIXES.values() if prefix and name.startswith(prefix)]
+    alike = [other for other in taken if other.casefold() == name.casefold()]
+    if alike:
+        text = f"{kind} names must be distinct, {quote(name)} and {quote(alike[0])} are one folder on macOS and Windows"
+        table.wrong("name", text)
+    reserved = [prefix for prefix in PREFIXES.values() if prefix and name.casefold().startswith(prefix)]
     if kind == Kind.RUNTIME and reserved:
         table.wrong("name", f'{quote(name)} starts with the reserved prefix "{reserved[0]}"')
     return name
