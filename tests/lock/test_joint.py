@@ -165,3 +165,15 @@ def test_a_joint_lock_is_the_same_again(project: Project, tmp_path: Path) -> Non
         lock_path(spec, layer).unlink()
     project.lock(spec, joint=True)
     assert {layer.env_name: lock_path(spec, layer).read_bytes() for layer in spec.layers} == first
+
+
+def test_a_bound_on_other_platforms_binds_only_there(project: Project) -> None:
+    project.targets = ("linux_x86_64", "win_amd64")
+    spec = project.spec(runtime=["num"], app=["old-fashioned"])
+    text = spec.path.read_text().replace("name='hello'", "name='hello'\nplatforms=['win_amd64']")
+    spec.path.write_text(text)
+    locked = project.lock(load(spec.path), joint=True)["py"]
+    assert {package.version: package.marker for package in locked.packages} == {
+        "1.0": "platform_machine == 'AMD64' and sys_platform == 'win32'",
+        "3.0": "platform_machine == 'x86_64' and sys_platform == 'linux'",
+    }

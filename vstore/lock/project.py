@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,12 +79,20 @@ def _project(question: Question, table: Mapping[str, Any]) -> dict[str, Any]:
         "tool": {"uv": table},
     }
     if question.above:
-        project["dependency-groups"] = {"above": [text for layer in question.above for text in _scoped(layer)]}
+        project["dependency-groups"] = {
+            "above": [text for layer in question.above for text in _scoped(layer, question.layer)]
+        }
     return project
 
 
-def _scoped(layer: Layer) -> Iterator[str]:
-    """A layer's requirements, on its own targets only."""
+def _scoped(layer: Layer, asked: Layer) -> Iterable[str]:
+    """A layer's requirements, on its own targets only where these are fewer."""
+    if set(asked.targets) <= set(layer.targets):
+        return layer.requirements
+    return _with_targets(layer)
+
+
+def _with_targets(layer: Layer) -> Iterator[str]:
     from packaging.requirements import Requirement
 
     targets = " or ".join(f"({environment_marker(target)})" for target in layer.targets)
