@@ -6,14 +6,12 @@ itself, vstore decides by the digests in ``[tool.vstore]``. The numbers of versi
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlparse
 
 from vstore.errors import LockError
 from vstore.lock.model import LockedLayer, LockRecord
@@ -163,6 +161,8 @@ def package_text(table: Mapping[str, Any]) -> str:
 
 
 def _package_lines(table: Mapping[str, Any]) -> Iterator[str]:
+    from urllib.parse import unquote, urlparse
+
     yield f"{package_text(table)} from {table.get('index', 'unspecified index')}"
     for wheel in table.get("wheels", []):
         name = wheel.get("name") or PurePosixPath(wheel.get("path") or urlparse(wheel["url"]).path).name
@@ -191,8 +191,14 @@ def _module_hash(spec: Spec, module: PurePosixPath) -> str:
 
 
 def _file_hash(place: Path) -> str:
-    return "sha256:" + hashlib.sha256(place.read_bytes()).hexdigest()
+    return _sha256(place.read_bytes())
 
 
 def _joined(lines: Iterable[str]) -> str:
-    return "sha256:" + hashlib.sha256("".join(lines).encode()).hexdigest()
+    return _sha256("".join(lines).encode())
+
+
+def _sha256(data: bytes) -> str:
+    import hashlib  # with OpenSSL behind it, which a no-op does without
+
+    return "sha256:" + hashlib.sha256(data).hexdigest()
