@@ -16,11 +16,11 @@ import pytest
 
 from tests.wheels import make_wheel
 from vstore.errors import LockError
-from vstore.lock import InterpreterPin, LockedLayer, PythonForLocking, lock_path, read_locks
+from vstore.lock import InterpreterPin, LockedLayer, LockWish, PythonForLocking, lock_path, read_locks
 from vstore.lock.resolve import lock
 from vstore.lock.staleness import check
 from vstore.report import Silent
-from vstore.spec import Spec, Target, load
+from vstore.spec import Operation, Spec, Target, Wish, load, select
 from vstore.uv import Uv
 
 VERSION = ".".join(map(str, sys.version_info[:3]))
@@ -56,13 +56,19 @@ class Project:
         return load(self.folder / "spec.toml")
 
     def lock(
-        self, spec: Spec, environment: Mapping[str, str] = MappingProxyType({}), **options: Any
+        self,
+        spec: Spec,
+        environment: Mapping[str, str] = MappingProxyType({}),
+        wish: Wish | None = None,
+        **options: Any,
     ) -> dict[str, LockedLayer]:
         pin = InterpreterPin(implementation="cpython", version=VERSION, source="adopted")
-        pythons = {"py": PythonForLocking(path=Path(sys.executable), pin=pin)}
-        settings = {"index": False, "local_wheels": (self.wheels,), "report": Silent(), **options}
+        pythons = {layer.name: PythonForLocking(path=Path(sys.executable), pin=pin) for layer in spec.layers}
+        how = LockWish(**{"index": False, "local_wheels": (self.wheels,), **options})
         uv = Uv(cache_dir=self.folder / "cache", environment=environment)
-        return {one.env_name: one for one in lock(spec, uv=uv, pythons=pythons, **settings)}
+        full = Operation.LOCK if how.upgrade or how.upgrade_packages else Operation.LOCK_IF_NEEDED
+        selection = select(spec, wish or Wish(lock=full), Target.LINUX_X86_64)
+        return {one.env_name: one for one in lock(spec, selection, how, uv=uv, pythons=pythons, report=Silent())}
 
 
 @pytest.fixture
@@ -160,7 +166,7 @@ def test_relocking_keeps_pins_until_upgraded(project: Project) -> None:
     make_wheel(project.wheels, "beta", "3.0", {"beta.py": ""}, requires=["alpha"])
     wider = project.spec(app=["alpha", "beta"])
     assert versions(project.lock(wider)["app-hello"]) == {"alpha": "2.0", "beta": "3.0"}
-    assert versions(project.lock(wider, upgrade_packages=["alpha"], if_needed=False)["app-hello"])["alpha"] == "3.0"
+    assert versions(project.lock(wider, upgrade_packages=("alpha",))["app-hello"])["alpha"] == "3.0"
 
 
 def test_one_pin_that_must_move_leaves_the_others(project: Project) -> None:

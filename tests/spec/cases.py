@@ -30,6 +30,11 @@ CASES: dict[str, tuple[str, str]] = {
     "newline": (PYTHON.replace('"python"', '"ab\\n"'), 'runtimes[0].name: "ab\\n" is not fit'),
     "too long": (PYTHON.replace('"python"', f'"{"a" * 101}"'), "at most 100 characters"),
     "runtime twice": (PYTHON + PYTHON, 'runtimes[1].name: runtime names must be distinct, "python" is defined'),
+    "names that differ by case": (
+        PYTHON + framework("f", ON_PYTHON) + framework("F", ON_PYTHON),
+        'frameworks[1].name: framework names must be distinct, "F" and "f" are one folder on macOS and Windows',
+    ),
+    "reserved prefix in capitals": (runtime(name="App-x"), '"App-x" starts with the reserved prefix "app-"'),
     "framework twice": (
         PYTHON + framework("f", ON_PYTHON) * 2,
         'frameworks[1].name: framework names must be distinct, "f"',

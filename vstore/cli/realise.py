@@ -7,9 +7,11 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from vstore.cli.options import selection_options, wheel_options
 from vstore.cli.settings import Settings, command, table
 from vstore.errors import ProfileError
 from vstore.fs.atomic import replace_symlink
@@ -18,13 +20,15 @@ from vstore.realise.model import Realised, RealisedLayer, Request
 from vstore.realise.remembered import remembered
 from vstore.store import Store, add_root
 
+if TYPE_CHECKING:
+    from vstore.cli.showing import Showing
+
 SPEC = click.Path(path_type=Path, dir_okay=False)
 
 
 @command("realise")
 @click.argument("spec", type=SPEC)
 @click.option("--profile", metavar="NAME", help="The profile to switch (default: the spec's).")
-@click.option("--include", multiple=True, metavar="GLOB", help="Only these layers and what they need; no generation.")
 @click.option("--locked", is_flag=True, help="Fail when the lock is missing or stale.")
 @click.option("--offline", is_flag=True, help="Use no network.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
@@ -33,16 +37,14 @@ SPEC = click.Path(path_type=Path, dir_okay=False)
 @click.option("--keep-going", is_flag=True, help="Build what can be built after a failure.")
 @click.option("--keep-failed", is_flag=True, help="Leave the folder of a failed build.")
 @click.option("--out-link", type=click.Path(path_type=Path), help="Also make a link here that keeps the stack alive.")
-@click.option(
-    "--local-wheels",
-    multiple=True,
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Wheel folders.",
-)
 @click.option("--cache", "caches", multiple=True, metavar="CACHE", help="Ask this cache before the configured ones.")
-@click.option("--index/--no-index", default=True, help="Whether to ask the package index when locking.")
+@selection_options
+@wheel_options
 def realise_command(settings: Settings, spec: Path, out_link: Path | None, jobs: int | None, **options: object) -> None:
-    """Make every layer of SPEC present and switch its profile to the new stack."""
+    """Make every layer of SPEC present and switch its profile to the new stack.
+
+    With --include only those layers and what they need are made, and there is no new generation.
+    """
     started = time.monotonic()
     request = Request(spec=spec, jobs=jobs or os.cpu_count() or 1, environment=dict(os.environ), **options)  # type: ignore[arg-type]
     with settings.open_store() as store:
@@ -55,7 +57,20 @@ def realise_command(settings: Settings, spec: Path, out_link: Path | None, jobs:
             location = out_link.expanduser().absolute()
             replace_symlink(location, str(store.layout.object(result.stack)))
             add_root(store.layout, location, result.stack)
-        settings.emit(_document(result), lambda: _summary(store, result, time.monotonic() - started))
+        plan = _plan(request) if result.dry_run else None
+        document = {**_document(result), **(plan.document() if plan else {}), "layers": _document(result)["layers"]}
+        text = f"{plan.text()}\n" if plan else ""
+        settings.emit(document, lambda: text + _summary(store, result, time.monotonic() - started))
+
+
+def _plan(request: Request) -> Showing:
+    """What a dry run shows, as `show` does."""
+    from vstore.cli.showing import Showing
+    from vstore.realise.prepare import wish_of
+    from vstore.spec import Target, load, select
+
+    spec = load(request.spec, environment=request.environment)
+    return Showing(spec, select(spec, wish_of(request), Target.host()))
 
 
 def _realise(settings: Settings, store: Store, request: Request) -> Realised:

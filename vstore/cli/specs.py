@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 
+from vstore.cli.options import selection_options, wheel_options
 from vstore.cli.settings import Settings, command
+from vstore.cli.showing import Showing, lock_rows
 from vstore.errors import LockError, UsageError
+from vstore.lock import LockWish, read_locks
+from vstore.lock.select import gaps
 from vstore.lock.staleness import check
-from vstore.objects import Kind
 from vstore.realise.model import Request
 from vstore.realise.prepare import lock_spec, stale_error
-from vstore.spec import Layer, Spec, Target, load
+from vstore.spec import Operation, Selection, Spec, Target, Wish, load, select
 
 SPEC = click.Path(path_type=Path, dir_okay=False)
 
@@ -59,44 +63,31 @@ def init_command(settings: Settings, directory: Path) -> None:
     settings.emit({"spec": str(spec)}, lambda: f"wrote {spec}; next: vstore realise {spec}")
 
 
-@command("show")
-@click.argument("spec", type=SPEC)
-def show_command(settings: Settings, spec: Path) -> None:
-    """Show the layers of SPEC, what each sits on in import order, and the state of their locks."""
-    loaded = load(spec)
+def _load(settings: Settings, path: Path) -> Spec:
+    loaded = load(path, environment=os.environ)
     for warning in loaded.warnings:
         settings.report.warn(warning)
-    stale = check(loaded)
-    document = {
-        "spec": str(loaded.path),
-        "profile": loaded.profile,
-        "layers": [_document(loaded, layer, stale.get(layer.env_name)) for layer in loaded.layers],
-    }
-    settings.emit(document, lambda: _tree(loaded, stale))
+    return loaded
 
 
-def _document(spec: Spec, layer: Layer, stale: str | None) -> dict[str, object]:
-    return {
-        "name": layer.env_name,
-        "kind": str(layer.kind),
-        "requirements": list(layer.requirements),
-        "dependencies": [low.env_name for low in spec.lower(layer)],
-        "platforms": [str(target) for target in layer.targets],
-        "lock": "valid" if stale is None else stale,
-    }
+def selected(settings: Settings, spec: Spec, wish: Wish) -> Selection:
+    """What happens with which layer; patterns that match none are warned about where that is allowed."""
+    selection = select(spec, wish, Target.host())
+    for pattern in selection.unmatched:
+        settings.report.warn(f"no layer matches {pattern}")
+    return selection
 
 
-def _tree(spec: Spec, stale: dict[str, str | None]) -> str:
-    lines = [f"{spec.path.name} (profile {spec.profile}); * means: no valid lock"]
-    for kind in (Kind.RUNTIME, Kind.FRAMEWORK, Kind.APPLICATION):
-        layers = [layer for layer in spec.layers if layer.kind == kind]
-        if layers:
-            lines.append(f"{kind}s")
-        for layer in layers:
-            reason = stale.get(layer.env_name)
-            lines.append(f"  {'*' if reason else ' '}{layer.env_name}" + (f"  ({reason})" if reason else ""))
-            lines += [f"      {low.env_name}" for low in spec.lower(layer)]
-    return "\n".join(lines)
+@command("show")
+@click.argument("spec", type=SPEC)
+@selection_options
+def show_command(settings: Settings, spec: Path, **options: Any) -> None:
+    """Show the layers of SPEC, what each sits on in import order, their locks, and what `realise` would do."""
+    loaded = _load(settings, spec)
+    showing = Showing(loaded, selected(settings, loaded, Wish(build=True, **options)))
+    for gap in gaps(loaded, showing.locks.values()):
+        settings.report.warn(gap)
+    settings.emit(showing.document(), showing.text)
 
 
 @command("lock")
@@ -106,14 +97,15 @@ def _tree(spec: Spec, stale: dict[str, str | None]) -> str:
 @click.option("--reset", multiple=True, metavar="GLOB", help="Forget the locks of these layers first.")
 @click.option("--if-needed", is_flag=True, help="Leave valid locks alone (the default without --upgrade).")
 @click.option("--check", "only_check", is_flag=True, help="Only say whether the lock is valid; exit 4 if not.")
-@click.option("--offline", is_flag=True, help="Use no network.")
-@click.option("--index/--no-index", default=True, help="Whether to ask the package index.")
 @click.option(
-    "--local-wheels",
-    multiple=True,
-    type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Wheel folders.",
+    "--joint/--no-joint",
+    default=None,
+    help="Pin below what suits all above; a joint lock stays joint (default: as locked before).",
 )
+@click.option("--dry-run", is_flag=True, help="Show what would be done with which layer, and stop.")
+@click.option("--offline", is_flag=True, help="Use no network.")
+@selection_options
+@wheel_options
 def lock_command(
     settings: Settings,
     spec: Path,
@@ -122,39 +114,48 @@ def lock_command(
     reset: tuple[str, ...],
     if_needed: bool,
     only_check: bool,
+    joint: bool | None,
+    dry_run: bool,
     offline: bool,
     index: bool,
     local_wheels: tuple[Path, ...],
+    **options: Any,
 ) -> None:
     """Resolve all layers of SPEC together and write their lockfiles."""
     if upgrade and if_needed:
         raise UsageError("--upgrade and --if-needed contradict each other")
-    loaded = load(spec)
+    loaded = _load(settings, spec)
+    how = Operation.LOCK if upgrade or upgrade_package else Operation.LOCK_IF_NEEDED
+    selection = selected(settings, loaded, Wish(lock=how, reset=reset, **options))
     if only_check:
-        stale = {name: reason for name, reason in check(loaded).items() if reason}
-        if stale:
-            raise stale_error(loaded, stale)
-        settings.emit({"valid": True}, lambda: "all locks are valid")
+        _check(settings, loaded, selection)
         return
-    request = Request(spec=spec, offline=offline, index=index, local_wheels=local_wheels, environment=dict(os.environ))
+    if dry_run:
+        showing = Showing(loaded, selection)
+        settings.emit(showing.document(), showing.text)
+        return
+    request = Request(spec=spec, offline=offline, environment=dict(os.environ))
+    wish = LockWish(
+        upgrade=upgrade, upgrade_packages=upgrade_package, joint=joint, local_wheels=local_wheels, index=index
+    )
     with settings.open_store() as store:
-        report = settings.report
+        report, uv = settings.report, settings.uv(store, offline=offline)
         try:
-            prepared = lock_spec(
-                store,
-                loaded,
-                request,
-                target=Target.host(),
-                uv=settings.uv(store, offline=offline),
-                report=report,
-                upgrade=upgrade,
-                upgrade_packages=upgrade_package,
-                reset=reset,
-                if_needed=not (upgrade or upgrade_package or reset),
-            )
+            prepared = lock_spec(store, loaded, request, selection, wish, target=Target.host(), uv=uv, report=report)
         finally:
             report.close()
-    if not prepared.locked:
+    if not prepared.locked and not selection.unmatched:
         raise LockError(f"{loaded.path.name}: nothing to lock")
-    rows = [{"name": one.env_name, "path": str(one.path)} for one in prepared.locked.values()]
-    settings.emit({"layers": rows}, lambda: "\n".join(f"{row['name']}: {row['path']}" for row in rows))
+    rows = lock_rows(loaded, prepared.locked)
+    settings.emit(
+        {"layers": rows}, lambda: "\n".join(f"{row['name']}: {row['path']} ({row['locked_at']})" for row in rows)
+    )
+
+
+def _check(settings: Settings, spec: Spec, selection: Selection) -> None:
+    stale = {name: why for name, why in check(spec).items() if why and name in selection.operations}
+    if stale:
+        raise stale_error(spec, stale)
+    for gap in gaps(spec, read_locks(spec)):
+        settings.report.warn(gap)
+    settings.emit({"valid": True}, lambda: "all locks are valid")

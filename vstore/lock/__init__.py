@@ -3,16 +3,30 @@
 The work itself is in `resolve.lock`, `select.select` and `staleness.check`, whose imports a no-op does without.
 """
 
-from vstore.lock.lockfile import lock_files, lock_path, read_locks
-from vstore.lock.model import Download, InterpreterPin, LockedLayer, LockedPackage, PinnedWheel, PythonForLocking
+from vstore.lock.lockfile import read_locks
+from vstore.lock.metadata import deployed_name
+from vstore.lock.model import (
+    Download,
+    InterpreterPin,
+    LockedLayer,
+    LockedPackage,
+    LockRecord,
+    LockWish,
+    PinnedWheel,
+    PythonForLocking,
+)
+from vstore.lock.paths import lock_files, lock_path
 
 __all__ = [
     "Download",
     "InterpreterPin",
+    "LockRecord",
+    "LockWish",
     "LockedLayer",
     "LockedPackage",
     "PinnedWheel",
     "PythonForLocking",
+    "deployed_name",
     "lock_files",
     "lock_path",
     "read_locks",

@@ -1,21 +1,22 @@
-"""Lock files on disk: one PEP 751 file per layer, with companions, in venvstacks' places and names."""
+"""Lock files on disk: one PEP 751 file per layer, read and written."""
 
 from __future__ import annotations
 
 import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
-from fnmatch import fnmatchcase
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from vstore.digest import hash_json
 from vstore.errors import LockError
 from vstore.fs.atomic import write_file
-from vstore.lock.metadata import lock_metadata
+from vstore.lock.metadata import read_record, requirements_hash
 from vstore.lock.model import Download, InterpreterPin, LockedLayer, LockedPackage, LockedWheel
-from vstore.spec import Layer, Spec
+from vstore.lock.paths import interpreter_path, lock_path, record_path
+from vstore.objects import Kind
+from vstore.spec import Layer, Spec, matches
 
 FROM_LOWER = "sys_platform == 'from_lower_layer'"
 _HEADER = (
@@ -23,25 +24,6 @@ _HEADER = (
     "# Packages marked `from_lower_layer` come from the layers below and are not installed.\n"
     "# Change the spec and run `vstore lock`, not this file.\n"
 )
-
-
-def lock_folder(spec: Spec, layer: Layer) -> Path:
-    return spec.path.parent / "requirements" / layer.env_name
-
-
-def lock_path(spec: Spec, layer: Layer) -> Path:
-    """``requirements/<env>/pylock.<env>.toml`` beside the spec; dots of the name become underscores (PEP 751)."""
-    return lock_folder(spec, layer) / f"pylock.{layer.env_name.replace('.', '_')}.toml"
-
-
-def lock_files(spec: Spec) -> list[Path]:
-    """All lock files that the spec's layers have or would have."""
-    return [lock_path(spec, layer) for layer in spec.layers if layer.targets]
-
-
-def matches(layer: Layer, patterns: Sequence[str]) -> bool:
-    """Whether a layer's env name matches one of the shell-style patterns."""
-    return any(fnmatchcase(layer.env_name, pattern) for pattern in patterns)
 
 
 def read_locks(spec: Spec, *, without: Sequence[str] = ()) -> tuple[LockedLayer, ...]:
@@ -52,32 +34,51 @@ def read_locks(spec: Spec, *, without: Sequence[str] = ()) -> tuple[LockedLayer,
 
 def read_lock(spec: Spec, layer: Layer) -> LockedLayer | None:
     """One layer's lock; None when there is no file."""
-    path = lock_path(spec, layer)
-    try:
-        document = tomllib.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
+    document = read_document(spec, layer)
+    if document is None:
         return None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+    with _reading(spec, layer, lock_path(spec, layer)):
+        return _locked(spec, layer, document)
+
+
+def read_document(spec: Spec, layer: Layer) -> dict[str, Any] | None:
+    """The TOML document of one layer's lock; None when there is no file."""
+    path = lock_path(spec, layer)
+    with _reading(spec, layer, path):
+        try:
+            return tomllib.loads(path.read_text("utf-8"))
+        except FileNotFoundError:
+            return None
+
+
+@contextmanager
+def _reading(spec: Spec, layer: Layer, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
+        what = "not valid TOML" if isinstance(error, tomllib.TOMLDecodeError | UnicodeDecodeError) else "malformed"
         raise LockError(
-            f"lock file of layer {layer.env_name} is not valid TOML: {path.name}",
-            details=[str(error)],
+            f"lock file of layer {layer.env_name} is {what}: {path.name}",
+            details=[repr(error) if isinstance(error, KeyError) else str(error)],
             hint=f"run `vstore lock --reset {layer.env_name} {spec.path.name}`",
         ) from error
-    try:
-        own = document.get("tool", {}).get("vstore", {})
-        return LockedLayer(
-            env_name=layer.env_name,
-            path=path,
-            packages=tuple(parse_package(table) for table in document.get("packages", [])),
-            packages_digest=packages_digest(document),
-            inputs=own.get("inputs"),
-            edited=own.get("packages") != packages_digest(document),
-            interpreter=_pin(own.get("interpreter")),
-        )
-    except (KeyError, TypeError, AttributeError) as error:
-        raise LockError(
-            f"lock file of layer {layer.env_name} is malformed: {path.name}", details=[repr(error)]
-        ) from error
+
+
+def _locked(spec: Spec, layer: Layer, document: Mapping[str, Any]) -> LockedLayer:
+    own = document.get("tool", {}).get("vstore", {})
+    ours = own.get("inputs") is not None
+    return LockedLayer(
+        env_name=layer.env_name,
+        path=lock_path(spec, layer),
+        packages=tuple(parse_package(table) for table in document.get("packages", [])),
+        packages_digest=packages_digest(document),
+        inputs=own.get("inputs"),
+        edited=ours and own.get("packages") != packages_digest(document),
+        interpreter=_pin(own.get("interpreter")) if ours else _read_interpreter(spec, layer),
+        joint=own.get("joint") is True,
+        record=read_record(record_path(spec, layer)),
+        content_hash=None if ours else requirements_hash(document),
+    )
 
 
 def packages_digest(document: Mapping[str, Any]) -> str:
@@ -123,8 +124,7 @@ def _pin(table: Mapping[str, Any] | None) -> InterpreterPin | None:
     )
 
 
-def pin_table(pin: InterpreterPin) -> dict[str, Any]:
-    """The pin as it stands in ``[tool.vstore.interpreter]``."""
+def _pin_table(pin: InterpreterPin) -> dict[str, Any]:
     table: dict[str, Any] = {
         "implementation": pin.implementation,
         "version": pin.version,
@@ -144,44 +144,44 @@ def write_lock(
     document: dict[str, Any],
     inputs: dict[str, Any],
     pin: InterpreterPin | None,
-    now: datetime,
-) -> bool:
-    """Write the lock and its companions, unless the same content is there already; returns whether it wrote."""
+    *,
+    joint: bool = False,
+) -> None:
+    """Write the lock, unless the same content is there already. A pin goes into it, and so not beside it any more."""
     import tomli_w
 
     own: dict[str, Any] = {"inputs": inputs, "packages": packages_digest(document)}
+    if joint:
+        own["joint"] = True
     if pin is not None:
-        own["interpreter"] = pin_table(pin)
+        own["interpreter"] = _pin_table(pin)
     document = {**document, "created-by": "vstore", "tool": {"vstore": own}}
-    text = _HEADER.format(spec=spec.path.name) + tomli_w.dumps(document)
-    path = lock_path(spec, layer)
-    if path.is_file() and path.read_text("utf-8") == text:
-        return False
-    path.parent.mkdir(parents=True, exist_ok=True)
-    name = layer.env_name.replace(".", "_")
-    declared = "".join(f"{line}\n" for line in layer.requirements)
-    write_file(path.parent / f"requirements-{name}.in", f"# declared in {spec.path.name}\n{declared}".encode())
-    write_file(path.parent / f"packages-{layer.env_name}.txt", "".join(_summary(document)).encode())
-    metadata = path.with_suffix(".meta.json")
-    write_file(metadata, lock_metadata(spec, layer, document, _earlier(metadata), now))
-    write_file(path, text.encode())
-    return True
+    _write_changed(lock_path(spec, layer), _HEADER.format(spec=spec.path.name) + tomli_w.dumps(document))
+    if layer.kind == Kind.RUNTIME:
+        interpreter_path(spec, layer).unlink(missing_ok=True)
 
 
-def _summary(document: Mapping[str, Any]) -> Iterator[str]:
-    packages = [parse_package(table) for table in document.get("packages", [])]
-    for package in packages:
-        if not package.shared:
-            yield f"{package.name}=={package.version}" + (f" ; {package.marker}" if package.marker else "") + "\n"
-    shared = [package for package in packages if package.shared]
-    if shared:
-        yield "# from lower layers\n"
-        yield from (f"{package.name}=={package.version}\n" for package in shared)
+def write_interpreter(spec: Spec, layer: Layer, pin: InterpreterPin) -> None:
+    """Record the interpreter of a runtime whose lock venvstacks wrote, beside that lock."""
+    import tomli_w
+
+    header = f"# The interpreter that vstore chose for {layer.env_name}; the lock beside it is venvstacks' own.\n"
+    _write_changed(interpreter_path(spec, layer), header + tomli_w.dumps(_pin_table(pin)))
 
 
-def _earlier(path: Path) -> Mapping[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+def _read_interpreter(spec: Spec, layer: Layer) -> InterpreterPin | None:
+    if layer.kind != Kind.RUNTIME:
+        return None
+    path = interpreter_path(spec, layer)
+    with _reading(spec, layer, path):
+        try:
+            return _pin(tomllib.loads(path.read_text("utf-8")))
+        except FileNotFoundError:
+            return None
+
+
+def _write_changed(path: Path, text: str) -> None:
+    data = text.encode()
+    if not path.is_file() or path.read_bytes() != data:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_file(path, data)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Any
 
 from vstore.spec import Layer, Target
@@ -11,7 +13,6 @@ _SYSTEMS = {
     "macosx": ("posix", "Darwin", "darwin"),
     "win": ("nt", "Windows", "win32"),
 }
-DEFAULT_MACOS = (13, 0)
 
 
 def marker_environment(target: Target, python: str) -> dict[str, str]:
@@ -54,26 +55,32 @@ def environment_marker(target: Target) -> str:
     return f"sys_platform == '{_SYSTEMS[_system(target)][2]}' and platform_machine == '{_machine(target)}'"
 
 
-def supported_tags(layer: Layer, target: Target, python: str) -> list[str]:
-    """The wheel tags that fit, best first."""
+def wheel_tags(layer: Layer, target: Target, python: str) -> Mapping[str, int]:
+    """The wheel tags that fit a layer on a target, each with its rank; 0 is the best."""
+    major, minor = map(int, python.split(".")[:2])
+    return _ranked(target, layer.glibc, layer.macos, (major, minor))
+
+
+@cache
+def _ranked(
+    target: Target, glibc: tuple[int, int], macos: tuple[int, int], version: tuple[int, int]
+) -> Mapping[str, int]:
     from packaging.tags import compatible_tags, cpython_tags
 
-    major, minor = map(int, python.split(".")[:2])
-    platforms = list(_platforms(layer, target))
-    abi = f"cp{major}{minor}"  # else `packaging` takes the running interpreter's: debug, free-threaded
-    tags = [*cpython_tags((major, minor), abis=[abi], platforms=platforms)]
-    tags += compatible_tags((major, minor), f"cp{major}{minor}", platforms)
-    return [str(tag) for tag in tags]
+    platforms = list(_platforms(target, glibc, macos))
+    abi = f"cp{version[0]}{version[1]}"  # else `packaging` takes the running interpreter's: debug, free-threaded
+    tags = [*cpython_tags(version, abis=[abi], platforms=platforms), *compatible_tags(version, abi, platforms)]
+    return {str(tag): number for number, tag in enumerate(tags)}
 
 
-def _platforms(layer: Layer, target: Target) -> list[str]:
+def _platforms(target: Target, glibc: tuple[int, int], macos: tuple[int, int]) -> list[str]:
     if _system(target) == "win":
         return [str(target)]
     if _system(target) == "macosx":
         from packaging.tags import mac_platforms
 
-        return list(mac_platforms(_version(layer.macosx_target, DEFAULT_MACOS), _machine(target)))
-    major, minor = layer.glibc
+        return [*mac_platforms(macos, _machine(target)), str(target)]
+    major, minor = glibc
     legacy = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
     found = []
     for level in range(minor, 4, -1):
@@ -81,10 +88,3 @@ def _platforms(layer: Layer, target: Target) -> list[str]:
         if level in legacy:
             found.append(f"{legacy[level]}_{_machine(target)}")
     return [*found, f"linux_{_machine(target)}"]
-
-
-def _version(text: str | None, default: tuple[int, int]) -> tuple[int, int]:
-    if not text:
-        return default
-    major, _, minor = text.partition(".")
-    return int(major), int(minor or 0)

@@ -1,43 +1,115 @@
-"""venvstacks' lock metadata, hashed as it does (compat.md 4.1), so that either tool can read what the other wrote.
+"""venvstacks' lock metadata, hashed as it does, so that either tool accepts what the other wrote.
 
-Its scheme feeds strings one after another, without a separator, and so is not injective: vstore itself decides by
-the digests in ``[tool.vstore]`` of the lock, never by these.
+Its scheme feeds strings one after another, without a separator, and so is not injective: of a lock that it wrote
+itself, vstore decides by the digests in ``[tool.vstore]``. The numbers of versioned layers come from here in any case.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import datetime
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import unquote, urlparse
 
+from vstore.errors import LockError
+from vstore.lock.model import LockedLayer, LockRecord
 from vstore.objects import Kind
-from vstore.spec import Layer, Spec, source_files
+from vstore.spec import DEFAULT_MACOS, Layer, Spec, source_files
 
 _SHARED = "sys_platform == 'from_lower_layer'"
 _DEFAULT_LINUX = "glibc@2.28"
-_DEFAULT_MACOS = "13.0"
 
 
-def lock_metadata(
-    spec: Spec, layer: Layer, document: Mapping[str, Any], earlier: Mapping[str, Any], now: datetime
-) -> bytes:
-    """The text of ``pylock.<env>.meta.json``; `earlier` is what it held before, for the number of a versioned layer."""
-    values: dict[str, Any] = {
-        "lock_input_hash": _joined(_declared(layer.requirements)),
-        "requirements_hash": requirements_hash(document),
-        "other_inputs_hash": other_inputs_hash(spec, layer),
-        "version_inputs_hash": version_inputs_hash(spec, layer),
-        "lock_version": 1,
-        "locked_at": now.replace(microsecond=0).isoformat(),
-    }
-    if layer.versioned:
-        before = earlier.get("lock_version", 0)
-        values["lock_version"] = before + 1 if isinstance(before, int) else 1
+def deployed_name(layer: Layer, locked: LockedLayer) -> str:
+    """The layer's name where it is deployed: the env name, of a versioned layer with the lock's number, ``env@3``.
+
+    Raises LockError for a versioned layer whose lock has no number.
+    """
+    if not layer.versioned:
+        return layer.env_name
+    if locked.record is None:
+        raise LockError(
+            f"layer {layer.env_name} is versioned, and its lock has no number: {locked.path.name}",
+            hint="run `vstore lock` on the spec",
+        )
+    return f"{layer.env_name}@{locked.record.lock_version}"
+
+
+def read_record(path: Path) -> LockRecord | None:
+    """What ``pylock.<env>.meta.json`` says; None when it is not there or not whole."""
+    try:
+        found = json.loads(path.read_bytes())
+        locked_at = datetime.fromisoformat(found["locked_at"])
+        return LockRecord(
+            lock_input_hash=str(found["lock_input_hash"]),
+            requirements_hash=str(found["requirements_hash"]),
+            other_inputs_hash=str(found["other_inputs_hash"]),
+            version_inputs_hash=str(found["version_inputs_hash"]),
+            lock_version=int(found["lock_version"]),
+            locked_at=locked_at if locked_at.tzinfo else locked_at.replace(tzinfo=UTC),
+        )
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def record_text(record: LockRecord) -> bytes:
+    """The record as JSON, as venvstacks writes it."""
+    values = {**asdict(record), "locked_at": record.locked_at.astimezone(UTC).isoformat()}
     return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
+
+
+def renewed(
+    spec: Spec,
+    layer: Layer,
+    document: Mapping[str, Any],
+    earlier: LockRecord | None,
+    *,
+    now: datetime,
+    newest: datetime | None,
+) -> LockRecord:
+    """The record of a lock: the earlier one while all that counts is the same, else the next number and a new time.
+
+    `newest` is the time of ``exclude-newer``, later than which nothing counts as locked.
+    """
+    lock_input, other = lock_input_hash(layer), other_inputs_hash(spec, layer)
+    content, version = requirements_hash(document), version_inputs_hash(spec, layer)
+    if (
+        earlier is not None
+        and (earlier.lock_input_hash, earlier.other_inputs_hash, earlier.requirements_hash)
+        == (lock_input, other, content)
+        and (not layer.versioned or earlier.version_inputs_hash == version)
+        and (newest is None or earlier.locked_at <= newest)
+    ):
+        return earlier
+    return LockRecord(
+        lock_input_hash=lock_input,
+        requirements_hash=content,
+        other_inputs_hash=other,
+        version_inputs_hash=version,
+        lock_version=earlier.lock_version + 1 if layer.versioned and earlier is not None else 1,
+        locked_at=min(now.replace(microsecond=0), newest or now),
+    )
+
+
+def newest_allowed(spec: Spec, environment: Mapping[str, str]) -> datetime | None:
+    """The time of ``exclude-newer``, or of `UV_EXCLUDE_NEWER`; None for none, or for one such as ``3 days``."""
+    value = environment.get("UV_EXCLUDE_NEWER") or spec.uv.get("exclude-newer")
+    if value is None:
+        return None
+    try:
+        found = datetime.fromisoformat(str(value))
+    except ValueError:
+        return None
+    if ":" not in str(value):  # that whole day
+        found += timedelta(days=1)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def lock_input_hash(layer: Layer) -> str:
+    """Of the declared requirements."""
+    return _joined(_declared(layer.requirements))
 
 
 def requirements_hash(document: Mapping[str, Any]) -> str:
@@ -51,10 +123,10 @@ def other_inputs_hash(spec: Spec, layer: Layer) -> str:
     runtime = lowers[-1] if lowers else layer
     version = (runtime.python_implementation or "").partition("@")[2]
     lines = [f"py_version={'.'.join(version.split('.')[:2])}"]
-    if layer.targets and any(target.startswith("linux") for target in layer.targets):
+    if any(target.is_linux for target in layer.targets):
         lines.append(f"linux_target={layer.linux_target or _DEFAULT_LINUX}")
-    if layer.targets and any(target.startswith("macosx") for target in layer.targets):
-        lines.append(f"macosx_target={layer.macosx_target or _DEFAULT_MACOS}")
+    if any(target.is_macosx for target in layer.targets):
+        lines.append(f"macosx_target={layer.macosx_target or DEFAULT_MACOS}")
     if lowers:
         lines += [runtime.env_name, *(low.name for low in lowers[:-1])]
     return _joined(lines)
@@ -76,7 +148,8 @@ def _declared(requirements: Iterable[str]) -> list[str]:
     return sorted(text for line in lines if (text := line.partition("#")[0].strip()))
 
 
-def _package_lines(table: Mapping[str, Any]) -> Iterator[str]:
+def package_text(table: Mapping[str, Any]) -> str:
+    """``name==version ; marker``, without the mark of a shared package."""
     from packaging.markers import Marker
 
     marker = str(Marker(table["marker"])).replace('"', "'") if table.get("marker") else ""
@@ -84,8 +157,13 @@ def _package_lines(table: Mapping[str, Any]) -> Iterator[str]:
         marker = ""
     elif marker.endswith(f" and {_SHARED}"):
         marker = marker.removesuffix(f" and {_SHARED}").removeprefix("(").removesuffix(")")
-    condition = f" ; {marker}" if marker else ""
-    yield f"{table['name']}=={table['version']}{condition} from {table.get('index', 'unspecified index')}"
+    return f"{table['name']}=={table['version']}" + (f" ; {marker}" if marker else "")
+
+
+def _package_lines(table: Mapping[str, Any]) -> Iterator[str]:
+    from urllib.parse import unquote, urlparse
+
+    yield f"{package_text(table)} from {table.get('index', 'unspecified index')}"
     for wheel in table.get("wheels", []):
         name = wheel.get("name") or PurePosixPath(wheel.get("path") or urlparse(wheel["url"]).path).name
         for algorithm, value in wheel["hashes"].items():
@@ -113,8 +191,14 @@ def _module_hash(spec: Spec, module: PurePosixPath) -> str:
 
 
 def _file_hash(place: Path) -> str:
-    return "sha256:" + hashlib.sha256(place.read_bytes()).hexdigest()
+    return _sha256(place.read_bytes())
 
 
 def _joined(lines: Iterable[str]) -> str:
-    return "sha256:" + hashlib.sha256("".join(lines).encode()).hexdigest()
+    return _sha256("".join(lines).encode())
+
+
+def _sha256(data: bytes) -> str:
+    import hashlib  # with OpenSSL behind it, which a no-op does without
+
+    return "sha256:" + hashlib.sha256(data).hexdigest()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -59,8 +60,25 @@ class LockedPackage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LockRecord:
+    """venvstacks' ``pylock.<env>.meta.json``: what a lock was made from, which number it has and since when."""
+
+    lock_input_hash: str
+    requirements_hash: str
+    other_inputs_hash: str
+    version_inputs_hash: str
+    lock_version: int
+    locked_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LockedLayer:
-    """One lock file; `inputs` is what it was made from, as the file itself records it (None: not by vstore)."""
+    """One lock file; `inputs` is what it was made from, as the file itself records it (None: venvstacks wrote it).
+
+    `content_hash` is of its packages as venvstacks computes it, to be compared with the `record` beside it; it is
+    known where venvstacks wrote the lock. A runtime's `interpreter` is None where nothing pins it yet. `joint`: it was
+    resolved together with the layers that it shares a stack with.
+    """
 
     env_name: str
     path: Path
@@ -69,6 +87,20 @@ class LockedLayer:
     inputs: Mapping[str, Any] | None
     edited: bool
     interpreter: InterpreterPin | None
+    joint: bool = False
+    record: LockRecord | None = None
+    content_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockWish:
+    """How to lock: whether old pins are kept, whether jointly (None: as before), and where packages come from."""
+
+    joint: bool | None = None
+    upgrade: bool = False
+    upgrade_packages: tuple[str, ...] = ()
+    local_wheels: tuple[Path, ...] = ()
+    index: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
 from vstore.errors import LockError
-from vstore.lock.markers import holds, supported_tags
+from vstore.lock.markers import holds, wheel_tags
 from vstore.lock.model import LockedLayer, LockedPackage, LockedWheel, PinnedWheel
-from vstore.spec import Layer, Target
+from vstore.lock.staleness import runtime_of
+from vstore.spec import Layer, Spec, Target
 
 
 def select(locked: LockedLayer, layer: Layer, target: Target, python: str) -> tuple[PinnedWheel, ...]:
@@ -16,7 +18,7 @@ def select(locked: LockedLayer, layer: Layer, target: Target, python: str) -> tu
 
     Raises LockError naming each package that has none.
     """
-    rank = {tag: number for number, tag in enumerate(supported_tags(layer, target, python))}
+    rank = wheel_tags(layer, target, python)
     chosen, missing = [], []
     for package in locked.packages:
         if package.shared or not holds(package.marker, target, python):
@@ -29,12 +31,31 @@ def select(locked: LockedLayer, layer: Layer, target: Target, python: str) -> tu
     if missing:
         raise LockError(
             f"layer {layer.env_name}: no wheel for {target}: {', '.join(missing)}",
-            hint="make one with `uv build --wheel` and offer it by --local-wheels, or narrow `platforms`",
+            hint="make one with `uv build --wheel` (or fromager) and offer it by --local-wheels, or narrow `platforms`",
         )
     return tuple(sorted(chosen, key=lambda wheel: wheel.name))
 
 
-def best_wheel(package: LockedPackage, rank: dict[str, int]) -> LockedWheel | None:
+def missing_targets(package: LockedPackage, layer: Layer, targets: Iterable[Target], python: str) -> tuple[Target, ...]:
+    """The targets for which a package has no wheel that a layer may use."""
+    return tuple(target for target in targets if best_wheel(package, wheel_tags(layer, target, python)) is None)
+
+
+def gaps(spec: Spec, locks: Iterable[LockedLayer]) -> Iterator[str]:
+    """What locks that venvstacks wrote lack: it never looks again whether each platform has a wheel."""
+    for locked in locks:
+        if locked.inputs is not None:
+            continue
+        layer = spec.layer(locked.env_name)
+        python = (runtime_of(spec, layer).python_implementation or "").partition("@")[2]
+        for package in locked.packages:
+            if not package.shared:
+                targets = [target for target in layer.targets if holds(package.marker, target, python)]
+                for target in missing_targets(package, layer, targets, python):
+                    yield f"layer {layer.env_name}: {package.name} {package.version} has no wheel for {target}"
+
+
+def best_wheel(package: LockedPackage, rank: Mapping[str, int]) -> LockedWheel | None:
     """The wheel whose tag stands first in `rank`; the highest build tag among equals."""
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 

@@ -117,7 +117,7 @@ class Realiser:
             stale = self.prepared.stale.get(layer.env_name)
             return (Origin.TO_LOCK if stale else Origin.TO_BUILD), None
         known = self.store.realisation(recipe.digest)
-        if self.request.check and known is not None:
+        if self.request.check and known is not None and self.prepared.checks(layer):
             self._check(layer, recipe, known)
             return Origin.CHECKED, known
         if known is not None:

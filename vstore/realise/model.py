@@ -20,6 +20,9 @@ class Request:
     spec: Path
     profile: str | None = None
     include: tuple[str, ...] = ()
+    allow_missing: bool = False
+    dependencies: bool | None = None
+    derived: bool = False
     locked: bool = False
     offline: bool = False
     dry_run: bool = False

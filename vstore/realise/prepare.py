@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from vstore.build.interpreter import choose, materialise
 from vstore.build.recipe import interpreter_recipe
 from vstore.errors import LockError
-from vstore.lock import InterpreterPin, LockedLayer, PythonForLocking, read_locks
+from vstore.lock import InterpreterPin, LockedLayer, LockWish, PythonForLocking, read_locks
+from vstore.lock.lockfile import write_interpreter
 from vstore.lock.resolve import lock
-from vstore.lock.staleness import check
+from vstore.lock.select import gaps
+from vstore.lock.staleness import check, runtime_of
 from vstore.objects import Kind, StorePath
 from vstore.realise.model import Request, Substitute
 from vstore.report import Report
-from vstore.spec import Layer, Spec, Target
+from vstore.spec import Layer, Operation, Selection, Spec, Target, Wish
 from vstore.store import Store
 from vstore.uv import Uv
 
@@ -36,34 +38,66 @@ class Interpreter:
 class Prepared:
     """`interpreters` by runtime name, `locked` and `stale` by env name; `stale` is empty but for a dry run."""
 
+    selection: Selection
     interpreters: Mapping[str, Interpreter]
     locked: Mapping[str, LockedLayer]
     stale: Mapping[str, str] = field(default_factory=dict)
+
+    def checks(self, layer: Layer) -> bool:
+        """Whether ``--check`` is for this layer, and not just for those that sit on it."""
+        return Operation.BUILD in self.selection.of(layer)
+
+
+def wish_of(request: Request) -> Wish:
+    """What `realise` does with which layers."""
+    return Wish(
+        include=request.include,
+        allow_missing=request.allow_missing,
+        dependencies=request.dependencies,
+        derived=request.derived,
+        lock=None if request.locked else Operation.LOCK_IF_NEEDED,
+        build=True,
+    )
 
 
 def prepare(
     store: Store,
     spec: Spec,
     request: Request,
+    selection: Selection,
     *,
     target: Target,
     uv: Uv,
     report: Report,
     substitute: Substitute = lambda _: None,
 ) -> Prepared:
-    """Read the lock, or make it when it is missing or stale; make the interpreters present.
+    """Read the locks of the selected layers, or make those that are missing or stale; make the interpreters present.
 
-    Raises LockError when the lock is stale and the request forbids locking.
+    Raises LockError when one is stale and the request forbids locking.
     """
-    stale = {name: reason for name, reason in check(spec).items() if reason is not None}
+    concerned = [layer.env_name for layer in spec.layers if layer in selection]
+    reasons = check(spec)
+    stale = {name: why for name in concerned if (why := reasons.get(name)) is not None}
     if stale and request.locked:
         raise stale_error(spec, stale)
-    pins = {} if stale else _pins(read_locks(spec))
     if stale and not request.dry_run:
-        return lock_spec(store, spec, request, target=target, uv=uv, report=report, substitute=substitute)
-    interpreters = _interpreters(store, spec, pins, request, target=target, uv=uv, report=report, substitute=substitute)
-    locked = {locked.env_name: locked for locked in read_locks(spec) if locked.env_name not in stale}
-    return Prepared(interpreters=interpreters, locked=locked, stale=stale)
+        wish = LockWish(local_wheels=request.local_wheels, index=request.index)
+        return lock_spec(
+            store, spec, request, selection, wish, target=target, uv=uv, report=report, substitute=substitute
+        )
+    found = [one for one in read_locks(spec) if one.env_name in concerned and one.env_name not in stale]
+    for gap in gaps(spec, found):
+        report.warn(gap, hint="it was locked by venvstacks, and cannot be realised there")
+    interpreters = _interpreters(
+        store, spec, _pins(found), request, selection, target=target, uv=uv, report=report, substitute=substitute
+    )
+    if not (request.locked or request.dry_run):
+        for one in found:
+            layer = spec.layer(one.env_name)
+            if layer.kind == Kind.RUNTIME and one.inputs is None and layer.name in interpreters:
+                write_interpreter(spec, layer, interpreters[layer.name].pin)
+    locked = {one.env_name: one for one in found}
+    return Prepared(selection=selection, interpreters=interpreters, locked=locked, stale=stale)
 
 
 def stale_error(spec: Spec, stale: Mapping[str, str]) -> LockError:
@@ -79,42 +113,46 @@ def lock_spec(
     store: Store,
     spec: Spec,
     request: Request,
+    selection: Selection,
+    wish: LockWish,
     *,
     target: Target,
     uv: Uv,
     report: Report,
-    upgrade: bool = False,
-    upgrade_packages: tuple[str, ...] = (),
-    reset: tuple[str, ...] = (),
-    if_needed: bool = True,
     substitute: Substitute = lambda _: None,
 ) -> Prepared:
-    """Lock all layers together, with the interpreters they will run on."""
-    pins = {} if upgrade else _pins(read_locks(spec, without=reset))
+    """Lock the selected layers together, with the interpreters they will run on."""
+    anew = [name for name, operations in selection.operations.items() if _is_anew(operations, wish)]
+    pins = _pins(one for one in read_locks(spec, without=selection.resets) if one.env_name not in anew)
     interpreters = _interpreters(
-        store, spec, pins, request, target=target, uv=uv, report=report, substitute=substitute, locking=True
+        store,
+        spec,
+        pins,
+        request,
+        selection,
+        target=target,
+        uv=uv,
+        report=report,
+        substitute=substitute,
+        locking=True,
     )
     pythons = {}
     for name, interpreter in interpreters.items():
         assert interpreter.path is not None
         binary = store.layout.object(interpreter.path) / "bin" / "python3"
         pythons[name] = PythonForLocking(path=binary, pin=interpreter.pin)
-    locked = lock(
-        spec,
-        uv=uv,
-        pythons=pythons,
-        upgrade=upgrade,
-        upgrade_packages=upgrade_packages,
-        reset=reset,
-        if_needed=if_needed,
-        local_wheels=request.local_wheels,
-        index=request.index,
-        report=report,
-    )
-    return Prepared(interpreters=interpreters, locked={one.env_name: one for one in locked})
+    locked = lock(spec, selection, wish, uv=uv, pythons=pythons, report=report)
+    for gap in gaps(spec, locked):
+        report.warn(gap, hint="lock this layer with --reset, or narrow its `platforms`")
+    return Prepared(selection=selection, interpreters=interpreters, locked={one.env_name: one for one in locked})
 
 
-def _pins(locked: tuple[LockedLayer, ...]) -> dict[str, InterpreterPin]:
+def _is_anew(operations: tuple[Operation, ...], wish: LockWish) -> bool:
+    """Whether a layer's old pins are all given up."""
+    return Operation.RESET_LOCK in operations or (wish.upgrade and Operation.LOCK in operations)
+
+
+def _pins(locked: Iterable[LockedLayer]) -> dict[str, InterpreterPin]:
     return {one.env_name: one.interpreter for one in locked if one.interpreter is not None}
 
 
@@ -123,6 +161,7 @@ def _interpreters(
     spec: Spec,
     pins: Mapping[str, InterpreterPin],
     request: Request,
+    selection: Selection,
     *,
     target: Target,
     uv: Uv,
@@ -131,12 +170,13 @@ def _interpreters(
     locking: bool = False,
 ) -> dict[str, Interpreter]:
     """By runtime name; for locking also those of runtimes for other machines, as uv asks one of this machine."""
+    needed = {runtime_of(spec, layer).name for layer in spec.layers if layer in selection}
     return {
         layer.name: _interpreter(
             store, layer, pins.get(layer.env_name), request, target=target, uv=uv, report=report, substitute=substitute
         )
         for layer in spec.layers
-        if layer.kind == Kind.RUNTIME and (target in layer.targets or (locking and layer.targets))
+        if layer.kind == Kind.RUNTIME and layer.name in needed and (locking or target in layer.targets)
     }
 
 

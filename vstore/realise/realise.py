@@ -12,14 +12,13 @@ from datetime import datetime
 
 from vstore.digest import canonical_json
 from vstore.errors import UsageError
-from vstore.lock.lockfile import matches
 from vstore.objects import Kind, StorePath
 from vstore.realise.layers import Realiser
 from vstore.realise.model import Realised, RealisedLayer, Request, Substitute
-from vstore.realise.prepare import prepare
+from vstore.realise.prepare import prepare, wish_of
 from vstore.realise.remembered import inputs_key, settle
 from vstore.report import Report
-from vstore.spec import Layer, Spec, Target, load
+from vstore.spec import Layer, Selection, Spec, Target, load, select
 from vstore.store import Store
 from vstore.uv import Uv
 
@@ -31,12 +30,13 @@ def realise(
 
     Raises SpecError, LockError, BuildError, ToolError or StoreError; the store is intact after any of them.
     """
-    spec = load(request.spec)
+    spec = load(request.spec, environment=request.environment)
     for warning in spec.warnings:
         report.warn(warning)
     target = Target.host()
-    wanted = _selected(spec, request.include, target)
-    prepared = prepare(store, spec, request, target=target, uv=uv, report=report, substitute=substitute)
+    selection = select(spec, wish_of(request), target)
+    wanted = _wanted(spec, selection, target, report)
+    prepared = prepare(store, spec, request, selection, target=target, uv=uv, report=report, substitute=substitute)
     layers = Realiser(
         store, spec, prepared, target=target, request=request, uv=uv, report=report, substitute=substitute
     ).run(wanted)
@@ -50,20 +50,15 @@ def realise(
     return settle(store, spec, request, stack, layers, report=report, now=now)
 
 
-def _selected(spec: Spec, patterns: tuple[str, ...], target: Target) -> tuple[Layer, ...]:
+def _wanted(spec: Spec, selection: Selection, target: Target, report: Report) -> tuple[Layer, ...]:
     """The layers to realise with all that they sit on, in file order."""
-    here = [layer for layer in spec.layers if target in layer.targets]
-    if not here:
-        raise UsageError(f"{spec.path.name}: no layer is for {target}", hint="see `platforms` in the spec")
-    if not patterns:
-        return tuple(here)
-    for pattern in patterns:
-        if not any(matches(layer, [pattern]) for layer in here):
-            known = ", ".join(layer.env_name for layer in here)
-            raise UsageError(f"--include {pattern}: no such layer", hint=f"layers: {known}")
-    chosen = [layer for layer in here if matches(layer, patterns)]
-    needed = {layer.env_name for top in chosen for layer in (top, *spec.lower(top))}
-    return tuple(layer for layer in here if layer.env_name in needed)
+    for pattern in selection.unmatched:
+        report.warn(f"--include {pattern}: no such layer")
+    wanted = tuple(layer for layer in spec.layers if selection.builds(layer))
+    if not wanted and not selection.unmatched:
+        which = "selected " if selection.operations else ""
+        raise UsageError(f"{spec.path.name}: no {which}layer is for {target}", hint="see `platforms` in the spec")
+    return wanted
 
 
 def _add_stack(store: Store, spec: Spec, target: Target, layers: tuple[RealisedLayer, ...]) -> StorePath:

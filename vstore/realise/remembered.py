@@ -24,7 +24,7 @@ def remembered(store: Store, request: Request, *, report: Report, now: datetime)
     """What `realise` would answer, if these inputs have been realised before and their stack is still there."""
     if request.include or request.check or request.dry_run:
         return None
-    spec = load(request.spec, check_requirements=False)
+    spec = load(request.spec, check_requirements=False, environment=request.environment)
     stack = store.remembered(inputs_key(spec, Target.host(), request))
     if stack is None:
         return None

@@ -9,10 +9,11 @@ from types import MappingProxyType
 
 from vstore.objects import Kind
 from vstore.spec.model import PREFIXES, Target
-from vstore.spec.reader import Table, quote
+from vstore.spec.reader import Mistakes, Table, quote
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,99}")  # fits StorePath's label with prefix and suffix
 _GENERATION_LINK = re.compile(r"-\d+-link$")
+_MACOS = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){0,2}")
 _IMPLEMENTATION = re.compile(r"((?:cpython|pypy)@\d+\.\d+(?:\.\d+(?:(?:a|b|rc)\d+)?)?)(-[a-z0-9_]+)?")
 
 COMMON_KEYS = (
@@ -67,7 +68,11 @@ def read_name(table: Table, kind: Kind, taken: Sequence[str]) -> str | None:
     if name in taken:
         table.wrong("name", f"{kind} names must be distinct, {quote(name)} is defined already")
         return None
-    reserved = [prefix for prefix in PREFIXES.values() if prefix and name.startswith(prefix)]
+    alike = [other for other in taken if other.casefold() == name.casefold()]
+    if alike:
+        text = f"{kind} names must be distinct, {quote(name)} and {quote(alike[0])} are one folder on macOS and Windows"
+        table.wrong("name", text)
+    reserved = [prefix for prefix in PREFIXES.values() if prefix and name.casefold().startswith(prefix)]
     if kind == Kind.RUNTIME and reserved:
         table.wrong("name", f'{quote(name)} starts with the reserved prefix "{reserved[0]}"')
     return name
@@ -124,8 +129,17 @@ def read_linux_target(table: Table) -> str | None:
 
 def read_macosx_target(table: Table) -> str | None:
     text = table.string("macosx_target")
-    if text is not None and not re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,4}){0,2}", text):
+    if text is not None and not _MACOS.fullmatch(text):
         table.wrong("macosx_target", f"found {quote(text)}, expected a version such as 14 or 13.0")
+        return None
+    return text
+
+
+def read_deployment_target(environment: Mapping[str, str], mistakes: Mistakes) -> str | None:
+    """`MACOSX_DEPLOYMENT_TARGET`, the default of ``macosx_target``; None when it is unset."""
+    text = environment.get("MACOSX_DEPLOYMENT_TARGET") or None
+    if text is not None and not _MACOS.fullmatch(text):
+        mistakes.add("MACOSX_DEPLOYMENT_TARGET", f"found {quote(text)}, expected a version such as 14 or 13.0")
         return None
     return text
 

@@ -25,10 +25,11 @@ _ARRAYS = {"runtimes": Kind.RUNTIME, "frameworks": Kind.FRAMEWORK, "applications
 _NAMELESS = ("spec", "vstore", "venvstacks")
 
 
-def load(path: Path, *, check_requirements: bool = True) -> Spec:
+def load(path: Path, *, check_requirements: bool = True, environment: Mapping[str, str] = MappingProxyType({})) -> Spec:
     """Read and check a spec; writes nothing. SpecError tells all mistakes, each with its key path.
 
     Without `check_requirements` the syntax of requirements is not looked at: for a spec that was loaded before.
+    `MACOSX_DEPLOYMENT_TARGET` of the `environment` is the default of ``macosx_target``.
     """
     path = Path(os.path.abspath(path))
     data = _read(path)
@@ -37,7 +38,12 @@ def load(path: Path, *, check_requirements: bool = True) -> Spec:
     _check_top_level(document)
     tool = document.table("tool")
     uv = read_uv(tool, path.parent, mistakes)
-    reader = _LayerReader(folder=path.parent, indexes=uv.indexes, check_requirements=check_requirements)
+    reader = _LayerReader(
+        folder=path.parent,
+        indexes=uv.indexes,
+        check_requirements=check_requirements,
+        macosx_target=fields.read_deployment_target(environment, mistakes),
+    )
     layers = reader.read(document)
     profile = _profile(tool, path, mistakes)
     if mistakes.found:
@@ -124,6 +130,7 @@ class _LayerReader:
     folder: Path
     indexes: frozenset[str]
     check_requirements: bool
+    macosx_target: str | None
 
     def read(self, document: Table) -> tuple[Layer, ...]:
         """All layers that could be read; the others have left a mistake."""
@@ -158,7 +165,7 @@ class _LayerReader:
             versioned=table.boolean("versioned"),
             targets=fields.read_platforms(table, supported),
             linux_target=fields.read_linux_target(table),
-            macosx_target=fields.read_macosx_target(table),
+            macosx_target=fields.read_macosx_target(table) or self.macosx_target,
             dynlib_exclude=table.strings("dynlib_exclude") or (),
             package_indexes=MappingProxyType(read_package_indexes(table, self.indexes, heirs_of)),
             index_overrides=MappingProxyType(table.string_table("index_overrides")),

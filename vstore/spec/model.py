@@ -15,6 +15,7 @@ from vstore.errors import UsageError
 from vstore.objects import Kind
 
 DEFAULT_GLIBC = (2, 28)
+DEFAULT_MACOS = "13.0"
 PREFIXES = {Kind.RUNTIME: "", Kind.FRAMEWORK: "framework-", Kind.APPLICATION: "app-"}
 
 
@@ -96,6 +97,12 @@ class Layer:
         if not version:
             return DEFAULT_GLIBC
         major, _, minor = version.partition(".")
+        return int(major), int(minor)
+
+    @property
+    def macos(self) -> tuple[int, int]:
+        """The lowest macOS that wheels may need."""
+        major, minor = f"{self.macosx_target or DEFAULT_MACOS}.0".split(".")[:2]
         return int(major), int(minor)
 
 

@@ -1,0 +1,170 @@
+"""Every target has a wheel, local wheels, wheels named by URL, and whose settings uv reads."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.lock.test_lock import MINOR, VERSION, Project, document, versions
+from tests.wheels import make_wheel
+from vstore.errors import LockError
+from vstore.lock.markers import wheel_tags
+from vstore.lock.model import LockedPackage, LockedWheel
+from vstore.lock.select import best_wheel, select
+from vstore.spec import Target, load
+
+ABI = "cp" + MINOR.replace(".", "")
+
+
+def project_for(folder: Path, *targets: str) -> Project:
+    made = Project(folder, targets=targets)
+    made.wheels.mkdir()
+    return made
+
+
+def test_all_missing_wheels_are_told_with_the_line_to_write(tmp_path: Path) -> None:
+    """venvstacks' own sample project: dlltracer has no wheel for Windows on ARM."""
+    project = project_for(tmp_path, "linux_x86_64", "win_amd64", "win_arm64")
+    make_wheel(project.wheels, "dlltracer", "1.0", {"d.py": ""}, tag=f"{ABI}-{ABI}-win_amd64")
+    make_wheel(project.wheels, "onlylinux", "2.0", {"o.py": ""}, tag=f"{ABI}-{ABI}-manylinux_2_17_x86_64")
+    make_wheel(project.wheels, "onlylinux", "2.0", {"o.py": ""}, tag=f"{ABI}-{ABI}-win_amd64")
+    with pytest.raises(LockError) as caught:
+        project.lock(project.spec(runtime=["dlltracer; sys_platform == 'win32'", "onlylinux"]))
+    assert caught.value.details == ("dlltracer 1.0: no wheel for win_arm64", "onlylinux 2.0: no wheel for win_arm64")
+    assert "Set platforms to ['linux_x86_64', 'win_amd64'] in layer py" in (caught.value.hint or "")
+    assert "fromager" in (caught.value.hint or "")
+    narrow = Project(tmp_path, targets=("linux_x86_64", "win_amd64"))
+    assert versions(narrow.lock(narrow.spec(runtime=["dlltracer; sys_platform == 'win32'", "onlylinux"]))["py"])
+
+
+def test_an_older_version_with_all_wheels_is_taken(tmp_path: Path) -> None:
+    project = project_for(tmp_path, "linux_x86_64", "win_amd64")
+    make_wheel(project.wheels, "native", "1.0", {"n.py": ""})
+    make_wheel(project.wheels, "native", "2.0", {"n.py": ""}, tag=f"{ABI}-{ABI}-win_amd64")
+    assert versions(project.lock(project.spec(app=["native"]))["app-hello"]) == {"native": "1.0"}
+
+
+@pytest.mark.parametrize(
+    ("tag", "target", "fields", "environment", "fits"),
+    [
+        ("manylinux_2_28_x86_64", "linux_x86_64", "", {}, True),
+        ("manylinux_2_29_x86_64", "linux_x86_64", "", {}, False),
+        ("manylinux_2_34_x86_64", "linux_x86_64", "linux_target = 'glibc@2.34'", {}, True),
+        ("manylinux2014_aarch64", "linux_aarch64", "linux_target = 'glibc@2.17'", {}, True),
+        ("manylinux_2_28_aarch64", "linux_aarch64", "linux_target = 'glibc@2.17'", {}, False),
+        ("manylinux_2_28_aarch64", "linux_x86_64", "", {}, False),
+        ("linux_x86_64", "linux_x86_64", "", {}, True),
+        ("musllinux_1_2_x86_64", "linux_x86_64", "", {}, False),
+        ("macosx_13_0_arm64", "macosx_arm64", "", {}, True),
+        ("macosx_14_0_arm64", "macosx_arm64", "", {}, False),
+        ("macosx_14_0_arm64", "macosx_arm64", "macosx_target = '14'", {}, True),
+        ("macosx_14_0_arm64", "macosx_arm64", "", {"MACOSX_DEPLOYMENT_TARGET": "14.0"}, True),
+        ("macosx_14_0_arm64", "macosx_arm64", "macosx_target = '13.0'", {"MACOSX_DEPLOYMENT_TARGET": "14.0"}, False),
+        ("macosx_10_9_universal2", "macosx_arm64", "", {}, True),
+        ("macosx_10_9_x86_64", "macosx_x86_64", "", {}, True),
+        ("macosx_arm64", "macosx_arm64", "", {}, True),
+        ("win_amd64", "win_amd64", "", {}, True),
+        ("win_arm64", "win_amd64", "", {}, False),
+        ("py3-none-any", "win_arm64", "", {}, True),
+    ],
+)
+def test_which_wheels_a_target_can_use(
+    tmp_path: Path, tag: str, target: str, fields: str, environment: dict[str, str], fits: bool
+) -> None:
+    spec = tmp_path / "spec.toml"
+    spec.write_text(f"[[runtimes]]\nname='py'\npython_implementation='cpython@3.11'\nrequirements=[]\n{fields}\n")
+    layer = load(spec, environment=environment).layer("py")
+    tags = tag if "-" in tag else f"cp311-cp311-{tag}"
+    wheel = LockedWheel(filename=f"native-1.0-{tags}.whl", location="", sha256="")
+    package = LockedPackage(name="native", version="1.0", marker=None, shared=False, wheels=(wheel,))
+    assert (best_wheel(package, wheel_tags(layer, Target(target), "3.11.7")) is not None) == fits
+
+
+def test_a_source_distribution_is_refused_by_name(tmp_path: Path) -> None:
+    project = project_for(tmp_path, "linux_x86_64")
+    (project.wheels / "sourceonly-1.0.tar.gz").write_bytes(b"")
+    with pytest.raises(LockError) as caught:
+        project.lock(project.spec(app=["sourceonly"]))
+    assert "app-hello cannot be locked: no wheel of sourceonly" in caught.value.message
+    assert all(word in (caught.value.hint or "") for word in ("uv build --wheel", "fromager", "--local-wheels"))
+
+
+@pytest.mark.parametrize("url", ["git+https://example.org/x", "https://example.org/x-1.0.tar.gz"])
+def test_what_would_have_to_be_built_is_refused(tmp_path: Path, url: str) -> None:
+    project = project_for(tmp_path, "linux_x86_64")
+    with pytest.raises(LockError, match="only wheels are used, and this URL leads to none") as caught:
+        project.lock(project.spec(app=[f"x @ {url}"]))
+    assert "uv build --wheel" in (caught.value.hint or "")
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[tuple[Project, str]]:
+    """A project, and a server on this machine that offers a folder of wheels."""
+    project = project_for(tmp_path, "linux_x86_64")
+    folder = tmp_path / "served"
+    folder.mkdir()
+    make_wheel(folder, "remote", "1.0+x", {"remote.py": ""})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield project, f"http://127.0.0.1:{server.server_port}/"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_wheel_named_by_its_url_is_pinned(served: tuple[Project, str]) -> None:
+    project, base = served
+    make_wheel(project.wheels, "above", "1.0", {"above.py": ""}, requires=["remote"])
+    url = f"{base}remote-1.0%2Bx-py3-none-any.whl"
+    spec = project.spec(runtime=[f"remote @ {url}"], app=["above"])
+    locked = project.lock(spec)
+    [wheel] = document(spec, "py")["packages"][0]["wheels"]
+    content = (project.folder / "served" / "remote-1.0+x-py3-none-any.whl").read_bytes()
+    assert wheel == {"url": url, "hashes": {"sha256": hashlib.sha256(content).hexdigest()}}
+    [chosen] = select(locked["py"], spec.layer("py"), Target.LINUX_X86_64, VERSION)
+    assert (chosen.location, chosen.filename) == (url, "remote-1.0+x-py3-none-any.whl")
+    assert {one.name: one.shared for one in locked["app-hello"].packages} == {"above": False, "remote": True}
+
+
+def test_the_hash_behind_a_url_is_the_one_to_be_had(served: tuple[Project, str]) -> None:
+    """It is held to when the wheel is installed; locking does not fetch the whole of it."""
+    project, base = served
+    spec = project.spec(app=[f"remote @ {base}remote-1.0%2Bx-py3-none-any.whl#sha256={'0' * 64}"])
+    [package] = project.lock(spec)["app-hello"].packages
+    assert package.wheels[0].sha256 == "0" * 64
+    assert "#" not in package.wheels[0].location
+
+
+def test_the_settings_of_the_user_play_no_part(tmp_path: Path) -> None:
+    project = project_for(tmp_path, "linux_x86_64")
+    make_wheel(project.wheels, "alpha", "1.0", {"alpha.py": ""})
+    config = tmp_path / "home" / ".config" / "uv"
+    config.mkdir(parents=True)
+    (config / "uv.toml").write_text('[[index]]\nurl = "http://127.0.0.1:9/simple"\ndefault = true\n')
+    home = {"HOME": str(tmp_path / "home"), "XDG_CONFIG_HOME": str(tmp_path / "home" / ".config")}
+    spec = project.spec(app=["alpha"])
+    text = spec.path.read_text() + "[tool.uv]\nfind-links = ['wheels']\nno-index = true\n"
+    spec.path.write_text(text)
+    locked = project.lock(load(spec.path), environment=home, index=True, local_wheels=())
+    assert versions(locked["app-hello"]) == {"alpha": "1.0"}
+
+
+def test_a_setting_that_uv_does_not_know_is_told(tmp_path: Path) -> None:
+    project = project_for(tmp_path, "linux_x86_64")
+    spec = project.spec()
+    spec.path.write_text(spec.path.read_text() + "[tool.uv]\nfind-linx = []\n")
+    with pytest.raises(LockError, match=r"uv does not accept what \[tool.uv\] says") as caught:
+        project.lock(load(spec.path))
+    assert "find-linx" in str(caught.value)

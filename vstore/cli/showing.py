@@ -1,0 +1,111 @@
+"""The layers of a spec, with the state of their locks and what a command would do with them: as a tree, and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vstore.lock import LockedLayer, deployed_name, read_locks
+from vstore.lock.staleness import check
+from vstore.objects import Kind
+from vstore.spec import Layer, Selection, Spec
+
+_ARRAYS = {Kind.RUNTIME: "runtimes", Kind.FRAMEWORK: "frameworks", Kind.APPLICATION: "applications"}
+
+
+class Showing:
+    """One look at a spec and its locks."""
+
+    def __init__(self, spec: Spec, selection: Selection) -> None:
+        self.spec = spec
+        self.selection = selection
+        self.stale = check(spec)
+        self.locks = {one.env_name: one for one in read_locks(spec)}
+
+    def document(self) -> dict[str, object]:
+        """venvstacks' keys, then ours."""
+        shown = [layer for layer in self.spec.layers if layer in self.selection]
+        venvstacks = {
+            name: [self._status(layer) for layer in shown if layer.kind == kind] for kind, name in _ARRAYS.items()
+        }
+        return {
+            "spec_name": str(self.spec.path),
+            **venvstacks,
+            "spec": str(self.spec.path),
+            "profile": self.spec.profile,
+            "layers": [self._layer(layer) for layer in self.spec.layers if layer in shown or not layer.targets],
+        }
+
+    def _status(self, layer: Layer) -> dict[str, object]:
+        status = self._brief(layer, [str(operation) for operation in self.selection.of(layer)])
+        if layer.kind != Kind.RUNTIME:
+            status["dependencies"] = [self._brief(low, None) for low in self.spec.lower(layer)]
+        return status
+
+    def _brief(self, layer: Layer, operations: list[str] | None) -> dict[str, object]:
+        return {
+            "name": layer.env_name,
+            "install_target": self._deployed(layer),
+            "has_valid_lock": self._is_valid(layer),
+            "selected_operations": operations,
+        }
+
+    def _layer(self, layer: Layer) -> dict[str, object]:
+        locked = self.locks.get(layer.env_name)
+        record = locked.record if locked else None
+        return {
+            "name": layer.env_name,
+            "kind": str(layer.kind),
+            "requirements": list(layer.requirements),
+            "dependencies": [low.env_name for low in self.spec.lower(layer)],
+            "platforms": [str(target) for target in layer.targets],
+            "lock": self.stale.get(layer.env_name) or "valid",
+            "lock_version": record.lock_version if record else None,
+            "locked_at": record.locked_at.isoformat() if record else None,
+        }
+
+    def _is_valid(self, layer: Layer) -> bool:
+        return layer.env_name in self.stale and self.stale[layer.env_name] is None
+
+    def _deployed(self, layer: Layer) -> str:
+        locked = self.locks.get(layer.env_name)
+        if not layer.versioned:
+            return layer.env_name
+        if locked is None or not self._is_valid(layer):
+            return f"{layer.env_name}@???"
+        return deployed_name(layer, locked)
+
+    def text(self) -> str:
+        """The tree."""
+        lines = [f"{self.spec.path.name} (profile {self.spec.profile}); * means: no valid lock"]
+        for kind, name in _ARRAYS.items():
+            layers = [layer for layer in self.spec.layers if layer.kind == kind and layer in self.selection]
+            if layers:
+                lines.append(name)
+            for layer in layers:
+                operations = ", ".join(self.selection.of(layer))
+                reason = self.stale.get(layer.env_name)
+                lines.append(
+                    f"  {self._name(layer)}"
+                    + (f" ({operations})" if operations else "")
+                    + (f": {reason}" if reason else "")
+                )
+                lines += [f"      {self._name(low)}" for low in self.spec.lower(layer)]
+        return "\n".join(lines)
+
+    def _name(self, layer: Layer) -> str:
+        deployed = self._deployed(layer)
+        arrow = f" -> {deployed}" if deployed != layer.env_name else ""
+        return f"{'' if self._is_valid(layer) else '*'}{layer.env_name}{arrow}"
+
+
+def lock_rows(spec: Spec, locked: Mapping[str, LockedLayer]) -> list[dict[str, object]]:
+    """What `lock` tells of each lock: where it is, since when, and the layer's deployed name."""
+    return [
+        {
+            "name": name,
+            "path": str(one.path),
+            "install_target": deployed_name(spec.layer(name), one),
+            "locked_at": one.record.locked_at.isoformat() if one.record else None,
+        }
+        for name, one in locked.items()
+    ]

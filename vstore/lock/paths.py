@@ -1,0 +1,48 @@
+"""Where the files of a lock are: venvstacks' places and names, beside the spec."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vstore.objects import Kind
+from vstore.spec import Layer, Spec
+
+
+def lock_folder(spec: Spec, layer: Layer) -> Path:
+    return spec.path.parent / "requirements" / layer.env_name
+
+
+def lock_path(spec: Spec, layer: Layer) -> Path:
+    """``requirements/<env>/pylock.<env>.toml``; dots of the name become underscores (PEP 751)."""
+    return lock_folder(spec, layer) / f"pylock.{_stem(layer)}.toml"
+
+
+def record_path(spec: Spec, layer: Layer) -> Path:
+    """venvstacks' metadata of the lock."""
+    return lock_folder(spec, layer) / f"pylock.{_stem(layer)}.meta.json"
+
+
+def declared_path(spec: Spec, layer: Layer) -> Path:
+    """The declared requirements, for people."""
+    return lock_folder(spec, layer) / f"requirements-{_stem(layer)}.in"
+
+
+def summary_path(spec: Spec, layer: Layer) -> Path:
+    """The packages, for people; the only name that keeps the dots."""
+    return lock_folder(spec, layer) / f"packages-{layer.env_name}.txt"
+
+
+def interpreter_path(spec: Spec, layer: Layer) -> Path:
+    """The pin of a runtime's interpreter where its lock is venvstacks' and so cannot hold it."""
+    return lock_folder(spec, layer) / f"interpreter-{_stem(layer)}.toml"
+
+
+def lock_files(spec: Spec) -> list[Path]:
+    """All files that decide what is locked, whether they are there or not."""
+    layers = [layer for layer in spec.layers if layer.targets]
+    runtimes = [layer for layer in layers if layer.kind == Kind.RUNTIME]
+    return [lock_path(spec, layer) for layer in layers] + [interpreter_path(spec, layer) for layer in runtimes]
+
+
+def _stem(layer: Layer) -> str:
+    return layer.env_name.replace(".", "_")
