@@ -110,15 +110,18 @@ class _Work:
             self._feed(worker, chunk, errors)
 
     def _feed(self, worker: subprocess.Popen[bytes], chunk: list[str] | None, errors: IO[bytes]) -> None:
-        with worker:
-            while chunk is not None:
-                answer = _ask(worker, chunk)
-                word, _, value = answer.partition(" ")
-                if word != "done":
-                    self._fail(_failed(worker, chunk, value, errors))
-                    return
-                self._finish(len(chunk), int(value))
-                chunk = self._next()
+        try:
+            with worker:
+                while chunk is not None:
+                    answer = _ask(worker, chunk)
+                    word, _, value = answer.partition(" ")
+                    if word != "done":
+                        self._fail(_failed(worker, chunk, value, errors))
+                        return
+                    self._finish(len(chunk), int(value))
+                    chunk = self._next()
+        except BrokenPipeError:  # what a dead worker did not read is flushed once more when its pipe is closed
+            pass
 
 
 def _ask(worker: subprocess.Popen[bytes], chunk: list[str]) -> str:

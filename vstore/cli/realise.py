@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from vstore.cli.settings import Settings, command, table
-from vstore.errors import ProfileError
+from vstore.cli.targets import parse_targets
+from vstore.errors import ProfileError, UsageError
 from vstore.fs.atomic import replace_symlink
 from vstore.profile import current, names
 from vstore.realise.model import Realised, RealisedLayer, Request
 from vstore.realise.remembered import remembered
+from vstore.spec import Target
 from vstore.store import Store, add_root
 
 SPEC = click.Path(path_type=Path, dir_okay=False)
@@ -24,6 +28,13 @@ SPEC = click.Path(path_type=Path, dir_okay=False)
 @command("realise")
 @click.argument("spec", type=SPEC)
 @click.option("--profile", metavar="NAME", help="The profile to switch (default: the spec's).")
+@click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    metavar="TARGET",
+    help="For this platform instead of this machine's, or `all` that the spec names; may be repeated.",
+)
 @click.option("--include", multiple=True, metavar="GLOB", help="Only these layers and what they need; no generation.")
 @click.option("--locked", is_flag=True, help="Fail when the lock is missing or stale.")
 @click.option("--offline", is_flag=True, help="Use no network.")
@@ -41,21 +52,37 @@ SPEC = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--cache", "caches", multiple=True, metavar="CACHE", help="Ask this cache before the configured ones.")
 @click.option("--index/--no-index", default=True, help="Whether to ask the package index when locking.")
-def realise_command(settings: Settings, spec: Path, out_link: Path | None, jobs: int | None, **options: object) -> None:
+def realise_command(
+    settings: Settings,
+    spec: Path,
+    out_link: Path | None,
+    jobs: int | None,
+    platforms: tuple[str, ...],
+    **options: object,
+) -> None:
     """Make every layer of SPEC present and switch its profile to the new stack."""
     started = time.monotonic()
     request = Request(spec=spec, jobs=jobs or os.cpu_count() or 1, environment=dict(os.environ), **options)  # type: ignore[arg-type]
+    targets = parse_targets(platforms, spec)
+    if len(targets) > 1 and (out_link is not None or request.profile is not None):
+        raise UsageError("--profile and --out-link are for one platform at a time")
     with settings.open_store() as store:
         report = settings.report
         try:
-            result = _realise(settings, store, request)
+            results = [_realise(settings, store, replace(request, target=target)) for target in targets]
         finally:
             report.close()
+        result = results[0]
         if out_link is not None and result.stack is not None:
             location = out_link.expanduser().absolute()
             replace_symlink(location, str(store.layout.object(result.stack)))
             add_root(store.layout, location, result.stack)
-        settings.emit(_document(result), lambda: _summary(store, result, time.monotonic() - started))
+        seconds = time.monotonic() - started
+        documents = [_document(one) for one in results]
+        settings.emit(
+            documents[0] if len(targets) == 1 else documents,
+            lambda: "\n\n".join(_summary(store, one, seconds) for one in results),
+        )
 
 
 def _realise(settings: Settings, store: Store, request: Request) -> Realised:
@@ -75,6 +102,7 @@ def _realise(settings: Settings, store: Store, request: Request) -> Realised:
 def _document(result: Realised) -> dict[str, object]:
     document: dict[str, object] = {
         "profile": result.profile,
+        "target": str(result.target),
         "generation": result.generation,
         "changed": result.changed,
         "stack": str(result.stack) if result.stack else None,
@@ -122,7 +150,14 @@ def run_command(settings: Settings, profile: str, application: str, arguments: t
         raise ProfileError(
             f"no such profile: {profile}", hint=f"profiles here: {known}; `vstore realise SPEC` makes one"
         )
-    folder = store.layout.object(generation.path) / "bin"
+    stack = store.layout.object(generation.path)
+    target = json.loads((stack / "stack.json").read_bytes())["target"]
+    if target != Target.host():
+        raise ProfileError(
+            f"profile {profile} is for {target}, and this machine is {Target.host()}",
+            hint="take it there: `vstore push` and `pull`, `pack` and `unpack`, or `export`",
+        )
+    folder = stack / "bin"
     if not (folder / application).is_file():
         known = ", ".join(sorted(os.listdir(folder))) if folder.is_dir() else "none"
         raise ProfileError(

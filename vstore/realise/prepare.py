@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from vstore.build.interpreter import choose, materialise
+from vstore.build.layout import Layout
 from vstore.build.recipe import interpreter_recipe
 from vstore.errors import LockError
 from vstore.lock import InterpreterPin, LockedLayer, PythonForLocking, read_locks
@@ -30,6 +32,13 @@ class Interpreter:
     built: bool
     seconds: float
     substituted: bool = False
+    here: StorePath | None = None  # of another machine's: an interpreter of the same version that runs on this one
+
+    def program(self, store: Store) -> Path:
+        """A program of this version that runs here: for uv to ask, and to compile with."""
+        found = self.here or self.path
+        assert found is not None
+        return store.layout.object(found) / Layout(target=Target.host(), python=self.pin.version).interpreter
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,13 +101,12 @@ def lock_spec(
     """Lock all layers together, with the interpreters they will run on."""
     pins = {} if upgrade else _pins(read_locks(spec, without=reset))
     interpreters = _interpreters(
-        store, spec, pins, request, target=target, uv=uv, report=report, substitute=substitute, locking=True
+        store, spec, pins, request, target=Target.host(), uv=uv, report=report, substitute=substitute, locking=True
     )
     pythons = {}
     for name, interpreter in interpreters.items():
         assert interpreter.path is not None
-        binary = store.layout.object(interpreter.path) / "bin" / "python3"
-        pythons[name] = PythonForLocking(path=binary, pin=interpreter.pin)
+        pythons[name] = PythonForLocking(path=interpreter.program(store), pin=interpreter.pin)
     locked = lock(
         spec,
         uv=uv,
@@ -111,6 +119,11 @@ def lock_spec(
         index=request.index,
         report=report,
     )
+    if target != Target.host():
+        pins = _pins(locked)
+        interpreters = _interpreters(
+            store, spec, pins, request, target=target, uv=uv, report=report, substitute=substitute
+        )
     return Prepared(interpreters=interpreters, locked={one.env_name: one for one in locked})
 
 
@@ -151,11 +164,48 @@ def _interpreter(
     report: Report,
     substitute: Substitute,
 ) -> Interpreter:
+    """The interpreter for the target; for another machine's also one of the same version that runs here."""
+    assert layer.python_implementation is not None
+    if pin is not None and not pin.satisfies(layer.python_implementation):
+        pin = None
+    if target == Target.host():
+        return _make(store, layer, pin, request, target=target, uv=uv, report=report, substitute=substitute)
+    own = pin
+    if pin is not None and str(Target.host()) not in pin.downloads:
+        own = replace(pin, source="adopted")
+    here = _make(store, layer, own, request, target=Target.host(), uv=uv, report=report, substitute=substitute)
+    compiler = here.program(store) if here.path else None
+    made = _make(
+        store,
+        layer,
+        pin or here.pin,
+        request,
+        target=target,
+        uv=uv,
+        report=report,
+        substitute=substitute,
+        compiler=compiler,
+    )
+    return replace(made, here=here.path)
+
+
+def _make(
+    store: Store,
+    layer: Layer,
+    pin: InterpreterPin | None,
+    request: Request,
+    *,
+    target: Target,
+    uv: Uv,
+    report: Report,
+    substitute: Substitute,
+    compiler: Path | None = None,
+) -> Interpreter:
     """From the store when the pin's recipe is realised there, else from a cache, else made and registered."""
     started = time.monotonic()
     assert layer.python_implementation is not None
     source = None
-    if pin is None or not pin.satisfies(layer.python_implementation):
+    if pin is None:
         source = choose(layer.python_implementation, pin=None, uv=uv, target=str(target), offline=request.offline)
         pin = source.pin
     name = f"{pin.implementation}-{pin.version}"
@@ -172,10 +222,10 @@ def _interpreter(
                     layer.python_implementation, pin=pin, uv=uv, target=str(target), offline=request.offline
                 )
             with store.staging(name) as staging:
-                materialise(source, staging, uv=uv, report=report, jobs=request.jobs)
+                materialise(source, staging, uv=uv, report=report, jobs=request.jobs, compiler=compiler)
                 report.stage(name, "hashing and flushing")
                 path = store.add(staging, name=name, kind=Kind.INTERPRETER, recipe=recipe).path
     seconds = time.monotonic() - started
-    made = "adopted" if pin.source == "adopted" else "built"
+    made = "built" if pin.is_managed(target) else "adopted"
     report.finished(name, "substituted" if substituted else made, seconds)
     return Interpreter(name=name, pin=pin, path=path, built=not substituted, substituted=substituted, seconds=seconds)
