@@ -118,7 +118,7 @@ def run_rules(code: CodeType, disk: Disk, executable: str) -> dict[str, Any]:
         "os_name": "nt",
         "PREFIX": "",
         "EXEC_PREFIX": "",
-        "PYTHONPATH": ".\\DLLs;.\\lib",
+        "PYTHONPATH": "",
         "VPATH": "..\\..",
         "PLATLIBDIR": "DLLs",
         "PYDEBUGEXT": "",
