@@ -10,15 +10,15 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from vstore.build.bytecode import compile_tree
-from vstore.build.local import LocalPython
+from vstore.build.local import LocalPython, bare_environment
 from vstore.build.relocate import ELF, needed_libraries, relocate_binaries, relocate_texts
 from vstore.errors import BuildError
 from vstore.report import Report
+from vstore.spec.model import Target
 
 _LEFT_OUT = frozenset(("__pycache__", "site-packages", "dist-packages", "test", "tests", "idle_test", "python.o"))
 _BESIDE = ("tcl[0-9]*", "tk[0-9]*", "itcl*", "thread[0-9]*", "libtcl*.so*", "libtk*.so*")  # what tkinter reads
@@ -46,7 +46,7 @@ def adopt(python: LocalPython, staging: Path, *, jobs: int, report: Report) -> N
 
     Raises BuildError when the copy cannot start, lacks modules, or still uses files of its origin.
     """
-    if sys.platform != "linux":
+    if not Target.host().is_linux:
         raise BuildError(
             f"cannot adopt {python.executable}: adopting is only possible on Linux",
             hint="let uv download the interpreter, or set UV_PYTHON_INSTALL_MIRROR",
@@ -160,7 +160,7 @@ def _copy_headers(python: LocalPython, staging: Path) -> None:
 def _probe(interpreter: Path) -> dict[str, object]:
     done = subprocess.run(
         [interpreter, "-I", "-B", "-c", _PROBE.format(modules=_MODULES)],
-        env={},
+        env=bare_environment(),
         cwd="/",
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from vstore.build.local import bare_environment
 from vstore.errors import BuildError
 from vstore.report import Report
 
@@ -21,6 +22,7 @@ _WORKER = Path(__file__).with_name("compile_worker.py")
 _CHUNK_BYTES = 192 * 1024  # of source: about a tenth of a second
 _SMALLEST_BYTES = 16 * 1024
 _ENVIRONMENT = {
+    **bare_environment(),
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONUTF8": "1",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -158,11 +159,14 @@ def run_command(settings: Settings, profile: str, application: str, arguments: t
             hint="take it there: `vstore push` and `pull`, `pack` and `unpack`, or `export`",
         )
     folder = stack / "bin"
-    if not (folder / application).is_file():
-        known = ", ".join(sorted(os.listdir(folder))) if folder.is_dir() else "none"
+    starter = folder / (f"{application}.cmd" if Target(target).is_windows else application)
+    if not starter.is_file():
+        known = ", ".join(sorted(name.removesuffix(".cmd") for name in os.listdir(folder))) or "none"
         raise ProfileError(
             f"profile {profile}, generation {generation.number}, has no application {application!r}",
             hint=f"applications: {known}",
         )
     store.uses.record(generation.path, profile)
-    os.execv(folder / application, [str(folder / application), *arguments])
+    if os.name == "nt":  # where a program cannot become another
+        raise SystemExit(subprocess.call([starter, *arguments]))
+    os.execv(starter, [str(starter), *arguments])
