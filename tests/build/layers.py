@@ -8,18 +8,22 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
-from vstore.build.facts import LayerFacts, collect_facts, interpreter_name, site_packages, write_facts
+from vstore.build.facts import LayerFacts, collect_facts, write_facts
+from vstore.build.foundation import tie_to_interpreter
+from vstore.build.layout import Layout
 from vstore.build.links import Lower, link_lower
 from vstore.build.packages import install
-from vstore.build.scripts import write_trampolines
+from vstore.build.scripts import Starters, Trampolines, write_starters
 from vstore.lock.model import PinnedWheel
 from vstore.objects import Kind
 from vstore.report import Silent
+from vstore.spec.model import Target
 from vstore.uv import Uv
 
 PYTHON = Path(sys._base_executable).resolve()  # type: ignore[attr-defined]
 VERSION = ".".join(map(str, sys.version_info[:3]))
-SITE = site_packages(VERSION)
+LAYOUT = Layout(target=Target.host(), python=VERSION)
+SITE = LAYOUT.site
 
 
 def pin(wheel: Path) -> PinnedWheel:
@@ -52,29 +56,49 @@ class Store:
         python: str = VERSION,
     ) -> Lower:
         """Build a layer, all but its bytecode."""
+        layout = Layout(target=Target.host(), python=python)
         store_path = f"{hashlib.md5(name.encode()).hexdigest().translate(str.maketrans('e', 'x'))}-{name}"
         folder = self.folder / store_path
-        (folder / "libexec").mkdir(parents=True)
-        (folder / "libexec" / interpreter_name(python)).symlink_to(PYTHON)
-        (folder / "pyvenv.cfg").write_text(f"include-system-site-packages = false\nversion = {VERSION}\n")
-        install(self.uv, folder, [pin(wheel) for wheel in wheels], PYTHON, python, Silent())
-        (folder / SITE).mkdir(parents=True, exist_ok=True)
+        folder.mkdir()
+        tie_to_interpreter(folder, layout, self.interpreter(layout), "interpreter")
+        starters = Trampolines(layout=layout)
+        self.install(folder, [pin(wheel) for wheel in wheels], layout)
         for path, text in (modules or {}).items():
             (folder / SITE / path).write_text(text)
-        facts = self.facts(folder, name, wheels, modules or {}, launch, python)
+        facts = self.facts(folder, name, wheels, modules or {}, launch, layout)
         facts = link_lower(folder, facts, lowers)
-        write_trampolines(folder, facts, lowers)
+        write_starters(folder, facts, lowers, starters)
         write_facts(folder, facts)
         return store_path, folder, facts
 
+    def interpreter(self, layout: Layout) -> Path:
+        """An object whose interpreter is a link to this one."""
+        program = self.folder / "interpreter" / layout.interpreter
+        program.parent.mkdir(parents=True, exist_ok=True)
+        if not program.is_symlink():
+            program.symlink_to(PYTHON)
+        return self.folder / "interpreter"
+
+    def install(
+        self, folder: Path, wheels: Sequence[PinnedWheel], layout: Layout = LAYOUT, uv: Uv | None = None
+    ) -> None:
+        starters: Starters = Trampolines(layout=layout)
+        install(uv or self.uv, folder, wheels, layout=layout, python=PYTHON, starters=starters, report=Silent())
+
     def facts(
-        self, folder: Path, name: str, wheels: Sequence[Path], modules: dict[str, str], launch: str | None, python: str
+        self,
+        folder: Path,
+        name: str,
+        wheels: Sequence[Path],
+        modules: dict[str, str],
+        launch: str | None,
+        layout: Layout,
     ) -> LayerFacts:
         return collect_facts(
             folder,
             name=name,
             kind=Kind.APPLICATION if launch else Kind.FRAMEWORK,
-            python=python,
+            layout=layout,
             wheels=[pin(wheel) for wheel in wheels],
             own=[PurePosixPath(SITE, path) for path in modules],
             launch_module=launch,

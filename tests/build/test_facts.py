@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tests.build.layers import SITE, VERSION, Store, pin
+from tests.build.layers import LAYOUT, SITE, Store, pin
 from tests.wheels import make_wheel
 from vstore.build.facts import LayerFacts, collect_facts, normalise, read_facts, write_facts
 from vstore.build.record import encode_record, read_record, resolve
@@ -68,7 +68,7 @@ def test_a_module_and_a_distribution_may_not_share_a_name(layer: tuple[Path, Lay
             folder,
             name="app",
             kind=Kind.APPLICATION,
-            python=VERSION,
+            layout=LAYOUT,
             wheels=[pin(tmp_path / "two-2-py3-none-any.whl")],
             own=[PurePosixPath(SITE, "two.py")],
         )

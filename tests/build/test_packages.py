@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.build.layers import PYTHON, SITE, VERSION, Store, pin, tree
+from tests.build.layers import LAYOUT, PYTHON, SITE, Store, pin, tree
 from tests.wheels import make_wheel
 from vstore.build.packages import install
+from vstore.build.scripts import Trampolines
 from vstore.errors import BuildError, ToolError
 from vstore.report import Silent
 from vstore.uv import Uv
@@ -41,7 +42,7 @@ def store(tmp_path: Path) -> Store:
 
 def put(store: Store, folder: str, *wheels: Path) -> Path:
     prefix = store.folder / folder
-    install(store.uv, prefix, [pin(wheel) for wheel in wheels], PYTHON, VERSION, Silent())
+    store.install(prefix, [pin(wheel) for wheel in wheels])
     return prefix
 
 
@@ -91,7 +92,9 @@ def test_scripts_lose_the_long_form_of_the_first_line(tmp_path: Path) -> None:
     python = tmp_path / "with a space" / "python3"
     python.symlink_to(PYTHON)
     prefix = store.folder / "one"
-    install(store.uv, prefix, [pin(make_foo(tmp_path))], python, VERSION, Silent())
+    starters = Trampolines(layout=LAYOUT)
+    wheels = [pin(make_foo(tmp_path))]
+    install(store.uv, prefix, wheels, layout=LAYOUT, python=python, starters=starters, report=Silent())
     assert (prefix / "libexec/bin/future").read_text() == FUTURE
 
 
@@ -144,14 +147,14 @@ def test_entry_points_may_not_leave_bin(store: Store, tmp_path: Path, name: str)
 def test_a_file_url_is_a_place_too(tmp_path: Path) -> None:
     store = Store(tmp_path / "a b%20c")
     wheel = make_foo(tmp_path / "a b%20c")
-    install(store.uv, store.folder / "one", [replace(pin(wheel), location=wheel.as_uri())], PYTHON, VERSION, Silent())
+    store.install(store.folder / "one", [replace(pin(wheel), location=wheel.as_uri())])
     assert (store.folder / "one" / SITE / "foo/__init__.py").exists()
 
 
 def test_a_wrong_hash_is_refused(store: Store, tmp_path: Path) -> None:
     wheel = replace(pin(make_foo(tmp_path)), sha256="0" * 64)
     with pytest.raises(ToolError):
-        install(store.uv, store.folder / "one", [wheel], PYTHON, VERSION, Silent())
+        store.install(store.folder / "one", [wheel])
     assert tree(store.folder / "one") == {}
 
 
@@ -167,7 +170,7 @@ def test_offline_without_the_wheel_says_so(tmp_path: Path) -> None:
     uv = Uv(cache_dir=tmp_path / "uv", offline=True)
     wheel = replace(pin(make_foo(tmp_path)), location="https://files.invalid/foo-1.0-py3-none-any.whl")
     with pytest.raises(ToolError, match=r"installing foo-1\.0"):
-        install(uv, tmp_path / "one", [wheel], PYTHON, VERSION, Silent())
+        Store(tmp_path / "store").install(tmp_path / "one", [wheel], uv=uv)
 
 
 def test_another_umask_changes_nothing(store: Store, tmp_path: Path) -> None:

@@ -142,8 +142,9 @@ def test_entry_points_become_code() -> None:
         "[console_scripts]\nA.b-c = pack.mod:Class.run [extra]\n[gui_scripts]\nwin=p:m\n[other]\nx = y\n"
     )
     assert set(found) == {"A.b-c", "win"}
-    assert b"from pack.mod import Class\n" in found["A.b-c"]
-    assert b"sys.exit(Class.run())" in found["A.b-c"]
+    assert b"from pack.mod import Class\n" in found["A.b-c"].code
+    assert b"sys.exit(Class.run())" in found["A.b-c"].code
+    assert [found[name].window for name in ("A.b-c", "win")] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +174,7 @@ def test_other_files_are_left_alone(data: bytes) -> None:
 
 
 def test_names_with_special_characters_are_quoted() -> None:
-    text = trampoline("3.11.7", "$layer/libexec/bin/a'b c$(touch x)").decode()
+    text = trampoline("python3.11", "$layer/libexec/bin/a'b c$(touch x)").decode()
     assert """ "$layer"/'libexec/bin/a'"'"'b c$(touch x)' "$@"\n""" in text
     subprocess.run(["sh", "-n"], input=text, text=True, check=True)
 

@@ -10,17 +10,17 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from vstore.build.bytecode import compile_tree
-from vstore.build.local import LocalPython
+from vstore.build.local import LocalPython, bare_environment
 from vstore.build.relocate import ELF, needed_libraries, relocate_binaries, relocate_texts
 from vstore.errors import BuildError
 from vstore.report import Report
+from vstore.spec.model import Target
 
-_LEFT_OUT = frozenset(("__pycache__", "site-packages", "dist-packages", "test", "tests", "idle_test"))
+_LEFT_OUT = frozenset(("__pycache__", "site-packages", "dist-packages", "test", "tests", "idle_test", "python.o"))
 _BESIDE = ("tcl[0-9]*", "tk[0-9]*", "itcl*", "thread[0-9]*", "libtcl*.so*", "libtk*.so*")  # what tkinter reads
 _SYSTEM_LIBRARIES = ("/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/")
 _MODULES = ("ssl", "sqlite3", "zlib", "lzma", "bz2", "ctypes", "hashlib", "curses", "readline", "_decimal", "tkinter")
@@ -46,7 +46,7 @@ def adopt(python: LocalPython, staging: Path, *, jobs: int, report: Report) -> N
 
     Raises BuildError when the copy cannot start, lacks modules, or still uses files of its origin.
     """
-    if sys.platform != "linux":
+    if not Target.host().is_linux:
         raise BuildError(
             f"cannot adopt {python.executable}: adopting is only possible on Linux",
             hint="let uv download the interpreter, or set UV_PYTHON_INSTALL_MIRROR",
@@ -76,6 +76,11 @@ def _built_prefix(python: LocalPython) -> str:
     return str(python.libraries.parent) if python.libraries.name == "lib" else str(python.prefix)
 
 
+def is_left_out(name: str) -> bool:
+    """Whether a file or folder of that name in the library does not come along."""
+    return name in _LEFT_OUT or name.endswith((".a", ".pyc"))
+
+
 def _copy_executable(python: LocalPython, staging: Path) -> Path:
     folder = staging / "bin"
     folder.mkdir(parents=True)
@@ -89,7 +94,7 @@ def _copy_tree(source: Path, target: Path) -> Iterator[Path]:
     """Copy a folder without what is left out, links replaced by what they lead to; the files made."""
     target.mkdir(parents=True, exist_ok=True)
     for entry in sorted(os.scandir(source), key=lambda one: one.name):
-        if entry.name in _LEFT_OUT or entry.name.endswith((".a", ".pyc")) or entry.name == "python.o":
+        if is_left_out(entry.name):
             continue
         try:
             is_folder, is_file = entry.is_dir(), entry.is_file()
@@ -155,7 +160,7 @@ def _copy_headers(python: LocalPython, staging: Path) -> None:
 def _probe(interpreter: Path) -> dict[str, object]:
     done = subprocess.run(
         [interpreter, "-I", "-B", "-c", _PROBE.format(modules=_MODULES)],
-        env={},
+        env=bare_environment(),
         cwd="/",
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -183,6 +188,13 @@ def check(python: LocalPython, interpreter: Path) -> None:
         used += [value for value in _names(after["variables"]) if str(python.prefix) in value]
     if used and not interpreter.is_relative_to(python.prefix):
         raise BuildError(f"the copy of {python.executable} still uses its origin", details=sorted(set(used))[:5])
+
+
+def start(interpreter: Path, root: Path) -> None:
+    """Start the interpreter of the tree `root` with an empty environment: its base must be there."""
+    found = _probe(interpreter)
+    if found["prefix"] != os.path.realpath(root):
+        raise BuildError(f"{interpreter} finds its library elsewhere: {found['prefix']}")
 
 
 def _names(value: object) -> list[str]:

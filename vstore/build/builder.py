@@ -9,15 +9,19 @@ from pathlib import Path, PurePosixPath
 
 from vstore.build.bytecode import compile_tree, reuse
 from vstore.build.facts import LayerFacts, collect_facts, read_facts, write_facts
+from vstore.build.foreign import check_layer, set_executable
+from vstore.build.foundation import tie_to_interpreter
+from vstore.build.layout import Layout
 from vstore.build.libraries import join_libraries
 from vstore.build.links import link_lower
 from vstore.build.packages import install
 from vstore.build.recipe import Recipe
-from vstore.build.scripts import write_trampolines
+from vstore.build.scripts import find_starters, write_starters
+from vstore.build.venvstacks import write_venvstacks_metadata
 from vstore.errors import BuildError
 from vstore.objects import StorePath
 from vstore.report import Report
-from vstore.spec import Layer, Spec, source_digest, source_files
+from vstore.spec import Layer, Spec, Target, source_digest, source_files
 from vstore.uv import Uv
 
 Donors = Callable[[bytes], Sequence[Path]]
@@ -49,6 +53,7 @@ def build_layer(
     staging: Path,
     *,
     locate: Callable[[StorePath], Path],
+    python: Path,
     spec: Spec,
     layer: Layer,
     donors: Donors,
@@ -59,29 +64,26 @@ def build_layer(
     """Fill `staging` with the layer; returns the lines of its build log.
 
     `locate` gives the folder of an object below, `donors` the folders of objects that hold a part
-    (see `Recipe.part`); the caller keeps both alive meanwhile. Raises BuildError or ToolError.
+    (see `Recipe.part`); the caller keeps both alive meanwhile. `python` is an interpreter of this machine of the
+    recipe's very version: uv asks it, and it compiles. Raises BuildError or ToolError.
     """
     log = _Log(recipe.name, report)
+    layout = Layout(target=Target(recipe.target), python=recipe.python)
     interpreter = locate(recipe.interpreter)
-    python = f"python{recipe.python.rpartition('.')[0]}"
-    binary = interpreter / "bin" / python
-    site = staging / "lib" / python / "site-packages"
-    site.mkdir(parents=True)
-    (staging / "libexec").mkdir()
-    (staging / "libexec" / python).symlink_to(f"../../{recipe.interpreter}/bin/{python}")
-    (staging / "pyvenv.cfg").write_text(f"include-system-site-packages = false\nversion = {recipe.python}\n")
+    starters = find_starters(layout, interpreter)
+    tie_to_interpreter(staging, layout, interpreter, str(recipe.interpreter))
     log.stage(f"installing {len(recipe.wheels)} wheels")
-    install(uv, staging, recipe.wheels, binary, recipe.python, report)
-    own = [_copy_module(spec, module, site) for module in layer.modules]
+    install(uv, staging, recipe.wheels, layout=layout, python=python, starters=starters, report=report)
+    own = [_copy_module(spec, module, staging / layout.site) for module in layer.modules]
     if [source.digest for source in recipe.sources] != [source_digest(spec, module) for module in layer.modules]:
         raise BuildError(f"a module of layer {recipe.name} was edited while it was built", hint="run it again")
     facts = collect_facts(
         staging,
         name=recipe.name,
         kind=recipe.kind,
-        python=recipe.python,
+        layout=layout,
         wheels=recipe.wheels,
-        own=[PurePosixPath("lib", python, "site-packages", name) for name in own],
+        own=[PurePosixPath(layout.site, name) for name in own],
         launch_module=recipe.launch_module,
         dynlib_exclude=recipe.dynlib_exclude,
     )
@@ -89,10 +91,14 @@ def build_layer(
     lowers = [(str(path), locate(path), read_facts(locate(path))) for path in recipe.lowers]
     facts = link_lower(staging, facts, lowers)
     log.lines += join_libraries(staging, facts, lowers)
-    write_trampolines(staging, facts, lowers)
+    write_starters(staging, facts, lowers, starters)
     write_facts(staging, facts)
+    write_venvstacks_metadata(staging, facts, str(recipe.interpreter))
     log.stage("reusing bytecode")
-    _bytecode(recipe, staging, facts, binary, donors, jobs, report)
+    _bytecode(recipe, staging, facts, python, donors, jobs, report)
+    set_executable(staging, layout)
+    log.stage("checking")
+    check_layer(staging, facts)
     return log.end()
 
 
@@ -109,7 +115,7 @@ def _copy_module(spec: Spec, module: PurePosixPath, site: Path) -> str:
 
 
 def _bytecode(
-    recipe: Recipe, staging: Path, facts: LayerFacts, binary: Path, donors: Donors, jobs: int, report: Report
+    recipe: Recipe, staging: Path, facts: LayerFacts, python: Path, donors: Donors, jobs: int, report: Report
 ) -> None:
     """Link what another object has compiled already; compile the rest, all sources in one go."""
     parts = {wheel.name: recipe.part(wheel) for wheel in recipe.wheels}
@@ -120,4 +126,4 @@ def _bytecode(
             sources = reuse(donor, staging, sources)
         remaining += sources
     remaining += facts.own_sources(staging)
-    compile_tree(binary, staging, remaining, jobs, report, subject=recipe.name)
+    compile_tree(python, staging, remaining, jobs, report, subject=recipe.name)

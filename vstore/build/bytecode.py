@@ -14,6 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from vstore.build.local import bare_environment
 from vstore.errors import BuildError
 from vstore.report import Report
 
@@ -21,6 +22,7 @@ _WORKER = Path(__file__).with_name("compile_worker.py")
 _CHUNK_BYTES = 192 * 1024  # of source: about a tenth of a second
 _SMALLEST_BYTES = 16 * 1024
 _ENVIRONMENT = {
+    **bare_environment(),
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONUTF8": "1",
@@ -110,15 +112,18 @@ class _Work:
             self._feed(worker, chunk, errors)
 
     def _feed(self, worker: subprocess.Popen[bytes], chunk: list[str] | None, errors: IO[bytes]) -> None:
-        with worker:
-            while chunk is not None:
-                answer = _ask(worker, chunk)
-                word, _, value = answer.partition(" ")
-                if word != "done":
-                    self._fail(_failed(worker, chunk, value, errors))
-                    return
-                self._finish(len(chunk), int(value))
-                chunk = self._next()
+        try:
+            with worker:
+                while chunk is not None:
+                    answer = _ask(worker, chunk)
+                    word, _, value = answer.partition(" ")
+                    if word != "done":
+                        self._fail(_failed(worker, chunk, value, errors))
+                        return
+                    self._finish(len(chunk), int(value))
+                    chunk = self._next()
+        except BrokenPipeError:  # what a dead worker did not read is flushed once more when its pipe is closed
+            pass
 
 
 def _ask(worker: subprocess.Popen[bytes], chunk: list[str]) -> str:

@@ -12,16 +12,18 @@ import os
 import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Self
 
+from vstore.build.layout import Layout
 from vstore.build.record import read_record
 from vstore.digest import canonical_json
 from vstore.errors import BuildError, StoreError
 from vstore.fs.atomic import write_file
 from vstore.lock.model import PinnedWheel
 from vstore.objects import Kind
+from vstore.spec.model import Target
 
 FACTS = PurePosixPath("share/vstore/layer.json")
 _Owners = dict[str, "_Owners | list[str]"]
@@ -61,17 +63,26 @@ class LayerFacts:
     own: tuple[str, ...] = ()
     launch_module: str | None = None
     dynlib_exclude: tuple[str, ...] = ()
+    target: Target = field(default_factory=Target.host)
+
+    @property
+    def layout(self) -> Layout:
+        return Layout(target=self.target, python=self.python)
 
     @property
     def site(self) -> str:
         """The path of site-packages in the layer."""
-        return site_packages(self.python)
+        return self.layout.site
 
     def sources(self, layer: Path, distribution: Distribution) -> list[PurePosixPath]:
         """The Python files of a distribution in site-packages; `layer` is the folder of this layer."""
-        lines = read_record(layer, distribution.info)
         inside = self.site + "/"
-        return [PurePosixPath(path) for path in sorted(lines) if path.endswith(".py") and path.startswith(inside)]
+        found = self.files(layer, distribution)
+        return [PurePosixPath(path) for path in found if path.endswith(".py") and path.startswith(inside)]
+
+    def files(self, layer: Path, distribution: Distribution) -> list[str]:
+        """The files of a distribution as its RECORD tells, sorted; `layer` is the folder of this layer."""
+        return sorted(read_record(layer, distribution.info))
 
     def own_sources(self, layer: Path) -> list[PurePosixPath]:
         """The Python files of the launch and support modules."""
@@ -89,6 +100,7 @@ class LayerFacts:
             "own": list(self.own),
             "launch_module": self.launch_module,
             **({"dynlib_exclude": list(self.dynlib_exclude)} if self.dynlib_exclude else {}),
+            "target": str(self.target),
         }
 
     @classmethod
@@ -97,10 +109,12 @@ class LayerFacts:
         document = json.loads(data)
         launch = _member(document, "launch_module", (str, type(None)))
         assert launch is None or isinstance(launch, str)
+        target = Target(_text(document, "target")) if "target" in document else Target.host()  # as of old
         return cls(
             name=_text(document, "name"),
             kind=Kind(_text(document, "kind")),
             python=_text(document, "python"),
+            target=target,
             distributions=tuple(_distribution(one) for one in _list(document, "distributions")),
             own=tuple(_path(path, "own") for path in _list(document, "own")),
             launch_module=launch,
@@ -113,24 +127,6 @@ class LayerFacts:
 def normalise(name: str) -> str:
     """A distribution's name as PEP 503 compares it."""
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def site_packages(python: str) -> str:
-    """Where packages lie in a layer of this full Python version."""
-    return f"lib/{interpreter_name(python)}/site-packages"
-
-
-def interpreter_name(python: str) -> str:
-    """``python3.11`` for ``3.11.7``."""
-    return f"python{'.'.join(python.split('.')[:2])}"
-
-
-def installation_folders(site: str) -> frozenset[str]:
-    """The folders that belong to the layer itself, whoever has files there."""
-    python = posixpath.dirname(site)
-    headers = f"include/site/{posixpath.basename(python)}"
-    fixed = ("", "bin", "etc", "include", "include/site", "lib", "libexec", "libexec/bin", "share")
-    return frozenset((*fixed, site, python, headers))
 
 
 def read_facts(layer: Path) -> LayerFacts:
@@ -155,7 +151,7 @@ def collect_facts(
     *,
     name: str,
     kind: Kind,
-    python: str,
+    layout: Layout,
     wheels: Sequence[PinnedWheel],
     own: Sequence[PurePosixPath],
     launch_module: str | None = None,
@@ -165,7 +161,7 @@ def collect_facts(
 
     Raises BuildError when a distribution is not there, or has a file where an own module is.
     """
-    site = site_packages(python)
+    site = layout.site
     infos = find_infos(layer / site)
     tree: _Owners = {}
     for wheel in wheels:
@@ -178,13 +174,14 @@ def collect_facts(
         for path in _own_files(layer, module):
             _add_owner(tree, path, "")
     owns: dict[str, list[str]] = {}
-    _minimal(tree, "", installation_folders(site), owns)
+    _minimal(tree, "", layout.folders, owns)
     for module in modules:
         _refuse_shared(module, owns)
     return LayerFacts(
         name=name,
         kind=kind,
-        python=python,
+        python=layout.python,
+        target=layout.target,
         distributions=tuple(
             Distribution(name=w.name, version=w.version, wheel=w.sha256, owns=tuple(sorted(owns[w.name])))
             for w in sorted(wheels, key=lambda wheel: wheel.name)

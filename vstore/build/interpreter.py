@@ -7,13 +7,16 @@ its site cannot be reached. With a pin there is no choice: a pinned managed buil
 from __future__ import annotations
 
 import os
-import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from vstore.build.adopt import adopt
+from vstore.build.adopt import adopt, start
+from vstore.build.bytecode import compile_tree
+from vstore.build.layout import Layout
 from vstore.build.local import LocalPython, find_local, version_key
-from vstore.build.managed import download, find_managed
+from vstore.build.managed import download, find_downloads, find_managed
+from vstore.build.standalone import take
 from vstore.errors import BuildError
 from vstore.lock.model import InterpreterPin
 from vstore.report import Report
@@ -54,7 +57,12 @@ def choose(
         raise _nobody_has(wanted, platform, uv, offline or uv.offline)
     found = here[0]
     return InterpreterSource(
-        pin=InterpreterPin(implementation="cpython", version=found.version, source="adopted"),
+        pin=InterpreterPin(
+            implementation="cpython",
+            version=found.version,
+            source="adopted",
+            downloads={} if offline else find_downloads(found.version, uv),
+        ),
         target=platform,
         local=found,
         note=f"no managed CPython {wanted} could be reached: adopting {found.executable} ({found.version})",
@@ -62,9 +70,16 @@ def choose(
 
 
 def _pinned(pin: InterpreterPin, target: Target, uv: Uv) -> InterpreterSource:
-    if pin.source == "managed":
+    if pin.is_managed(target):
         return InterpreterSource(pin=pin, target=target)
-    here = find_local(uv.environment, pin.version) if target == Target.host() else []
+    if target != Target.host():
+        raise BuildError(
+            f"the lock has no managed build of CPython {pin.version} for {target}",
+            details=[f"it pins one adopted from the machine that locked, with builds for: {_known(pin)}"],
+            hint="set UV_PYTHON_DOWNLOADS_JSON_URL or UV_PYTHON_INSTALL_MIRROR to where there is one, and run "
+            "`vstore lock --upgrade`",
+        )
+    here = find_local(uv.environment, pin.version)
     if not here:
         raise BuildError(
             f"the lock pins CPython {pin.version}, adopted from a machine that had it; this one has not",
@@ -72,6 +87,10 @@ def _pinned(pin: InterpreterPin, target: Target, uv: Uv) -> InterpreterSource:
             hint=f"install CPython {pin.version} here, or lock again with `vstore lock --upgrade`",
         )
     return InterpreterSource(pin=pin, target=target, local=here[0])
+
+
+def _known(pin: InterpreterPin) -> str:
+    return ", ".join(sorted(pin.downloads)) or "none"
 
 
 def _nobody_has(wanted: str, target: Target, uv: Uv, offline: bool) -> BuildError:
@@ -93,17 +112,34 @@ def _versions_here(uv: Uv) -> list[str]:
     return [f"on this machine: {', '.join(versions) or 'none'}"]
 
 
-def materialise(source: InterpreterSource, staging: Path, *, uv: Uv, report: Report, jobs: int | None = None) -> None:
-    """Fill the empty folder `staging` with the interpreter. Raises BuildError or ToolError."""
+def materialise(
+    source: InterpreterSource,
+    staging: Path,
+    *,
+    uv: Uv,
+    report: Report,
+    jobs: int | None = None,
+    compiler: Path | None = None,
+) -> None:
+    """Fill the empty folder `staging` with the interpreter. Raises BuildError or ToolError.
+
+    `compiler` is an interpreter of the same version that runs here; needed where the one to be made does not.
+    """
     jobs = jobs or os.cpu_count() or 1
     if source.note:
         report.note(source.note)
     if source.local is not None:
         adopt(source.local, staging, jobs=jobs, report=report)
         return
-    scratch = staging / ".download"
-    try:
-        report.stage(f"cpython-{source.pin.version}", "downloading")
-        adopt(download(source.pin, source.target, scratch, uv), staging, jobs=jobs, report=report)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+    subject = f"cpython-{source.pin.version}"
+    layout = Layout(target=source.target, python=source.pin.version)
+    report.stage(subject, "downloading")
+    with tempfile.TemporaryDirectory(prefix=".download-", dir=staging) as scratch:
+        archive = download(source.pin, source.target, Path(scratch) / "uv", uv)
+        report.stage(subject, "unpacking")
+        sources = take(archive, staging, layout)
+    program = staging / layout.interpreter
+    compile_tree(compiler or program, staging, sources, jobs, report, subject=subject)
+    if source.target == Target.host():
+        report.stage(subject, "checking")
+        start(program, staging)

@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import os
 import posixpath
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from vstore.build.facts import Distribution, LayerFacts, installation_folders
+from vstore.build.facts import Distribution, LayerFacts
+from vstore.build.layout import CODE, Layout
 from vstore.errors import StoreError
+from vstore.fs.links import make_link
 
 OWN = 0  # the number of the layer itself; the layers below are 1, 2, …, nearest first
 Lower = tuple[str, Path, LayerFacts]
-_SCRIPTS = ("bin/", "libexec/bin/")
 
 
 class Trees(Protocol):
@@ -83,7 +84,7 @@ def visible(own: LayerFacts, lowers: Iterable[LayerFacts]) -> list[tuple[int, Di
 
 def plan_links(own: LayerFacts, lowers: Sequence[LayerFacts], trees: Trees) -> LinkPlan:
     """Decide which links make the layers below visible."""
-    merge = _Merge(own.site, trees)
+    merge = _Merge(own.layout, trees)
     for distribution in own.distributions:
         merge.offer(OWN, distribution.name, distribution.owns)
     merge.offer(OWN, "", own.own)
@@ -98,17 +99,19 @@ def plan_links(own: LayerFacts, lowers: Sequence[LayerFacts], trees: Trees) -> L
 class _Merge:
     """The tree as merged so far."""
 
-    def __init__(self, site: str, trees: Trees) -> None:
-        self.site = site + "/"
+    def __init__(self, layout: Layout, trees: Trees) -> None:
+        self.site = layout.site + "/"
         self.trees = trees
         self.root: Folder = {}
-        self._installation = installation_folders(site)
+        self._installation = layout.folders
+        self._scripts = (f"{layout.scripts}/", f"{CODE}/")
+        self._tag = layout.tag
 
     def offer(self, layer: int, distribution: str, owns: Sequence[str]) -> None:
         """Take in each top-level entry of a distribution, or leave it out whole."""
         groups: dict[str, Folder] = {}
         for path in owns:
-            if not path.startswith(_SCRIPTS):
+            if not path.startswith(self._scripts):
                 self._grow(groups.setdefault(self._top(path), {}), Leaf(layer, distribution, *_split_kind(path)))
         for group in groups.values():
             try:
@@ -193,8 +196,7 @@ class _Merge:
 
     def _bytecode(self, leaf: Leaf) -> list[str]:
         folder, _, name = leaf.path.rpartition("/")
-        tag = "cpython-" + self.site.split("/")[1].removeprefix("python").replace(".", "")
-        cached = f"{name.removesuffix('.py')}.{tag}.pyc"
+        cached = f"{name.removesuffix('.py')}.{self._tag}.pyc"
         cache = f"{folder}/__pycache__"
         return [f"{cache}/{cached}"] if cached in self.trees.entries(leaf.layer, cache) else []
 
@@ -255,15 +257,15 @@ def link_lower(layer_dir: Path, own: LayerFacts, lowers: Sequence[Lower]) -> Lay
     """
     trees = _Disk([layer_dir, *(folder for _, folder, _ in lowers)])
     plan = plan_links(own, [facts for _, _, facts in lowers], trees)
-    make_links(layer_dir, plan.folders, plan.links, lambda number: lowers[number - 1][0])
+    make_links(layer_dir, plan.folders, plan.links, lowers)
     return plan.own
 
 
-def make_links(
-    layer_dir: Path, folders: Iterable[str], links: Iterable[Link], store_path: Callable[[int], str]
-) -> None:
+def make_links(layer_dir: Path, folders: Iterable[str], links: Iterable[Link], lowers: Sequence[Lower]) -> None:
     """Make folders and relative links; what a folder on the way may be is never a link itself."""
     for folder in folders:
         os.makedirs(layer_dir / folder, exist_ok=True)
     for path, number, target in links:
-        os.symlink(relative_target(path, store_path(number), target), layer_dir / path)
+        store_path, lower, _ = lowers[number - 1]
+        is_folder = os.name == "nt" and (lower / target).is_dir()
+        make_link(layer_dir / path, relative_target(path, store_path, target), folder=is_folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
@@ -49,6 +50,11 @@ class LocalPython:
     def of_the_system(self) -> bool:
         """Whether the prefix is one that holds other software too, so that its path means nothing."""
         return str(self.prefix) in ("/", "/usr", "/usr/local")
+
+
+def bare_environment() -> dict[str, str]:
+    """No variables, but for the one without which Windows starts no program."""
+    return {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
 
 
 def series(version: str) -> str:
@@ -129,7 +135,7 @@ def inspect(executable: Path) -> LocalPython | None:
         facts = json.loads(done.stdout)
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
-    if facts["implementation"] != "cpython" or facts["unusual"] or facts["machine"] != os.uname().machine:
+    if facts["implementation"] != "cpython" or facts["unusual"] or facts["machine"] != platform.machine():
         return None
     python = LocalPython(
         version=facts["version"],

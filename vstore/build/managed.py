@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import threading
 import urllib.error
@@ -12,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from vstore.build.local import LocalPython, inspect, matches, series, version_key
+from vstore.build.local import matches, version_key
 from vstore.errors import BuildError, ToolError
 from vstore.lock.model import Download, InterpreterPin
 from vstore.spec.model import Target
@@ -45,14 +46,27 @@ def find_managed(wanted: str, target: Target, uv: Uv) -> InterpreterPin | None:
     hashes = published_hashes(_mirrored(chosen, uv.environment))
     if hashes is None:
         return None
-    hashes = {**hashes, **_listed_hashes(uv.environment)}
-    downloads = {}
+    downloads = _downloads(version, offered, {**hashes, **_listed_hashes(uv.environment)})
+    return InterpreterPin(implementation="cpython", version=version, source="managed", downloads=downloads)
+
+
+def find_downloads(version: str, uv: Uv) -> dict[str, Download]:
+    """The managed builds of this very version, by target; none if their site cannot be reached."""
+    if uv.offline or _declined(uv.environment):
+        return {}
+    offered = _offered(version, uv)
+    hashes = published_hashes(_mirrored(min(offered.values()), uv.environment)) if offered else None
+    return {} if hashes is None else _downloads(version, offered, {**hashes, **_listed_hashes(uv.environment)})
+
+
+def _downloads(version: str, offered: Mapping[tuple[str, str], str], hashes: Mapping[str, str]) -> dict[str, Download]:
+    found = {}
     for one, key in _KEYS.items():
         url = offered.get((version, key))
         if url is not None:
             name = PurePosixPath(unquote(urlsplit(url).path)).name
-            downloads[str(one)] = Download(url=url, sha256=hashes.get(url) or hashes.get(name))
-    return InterpreterPin(implementation="cpython", version=version, source="managed", downloads=downloads)
+            found[str(one)] = Download(url=url, sha256=hashes.get(url) or hashes.get(name))
+    return found
 
 
 def _declined(environment: Mapping[str, str]) -> bool:
@@ -140,8 +154,11 @@ def _listed_hashes(environment: Mapping[str, str]) -> dict[str, str]:
     return {entry["url"]: entry["sha256"] for entry in listed.values() if entry.get("sha256")}
 
 
-def download(pin: InterpreterPin, target: Target, folder: Path, uv: Uv) -> LocalPython:
-    """Have uv download the pinned build into `folder` and verify its sha256. Raises BuildError or ToolError."""
+def download(pin: InterpreterPin, target: Target, folder: Path, uv: Uv) -> Path:
+    """Have uv download the pinned build's archive into `folder` and verify its sha256. Raises BuildError or ToolError.
+
+    uv unpacks it too, but changes what it unpacks in ways that depend on uv's version and on this machine.
+    """
     pinned = pin.downloads.get(str(target))
     if pinned is None:
         raise BuildError(
@@ -149,7 +166,8 @@ def download(pin: InterpreterPin, target: Target, folder: Path, uv: Uv) -> Local
             hint="run `vstore lock --upgrade` with the spec",
         )
     folder.mkdir(parents=True)
-    changes = {"UV_PYTHON_INSTALL_BIN": "0"}
+    archives = Path(uv.environment.get("UV_PYTHON_CACHE_DIR") or folder / "archives")
+    changes = {"UV_PYTHON_INSTALL_BIN": "0", "UV_PYTHON_CACHE_DIR": str(archives)}
     if pinned.sha256 is not None:
         listing = folder / "downloads.json"
         url = _mirrored(pinned.url, uv.environment)
@@ -171,11 +189,16 @@ def download(pin: InterpreterPin, target: Target, folder: Path, uv: Uv) -> Local
                 hint="set UV_PYTHON_INSTALL_MIRROR to a mirror; the lock pins this build, so no other is taken",
             ) from error
         raise
-    for executable in sorted(folder.glob(f"cpython-{pin.version}-*/bin/python{series(pin.version)}")):
-        python = inspect(executable)
-        if python is not None:
-            return python
-    raise ToolError(f"uv installed no CPython {pin.version} that starts here")
+    name = PurePosixPath(unquote(urlsplit(pinned.url).path)).name
+    for archive in sorted(archives.iterdir() if archives.is_dir() else ()):
+        if archive.name.endswith(name) and (pinned.sha256 is None or _sha256(archive) == pinned.sha256):
+            return archive
+    raise ToolError(f"uv kept no archive of CPython {pin.version} for {target}", hint="uv 0.9 or newer is needed")
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def _entry(pin: InterpreterPin, target: Target, url: str, sha256: str) -> dict[str, Any]:

@@ -8,6 +8,7 @@ may not replace anything. Files are hard links to uv's cache, so none is ever ch
 from __future__ import annotations
 
 import os
+import posixpath
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -16,19 +17,30 @@ from urllib.parse import unquote, urlsplit
 
 import tomli_w
 
-from vstore.build.facts import find_infos, site_packages
+from vstore.build.facts import find_infos
+from vstore.build.layout import Layout
 from vstore.build.record import Line, describe, encode_record, read_record
-from vstore.build.scripts import CODE, LAUNCH, entry_points, interpreter_names, python_script, script_trampoline
+from vstore.build.scripts import Starters, entry_points, python_script
 from vstore.errors import BuildError
 from vstore.fs.atomic import remove_tree, write_file
 from vstore.lock.model import PinnedWheel
 from vstore.report import Report
+from vstore.spec.model import Target
 from vstore.uv import Uv
 
 __all__ = ["PinnedWheel", "install"]
 
 _DROPPED = frozenset(("direct_url.json", "uv_cache.json", "uv_build.json", "REQUESTED", "INSTALLER", "RECORD"))
 _INSTALLER = b"uv\n"
+_PLATFORMS = {  # uv's names; the wheels are chosen already, so the newest system that uv knows
+    Target.LINUX_X86_64: "x86_64-manylinux_2_40",
+    Target.LINUX_AARCH64: "aarch64-manylinux_2_40",
+    Target.MACOSX_X86_64: "x86_64-apple-darwin",
+    Target.MACOSX_ARM64: "aarch64-apple-darwin",
+    Target.WIN_AMD64: "x86_64-pc-windows-msvc",
+    Target.WIN_ARM64: "aarch64-pc-windows-msvc",
+}
+_NEWEST_MACOS = "99.0"
 _FLAGS = (
     "--no-deps",
     "--require-hashes",
@@ -67,10 +79,18 @@ class _Tree:
 
 
 def install(
-    uv: Uv, prefix: Path, wheels: Sequence[PinnedWheel], python: Path, python_version: str, report: Report
+    uv: Uv,
+    prefix: Path,
+    wheels: Sequence[PinnedWheel],
+    *,
+    layout: Layout,
+    python: Path,
+    starters: Starters,
+    report: Report,
 ) -> None:
-    """Install wheels into `prefix` for the interpreter `python`, deterministically and without running their code.
+    """Install wheels into `prefix`, deterministically and without running their code.
 
+    `python` is an interpreter of this machine of the layout's series, for uv to ask.
     Where two wheels have a file in common, the one later in the order of names has it, as if installed in that
     order. Raises ToolError (uv's words) or BuildError (a wheel that is malformed or would leave its place).
     """
@@ -80,31 +100,42 @@ def install(
     prefix.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".install-", dir=prefix) as name:
         scratch = Path(name)
-        tree = _unpack(uv, ordered, scratch / "all", python, python_version)
+        tree = _unpack(uv, ordered, scratch / "all", python, layout)
         clashes = tree.clashes()
         if clashes or tree.loose:
             if clashes:
                 report.note(f"several wheels have {min(clashes)}; the last in the order of names has it")
             remove_tree(tree.root)
-            tree = _unpack_separately(uv, ordered, scratch, python, python_version)
+            tree = _unpack_separately(uv, ordered, scratch, python, layout)
         for wheel in ordered:
-            _finish(tree, wheel, python_version)
+            _finish(tree, wheel, layout, starters)
         _move(tree.root, prefix, "")
 
 
-def _unpack(uv: Uv, wheels: Sequence[PinnedWheel], root: Path, python: Path, python_version: str) -> _Tree:
+def _unpack(uv: Uv, wheels: Sequence[PinnedWheel], root: Path, python: Path, layout: Layout) -> _Tree:
     """Let uv install the wheels into a new prefix, and read what is there."""
     root.mkdir()
     lock = root.with_name(f"pylock.{root.name}.toml")
     lock.write_bytes(_pylock(wheels).encode())
     what = wheels[0].filename if len(wheels) == 1 else f"{len(wheels)} wheels"
     arguments = ["pip", "install", "--prefix", str(root), "--python", str(python), *_FLAGS, "-r", str(lock)]
-    uv.run(arguments, cwd=root.parent, doing=f"installing {what}")
+    changes = {}
+    if layout.target != Target.host():
+        arguments += ["--python-platform", _PLATFORMS[layout.target]]
+        changes = {"MACOSX_DEPLOYMENT_TARGET": _NEWEST_MACOS} if layout.target.is_macosx else {}
+    uv.run(arguments, cwd=root.parent, doing=f"installing {what}", changes=changes)
     (root / ".lock").unlink(missing_ok=True)
-    tree = _Tree(root=root, site=site_packages(python_version))
+    made = _read(root, wheels, Layout(target=Target.host(), python=layout.python))
+    tree = made if layout.windows == Target.host().is_windows else _rearranged(made, layout)
+    _refuse_own_places(_files(root, ""), layout)
+    return tree
+
+
+def _read(root: Path, wheels: Sequence[PinnedWheel], layout: Layout) -> _Tree:
+    """What uv installed, as it arranges it on this machine."""
+    tree = _Tree(root=root, site=layout.site)
     infos = find_infos(root / tree.site)
     files = set(_files(root, ""))
-    _refuse_own_places(files, python_version)
     for wheel in wheels:
         if wheel.name not in infos:
             raise BuildError(f"{wheel.filename} has no dist-info folder for {wheel.name}")
@@ -114,6 +145,35 @@ def _unpack(uv: Uv, wheels: Sequence[PinnedWheel], root: Path, python: Path, pyt
         tree.records[wheel.name] = {path: line for path, line in lines.items() if path in files}
     tree.loose = files.difference(*tree.records.values()) | tree.unhashed()
     return tree
+
+
+def _rearranged(tree: _Tree, layout: Layout) -> _Tree:
+    """The tree with every file where the target's layout has it."""
+    for path in list(_files(tree.root, "")):
+        new = layout.place(path)
+        if new != path:
+            (tree.root / new).parent.mkdir(parents=True, exist_ok=True)
+            if os.path.lexists(tree.root / new):
+                raise BuildError(f"{path} and {new} of a wheel are one file on {layout.target}")
+            os.rename(tree.root / path, tree.root / new)
+    _remove_empty(tree.root)
+    records = {
+        name: {layout.place(path): line._replace(path=layout.place(path)) for path, line in lines.items()}
+        for name, lines in tree.records.items()
+    }
+    return _Tree(
+        root=tree.root,
+        site=layout.site,
+        records=records,
+        infos={name: f"{layout.site}/{posixpath.basename(info)}" for name, info in tree.infos.items()},
+        loose={layout.place(path) for path in tree.loose},
+    )
+
+
+def _remove_empty(root: Path) -> None:
+    for folder, folders, files in os.walk(root, topdown=False):
+        if not files and not any(os.path.isdir(os.path.join(folder, name)) for name in folders):
+            os.rmdir(folder)
 
 
 def _pylock(wheels: Sequence[PinnedWheel]) -> str:
@@ -152,14 +212,12 @@ def _files(root: Path, prefix: str) -> Iterator[str]:
             yield from _files(root, path + "/")
 
 
-def _unpack_separately(
-    uv: Uv, wheels: Sequence[PinnedWheel], scratch: Path, python: Path, python_version: str
-) -> _Tree:
+def _unpack_separately(uv: Uv, wheels: Sequence[PinnedWheel], scratch: Path, python: Path, layout: Layout) -> _Tree:
     """Install each wheel alone, then put one over the other in order: slower, and nothing is left to chance."""
-    whole = _Tree(root=scratch / "whole", site=site_packages(python_version))
+    whole = _Tree(root=scratch / "whole", site=layout.site)
     whole.root.mkdir()
     for number, wheel in enumerate(wheels):
-        one = _unpack(uv, [wheel], scratch / str(number), python, python_version)
+        one = _unpack(uv, [wheel], scratch / str(number), python, layout)
         lines = one.records[wheel.name]
         for path in one.loose:
             lines[path] = describe(path, (one.root / path).read_bytes())
@@ -173,7 +231,7 @@ def _unpack_separately(
     return whole
 
 
-def _finish(tree: _Tree, wheel: PinnedWheel, python_version: str) -> None:
+def _finish(tree: _Tree, wheel: PinnedWheel, layout: Layout, starters: Starters) -> None:
     """Replace scripts, drop what tells of this machine, write the RECORD."""
     info = tree.infos[wheel.name]
     lines = tree.records[wheel.name]
@@ -181,7 +239,7 @@ def _finish(tree: _Tree, wheel: PinnedWheel, python_version: str) -> None:
         (tree.root / info / name).unlink(missing_ok=True)
         lines.pop(f"{info}/{name}", None)
     try:
-        _replace_scripts(tree.root, info, lines, python_version)
+        _replace_scripts(tree.root, info, lines, layout, starters)
     except BuildError as error:
         error.message = f"{wheel.filename}: {error.message}"
         raise
@@ -190,15 +248,22 @@ def _finish(tree: _Tree, wheel: PinnedWheel, python_version: str) -> None:
     lines[f"{info}/RECORD"] = Line(f"{info}/RECORD", "", "")
 
 
-def _replace_scripts(root: Path, info: str, lines: dict[str, Line], python_version: str) -> None:
+def _replace_scripts(root: Path, info: str, lines: dict[str, Line], layout: Layout, starters: Starters) -> None:
     source = root / info / "entry_points.txt"
     generated = entry_points(source.read_text("utf-8", "replace")) if source.exists() else {}
-    for path in [path for path in lines if path.startswith("bin/")]:
-        name = path.removeprefix("bin/")
-        code = generated.get(name) or (None if "/" in name else python_script((root / path).read_bytes()))
-        if code is not None:
-            _put(root, lines, f"{CODE}/{name}", code)
-            _put(root, lines, path, script_trampoline(python_version, name), mode=0o755)
+    inside = f"{layout.scripts}/"
+    for path in [path for path in lines if path.startswith(inside)]:
+        name = path.removeprefix(inside)
+        wanted = generated.get(layout.script_name(path))
+        code = wanted.code if wanted else None if "/" in name else python_script((root / path).read_bytes())
+        if code is None:
+            continue
+        started, data = starters.script(name, code, window=wanted is not None and wanted.window)
+        if started != path:
+            (root / path).unlink()
+            del lines[path]
+        _put(root, lines, layout.code_of(started), code)
+        _put(root, lines, started, data, mode=0o755)
 
 
 def _put(root: Path, lines: dict[str, Line], path: str, data: bytes, mode: int = 0o644) -> None:
@@ -207,12 +272,10 @@ def _put(root: Path, lines: dict[str, Line], path: str, data: bytes, mode: int =
     lines[path] = describe(path, data)
 
 
-def _refuse_own_places(files: Iterable[str], python_version: str) -> None:
+def _refuse_own_places(files: Iterable[str], layout: Layout) -> None:
     """Refuse files where the layer's own are or will be."""
-    names = interpreter_names(python_version)
-    places = {"pyvenv.cfg", LAUNCH, *(f"{folder}/{name}" for folder in ("bin", "libexec") for name in names)}
     for path in files:
-        if path in places or path.startswith((CODE + "/", "share/vstore/")):
+        if layout.is_own_place(path):
             raise BuildError(f"refused {path} in a wheel: that place belongs to the layer")
 
 

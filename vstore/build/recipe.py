@@ -71,7 +71,7 @@ def interpreter_recipe(pin: InterpreterPin, target: str) -> Digest:
             "builder": BUILDER,
             "implementation": pin.implementation,
             "version": pin.version,
-            "source": pin.source,
+            "source": "managed" if pin.is_managed(target) else pin.source,
             "sha256": download.sha256 if download else None,
             "target": target,
         },

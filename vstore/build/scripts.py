@@ -2,7 +2,7 @@
 
 What is in bin/ is a few lines of /bin/sh that find the real path of the layer and replace themselves by
 its interpreter; the Python code is in libexec/bin/, an ordinary file, so that a docstring
-followed by ``from __future__`` stays one (astral-sh/uv issue 6489).
+followed by ``from __future__`` stays one (astral-sh/uv issue 6489). For Windows see `launchers`.
 """
 
 from __future__ import annotations
@@ -13,15 +13,16 @@ import os
 import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple, Protocol
 
-from vstore.build.facts import LayerFacts, interpreter_name
+from vstore.build.facts import LayerFacts
+from vstore.build.launchers import find_launchers
+from vstore.build.layout import CODE, LAUNCHER, Layout
 from vstore.build.links import Lower, relative_target, visible
 from vstore.errors import BuildError
 from vstore.fs.atomic import write_file
-
-CODE = "libexec/bin"
-LAUNCH = "libexec/launch"
 
 _FIND_LAYER = """\
 #!/bin/sh
@@ -45,21 +46,44 @@ _LONG_PYTHON_LINES = re.compile(rb"#!/bin/sh\r?\n'''exec' [^\n]*python[^\n]*\n' 
 _TARGET = re.compile(r"(?P<module>[\w.]+)[ \t]*:[ \t]*(?P<attribute>[\w.]+)[ \t]*(?:\[[^\]]*\])?")
 
 
-def trampoline(python: str, *arguments: str) -> bytes:
+class Starters(Protocol):
+    """What starts Python code in its layer: paths in the layer and what is there."""
+
+    def script(self, name: str, code: bytes, *, window: bool = False) -> tuple[str, bytes]:
+        """For the script of that name, whose code is in `CODE` too; `window` means without a console."""
+
+    def application(self, module: str) -> tuple[str, bytes]:
+        """For the module that an application is started by."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trampolines:
+    """``/bin/sh`` scripts; a `Starters` for POSIX."""
+
+    layout: Layout
+
+    def script(self, name: str, code: bytes, *, window: bool = False) -> tuple[str, bytes]:
+        return f"bin/{name}", trampoline(self.layout.interpreter_name, f"$layer/{CODE}/{name}")
+
+    def application(self, module: str) -> tuple[str, bytes]:
+        return LAUNCHER, trampoline(self.layout.interpreter_name, self.layout.safe_path, "-m", module)
+
+
+def find_starters(layout: Layout, interpreter: Path) -> Starters:
+    """How scripts are started in layers on this interpreter (the folder of its object)."""
+    return find_launchers(interpreter, layout) if layout.windows else Trampolines(layout=layout)
+
+
+def trampoline(interpreter_name: str, *arguments: str) -> bytes:
     """A script that starts the layer's interpreter with these arguments (below the layer if they are ``$layer/…``).
 
     The process shows the layer's real path in its arguments, and so does `sys.executable`.
     """
-    quoted = [f'"$layer/libexec/{interpreter_name(python)}"']
+    quoted = [f'"$layer/libexec/{interpreter_name}"']
     for argument in arguments:
         inside = argument.removeprefix("$layer/")
         quoted.append(f'"$layer"/{shlex.quote(inside)}' if inside != argument else shlex.quote(argument))
     return (_FIND_LAYER + " ".join(["exec", *quoted, '"$@"']) + "\n").encode()
-
-
-def script_trampoline(python: str, name: str) -> bytes:
-    """What is in bin/ for a Python script whose code is in libexec/bin/."""
-    return trampoline(python, f"$layer/{CODE}/{name}")
 
 
 def check_name(name: str) -> str:
@@ -70,13 +94,15 @@ def check_name(name: str) -> str:
     return name
 
 
-def interpreter_names(python: str) -> tuple[str, ...]:
-    """The names in bin/ that start the interpreter."""
-    return ("python", "python3", interpreter_name(python))
+class EntryPoint(NamedTuple):
+    """A script that a wheel asks for; `window` means without a console, where that is a difference."""
+
+    code: bytes
+    window: bool
 
 
-def entry_points(text: str) -> dict[str, bytes]:
-    """Script name → Python code, for the console and GUI scripts of an entry_points.txt; BuildError if malformed."""
+def entry_points(text: str) -> dict[str, EntryPoint]:
+    """Script name → script, for the console and GUI scripts of an entry_points.txt; BuildError if malformed."""
     parser = configparser.ConfigParser(delimiters=("=",), strict=False, interpolation=None, default_section="")
     parser.optionxform = str  # type: ignore[assignment, method-assign]
     try:
@@ -86,7 +112,7 @@ def entry_points(text: str) -> dict[str, bytes]:
     found = {}
     for section in ("console_scripts", "gui_scripts"):
         for name, target in parser.items(section) if parser.has_section(section) else ():
-            found[check_name(name)] = _entry_point(name, target)
+            found[check_name(name)] = EntryPoint(_entry_point(name, target), section == "gui_scripts")
     return found
 
 
@@ -108,35 +134,30 @@ def python_script(data: bytes) -> bytes | None:
     return None
 
 
-def write_trampolines(layer_dir: Path, facts: LayerFacts, lowers: Sequence[Lower]) -> None:
-    """Write bin/python and its names, the launcher of an application, and the scripts of the layers below.
+def write_starters(layer_dir: Path, facts: LayerFacts, lowers: Sequence[Lower], starters: Starters) -> None:
+    """Write the launcher of an application, and the scripts of the layers below.
 
     A script of a distribution below runs in this layer's environment; what is no Python script is linked.
     """
-    for name in interpreter_names(facts.python):
-        _write(layer_dir / "bin" / name, trampoline(facts.python))
+    layout = facts.layout
     if facts.launch_module is not None:
-        version = tuple(int(part) for part in facts.python.split(".")[:2])
-        safe = "-P" if version >= (3, 11) else "-I"
-        _write(layer_dir / LAUNCH, trampoline(facts.python, safe, "-m", facts.launch_module))
-    taken = {path for one in facts.distributions for path in one.owns if path.startswith("bin/")}
+        path, data = starters.application(facts.launch_module)
+        _write(layer_dir / path, data)
+    inside = f"{layout.scripts}/"
+    taken = {path for one in facts.distributions for path in one.owns if path.startswith(inside)}
     for number, distribution in visible(facts, [facts for _, _, facts in lowers]):
-        below = lowers[number - 1][0]
+        store_path, folder, _ = lowers[number - 1]
         owns = set(distribution.owns)
         for path in sorted(owns):
-            if not path.startswith("bin/") or path in taken:
+            if not path.startswith(inside) or path in taken:
                 continue
             taken.add(path)
-            _lower_script(layer_dir, facts.python, path.rstrip("/"), below, path.replace("bin/", CODE + "/", 1) in owns)
-
-
-def _lower_script(layer_dir: Path, python: str, path: str, store_path: str, has_code: bool) -> None:
-    if not has_code:
-        _link(layer_dir, path, store_path)
-        return
-    name = path.removeprefix("bin/")
-    _link(layer_dir, f"{CODE}/{name}", store_path)
-    _write(layer_dir / path, script_trampoline(python, name))
+            code = layout.code_of(path)
+            if code in owns:  # a starter is the same file in every layer
+                _link(layer_dir, code, store_path)
+                _write(layer_dir / path, (folder / path).read_bytes())
+            else:
+                _link(layer_dir, path.rstrip("/"), store_path)
 
 
 def _link(layer_dir: Path, path: str, store_path: str) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +16,13 @@ import click
 
 from vstore.cli.options import selection_options, wheel_options
 from vstore.cli.settings import Settings, command, table
-from vstore.errors import ProfileError
+from vstore.cli.targets import parse_targets
+from vstore.errors import ProfileError, UsageError
 from vstore.fs.atomic import replace_symlink
 from vstore.profile import current, names
 from vstore.realise.model import Realised, RealisedLayer, Request
 from vstore.realise.remembered import remembered
+from vstore.spec import Target
 from vstore.store import Store, add_root
 
 if TYPE_CHECKING:
@@ -29,6 +34,13 @@ SPEC = click.Path(path_type=Path, dir_okay=False)
 @command("realise")
 @click.argument("spec", type=SPEC)
 @click.option("--profile", metavar="NAME", help="The profile to switch (default: the spec's).")
+@click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    metavar="TARGET",
+    help="For this platform instead of this machine's, or `all` that the spec names; may be repeated.",
+)
 @click.option("--locked", is_flag=True, help="Fail when the lock is missing or stale.")
 @click.option("--offline", is_flag=True, help="Use no network.")
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
@@ -40,37 +52,56 @@ SPEC = click.Path(path_type=Path, dir_okay=False)
 @click.option("--cache", "caches", multiple=True, metavar="CACHE", help="Ask this cache before the configured ones.")
 @selection_options
 @wheel_options
-def realise_command(settings: Settings, spec: Path, out_link: Path | None, jobs: int | None, **options: object) -> None:
+def realise_command(
+    settings: Settings,
+    spec: Path,
+    out_link: Path | None,
+    jobs: int | None,
+    platforms: tuple[str, ...],
+    **options: object,
+) -> None:
     """Make every layer of SPEC present and switch its profile to the new stack.
 
     With --include only those layers and what they need are made, and there is no new generation.
     """
     started = time.monotonic()
     request = Request(spec=spec, jobs=jobs or os.cpu_count() or 1, environment=dict(os.environ), **options)  # type: ignore[arg-type]
+    targets = parse_targets(platforms, spec)
+    if len(targets) > 1 and (out_link is not None or request.profile is not None):
+        raise UsageError("--profile and --out-link are for one platform at a time")
     with settings.open_store() as store:
         report = settings.report
         try:
-            result = _realise(settings, store, request)
+            results = [_realise(settings, store, replace(request, target=target)) for target in targets]
         finally:
             report.close()
+        result = results[0]
         if out_link is not None and result.stack is not None:
             location = out_link.expanduser().absolute()
             replace_symlink(location, str(store.layout.object(result.stack)))
             add_root(store.layout, location, result.stack)
-        plan = _plan(request) if result.dry_run else None
-        document = {**_document(result), **(plan.document() if plan else {}), "layers": _document(result)["layers"]}
-        text = f"{plan.text()}\n" if plan else ""
-        settings.emit(document, lambda: text + _summary(store, result, time.monotonic() - started))
+        seconds = time.monotonic() - started
+        shown = [_shown(store, request, one, seconds) for one in results]
+        documents = [document for document, _ in shown]
+        settings.emit(documents[0] if len(targets) == 1 else documents, lambda: "\n\n".join(text for _, text in shown))
 
 
-def _plan(request: Request) -> Showing:
-    """What a dry run shows, as `show` does."""
+def _shown(store: Store, request: Request, result: Realised, seconds: float) -> tuple[dict[str, object], str]:
+    """As JSON and as text; a dry run also shows its plan, as `show` does."""
+    document, text = _document(result), _summary(store, result, seconds)
+    if not result.dry_run:
+        return document, text
+    plan = _plan(request, result.target)
+    return {**document, **plan.document(), "layers": document["layers"]}, f"{plan.text()}\n{text}"
+
+
+def _plan(request: Request, target: Target) -> Showing:
     from vstore.cli.showing import Showing
     from vstore.realise.prepare import wish_of
-    from vstore.spec import Target, load, select
+    from vstore.spec import load, select
 
     spec = load(request.spec, environment=request.environment)
-    return Showing(spec, select(spec, wish_of(request), Target.host()))
+    return Showing(spec, select(spec, wish_of(request), target))
 
 
 def _realise(settings: Settings, store: Store, request: Request) -> Realised:
@@ -90,6 +121,7 @@ def _realise(settings: Settings, store: Store, request: Request) -> Realised:
 def _document(result: Realised) -> dict[str, object]:
     document: dict[str, object] = {
         "profile": result.profile,
+        "target": str(result.target),
         "generation": result.generation,
         "changed": result.changed,
         "stack": str(result.stack) if result.stack else None,
@@ -137,12 +169,22 @@ def run_command(settings: Settings, profile: str, application: str, arguments: t
         raise ProfileError(
             f"no such profile: {profile}", hint=f"profiles here: {known}; `vstore realise SPEC` makes one"
         )
-    folder = store.layout.object(generation.path) / "bin"
-    if not (folder / application).is_file():
-        known = ", ".join(sorted(os.listdir(folder))) if folder.is_dir() else "none"
+    stack = store.layout.object(generation.path)
+    target = json.loads((stack / "stack.json").read_bytes())["target"]
+    if target != Target.host():
+        raise ProfileError(
+            f"profile {profile} is for {target}, and this machine is {Target.host()}",
+            hint="take it there: `vstore push` and `pull`, `pack` and `unpack`, or `export`",
+        )
+    folder = stack / "bin"
+    starter = folder / (f"{application}.cmd" if Target(target).is_windows else application)
+    if not starter.is_file():
+        known = ", ".join(sorted(name.removesuffix(".cmd") for name in os.listdir(folder))) or "none"
         raise ProfileError(
             f"profile {profile}, generation {generation.number}, has no application {application!r}",
             hint=f"applications: {known}",
         )
     store.uses.record(generation.path, profile)
-    os.execv(folder / application, [str(folder / application), *arguments])
+    if os.name == "nt":  # where a program cannot become another
+        raise SystemExit(subprocess.call([starter, *arguments]))
+    os.execv(starter, [str(starter), *arguments])

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
+import sys
 from pathlib import Path
 
 from vstore.fs.faults import Point, reached
+
+if sys.platform == "darwin":
+    import fcntl
+
+_FULL, _WAIT = 1, 2  # SYNC_VOLUME_FULLSYNC, SYNC_VOLUME_WAIT
 
 
 def write_file(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
@@ -18,7 +24,7 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = Tr
             file.write(data)
             file.flush()
             if durable:
-                os.fsync(file.fileno())
+                flush_file(file.fileno())
         reached(Point.FILE_WRITTEN)
         os.replace(temporary, path)
     except BaseException:
@@ -28,13 +34,20 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = Tr
         fsync_directory(path.parent)
 
 
-def replace_symlink(link: Path, target: str) -> None:
-    """Make `link` point to `target` in one rename, durable when it returns."""
+def replace_symlink(link: Path, target: str, *, in_one: bool = sys.platform != "win32") -> None:
+    """Make `link` point to `target` in one rename, durable when it returns.
+
+    Windows replaces no link to a folder: there (`in_one` False) the old link goes aside first, and for a moment
+    there is none.
+    """
     temporary = link.with_name(f".{link.name}.{os.urandom(4).hex()}")
     os.symlink(target, temporary)
     try:
         reached(Point.LINK_MADE)
-        os.replace(temporary, link)
+        if in_one:
+            os.replace(temporary, link)
+        else:
+            _exchange(temporary, link)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -42,30 +55,60 @@ def replace_symlink(link: Path, target: str) -> None:
     fsync_directory(link.parent)
 
 
+def _exchange(temporary: Path, link: Path) -> None:
+    aside = temporary.with_name(f"{temporary.name}.old")
+    try:
+        os.rename(link, aside)
+    except FileNotFoundError:
+        os.rename(temporary, link)
+        return
+    try:
+        os.rename(temporary, link)
+    except BaseException:
+        os.rename(aside, link)
+        raise
+    os.unlink(aside)
+
+
+def flush_file(handle: int) -> None:
+    """Flush an open file down to the medium: fsync(2), which on a Mac stops at the drive's own buffer."""
+    if sys.platform == "darwin":
+        try:
+            fcntl.fcntl(handle, fcntl.F_FULLFSYNC)
+            return
+        except OSError:  # a file system that cannot
+            pass
+    os.fsync(handle)
+
+
 def fsync_directory(path: Path) -> None:
     """Flush a directory's entries (a rename is durable only after this on POSIX systems)."""
-    if os.name == "nt":
+    if sys.platform == "win32":
         return
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(handle)
+        flush_file(handle)
     finally:
         os.close(handle)
 
 
 def flush_filesystem(path: Path) -> None:
-    """Flush all written data of the file system that holds `path`: syncfs(2), else sync(2)."""
-    if os.name == "nt":
+    """Flush all written data of the file system that holds `path`: syncfs(2), fsync_volume_np on a Mac, else sync(2).
+
+    Nothing on Windows, which lets only administrators do that.
+    """
+    if sys.platform == "win32":
         return
     import ctypes  # a no-op does without it
 
-    syncfs = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
-    if syncfs is None:
+    name, flags = ("fsync_volume_np", (_FULL | _WAIT,)) if sys.platform == "darwin" else ("syncfs", ())
+    flush = getattr(ctypes.CDLL(None, use_errno=True), name, None)
+    if flush is None:
         os.sync()
         return
     handle = os.open(path, os.O_RDONLY)
     try:
-        if syncfs(handle) != 0:
+        if flush(handle, *flags) != 0:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code), str(path))
     finally:
@@ -81,7 +124,7 @@ def remove_tree(path: Path) -> None:
     if stat.S_ISDIR(status.st_mode):
         _remove_directory(os.fsencode(path))
     else:
-        os.unlink(path)
+        _unlink(path)
 
 
 def _remove_directory(folder: bytes) -> None:
@@ -93,7 +136,18 @@ def _remove_directory(folder: bytes) -> None:
             if child.is_dir(follow_symlinks=False):
                 _remove_directory(child.path)
             else:
-                os.unlink(child.path)
+                _unlink(child.path)
         os.rmdir(folder)
     except FileNotFoundError:
         return
+
+
+def _unlink(path: bytes | Path) -> None:
+    """Windows unlinks no read-only file."""
+    try:
+        os.unlink(path)
+    except PermissionError:
+        if os.name != "nt":
+            raise
+        os.chmod(path, 0o600)
+        os.unlink(path)

@@ -1,6 +1,6 @@
 """Kernel locks between processes: they end with the process, so nothing stale is ever left behind.
 
-A lock is on the open file description (flock(2)), not on a process: two threads exclude each other too.
+A lock is on the open file description (flock(2), LockFileEx), not on a process: two threads exclude each other too.
 The lock file itself carries no meaning. Removing it could let two holders in, one with the old file and one
 with a new one; so whoever gets the lock looks whether its file is still the one in place, and else tries again.
 """
@@ -9,37 +9,29 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vstore.errors import BusyError
 
-if os.name == "nt":
-    import msvcrt
-    import time
+_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+
+if sys.platform == "win32":
+    from vstore.fs.windows import lock as _acquire
 else:
     import fcntl
 
-
-def _acquire(handle: int, shared: bool, blocking: bool) -> bool:
-    if os.name == "nt":  # no shared locks: a reader excludes readers, which is slow but right
-        while True:
-            try:
-                msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined,unused-ignore]
-                return True
-            except OSError:
-                if not blocking:
-                    return False
-                time.sleep(0.02)
-    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
-    try:
-        fcntl.flock(handle, kind | (0 if blocking else fcntl.LOCK_NB))
-    except OSError as error:
-        if error.errno in (errno.EAGAIN, errno.EACCES) and not blocking:
-            return False
-        raise
-    return True
+    def _acquire(handle: int, *, shared: bool, blocking: bool) -> bool:
+        kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+        try:
+            fcntl.flock(handle, kind | (0 if blocking else fcntl.LOCK_NB))
+        except OSError as error:
+            if error.errno in (errno.EAGAIN, errno.EACCES) and not blocking:
+                return False
+            raise
+        return True
 
 
 @contextmanager
@@ -60,9 +52,9 @@ def lock_file(path: Path, *, shared: bool = False, blocking: bool = True, transi
 
 def _locked(path: Path, shared: bool, blocking: bool) -> int:
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o644)
         try:
-            if not _acquire(handle, shared, blocking):
+            if not _acquire(handle, shared=shared, blocking=blocking):
                 raise BusyError(f"in use by another process: {path.name}")
             if _in_place(handle, path):
                 return handle
@@ -82,7 +74,7 @@ def _in_place(handle: int, path: Path) -> bool:
 def is_held(path: Path) -> bool:
     """Whether some process holds the lock now; False if there is no such file."""
     try:
-        handle = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
+        handle = os.open(path, os.O_RDONLY | _FLAGS)
     except FileNotFoundError:
         return False
     try:

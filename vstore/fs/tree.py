@@ -14,6 +14,7 @@ the executable bit, owners and times are not part of a tree: `scan` can set them
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import struct
@@ -228,11 +229,11 @@ def _scan_file(child: os.DirEntry[bytes], path: bytes, freeze: bool, buffer: byt
         executable = bool(status.st_mode & 0o100)
         digest, size = _hash_file(handle, status.st_size, buffer)
         if freeze:
+            if status.st_mtime_ns != FROZEN_TIME * 10**9:
+                os.utime(child.path, (FROZEN_TIME, FROZEN_TIME))
             mode = 0o555 if executable else 0o444
             if stat.S_IMODE(status.st_mode) != mode:
                 os.chmod(child.path, mode)
-            if status.st_mtime_ns != FROZEN_TIME * 10**9:
-                os.utime(child.path, (FROZEN_TIME, FROZEN_TIME))
     finally:
         os.close(handle)
     return Entry(path, EntryKind.FILE, executable, size, digest)
@@ -248,7 +249,8 @@ def _hash_file(handle: int, size: int, buffer: bytearray) -> tuple[bytes, int]:
     else:
         hasher, done = blake3(max_threads=blake3.AUTO), 0
     view = memoryview(buffer)
-    while count := os.readv(handle, [view]):
+    file = io.FileIO(handle, closefd=False)
+    while count := file.readinto(view):
         hasher.update(view[:count])
         done += count
     return hasher.digest(), done

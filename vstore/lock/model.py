@@ -19,7 +19,10 @@ class Download:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InterpreterPin:
-    """The interpreter of a runtime: `source` is ``managed`` or ``adopted``; downloads by target, when managed."""
+    """The interpreter of a runtime: `source`, ``managed`` or ``adopted``, is what the machine that locked had.
+
+    `downloads` are the managed builds of that version, by target; an adopted one may have some for other targets.
+    """
 
     implementation: str
     version: str
@@ -30,6 +33,10 @@ class InterpreterPin:
         """Whether it is what ``cpython@3.11`` or ``cpython@3.11.7`` asks for."""
         implementation, _, version = requirement.partition("@")
         return implementation == self.implementation and f"{self.version}.".startswith(f"{version}.")
+
+    def is_managed(self, target: str) -> bool:
+        """Whether it comes from a managed build on this target."""
+        return self.source == "managed" or target in self.downloads
 
     @property
     def minor(self) -> str:

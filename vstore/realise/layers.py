@@ -86,7 +86,7 @@ class Realiser:
             elif interpreter.substituted:
                 origin = Origin.SUBSTITUTED
             elif interpreter.built:
-                origin = Origin.ADOPTED if interpreter.pin.source == "adopted" else Origin.BUILT
+                origin = Origin.BUILT if interpreter.pin.is_managed(self.target) else Origin.ADOPTED
             found[interpreter.name] = RealisedLayer(
                 name=interpreter.name,
                 kind=Kind.INTERPRETER,
@@ -179,6 +179,7 @@ class Realiser:
             recipe,
             staging,
             locate=self.store.layout.object,
+            python=self.prepared.interpreters[layer.runtime or layer.name].program(self.store),
             spec=self.spec,
             layer=layer,
             donors=lambda part: [self.store.layout.object(path) for path in self.store.holders(part)[:1]],

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vstore.digest import Digest
 from vstore.objects import Kind, StorePath
+from vstore.spec import Target
 
 Substitute = Callable[[Digest], StorePath | None]  # the object that a recipe gives, brought from elsewhere
 
@@ -19,6 +20,7 @@ class Request:
 
     spec: Path
     profile: str | None = None
+    target: Target | None = None  # None: the machine that this runs on
     include: tuple[str, ...] = ()
     allow_missing: bool = False
     dependencies: bool | None = None
@@ -34,6 +36,11 @@ class Request:
     index: bool = True
     caches: tuple[str, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def platform(self) -> Target:
+        """The target, said or not."""
+        return self.target or Target.host()
 
 
 class Origin(StrEnum):
@@ -64,6 +71,7 @@ class Realised:
     """What came of it; `stack` and `generation` are None for a partial or a dry run."""
 
     profile: str
+    target: Target
     generation: int | None
     changed: bool
     stack: StorePath | None

@@ -10,13 +10,15 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from vstore.build.launchers import link_application
 from vstore.digest import canonical_json
 from vstore.errors import UsageError
+from vstore.fs.links import make_link
 from vstore.objects import Kind, StorePath
 from vstore.realise.layers import Realiser
 from vstore.realise.model import Realised, RealisedLayer, Request, Substitute
 from vstore.realise.prepare import prepare, wish_of
-from vstore.realise.remembered import inputs_key, settle
+from vstore.realise.remembered import inputs_key, profile_name, settle
 from vstore.report import Report
 from vstore.spec import Layer, Selection, Spec, Target, load, select
 from vstore.store import Store
@@ -33,7 +35,7 @@ def realise(
     spec = load(request.spec, environment=request.environment)
     for warning in spec.warnings:
         report.warn(warning)
-    target = Target.host()
+    target = request.platform
     selection = select(spec, wish_of(request), target)
     wanted = _wanted(spec, selection, target, report)
     prepared = prepare(store, spec, request, selection, target=target, uv=uv, report=report, substitute=substitute)
@@ -41,9 +43,14 @@ def realise(
         store, spec, prepared, target=target, request=request, uv=uv, report=report, substitute=substitute
     ).run(wanted)
     if request.include or request.check or request.dry_run:
-        name = request.profile or spec.profile
         return Realised(
-            profile=name, generation=None, changed=False, stack=None, layers=layers, dry_run=request.dry_run
+            profile=profile_name(spec, request),
+            target=target,
+            generation=None,
+            changed=False,
+            stack=None,
+            layers=layers,
+            dry_run=request.dry_run,
         )
     stack = _add_stack(store, spec, target, layers)
     store.index.remember(inputs_key(spec, target, request), stack)
@@ -74,8 +81,9 @@ def _add_stack(store: Store, spec: Spec, target: Target, layers: tuple[RealisedL
         (staging / "bin").mkdir()
         for layer in layers:
             if layer.kind != Kind.INTERPRETER:  # which the runtime refers to; its name could be a layer's too
-                (staging / "layers" / layer.name).symlink_to(f"../../{layer.path}")
+                make_link(staging / "layers" / layer.name, f"../../{layer.path}", folder=True)
             if layer.kind == Kind.APPLICATION:
-                (staging / "bin" / layer.name.removeprefix("app-")).symlink_to(f"../../{layer.path}/libexec/launch")
+                assert layer.path is not None
+                link_application(staging / "bin", layer.name, layer.path, store.layout.object(layer.path), target)
         (staging / "stack.json").write_bytes(canonical_json(document) + b"\n")
         return store.add(staging, name=f"{spec.profile}-stack", kind=Kind.STACK).path

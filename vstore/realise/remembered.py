@@ -25,7 +25,7 @@ def remembered(store: Store, request: Request, *, report: Report, now: datetime)
     if request.include or request.check or request.dry_run:
         return None
     spec = load(request.spec, check_requirements=False, environment=request.environment)
-    stack = store.remembered(inputs_key(spec, Target.host(), request))
+    stack = store.remembered(inputs_key(spec, request.platform, request))
     if stack is None:
         return None
     return settle(store, spec, request, stack, _layers(store, stack), report=report, now=now)
@@ -42,14 +42,27 @@ def settle(
     now: datetime,
 ) -> Realised:
     """Make the stack the profile's current generation, unless it is already."""
-    name = request.profile or spec.profile
+    name = profile_name(spec, request)
     before = profiles.current(store, name)
     if before is not None and before.spec_path not in (None, str(spec.path)) and before.path != stack:
         report.warn(f"profile {name} came from another spec: {before.spec_path}", hint="choose another with --profile")
     made = profiles.append(store, name, stack, spec_path=str(spec.path), spec_digest=spec.digest, now=now)
     now_current = made or profiles.current(store, name)
     number = now_current.number if now_current else None
-    return Realised(profile=name, generation=number, changed=made is not None, stack=stack, layers=layers)
+    return Realised(
+        profile=name,
+        target=request.platform,
+        generation=number,
+        changed=made is not None,
+        stack=stack,
+        layers=layers,
+    )
+
+
+def profile_name(spec: Spec, request: Request) -> str:
+    """The profile to switch: for another machine's stack one of its own, unless the user says otherwise."""
+    own = request.platform == Target.host()
+    return request.profile or (spec.profile if own else f"{spec.profile}-{request.platform}")
 
 
 def inputs_key(spec: Spec, target: Target, request: Request) -> bytes:

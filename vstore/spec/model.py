@@ -52,6 +52,10 @@ class Target(StrEnum):
     def is_macosx(self) -> bool:
         return self.startswith("macosx_")
 
+    @property
+    def is_windows(self) -> bool:
+        return self.startswith("win_")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Layer:

@@ -1,0 +1,159 @@
+"""A managed build is taken by reading it: what is unsafe, of another version or for another machine is refused."""
+
+from __future__ import annotations
+
+import sys
+import tarfile
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.platforms.mirror import ARM64, SERIES, VERSION, elf, list_mirror, mach_o, make_build, make_mirror
+from vstore.build.interpreter import choose, materialise
+from vstore.build.layout import Layout
+from vstore.build.standalone import take
+from vstore.errors import BuildError, ToolError
+from vstore.fs.tree import scan
+from vstore.lock.model import InterpreterPin
+from vstore.report import Silent
+from vstore.spec.model import Target
+from vstore.uv import Uv
+
+WINDOWS, MAC, LINUX = Target.WIN_AMD64, Target.MACOSX_ARM64, Target.LINUX_AARCH64
+LIBPYTHON = f"lib/libpython{SERIES}.so.1.0"
+
+
+def layout(target: Target, version: str = VERSION) -> Layout:
+    return Layout(target=target, python=version)
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    (tmp_path / "tree").mkdir()
+    return tmp_path / "tree"
+
+
+def test_a_mac_build_keeps_its_compiled_files_and_has_relative_texts(tmp_path: Path, tree: Path) -> None:
+    sources = take(make_build(tmp_path, MAC), tree, layout(MAC))
+    with tarfile.open(tmp_path / f"cpython-{VERSION}-macos-aarch64-none-install_only.tar.gz") as tar:
+        for path in (f"bin/python{SERIES}", f"lib/libpython{SERIES}.dylib"):
+            original = tar.extractfile(f"python/{path}")
+            assert original is not None and (tree / path).read_bytes() == original.read()
+    assert (tree / "bin/python3").readlink() == Path(f"python{SERIES}")
+    assert "/install" not in (tree / f"lib/python{SERIES}/_sysconfigdata__x_.py").read_text()
+    assert not (tree / f"lib/python{SERIES}/test").exists()
+    assert [str(path) for path in sources] == sorted(str(path.relative_to(tree)) for path in tree.rglob("*.py"))
+
+
+def test_taking_twice_gives_the_same(tmp_path: Path) -> None:
+    archive = make_build(tmp_path, WINDOWS)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        take(archive, tmp_path / name, layout(WINDOWS))
+    assert scan(tmp_path / "one").digest == scan(tmp_path / "two").digest
+
+
+def test_a_build_of_another_version_is_refused(tmp_path: Path, tree: Path) -> None:
+    with pytest.raises(BuildError, match=rf"is of CPython {VERSION}, not {SERIES}\.99"):
+        take(make_build(tmp_path, WINDOWS), tree, layout(WINDOWS, f"{SERIES}.99"))
+
+
+def test_a_build_for_another_machine_is_refused(tmp_path: Path, tree: Path) -> None:
+    archive = make_build(tmp_path, LINUX, program=elf(62))
+    with pytest.raises(BuildError, match=rf"bin/python{SERIES} .* is ELF for x86_64, not ELF for arm64"):
+        take(archive, tree, layout(LINUX))
+
+
+@pytest.mark.parametrize(
+    ("target", "program"),
+    [
+        (MAC, mach_o(ARM64, f"/install/lib/libpython{SERIES}.dylib")),
+        (LINUX, elf(183, f"libpython{SERIES}.so.1.0", "/install/lib")),
+    ],
+)
+def test_a_build_that_cannot_be_moved_is_refused(tmp_path: Path, tree: Path, target: Target, program: bytes) -> None:
+    archive = make_build(tmp_path, target, program=program, more={LIBPYTHON: elf(183)})
+    with pytest.raises(BuildError, match="it cannot be moved"):
+        take(archive, tree, layout(target))
+
+
+def test_a_run_path_beside_the_program_is_enough(tmp_path: Path, tree: Path) -> None:
+    program = elf(183, f"libpython{SERIES}.so.1.0", "$ORIGIN/../lib")
+    archive = make_build(tmp_path, LINUX, program=program, more={LIBPYTHON: elf(183)})
+    take(archive, tree, layout(LINUX))
+    assert (tree / LIBPYTHON).is_file()
+
+
+@pytest.mark.parametrize(
+    ("path", "lead"),
+    [
+        (f"lib/python{SERIES}/x", "/etc/passwd"),
+        (f"lib/python{SERIES}/x", "../../../../x"),
+        (f"lib/python{SERIES}/x", "a/../../../../x"),
+        (f"lib/python{SERIES}/../../../x", "y"),
+    ],
+)
+def test_links_and_paths_that_leave_are_refused(tmp_path: Path, tree: Path, path: str, lead: str) -> None:
+    with pytest.raises(BuildError, match="refused"):
+        take(make_build(tmp_path, LINUX, links={path: lead}), tree, layout(LINUX))
+    assert sorted(one.name for one in tmp_path.iterdir() if one.suffix != ".gz") == ["tree"]
+
+
+def test_a_file_behind_a_link_of_the_archive_is_refused(tmp_path: Path, tree: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    archive = tmp_path / "evil.tar.gz"
+    with tarfile.open(archive, "w:gz") as tar:
+        link = tarfile.TarInfo(f"python/lib/python{SERIES}/up")
+        link.type, link.linkname = tarfile.SYMTYPE, "../../.."
+        tar.addfile(link)
+        tar.addfile(tarfile.TarInfo(f"python/lib/python{SERIES}/up/outside/x.py"))
+    with pytest.raises(BuildError):
+        take(archive, tree, layout(LINUX))
+    assert list(outside.iterdir()) == []
+
+
+def test_what_is_no_archive_is_an_error(tmp_path: Path, tree: Path) -> None:
+    (tmp_path / "x.tar.gz").write_bytes(b"not found")
+    with pytest.raises(BuildError, match=r"cannot unpack the managed build: x\.tar\.gz"):
+        take(tmp_path / "x.tar.gz", tree, layout(LINUX))
+
+
+class _Quiet(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+def test_from_a_server_on_the_loopback(tmp_path: Path, tree: Path) -> None:
+    """Pinned by URL and sha256 for each target; another hash is refused."""
+    mirror = tmp_path / "mirror"
+    make_mirror(mirror, [WINDOWS, MAC])
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=mirror)) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            base = f"http://127.0.0.1:{server.server_port}"
+            listing = list_mirror(mirror, [WINDOWS, MAC], base)
+            uv = Uv(cache_dir=tmp_path / "uv", environment={"UV_PYTHON_DOWNLOADS_JSON_URL": f"{base}/{listing.name}"})
+            source = choose(f"cpython@{SERIES}", pin=None, uv=uv, target=WINDOWS)
+            assert sorted(source.pin.downloads) == [MAC, WINDOWS]
+            assert source.pin.downloads[WINDOWS].url.startswith(base) and source.pin.downloads[WINDOWS].sha256
+            plain = Uv(cache_dir=tmp_path / "uv", environment={})
+            compiler = Path(sys.executable)
+            materialise(source, tree, uv=plain, report=Silent(), jobs=2, compiler=compiler)
+            assert (tree / "python.exe").is_file()
+            make_build(mirror, WINDOWS, more={"Lib/more.py": b""})
+            (tmp_path / "again").mkdir()
+            with pytest.raises(ToolError, match=f"downloading CPython {VERSION}"):
+                materialise(source, tmp_path / "again", uv=plain, report=Silent(), jobs=2, compiler=compiler)
+        finally:
+            server.shutdown()
+
+
+def test_a_lock_without_a_build_for_the_target_says_what_to_do() -> None:
+    pin = InterpreterPin(implementation="cpython", version=VERSION, source="adopted")
+    with pytest.raises(BuildError, match=f"no managed build of CPython {VERSION} for win_amd64") as caught:
+        choose(f"cpython@{SERIES}", pin=pin, uv=Uv(cache_dir=Path("unused")), target=WINDOWS)
+    assert "lock --upgrade" in (caught.value.hint or "")

@@ -1,0 +1,157 @@
+"""An interpreter's object out of the archive of a managed build, the same on every machine, without starting it.
+
+Taken are the program, its library without site-packages and tests, the shared libraries and headers; texts that
+name the place it was built for become relative. Nothing that is compiled is changed: a signed Mach-O file stays as
+it was signed. What can be checked by reading is: the version, the processor, and that no library is looked for at an
+absolute place.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import shutil
+import tarfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from vstore.build.adopt import is_left_out
+from vstore.build.binaries import Format, expected_format, machine, read_binary
+from vstore.build.elf import read_elf
+from vstore.build.layout import Layout
+from vstore.build.relocate import relocate_texts
+from vstore.errors import BuildError
+from vstore.fs.links import make_link
+
+_POSIX = (
+    re.compile(r"lib/(lib[^/]+\.(so|dylib)[^/]*|pkgconfig/python[^/]*\.pc)"),
+    re.compile(r"(lib/(tcl|tk|itcl|thread)[0-9][^/]*|include|share/terminfo)/.+"),
+)
+_WINDOWS = (
+    re.compile(r"[^/]+\.dll|pythonw?\.exe|LICENSE\.txt", re.IGNORECASE),
+    re.compile(r"(DLLs|include|libs|tcl)/.+"),
+)
+_SYSTEM_LIBRARIES = ("/usr/lib/", "/System/Library/", "@executable_path/", "@loader_path/", "@rpath/")
+_VERSION = re.compile(r'^#define PY_VERSION\s+"([^"+]+)\+?"', re.MULTILINE)
+_MOST_BYTES = 4 << 30
+_MOST_FILES = 200_000
+
+
+def take(archive: Path, staging: Path, layout: Layout) -> list[PurePosixPath]:
+    """Fill the empty folder `staging`; returns the Python files of its library, to be compiled.
+
+    Raises BuildError for an archive that is malformed, unsafe, or of another version or platform.
+    """
+    try:
+        with tarfile.open(archive, "r:*") as tar:
+            _unpack(tar, staging, layout)
+    except (tarfile.TarError, EOFError, OSError) as error:
+        raise BuildError(f"cannot unpack the managed build: {archive.name}", details=[str(error)]) from error
+    _check_version(staging, layout)
+    _check_binaries(staging, layout)
+    stdlib = staging / layout.stdlib
+    (stdlib / "site-packages").mkdir(exist_ok=True)
+    if not layout.windows:
+        for alias in ("python3", "python"):
+            make_link(staging / "bin" / alias, layout.interpreter_name, folder=False)
+        relocate_texts(staging, stdlib, built_prefix(stdlib), system=False)
+    return [PurePosixPath(path.relative_to(staging)) for path in sorted(stdlib.rglob("*.py"))]
+
+
+def wanted(path: str, layout: Layout) -> bool:
+    """Whether a file of the archive, named without the archive's top folder, belongs into the object."""
+    if path == layout.interpreter:
+        return True
+    if path.startswith(f"{layout.stdlib}/") or (not layout.windows and path.startswith("lib/pkgconfig")):
+        return not any(is_left_out(part) for part in path.removeprefix(layout.stdlib).split("/"))
+    return any(pattern.fullmatch(path) for pattern in (_WINDOWS if layout.windows else _POSIX))
+
+
+def _unpack(tar: tarfile.TarFile, staging: Path, layout: Layout) -> None:
+    size = 0
+    for number, member in enumerate(tar):
+        size += member.size
+        if size > _MOST_BYTES or number > _MOST_FILES:
+            raise BuildError("the managed build is larger than any interpreter")
+        path = member.name.partition("/")[2]
+        if member.isdir() or not wanted(path, layout):
+            continue
+        if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in path.split("/")):
+            raise BuildError(f"refused {member.name!r} in the managed build")
+        target = staging / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if member.issym():
+            _link(member, target, path)
+            continue
+        source = tar.extractfile(member) if member.isfile() or member.islnk() else None
+        if source is None:
+            raise BuildError(f"refused {member.name!r} in the managed build: neither a file nor a link")
+        with source:
+            _write(source, target, executable=bool(member.mode & 0o100), layout=layout)
+
+
+def _write(source: IO[bytes], target: Path, *, executable: bool, layout: Layout) -> None:
+    with target.open("xb") as file:
+        shutil.copyfileobj(source, file, 1 << 20)
+    target.chmod(0o755 if layout.executable(target.name, executable) else 0o644)
+
+
+def _link(member: tarfile.TarInfo, target: Path, path: str) -> None:
+    """Links stay, if they lead to a neighbour or below: terminals, ``libpython3.11.so``."""
+    up = path.count("/") - (2 if path.startswith("share/terminfo/") else 0)
+    parts = member.linkname.split("/")
+    ups = sum(part == ".." for part in parts)
+    if member.linkname.startswith("/") or ".." in parts[ups:] or ups > max(up, 0) or not member.linkname:
+        raise BuildError(f"refused link {member.name!r} -> {member.linkname!r} in the managed build")
+    make_link(target, member.linkname, folder=False)
+
+
+def _check_version(staging: Path, layout: Layout) -> None:
+    header = staging / "include" / ("" if layout.windows else layout.interpreter_name) / "patchlevel.h"
+    found = _VERSION.search(header.read_text("utf-8", "replace")) if header.is_file() else None
+    version = found[1] if found else "none that it says"
+    if version != layout.python:
+        raise BuildError(f"the managed build is of CPython {version}, not {layout.python}")
+
+
+def _check_binaries(staging: Path, layout: Layout) -> None:
+    """The program must be there and for the target, and nothing may be looked for where it was built."""
+    program = staging / layout.interpreter
+    if not program.is_file():
+        raise BuildError(f"the managed build has no {layout.interpreter}")
+    found = read_binary(program)
+    if found is None or not found.fits(layout.target):
+        needed = f"{expected_format(layout.target)} for {machine(layout.target)}"
+        raise BuildError(f"{layout.interpreter} of the managed build is {found or 'no program'}, not {needed}")
+    carried = {path.name for path in (staging / "lib").glob("lib*")}
+    for file in (program, *sorted((staging / "lib").glob("lib*")), *_extensions(staging, layout)):
+        fault = None if file.is_symlink() else _absolute(file, carried)
+        if fault is not None:
+            raise BuildError(f"{file.relative_to(staging)} of the managed build looks for {fault}: it cannot be moved")
+
+
+def _extensions(staging: Path, layout: Layout) -> Iterator[Path]:
+    yield from sorted((staging / layout.stdlib / "lib-dynload").glob("*.so"))
+
+
+def _absolute(file: Path, carried: set[str]) -> str | None:
+    """What the file has looked for at an absolute place though the build carries it."""
+    binary = read_binary(file)
+    if binary is not None and binary.format == Format.MACH_O:
+        return next((name for name in binary.libraries if not name.startswith(_SYSTEM_LIBRARIES)), None)
+    elf = read_elf(file)
+    if elf is None or any(path.startswith("$ORIGIN") for path in elf.run_path):
+        return None
+    return next((name for name in elf.needed if name in carried), None)
+
+
+def built_prefix(stdlib: Path) -> str:
+    """The prefix that the build's texts speak of: python-build-standalone's is ``/install``."""
+    for file in sorted(stdlib.glob("_sysconfigdata*.py")):
+        for node in ast.parse(file.read_text("utf-8")).body:
+            if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):
+                variables = ast.literal_eval(node.value)
+                if isinstance(variables.get("prefix"), str):
+                    return str(variables["prefix"])
+    return "/install"
