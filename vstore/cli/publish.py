@@ -10,7 +10,9 @@ from typing import Any
 
 import click
 
-from vstore.cli.settings import Settings, command, table
+from vstore.archive import Compression
+from vstore.cli.settings import Settings, command, size, table
+from vstore.errors import UsageError
 from vstore.objects import Kind
 from vstore.publish import (
     ExportOptions,
@@ -18,11 +20,15 @@ from vstore.publish import (
     Links,
     Member,
     Placed,
+    Published,
+    PublishOptions,
     export,
     matching,
     members_of_spec,
     members_of_stack,
     plan_export,
+    plan_publish,
+    publish,
 )
 from vstore.publish.what import find
 from vstore.realise.model import Realised, Request
@@ -76,6 +82,89 @@ def _request(spec: Path, jobs: int | None, **options: Any) -> Request:
     return Request(
         spec=spec, jobs=jobs or os.cpu_count() or 1, generation=False, environment=dict(os.environ), **wanted
     )
+
+
+@command("publish")
+@click.argument("spec", type=click.Path(path_type=Path, dir_okay=False))
+@_options
+@click.option("--tag-outputs", is_flag=True, help="Put the platform and the build number into the names.")
+@click.option(
+    "--format",
+    "compression",
+    type=click.Choice([one.value for one in Compression]),
+    default="zst",
+    help="Compression (default: zst).",
+)
+@click.option("--level", type=click.IntRange(1, 22), help="How hard to compress.")
+@click.option("--best", is_flag=True, help="Smallest archives, for a much longer time.")
+def publish_command(
+    settings: Settings,
+    spec: Path,
+    output_dir: Path,
+    tag_outputs: bool,
+    compression: str,
+    level: int | None,
+    best: bool,
+    force: bool,
+    **options: Any,
+) -> None:
+    """Write an archive for each layer of SPEC, with metadata. Unpacked side by side, they run.
+
+    SPEC is realised first, without making a generation. Archives that are there and unchanged are kept.
+    """
+    chosen = PublishOptions(
+        compression=Compression(compression),
+        level=_level(Compression(compression), level, best),
+        tag_outputs=tag_outputs,
+        force=force,
+        partial=bool(options["include"]),
+    )
+    request = _request(spec, **options)
+    output, target = output_dir.expanduser().absolute(), str(Target.host())
+    with settings.open_store() as store:
+        try:
+            members = _realised(settings, store, request)
+            if options["dry_run"]:
+                done = plan_publish(store, members, output, chosen, target=target)
+            else:
+                done = publish(store, members, output, chosen, target=target, jobs=request.jobs, report=settings.report)
+        finally:
+            settings.report.close()
+    settings.emit(_published(done, output, options["dry_run"]), lambda: _publish_text(done, output, options["dry_run"]))
+
+
+def _level(compression: Compression, level: int | None, best: bool) -> int | None:
+    if best and level is not None:
+        raise UsageError("--best and --level exclude each other")
+    if level is not None and level > 9 and compression is not Compression.ZST:
+        raise UsageError(f"--level {level}: {compression} has levels 1 to 9")
+    return compression.best_level if best else level
+
+
+def _published(done: Published, output: Path, dry_run: bool) -> dict[str, object]:
+    document = {
+        **done.document,
+        "output_dir": str(output),
+        "packed": [step.record["archive_name"] for step in done.steps if not step.keep],
+        "kept": [step.record["archive_name"] for step in done.steps if step.keep],
+        "outdated": list(done.outdated),
+    }
+    return {**document, "dry_run": True} if dry_run else document
+
+
+def _publish_text(done: Published, output: Path, dry_run: bool) -> str:
+    verb = "would be packed" if dry_run else "packed"
+    rows = [
+        {
+            "archive": step.record["archive_name"],
+            "kind": str(step.member.kind),
+            "size": size(length) if isinstance(length := step.record.get("archive_size"), int) else "?",
+            "state": "unchanged" if step.keep else verb,
+        }
+        for step in done.steps
+    ]
+    columns = {"archive": "archive", "kind": "kind", "size": "size", "state": "state"}
+    return f"{table(rows, columns)}\nmetadata in {output / '__venvstacks__'}"
 
 
 @command("export")

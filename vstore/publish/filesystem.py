@@ -8,9 +8,11 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
+from vstore.archive import case_collisions
 from vstore.errors import VstoreError
+from vstore.fs.tree import Entry, EntryKind, Manifest
 
 STAGING = ".vstore-"  # what names of unfinished work start with, here and in `sweep`
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+@")
@@ -81,16 +83,9 @@ def check_names(folder: Path, paths: Iterable[bytes], features: Features, *, sub
 
 
 def _collisions(paths: Iterable[bytes]) -> Iterator[str]:
-    seen: dict[str, str] = {}
-    for path in sorted(paths):
-        text = os.fsdecode(path)
-        other = seen.setdefault(text.casefold(), text)
-        if other != text and PurePosixPath(other).parent.as_posix().casefold() == _parent(text):
-            yield f"{other} and {text} differ only in case"
-
-
-def _parent(text: str) -> str:
-    return PurePosixPath(text).parent.as_posix().casefold()
+    tree = Manifest(tuple(Entry(path, EntryKind.FILE) for path in sorted(paths)))
+    for group in case_collisions(tree):
+        yield f"{' and '.join(group)} are one name there"
 
 
 def _refused(folder: Path, paths: Iterable[bytes]) -> Iterator[str]:

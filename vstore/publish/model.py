@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from vstore.objects import Kind, StorePath
 
@@ -50,3 +50,9 @@ def placed_record(member: Member, folders: Mapping[str, str | None]) -> Record:
         record["runtime_layer"] = folders.get(member.lowers[-1])
         record["required_layers"] = [folders.get(name) for name in member.lowers[:-1]]
     return record
+
+
+def own(record: Record) -> dict[str, Any]:
+    """What vstore adds to a record."""
+    found = record.get("vstore")
+    return found if isinstance(found, dict) else {}
