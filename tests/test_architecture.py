@@ -15,6 +15,7 @@ FLOORS = {
     "__main__": 6,
     "cli": 5,
     "realise": 4,
+    "publish": 4,
     "build": 3,
     "profile": 3,
     "gc": 3,

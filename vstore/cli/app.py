@@ -20,6 +20,8 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, short help)
     "lock": ("specs", "Resolve all layers together and write the lockfiles."),
     "realise": ("realise", "Make every layer present and switch the profile to the new stack."),
     "run": ("realise", "Start an application of a profile's current generation."),
+    "publish": ("publish", "Write archives of a spec's layers."),
+    "export": ("publish", "Copy a stack's layers to plain folders."),
     "profiles": ("profiles", "List the profiles."),
     "history": ("profiles", "List a profile's generations."),
     "switch": ("profiles", "Switch a profile to one of its generations."),

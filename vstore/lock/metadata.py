@@ -136,7 +136,7 @@ def version_inputs_hash(spec: Spec, layer: Layer) -> str:
     """Of what makes a versioned layer's number go up besides its packages."""
     lines = [f"env_name={layer.env_name}", f"is_versioned_layer={layer.versioned}"]
     if layer.kind == Kind.APPLICATION:
-        lines += [_module_hash(spec, module) for module in layer.modules]
+        lines += [module_hash(spec, module) for module in layer.modules]
     return _joined(lines)
 
 
@@ -170,7 +170,7 @@ def _package_lines(table: Mapping[str, Any]) -> Iterator[str]:
             yield f"{unquote(name)}:{algorithm}:{value}"
 
 
-def _module_hash(spec: Spec, module: PurePosixPath) -> str:
+def module_hash(spec: Spec, module: PurePosixPath) -> str:
     """A file by name and content; a folder by the names and contents of its files, folder by folder."""
     files = source_files(spec, module)
     if (spec.path.parent / module).is_file():

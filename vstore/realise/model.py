@@ -16,7 +16,10 @@ Substitute = Callable[[Digest], StorePath | None]  # the object that a recipe gi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What a user may ask of `realise`; `environment` is where uv's own settings come from."""
+    """What a user may ask of `realise`; `environment` is where uv's own settings come from.
+
+    Without `generation` the stack is made present and no profile is touched.
+    """
 
     spec: Path
     profile: str | None = None
@@ -29,6 +32,7 @@ class Request:
     offline: bool = False
     dry_run: bool = False
     check: bool = False
+    generation: bool = True
     jobs: int = 1
     keep_going: bool = False
     keep_failed: bool = False

@@ -41,8 +41,12 @@ def settle(
     report: Report,
     now: datetime,
 ) -> Realised:
-    """Make the stack the profile's current generation, unless it is already."""
+    """Make the stack the profile's current generation, unless it is already or none is asked for."""
     name = profile_name(spec, request)
+    if not request.generation:
+        return Realised(
+            profile=name, target=request.platform, generation=None, changed=False, stack=stack, layers=layers
+        )
     before = profiles.current(store, name)
     if before is not None and before.spec_path not in (None, str(spec.path)) and before.path != stack:
         report.warn(f"profile {name} came from another spec: {before.spec_path}", hint="choose another with --profile")

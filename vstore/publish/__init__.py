@@ -1,0 +1,28 @@
+"""Handing stacks to others: archives with metadata, plain folders, and bundles for machines without a network.
+
+What is handed out is made by `realise` before; here it is only named, packed and copied.
+"""
+
+from vstore.publish.export import ExportOptions, ExportPlan, Links, export, plan_export
+from vstore.publish.members import bottom_up, matching, members_of_spec, members_of_stack
+from vstore.publish.model import Member, Placed
+from vstore.publish.plan import PublishOptions
+from vstore.publish.publish import Published, plan_publish, publish
+
+__all__ = [
+    "ExportOptions",
+    "ExportPlan",
+    "Links",
+    "Member",
+    "Placed",
+    "PublishOptions",
+    "Published",
+    "bottom_up",
+    "export",
+    "matching",
+    "members_of_spec",
+    "members_of_stack",
+    "plan_export",
+    "plan_publish",
+    "publish",
+]

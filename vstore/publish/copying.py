@@ -1,0 +1,127 @@
+"""Copying trees out of the store: whole or not there, writable by their owner, never the store's own files.
+
+A copy may share blocks with the store where the file system can (reflinks), never an inode, unless asked to.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple
+
+from vstore.fs.atomic import flush_filesystem, fsync_directory
+from vstore.fs.tree import FROZEN_TIME
+from vstore.publish.filesystem import STAGING, scratch
+
+_FICLONE = 0x40049409  # ioctl_ficlonerange(2)
+_NO_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES)
+
+
+class Copy(NamedTuple):
+    """A file to make: relative path, where its bytes are, whether it can be executed."""
+
+    path: bytes
+    source: bytes
+    executable: bool
+
+
+class Copier:
+    """Makes trees in one output folder.
+
+    With `hardlink` files are the store's own inodes. With `share` a file of the store that lies in several
+    trees is one file, linked from each of them.
+    """
+
+    def __init__(self, *, hardlink: bool = False, share: bool = False) -> None:
+        self._hardlink = hardlink
+        self._share = share
+        self._copied: dict[bytes, bytes] = {}
+        self._reflinks = os.name != "nt"  # until the first refusal: it is one file system and another
+
+    def tree(
+        self,
+        final: Path,
+        folders: Iterable[bytes],
+        files: Iterable[Copy],
+        links: Iterable[tuple[bytes, bytes]],
+        *,
+        on_file: Callable[[], None],
+    ) -> None:
+        """Make a tree beside `final`, flush it, and put it in place of what is there. `folders` parents first."""
+        with scratch(final.parent, "export") as place:
+            top = place / "tree"
+            top.mkdir()
+            root = os.fsencode(top) + b"/"
+            for folder in folders:
+                os.mkdir(root + folder)
+            made: dict[bytes, bytes] = {}
+            for path, source, executable in files:
+                self._file(source, root + path, executable)
+                made.setdefault(source, path)
+                on_file()
+            for path, target in links:
+                os.symlink(target, root + path)
+            flush_filesystem(top)
+            _replace_folder(top, final)
+        fsync_directory(final.parent)
+        if self._share:
+            self._copied.update({source: os.fsencode(final) + b"/" + path for source, path in made.items()})
+
+    def _file(self, source: bytes, path: bytes, executable: bool) -> None:
+        if self._hardlink and _linked(source, path):
+            return
+        if source in self._copied and _linked(self._copied[source], path):
+            return
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        handle = os.open(path, flags, 0o755 if executable else 0o644)
+        with open(source, "rb") as reader, open(handle, "wb") as writer:
+            if not self._reflinked(reader.fileno(), writer.fileno()):
+                shutil.copyfileobj(reader, writer, 1 << 20)
+        with suppress(OSError):  # FAT knows no time before 1980
+            os.utime(path, (FROZEN_TIME, FROZEN_TIME))
+
+    def _reflinked(self, source: int, target: int) -> bool:
+        if self._reflinks:
+            try:
+                import fcntl
+
+                fcntl.ioctl(target, _FICLONE, source)
+            except (ImportError, OSError):
+                self._reflinks = False
+        return self._reflinks
+
+
+def _linked(source: bytes, path: bytes) -> bool:
+    try:
+        os.link(source, path)
+    except OSError as error:
+        if error.errno not in _NO_LINK:
+            raise
+        return False
+    return True
+
+
+def _replace_folder(new: Path, final: Path) -> None:
+    """Put a folder in place of another; the old one goes with the scratch folder that `new` is in.
+
+    In one step where the kernel can exchange two names (Linux, most file systems), else in two renames.
+    """
+    if not os.path.lexists(final):
+        new.rename(final)
+    elif not _exchanged(new, final):
+        final.rename(new.with_name(f"{STAGING}old"))
+        new.rename(final)
+
+
+def _exchanged(one: Path, other: Path) -> bool:
+    rename = getattr(ctypes.CDLL(None), "renameat2", None) if os.name != "nt" else None
+    if rename is None:
+        return False
+    at_cwd, exchange = -100, 2  # linux/fcntl.h, linux/fs.h
+    done: int = rename(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), exchange)
+    return done == 0

@@ -1,0 +1,114 @@
+"""What the file system of a folder can do, found by trying: a name that it takes today it takes tomorrow."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from vstore.archive import case_collisions
+from vstore.errors import VstoreError
+from vstore.fs.tree import Entry, EntryKind, Manifest
+
+STAGING = ".vstore-"  # what names of unfinished work start with, here and in `sweep`
+_PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+@")
+_LONG_BYTES = 120
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """`symlinks`, `hard_links`: whether it has them; `case_sensitive`: whether ``a`` and ``A`` are two names."""
+
+    symlinks: bool
+    hard_links: bool
+    case_sensitive: bool
+
+
+@contextmanager
+def scratch(folder: Path, purpose: str) -> Iterator[Path]:
+    """A new folder inside `folder` for unfinished work; gone afterwards, as far as that is possible."""
+    place = Path(tempfile.mkdtemp(prefix=f"{STAGING}{purpose}-", dir=folder))
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed processes left unfinished; the caller holds the lock of the folder."""
+    for place in folder.glob(f"{STAGING}*"):
+        if place.is_dir() and not place.is_symlink():
+            shutil.rmtree(place, ignore_errors=True)
+        else:
+            place.unlink(missing_ok=True)
+
+
+def probe(folder: Path) -> Features:
+    """Try it in a scratch folder."""
+    with scratch(folder, "probe") as place:
+        (place / "file").touch()
+        return Features(
+            symlinks=_possible(lambda: os.symlink("file", place / "symlink")),
+            hard_links=_possible(lambda: os.link(place / "file", place / "hardlink")),
+            case_sensitive=not (place / "FILE").exists(),
+        )
+
+
+def _possible(action: Callable[[], object]) -> bool:
+    try:
+        action()
+    except (OSError, NotImplementedError):
+        return False
+    return True
+
+
+def check_names(folder: Path, paths: Iterable[bytes], features: Features, *, subject: str) -> None:
+    """Raise one error that names every path which the file system of `folder` cannot hold."""
+    wanted = list(paths)
+    problems = [] if features.case_sensitive else list(_collisions(wanted))
+    problems += _refused(folder, wanted)
+    if not problems:
+        return
+    more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []
+    raise VstoreError(
+        f"{subject}: the file system of {folder} cannot hold {len(problems)} of its names",
+        details=[*problems[:_SHOWN], *more],
+        hint="export to another file system, or leave the layer out with --include",
+    )
+
+
+def _collisions(paths: Iterable[bytes]) -> Iterator[str]:
+    tree = Manifest(tuple(Entry(path, EntryKind.FILE) for path in sorted(paths)))
+    for group in case_collisions(tree):
+        yield f"{' and '.join(group)} are one name there"
+
+
+def _refused(folder: Path, paths: Iterable[bytes]) -> Iterator[str]:
+    """Names that are not plain are tried out, each once."""
+    odd: dict[bytes, bytes] = {}
+    for path in paths:
+        name = path.rpartition(b"/")[2]
+        if len(name) > _LONG_BYTES or name.endswith(b".") or not _PLAIN.issuperset(name):
+            odd.setdefault(name, path)
+    if not odd:
+        return
+    with scratch(folder, "names") as place:
+        for name, path in sorted(odd.items()):
+            if not _takes(os.fsencode(place), name):
+                yield f"{os.fsdecode(path)}: the name is refused or changed"
+
+
+def _takes(place: bytes, name: bytes) -> bool:
+    try:
+        with open(os.path.join(place, name), "xb"):
+            pass
+        found = os.listdir(place)
+        os.unlink(os.path.join(place, name))
+    except (OSError, ValueError):
+        return False
+    return found == [name]

@@ -1,0 +1,120 @@
+"""A layer without links: a tree in which everything that a link leads to is in its place.
+
+Pure: works on manifests alone. The interpreter's files are merged in, so that the tree is a whole Python
+prefix and needs neither the folders beside it nor a ``pyvenv.cfg``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from vstore.errors import StoreError
+from vstore.fs.tree import Entry, EntryKind, Manifest
+from vstore.objects import StorePath
+
+_MOST_HOPS = 40  # as Linux: more links after each other are a circle
+_LEFT_OUT = frozenset((b"pyvenv.cfg",))  # it would make the prefix a virtual environment of another
+
+
+class Source(NamedTuple):
+    """The file of the store that a path of the flat tree is a copy of."""
+
+    object: StorePath
+    path: bytes
+    executable: bool
+    size: int
+
+
+class Flat(NamedTuple):
+    """`folders` parents first; `dangling` are links that lead nowhere and are left out."""
+
+    folders: tuple[bytes, ...]
+    files: dict[bytes, Source]
+    dangling: tuple[bytes, ...]
+
+
+def flatten(layer: StorePath, interpreter: StorePath | None, manifests: Callable[[StorePath], Manifest]) -> Flat:
+    """What lies where when all links of `layer` are replaced by what they lead to. The layer wins over Python."""
+    walk = _Walk(manifests)
+    walk.take(layer, b"", b"", (), lambda path: path not in _LEFT_OUT)
+    if interpreter is not None:
+        walk.take(interpreter, b"", b"", (), lambda path: b"site-packages" not in path.split(b"/"))
+    folders = sorted(walk.folders - {b""})
+    return Flat(tuple(folders), dict(sorted(walk.files.items())), tuple(sorted(walk.dangling)))
+
+
+class _Tree:
+    """One manifest, looked up by path and by folder."""
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.entries = {entry.path: entry for entry in manifest.entries}
+        self.children: dict[bytes, list[Entry]] = {}
+        for entry in manifest.entries:
+            self.children.setdefault(entry.path.rpartition(b"/")[0], []).append(entry)
+
+
+class _Walk:
+    def __init__(self, manifests: Callable[[StorePath], Manifest]) -> None:
+        self._manifests = manifests
+        self._trees: dict[StorePath, _Tree] = {}
+        self.folders: set[bytes] = set()
+        self.files: dict[bytes, Source] = {}
+        self.dangling: list[bytes] = []
+
+    def _tree(self, path: StorePath) -> _Tree:
+        if path not in self._trees:
+            self._trees[path] = _Tree(self._manifests(path))
+        return self._trees[path]
+
+    def take(
+        self,
+        place: StorePath,
+        folder: bytes,
+        to: bytes,
+        above: tuple[tuple[StorePath, bytes], ...],
+        wanted: Callable[[bytes], bool],
+    ) -> None:
+        """Put the folder of an object at `to`, under what is there already."""
+        if (place, folder) in above:
+            raise StoreError(f"{place}: a link in {to.decode(errors='replace')} leads to a folder that it is in")
+        if to in self.files:
+            return
+        self.folders.add(to)
+        for entry in self._tree(place).children.get(folder, ()):
+            path = (to + b"/" if to else b"") + entry.path.rpartition(b"/")[2]
+            if not wanted(path):
+                continue
+            found = self._follow(place, entry.path)
+            if found is None:
+                self.dangling.append(path)
+            elif found[1].kind == EntryKind.DIRECTORY:
+                self.take(found[0], found[1].path, path, (*above, (place, folder)), wanted)
+            elif path not in self.files and path not in self.folders:
+                target = found[1]
+                self.files[path] = Source(found[0], target.path, target.executable, target.size)
+
+    def _follow(self, place: StorePath, path: bytes, hops: int = 0) -> tuple[StorePath, Entry] | None:
+        """What is at a path, links followed on the way too; None if nothing is."""
+        parts = path.split(b"/") if path else []
+        for count in range(1, len(parts) + 1):
+            here = b"/".join(parts[:count])
+            entry = self._tree(place).entries.get(here)
+            if entry is None or hops > _MOST_HOPS:
+                return None
+            if entry.kind == EntryKind.SYMLINK:
+                other, inside = _leads_to(place, here, entry.target)
+                return self._follow(other, b"/".join((*inside, *parts[count:])), hops + 1)
+        if not parts:
+            return place, Entry(b"", EntryKind.DIRECTORY)
+        return place, self._tree(place).entries[path]
+
+
+def _leads_to(place: StorePath, path: bytes, target: bytes) -> tuple[StorePath, list[bytes]]:
+    """The object and the path in it that a link leads to; manifests hold only links of which this can be said."""
+    parts = [part for part in target.split(b"/") if part not in (b"", b".")]
+    ups = sum(part == b".." for part in parts)
+    folder = path.split(b"/")[:-1]
+    if ups <= len(folder):
+        return place, folder[: len(folder) - ups] + parts[ups:]
+    return StorePath.parse(parts[ups].decode()), parts[ups + 1 :]

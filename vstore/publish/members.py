@@ -1,0 +1,132 @@
+"""Finding out what is to be published: from a spec and its locks, or from a stack that is in the store."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from graphlib import TopologicalSorter
+from typing import Any
+
+from vstore.errors import StoreError, UsageError
+from vstore.lock import lock_path
+from vstore.lock.metadata import module_hash, requirements_hash
+from vstore.objects import Kind, StorePath
+from vstore.publish.model import LAYER_KINDS, Member, Placed
+from vstore.spec import Layer, Spec, Target
+from vstore.store import Store
+
+
+def members_of_spec(spec: Spec, target: Target, placed: Iterable[Placed]) -> tuple[Member, ...]:
+    """What a spec's realised layers are called and what their locks say of them; others keep their label."""
+    layers = {layer.env_name: layer for layer in spec.layers}
+    return tuple(
+        _of_layer(spec, target, layers[one.name], one)
+        if one.kind in LAYER_KINDS
+        else Member(name=one.name, kind=one.kind, path=one.path, deployed=one.name)
+        for one in placed
+    )
+
+
+def _of_layer(spec: Spec, target: Target, layer: Layer, placed: Placed) -> Member:
+    lowers = spec.lower(layer)
+    runtime = lowers[-1] if lowers else layer
+    facts: dict[str, object] = {
+        **lock_facts(spec, layer),
+        "python_implementation": runtime.python_implementation,
+        "bound_to_implementation": layer.kind == Kind.RUNTIME or target.startswith("win_"),
+    }
+    if layer.launch_module is not None:
+        facts["app_launch_module"] = layer.launch_module.stem
+        facts["app_launch_module_hash"] = module_hash(spec, layer.launch_module)
+    if layer.support_modules:
+        facts["app_support_modules"] = [
+            {"name": module.stem, "hash": module_hash(spec, module)} for module in layer.support_modules
+        ]
+    return Member(
+        name=layer.env_name,
+        kind=layer.kind,
+        path=placed.path,
+        deployed=f"{layer.env_name}@{facts['lock_version']}" if layer.versioned else layer.env_name,
+        lowers=tuple(low.env_name for low in lowers),
+        facts=facts,
+    )
+
+
+def lock_facts(spec: Spec, layer: Layer) -> dict[str, object]:
+    """`requirements_hash`, `lock_version` and `locked_at` of a lock; what its metadata file lacks is worked out."""
+    lock = lock_path(spec, layer)
+    said = _json(lock.with_suffix(".meta.json"))
+    version, hashed = said.get("lock_version"), said.get("requirements_hash")
+    if not isinstance(hashed, str):
+        try:
+            hashed = requirements_hash(tomllib.loads(lock.read_text("utf-8")))
+        except (OSError, ValueError, KeyError):
+            hashed = None
+    return {
+        "requirements_hash": hashed,
+        "lock_version": version if isinstance(version, int) else 1,
+        "locked_at": said.get("locked_at"),
+    }
+
+
+def _json(path: Any) -> Mapping[str, Any]:
+    try:
+        document = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def members_of_stack(store: Store, stack: StorePath) -> tuple[Member, ...]:
+    """The layers of a stack in the store, and the stack. StoreError if it is none.
+
+    Only what the objects themselves say is known: nothing of the lock they were made from.
+    """
+    try:
+        document = json.loads((store.layout.object(stack) / "stack.json").read_bytes())
+        layers = [Placed(one["name"], Kind(one["kind"]), StorePath.parse(one["path"])) for one in document["layers"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"not a stack: {stack}", hint="`vstore history PROFILE` shows stacks") from error
+    names = {one.path: one.name for one in layers if one.kind in LAYER_KINDS}
+    found = [_of_object(store, one, names) for one in layers]
+    return (*found, Member(name=stack.name, kind=Kind.STACK, path=stack, deployed=stack.name))
+
+
+def _of_object(store: Store, placed: Placed, names: Mapping[StorePath | None, str]) -> Member:
+    facts: dict[str, object] = {}
+    lowers: Sequence[str] = ()
+    if placed.kind in LAYER_KINDS and placed.path is not None:
+        recipe = store.manifest(placed.path)[1].get("recipe_text")
+        recipe = recipe if isinstance(recipe, dict) else {}
+        lowers = [names[path] for path in map(StorePath.parse, recipe.get("lowers", ())) if path in names]
+        facts["bound_to_implementation"] = placed.kind == Kind.RUNTIME or str(recipe.get("target")).startswith("win_")
+        if recipe.get("python"):
+            facts["python_implementation"] = f"cpython@{recipe['python']}"
+        if recipe.get("launch_module"):
+            facts["app_launch_module"] = recipe["launch_module"]
+    return Member(
+        name=placed.name,
+        kind=placed.kind,
+        path=placed.path,
+        deployed=placed.name,
+        lowers=tuple(lowers),
+        facts=facts,
+    )
+
+
+def matching(members: Sequence[Member], patterns: Sequence[str]) -> frozenset[str]:
+    """The names of the layers that match any of the shell-style patterns. UsageError for one that matches none."""
+    names = [member.name for member in members if member.is_layer]
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            raise UsageError(f"--include {pattern}: no such layer", hint=f"layers: {', '.join(names)}")
+    return frozenset(name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns))
+
+
+def bottom_up(store: Store, paths: Iterable[StorePath]) -> list[StorePath]:
+    """The objects and all that they refer to, each after what it refers to; the same order every time."""
+    closure = sorted(store.closure(paths))
+    references = {path: info.references if (info := store.index.info(path)) else () for path in closure}
+    return list(TopologicalSorter(references).static_order())
