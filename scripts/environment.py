@@ -18,6 +18,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
+BIN = "Scripts" if os.name == "nt" else "bin"
 WHAT = {"vstore": "vstore and what it needs", "dev": "vstore, what it needs, and its test tools"}
 
 
@@ -28,7 +29,8 @@ def say(text: str) -> None:
 def healthy(venv: Path, root: Path) -> bool:
     """Whether there is an environment for this place, though perhaps not of this pyproject.toml."""
     place = venv / "made" / "place"
-    return os.access(venv / "bin" / "python", os.X_OK) and place.is_file() and place.read_text().strip() == str(root)
+    python = venv / BIN / ("python.exe" if os.name == "nt" else "python")
+    return os.access(python, os.X_OK) and place.is_file() and place.read_text().strip() == str(root)
 
 
 def current(venv: Path, root: Path, extra: str) -> bool:
@@ -49,7 +51,7 @@ def make(venv: Path, root: Path, extra: str) -> None:
             old.unlink()
     say(f"installing {WHAT[extra]}")
     what = f"{root}[dev]" if extra == "dev" else str(root)
-    pip = [str(venv / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
+    pip = [str(venv / BIN / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
     subprocess.run([*pip, "--editable", what], check=True)
     made.mkdir(exist_ok=True)
     (made / "place").write_text(f"{root}\n")

@@ -15,7 +15,9 @@ python_of_this_machine() {
 
 environment() {
     made=$here/.venv/made
-    if [ -x "$here/.venv/bin/python" ] && [ -r "$made/place" ]; then
+    bin=.venv/bin
+    if [ "${OS:-}" = Windows_NT ]; then bin=.venv/Scripts; fi
+    if [ -x "$here/$bin/python" ] && [ -r "$made/place" ]; then
         read -r place <"$made/place" || place=
         if [ "$here/.venv" -ef "$place/.venv" ] && cmp -s "$here/pyproject.toml" "$made/$1.toml"; then
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import time
 from collections.abc import Callable, Sequence
@@ -69,6 +70,8 @@ def build_layer(
     """
     log = _Log(recipe.name, report)
     layout = Layout(target=Target(recipe.target), python=recipe.python)
+    if os.name == "nt" and not layout.windows:
+        raise BuildError(f"layers for {layout.target} cannot be made on Windows, whose files have no executable bit")
     interpreter = locate(recipe.interpreter)
     starters = find_starters(layout, interpreter)
     tie_to_interpreter(staging, layout, interpreter, str(recipe.interpreter))
