@@ -24,7 +24,7 @@ ROOT = "C:\\layer"
 def windows_paths(python: Path, tree: Path, executable: str) -> dict[str, Any]:
     """What CPython `python` would find on Windows, started as `executable` (relative, with ``/``) of `tree`."""
     command = [str(python), "-I", "-S", __file__, str(tree), executable]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 
@@ -135,7 +135,7 @@ def run_rules(code: CodeType, disk: Disk, executable: str) -> dict[str, Any]:
         "real_executable": program,
         **dict.fromkeys(("ENV_PATH", "ENV_PYTHONHOME", "ENV_PYTHONEXECUTABLE", "ENV___PYVENV_LAUNCHER__")),
         "basename": ntpath.basename,
-        "dirname": ntpath.dirname,
+        "dirname": lambda path: path.rpartition("\\")[0],  # as in getpath.c: nothing is above ``C:``
         "joinpath": ntpath.join,
         "abspath": ntpath.normpath,
         "isabs": ntpath.isabs,
