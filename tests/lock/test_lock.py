@@ -260,3 +260,15 @@ def test_real_packages_for_three_systems(tmp_path: Path) -> None:
     names = " ".join(wheel.filename for wheel in scipy.wheels)
     assert all(part in names for part in ("x86_64", "arm64", "win_amd64"))
     assert {Target.LINUX_X86_64, Target.WIN_AMD64} <= set(spec.layers[0].targets)
+
+
+@pytest.mark.parametrize("marker", ["", "; sys_platform == 'linux'"])
+def test_what_is_shadowed_does_not_constrain(tmp_path: Path, marker: str) -> None:
+    """Two frameworks with different versions in one application: the nearer one's counts, also under a condition."""
+    project = Project(tmp_path, targets=("linux_x86_64", "win_amd64"))
+    project.wheels.mkdir()
+    for version in ("1.0", "2.0"):
+        make_wheel(project.wheels, "alpha", version, {"alpha.py": ""})
+    frameworks = {"near": [f"alpha==2.0{marker}"], "far": [f"alpha==1.0{marker}"]}
+    locked = project.lock(project.spec(frameworks=frameworks, app=[f"alpha{marker}"]))
+    assert [(one.version, one.shared) for one in locked["app-hello"].packages] == [("2.0", True)]

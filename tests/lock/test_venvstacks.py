@@ -7,15 +7,21 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.lock.peer import LOCKS, Venvstacks, local_version, peer, write_project
-from vstore.lock import deployed_name, read_locks
+from vstore.lock import InterpreterPin, LockWish, PythonForLocking, deployed_name, read_locks, resolve
+from vstore.lock.metadata import requirements_hash
+from vstore.lock.paths import interpreter_path
+from vstore.lock.select import gaps
 from vstore.lock.staleness import check
-from vstore.spec import load
+from vstore.report import Silent
+from vstore.spec import Target, Wish, load, select
+from vstore.uv import Uv
 
 __all__ = ["peer"]
 
@@ -180,3 +186,35 @@ def test_vstore_accepts_what_venvstacks_locks(tmp_path: Path, peer: Venvstacks) 
     for array in ("runtimes", "frameworks", "applications"):
         ours = [{**layer, "selected_operations": None} for layer in shown[array]]
         assert ours == [{**layer, "selected_operations": None} for layer in theirs[array]]
+
+
+def test_a_missing_wheel_in_its_lock_is_told(project: Path) -> None:
+    """venvstacks never looks again whether a valid lock has a wheel for each platform."""
+    place = project.parent / "requirements" / "framework-mid"
+    edit(place / "pylock.framework-mid.toml", "midlib-2.0-py3-none-any.whl", "midlib-2.0-py3-none-win_amd64.whl")
+    document = tomllib.loads((place / "pylock.framework-mid.toml").read_text())
+    record = place / "pylock.framework-mid.meta.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "requirements_hash": requirements_hash(document)}))
+    assert stale(project) == set()
+    spec = load(project)
+    assert list(gaps(spec, read_locks(spec))) == [
+        "layer framework-mid: midlib 2.0 has no wheel for linux_x86_64",
+        "layer framework-mid: midlib 2.0 has no wheel for macosx_arm64",
+    ]
+
+
+def test_locking_anew_makes_its_lock_ours(project: Path) -> None:
+    spec = load(project)
+    pin = InterpreterPin(implementation="cpython", version="3.11.0", source="adopted")
+    pythons = {"python-3.11": PythonForLocking(path=Path(sys.executable), pin=pin)}
+    beside = interpreter_path(spec, spec.layer("python-3.11"))
+    wish = LockWish(index=False, local_wheels=(project.parent / "wheels",))
+    for reset, ours in (((), False), (("python-3.11",), True)):
+        selection = select(spec, Wish(include=("python-3.11",), reset=reset), Target.LINUX_X86_64)
+        if ours and f"{sys.version_info.major}.{sys.version_info.minor}" != "3.11":
+            pytest.skip("only a Python 3.11 can lock for 3.11")
+        locked = resolve.lock(
+            spec, selection, wish, uv=Uv(cache_dir=project.parent / "cache"), pythons=pythons, report=Silent()
+        )
+        assert (locked[0].inputs is not None, locked[0].interpreter, beside.exists()) == (ours, pin, not ours)
+        assert deployed_name(spec.layer("python-3.11"), locked[0]) == ("python-3.11@2" if ours else "python-3.11@1")

@@ -183,18 +183,16 @@ def _index(spec: Spec, index: Mapping[str, Any]) -> dict[str, Any]:
 def lower_pins(lowers: Sequence[LockedLayer]) -> Iterator[tuple[str, str]]:
     """(constraint, env name) of what the layers below install themselves, the runtime first.
 
-    The first unconditional pin of a name hides all later ones: what is shadowed must not constrain.
+    The first pin of a name hides later ones under the same condition, and all later ones if it has none: what is
+    shadowed must not constrain.
     """
-    hidden: set[str] = set()
+    hidden: set[tuple[str, str | None]] = set()
     for locked in (*lowers[-1:], *lowers[:-1]):
-        unconditional = set()
-        for package in locked.packages:
-            if package.shared or package.name in hidden:
-                continue
-            yield _pin(package), locked.env_name
-            if package.marker is None:
-                unconditional.add(package.name)
-        hidden |= unconditional
+        own = [package for package in locked.packages if not package.shared]
+        for package in own:
+            if hidden.isdisjoint({(package.name, None), (package.name, package.marker)}):
+                yield _pin(package), locked.env_name
+        hidden |= {(package.name, package.marker) for package in own}
 
 
 def _pin(package: LockedPackage) -> str:
