@@ -1,0 +1,201 @@
+"""What comes alive, or fills up, while a collection is under way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.store.trees import add, info, recipe, run_in_child
+from vstore.fs.filelock import lock_file
+from vstore.gc import collect, plan_collection
+from vstore.gc.plan import make_plan
+from vstore.gc.remove import Removal, current_roots
+from vstore.report import Silent
+from vstore.store import Store, add_root, verify
+
+
+def reopened(store: Store) -> Store:
+    store.close()
+    return Store.open(store.layout.root)
+
+
+def started(store: Store) -> tuple[Removal, list[str]]:
+    """A removal whose plan is made and not yet carried out, and the names it wants to remove."""
+    roots, graph = current_roots(store), store.index.graph()
+    return Removal(store, graph, roots), [path.name for path in make_plan(graph, roots).dead]
+
+
+def removed(store: Store, removal: Removal) -> list[str]:
+    victims = make_plan(store.index.graph(), []).victims
+    gone = [victim.path.name for victim in removal.remove(victims)]
+    assert verify(store, contents=True, report=Silent())[1] == []
+    return gone
+
+
+def test_a_root_made_after_the_plan_keeps_all_it_reaches(store: Store) -> None:
+    low = add(store, "low")
+    high = add(store, "high", references=[low])
+    add(store, "other")
+    with reopened(store) as store:
+        removal, planned = started(store)
+        assert set(planned) == {"low", "high", "other"}
+        add_root(store.layout, store.layout.gcroots / "late", high)
+        assert removed(store, removal) == ["other"]
+
+
+def test_an_object_made_after_the_plan_keeps_what_it_refers_to(store: Store) -> None:
+    """Rooted or not: the schema would refuse the whole batch for its sake."""
+    low = add(store, "low")
+    add(store, "other")
+    with reopened(store) as store:
+        removal, planned = started(store)
+        assert set(planned) == {"low", "other"}
+        store.index.register(info("late", [low]))
+        victims = make_plan(store.index.graph(), []).victims
+        gone = removal.remove([victim for victim in victims if victim.path.name in planned])
+        assert [victim.path.name for victim in gone] == ["other"]
+        assert store.is_valid(low)
+
+
+def test_what_a_process_names_after_the_plan_stays(store: Store) -> None:
+    low = add(store, "low")
+    with reopened(store) as store:
+        removal, planned = started(store)
+        assert planned == ["low"]
+        store.temp_root(low)
+        assert store.is_valid(low)
+        assert removed(store, removal) == []
+
+
+# what piles up
+
+
+def test_logs_locks_and_failed_builds_go(store: Store) -> None:
+    layout, old = store.layout, (datetime.now(UTC) - timedelta(days=30)).timestamp()
+    dead, live = add(store, "dead", recipe=recipe("dead")), add(store, "live", recipe=recipe("live"))
+    for name in ("dead", "live", "lost", "fresh"):
+        store.write_log(recipe(name), [name])
+    add_root(layout, layout.gcroots / "mine", live)
+    os.utime(layout.log(recipe("lost")), (old, old))
+    (layout.locks / "recipe-stale").touch()
+    for name in ("old", "new"):
+        (layout.failed / name / "deep").mkdir(parents=True)
+    os.utime(layout.failed / "old", (old, old))
+    with reopened(store) as store, store.recipe_lock(recipe("busy")):
+        plan = plan_collection(store)
+        assert set(plan.litter) == {f"logs/{layout.log(recipe('lost')).name}", "locks/recipe-stale", "failed/old"}
+        done = collect(store, report=Silent())
+        assert done.litter == plan.litter and done.deleted == (dead,)
+        assert store.read_log(recipe("dead")) is None and store.read_log(recipe("live")) == "live"
+        assert store.read_log(recipe("fresh")) == "fresh", "its row may be a moment away"
+        assert [place.name for place in layout.failed.iterdir()] == ["new"]
+        assert [place.name for place in layout.locks.glob("recipe-*")] == [f"recipe-{recipe('busy').short}"]
+    assert list(layout.locks.glob("recipe-*")) == []
+
+
+COUNT = """
+import sys; from pathlib import Path; from vstore.fs.filelock import lock_file
+place = Path(sys.argv[1])
+for _ in range(300):
+    with lock_file(place / "lock", transient=True):
+        number = int((place / "count").read_text())
+        (place / "count").write_text(str(number + 1))
+"""
+
+
+def test_a_lock_whose_file_goes_still_excludes(tmp_path: Path) -> None:
+    (tmp_path / "count").write_text("0")
+    children = [run_in_child(COUNT, tmp_path) for _ in range(4)]
+    assert [child.wait() for child in children] == [0] * 4
+    assert (tmp_path / "count").read_text() == "1200"
+    assert not (tmp_path / "lock").exists()
+    with lock_file(tmp_path / "lock"):
+        pass
+    assert (tmp_path / "lock").exists()
+
+
+# a full disk
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    mount = tmp_path / "small"
+    mount.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=192m", "tmpfs", mount], capture_output=True, text=True)
+    if made.returncode != 0:
+        pytest.skip(f"cannot mount a tmpfs here: {made.stderr.strip()}")
+    yield mount
+    subprocess.run(["umount", "-l", mount], check=True)
+
+
+def fill(place: Path) -> None:
+    with place.open("wb", buffering=0) as file:
+        for size in (1 << 20, 4096, 1):
+            try:
+                while True:
+                    file.write(b"x" * size)
+            except OSError:
+                continue
+
+
+def vstore(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "vstore", "--root", str(root), "--no-progress", *arguments]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_a_collection_runs_on_a_full_disk(small_disk: Path) -> None:
+    root = small_disk / "root"
+    with Store.open(root) as store:
+        for number in range(300):
+            add(store, f"n{number}", {f"f{file}": b"%d" % number for file in range(5)})
+    assert (root / "reserve").stat().st_blocks * 512 >= 8 << 20
+    fill(small_disk / "filler")
+    full = vstore(root, "roots", "add", "n1")
+    assert full.returncode == 6 and "no space left" in full.stderr and "hint: " in full.stderr
+    done = vstore(root, "gc")
+    assert done.returncode == 0, done.stderr
+    assert "deleted 300 objects" in done.stdout
+    assert list((root / "store").iterdir()) == []
+    assert not (root / "reserve").exists(), "still full"
+    (small_disk / "filler").unlink()
+    assert vstore(root, "gc").returncode == 0
+    assert (root / "reserve").exists()
+    assert vstore(root, "verify").returncode == 0
+
+
+def test_interrupted_while_collecting(store: Store) -> None:
+    """Ctrl-C at any moment: the store is whole, the command says how to go on, and going on finishes."""
+    root, interrupted = store.layout.root, 0
+    for delay in (0.0, 0.02, 0.08, 0.2):
+        for number in range(400):
+            add(store, f"n{number}", {f"f{file}": b"%f" % delay for file in range(5)})
+        store.close()
+        child = subprocess.Popen(
+            [sys.executable, "-m", "vstore", "--root", str(root), "--no-progress", "gc"],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert child.stderr is not None
+        child.stderr.readline()  # it is marking
+        time.sleep(delay)
+        child.send_signal(signal.SIGINT)
+        _, err = child.communicate(timeout=60)
+        assert child.returncode in (0, 130), err
+        if child.returncode == 130:
+            interrupted += 1
+            assert "`vstore gc` goes on where this one stopped" in err
+        store = Store.open(root)
+        assert verify(store, contents=True, report=Silent())[1] == []
+    assert interrupted
+    with reopened(store) as store:
+        collect(store, report=Silent())
+        assert list(store.layout.store.iterdir()) == list(store.layout.trash.iterdir()) == []
