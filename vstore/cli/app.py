@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, short help)
     "run": ("realise", "Start an application of a profile's current generation."),
     "publish": ("publish", "Write archives of a spec's layers."),
     "export": ("publish", "Copy a stack's layers to plain folders."),
+    "pack": ("bundles", "Write a stack with all it refers to into one file."),
+    "unpack": ("bundles", "Take what such a file holds into the store."),
     "profiles": ("profiles", "List the profiles."),
     "history": ("profiles", "List a profile's generations."),
     "switch": ("profiles", "Switch a profile to one of its generations."),

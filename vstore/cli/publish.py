@@ -1,4 +1,4 @@
-"""Handing stacks to others: `publish`, `export`, `pack`, `unpack`."""
+"""Handing stacks to others: `publish` and `export`."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ from vstore.publish import (
     Published,
     PublishOptions,
     export,
+    find,
     matching,
     members_of_spec,
     members_of_stack,
@@ -30,10 +31,10 @@ from vstore.publish import (
     plan_publish,
     publish,
 )
-from vstore.publish.what import find
 from vstore.realise.model import Realised, Request
 from vstore.realise.realise import realise
 from vstore.realise.remembered import remembered
+from vstore.remote import substitution
 from vstore.spec import Target, load
 from vstore.store import Store
 
@@ -51,6 +52,7 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--offline", is_flag=True, help="Use no network."),
         click.option("-j", "--jobs", type=click.IntRange(1), help="At a time (default: the cores)."),
         click.option("--local-wheels", multiple=True, type=FOLDER, help="Wheel folders."),
+        click.option("--cache", "caches", multiple=True, metavar="CACHE", help="Ask this cache before the configured."),
         click.option("--index/--no-index", default=True, help="Whether to ask the package index when locking."),
     ]
     for option in reversed(options):
@@ -59,7 +61,7 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _realised(settings: Settings, store: Store, request: Request) -> tuple[Member, ...]:
-    """The spec's layers, made present without making a generation; what a dry run knows of them."""
+    """The spec's layers, made present; what a dry run knows of them."""
     report, now = settings.report, datetime.now(UTC)
     result: Realised | None = None
     if not request.include:
@@ -68,7 +70,9 @@ def _realised(settings: Settings, store: Store, request: Request) -> tuple[Membe
         )
         result = remembered(store, known, report=report, now=now)
     if result is None:
-        result = realise(store, request, uv=settings.uv(store, offline=request.offline), report=report, now=now)
+        uv = settings.uv(store, offline=request.offline)
+        with substitution(store, request.caches, offline=request.offline, report=report) as substitute:
+            result = realise(store, request, uv=uv, report=report, now=now, substitute=substitute)
     spec, target = load(request.spec), Target.host()
     placed = [Placed(layer.name, layer.kind, layer.path) for layer in result.layers]
     if not request.include:
@@ -77,7 +81,7 @@ def _realised(settings: Settings, store: Store, request: Request) -> tuple[Membe
 
 
 def _request(spec: Path, jobs: int | None, **options: Any) -> Request:
-    names = ("include", "dry_run", "locked", "offline", "local_wheels", "index")
+    names = ("include", "dry_run", "locked", "offline", "local_wheels", "index", "caches")
     wanted = {name: options[name] for name in names}
     return Request(
         spec=spec, jobs=jobs or os.cpu_count() or 1, generation=False, environment=dict(os.environ), **wanted

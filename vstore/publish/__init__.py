@@ -3,26 +3,34 @@
 What is handed out is made by `realise` before; here it is only named, packed and copied.
 """
 
+from vstore.publish.airgap import Packed, Unpacked, left_out, pack_bundle, unpack_bundle
 from vstore.publish.export import ExportOptions, ExportPlan, Links, export, plan_export
 from vstore.publish.members import bottom_up, matching, members_of_spec, members_of_stack
 from vstore.publish.model import Member, Placed
 from vstore.publish.plan import PublishOptions
 from vstore.publish.publish import Published, plan_publish, publish
+from vstore.publish.what import find
 
 __all__ = [
     "ExportOptions",
     "ExportPlan",
     "Links",
     "Member",
+    "Packed",
     "Placed",
     "PublishOptions",
     "Published",
+    "Unpacked",
     "bottom_up",
     "export",
+    "find",
+    "left_out",
     "matching",
     "members_of_spec",
     "members_of_stack",
+    "pack_bundle",
     "plan_export",
     "plan_publish",
     "publish",
+    "unpack_bundle",
 ]

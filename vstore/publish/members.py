@@ -9,10 +9,11 @@ from fnmatch import fnmatchcase
 from graphlib import TopologicalSorter
 from typing import Any
 
+from vstore.build.facts import read_facts
 from vstore.errors import StoreError, UsageError
 from vstore.lock import lock_path
 from vstore.lock.metadata import module_hash, requirements_hash
-from vstore.objects import Kind, StorePath
+from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.publish.model import LAYER_KINDS, Member, Placed
 from vstore.spec import Layer, Spec, Target
 from vstore.store import Store
@@ -98,14 +99,15 @@ def _of_object(store: Store, placed: Placed, names: Mapping[StorePath | None, st
     facts: dict[str, object] = {}
     lowers: Sequence[str] = ()
     if placed.kind in LAYER_KINDS and placed.path is not None:
+        said = read_facts(store.layout.object(placed.path))
         recipe = store.manifest(placed.path)[1].get("recipe_text")
-        recipe = recipe if isinstance(recipe, dict) else {}
-        lowers = [names[path] for path in map(StorePath.parse, recipe.get("lowers", ())) if path in names]
+        recipe = recipe if isinstance(recipe, dict) else {}  # an object that came from elsewhere may have none
+        below = [StorePath.parse(path) for path in recipe.get("lowers", ())] or _below(store, placed.path)
+        lowers = [names[path] for path in below if path in names]
         facts["bound_to_implementation"] = placed.kind == Kind.RUNTIME or str(recipe.get("target")).startswith("win_")
-        if recipe.get("python"):
-            facts["python_implementation"] = f"cpython@{recipe['python']}"
-        if recipe.get("launch_module"):
-            facts["app_launch_module"] = recipe["launch_module"]
+        facts["python_implementation"] = f"cpython@{said.python}"
+        if said.launch_module is not None:
+            facts["app_launch_module"] = said.launch_module
     return Member(
         name=placed.name,
         kind=placed.kind,
@@ -114,6 +116,17 @@ def _of_object(store: Store, placed: Placed, names: Mapping[StorePath | None, st
         lowers=tuple(lowers),
         facts=facts,
     )
+
+
+def _below(store: Store, path: StorePath) -> list[StorePath]:
+    """What a layer refers to, the runtime last: all that is known of the order where there is no recipe."""
+    info = store.index.info(path)
+    found = [(store.index.info(reference), reference) for reference in (info.references if info else ())]
+    return [reference for _, reference in sorted(found, key=lambda one: (_is_runtime(one[0]), one[1]))]
+
+
+def _is_runtime(info: ObjectInfo | None) -> bool:
+    return info is not None and info.kind == Kind.RUNTIME
 
 
 def matching(members: Sequence[Member], patterns: Sequence[str]) -> frozenset[str]:

@@ -7,7 +7,7 @@ goes on where it ended.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -43,7 +43,15 @@ class Pusher:
     """Pushes objects of one store into one cache, signing with all its keys."""
 
     def __init__(
-        self, store: Store, cache: Cache, *, keys: Sequence[SecretKey], report: Report, jobs: int = 2, level: int | None
+        self,
+        store: Store,
+        cache: Cache,
+        *,
+        keys: Sequence[SecretKey],
+        report: Report,
+        jobs: int = 2,
+        level: int | None,
+        without: Container[StorePath] = (),
     ) -> None:
         self.store = store
         self.cache = cache
@@ -51,10 +59,11 @@ class Pusher:
         self.report = report
         self.jobs = jobs
         self.level = level
+        self.without = without  # what is known to be where this goes
 
     def push(self, tops: Iterable[StorePath]) -> Pushed:
         """Push these and their closures. CacheError when the cache does not take it; nothing half is listed then."""
-        infos = self._closure(tops)
+        infos = {path: info for path, info in self._closure(tops).items() if path not in self.without}
         self.cache.create()
         self.report.stage("push", f"asking for {len(infos)} objects")
         with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as pool:

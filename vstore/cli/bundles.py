@@ -1,0 +1,112 @@
+"""Bundles for machines without a network: `pack` and `unpack`."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from vstore.archive import Compression
+from vstore.cli.settings import Settings, command, size
+from vstore.config import read_config
+from vstore.errors import UsageError
+from vstore.objects import Kind
+from vstore.profile import append, current
+from vstore.publish import Unpacked, find, left_out, pack_bundle, unpack_bundle
+from vstore.remote import SecretKey, signing_keys, trust_of
+from vstore.store import Store
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@command("pack")
+@click.argument("what", nargs=-1, required=True)
+@click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="The bundle to write.")
+@click.option("--closure/--no-closure", default=True, help="Whether to pack all that WHAT refers to (default: yes).")
+@click.option("--without", multiple=True, metavar="WHAT", help="Leave out this and what it refers to.")
+@click.option("--key", "key_files", multiple=True, type=FILE, help="Sign with this secret key (default: those here).")
+@click.option("--level", type=click.IntRange(1, 22), help="How hard to compress (default: 3).")
+@click.option("--best", is_flag=True, help="Smallest bundle, for a much longer time.")
+@click.option("-j", "--jobs", type=click.IntRange(1), help="Objects at a time (default: the cores).")
+def pack_command(
+    settings: Settings,
+    what: tuple[str, ...],
+    output: Path,
+    closure: bool,
+    without: tuple[str, ...],
+    key_files: tuple[Path, ...],
+    level: int | None,
+    best: bool,
+    jobs: int | None,
+) -> None:
+    """Write WHAT (a profile, PROFILE@N or a store path) and all that it refers to into one file.
+
+    `vstore unpack` takes it into another store.
+    """
+    if best and level is not None:
+        raise UsageError("--best and --level exclude each other")
+    with settings.open_store() as store:
+        try:
+            tops = [find(store, text) for text in what]
+            done = pack_bundle(
+                store,
+                tops,
+                output.expanduser().absolute(),
+                without=left_out(store, tops, closure=closure, without=[find(store, text) for text in without]),
+                keys=tuple(map(SecretKey.read, key_files)) or signing_keys(store.layout.root / "keys"),
+                level=Compression.ZST.best_level if best else level,
+                jobs=jobs or os.cpu_count() or 1,
+                report=settings.report,
+            )
+        finally:
+            settings.report.close()
+    document = {
+        "file": str(output),
+        "tops": [str(path) for path in tops],
+        "paths": [str(path) for path in done.paths],
+        "size_bytes": done.size_bytes,
+    }
+    settings.emit(document, lambda: f"packed {len(done.paths)} objects, {size(done.size_bytes)}: {output}")
+
+
+@command("unpack")
+@click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--profile", metavar="NAME", help="Make the stack a generation of this profile.")
+@click.option("--trust", "trusted", multiple=True, metavar="KEY", help="Trust this key too, written name:base64.")
+def unpack_command(settings: Settings, file: Path, profile: str | None, trusted: tuple[str, ...]) -> None:
+    """Take what a bundle holds into the store, all of it verified; what is here already is skipped."""
+    with settings.open_store() as store:
+        trust = trust_of(read_config(store.layout.config_file), trusted)
+        try:
+            done = unpack_bundle(store, file, trust=trust, report=settings.report)
+        finally:
+            settings.report.close()
+        generation, changed = _switch(store, done, profile) if profile else (None, False)
+    document = {
+        "paths": [str(path) for path in done.tops],
+        "added": [str(path) for path in done.added],
+        "realisations": done.realisations,
+        "profile": profile,
+        "generation": generation,
+        "changed": changed,
+    }
+    settings.emit(document, lambda: _text(done, profile, generation, changed))
+
+
+def _text(done: Unpacked, profile: str | None, generation: int | None, changed: bool) -> str:
+    text = f"added {len(done.added)} objects: {', '.join(map(str, done.tops))}"
+    if profile is None:
+        return f"{text}\n--profile NAME makes a generation of it, which keeps it"
+    return f"{text}\nprofile {profile} {'is now' if changed else 'is still'} generation {generation}"
+
+
+def _switch(store: Store, done: Unpacked, profile: str) -> tuple[int | None, bool]:
+    """Make the bundle's stack the current generation; its number, and whether that is new."""
+    info = store.index.info(done.tops[0]) if len(done.tops) == 1 else None
+    if info is None or info.kind != Kind.STACK:
+        raise UsageError("only one stack can become a generation", hint="pack a profile, or leave --profile out")
+    made = append(store, profile, info.path, spec_path=None, spec_digest=None, now=datetime.now(UTC))
+    now_current = made or current(store, profile)
+    return (now_current.number if now_current else None), made is not None

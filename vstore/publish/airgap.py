@@ -1,0 +1,137 @@
+"""Taking stacks where no network goes: into one file, and out of it into another store."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vstore.archive import Limits, read_index
+from vstore.errors import ArchiveError, CacheError, UsageError
+from vstore.fs.atomic import fsync_directory
+from vstore.objects import StorePath
+from vstore.publish.bundle import BundleReader, BundleWriter
+from vstore.remote import Cache, Fetcher, Pusher, SecretKey, Trust, pull
+from vstore.remote.layout import realisation_key
+from vstore.remote.records import decode_realisation
+from vstore.report import Report
+from vstore.store import Store
+
+_RECORD_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packed:
+    """What went into a bundle, lowest first, and its size."""
+
+    paths: tuple[StorePath, ...]
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpacked:
+    """What a bundle is for, what of it was not here before, and how many recipes it answers from now on."""
+
+    tops: tuple[StorePath, ...]
+    added: tuple[StorePath, ...]
+    realisations: int
+
+
+def pack_bundle(
+    store: Store,
+    tops: Sequence[StorePath],
+    output: Path,
+    *,
+    without: frozenset[StorePath],
+    keys: Sequence[SecretKey],
+    level: int | None,
+    jobs: int,
+    report: Report,
+) -> Packed:
+    """Write these objects and their closures, but for `without`, into one file, whole or not at all."""
+    if not set(tops) - without:
+        raise UsageError("there is nothing left to pack")
+    temporary = output.with_name(f".{output.name}.{os.urandom(4).hex()}")
+    try:
+        with open(temporary, "xb") as file:
+            writer = BundleWriter(file, tops, url=str(output))
+            cache = Cache(writer, name=output.name)
+            pusher = Pusher(store, cache, keys=keys, report=report, jobs=jobs, level=level, without=without)
+            done = pusher.push(tops)
+            writer.finish()
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, output)
+    finally:
+        temporary.unlink(missing_ok=True)
+    fsync_directory(output.parent)
+    return Packed(paths=done.pushed, size_bytes=output.stat().st_size)
+
+
+def unpack_bundle(store: Store, file: Path, *, trust: Trust, report: Report) -> Unpacked:
+    """Make what a bundle holds present; what came before an error is whole and stays, so it can be run again.
+
+    Everything is verified against the names of the objects. What no name proves, which recipe gives which object, is
+    believed only when trusted keys signed it. Raises ArchiveError for what is malformed or lacks something.
+    """
+    with BundleReader(file) as reader:
+        cache = Cache(reader, name=file.name)
+        try:
+            cache.check()
+            _refuse_bombs(reader)
+            pulled = pull(Fetcher(store, trust=trust, report=report), cache, reader.tops)
+            realisations = _believe(store, reader, trust)
+        except CacheError as error:
+            raise ArchiveError(f"{file.name}: {error.message}", details=error.details) from error
+        return Unpacked(tops=reader.tops, added=tuple(one.path for one in pulled.fetched), realisations=realisations)
+
+
+class _Slice:
+    """One archive in the bundle, for `read_index`."""
+
+    def __init__(self, reader: BundleReader, key: str, size_bytes: int) -> None:
+        self._reader = reader
+        self._key = key
+        self.size_bytes = size_bytes
+
+    def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        return self._reader.get_ranges(self._key, ranges) or []
+
+
+def _refuse_bombs(reader: BundleReader) -> None:
+    """Before anything is written: no archive may hold more than its size makes believable."""
+    limits = Limits()
+    for stat in reader.scan("archives"):
+        index = read_index(_Slice(reader, stat.key, stat.size_bytes), limits=limits)
+        content = index.starts[-1]
+        if content > max(limits.ratio_free_bytes, limits.ratio * stat.size_bytes):
+            raise ArchiveError(f"refused {stat.key}: its content is more than {limits.ratio} times its size")
+
+
+def _believe(store: Store, reader: BundleReader, trust: Trust) -> int:
+    """Record what recipes give, as far as trusted builders have signed it and it is here."""
+    count = 0
+    for stat in reader.scan("realisations"):
+        data = reader.get(stat.key, limit=_RECORD_BYTES)
+        found = decode_realisation(data or b"", stat.key)
+        if realisation_key(found.recipe) != stat.key:
+            raise ArchiveError(f"{stat.key} is the record of another recipe")
+        info = store.index.info(found.path)
+        signed = trust.refusal(found.line, found.signatures, require=trust.require) is None
+        if signed and info is not None and info.digest == found.digest:
+            if store.realisation(found.recipe) is None:
+                store.index.realise(found.recipe, found.path, seconds=None)
+            count += 1
+    return count
+
+
+def left_out(
+    store: Store, tops: Iterable[StorePath], *, closure: bool, without: Iterable[StorePath]
+) -> frozenset[StorePath]:
+    """What a bundle need not hold: what is below `without`, and without `closure` all but the tops."""
+    found = set(store.closure(without))
+    if not closure:
+        tops = list(tops)
+        found |= store.closure(tops) - set(tops)
+    return frozenset(found)
