@@ -87,6 +87,8 @@ def test_another_user(warm: World) -> None:
     if shutil.which("setpriv") is None:
         pytest.skip("setpriv is not installed")
     start = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+    if any(not place.stat().st_mode & 0o001 for place in Path(sys.executable).resolve().parents):
+        pytest.skip("another user cannot reach the Python that this checkout uses")
     if subprocess.run([*start, sys.executable, "-c", "import vstore"], cwd=SOURCE, capture_output=True).returncode:
         pytest.skip("another user cannot read this checkout or its Python")
     before = warm.realise()
