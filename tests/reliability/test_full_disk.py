@@ -11,22 +11,35 @@ from pathlib import Path
 import pytest
 
 from tests.reliability.promises import check_intact, check_nothing_left
-from tests.reliability.sweep import journey
+from tests.reliability.sweep import journey, vstore
+from vstore.objects import Kind
+from vstore.store import Store
 
-SIZE = 12 << 20
+
+@contextmanager
+def mounted(mount: Path, size_bytes: int) -> Iterator[Path]:
+    mount.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(mount)]
+    made = subprocess.run(command, capture_output=True, text=True)
+    if made.returncode != 0:
+        pytest.skip(f"cannot mount a tmpfs here: {made.stderr.strip()}")
+    try:
+        yield mount
+    finally:
+        subprocess.run(["umount", "-l", mount], check=True)
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
-    mount = tmp_path / "small"
-    mount.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", mount], capture_output=True, text=True
-    )
-    if made.returncode != 0:
-        pytest.skip(f"cannot mount a tmpfs here: {made.stderr.strip()}")
-    yield mount
-    subprocess.run(["umount", "-l", mount], check=True)
+    with mounted(tmp_path / "small", 12 << 20) as place:
+        yield place
+
+
+@pytest.fixture
+def roomy(tmp_path: Path) -> Iterator[Path]:
+    """So much room that space is kept back for collections."""
+    with mounted(tmp_path / "roomy", 200 << 20) as place:
+        yield place
 
 
 @contextmanager
@@ -55,4 +68,24 @@ def test_full_at_each_moment_of_an_add(disk: Path) -> None:
         check_intact(root)
         assert journey(root, f"after-{pages}").code == 0
     assert 3 <= refused <= 7, "the sweep begins in want and ends in plenty"
+    check_nothing_left(root)
+
+
+def test_a_collection_on_a_disk_without_one_free_byte(roomy: Path) -> None:
+    """Deleting needs space of its own, for the log of the index: it was kept back while there was room."""
+    root = roomy / "root"
+    assert journey(root, "low").code == 0
+    with Store.open(root) as store:
+        for number in range(20):
+            with store.staging("big") as staged:
+                (staged / "data").write_bytes(os.urandom(100_000 + number))
+                store.add(staged, name="big", kind=Kind.FRAMEWORK)
+    assert vstore(root, "gc", "--max-freed", "1").code == 0  # keeps the reserve from now on
+    with filled(roomy, but=0):
+        with pytest.raises(OSError, match="No space left"):
+            (roomy / "more").write_bytes(b"x" * 4096)
+        (roomy / "more").unlink()
+        ended = vstore(root, "gc", "--json")
+        assert ended.code == 0, ended.error
+        assert '"deleted": []' not in ended.out
     check_nothing_left(root)

@@ -1,0 +1,137 @@
+"""Everything docs/reliability.md counts, run at length; prints what was done as one JSON document.
+
+Usage: scripts/reliability/run [SECTION …] [--kills N] [--cuts N] [--runs N] [--seed N]. Sections: points (each step,
+each time it is reached, killed), calls (each changing system call of a store's life killed or failed), kills (real
+commands at random instants), power, crowd, input (spoilt bytes), nix. An AssertionError says what was not as promised.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tests.flows.world import World, make_world
+from tests.reliability.crowd import crowd
+from tests.reliability.kills import random_kills
+from tests.reliability.nix import big_tree, race_nix, race_vstore, why_no_nix
+from tests.reliability.power import cut_power
+from tests.reliability.readers import READERS, try_reader
+from tests.reliability.spoil import spoil
+from tests.reliability.sweep import MUTATING, inject, journey, kill_at, recover
+from vstore.fs.faults import Point
+
+Counts = dict[str, object]
+
+
+def points(work: Path, _: argparse.Namespace) -> Counts:
+    killed = {}
+    for point in Point:
+        number = 1
+        while kill_at(work / "root", point, number, f"{point}-{number}"):
+            number += 1
+        killed[str(point)] = number - 1
+    assert all(killed.values()), killed
+    return {"points": len(killed), "kills": sum(killed.values())}
+
+
+def calls(work: Path, _: argparse.Namespace) -> Counts:
+    root, counts = work / "root", dict.fromkeys(("error=EIO", "error=ENOSPC", "signal=KILL"), 0)
+    assert journey(root, "first").code == 0
+    for what in counts:
+        for call in MUTATING:
+            number = 1
+            while True:
+                token = f"{what}-{call}-{number}"
+                ended, struck = inject(root, call, what, number, token)
+                if not struck:
+                    break
+                told = call == "write" or "Traceback" not in ended.error  # of a broken terminal Python itself complains
+                assert told and ended.code in (0, 1, -9, 120, 137), (token, ended)
+                recover(root, token)
+                counts[what] += 1
+                number += 1
+    return {**counts}
+
+
+def kills(work: Path, options: argparse.Namespace) -> Counts:
+    world = _world(work)
+    return {**random_kills(world, kills=options.kills, seed=options.seed)}
+
+
+def power(work: Path, options: argparse.Namespace) -> Counts:
+    return {**cut_power(work, lives=8, cuts=options.cuts, seed=options.seed)}
+
+
+def crowded(work: Path, _: argparse.Namespace) -> Counts:
+    return {**crowd(_world(work), rounds=6, realisers=3)}
+
+
+def hostile(_: Path, options: argparse.Namespace) -> Counts:
+    chance, counts = random.Random(options.seed), {"inputs": 0, "taken": 0}
+    for reader in READERS.values():
+        samples = [*reader.samples(), *reader.hostile()]
+        for _number in range(options.runs):
+            counts["inputs"] += 1
+            counts["taken"] += try_reader(reader, spoil(chance.choice(samples), chance))
+    return {"readers": len(READERS), **counts}
+
+
+def nix(work: Path, _: argparse.Namespace) -> Counts:
+    """A collector during a large add, at the same delays for both."""
+    tree = big_tree(work / "tree")
+    racers = {"vstore": race_vstore} | ({} if why_no_nix() else {"nix": race_nix})
+    counts: Counts = {}
+    for name, race in racers.items():
+        raced = [race(work / f"{name}-{delay}", tree, delay / 1000) for delay in range(20, 500, 24)]
+        lied, failed = sum(one.lied for one in raced), sum(one.exit_code != 0 for one in raced)
+        counts[name] = {"adds": len(raced), "truncated but registered": lied, "failed": failed}
+    return counts
+
+
+SECTIONS: dict[str, Callable[[Path, argparse.Namespace], Counts]] = {
+    "points": points,
+    "calls": calls,
+    "kills": kills,
+    "power": power,
+    "crowd": crowded,
+    "input": hostile,
+    "nix": nix,
+}
+
+
+def _world(work: Path) -> World:
+    world = make_world(work / "world")
+    world.realise()
+    return world
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sections", nargs="*", metavar="SECTION")
+    parser.add_argument("--kills", type=int, default=400)
+    parser.add_argument("--cuts", type=int, default=300)
+    parser.add_argument("--runs", type=int, default=5000, help="spoilt inputs for each reader")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    if unknown := set(options.sections) - set(SECTIONS):
+        parser.error(f"no such section: {', '.join(unknown)}")
+    document: dict[str, Counts] = {}
+    for name in options.sections or SECTIONS:
+        started = time.monotonic()
+        with tempfile.TemporaryDirectory(prefix=f"reliability-{name}-") as work:
+            document[name] = SECTIONS[name](Path(work), options)
+        document[name]["seconds"] = round(time.monotonic() - started)
+        print(f"{name}: {document[name]}", file=sys.stderr, flush=True)
+    print(json.dumps(document, indent=2))
+
+
+if __name__ == "__main__":
+    main()
