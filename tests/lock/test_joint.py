@@ -13,7 +13,8 @@ from tests.wheels import make_wheel
 from vstore.errors import LockError
 from vstore.lock import lock_path
 from vstore.lock.staleness import check
-from vstore.spec import Spec, Wish, load
+from vstore.spec import Spec, load
+from vstore.spec.select import Wish
 
 PLATFORMS = '["linux_x86_64"]'
 
