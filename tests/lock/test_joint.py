@@ -13,7 +13,8 @@ from tests.wheels import make_wheel
 from vstore.errors import LockError
 from vstore.lock import lock_path
 from vstore.lock.staleness import check
-from vstore.spec import Spec, Wish, load
+from vstore.spec import Spec, load
+from vstore.spec.select import Wish
 
 PLATFORMS = '["linux_x86_64"]'
 
@@ -114,7 +115,8 @@ def test_frameworks_that_never_meet_may_differ(project: Project) -> None:
     assert versions(locked["framework-new"])["num"] == "3.0"
 
 
-def test_what_is_below_suits_stacks_that_never_meet(project: Project) -> None:
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_what_is_below_suits_stacks_that_never_meet(project: Project, first: str) -> None:
     """One stack takes 2.0 at most, the other 2.0 at least; what they hold besides cannot be resolved together."""
     for version in ("1.0", "2.0"):
         make_wheel(project.wheels, "kit", version, {"kit.py": ""})
@@ -122,7 +124,7 @@ def test_what_is_below_suits_stacks_that_never_meet(project: Project) -> None:
         project,
         ["num"],
         {"old": ["modest", "kit<2"], "new": ["modern", "kit>=2"]},
-        {"a": ["old"], "b": ["new"]},
+        dict(sorted({"a": ["old"], "b": ["new"]}.items(), key=lambda one: one[0] != first)),
     )
     locked = project.lock(spec, joint=True)
     assert versions(locked["py"]) == {"num": "2.0"}
@@ -135,6 +137,20 @@ def test_frameworks_that_meet_agree(project: Project) -> None:
     locked = project.lock(spec, joint=True)
     assert versions(locked["framework-one"]) == {"num": "2.0"}
     assert versions(locked["framework-other"])["num"] == "2.0"
+
+
+def test_what_one_stack_imposes_holds_beside_it_too(project: Project) -> None:
+    """`both` takes num 2.0 for the sake of one stack; in the other, `loose` beside it must not take another."""
+    for version in ("1.0", "2.0"):
+        make_wheel(project.wheels, "kit", version, {"kit.py": ""})
+    frameworks = {"both": ["num"], "loose": ["num", "kit<2"], "bound": ["modest", "kit>=2"]}
+    spec = stacks(project, [], frameworks, {"a": ["both", "loose"], "b": ["both", "bound"]})
+    locked = project.lock(spec, joint=True)
+    assert {name: versions(one).get("num") for name, one in locked.items() if name.startswith("framework")} == {
+        "framework-both": "2.0",
+        "framework-loose": "2.0",
+        "framework-bound": "2.0",
+    }
 
 
 def test_stacks_that_cannot_agree_are_named(project: Project) -> None:

@@ -13,9 +13,10 @@ from tests.lock.test_lock import Project, project
 from tests.wheels import make_wheel
 from vstore.errors import LockError
 from vstore.lock import deployed_name, lock_path, read_locks
-from vstore.lock.paths import record_path
 from vstore.lock.staleness import check
-from vstore.spec import Spec, Wish, load
+from vstore.spec import Spec, load
+from vstore.spec.lockfiles import record_path
+from vstore.spec.select import Wish
 
 __all__ = ["project"]
 

@@ -16,11 +16,12 @@ import pytest
 from tests.lock.peer import LOCKS, Venvstacks, local_version, peer, write_project
 from vstore.lock import InterpreterPin, LockWish, PythonForLocking, deployed_name, read_locks, resolve
 from vstore.lock.metadata import requirements_hash
-from vstore.lock.paths import interpreter_path
 from vstore.lock.select import gaps
 from vstore.lock.staleness import check
 from vstore.report import Silent
-from vstore.spec import Target, Wish, load, select
+from vstore.spec import Target, load
+from vstore.spec.lockfiles import interpreter_path
+from vstore.spec.select import Wish, select
 from vstore.uv import Uv
 
 __all__ = ["peer"]

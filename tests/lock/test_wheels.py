@@ -149,16 +149,17 @@ def test_the_hash_behind_a_url_is_the_one_to_be_had(served: tuple[Project, str])
 
 def test_the_settings_of_the_user_play_no_part(tmp_path: Path) -> None:
     project = project_for(tmp_path, "linux_x86_64")
-    make_wheel(project.wheels, "alpha", "1.0", {"alpha.py": ""})
+    for version in ("1.0", "2.0"):
+        make_wheel(project.wheels, "alpha", version, {"alpha.py": ""})
     config = tmp_path / "home" / ".config" / "uv"
     config.mkdir(parents=True)
-    (config / "uv.toml").write_text('[[index]]\nurl = "http://127.0.0.1:9/simple"\ndefault = true\n')
+    (config / "uv.toml").write_text('resolution = "lowest"\n')
     home = {"HOME": str(tmp_path / "home"), "XDG_CONFIG_HOME": str(tmp_path / "home" / ".config")}
     spec = project.spec(app=["alpha"])
     text = spec.path.read_text() + "[tool.uv]\nfind-links = ['wheels']\nno-index = true\n"
     spec.path.write_text(text)
     locked = project.lock(load(spec.path), environment=home, index=True, local_wheels=())
-    assert versions(locked["app-hello"]) == {"alpha": "1.0"}
+    assert versions(locked["app-hello"]) == {"alpha": "2.0"}
 
 
 def test_a_setting_that_uv_does_not_know_is_told(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from tests.spec.specs import PYTHON, application, framework, layer, loaded
 from vstore.errors import UsageError
-from vstore.spec import Operation, Spec, Target, Wish, select
+from vstore.spec import Spec, Target
+from vstore.spec.select import Operation, Wish, select
 
 # frameworks B and C on A, D on B and C, E on B; applications on D and E, and on the runtime
 DIAMOND = (

@@ -98,7 +98,8 @@ def _shown(store: Store, request: Request, result: Realised, seconds: float) -> 
 def _plan(request: Request, target: Target) -> Showing:
     from vstore.cli.showing import Showing
     from vstore.realise.prepare import wish_of
-    from vstore.spec import load, select
+    from vstore.spec import load
+    from vstore.spec.select import select
 
     spec = load(request.spec, environment=request.environment)
     return Showing(spec, select(spec, wish_of(request), target))

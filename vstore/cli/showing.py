@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from vstore.lock import LockedLayer, deployed_name, read_locks
 from vstore.lock.staleness import check
 from vstore.objects import Kind
-from vstore.spec import Layer, Selection, Spec
+from vstore.spec import Layer, Spec
+from vstore.spec.select import Selection
 
 _ARRAYS = {Kind.RUNTIME: "runtimes", Kind.FRAMEWORK: "frameworks", Kind.APPLICATION: "applications"}
 

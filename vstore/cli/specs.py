@@ -17,7 +17,8 @@ from vstore.lock.select import gaps
 from vstore.lock.staleness import check
 from vstore.realise.model import Request
 from vstore.realise.prepare import lock_spec, stale_error
-from vstore.spec import Operation, Selection, Spec, Target, Wish, load, select
+from vstore.spec import Spec, Target, load
+from vstore.spec.select import Operation, Selection, Wish, select
 
 SPEC = click.Path(path_type=Path, dir_okay=False)
 

@@ -15,7 +15,7 @@ from vstore.lock.model import (
     PinnedWheel,
     PythonForLocking,
 )
-from vstore.lock.paths import lock_files, lock_path
+from vstore.spec.lockfiles import lock_files, lock_path
 
 __all__ = [
     "Download",

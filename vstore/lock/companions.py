@@ -9,8 +9,8 @@ from typing import Any
 from vstore.fs.atomic import write_file
 from vstore.lock.lockfile import parse_package
 from vstore.lock.metadata import newest_allowed, package_text, read_record, record_text, renewed
-from vstore.lock.paths import declared_path, record_path, summary_path
 from vstore.spec import Layer, Spec
+from vstore.spec.lockfiles import declared_path, record_path, summary_path
 
 
 def write_companions(

@@ -11,10 +11,10 @@ from urllib.parse import unquote, urlparse
 from vstore.errors import LockError
 from vstore.lock.lockfile import FROM_LOWER, parse_package
 from vstore.lock.markers import holds
-from vstore.lock.paths import lock_path
 from vstore.lock.project import Question
 from vstore.lock.select import missing_targets
 from vstore.spec import Layer, Target
+from vstore.spec.lockfiles import lock_path
 
 NEED_WHEELS = "make one with `uv build --wheel` (or fromager), and offer its folder by --local-wheels"
 

@@ -14,9 +14,10 @@ from vstore.errors import LockError
 from vstore.fs.atomic import write_file
 from vstore.lock.metadata import read_record, requirements_hash
 from vstore.lock.model import Download, InterpreterPin, LockedLayer, LockedPackage, LockedWheel
-from vstore.lock.paths import interpreter_path, lock_path, record_path
 from vstore.objects import Kind
-from vstore.spec import Layer, Spec, matches
+from vstore.spec import Layer, Spec
+from vstore.spec.lockfiles import interpreter_path, lock_path, record_path
+from vstore.spec.select import matches
 
 FROM_LOWER = "sys_platform == 'from_lower_layer'"
 _HEADER = (

@@ -18,7 +18,8 @@ from vstore.lock.project import Question, lower_pins, resolve
 from vstore.lock.staleness import check, inputs, reason
 from vstore.objects import Kind
 from vstore.report import Report
-from vstore.spec import Layer, Operation, Selection, Spec
+from vstore.spec import Layer, Spec
+from vstore.spec.select import Operation, Selection
 from vstore.uv import Uv, UvFailed
 
 

@@ -12,9 +12,9 @@ from vstore.digest import hash_json
 from vstore.lock.lockfile import read_lock
 from vstore.lock.metadata import lock_input_hash, other_inputs_hash, version_inputs_hash
 from vstore.lock.model import LockedLayer
-from vstore.lock.paths import record_path
 from vstore.objects import Kind
 from vstore.spec import Layer, Spec
+from vstore.spec.lockfiles import record_path
 
 _REASONS = {
     "requirements": "requirements changed since it was locked",

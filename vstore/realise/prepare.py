@@ -15,7 +15,8 @@ from vstore.objects import Kind
 from vstore.realise.interpreters import Interpreter, Interpreters
 from vstore.realise.model import Request, Substitute
 from vstore.report import Report
-from vstore.spec import Layer, Operation, Selection, Spec, Target, Wish
+from vstore.spec import Layer, Spec, Target
+from vstore.spec.select import Operation, Selection, Wish
 from vstore.store import Store
 from vstore.uv import Uv
 

@@ -20,7 +20,8 @@ from vstore.realise.model import Realised, RealisedLayer, Request, Substitute
 from vstore.realise.prepare import prepare, wish_of
 from vstore.realise.remembered import inputs_key, profile_name, settle
 from vstore.report import Report
-from vstore.spec import Layer, Selection, Spec, Target, load, select
+from vstore.spec import Layer, Spec, Target, load
+from vstore.spec.select import Selection, select
 from vstore.store import Store
 from vstore.uv import Uv
 

@@ -12,11 +12,11 @@ from datetime import datetime
 from vstore import profile as profiles
 from vstore.build import BUILDER
 from vstore.digest import hash_fields
-from vstore.lock import lock_files
 from vstore.objects import Kind, StorePath
 from vstore.realise.model import Origin, Realised, RealisedLayer, Request
 from vstore.report import Report
 from vstore.spec import Spec, Target, load, source_digest
+from vstore.spec.lockfiles import lock_files
 from vstore.store import Store
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from vstore.objects import Kind
-from vstore.spec import Layer, Spec
+from vstore.spec.model import Layer, Spec
 
 
 def lock_folder(spec: Spec, layer: Layer) -> Path:
