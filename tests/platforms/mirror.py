@@ -143,13 +143,13 @@ def make_mirror(folder: Path, targets: Iterable[Target], base: str | None = None
     return list_mirror(folder, targets, base or folder.as_uri())
 
 
-def list_mirror(folder: Path, targets: Iterable[Target], base: str) -> Path:
+def list_mirror(folder: Path, targets: Iterable[Target], base: str, version: str = VERSION) -> Path:
     listed = {}
     for target in targets:
         system, machine, libc = KEYS[target].split("-")
-        archive = folder / f"cpython-{VERSION}-{KEYS[target]}-install_only.tar.gz"
-        major, minor, patch = map(int, VERSION.split("."))
-        listed[f"cpython-{VERSION}-{KEYS[target]}"] = {
+        archive = folder / f"cpython-{version}-{KEYS[target]}-install_only.tar.gz"
+        major, minor, patch = map(int, version.split("."))
+        listed[f"cpython-{version}-{KEYS[target]}"] = {
             "name": "cpython",
             "arch": {"family": machine, "variant": None},
             "os": system,
