@@ -75,7 +75,7 @@ def test_a_versioned_layer_is_exported_once_per_version(world: World, tmp_path: 
         output = tmp_path / links
         assert export(world, output, "--links", links)["written"] != []
         assert export(world, output, "--links", links)["written"] == []
-        assert start(output / "app-hello@1/libexec/launch") == SAYS
+        assert start(output / "app-hello@2/libexec/launch") == SAYS
 
 
 def test_an_old_export_does_not_change(world: World, tmp_path: Path) -> None:

@@ -99,7 +99,7 @@ def test_an_edited_launch_module_is_published_with_what_is_above_it(world: World
 
 def test_layers_above_name_the_versions_that_are_published(world: World, tmp_path: Path) -> None:
     text = world.spec.read_text().replace('name = "mid"\n', 'name = "mid"\nversioned = true\n')
-    for midlib, number in (("==1.0", 1), ("==2.0", 2)):
+    for midlib, number in (("==1.0", 2), ("==2.0", 3)):
         world.spec.write_text(text.replace("midlib==1.0", f"midlib{midlib}"))
         world.realise()
         done = publish(world, tmp_path)
@@ -109,7 +109,7 @@ def test_layers_above_name_the_versions_that_are_published(world: World, tmp_pat
         assert framework["lock_version"] == number and framework["archive_build"] == 1
         assert framework["install_target"] in found["app-hello"]["required_layers"]
         assert framework["layer_name"] == "framework-mid" and framework["vstore"]["name"] == f"framework-mid@{number}"
-    assert (tmp_path / "framework-mid@1.tar.zst").is_file()
+    assert (tmp_path / "framework-mid@2.tar.zst").is_file()
 
 
 def test_a_partial_run_keeps_the_other_records_and_says_what_is_outdated(world: World, published: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Any
 import click
 
 from vstore.archive import Compression
+from vstore.cli.options import selection_options, wheel_options
 from vstore.cli.settings import Settings, command, size, table
+from vstore.cli.targets import parse_targets
 from vstore.errors import UsageError
 from vstore.objects import Kind
 from vstore.publish import (
@@ -31,66 +34,74 @@ from vstore.publish import (
     plan_publish,
     publish,
 )
-from vstore.realise.model import Realised, Request
+from vstore.realise.model import Request
+from vstore.realise.prepare import wish_of
 from vstore.realise.realise import realise
 from vstore.realise.remembered import remembered
 from vstore.remote import substitution
-from vstore.spec import Target, load
+from vstore.spec import Target, load, select
+from vstore.spec.select import Operation
 from vstore.store import Store
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
+PLATFORM = "For this platform instead of this machine's, or `all`"
 
 
 def _options(function: Callable[..., Any]) -> Callable[..., Any]:
     """What `publish` and `export` have in common."""
     options = [
         click.option("--output-dir", type=FOLDER, required=True, metavar="DIR", help="Where the results go."),
-        click.option("--include", multiple=True, metavar="GLOB", help="Only these layers and what they need."),
         click.option("--dry-run", is_flag=True, help="Say what would be written, and stop."),
         click.option("--force", is_flag=True, help="Write again what is there already."),
         click.option("--locked", is_flag=True, help="Fail when the lock is missing or stale."),
         click.option("--offline", is_flag=True, help="Use no network."),
         click.option("-j", "--jobs", type=click.IntRange(1), help="At a time (default: the cores)."),
-        click.option("--local-wheels", multiple=True, type=FOLDER, help="Wheel folders."),
         click.option("--cache", "caches", multiple=True, metavar="CACHE", help="Ask this cache before the configured."),
-        click.option("--index/--no-index", default=True, help="Whether to ask the package index when locking."),
     ]
+    function = selection_options(wheel_options(function))
     for option in reversed(options):
         function = option(function)
     return function
 
 
-def _realised(settings: Settings, store: Store, request: Request) -> tuple[Member, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Handed:
+    """What a spec gives: its members, and of them the layers that were asked for (None: all)."""
+
+    members: tuple[Member, ...]
+    only: frozenset[str] | None
+
+
+def _realised(settings: Settings, store: Store, request: Request) -> _Handed:
     """The spec's layers, made present; what a dry run knows of them."""
     report, now = settings.report, datetime.now(UTC)
-    result: Realised | None = None
-    if not request.include:
-        known = Request(
-            spec=request.spec, generation=False, local_wheels=request.local_wheels, environment=request.environment
-        )
-        result = remembered(store, known, report=report, now=now)
+    result = remembered(store, replace(request, dry_run=False), report=report, now=now)
     if result is None:
         uv = settings.uv(store, offline=request.offline)
         with substitution(store, request.caches, offline=request.offline, report=report) as substitute:
             result = realise(store, request, uv=uv, report=report, now=now, substitute=substitute)
-    spec, target = load(request.spec), Target.host()
+    spec = load(request.spec, environment=request.environment)
     placed = [Placed(layer.name, layer.kind, layer.path) for layer in result.layers]
-    if not request.include:
+    only = None
+    if request.include:
+        operations = select(spec, wish_of(request), request.platform).operations
+        only = frozenset(name for name, found in operations.items() if Operation.BUILD in found)
+    else:
         placed.append(Placed(f"{spec.profile}-stack", Kind.STACK, result.stack))
-    return members_of_spec(spec, target, placed)
+    return _Handed(members=members_of_spec(spec, request.platform, placed), only=only)
 
 
-def _request(spec: Path, jobs: int | None, **options: Any) -> Request:
-    names = ("include", "dry_run", "locked", "offline", "local_wheels", "index", "caches")
-    wanted = {name: options[name] for name in names}
+def _request(spec: Path, target: Target, jobs: int | None, **options: Any) -> Request:
+    environment = dict(os.environ)
     return Request(
-        spec=spec, jobs=jobs or os.cpu_count() or 1, generation=False, environment=dict(os.environ), **wanted
+        spec=spec, target=target, jobs=jobs or os.cpu_count() or 1, generation=False, environment=environment, **options
     )
 
 
 @command("publish")
 @click.argument("spec", type=click.Path(path_type=Path, dir_okay=False))
 @_options
+@click.option("--platform", "platforms", multiple=True, metavar="TARGET", help=f"{PLATFORM}; may be repeated.")
 @click.option("--tag-outputs", is_flag=True, help="Put the platform and the build number into the names.")
 @click.option(
     "--format",
@@ -110,6 +121,7 @@ def publish_command(
     level: int | None,
     best: bool,
     force: bool,
+    platforms: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Write an archive for each layer of SPEC, with metadata. Unpacked side by side, they run.
@@ -123,18 +135,26 @@ def publish_command(
         force=force,
         partial=bool(options["include"]),
     )
-    request = _request(spec, **options)
-    output, target = output_dir.expanduser().absolute(), str(Target.host())
+    output, targets = output_dir.expanduser().absolute(), parse_targets(platforms, spec)
+    if len(targets) > 1 and not tag_outputs:
+        raise UsageError("several platforms in one folder need --tag-outputs")
     with settings.open_store() as store:
         try:
-            members = _realised(settings, store, request)
-            if options["dry_run"]:
-                done = plan_publish(store, members, output, chosen, target=target)
-            else:
-                done = publish(store, members, output, chosen, target=target, jobs=request.jobs, report=settings.report)
+            done = [_publish(settings, store, _request(spec, target, **options), output, chosen) for target in targets]
         finally:
             settings.report.close()
-    settings.emit(_published(done, output, options["dry_run"]), lambda: _publish_text(done, output, options["dry_run"]))
+    documents = [_published(one, output, options["dry_run"]) for one in done]
+    settings.emit(
+        documents[0] if len(targets) == 1 else documents,
+        lambda: "\n\n".join(_publish_text(one, output, options["dry_run"]) for one in done),
+    )
+
+
+def _publish(settings: Settings, store: Store, request: Request, output: Path, options: PublishOptions) -> Published:
+    handed, target = _realised(settings, store, request), str(request.platform)
+    if request.dry_run:
+        return plan_publish(store, handed.members, output, options, target=target)
+    return publish(store, handed.members, output, options, target=target, jobs=request.jobs, report=settings.report)
 
 
 def _level(compression: Compression, level: int | None, best: bool) -> int | None:
@@ -174,6 +194,7 @@ def _publish_text(done: Published, output: Path, dry_run: bool) -> str:
 @command("export")
 @click.argument("what", metavar="SPEC|PROFILE")
 @_options
+@click.option("--platform", "platforms", multiple=True, metavar="TARGET", help=f"{PLATFORM}.")
 @click.option(
     "--links",
     type=click.Choice([link.value for link in Links]),
@@ -182,35 +203,48 @@ def _publish_text(done: Published, output: Path, dry_run: bool) -> str:
 )
 @click.option("--hardlink", is_flag=True, help="Let files be the store's own: no copies, and none may be edited.")
 def export_command(
-    settings: Settings, what: str, output_dir: Path, links: str, hardlink: bool, force: bool, **options: Any
+    settings: Settings,
+    what: str,
+    output_dir: Path,
+    links: str,
+    hardlink: bool,
+    force: bool,
+    platforms: tuple[str, ...],
+    **options: Any,
 ) -> None:
     """Copy a stack's layers to plain folders for systems without a store.
 
     SPEC is realised first. A profile (its current generation), PROFILE@N or a stack's store path is exported as it is.
     """
+    output, dry_run = output_dir.expanduser().absolute(), bool(options["dry_run"])
     with settings.open_store() as store:
-        if Path(what).is_file() or what.endswith(".toml"):
-            members = _realised(settings, store, _request(Path(what), **options))
-        else:
-            members = members_of_stack(store, find(store, what))
-        include: Sequence[str] = options["include"]
-        chosen = ExportOptions(
-            links=Links(links),
-            hardlink=hardlink,
-            force=force,
-            only=matching(members, include) if include else None,
-        )
-        output = output_dir.expanduser().absolute()
         try:
-            if options["dry_run"]:
-                plan = plan_export(store, members, output, chosen)
+            handed = _handed(settings, store, what, platforms, options)
+            chosen = ExportOptions(links=Links(links), hardlink=hardlink, force=force, only=handed.only)
+            if dry_run:
+                plan = plan_export(store, handed.members, output, chosen)
             else:
-                plan = export(store, members, output, chosen, report=settings.report)
+                plan = export(store, handed.members, output, chosen, report=settings.report)
         finally:
             settings.report.close()
-        settings.emit(
-            _exported(plan, output, options["dry_run"]), lambda: _export_text(plan, output, options["dry_run"])
-        )
+    settings.emit(_exported(plan, output, dry_run), lambda: _export_text(plan, output, dry_run))
+
+
+def _handed(
+    settings: Settings, store: Store, what: str, platforms: tuple[str, ...], options: dict[str, Any]
+) -> _Handed:
+    """What is to be exported, of a spec or of what is in the store."""
+    if Path(what).is_file() or what.endswith(".toml"):
+        targets = parse_targets(platforms, Path(what))
+        if len(targets) != 1:
+            raise UsageError("one platform goes into one folder")
+        return _realised(settings, store, _request(Path(what), targets[0], **options))
+    if platforms:
+        raise UsageError("--platform goes with a spec; what is in the store is for one platform already")
+    members = members_of_stack(store, find(store, what))
+    include: Sequence[str] = options["include"]
+    only = matching(members, include, allow_missing=options["allow_missing"]) if include else None
+    return _Handed(members=members, only=only)
 
 
 def _exported(plan: ExportPlan, output: Path, dry_run: bool) -> dict[str, object]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC
 from fnmatch import fnmatchcase
 from graphlib import TopologicalSorter
-from typing import Any
 
 from vstore.build.facts import read_facts
 from vstore.errors import StoreError, UsageError
-from vstore.lock import lock_path
-from vstore.lock.metadata import module_hash, requirements_hash
+from vstore.lock.metadata import module_hash, read_record, requirements_hash
+from vstore.lock.paths import lock_path, record_path
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.publish.model import LAYER_KINDS, Member, Placed
 from vstore.spec import Layer, Spec, Target
@@ -36,7 +36,7 @@ def _of_layer(spec: Spec, target: Target, layer: Layer, placed: Placed) -> Membe
     facts: dict[str, object] = {
         **lock_facts(spec, layer),
         "python_implementation": runtime.python_implementation,
-        "bound_to_implementation": layer.kind == Kind.RUNTIME or target.startswith("win_"),
+        "bound_to_implementation": layer.kind == Kind.RUNTIME or target.is_windows,
     }
     if layer.launch_module is not None:
         facts["app_launch_module"] = layer.launch_module.stem
@@ -56,28 +56,20 @@ def _of_layer(spec: Spec, target: Target, layer: Layer, placed: Placed) -> Membe
 
 
 def lock_facts(spec: Spec, layer: Layer) -> dict[str, object]:
-    """`requirements_hash`, `lock_version` and `locked_at` of a lock; what its metadata file lacks is worked out."""
-    lock = lock_path(spec, layer)
-    said = _json(lock.with_suffix(".meta.json"))
-    version, hashed = said.get("lock_version"), said.get("requirements_hash")
-    if not isinstance(hashed, str):
-        try:
-            hashed = requirements_hash(tomllib.loads(lock.read_text("utf-8")))
-        except (OSError, ValueError, KeyError):
-            hashed = None
-    return {
-        "requirements_hash": hashed,
-        "lock_version": version if isinstance(version, int) else 1,
-        "locked_at": said.get("locked_at"),
-    }
-
-
-def _json(path: Any) -> Mapping[str, Any]:
+    """`requirements_hash`, `lock_version` and `locked_at` of a lock; of one without a record as far as it says."""
+    record = read_record(record_path(spec, layer))
+    if record is not None:
+        locked_at = record.locked_at.astimezone(UTC).isoformat()
+        return {
+            "requirements_hash": record.requirements_hash,
+            "lock_version": record.lock_version,
+            "locked_at": locked_at,
+        }
     try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}
+        hashed: str | None = requirements_hash(tomllib.loads(lock_path(spec, layer).read_text("utf-8")))
+    except (OSError, ValueError, KeyError):
+        hashed = None
+    return {"requirements_hash": hashed, "lock_version": 1, "locked_at": None}
 
 
 def members_of_stack(store: Store, stack: StorePath) -> tuple[Member, ...]:
@@ -129,11 +121,11 @@ def _is_runtime(info: ObjectInfo | None) -> bool:
     return info is not None and info.kind == Kind.RUNTIME
 
 
-def matching(members: Sequence[Member], patterns: Sequence[str]) -> frozenset[str]:
+def matching(members: Sequence[Member], patterns: Sequence[str], *, allow_missing: bool = False) -> frozenset[str]:
     """The names of the layers that match any of the shell-style patterns. UsageError for one that matches none."""
     names = [member.name for member in members if member.is_layer]
     for pattern in patterns:
-        if not any(fnmatchcase(name, pattern) for name in names):
+        if not allow_missing and not any(fnmatchcase(name, pattern) for name in names):
             raise UsageError(f"--include {pattern}: no such layer", hint=f"layers: {', '.join(names)}")
     return frozenset(name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns))
 
