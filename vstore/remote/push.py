@@ -7,12 +7,12 @@ goes on where it ended.
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from vstore.archive import pack
+from vstore.archive import ArchiveInfo, pack
 from vstore.digest import Digest
 from vstore.errors import CacheError
 from vstore.objects import ObjectInfo, StorePath
@@ -127,17 +127,7 @@ class Pusher:
             moved = 0 if stat is not None and stat.size_bytes == made.size_bytes else made.size_bytes
             if moved:
                 self.cache.transport.put(key, file)
-        assert made.index_digest is not None
-        record = ObjectRecord(
-            path=info.path,
-            digest=info.digest,
-            kind=info.kind,
-            size_bytes=info.size_bytes,
-            references=info.references,
-            archive=Archive(size_bytes=made.size_bytes, sha256=made.sha256, index_digest=made.index_digest),
-            parts=tuple(sorted(bytes.fromhex(str(part)) for part in _list(metadata.get("parts")))),
-            metadata={key: value for key, value in metadata.items() if key not in _OWN_METADATA},
-        )
+        record = record_of(info, metadata, made)
         for future in below:
             future.result()
         self.cache.add_object(record.signed(*(key.sign(record.line) for key in self.keys)))
@@ -161,5 +151,17 @@ class Pusher:
         return bare.signed(*(key.sign(bare.line) for key in self.keys))
 
 
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
+def record_of(info: ObjectInfo, metadata: Mapping[str, object], made: ArchiveInfo) -> ObjectRecord:
+    """What is said of an object and its archive, not yet signed."""
+    assert made.index_digest is not None
+    parts = metadata.get("parts")
+    return ObjectRecord(
+        path=info.path,
+        digest=info.digest,
+        kind=info.kind,
+        size_bytes=info.size_bytes,
+        references=info.references,
+        archive=Archive(size_bytes=made.size_bytes, sha256=made.sha256, index_digest=made.index_digest),
+        parts=tuple(sorted(bytes.fromhex(str(part)) for part in parts)) if isinstance(parts, list) else (),
+        metadata={key: value for key, value in metadata.items() if key not in _OWN_METADATA},
+    )
