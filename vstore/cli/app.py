@@ -42,6 +42,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, short help)
     "push": ("remote", "Put objects and all they refer to into a cache."),
     "pull": ("remote", "Bring a channel's stack or objects from a cache."),
     "cache": ("caches", "Look at a cache, collect it, check it."),
+    "serve": ("serve", "Offer this store as a cache on the network."),
     "key": ("remote", "Make the keys that pushes are signed with."),
     "verify": ("maintain", "Check the store against its index and manifests."),
     "reindex": ("maintain", "Rebuild the index from the objects on disk."),

@@ -45,6 +45,7 @@ _LIFETIME = timedelta(days=30)
     type=click.Path(path_type=Path, dir_okay=False),
     help="Sign with this secret key (default: those that `vstore key generate` made here).",
 )
+@click.option("--delta-from", metavar="PATH", help="Also make deltas from the older objects that PATH refers to.")
 @click.option("--level", type=click.IntRange(1, 19), help="How hard to compress (default: 3).")
 @click.option("-j", "--jobs", type=click.IntRange(1), default=2, help="Objects at a time (default: 2).")
 def push_command(
@@ -52,6 +53,7 @@ def push_command(
     cache: str,
     what: tuple[str, ...],
     channel: str | None,
+    delta_from: str | None,
     expires: timedelta,
     key_files: tuple[Path, ...],
     level: int | None,
@@ -75,6 +77,7 @@ def push_command(
         try:
             pusher = Pusher(store, opened, keys=keys, report=settings.report, jobs=jobs, level=level)
             done = pusher.push(tops)
+            delta_bytes = pusher.push_deltas(tops, store.resolve(delta_from)) if delta_from else 0
             now = datetime.now(UTC)
             made = None
             if channel and info:
@@ -86,7 +89,8 @@ def push_command(
         "cache": opened.url,
         "pushed": [str(path) for path in done.pushed],
         "present": [str(path) for path in done.present],
-        "moved_bytes": done.moved_bytes,
+        "moved_bytes": done.moved_bytes + delta_bytes,
+        "delta_bytes": delta_bytes,
         "conflicts": list(done.conflicts),
         "channel": {"name": made.name, "number": made.number, "expires_at": when(made.expires_at)} if made else None,
     }
@@ -94,7 +98,7 @@ def push_command(
     settings.emit(
         document,
         lambda: (
-            f"pushed {len(done.pushed)} objects, {size(done.moved_bytes)}; "
+            f"pushed {len(done.pushed)} objects, {size(done.moved_bytes + delta_bytes)}; "
             f"{len(done.present)} were there already{pointed}"
         ),
     )

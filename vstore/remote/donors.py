@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 
 from vstore.errors import StoreError
@@ -45,6 +45,20 @@ class Donors:
     def __contains__(self, digest: object) -> bool:
         return digest in self._found
 
+    def find(self, digest: bytes) -> Path | None:
+        return self.locate(digest) if digest in self._found else None
+
     def locate(self, digest: bytes) -> Path:
         path, inside = self._found[digest]
         return self._store.layout.object(path) / os.fsdecode(inside)
+
+
+class Either:
+    """What is in one of two containers."""
+
+    def __init__(self, first: Container[bytes], second: Container[bytes]) -> None:
+        self._first = first
+        self._second = second
+
+    def __contains__(self, digest: object) -> bool:
+        return digest in self._first or digest in self._second

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,9 +18,10 @@ from vstore.errors import ArchiveError, CacheError
 from vstore.fs.filelock import lock_file
 from vstore.objects import StorePath
 from vstore.remote.cache import Cache
-from vstore.remote.donors import Donors
+from vstore.remote.donors import Donors, Either
 from vstore.remote.layout import archive_key
 from vstore.remote.model import ObjectRecord
+from vstore.remote.patched import LEAST_BYTES, Patched, patch_files
 from vstore.remote.reader import RemoteReader
 from vstore.remote.transport import NoRanges
 from vstore.remote.trust import Trust
@@ -99,8 +100,7 @@ class Fetcher:
 
         reader = RemoteReader(cache.transport, archive_key(record.path), total, on_bytes)
         try:
-            self._unpack(reader, record, tree)
-            return reader.moved_bytes
+            return self._unpack(reader, record, tree, cache) + reader.moved_bytes
         except NoRanges:
             return self._bring_whole(cache, record, tree)
 
@@ -114,7 +114,8 @@ class Fetcher:
         self._unpack(FileReader(file), record, tree)
         return size
 
-    def _unpack(self, reader: RangeReader, record: ObjectRecord, tree: Path) -> None:
+    def _unpack(self, reader: RangeReader, record: ObjectRecord, tree: Path, cache: Cache | None = None) -> int:
+        """Fill the folder, with a delta of `cache` where that is less; returns the bytes that the delta had."""
         index = read_index(reader)
         manifest = index.manifest
         if manifest.digest != record.digest or StorePath.make(manifest.digest, record.path.name) != record.path:
@@ -122,10 +123,18 @@ class Fetcher:
         if tuple(sorted(manifest.references(record.path))) != record.references:
             raise ArchiveError(f"the record of {record.path} names other references than its tree")
         donors = self._donors
-        have: Container[bytes] = donors if donors is not None else frozenset()
-        plan = plan_fetch(index, have)
-        assemble(plan, reader, tree, donors.locate if donors is not None else _nowhere)
-
-
-def _nowhere(digest: bytes) -> Path:
-    raise ArchiveError(f"no donor for {digest.hex()}")
+        if donors is None:
+            assemble(plan_fetch(index), reader, tree)
+            return 0
+        plan = plan_fetch(index, donors)
+        patched = Patched()
+        if cache is not None and plan.fetch_bytes >= LEAST_BYTES:
+            folder = tree.with_name("patched")
+            patched = patch_files(
+                self.store, cache, manifest, record.path, donors.find, plan.fetch_bytes, folder, self.trust
+            )
+            if patched.problem is not None:
+                self.report.warn(f"{cache.name}: {patched.problem}; fetching the files themselves")
+            plan = plan_fetch(index, Either(patched.files, donors))
+        assemble(plan, reader, tree, lambda digest: patched.files.get(digest) or donors.find(digest))
+        return patched.moved_bytes

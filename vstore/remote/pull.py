@@ -15,7 +15,7 @@ from vstore.remote.fetch import Fetched, Fetcher
 from vstore.remote.model import ObjectRecord
 
 QUESTIONS_AT_ONCE = 64
-_ARCHIVES_AT_ONCE = 4
+_ARCHIVES_AT_ONCE = 2  # each holds some 50 MiB
 _MOST_OBJECTS = 10_000  # of one closure; a cache that lies could name new ones for ever
 
 
@@ -78,14 +78,14 @@ def missing_records(fetcher: Fetcher, cache: Cache, tops: tuple[StorePath, ...])
     level = set(tops)
     with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as pool:
         while level:
+            if len(found) + len(level) > _MOST_OBJECTS:
+                raise CacheError(f"{cache.name} names more than {_MOST_OBJECTS} objects for one")
             fetcher.store.temp_root(*level)
             asked = sorted(path for path in level if not fetcher.store.is_valid(path))
             for path, record in zip(asked, pool.map(cache.object, asked), strict=True):
                 if record is None:
                     raise CacheError(f"{cache.name} does not have {path}")
                 found[path] = record
-            if len(found) > _MOST_OBJECTS:
-                raise CacheError(f"{cache.name} names more than {_MOST_OBJECTS} objects for one")
             level = {path for one in asked for path in found[one].references} - found.keys()
     try:
         order = TopologicalSorter({path: record.references for path, record in found.items()}).static_order()

@@ -7,18 +7,20 @@ goes on where it ended.
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from hashlib import sha256
 
-from vstore.archive import pack
+from vstore.archive import ArchiveInfo, pack
 from vstore.digest import Digest
 from vstore.errors import CacheError
 from vstore.objects import ObjectInfo, StorePath
 from vstore.remote import layout
 from vstore.remote.cache import Cache
-from vstore.remote.model import Archive, ObjectRecord, Realisation
+from vstore.remote.delta import make_delta, needed_memory
+from vstore.remote.model import Archive, DeltaRecord, ObjectRecord, Realisation
 from vstore.remote.plan import Policy
 from vstore.remote.pull import QUESTIONS_AT_ONCE
 from vstore.remote.transport import TransportError
@@ -86,6 +88,38 @@ class Pusher:
             conflicts=tuple(conflicts),
         )
 
+    def push_deltas(self, tops: Iterable[StorePath], older: StorePath) -> int:
+        """Let each object be made from the one of the same name in the closure of `older`; returns bytes moved."""
+        below = {path.name: path for path in self._closure([older])}
+        moved = 0
+        for path in self._closure(tops):
+            old = below.get(path.name)
+            if old is not None and old != path:
+                moved += self._push_delta(path, old)
+        return moved
+
+    def _push_delta(self, new: StorePath, old: StorePath) -> int:
+        if self.cache.delta(new, old) is not None:
+            return 0
+        started = time.monotonic()
+        self.report.stage(new.name, "making a delta")
+        manifests = [self.store.manifest(path)[0] for path in (old, new)]
+        trees = [self.store.layout.object(path) for path in (old, new)]
+        data = make_delta(trees[0], manifests[0], trees[1], manifests[1])
+        if data is None:
+            return 0
+        bare = DeltaRecord(
+            new=new,
+            old=old,
+            size_bytes=len(data),
+            sha256=sha256(data).hexdigest(),
+            memory_bytes=needed_memory(data, manifests[0]),
+        )
+        self.cache.transport.put(layout.delta_key(new, old), data)
+        self.cache.write(layout.delta_record_key(new, old), bare.signed(*(key.sign(bare.line) for key in self.keys)))
+        self.report.finished(new.name, "delta pushed", time.monotonic() - started)
+        return len(data)
+
     def _closure(self, tops: Iterable[StorePath]) -> dict[StorePath, ObjectInfo]:
         """All objects to push, references first."""
         tops = tuple(tops)
@@ -127,17 +161,7 @@ class Pusher:
             moved = 0 if stat is not None and stat.size_bytes == made.size_bytes else made.size_bytes
             if moved:
                 self.cache.transport.put(key, file)
-        assert made.index_digest is not None
-        record = ObjectRecord(
-            path=info.path,
-            digest=info.digest,
-            kind=info.kind,
-            size_bytes=info.size_bytes,
-            references=info.references,
-            archive=Archive(size_bytes=made.size_bytes, sha256=made.sha256, index_digest=made.index_digest),
-            parts=tuple(sorted(bytes.fromhex(str(part)) for part in _list(metadata.get("parts")))),
-            metadata={key: value for key, value in metadata.items() if key not in _OWN_METADATA},
-        )
+        record = record_of(info, metadata, made)
         for future in below:
             future.result()
         self.cache.add_object(record.signed(*(key.sign(record.line) for key in self.keys)))
@@ -161,5 +185,17 @@ class Pusher:
         return bare.signed(*(key.sign(bare.line) for key in self.keys))
 
 
-def _list(value: object) -> list[object]:
-    return value if isinstance(value, list) else []
+def record_of(info: ObjectInfo, metadata: Mapping[str, object], made: ArchiveInfo) -> ObjectRecord:
+    """What is said of an object and its archive, not yet signed."""
+    assert made.index_digest is not None
+    parts = metadata.get("parts")
+    return ObjectRecord(
+        path=info.path,
+        digest=info.digest,
+        kind=info.kind,
+        size_bytes=info.size_bytes,
+        references=info.references,
+        archive=Archive(size_bytes=made.size_bytes, sha256=made.sha256, index_digest=made.index_digest),
+        parts=tuple(sorted(bytes.fromhex(str(part)) for part in parts)) if isinstance(parts, list) else (),
+        metadata={key: value for key, value in metadata.items() if key not in _OWN_METADATA},
+    )

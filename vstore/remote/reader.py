@@ -11,6 +11,7 @@ from vstore.remote.transport import Transport
 
 PIECE_BYTES = 8 << 20  # of one request: what a slow connection still brings within its time limit
 _AT_ONCE = 8
+_TAIL_BYTES = 1 << 20
 
 
 class RemoteReader:
@@ -25,9 +26,22 @@ class RemoteReader:
         self._key = key
         self._on_bytes = on_bytes
         self._lock = threading.Lock()
+        self._tail_start, self._tail = 0, b""
 
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        """The bytes of each range, in order; `ranges` are of start and the one after the last byte."""
+        """The bytes of each range, in order; `ranges` are of start and the one after the last byte.
+
+        The end of the archive, where its index is, is kept: of a small archive that is all of it.
+        """
+        start, end = self._tail_start, self._tail_start + len(self._tail)
+        if self._tail and all(start <= first and last <= end for first, last in ranges):
+            return [self._tail[first - start : last - start] for first, last in ranges]
+        found = self._fetch(ranges)
+        if len(ranges) == 1 and ranges[0][1] == self.size_bytes and len(found[0]) <= _TAIL_BYTES:
+            self._tail_start, self._tail = ranges[0][0], found[0]
+        return found
+
+    def _fetch(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         pieces = [
             (number, at, min(at + PIECE_BYTES, end))
             for number, (start, end) in enumerate(ranges)

@@ -1,0 +1,101 @@
+"""Measures caches: a pull from nginx beside `curl | zstd -d | tar x` of the same bytes, and a push of what is there.
+
+    python -m scripts.bench.cache [MiB]
+
+Ratios to a baseline in the same run; needs nginx, curl, zstd and tar.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.remote.servers import nginx
+from tests.remote.small import Machine, folder_cache
+from vstore.objects import StorePath
+from vstore.remote.layout import archive_key
+from vstore.store import Store
+
+PULL = """
+import resource, sys
+from pathlib import Path
+from tests.remote.small import TRUST, Said
+from vstore.objects import StorePath
+from vstore.remote import Fetcher, open_cache, pull
+from vstore.store import Store
+with Store.open(Path(sys.argv[2])) as store:
+    fetcher = Fetcher(store, trust=TRUST, report=Said())
+    pull(fetcher, open_cache(sys.argv[1]), map(StorePath.parse, sys.argv[3:]))
+print(f"peak memory of a pull: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+"""
+FILE_BYTES = (2_000, 8_000, 30_000, 120_000, 1_000_000)
+
+
+def content(seed: int, size: int) -> bytes:
+    """Half noise, half repetition: compresses about as code does."""
+    noise = random.Random(seed)
+    return b"".join(noise.randbytes(200) + bytes(400) for _ in range(size // 600 + 1))[:size]
+
+
+def fill(builder: Machine, mebibytes: int) -> list[StorePath]:
+    """Four objects of files of mixed sizes."""
+    paths = []
+    for part in range(4):
+        files, size, number = {}, 0, 0
+        while size < mebibytes * (1 << 20) // 4:
+            length = FILE_BYTES[number % len(FILE_BYTES)]
+            files[f"lib/package{number // 50}/file{number}.py"] = content(part * 1_000_000 + number, length)
+            size, number = size + length, number + 1
+        paths.append(builder.add(f"object{part}", files))
+    return paths
+
+
+def timed(work: Callable[[], object]) -> float:
+    os.sync()
+    started = time.perf_counter()
+    work()
+    os.sync()
+    return time.perf_counter() - started
+
+
+def main() -> None:
+    mebibytes = int(sys.argv[1]) if len(sys.argv) > 1 else 1024
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        place = Path(name)
+        with Store.open(place / "builder") as store:
+            builder = Machine(store)
+            paths = fill(builder, mebibytes)
+            cache = folder_cache(place / "cache")
+            print(f"push of {mebibytes} MiB: {timed(lambda: builder.push(cache, *paths)):.2f} s")
+            many = [builder.add(f"small{n}") for n in range(200)]
+            builder.push(cache, *many)
+            print(f"push of 200 objects that are there: {timed(lambda: builder.push(cache, *many)):.2f} s")
+        with nginx(place / "nginx", place) as url:
+            for round_ in range(2):
+                baseline = timed(lambda to=place / f"plain{round_}": plain(f"{url}/cache", paths, to))  # type: ignore[misc]
+                ours = timed(lambda to=place / f"client{round_}": fetch(f"{url}/cache", paths, to))  # type: ignore[misc]
+                print(
+                    f"curl | zstd -d | tar x: {baseline:.2f} s; pull: {ours:.2f} s; {baseline / ours:.0%} of its speed"
+                )
+
+
+def plain(url: str, paths: list[StorePath], target: Path) -> None:
+    target.mkdir()
+    for path in paths:
+        command = f"curl -sf {url}/{archive_key(path)} | zstd -dc | tar x -C {target}"
+        subprocess.run(command, shell=True, check=True)
+
+
+def fetch(url: str, paths: list[StorePath], root: Path) -> None:
+    """In a process of its own, as `vstore pull` is, whose memory is then known."""
+    subprocess.run([sys.executable, "-c", PULL, url, str(root), *map(str, paths)], check=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,35 @@
+"""`vstore serve`: the local store as a cache on the network."""
+
+from __future__ import annotations
+
+import click
+
+from vstore.cli.settings import Settings, command
+from vstore.errors import UsageError
+from vstore.remote import signing_keys
+
+
+@command("serve")
+@click.option("--host", default="127.0.0.1", help="The address to listen on (default: 127.0.0.1, this machine only).")
+@click.option("--port", type=click.IntRange(0, 65535), default=8311, help="The port (default: 8311).")
+def serve_command(settings: Settings, host: str, port: int) -> None:
+    """Offer this store read-only as a cache, until interrupted. Anyone who reaches it can read all of it.
+
+    /metrics is in Prometheus' form, /healthz answers ok.
+    """
+    try:
+        import uvicorn
+
+        from vstore.remote.serve import application
+    except ImportError as error:
+        raise UsageError(
+            f"`serve` needs more packages: {error.name}", hint="install vstore with its extra: vstore[serve]"
+        ) from error
+    with settings.open_store() as store:
+        keys = signing_keys(store.layout.root / "keys")
+        if not keys:
+            settings.report.warn(
+                "there is no key here, so nobody will take anything by recipe", "`vstore key generate`"
+            )
+        settings.report.note(f"serving {store.layout.root} on http://{host}:{port}")
+        uvicorn.run(application(store, keys), host=host, port=port, log_level="warning")
