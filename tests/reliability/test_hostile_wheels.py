@@ -11,13 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.build.layers import PYTHON, SITE, VERSION, Store, pin
+from tests.build.layers import SITE, Store, pin
 from tests.flows.world import World
 from tests.reliability.promises import check_intact, check_nothing_left
 from tests.wheels import make_wheel
-from vstore.build.packages import install
 from vstore.errors import BuildError, ToolError
-from vstore.report import Silent
 
 INFO = "bad-1.dist-info"
 METADATA = "Metadata-Version: 2.1\nName: bad\nVersion: 1\n"
@@ -43,7 +41,7 @@ def try_wheel(tmp_path: Path, wheel: Path) -> list[str]:
     before = set(os.listdir(tmp_path))
     prefix = store.folder / "layer"
     try:
-        install(store.uv, prefix, [pin(wheel)], PYTHON, VERSION, Silent())
+        store.install(prefix, [pin(wheel)])
     except (BuildError, ToolError):
         assert not prefix.exists() or os.listdir(prefix) == [], "refused, and something is left"
     assert set(os.listdir(tmp_path)) == before and (tmp_path / "mine").read_text() == "mine"
