@@ -1,0 +1,72 @@
+"""Collecting garbage: forgetting by policy, a plan of what goes and why, and carrying it out."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from vstore import profile as profiles
+from vstore.config import GcConfig
+from vstore.gc import (
+    Collected,
+    Plan,
+    Policy,
+    Victim,
+    collect,
+    delete,
+    exclusive_sizes,
+    keepers,
+    plan_collection,
+    plan_deletion,
+    shortfall,
+)
+from vstore.store import Store
+
+__all__ = [
+    "Collected",
+    "Plan",
+    "Policy",
+    "Victim",
+    "collect",
+    "delete",
+    "exclusive_sizes",
+    "forget_expired",
+    "forgettable",
+    "keepers",
+    "plan_collection",
+    "plan_deletion",
+    "policy_of",
+    "shortfall",
+]
+
+
+def policy_of(store: Store, limits: GcConfig, *, until_free: int | None, now: datetime) -> Policy:
+    """What a collection spares and when it ends; `until_free` in bytes on the store's file system."""
+    return Policy(
+        fresh_since=now - limits.grace if limits.grace is not None else None,
+        used_since=(now - limits.unused_for).date() if limits.unused_for is not None else None,
+        max_size=limits.max_size,
+        to_free=shortfall(store, until_free) if until_free is not None else None,
+        max_freed=limits.max_freed,
+    )
+
+
+def forgettable(store: Store, limits: GcConfig, *, now: datetime) -> list[tuple[str, int]]:
+    """Profile and number of each generation that `forget_expired` would forget now."""
+    return [
+        (name, number)
+        for name in profiles.names(store)
+        for number in profiles.expired(profiles.history(store, name), _retention(limits), now=now)
+    ]
+
+
+def forget_expired(store: Store, limits: GcConfig, *, now: datetime) -> list[tuple[str, int]]:
+    """Forget the generations of all profiles that all limits let go, never a current one."""
+    return [
+        (name, number)
+        for name in profiles.names(store)
+        for number in profiles.forget_expired(store, name, _retention(limits), now=now)
+    ]
+
+
+def _retention(limits: GcConfig) -> profiles.Retention:
+    return profiles.Retention(keep=limits.keep, older_than=limits.older_than, unused_for=limits.unused_for)

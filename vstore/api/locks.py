@@ -1,0 +1,60 @@
+"""Locks: whether they are valid, what happens with which layer, and making them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vstore.api.stores import uv_of
+from vstore.lock import LockedLayer, LockWish, deployed_name, read_locks
+from vstore.lock.select import gaps
+from vstore.lock.staleness import check
+from vstore.realise.model import Request
+from vstore.realise.prepare import lock_spec, stale_error, wish_of
+from vstore.report import Report, Silent
+from vstore.spec import Spec, Target
+from vstore.spec.select import Operation, Selection, Wish, select
+from vstore.store import Store
+
+__all__ = [
+    "LockWish",
+    "LockedLayer",
+    "Operation",
+    "Selection",
+    "Wish",
+    "check",
+    "deployed_name",
+    "gaps",
+    "lock",
+    "read_locks",
+    "select",
+    "stale_error",
+    "wish_of",
+]
+
+
+def lock(
+    store: Store,
+    spec: Spec,
+    selection: Selection | None = None,
+    wish: LockWish | None = None,
+    *,
+    offline: bool = False,
+    environment: Mapping[str, str] | None = None,
+    report: Report | None = None,
+) -> Mapping[str, LockedLayer]:
+    """Lock the selected layers (all whose locks are not valid, unless told) together; the locks by env name.
+
+    Raises LockError, ToolError or StoreError. `environment` is where uv's settings are read, the process' own if None.
+    """
+    uv = uv_of(store, offline=offline, environment=environment)
+    prepared = lock_spec(
+        store,
+        spec,
+        Request(spec=spec.path, offline=offline, environment=uv.environment),
+        selection or select(spec, Wish(lock=Operation.LOCK_IF_NEEDED), Target.host()),
+        wish or LockWish(),
+        target=Target.host(),
+        uv=uv,
+        report=report or Silent(),
+    )
+    return prepared.locked

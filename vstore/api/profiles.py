@@ -1,0 +1,33 @@
+"""Profiles: generations of stacks, switched, rolled back, compared and forgotten."""
+
+from vstore.profile import (
+    Change,
+    Generation,
+    Retention,
+    append,
+    compare,
+    current,
+    expired,
+    forget,
+    forget_expired,
+    history,
+    names,
+    rollback,
+    switch,
+)
+
+__all__ = [
+    "Change",
+    "Generation",
+    "Retention",
+    "append",
+    "compare",
+    "current",
+    "expired",
+    "forget",
+    "forget_expired",
+    "history",
+    "names",
+    "rollback",
+    "switch",
+]

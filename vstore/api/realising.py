@@ -1,0 +1,41 @@
+"""Realising: from a spec to a stack in the store, and what a stack holds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from vstore.api.stores import uv_of
+from vstore.objects import StorePath
+from vstore.realise.model import Origin, Realised, RealisedLayer, Request
+from vstore.realise.remembered import remembered
+from vstore.report import Report, Silent
+from vstore.store import Store
+
+__all__ = ["Origin", "Realised", "RealisedLayer", "Request", "distributions", "realise"]
+
+
+def realise(
+    store: Store, request: Request, *, report: Report | None = None, now: datetime | None = None
+) -> Realised:
+    """Lock if needed, make every layer present, from a cache or by building, and switch the profile to the stack.
+
+    A no-op is answered before anything that builds is even loaded.
+    Raises SpecError, LockError, BuildError, ToolError or StoreError; the store is intact after any of them.
+    """
+    report, now = report or Silent(), now or datetime.now(UTC)
+    known = remembered(store, request, report=report, now=now)
+    if known is not None:
+        return known
+    from vstore.realise.realise import realise
+    from vstore.remote import substitution
+
+    uv = uv_of(store, offline=request.offline, environment=request.environment)
+    with substitution(store, request.caches, offline=request.offline or request.check, report=report) as substitute:
+        return realise(store, request, uv=uv, report=report, now=now, substitute=substitute)
+
+
+def distributions(store: Store, stack: StorePath) -> dict[str, dict[str, str]]:
+    """Layer name → distribution name → version, the interpreters as ``python``."""
+    from vstore.realise.contents import distributions
+
+    return distributions(store, stack)

@@ -1,0 +1,109 @@
+"""Stores: opening one, its objects, what keeps them alive, and whether all is well."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Mapping
+from pathlib import Path
+
+from vstore.config import Config, GcConfig, parse_age, parse_size, read_config
+from vstore.errors import StoreError
+from vstore.fs.atomic import replace_symlink
+from vstore.objects import Kind, ObjectInfo, StorePath
+from vstore.store import (
+    Layout,
+    Pin,
+    Problem,
+    Root,
+    RootKind,
+    Store,
+    add_root,
+    keep_reserve,
+    list_roots,
+    reindex,
+    release_reserve,
+    remove_root,
+    verify,
+)
+from vstore.uv import Uv
+
+__all__ = [
+    "Config",
+    "GcConfig",
+    "Kind",
+    "Layout",
+    "ObjectInfo",
+    "Pin",
+    "Problem",
+    "Root",
+    "RootKind",
+    "Store",
+    "StorePath",
+    "default_root",
+    "dependency_chain",
+    "keep_reserve",
+    "list_roots",
+    "open_store",
+    "parse_age",
+    "parse_size",
+    "pin",
+    "read_config",
+    "reindex",
+    "release_reserve",
+    "remove_root",
+    "uv_of",
+    "verify",
+]
+
+
+def default_root() -> Path:
+    """Where the store is unless somebody says otherwise: ``$VSTORE_ROOT``, else this user's folder for data."""
+    if chosen := os.environ.get("VSTORE_ROOT"):
+        return Path(chosen).expanduser().absolute()
+    from platformdirs import user_data_path
+
+    return user_data_path("vstore")
+
+
+def open_store(root: Path | None = None, *, read_only: bool = False) -> Store:
+    """Open the store at `root`, making it unless read-only. Raises StoreError or OSError."""
+    return Store.open(default_root() if root is None else root, read_only=read_only)
+
+
+def uv_of(store: Store, *, offline: bool = False, environment: Mapping[str, str] | None = None) -> Uv:
+    """uv with the store's own cache."""
+    chosen = os.environ if environment is None else environment
+    return Uv(cache_dir=store.layout.uv_cache, offline=offline, environment=chosen)
+
+
+def pin(store: Store, path: StorePath, place: Path, pin: Pin | None = None) -> None:
+    """Keep an object alive by a link at `place`, in the store's ``gcroots`` or anywhere else.
+
+    Raises StoreError if the object is not there any more.
+    """
+    store.temp_root(path)
+    if not store.is_valid(path):
+        raise StoreError(f"just collected: {path}")
+    if place.parent != store.layout.gcroots:
+        replace_symlink(place, str(store.layout.object(path)))
+    add_root(store.layout, place, path, pin or Pin())
+
+
+def dependency_chain(store: Store, top: StorePath, bottom: StorePath) -> tuple[StorePath, ...]:
+    """The shortest chain of references from `top` to `bottom`, both included; empty if there is none."""
+    came_from: dict[StorePath, StorePath | None] = {top: None}
+    queue = deque([top])
+    while queue and bottom not in came_from:
+        member = queue.popleft()
+        info = store.index.info(member)
+        for reference in info.references if info else ():
+            if reference not in came_from:
+                came_from[reference] = member
+                queue.append(reference)
+    chain: list[StorePath] = []
+    step = bottom if bottom in came_from else None
+    while step is not None:
+        chain.append(step)
+        step = came_from[step]
+    return tuple(reversed(chain))
