@@ -211,10 +211,11 @@ def _manifest_files() -> list[bytes]:
     return [_MANIFEST_MAGIC + len(text).to_bytes(4, "big") + text + tree for tree in _manifests()]
 
 
-def _nested_manifest_files() -> list[bytes]:
-    """Metadata nested deeper than Python's stack."""
+def _bad_manifest_files() -> list[bytes]:
+    """Metadata nested deeper than Python's stack, and a link out of the store with a line feed in it."""
     text = b'{"kind": ' + b"[" * 50_000
-    return [_MANIFEST_MAGIC + len(text).to_bytes(4, "big") + text + tree for tree in _manifests()]
+    nested = [_MANIFEST_MAGIC + len(text).to_bytes(4, "big") + text + tree for tree in _manifests()]
+    return [*nested, _manifest_files()[1].replace(b"-low/a", b"\nlow/a")]
 
 
 def _index_contents() -> list[bytes]:
@@ -250,7 +251,7 @@ READERS: Mapping[str, Reader] = {
     "manifest file, inside": Reader(
         read=lambda data, at: _manifest_file(zstd.compress(data), at),
         samples=_manifest_files,
-        hostile=_nested_manifest_files,
+        hostile=_bad_manifest_files,
     ),
     "layer.json": Reader(
         read=lambda data, at: read_facts(_put(data, at / "share" / "vstore" / "layer.json").parents[2]),

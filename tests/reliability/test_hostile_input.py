@@ -33,6 +33,7 @@ def test_spoilt_bytes(name: str, seed: int) -> None:
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(data=st.binary(max_size=300))
 @example(data=b"")
+@example(data=b"0")
 @example(data=b"[" * 100_000)
 @example(data=b'{"a":' * 50_000)
 @example(data=b"a = " + b"[" * 50_000)

@@ -107,6 +107,8 @@ class LayerFacts:
     def parse(cls, data: bytes) -> Self:
         """Read layer.json; ValueError, with the key path, if it is not what `as_json` gives."""
         document = json.loads(data)
+        if not isinstance(document, dict):
+            raise ValueError(f"found {document!r}, expected an object")
         launch = _member(document, "launch_module", (str, type(None)))
         assert launch is None or isinstance(launch, str)
         target = Target(_text(document, "target")) if "target" in document else Target.host()  # as of old

@@ -119,11 +119,11 @@ class Manifest:
         theirs = {entry.path: entry for entry in found.entries}
         for path in sorted(ours.keys() | theirs.keys()):
             if path not in theirs:
-                yield f"missing: {os.fsdecode(path)}"
+                yield f"missing: {_shown(path)}"
             elif path not in ours:
-                yield f"added: {os.fsdecode(path)}"
+                yield f"added: {_shown(path)}"
             elif ours[path] != theirs[path]:
-                yield f"changed: {os.fsdecode(path)}"
+                yield f"changed: {_shown(path)}"
 
 
 def _decode_entries(data: bytes) -> Iterator[Entry]:
@@ -152,6 +152,11 @@ def _decode_entries(data: bytes) -> Iterator[Entry]:
             raise ValueError(f"unknown entry {tag!r}")
 
 
+def _shown(path: bytes) -> str:
+    """For people, on one line and printable anywhere, whatever the bytes."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in os.fsdecode(path))
+
+
 def linked_object(path: bytes, target: bytes) -> str | None:
     """The store path that a link at `path` leads to, None if it stays inside; StoreError if it may do neither.
 
@@ -160,7 +165,7 @@ def linked_object(path: bytes, target: bytes) -> str | None:
     parts = target.split(b"/")
     ups = next((index for index, part in enumerate(parts) if part != b".."), len(parts))
     if target.startswith(b"/") or b".." in parts[ups:] or not target:
-        raise StoreError(f"refused link {os.fsdecode(path)} -> {os.fsdecode(target)}: not a plain relative path")
+        raise StoreError(f"refused link {_shown(path)} -> {_shown(target)}: not a plain relative path")
     depth = path.count(b"/")
     if ups <= depth:
         return None
@@ -172,7 +177,7 @@ def linked_object(path: bytes, target: bytes) -> str | None:
             pass
         else:
             return name
-    raise StoreError(f"refused link {os.fsdecode(path)} -> {os.fsdecode(target)}: it leaves the store")
+    raise StoreError(f"refused link {_shown(path)} -> {_shown(target)}: it leaves the store")
 
 
 def scan(root: Path, *, freeze: bool = False, on_file: Callable[[int], None] | None = None) -> Manifest:
@@ -220,12 +225,12 @@ def _scan_directory(
 
 def _scan_file(child: os.DirEntry[bytes], path: bytes, freeze: bool, buffer: bytearray) -> Entry:
     if not child.is_file(follow_symlinks=False):
-        raise StoreError(f"refused {os.fsdecode(path)}: neither a file, a directory nor a link")
+        raise StoreError(f"refused {_shown(path)}: neither a file, a directory nor a link")
     handle = os.open(child.path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
     try:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode):
-            raise StoreError(f"refused {os.fsdecode(path)}: neither a file, a directory nor a link")
+            raise StoreError(f"refused {_shown(path)}: neither a file, a directory nor a link")
         executable = bool(status.st_mode & 0o100)
         digest, size = _hash_file(handle, status.st_size, buffer)
         if freeze:
