@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -76,7 +77,7 @@ class Machine:
 
     def add_three(self) -> tuple[StorePath, StorePath, StorePath]:
         """``low``, ``mid`` above it and ``top`` above both."""
-        big = b"".join(bytes([n % 251]) * 997 for n in range(900))
+        big = random.Random(1).randbytes(300_000)  # more than the read that finds the index brings
         low = self.add("low", {"a": b"low", "big": big, "sub/x": b"x"}, parts=(b"part of low",))
         mid = self.add("mid", {"a": b"mid", "exact": big[:5000]}, (low,))
         return low, mid, self.add("top", {"a": b"top"}, (low, mid))

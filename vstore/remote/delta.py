@@ -1,12 +1,13 @@
-"""Deltas: patches that make the changed large files of a newer object from those of an older one.
+"""Deltas: patches that make the changed files of a newer object from those of an older one.
 
-A delta holds patches only. Files that did not change come from the older object, small and new ones from the
-archive by range, as in any fetch, so whatever a patch gives is just one more donor. Format of the file::
+A delta holds patches only. Files that did not change come from the older object, large ones that no patch makes
+smaller from the archive by range, as in any fetch; so whatever a patch gives is just one more donor. Format::
 
     "vstore-delta-1\\n"  u32 length  index  patches
 
-The index is canonical JSON: a list of ``old`` and ``new`` (BLAKE3 of the files), ``size_bytes`` of the new one and
-``patch_bytes``; the patches (HDiffPatch's, zstd inside) follow in this order. Needs the extra ``delta``.
+The index is canonical JSON: a list of ``old`` and ``new`` (BLAKE3 of the files; zeros where there is no old one),
+``size_bytes`` of the new one and ``patch_bytes``; the patches (HDiffPatch's, zstd inside) follow in this order.
+Needs the extra ``delta``.
 """
 
 from __future__ import annotations
@@ -33,21 +34,30 @@ _LARGEST_FILE = 1 << 30  # making a patch takes some seven bytes of memory per b
 _BASE_MEMORY = 512 << 20  # of a Python process with its libraries, as address space
 _MOST_MEMORY = 4 << 30  # beside that, whatever a record says
 _SECONDS = 120
+_LARGE = 64 << 10  # smaller files are always in: one of them would cost the whole frame that it lies in
 _WORTH = 0.7  # a patch larger than this part of the compressed file is left out
 
-# Runs alone, with limits set on itself, as decoders of patches have had holes: old, patch, new, limits.
+NOTHING = bytes(32)  # instead of the digest of an old file: the patch is from nothing
+
+# Runs alone, with limits set on itself, as decoders of patches have had holes. Lines of the standard input: the old
+# file or nothing, where the patch starts in the delta and how long it is, the new file and its size.
 _APPLY = """
 import resource, sys
 import hdiffpatch
-old, patch, new, size, memory, seconds = *sys.argv[1:4], *map(int, sys.argv[4:])
+delta, memory, seconds, largest = sys.argv[1], *map(int, sys.argv[2:])
 resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
-resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
 resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
-made = hdiffpatch.apply(open(old, "rb").read(), open(patch, "rb").read())
-if len(made) != size:
-    sys.exit(3)
-open(new, "wb").write(made)
+with open(delta, "rb") as patches:
+    for line in sys.stdin:
+        old, at, length, new, size = line.rstrip("\\n").split("\\t")
+        patches.seek(int(at))
+        made = hdiffpatch.apply(open(old, "rb").read() if old else b"", patches.read(int(length)))
+        if len(made) != int(size):
+            sys.exit("another size")
+        with open(new, "wb") as file:
+            file.write(made)
 """
 
 
@@ -79,19 +89,18 @@ def make_delta(old: Path, old_manifest: Manifest, new: Path, new_manifest: Manif
 
     from vstore.fs import zstd
 
-    digests = {entry.path: entry for m in (old_manifest, new_manifest) for entry in m.entries}
-    before = {entry.path: entry for entry in old_manifest.entries}
     index, patches = [], []
-    for forerunner, path in pairs(old_manifest, new_manifest):
-        was, entry = before[forerunner], digests[path]
-        if max(was.size, entry.size) > _LARGEST_FILE:
+    for was, entry in pairs(old_manifest, new_manifest):
+        if max(was.size if was else 0, entry.size) > _LARGEST_FILE:
             continue
-        source, content = (old / os.fsdecode(forerunner)).read_bytes(), (new / os.fsdecode(path)).read_bytes()
+        source = (old / os.fsdecode(was.path)).read_bytes() if was else b""
+        content = (new / os.fsdecode(entry.path)).read_bytes()
         patch = hdiffpatch.diff(source, content, hdiffpatch.COMPRESSION_ZSTD, validate=False)
-        if len(patch) > _WORTH * len(zstd.compress(content, 3)):
+        if entry.size >= _LARGE and len(patch) > _WORTH * len(zstd.compress(content, 3)):
             continue
+        before = was.digest if was else NOTHING
         index.append(
-            {"old": was.digest.hex(), "new": entry.digest.hex(), "size_bytes": entry.size, "patch_bytes": len(patch)}
+            {"old": before.hex(), "new": entry.digest.hex(), "size_bytes": entry.size, "patch_bytes": len(patch)}
         )
         patches.append(patch)
     if not index:
@@ -103,7 +112,7 @@ def make_delta(old: Path, old_manifest: Manifest, new: Path, new_manifest: Manif
 def needed_memory(delta: bytes, old_manifest: Manifest) -> int:
     """What applying the largest of its patches takes."""
     sizes = {entry.digest: entry.size for entry in old_manifest.entries if entry.kind == EntryKind.FILE}
-    return max(sizes[one.old] + 3 * one.size_bytes + 2 * one.patch_bytes for one in read_index(delta))
+    return max(sizes.get(one.old, 0) + 3 * one.size_bytes + 2 * one.patch_bytes for one in read_index(delta))
 
 
 def read_index(delta: bytes) -> list[Patch]:
@@ -138,37 +147,36 @@ def apply_delta(
     if len(delta) != record.size_bytes or sha256(delta).hexdigest() != record.sha256:
         raise CacheError(f"the delta of {record.new} is damaged")
     sizes = {entry.digest: entry.size for entry in expected.entries if entry.kind == EntryKind.FILE}
-    made = {}
+    jobs, made = [], {}
     for number, patch in enumerate(read_index(delta)):
         source, size = find(patch.old), sizes.get(patch.new)
-        if source is None or size is None:
+        if size is None or (source is None and patch.old != NOTHING):
             continue
-        target = folder / f"{number}"
-        _apply(source, delta[patch.at : patch.at + patch.patch_bytes], target, size, record)
-        if blake3(target.read_bytes()).digest() != patch.new:
+        made[patch.new] = folder / f"{number}"
+        jobs.append(f"{source or ''}\t{patch.at}\t{patch.patch_bytes}\t{made[patch.new]}\t{size}\n")
+    _run(delta, record, folder, "".join(jobs), max((sizes[digest] for digest in made), default=0))
+    for digest, file in made.items():
+        if blake3(file.read_bytes()).digest() != digest:
             raise CacheError(f"the delta of {record.new} gives another file than it says")
-        made[patch.new] = target
     return made
 
 
-def _apply(source: Path, patch: bytes, target: Path, size: int, record: DeltaRecord) -> None:
-    """One patch in a process of its own."""
-    file = target.with_suffix(".patch")
-    file.write_bytes(patch)
+def _run(delta: bytes, record: DeltaRecord, folder: Path, jobs: str, largest: int) -> None:
+    """Apply the patches in a process of its own."""
+    file = folder / "delta"
+    file.write_bytes(delta)
     memory = _BASE_MEMORY + min(record.memory_bytes, _MOST_MEMORY)
-    arguments = [str(source), str(file), str(target), str(size), str(memory), str(_SECONDS)]
+    arguments = [str(file), str(memory), str(_SECONDS), str(largest)]
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-c", _APPLY, *arguments],
-            stdin=subprocess.DEVNULL,
+            input=jobs.encode(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             timeout=2 * _SECONDS,
         )
     except subprocess.TimeoutExpired as error:
         raise CacheError(f"the delta of {record.new} takes too long") from error
-    finally:
-        file.unlink()
-    if done.returncode or not target.is_file():
+    if done.returncode:
         last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
         raise CacheError(f"the delta of {record.new} cannot be applied: {last or done.returncode}")

@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from vstore.fs.tree import EntryKind, Manifest
+from vstore.fs.tree import Entry, EntryKind, Manifest
 
-SMALLEST = 64 << 10  # smaller files are cheaper by range
 _HASHED = re.compile(rb"-[0-9a-f]{8,64}(?=\.)")
 _VERSIONED = re.compile(rb"-[0-9][^/]*(?=\.(?:dist-info|data|libs)/)")
 
@@ -21,16 +20,15 @@ def family(path: bytes) -> bytes:
     return _HASHED.sub(b"", _VERSIONED.sub(b"", path))
 
 
-def pairs(old: Manifest, new: Manifest) -> Iterator[tuple[bytes, bytes]]:
-    """Paths (old, new) of large files whose content changed, each new one with its likeliest forerunner."""
-    held = {entry.digest for entry in old.entries if entry.kind == EntryKind.FILE}
-    names = {entry.path: entry for entry in old.entries if entry.kind == EntryKind.FILE and entry.size >= SMALLEST}
-    families: dict[bytes, bytes] = {}
-    for path in names:
-        families.setdefault(family(path), path)
+def pairs(old: Manifest, new: Manifest) -> Iterator[tuple[Entry | None, Entry]]:
+    """Each file that the older object has not, with its likeliest forerunner there, if any."""
+    files = [entry for entry in old.entries if entry.kind == EntryKind.FILE and entry.size]
+    held = {entry.digest for entry in files}
+    names = {entry.path: entry for entry in files}
+    families: dict[bytes, Entry] = {}
+    for entry in files:
+        families.setdefault(family(entry.path), entry)
     for entry in new.entries:
-        if entry.kind != EntryKind.FILE or entry.size < SMALLEST or entry.digest in held:
-            continue
-        forerunner = entry.path if entry.path in names else families.get(family(entry.path))
-        if forerunner is not None:
-            yield forerunner, entry.path
+        if entry.kind == EntryKind.FILE and entry.size and entry.digest not in held:
+            held.add(entry.digest)
+            yield names.get(entry.path) or families.get(family(entry.path)), entry
