@@ -12,6 +12,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from vstore.fs.disk import free_bytes
 from vstore.fs.faults import Point, reached
 from vstore.gc.litter import entries, find_litter, stray_links
 from vstore.gc.model import Collected, Plan, Policy, Victim
