@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,7 +103,8 @@ def test_a_deleted_index_is_made_anew_with_the_same_rows(tmp_path: Path) -> None
     assert reindex(root, heard) == 2 and heard.warnings == []
     with Store.open(root) as store:
         assert store.index.objects() == objects
-        assert store.generations.of("p") == rows and store.generations.last_number("p") == 7
+        known = [replace(row, used_on=None) for row in store.generations.of("p")]
+        assert known == rows and store.generations.last_number("p") == 7
         assert store.realisation(recipe("high")) == high and store.holders(b"wheel") == [high]
         assert verify(store, contents=True, report=Silent()) == (2, [])
         assert [place.name for place in store.layout.tmp.iterdir()] == ["trash"]

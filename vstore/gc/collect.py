@@ -8,11 +8,11 @@ collection leaves only litter, in the trash or without a row, which the next one
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from vstore.fs.disk import free_bytes
 from vstore.fs.faults import Point, reached
 from vstore.gc.litter import entries, find_litter, stray_links
 from vstore.gc.model import Collected, Plan, Policy, Victim
@@ -60,9 +60,9 @@ def exclusive_sizes(store: Store, roots: Collection[Root]) -> dict[str, int]:
     return {root.name: found.get(root.name, 0) for root in roots}
 
 
-def shortfall(store: Store, free_bytes: int) -> int:
-    """How many bytes must be freed until `free_bytes` are free on the store's file system: a `Policy.to_free`."""
-    return max(free_bytes - shutil.disk_usage(store.layout.root).free, 0)
+def shortfall(store: Store, wanted_bytes: int) -> int:
+    """How many bytes must be freed until `wanted_bytes` are free on the store's file system: a `Policy.to_free`."""
+    return max(wanted_bytes - free_bytes(store.layout.root), 0)
 
 
 def _planned(

@@ -16,6 +16,7 @@ from pathlib import Path
 from vstore.errors import BusyError
 from vstore.fs.filelock import is_held, lock_file
 from vstore.store import Layout, Store
+from vstore.store.records import belongs_to
 
 _BEING_WRITTEN = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}")  # what vstore.fs.atomic makes before it renames
 FAILED_AGE = timedelta(days=14)  # how long the folder of a failed build is kept
@@ -103,10 +104,12 @@ def stray_links(store: Store) -> Iterator[list[str]]:
 def _belongs_to(name: str) -> tuple[str | None, int | None]:
     """The profile that a link in ``profiles/`` is a generation of, and its number; none while it is being written."""
     being_written = _BEING_WRITTEN.fullmatch(name)
-    generation = _GENERATION.fullmatch(being_written["name"] if being_written else name)
+    whole = being_written["name"] if being_written else name
+    generation = _GENERATION.fullmatch(whole)
+    found = (generation["profile"], int(generation["number"])) if generation else belongs_to(whole)
     if being_written:
-        return (generation["profile"] if generation else being_written["name"]), None
-    return (generation["profile"], int(generation["number"])) if generation else (None, None)
+        return (found[0] if found else whole), None
+    return found or (None, None)
 
 
 def _target(link: Path) -> str | None:

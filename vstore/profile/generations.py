@@ -24,6 +24,7 @@ from vstore.objects import StorePath
 from vstore.profile.model import Generation
 from vstore.profile.retention import Retention, expired
 from vstore.store import GenerationRow, Store, generation_links
+from vstore.store.records import record_file, recorded, write_record
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,100}")
 
@@ -113,12 +114,14 @@ def append(
             replaced=before.number if before else None,
         )
         made = _generation(row, True)
+        write_record(store.layout, row)
         _lead(store, made)
         reached(Point.GENERATION_LINKED)
         store.generations.add(row)
         reached(Point.GENERATION_RECORDED)
         _set_current(store, profile, number)
         _used(store, profile, before, made, now=now)
+        _drop_records(store, profile)
         return made
 
 
@@ -208,4 +211,13 @@ def _forget(store: Store, profile: str, numbers: Sequence[int]) -> None:
     reached(Point.GENERATIONS_DROPPED)
     for number in numbers:
         _link(store, profile, number).unlink(missing_ok=True)
+    _drop_records(store, profile)
     fsync_directory(store.layout.profiles)
+
+
+def _drop_records(store: Store, profile: str) -> None:
+    """Remove the records of what was forgotten, but for the last number's, which shows that it is used up."""
+    last = store.generations.last_number(profile)
+    for name, number in recorded(store.layout):
+        if name == profile and number != last and not _link(store, profile, number).is_symlink():
+            record_file(store.layout, profile, number).unlink(missing_ok=True)

@@ -6,13 +6,13 @@ the run has named is alive, and so are the donors it may link from. A collection
 
 from __future__ import annotations
 
-import shutil
 import threading
 from datetime import UTC, datetime
 
 from vstore import gc
 from vstore.build.recipe import Recipe
 from vstore.errors import StoreError
+from vstore.fs.disk import free_bytes
 from vstore.report import Report, Silent
 from vstore.store import Store
 
@@ -58,7 +58,7 @@ class Space:
         self._report.warn(said, hint)
 
     def _free(self) -> int:
-        return shutil.disk_usage(self._store.layout.root).free
+        return free_bytes(self._store.layout.root)
 
 
 def _gib(number: int) -> str:

@@ -84,7 +84,7 @@ class Substituter:
                 self.saved_bytes += pulled.saved_bytes
             store = self._fetcher.store
             if store.realisation(recipe) != realisation.path:
-                store.index.realise(recipe, realisation.path, seconds=None)
+                store.realised_again(realisation.path, recipe)
             return Substituted(path=realisation.path, cache=cache.name, pulled=pulled)
         return None
 

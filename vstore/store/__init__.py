@@ -4,10 +4,11 @@ from vstore.store.generations import GenerationRow
 from vstore.store.index import Graph, Index
 from vstore.store.layout import Layout
 from vstore.store.pins import Pin
+from vstore.store.reindex import reindex
 from vstore.store.reserve import keep_reserve, release_reserve
 from vstore.store.roots import Root, RootKind, add_root, generation_links, list_roots, object_at, remove_root
 from vstore.store.store import Store
-from vstore.store.verify import Problem, reindex, verify
+from vstore.store.verify import Problem, verify
 
 __all__ = [
     "GenerationRow",

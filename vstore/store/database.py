@@ -6,7 +6,6 @@ One connection serves all threads, one at a time; every `transaction` is durable
 from __future__ import annotations
 
 import re
-import shutil
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vstore.errors import BusyError, StoreError
+from vstore.fs.disk import free_bytes
 from vstore.fs.faults import Point, reached
 
 SCHEMA = 2  # PRAGMA user_version of the schema that this release writes
@@ -124,7 +124,7 @@ def translated(file: Path) -> Iterator[None]:
 
 def _is_full(file: Path) -> bool:
     """Whether that is why the index's shared memory, a file beside it, could not be made: SQLite says I/O error."""
-    return shutil.disk_usage(file.parent).free < 1 << 20
+    return free_bytes(file.parent) < 1 << 20
 
 
 def connect(file: Path, *, read_only: bool) -> sqlite3.Connection:

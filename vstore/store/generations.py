@@ -12,6 +12,11 @@ from vstore.objects import StorePath
 from vstore.store.database import Database
 from vstore.store.index import object_id
 
+_USE_UP = """
+INSERT INTO profiles VALUES (?, ?)
+ON CONFLICT (name) DO UPDATE SET last_number = max(last_number, excluded.last_number)
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationRow:
@@ -67,11 +72,7 @@ class Generations:
             number = object_id(connection, row.path)
             if number is None:
                 raise StoreError(f"not in the store: {row.path}")
-            connection.execute(
-                "INSERT INTO profiles VALUES (?, ?) ON CONFLICT (name)"
-                " DO UPDATE SET last_number = max(last_number, excluded.last_number)",
-                (row.profile, row.number),
-            )
+            connection.execute(_USE_UP, (row.profile, row.number))
             connection.execute(
                 "INSERT OR REPLACE INTO generations VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -90,3 +91,8 @@ class Generations:
             connection.executemany(
                 "DELETE FROM generations WHERE profile = ? AND number = ?", [(profile, number) for number in numbers]
             )
+
+    def use_up(self, profile: str, number: int) -> None:
+        """Never give this number again, nor one below it."""
+        with self._database.transaction() as connection:
+            connection.execute(_USE_UP, (profile, number))

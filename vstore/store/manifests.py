@@ -25,9 +25,15 @@ _MOST_BYTES = 1 << 30
 
 
 def write_manifest(
-    file: Path, info: ObjectInfo, manifest: Manifest, parts: Iterable[bytes], metadata: Mapping[str, object]
+    file: Path,
+    info: ObjectInfo,
+    manifest: Manifest,
+    parts: Iterable[bytes],
+    metadata: Mapping[str, object],
+    *,
+    durable: bool = False,
 ) -> None:
-    """Write it whole; the caller flushes."""
+    """Write it whole; the caller flushes, unless it is to be durable at once."""
     document = {
         **metadata,
         "kind": str(info.kind),
@@ -39,7 +45,7 @@ def write_manifest(
     }
     text = canonical_json(document)
     data = zstd.compress(_MAGIC + len(text).to_bytes(4, "big") + text + manifest.encode())
-    write_file(file, data, mode=0o444, durable=False)
+    write_file(file, data, mode=0o444, durable=durable)
 
 
 def read_manifest(file: Path) -> tuple[Manifest, dict[str, Any]]:

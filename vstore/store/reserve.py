@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
 from pathlib import Path
 
+from vstore.fs.disk import free_bytes
 from vstore.store.layout import Layout
 
 RESERVE_BYTES = 8 << 20  # the index's log while a batch of objects is removed, and then some
@@ -16,7 +16,7 @@ _ROOMY_BYTES = 16 * RESERVE_BYTES
 def keep_reserve(layout: Layout) -> None:
     """Fill the reserve if there is plenty of room; if that fails, the store works without."""
     with suppress(OSError):
-        if layout.reserve.exists() or shutil.disk_usage(layout.root).free < _ROOMY_BYTES:
+        if layout.reserve.exists() or free_bytes(layout.root) < _ROOMY_BYTES:
             return
         temporary = layout.tmp / f"reserve-{os.urandom(4).hex()}"
         try:
@@ -40,5 +40,5 @@ def _fill(file: Path) -> None:
 def release_reserve(layout: Layout) -> None:
     """Give the space back if the file system is nearly full; `keep_reserve` takes it again when there is room."""
     with suppress(OSError):
-        if shutil.disk_usage(layout.root).free < RESERVE_BYTES:
+        if free_bytes(layout.root) < RESERVE_BYTES:
             layout.reserve.unlink()

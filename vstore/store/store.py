@@ -223,6 +223,11 @@ class Store:
             reached(Point.ADD_REGISTERED)
             return info
 
+    def realised_again(self, path: StorePath, recipe: Digest) -> None:
+        """Record that another recipe gives this registered object too."""
+        with lock_file(self.layout.object_lock(str(path))):
+            self._realised_again(path, recipe, (), None)
+
     def _realised_again(
         self, path: StorePath, recipe: Digest | None, parts: tuple[bytes, ...], seconds: float | None
     ) -> None:
@@ -230,7 +235,17 @@ class Store:
         new_recipe = recipe if recipe and self.index.realisation(recipe) != path else None
         new_parts = [part for part in parts if path not in self.index.holders(part)]
         if new_recipe or new_parts:
+            self._note(path, new_recipe, new_parts)
             self.index.realise(new_recipe, path, parts=new_parts, seconds=seconds)
+
+    def _note(self, path: StorePath, recipe: Digest | None, parts: Iterable[bytes]) -> None:
+        """Add it to the manifest's metadata, from which the index can be made anew. Needs the object's lock."""
+        file, info = self.layout.manifest(path), self.index.info(path)
+        assert info is not None
+        manifest, metadata = read_manifest(file)
+        recipes = {*metadata.get("recipes", ()), *([str(recipe)] if recipe and recipe != info.recipe else [])}
+        keys = {*(bytes.fromhex(key) for key in metadata["parts"]), *parts}
+        write_manifest(file, info, manifest, sorted(keys), {**metadata, "recipes": sorted(recipes)}, durable=True)
 
     def _clear(self, final: Path) -> None:
         """Put litter of a killed process aside: there is no row, and we hold the temp root and the lock."""

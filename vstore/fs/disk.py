@@ -1,0 +1,16 @@
+"""What the file system that holds a folder says of itself."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def free_bytes(place: Path) -> int:
+    """What an ordinary user may still write there."""
+    if hasattr(os, "statvfs"):
+        found = os.statvfs(place)
+        return found.f_bavail * found.f_frsize
+    import shutil  # a no-op does without it
+
+    return shutil.disk_usage(place).free

@@ -1,0 +1,68 @@
+"""What is known of a generation beside its link, kept on disk so that the index can be made anew.
+
+``profiles/.<profile>-<n>.json`` is written before the link and goes with it, but for the one with the highest number:
+it stays until the next generation is made, so that no number is ever given twice.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+
+from vstore.digest import Digest, canonical_json
+from vstore.fs.atomic import write_file
+from vstore.objects import StorePath
+from vstore.store.generations import GenerationRow
+from vstore.store.layout import Layout
+
+_NAME = re.compile(r"\.(?P<profile>.+)-(?P<number>[1-9][0-9]*)\.json")
+
+
+def record_file(layout: Layout, profile: str, number: int) -> Path:
+    return layout.profiles / f".{profile}-{number}.json"
+
+
+def write_record(layout: Layout, row: GenerationRow) -> None:
+    """Durable when it returns."""
+    document = {
+        "path": str(row.path),
+        "created_at": row.created_at.isoformat(timespec="seconds"),
+        "spec_path": row.spec_path,
+        "spec_digest": str(row.spec_digest) if row.spec_digest else None,
+        "replaced": row.replaced,
+    }
+    write_file(record_file(layout, row.profile, row.number), canonical_json(document) + b"\n")
+
+
+def read_record(layout: Layout, profile: str, number: int) -> GenerationRow | None:
+    """None where there is no record, or none that makes sense."""
+    try:
+        document = json.loads(record_file(layout, profile, number).read_bytes())
+        digest = document["spec_digest"]
+        return GenerationRow(
+            profile=profile,
+            number=number,
+            path=StorePath.parse(document["path"]),
+            created_at=datetime.fromisoformat(document["created_at"]),
+            spec_path=document["spec_path"],
+            spec_digest=Digest.parse(digest) if digest else None,
+            replaced=document["replaced"],
+        )
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def recorded(layout: Layout) -> Iterator[tuple[str, int]]:
+    """Profile and number of every record there is."""
+    for place in layout.profiles.iterdir():
+        if found := belongs_to(place.name):
+            yield found
+
+
+def belongs_to(name: str) -> tuple[str, int] | None:
+    """The generation that a file in ``profiles/`` of this name is the record of."""
+    found = _NAME.fullmatch(name)
+    return (found["profile"], int(found["number"])) if found else None
