@@ -64,33 +64,6 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Handed:
-    """What a spec gives: its members, and of them the layers that were asked for (None: all)."""
-
-    members: tuple[Member, ...]
-    only: frozenset[str] | None
-
-
-def _realised(settings: Settings, store: Store, request: Request) -> _Handed:
-    """The spec's layers, made present; what a dry run knows of them."""
-    report, now = settings.report, datetime.now(UTC)
-    result = remembered(store, replace(request, dry_run=False), report=report, now=now)
-    if result is None:
-        uv = settings.uv(store, offline=request.offline)
-        with substitution(store, request.caches, offline=request.offline, report=report) as substitute:
-            result = realise(store, request, uv=uv, report=report, now=now, substitute=substitute)
-    spec = load(request.spec, environment=request.environment)
-    placed = [Placed(layer.name, layer.kind, layer.path) for layer in result.layers]
-    only = None
-    if request.include:
-        operations = select(spec, wish_of(request), request.platform).operations
-        only = frozenset(name for name, found in operations.items() if Operation.BUILD in found)
-    else:
-        placed.append(Placed(f"{spec.profile}-stack", Kind.STACK, result.stack))
-    return _Handed(members=members_of_spec(spec, request.platform, placed), only=only)
-
-
 def _request(spec: Path, target: Target, jobs: int | None, **options: Any) -> Request:
     environment = dict(os.environ)
     return Request(
@@ -151,7 +124,7 @@ def publish_command(
 
 
 def _publish(settings: Settings, store: Store, request: Request, output: Path, options: PublishOptions) -> Published:
-    handed, target = _realised(settings, store, request), str(request.platform)
+    handed, target = realise_members(store, request), str(request.platform)
     if request.dry_run:
         return plan_publish(store, handed.members, output, options, target=target)
     return publish(store, handed.members, output, options, target=target, jobs=request.jobs, report=settings.report)
@@ -232,19 +205,19 @@ def export_command(
 
 def _handed(
     settings: Settings, store: Store, what: str, platforms: tuple[str, ...], options: dict[str, Any]
-) -> _Handed:
+) -> Handed:
     """What is to be exported, of a spec or of what is in the store."""
     if Path(what).is_file() or what.endswith(".toml"):
         targets = parse_targets(platforms, Path(what))
         if len(targets) != 1:
             raise UsageError("one platform goes into one folder")
-        return _realised(settings, store, _request(Path(what), targets[0], **options))
+        return realise_members(store, _request(Path(what), targets[0], **options))
     if platforms:
         raise UsageError("--platform goes with a spec; what is in the store is for one platform already")
     members = members_of_stack(store, find(store, what))
     include: Sequence[str] = options["include"]
     only = matching(members, include, allow_missing=options["allow_missing"]) if include else None
-    return _Handed(members=members, only=only)
+    return Handed(members=members, only=only)
 
 
 def _exported(plan: ExportPlan, output: Path, dry_run: bool) -> dict[str, object]:

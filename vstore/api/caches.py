@@ -1,0 +1,90 @@
+"""Caches: pushing to one, pulling from one, keys and trust, channels, collecting and checking a cache."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from vstore import profile as profiles
+from vstore.errors import UsageError
+from vstore.objects import Kind, StorePath
+from vstore.remote import (
+    Cache,
+    CachePlan,
+    CacheProblem,
+    Fetcher,
+    Policy,
+    Pulled,
+    Pushed,
+    Pusher,
+    SecretKey,
+    Trust,
+    collect,
+    make_plan,
+    open_cache,
+    publish_channel,
+    pull,
+    read_channel,
+    read_inventory,
+    signing_keys,
+    trust_of,
+    verify_cache,
+    write_key,
+)
+from vstore.remote.layout import pin_key
+from vstore.store import Store
+
+__all__ = [
+    "Cache",
+    "CachePlan",
+    "CacheProblem",
+    "Fetcher",
+    "Policy",
+    "Pulled",
+    "Pushed",
+    "Pusher",
+    "SecretKey",
+    "Trust",
+    "collect",
+    "make_generation",
+    "make_plan",
+    "open_cache",
+    "pin_key",
+    "publish_channel",
+    "pull",
+    "read_channel",
+    "read_inventory",
+    "signing_keys",
+    "trust_of",
+    "verify_cache",
+    "wanted",
+    "write_key",
+]
+
+
+def wanted(store: Store, cache: Cache, what: Iterable[str], trust: Trust) -> tuple[list[StorePath], bool]:
+    """The store paths that texts stand for, and whether they come from a channel. Raises UsageError or CacheError."""
+    found, channels = [], 0
+    for text in what:
+        try:
+            found.append(StorePath.parse(text))
+        except ValueError:
+            channels += 1
+            found.append(read_channel(store, cache, text, trust=trust, now=datetime.now(UTC)).path)
+    if channels and len(found) > 1:
+        raise UsageError("a channel is pulled alone")
+    return found, bool(channels)
+
+
+def make_generation(
+    store: Store, paths: Iterable[StorePath], profile: str | None = None
+) -> tuple[str, int | None, bool]:
+    """Make the one stack the current generation; the profile, the number, and whether that is new."""
+    stacks = list(paths)
+    info = store.index.info(stacks[0]) if len(stacks) == 1 else None
+    if info is None or info.kind != Kind.STACK:
+        raise UsageError("only one stack can become a generation", hint="name a channel, or one stack")
+    name = profile or info.path.name.removesuffix("-stack")
+    made = profiles.append(store, name, info.path, spec_path=None, spec_digest=None, now=datetime.now(UTC))
+    now_current = made or profiles.current(store, name)
+    return name, now_current.number if now_current else None, made is not None

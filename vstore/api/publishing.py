@@ -1,0 +1,87 @@
+"""Handing stacks to others: archives with metadata, plain folders, and bundles for machines without a network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from vstore.api.realising import realise
+from vstore.archive import Compression
+from vstore.objects import Kind
+from vstore.publish import (
+    ExportOptions,
+    ExportPlan,
+    Links,
+    Member,
+    Placed,
+    Published,
+    PublishOptions,
+    Unpacked,
+    export,
+    find,
+    left_out,
+    matching,
+    members_of_spec,
+    members_of_stack,
+    pack_bundle,
+    plan_export,
+    plan_publish,
+    publish,
+    unpack_bundle,
+)
+from vstore.realise.model import Request
+from vstore.realise.prepare import wish_of
+from vstore.realise.remembered import remembered
+from vstore.report import Report
+from vstore.spec import load
+from vstore.spec.select import Operation, select
+from vstore.store import Store
+
+__all__ = [
+    "Compression",
+    "ExportOptions",
+    "ExportPlan",
+    "Handed",
+    "Links",
+    "Member",
+    "PublishOptions",
+    "Published",
+    "Unpacked",
+    "export",
+    "find",
+    "left_out",
+    "matching",
+    "members_of_stack",
+    "pack_bundle",
+    "plan_export",
+    "plan_publish",
+    "publish",
+    "realise_members",
+    "unpack_bundle",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handed:
+    """What a spec gives: its members, and of them the layers that were asked for (None: all)."""
+
+    members: tuple[Member, ...]
+    only: frozenset[str] | None
+
+
+def realise_members(store: Store, request: Request, *, report: Report) -> Handed:
+    """The spec's layers, made present without a generation; in a dry run what is known of them."""
+    request = replace(request, generation=False)
+    now = datetime.now(UTC)
+    result = remembered(store, replace(request, dry_run=False), report=report, now=now)
+    if result is None:
+        result = realise(store, request, report=report, now=now)
+    spec = load(request.spec, environment=request.environment)
+    placed = [Placed(layer.name, layer.kind, layer.path) for layer in result.layers]
+    only = None
+    if request.include:
+        operations = select(spec, wish_of(request), request.platform).operations
+        only = frozenset(name for name, found in operations.items() if Operation.BUILD in found)
+    else:
+        placed.append(Placed(f"{spec.profile}-stack", Kind.STACK, result.stack))
+    return Handed(members=members_of_spec(spec, request.platform, placed), only=only)
