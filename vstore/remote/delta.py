@@ -25,6 +25,7 @@ from blake3 import blake3
 
 from vstore.digest import canonical_json
 from vstore.errors import CacheError, UsageError
+from vstore.fs import zstd
 from vstore.fs.tree import EntryKind, Manifest
 from vstore.remote.family import pairs
 from vstore.remote.model import DeltaRecord
@@ -86,8 +87,6 @@ def make_delta(old: Path, old_manifest: Manifest, new: Path, new_manifest: Manif
     if not available():
         raise UsageError("making deltas needs one package more", hint="install vstore with its extra: vstore[delta]")
     import hdiffpatch
-
-    from vstore.fs import zstd
 
     index, patches = [], []
     for was, entry in pairs(old_manifest, new_manifest):
