@@ -12,8 +12,9 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "vstore"
 FLOORS = {
-    "__main__": 6,
-    "cli": 5,
+    "__main__": 7,
+    "cli": 6,
+    "api": 5,
     "realise": 4,
     "publish": 4,
     "build": 3,
@@ -34,7 +35,8 @@ FLOORS = {
 }
 PYTHON_COLUMN = {"spec", "uv", "lock", "build"}  # knows Python, never sees a store
 STORE_COLUMN = {"store", "archive", "profile", "gc", "remote"}  # does not know that Python exists
-LATE_IMPORTS = {"cli"}  # a command loads what it needs when it is called
+LATE_IMPORTS = {"cli", "api"}  # what is called loads what it needs
+USED_BY_CLI = {"api", "errors", "report"}
 STANDALONE = {"build.compile_worker"}  # run by other interpreters, imports nothing of ours
 LONGEST_FILE = 350
 LONGEST_FUNCTION = 60
@@ -107,6 +109,8 @@ def _import(name: str, target: str, late: bool) -> Iterator[str]:
         yield f"{target} is imported inside a function"
     if name in STANDALONE:
         yield f"imports {target}, but is to run alone"
+    if here == "cli" and there not in USED_BY_CLI | {here}:
+        yield f"imports {target}, but the command line uses vstore.api"
     if here == there or not here or here not in FLOORS or there not in FLOORS:
         return
     above, below = FLOORS[here], FLOORS[there]
@@ -149,7 +153,7 @@ def test_the_checker_looks_at_something() -> None:
 def sample(folder: Path, **files: str) -> Path:
     """A small package of this name with the given files (``store__index`` is store/index.py)."""
     package = folder / "vstore"
-    for floor in ("store", "lock", "build", "gc", "spec", "cli"):
+    for floor in ("store", "lock", "build", "gc", "spec", "api", "cli"):
         (package / floor).mkdir(parents=True)
         (package / floor / "__init__.py").touch()
     (package / "__init__.py").touch()
@@ -174,6 +178,7 @@ def sample(folder: Path, **files: str) -> Path:
         ("store__index", "class C:\n    async def f(self):\n        import vstore.errors", "inside a function"),
         ("build__compile_worker", "from vstore.errors import E", "is to run alone"),
         ("store__index", "from vstore.store import verify\n", "circle"),
+        ("cli__app", "from vstore.store import x", "uses vstore.api"),
         ("helpers", "", "on no floor"),
         ("store__index", "x = 1\n" * 350, "350 lines"),
         ("store__index", "def f():\n" + "    x = 1\n" * 59, "f has 60 lines"),
@@ -189,7 +194,8 @@ def test_the_checker_allows_what_is_allowed(tmp_path: Path) -> None:
         tmp_path,
         store__index="from vstore.errors import E\n" + "x = 1\n" * 348,
         store__verify="from vstore.store.index import x\nfrom . import index\n",
-        cli__app="def f():\n    from vstore.store import verify\n" + "    x = 1\n" * 57,
+        api__stores="def f():\n    from vstore.store import verify\n",
+        cli__app="def f():\n    from vstore.api import stores\n" + "    x = 1\n" * 57,
         build__plan="from vstore.lock import x\nfrom vstore.spec import y\nimport json, click\n",
     )
     assert violations(package) == []

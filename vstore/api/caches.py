@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from vstore import profile as profiles
@@ -54,6 +54,7 @@ __all__ = [
     "pull",
     "read_channel",
     "read_inventory",
+    "serve",
     "signing_keys",
     "trust_of",
     "verify_cache",
@@ -88,3 +89,16 @@ def make_generation(
     made = profiles.append(store, name, info.path, spec_path=None, spec_digest=None, now=datetime.now(UTC))
     now_current = made or profiles.current(store, name)
     return name, now_current.number if now_current else None, made is not None
+
+
+def serve(store: Store, keys: Sequence[SecretKey], *, host: str, port: int) -> None:
+    """Offer the store read-only as a cache until interrupted. UsageError without the extra ``serve``."""
+    try:
+        import uvicorn
+
+        from vstore.remote.serve import application
+    except ImportError as error:
+        raise UsageError(
+            f"`serve` needs more packages: {error.name}", hint="install vstore with its extra: vstore[serve]"
+        ) from error
+    uvicorn.run(application(store, tuple(keys)), host=host, port=port, log_level="warning")

@@ -14,9 +14,7 @@ from vstore.store import Store
 __all__ = ["Origin", "Realised", "RealisedLayer", "Request", "distributions", "realise"]
 
 
-def realise(
-    store: Store, request: Request, *, report: Report | None = None, now: datetime | None = None
-) -> Realised:
+def realise(store: Store, request: Request, *, report: Report | None = None, now: datetime | None = None) -> Realised:
     """Lock if needed, make every layer present, from a cache or by building, and switch the profile to the stack.
 
     A no-op is answered before anything that builds is even loaded.

@@ -10,6 +10,7 @@ from pathlib import Path
 from vstore.config import Config, GcConfig, parse_age, parse_size, read_config
 from vstore.errors import StoreError
 from vstore.fs.atomic import replace_symlink
+from vstore.fs.faults import arm as arm_fault
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.store import (
     Layout,
@@ -40,14 +41,15 @@ __all__ = [
     "RootKind",
     "Store",
     "StorePath",
+    "arm_fault",
     "default_root",
     "dependency_chain",
+    "keep",
     "keep_reserve",
     "list_roots",
     "open_store",
     "parse_age",
     "parse_size",
-    "pin",
     "read_config",
     "reindex",
     "release_reserve",
@@ -77,7 +79,7 @@ def uv_of(store: Store, *, offline: bool = False, environment: Mapping[str, str]
     return Uv(cache_dir=store.layout.uv_cache, offline=offline, environment=chosen)
 
 
-def pin(store: Store, path: StorePath, place: Path, pin: Pin | None = None) -> None:
+def keep(store: Store, path: StorePath, place: Path, pin: Pin | None = None) -> None:
     """Keep an object alive by a link at `place`, in the store's ``gcroots`` or anywhere else.
 
     Raises StoreError if the object is not there any more.

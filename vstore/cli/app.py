@@ -10,9 +10,9 @@ import sys
 import click
 
 from vstore import __version__
+from vstore.api.stores import arm_fault
 from vstore.cli.settings import Settings, shared_options
 from vstore.errors import StoreError, VstoreError
-from vstore.fs import faults
 
 COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, short help)
     "init": ("specs", "Write a small commented spec."),
@@ -86,7 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the code of design section 6."""
     settings = Settings()
     try:
-        faults.arm(os.environ.get("VSTORE_FAULT"))
+        arm_fault(os.environ.get("VSTORE_FAULT"))
         code = cli.main(arguments, prog_name="vstore", standalone_mode=False, obj=settings)
     except click.exceptions.Abort:
         code = 130

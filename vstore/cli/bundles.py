@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 import os
-from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from vstore.archive import Compression
+from vstore.api.caches import SecretKey, make_generation, signing_keys, trust_of
+from vstore.api.publishing import Compression, Unpacked, find, left_out, pack_bundle, unpack_bundle
+from vstore.api.stores import read_config
 from vstore.cli.settings import Settings, command, size
-from vstore.config import read_config
 from vstore.errors import UsageError
-from vstore.objects import Kind
-from vstore.profile import append, current
-from vstore.publish import Unpacked, find, left_out, pack_bundle, unpack_bundle
-from vstore.remote import SecretKey, signing_keys, trust_of
-from vstore.store import Store
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -83,7 +78,7 @@ def unpack_command(settings: Settings, file: Path, profile: str | None, trusted:
             done = unpack_bundle(store, file, trust=trust, report=settings.report)
         finally:
             settings.report.close()
-        generation, changed = _switch(store, done, profile) if profile else (None, False)
+        _, generation, changed = make_generation(store, done.tops, profile) if profile else (None, None, False)
     document = {
         "paths": [str(path) for path in done.tops],
         "added": [str(path) for path in done.added],
@@ -100,13 +95,3 @@ def _text(done: Unpacked, profile: str | None, generation: int | None, changed: 
     if profile is None:
         return f"{text}\n--profile NAME makes a generation of it, which keeps it"
     return f"{text}\nprofile {profile} {'is now' if changed else 'is still'} generation {generation}"
-
-
-def _switch(store: Store, done: Unpacked, profile: str) -> tuple[int | None, bool]:
-    """Make the bundle's stack the current generation; its number, and whether that is new."""
-    info = store.index.info(done.tops[0]) if len(done.tops) == 1 else None
-    if info is None or info.kind != Kind.STACK:
-        raise UsageError("only one stack can become a generation", hint="pack a profile, or leave --profile out")
-    made = append(store, profile, info.path, spec_path=None, spec_digest=None, now=datetime.now(UTC))
-    now_current = made or current(store, profile)
-    return (now_current.number if now_current else None), made is not None

@@ -6,23 +6,22 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from vstore.cli.parse import AGE
-from vstore.cli.settings import Settings, command, size, table, when
-from vstore.config import read_config
-from vstore.errors import CacheError, UsageError
-from vstore.objects import StorePath
-from vstore.remote import (
+from vstore.api.caches import (
     Cache,
     CachePlan,
     Policy,
     collect,
     make_plan,
     open_cache,
+    pin_key,
     read_inventory,
     trust_of,
     verify_cache,
 )
-from vstore.remote.layout import pin_key
+from vstore.api.stores import StorePath, read_config
+from vstore.cli.parse import AGE
+from vstore.cli.settings import Settings, command, size, table, when
+from vstore.errors import CacheError, UsageError
 
 _POLICY = Policy()
 

@@ -8,12 +8,10 @@ from datetime import UTC, datetime
 
 import click
 
-from vstore import gc
-from vstore import profile as profiles
+from vstore.api import gc
+from vstore.api.stores import GcConfig, Layout, Store, keep_reserve, release_reserve, uv_of
 from vstore.cli.parse import AGE, SIZE
 from vstore.cli.settings import Settings, command, size
-from vstore.config import GcConfig
-from vstore.store import Layout, Store, keep_reserve, release_reserve
 
 
 @command("gc")
@@ -36,20 +34,20 @@ def gc_command(settings: Settings, dry_run: bool, clean_cache: bool, until_free:
     with settings.open_store() as store:
         limits = _limits(store, given)
         now = datetime.now(UTC)
-        policy = _policy(store, limits, until_free, now)
+        policy = gc.policy_of(store, limits, until_free=until_free, now=now)
         report = settings.report
         try:
             if dry_run:
-                forgotten = _forgettable(store, limits, now)
+                forgotten = gc.forgettable(store, limits, now=now)
                 plan = gc.plan_collection(store, policy, without=forgotten)
                 victims, litter = plan.victims, plan.litter
             else:
-                forgotten = _forget(store, limits, now)
+                forgotten = gc.forget_expired(store, limits, now=now)
                 done = gc.collect(store, policy, report=report)
                 victims, litter = done.victims, done.litter
                 if clean_cache:
                     report.stage("gc", "cleaning uv's cache")
-                    settings.uv(store).run(["cache", "clean"], doing="cleaning its cache")
+                    uv_of(store).run(["cache", "clean"], doing="cleaning its cache")
                 keep_reserve(store.layout)
         except KeyboardInterrupt:
             report.note("the store is whole; `vstore gc` goes on where this one stopped")
@@ -71,36 +69,6 @@ def _limits(store: Store, given: Mapping[str, object]) -> GcConfig:
     configured = store.config.gc
     chosen = {name: getattr(configured, name) if value is None else value for name, value in given.items()}
     return GcConfig(**chosen)  # type: ignore[arg-type]
-
-
-def _policy(store: Store, limits: GcConfig, until_free: int | None, now: datetime) -> gc.Policy:
-    return gc.Policy(
-        fresh_since=now - limits.grace if limits.grace is not None else None,
-        used_since=(now - limits.unused_for).date() if limits.unused_for is not None else None,
-        max_size=limits.max_size,
-        to_free=gc.shortfall(store, until_free) if until_free is not None else None,
-        max_freed=limits.max_freed,
-    )
-
-
-def _forgettable(store: Store, limits: GcConfig, now: datetime) -> list[tuple[str, int]]:
-    return [
-        (name, number)
-        for name in profiles.names(store)
-        for number in profiles.expired(profiles.history(store, name), _retention(limits), now=now)
-    ]
-
-
-def _forget(store: Store, limits: GcConfig, now: datetime) -> list[tuple[str, int]]:
-    return [
-        (name, number)
-        for name in profiles.names(store)
-        for number in profiles.forget_expired(store, name, _retention(limits), now=now)
-    ]
-
-
-def _retention(limits: GcConfig) -> profiles.Retention:
-    return profiles.Retention(keep=limits.keep, older_than=limits.older_than, unused_for=limits.unused_for)
 
 
 def _document(victims: Sequence[gc.Victim], dry_run: bool) -> dict[str, object]:

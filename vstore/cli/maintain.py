@@ -9,9 +9,9 @@ from pathlib import Path
 
 import click
 
+from vstore.api.stores import reindex, verify
 from vstore.cli.settings import Settings, command, size
 from vstore.errors import StoreError, VstoreError
-from vstore.store import reindex, verify
 
 
 @command("verify")

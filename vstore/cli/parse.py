@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from vstore.config import parse_age, parse_size
+from vstore.api.stores import parse_age, parse_size
 
 
 class Age(click.ParamType[timedelta]):

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from vstore import profile as profiles
+from vstore.api import profiles
+from vstore.api.profiles import Generation
 from vstore.cli.parse import AGE
 from vstore.cli.settings import Settings, command, table, when
 from vstore.errors import UsageError
-from vstore.profile import Generation
 
 
 def _row(generation: Generation) -> dict[str, object]:
@@ -81,7 +81,7 @@ def rollback_command(settings: Settings, profile: str, to: int | None) -> None:
 @click.argument("new", type=int, required=False)
 def diff_command(settings: Settings, profile: str, old: int | None, new: int | None) -> None:
     """Compare generation OLD of PROFILE (default: the one it replaced) with NEW (default: the current)."""
-    from vstore.realise.contents import distributions
+    from vstore.api.realising import distributions
 
     with settings.open_store(read_only=True) as store:
         known = {generation.number: generation for generation in profiles.history(store, profile)}

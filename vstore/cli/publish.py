@@ -4,44 +4,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from vstore.archive import Compression
-from vstore.cli.options import selection_options, wheel_options
-from vstore.cli.settings import Settings, command, size, table
-from vstore.cli.targets import parse_targets
-from vstore.errors import UsageError
-from vstore.objects import Kind
-from vstore.publish import (
+from vstore.api.publishing import (
+    Compression,
     ExportOptions,
     ExportPlan,
+    Handed,
     Links,
-    Member,
-    Placed,
     Published,
     PublishOptions,
     export,
     find,
     matching,
-    members_of_spec,
     members_of_stack,
     plan_export,
     plan_publish,
     publish,
+    realise_members,
 )
-from vstore.realise.model import Request
-from vstore.realise.prepare import wish_of
-from vstore.realise.realise import realise
-from vstore.realise.remembered import remembered
-from vstore.remote import substitution
-from vstore.spec import Target, load, select
-from vstore.spec.select import Operation
-from vstore.store import Store
+from vstore.api.realising import Request
+from vstore.api.specs import Target
+from vstore.api.stores import Store
+from vstore.cli.options import selection_options, wheel_options
+from vstore.cli.settings import Settings, command, size, table
+from vstore.cli.targets import parse_targets
+from vstore.errors import UsageError
 
 FOLDER = click.Path(path_type=Path, file_okay=False)
 PLATFORM = "For this platform instead of this machine's, or `all`"
@@ -124,7 +115,7 @@ def publish_command(
 
 
 def _publish(settings: Settings, store: Store, request: Request, output: Path, options: PublishOptions) -> Published:
-    handed, target = realise_members(store, request), str(request.platform)
+    handed, target = realise_members(store, request, report=settings.report), str(request.platform)
     if request.dry_run:
         return plan_publish(store, handed.members, output, options, target=target)
     return publish(store, handed.members, output, options, target=target, jobs=request.jobs, report=settings.report)
@@ -203,15 +194,13 @@ def export_command(
     settings.emit(_exported(plan, output, dry_run), lambda: _export_text(plan, output, dry_run))
 
 
-def _handed(
-    settings: Settings, store: Store, what: str, platforms: tuple[str, ...], options: dict[str, Any]
-) -> Handed:
+def _handed(settings: Settings, store: Store, what: str, platforms: tuple[str, ...], options: dict[str, Any]) -> Handed:
     """What is to be exported, of a spec or of what is in the store."""
     if Path(what).is_file() or what.endswith(".toml"):
         targets = parse_targets(platforms, Path(what))
         if len(targets) != 1:
             raise UsageError("one platform goes into one folder")
-        return realise_members(store, _request(Path(what), targets[0], **options))
+        return realise_members(store, _request(Path(what), targets[0], **options), report=settings.report)
     if platforms:
         raise UsageError("--platform goes with a spec; what is in the store is for one platform already")
     members = members_of_stack(store, find(store, what))

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import deque
 from collections.abc import Mapping
 
 import click
 
+from vstore.api.stores import ObjectInfo, StorePath, dependency_chain
 from vstore.cli.settings import Settings, command, size, table, when
 from vstore.errors import StoreError, UsageError
-from vstore.objects import ObjectInfo, StorePath
 
 
 def _document(info: ObjectInfo) -> dict[str, object]:
@@ -97,19 +96,7 @@ def why_depends_command(settings: Settings, path: str, dependency: str) -> None:
     """Show the shortest chain of references from PATH to DEPENDENCY."""
     with settings.open_store(read_only=True) as store:
         top, bottom = store.resolve(path), store.resolve(dependency)
-        came_from: dict[StorePath, StorePath | None] = {top: None}
-        queue = deque([top])
-        while queue and bottom not in came_from:
-            member = queue.popleft()
-            for reference in _references(store.index.info(member)):
-                if reference not in came_from:
-                    came_from[reference] = member
-                    queue.append(reference)
-    chain: list[StorePath] = []
-    step: StorePath | None = bottom if bottom in came_from else None
-    while step is not None:
-        chain.insert(0, step)
-        step = came_from[step]
+        chain = dependency_chain(store, top, bottom)
     document = {"path": str(top), "dependency": str(bottom), "chain": [str(member) for member in chain]}
     text = "\n".join(f"{'  ' * depth}{member}" for depth, member in enumerate(chain))
     settings.emit(document, lambda: text or f"{top} does not depend on {bottom}")

@@ -8,22 +8,19 @@ import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from vstore.api.profiles import current, names
+from vstore.api.realising import Realised, RealisedLayer, Request, realise
+from vstore.api.specs import Target
+from vstore.api.stores import Store, keep
 from vstore.cli.options import selection_options, wheel_options
 from vstore.cli.settings import Settings, command, table
 from vstore.cli.targets import parse_targets
 from vstore.errors import ProfileError, UsageError
-from vstore.fs.atomic import replace_symlink
-from vstore.profile import current, names
-from vstore.realise.model import Realised, RealisedLayer, Request
-from vstore.realise.remembered import remembered
-from vstore.spec import Target
-from vstore.store import Store, add_root
 
 if TYPE_CHECKING:
     from vstore.cli.showing import Showing
@@ -72,14 +69,12 @@ def realise_command(
     with settings.open_store() as store:
         report = settings.report
         try:
-            results = [_realise(settings, store, replace(request, target=target)) for target in targets]
+            results = [realise(store, replace(request, target=target), report=report) for target in targets]
         finally:
             report.close()
         result = results[0]
         if out_link is not None and result.stack is not None:
-            location = out_link.expanduser().absolute()
-            replace_symlink(location, str(store.layout.object(result.stack)))
-            add_root(store.layout, location, result.stack)
+            keep(store, result.stack, out_link.expanduser().absolute())
         seconds = time.monotonic() - started
         shown = [_shown(store, request, one, seconds) for one in results]
         documents = [document for document, _ in shown]
@@ -96,27 +91,12 @@ def _shown(store: Store, request: Request, result: Realised, seconds: float) -> 
 
 
 def _plan(request: Request, target: Target) -> Showing:
+    from vstore.api.locks import select, wish_of
+    from vstore.api.specs import load
     from vstore.cli.showing import Showing
-    from vstore.realise.prepare import wish_of
-    from vstore.spec import load
-    from vstore.spec.select import select
 
     spec = load(request.spec, environment=request.environment)
     return Showing(spec, select(spec, wish_of(request), target))
-
-
-def _realise(settings: Settings, store: Store, request: Request) -> Realised:
-    """A no-op is answered before anything that builds is even loaded."""
-    report, now = settings.report, datetime.now(UTC)
-    known = remembered(store, request, report=report, now=now)
-    if known is not None:
-        return known
-    from vstore.realise.realise import realise
-    from vstore.remote import substitution
-
-    uv = settings.uv(store, offline=request.offline)
-    with substitution(store, request.caches, offline=request.offline or request.check, report=report) as substitute:
-        return realise(store, request, uv=uv, report=report, now=now, substitute=substitute)
 
 
 def _document(result: Realised) -> dict[str, object]:

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 
-from vstore.cli.parse import AGE
-from vstore.cli.settings import Settings, command, size, when
-from vstore.config import read_config
-from vstore.errors import UsageError
-from vstore.objects import Kind, StorePath
-from vstore.profile import append, current, names
-from vstore.remote import (
-    Cache,
+from vstore.api.caches import (
     Fetcher,
     Pusher,
     SecretKey,
-    Trust,
+    make_generation,
     open_cache,
     publish_channel,
     pull,
-    read_channel,
     signing_keys,
     trust_of,
+    wanted,
     write_key,
 )
-from vstore.store import Store
+from vstore.api.profiles import current, names
+from vstore.api.stores import Kind, Store, StorePath, read_config
+from vstore.cli.parse import AGE
+from vstore.cli.settings import Settings, command, size, when
+from vstore.errors import UsageError
 
 _LIFETIME = timedelta(days=30)
 
@@ -132,9 +128,9 @@ def pull_command(
         opened = open_cache(cache, config.caches)
         try:
             opened.check()
-            tops, is_channel = _wanted(store, opened, what, trust)
+            tops, is_channel = wanted(store, opened, what, trust)
             pulled = pull(Fetcher(store, trust=trust, report=settings.report), opened, tops)
-            made = _switch(store, tops[0], profile, len(tops)) if is_channel or profile else None
+            made = make_generation(store, tops, profile) if is_channel or profile else None
         finally:
             settings.report.close()
     document = {
@@ -154,31 +150,6 @@ def pull_command(
     if made:
         text += f"\nprofile {made[0]} {'is now' if made[2] else 'is still'} generation {made[1]}"
     settings.emit(document, lambda: text)
-
-
-def _wanted(store: Store, cache: Cache, what: Iterable[str], trust: Trust) -> tuple[list[StorePath], bool]:
-    """The store paths to bring, and whether they come from a channel."""
-    found, channels = [], 0
-    for text in what:
-        try:
-            found.append(StorePath.parse(text))
-        except ValueError:
-            channels += 1
-            found.append(read_channel(store, cache, text, trust=trust, now=datetime.now(UTC)).path)
-    if channels and len(found) > 1:
-        raise UsageError("a channel is pulled alone")
-    return found, bool(channels)
-
-
-def _switch(store: Store, path: StorePath, profile: str | None, count: int) -> tuple[str, int | None, bool]:
-    """Make the stack the current generation; the profile, the number, and whether that is new."""
-    info = store.index.info(path)
-    if count != 1 or info is None or info.kind != Kind.STACK:
-        raise UsageError("only one stack can become a generation", hint="give a channel or the path of a stack")
-    name = profile or path.name.removesuffix("-stack")
-    made = append(store, name, path, spec_path=None, spec_digest=None, now=datetime.now(UTC))
-    now_current = made or current(store, name)
-    return name, now_current.number if now_current else None, made is not None
 
 
 @command("key")

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import click
 
-from vstore import gc
+from vstore.api import gc
+from vstore.api.stores import Pin, Root, Store, keep, list_roots, remove_root
 from vstore.cli.parse import MOMENT
 from vstore.cli.settings import Settings, command, size, table, when
-from vstore.errors import StoreError, UsageError
-from vstore.fs.atomic import replace_symlink
-from vstore.store import Pin, Root, Store, add_root, list_roots, remove_root
+from vstore.errors import UsageError
 
 
 @command("roots")
@@ -50,13 +49,8 @@ def _place(store: Store, text: str) -> Path:
 
 def _add(settings: Settings, store: Store, arguments: tuple[str, ...], pin: Pin) -> None:
     target = store.resolve(arguments[-1])
-    store.temp_root(target)
-    if not store.is_valid(target):
-        raise StoreError(f"just collected: {target}")
     place = _place(store, arguments[0]) if len(arguments) == 2 else store.layout.gcroots / str(target)
-    if place.parent != store.layout.gcroots:
-        replace_symlink(place, str(store.layout.object(target)))
-    add_root(store.layout, place, target, pin)
+    keep(store, target, place, pin)
     until = f" until {when(pin.expires_at)}" if pin.expires_at else ""
     document = {"root": str(place), "path": str(target), **_said(pin)}
     settings.emit(document, lambda: f"{place} keeps {target}{until}")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import click
 
+from vstore.api.caches import serve, signing_keys
 from vstore.cli.settings import Settings, command
-from vstore.errors import UsageError
-from vstore.remote import signing_keys
 
 
 @command("serve")
@@ -17,14 +16,6 @@ def serve_command(settings: Settings, host: str, port: int) -> None:
 
     /metrics is in Prometheus' form, /healthz answers ok.
     """
-    try:
-        import uvicorn
-
-        from vstore.remote.serve import application
-    except ImportError as error:
-        raise UsageError(
-            f"`serve` needs more packages: {error.name}", hint="install vstore with its extra: vstore[serve]"
-        ) from error
     with settings.open_store() as store:
         keys = signing_keys(store.layout.root / "keys")
         if not keys:
@@ -32,4 +23,4 @@ def serve_command(settings: Settings, host: str, port: int) -> None:
                 "there is no key here, so nobody will take anything by recipe", "`vstore key generate`"
             )
         settings.report.note(f"serving {store.layout.root} on http://{host}:{port}")
-        uvicorn.run(application(store, keys), host=host, port=port, log_level="warning")
+        serve(store, keys, host=host, port=port)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,9 +11,8 @@ from typing import Any
 
 import click
 
+from vstore.api.stores import Store, default_root, open_store
 from vstore.cli.progress import Progress
-from vstore.store import Store
-from vstore.uv import Uv
 
 
 @dataclass(slots=True)
@@ -28,14 +26,10 @@ class Settings:
     _report: Progress | None = None
 
     def location(self) -> Path:
-        chosen = self.root or os.environ.get("VSTORE_ROOT") or _default_root()
-        return Path(chosen).expanduser().absolute()
+        return self.root.expanduser().absolute() if self.root else default_root()
 
     def open_store(self, *, read_only: bool = False) -> Store:
-        return Store.open(self.location(), read_only=read_only)
-
-    def uv(self, store: Store, *, offline: bool = False) -> Uv:
-        return Uv(cache_dir=store.layout.uv_cache, offline=offline, environment=os.environ)
+        return open_store(self.location(), read_only=read_only)
 
     @property
     def report(self) -> Progress:
@@ -52,12 +46,6 @@ class Settings:
             self.print_json(document)
         elif self.verbosity >= 0:
             click.echo(text())
-
-
-def _default_root() -> Path:
-    from platformdirs import user_data_path
-
-    return user_data_path("vstore")
 
 
 def _setter(name: str, convert: Callable[[Any], Any] = lambda value: value) -> Callable[..., None]:

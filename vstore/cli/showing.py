@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vstore.lock import LockedLayer, deployed_name, read_locks
-from vstore.lock.staleness import check
-from vstore.objects import Kind
-from vstore.spec import Layer, Spec
-from vstore.spec.select import Selection
+from vstore.api.locks import LockedLayer, Selection, check, deployed_name, read_locks
+from vstore.api.specs import Layer, Spec
+from vstore.api.stores import Kind
 
 _ARRAYS = {Kind.RUNTIME: "runtimes", Kind.FRAMEWORK: "frameworks", Kind.APPLICATION: "applications"}
 

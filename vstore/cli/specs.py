@@ -8,17 +8,12 @@ from typing import Any
 
 import click
 
+from vstore.api.locks import LockWish, Operation, Selection, Wish, check, gaps, lock, read_locks, select, stale_error
+from vstore.api.specs import Spec, Target, load
 from vstore.cli.options import selection_options, wheel_options
 from vstore.cli.settings import Settings, command
 from vstore.cli.showing import Showing, lock_rows
 from vstore.errors import LockError, UsageError
-from vstore.lock import LockWish, read_locks
-from vstore.lock.select import gaps
-from vstore.lock.staleness import check
-from vstore.realise.model import Request
-from vstore.realise.prepare import lock_spec, stale_error
-from vstore.spec import Spec, Target, load
-from vstore.spec.select import Operation, Selection, Wish, select
 
 SPEC = click.Path(path_type=Path, dir_okay=False)
 
@@ -135,19 +130,17 @@ def lock_command(
         showing = Showing(loaded, selection)
         settings.emit(showing.document(), showing.text)
         return
-    request = Request(spec=spec, offline=offline, environment=dict(os.environ))
     wish = LockWish(
         upgrade=upgrade, upgrade_packages=upgrade_package, joint=joint, local_wheels=local_wheels, index=index
     )
     with settings.open_store() as store:
-        report, uv = settings.report, settings.uv(store, offline=offline)
         try:
-            prepared = lock_spec(store, loaded, request, selection, wish, target=Target.host(), uv=uv, report=report)
+            locked = lock(store, loaded, selection, wish, offline=offline, report=settings.report)
         finally:
-            report.close()
-    if not prepared.locked and not selection.unmatched:
+            settings.report.close()
+    if not locked and not selection.unmatched:
         raise LockError(f"{loaded.path.name}: nothing to lock")
-    rows = lock_rows(loaded, prepared.locked)
+    rows = lock_rows(loaded, locked)
     settings.emit(
         {"layers": rows}, lambda: "\n".join(f"{row['name']}: {row['path']} ({row['locked_at']})" for row in rows)
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from vstore.api.specs import Target, load
 from vstore.errors import UsageError
-from vstore.spec import Target, load
 
 ALL = "all"
 

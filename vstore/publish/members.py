@@ -12,10 +12,10 @@ from graphlib import TopologicalSorter
 from vstore.build.facts import read_facts
 from vstore.errors import StoreError, UsageError
 from vstore.lock.metadata import module_hash, read_record, requirements_hash
-from vstore.lock.paths import lock_path, record_path
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.publish.model import LAYER_KINDS, Member, Placed
 from vstore.spec import Layer, Spec, Target
+from vstore.spec.lockfiles import lock_path, record_path
 from vstore.store import Store
 
 

@@ -1,0 +1,63 @@
+"""The Python API: what it names is there, typed, documented, and does what the command line does."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import vstore.api
+from scripts import api_reference
+from tests.flows.world import make_world
+from vstore.api import gc, locks, profiles, realising, specs, stores
+
+MODULES = sorted(module.name for module in pkgutil.iter_modules(vstore.api.__path__))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_name_is_there_typed_and_explained(name: str) -> None:
+    module = importlib.import_module(f"vstore.api.{name}")
+    for one in module.__all__:
+        found = getattr(module, one)
+        assert inspect.getdoc(found), f"{name}.{one} is not explained"
+        if inspect.isfunction(found):
+            assert "return" in found.__annotations__, f"{name}.{one} is not typed"
+
+
+def test_the_page_is_fresh() -> None:
+    assert set(MODULES) == set(api_reference.MODULES)
+    assert api_reference.PAGE.read_text("utf-8") == api_reference.page(), "run `python -m scripts.api_reference`"
+
+
+def test_a_no_op_loads_nothing_that_builds() -> None:
+    """What `vstore.api.realising` costs to import: no locking, no building, no caches."""
+    said = "import sys, vstore.api.realising; print([name for name in sys.modules if name.startswith('vstore.')])"
+    loaded = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True).stdout
+    for name in ("vstore.build.builder", "vstore.lock.resolve", "vstore.remote", "vstore.publish"):
+        assert f"'{name}'" not in loaded
+
+
+def test_a_stack_by_library_calls_alone(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    environment = world.environment()
+    with stores.open_store(world.root) as store:
+        spec = specs.load(world.spec, environment=environment)
+        wish = locks.LockWish(local_wheels=(world.wheels,), index=False)
+        locked = locks.lock(store, spec, wish=wish, environment=environment)
+        assert set(locked) == {layer.env_name for layer in spec.layers}
+        request = realising.Request(spec=world.spec, locked=True, offline=True, environment=environment)
+        first = realising.realise(store, request)
+        assert first.changed and first.stack is not None and first.generation == 1
+        assert not realising.realise(store, request).changed
+        assert [one.number for one in profiles.history(store, first.profile)] == [1]
+        assert realising.distributions(store, first.stack)["framework-mid"] == {"midlib": "1.0"}
+        assert gc.plan_collection(store).victims == ()
+        bottom = next(layer.path for layer in first.layers if layer.kind == stores.Kind.INTERPRETER)
+        assert bottom is not None
+        chain = stores.dependency_chain(store, first.stack, bottom)
+        assert chain[0] == first.stack and chain[-1] == bottom
