@@ -23,3 +23,11 @@ def world(realised: World, tmp_path: Path) -> World:
     """A private copy of it."""
     shutil.copytree(realised.folder, tmp_path / "w", symlinks=True)
     return World(tmp_path / "w", tmp_path / "w" / "root")
+
+
+def appears(folder: Path, pattern: str) -> bool:
+    """Whether something that is not empty is there; folders of unfinished work may go while one looks."""
+    try:
+        return any(path.stat().st_size for path in folder.glob(pattern))
+    except FileNotFoundError:
+        return False

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.world import World
+from tests.publish.conftest import appears
 from tests.publish.test_export import SAYS, start
 from vstore.archive import pack
 from vstore.archive.tar import END, member, padding
@@ -129,14 +130,14 @@ def test_a_killed_pack_leaves_no_bundle_and_a_killed_unpack_goes_on(
     realised: World, bundle: tuple[Path, str], tmp_path: Path
 ) -> None:
     process = realised.start("pack", "project", "-o", str(tmp_path / "b"), "--best")
-    while not any(path.stat().st_size for path in tmp_path.glob(".b.*")) and process.poll() is None:
+    while not appears(tmp_path, ".b.*") and process.poll() is None:
         pass
     process.kill()
     process.communicate()
     assert not (tmp_path / "b").exists()
     there = other(realised, tmp_path)
     process = there.start("unpack", str(bundle[0]))
-    while not any((there.root / "tmp").glob("*-*/tree/*")) and process.poll() is None:
+    while not appears(there.root / "tmp", "*-*/tree/*") and process.poll() is None:
         pass
     process.kill()
     process.communicate()

@@ -11,6 +11,7 @@ import pytest
 
 from tests.flows.test_realise import snapshot
 from tests.flows.world import World
+from tests.publish.conftest import appears
 from tests.publish.mounts import mounted
 from vstore.errors import VstoreError
 from vstore.publish.filesystem import Features, check_names, probe
@@ -168,7 +169,7 @@ def test_an_output_folder_inside_the_store_is_refused(realised: World) -> None:
 def test_what_a_killed_export_left_is_swept(realised: World, tmp_path: Path) -> None:
     output = tmp_path / "out"
     process = realised.start("export", "project", "--output-dir", str(output))
-    while not any(output.glob(".vstore-export-*/tree/*")) and process.poll() is None:
+    while not appears(output, ".vstore-export-*/tree/*") and process.poll() is None:
         pass
     process.kill()
     process.communicate()

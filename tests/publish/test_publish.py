@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tests.flows.world import World
+from tests.publish.conftest import appears
 from tests.publish.test_export import SAYS, start
 
 
@@ -175,9 +176,7 @@ def test_a_dry_run_says_what_would_be_packed_and_writes_nothing(
 def test_killed_half_way_no_archive_is_half(realised: World, tmp_path: Path) -> None:
     output = tmp_path / "out"
     process = realised.start("publish", str(realised.spec), "--output-dir", str(output), "--level", "19")
-    while (
-        not any(path.stat().st_size for path in output.glob(".vstore-publish-*/.cpython*")) and process.poll() is None
-    ):
+    while not appears(output, ".vstore-publish-*/.cpython*") and process.poll() is None:
         pass
     assert publish(realised, output, code=7)["error"]["exit_code"] == 7
     process.kill()
