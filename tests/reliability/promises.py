@@ -46,10 +46,13 @@ def check_nothing_left(root: Path) -> None:
         assert _names(layout.tmp) == {"trash"}
         assert _names(layout.trash) == set()
         assert _names(layout.temp_roots) == set()
-        generations = {
-            f"{name}-{one.number}-link" for name in profiles.names(store) for one in profiles.history(store, name)
-        }
-        assert _names(layout.profiles) <= generations | set(profiles.names(store))
+        expected = set(profiles.names(store))
+        for name in profiles.names(store):
+            numbers = {one.number for one in profiles.history(store, name)}
+            expected |= {f"{name}-{number}-link" for number in numbers}
+            numbers.add(store.generations.last_number(name))  # its record stays, so that no number is used twice
+            expected |= {f".{name}-{number}.json" for number in numbers}
+        assert _names(layout.profiles) <= expected
         assert not [name for name in _names(layout.gcroots) if name.startswith(".")]
 
 

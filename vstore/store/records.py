@@ -51,7 +51,7 @@ def read_record(layout: Layout, profile: str, number: int) -> GenerationRow | No
             spec_digest=Digest.parse(digest) if digest else None,
             replaced=document["replaced"],
         )
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
