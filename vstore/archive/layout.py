@@ -15,7 +15,7 @@ from vstore.archive.tar import END, member, padding
 from vstore.fs.tree import Entry, EntryKind, Manifest
 
 _PACKAGES = b"site-packages"  # below it each folder is a package; elsewhere each folder counts as one
-_EARLIEST_CUT = 4  # between packages a frame is cut when it is a fourth full
+_EARLIEST_CUT = 2  # between packages a frame is cut when it is half full
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

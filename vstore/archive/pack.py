@@ -30,6 +30,8 @@ _SIZES = {
     Compression.XZ: Sizes(frame_bytes=32 * _MIB, part_bytes=32 * _MIB),
     Compression.GZ: Sizes(frame_bytes=4 * _MIB, part_bytes=8 * _MIB),
 }
+_ELF = b"\x7fELF\x02\x01\x01"
+_X86_64 = b"\x3e\0"  # e_machine
 _HIGH_SIZES = Sizes(frame_bytes=16 * _MIB, part_bytes=32 * _MIB)
 
 
@@ -197,7 +199,11 @@ def _zst(content: bytes, *, level: int) -> bytes:
 
 
 def _xz(content: bytes, *, level: int) -> bytes:
-    return lzma.compress(content, preset=level)
+    """One xz stream; x86 machine code goes through xz's filter for it, which every reader of xz undoes."""
+    at = content.find(_ELF)
+    x86 = at >= 0 and content[at + 18 : at + 20] == _X86_64
+    filters = [{"id": lzma.FILTER_X86}] if x86 else []
+    return lzma.compress(content, filters=[*filters, {"id": lzma.FILTER_LZMA2, "preset": level}])
 
 
 def _gz(content: bytes, *, level: int) -> bytes:
