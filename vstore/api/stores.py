@@ -14,6 +14,7 @@ from vstore.fs.faults import arm as arm_fault
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.store import (
     Layout,
+    Optimised,
     Pin,
     Problem,
     Root,
@@ -22,6 +23,7 @@ from vstore.store import (
     add_root,
     keep_reserve,
     list_roots,
+    optimise,
     reindex,
     release_reserve,
     remove_root,
@@ -35,6 +37,7 @@ __all__ = [
     "Kind",
     "Layout",
     "ObjectInfo",
+    "Optimised",
     "Pin",
     "Problem",
     "Root",
@@ -48,6 +51,7 @@ __all__ = [
     "keep_reserve",
     "list_roots",
     "open_store",
+    "optimise",
     "parse_age",
     "parse_size",
     "read_config",

@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, short help)
     "serve": ("serve", "Offer this store as a cache on the network."),
     "key": ("remote", "Make the keys that pushes are signed with."),
     "verify": ("maintain", "Check the store against its index and manifests."),
+    "optimise": ("maintain", "Let equal files of different objects share their space."),
     "reindex": ("maintain", "Rebuild the index from the objects on disk."),
     "doctor": ("maintain", "Say what is odd on this machine or in this store."),
 }

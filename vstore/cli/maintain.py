@@ -1,4 +1,4 @@
-"""`verify`, `reindex` and `doctor`."""
+"""`verify`, `optimise`, `reindex` and `doctor`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from vstore.api.stores import reindex, verify
+from vstore.api.stores import optimise, reindex, verify
 from vstore.cli.settings import Settings, command, size
 from vstore.errors import StoreError, VstoreError
 
@@ -32,6 +32,25 @@ def verify_command(settings: Settings, contents: bool) -> None:
     settings.emit(document, lambda: "\n".join([*lines, f"checked {checked} objects, {len(problems)} problems"]))
     if problems:
         sys.exit(StoreError.exit_code)
+
+
+@command("optimise")
+@click.option("--dry-run", is_flag=True, help="Say what would be saved, and stop.")
+def optimise_command(settings: Settings, dry_run: bool) -> None:
+    """Let equal files of different objects be hard links to one."""
+    with settings.open_store() as store:
+        try:
+            done = optimise(store, dry_run=dry_run, report=settings.report)
+        finally:
+            settings.report.close()
+    document = {
+        "objects": done.objects,
+        "shared_files": done.shared_files,
+        "saved_bytes": done.saved_bytes,
+        "dry_run": dry_run,
+    }
+    verb = "would share" if dry_run else "shared"
+    settings.emit(document, lambda: f"{verb} {done.shared_files} files, which saves {size(done.saved_bytes)}")
 
 
 @command("reindex")

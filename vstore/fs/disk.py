@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 
 def free_bytes(place: Path) -> int:
     """What an ordinary user may still write there."""
-    if hasattr(os, "statvfs"):
+    if sys.platform != "win32":
         found = os.statvfs(place)
         return found.f_bavail * found.f_frsize
     import shutil  # a no-op does without it

@@ -3,6 +3,7 @@
 from vstore.store.generations import GenerationRow
 from vstore.store.index import Graph, Index
 from vstore.store.layout import Layout
+from vstore.store.optimise import Optimised, optimise
 from vstore.store.pins import Pin
 from vstore.store.reindex import reindex
 from vstore.store.reserve import keep_reserve, release_reserve
@@ -15,6 +16,7 @@ __all__ = [
     "Graph",
     "Index",
     "Layout",
+    "Optimised",
     "Pin",
     "Problem",
     "Root",
@@ -25,6 +27,7 @@ __all__ = [
     "keep_reserve",
     "list_roots",
     "object_at",
+    "optimise",
     "reindex",
     "release_reserve",
     "remove_root",

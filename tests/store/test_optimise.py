@@ -1,0 +1,92 @@
+"""Equal files of different objects share their space, and nothing else changes."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.store.trees import add, run_in_child
+from vstore.report import Silent
+from vstore.store import Store, optimise, verify
+
+BIG = b"x" * 10_000
+posix = pytest.mark.skipif(sys.platform == "win32", reason="needs hard links and inodes")
+pytestmark = posix
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.open(tmp_path / "root")
+
+
+def inode(store: Store, path: object, name: str) -> int:
+    return (store.layout.store / str(path) / name).stat().st_ino
+
+
+def test_equal_files_become_one(store: Store) -> None:
+    one = add(store, "one", {"deep/a": BIG, "own": b"1", "empty": b""})
+    two = add(store, "two", {"deep/a": BIG, "b": BIG, "own": b"2", "empty": b""})
+    planned = optimise(store, dry_run=True, report=Silent())
+    assert inode(store, one, "deep/a") != inode(store, two, "deep/a"), "a dry run changes nothing"
+    done = optimise(store, report=Silent())
+    assert done == planned
+    assert (done.objects, done.shared_files, done.saved_bytes) == (2, 2, 2 * 12_288)
+    assert inode(store, one, "deep/a") == inode(store, two, "deep/a") == inode(store, two, "b")
+    assert inode(store, one, "empty") != inode(store, two, "empty"), "there is nothing to save"
+    folder = (store.layout.object(two) / "deep").stat()
+    assert (folder.st_mode & 0o777, folder.st_mtime) == (0o555, 1)
+    assert verify(store, contents=True, report=Silent())[1] == []
+    assert optimise(store, report=Silent()).shared_files == 0
+    assert os.listdir(store.layout.tmp) == ["trash"]
+
+
+def test_what_differs_in_its_mode_stays_apart(store: Store, tmp_path: Path) -> None:
+    one = add(store, "one", {"a": BIG})
+    with store.staging("two") as staged:
+        (staged / "a").write_bytes(BIG)
+        (staged / "a").chmod(0o755)
+        two = store.add(staged, name="two", kind=store.index.objects()[0].kind).path
+    assert optimise(store, report=Silent()).shared_files == 0
+    assert inode(store, one, "a") != inode(store, two, "a")
+
+
+def test_a_damaged_file_is_never_spread(store: Store) -> None:
+    """Whichever comes first, the good one is not replaced by the bad one, nor the bad one hidden."""
+    paths = [add(store, name, {"a": BIG, "name": name.encode()}) for name in ("one", "two", "three")]
+    bad = store.layout.object(min(paths)) / "a"
+    bad.chmod(0o644)
+    bad.write_bytes(b"y" + BIG[1:])
+    bad.chmod(0o444)
+    os.utime(bad, (1, 1))
+    optimise(store, report=Silent())
+    problems = verify(store, contents=True, report=Silent())[1]
+    assert [problem.path for problem in problems] == [min(paths)]
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from vstore.gc import collect
+from vstore.report import Silent
+from vstore.store import Store
+with Store.open(Path(sys.argv[1])) as store:
+    print("open", flush=True)
+    sys.stdin.readline()
+    print(len(collect(store, report=Silent()).victims), flush=True)
+"""
+
+
+def test_beside_a_collection(store: Store) -> None:
+    """What is being looked at is kept alive; the collection beside it takes nothing from it."""
+    add(store, "one", {"a": BIG})
+    add(store, "two", {"a": BIG, "b": b"2"})
+    with run_in_child(HOLD, store.layout.root) as other:
+        assert other.stdin and other.stdout and other.stdout.readline() == "open\n"
+        assert optimise(store, report=Silent()).shared_files == 1
+        other.stdin.write("\n")
+        other.stdin.flush()
+        assert other.stdout.readline() == "0\n", "this process looked at them, and still holds them"
+    assert verify(store, contents=True, report=Silent())[1] == []
