@@ -19,10 +19,9 @@ def test_every_key(tmp_path: Path) -> None:
     file = tmp_path / "config.toml"
     file.write_text(
         '[gc]\nkeep = 3\nolder_than = "30d"\nunused_for = "2w"\ngrace = "1h"\nmax_size = "1.5T"\n'
-        'max_freed = 1000\nmin_free = "5 GiB"\nmax_free = "10G"\n[store]\noptimise = true\n'
+        'max_freed = 1000\nmin_free = "5 GiB"\nmax_free = "10G"\n'
     )
     config = read_config(file)
-    assert config.store.optimise
     assert (config.gc.keep, config.gc.older_than, config.gc.unused_for) == (3, timedelta(days=30), timedelta(days=14))
     assert (config.gc.grace, config.gc.max_size, config.gc.max_freed) == (timedelta(hours=1), 3 << 39, 1000)
     assert (config.gc.min_free, config.gc.max_free) == (5 << 30, 10 << 30)
@@ -40,7 +39,6 @@ def test_every_key(tmp_path: Path) -> None:
         ("[gc]\nkeeps = 3", "gc.keeps: no such key"),
         ("gc = 3", "gc: expected a table, found 3"),
         ("[garbage]\nkeep = 3", "garbage: no such key"),
-        ("[store]\noptimise = 1", "store.optimise: expected true or false"),
         ("[gc", "not TOML"),
     ],
 )

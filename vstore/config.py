@@ -53,13 +53,6 @@ class GcConfig:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StoreConfig:
-    """``[store]``."""
-
-    optimise: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CacheConfig:
     """``[caches.<name>]``, or ``<name> = "<url>"`` in ``[caches]``. `options` are those of its kind of store."""
 
@@ -77,7 +70,6 @@ class Config:
     """
 
     gc: GcConfig = field(default_factory=GcConfig)
-    store: StoreConfig = field(default_factory=StoreConfig)
     caches: tuple[CacheConfig, ...] = ()
     trusted_keys: tuple[str, ...] = ()
     require: int = 1
@@ -98,7 +90,6 @@ def read_config(file: Path) -> Config:
     top = Table(file, "", document)
     config = Config(
         gc=_gc(top.table("gc")),
-        store=_store(top.table("store")),
         caches=_caches(top.table("caches")),
         trusted_keys=top.get("trusted_keys", texts) or (),
         require=top.get("require", count) or 1,
@@ -120,12 +111,6 @@ def _gc(table: Table) -> GcConfig:
     )
     if found.max_free is not None and found.max_free < (found.min_free or 0):
         raise table.error("max_free", "a size not below min_free", "less")
-    table.finish()
-    return found
-
-
-def _store(table: Table) -> StoreConfig:
-    found = StoreConfig(optimise=table.get("optimise", flag) or False)
     table.finish()
     return found
 
@@ -206,12 +191,6 @@ def texts(value: object) -> tuple[str, ...]:
 
 def texts_by_key(value: object) -> Mapping[str, str]:
     return {key: text(item) for key, item in mapping(value).items()}
-
-
-def flag(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("true or false")
-    return value
 
 
 def count(value: object) -> int:

@@ -79,9 +79,7 @@ version = "3.11.9"
 source = "managed"
 downloads = {linux_x86_64 = {url = "https://files.example/cpython.tar.gz", sha256 = "00"}}
 """
-_CONFIG = (
-    b'[gc]\nkeep = 3\nolder_than = "30d"\nmax_size = "5G"\nmin_free = "1G"\nmax_free = "2G"\n[store]\noptimise = true\n'
-)
+_CONFIG = b'[gc]\nkeep = 3\nolder_than = "30d"\nmax_size = "5G"\nmin_free = "1G"\nmax_free = "2G"\n[caches]\nteam = "file:///cache"\n'
 _FACTS = {
     "name": "framework-mid",
     "kind": "framework",

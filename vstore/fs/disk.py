@@ -9,9 +9,11 @@ from pathlib import Path
 
 def free_bytes(place: Path) -> int:
     """What an ordinary user may still write there."""
-    if sys.platform != "win32":
-        found = os.statvfs(place)
-        return found.f_bavail * found.f_frsize
-    import shutil  # a no-op does without it
+    if sys.platform == "win32":
+        import shutil  # a no-op does without it
 
-    return shutil.disk_usage(place).free
+        free = shutil.disk_usage(place).free
+    else:
+        found = os.statvfs(place)
+        free = found.f_bavail * found.f_frsize
+    return free

@@ -23,7 +23,7 @@ _FILES_AT_ONCE = 1_000_000  # how many files are known at a time, some 250 bytes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Optimised:
-    """What was shared: files that are links to others' now, and the bytes on disk that this set free."""
+    """What was shared: files that are links to others' now, and how many bytes only they had held."""
 
     objects: int
     shared_files: int
@@ -85,7 +85,7 @@ class _Sharer:
             return False
         self.shared_files += 1
         if after.st_nlink == 1:
-            self.saved_bytes += after.st_blocks * 512
+            self.saved_bytes += after.st_size
         return True
 
     def _replace(self, old: Path, new: Path, thawed: set[Path]) -> bool:
