@@ -13,6 +13,7 @@ import pytest
 from tests.store.trees import WHEN, add, recipe
 from vstore.errors import BusyError, StoreError
 from vstore.objects import StorePath
+from vstore.profile import append
 from vstore.report import Silent
 from vstore.store import GenerationRow, Index, Store, reindex, verify
 
@@ -49,7 +50,32 @@ def test_changed_missing_and_added_files_are_named(store: Store, pair: tuple[Sto
     (folder / "d" / "b").unlink()
     (folder / "d" / "new").write_bytes(b"")
     assert problems(store) == {}
-    assert problems(store, contents=True) == {"low": ["changed: a", "missing: d/b", "added: d/new"]}
+    found = problems(store, contents=True)["low"]
+    assert found[:3] == ["changed: a", "missing: d/b", "added: d/new"]
+    assert "its mode is 0755: d" in found and "its time was changed: d" in found
+
+
+def test_what_is_writable_again_or_touched_is_named(store: Store, pair: tuple[StorePath, StorePath]) -> None:
+    folder = store.layout.object(pair[0])
+    (folder / "a").chmod(0o644)
+    os.utime(folder / "d" / "c", (5, 5))
+    folder.chmod(0o755)
+    assert problems(store, contents=True) == {
+        "low": ["its mode is 0755: the object's folder", "its mode is 0644: a", "its time was changed: d/c"]
+    }
+
+
+def test_a_profile_that_leads_nowhere_is_named(store: Store, pair: tuple[StorePath, StorePath]) -> None:
+    append(store, "p", pair[0], spec_path=None, spec_digest=None, now=WHEN)
+    append(store, "p", pair[1], spec_path=None, spec_digest=None, now=WHEN)
+    assert problems(store) == {}
+    (store.layout.profiles / "p-1-link").unlink()
+    (store.layout.profiles / "p").unlink()
+    (store.layout.profiles / "p").symlink_to("p-7-link")
+    assert problems(store) == {
+        "low": ["p-1-link does not lead to it, as generation 1 should"],
+        "high": ["profile p leads to p-7-link, which is missing"],
+    }
 
 
 def test_a_lost_folder_and_a_damaged_manifest(store: Store, pair: tuple[StorePath, StorePath]) -> None:
