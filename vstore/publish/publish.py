@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vstore.archive import pack
+from vstore.archive import Compression, pack
 from vstore.fs.atomic import fsync_directory
 from vstore.publish.filesystem import scratch
 from vstore.publish.model import Member, Record, own
@@ -24,6 +24,7 @@ from vstore.store import Store
 
 _MIB = 1 << 20
 _AT_A_TIME = 2  # archives; each is compressed by several threads already
+_HARD = 16  # the level of zstd from which a thread takes some 90 MiB: then one archive at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +75,8 @@ def publish(
         work = _Publish(store, place, state, options, jobs, report)
         steps = _steps(store, members, place, state, options, target)
         todo = sorted((step for step in steps if not step.keep), key=lambda step: -_size(store, step))
-        with ThreadPoolExecutor(max_workers=min(jobs, _AT_A_TIME)) as pool:
+        hard = options.compression is not Compression.ZST or (options.level or 0) >= _HARD
+        with ThreadPoolExecutor(max_workers=1 if hard else min(jobs, _AT_A_TIME)) as pool:
             done = {step.stem: step for step in (*pool.map(work.make, todo), *(step for step in steps if step.keep))}
         for step in done.values():
             state.write(step.stem, step.record)
