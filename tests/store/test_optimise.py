@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.store.trees import add, run_in_child
+from vstore.errors import BusyError
+from vstore.fs.filelock import lock_file
 from vstore.report import Silent
 from vstore.store import Store, optimise, verify
 
@@ -29,11 +31,12 @@ def inode(store: Store, path: object, name: str) -> int:
 def test_equal_files_become_one(store: Store) -> None:
     one = add(store, "one", {"deep/a": BIG, "own": b"1", "empty": b""})
     two = add(store, "two", {"deep/a": BIG, "b": BIG, "own": b"2", "empty": b""})
+    blocks = (store.layout.object(one) / "deep/a").stat().st_blocks
     planned = optimise(store, dry_run=True, report=Silent())
     assert inode(store, one, "deep/a") != inode(store, two, "deep/a"), "a dry run changes nothing"
     done = optimise(store, report=Silent())
     assert done == planned
-    assert (done.objects, done.shared_files, done.saved_bytes) == (2, 2, 2 * len(BIG))
+    assert (done.objects, done.shared_files, done.saved_bytes) == (2, 2, 2 * blocks * 512)
     assert inode(store, one, "deep/a") == inode(store, two, "deep/a") == inode(store, two, "b")
     assert inode(store, one, "empty") != inode(store, two, "empty"), "there is nothing to save"
     folder = (store.layout.object(two) / "deep").stat()
@@ -66,10 +69,28 @@ def test_a_damaged_file_is_never_spread(store: Store) -> None:
     assert [problem.path for problem in problems] == [min(paths)]
 
 
+def test_a_folder_left_writable_by_a_killed_process_is_frozen_again(store: Store) -> None:
+    for name in ("one", "two"):
+        add(store, name, {"deep/a": BIG, "name": name.encode()})
+    optimise(store, report=Silent())
+    folder = store.layout.object(store.index.objects()[1].path) / "deep"
+    folder.chmod(0o755)
+    optimise(store, report=Silent())
+    assert folder.stat().st_mode & 0o777 == 0o555
+
+
+def test_only_one_at_a_time(store: Store) -> None:
+    """The other's folders would be frozen while it still writes to them."""
+    with lock_file(store.layout.locks / "optimise"), pytest.raises(BusyError):
+        optimise(store, report=Silent())
+
+
 HOLD = """
 import sys
 from pathlib import Path
 from vstore.gc import collect
+from vstore.errors import BusyError
+from vstore.fs.filelock import lock_file
 from vstore.report import Silent
 from vstore.store import Store
 with Store.open(Path(sys.argv[1])) as store:

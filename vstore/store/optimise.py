@@ -10,15 +10,19 @@ from __future__ import annotations
 import errno
 import filecmp
 import os
+import stat
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from vstore.fs.filelock import lock_file
 from vstore.fs.tree import EntryKind, freeze_directory
 from vstore.objects import ObjectInfo, StorePath
 from vstore.report import Report
 from vstore.store.store import Store
 
 _FILES_AT_ONCE = 1_000_000  # how many files are known at a time, some 250 bytes each
+_BLOCK_BYTES = 512  # the unit of st_blocks, stat(2)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +35,13 @@ class Optimised:
 
 
 def optimise(store: Store, *, dry_run: bool = False, report: Report) -> Optimised:
-    """Share the equal files of all objects, or count what would be shared. May be interrupted at any time."""
+    """Share the equal files of all objects, or count what would be shared. May be interrupted at any time.
+
+    Files and folders of other users are left. BusyError if another process does it already.
+    """
     infos = store.index.objects()
     shards = 1 + sum(info.files for info in infos) // _FILES_AT_ONCE
-    with store.staging("optimise") as scratch:
+    with lock_file(store.layout.locks / "optimise", blocking=False), store.staging("optimise") as scratch:
         sharer = _Sharer(store, scratch, dry_run=dry_run)
         for shard in range(shards):
             for number, info in enumerate(infos):
@@ -79,28 +86,45 @@ class _Sharer:
         old, new = self._place(source, there), self._place(target, here)
         before, after = old.lstat(), new.lstat()
         same_kind = (before.st_mode, before.st_mtime_ns) == (after.st_mode, after.st_mtime_ns)
-        if before.st_ino == after.st_ino or not same_kind or not filecmp.cmp(old, new, shallow=False):
+        if before.st_ino == after.st_ino:
+            self._left_writable(new.parent, thawed)
             return True
-        if not self._dry_run and not self._replace(old, new, thawed):
-            return False
+        if not same_kind or not filecmp.cmp(old, new, shallow=False):
+            return True
+        if not self._dry_run:
+            try:
+                self._replace(old, new, thawed)
+            except PermissionError:  # another user's folder, or fs.protected_hardlinks
+                return True
+            except OSError as error:
+                if error.errno == errno.EMLINK:
+                    return False
+                raise
         self.shared_files += 1
         if after.st_nlink == 1:
-            self.saved_bytes += after.st_size
+            self.saved_bytes += _held_bytes(after)
         return True
 
-    def _replace(self, old: Path, new: Path, thawed: set[Path]) -> bool:
-        link = self._scratch / "link"
-        try:
-            os.link(old, link)
-        except OSError as error:
-            if error.errno == errno.EMLINK:
-                return False
-            raise
+    def _replace(self, old: Path, new: Path, thawed: set[Path]) -> None:
         if new.parent not in thawed:
-            thawed.add(new.parent)
             new.parent.chmod(0o755)
+            thawed.add(new.parent)
+        link = self._scratch / "link"
+        os.link(old, link)
         link.rename(new)
-        return True
+
+    def _left_writable(self, folder: Path, thawed: set[Path]) -> None:
+        """By a process that was killed here: to be frozen again, if it is ours."""
+        if self._dry_run or sys.platform == "win32":  # which has no such mode of folders
+            return
+        status = folder.stat()
+        if status.st_mode & stat.S_IWUSR and status.st_uid == os.geteuid():
+            thawed.add(folder)
 
     def _place(self, path: StorePath, inside: bytes) -> Path:
         return self._store.layout.object(path) / os.fsdecode(inside)
+
+
+def _held_bytes(status: os.stat_result) -> int:
+    """What a file really takes on the disk."""
+    return status.st_size if sys.platform == "win32" else status.st_blocks * _BLOCK_BYTES
