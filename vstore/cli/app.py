@@ -47,7 +47,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, short help)
     "verify": ("maintain", "Check the store against its index and manifests."),
     "optimise": ("maintain", "Let equal files of different objects share their space."),
     "reindex": ("maintain", "Rebuild the index from the objects on disk."),
-    "doctor": ("maintain", "Say what is odd on this machine or in this store."),
+    "doctor": ("doctor", "Say what is odd on this machine or in this store."),
 }
 
 

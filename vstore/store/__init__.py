@@ -2,7 +2,7 @@
 
 from vstore.store.generations import GenerationRow
 from vstore.store.index import Graph, Index
-from vstore.store.layout import Layout
+from vstore.store.layout import Layout, owner_of
 from vstore.store.optimise import Optimised, optimise
 from vstore.store.pins import Pin
 from vstore.store.reindex import reindex
@@ -28,6 +28,7 @@ __all__ = [
     "list_roots",
     "object_at",
     "optimise",
+    "owner_of",
     "reindex",
     "release_reserve",
     "remove_root",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vstore.digest import Digest
+from vstore.errors import StoreError
 from vstore.fs.faults import Point, reached
 from vstore.objects import StorePath
 
@@ -101,6 +102,16 @@ class Layout:
     def profile_lock(self, profile: str) -> Path:
         return self.locks / f"profile-{profile}"
 
+    def check_owner(self) -> None:
+        """Raise StoreError if the store is another user's and not shared with this one."""
+        if not hasattr(os, "geteuid") or not self.locks.is_dir() or os.access(self.locks, os.W_OK):
+            return
+        if self.root.stat().st_uid != os.geteuid():
+            raise StoreError(
+                f"the store belongs to {owner_of(self.root)} and is not writable for you: {self.root}",
+                hint="list, info, run and verify work as it is; for a store of your own give --root or set VSTORE_ROOT",
+            )
+
     def create(self) -> bool:
         """Make the folders that are missing; the last one made shows that all are there. Returns whether it did."""
         if self.locks.is_dir():
@@ -119,3 +130,11 @@ class Layout:
             os.makedirs(folder, exist_ok=True)
             reached(Point.ROOT_MADE)
         return True
+
+
+def owner_of(place: Path) -> str:
+    """The user's name, or the number of one without a name."""
+    try:
+        return place.owner()
+    except KeyError:
+        return f"user {place.stat().st_uid}"

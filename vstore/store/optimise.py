@@ -11,7 +11,6 @@ import errno
 import filecmp
 import os
 import stat
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -115,7 +114,7 @@ class _Sharer:
 
     def _left_writable(self, folder: Path, thawed: set[Path]) -> None:
         """By a process that was killed here: to be frozen again, if it is ours."""
-        if self._dry_run or sys.platform == "win32":  # which has no such mode of folders
+        if self._dry_run or not hasattr(os, "geteuid"):  # Windows has no such mode of folders
             return
         status = folder.stat()
         if status.st_mode & stat.S_IWUSR and status.st_uid == os.geteuid():
@@ -127,4 +126,5 @@ class _Sharer:
 
 def _held_bytes(status: os.stat_result) -> int:
     """What a file really takes on the disk."""
-    return status.st_size if sys.platform == "win32" else status.st_blocks * _BLOCK_BYTES
+    blocks: int | None = getattr(status, "st_blocks", None)  # not on Windows
+    return status.st_size if blocks is None else blocks * _BLOCK_BYTES

@@ -52,6 +52,7 @@ class Store:
             raise StoreError(f"there is no store at {root}", hint="`vstore realise SPEC` makes one; or give --root")
         with ExitStack() as held:
             if not read_only:
+                layout.check_owner()
                 if layout.create():
                     keep_reserve(layout)
                 held.enter_context(lock_file(layout.use_lock, shared=True))  # `reindex` replaces the index

@@ -1,0 +1,70 @@
+"""`doctor` says what is odd, each with what to do."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.store.trees import SOURCE, add
+from vstore.store import Store
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    with Store.open(tmp_path / "root") as store:
+        add(store, "one")
+    return tmp_path / "root"
+
+
+def doctor(root: Path) -> str:
+    """All findings, but those about where the tests happen to run."""
+    command = [sys.executable, "-m", "vstore", "doctor", "--json", "--root", str(root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=SOURCE)
+    found = json.loads(done.stdout)["findings"]
+    return "\n".join(line for line in found if "others may clean" not in line and " free;" not in line)
+
+
+def test_nothing_odd(root: Path) -> None:
+    assert doctor(root) == ""
+
+
+def test_no_store(tmp_path: Path) -> None:
+    assert "there is no store" in doctor(tmp_path / "none")
+
+
+def test_under_a_folder_that_is_swept(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "vstore", "doctor", "--root", str(tmp_path / "Scratch" / "root")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=SOURCE)
+    assert "which others may clean" in done.stdout
+
+
+def test_leftovers(root: Path) -> None:
+    (root / "tmp" / "build-left").mkdir()
+    assert "1 leftovers of killed processes" in doctor(root)
+
+
+def test_a_grown_log(root: Path) -> None:
+    with sqlite3.connect(root / "index.sqlite") as held:  # open, so that nobody removes the log
+        held.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+        os.truncate(root / "index.sqlite-wal", 65 << 20)
+        assert "log has grown to 65.0 MiB" in doctor(root)
+    held.close()
+
+
+def test_a_newer_schema(root: Path) -> None:
+    with sqlite3.connect(root / "index.sqlite") as index:
+        index.execute("PRAGMA user_version = 99")
+    index.close()
+    assert "newer release" in doctor(root)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give a folder away")
+def test_another_owner(root: Path) -> None:
+    os.chown(root, 65534, -1)
+    assert "belongs to " in doctor(root)

@@ -1,0 +1,93 @@
+"""`doctor`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from vstore.api.gc import plan_collection
+from vstore.api.stores import Layout, owner_of, verify
+from vstore.cli.settings import Settings, command, size
+from vstore.errors import VstoreError
+
+_SWEPT = {"cache", ".cache", "tmp", "scratch"}
+_BIG_LOG_BYTES = 64 << 20
+_LITTLE_BYTES = 1 << 30
+_REMOTE = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "afs", "ceph", "lustre"}
+_WITHOUT_LINKS = {"vfat", "exfat", "msdos"}
+
+
+@command("doctor")
+def doctor_command(settings: Settings) -> None:
+    """Say what is odd on this machine or in this store, and what to do."""
+    root = settings.location()
+    findings = [*_about_machine(), *_about_place(root)]
+    if root.exists():
+        findings += [*_about_root(Layout(root)), *_about_store(settings)]
+    else:
+        findings.append(f"there is no store at {root} yet; `vstore realise SPEC` makes it")
+    text = "\n".join(f"- {finding}" for finding in findings)
+    settings.emit({"root": str(root), "findings": findings}, lambda: text or f"nothing odd about {root}")
+
+
+def _about_machine() -> Iterator[str]:
+    try:
+        from uv import find_uv_bin
+
+        find_uv_bin()
+    except (ImportError, FileNotFoundError):
+        yield "uv is not installed beside vstore, so nothing can be locked or built; install the `uv` package"
+
+
+def _about_place(root: Path) -> Iterator[str]:
+    if words := _SWEPT & {part.lower() for part in root.parts}:
+        yield f"the root lies under {min(words)!r}, which others may clean; choose another with --root"
+    kind = _file_system(root)
+    if kind in _REMOTE:
+        yield f"the root is on a network file system ({kind}): SQLite and file locks may fail there; use a local disk"
+    if kind in _WITHOUT_LINKS:
+        yield f"the root is on {kind}, which has no hard or symbolic links; use another file system"
+
+
+def _file_system(place: Path) -> str | None:
+    """The type of the mount that holds `place`, as proc_mounts(5) says; None where there is no such file."""
+    try:
+        lines = Path("/proc/mounts").read_text("utf-8", "surrogateescape").splitlines()
+    except OSError:
+        return None
+    place, best, kind = place.resolve(), -1, None
+    for line in lines:
+        _, point, found, *_ = line.split(" ")
+        mount = Path(point.encode("utf-8", "surrogateescape").decode("unicode_escape"))
+        if place.is_relative_to(mount) and len(mount.parts) >= best:  # a later mount covers an earlier one
+            best, kind = len(mount.parts), found
+    return kind
+
+
+def _about_root(layout: Layout) -> Iterator[str]:
+    root = layout.root
+    if not os.access(root, os.W_OK):
+        yield f"{root} is not writable by this user; only list, info, run and verify will work"
+    if hasattr(os, "geteuid") and root.stat().st_uid != os.geteuid():
+        yield f"{root} belongs to {owner_of(root)}; use a store of your own, or see docs/store.md on sharing one"
+    if layout.uv_cache.exists() and layout.uv_cache.stat().st_dev != root.stat().st_dev:
+        yield "cache/uv is on another file system than the store: every install copies; put both on the same one"
+    free = shutil.disk_usage(root).free
+    if free < _LITTLE_BYTES:
+        yield f"only {size(free)} free; `vstore gc --dry-run` shows what can go"
+    log = layout.index_file.with_name(layout.index_file.name + "-wal")
+    if log.exists() and log.stat().st_size > _BIG_LOG_BYTES:
+        yield f"the index's log has grown to {size(log.stat().st_size)}: {log.name}; `vstore gc` empties it"
+
+
+def _about_store(settings: Settings) -> Iterator[str]:
+    try:
+        with settings.open_store(read_only=True) as store:
+            problems = verify(store, contents=False, report=settings.report)[1]
+            yield from (f"{problem.path}: {problem.problem}" for problem in problems)
+            if os.access(store.layout.locks, os.W_OK) and (litter := plan_collection(store).litter):
+                yield f"{len(litter)} leftovers of killed processes; `vstore gc` removes them"
+    except VstoreError as error:
+        yield error.message + (f" ({error.hint})" if error.hint else "")
