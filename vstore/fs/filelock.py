@@ -52,7 +52,7 @@ def lock_file(path: Path, *, shared: bool = False, blocking: bool = True, transi
 
 def _locked(path: Path, shared: bool, blocking: bool) -> int:
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o666)  # the umask says who shares it
         try:
             if not _acquire(handle, shared=shared, blocking=blocking):
                 raise BusyError(f"in use by another process: {path.name}")

@@ -5,6 +5,7 @@ One connection serves all threads, one at a time; every `transaction` is durable
 
 from __future__ import annotations
 
+import os
 import re
 import sqlite3
 import threading
@@ -132,6 +133,8 @@ def connect(file: Path, *, read_only: bool) -> sqlite3.Connection:
     with translated(file):
         if read_only:
             return _connect_read_only(file)
+        with suppress(OSError):  # which SQLite says better
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o666))  # it itself makes a file that only its owner writes
         with _opened(file, "mode=rwc") as connection:
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA temp_store = MEMORY")  # or it would want space on yet another file system
