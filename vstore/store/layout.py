@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,7 +135,11 @@ class Layout:
 
 def owner_of(place: Path) -> str:
     """The user's name, or the number of one without a name."""
-    try:
-        return place.owner()
-    except KeyError:
-        return f"user {place.stat().st_uid}"
+    if sys.platform == "win32":
+        name = "another user"
+    else:
+        try:
+            name = place.owner()
+        except KeyError:
+            name = f"user {place.stat().st_uid}"
+    return name
