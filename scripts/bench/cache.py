@@ -34,6 +34,11 @@ with Store.open(Path(sys.argv[2])) as store:
     pull(fetcher, open_cache(sys.argv[1]), map(StorePath.parse, sys.argv[3:]))
 print(f"peak memory of a pull: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 """
+WHEELS = {  # 1 GiB of content
+    "qt": ("PySide6-Essentials==6.9.1", "PySide6-Addons==6.9.1", "shiboken6==6.9.1"),
+    "arrow": ("pyarrow==20.0.0", "polars==1.31.0"),
+    "science": ("numpy==2.3.1", "scipy==1.16.0", "pandas==2.3.0", "scikit-learn==1.7.0"),
+}
 FILE_BYTES = (2_000, 8_000, 30_000, 120_000, 1_000_000)
 
 
@@ -53,6 +58,18 @@ def fill(builder: Machine, mebibytes: int) -> list[StorePath]:
             files[f"lib/package{number // 50}/file{number}.py"] = content(part * 1_000_000 + number, length)
             size, number = size + length, number + 1
         paths.append(builder.add(f"object{part}", files))
+    return paths
+
+
+def install(builder: Machine) -> list[StorePath]:
+    """Objects made of real wheels."""
+    paths = []
+    for name, wheels in WHEELS.items():
+        with builder.store.staging(name) as staged:
+            folder = staged / "lib" / "python3.11" / "site-packages"
+            command = [UV, "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:", "--python-version=3.11"]
+            subprocess.run([*command, "--link-mode=copy", "--target", str(folder), *wheels], check=True)
+            paths.append(builder.store.add(staged, name=name, kind=Kind.FRAMEWORK).path)
     return paths
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -39,6 +40,7 @@ class FileReader:
     def __init__(self, path: Path) -> None:
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115
         self._size_bytes = os.fstat(self._file.fileno()).st_size
+        self._lock = threading.Lock()
 
     @property
     def size_bytes(self) -> int:
@@ -47,10 +49,11 @@ class FileReader:
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         found = []
         for start, end in ranges:
-            self._file.seek(start)
-            data = self._file.read(end - start)
-            while len(data) < end - start and (more := self._file.read(end - start - len(data))):
-                data += more
+            with self._lock:
+                self._file.seek(start)
+                data = self._file.read(end - start)
+                while len(data) < end - start and (more := self._file.read(end - start - len(data))):
+                    data += more
             found.append(data)
         return found
 

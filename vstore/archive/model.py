@@ -79,7 +79,7 @@ class RangeReader(Protocol):
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of each range (start, end), in order, each of full length; may fetch them side by side.
 
-        Called from one thread at a time, not always the same one. Ranges ascend and do not overlap.
+        Called from several threads. Ranges ascend and do not overlap.
         """
 
 

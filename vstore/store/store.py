@@ -176,13 +176,15 @@ class Store:
         parts: Iterable[bytes] = (),
         seconds: float | None = None,
         metadata: Mapping[str, object] | None = None,
+        manifest: Manifest | None = None,
     ) -> ObjectInfo:
         """Turn a staged tree into a registered object; one that is there already is not written again.
 
-        Order: hash and freeze, name it in a temp root, manifest, flush, move into place, row.
+        Order: hash and freeze, name it in a temp root, manifest, flush, move into place, row. With a `manifest`, of
+        one who hashed every file while writing and froze them, the first of these is done.
         Raises StoreError if it refers to what is not valid, or cannot be in a store.
         """
-        manifest = scan(staged, freeze=True)
+        manifest = manifest or scan(staged, freeze=True)
         reached(Point.ADD_SCANNED)
         path = StorePath.make(manifest.digest, name)
         parts = tuple(parts)
