@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +23,10 @@ _BATCH_BYTES = 4 << 20  # asked of the reader at once
 _READS = 4  # side by side; one more is held
 _WORKERS = 2  # decompress and write; with one frame more they hold at most
 _CONTENT_BYTES = 24 << 20
+_PART_BYTES = 1 << 20  # of a file larger than a frame: still in the processor's cache when it is hashed and written
+
+_Parts = Sequence[memoryview]
+_NOTHING: _Parts = ()
 
 
 def assemble(
@@ -107,12 +111,9 @@ class _Taken(NamedTuple):
     """What a frame held besides whole files: more of a file of the frame before, the first part of another."""
 
     written_bytes: int
-    more: memoryview
+    more: _Parts
     entry: Entry | None
-    first: memoryview
-
-
-_NOTHING = memoryview(b"")
+    first: _Parts
 
 
 class _Frames:
@@ -128,7 +129,7 @@ class _Frames:
         for number in plan.fetched:
             frames = plan.index.frames_of(number)
             if not frames:
-                writer.file(self._files[number], _NOTHING)
+                writer.file(self._files[number], memoryview(b""))
                 continue
             self._starting[frames[0]].append(number)
             if len(frames) > 1:
@@ -137,16 +138,25 @@ class _Frames:
 
     def take(self, item: tuple[int, Frame, memoryview]) -> _Taken:
         frame = item[0]
-        content = _unzip(item)
+        starting = self._starting.get(frame, ())
+        content = _unzip(item, in_parts=self._reaching.issuperset(starting))
         written, entry, first = 0, None, _NOTHING
-        for number in self._starting.get(frame, ()):
-            part = content[self._places[number].offset :]
+        for number in starting:
+            file, offset = self._files[number], self._places[number].offset
             if number in self._reaching:
-                entry, first = self._files[number], part
+                entry, first = file, _skip(content, offset)
             else:
-                self._writer.file(self._files[number], part[: self._files[number].size])
-                written += self._files[number].size
+                self._writer.file(file, content[0][offset : offset + file.size])
+                written += file.size
         return _Taken(written, content if frame in self._continued else _NOTHING, entry, first)
+
+
+def _skip(parts: _Parts, count: int) -> _Parts:
+    found = []
+    for part in parts:
+        found.append(part[count:])
+        count = max(count - len(part), 0)
+    return found
 
 
 class _Growing:
@@ -159,23 +169,24 @@ class _Growing:
         self._hasher = blake3()
         self._missing = 0
 
-    def start(self, entry: Entry, content: memoryview) -> None:
+    def start(self, entry: Entry, content: _Parts) -> None:
         self._file, self._entry = self._writer.begin(entry), entry
         self._hasher, self._missing = blake3(), entry.size
         self.go_on(content)
 
-    def go_on(self, content: memoryview) -> None:
-        if self._file is None or self._entry is None:
-            return
-        part = content[: self._missing]
-        self._hasher.update(part)
-        self._file.write(part)
-        self._told(len(part))
-        self._missing -= len(part)
-        if not self._missing:
-            if self._hasher.digest() != self._entry.digest:
-                raise wrong(self._entry)
-            self.close()
+    def go_on(self, content: _Parts) -> None:
+        for part in content:
+            if self._file is None or self._entry is None:
+                return
+            part = part[: self._missing]
+            self._hasher.update(part)
+            self._file.write(part)
+            self._told(len(part))
+            self._missing -= len(part)
+            if not self._missing:
+                if self._hasher.digest() != self._entry.digest:
+                    raise wrong(self._entry)
+                self.close()
 
     def close(self) -> None:
         if self._file is not None:
@@ -183,15 +194,16 @@ class _Growing:
             self._file = None
 
 
-def _unzip(item: tuple[int, Frame, memoryview]) -> memoryview:
+def _unzip(item: tuple[int, Frame, memoryview], *, in_parts: bool) -> _Parts:
     number, frame, data = item
+    size = frame.content_bytes
     try:
-        content = zstd.decompress(data, at_most=frame.content_bytes)
-        if len(content) != frame.content_bytes:
+        parts = zstd.decompress_parts(data, at_most=size, part_bytes=_PART_BYTES if in_parts else max(size, 1))
+        if sum(map(len, parts)) != size:
             raise ValueError("its length is another")
     except ValueError as error:
         raise ArchiveError(f"damaged: frame {number} at byte {frame.offset}: {error}") from error
-    return memoryview(content)
+    return [memoryview(part) for part in parts]
 
 
 def _stored(plan: FetchPlan, reader: RangeReader) -> Iterator[tuple[int, Frame, memoryview]]:
