@@ -23,15 +23,13 @@ def read_index(reader: RangeReader, *, limits: Limits | None = None) -> Index:
     (tail,) = reader.read([(at, size)])
     if len(tail) != size - at:
         raise ArchiveError("cut off: fewer bytes came than asked for")
-    start, _ = index_range(tail[-FOOTER_BYTES:], size, limits)
+    start, _ = index_range(bytes(tail[-FOOTER_BYTES:]), size, limits)
     if start < at:
         (before,) = reader.read([(start, at)])
         if len(before) != at - start:
             raise ArchiveError("cut off: fewer bytes came than asked for")
-        tail = before + tail
-    else:
-        tail = tail[start - at :]
-    return decode_index(tail, start, limits)
+        return decode_index(b"".join((before, tail)), start, limits)
+    return decode_index(bytes(tail[start - at :]), start, limits)
 
 
 class FileReader:
