@@ -122,7 +122,7 @@ def refusal(store: Store, graph: Graph, path: StorePath) -> StoreError:
 
 def keepers(store: Store, graph: Graph, path: StorePath) -> list[tuple[Root, tuple[StorePath, ...]]]:
     """The roots that keep an object alive, each with the chain of references from it, the shortest first."""
-    above = _closure([path], _referrers(graph))
+    above, below = _closure([path], _referrers(graph)), _below(graph)
     roots = list_roots(store.layout)
     shown = {(root.name, root.path) for root in roots}
     for profile in store.generations.profiles():  # a generation whose link was removed by hand keeps its stack too
@@ -130,7 +130,7 @@ def keepers(store: Store, graph: Graph, path: StorePath) -> list[tuple[Root, tup
             name = f"profiles/{profile}-{row.number}-link"
             if (name, row.path) not in shown:
                 roots.append(Root(kind=RootKind.PROFILE, name=name, path=row.path, since=row.created_at))
-    found = [(root, chain(graph, root.path, path)) for root in roots if root.path in above]
+    found = [(root, chain(root.path, path, lambda one: below.get(one, ()))) for root in roots if root.path in above]
     order: Sequence[RootKind] = (RootKind.PROFILE, RootKind.USER, RootKind.PROCESS, RootKind.TEMP)
     return sorted(found, key=lambda one: (len(one[1]), order.index(one[0].kind), one[0].name))
 

@@ -7,7 +7,7 @@ without its references.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from heapq import heapify, heappop, heappush
 
@@ -129,23 +129,22 @@ def exclusive_bytes(graph: Graph, roots: Sequence[StorePath]) -> list[int]:
     return result
 
 
-def chain(graph: Graph, start: StorePath, end: StorePath) -> tuple[StorePath, ...]:
+def chain(
+    start: StorePath, end: StorePath, references: Callable[[StorePath], Iterable[StorePath]]
+) -> tuple[StorePath, ...]:
     """The shortest chain of references from one object to another, both included; empty if there is none."""
-    position = {path: number for number, path in enumerate(graph.paths)}
-    if start not in position or end not in position:
-        return ()
-    came_from: dict[int, int | None] = {position[start]: None}
-    queue = [position[start]]
-    for number in queue:  # grows while it is read: breadth first
-        if number == position[end]:
+    came_from: dict[StorePath, StorePath | None] = {start: None}
+    queue = [start]
+    for path in queue:  # grows while it is read: breadth first
+        if path == end:
             break
-        for reference in graph.references[number]:
+        for reference in references(path):
             if reference not in came_from:
-                came_from[reference] = number
+                came_from[reference] = path
                 queue.append(reference)
     found: list[StorePath] = []
-    step = position[end] if position[end] in came_from else None
+    step = end if end in came_from else None
     while step is not None:
-        found.append(graph.paths[step])
+        found.append(step)
         step = came_from[step]
     return tuple(reversed(found))

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from vstore.archive import Compression, pack
-from vstore.fs.atomic import fsync_directory
+from vstore.fs.atomic import flush_file, fsync_directory
 from vstore.publish.filesystem import scratch
 from vstore.publish.model import Member, Record, own
 from vstore.publish.plan import ARCHIVE_KEYS, PublishOptions, Step, plan_archives, stems
@@ -128,7 +128,8 @@ class _Publish:
                 jobs=self._jobs,
                 on_bytes=on_bytes,
             )
-            _flush(aside / name)
+            with open(aside / name, "rb+") as archive:
+                flush_file(archive.fileno())
             self._state.forget(step.stem)
             os.replace(aside / name, self._place / name)
         record = {**step.record, "archive_size": info.size_bytes, "archive_hashes": {"sha256": info.sha256}}
@@ -172,8 +173,3 @@ def _published(steps: Sequence[Step], state: State, options: PublishOptions) -> 
 def _size(store: Store, step: Step) -> int:
     info = store.index.info(step.member.path) if step.member.path else None
     return info.size_bytes if info else 0
-
-
-def _flush(file: Path) -> None:
-    with open(file, "rb+") as handle:
-        os.fsync(handle.fileno())
