@@ -279,6 +279,16 @@ def _hash_file(handle: int, size: int, buffer: bytearray) -> tuple[bytes, int]:
     return hasher.digest(), done
 
 
+def hash_file(path: Path | bytes) -> bytes:
+    """The BLAKE3 of a file, large ones through a buffer and in threads; OSError for a link."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        size = os.fstat(handle).st_size
+        return _hash_file(handle, size, bytearray(0 if size < _BIG_BYTES else _BIG_BYTES * 4))[0]
+    finally:
+        os.close(handle)
+
+
 def freeze_directory(folder: bytes | Path) -> None:
     """Read-only with the fixed time; its content must be complete."""
     os.utime(folder, (FROZEN_TIME, FROZEN_TIME))
