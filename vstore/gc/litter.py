@@ -15,6 +15,7 @@ from pathlib import Path
 
 from vstore.errors import BusyError
 from vstore.fs.filelock import is_held, lock_file
+from vstore.gc.owners import removable
 from vstore.store import Layout, Store
 from vstore.store.records import belongs_to
 
@@ -37,7 +38,12 @@ def entries(layout: Layout) -> list[str]:
 
 
 def find_litter(store: Store, places: Collection[str], known: Collection[str], *, now: datetime) -> Iterator[str]:
-    """Those of `places` that nobody owns; `known` are the objects with a row or a root."""
+    """Those of `places` that nobody needs and this user can remove; `known` are the objects with a row or a root."""
+    found = _ownerless(store, places, known, now)
+    return (place for place in found if removable(store.layout.root / place))
+
+
+def _ownerless(store: Store, places: Collection[str], known: Collection[str], now: datetime) -> Iterator[str]:
     layout = store.layout
     logs = {f"logs/{layout.log(recipe).name}" for recipe in store.index.all_recipes()}
     for place in places:

@@ -18,13 +18,24 @@ from vstore.store import Graph
 _NOBODY, _SEVERAL = -1, -2
 
 
-def make_plan(graph: Graph, roots: Iterable[StorePath], policy: Policy | None = None) -> Plan:
-    """Everything that no root reaches is dead; of that, what the policy lets go, longest unused first."""
+def make_plan(
+    graph: Graph,
+    roots: Iterable[StorePath],
+    policy: Policy | None = None,
+    *,
+    foreign: Callable[[StorePath], bool] | None = None,
+) -> Plan:
+    """Everything that no root reaches is dead; of that, what the policy lets go, longest unused first.
+
+    What is `foreign` cannot be removed by this user and stays, with all it refers to; only the dead are asked about.
+    """
     policy = policy or Policy()
     wanted = set(roots)
     alive = _reachable(graph, (number for number, path in enumerate(graph.paths) if path in wanted))
     live = sum(alive)
     kept = _reachable(graph, _spared(graph, alive, policy), alive)
+    left = [number for number, path in enumerate(graph.paths) if foreign and not kept[number] and foreign(path)]
+    kept = _reachable(graph, left, kept)
     limit = _limit(graph, policy)
     freed, chosen = 0, []
     for number in _referrers_first(graph, kept):
@@ -33,7 +44,13 @@ def make_plan(graph: Graph, roots: Iterable[StorePath], policy: Policy | None = 
         freed += graph.sizes[number]
         chosen.append(_victim(graph, number))
     spared = len(graph.paths) - live - len(chosen)
-    return Plan(victims=tuple(chosen), live=live, spared=spared, freed_bytes=freed)
+    return Plan(
+        victims=tuple(chosen),
+        live=live,
+        spared=spared,
+        freed_bytes=freed,
+        left=tuple(graph.paths[number] for number in left),
+    )
 
 
 def _victim(graph: Graph, number: int) -> Victim:

@@ -19,7 +19,6 @@ from vstore.objects import Kind
 from vstore.spec import DEFAULT_LINUX, DEFAULT_MACOS, Layer, Spec, source_files
 
 
-
 def deployed_name(layer: Layer, locked: LockedLayer) -> str:
     """The layer's name where it is deployed: the env name, of a versioned layer with the lock's number, ``env@3``.
 
