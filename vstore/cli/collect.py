@@ -63,7 +63,7 @@ def gc_command(settings: Settings, dry_run: bool, clean_cache: bool, until_free:
         if not dry_run and until_free is not None and gc.shortfall(store, until_free):
             report.warn(f"less than {size(until_free)} are free still", hint="`vstore gc --clean-cache` frees more")
     document = {
-        **_document(victims, dry_run),
+        **(_document(victims, dry_run) if settings.json else {}),
         "left": [str(path) for path in left],
         "litter": [os.fsencode(name).decode(errors="backslashreplace") for name in litter],
         "forgotten": [{"profile": name, "generation": number} for name, number in forgotten],

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from vstore.fs.disk import free_bytes
 from vstore.fs.faults import Point, reached
-from vstore.gc.litter import entries, find_litter, stray_links
+from vstore.gc.litter import entries, find_litter, stray_links, unclaimed
 from vstore.gc.model import Collected, Plan, Policy, Victim
 from vstore.gc.owners import foreign
 from vstore.gc.plan import exclusive_bytes, make_plan
@@ -74,6 +74,6 @@ def _planned(
     roots = current_roots(store, skipped)
     graph = store.index.graph()
     plan = make_plan(graph, roots, policy, foreign=foreign(store.layout))
-    known = {str(path) for path in (*graph.paths, *roots)}
-    litter = (*stray, *find_litter(store, places, known, now=datetime.now(UTC)))
+    known = {*graph.names, *map(str, roots)}
+    litter = (*stray, *find_litter(store, unclaimed(places, known), known, now=datetime.now(UTC)))
     return replace(plan, litter=litter), graph, roots

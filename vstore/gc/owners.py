@@ -25,12 +25,12 @@ def removable(place: str | os.PathLike[str]) -> bool:
     return status.st_uid == os.geteuid() or not stat.S_ISDIR(status.st_mode)
 
 
-def foreign(layout: Layout) -> Callable[[StorePath], bool] | None:
-    """The question whether an object is another user's; None where nothing can be, so that nobody need ask."""
+def foreign(layout: Layout) -> Callable[[str], bool] | None:
+    """The question whether the object of a name is another user's; None where none can be, so that nobody asks."""
     if not hasattr(os, "geteuid") or os.geteuid() == 0:
         return None
     store = os.fspath(layout.store)
-    return lambda path: not removable(os.path.join(store, str(path)))
+    return lambda name: not removable(os.path.join(store, name))
 
 
 def owners(layout: Layout, paths: Iterable[StorePath]) -> list[str]:
