@@ -29,7 +29,7 @@ def graphs(draw: st.DrawFn) -> tuple[Graph, list[StorePath]]:
 
 def make_graph(references: Sequence[Sequence[int]], sizes: Sequence[int] | None = None) -> Graph:
     return Graph(
-        paths=tuple(info(f"n{number}").path for number in range(len(references))),
+        names=tuple(str(info(f"n{number}").path) for number in range(len(references))),
         sizes=tuple(sizes or [1] * len(references)),
         registered_at=tuple((WHEN + timedelta(days=number)).isoformat() for number in range(len(references))),
         references=tuple(map(tuple, references)),

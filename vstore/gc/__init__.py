@@ -3,6 +3,7 @@
 from vstore.gc.collect import collect, exclusive_sizes, plan_collection, shortfall
 from vstore.gc.delete import delete, keepers, plan_deletion
 from vstore.gc.model import Collected, Plan, Policy, Victim
+from vstore.gc.owners import owners
 from vstore.gc.plan import chain, make_plan
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "exclusive_sizes",
     "keepers",
     "make_plan",
+    "owners",
     "plan_collection",
     "plan_deletion",
     "shortfall",

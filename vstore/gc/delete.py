@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from vstore.errors import BusyError, StoreError
 from vstore.gc.model import Collected, Plan
+from vstore.gc.owners import owners, removable
 from vstore.gc.plan import chain, make_plan
 from vstore.gc.remove import Removal, current_roots
 from vstore.gc.unlink import empty_trash
@@ -57,11 +58,13 @@ def _planned(
     wanted = _closure(paths, above) if referrers else set(paths)
     if not referrers:
         _refuse_referrers(wanted, above)
+    _refuse_foreign(store, wanted)
     chosen = set(wanted)
     candidates = _closure(wanted, _below(graph)) if recursive else wanted
     victims = []
     for victim in everything.victims:  # referrers first: when an object is looked at, all above it are decided
-        if victim.path in wanted or (victim.path in candidates and above.get(victim.path, set()) <= chosen):
+        below = victim.path in candidates and above.get(victim.path, set()) <= chosen
+        if victim.path in wanted or (below and removable(store.layout.object(victim.path))):
             chosen.add(victim.path)
             victims.append(victim)
     freed = sum(victim.size_bytes for victim in victims)
@@ -77,6 +80,16 @@ def _refuse_referrers(wanted: Collection[StorePath], above: dict[StorePath, set[
                 details=map(str, others),
                 hint="--referrers deletes them too, and so does `vstore gc`",
             )
+
+
+def _refuse_foreign(store: Store, wanted: Collection[StorePath]) -> None:
+    others = sorted(path for path in wanted if not removable(store.layout.object(path)))
+    if others:
+        raise StoreError(
+            f"not deleted, it belongs to {', '.join(owners(store.layout, others))}: {others[0]}",
+            details=map(str, others[1:]),
+            hint="in a shared store only its owner, or root, can remove an object",
+        )
 
 
 def _below(graph: Graph) -> dict[StorePath, set[StorePath]]:

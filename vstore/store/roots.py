@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -115,6 +115,20 @@ def _leads_to(place: Path, store: str) -> StorePath | None:
         return None
 
 
+def _reader(folder: Path, store: str) -> Callable[[Path], StorePath | None]:
+    """What tells where a link of this folder leads; of one as vstore writes it without looking at each folder there."""
+    beside = os.path.realpath(folder / "../store") == store
+
+    def read(link: Path) -> StorePath | None:
+        with suppress(OSError, ValueError):
+            head, _, name = os.readlink(link).rpartition("/")
+            if beside and head == "../store":
+                return StorePath.parse(name)
+        return _leads_to(link, store)
+
+    return read
+
+
 def _links(folder: Path) -> list[Path]:
     """The symlinks of a folder but those still being made, whose names start with a dot."""
     with os.scandir(folder) as found:
@@ -131,16 +145,18 @@ def _root(kind: RootKind, name: str, path: StorePath, place: Path, pin: Pin = NO
 
 
 def _profile_roots(layout: Layout, store: str) -> Iterator[Root]:
+    leads_to = _reader(layout.profiles, store)
     for _, _, link in generation_links(layout):
-        path = _leads_to(link, store)
+        path = leads_to(link)
         if path is not None:
             yield from _root(RootKind.PROFILE, f"profiles/{link.name}", path, link)
 
 
 def _user_roots(layout: Layout, store: str, prune: bool) -> Iterator[Root]:
+    leads_to = _reader(layout.gcroots, store)
     for link in _links(layout.gcroots):
         pin = _unexpired(layout, link, link, prune)
-        if pin is not None and (path := _leads_to(link, store)) is not None:
+        if pin is not None and (path := leads_to(link)) is not None:
             yield from _root(RootKind.USER, f"gcroots/{link.name}", path, link, pin)
     for entry in _links(layout.indirect_roots):
         try:

@@ -323,9 +323,13 @@ class Store:
     def _clear(self, final: Path) -> None:
         """Put litter of a killed process aside: there is no row, and we hold the temp root and the lock."""
         if os.path.lexists(final):
-            if final.is_dir() and not final.is_symlink():
-                final.chmod(0o755)
-            final.rename(self.layout.trash / f"{final.name}-{os.urandom(4).hex()}")
+            token = os.urandom(4).hex()
+            try:
+                if final.is_dir() and not final.is_symlink():
+                    final.chmod(0o755)
+                final.rename(self.layout.trash / f"{final.name}-{token}")
+            except PermissionError:  # another user's: a new name in the same folder does not need his consent
+                final.rename(final.with_name(f".{final.name}.{token}"))
 
     # logs
 
