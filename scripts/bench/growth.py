@@ -17,9 +17,9 @@ import tempfile
 import time
 from pathlib import Path
 
-sys.path[:0] = [str(Path(__file__).resolve().parents[2]), str(Path(__file__).resolve().parent)]
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from objects import VSTORE, adds_beside_a_collection, fill, percentile
+from scripts.bench.objects import VSTORE, adds_beside_a_collection, fill, percentile
 
 
 def measured(command: list[str]) -> tuple[float, float]:
