@@ -28,9 +28,9 @@ class Point(StrEnum):
     TEMP_ROOT_MADE = "temp-root-made"  # still empty
     ADD_SCANNED = "add-scanned"
     ADD_NAMED = "add-named"
-    ADD_CLEARED = "add-cleared"
     ADD_DESCRIBED = "add-described"  # its manifest is written
     ADD_FLUSHED = "add-flushed"
+    ADD_CLEARED = "add-cleared"  # unless it changes places with what was there
     ADD_MOVED = "add-moved"  # before it is frozen
     ADD_FROZEN = "add-frozen"
     INDEX_WRITTEN = "index-written"  # before the commit

@@ -170,6 +170,11 @@ class Index:
         sql = "SELECT path FROM parts JOIN objects ON id = object WHERE key = ? ORDER BY id DESC"
         return [StorePath.parse(path) for (path,) in self.database.rows(sql, part)]
 
+    def parts(self, path: StorePath) -> list[bytes]:
+        """The parts that an object holds."""
+        sql = "SELECT key FROM parts JOIN objects ON id = object WHERE path = ? ORDER BY key"
+        return [key for (key,) in self.database.rows(sql, str(path))]
+
     def memo(self, key: bytes) -> StorePath | None:
         return self._one("SELECT path FROM memos JOIN objects ON id = object WHERE key = ?", key)
 

@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
 from vstore.config import Config, read_config
 from vstore.digest import Digest
-from vstore.errors import StoreError, VstoreError
-from vstore.fs.atomic import flush_filesystem, fsync_directory, remove_tree, write_file
+from vstore.errors import NotReproducible, StoreError, VstoreError
+from vstore.fs.atomic import exchange, flush_filesystem, fsync_directory, remove_tree, write_file
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
-from vstore.fs.tree import Manifest, freeze_directory, scan
+from vstore.fs.tree import Manifest, freeze_directory, mended, scan
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.store.generations import Generations
 from vstore.store.index import Index
@@ -38,6 +40,7 @@ class Store:
         self.uses = Uses(index.database)
         self._temp = TempRoots(layout)
         self._held = held
+        self._distrusted: set[StorePath] = set()
 
     @classmethod
     def open(cls, root: Path, *, read_only: bool = False) -> Self:
@@ -83,7 +86,18 @@ class Store:
         self._temp.add(paths)
 
     def is_valid(self, path: StorePath) -> bool:
-        return self.index.is_valid(path)
+        return path not in self._distrusted and self.index.is_valid(path)
+
+    def distrust(self, paths: Iterable[StorePath]) -> None:
+        """From now on, in this process, these count as not there, because they are damaged: until they are added anew.
+
+        What is added in their place is exchanged with them in one step, so that whoever uses one sees either.
+        """
+        self._distrusted.update(paths)
+
+    @property
+    def distrusted(self) -> frozenset[StorePath]:
+        return frozenset(self._distrusted)
 
     def realisation(self, recipe: Digest) -> StorePath | None:
         """The object that this recipe gave, kept alive from now on; None if there is none."""
@@ -101,7 +115,7 @@ class Store:
         if path is None:
             return None
         self._temp.add((path,))
-        return path if self.index.is_valid(path) else None
+        return path if self.is_valid(path) else None
 
     def manifest(self, path: StorePath) -> tuple[Manifest, dict[str, object]]:
         """The object's tree manifest and its metadata."""
@@ -181,17 +195,19 @@ class Store:
         """Turn a staged tree into a registered object; one that is there already is not written again.
 
         Order: hash and freeze, name it in a temp root, manifest, flush, move into place, row.
-        Raises StoreError if it refers to what is not valid, or cannot be in a store.
+        Raises StoreError if it refers to what is not valid, or cannot be in a store; NotReproducible if a distrusted
+        object is what the recipe gave.
         """
         manifest = scan(staged, freeze=True)
         reached(Point.ADD_SCANNED)
         path = StorePath.make(manifest.digest, name)
         parts = tuple(parts)
+        self._expect(path, manifest, recipe)
         self.temp_root(path)
         reached(Point.ADD_NAMED)
         with lock_file(self.layout.object_lock(str(path))):
             known = self.index.info(path)
-            if known is not None and self.layout.object(path).is_dir():
+            if known is not None and path not in self._distrusted and self.layout.object(path).is_dir():
                 self._realised_again(path, recipe, parts, seconds)
                 return known
             info = ObjectInfo(
@@ -208,22 +224,78 @@ class Store:
             missing = [str(reference) for reference in info.references if not self.is_valid(reference)]
             if missing:
                 raise StoreError(f"{path} refers to what is not in the store", details=missing)
-            final = self.layout.object(path)
-            self._clear(final)
-            reached(Point.ADD_CLEARED)
+            if known is not None:
+                info, parts, metadata = self._known_again(known, info, parts, metadata or {})
             write_manifest(self.layout.manifest(path), info, manifest, parts, metadata or {})
             reached(Point.ADD_DESCRIBED)
             flush_filesystem(self.layout.store)
             reached(Point.ADD_FLUSHED)
-            staged.rename(final)
-            reached(Point.ADD_MOVED)
-            freeze_directory(final)
-            fsync_directory(final)
-            fsync_directory(self.layout.store)
-            reached(Point.ADD_FROZEN)
+            self._move_in(staged, self.layout.object(path))
             self.index.register(info, parts=parts, seconds=seconds)
             reached(Point.ADD_REGISTERED)
+            self._distrusted.discard(path)
+            if known is not None:
+                self._realised_again(path, recipe, parts, seconds)
             return info
+
+    def _move_in(self, staged: Path, final: Path) -> None:
+        """Into place, in exchange with what a killed process left there or a damaged object; then frozen."""
+        if not exchange(staged, final):
+            self._clear(final)
+            reached(Point.ADD_CLEARED)
+            staged.rename(final)
+        reached(Point.ADD_MOVED)
+        freeze_directory(final)
+        fsync_directory(final)
+        fsync_directory(self.layout.store)
+        reached(Point.ADD_FROZEN)
+
+    def _expect(self, path: StorePath, manifest: Manifest, recipe: Digest | None) -> None:
+        """A recipe that gave a distrusted object must give it again."""
+        earlier = self.index.realisation(recipe) if recipe and self._distrusted else None
+        if earlier is None or earlier == path or earlier not in self._distrusted:
+            return
+        try:
+            differences = list(islice(self.manifest(earlier)[0].differences(manifest), 5))
+        except StoreError:
+            differences = []
+        raise NotReproducible(f"made again, {earlier} has other bytes", details=differences)
+
+    def _known_again(
+        self, known: ObjectInfo, fresh: ObjectInfo, parts: Iterable[bytes], metadata: Mapping[str, object]
+    ) -> tuple[ObjectInfo, tuple[bytes, ...], Mapping[str, object]]:
+        """What the manifest of an object that is put back says: nothing that was known of it is lost."""
+        path = known.path
+        info = replace(fresh, recipe=known.recipe, registered_at=known.registered_at)
+        recipes = [str(recipe) for recipe in self.index.recipes([path]) if recipe != known.recipe]
+        earlier: Mapping[str, object] = {"recipes": recipes} if recipes else {}
+        with suppress(StoreError):
+            manifest, found = self.manifest(path)
+            earlier = found if manifest.digest == info.digest else earlier
+        return info, tuple(sorted({*self.index.parts(path), *parts})), {**metadata, **earlier}
+
+    def mend(self, path: StorePath) -> bool:
+        """Put right what needs no other bytes: modes, times, the manifest. Whether the object is whole now."""
+        self.temp_root(path)
+        with lock_file(self.layout.object_lock(str(path))):
+            info, folder = self.index.info(path), self.layout.object(path)
+            if info is None or not folder.is_dir() or folder.is_symlink():
+                return False
+            try:
+                manifest = self.manifest(path)[0]
+            except StoreError:
+                manifest = None
+            try:
+                found = mended(folder, manifest)
+            except (StoreError, OSError):
+                return False
+            if found.digest != info.digest:
+                return False
+            if manifest is None or manifest.digest != info.digest:
+                info, parts, metadata = self._known_again(info, info, (), {})
+                write_manifest(self.layout.manifest(path), info, found, parts, metadata, durable=True)
+            self._distrusted.discard(path)
+            return True
 
     def realised_again(self, path: StorePath, recipe: Digest) -> None:
         """Record that another recipe gives this registered object too."""
