@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from vstore.fs.faults import Point, reached
@@ -71,8 +72,10 @@ class Removal:
             reached(Point.GC_FORGOTTEN)
             _discard(layout, [f"{layout.store.name}/{victim.path}" for victim in gone])
             reached(Point.GC_DISCARDED)
+            manifests = os.fspath(layout.manifests)
             for victim in gone:
-                layout.manifest(victim.path).unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    os.unlink(f"{manifests}/{victim.path}")
             for recipe in logs:
                 layout.log(recipe).unlink(missing_ok=True)
         return gone
@@ -96,9 +99,10 @@ def _discard(layout: Layout, places: Iterable[str]) -> None:
     """Move to the trash what is not there yet: one rename each, so nobody sees half an object."""
     trash = layout.trash.relative_to(layout.root).as_posix()
     token = os.urandom(8).hex()
+    root = os.fspath(layout.root)
     for number, place in enumerate(places):
         if place.rpartition("/")[0] != trash:
-            _move(os.path.join(layout.root, place), os.path.join(layout.root, trash, f"{token}-{number}"))
+            _move(f"{root}/{place}", f"{root}/{trash}/{token}-{number}")
             reached(Point.GC_MOVED)
 
 

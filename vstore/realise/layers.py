@@ -100,7 +100,9 @@ class Realiser:
         if len(failures) == 1:
             return next(iter(failures.values()))
         skipped = [x.env_name for x in wanted if x.env_name not in failures and x.env_name not in self.done]
-        details = [f"{name}: {error.message}" for name, error in failures.items()]
+        details = []
+        for name, error in failures.items():
+            details += [f"{name}: {error.message}", *(f"  {line}" for line in error.details)]
         details += [f"{name}: not built, a layer below it failed" for name in skipped]
         return BuildError(f"{len(failures)} layers could not be built", details=details)
 

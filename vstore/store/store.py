@@ -14,7 +14,7 @@ from typing import Self
 
 from vstore.config import Config, read_config
 from vstore.digest import Digest
-from vstore.errors import NotReproducible, StoreError
+from vstore.errors import NotReproducible, StoreError, VstoreError
 from vstore.fs.atomic import exchange, flush_filesystem, fsync_directory, remove_tree, write_file
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
@@ -171,7 +171,8 @@ class Store:
                     kept = self.layout.failed / folder.name
                     kept.parent.mkdir(exist_ok=True)
                     folder.rename(kept)
-                    error.add_note(f"kept: {kept}")
+                    if isinstance(error, VstoreError):
+                        error.details += (f"kept: {kept}",)
                 raise
             finally:
                 remove_tree(folder)
