@@ -11,7 +11,7 @@ import pytest
 
 from tests.flows.test_realise import snapshot
 from tests.flows.world import World
-from tests.publish.conftest import appears
+from tests.publish.looking import appears
 from tests.publish.mounts import mounted
 from vstore.errors import VstoreError
 from vstore.publish.filesystem import Features, check_names, probe
