@@ -16,9 +16,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from uv import find_uv_bin
+
 from tests.remote.servers import nginx
 from tests.remote.small import Machine, folder_cache
-from vstore.objects import StorePath
+from vstore.objects import Kind, StorePath
 from vstore.remote.layout import archive_key
 from vstore.store import Store
 
@@ -26,7 +28,7 @@ PULL = """
 import resource, sys
 from pathlib import Path
 from tests.remote.small import TRUST, Said
-from vstore.objects import StorePath
+from vstore.objects import Kind, StorePath
 from vstore.remote import Fetcher, open_cache, pull
 from vstore.store import Store
 with Store.open(Path(sys.argv[2])) as store:
@@ -67,7 +69,15 @@ def install(builder: Machine) -> list[StorePath]:
     for name, wheels in WHEELS.items():
         with builder.store.staging(name) as staged:
             folder = staged / "lib" / "python3.11" / "site-packages"
-            command = [UV, "pip", "install", "--quiet", "--no-deps", "--only-binary=:all:", "--python-version=3.11"]
+            command = [
+                find_uv_bin(),
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--only-binary=:all:",
+                "--python-version=3.11",
+            ]
             subprocess.run([*command, "--link-mode=copy", "--target", str(folder), *wheels], check=True)
             paths.append(builder.store.add(staged, name=name, kind=Kind.FRAMEWORK).path)
     return paths

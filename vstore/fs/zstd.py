@@ -8,6 +8,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+_HARD = 16  # from this level on zstd's tables take most of the memory
+_TABLES = {"hash_log": 20, "chain_log": 21}  # 12 MiB a thread instead of 80, for 2 % more bytes
 WINDOW_LOG = 26  # 64 MiB: a frame that asks for more memory is refused
 
 
@@ -29,6 +31,8 @@ def compress(data: bytes, level: int = 3) -> bytes:
     zstd = _zstd()
     parameter = zstd.CompressionParameter
     options = {parameter.compression_level: level, parameter.checksum_flag: 1}
+    if level >= _HARD:
+        options |= {getattr(parameter, name): value for name, value in _TABLES.items()}
     return bytes(zstd.compress(data, options=options))
 
 

@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 
 from vstore.fs.disk import free_bytes
 from vstore.fs.faults import Point, reached
-from vstore.gc.litter import entries, find_litter, stray_links
+from vstore.gc.litter import entries, find_litter, stray_links, unclaimed
 from vstore.gc.model import Collected, Plan, Policy, Victim
+from vstore.gc.owners import foreign
 from vstore.gc.plan import exclusive_bytes, make_plan
 from vstore.gc.remove import Removal, current_roots
 from vstore.gc.unlink import empty_trash
@@ -49,7 +50,7 @@ def collect(store: Store, policy: Policy | None = None, *, report: Report) -> Co
     reached(Point.GC_RELEASED)
     empty_trash(store.layout, report)
     reached(Point.GC_EMPTIED)
-    return Collected(victims=tuple(victims), litter=tuple(litter))
+    return Collected(victims=tuple(victims), litter=tuple(litter), left=plan.left)
 
 
 def exclusive_sizes(store: Store, roots: Collection[Root]) -> dict[str, int]:
@@ -72,7 +73,7 @@ def _planned(
     places = entries(store.layout)
     roots = current_roots(store, skipped)
     graph = store.index.graph()
-    plan = make_plan(graph, roots, policy)
-    known = {str(path) for path in (*graph.paths, *roots)}
-    litter = (*stray, *find_litter(store, places, known, now=datetime.now(UTC)))
+    plan = make_plan(graph, roots, policy, foreign=foreign(store.layout))
+    known = {*graph.names, *map(str, roots)}
+    litter = (*stray, *find_litter(store, unclaimed(places, known), known, now=datetime.now(UTC)))
     return replace(plan, litter=litter), graph, roots

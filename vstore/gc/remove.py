@@ -6,9 +6,9 @@ Under the exclusive lock, since whoever is about to use an object names it in a 
 from __future__ import annotations
 
 import os
-import secrets
 import stat
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from vstore.fs.faults import Point, reached
@@ -33,8 +33,8 @@ class Removal:
     def __init__(self, store: Store, graph: Graph, roots: set[StorePath]) -> None:
         self._store = store
         self._roots = roots
-        self._references = dict(zip(graph.paths, graph.references, strict=True))
-        self._paths = graph.paths
+        self._graph = graph
+        self._position = {name: number for number, name in enumerate(graph.names)}
         self._revived: set[StorePath] = set()
 
     def clear(self, places: Sequence[str]) -> list[str]:
@@ -72,8 +72,10 @@ class Removal:
             reached(Point.GC_FORGOTTEN)
             _discard(layout, [f"{layout.store.name}/{victim.path}" for victim in gone])
             reached(Point.GC_DISCARDED)
+            manifests = os.fspath(layout.manifests)
             for victim in gone:
-                layout.manifest(victim.path).unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    os.unlink(f"{manifests}/{victim.path}")
             for recipe in logs:
                 layout.log(recipe).unlink(missing_ok=True)
         return gone
@@ -86,8 +88,9 @@ class Removal:
             if path in self._revived:
                 continue
             self._revived.add(path)
-            if path in self._references:
-                queue += [self._paths[number] for number in self._references[path]]
+            number = self._position.get(str(path))
+            if number is not None:
+                queue += [StorePath.parse(self._graph.names[low]) for low in self._graph.references[number]]
             elif (info := self._store.index.info(path)) is not None:
                 queue += info.references
 
@@ -95,10 +98,11 @@ class Removal:
 def _discard(layout: Layout, places: Iterable[str]) -> None:
     """Move to the trash what is not there yet: one rename each, so nobody sees half an object."""
     trash = layout.trash.relative_to(layout.root).as_posix()
-    token = secrets.token_hex(8)
+    token = os.urandom(8).hex()
+    root = os.fspath(layout.root)
     for number, place in enumerate(places):
         if place.rpartition("/")[0] != trash:
-            _move(os.path.join(layout.root, place), os.path.join(layout.root, trash, f"{token}-{number}"))
+            _move(f"{root}/{place}", f"{root}/{trash}/{token}-{number}")
             reached(Point.GC_MOVED)
 
 

@@ -32,7 +32,7 @@ class Donors:
 
     def add(self, path: StorePath) -> None:
         self._store.temp_root(path)
-        if not self._store.is_valid(path):
+        if not self._store.index.is_valid(path):  # of a damaged object the sound files will do: all are checked
             return
         try:
             manifest, _ = self._store.manifest(path)
