@@ -50,8 +50,14 @@ def test_an_empty_machine_realises_by_substitution_alone(
     assert pushed["present"] == []
     assert len(pushed["pushed"]) == 6
     machine = fleet.machine(tmp_path / "machine", caches=f'[caches]\nmain = "{take_from}"')
+    dry = realise(machine, "--dry-run")
+    assert origins(dry) == {"to substitute"}
+    assert origins(realise(machine, "--dry-run", "--offline")) == {"to build"}
+    assert list((machine.root / "store").iterdir()) == []
     result = realise(machine)
     assert origins(result) == {"substituted"}
+    assert 0 < result["moved_bytes"] <= dry["moved_bytes"] <= 1.05 * result["moved_bytes"]
+    assert machine.paths(dry) == machine.paths(result)
     assert machine.paths(result) == fleet.builder.paths(fleet.builder.realise())
     assert run(machine).startswith("low 1.0 midlib 1.0")
     assert machine.json("verify", "--contents")["problems"] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from vstore.api.stores import uv_of
@@ -30,8 +31,10 @@ def realise(store: Store, request: Request, *, report: Report | None = None, now
     from vstore.remote import substitution
 
     uv = uv_of(store, offline=request.offline, environment=request.environment)
-    with substitution(store, request.caches, offline=request.offline or request.check, report=report) as substitute:
-        return realise(store, request, uv=uv, report=report, now=now, substitute=substitute)
+    offline = request.offline or request.check
+    with substitution(store, request.caches, offline=offline, dry=request.dry_run, report=report) as substitute:
+        found = realise(store, request, uv=uv, report=report, now=now, substitute=substitute)
+        return replace(found, moved_bytes=substitute.moved_bytes)
 
 
 def repair(

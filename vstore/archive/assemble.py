@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -100,7 +100,11 @@ def _fetch(plan: FetchPlan, reader: RangeReader, writer: TreeWriter, told: Calla
     growing = _Growing(writer, told)
     largest = max((index.frames[number].content_bytes for number in plan.frames), default=1)
     jobs = max(1, min(_WORKERS, _CONTENT_BYTES // largest))
-    with closing(growing), closing(in_order(frames.take, _stored(plan, reader), jobs=jobs)) as taken:
+    with (
+        closing(growing),
+        closing(_stored(plan, reader)) as stored,
+        closing(in_order(frames.take, stored, jobs=jobs)) as taken,
+    ):
         for found in taken:
             told(found.written_bytes)
             growing.go_on(found.more)
@@ -207,20 +211,21 @@ def _unzip(item: tuple[int, Frame, memoryview], *, in_parts: bool) -> _Parts:
     return [memoryview(part) for part in parts]
 
 
-def _stored(plan: FetchPlan, reader: RangeReader) -> Iterator[tuple[int, Frame, memoryview]]:
+def _stored(plan: FetchPlan, reader: RangeReader) -> Generator[tuple[int, Frame, memoryview]]:
     """The wanted frames as they lie in the archive."""
     wanted = iter(plan.frames)
     number = next(wanted, None)
-    for ranges, found in in_order(lambda batch: (batch, reader.read(batch)), _batches(plan.ranges), jobs=_READS):
-        if [len(data) for data in found] != [end - start for start, end in ranges]:
-            raise ArchiveError("cut off: fewer bytes came than asked for")
-        for data, (start, end) in zip(found, ranges, strict=True):
-            view = memoryview(data)
-            while number is not None and plan.index.frames[number].offset < end:
-                frame = plan.index.frames[number]
-                at = frame.offset - start
-                yield number, frame, view[at : at + frame.size_bytes]
-                number = next(wanted, None)
+    with closing(in_order(lambda batch: (batch, reader.read(batch)), _batches(plan.ranges), jobs=_READS)) as read:
+        for ranges, found in read:
+            if [len(data) for data in found] != [end - start for start, end in ranges]:
+                raise ArchiveError("cut off: fewer bytes came than asked for")
+            for data, (start, end) in zip(found, ranges, strict=True):
+                view = memoryview(data)
+                while number is not None and plan.index.frames[number].offset < end:
+                    frame = plan.index.frames[number]
+                    at = frame.offset - start
+                    yield number, frame, view[at : at + frame.size_bytes]
+                    number = next(wanted, None)
 
 
 def _batches(ranges: Iterable[ByteRange]) -> Iterator[list[ByteRange]]:

@@ -18,7 +18,7 @@ from vstore.api.realising import Realised, RealisedLayer, Request, realise
 from vstore.api.specs import Target
 from vstore.api.stores import Store, keep
 from vstore.cli.options import selection_options, wheel_options
-from vstore.cli.settings import Settings, command, table
+from vstore.cli.settings import Settings, command, size, table
 from vstore.cli.targets import parse_targets
 from vstore.errors import ProfileError, UsageError
 
@@ -107,6 +107,7 @@ def _document(result: Realised) -> dict[str, object]:
         "changed": result.changed,
         "stack": str(result.stack) if result.stack else None,
         "layers": [_row(layer) for layer in result.layers],
+        "moved_bytes": result.moved_bytes,
     }
     if result.dry_run:
         document["dry_run"] = True
@@ -129,7 +130,8 @@ def _summary(store: Store, result: Realised, seconds: float) -> str:
     ]
     text = table(rows, {"name": "layer", "kind": "kind", "origin": "origin", "seconds": "seconds", "path": "path"})
     if result.dry_run:
-        return text + "\ndry run: nothing was changed"
+        moved = f"; {size(result.moved_bytes)} would be fetched from caches" if result.moved_bytes else ""
+        return f"{text}\ndry run: nothing was changed{moved}"
     if result.generation is None:
         return f"{text}\n{len(rows)} layers present in {seconds:.2f} s; no generation was made"
     state = "is now" if result.changed else "is still"

@@ -83,7 +83,11 @@ class Interpreters:
         recipe = interpreter_recipe(pin, str(target))
         path = store.realisation(recipe)
         if path is not None or self.request.dry_run:
-            return Interpreter(name=name, pin=pin, path=path, built=False, seconds=time.monotonic() - started)
+            foreseen = self.substitute(recipe) if path is None else None
+            seconds = time.monotonic() - started
+            return Interpreter(
+                name=name, pin=pin, path=path or foreseen, built=False, substituted=bool(foreseen), seconds=seconds
+            )
         with store.recipe_lock(recipe):
             path = store.realisation(recipe)
             substituted = path is None and (path := self.substitute(recipe)) is not None

@@ -84,7 +84,7 @@ class Realiser:
             if interpreter.path is None:
                 origin = Origin.TO_BUILD
             elif interpreter.substituted:
-                origin = Origin.SUBSTITUTED
+                origin = Origin.TO_SUBSTITUTE if self.request.dry_run else Origin.SUBSTITUTED
             elif interpreter.built:
                 origin = Origin.BUILT if interpreter.pin.is_managed(self.target) else Origin.ADOPTED
             found[interpreter.name] = RealisedLayer(
@@ -125,7 +125,8 @@ class Realiser:
         if known is not None:
             return Origin.PRESENT, known
         if self.request.dry_run:
-            return Origin.TO_BUILD, None
+            foreseen = self.substitute(recipe.digest)
+            return (Origin.TO_SUBSTITUTE if foreseen else Origin.TO_BUILD), foreseen
         with self.store.recipe_lock(recipe.digest):
             known = self.store.realisation(recipe.digest)
             if known is not None:  # another process built it while this one waited

@@ -11,7 +11,8 @@ from vstore.digest import Digest
 from vstore.objects import Kind, StorePath
 from vstore.spec import Target
 
-Substitute = Callable[[Digest], StorePath | None]  # the object that a recipe gives, brought from elsewhere
+# The object that a recipe gives, brought from elsewhere; in a dry run that would be brought.
+Substitute = Callable[[Digest], StorePath | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +49,7 @@ class Request:
 
 
 class Origin(StrEnum):
-    """How a layer came to be present. The last three are what a dry run says."""
+    """How a layer came to be present. The last four are what a dry run says."""
 
     PRESENT = "present"
     SUBSTITUTED = "substituted"
@@ -57,6 +58,7 @@ class Origin(StrEnum):
     CHECKED = "checked"
     TO_LOCK = "to lock"
     TO_BUILD = "to build"
+    TO_SUBSTITUTE = "to substitute"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,3 +83,4 @@ class Realised:
     stack: StorePath | None
     layers: tuple[RealisedLayer, ...]
     dry_run: bool = False
+    moved_bytes: int = 0  # from caches; in a dry run what would be, at most

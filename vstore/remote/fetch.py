@@ -62,6 +62,17 @@ class Fetcher:
             if self._donors is None:
                 self._donors = Donors(self.store, names)
 
+    def foresee(self, cache: Cache, record: ObjectRecord) -> int:
+        """The bytes that fetching it would move, at most: a delta may make it less. Reads the archive's index."""
+        reader = RemoteReader(cache.transport, archive_key(record.path), record.archive.size_bytes)
+        try:
+            index = read_index(reader)
+        except NoRanges:
+            return record.archive.size_bytes
+        written = whole_files(leftovers(self.store.layout, record.path), index.files)
+        plan = plan_fetch(index, AnyOf(written, self._donors or ()))
+        return reader.moved_bytes + reader.to_move_bytes(plan.ranges)
+
     def fetch(
         self, cache: Cache, record: ObjectRecord, *, recipe: Digest | None, references_ready: Callable[[], None]
     ) -> Fetched | None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from vstore.config import Config, read_config
 from vstore.digest import Digest
@@ -24,27 +25,44 @@ def trust_of(config: Config, extra: Iterable[str] = ()) -> Trust:
     return Trust(keys=tuple(Key.parse(text) for text in (*config.trusted_keys, *extra)), require=config.require)
 
 
+@dataclass
+class Substitution:
+    """Answers a recipe with an object brought from a cache, or, when `dry`, with the one that would be."""
+
+    substituter: Substituter | None
+    dry: bool
+
+    def __call__(self, recipe: Digest) -> StorePath | None:
+        if self.substituter is None:
+            return None
+        if self.dry:
+            return self.substituter.foresee(recipe)
+        found = self.substituter.substitute(recipe)
+        return found.path if found else None
+
+    @property
+    def moved_bytes(self) -> int:
+        """What was moved, or would be."""
+        return self.substituter.moved_bytes if self.substituter else 0
+
+
 @contextmanager
 def substitution(
-    store: Store, caches: Iterable[str], *, offline: bool, report: Report
-) -> Iterator[Callable[[Digest], StorePath | None]]:
-    """What answers a recipe with an object brought from a cache: these first, then the configured ones."""
+    store: Store, caches: Iterable[str], *, offline: bool, dry: bool = False, report: Report
+) -> Iterator[Substitution]:
+    """What answers recipes from caches: these first, then the configured ones."""
     config = read_config(store.layout.config_file)
     names = list(dict.fromkeys((*caches, *(one.name for one in config.caches))))
     if offline or not names:
-        yield lambda recipe: None
+        yield Substitution(None, dry)
         return
     fetcher = Fetcher(store, trust=trust_of(config), report=report)
     opened = [open_cache(name, config.caches, hasty=True) for name in names]
     substituter = Substituter(opened, fetcher)
-
-    def substitute(recipe: Digest) -> StorePath | None:
-        found = substituter.substitute(recipe)
-        return found.path if found else None
-
     try:
-        yield substitute
-        report_moved(substituter, report)
+        yield Substitution(substituter, dry)
+        if not dry:
+            report_moved(substituter, report)
     finally:
         substituter.close()
 

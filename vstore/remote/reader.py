@@ -42,6 +42,12 @@ class RemoteReader:
             self._tail_start, self._tail = ranges[0][0], bytes(found[0])
         return found
 
+    def to_move_bytes(self, ranges: Sequence[tuple[int, int]]) -> int:
+        """How much reading these would move, at most."""
+        start, end = self._tail_start, self._tail_start + len(self._tail)
+        held = all(start <= first and last <= end for first, last in ranges)
+        return 0 if held else sum(last - first for first, last in ranges)
+
     def _fetch(self, ranges: Sequence[tuple[int, int]]) -> Sequence[Data]:
         pieces = [
             (number, at, min(at + PIECE_BYTES, end))

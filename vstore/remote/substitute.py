@@ -18,7 +18,7 @@ from vstore.remote.cache import Cache
 from vstore.remote.fetch import Fetcher
 from vstore.remote.misses import ABSENT_SECONDS, BAD_SECONDS, DOWN_SECONDS, Misses
 from vstore.remote.model import Realisation
-from vstore.remote.pull import QUESTIONS_AT_ONCE, Pulled, pull
+from vstore.remote.pull import QUESTIONS_AT_ONCE, Pulled, missing_records, pull
 from vstore.remote.transport import TransportError
 
 _DOWN = "down"
@@ -42,6 +42,7 @@ class Substituter:
         self._misses = Misses(fetcher.store.layout.root / "cache" / "remote")
         self.moved_bytes = 0
         self.saved_bytes = 0
+        self._foreseen: set[StorePath] = set()
         self._said: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(QUESTIONS_AT_ONCE)
@@ -86,6 +87,27 @@ class Substituter:
             if store.realisation(recipe) != realisation.path:
                 store.realised_again(realisation.path, recipe)
             return Substituted(path=realisation.path, cache=cache.name, pulled=pulled)
+        return None
+
+    def foresee(self, recipe: Digest) -> StorePath | None:
+        """What `substitute` would make present, and what it would move, counted once; nothing is changed."""
+        found = self.find(recipe)
+        if found is None:
+            return None
+        realisation, holders = found
+        for cache in holders:
+            try:
+                records = missing_records(self._fetcher, cache, (realisation.path,))
+                self._fetcher.prepare({record.path.name for record in records})
+                new = [record for record in records if record.path not in self._foreseen]
+                moved = sum(self._pool.map(lambda record: self._fetcher.foresee(cache, record), new))  # noqa: B023
+            except (CacheError, ArchiveError) as error:
+                self._failed(cache, str(recipe), error)
+                continue
+            with self._lock:
+                self.moved_bytes += moved
+                self._foreseen.update(record.path for record in new)
+            return realisation.path
         return None
 
     def close(self) -> None:
