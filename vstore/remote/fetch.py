@@ -15,6 +15,7 @@ from pathlib import Path
 from vstore.archive import FileReader, RangeReader, assemble, plan_fetch, read_index
 from vstore.digest import Digest
 from vstore.errors import ArchiveError, CacheError
+from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
 from vstore.objects import StorePath
 from vstore.remote.cache import Cache
@@ -69,8 +70,10 @@ class Fetcher:
             if self.store.is_valid(record.path):
                 return None
             with self.store.staging(record.path.name) as staging:
+                reached(Point.PULL_STARTED)
                 tree = staging / "tree"
                 moved = self._bring(cache, record, tree)
+                reached(Point.PULL_UNPACKED)
                 references_ready()
                 believed = self.trust.refusal(record.line, record.signatures) is None
                 info = self.store.add(
@@ -81,6 +84,7 @@ class Fetcher:
                     parts=record.parts if believed else (),  # they lend bytecode to later builds
                     metadata=record.metadata if believed else {},
                 )
+        reached(Point.PULL_ADDED)
         if info.path != record.path:
             raise CacheError(f"{record.path} was changed while it was written: {info.path}")
         return Fetched(
@@ -135,6 +139,8 @@ class Fetcher:
             )
             if patched.problem is not None:
                 self.report.warn(f"{cache.name}: {patched.problem}; fetching the files themselves")
+            if patched.files:
+                reached(Point.PULL_PATCHED)
             plan = plan_fetch(index, Either(patched.files, donors))
         assemble(plan, reader, tree, lambda digest: patched.files.get(digest) or donors.find(digest))
         return patched.moved_bytes
