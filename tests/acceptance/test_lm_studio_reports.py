@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import subprocess
 import time
@@ -62,8 +61,7 @@ def engines(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture
 def world(engines: World, tmp_path: Path) -> World:
-    shutil.copytree(engines.folder, tmp_path / "w", symlinks=True)
-    return World(tmp_path / "w", tmp_path / "w" / "root")
+    return engines.copy(tmp_path / "w")
 
 
 def engine(world: World, version: str) -> dict[str, str]:

@@ -3,30 +3,11 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
 
-import pytest
-
-from tests.flows.world import VERSION, World, make_world
+from tests.flows.world import VERSION, World
 from vstore.spec import Target
-
-
-@pytest.fixture(scope="module")
-def realised(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """One realised world that tests only read."""
-    world = make_world(tmp_path_factory.mktemp("realised"))
-    result = world.realise()
-    assert result["changed"] and result["generation"] == 1
-    return world
-
-
-@pytest.fixture
-def world(realised: World, tmp_path: Path) -> World:
-    """A private copy of the realised world, which also shows that a store can be copied."""
-    shutil.copytree(realised.folder, tmp_path / "w", symlinks=True)
-    return World(tmp_path / "w", tmp_path / "w" / "root")
 
 
 def app(root: Path, *arguments: str) -> str:

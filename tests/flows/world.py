@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -96,6 +97,11 @@ class World:
         self.spec.parent.mkdir(parents=True, exist_ok=True)
         self.spec.write_text(SPEC.format(version=VERSION, target=Target.host(), midlib=midlib))
         (self.spec.parent / "hello.py").write_text(HELLO)
+
+    def copy(self, folder: Path) -> World:
+        """A private copy of it all: a store can be copied."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return World(folder, folder / self.root.relative_to(self.folder))
 
     def paths(self, result: Mapping[str, Any]) -> dict[str, str]:
         return {layer["name"]: layer["path"] for layer in result["layers"]}

@@ -19,7 +19,7 @@ from vstore.realise.remembered import inputs_key
 from vstore.remote import refetch
 from vstore.report import Report
 from vstore.spec import Target, load
-from vstore.store import GenerationRow, Problem, Store, mend_links, verify
+from vstore.store import GenerationRow, Problem, Store, mend, mend_links, verify
 from vstore.uv import Uv
 
 
@@ -38,7 +38,7 @@ def repair(
     store.distrust(damaged)
     for path in sorted(damaged):
         report.stage("repair", f"looking at {path.name}")
-        store.mend(path)
+        mend(store, path)
     if store.distrusted and not uv.offline:
         refetch(store, report=report)
     for row, request in _sources(

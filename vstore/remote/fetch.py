@@ -16,6 +16,7 @@ from vstore.archive import FileReader, RangeReader, assemble, plan_fetch, read_i
 from vstore.digest import Digest
 from vstore.errors import ArchiveError, CacheError
 from vstore.fs.filelock import lock_file
+from vstore.fs.tree import Manifest
 from vstore.objects import StorePath
 from vstore.remote.cache import Cache
 from vstore.remote.donors import Donors, Either
@@ -70,7 +71,7 @@ class Fetcher:
                 return None
             with self.store.staging(record.path.name) as staging:
                 tree = staging / "tree"
-                moved = self._bring(cache, record, tree)
+                moved, manifest = self._bring(cache, record, tree)
                 references_ready()
                 believed = self.trust.refusal(record.line, record.signatures) is None
                 info = self.store.add(
@@ -80,6 +81,7 @@ class Fetcher:
                     recipe=recipe,
                     parts=record.parts if believed else (),  # they lend bytecode to later builds
                     metadata=record.metadata if believed else {},
+                    manifest=manifest,
                 )
         if info.path != record.path:
             raise CacheError(f"{record.path} was changed while it was written: {info.path}")
@@ -91,8 +93,8 @@ class Fetcher:
             seconds=time.monotonic() - started,
         )
 
-    def _bring(self, cache: Cache, record: ObjectRecord, tree: Path) -> int:
-        """Make the folder; returns the bytes moved."""
+    def _bring(self, cache: Cache, record: ObjectRecord, tree: Path) -> tuple[int, Manifest]:
+        """Make the folder, every file verified while it was written; returns the bytes moved and what it holds."""
         total = record.archive.size_bytes
 
         def on_bytes(_: int) -> None:
@@ -100,21 +102,24 @@ class Fetcher:
 
         reader = RemoteReader(cache.transport, archive_key(record.path), total, on_bytes)
         try:
-            return self._unpack(reader, record, tree, cache) + reader.moved_bytes
+            patch_bytes, manifest = self._unpack(reader, record, tree, cache)
+            return patch_bytes + reader.moved_bytes, manifest
         except NoRanges:
             return self._bring_whole(cache, record, tree)
 
-    def _bring_whole(self, cache: Cache, record: ObjectRecord, tree: Path) -> int:
+    def _bring_whole(self, cache: Cache, record: ObjectRecord, tree: Path) -> tuple[int, Manifest]:
         """From a place that gives no ranges: the archive into a file beside, then from there."""
         file = tree.with_name("archive")
         self.report.stage(record.path.name, "fetching whole")
         size = cache.transport.download(archive_key(record.path), file, limit=record.archive.size_bytes)
         if size is None:
             raise CacheError(f"{cache.name} does not have the archive of {record.path}")
-        self._unpack(FileReader(file), record, tree)
-        return size
+        with FileReader(file) as reader:
+            return size, self._unpack(reader, record, tree)[1]
 
-    def _unpack(self, reader: RangeReader, record: ObjectRecord, tree: Path, cache: Cache | None = None) -> int:
+    def _unpack(
+        self, reader: RangeReader, record: ObjectRecord, tree: Path, cache: Cache | None = None
+    ) -> tuple[int, Manifest]:
         """Fill the folder, with a delta of `cache` where that is less; returns the bytes that the delta had."""
         index = read_index(reader)
         manifest = index.manifest
@@ -124,8 +129,7 @@ class Fetcher:
             raise ArchiveError(f"the record of {record.path} names other references than its tree")
         donors = self._donors
         if donors is None:
-            assemble(plan_fetch(index), reader, tree)
-            return 0
+            return 0, assemble(plan_fetch(index), reader, tree)
         plan = plan_fetch(index, donors)
         patched = Patched()
         if cache is not None and plan.fetch_bytes >= LEAST_BYTES:
@@ -137,4 +141,4 @@ class Fetcher:
                 self.report.warn(f"{cache.name}: {patched.problem}; fetching the files themselves")
             plan = plan_fetch(index, Either(patched.files, donors))
         assemble(plan, reader, tree, lambda digest: patched.files.get(digest) or donors.find(digest))
-        return patched.moved_bytes
+        return patched.moved_bytes, manifest

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
@@ -19,12 +18,12 @@ from vstore.errors import NotReproducible, StoreError, VstoreError
 from vstore.fs.atomic import exchange, flush_filesystem, fsync_directory, remove_tree, write_file
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
-from vstore.fs.tree import Manifest, freeze_directory, mended, scan
+from vstore.fs.tree import Manifest, freeze_directory, scan
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.store.generations import Generations
 from vstore.store.index import Index
 from vstore.store.layout import Layout
-from vstore.store.manifests import read_manifest, write_manifest
+from vstore.store.manifests import described_again, read_manifest, write_manifest
 from vstore.store.reserve import keep_reserve
 from vstore.store.roots import TempRoots, object_at
 from vstore.store.uses import Uses
@@ -94,6 +93,10 @@ class Store:
         What is added in their place is exchanged with them in one step, so that whoever uses one sees either.
         """
         self._distrusted.update(paths)
+
+    def trust_again(self, path: StorePath) -> None:
+        """It was put right where it is."""
+        self._distrusted.discard(path)
 
     @property
     def distrusted(self) -> frozenset[StorePath]:
@@ -191,14 +194,16 @@ class Store:
         parts: Iterable[bytes] = (),
         seconds: float | None = None,
         metadata: Mapping[str, object] | None = None,
+        manifest: Manifest | None = None,
     ) -> ObjectInfo:
         """Turn a staged tree into a registered object; one that is there already is not written again.
 
-        Order: hash and freeze, name it in a temp root, manifest, flush, move into place, row.
+        Order: hash and freeze, name it in a temp root, manifest, flush, move into place, row. With a `manifest`, of
+        one who hashed every file while writing and froze them, the first of these is done.
         Raises StoreError if it refers to what is not valid, or cannot be in a store; NotReproducible if a distrusted
         object is what the recipe gave.
         """
-        manifest = scan(staged, freeze=True)
+        manifest = manifest or scan(staged, freeze=True)
         reached(Point.ADD_SCANNED)
         path = StorePath.make(manifest.digest, name)
         parts = tuple(parts)
@@ -225,7 +230,7 @@ class Store:
             if missing:
                 raise StoreError(f"{path} refers to what is not in the store", details=missing)
             if known is not None:
-                info, parts, metadata = self._known_again(known, info, parts, metadata or {})
+                info, parts, metadata = described_again(self.index, self.layout, known, info, parts, metadata or {})
             write_manifest(self.layout.manifest(path), info, manifest, parts, metadata or {})
             reached(Point.ADD_DESCRIBED)
             flush_filesystem(self.layout.store)
@@ -233,7 +238,7 @@ class Store:
             self._move_in(staged, self.layout.object(path))
             self.index.register(info, parts=parts, seconds=seconds)
             reached(Point.ADD_REGISTERED)
-            self._distrusted.discard(path)
+            self.trust_again(path)
             if known is not None:
                 self._realised_again(path, recipe, parts, seconds)
             return info
@@ -260,42 +265,6 @@ class Store:
         except StoreError:
             differences = []
         raise NotReproducible(f"made again, {earlier} has other bytes", details=differences)
-
-    def _known_again(
-        self, known: ObjectInfo, fresh: ObjectInfo, parts: Iterable[bytes], metadata: Mapping[str, object]
-    ) -> tuple[ObjectInfo, tuple[bytes, ...], Mapping[str, object]]:
-        """What the manifest of an object that is put back says: nothing that was known of it is lost."""
-        path = known.path
-        info = replace(fresh, recipe=known.recipe, registered_at=known.registered_at)
-        recipes = [str(recipe) for recipe in self.index.recipes([path]) if recipe != known.recipe]
-        earlier: Mapping[str, object] = {"recipes": recipes} if recipes else {}
-        with suppress(StoreError):
-            manifest, found = self.manifest(path)
-            earlier = found if manifest.digest == info.digest else earlier
-        return info, tuple(sorted({*self.index.parts(path), *parts})), {**metadata, **earlier}
-
-    def mend(self, path: StorePath) -> bool:
-        """Put right what needs no other bytes: modes, times, the manifest. Whether the object is whole now."""
-        self.temp_root(path)
-        with lock_file(self.layout.object_lock(str(path))):
-            info, folder = self.index.info(path), self.layout.object(path)
-            if info is None or not folder.is_dir() or folder.is_symlink():
-                return False
-            try:
-                manifest = self.manifest(path)[0]
-            except StoreError:
-                manifest = None
-            try:
-                found = mended(folder, manifest)
-            except (StoreError, OSError):
-                return False
-            if found.digest != info.digest:
-                return False
-            if manifest is None or manifest.digest != info.digest:
-                info, parts, metadata = self._known_again(info, info, (), {})
-                write_manifest(self.layout.manifest(path), info, found, parts, metadata, durable=True)
-            self._distrusted.discard(path)
-            return True
 
     def realised_again(self, path: StorePath, recipe: Digest) -> None:
         """Record that another recipe gives this registered object too."""

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from vstore.errors import StoreError
 from vstore.fs.atomic import replace_symlink
-from vstore.fs.tree import FROZEN_TIME, Entry, EntryKind, Manifest, scan
+from vstore.fs.filelock import lock_file
+from vstore.fs.tree import FROZEN_TIME, Entry, EntryKind, Manifest, mended, scan
 from vstore.objects import ObjectInfo, StorePath
 from vstore.report import Report
 from vstore.store.generations import GenerationRow
+from vstore.store.manifests import described_again, write_manifest
 from vstore.store.store import Store
 
 
@@ -45,6 +47,30 @@ def verify(
             problems += [one for one in found if store.index.is_valid(one.path)]
     problems += [one for one in _profiles(store) if only is None or one.path in only]
     return len(infos), problems
+
+
+def mend(store: Store, path: StorePath) -> bool:
+    """Put right what needs no other bytes: modes, times, the manifest. Whether the object is whole now."""
+    store.temp_root(path)
+    with lock_file(store.layout.object_lock(str(path))):
+        info, folder = store.index.info(path), store.layout.object(path)
+        if info is None or not folder.is_dir() or folder.is_symlink():
+            return False
+        try:
+            manifest = store.manifest(path)[0]
+        except StoreError:
+            manifest = None
+        try:
+            found = mended(folder, manifest)
+        except (StoreError, OSError):
+            return False
+        if found.digest != info.digest:
+            return False
+        if manifest is None or manifest.digest != info.digest:
+            info, parts, metadata = described_again(store.index, store.layout, info, info, (), {})
+            write_manifest(store.layout.manifest(path), info, found, parts, metadata, durable=True)
+        store.trust_again(path)
+        return True
 
 
 def mend_links(store: Store, problems: Collection[Problem]) -> None:
