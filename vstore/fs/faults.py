@@ -39,8 +39,8 @@ class Point(StrEnum):
     GENERATION_LINKED = "generation-linked"
     GENERATION_RECORDED = "generation-recorded"
     PROFILE_SWITCHED = "profile-switched"
-    PROFILE_REMOVED = "profile-removed"  # its generations are still there
     GENERATIONS_DROPPED = "generations-dropped"  # their links are still there
+    PROFILE_REMOVED = "profile-removed"  # links of its generations are still there
     GC_DECIDED = "gc-decided"
     GC_LOCKED = "gc-locked"  # for one more batch
     GC_FORGOTTEN = "gc-forgotten"  # rows are out, folders still in place
