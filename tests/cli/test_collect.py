@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.store.trees import add
+from tests.store.trees import add, info
 from vstore import profile as profiles
 from vstore.objects import StorePath
 from vstore.store import Layout, Store
@@ -218,12 +218,14 @@ def test_a_whole_profile_is_removed(shop_of_three: Shop) -> None:
 def test_killed_while_forgetting_a_whole_profile(shop_of_three: Shop, point: str) -> None:
     shop = shop_of_three
     shop.run("forget", "p", "--all", code=-9, fault=point)
-    assert not os.path.lexists(shop.root / "profiles" / "p")
     assert shop.json("verify", "--contents")["problems"] == []
-    if point == "generations-dropped":
-        shop.run("forget", "p", "--all", code=8)
-    else:
+    if point == "index-written":
+        assert len(shop.json("history", "p")) == 3
+        assert (shop.root / "profiles" / "p").exists()
         assert shop.json("forget", "p", "--all")["forgotten"] == [1, 2, 3]
+    else:
+        assert shop.json("profiles") == []
+        shop.run("forget", "p", "--all", code=8)
     assert len(shop.json("gc", "--dry-run")["dead"]) == 3
     assert len(shop.json("gc")["deleted"]) == 3
     assert os.listdir(shop.root / "profiles") == [".p-3.json"]
@@ -241,3 +243,11 @@ def test_a_generation_that_a_killed_process_forgot_keeps_nothing(shop_of_three: 
         "p-2-link",
         "p-3-link",
     ]
+
+
+def test_a_long_list_in_json_is_one_document(shop: Shop) -> None:
+    with Store.open(shop.root) as store:
+        store.index.register_all((info(f"n{number}"), ()) for number in range(2500))
+    text = shop.run("--json", "list").stdout
+    assert len(json.loads(text)) == 2500
+    assert text == json.dumps(json.loads(text), indent=2) + "\n"

@@ -24,7 +24,8 @@ from vstore.objects import StorePath
 from vstore.report import Report
 from vstore.store import Graph, Root, RootKind, Store
 
-_BATCH = 1000  # objects removed in one transaction; nobody waits longer for the lock than that takes
+_SMALLEST, _LARGEST = 50, 2000  # objects removed in one transaction
+_HOLD_SECONDS = 0.05  # how long removing them may take: others wait for the lock meanwhile
 
 
 def plan_collection(store: Store, policy: Policy | None = None, *, without: Collection[tuple[str, int]] = ()) -> Plan:
@@ -43,9 +44,12 @@ def collect(store: Store, policy: Policy | None = None, *, report: Report) -> Co
     removal = Removal(store, graph, roots)
     litter = removal.clear(plan.litter)
     victims: list[Victim] = []
-    for start in range(0, len(plan.victims), _BATCH):
-        victims += removal.remove(plan.victims[start : start + _BATCH])
-        report.stage("gc", "removing", min(start + _BATCH, len(plan.victims)), len(plan.victims))
+    done, batch = 0, _SMALLEST
+    while done < len(plan.victims):
+        victims += removal.remove(plan.victims[done : done + batch])
+        done = min(done + batch, len(plan.victims))
+        report.stage("gc", "removing", done, len(plan.victims))
+        batch = max(_SMALLEST, min(2 * batch, int(batch * _HOLD_SECONDS / removal.seconds), _LARGEST))
     store.index.database.compact()
     reached(Point.GC_RELEASED)
     empty_trash(store.layout, report)

@@ -90,13 +90,16 @@ def stray_links(store: Store) -> Iterator[list[str]]:
     """What lies in ``profiles/`` of generations that were not made in the end, or forgotten; locks their profiles.
 
     Without a row, and with a number never given or a record that is gone: else it is a root, whatever became of its
-    row. One whose profile another process is changing is not stray, nor is the mark that the last number is used up.
+    row. So is the link of a profile whose last generation was forgotten. Nothing is stray of a profile that another
+    process is changing, nor is the mark that the last number is used up.
     """
     folder = store.layout.profiles.relative_to(store.layout.root).as_posix()
     suspects: dict[str, list[tuple[str, int | None]]] = {}
     known = store.generations.numbers()
     for name in _names(store.layout.profiles):
         profile, number = _belongs_to(name)
+        if profile is None and (to := _belongs_to(_target(store.layout.profiles / name) or ""))[0] == name:
+            profile, number = to
         if profile is not None and (number is None or (profile, number) not in known):
             suspects.setdefault(profile, []).append((name, number))
     with ExitStack() as held:
@@ -104,7 +107,10 @@ def stray_links(store: Store) -> Iterator[list[str]]:
         for profile, links in suspects.items():
             with suppress(BusyError):
                 held.enter_context(lock_file(store.layout.profile_lock(profile), blocking=False))
-                needed = {_last_mark(store, profile), _target(store.layout.profiles / profile)}
+                needed = {_last_mark(store, profile)}
+                led = _target(store.layout.profiles / profile) or ""
+                if store.generations.of(profile) or _is_recorded(store, *_belongs_to(led)):
+                    needed |= {profile, led}
                 for name, number in links:
                     if number is None or (name not in needed and _is_gone(store, profile, number)):
                         found.append(f"{folder}/{name}")
@@ -118,7 +124,11 @@ def _last_mark(store: Store, profile: str) -> str:
 def _is_gone(store: Store, profile: str, number: int) -> bool:
     if (profile, number) in store.generations.numbers():
         return False
-    return number > store.generations.last_number(profile) or read_record(store.layout, profile, number) is None
+    return number > store.generations.last_number(profile) or not _is_recorded(store, profile, number)
+
+
+def _is_recorded(store: Store, profile: str | None, number: int | None) -> bool:
+    return bool(profile and number and read_record(store.layout, profile, number))
 
 
 def _belongs_to(name: str) -> tuple[str | None, int | None]:

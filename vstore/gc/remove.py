@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -36,6 +37,7 @@ class Removal:
         self._graph = graph
         self._position = {name: number for number, name in enumerate(graph.names)}
         self._revived: set[StorePath] = set()
+        self.seconds = 0.0  # what taking out the last batch took, but for looking for new roots
 
     def clear(self, places: Sequence[str]) -> list[str]:
         """Put litter into the trash; which of it is still litter is asked again under the lock."""
@@ -65,6 +67,7 @@ class Removal:
             reached(Point.GC_LOCKED)
             paths = {victim.path for victim in victims}
             self._revive(current_roots(store) - self._roots)
+            started = time.monotonic()
             self._revive(store.index.held_by_others(paths - self._revived))
             gone = [victim for victim in victims if victim.path not in self._revived]
             logs = store.index.recipes(victim.path for victim in gone)
@@ -78,6 +81,7 @@ class Removal:
                     os.unlink(f"{manifests}/{victim.path}")
             for recipe in logs:
                 layout.log(recipe).unlink(missing_ok=True)
+            self.seconds = max(time.monotonic() - started, 1e-6)
         return gone
 
     def _revive(self, starts: Iterable[StorePath]) -> None:

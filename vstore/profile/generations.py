@@ -205,14 +205,11 @@ def forgettable(known: Sequence[Generation], numbers: Iterable[int]) -> tuple[in
 def forget_all(store: Store, profile: str) -> tuple[int, ...]:
     """Remove a profile with all its generations, the current one too; returns their numbers, which stay used up.
 
-    The profile's link goes first, durably: at every instant it leads to a complete generation or is not there.
+    Their rows go in one transaction, and with them the profile; a link that is left then is one for the collector.
     """
     with _locked(store, profile):
         numbers = tuple(generation.number for generation in history(store, profile))
-        (store.layout.profiles / profile).unlink(missing_ok=True)
-        fsync_directory(store.layout.profiles)
-        reached(Point.PROFILE_REMOVED)
-        _forget(store, profile, numbers)
+        _forget(store, profile, numbers, with_profile=True)
         return numbers
 
 
@@ -224,12 +221,15 @@ def forget_expired(store: Store, profile: str, limits: Retention, *, now: dateti
         return gone
 
 
-def _forget(store: Store, profile: str, numbers: Sequence[int]) -> None:
+def _forget(store: Store, profile: str, numbers: Sequence[int], *, with_profile: bool = False) -> None:
     if not numbers:
         return
     drop_records(store.layout, profile, numbers, last=store.generations.last_number(profile))
     store.generations.drop(profile, numbers)
     reached(Point.GENERATIONS_DROPPED)
+    if with_profile:
+        (store.layout.profiles / profile).unlink(missing_ok=True)
+        reached(Point.PROFILE_REMOVED)
     for number in numbers:
         _link(store, profile, number).unlink(missing_ok=True)
     fsync_directory(store.layout.profiles)

@@ -16,6 +16,7 @@ from pathlib import Path
 from vstore.archive import FileReader, RangeReader, assemble, plan_fetch, read_index
 from vstore.digest import Digest
 from vstore.errors import ArchiveError, CacheError
+from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
 from vstore.fs.tree import Manifest
 from vstore.objects import StorePath
@@ -87,9 +88,11 @@ class Fetcher:
                 return None
             kept = leftovers(self.store.layout, record.path)
             with self.store.staging(staging_name(record.path)) as staging:
+                reached(Point.PULL_STARTED)
                 tree = staging / "tree"
                 with self._turn(record):
                     moved, manifest = self._bring(cache, record, tree, kept)
+                reached(Point.PULL_UNPACKED)
                 references_ready()
                 believed = self.trust.refusal(record.line, record.signatures) is None
                 info = self.store.add(
@@ -102,6 +105,7 @@ class Fetcher:
                     manifest=manifest,
                 )
             remove(kept)
+        reached(Point.PULL_ADDED)
         if info.path != record.path:
             raise CacheError(f"{record.path} was changed while it was written: {info.path}")
         return Fetched(
@@ -161,6 +165,8 @@ class Fetcher:
             )
             if patched.problem is not None:
                 self.report.warn(f"{cache.name}: {patched.problem}; fetching the files themselves")
+            if patched.files:
+                reached(Point.PULL_PATCHED)
             plan = plan_fetch(index, AnyOf(patched.files, have))
 
         def donor(digest: bytes) -> Path | None:
