@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from threading import Barrier
 
 from tests.flows.world import VERSION, World
+from vstore.api import stores
+from vstore.api.realising import Request, realise
+from vstore.report import Silent
 from vstore.spec import Target
 
 
@@ -44,6 +48,28 @@ def test_two_roots_give_the_same_digests(realised: World, tmp_path: Path) -> Non
     finally:
         os.umask(old)
     assert other.paths(result) == realised.paths(realised.realise())
+
+
+class Meeting(Silent):
+    """Lets neither of two layers be installed before the other one is about to be."""
+
+    def __init__(self, *names: str) -> None:
+        self._waiting = set(names)
+        self._barrier = Barrier(len(names), timeout=60)
+
+    def stage(self, subject: str, activity: str, done: int = 0, total: int = 0) -> None:
+        if activity == "installing" and subject in self._waiting:
+            self._waiting.discard(subject)
+            self._barrier.wait()
+
+
+def test_layers_beside_each_other_are_built_at_the_same_time(realised: World, tmp_path: Path) -> None:
+    with stores.open_store(tmp_path / "root") as store:
+        request = Request(
+            spec=realised.spec, locked=True, offline=True, jobs=2, environment=realised.environment(), generation=False
+        )
+        result = realise(store, request, report=Meeting("framework-mid", "framework-side"))
+    assert {layer.origin for layer in result.layers if layer.name.startswith("framework-")} == {"built"}
 
 
 def test_a_moved_root_still_runs(world: World, tmp_path: Path) -> None:

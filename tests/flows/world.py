@@ -107,6 +107,13 @@ class World:
         return {layer["name"]: layer["path"] for layer in result["layers"]}
 
 
+def asking_the_index(environment: Mapping[str, str]) -> dict[str, str]:
+    """A world's environment with this machine's settings of the package index in place of the wheels made here."""
+    settings = {key: value for key, value in os.environ.items() if key.startswith(("UV_", "PIP_"))}
+    kept = {key: value for key, value in environment.items() if key not in ("UV_NO_INDEX", "UV_FIND_LINKS")}
+    return {**settings, **kept}
+
+
 def make_world(folder: Path, root: Path | None = None) -> World:
     """Wheels `low`, `midlib` 1.0 and 2.0, and two halves of a namespace package; a spec that uses them."""
     world = World(folder, root or folder / "root")

@@ -146,6 +146,10 @@ def test_tagged_names_and_other_formats(realised: World, tmp_path: Path) -> None
         untar(tmp_path, tmp_path / "there")
         (runtime,) = (tmp_path / "there").glob("*-python")
         assert subprocess.check_output([runtime / "bin/python", "-c", "import low; print(low.VERSION)"]) == b"1.0\n"
+    done = publish(realised, tmp_path / "xz", "--include", "python", "--format", "xz", "--level", "1")
+    assert "python.tar.xz" in done["packed"]
+    if shutil.which("xz") is not None:
+        subprocess.run(["tar", "-tJf", tmp_path / "xz/python.tar.xz"], check=True, capture_output=True)
     error = publish(realised, tmp_path, "--format", "xz", "--level", "19", code=2)["error"]
     assert "levels 1 to 9" in error["message"]
     assert "exclude" in publish(realised, tmp_path, "--best", "--level", "3", code=2)["error"]["message"]

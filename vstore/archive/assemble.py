@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
@@ -21,7 +22,7 @@ from vstore.fs.tree import Entry, EntryKind, Manifest
 
 _BATCH_BYTES = 4 << 20  # asked of the reader at once
 _READS = 4  # side by side; one more is held
-_WORKERS = 2  # decompress and write; with one frame more they hold at most
+_WORKERS = max(2, min(4, os.cpu_count() or 1))  # decompress and write; with one frame more they hold at most
 _CONTENT_BYTES = 24 << 20
 _PART_BYTES = 1 << 20  # of a file larger than a frame: still in the processor's cache when it is hashed and written
 

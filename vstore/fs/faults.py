@@ -52,6 +52,20 @@ class Point(StrEnum):
     REINDEX_FILLED = "reindex-filled"
     REINDEX_LOG_GONE = "reindex-log-gone"  # the old log is, the old index is not
     REINDEX_REPLACED = "reindex-replaced"
+    PUSH_STARTED = "push-started"  # the cache is made
+    PUSH_PACKED = "push-packed"  # one more archive lies in a staging area
+    PUSH_UPLOADED = "push-uploaded"  # one more archive is in the cache, its record is not
+    PUSH_DESCRIBED = "push-described"  # one more record is, its realisations are not
+    PUSH_REALISED = "push-realised"  # one more realisation is
+    PUSH_DELTA_UPLOADED = "push-delta-uploaded"  # before its record
+    PUSH_DELTA_DESCRIBED = "push-delta-described"
+    PUSH_NUMBERED = "push-numbered"  # a channel has a new number, and does not point to it yet
+    PUSH_PUBLISHED = "push-published"
+    PULL_SEEN = "pull-seen"  # a channel's number is remembered
+    PULL_STARTED = "pull-started"  # one more staging area is made
+    PULL_PATCHED = "pull-patched"  # files were made by a delta
+    PULL_UNPACKED = "pull-unpacked"  # one more tree is whole, not yet added
+    PULL_ADDED = "pull-added"
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from vstore.digest import hash_fields
 from vstore.errors import CacheError, UsageError
 from vstore.fs.atomic import write_file
+from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
 from vstore.objects import ObjectInfo
 from vstore.remote import layout
@@ -70,6 +71,7 @@ def _remember(store: Store, cache: Cache, channel: Channel) -> None:
             )
         document = {"url": cache.url, "channel": channel.name, "number": channel.number, "path": str(channel.path)}
         write_file(file, json.dumps(document).encode() + b"\n")
+    reached(Point.PULL_SEEN)
 
 
 def publish_channel(
@@ -96,7 +98,9 @@ def publish_channel(
             break
     else:
         raise CacheError(f"channel {name} of {cache.name} is being published by others", hint="try again")
+    reached(Point.PUSH_NUMBERED)
     current = cache.channel(name)
     if current is None or current.number < number:
         cache.write(layout.channel_key(name), made)
+    reached(Point.PUSH_PUBLISHED)
     return made

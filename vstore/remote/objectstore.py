@@ -22,7 +22,8 @@ _CONNECT = timedelta(seconds=5)
 _WHOLE_SECONDS = 3600.0
 _CHUNK_BYTES = 4 << 20
 _PART_BYTES = 16 << 20  # of a multipart upload: S3 allows 10,000 parts
-_SAID_ALREADY = re.compile(r"^Generic \S+ error: (Error performing \S+ \S+ in \S+ - )?")
+_SAID_ALREADY = re.compile(r"^Generic \S+ error: (Error performing .* in \S+ - )?")
+_STATUS = re.compile(r"non-2xx status code: (\d+)")
 T = TypeVar("T")
 
 
@@ -190,18 +191,25 @@ class ObjectStoreTransport:
         except (PermissionDeniedError, UnauthenticatedError) as error:
             raise TransportError(f"{self.url} refuses {key}: {_first_line(error)}") from error
         except (BaseError, OSError) as error:
-            text = _first_line(error)
-            raise TransportError(f"{self.url}: {text}", transient=_transient(text)) from error
+            text, status = _first_line(error), _status(error)
+            if status in (401, 403):  # of listings and deletions obstore does not say it by its kind
+                raise TransportError(f"{self.url} refuses {key}: {text}") from error
+            raise TransportError(f"{self.url}: {text}", transient=_transient(status)) from error
 
 
 def _stat(meta: Any) -> Stat:
     return Stat(key=meta["path"], size_bytes=meta["size"], modified=meta["last_modified"])
 
 
-def _transient(text: str) -> bool:
+def _status(error: BaseException) -> int | None:
+    """What the server answered, if it did."""
+    found = _STATUS.search(str(error))
+    return int(found[1]) if found else None
+
+
+def _transient(status: int | None) -> bool:
     """Whether asking again may help: not when the server itself said no (4xx but for 408 and 429)."""
-    _, found, status = text.partition("non-2xx status code: ")
-    return not found or not status.startswith("4") or status[:3] in ("408", "429")
+    return status is None or not 400 <= status < 500 or status in (408, 429)
 
 
 def _first_line(error: BaseException) -> str:

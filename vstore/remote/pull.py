@@ -14,7 +14,7 @@ from vstore.remote.fetch import Fetched, Fetcher
 from vstore.remote.model import ObjectRecord
 
 QUESTIONS_AT_ONCE = 64
-_ARCHIVES_AT_ONCE = 2  # each holds some 50 MiB
+_ARCHIVES_AT_ONCE = 4
 _MOST_OBJECTS = 10_000  # of one closure; a cache that lies could name new ones for ever
 
 

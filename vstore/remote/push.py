@@ -16,6 +16,7 @@ from hashlib import sha256
 from vstore.archive import ArchiveInfo, pack
 from vstore.digest import Digest
 from vstore.errors import CacheError
+from vstore.fs.faults import Point, reached
 from vstore.objects import ObjectInfo, StorePath, bottom_up
 from vstore.remote import layout
 from vstore.remote.cache import Cache
@@ -67,6 +68,7 @@ class Pusher:
         """Push these and their closures. CacheError when the cache does not take it; nothing half is listed then."""
         infos = {path: info for path, info in self._closure(tops).items() if path not in self.without}
         self.cache.create()
+        reached(Point.PUSH_STARTED)
         self.report.stage("push", f"asking for {len(infos)} objects")
         with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as pool:
             there = dict(zip(infos, pool.map(self._is_there, infos.values()), strict=True))
@@ -116,7 +118,9 @@ class Pusher:
             memory_bytes=needed_memory(data, manifests[0]),
         )
         self.cache.transport.put(layout.delta_key(new, old), data)
+        reached(Point.PUSH_DELTA_UPLOADED)
         self.cache.write(layout.delta_record_key(new, old), sign(bare, self.keys))
+        reached(Point.PUSH_DELTA_DESCRIBED)
         self.report.finished(new.name, "delta pushed", time.monotonic() - started)
         return len(data)
 
@@ -151,16 +155,19 @@ class Pusher:
             file = staging / "archive"
             self.report.stage(name, "packing")
             made = pack(self.store.layout.object(info.path), manifest, file, name=str(info.path), level=self.level)
+            reached(Point.PUSH_PACKED)
             self.report.stage(name, "pushing", 0, made.size_bytes)
             key = layout.archive_key(info.path)
             stat = self.cache.transport.head(key)
             moved = 0 if stat is not None and stat.size_bytes == made.size_bytes else made.size_bytes
             if moved:
                 self.cache.transport.put(key, file)
+        reached(Point.PUSH_UPLOADED)
         record = record_of(info, metadata, made)
         for future in below:
             future.result()
         self.cache.add_object(sign(record, self.keys))
+        reached(Point.PUSH_DESCRIBED)
         self.report.finished(name, "pushed", time.monotonic() - started)
         return moved
 
@@ -170,6 +177,7 @@ class Pusher:
         for recipe in self.store.index.recipes([info.path]):
             mine = realisation_of(info, recipe, self.keys)
             found = self.cache.add_realisation(mine)
+            reached(Point.PUSH_REALISED)
             if found.path != mine.path:
                 conflicts.append(
                     f"{self.cache.name}: builders disagree: a recipe gave {mine.path} here, {found.path} there"
