@@ -25,7 +25,7 @@ from tests.reliability.nix import big_tree, race_nix, race_vstore, why_no_nix
 from tests.reliability.power import cut_power
 from tests.reliability.readers import READERS, try_reader
 from tests.reliability.spoil import spoil
-from tests.reliability.sweep import MUTATING, inject, journey, kill_at, recover
+from tests.reliability.sweep import EXCHANGE_POINTS, MUTATING, inject, journey, kill_at, kill_exchange_at, recover
 from vstore.fs.faults import Point
 
 Counts = dict[str, object]
@@ -35,11 +35,18 @@ def points(work: Path, _: argparse.Namespace) -> Counts:
     killed = {}
     for point in Point:
         number = 1
-        while kill_at(work / "root", point, number, f"{point}-{number}"):
+        while _kill(work, point, number):
             number += 1
         killed[str(point)] = number - 1
     assert all(killed.values()), killed
     return {"points": len(killed), "kills": sum(killed.values())}
+
+
+def _kill(work: Path, point: Point, number: int) -> bool:
+    token = f"{point}-{number}"
+    if point in EXCHANGE_POINTS:
+        return kill_exchange_at(work / "exchange", f"file://{work}/exchange/cache", point, number, token)
+    return kill_at(work / "root", point, number, token)
 
 
 def calls(work: Path, _: argparse.Namespace) -> Counts:

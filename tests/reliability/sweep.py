@@ -10,10 +10,16 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.reliability.exchange import NAMES
 from tests.reliability.promises import check_intact, check_nothing_left
+from tests.remote.small import TRUST
 from vstore.fs.faults import Point
-from vstore.store import reindex
+from vstore.remote import open_cache, verify_cache
+from vstore.report import Silent
+from vstore.store import Store, reindex
 
+EXCHANGE_POINTS = tuple(point for point in Point if point.startswith(("push-", "pull-")))
+STORE_POINTS = tuple(point for point in Point if point not in EXCHANGE_POINTS)
 SOURCE = Path(__file__).parents[2]
 MUTATING = (
     "write",
@@ -104,6 +110,36 @@ def fail_at(root: Path, point: Point, action: str, token: str) -> None:
     ended = journey(root, token, fault=f"{point}:{action}")
     assert ended.code in (0, 1) and "Traceback" not in ended.error, ended.error
     recover(root, token)
+
+
+def kill_exchange_at(folder: Path, url: str, point: Point, occurrence: int, token: str) -> bool:
+    """End a push or a pull at this step for the n-th time; False if it never came there.
+
+    Then nothing incomplete is listed, both stores are intact, and the same again goes on from there.
+    """
+    command = [sys.executable, "-m", "tests.reliability.exchange", str(folder), url, token]
+    ended = _ended(command, f"{point}:{occurrence}")
+    assert ended.code in (0, -9), ended.error
+    if ended.code == 0:
+        return False
+    check_exchange(folder, url)
+    again = _ended(command, None)
+    assert again.code == 0, again.error
+    check_exchange(folder, url)
+    for name in NAMES:
+        check_nothing_left(folder / name)
+    return True
+
+
+def check_exchange(folder: Path, url: str) -> None:
+    """What the cache lists is whole to the last byte, and so is what both stores hold."""
+    cache = open_cache(url)
+    with Store.open(folder / "checker") as store:
+        if cache.exists():
+            _, problems = verify_cache(store, cache, contents=True, trust=TRUST, report=Silent())
+            assert problems == [], problems
+    for name in NAMES:
+        check_intact(folder / name)
 
 
 def why_no_strace() -> str | None:

@@ -7,7 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability.sweep import MUTATING, SOURCE, fail_at, inject, journey, kill_at, recover, vstore, why_no_strace
+from tests.reliability.sweep import (
+    EXCHANGE_POINTS,
+    MUTATING,
+    SOURCE,
+    STORE_POINTS,
+    fail_at,
+    inject,
+    journey,
+    kill_at,
+    kill_exchange_at,
+    recover,
+    vstore,
+    why_no_strace,
+)
 from vstore.errors import StoreError
 from vstore.fs.faults import Point
 from vstore.store import Store, reindex
@@ -19,9 +32,16 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("swept") / "root"
 
 
-@pytest.mark.parametrize("point", Point)
+@pytest.mark.parametrize("point", STORE_POINTS)
 def test_killed_at_each_step(root: Path, point: Point) -> None:
     assert kill_at(root, point, 1, f"kill-{point}"), "the step was never reached"
+
+
+@pytest.mark.parametrize("point", EXCHANGE_POINTS)
+def test_killed_at_each_step_of_push_and_pull(root: Path, point: Point) -> None:
+    """The cache lists nothing incomplete, both stores are intact, and the next push and pull go on."""
+    folder = root.parent / "exchange"
+    assert kill_exchange_at(folder, f"file://{folder}/cache", point, 1, f"kill-{point}"), "the step was never reached"
 
 
 @pytest.mark.parametrize("point", [Point.ADD_DESCRIBED, Point.INDEX_WRITTEN, Point.LINK_MADE, Point.GC_MOVED])

@@ -7,7 +7,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,14 +38,16 @@ def wait_for(port: int, process: subprocess.Popen[bytes], seconds: float = 60) -
 
 
 @contextmanager
-def running(command: list[str], port: int, **options: object) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    command: list[str], port: int, *, end: signal.Signals = signal.SIGTERM, **options: object
+) -> Iterator[subprocess.Popen[bytes]]:
     """A server in a process group of its own, gone at the end."""
     process = subprocess.Popen(command, start_new_session=True, **options)  # type: ignore[call-overload]
     try:
         wait_for(port, process)
         yield process
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        os.killpg(process.pid, end)
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:
@@ -91,13 +92,3 @@ def nginx(place: Path, root: Path, *, extra: str = "") -> Iterator[str]:
         config.write_text(f"user root;\n{config.read_text()}")
     with running([NGINX, "-c", str(config), "-p", str(place), "-e", str(place / "error.log")], port):
         yield f"http://127.0.0.1:{port}"
-
-
-@contextmanager
-def moto(place: Path) -> Iterator[int]:
-    """moto's S3 server; yields its port."""
-    port = free_port()
-    place.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
-    with (place / "moto.log").open("wb") as log, running(command, port, stdout=log, stderr=log):
-        yield port

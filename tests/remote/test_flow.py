@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.remote.buckets import SERVERS
 from tests.remote.fleet import Fleet, make_fleet, origins, realise, run
-from tests.remote.servers import moto, nginx
-from tests.remote.test_transports import make_bucket
+from tests.remote.servers import nginx
 
 
 @pytest.fixture(scope="module")
@@ -19,7 +19,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
     return make_fleet(tmp_path_factory.mktemp("fleet"))
 
 
-@pytest.fixture(params=["folder", "nginx", "s3"])
+@pytest.fixture(params=["folder", "nginx", *SERVERS])
 def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str, dict[str, str]]]:
     """Where to push, where to take from, and what the environment must say."""
     match request.param:
@@ -28,16 +28,9 @@ def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str,
         case "nginx":
             with nginx(tmp_path / "nginx", tmp_path) as url:
                 yield f"file://{tmp_path}/cache", f"{url}/cache", {}
-        case "s3":
-            with moto(tmp_path / "moto") as port:
-                endpoint = make_bucket(port, "fleet")
-                environment = {
-                    "AWS_ACCESS_KEY_ID": "test",
-                    "AWS_SECRET_ACCESS_KEY": "test",
-                    "AWS_REGION": "us-east-1",
-                    "AWS_ENDPOINT_URL": endpoint,
-                }
-                yield "s3://fleet/cache", "s3://fleet/cache", environment
+        case server:
+            with SERVERS[server](tmp_path / server) as bucket:
+                yield f"{bucket.url}/fleet", f"{bucket.url}/fleet", dict(bucket.environment)
 
 
 def test_an_empty_machine_realises_by_substitution_alone(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from tests.remote.servers import moto, nginx
+from tests.remote.buckets import SERVERS, Bucket
+from tests.remote.servers import nginx
 from vstore.errors import UsageError
 from vstore.remote.memory import MemoryTransport
 from vstore.remote.objectstore import ObjectStoreTransport
@@ -29,31 +31,20 @@ class Pair:
     reading: Transport
 
 
-def make_bucket(port: int, bucket: str) -> str:
-    """A bucket of moto's; returns the endpoint."""
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/{bucket}", method="PUT")
-    urllib.request.urlopen(request, timeout=30).close()
-    return f"http://127.0.0.1:{port}"
-
-
-def s3(port: int, bucket: str) -> ObjectStoreTransport:
-    options = {
-        "access_key_id": "test",
-        "secret_access_key": "test",
-        "region": "us-east-1",
-        "endpoint": make_bucket(port, bucket),
-    }
-    return ObjectStoreTransport(f"s3://{bucket}/some/prefix", options)
-
-
 @pytest.fixture(scope="module")
-def moto_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    with moto(tmp_path_factory.mktemp("moto")) as port:
-        yield port
+def bucket_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Bucket]]:
+    """A bucket of each server that is asked for; one server of a kind for all tests."""
+    with ExitStack() as stack:
+
+        @cache
+        def bucket(server: str) -> Bucket:
+            return stack.enter_context(SERVERS[server](tmp_path_factory.mktemp(server)))
+
+        yield bucket
 
 
-@pytest.fixture(params=["memory", "patient", "file", "nginx", "moto"])
-def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
+@pytest.fixture(params=["memory", "patient", "file", "nginx", *SERVERS])
+def pair(request: pytest.FixtureRequest, tmp_path: Path, bucket_of: Callable[[str], Bucket]) -> Iterator[Pair]:
     match request.param:
         case "memory":
             one = MemoryTransport()
@@ -68,8 +59,8 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pair]:
             (tmp_path / "cache").mkdir()
             with nginx(tmp_path / "nginx", tmp_path) as url:
                 yield Pair(ObjectStoreTransport(f"file://{tmp_path}/cache"), ObjectStoreTransport(f"{url}/cache/"))
-        case "moto":
-            bucket = s3(request.getfixturevalue("moto_port"), f"bucket{abs(hash(tmp_path))}")
+        case server:
+            bucket = bucket_of(server).transport(f"cache/of {tmp_path.name}")
             yield Pair(bucket, bucket)
 
 
@@ -138,12 +129,42 @@ def test_scanning_and_deleting(pair: Pair) -> None:
     assert {stat.key for stat in pair.writing.scan("objects")} == set(sorted(keys)[10:])
 
 
+def test_more_than_one_page_is_listed(pair: Pair) -> None:
+    """S3 gives 1000 keys at a time, Azure 5000."""
+    with ThreadPoolExecutor(32) as pool:
+        list(pool.map(lambda n: pair.writing.put(f"pages/{n}", b"x"), range(1100)))
+    assert {stat.key for stat in pair.writing.scan("pages")} == {f"pages/{n}" for n in range(1100)}
+    pair.writing.delete(f"pages/{n}" for n in range(1100))
+    assert list(pair.writing.scan("pages")) == []
+
+
 def test_many_at_once(pair: Pair) -> None:
     for n in range(128):
         pair.writing.put(f"many/{n}", str(n).encode())
     with ThreadPoolExecutor(64) as pool:
         found = list(pool.map(lambda n: pair.reading.get(f"many/{n}", limit=10), range(128)))
     assert found == [str(n).encode() for n in range(128)]
+
+
+@pytest.mark.parametrize("server", [server for server in SERVERS if server != "moto"])
+def test_a_wrong_secret_is_refused_at_once(bucket_of: Callable[[str], Bucket], server: str, tmp_path: Path) -> None:
+    """It is neither "not there" nor something to ask again for, and the secret is not in what is said."""
+    refused = bucket_of(server).refused()
+    questions: list[Callable[[], object]] = [
+        lambda: refused.get(KEY, limit=1),
+        lambda: refused.head(KEY),
+        lambda: refused.get_ranges(KEY, [(0, 1)]),
+        lambda: refused.download(KEY, tmp_path / "whole", limit=1),
+        lambda: refused.put(KEY, DATA),
+        lambda: refused.put(KEY, DATA, create_only=True),
+        lambda: list(refused.scan("objects")),
+        lambda: refused.delete([KEY]),
+    ]
+    for question in questions:
+        with pytest.raises(TransportError, match="refuses") as error:
+            question()
+        assert not error.value.transient
+        assert "another" not in error.value.message
 
 
 def test_a_web_server_is_not_asked_for_a_list() -> None:

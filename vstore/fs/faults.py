@@ -28,9 +28,9 @@ class Point(StrEnum):
     TEMP_ROOT_MADE = "temp-root-made"  # still empty
     ADD_SCANNED = "add-scanned"
     ADD_NAMED = "add-named"
-    ADD_CLEARED = "add-cleared"
     ADD_DESCRIBED = "add-described"  # its manifest is written
     ADD_FLUSHED = "add-flushed"
+    ADD_CLEARED = "add-cleared"  # unless it changes places with what was there
     ADD_MOVED = "add-moved"  # before it is frozen
     ADD_FROZEN = "add-frozen"
     INDEX_WRITTEN = "index-written"  # before the commit
@@ -40,6 +40,7 @@ class Point(StrEnum):
     GENERATION_RECORDED = "generation-recorded"
     PROFILE_SWITCHED = "profile-switched"
     GENERATIONS_DROPPED = "generations-dropped"  # their links are still there
+    PROFILE_REMOVED = "profile-removed"  # links of its generations are still there
     GC_DECIDED = "gc-decided"
     GC_LOCKED = "gc-locked"  # for one more batch
     GC_FORGOTTEN = "gc-forgotten"  # rows are out, folders still in place
@@ -51,6 +52,20 @@ class Point(StrEnum):
     REINDEX_FILLED = "reindex-filled"
     REINDEX_LOG_GONE = "reindex-log-gone"  # the old log is, the old index is not
     REINDEX_REPLACED = "reindex-replaced"
+    PUSH_STARTED = "push-started"  # the cache is made
+    PUSH_PACKED = "push-packed"  # one more archive lies in a staging area
+    PUSH_UPLOADED = "push-uploaded"  # one more archive is in the cache, its record is not
+    PUSH_DESCRIBED = "push-described"  # one more record is, its realisations are not
+    PUSH_REALISED = "push-realised"  # one more realisation is
+    PUSH_DELTA_UPLOADED = "push-delta-uploaded"  # before its record
+    PUSH_DELTA_DESCRIBED = "push-delta-described"
+    PUSH_NUMBERED = "push-numbered"  # a channel has a new number, and does not point to it yet
+    PUSH_PUBLISHED = "push-published"
+    PULL_SEEN = "pull-seen"  # a channel's number is remembered
+    PULL_STARTED = "pull-started"  # one more staging area is made
+    PULL_PATCHED = "pull-patched"  # files were made by a delta
+    PULL_UNPACKED = "pull-unpacked"  # one more tree is whole, not yet added
+    PULL_ADDED = "pull-added"
 
 
 @dataclass(slots=True)

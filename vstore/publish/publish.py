@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from vstore.archive import pack
-from vstore.fs.atomic import fsync_directory
+from vstore.fs.atomic import flush_file, fsync_directory
 from vstore.fs.tree import Manifest
 from vstore.objects import StorePath
 from vstore.publish.filesystem import scratch
@@ -125,7 +125,8 @@ class _Publish:
                 jobs=self._jobs,
                 on_bytes=on_bytes,
             )
-            _flush(aside / name)
+            with open(aside / name, "rb+") as archive:
+                flush_file(archive.fileno())
             self._state.forget(step.stem)
             os.replace(aside / name, self._place / name)
         record = {**step.record, "archive_size": info.size_bytes, "archive_hashes": {"sha256": info.sha256}}
@@ -175,8 +176,3 @@ def _published(steps: Sequence[Step], state: State, options: PublishOptions) -> 
 def _size(store: Store, step: Step) -> int:
     info = store.index.info(step.member.path) if step.member.path else None
     return info.size_bytes if info else 0
-
-
-def _flush(file: Path) -> None:
-    with open(file, "rb+") as handle:
-        os.fsync(handle.fileno())

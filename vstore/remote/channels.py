@@ -12,12 +12,13 @@ from datetime import datetime, timedelta
 from vstore.digest import hash_fields
 from vstore.errors import CacheError, UsageError
 from vstore.fs.atomic import write_file
+from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
 from vstore.objects import ObjectInfo
 from vstore.remote import layout
 from vstore.remote.cache import Cache
 from vstore.remote.model import Channel
-from vstore.remote.trust import SecretKey, Trust
+from vstore.remote.trust import SecretKey, Trust, sign
 from vstore.store import Store
 
 _TRIES = 20
@@ -70,6 +71,7 @@ def _remember(store: Store, cache: Cache, channel: Channel) -> None:
             )
         document = {"url": cache.url, "channel": channel.name, "number": channel.number, "path": str(channel.path)}
         write_file(file, json.dumps(document).encode() + b"\n")
+    reached(Point.PULL_SEEN)
 
 
 def publish_channel(
@@ -91,12 +93,14 @@ def publish_channel(
             created_at=now.replace(microsecond=0),
             expires_at=(now + lifetime).replace(microsecond=0),
         )
-        made = bare.signed(*(key.sign(bare.line) for key in keys))
+        made = sign(bare, keys)
         if cache.write(layout.channel_number_key(name, number), made, create_only=True):
             break
     else:
         raise CacheError(f"channel {name} of {cache.name} is being published by others", hint="try again")
+    reached(Point.PUSH_NUMBERED)
     current = cache.channel(name)
     if current is None or current.number < number:
         cache.write(layout.channel_key(name), made)
+    reached(Point.PUSH_PUBLISHED)
     return made

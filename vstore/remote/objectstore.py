@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from vstore.archive.model import Data
 from vstore.errors import UsageError
 from vstore.remote.transport import NoListing, NoRanges, Stat, TransportError
 
@@ -21,7 +22,8 @@ _CONNECT = timedelta(seconds=5)
 _WHOLE_SECONDS = 3600.0
 _CHUNK_BYTES = 4 << 20
 _PART_BYTES = 16 << 20  # of a multipart upload: S3 allows 10,000 parts
-_SAID_ALREADY = re.compile(r"^Generic \S+ error: (Error performing \S+ \S+ in \S+ - )?")
+_SAID_ALREADY = re.compile(r"^Generic \S+ error: (Error performing .* in \S+ - )?")
+_STATUS = re.compile(r"non-2xx status code: (\d+)")
 T = TypeVar("T")
 
 
@@ -98,13 +100,13 @@ class ObjectStoreTransport:
 
         return self._asked(key, read)
 
-    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> Sequence[Data] | None:
         import obstore
 
-        def read() -> list[bytes]:
+        def read() -> Sequence[Data]:
             starts, ends = [start for start, _ in ranges], [end for _, end in ranges]
             found = obstore.get_ranges(self._store(self._ranges_seconds), key, starts=starts, ends=ends, coalesce=0)
-            pieces = [bytes(piece) for piece in found]
+            pieces = [memoryview(piece) for piece in found]
             if [len(piece) for piece in pieces] != [end - start for start, end in ranges]:
                 raise TransportError(f"{self.url}/{key} is shorter than the bytes that were asked for")
             return pieces
@@ -189,18 +191,25 @@ class ObjectStoreTransport:
         except (PermissionDeniedError, UnauthenticatedError) as error:
             raise TransportError(f"{self.url} refuses {key}: {_first_line(error)}") from error
         except (BaseError, OSError) as error:
-            text = _first_line(error)
-            raise TransportError(f"{self.url}: {text}", transient=_transient(text)) from error
+            text, status = _first_line(error), _status(error)
+            if status in (401, 403):  # of listings and deletions obstore does not say it by its kind
+                raise TransportError(f"{self.url} refuses {key}: {text}") from error
+            raise TransportError(f"{self.url}: {text}", transient=_transient(status)) from error
 
 
 def _stat(meta: Any) -> Stat:
     return Stat(key=meta["path"], size_bytes=meta["size"], modified=meta["last_modified"])
 
 
-def _transient(text: str) -> bool:
+def _status(error: BaseException) -> int | None:
+    """What the server answered, if it did."""
+    found = _STATUS.search(str(error))
+    return int(found[1]) if found else None
+
+
+def _transient(status: int | None) -> bool:
     """Whether asking again may help: not when the server itself said no (4xx but for 408 and 429)."""
-    _, found, status = text.partition("non-2xx status code: ")
-    return not found or not status.startswith("4") or status[:3] in ("408", "429")
+    return status is None or not 400 <= status < 500 or status in (408, 429)
 
 
 def _first_line(error: BaseException) -> str:
