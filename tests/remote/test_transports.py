@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.remote.buckets import SERVERS, Bucket
+from tests.remote.buckets import JUDGES, SERVERS, Bucket
 from tests.remote.servers import nginx
 from vstore.errors import UsageError
 from vstore.remote.memory import MemoryTransport
@@ -146,7 +146,7 @@ def test_many_at_once(pair: Pair) -> None:
     assert found == [str(n).encode() for n in range(128)]
 
 
-@pytest.mark.parametrize("server", [server for server in SERVERS if server != "moto"])
+@pytest.mark.parametrize("server", JUDGES)
 def test_a_wrong_secret_is_refused_at_once(bucket_of: Callable[[str], Bucket], server: str, tmp_path: Path) -> None:
     """It is neither "not there" nor something to ask again for, and the secret is not in what is said."""
     refused = bucket_of(server).refused()
