@@ -125,7 +125,7 @@ def test_scanning_and_deleting(pair: Pair) -> None:
     found = {stat.key: stat.size_bytes for stat in pair.writing.scan("objects")}
     assert found == {key: len(key) for key in keys}
     assert list(pair.writing.scan("nothing")) == []
-    pair.writing.delete([*sorted(keys)[:10], "objects/nope"])
+    pair.writing.delete(["objects/nope", *sorted(keys)[:10], "objects/not"])
     assert {stat.key for stat in pair.writing.scan("objects")} == set(sorted(keys)[10:])
 
 
@@ -159,6 +159,7 @@ def test_a_wrong_secret_is_refused_at_once(bucket_of: Callable[[str], Bucket], s
         lambda: refused.put(KEY, DATA, create_only=True),
         lambda: list(refused.scan("objects")),
         lambda: refused.delete([KEY]),
+        lambda: refused.delete([KEY, f"{KEY}2"]),
     ]
     for question in questions:
         with pytest.raises(TransportError, match="refuses") as error:
