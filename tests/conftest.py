@@ -1,4 +1,4 @@
-"""Tests marked `network` are skipped, with the reason, where the package index is out of reach."""
+"""One realised world for all tests of a run; tests marked `network` are skipped where the index is out of reach."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import os
 import subprocess
 import tempfile
 from functools import cache
+from pathlib import Path
 
 import pytest
 import uv
+
+from tests.flows.world import World, make_world
 
 _PATIENCE_SECONDS = 10
 
@@ -39,3 +42,18 @@ def why_no_index() -> str | None:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("network") is not None and (reason := why_no_index()) is not None:
         pytest.skip(f"the package index cannot be reached: {reason}")
+
+
+@pytest.fixture(scope="session")
+def realised(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A world with one generation that tests only read."""
+    world = make_world(tmp_path_factory.mktemp("realised"))
+    result = world.realise()
+    assert result["changed"] and result["generation"] == 1
+    return world
+
+
+@pytest.fixture
+def world(realised: World, tmp_path: Path) -> World:
+    """A private copy of it."""
+    return realised.copy(tmp_path / "w")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from graphlib import TopologicalSorter
 from typing import Self
 
 from vstore.digest import SHORT_LENGTH, Digest, is_short
@@ -61,3 +63,9 @@ class ObjectInfo:
     references: tuple[StorePath, ...]
     recipe: Digest | None
     registered_at: datetime
+
+
+def bottom_up(references: Mapping[StorePath, Iterable[StorePath]]) -> list[StorePath]:
+    """The keys, each after those that it refers to, in the same order every time. ValueError for a circle."""
+    sorter = TopologicalSorter({path: sorted(references[path]) for path in sorted(references)})
+    return [path for path in sorter.static_order() if path in references]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,6 +67,12 @@ class Uv:
         if done.returncode != 0:
             raise self._failure(doing, done.stderr)
         return done.stdout
+
+    def forget(self, packages: Iterable[str]) -> None:
+        """Take packages out of the cache, so that they are fetched anew."""
+        names = sorted(packages)
+        if names:
+            self.run(["cache", "clean", *names], doing="cleaning its cache")
 
     def _failure(self, doing: str, output: str) -> UvFailed:
         failed = UvFailed(f"uv failed while {doing}", output)

@@ -16,9 +16,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from uv import find_uv_bin
+
 from tests.remote.servers import nginx
 from tests.remote.small import Machine, folder_cache
-from vstore.objects import StorePath
+from vstore.objects import Kind, StorePath
 from vstore.remote.layout import archive_key
 from vstore.store import Store
 
@@ -26,7 +28,7 @@ PULL = """
 import resource, sys
 from pathlib import Path
 from tests.remote.small import TRUST, Said
-from vstore.objects import StorePath
+from vstore.objects import Kind, StorePath
 from vstore.remote import Fetcher, open_cache, pull
 from vstore.store import Store
 with Store.open(Path(sys.argv[2])) as store:
@@ -34,6 +36,11 @@ with Store.open(Path(sys.argv[2])) as store:
     pull(fetcher, open_cache(sys.argv[1]), map(StorePath.parse, sys.argv[3:]))
 print(f"peak memory of a pull: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
 """
+WHEELS = {  # 1 GiB of content
+    "qt": ("PySide6-Essentials==6.9.1", "PySide6-Addons==6.9.1", "shiboken6==6.9.1"),
+    "arrow": ("pyarrow==20.0.0", "polars==1.31.0"),
+    "science": ("numpy==2.3.1", "scipy==1.16.0", "pandas==2.3.0", "scikit-learn==1.7.0"),
+}
 FILE_BYTES = (2_000, 8_000, 30_000, 120_000, 1_000_000)
 
 
@@ -53,6 +60,26 @@ def fill(builder: Machine, mebibytes: int) -> list[StorePath]:
             files[f"lib/package{number // 50}/file{number}.py"] = content(part * 1_000_000 + number, length)
             size, number = size + length, number + 1
         paths.append(builder.add(f"object{part}", files))
+    return paths
+
+
+def install(builder: Machine) -> list[StorePath]:
+    """Objects made of real wheels."""
+    paths = []
+    for name, wheels in WHEELS.items():
+        with builder.store.staging(name) as staged:
+            folder = staged / "lib" / "python3.11" / "site-packages"
+            command = [
+                find_uv_bin(),
+                "pip",
+                "install",
+                "--quiet",
+                "--no-deps",
+                "--only-binary=:all:",
+                "--python-version=3.11",
+            ]
+            subprocess.run([*command, "--link-mode=copy", "--target", str(folder), *wheels], check=True)
+            paths.append(builder.store.add(staged, name=name, kind=Kind.FRAMEWORK).path)
     return paths
 
 

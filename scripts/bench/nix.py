@@ -1,8 +1,9 @@
-"""vstore beside Nix 2, on equal trees, in turns: marking, collecting, verifying, adding. Prints medians and ratios.
+"""vstore beside Nix 2, on equal trees, in turns: marking, collecting, verifying, adding. Ratios with their goals.
 
-Usage: .venv/bin/python scripts/bench/nix.py [--work DIR] [--runs N] [--objects N] [--only NAME …]. Process start is
-included on both sides. Vstore flushes what it adds, Nix 2.8 does not. Old trees are moved aside and deleted at the
-end: on ext4, making files soon after deleting many is several times slower, which would be blamed on the store.
+Usage: .venv/bin/python scripts/bench/nix.py [--work DIR] [--runs N] [--only NAME …] [--json]. Medians, process start
+included on both sides. vstore flushes what it adds, Nix 2.8 does not. Who goes first changes from run to run. Old trees
+stay until the end: on ext4, making files soon after deleting many is several times slower, which would be blamed on
+the store.
 """
 
 from __future__ import annotations
@@ -19,20 +20,42 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.reliability.nix import ADD, NixStore, why_no_nix
-from vstore.digest import hash_bytes
-from vstore.objects import Kind, ObjectInfo, StorePath
-from vstore.store import Store
+from scripts.bench.objects import (
+    ADD,
+    CHAIN,
+    HASH,
+    VSTORE,
+    adds_beside_a_collection,
+    fill,
+    percentile,
+    program,
+    write_files,
+)
+from tests.reliability.nix import NixStore, why_no_nix
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-VSTORE = [str(Path(sys.executable).parent / "vstore"), "--no-progress", "-q"]
-CHAIN = 10  # objects that refer to one another in a row; every second chain has a root
 ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
+Command = tuple[list[str], dict[str, str] | None]
+Sample = dict[str, float]
+PRINT_DEAD, NIX_GC, RM = "nix-store --gc --print-dead", "nix-store --gc", "rm -rf"
+ADD_NIX, CHECK = "nix-store --add", "nix-store --verify --check-contents"
+GOALS = [  # what vstore does, beside what, at most how many times its seconds
+    ("mark 10,000 objects", PRINT_DEAD, 0.2),
+    ("collect 5,000 tiny objects", NIX_GC, 0.5),
+    ("collect 5,000 tiny objects", RM, 1.0),
+    ("collect 1,000 objects of 50 files", NIX_GC, 1.0),
+    ("collect 1,000 objects of 50 files", RM, 0.5),
+    ("verify 20,000 small files", CHECK, 1.0),
+    ("verify 1 GiB", CHECK, 1.0),
+    ("add 20,000 small files", ADD_NIX, 1.0),
+    ("add 1 GiB", ADD_NIX, 1.0),
+    ("add 20,000 small files that are there", "hashing", 1.1),
+    ("add 1 GiB that is there", "hashing", 1.1),
+    ("wait 99 of 100 times beside a collection", "a limit", 1.0),
+]
 
 
 def seconds(command: list[str], environment: dict[str, str] | None = None) -> float:
@@ -42,34 +65,15 @@ def seconds(command: list[str], environment: dict[str, str] | None = None) -> fl
     return time.perf_counter() - started
 
 
-def many_in_vstore(root: Path, count: int) -> None:
-    with Store.open(root) as store:
-        objects, previous = [], None
-        for number in range(count):
-            references = (previous,) if previous is not None and number % CHAIN else ()
-            digest = hash_bytes("bench", str(number).encode())
-            path = StorePath.make(digest, f"c{number // CHAIN}-{number % CHAIN}")
-            (root / "store" / str(path)).mkdir()
-            (root / "store" / str(path) / "f").write_text(f"{references}\n")
-            (root / "manifests" / str(path)).write_text("")
-            info = ObjectInfo(
-                path=path,
-                digest=digest,
-                kind=Kind.FRAMEWORK,
-                size_bytes=50,
-                files=1,
-                references=references,
-                recipe=None,
-                registered_at=datetime.now(UTC).replace(microsecond=0),
-            )
-            objects.append((info, ()))
-            previous = path
-            if number % CHAIN == CHAIN - 1 and number // CHAIN % 2 == 0:
-                (root / "gcroots" / f"r{number}").symlink_to(f"../store/{path}")
-        store.index.register_all(objects)
+def in_turns(number: int, what: str, commands: dict[str, Command]) -> Sample:
+    """Seconds of each, whoever's turn it is to begin first."""
+    names = list(commands)
+    turn = number % len(names)
+    return {f"{what} / {name}": seconds(*commands[name]) for name in names[turn:] + names[:turn]}
 
 
-def many_in_nix(nix: NixStore, count: int) -> None:
+def fill_nix(nix: NixStore, count: int, files: int) -> None:
+    """What `fill` makes, in a store of Nix."""
     lines, previous = [], ""
     roots = nix.folder / "var" / "gcroots" / "bench"
     roots.mkdir(parents=True)
@@ -77,8 +81,7 @@ def many_in_nix(nix: NixStore, count: int) -> None:
         reference = previous if number % CHAIN else ""
         name = "".join(ALPHABET[byte & 31] for byte in hashlib.sha256(str(number).encode()).digest())
         path = nix.folder / "store" / f"{name}-c{number // CHAIN}-{number % CHAIN}"
-        path.mkdir(parents=True)
-        (path / "f").write_text(f"{reference}\n")
+        write_files(path, files, f"{reference}\n")
         lines += [str(path), "", "1" if reference else "0", *([reference] if reference else [])]
         previous = str(path)
         if number % CHAIN == CHAIN - 1 and number // CHAIN % 2 == 0:
@@ -87,51 +90,81 @@ def many_in_nix(nix: NixStore, count: int) -> None:
     subprocess.run(command, input="\n".join(lines) + "\n", text=True, check=True, env=nix.environment)
 
 
-def marking_and_collecting(work: Path, options: argparse.Namespace) -> Iterator[dict[str, float]]:
-    for number in range(options.runs):
+def collecting(work: Path, runs: int, what: str, count: int, files: int) -> Iterator[Sample]:
+    for number in range(runs):
         root, nix, plain = work / f"v{number}", NixStore(work / f"n{number}"), work / f"p{number}"
-        many_in_vstore(root, options.objects)
-        many_in_nix(nix, options.objects)
-        shutil.copytree(root / "store", plain)
-        for index, folder in enumerate(sorted(plain.iterdir())):
-            if index % 2:
-                folder.rename(plain.with_name(f"kept-{number}-{index}"))
-        yield {
-            "mark: vstore gc --dry-run": seconds([*VSTORE, "--root", str(root), "gc", "--dry-run"]),
-            "mark: nix-store --gc --print-dead": seconds(["nix-store", "--gc", "--print-dead"], nix.environment),
-            "collect: vstore gc": seconds([*VSTORE, "--root", str(root), "gc"]),
-            "collect: nix-store --gc": seconds(["nix-store", "--gc"], nix.environment),
-            "collect: rm -rf": seconds(["rm", "-rf", str(plain)]),
+        fill(root, count, files=files)
+        fill_nix(nix, count, files)
+        shutil.copytree(nix.folder / "store", plain)
+        for folder in plain.iterdir():
+            if folder.name.startswith(".") or int(folder.name.rpartition("-c")[2].split("-")[0]) % 2 == 0:
+                folder.rename(work / f"kept-{number}-{folder.name}")
+        vstore = [*VSTORE, "--root", str(root)]
+        found: Sample = {}
+        if files == 1:
+            marks: dict[str, Command] = {
+                "vstore": ([*vstore, "gc", "--dry-run"], None),
+                PRINT_DEAD: (["nix-store", "--gc", "--print-dead"], nix.environment),
+            }
+            found = in_turns(number, "mark 10,000 objects", marks)
+        collects: dict[str, Command] = {
+            "vstore": ([*vstore, "gc"], None),
+            NIX_GC: (["nix-store", "--gc"], nix.environment),
+            RM: (["rm", "-rf", str(plain)], None),
         }
+        yield found | in_turns(number, what, collects)
 
 
-def adding_and_verifying(work: Path, options: argparse.Namespace) -> Iterator[dict[str, float]]:
-    chance, small, big = random.Random(7), work / "small", work / "big"
-    for number in range(options.files):
-        (small / f"pkg{number // 100:03d}").mkdir(parents=True, exist_ok=True)
-        (small / f"pkg{number // 100:03d}" / f"mod{number:05d}").write_bytes(
-            chance.randbytes(chance.randrange(2000, 18000))
-        )
+def tiny(work: Path, runs: int) -> Iterator[Sample]:
+    return collecting(work, runs, "collect 5,000 tiny objects", 10_000, 1)
+
+
+def larger(work: Path, runs: int) -> Iterator[Sample]:
+    return collecting(work, runs, "collect 1,000 objects of 50 files", 2_000, 50)
+
+
+def make_trees(work: Path) -> dict[str, Path]:
+    chance = random.Random(7)
+    small, big = work / "small", work / "big"
+    for number in range(20_000):
+        folder = small / f"pkg{number // 100:03d}"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"mod{number:05d}").write_bytes(chance.randbytes(chance.randrange(2000, 18000)))
     big.mkdir()
     for number in range(40):
-        (big / f"blob{number:02d}").write_bytes(chance.randbytes(options.big_bytes // 40))
-    for number in range(options.runs):
-        found = {}
-        for name, tree in (("small", small), ("big", big)):
-            root, nix = work / f"v-{name}-{number}", NixStore(work / f"n-{name}-{number}")
-            keep = ["env", f"PYTHONPATH={REPOSITORY}", sys.executable, "-c", ADD, str(root), str(tree)]
-            for again in ("add", "add what is there"):
-                found[f"{again} {name}: vstore"] = seconds(keep)
-                found[f"{again} {name}: nix-store --add"] = seconds(["nix-store", "--add", str(tree)], nix.environment)
-            found[f"verify {name}: vstore"] = seconds([*VSTORE, "--root", str(root), "verify", "--contents"])
+        (big / f"blob{number:02d}").write_bytes(chance.randbytes((1 << 30) // 40))
+    return {"20,000 small files": small, "1 GiB": big}
+
+
+def adding(work: Path, runs: int) -> Iterator[Sample]:
+    trees = make_trees(work)
+    for number in range(runs):
+        found: Sample = {}
+        for name, tree in trees.items():
+            root, nix = work / f"v-{tree.name}-{number}", NixStore(work / f"n-{tree.name}-{number}")
+            add, again = program(ADD, root, tree), ["nix-store", "--add", str(tree)]
             check = ["nix-store", "--verify", "--check-contents"]
-            found[f"verify {name}: nix-store"] = seconds(check, nix.environment)
+            found |= in_turns(number, f"add {name}", {"vstore": (add, None), ADD_NIX: (again, nix.environment)})
+            there: dict[str, Command] = {"vstore": (add, None), "hashing": (program(HASH, tree), None)}
+            found |= in_turns(number, f"add {name} that are there".replace("GiB that are", "GiB that is"), there)
+            verify = [*VSTORE, "--root", str(root), "verify", "--contents"]
+            found |= in_turns(number, f"verify {name}", {"vstore": (verify, None), CHECK: (check, nix.environment)})
         yield found
 
 
-BENCHES: dict[str, Callable[[Path, argparse.Namespace], Iterator[dict[str, float]]]] = {
-    "collect": marking_and_collecting,
-    "add": adding_and_verifying,
+def waiting(work: Path, runs: int) -> Iterator[Sample]:
+    for number in range(runs):
+        root = work / f"w{number}"
+        fill(root, 4_000, files=50)
+        waited = percentile(adds_beside_a_collection(root)["waited"], 99)
+        yield {f"{GOALS[-1][0]} / vstore": waited, f"{GOALS[-1][0]} / a limit": 0.1}
+
+
+BENCHES: dict[str, Callable[[Path, int], Iterator[Sample]]] = {
+    "tiny": tiny,
+    "larger": larger,
+    "add": adding,
+    "wait": waiting,
 }
 
 
@@ -139,19 +172,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=Path, default=Path(tempfile.gettempdir()))
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--objects", type=int, default=10_000)
-    parser.add_argument("--files", type=int, default=20_000)
-    parser.add_argument("--big-bytes", type=int, default=1 << 30)
     parser.add_argument("--only", nargs="*", choices=BENCHES, default=list(BENCHES))
+    parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     if reason := why_no_nix():
         sys.exit(reason)
-    medians: dict[str, float] = {}
+    medians: Sample = {}
     for name in options.only:
         with tempfile.TemporaryDirectory(prefix="bench-nix-", dir=options.work) as work:
-            samples = list(BENCHES[name](Path(work), options))
+            samples = list(BENCHES[name](Path(work), options.runs))
             medians |= {what: statistics.median(one[what] for one in samples) for what in samples[0]}
-    print(json.dumps({what: round(value, 4) for what, value in medians.items()}, indent=2))
+    if options.json:
+        print(json.dumps({what: round(value, 4) for what, value in medians.items()}, indent=2))
+        return
+    print(f"load {' '.join(f'{one:.1f}' for one in os.getloadavg())}\n")
+    print("| what | vstore | beside | | ratio | goal | met |\n|---|---|---|---|---|---|---|")
+    for what, other, goal in GOALS:
+        if f"{what} / vstore" in medians:
+            ours, theirs = medians[f"{what} / vstore"], medians[f"{what} / {other}"]
+            ratio = ours / theirs
+            met = "yes" if ratio <= goal else "no"
+            print(f"| {what} | {ours:.2f} s | {other} | {theirs:.2f} s | {ratio:.2f} | {goal} | {met} |")
 
 
 if __name__ == "__main__":

@@ -65,8 +65,7 @@ def realised(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 @pytest.fixture
 def world(realised: World, tmp_path: Path) -> World:
-    shutil.copytree(realised.folder, tmp_path / "w", symlinks=True)
-    return World(tmp_path / "w", tmp_path / "w" / "root")
+    return realised.copy(tmp_path / "w")
 
 
 def offline(world: World, command: str, folder: Path, *arguments: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.store.trees import add
+from tests.store.trees import add, info
 from vstore import profile as profiles
 from vstore.objects import StorePath
 from vstore.store import Layout, Store
@@ -27,9 +27,9 @@ class Shop:
     def __init__(self, root: Path) -> None:
         self.root = root
 
-    def run(self, *arguments: str, code: int = 0) -> subprocess.CompletedProcess[str]:
+    def run(self, *arguments: str, code: int = 0, fault: str = "") -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "vstore", "--root", str(self.root), "--no-progress", *arguments]
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "VSTORE_FAULT": fault})
         assert done.returncode == code, done.stdout + done.stderr
         return done
 
@@ -171,3 +171,83 @@ def test_forget_unused(shop: Shop) -> None:
             generation(store, add(store, f"n{number}"), days)
     assert shop.json("forget", "p", "--unused-for", "30d", "--keep", "3")["forgotten"] == []
     assert shop.json("forget", "p", "--unused-for", "30d")["forgotten"] == [1]
+
+
+@pytest.fixture
+def shop_of_three(shop: Shop) -> Shop:
+    with Store.open(shop.root) as store:
+        for number in range(3):
+            generation(store, add(store, f"n{number}"), 9 - number)
+    return shop
+
+
+@pytest.mark.parametrize("how", [["1", "2"], ["--keep", "1"], ["--older-than", "1d"], ["--all"]])
+def test_forgetting_says_beforehand_what_it_forgets(shop_of_three: Shop, how: list[str]) -> None:
+    planned = shop_of_three.json("forget", "p", *how, "--dry-run")
+    assert len(shop_of_three.json("history", "p")) == 3
+    assert "would forget" in shop_of_three.run("forget", "p", *how, "--dry-run").stdout
+    done = shop_of_three.json("forget", "p", *how)
+    assert (planned["forgotten"], planned["dry_run"], done["dry_run"]) == (done["forgotten"], True, False)
+    assert done["forgotten"] == ([1, 2, 3] if how == ["--all"] else [1, 2])
+
+
+def test_a_dry_run_refuses_what_forgetting_refuses(shop_of_three: Shop) -> None:
+    for numbers in (["3"], ["7"], ["--all", "1"], ["--all", "--keep", "1"], []):
+        code = 8 if numbers in (["3"], ["7"]) else 2
+        said = [shop_of_three.run("forget", "p", *numbers, *dry, code=code).stderr for dry in ([], ["--dry-run"])]
+        assert said[0] == said[1]
+    assert "`vstore forget p --all` removes the whole" in shop_of_three.run("forget", "p", "3", code=8).stderr
+
+
+def test_a_whole_profile_is_removed(shop_of_three: Shop) -> None:
+    shop = shop_of_three
+    assert shop.json("forget", "p", "--all")["forgotten"] == [1, 2, 3]
+    assert shop.json("profiles") == [] == shop.json("roots")
+    assert os.listdir(shop.root / "profiles") == [".p-3.json"], "what shows that the numbers are used up"
+    shop.run("forget", "p", "--all", code=8)
+    assert len(shop.json("gc")["deleted"]) == 3
+    assert list((shop.root / "store").iterdir()) == []
+    shop.run("reindex")
+    with Store.open(shop.root) as store:
+        generation(store, add(store, "new"), 0)
+        assert [one.number for one in profiles.history(store, "p")] == [4], "numbers are never used again"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills")
+@pytest.mark.parametrize("point", ["profile-removed", "index-written", "generations-dropped"])
+def test_killed_while_forgetting_a_whole_profile(shop_of_three: Shop, point: str) -> None:
+    shop = shop_of_three
+    shop.run("forget", "p", "--all", code=-9, fault=point)
+    assert shop.json("verify", "--contents")["problems"] == []
+    if point == "index-written":
+        assert len(shop.json("history", "p")) == 3
+        assert (shop.root / "profiles" / "p").exists()
+        assert shop.json("forget", "p", "--all")["forgotten"] == [1, 2, 3]
+    else:
+        assert shop.json("profiles") == []
+        shop.run("forget", "p", "--all", code=8)
+    assert len(shop.json("gc", "--dry-run")["dead"]) == 3
+    assert len(shop.json("gc")["deleted"]) == 3
+    assert os.listdir(shop.root / "profiles") == [".p-3.json"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kills")
+def test_a_generation_that_a_killed_process_forgot_keeps_nothing(shop_of_three: Shop) -> None:
+    shop_of_three.run("forget", "p", "1", code=-9, fault="generations-dropped")
+    assert [one["generation"] for one in shop_of_three.json("history", "p")] == [2, 3]
+    assert len(shop_of_three.json("gc")["deleted"]) == 1
+    assert sorted(os.listdir(shop_of_three.root / "profiles")) == [
+        ".p-2.json",
+        ".p-3.json",
+        "p",
+        "p-2-link",
+        "p-3-link",
+    ]
+
+
+def test_a_long_list_in_json_is_one_document(shop: Shop) -> None:
+    with Store.open(shop.root) as store:
+        store.index.register_all((info(f"n{number}"), ()) for number in range(2500))
+    text = shop.run("--json", "list").stdout
+    assert len(json.loads(text)) == 2500
+    assert text == json.dumps(json.loads(text), indent=2) + "\n"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -14,20 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.world import World, make_world
-
-
-@pytest.fixture(scope="module")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> World:
-    world = make_world(tmp_path_factory.mktemp("warm"))
-    world.realise()
-    return world
-
-
-@pytest.fixture
-def world(warm: World, tmp_path: Path) -> World:
-    shutil.copytree(warm.folder, tmp_path / "w", symlinks=True)
-    return World(tmp_path / "w", tmp_path / "w" / "root")
+from tests.flows.world import World
 
 
 def healthy(world: World) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.world import World, make_world
+from tests.flows.world import VERSION, World, make_world
 
 
 @pytest.fixture
@@ -105,3 +105,11 @@ def test_a_malformed_lock_is_reset(world: World) -> None:
     options = ("--local-wheels", str(world.wheels), "--no-index")
     world.run("lock", str(world.spec), "--reset", "framework-mid", *options)
     assert not world.realise()["changed"]
+
+
+def test_a_pypy_runtime_is_refused(world: World) -> None:
+    """venvstacks' specs may name one, so it is read; making it is not offered."""
+    world.spec.write_text(world.spec.read_text().replace(f"cpython@{VERSION}", "pypy@3.10.14"))
+    world.run("show", str(world.spec))
+    error = world.realise(code=5)["error"]
+    assert "pypy@3.10.14" in error["message"] and "cpython@" in error["hint"]

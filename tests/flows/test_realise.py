@@ -3,30 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 from pathlib import Path
+from threading import Barrier
 
-import pytest
-
-from tests.flows.world import VERSION, World, make_world
+from tests.flows.world import VERSION, World
+from vstore.api import stores
+from vstore.api.realising import Request, realise
+from vstore.report import Silent
 from vstore.spec import Target
-
-
-@pytest.fixture(scope="module")
-def realised(tmp_path_factory: pytest.TempPathFactory) -> World:
-    """One realised world that tests only read."""
-    world = make_world(tmp_path_factory.mktemp("realised"))
-    result = world.realise()
-    assert result["changed"] and result["generation"] == 1
-    return world
-
-
-@pytest.fixture
-def world(realised: World, tmp_path: Path) -> World:
-    """A private copy of the realised world, which also shows that a store can be copied."""
-    shutil.copytree(realised.folder, tmp_path / "w", symlinks=True)
-    return World(tmp_path / "w", tmp_path / "w" / "root")
 
 
 def app(root: Path, *arguments: str) -> str:
@@ -63,6 +48,28 @@ def test_two_roots_give_the_same_digests(realised: World, tmp_path: Path) -> Non
     finally:
         os.umask(old)
     assert other.paths(result) == realised.paths(realised.realise())
+
+
+class Meeting(Silent):
+    """Lets neither of two layers be installed before the other one is about to be."""
+
+    def __init__(self, *names: str) -> None:
+        self._waiting = set(names)
+        self._barrier = Barrier(len(names), timeout=60)
+
+    def stage(self, subject: str, activity: str, done: int = 0, total: int = 0) -> None:
+        if activity == "installing" and subject in self._waiting:
+            self._waiting.discard(subject)
+            self._barrier.wait()
+
+
+def test_layers_beside_each_other_are_built_at_the_same_time(realised: World, tmp_path: Path) -> None:
+    with stores.open_store(tmp_path / "root") as store:
+        request = Request(
+            spec=realised.spec, locked=True, offline=True, jobs=2, environment=realised.environment(), generation=False
+        )
+        result = realise(store, request, report=Meeting("framework-mid", "framework-side"))
+    assert {layer.origin for layer in result.layers if layer.name.startswith("framework-")} == {"built"}
 
 
 def test_a_moved_root_still_runs(world: World, tmp_path: Path) -> None:

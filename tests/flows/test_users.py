@@ -6,12 +6,15 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from tests.flows.world import World, make_world
 from tests.store.trees import run_in_child
 from vstore.gc import collect
 from vstore.report import Silent
@@ -52,6 +55,37 @@ try:
 except StoreError as error:
     print(error)
 """
+
+COMMAND_AS_USER = """
+import ctypes, grp, os, pkgutil, pwd, sqlite3, sys, sysconfig, tomllib
+import vstore
+for module in pkgutil.walk_packages(vstore.__path__, "vstore."):
+    if not module.name.endswith(("__main__", "windows", "serve", "objectstore")):
+        __import__(module.name)
+from vstore.cli import main
+sysconfig.get_config_vars()
+entry = pwd.getpwnam(sys.argv.pop(1))
+os.initgroups(entry.pw_name, entry.pw_gid)
+os.setgid(entry.pw_gid)
+os.setuid(entry.pw_uid)
+os.umask(0o002)
+main()
+"""
+
+
+@dataclass
+class Person(World):
+    """Another user at the command line."""
+
+    user: str = "root"
+
+    def start(self, *arguments: str, **changes: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-c", COMMAND_AS_USER, self.user, "--root", str(self.root), "--no-progress"]
+        environment = {**self.environment(), "HOME": str(self.folder / self.user), **changes}
+        folder, text, pipe = Path(__file__).parents[2], True, subprocess.PIPE
+        return subprocess.Popen(
+            [*command, *arguments], stdout=pipe, stderr=pipe, text=text, env=environment, cwd=folder
+        )
 
 
 def as_user(user: str, root: Path, name: str, what: str) -> str:
@@ -108,3 +142,86 @@ def test_two_users_of_a_group_share_a_store(place: Path) -> None:
         assert len(collect(store, report=Silent()).victims) == 2, "root collects for all"
     assert not list((root / "store").iterdir())
     assert as_user(USERS[1], root, "", "read") == "0 0"
+
+
+@pytest.fixture
+def people(place: Path) -> list[Person]:
+    """Root and two users with one project and one store, whose files the group may write."""
+    world = make_world(place)
+    world.root.mkdir()
+    for folder in (world.root, world.spec.parent):
+        shutil.chown(folder, group=GROUP)
+        folder.chmod(0o2775)
+    found = [Person(world.folder, world.root, user=user) for user in ("root", *USERS)]
+    for person in found[1:]:
+        (place / person.user).mkdir()
+        shutil.chown(place / person.user, person.user)
+    return found
+
+
+def test_two_users_realise_the_same_spec_and_collect_what_is_their_own(people: list[Person]) -> None:
+    root, first, second = people
+    root.realise()
+    root.write_spec("==2.0")
+    made = first.realise()
+    assert {layer["origin"] for layer in made["layers"]} == {"built", "present"}
+    again = second.realise()
+    assert not again["changed"], "what the one has realised is there for the other"
+    assert "midlib 2.0" in second.run("run", "project", "hello")[0]
+    root.write_spec("==1.0")
+    assert second.realise()["generation"] == 3
+    second.run("forget", "project", "1", "2")
+    planned, collected = (second.json("gc", *options) for options in (["--dry-run"], []))
+    assert planned["dead"] == collected["deleted"] == []
+    assert len(collected["left"]) == 3, "the layer, the application and the stack of the first"
+    assert first.user in second.run("gc")[1]
+    assert f"belongs to {first.user}" in second.run("delete", made["stack"], code=6)[1]
+    assert second.json("verify", "--contents")["problems"] == []
+    assert sorted(first.json("gc")["deleted"]) == sorted(collected["left"])
+    assert second.json("gc")["left"] == []
+
+
+def test_a_leftover_of_another_user_stands_in_nobodys_way(people: list[Person]) -> None:
+    root, first, second = people
+    root.realise()
+    root.write_spec("==2.0")
+    first.run("realise", str(first.spec), "--local-wheels", str(first.wheels), code=-9, VSTORE_FAULT="add-frozen")
+    again = second.realise()
+    assert again["changed"]
+    assert second.json("verify", "--contents")["problems"] == []
+    assert any(name.startswith(".") for name in os.listdir(root.root / "store"))
+    second.run("gc")
+    first.run("gc")
+    assert not any(name.startswith(".") for name in os.listdir(root.root / "store"))
+
+
+def test_a_root_that_one_may_not_write_to_can_be_read(people: list[Person]) -> None:
+    root, first, _ = people
+    made = root.realise()
+    root.root.chmod(0o755)
+    subprocess.run(["chmod", "-R", "go-w", str(root.root)], check=True)
+    assert len(first.json("list")) == len(root.json("list"))
+    assert first.json("info", made["stack"])["path"] == made["stack"]
+    assert first.json("history", "project")[0]["current"]
+    assert "midlib 1.0" in first.run("run", "project", "hello")[0]
+    assert first.json("verify", "--contents")["problems"] == []
+    for command in (["gc"], ["realise", str(first.spec)], ["forget", "project", "1"]):
+        assert "belongs to root" in first.run(*command, code=6)[1]
+
+
+def test_a_read_only_mount_can_be_read(people: list[Person]) -> None:
+    root, first, _ = people
+    made = root.realise()
+    if subprocess.run(["mount", "--bind", str(root.root), str(root.root)], check=False).returncode:
+        pytest.skip("may not mount here")
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(root.root)], check=True)
+        for person in (root, first):
+            assert len(person.json("list")) == len(made["layers"]) + 1
+            assert person.json("info", made["stack"])["path"] == made["stack"]
+            assert "midlib 1.0" in person.run("run", "project", "hello")[0]
+            assert person.json("verify", "--contents")["problems"] == []
+            said = person.run("gc", code=6)[1]
+            assert "read-only" in said or "not writable" in said
+    finally:
+        subprocess.run(["umount", str(root.root)], check=True)

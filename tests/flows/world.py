@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -97,8 +98,20 @@ class World:
         self.spec.write_text(SPEC.format(version=VERSION, target=Target.host(), midlib=midlib))
         (self.spec.parent / "hello.py").write_text(HELLO)
 
+    def copy(self, folder: Path) -> World:
+        """A private copy of it all: a store can be copied."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return World(folder, folder / self.root.relative_to(self.folder))
+
     def paths(self, result: Mapping[str, Any]) -> dict[str, str]:
         return {layer["name"]: layer["path"] for layer in result["layers"]}
+
+
+def asking_the_index(environment: Mapping[str, str]) -> dict[str, str]:
+    """A world's environment with this machine's settings of the package index in place of the wheels made here."""
+    settings = {key: value for key, value in os.environ.items() if key.startswith(("UV_", "PIP_"))}
+    kept = {key: value for key, value in environment.items() if key not in ("UV_NO_INDEX", "UV_FIND_LINKS")}
+    return {**settings, **kept}
 
 
 def make_world(folder: Path, root: Path | None = None) -> World:

@@ -365,3 +365,13 @@ def test_killed_while_collecting(store: Store) -> None:
     assert on_disk(store) == set()
     assert list(store.layout.manifests.iterdir()) == list(store.layout.trash.iterdir()) == []
     store.close()
+
+
+def test_a_profile_that_an_older_index_does_not_know_is_kept(store: Store) -> None:
+    path = add(store, "first")
+    generation(store, path)
+    store.generations.drop("p", [1])
+    with reopened(store) as store:
+        assert collect(store, report=Silent()).litter == ()
+        assert (store.layout.profiles / "p").resolve() == store.layout.object(path).resolve()
+        assert store.layout.object(path).is_dir()

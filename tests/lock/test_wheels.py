@@ -56,6 +56,8 @@ def test_an_older_version_with_all_wheels_is_taken(tmp_path: Path) -> None:
         ("manylinux_2_28_x86_64", "linux_x86_64", "", {}, True),
         ("manylinux_2_29_x86_64", "linux_x86_64", "", {}, False),
         ("manylinux_2_34_x86_64", "linux_x86_64", "linux_target = 'glibc@2.34'", {}, True),
+        ("manylinux_2_28_x86_64", "linux_x86_64", "linux_target = 'glibc'", {}, True),
+        ("manylinux_2_34_x86_64", "linux_x86_64", "linux_target = 'glibc'", {}, False),
         ("manylinux2014_aarch64", "linux_aarch64", "linux_target = 'glibc@2.17'", {}, True),
         ("manylinux_2_28_aarch64", "linux_aarch64", "linux_target = 'glibc@2.17'", {}, False),
         ("manylinux_2_28_aarch64", "linux_x86_64", "", {}, False),

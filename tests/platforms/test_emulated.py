@@ -1,4 +1,8 @@
-"""A layer for another processor runs: made here for `linux_aarch64`, started under qemu."""
+"""Layers for another processor run: made here for `linux_aarch64`, started under qemu.
+
+One of them is venvstacks' PyTorch example. The package index's wheels of torch for this processor are those without
+CUDA, so its framework needs no other index.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ import re
 import shutil
 import subprocess
 import tarfile
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -43,7 +48,9 @@ name = "sum"
 launch_module = "total.py"
 frameworks = ["science"]
 requirements = []
+
 """
+TORCH = Path(__file__).parents[1] / "acceptance/examples/pytorch"
 TOTAL = """\
 import json, platform, sys, sysconfig
 import numpy
@@ -98,26 +105,76 @@ def as_managed_build(root: Path, folder: Path) -> str:
     return version
 
 
-@pytest.mark.skipif(QEMU is None, reason="qemu-aarch64-static is not installed (Debian: qemu-user-static)")
-@pytest.mark.skipif(platform.machine() == "aarch64", reason="this is such a machine")
-def test_numpy_runs_on_another_processor(tmp_path: Path) -> None:
-    assert QEMU is not None
-    root = fetch_arm64(tmp_path / "arm64")
-    world = Index(tmp_path, tmp_path / "root")
-    version = as_managed_build(root, tmp_path / "mirror")
+def torch_layers() -> str:
+    """The framework without CUDA and its application, as in the example but for the index and the other platforms."""
+    text = (TORCH / "venvstacks.toml").read_text()
+    tables = [table for table in text.split("[[") if "torch-cpu" in table or 'name = "cpu"' in table][:2]
+    framework, application = (f"[[{table}" for table in tables)
+    framework = re.sub(r"(?s)package_indexes.*?\n|platforms = .*?\n]\n", "", framework.replace("cpython3.11", "python"))
+    return f'{framework}platforms = ["linux_aarch64"]\n\n{application}'
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A world with both projects realised for the other processor, in a store that was moved afterwards."""
+
+    world: Index
+    libraries: Path
+    version: str
+    layers: dict[str, Path]
+
+    def start(self, layer: Path, module: str, **environment: str) -> str:
+        assert QEMU is not None
+        command = [QEMU, "-L", str(self.libraries), str(layer / "libexec/python3.11"), "-P", "-m", module]
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd="/", timeout=600)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    if QEMU is None:
+        pytest.skip("qemu-aarch64-static is not installed (Debian: qemu-user-static)")
+    if platform.machine() == "aarch64":
+        pytest.skip("this is such a machine")
+    folder = tmp_path_factory.mktemp("emulated")
+    root = fetch_arm64(folder / "arm64")
+    world = Index(folder, folder / "root")
+    version = as_managed_build(root, folder / "mirror")
     if not find_local(os.environ, version):
         pytest.skip(f"no CPython {version} of this machine to compile with")
     world.spec.parent.mkdir()
-    world.spec.write_text(SPEC.format(version=version, host=Target.host()))
+    world.spec.write_text(SPEC.format(version=version, host=Target.host()) + torch_layers())
     (world.spec.parent / "total.py").write_text(TOTAL)
+    shutil.copy(TORCH / "report_torch_cuda_version.py", world.spec.parent)
     document = world.json("realise", str(world.spec), "--platform", str(ARM))
-    layer = world.layers(document)["app-sum"]
-    moved = world.root.rename(tmp_path / "moved") / "store" / layer.name
-    command = [QEMU, "-L", str(root), str(moved / "libexec/python3.11"), "-P", "-m", "total"]
-    done = subprocess.run(command, capture_output=True, text=True, env={}, cwd="/", timeout=300)
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    moved = Index(folder, world.root.rename(folder / "moved"))
+    return Machine(moved, root, version, moved.layers(document))
+
+
+def test_numpy_runs_on_another_processor(machine: Machine) -> None:
+    layer = machine.layers["app-sum"]
+    told = json.loads(machine.start(layer, "total"))
     assert (told["machine"], told["total"], told["inverse"]) == ("aarch64", 10, [[0.5, 0.0], [0.0, 0.5]])
-    assert told["prefix"] == str(moved)
-    assert told["base"].endswith(f"-cpython-{version}")
-    assert told["numpy"].startswith(str(moved)) and Path(told["cached"]).is_file()
+    assert told["prefix"] == str(layer)
+    assert told["base"].endswith(f"-cpython-{machine.version}")
+    assert told["numpy"].startswith(str(layer)) and Path(told["cached"]).is_file()
+
+
+def test_the_pytorch_example_runs_on_another_processor(machine: Machine) -> None:
+    assert machine.start(machine.layers["app-cpu"], "report_torch_cuda_version") == "None\n"
+
+
+def test_the_pytorch_example_is_published_and_exported(machine: Machine, tmp_path: Path) -> None:
+    world = machine.world
+    places = (str(world.spec), "--platform", str(ARM), "--include", "app-cpu", "--output-dir")
+    published = world.json("publish", *places, str(tmp_path / "published"), "--tag-outputs")
+    assert {one["layer_name"] for one in published["layers"]["applications"]} == {"app-cpu"}
+    assert (tmp_path / f"published/app-cpu-{ARM}-1.tar.zst").is_file()
+    for links in ("symlink", "copy"):
+        layer = tmp_path / links / "app-cpu"
+        world.json("export", *places, str(tmp_path / links), "--links", links)
+        # Debian's Python looks for packages in another folder where it is not in a virtual environment
+        path = str(layer / "lib/python3.11/site-packages")
+        told = machine.start(layer, "report_torch_cuda_version", PYTHONPATH=path if links == "copy" else "")
+        assert told == "None\n"

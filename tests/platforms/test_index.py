@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
+from tests.flows.world import asking_the_index
 from tests.platforms.mirror import SERIES, make_mirror
 from tests.platforms.world import DIGITS, HOST, Platforms
 from vstore.build.binaries import read_binary
@@ -33,11 +33,7 @@ class Index(Platforms):
     """A world that asks the index."""
 
     def environment(self) -> dict[str, str]:
-        settings = {key: value for key, value in os.environ.items() if key.startswith(("UV_", "PIP_"))}
-        kept = {
-            key: value for key, value in super().environment().items() if key not in ("UV_NO_INDEX", "UV_FIND_LINKS")
-        }
-        return {**settings, **kept}
+        return asking_the_index(super().environment())
 
 
 def test_numpy_for_windows_and_macs(tmp_path: Path) -> None:

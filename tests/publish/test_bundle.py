@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.world import World
-from tests.publish.conftest import appears
+from tests.publish.looking import appears
 from tests.publish.test_export import SAYS, start
 from vstore.archive import pack
 from vstore.archive.tar import END, member, padding

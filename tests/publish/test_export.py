@@ -11,7 +11,8 @@ import pytest
 
 from tests.flows.test_realise import snapshot
 from tests.flows.world import World
-from tests.publish.conftest import appears
+from tests.publish.guest import check_on_vfat
+from tests.publish.looking import appears
 from tests.publish.mounts import mounted
 from vstore.errors import VstoreError
 from vstore.publish.filesystem import Features, check_names, probe
@@ -179,24 +180,35 @@ def test_what_a_killed_export_left_is_swept(realised: World, tmp_path: Path) -> 
     assert start(output / "app-hello/libexec/launch") == SAYS
 
 
+def check_without_links(world: World, place: Path) -> None:
+    """What is promised of an export to a file system that has no links and no two cases of one name."""
+    output = place / "out"
+    document = export(world, output, "--include", "app-hello")
+    assert document["links"] == "copy"
+    assert start(output / "app-hello/libexec/launch") == SAYS
+    assert start(output / "app-hello/bin/midtool") == f"midtool 1.0 {output}/app-hello\n"
+    assert export(world, output, "--include", "app-hello")["written"] == []
+    assert export(world, output, "--include", "app-hello", "--force")["written"] == ["app-hello"]
+    assert start(output / "app-hello/libexec/launch") == SAYS
+    error = world.json("export", "project", "--output-dir", str(output), "--links", "symlink", code=2)["error"]
+    assert "without symlinks" in error["message"]
+    features = probe(output)
+    assert features == Features(symlinks=False, hard_links=False, case_sensitive=False)
+    with pytest.raises(VstoreError) as caught:
+        check_names(output, [b"lib/a:b.py", b"lib/Readme", b"lib/README", b"lib/fine.py"], features, subject="app")
+    assert any("lib/README and lib/Readme are one name there" in line for line in caught.value.details)
+    assert any("lib/a:b.py" in line for line in caught.value.details) and len(caught.value.details) == 2
+    assert not list(output.glob(".*"))
+
+
 @pytest.mark.parametrize("kind", ["vfat", "exfat"])
 def test_exported_to_a_file_system_without_links(realised: World, tmp_path: Path, kind: str) -> None:
     with mounted(kind, tmp_path) as place:
-        output = place / "out"
-        document = export(realised, output, "--include", "app-hello")
-        assert document["links"] == "copy"
-        assert start(output / "app-hello/libexec/launch") == SAYS
-        assert start(output / "app-hello/bin/midtool") == f"midtool 1.0 {output}/app-hello\n"
-        assert export(realised, output, "--include", "app-hello")["written"] == []
-        error = realised.json("export", "project", "--output-dir", str(output), "--links", "symlink", code=2)["error"]
-        assert "without symlinks" in error["message"]
-        features = probe(output)
-        assert features == Features(symlinks=False, hard_links=False, case_sensitive=False)
-        with pytest.raises(VstoreError) as caught:
-            check_names(output, [b"lib/a:b.py", b"lib/Readme", b"lib/README", b"lib/fine.py"], features, subject="app")
-        assert any("lib/README and lib/Readme are one name there" in line for line in caught.value.details)
-        assert any("lib/a:b.py" in line for line in caught.value.details) and len(caught.value.details) == 2
-        assert not list(output.glob(".*"))
+        check_without_links(realised, place)
+
+
+def test_exported_to_fat_as_another_kernel_writes_it(realised: World, tmp_path: Path) -> None:
+    check_on_vfat(f"{__name__}:check_without_links", realised, tmp_path)
 
 
 def test_copies_share_blocks_where_the_file_system_can(realised: World, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from tests.flows.world import World
-from tests.publish.conftest import appears
+from tests.publish.looking import appears
 from tests.publish.test_export import SAYS, start
 
 
@@ -146,9 +146,28 @@ def test_tagged_names_and_other_formats(realised: World, tmp_path: Path) -> None
         untar(tmp_path, tmp_path / "there")
         (runtime,) = (tmp_path / "there").glob("*-python")
         assert subprocess.check_output([runtime / "bin/python", "-c", "import low; print(low.VERSION)"]) == b"1.0\n"
+    done = publish(realised, tmp_path / "xz", "--include", "python", "--format", "xz", "--level", "1")
+    assert "python.tar.xz" in done["packed"]
+    if shutil.which("xz") is not None:
+        subprocess.run(["tar", "-tJf", tmp_path / "xz/python.tar.xz"], check=True, capture_output=True)
     error = publish(realised, tmp_path, "--format", "xz", "--level", "19", code=2)["error"]
     assert "levels 1 to 9" in error["message"]
     assert "exclude" in publish(realised, tmp_path, "--best", "--level", "3", code=2)["error"]["message"]
+
+
+def test_without_bytecode_it_is_smaller_and_runs(realised: World, published: Path, tmp_path: Path) -> None:
+    output, there = tmp_path / "out", tmp_path / "there"
+    done = publish(realised, output, "--no-bytecode")
+    assert publish(realised, output, "--no-bytecode")["kept"] == done["packed"]
+    whole = records(published)
+    for name, row in records(output).items():
+        assert row["vstore"]["store_path"] == whole[name]["vstore"]["store_path"]
+        assert row["archive_size"] < whole[name]["archive_size"] or name == "project-stack"
+    if shutil.which("zstd") is not None:
+        untar(output, there)
+        assert not list(there.rglob("*.pyc"))
+        assert start(next(there.glob("*-project-stack")) / "bin/hello") == SAYS
+    assert publish(realised, output)["packed"] == done["packed"]
 
 
 def test_a_damaged_or_missing_archive_is_packed_again(realised: World, published: Path, tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """A store's whole life in one short process: ``python -m tests.reliability.journey ROOT TOKEN [PROFILE]``.
 
-Makes the root, adds objects, makes two generations, goes back and forth, forgets one, collects, and reindexes. Each
-TOKEN gives other objects, so that there is always something to do. Says a line for each generation that it was told
-is made. ``VSTORE_FAULT`` works as it does for the command line.
+Makes the root, adds objects, makes two generations, goes back and forth, forgets one, makes another profile and removes
+it, collects, and reindexes. Each TOKEN gives other objects, so that there is always something to do. Says a line for
+each generation that it was told is made. ``VSTORE_FAULT`` works as it does for the command line.
 """
 
 from __future__ import annotations
@@ -47,6 +47,8 @@ def live(root: Path, token: str, profile: str) -> None:
         profiles.rollback(store, profile, to=made.number if made else None)
         known = profiles.history(store, profile)
         profiles.forget(store, profile, [one.number for one in known if not one.current])
+        profiles.append(store, f"{profile}-gone", low, spec_path=None, spec_digest=None, now=datetime.now(UTC))
+        profiles.forget_all(store, f"{profile}-gone")
     with Store.open(root) as store:
         collect(store, report=Silent())
     with suppress(BusyError):  # others may have the store open

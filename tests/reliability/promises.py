@@ -9,6 +9,7 @@ from vstore import profile as profiles
 from vstore.gc import collect, plan_collection
 from vstore.report import Silent
 from vstore.store import Store, verify
+from vstore.store.records import recorded
 
 
 def check_intact(root: Path) -> None:
@@ -50,8 +51,10 @@ def check_nothing_left(root: Path) -> None:
         for name in profiles.names(store):
             numbers = {one.number for one in profiles.history(store, name)}
             expected |= {f"{name}-{number}-link" for number in numbers}
-            numbers.add(store.generations.last_number(name))  # its record stays, so that no number is used twice
             expected |= {f".{name}-{number}.json" for number in numbers}
+        for name, number in recorded(layout):
+            if number == store.generations.last_number(name):  # it stays, so that no number is used twice
+                expected.add(f".{name}-{number}.json")
         assert _names(layout.profiles) <= expected
         assert not [name for name in _names(layout.gcroots) if name.startswith(".")]
 

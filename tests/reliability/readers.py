@@ -30,9 +30,17 @@ from vstore.fs import zstd
 from vstore.fs.tree import Manifest, scan
 from vstore.lock.lockfile import read_lock
 from vstore.objects import StorePath
+from vstore.remote.records import decode_channel, decode_delta, decode_object, decode_realisation
 from vstore.spec import load
 from vstore.store.manifests import object_info, read_manifest
 
+_GOLDEN = Path(__file__).parents[1] / "remote" / "golden"
+_RECORDS: Mapping[str, Callable[[bytes, str], object]] = {
+    "realisation": decode_realisation,
+    "object": decode_object,
+    "channel": decode_channel,
+    "delta": decode_delta,
+}
 _LIMITS = Limits(index_bytes=1 << 20, ratio_free_bytes=1 << 20)
 _MANIFEST_MAGIC = b"vstore-manifest-1\n"
 _NAME = "0" * 32 + "-top"
@@ -240,6 +248,13 @@ def _foreign_tars() -> Iterator[bytes]:
         yield file.getvalue()
 
 
+def _record(what: str, decode: Callable[[bytes, str], object]) -> Reader:
+    """What a cache says."""
+    return Reader(
+        read=lambda data, at: decode(data, "a record"), samples=lambda: [(_GOLDEN / f"{what}.json").read_bytes()]
+    )
+
+
 READERS: Mapping[str, Reader] = {
     "spec": Reader(read=_spec, samples=lambda: [_SPEC.encode()]),
     "lock file": Reader(read=_lock, samples=lambda: [_LOCK.encode()]),
@@ -269,4 +284,5 @@ READERS: Mapping[str, Reader] = {
         samples=lambda: [gzip.decompress(_archives()[2])],
         hostile=lambda: list(_foreign_tars()),
     ),
+    **{f"record, {what}": _record(what, decode) for what, decode in _RECORDS.items()},
 }

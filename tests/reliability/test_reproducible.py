@@ -32,7 +32,7 @@ def realise(world: World, root: Path, *, start: tuple[str, ...] = (), jobs: int 
     return {**world.paths(result), "stack": result["stack"]}
 
 
-def test_another_time_locale_mask_seed_and_number_of_jobs(warm: World, world: World, tmp_path: Path) -> None:
+def test_another_time_locale_mask_seed_and_number_of_jobs(realised: World, world: World, tmp_path: Path) -> None:
     if FAKETIME is None:
         pytest.skip("libfaketime is not installed")
     old = os.umask(0o077)
@@ -50,8 +50,8 @@ def test_another_time_locale_mask_seed_and_number_of_jobs(warm: World, world: Wo
         )
     finally:
         os.umask(old)
-    before = warm.realise()
-    assert later == {**warm.paths(before), "stack": before["stack"]}
+    before = realised.realise()
+    assert later == {**realised.paths(before), "stack": before["stack"]}
 
 
 @pytest.fixture
@@ -71,19 +71,19 @@ def shuffled(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["fusermount3", "-uz", tmp_path / "shuffled"], check=True)
 
 
-def test_another_order_of_folders(warm: World, world: World, shuffled: Path) -> None:
+def test_another_order_of_folders(realised: World, world: World, shuffled: Path) -> None:
     shutil.copytree(world.folder / "project", shuffled / "project")
     shutil.copytree(world.wheels, shuffled / "wheels")
     there = World(shuffled, shuffled / "root")
     orders = {tuple(os.listdir(shuffled / "wheels")) for _ in range(8)}
     assert len(orders) > 1, "the order does change"
-    before = warm.realise()
-    assert realise(there, there.root) == {**warm.paths(before), "stack": before["stack"]}
+    before = realised.realise()
+    assert realise(there, there.root) == {**realised.paths(before), "stack": before["stack"]}
     check_intact(there.root)
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="needs root, to become another user")
-def test_another_user(warm: World) -> None:
+def test_another_user(realised: World) -> None:
     if shutil.which("setpriv") is None:
         pytest.skip("setpriv is not installed")
     start = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
@@ -91,15 +91,15 @@ def test_another_user(warm: World) -> None:
         pytest.skip("another user cannot reach the Python that this checkout uses")
     if subprocess.run([*start, sys.executable, "-c", "import vstore"], cwd=SOURCE, capture_output=True).returncode:
         pytest.skip("another user cannot read this checkout or its Python")
-    before = warm.realise()
+    before = realised.realise()
     with tempfile.TemporaryDirectory() as name:  # pytest's own folder is closed to others
         there = World(Path(name), Path(name) / "root")
-        shutil.copytree(warm.folder / "project", there.folder / "project")
-        shutil.copytree(warm.wheels, there.wheels)
+        shutil.copytree(realised.folder / "project", there.folder / "project")
+        shutil.copytree(realised.wheels, there.wheels)
         subprocess.run(["chown", "-R", f"{NOBODY}:{NOBODY}", name], check=True)
         found = realise(there, there.root, start=start, HOME=name)
         assert (there.root / "store").stat().st_uid == NOBODY
-    assert found == {**warm.paths(before), "stack": before["stack"]}
+    assert found == {**realised.paths(before), "stack": before["stack"]}
 
 
 def test_check_finds_a_build_that_gives_other_bytes(world: World) -> None:

@@ -12,6 +12,7 @@ import pytest
 from tests.remote.liar import liar
 from tests.remote.small import KEY, TRUST, folder_cache, hasty, machine
 from tests.store.trees import recipe, run_in_child
+from vstore.fs.tree import scan
 from vstore.objects import StorePath
 from vstore.remote import Fetcher, pull
 from vstore.remote.layout import archive_key
@@ -30,6 +31,12 @@ with Store.open(Path(sys.argv[1])) as store:
     found = pull(fetcher, hasty(sys.argv[2]), [StorePath.parse(sys.argv[3])])
     print(len(found.fetched), found.moved_bytes, flush=True)
 """
+
+PULL_PATIENTLY = (
+    PULL.replace("hasty(", "open_cache(")
+    .replace("Said, hasty", "Said")
+    .replace("import Fetcher", "import open_cache, Fetcher")
+)
 
 PUSH = """
 import sys
@@ -147,6 +154,37 @@ def test_a_pull_that_fails_halfway_keeps_what_is_whole_and_goes_on(tmp_path: Pat
             server.lie("honest")
             found = pull(Fetcher(client.store, trust=TRUST, report=client.said), hasty(server.url), [top])
             assert {one.path for one in found.fetched} <= {mid, top}
+
+
+def test_a_pull_that_is_killed_within_an_object_goes_on_where_it_was(tmp_path: Path) -> None:
+    """What the server gave before is not moved again, nothing is believed of it, and nothing of it is left."""
+    with machine(tmp_path / "builder") as builder, machine(tmp_path / "client") as client:
+        path = builder.add("big", noise("big", 400))
+        builder.push(folder_cache(tmp_path / "cache"), path)
+        record = folder_cache(tmp_path / "cache").object(path)
+        assert record is not None
+        with liar(tmp_path / "cache") as server:
+            server.lie("half", archive_key(path))
+            child = run_in_child(PULL_PATIENTLY, tmp_path / "client", server.url, path)
+            written: list[Path] = []
+            child.stdin.write("go\n")  # type: ignore[union-attr]
+            child.stdin.flush()  # type: ignore[union-attr]
+            deadline = time.monotonic() + 60
+            while len(written) < 200 and time.monotonic() < deadline:
+                time.sleep(0.05)
+                written = list(client.store.layout.tmp.glob("fetch-*/tree/big/*"))
+            os.kill(child.pid, signal.SIGKILL)
+            child.wait()
+            assert len(written) >= 200, "three frames of six"
+            damaged = min(written)
+            damaged.chmod(0o644)
+            damaged.write_bytes(b"!" + damaged.read_bytes()[1:])
+            os.utime(damaged, (1, 1))
+            server.lie("honest")
+            found = pull(client.fetcher(), hasty(server.url), [path])
+        assert found.moved_bytes < 0.75 * record.archive.size_bytes, "one of the three was damaged"
+        assert client.store.manifest(path)[0] == scan(client.store.layout.object(path))
+        assert list(client.store.layout.tmp.iterdir()) == [client.store.layout.trash]
 
 
 def test_two_hundred_objects_that_are_there_take_moments(tmp_path: Path) -> None:

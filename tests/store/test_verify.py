@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -65,16 +66,41 @@ def test_what_is_writable_again_or_touched_is_named(store: Store, pair: tuple[St
     }
 
 
-def test_a_profile_that_leads_nowhere_is_named(store: Store, pair: tuple[StorePath, StorePath]) -> None:
+@pytest.mark.parametrize(
+    ("name", "mode"), [("a", 0o445), ("a", 0o454), ("a", 0o644), ("d", 0o544), ("d", 0o444), (".", 0o1555)]
+)
+def test_any_other_mode_is_named(store: Store, pair: tuple[StorePath, StorePath], name: str, mode: int) -> None:
+    (store.layout.object(pair[0]) / name).chmod(mode)
+    shown = "the object's folder" if name == "." else name
+    assert problems(store, contents=True) == {"low": [f"its mode is {mode:04o}: {shown}"]}
+
+
+def make_folder(link: Path) -> None:
+    link.mkdir()
+
+
+PROFILES: dict[str, tuple[Callable[[Path], object], str]] = {
+    "another number": (lambda link: link.symlink_to("p-7-link"), "leads to p-7-link, which is none of its generations"),
+    "elsewhere": (lambda link: link.symlink_to("../store"), "leads to ../store, which is none of its generations"),
+    "a file": (lambda link: link.write_text(""), "is no link: move away what lies there"),
+    "a folder": (make_folder, "is no link: move away what lies there"),
+    "nothing": (lambda link: None, "has no current generation any more"),
+}
+
+
+@pytest.mark.parametrize("now", PROFILES)
+def test_a_profile_that_leads_to_no_generation_is_named(
+    store: Store, pair: tuple[StorePath, StorePath], now: str
+) -> None:
     append(store, "p", pair[0], spec_path=None, spec_digest=None, now=WHEN)
     append(store, "p", pair[1], spec_path=None, spec_digest=None, now=WHEN)
     assert problems(store) == {}
     (store.layout.profiles / "p-1-link").unlink()
     (store.layout.profiles / "p").unlink()
-    (store.layout.profiles / "p").symlink_to("p-7-link")
+    PROFILES[now][0](store.layout.profiles / "p")
     assert problems(store) == {
         "low": ["p-1-link does not lead to it, as generation 1 should"],
-        "high": ["profile p leads to p-7-link, which is missing"],
+        "high": [f"profile p {PROFILES[now][1]}: `vstore switch p N` sets it"],
     }
 
 
@@ -122,6 +148,7 @@ def test_a_deleted_index_is_made_anew_with_the_same_rows(tmp_path: Path) -> None
         low = add(store, "low")
         high = add(store, "high", {"b": b"2"}, [low], recipe=recipe("high"), parts=[b"wheel"])
         rows = [add_generation(store, 2, high, None), add_generation(store, 7, low, 2)]
+        (store.layout.profiles / "p").symlink_to("p-7-link")
         objects = store.index.objects()
     for file in root.glob("index.sqlite*"):
         file.unlink()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from vstore.config import Config, GcConfig, parse_age, parse_size, read_config
 from vstore.errors import StoreError
 from vstore.fs.atomic import replace_symlink
 from vstore.fs.faults import arm as arm_fault
+from vstore.gc import chain
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.store import (
     Layout,
@@ -100,18 +100,4 @@ def keep(store: Store, path: StorePath, place: Path, pin: Pin | None = None) -> 
 
 def dependency_chain(store: Store, top: StorePath, bottom: StorePath) -> tuple[StorePath, ...]:
     """The shortest chain of references from `top` to `bottom`, both included; empty if there is none."""
-    came_from: dict[StorePath, StorePath | None] = {top: None}
-    queue = deque([top])
-    while queue and bottom not in came_from:
-        member = queue.popleft()
-        info = store.index.info(member)
-        for reference in info.references if info else ():
-            if reference not in came_from:
-                came_from[reference] = member
-                queue.append(reference)
-    chain: list[StorePath] = []
-    step = bottom if bottom in came_from else None
-    while step is not None:
-        chain.append(step)
-        step = came_from[step]
-    return tuple(reversed(chain))
+    return chain(top, bottom, lambda path: info.references if (info := store.index.info(path)) else ())

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 from blake3 import blake3
 
@@ -17,8 +20,14 @@ from vstore.errors import ArchiveError
 from vstore.fs import zstd
 from vstore.fs.tree import Entry, EntryKind, Manifest
 
-_BATCH_BYTES = 16 << 20  # handed to the reader at once; two batches are held
-_UNZIPPERS = 2
+_BATCH_BYTES = 4 << 20  # asked of the reader at once
+_READS = 4  # side by side; one more is held
+_WORKERS = max(2, min(4, os.cpu_count() or 1))  # decompress and write; with one frame more they hold at most
+_CONTENT_BYTES = 24 << 20
+_PART_BYTES = 1 << 20  # of a file larger than a frame: still in the processor's cache when it is hashed and written
+
+_Parts = Sequence[memoryview]
+_NOTHING: _Parts = ()
 
 
 def assemble(
@@ -85,21 +94,70 @@ def _donate(
 
 
 def _fetch(plan: FetchPlan, reader: RangeReader, writer: TreeWriter, told: Callable[[int], None]) -> None:
+    """Reading, decompressing and writing go on side by side; only of files larger than a frame is the order kept."""
     index = plan.index
-    starting: dict[int, list[int]] = defaultdict(list)
-    for number in plan.fetched:
-        if index.files[number].size:
-            starting[index.places[number].frame].append(number)
-        else:
-            writer.file(index.files[number], memoryview(b""))
+    frames = _Frames(plan, writer)
     growing = _Growing(writer, told)
-    try:
-        for frame, content in _contents(plan, reader):
-            growing.go_on(content)
-            for number in starting[frame]:
-                growing.start(index.files[number], content[index.places[number].offset :])
-    finally:
-        growing.close()
+    largest = max((index.frames[number].content_bytes for number in plan.frames), default=1)
+    jobs = max(1, min(_WORKERS, _CONTENT_BYTES // largest))
+    with closing(growing), closing(in_order(frames.take, _stored(plan, reader), jobs=jobs)) as taken:
+        for found in taken:
+            told(found.written_bytes)
+            growing.go_on(found.more)
+            if found.entry is not None:
+                growing.start(found.entry, found.first)
+
+
+class _Taken(NamedTuple):
+    """What a frame held besides whole files: more of a file of the frame before, the first part of another."""
+
+    written_bytes: int
+    more: _Parts
+    entry: Entry | None
+    first: _Parts
+
+
+class _Frames:
+    """Takes the wanted files out of frames, those that lie in one frame at once. Safe for several threads."""
+
+    def __init__(self, plan: FetchPlan, writer: TreeWriter) -> None:
+        self._writer = writer
+        self._files = plan.index.files
+        self._places = plan.index.places
+        self._starting: dict[int, list[int]] = defaultdict(list)
+        self._reaching: set[int] = set()  # files over several frames
+        self._continued: set[int] = set()  # frames that such a file goes on in
+        for number in plan.fetched:
+            frames = plan.index.frames_of(number)
+            if not frames:
+                writer.file(self._files[number], memoryview(b""))
+                continue
+            self._starting[frames[0]].append(number)
+            if len(frames) > 1:
+                self._reaching.add(number)
+                self._continued.update(frames[1:])
+
+    def take(self, item: tuple[int, Frame, memoryview]) -> _Taken:
+        frame = item[0]
+        starting = self._starting.get(frame, ())
+        content = _unzip(item, in_parts=self._reaching.issuperset(starting))
+        written, entry, first = 0, None, _NOTHING
+        for number in starting:
+            file, offset = self._files[number], self._places[number].offset
+            if number in self._reaching:
+                entry, first = file, _skip(content, offset)
+            else:
+                self._writer.file(file, content[0][offset : offset + file.size])
+                written += file.size
+        return _Taken(written, content if frame in self._continued else _NOTHING, entry, first)
+
+
+def _skip(parts: _Parts, count: int) -> _Parts:
+    found = []
+    for part in parts:
+        found.append(part[count:])
+        count = max(count - len(part), 0)
+    return found
 
 
 class _Growing:
@@ -112,27 +170,24 @@ class _Growing:
         self._hasher = blake3()
         self._missing = 0
 
-    def start(self, entry: Entry, content: memoryview) -> None:
-        if entry.size <= len(content):
-            self._writer.file(entry, content[: entry.size])
-            self._told(entry.size)
-            return
+    def start(self, entry: Entry, content: _Parts) -> None:
         self._file, self._entry = self._writer.begin(entry), entry
-        self._hasher, self._missing = blake3(max_threads=blake3.AUTO), entry.size
+        self._hasher, self._missing = blake3(), entry.size
         self.go_on(content)
 
-    def go_on(self, content: memoryview) -> None:
-        if self._file is None or self._entry is None:
-            return
-        part = content[: self._missing]
-        self._hasher.update(part)
-        self._file.write(part)
-        self._told(len(part))
-        self._missing -= len(part)
-        if not self._missing:
-            if self._hasher.digest() != self._entry.digest:
-                raise wrong(self._entry)
-            self.close()
+    def go_on(self, content: _Parts) -> None:
+        for part in content:
+            if self._file is None or self._entry is None:
+                return
+            part = part[: self._missing]
+            self._hasher.update(part)
+            self._file.write(part)
+            self._told(len(part))
+            self._missing -= len(part)
+            if not self._missing:
+                if self._hasher.digest() != self._entry.digest:
+                    raise wrong(self._entry)
+                self.close()
 
     def close(self) -> None:
         if self._file is not None:
@@ -140,27 +195,23 @@ class _Growing:
             self._file = None
 
 
-def _contents(plan: FetchPlan, reader: RangeReader) -> Iterator[tuple[int, memoryview]]:
-    """The wanted frames with their content, in order; reading and decompressing go on while one is written."""
-    return in_order(_unzip, _stored(plan, reader), jobs=_UNZIPPERS)
-
-
-def _unzip(item: tuple[int, Frame, memoryview]) -> tuple[int, memoryview]:
+def _unzip(item: tuple[int, Frame, memoryview], *, in_parts: bool) -> _Parts:
     number, frame, data = item
+    size = frame.content_bytes
     try:
-        content = zstd.decompress(data, at_most=frame.content_bytes)
-        if len(content) != frame.content_bytes:
+        parts = zstd.decompress_parts(data, at_most=size, part_bytes=_PART_BYTES if in_parts else max(size, 1))
+        if sum(map(len, parts)) != size:
             raise ValueError("its length is another")
     except ValueError as error:
         raise ArchiveError(f"damaged: frame {number} at byte {frame.offset}: {error}") from error
-    return number, memoryview(content)
+    return [memoryview(part) for part in parts]
 
 
 def _stored(plan: FetchPlan, reader: RangeReader) -> Iterator[tuple[int, Frame, memoryview]]:
     """The wanted frames as they lie in the archive."""
     wanted = iter(plan.frames)
     number = next(wanted, None)
-    for ranges, found in in_order(lambda batch: (batch, reader.read(batch)), _batches(plan.ranges), jobs=1):
+    for ranges, found in in_order(lambda batch: (batch, reader.read(batch)), _batches(plan.ranges), jobs=_READS):
         if [len(data) for data in found] != [end - start for start, end in ranges]:
             raise ArchiveError("cut off: fewer bytes came than asked for")
         for data, (start, end) in zip(found, ranges, strict=True):

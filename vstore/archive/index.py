@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
@@ -22,15 +23,13 @@ def read_index(reader: RangeReader, *, limits: Limits | None = None) -> Index:
     (tail,) = reader.read([(at, size)])
     if len(tail) != size - at:
         raise ArchiveError("cut off: fewer bytes came than asked for")
-    start, _ = index_range(tail[-FOOTER_BYTES:], size, limits)
+    start, _ = index_range(bytes(tail[-FOOTER_BYTES:]), size, limits)
     if start < at:
         (before,) = reader.read([(start, at)])
         if len(before) != at - start:
             raise ArchiveError("cut off: fewer bytes came than asked for")
-        tail = before + tail
-    else:
-        tail = tail[start - at :]
-    return decode_index(tail, start, limits)
+        return decode_index(b"".join((before, tail)), start, limits)
+    return decode_index(bytes(tail[start - at :]), start, limits)
 
 
 class FileReader:
@@ -39,6 +38,7 @@ class FileReader:
     def __init__(self, path: Path) -> None:
         self._file = open(path, "rb", buffering=0)  # noqa: SIM115
         self._size_bytes = os.fstat(self._file.fileno()).st_size
+        self._lock = threading.Lock()
 
     @property
     def size_bytes(self) -> int:
@@ -47,10 +47,11 @@ class FileReader:
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         found = []
         for start, end in ranges:
-            self._file.seek(start)
-            data = self._file.read(end - start)
-            while len(data) < end - start and (more := self._file.read(end - start - len(data))):
-                data += more
+            with self._lock:
+                self._file.seek(start)
+                data = self._file.read(end - start)
+                while len(data) < end - start and (more := self._file.read(end - start - len(data))):
+                    data += more
             found.append(data)
         return found
 

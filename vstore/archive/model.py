@@ -13,6 +13,8 @@ from typing import NamedTuple, Protocol
 from vstore.digest import Digest
 from vstore.fs.tree import Entry, EntryKind, Manifest
 
+Data = bytes | memoryview  # as it came, without a copy
+
 
 class Compression(StrEnum):
     """How a tar stream is compressed. Only ZST has an index, and so can be fetched in part."""
@@ -76,10 +78,10 @@ class RangeReader(Protocol):
     def size_bytes(self) -> int:
         """The archive's length."""
 
-    def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def read(self, ranges: Sequence[tuple[int, int]]) -> Sequence[Data]:
         """The bytes of each range (start, end), in order, each of full length; may fetch them side by side.
 
-        Called from one thread at a time, not always the same one. Ranges ascend and do not overlap.
+        Called from several threads. Ranges ascend and do not overlap.
         """
 
 

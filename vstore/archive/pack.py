@@ -32,7 +32,7 @@ _SIZES = {
 }
 _ELF = b"\x7fELF\x02\x01\x01"
 _X86_64 = b"\x3e\0"  # e_machine
-_HIGH_SIZES = Sizes(frame_bytes=16 * _MIB, part_bytes=32 * _MIB)
+_HIGH_SIZES = Sizes(frame_bytes=8 * _MIB, part_bytes=8 * _MIB)
 
 
 def pack(
@@ -89,7 +89,7 @@ class _Made(NamedTuple):
     pieces: list[Piece]
     data: bytes
     content_bytes: int
-    part: bytes
+    part: memoryview
 
 
 def _pack(
@@ -133,15 +133,16 @@ def _place(pieces: list[Piece], frame: int, places: dict[bytes, Place]) -> None:
 def _make(tree: bytes, compress: Callable[[bytes], bytes], pieces: list[Piece]) -> _Made:
     """Read, check and compress one frame."""
     parts: list[bytes] = []
-    part = b""
     for piece in pieces:
         parts.append(piece.head)
         if piece.entry is not None and piece.entry.kind != EntryKind.DIRECTORY:
-            part = _read(tree, piece)
-            parts.append(part)
+            parts.append(_read(tree, piece))
         parts.append(bytes(piece.zeros))
     content = b"".join(parts)
-    return _Made(pieces, compress(content), len(content), b"" if pieces[0].whole else part)
+    del parts
+    head, zeros = len(pieces[0].head), pieces[-1].zeros
+    part = memoryview(b"" if pieces[0].whole else content)[head : len(content) - zeros]
+    return _Made(pieces, compress(content), len(content), part)
 
 
 def _read(tree: bytes, piece: Piece) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
@@ -11,7 +11,7 @@ _In = TypeVar("_In")
 _Out = TypeVar("_Out")
 
 
-def in_order(work: Callable[[_In], _Out], items: Iterable[_In], *, jobs: int) -> Iterator[_Out]:
+def in_order(work: Callable[[_In], _Out], items: Iterable[_In], *, jobs: int) -> Generator[_Out]:
     """The results in the order of the items; up to `jobs` at work while one waits to be taken."""
     with ThreadPoolExecutor(jobs) as pool:
         waiting: deque[Future[_Out]] = deque()

@@ -7,7 +7,7 @@ from collections.abc import Container, Iterable
 from vstore.archive.model import ByteRange, FetchPlan, Index
 
 GAP_BYTES = 64 << 10  # as much as a request costs: a smaller gap is read along with its neighbours
-REQUEST_BYTES = 8 << 20  # longer ranges are cut, so that they can be fetched side by side
+REQUEST_BYTES = 4 << 20  # longer ranges are cut, so that they can be fetched side by side
 
 
 def plan_fetch(

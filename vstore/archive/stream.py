@@ -100,7 +100,7 @@ class _Stream:
             if not data and inner.hungry:
                 if at == size:
                     raise ValueError("it ends too early")
-                (data,) = self._reader.read([(at, min(at + _READ_BYTES, size))])
+                data = bytes(self._reader.read([(at, min(at + _READ_BYTES, size))])[0])
                 if not data:
                     raise ValueError("fewer bytes came than asked for")
                 at += len(data)

@@ -51,7 +51,7 @@ def unpack(
 
 
 def _compression(reader: RangeReader) -> Compression:
-    (start,) = reader.read([(0, min(6, reader.size_bytes))])
+    start = bytes(reader.read([(0, min(6, reader.size_bytes))])[0])
     for magic, compression in _MAGIC.items():
         if start.startswith(magic):
             return compression

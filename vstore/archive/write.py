@@ -17,12 +17,11 @@ from blake3 import blake3
 
 from vstore.errors import ArchiveError
 from vstore.fs.atomic import remove_tree
-from vstore.fs.tree import FROZEN_TIME, Entry, freeze_directory
+from vstore.fs.tree import FROZEN_TIME, Entry, freeze_directory, hash_file
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _TIME = FROZEN_TIME * 10**9
 _CHUNK_BYTES = 1 << 20
-_MANY_BYTES = 8 << 20  # from here on hashing in threads pays
 _BY_HANDLE = os.name != "nt"
 
 
@@ -105,7 +104,7 @@ class TreeWriter:
         status = os.lstat(path)
         mode = 0o555 if entry.executable else 0o444
         form = (stat.S_IFREG | mode, entry.size, _TIME)
-        if (status.st_mode, status.st_size, status.st_mtime_ns) == form and _hash(path, entry.size) == entry.digest:
+        if (status.st_mode, status.st_size, status.st_mtime_ns) == form and hash_file(path) == entry.digest:
             return True
         os.unlink(path)
         return False
@@ -172,13 +171,6 @@ class OpenFile:
 
 def _open_donor(path: str, _flags: int) -> int:
     return os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
-
-
-def _hash(path: bytes, size: int) -> bytes:
-    if size >= _MANY_BYTES:
-        return blake3(max_threads=blake3.AUTO).update_mmap(os.fsdecode(path)).digest()
-    with open(path, "rb", buffering=0) as file:
-        return blake3(file.readall()).digest()
 
 
 def _taken(entry: Entry) -> ArchiveError:

@@ -40,11 +40,11 @@ def gc_command(settings: Settings, dry_run: bool, clean_cache: bool, until_free:
             if dry_run:
                 forgotten = gc.forgettable(store, limits, now=now)
                 plan = gc.plan_collection(store, policy, without=forgotten)
-                victims, litter = plan.victims, plan.litter
+                victims, litter, left = plan.victims, plan.litter, plan.left
             else:
                 forgotten = gc.forget_expired(store, limits, now=now)
                 done = gc.collect(store, policy, report=report)
-                victims, litter = done.victims, done.litter
+                victims, litter, left = done.victims, done.litter, done.left
                 if clean_cache:
                     report.stage("gc", "cleaning uv's cache")
                     uv_of(store).run(["cache", "clean"], doing="cleaning its cache")
@@ -54,10 +54,17 @@ def gc_command(settings: Settings, dry_run: bool, clean_cache: bool, until_free:
             raise
         finally:
             report.close()
+        if left:
+            whose = ", ".join(gc.owners(store.layout, left))
+            report.warn(
+                f"{len(left)} dead objects belong to {whose} and stay",
+                hint="their `vstore gc`, or root's, can delete them",
+            )
         if not dry_run and until_free is not None and gc.shortfall(store, until_free):
             report.warn(f"less than {size(until_free)} are free still", hint="`vstore gc --clean-cache` frees more")
     document = {
-        **_document(victims, dry_run),
+        **(_document(victims, dry_run) if settings.json else {}),
+        "left": [str(path) for path in left],
         "litter": [os.fsencode(name).decode(errors="backslashreplace") for name in litter],
         "forgotten": [{"profile": name, "generation": number} for name, number in forgotten],
     }

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import click
 
+from vstore.api.realising import repair
 from vstore.api.stores import optimise, reindex, verify
 from vstore.cli.settings import Settings, command, size
 from vstore.errors import StoreError
@@ -13,20 +15,38 @@ from vstore.errors import StoreError
 
 @command("verify")
 @click.option("--contents", is_flag=True, help="Hash every file too.")
-def verify_command(settings: Settings, contents: bool) -> None:
-    """Check that index, manifests and objects agree; exit 6 when they do not."""
-    with settings.open_store(read_only=True) as store:
-        report = settings.report
+@click.option(
+    "--repair", "mend", is_flag=True, help="Put right what is wrong, contents too: from a cache, or by building."
+)
+@click.option("--offline", is_flag=True, help="Repair without the network.")
+@click.option("-j", "--jobs", type=click.IntRange(1), help="At a time (default: the cores).")
+def verify_command(settings: Settings, contents: bool, mend: bool, offline: bool, jobs: int | None) -> None:
+    """Check that index, manifests, objects and profiles agree; exit 6 when they do not, or cannot be repaired."""
+    jobs, report = jobs or os.cpu_count() or 1, settings.report
+    with settings.open_store(read_only=not mend) as store:
         try:
-            checked, problems = verify(store, contents=contents, report=report)
+            checked, problems = verify(store, contents=contents or mend, jobs=jobs, report=report)
+            found = problems
+            if mend and found:
+                problems = repair(store, found, offline=offline, jobs=jobs, report=report)
         finally:
             report.close()
+    wrong = {problem.path for problem in problems}
+    repaired = sorted({str(problem.path) for problem in found if problem.path not in wrong})
     document = {
         "checked": checked,
+        "repaired": repaired,
         "problems": [{"path": str(problem.path), "problem": problem.problem} for problem in problems],
     }
-    lines = [f"{problem.path}: {problem.problem}" for problem in problems]
+    lines = [f"{path}: repaired" for path in repaired]
+    lines += [f"{problem.path}: {problem.problem}" for problem in problems]
     settings.emit(document, lambda: "\n".join([*lines, f"checked {checked} objects, {len(problems)} problems"]))
+    if problems and mend:
+        report.warn(
+            f"{len(wrong)} objects could not be repaired",
+            "no cache and no unchanged spec of a generation gives them; `vstore pull` or `vstore realise` what they "
+            "are of, or `vstore gc` them",
+        )
     if problems:
         sys.exit(StoreError.exit_code)
 

@@ -106,6 +106,8 @@ def diff_command(settings: Settings, profile: str, old: int | None, new: int | N
 @click.option("--keep", type=click.IntRange(1), metavar="K", help="Forget all but the newest K.")
 @click.option("--older-than", type=AGE, metavar="AGE", help="Forget those made longer ago than AGE.")
 @click.option("--unused-for", type=AGE, metavar="AGE", help="Forget those not used for AGE.")
+@click.option("--all", "everything", is_flag=True, help="Forget the profile itself, the current generation too.")
+@click.option("--dry-run", is_flag=True, help="Say which would be forgotten, and stop.")
 def forget_command(
     settings: Settings,
     profile: str,
@@ -113,15 +115,25 @@ def forget_command(
     keep: int | None,
     older_than: timedelta | None,
     unused_for: timedelta | None,
+    everything: bool,
+    dry_run: bool,
 ) -> None:
-    """Forget GENERATIONS of PROFILE, never the current one; their objects stay until gc."""
-    if bool(generations) == any(limit is not None for limit in (keep, older_than, unused_for)):
-        raise UsageError("say which generations, or --keep, --older-than or --unused-for")
+    """Forget GENERATIONS of PROFILE, never the current one but with --all; their objects stay until gc."""
+    limits = profiles.Retention(keep=keep, older_than=older_than, unused_for=unused_for)
+    if (bool(generations), limits != profiles.Retention(), everything).count(True) != 1:
+        raise UsageError("say which generations, or --keep, --older-than or --unused-for, or --all")
     with settings.open_store() as store:
+        known, now = profiles.history(store, profile), datetime.now(UTC)
         if generations:
-            profiles.forget(store, profile, generations)
+            numbers = profiles.forgettable(known, generations)
+            if not dry_run:
+                profiles.forget(store, profile, numbers)
+        elif everything:
+            numbers = tuple(one.number for one in known) if dry_run else profiles.forget_all(store, profile)
+        elif dry_run:
+            numbers = profiles.expired(known, limits, now=now)
         else:
-            limits = profiles.Retention(keep=keep, older_than=older_than, unused_for=unused_for)
-            generations = profiles.forget_expired(store, profile, limits, now=datetime.now(UTC))
-    document = {"profile": profile, "forgotten": list(generations)}
-    settings.emit(document, lambda: f"forgot {len(generations)} generations of {profile}")
+            numbers = profiles.forget_expired(store, profile, limits, now=now)
+    document = {"profile": profile, "forgotten": list(numbers), "dry_run": dry_run}
+    what = f"{profile} and its {len(numbers)} generations" if everything else f"{len(numbers)} generations of {profile}"
+    settings.emit(document, lambda: f"{'would forget' if dry_run else 'forgot'} {what}")

@@ -76,6 +76,7 @@ def _request(spec: Path, target: Target, jobs: int | None, **options: Any) -> Re
 )
 @click.option("--level", type=click.IntRange(1, 22), help="How hard to compress.")
 @click.option("--best", is_flag=True, help="Smallest archives, for a much longer time.")
+@click.option("--no-bytecode", is_flag=True, help="Leave compiled files out: Python compiles at each start instead.")
 def publish_command(
     settings: Settings,
     spec: Path,
@@ -84,6 +85,7 @@ def publish_command(
     compression: str,
     level: int | None,
     best: bool,
+    no_bytecode: bool,
     force: bool,
     platforms: tuple[str, ...],
     **options: Any,
@@ -97,6 +99,7 @@ def publish_command(
         level=_level(Compression(compression), level, best),
         tag_outputs=tag_outputs,
         force=force,
+        bytecode=not no_bytecode,
         partial=bool(options["include"]),
     )
     output, targets = output_dir.expanduser().absolute(), parse_targets(platforms, spec)

@@ -29,9 +29,13 @@ def list_command(settings: Settings) -> None:
     """List the objects in the store."""
     with settings.open_store(read_only=True) as store:
         documents = [_document(info) for info in store.index.objects()]
-    rows = [{**document, "size": size(int(str(document["size_bytes"])))} for document in documents]
-    columns = {"kind": "kind", "size": "size", "files": "files", "registered_at": "registered", "path": "path"}
-    settings.emit(documents, lambda: table(rows, columns) if rows else "the store is empty")
+
+    def text() -> str:
+        rows = [{**document, "size": size(int(str(document["size_bytes"])))} for document in documents]
+        columns = {"kind": "kind", "size": "size", "files": "files", "registered_at": "registered", "path": "path"}
+        return table(rows, columns) if rows else "the store is empty"
+
+    settings.emit(documents, text)
 
 
 @command("info")

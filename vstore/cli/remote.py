@@ -20,8 +20,8 @@ from vstore.api.caches import (
     wanted,
     write_key,
 )
-from vstore.api.profiles import current, names
-from vstore.api.stores import Kind, Store, StorePath, read_config
+from vstore.api.publishing import find
+from vstore.api.stores import Kind, Store, read_config
 from vstore.cli.parse import AGE
 from vstore.cli.settings import Settings, command, size, when
 from vstore.errors import UsageError
@@ -66,14 +66,14 @@ def push_command(
             settings.report.warn(
                 "pushed without a signature: nobody will take it by recipe", "`vstore key generate NAME` makes a key"
             )
-        tops = [_find(store, text) for text in what]
+        tops = [find(store, text) for text in what]
         info = store.index.info(tops[0]) if channel else None
         if channel and (len(tops) != 1 or info is None or info.kind != Kind.STACK):
             raise UsageError(f"channel {channel} points to one stack", hint="give one profile, or the path of a stack")
         try:
             pusher = Pusher(store, opened, keys=keys, report=settings.report, jobs=jobs, level=level)
             done = pusher.push(tops)
-            delta_bytes = pusher.push_deltas(tops, store.resolve(delta_from)) if delta_from else 0
+            delta_bytes = pusher.push_deltas(tops, find(store, delta_from)) if delta_from else 0
             now = datetime.now(UTC)
             made = None
             if channel and info:
@@ -98,12 +98,6 @@ def push_command(
             f"{len(done.present)} were there already{pointed}"
         ),
     )
-
-
-def _find(store: Store, text: str) -> StorePath:
-    """The current stack of a profile, else the object that the text names."""
-    generation = current(store, text) if text in names(store) else None
-    return generation.path if generation else store.resolve(text)
 
 
 def _key_folder(store: Store) -> Path:

@@ -14,6 +14,8 @@ import click
 from vstore.api.stores import Store, default_root, open_store
 from vstore.cli.progress import Progress
 
+_PIECE = 1000
+
 
 @dataclass(slots=True)
 class Settings:
@@ -38,7 +40,14 @@ class Settings:
         return self._report
 
     def print_json(self, document: object) -> None:
-        click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+        """A long list in pieces: its text is several times as large as what it says."""
+        if not isinstance(document, list) or len(document) <= _PIECE:
+            click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+            return
+        for start in range(0, len(document), _PIECE):
+            text = json.dumps(document[start : start + _PIECE], indent=2, ensure_ascii=False)
+            click.echo(("," if start else "[") + text[1:-2], nl=False)
+        click.echo("\n]")
 
     def emit(self, document: object, text: Callable[[], str]) -> None:
         """Print the JSON document, or the text for people."""

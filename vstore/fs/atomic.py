@@ -6,6 +6,7 @@ import os
 import stat
 import sys
 from pathlib import Path
+from typing import Any
 
 from vstore.fs.faults import Point, reached
 
@@ -47,7 +48,7 @@ def replace_symlink(link: Path, target: str, *, in_one: bool = sys.platform != "
         if in_one:
             os.replace(temporary, link)
         else:
-            _exchange(temporary, link)
+            _replace(temporary, link)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
@@ -55,7 +56,7 @@ def replace_symlink(link: Path, target: str, *, in_one: bool = sys.platform != "
     fsync_directory(link.parent)
 
 
-def _exchange(temporary: Path, link: Path) -> None:
+def _replace(temporary: Path, link: Path) -> None:
     aside = temporary.with_name(f"{temporary.name}.old")
     try:
         os.rename(link, aside)
@@ -68,6 +69,19 @@ def _exchange(temporary: Path, link: Path) -> None:
         os.rename(aside, link)
         raise
     os.unlink(aside)
+
+
+def exchange(one: Path, other: Path) -> bool:
+    """Let two names change places in one step: renameat2(2). False where the system cannot, or one is not there."""
+    rename = getattr(_libc(), "renameat2", None) if sys.platform == "linux" else None
+    at_cwd, flag = -100, 2  # linux/fcntl.h, linux/fs.h
+    return rename is not None and rename(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), flag) == 0
+
+
+def _libc() -> Any:
+    import ctypes  # a no-op does without it
+
+    return ctypes.CDLL(None, use_errno=True)
 
 
 def flush_file(handle: int) -> None:
@@ -99,16 +113,16 @@ def flush_filesystem(path: Path) -> None:
     """
     if sys.platform == "win32":
         return
-    import ctypes  # a no-op does without it
-
     name, flags = ("fsync_volume_np", (_FULL | _WAIT,)) if sys.platform == "darwin" else ("syncfs", ())
-    flush = getattr(ctypes.CDLL(None, use_errno=True), name, None)
+    flush = getattr(_libc(), name, None)
     if flush is None:
         os.sync()
         return
     handle = os.open(path, os.O_RDONLY)
     try:
         if flush(handle, *flags) != 0:
+            import ctypes
+
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code), str(path))
     finally:

@@ -28,9 +28,9 @@ class Point(StrEnum):
     TEMP_ROOT_MADE = "temp-root-made"  # still empty
     ADD_SCANNED = "add-scanned"
     ADD_NAMED = "add-named"
-    ADD_CLEARED = "add-cleared"
     ADD_DESCRIBED = "add-described"  # its manifest is written
     ADD_FLUSHED = "add-flushed"
+    ADD_CLEARED = "add-cleared"  # unless it changes places with what was there
     ADD_MOVED = "add-moved"  # before it is frozen
     ADD_FROZEN = "add-frozen"
     INDEX_WRITTEN = "index-written"  # before the commit
@@ -40,6 +40,7 @@ class Point(StrEnum):
     GENERATION_RECORDED = "generation-recorded"
     PROFILE_SWITCHED = "profile-switched"
     GENERATIONS_DROPPED = "generations-dropped"  # their links are still there
+    PROFILE_REMOVED = "profile-removed"  # links of its generations are still there
     GC_DECIDED = "gc-decided"
     GC_LOCKED = "gc-locked"  # for one more batch
     GC_FORGOTTEN = "gc-forgotten"  # rows are out, folders still in place

@@ -193,6 +193,24 @@ def scan(root: Path, *, freeze: bool = False, on_file: Callable[[int], None] | N
     return Manifest(tuple(entries))
 
 
+def mended(root: Path, expected: Manifest | None) -> Manifest:
+    """Freeze a tree in place, its top folder too, and make executable what is expected to be; how it is then.
+
+    Only files whose bytes are the expected ones change that mode. Raises as `scan` does.
+    """
+    found = scan(root, freeze=True)
+    freeze_directory(root)
+    wanted = {entry.path: entry for entry in expected.entries} if expected else {}
+    entries = []
+    for entry in found.entries:
+        other = wanted.get(entry.path, entry)
+        if other != entry == other._replace(executable=entry.executable):
+            os.chmod(os.path.join(os.fsencode(root), entry.path), 0o555 if other.executable else 0o444)
+            entry = other
+        entries.append(entry)
+    return Manifest(tuple(entries))
+
+
 def _scan_directory(
     folder: bytes,
     prefix: bytes,
@@ -259,6 +277,16 @@ def _hash_file(handle: int, size: int, buffer: bytearray) -> tuple[bytes, int]:
         hasher.update(view[:count])
         done += count
     return hasher.digest(), done
+
+
+def hash_file(path: Path | bytes) -> bytes:
+    """The BLAKE3 of a file, large ones through a buffer and in threads; OSError for a link."""
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        size = os.fstat(handle).st_size
+        return _hash_file(handle, size, bytearray(0 if size < _BIG_BYTES else _BIG_BYTES * 4))[0]
+    finally:
+        os.close(handle)
 
 
 def freeze_directory(folder: bytes | Path) -> None:

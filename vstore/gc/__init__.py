@@ -3,18 +3,21 @@
 from vstore.gc.collect import collect, exclusive_sizes, plan_collection, shortfall
 from vstore.gc.delete import delete, keepers, plan_deletion
 from vstore.gc.model import Collected, Plan, Policy, Victim
-from vstore.gc.plan import make_plan
+from vstore.gc.owners import owners
+from vstore.gc.plan import chain, make_plan
 
 __all__ = [
     "Collected",
     "Plan",
     "Policy",
     "Victim",
+    "chain",
     "collect",
     "delete",
     "exclusive_sizes",
     "keepers",
     "make_plan",
+    "owners",
     "plan_collection",
     "plan_deletion",
     "shortfall",

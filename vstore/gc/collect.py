@@ -14,8 +14,9 @@ from datetime import UTC, datetime
 
 from vstore.fs.disk import free_bytes
 from vstore.fs.faults import Point, reached
-from vstore.gc.litter import entries, find_litter, stray_links
+from vstore.gc.litter import entries, find_litter, stray_links, unclaimed
 from vstore.gc.model import Collected, Plan, Policy, Victim
+from vstore.gc.owners import foreign
 from vstore.gc.plan import exclusive_bytes, make_plan
 from vstore.gc.remove import Removal, current_roots
 from vstore.gc.unlink import empty_trash
@@ -23,7 +24,8 @@ from vstore.objects import StorePath
 from vstore.report import Report
 from vstore.store import Graph, Root, RootKind, Store
 
-_BATCH = 1000  # objects removed in one transaction; nobody waits longer for the lock than that takes
+_SMALLEST, _LARGEST = 50, 2000  # objects removed in one transaction
+_HOLD_SECONDS = 0.05  # how long removing them may take: others wait for the lock meanwhile
 
 
 def plan_collection(store: Store, policy: Policy | None = None, *, without: Collection[tuple[str, int]] = ()) -> Plan:
@@ -42,14 +44,17 @@ def collect(store: Store, policy: Policy | None = None, *, report: Report) -> Co
     removal = Removal(store, graph, roots)
     litter = removal.clear(plan.litter)
     victims: list[Victim] = []
-    for start in range(0, len(plan.victims), _BATCH):
-        victims += removal.remove(plan.victims[start : start + _BATCH])
-        report.stage("gc", "removing", min(start + _BATCH, len(plan.victims)), len(plan.victims))
+    done, batch = 0, _SMALLEST
+    while done < len(plan.victims):
+        victims += removal.remove(plan.victims[done : done + batch])
+        done = min(done + batch, len(plan.victims))
+        report.stage("gc", "removing", done, len(plan.victims))
+        batch = max(_SMALLEST, min(2 * batch, int(batch * _HOLD_SECONDS / removal.seconds), _LARGEST))
     store.index.database.compact()
     reached(Point.GC_RELEASED)
     empty_trash(store.layout, report)
     reached(Point.GC_EMPTIED)
-    return Collected(victims=tuple(victims), litter=tuple(litter))
+    return Collected(victims=tuple(victims), litter=tuple(litter), left=plan.left)
 
 
 def exclusive_sizes(store: Store, roots: Collection[Root]) -> dict[str, int]:
@@ -72,7 +77,7 @@ def _planned(
     places = entries(store.layout)
     roots = current_roots(store, skipped)
     graph = store.index.graph()
-    plan = make_plan(graph, roots, policy)
-    known = {str(path) for path in (*graph.paths, *roots)}
-    litter = (*stray, *find_litter(store, places, known, now=datetime.now(UTC)))
+    plan = make_plan(graph, roots, policy, foreign=foreign(store.layout))
+    known = {*graph.names, *map(str, roots)}
+    litter = (*stray, *find_litter(store, unclaimed(places, known), known, now=datetime.now(UTC)))
     return replace(plan, litter=litter), graph, roots

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from vstore.errors import BusyError, StoreError
 from vstore.gc.model import Collected, Plan
+from vstore.gc.owners import owners, removable
 from vstore.gc.plan import chain, make_plan
 from vstore.gc.remove import Removal, current_roots
 from vstore.gc.unlink import empty_trash
@@ -57,11 +58,13 @@ def _planned(
     wanted = _closure(paths, above) if referrers else set(paths)
     if not referrers:
         _refuse_referrers(wanted, above)
+    _refuse_foreign(store, wanted)
     chosen = set(wanted)
     candidates = _closure(wanted, _below(graph)) if recursive else wanted
     victims = []
     for victim in everything.victims:  # referrers first: when an object is looked at, all above it are decided
-        if victim.path in wanted or (victim.path in candidates and above.get(victim.path, set()) <= chosen):
+        below = victim.path in candidates and above.get(victim.path, set()) <= chosen
+        if victim.path in wanted or (below and removable(store.layout.object(victim.path))):
             chosen.add(victim.path)
             victims.append(victim)
     freed = sum(victim.size_bytes for victim in victims)
@@ -77,6 +80,16 @@ def _refuse_referrers(wanted: Collection[StorePath], above: dict[StorePath, set[
                 details=map(str, others),
                 hint="--referrers deletes them too, and so does `vstore gc`",
             )
+
+
+def _refuse_foreign(store: Store, wanted: Collection[StorePath]) -> None:
+    others = sorted(path for path in wanted if not removable(store.layout.object(path)))
+    if others:
+        raise StoreError(
+            f"not deleted, it belongs to {', '.join(owners(store.layout, others))}: {others[0]}",
+            details=map(str, others[1:]),
+            hint="in a shared store only its owner, or root, can remove an object",
+        )
 
 
 def _below(graph: Graph) -> dict[StorePath, set[StorePath]]:
@@ -122,7 +135,7 @@ def refusal(store: Store, graph: Graph, path: StorePath) -> StoreError:
 
 def keepers(store: Store, graph: Graph, path: StorePath) -> list[tuple[Root, tuple[StorePath, ...]]]:
     """The roots that keep an object alive, each with the chain of references from it, the shortest first."""
-    above = _closure([path], _referrers(graph))
+    above, below = _closure([path], _referrers(graph)), _below(graph)
     roots = list_roots(store.layout)
     shown = {(root.name, root.path) for root in roots}
     for profile in store.generations.profiles():  # a generation whose link was removed by hand keeps its stack too
@@ -130,7 +143,7 @@ def keepers(store: Store, graph: Graph, path: StorePath) -> list[tuple[Root, tup
             name = f"profiles/{profile}-{row.number}-link"
             if (name, row.path) not in shown:
                 roots.append(Root(kind=RootKind.PROFILE, name=name, path=row.path, since=row.created_at))
-    found = [(root, chain(graph, root.path, path)) for root in roots if root.path in above]
+    found = [(root, chain(root.path, path, lambda one: below.get(one, ()))) for root in roots if root.path in above]
     order: Sequence[RootKind] = (RootKind.PROFILE, RootKind.USER, RootKind.PROCESS, RootKind.TEMP)
     return sorted(found, key=lambda one: (len(one[1]), order.index(one[0].kind), one[0].name))
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
 from vstore.errors import BusyError
 from vstore.fs.filelock import is_held, lock_file
+from vstore.gc.owners import removable
 from vstore.store import Layout, Store
-from vstore.store.records import belongs_to
+from vstore.store.records import belongs_to, read_record, record_file
 
 _BEING_WRITTEN = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}")  # what vstore.fs.atomic makes before it renames
 FAILED_AGE = timedelta(days=14)  # how long the folder of a failed build is kept
@@ -25,19 +26,27 @@ _LINK_AGE = timedelta(hours=1)  # making a root is two system calls, without a l
 _GENERATION = re.compile(r"(?P<profile>.+)-(?P<number>[1-9][0-9]*)-link")
 
 
-def entries(layout: Layout) -> list[str]:
-    """All that could be litter, relative to the root. List it before asking who owns what."""
-    found = []
+def entries(layout: Layout) -> dict[str, list[str]]:
+    """All that could be litter, by folder, relative to the root. List it before asking who owns what."""
     folders = (layout.store, layout.manifests, layout.tmp, layout.trash, layout.locks, layout.logs, layout.failed)
-    for folder in (*folders, layout.gcroots, layout.indirect_roots):
-        prefix = folder.relative_to(layout.root).as_posix()
-        found += [f"{prefix}/{name}" for name in _names(folder)]
-    found.remove(layout.trash.relative_to(layout.root).as_posix())
+    everywhere = (*folders, layout.gcroots, layout.indirect_roots)
+    found = {folder.relative_to(layout.root).as_posix(): _names(folder) for folder in everywhere}
+    found[layout.tmp.name].remove(layout.trash.name)
     return found
 
 
+def unclaimed(places: Mapping[str, Collection[str]], known: Collection[str]) -> list[str]:
+    """Those of `entries` that are not named like one of the `known` objects, as places relative to the root."""
+    return [f"{folder}/{name}" for folder, names in places.items() for name in names if name not in known]
+
+
 def find_litter(store: Store, places: Collection[str], known: Collection[str], *, now: datetime) -> Iterator[str]:
-    """Those of `places` that nobody owns; `known` are the objects with a row or a root."""
+    """Those of `places` that nobody needs and this user can remove; `known` are the objects with a row or a root."""
+    found = _ownerless(store, places, known, now)
+    return (place for place in found if removable(store.layout.root / place))
+
+
+def _ownerless(store: Store, places: Collection[str], known: Collection[str], now: datetime) -> Iterator[str]:
     layout = store.layout
     logs = {f"logs/{layout.log(recipe).name}" for recipe in store.index.all_recipes()}
     for place in places:
@@ -78,27 +87,48 @@ def _older(place: Path, moment: datetime) -> bool:
 
 @contextmanager
 def stray_links(store: Store) -> Iterator[list[str]]:
-    """Links in ``profiles/`` of processes killed before the generation had its row; locks their profiles meanwhile.
+    """What lies in ``profiles/`` of generations that were not made in the end, or forgotten; locks their profiles.
 
-    The number of such a link is above all that the index ever gave to the profile. A link whose profile another
-    process is changing is not stray.
+    Without a row, and with a number never given or a record that is gone: else it is a root, whatever became of its
+    row. So is the link of a profile whose last generation was forgotten. Nothing is stray of a profile that another
+    process is changing, nor is the mark that the last number is used up.
     """
     folder = store.layout.profiles.relative_to(store.layout.root).as_posix()
     suspects: dict[str, list[tuple[str, int | None]]] = {}
+    known = store.generations.numbers()
     for name in _names(store.layout.profiles):
         profile, number = _belongs_to(name)
-        if profile is not None and (number is None or number > store.generations.last_number(profile)):
+        if profile is None and (to := _belongs_to(_target(store.layout.profiles / name) or ""))[0] == name:
+            profile, number = to
+        if profile is not None and (number is None or (profile, number) not in known):
             suspects.setdefault(profile, []).append((name, number))
     with ExitStack() as held:
         found = []
         for profile, links in suspects.items():
             with suppress(BusyError):
                 held.enter_context(lock_file(store.layout.profile_lock(profile), blocking=False))
-                last, now_current = store.generations.last_number(profile), _target(store.layout.profiles / profile)
+                needed = {_last_mark(store, profile)}
+                led = _target(store.layout.profiles / profile) or ""
+                if store.generations.of(profile) or _is_recorded(store, *_belongs_to(led)):
+                    needed |= {profile, led}
                 for name, number in links:
-                    if number is None or (number > last and name != now_current):
+                    if number is None or (name not in needed and _is_gone(store, profile, number)):
                         found.append(f"{folder}/{name}")
         yield found
+
+
+def _last_mark(store: Store, profile: str) -> str:
+    return record_file(store.layout, profile, store.generations.last_number(profile)).name
+
+
+def _is_gone(store: Store, profile: str, number: int) -> bool:
+    if (profile, number) in store.generations.numbers():
+        return False
+    return number > store.generations.last_number(profile) or not _is_recorded(store, profile, number)
+
+
+def _is_recorded(store: Store, profile: str | None, number: int | None) -> bool:
+    return bool(profile and number and read_record(store.layout, profile, number))
 
 
 def _belongs_to(name: str) -> tuple[str | None, int | None]:

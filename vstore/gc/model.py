@@ -40,8 +40,9 @@ class Victim:
 class Plan:
     """`victims` in the order in which they can be deleted: referrers before what they refer to.
 
-    `spared` are dead too but too fresh or too lately used, or kept by such a one, or beyond the goal. `litter` is what
-    killed processes left, as places relative to the root; its bytes are not counted.
+    `spared` counts the dead that stay: too fresh or too lately used, beyond the goal, another user's, or kept by one
+    of these. `left` are those that stay only because they are another user's. `litter` is what killed processes left,
+    as places relative to the root; its bytes are not counted.
     """
 
     victims: tuple[Victim, ...]
@@ -49,6 +50,7 @@ class Plan:
     spared: int
     freed_bytes: int
     litter: tuple[str, ...] = ()
+    left: tuple[StorePath, ...] = ()
 
     @property
     def dead(self) -> tuple[StorePath, ...]:
@@ -57,10 +59,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """What a collection deleted; `litter` is what it removed of killed processes, relative to the root."""
+    """What a collection deleted; `litter` is what it removed of killed processes, relative to the root.
+
+    `left` are dead objects of other users, which only they or root can remove.
+    """
 
     victims: tuple[Victim, ...]
     litter: tuple[str, ...]
+    left: tuple[StorePath, ...] = ()
 
     @property
     def deleted(self) -> tuple[StorePath, ...]:

@@ -7,7 +7,7 @@ without its references.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from heapq import heapify, heappop, heappush
 
@@ -18,13 +18,24 @@ from vstore.store import Graph
 _NOBODY, _SEVERAL = -1, -2
 
 
-def make_plan(graph: Graph, roots: Iterable[StorePath], policy: Policy | None = None) -> Plan:
-    """Everything that no root reaches is dead; of that, what the policy lets go, longest unused first."""
+def make_plan(
+    graph: Graph,
+    roots: Iterable[StorePath],
+    policy: Policy | None = None,
+    *,
+    foreign: Callable[[str], bool] | None = None,
+) -> Plan:
+    """Everything that no root reaches is dead; of that, what the policy lets go, longest unused first.
+
+    What is `foreign` cannot be removed by this user and stays, with all it refers to; only the dead are asked about.
+    """
     policy = policy or Policy()
-    wanted = set(roots)
-    alive = _reachable(graph, (number for number, path in enumerate(graph.paths) if path in wanted))
+    wanted = set(map(str, roots))
+    alive = _reachable(graph, (number for number, name in enumerate(graph.names) if name in wanted))
     live = sum(alive)
     kept = _reachable(graph, _spared(graph, alive, policy), alive)
+    left = [number for number, name in enumerate(graph.names) if foreign and not kept[number] and foreign(name)]
+    kept = _reachable(graph, left, kept)
     limit = _limit(graph, policy)
     freed, chosen = 0, []
     for number in _referrers_first(graph, kept):
@@ -32,13 +43,19 @@ def make_plan(graph: Graph, roots: Iterable[StorePath], policy: Policy | None = 
             break
         freed += graph.sizes[number]
         chosen.append(_victim(graph, number))
-    spared = len(graph.paths) - live - len(chosen)
-    return Plan(victims=tuple(chosen), live=live, spared=spared, freed_bytes=freed)
+    spared = len(graph.names) - live - len(chosen)
+    return Plan(
+        victims=tuple(chosen),
+        live=live,
+        spared=spared,
+        freed_bytes=freed,
+        left=tuple(StorePath.parse(graph.names[number]) for number in left),
+    )
 
 
 def _victim(graph: Graph, number: int) -> Victim:
     return Victim(
-        path=graph.paths[number],
+        path=StorePath.parse(graph.names[number]),
         size_bytes=graph.sizes[number],
         registered_at=datetime.fromisoformat(graph.registered_at[number]),
         used_on=date.fromisoformat(graph.used_on[number]),
@@ -50,6 +67,8 @@ def _victim(graph: Graph, number: int) -> Victim:
 def _spared(graph: Graph, alive: Sequence[int], policy: Policy) -> Iterable[int]:
     """The dead that are too fresh or were used too lately."""
     used = policy.used_since.isoformat() if policy.used_since else None
+    if policy.fresh_since is None and used is None:
+        return
     for number, registered in enumerate(graph.registered_at):
         if alive[number]:
             continue
@@ -71,7 +90,7 @@ def _limit(graph: Graph, policy: Policy) -> int | None:
 
 def _reachable(graph: Graph, starts: Iterable[int], alive: bytes | bytearray = b"") -> bytearray:
     """A flag per object of the graph; those in `alive` have theirs already, with all they refer to."""
-    found = bytearray(alive or len(graph.paths))
+    found = bytearray(alive or len(graph.names))
     queue = list(starts)
     while queue:
         number = queue.pop()
@@ -86,7 +105,7 @@ def _referrers_first(graph: Graph, kept: Sequence[int]) -> list[int]:
 
     Of those last used on one day, the one that gives back most bytes per second of building it again.
     """
-    waiting = [0] * len(graph.paths)
+    waiting = [0] * len(graph.names)
     for number, references in enumerate(graph.references):
         if not kept[number]:
             for reference in references:
@@ -95,7 +114,7 @@ def _referrers_first(graph: Graph, kept: Sequence[int]) -> list[int]:
     def rank(number: int) -> tuple[str, float, int]:
         return graph.used_on[number], -graph.sizes[number] / max(graph.seconds[number] or 0, 1), number
 
-    ready = [rank(number) for number in range(len(graph.paths)) if not kept[number] and not waiting[number]]
+    ready = [rank(number) for number in range(len(graph.names)) if not kept[number] and not waiting[number]]
     heapify(ready)
     order = []
     while ready:
@@ -129,23 +148,22 @@ def exclusive_bytes(graph: Graph, roots: Sequence[StorePath]) -> list[int]:
     return result
 
 
-def chain(graph: Graph, start: StorePath, end: StorePath) -> tuple[StorePath, ...]:
+def chain(
+    start: StorePath, end: StorePath, references: Callable[[StorePath], Iterable[StorePath]]
+) -> tuple[StorePath, ...]:
     """The shortest chain of references from one object to another, both included; empty if there is none."""
-    position = {path: number for number, path in enumerate(graph.paths)}
-    if start not in position or end not in position:
-        return ()
-    came_from: dict[int, int | None] = {position[start]: None}
-    queue = [position[start]]
-    for number in queue:  # grows while it is read: breadth first
-        if number == position[end]:
+    came_from: dict[StorePath, StorePath | None] = {start: None}
+    queue = [start]
+    for path in queue:  # grows while it is read: breadth first
+        if path == end:
             break
-        for reference in graph.references[number]:
+        for reference in references(path):
             if reference not in came_from:
-                came_from[reference] = number
+                came_from[reference] = path
                 queue.append(reference)
     found: list[StorePath] = []
-    step = position[end] if position[end] in came_from else None
+    step = end if end in came_from else None
     while step is not None:
-        found.append(graph.paths[step])
+        found.append(step)
         step = came_from[step]
     return tuple(reversed(found))

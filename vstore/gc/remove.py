@@ -6,9 +6,10 @@ Under the exclusive lock, since whoever is about to use an object names it in a 
 from __future__ import annotations
 
 import os
-import secrets
 import stat
+import time
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 
 from vstore.fs.faults import Point, reached
@@ -33,9 +34,10 @@ class Removal:
     def __init__(self, store: Store, graph: Graph, roots: set[StorePath]) -> None:
         self._store = store
         self._roots = roots
-        self._references = dict(zip(graph.paths, graph.references, strict=True))
-        self._paths = graph.paths
+        self._graph = graph
+        self._position = {name: number for number, name in enumerate(graph.names)}
         self._revived: set[StorePath] = set()
+        self.seconds = 0.0  # what taking out the last batch took, but for looking for new roots
 
     def clear(self, places: Sequence[str]) -> list[str]:
         """Put litter into the trash; which of it is still litter is asked again under the lock."""
@@ -65,6 +67,7 @@ class Removal:
             reached(Point.GC_LOCKED)
             paths = {victim.path for victim in victims}
             self._revive(current_roots(store) - self._roots)
+            started = time.monotonic()
             self._revive(store.index.held_by_others(paths - self._revived))
             gone = [victim for victim in victims if victim.path not in self._revived]
             logs = store.index.recipes(victim.path for victim in gone)
@@ -72,10 +75,13 @@ class Removal:
             reached(Point.GC_FORGOTTEN)
             _discard(layout, [f"{layout.store.name}/{victim.path}" for victim in gone])
             reached(Point.GC_DISCARDED)
+            manifests = os.fspath(layout.manifests)
             for victim in gone:
-                layout.manifest(victim.path).unlink(missing_ok=True)
+                with suppress(FileNotFoundError):
+                    os.unlink(f"{manifests}/{victim.path}")
             for recipe in logs:
                 layout.log(recipe).unlink(missing_ok=True)
+            self.seconds = max(time.monotonic() - started, 1e-6)
         return gone
 
     def _revive(self, starts: Iterable[StorePath]) -> None:
@@ -86,8 +92,9 @@ class Removal:
             if path in self._revived:
                 continue
             self._revived.add(path)
-            if path in self._references:
-                queue += [self._paths[number] for number in self._references[path]]
+            number = self._position.get(str(path))
+            if number is not None:
+                queue += [StorePath.parse(self._graph.names[low]) for low in self._graph.references[number]]
             elif (info := self._store.index.info(path)) is not None:
                 queue += info.references
 
@@ -95,10 +102,11 @@ class Removal:
 def _discard(layout: Layout, places: Iterable[str]) -> None:
     """Move to the trash what is not there yet: one rename each, so nobody sees half an object."""
     trash = layout.trash.relative_to(layout.root).as_posix()
-    token = secrets.token_hex(8)
+    token = os.urandom(8).hex()
+    root = os.fspath(layout.root)
     for number, place in enumerate(places):
         if place.rpartition("/")[0] != trash:
-            _move(os.path.join(layout.root, place), os.path.join(layout.root, trash, f"{token}-{number}"))
+            _move(f"{root}/{place}", f"{root}/{trash}/{token}-{number}")
             reached(Point.GC_MOVED)
 
 

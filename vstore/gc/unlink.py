@@ -15,6 +15,7 @@ from pathlib import Path
 from vstore.fs.atomic import remove_tree
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
+from vstore.gc.owners import removable
 from vstore.report import Report
 from vstore.store import Layout
 
@@ -24,9 +25,9 @@ _BY_DESCRIPTOR = os.unlink in os.supports_dir_fd and os.scandir in os.supports_f
 
 
 def empty_trash(layout: Layout, report: Report) -> None:
-    """Unlink everything in the trash; what cannot be is warned of and stays for the next time."""
+    """Unlink everything in the trash but others' folders; what cannot be is warned of and stays for the next time."""
     with lock_file(layout.locks / "trash"):  # two collectors would only be in each other's way
-        names = sorted(os.listdir(layout.trash))
+        names = sorted(name for name in os.listdir(layout.trash) if removable(layout.trash / name))
         if names:
             report.stage("gc", "unlinking", 0, len(names))
             failures = _Unlinker(layout.trash, names, report).run()

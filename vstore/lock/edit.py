@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import unquote, urlparse
 
 from vstore.errors import LockError
-from vstore.lock.lockfile import FROM_LOWER, parse_package
+from vstore.lock.lockfile import parse_package
 from vstore.lock.markers import holds
+from vstore.lock.model import FROM_LOWER
 from vstore.lock.project import Question
 from vstore.lock.select import missing_targets
 from vstore.spec import Layer, Target

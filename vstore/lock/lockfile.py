@@ -13,13 +13,12 @@ from vstore.digest import hash_json
 from vstore.errors import LockError
 from vstore.fs.atomic import write_file
 from vstore.lock.metadata import read_record, requirements_hash
-from vstore.lock.model import Download, InterpreterPin, LockedLayer, LockedPackage, LockedWheel
+from vstore.lock.model import FROM_LOWER, Download, InterpreterPin, LockedLayer, LockedPackage, LockedWheel
 from vstore.objects import Kind
 from vstore.spec import Layer, Spec
 from vstore.spec.lockfiles import interpreter_path, lock_path, record_path
 from vstore.spec.select import matches
 
-FROM_LOWER = "sys_platform == 'from_lower_layer'"
 _HEADER = (
     "# Locked by vstore with uv: one layer of {spec}.\n"
     "# Packages marked `from_lower_layer` come from the layers below and are not installed.\n"

@@ -14,12 +14,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vstore.errors import LockError
-from vstore.lock.model import LockedLayer, LockRecord
+from vstore.lock.model import FROM_LOWER, LockedLayer, LockRecord
 from vstore.objects import Kind
-from vstore.spec import DEFAULT_MACOS, Layer, Spec, source_files
-
-_SHARED = "sys_platform == 'from_lower_layer'"
-_DEFAULT_LINUX = "glibc@2.28"
+from vstore.spec import DEFAULT_LINUX, DEFAULT_MACOS, Layer, Spec, source_files
 
 
 def deployed_name(layer: Layer, locked: LockedLayer) -> str:
@@ -124,7 +121,7 @@ def other_inputs_hash(spec: Spec, layer: Layer) -> str:
     version = (runtime.python_implementation or "").partition("@")[2]
     lines = [f"py_version={'.'.join(version.split('.')[:2])}"]
     if any(target.is_linux for target in layer.targets):
-        lines.append(f"linux_target={layer.linux_target or _DEFAULT_LINUX}")
+        lines.append(f"linux_target={layer.linux_target or DEFAULT_LINUX}")
     if any(target.is_macosx for target in layer.targets):
         lines.append(f"macosx_target={layer.macosx_target or DEFAULT_MACOS}")
     if lowers:
@@ -153,10 +150,10 @@ def package_text(table: Mapping[str, Any]) -> str:
     from packaging.markers import Marker
 
     marker = str(Marker(table["marker"])).replace('"', "'") if table.get("marker") else ""
-    if marker == _SHARED:
+    if marker == FROM_LOWER:
         marker = ""
-    elif marker.endswith(f" and {_SHARED}"):
-        marker = marker.removesuffix(f" and {_SHARED}").removeprefix("(").removesuffix(")")
+    elif marker.endswith(f" and {FROM_LOWER}"):
+        marker = marker.removesuffix(f" and {FROM_LOWER}").removeprefix("(").removesuffix(")")
     return f"{table['name']}=={table['version']}" + (f" ; {marker}" if marker else "")
 
 

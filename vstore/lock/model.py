@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+FROM_LOWER = "sys_platform == 'from_lower_layer'"  # venvstacks' marker of a package that a layer below provides
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:

@@ -1,7 +1,18 @@
 """Profiles: generations of a stack, switched in one rename."""
 
 from vstore.profile.diff import Change, compare
-from vstore.profile.generations import append, current, forget, forget_expired, history, names, rollback, switch
+from vstore.profile.generations import (
+    append,
+    current,
+    forget,
+    forget_all,
+    forget_expired,
+    forgettable,
+    history,
+    names,
+    rollback,
+    switch,
+)
 from vstore.profile.model import Generation
 from vstore.profile.retention import Retention, expired
 
@@ -14,7 +25,9 @@ __all__ = [
     "current",
     "expired",
     "forget",
+    "forget_all",
     "forget_expired",
+    "forgettable",
     "history",
     "names",
     "rollback",

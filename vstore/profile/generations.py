@@ -24,7 +24,7 @@ from vstore.objects import StorePath
 from vstore.profile.model import Generation
 from vstore.profile.retention import Retention, expired
 from vstore.store import GenerationRow, Store, generation_links
-from vstore.store.records import record_file, recorded, write_record
+from vstore.store.records import drop_records, record_file, recorded, write_record
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,100}")
 
@@ -121,7 +121,7 @@ def append(
         reached(Point.GENERATION_RECORDED)
         _set_current(store, profile, number)
         _used(store, profile, before, made, now=now)
-        _drop_records(store, profile)
+        _drop_old_marks(store, profile)
         return made
 
 
@@ -184,16 +184,33 @@ def rollback(store: Store, profile: str, *, to: int | None = None) -> Generation
 def forget(store: Store, profile: str, numbers: Iterable[int]) -> None:
     """Forget generations; their objects stay until a collection. Refuses the current one and unknown ones."""
     with _locked(store, profile):
-        known = {generation.number: generation for generation in history(store, profile)}
-        wanted = sorted(set(numbers))
-        for number in wanted:
-            if number not in known:
-                raise ProfileError(f"profile {profile} has no generation {number}")
-            if known[number].current:
-                raise ProfileError(
-                    f"profile {profile}: generation {number} is the current one", hint="switch to another first"
-                )
-        _forget(store, profile, wanted)
+        _forget(store, profile, forgettable(history(store, profile), numbers))
+
+
+def forgettable(known: Sequence[Generation], numbers: Iterable[int]) -> tuple[int, ...]:
+    """These numbers, sorted. ProfileError if one is not in the history of the profile, or is the current one."""
+    there = {generation.number: generation for generation in known}
+    wanted = tuple(sorted(set(numbers)))
+    for number in wanted:
+        if number not in there:
+            raise ProfileError(f"profile {known[0].profile} has no generation {number}")
+        if there[number].current:
+            raise ProfileError(
+                f"profile {known[0].profile}: generation {number} is the current one",
+                hint=f"switch to another first; `vstore forget {known[0].profile} --all` removes the whole profile",
+            )
+    return wanted
+
+
+def forget_all(store: Store, profile: str) -> tuple[int, ...]:
+    """Remove a profile with all its generations, the current one too; returns their numbers, which stay used up.
+
+    Their rows go in one transaction, and with them the profile; a link that is left then is one for the collector.
+    """
+    with _locked(store, profile):
+        numbers = tuple(generation.number for generation in history(store, profile))
+        _forget(store, profile, numbers, with_profile=True)
+        return numbers
 
 
 def forget_expired(store: Store, profile: str, limits: Retention, *, now: datetime) -> tuple[int, ...]:
@@ -204,18 +221,21 @@ def forget_expired(store: Store, profile: str, limits: Retention, *, now: dateti
         return gone
 
 
-def _forget(store: Store, profile: str, numbers: Sequence[int]) -> None:
+def _forget(store: Store, profile: str, numbers: Sequence[int], *, with_profile: bool = False) -> None:
     if not numbers:
         return
+    drop_records(store.layout, profile, numbers, last=store.generations.last_number(profile))
     store.generations.drop(profile, numbers)
     reached(Point.GENERATIONS_DROPPED)
+    if with_profile:
+        (store.layout.profiles / profile).unlink(missing_ok=True)
+        reached(Point.PROFILE_REMOVED)
     for number in numbers:
         _link(store, profile, number).unlink(missing_ok=True)
-    _drop_records(store, profile)
     fsync_directory(store.layout.profiles)
 
 
-def _drop_records(store: Store, profile: str) -> None:
+def _drop_old_marks(store: Store, profile: str) -> None:
     """Remove the records of what was forgotten, but for the last number's, which shows that it is used up."""
     last = store.generations.last_number(profile)
     for name, number in recorded(store.layout):

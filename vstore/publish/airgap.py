@@ -14,11 +14,10 @@ from vstore.objects import StorePath
 from vstore.publish.bundle import BundleReader, BundleWriter
 from vstore.remote import Cache, Fetcher, Pusher, SecretKey, Trust, pull
 from vstore.remote.layout import realisation_key
+from vstore.remote.reader import RemoteReader
 from vstore.remote.records import decode_realisation
 from vstore.report import Report
 from vstore.store import Store
-
-_RECORD_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,41 +80,28 @@ def unpack_bundle(store: Store, file: Path, *, trust: Trust, report: Report) -> 
             cache.check()
             _refuse_bombs(reader)
             pulled = pull(Fetcher(store, trust=trust, report=report), cache, reader.tops)
-            realisations = _believe(store, reader, trust)
+            realisations = _believe(store, cache, trust)
         except CacheError as error:
             raise ArchiveError(f"{file.name}: {error.message}", details=error.details) from error
         return Unpacked(tops=reader.tops, added=tuple(one.path for one in pulled.fetched), realisations=realisations)
-
-
-class _Slice:
-    """One archive in the bundle, for `read_index`."""
-
-    def __init__(self, reader: BundleReader, key: str, size_bytes: int) -> None:
-        self._reader = reader
-        self._key = key
-        self.size_bytes = size_bytes
-
-    def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        return self._reader.get_ranges(self._key, ranges) or []
 
 
 def _refuse_bombs(reader: BundleReader) -> None:
     """Before anything is written: no archive may hold more than its size makes believable."""
     limits = Limits()
     for stat in reader.scan("archives"):
-        index = read_index(_Slice(reader, stat.key, stat.size_bytes), limits=limits)
+        index = read_index(RemoteReader(reader, stat.key, stat.size_bytes), limits=limits)
         content = index.starts[-1]
         if content > max(limits.ratio_free_bytes, limits.ratio * stat.size_bytes):
             raise ArchiveError(f"refused {stat.key}: its content is more than {limits.ratio} times its size")
 
 
-def _believe(store: Store, reader: BundleReader, trust: Trust) -> int:
+def _believe(store: Store, cache: Cache, trust: Trust) -> int:
     """Record what recipes give, as far as trusted builders have signed it and it is here."""
     count = 0
-    for stat in reader.scan("realisations"):
-        data = reader.get(stat.key, limit=_RECORD_BYTES)
-        found = decode_realisation(data or b"", stat.key)
-        if realisation_key(found.recipe) != stat.key:
+    for stat in cache.transport.scan("realisations"):
+        found = cache.read(stat.key, decode_realisation)
+        if found is None or realisation_key(found.recipe) != stat.key:
             raise ArchiveError(f"{stat.key} is the record of another recipe")
         info = store.index.info(found.path)
         signed = trust.refusal(found.line, found.signatures, require=trust.require) is None

@@ -168,11 +168,17 @@ class BundleReader:
         return found
 
     def download(self, key: str, target: Path, *, limit: int) -> int | None:
-        data = self.get(key, limit=limit)
-        if data is None:
+        place = self._places.get(key)
+        if place is None:
             return None
-        target.write_bytes(data)
-        return len(data)
+        size = place[1]
+        if size > limit:
+            raise TransportError(f"{key} in {self.url} has more than {limit} bytes")
+        with target.open("wb") as file:
+            for start in range(0, size, _BUFFER_BYTES):
+                for data in self.get_ranges(key, [(start, min(start + _BUFFER_BYTES, size))]) or ():
+                    file.write(data)
+        return size
 
     def head(self, key: str) -> Stat | None:
         place = self._places.get(key)

@@ -5,7 +5,6 @@ A copy may share blocks with the store where the file system can (reflinks), nev
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import shutil
@@ -14,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from vstore.fs.atomic import flush_filesystem, fsync_directory
+from vstore.fs.atomic import exchange, flush_filesystem, fsync_directory
 from vstore.fs.tree import FROZEN_TIME
 from vstore.publish.filesystem import STAGING, scratch
 
@@ -113,15 +112,6 @@ def _replace_folder(new: Path, final: Path) -> None:
     """
     if not os.path.lexists(final):
         new.rename(final)
-    elif not _exchanged(new, final):
+    elif not exchange(new, final):
         final.rename(new.with_name(f"{STAGING}old"))
         new.rename(final)
-
-
-def _exchanged(one: Path, other: Path) -> bool:
-    rename = getattr(ctypes.CDLL(None), "renameat2", None) if os.name != "nt" else None
-    if rename is None:
-        return False
-    at_cwd, exchange = -100, 2  # linux/fcntl.h, linux/fs.h
-    done: int = rename(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), exchange)
-    return done == 0

@@ -7,8 +7,8 @@ import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from fnmatch import fnmatchcase
-from graphlib import TopologicalSorter
 
+from vstore import objects
 from vstore.build.facts import read_facts
 from vstore.errors import StoreError, UsageError
 from vstore.lock.metadata import module_hash, read_record, requirements_hash
@@ -132,6 +132,5 @@ def matching(members: Sequence[Member], patterns: Sequence[str], *, allow_missin
 
 def bottom_up(store: Store, paths: Iterable[StorePath]) -> list[StorePath]:
     """The objects and all that they refer to, each after what it refers to; the same order every time."""
-    closure = sorted(store.closure(paths))
-    references = {path: info.references if (info := store.index.info(path)) else () for path in closure}
-    return list(TopologicalSorter(references).static_order())
+    infos = {path: store.index.info(path) for path in store.closure(paths)}
+    return objects.bottom_up({path: info.references if info else () for path, info in infos.items()})

@@ -16,13 +16,14 @@ ARCHIVE_KEYS = ("archive_size", "archive_hashes")  # what only packing tells
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishOptions:
-    """`level` None is the format's usual one; `partial`: the members are not the whole stack."""
+    """`level` None is the format's usual one; `partial`: the members are not the whole stack; `bytecode`: with it."""
 
     compression: Compression = Compression.ZST
     level: int | None = None
     tag_outputs: bool = False
     force: bool = False
     partial: bool = False
+    bytecode: bool = True
 
 
 class Step(NamedTuple):
@@ -101,6 +102,7 @@ def _record(
             "references": [str(path) for path in info.references] if info else [],
             "compression": str(options.compression),
             "level": options.compression.default_level if options.level is None else options.level,
+            "bytecode": options.bytecode,
         },
     }
 
@@ -117,7 +119,7 @@ def _build(member: Member, before: Record) -> int:
 def _is_there(record: Record, before: Record, sizes: Mapping[str, int]) -> bool:
     """Whether the archive that was recorded is the one wanted now, and lies there in full length."""
     ours, theirs = own(record), own(before)
-    same = all(ours[key] == theirs.get(key) for key in ("store_path", "digest", "compression", "level"))
+    same = all(ours[key] == theirs.get(key) for key in ("store_path", "digest", "compression", "level", "bytecode"))
     named = record["archive_name"] == before.get("archive_name")
     known = isinstance(before.get("archive_hashes"), dict) and isinstance(before.get("archive_size"), int)
     there = sizes.get(str(record["archive_name"])) == before.get("archive_size")

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vstore.archive import Compression, pack
-from vstore.fs.atomic import fsync_directory
+from vstore.archive import pack
+from vstore.fs.atomic import flush_file, fsync_directory
+from vstore.fs.tree import Manifest
+from vstore.objects import StorePath
 from vstore.publish.filesystem import scratch
 from vstore.publish.model import Member, Record, own
 from vstore.publish.plan import ARCHIVE_KEYS, PublishOptions, Step, plan_archives, stems
@@ -23,8 +24,7 @@ from vstore.report import Report
 from vstore.store import Store
 
 _MIB = 1 << 20
-_AT_A_TIME = 2  # archives; each is compressed by several threads already
-_HARD = 16  # the level of zstd from which a thread takes some 90 MiB: then one archive at a time
+_BYTECODE = b"__pycache__"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +65,7 @@ def publish(
     jobs: int,
     report: Report,
 ) -> Published:
-    """Write the archives that are missing or changed, then the metadata; several archives at a time.
+    """Write the archives that are missing or changed, then the metadata; `jobs` threads compress one archive.
 
     Whatever the instant of a crash, an archive under its own name is whole, and a record speaks of such a one.
     Raises BusyError while another process publishes there, UsageError, and what `pack` raises.
@@ -74,13 +74,10 @@ def publish(
         state = State(place, target if options.tag_outputs else "")
         work = _Publish(store, place, state, options, jobs, report)
         steps = _steps(store, members, place, state, options, target)
-        todo = sorted((step for step in steps if not step.keep), key=lambda step: -_size(store, step))
-        hard = options.compression is not Compression.ZST or (options.level or 0) >= _HARD
-        with ThreadPoolExecutor(max_workers=1 if hard else min(jobs, _AT_A_TIME)) as pool:
-            done = {step.stem: step for step in (*pool.map(work.make, todo), *(step for step in steps if step.keep))}
-        for step in done.values():
+        done = [step if step.keep else work.make(step) for step in steps]
+        for step in done:
             state.write(step.stem, step.record)
-        published = _published([done[step.stem] for step in steps], state, options)
+        published = _published(done, state, options)
         state.write_manifest(published.document)
         fsync_directory(place)
         for name in published.outdated:
@@ -92,7 +89,7 @@ def publish(
 
 
 class _Publish:
-    """One run into one folder; `make` runs in several threads."""
+    """One run into one folder."""
 
     def __init__(
         self, store: Store, place: Path, state: State, options: PublishOptions, jobs: int, report: Report
@@ -120,7 +117,7 @@ class _Publish:
         with scratch(self._place, "publish") as aside:
             info = pack(
                 self._store.layout.object(path),
-                self._store.manifest(path)[0],
+                self._content(path),
                 aside / name,
                 name=str(path),
                 compression=self._options.compression,
@@ -128,7 +125,8 @@ class _Publish:
                 jobs=self._jobs,
                 on_bytes=on_bytes,
             )
-            _flush(aside / name)
+            with open(aside / name, "rb+") as archive:
+                flush_file(archive.fileno())
             self._state.forget(step.stem)
             os.replace(aside / name, self._place / name)
         record = {**step.record, "archive_size": info.size_bytes, "archive_hashes": {"sha256": info.sha256}}
@@ -137,6 +135,12 @@ class _Publish:
         self._state.write(step.stem, record)
         self._report.finished(step.stem, "packed", time.monotonic() - started)
         return step._replace(record=record)
+
+    def _content(self, path: StorePath) -> Manifest:
+        manifest = self._store.manifest(path)[0]
+        if self._options.bytecode:
+            return manifest
+        return Manifest(tuple(entry for entry in manifest.entries if _BYTECODE not in entry.path.split(b"/")))
 
 
 def _steps(
@@ -172,8 +176,3 @@ def _published(steps: Sequence[Step], state: State, options: PublishOptions) -> 
 def _size(store: Store, step: Step) -> int:
     info = store.index.info(step.member.path) if step.member.path else None
     return info.size_bytes if info else 0
-
-
-def _flush(file: Path) -> None:
-    with open(file, "rb+") as handle:
-        os.fsync(handle.fileno())

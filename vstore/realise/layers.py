@@ -100,7 +100,9 @@ class Realiser:
         if len(failures) == 1:
             return next(iter(failures.values()))
         skipped = [x.env_name for x in wanted if x.env_name not in failures and x.env_name not in self.done]
-        details = [f"{name}: {error.message}" for name, error in failures.items()]
+        details = []
+        for name, error in failures.items():
+            details += [f"{name}: {error.message}", *(f"  {line}" for line in error.details)]
         details += [f"{name}: not built, a layer below it failed" for name in skipped]
         return BuildError(f"{len(failures)} layers could not be built", details=details)
 
@@ -131,7 +133,7 @@ class Realiser:
             known = self.substitute(recipe.digest)
             if known is not None:
                 return Origin.SUBSTITUTED, known
-            return Origin.BUILT, self._build(layer, recipe)
+            return Origin.BUILT, self._build_surely(layer, recipe)
 
     def _recipe(self, layer: Layer) -> Recipe | None:
         """The layer's recipe; None in a dry run whose lower layers are not there yet."""
@@ -155,6 +157,16 @@ class Realiser:
             launch_module=layer.launch_module.stem if layer.launch_module else None,
             dynlib_exclude=tuple(sorted(set(layer.dynlib_exclude))),
         )
+
+    def _build_surely(self, layer: Layer, recipe: Recipe) -> StorePath:
+        """When a damaged layer is made again, what uv's cache has of it may be the very same damaged files."""
+        try:
+            return self._build(layer, recipe)
+        except VstoreError:
+            if self.store.index.realisation(recipe.digest) not in self.store.distrusted:
+                raise
+            self.uv.forget(wheel.name for wheel in recipe.wheels)
+            return self._build(layer, recipe)
 
     def _build(self, layer: Layer, recipe: Recipe) -> StorePath:
         started = time.monotonic()

@@ -7,7 +7,7 @@ from vstore.remote.cache import Cache
 from vstore.remote.channels import publish_channel, read_channel
 from vstore.remote.collect import collect
 from vstore.remote.fetch import Fetcher
-from vstore.remote.front import substitution, trust_of
+from vstore.remote.front import refetch, substitution, trust_of
 from vstore.remote.inventory import read_inventory
 from vstore.remote.opening import open_cache
 from vstore.remote.plan import CachePlan, Policy, make_plan
@@ -35,6 +35,7 @@ __all__ = [
     "pull",
     "read_channel",
     "read_inventory",
+    "refetch",
     "signing_keys",
     "substitution",
     "trust_of",

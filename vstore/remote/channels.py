@@ -18,7 +18,7 @@ from vstore.objects import ObjectInfo
 from vstore.remote import layout
 from vstore.remote.cache import Cache
 from vstore.remote.model import Channel
-from vstore.remote.trust import SecretKey, Trust
+from vstore.remote.trust import SecretKey, Trust, sign
 from vstore.store import Store
 
 _TRIES = 20
@@ -93,7 +93,7 @@ def publish_channel(
             created_at=now.replace(microsecond=0),
             expires_at=(now + lifetime).replace(microsecond=0),
         )
-        made = bare.signed(*(key.sign(bare.line) for key in keys))
+        made = sign(bare, keys)
         if cache.write(layout.channel_number_key(name, number), made, create_only=True):
             break
     else:

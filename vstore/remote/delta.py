@@ -21,12 +21,10 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from blake3 import blake3
-
 from vstore.digest import canonical_json
 from vstore.errors import CacheError, UsageError
 from vstore.fs import zstd
-from vstore.fs.tree import EntryKind, Manifest
+from vstore.fs.tree import EntryKind, Manifest, hash_file
 from vstore.remote.family import pairs
 from vstore.remote.model import DeltaRecord
 
@@ -155,7 +153,7 @@ def apply_delta(
         jobs.append(f"{source or ''}\t{patch.at}\t{patch.patch_bytes}\t{made[patch.new]}\t{size}\n")
     _run(delta, record, folder, "".join(jobs), max((sizes[digest] for digest in made), default=0))
     for digest, file in made.items():
-        if blake3(file.read_bytes()).digest() != digest:
+        if hash_file(file) != digest:
             raise CacheError(f"the delta of {record.new} gives another file than it says")
     return made
 

@@ -32,7 +32,7 @@ class Donors:
 
     def add(self, path: StorePath) -> None:
         self._store.temp_root(path)
-        if not self._store.is_valid(path):
+        if not self._store.index.is_valid(path):  # of a damaged object the sound files will do: all are checked
             return
         try:
             manifest, _ = self._store.manifest(path)
@@ -53,12 +53,11 @@ class Donors:
         return self._store.layout.object(path) / os.fsdecode(inside)
 
 
-class Either:
-    """What is in one of two containers."""
+class AnyOf:
+    """What is in one of several containers."""
 
-    def __init__(self, first: Container[bytes], second: Container[bytes]) -> None:
-        self._first = first
-        self._second = second
+    def __init__(self, *containers: Container[bytes]) -> None:
+        self._containers = containers
 
     def __contains__(self, digest: object) -> bool:
-        return digest in self._first or digest in self._second
+        return any(digest in one for one in self._containers)

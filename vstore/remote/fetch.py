@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +18,12 @@ from vstore.digest import Digest
 from vstore.errors import ArchiveError, CacheError
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
+from vstore.fs.tree import Manifest
 from vstore.objects import StorePath
 from vstore.remote.cache import Cache
-from vstore.remote.donors import Donors, Either
+from vstore.remote.donors import AnyOf, Donors
 from vstore.remote.layout import archive_key
+from vstore.remote.leftovers import leftovers, remove, staging_name, whole_files
 from vstore.remote.model import ObjectRecord
 from vstore.remote.patched import LEAST_BYTES, Patched, patch_files
 from vstore.remote.reader import RemoteReader
@@ -28,6 +31,8 @@ from vstore.remote.transport import NoRanges
 from vstore.remote.trust import Trust
 from vstore.report import Report
 from vstore.store import Store
+
+_SMALL_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +54,7 @@ class Fetcher:
         self.trust = trust
         self.report = report
         self._donors: Donors | None = None
+        self._large = threading.Lock()
         self._lock = threading.Lock()
 
     def prepare(self, names: Iterable[str]) -> None:
@@ -69,10 +75,12 @@ class Fetcher:
             self.store.temp_root(record.path)
             if self.store.is_valid(record.path):
                 return None
-            with self.store.staging(record.path.name) as staging:
+            kept = leftovers(self.store.layout, record.path)
+            with self.store.staging(staging_name(record.path)) as staging:
                 reached(Point.PULL_STARTED)
                 tree = staging / "tree"
-                moved = self._bring(cache, record, tree)
+                with self._turn(record):
+                    moved, manifest = self._bring(cache, record, tree, kept)
                 reached(Point.PULL_UNPACKED)
                 references_ready()
                 believed = self.trust.refusal(record.line, record.signatures) is None
@@ -83,7 +91,9 @@ class Fetcher:
                     recipe=recipe,
                     parts=record.parts if believed else (),  # they lend bytecode to later builds
                     metadata=record.metadata if believed else {},
+                    manifest=manifest,
                 )
+            remove(kept)
         reached(Point.PULL_ADDED)
         if info.path != record.path:
             raise CacheError(f"{record.path} was changed while it was written: {info.path}")
@@ -95,8 +105,12 @@ class Fetcher:
             seconds=time.monotonic() - started,
         )
 
-    def _bring(self, cache: Cache, record: ObjectRecord, tree: Path) -> int:
-        """Make the folder; returns the bytes moved."""
+    def _turn(self, record: ObjectRecord) -> AbstractContextManager[object]:
+        """Large archives one after another, as each takes all cores and some 80 MiB; they are flushed side by side."""
+        return self._large if record.archive.size_bytes > _SMALL_BYTES else nullcontext()
+
+    def _bring(self, cache: Cache, record: ObjectRecord, tree: Path, kept: list[Path]) -> tuple[int, Manifest]:
+        """Make the folder, every file verified while it was written; returns the bytes moved and what it holds."""
         total = record.archive.size_bytes
 
         def on_bytes(_: int) -> None:
@@ -104,21 +118,24 @@ class Fetcher:
 
         reader = RemoteReader(cache.transport, archive_key(record.path), total, on_bytes)
         try:
-            return self._unpack(reader, record, tree, cache) + reader.moved_bytes
+            patch_bytes, manifest = self._unpack(reader, record, tree, kept, cache)
+            return patch_bytes + reader.moved_bytes, manifest
         except NoRanges:
-            return self._bring_whole(cache, record, tree)
+            return self._bring_whole(cache, record, tree, kept)
 
-    def _bring_whole(self, cache: Cache, record: ObjectRecord, tree: Path) -> int:
+    def _bring_whole(self, cache: Cache, record: ObjectRecord, tree: Path, kept: list[Path]) -> tuple[int, Manifest]:
         """From a place that gives no ranges: the archive into a file beside, then from there."""
         file = tree.with_name("archive")
         self.report.stage(record.path.name, "fetching whole")
         size = cache.transport.download(archive_key(record.path), file, limit=record.archive.size_bytes)
         if size is None:
             raise CacheError(f"{cache.name} does not have the archive of {record.path}")
-        self._unpack(FileReader(file), record, tree)
-        return size
+        with FileReader(file) as reader:
+            return size, self._unpack(reader, record, tree, kept)[1]
 
-    def _unpack(self, reader: RangeReader, record: ObjectRecord, tree: Path, cache: Cache | None = None) -> int:
+    def _unpack(
+        self, reader: RangeReader, record: ObjectRecord, tree: Path, kept: list[Path], cache: Cache | None = None
+    ) -> tuple[int, Manifest]:
         """Fill the folder, with a delta of `cache` where that is less; returns the bytes that the delta had."""
         index = read_index(reader)
         manifest = index.manifest
@@ -126,21 +143,24 @@ class Fetcher:
             raise ArchiveError(f"the archive of {record.path} holds another tree")
         if tuple(sorted(manifest.references(record.path))) != record.references:
             raise ArchiveError(f"the record of {record.path} names other references than its tree")
-        donors = self._donors
-        if donors is None:
-            assemble(plan_fetch(index), reader, tree)
-            return 0
-        plan = plan_fetch(index, donors)
+        written = whole_files(kept, index.files)
+        have = AnyOf(written, self._donors or ())
+        plan = plan_fetch(index, have)
         patched = Patched()
-        if cache is not None and plan.fetch_bytes >= LEAST_BYTES:
+        if cache is not None and self._donors is not None and plan.fetch_bytes >= LEAST_BYTES:
             folder = tree.with_name("patched")
             patched = patch_files(
-                self.store, cache, manifest, record.path, donors.find, plan.fetch_bytes, folder, self.trust
+                self.store, cache, manifest, record.path, self._donors.find, plan.fetch_bytes, folder, self.trust
             )
             if patched.problem is not None:
                 self.report.warn(f"{cache.name}: {patched.problem}; fetching the files themselves")
             if patched.files:
                 reached(Point.PULL_PATCHED)
-            plan = plan_fetch(index, Either(patched.files, donors))
-        assemble(plan, reader, tree, lambda digest: patched.files.get(digest) or donors.find(digest))
-        return patched.moved_bytes
+            plan = plan_fetch(index, AnyOf(patched.files, have))
+
+        def donor(digest: bytes) -> Path | None:
+            place = written.get(digest) or patched.files.get(digest)
+            return place or (self._donors.find(digest) if self._donors is not None else None)
+
+        own = set(written.values())
+        return patched.moved_bytes, assemble(plan, reader, tree, donor, may_link=own.__contains__)

@@ -7,10 +7,13 @@ from contextlib import contextmanager
 
 from vstore.config import Config, read_config
 from vstore.digest import Digest
+from vstore.errors import ArchiveError, CacheError
 from vstore.objects import StorePath
 from vstore.remote.fetch import Fetcher
 from vstore.remote.opening import open_cache
+from vstore.remote.pull import pull
 from vstore.remote.substitute import Substituter
+from vstore.remote.transport import TransportError
 from vstore.remote.trust import Key, Trust
 from vstore.report import Report
 from vstore.store import Store
@@ -44,6 +47,22 @@ def substitution(
         report_moved(substituter, report)
     finally:
         substituter.close()
+
+
+def refetch(store: Store, *, report: Report) -> None:
+    """Bring what the store distrusts from the configured caches. Contents prove themselves: nobody need be trusted."""
+    fetcher = Fetcher(store, trust=trust_of(store.config), report=report)
+    for cache in [open_cache(one.name, store.config.caches, hasty=True) for one in store.config.caches]:
+        for path in sorted(store.distrusted):
+            if store.is_valid(path):  # came with another
+                continue
+            try:
+                pull(fetcher, cache, [path])
+            except TransportError as error:
+                report.warn(f"{cache.name}: {error.message}", error.hint)
+                break
+            except (CacheError, ArchiveError) as error:
+                report.note(f"{cache.name}: {error.message}")
 
 
 def report_moved(substituter: Substituter, report: Report) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from vstore.archive.model import Data
 from vstore.errors import UsageError
 from vstore.remote.transport import NoListing, NoRanges, Stat, TransportError
 
@@ -99,13 +100,13 @@ class ObjectStoreTransport:
 
         return self._asked(key, read)
 
-    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> Sequence[Data] | None:
         import obstore
 
-        def read() -> list[bytes]:
+        def read() -> Sequence[Data]:
             starts, ends = [start for start, _ in ranges], [end for _, end in ranges]
             found = obstore.get_ranges(self._store(self._ranges_seconds), key, starts=starts, ends=ends, coalesce=0)
-            pieces = [bytes(piece) for piece in found]
+            pieces = [memoryview(piece) for piece in found]
             if [len(piece) for piece in pieces] != [end - start for start, end in ranges]:
                 raise TransportError(f"{self.url}/{key} is shorter than the bytes that were asked for")
             return pieces

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from vstore.archive.model import Data
 from vstore.remote.transport import Stat, Transport, TransportError
 
 T = TypeVar("T")
@@ -53,7 +54,7 @@ class Patient:
     def get(self, key: str, *, limit: int) -> bytes | None:
         return self._ask(lambda: self._inner.get(key, limit=limit))
 
-    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> Sequence[Data] | None:
         return self._ask(lambda: self._inner.get_ranges(key, ranges))
 
     def download(self, key: str, target: Path, *, limit: int) -> int | None:

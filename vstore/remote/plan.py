@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from vstore.errors import CacheError
-from vstore.objects import StorePath
+from vstore.objects import StorePath, bottom_up
 from vstore.remote.inventory import Inventory, Item
 
 
@@ -82,12 +82,9 @@ def _youngest(inventory: Inventory, young: set[StorePath], path: StorePath) -> d
 
 
 def _referrers_first(items: list[Item]) -> list[Item]:
-    waiting = {item.path: item for item in items}
-    order: list[Item] = []
-    while waiting:
-        low = {path for item in waiting.values() for path in item.record.references}
-        ready = [item for path, item in waiting.items() if path not in low] or list(waiting.values())
-        order += ready
-        for item in ready:
-            del waiting[item.path]
-    return order
+    by_path = {item.path: item for item in items}
+    try:
+        order = bottom_up({path: item.record.references for path, item in by_path.items()})
+    except ValueError as error:
+        raise CacheError("the records of the cache refer to each other in a circle") from error
+    return [by_path[path] for path in reversed(order)]

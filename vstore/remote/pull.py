@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from graphlib import CycleError, TopologicalSorter
 
 from vstore.digest import Digest
 from vstore.errors import CacheError
-from vstore.objects import StorePath
+from vstore.objects import StorePath, bottom_up
 from vstore.remote.cache import Cache
 from vstore.remote.fetch import Fetched, Fetcher
 from vstore.remote.model import ObjectRecord
 
 QUESTIONS_AT_ONCE = 64
-_ARCHIVES_AT_ONCE = 2  # each holds some 50 MiB
+_ARCHIVES_AT_ONCE = 4
 _MOST_OBJECTS = 10_000  # of one closure; a cache that lies could name new ones for ever
 
 
@@ -88,7 +87,6 @@ def missing_records(fetcher: Fetcher, cache: Cache, tops: tuple[StorePath, ...])
                 found[path] = record
             level = {path for one in asked for path in found[one].references} - found.keys()
     try:
-        order = TopologicalSorter({path: record.references for path, record in found.items()}).static_order()
-        return [found[path] for path in order if path in found]
-    except CycleError as error:
+        return [found[path] for path in bottom_up({path: record.references for path, record in found.items()})]
+    except ValueError as error:
         raise CacheError(f"{cache.name} names objects that refer to each other in a circle") from error

@@ -17,7 +17,7 @@ from vstore.archive import ArchiveInfo, pack
 from vstore.digest import Digest
 from vstore.errors import CacheError
 from vstore.fs.faults import Point, reached
-from vstore.objects import ObjectInfo, StorePath
+from vstore.objects import ObjectInfo, StorePath, bottom_up
 from vstore.remote import layout
 from vstore.remote.cache import Cache
 from vstore.remote.delta import make_delta, needed_memory
@@ -25,7 +25,7 @@ from vstore.remote.model import Archive, DeltaRecord, ObjectRecord, Realisation
 from vstore.remote.plan import Policy
 from vstore.remote.pull import QUESTIONS_AT_ONCE
 from vstore.remote.transport import TransportError
-from vstore.remote.trust import SecretKey
+from vstore.remote.trust import SecretKey, sign
 from vstore.report import Report
 from vstore.store import Store
 
@@ -119,7 +119,7 @@ class Pusher:
         )
         self.cache.transport.put(layout.delta_key(new, old), data)
         reached(Point.PUSH_DELTA_UPLOADED)
-        self.cache.write(layout.delta_record_key(new, old), bare.signed(*(key.sign(bare.line) for key in self.keys)))
+        self.cache.write(layout.delta_record_key(new, old), sign(bare, self.keys))
         reached(Point.PUSH_DELTA_DESCRIBED)
         self.report.finished(new.name, "delta pushed", time.monotonic() - started)
         return len(data)
@@ -130,11 +130,7 @@ class Pusher:
         self.store.temp_root(*tops)
         found = {path: self.store.index.info(path) for path in self.store.closure(tops)}
         infos = {path: info for path, info in found.items() if info is not None}
-        order: dict[StorePath, ObjectInfo] = {}
-        while len(order) < len(infos):
-            ready = [path for path, info in infos.items() if path not in order and order.keys() >= set(info.references)]
-            order.update((path, infos[path]) for path in sorted(ready))
-        return order
+        return {path: infos[path] for path in bottom_up({path: info.references for path, info in infos.items()})}
 
     def _is_there(self, info: ObjectInfo) -> bool:
         """Whether its record is there and whole; an old one is touched, so that no collection takes it meanwhile."""
@@ -170,7 +166,7 @@ class Pusher:
         record = record_of(info, metadata, made)
         for future in below:
             future.result()
-        self.cache.add_object(record.signed(*(key.sign(record.line) for key in self.keys)))
+        self.cache.add_object(sign(record, self.keys))
         reached(Point.PUSH_DESCRIBED)
         self.report.finished(name, "pushed", time.monotonic() - started)
         return moved
@@ -179,7 +175,7 @@ class Pusher:
         """Say what the recipes of this object give; returns where another builder says otherwise."""
         conflicts = []
         for recipe in self.store.index.recipes([info.path]):
-            mine = self._realisation(recipe, info)
+            mine = realisation_of(info, recipe, self.keys)
             found = self.cache.add_realisation(mine)
             reached(Point.PUSH_REALISED)
             if found.path != mine.path:
@@ -188,9 +184,10 @@ class Pusher:
                 )
         return conflicts
 
-    def _realisation(self, recipe: Digest, info: ObjectInfo) -> Realisation:
-        bare = Realisation(recipe=recipe, path=info.path, digest=info.digest, size_bytes=info.size_bytes)
-        return bare.signed(*(key.sign(bare.line) for key in self.keys))
+
+def realisation_of(info: ObjectInfo, recipe: Digest, keys: Iterable[SecretKey]) -> Realisation:
+    """That this recipe gives this object, signed."""
+    return sign(Realisation(recipe=recipe, path=info.path, digest=info.digest, size_bytes=info.size_bytes), keys)
 
 
 def record_of(info: ObjectInfo, metadata: Mapping[str, object], made: ArchiveInfo) -> ObjectRecord:

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
+from vstore.archive.model import Data
 from vstore.errors import CacheError
 from vstore.remote.transport import Transport
 
@@ -28,7 +29,7 @@ class RemoteReader:
         self._lock = threading.Lock()
         self._tail_start, self._tail = 0, b""
 
-    def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def read(self, ranges: Sequence[tuple[int, int]]) -> Sequence[Data]:
         """The bytes of each range, in order; `ranges` are of start and the one after the last byte.
 
         The end of the archive, where its index is, is kept: of a small archive that is all of it.
@@ -38,16 +39,16 @@ class RemoteReader:
             return [self._tail[first - start : last - start] for first, last in ranges]
         found = self._fetch(ranges)
         if len(ranges) == 1 and ranges[0][1] == self.size_bytes and len(found[0]) <= _TAIL_BYTES:
-            self._tail_start, self._tail = ranges[0][0], found[0]
+            self._tail_start, self._tail = ranges[0][0], bytes(found[0])
         return found
 
-    def _fetch(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def _fetch(self, ranges: Sequence[tuple[int, int]]) -> Sequence[Data]:
         pieces = [
             (number, at, min(at + PIECE_BYTES, end))
             for number, (start, end) in enumerate(ranges)
             for at in range(start, end, PIECE_BYTES)
         ]
-        found: list[list[bytes]] = [[] for _ in ranges]
+        found: list[list[Data]] = [[] for _ in ranges]
         batches = list(_batched(pieces))
         if len(batches) == 1:
             answers = [self._read(batches[0])]
@@ -59,7 +60,7 @@ class RemoteReader:
                 found[number].append(data)
         return [b"".join(parts) if len(parts) != 1 else parts[0] for parts in found]
 
-    def _read(self, batch: list[tuple[int, int, int]]) -> list[bytes]:
+    def _read(self, batch: list[tuple[int, int, int]]) -> Sequence[Data]:
         data = self._transport.get_ranges(self._key, [(start, end) for _, start, end in batch])
         if data is None:
             raise CacheError(f"{self._transport.url} does not have {self._key}")

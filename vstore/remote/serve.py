@@ -19,10 +19,9 @@ from vstore.digest import Digest, canonical_json
 from vstore.fs.filelock import lock_file
 from vstore.objects import StorePath
 from vstore.remote import layout
-from vstore.remote.model import Realisation
-from vstore.remote.push import record_of
+from vstore.remote.push import realisation_of, record_of
 from vstore.remote.records import encode
-from vstore.remote.trust import SecretKey
+from vstore.remote.trust import SecretKey, sign
 from vstore.store import Store
 
 T = TypeVar("T")
@@ -43,10 +42,7 @@ class Shelf:
     def realisation(self, recipe: Digest) -> bytes | None:
         path = self.store.realisation(recipe)
         info = self.store.index.info(path) if path else None
-        if info is None:
-            return None
-        bare = Realisation(recipe=recipe, path=info.path, digest=info.digest, size_bytes=info.size_bytes)
-        return encode(bare.signed(*(key.sign(bare.line) for key in self.keys)))
+        return encode(realisation_of(info, recipe, self.keys)) if info else None
 
     def object(self, path: StorePath) -> bytes | None:
         file = self.archive(path)
@@ -54,8 +50,7 @@ class Shelf:
         if file is None or info is None:
             return None
         _, metadata = self.store.manifest(path)
-        record = record_of(info, metadata, _described(file))
-        return encode(record.signed(*(key.sign(record.line) for key in self.keys)))
+        return encode(sign(record_of(info, metadata, _described(file)), self.keys))
 
     def archive(self, path: StorePath) -> Path | None:
         """The object's archive, packed now if it was not; None if there is no such object."""

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from vstore.archive.model import Data
 from vstore.errors import CacheError
 
 
@@ -50,7 +51,7 @@ class Transport(Protocol):
     def get(self, key: str, *, limit: int) -> bytes | None:
         """The whole object; TransportError if it has more than `limit` bytes."""
 
-    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> Sequence[Data] | None:
         """The bytes from start to before end of each range, exactly; NoRanges where only whole objects are given."""
 
     def download(self, key: str, target: Path, *, limit: int) -> int | None:

@@ -11,11 +11,12 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from vstore.errors import CacheError, UsageError
-from vstore.remote.model import Signature
+from vstore.remote.model import Channel, DeltaRecord, ObjectRecord, Realisation, Signature
 
+R = TypeVar("R", Realisation, ObjectRecord, Channel, DeltaRecord)
 _KEY = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,99}):([A-Za-z0-9+/]{43}=)")
 
 
@@ -119,6 +120,11 @@ class Trust:
         names = ", ".join(signature.key for signature in signatures)
         known = any(key.name == signature.key for key in self.keys for signature in signatures)
         return f"the signature of {names} is wrong" if known else f"it is signed by {names}, which is not trusted"
+
+
+def sign(record: R, keys: Iterable[SecretKey]) -> R:
+    """The record with the signatures of these keys on its line, beside those that it has."""
+    return record.signed(*(key.sign(record.line) for key in keys))
 
 
 def write_key(folder: Path, key: SecretKey) -> tuple[Path, Path]:

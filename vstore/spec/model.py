@@ -14,7 +14,7 @@ from vstore.digest import Digest
 from vstore.errors import UsageError
 from vstore.objects import Kind
 
-DEFAULT_GLIBC = (2, 28)
+DEFAULT_LINUX = "glibc@2.28"
 DEFAULT_MACOS = "13.0"
 PREFIXES = {Kind.RUNTIME: "", Kind.FRAMEWORK: "framework-", Kind.APPLICATION: "app-"}
 
@@ -97,10 +97,8 @@ class Layer:
     @property
     def glibc(self) -> tuple[int, int]:
         """The lowest glibc that wheels for Linux may need."""
-        version = (self.linux_target or "").partition("@")[2]
-        if not version:
-            return DEFAULT_GLIBC
-        major, _, minor = version.partition(".")
+        chosen, default = ((text or "").partition("@")[2] for text in (self.linux_target, DEFAULT_LINUX))
+        major, minor = (chosen or default).split(".")
         return int(major), int(minor)
 
     @property

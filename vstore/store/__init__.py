@@ -9,7 +9,7 @@ from vstore.store.reindex import reindex
 from vstore.store.reserve import keep_reserve, release_reserve
 from vstore.store.roots import Root, RootKind, add_root, generation_links, list_roots, object_at, remove_root
 from vstore.store.store import Store
-from vstore.store.verify import Problem, verify
+from vstore.store.verify import Problem, mend, mend_links, verify
 
 __all__ = [
     "GenerationRow",
@@ -26,6 +26,8 @@ __all__ = [
     "generation_links",
     "keep_reserve",
     "list_roots",
+    "mend",
+    "mend_links",
     "object_at",
     "optimise",
     "owner_of",

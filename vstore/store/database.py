@@ -23,6 +23,7 @@ _SCHEMA_FILE = Path(__file__).with_name("schema.sql")
 _MIGRATIONS_FILE = Path(__file__).with_name("migrations.sql")
 _BUSY_SECONDS = 60.0
 _SMALL_PAGES = 1024  # 4 MiB
+_LONGEST_PATH = 500  # SQLite's MAX_PATHNAME is 512, the names of its own files beside the index included
 
 
 class Database:
@@ -113,6 +114,11 @@ def translated(file: Path) -> Iterator[None]:
             raise StoreError(f"the index is damaged: {file}", hint="run `vstore reindex`") from error
         if code == sqlite3.SQLITE_CONSTRAINT:
             raise StoreError(f"the index refused what would break it: {error}") from error
+        if code == sqlite3.SQLITE_CANTOPEN and len(os.fsencode(file.absolute())) > _LONGEST_PATH:
+            raise StoreError(
+                f"the path is too long for the index, which can have {_LONGEST_PATH} bytes: {file}",
+                hint="give a shorter --root",
+            ) from error
         if code == sqlite3.SQLITE_CANTOPEN and file.exists():
             raise StoreError(
                 f"the store is read-only or not yours: {file.parent}",

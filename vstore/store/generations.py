@@ -45,6 +45,10 @@ class Generations:
         rows = self._database.rows("SELECT last_number FROM profiles WHERE name = ?", profile)
         return int(rows[0][0]) if rows else 0
 
+    def numbers(self) -> set[tuple[str, int]]:
+        """Profile and number of every generation there is."""
+        return set(self._database.rows("SELECT profile, number FROM generations"))
+
     def of(self, profile: str) -> list[GenerationRow]:
         rows = self._database.rows(
             "SELECT number, path, created_at, spec_path, spec_digest, replaced, used_on FROM generations"

@@ -10,7 +10,9 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
+from sys import intern
 from typing import Any, Self
 
 from vstore.digest import Digest
@@ -21,21 +23,26 @@ from vstore.store.database import Database
 _COLUMNS = "id, path, digest, kind, size_bytes, files, recipe, registered_at"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Graph:
-    """All objects and references at once: `references[i]` are positions in `paths`.
+    """All objects and references at once: `references[i]` are positions in `names`, the store paths as text.
 
     `used_on` is the UTC day of the last use (that of registering, if it was never used) in ISO 8601, `used_by` what
     used it, `seconds` how long it took to build where that is known.
     """
 
-    paths: tuple[StorePath, ...]
+    names: tuple[str, ...]
     sizes: tuple[int, ...]
     registered_at: tuple[str, ...]
     references: tuple[tuple[int, ...], ...]
     used_on: tuple[str, ...]
     used_by: tuple[str, ...]
     seconds: tuple[float | None, ...]
+
+    @cached_property
+    def paths(self) -> tuple[StorePath, ...]:
+        """For questions about a few objects; a collection reads those that it takes."""
+        return tuple(map(StorePath.parse, self.names))
 
 
 class Index:
@@ -99,11 +106,11 @@ class Index:
         for referrer, reference in pairs:
             references[position[referrer]].append(position[reference])
         return Graph(
-            paths=tuple(StorePath.parse(row[1]) for row in objects),
+            names=tuple(row[1] for row in objects),
             sizes=tuple(row[2] for row in objects),
             registered_at=tuple(row[3] for row in objects),
-            used_on=tuple(row[4] or row[3][:10] for row in objects),
-            used_by=tuple(row[5] or "" for row in objects),
+            used_on=tuple(intern(row[4] or row[3][:10]) for row in objects),
+            used_by=tuple(intern(row[5] or "") for row in objects),
             seconds=tuple(row[6] for row in objects),
             references=tuple(map(tuple, references)),
         )
@@ -162,6 +169,11 @@ class Index:
     def holders(self, part: bytes) -> list[StorePath]:
         sql = "SELECT path FROM parts JOIN objects ON id = object WHERE key = ? ORDER BY id DESC"
         return [StorePath.parse(path) for (path,) in self.database.rows(sql, part)]
+
+    def parts(self, path: StorePath) -> list[bytes]:
+        """The parts that an object holds."""
+        sql = "SELECT key FROM parts JOIN objects ON id = object WHERE path = ? ORDER BY key"
+        return [key for (key,) in self.database.rows(sql, str(path))]
 
     def memo(self, key: bytes) -> StorePath | None:
         return self._one("SELECT path FROM memos JOIN objects ON id = object WHERE key = ?", key)

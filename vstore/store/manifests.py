@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from vstore.fs import zstd
 from vstore.fs.atomic import write_file
 from vstore.fs.tree import Manifest
 from vstore.objects import Kind, ObjectInfo, StorePath
+from vstore.store.index import Index
+from vstore.store.layout import Layout
 
 _MAGIC = b"vstore-manifest-1\n"
 _MOST_BYTES = 1 << 30
@@ -90,3 +94,22 @@ def _object_info(path: StorePath, manifest: Manifest, metadata: Mapping[str, Any
         recipe=Digest.parse(metadata["recipe"]) if metadata["recipe"] else None,
         registered_at=datetime.fromisoformat(metadata["registered_at"]),
     )
+
+
+def described_again(
+    index: Index,
+    layout: Layout,
+    known: ObjectInfo,
+    fresh: ObjectInfo,
+    parts: Iterable[bytes],
+    metadata: Mapping[str, object],
+) -> tuple[ObjectInfo, tuple[bytes, ...], Mapping[str, object]]:
+    """What to write of a registered object that is put back: nothing that was known of it is lost."""
+    path = known.path
+    info = replace(fresh, recipe=known.recipe, registered_at=known.registered_at)
+    recipes = [str(recipe) for recipe in index.recipes([path]) if recipe != known.recipe]
+    earlier: Mapping[str, object] = {"recipes": recipes} if recipes else {}
+    with suppress(StoreError):
+        manifest, found = read_manifest(layout.manifest(path))
+        earlier = found if manifest.digest == info.digest else earlier
+    return info, tuple(sorted({*index.parts(path), *parts})), {**metadata, **earlier}

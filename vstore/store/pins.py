@@ -29,8 +29,13 @@ class Pin:
 NO_PIN = Pin()
 
 
+def pin_name(name: str) -> str:
+    """What the file beside the link of this name is called."""
+    return f".{name}.json"
+
+
 def _file(link: Path) -> Path:
-    return link.with_name(f".{link.name}.json")
+    return link.with_name(pin_name(link.name))
 
 
 def read_pin(link: Path) -> Pin:

@@ -1,14 +1,15 @@
 """What is known of a generation beside its link, kept on disk so that the index can be made anew.
 
-``profiles/.<profile>-<n>.json`` is written before the link and goes with it, but for the one with the highest number:
-it stays until the next generation is made, so that no number is ever given twice.
+``profiles/.<profile>-<n>.json`` is written before the link and goes before it: a link with neither row nor record was
+forgotten. The one with the highest number stays, emptied, until the next generation is made, so that no number is ever
+given twice.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -35,6 +36,15 @@ def write_record(layout: Layout, row: GenerationRow) -> None:
         "replaced": row.replaced,
     }
     write_file(record_file(layout, row.profile, row.number), canonical_json(document) + b"\n")
+
+
+def drop_records(layout: Layout, profile: str, numbers: Iterable[int], *, last: int) -> None:
+    """Remove the records of generations that are about to be forgotten; of the `last` the mark of its number stays."""
+    for number in numbers:
+        if number == last:
+            write_file(record_file(layout, profile, number), b"{}\n")
+        else:
+            record_file(layout, profile, number).unlink(missing_ok=True)
 
 
 def read_record(layout: Layout, profile: str, number: int) -> GenerationRow | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import re
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import is_held, lock_file
 from vstore.objects import StorePath
 from vstore.store.layout import Layout
-from vstore.store.pins import NO_PIN, Pin, read_pin, remove_pin, write_pin
+from vstore.store.pins import NO_PIN, Pin, pin_name, read_pin, remove_pin, write_pin
 
 _GENERATION_LINK = re.compile(r"(?P<profile>.+)-(?P<number>[1-9][0-9]*)-link")
 
@@ -86,9 +86,9 @@ class TempRoots:
 
 def generation_links(layout: Layout) -> Iterator[tuple[str, int, Path]]:
     """The links that are generations: profile, number, link."""
-    for link in _links(layout.profiles):
-        if found := _GENERATION_LINK.fullmatch(link.name):
-            yield found["profile"], int(found["number"]), link
+    for name in _listed(layout.profiles)[0]:
+        if found := _GENERATION_LINK.fullmatch(name):
+            yield found["profile"], int(found["number"]), layout.profiles / name
 
 
 def list_roots(layout: Layout, *, prune: bool = False) -> list[Root]:
@@ -115,34 +115,55 @@ def _leads_to(place: Path, store: str) -> StorePath | None:
         return None
 
 
-def _links(folder: Path) -> list[Path]:
-    """The symlinks of a folder but those still being made, whose names start with a dot."""
+def _reader(folder: Path, store: str) -> Callable[[str], StorePath | None]:
+    """What tells where a link of this folder leads; of one as vstore writes it without looking at each folder there."""
+    beside = os.path.realpath(folder / "../store") == store
+
+    def read(name: str) -> StorePath | None:
+        link = os.path.join(folder, name)
+        with suppress(OSError, ValueError):
+            head, _, target = os.readlink(link).rpartition("/")
+            if beside and head == "../store":
+                return StorePath.parse(target)
+        return _leads_to(Path(link), store)
+
+    return read
+
+
+def _listed(folder: Path) -> tuple[list[str], set[str]]:
+    """The symlinks of a folder but those still being made, whose names start with a dot; and what starts with one."""
     with os.scandir(folder) as found:
-        return sorted(folder / entry.name for entry in found if entry.is_symlink() and not entry.name.startswith("."))
+        entries = list(found)
+    hidden = {entry.name for entry in entries if entry.name.startswith(".")}
+    return sorted(entry.name for entry in entries if entry.name not in hidden and entry.is_symlink()), hidden
 
 
-def _root(kind: RootKind, name: str, path: StorePath, place: Path, pin: Pin = NO_PIN) -> Iterator[Root]:
+def _root(kind: RootKind, name: str, path: StorePath, place: str, pin: Pin = NO_PIN) -> Iterator[Root]:
     """One root, or none when the place is gone meanwhile."""
     try:
-        since = datetime.fromtimestamp(int(place.lstat().st_mtime), UTC)
+        since = datetime.fromtimestamp(int(os.lstat(place).st_mtime), UTC)
     except FileNotFoundError:
         return
     yield Root(kind=kind, name=name, path=path, since=since, pin=pin)
 
 
 def _profile_roots(layout: Layout, store: str) -> Iterator[Root]:
-    for _, _, link in generation_links(layout):
-        path = _leads_to(link, store)
-        if path is not None:
-            yield from _root(RootKind.PROFILE, f"profiles/{link.name}", path, link)
+    folder, leads_to = str(layout.profiles), _reader(layout.profiles, store)
+    for name in _listed(layout.profiles)[0]:
+        if _GENERATION_LINK.fullmatch(name) and (path := leads_to(name)) is not None:
+            yield from _root(RootKind.PROFILE, f"profiles/{name}", path, f"{folder}/{name}")
 
 
 def _user_roots(layout: Layout, store: str, prune: bool) -> Iterator[Root]:
-    for link in _links(layout.gcroots):
-        pin = _unexpired(layout, link, link, prune)
-        if pin is not None and (path := _leads_to(link, store)) is not None:
-            yield from _root(RootKind.USER, f"gcroots/{link.name}", path, link, pin)
-    for entry in _links(layout.indirect_roots):
+    folder, leads_to = str(layout.gcroots), _reader(layout.gcroots, store)
+    names, hidden = _listed(layout.gcroots)
+    for name in names:
+        link = f"{folder}/{name}"
+        pin = _unexpired(layout, Path(link), Path(link), prune) if pin_name(name) in hidden else NO_PIN
+        if pin is not None and (path := leads_to(name)) is not None:
+            yield from _root(RootKind.USER, f"gcroots/{name}", path, link, pin)
+    for name in _listed(layout.indirect_roots)[0]:
+        entry = layout.indirect_roots / name
         try:
             outside = Path(os.readlink(entry))
             outside.lstat()
@@ -153,7 +174,7 @@ def _user_roots(layout: Layout, store: str, prune: bool) -> Iterator[Root]:
             continue
         pin = _unexpired(layout, entry, outside, prune)
         if pin is not None and (path := _leads_to(outside, store)) is not None:
-            yield from _root(RootKind.USER, str(outside), path, entry, pin)
+            yield from _root(RootKind.USER, str(outside), path, str(entry), pin)
 
 
 def _unexpired(layout: Layout, entry: Path, link: Path, prune: bool) -> Pin | None:
@@ -176,7 +197,7 @@ def _temp_roots(layout: Layout, prune: bool) -> Iterator[Root]:
                 file.unlink(missing_ok=True)
             continue
         for path in _named_in(file):
-            yield from _root(RootKind.TEMP, f"gcroots/temp/{file.name}", path, file)
+            yield from _root(RootKind.TEMP, f"gcroots/temp/{file.name}", path, str(file))
 
 
 def _named_in(file: Path) -> Iterator[StorePath]:

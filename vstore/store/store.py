@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Self
 
 from vstore.config import Config, read_config
 from vstore.digest import Digest
-from vstore.errors import StoreError
-from vstore.fs.atomic import flush_filesystem, fsync_directory, remove_tree, write_file
+from vstore.errors import NotReproducible, StoreError, VstoreError
+from vstore.fs.atomic import exchange, flush_filesystem, fsync_directory, remove_tree, write_file
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
 from vstore.fs.tree import Manifest, freeze_directory, scan
@@ -22,7 +23,7 @@ from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.store.generations import Generations
 from vstore.store.index import Index
 from vstore.store.layout import Layout
-from vstore.store.manifests import read_manifest, write_manifest
+from vstore.store.manifests import described_again, read_manifest, write_manifest
 from vstore.store.reserve import keep_reserve
 from vstore.store.roots import TempRoots, object_at
 from vstore.store.uses import Uses
@@ -38,6 +39,7 @@ class Store:
         self.uses = Uses(index.database)
         self._temp = TempRoots(layout)
         self._held = held
+        self._distrusted: set[StorePath] = set()
 
     @classmethod
     def open(cls, root: Path, *, read_only: bool = False) -> Self:
@@ -83,7 +85,22 @@ class Store:
         self._temp.add(paths)
 
     def is_valid(self, path: StorePath) -> bool:
-        return self.index.is_valid(path)
+        return path not in self._distrusted and self.index.is_valid(path)
+
+    def distrust(self, paths: Iterable[StorePath]) -> None:
+        """From now on, in this process, these count as not there, because they are damaged: until they are added anew.
+
+        What is added in their place is exchanged with them in one step, so that whoever uses one sees either.
+        """
+        self._distrusted.update(paths)
+
+    def trust_again(self, path: StorePath) -> None:
+        """It was put right where it is."""
+        self._distrusted.discard(path)
+
+    @property
+    def distrusted(self) -> frozenset[StorePath]:
+        return frozenset(self._distrusted)
 
     def realisation(self, recipe: Digest) -> StorePath | None:
         """The object that this recipe gave, kept alive from now on; None if there is none."""
@@ -101,7 +118,7 @@ class Store:
         if path is None:
             return None
         self._temp.add((path,))
-        return path if self.index.is_valid(path) else None
+        return path if self.is_valid(path) else None
 
     def manifest(self, path: StorePath) -> tuple[Manifest, dict[str, object]]:
         """The object's tree manifest and its metadata."""
@@ -154,7 +171,8 @@ class Store:
                     kept = self.layout.failed / folder.name
                     kept.parent.mkdir(exist_ok=True)
                     folder.rename(kept)
-                    error.add_note(f"kept: {kept}")
+                    if isinstance(error, VstoreError):
+                        error.details += (f"kept: {kept}",)
                 raise
             finally:
                 remove_tree(folder)
@@ -176,21 +194,25 @@ class Store:
         parts: Iterable[bytes] = (),
         seconds: float | None = None,
         metadata: Mapping[str, object] | None = None,
+        manifest: Manifest | None = None,
     ) -> ObjectInfo:
         """Turn a staged tree into a registered object; one that is there already is not written again.
 
-        Order: hash and freeze, name it in a temp root, manifest, flush, move into place, row.
-        Raises StoreError if it refers to what is not valid, or cannot be in a store.
+        Order: hash and freeze, name it in a temp root, manifest, flush, move into place, row. With a `manifest`, of
+        one who hashed every file while writing and froze them, the first of these is done.
+        Raises StoreError if it refers to what is not valid, or cannot be in a store; NotReproducible if a distrusted
+        object is what the recipe gave.
         """
-        manifest = scan(staged, freeze=True)
+        manifest = manifest or scan(staged, freeze=True)
         reached(Point.ADD_SCANNED)
         path = StorePath.make(manifest.digest, name)
         parts = tuple(parts)
+        self._expect(path, manifest, recipe)
         self.temp_root(path)
         reached(Point.ADD_NAMED)
         with lock_file(self.layout.object_lock(str(path))):
             known = self.index.info(path)
-            if known is not None and self.layout.object(path).is_dir():
+            if known is not None and path not in self._distrusted and self.layout.object(path).is_dir():
                 self._realised_again(path, recipe, parts, seconds)
                 return known
             info = ObjectInfo(
@@ -207,22 +229,42 @@ class Store:
             missing = [str(reference) for reference in info.references if not self.is_valid(reference)]
             if missing:
                 raise StoreError(f"{path} refers to what is not in the store", details=missing)
-            final = self.layout.object(path)
-            self._clear(final)
-            reached(Point.ADD_CLEARED)
+            if known is not None:
+                info, parts, metadata = described_again(self.index, self.layout, known, info, parts, metadata or {})
             write_manifest(self.layout.manifest(path), info, manifest, parts, metadata or {})
             reached(Point.ADD_DESCRIBED)
             flush_filesystem(self.layout.store)
             reached(Point.ADD_FLUSHED)
-            staged.rename(final)
-            reached(Point.ADD_MOVED)
-            freeze_directory(final)
-            fsync_directory(final)
-            fsync_directory(self.layout.store)
-            reached(Point.ADD_FROZEN)
+            self._move_in(staged, self.layout.object(path))
             self.index.register(info, parts=parts, seconds=seconds)
             reached(Point.ADD_REGISTERED)
+            self.trust_again(path)
+            if known is not None:
+                self._realised_again(path, recipe, parts, seconds)
             return info
+
+    def _move_in(self, staged: Path, final: Path) -> None:
+        """Into place, in exchange with what a killed process left there or a damaged object; then frozen."""
+        if not exchange(staged, final):
+            self._clear(final)
+            reached(Point.ADD_CLEARED)
+            staged.rename(final)
+        reached(Point.ADD_MOVED)
+        freeze_directory(final)
+        fsync_directory(final)
+        fsync_directory(self.layout.store)
+        reached(Point.ADD_FROZEN)
+
+    def _expect(self, path: StorePath, manifest: Manifest, recipe: Digest | None) -> None:
+        """A recipe that gave a distrusted object must give it again."""
+        earlier = self.index.realisation(recipe) if recipe and self._distrusted else None
+        if earlier is None or earlier == path or earlier not in self._distrusted:
+            return
+        try:
+            differences = list(islice(self.manifest(earlier)[0].differences(manifest), 5))
+        except StoreError:
+            differences = []
+        raise NotReproducible(f"made again, {earlier} has other bytes", details=differences)
 
     def realised_again(self, path: StorePath, recipe: Digest) -> None:
         """Record that another recipe gives this registered object too."""
@@ -251,9 +293,13 @@ class Store:
     def _clear(self, final: Path) -> None:
         """Put litter of a killed process aside: there is no row, and we hold the temp root and the lock."""
         if os.path.lexists(final):
-            if final.is_dir() and not final.is_symlink():
-                final.chmod(0o755)
-            final.rename(self.layout.trash / f"{final.name}-{os.urandom(4).hex()}")
+            token = os.urandom(4).hex()
+            try:
+                if final.is_dir() and not final.is_symlink():
+                    final.chmod(0o755)
+                final.rename(self.layout.trash / f"{final.name}-{token}")
+            except PermissionError:  # another user's: a new name in the same folder does not need his consent
+                final.rename(final.with_name(f".{final.name}.{token}"))
 
     # logs
 

@@ -1,66 +1,131 @@
-"""Checking that index, manifests and trees agree."""
+"""Checking that index, manifests, trees and profiles agree."""
 
 from __future__ import annotations
 
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from vstore.errors import StoreError
-from vstore.fs.tree import FROZEN_TIME, Entry, EntryKind, Manifest, scan
+from vstore.fs.atomic import replace_symlink
+from vstore.fs.filelock import lock_file
+from vstore.fs.tree import FROZEN_TIME, Entry, EntryKind, Manifest, mended, scan
 from vstore.objects import ObjectInfo, StorePath
 from vstore.report import Report
+from vstore.store.generations import GenerationRow
+from vstore.store.manifests import described_again, write_manifest
 from vstore.store.store import Store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """Something wrong with one object, said in one line."""
+    """Something wrong with one object or, where it names a `profile`, with a link to it; said in one line."""
 
     path: StorePath
     problem: str
+    profile: str | None = None
 
 
-def verify(store: Store, *, contents: bool, report: Report) -> tuple[int, list[Problem]]:
-    """Check every object; with `contents` hash every file. Returns how many were checked, and what is wrong.
+def verify(
+    store: Store, *, contents: bool, report: Report, only: Collection[StorePath] | None = None, jobs: int = 1
+) -> tuple[int, list[Problem]]:
+    """Check every object, or only some; with `contents` hash every file. Returns how many were, and what is wrong.
 
     Raises StoreError when the index itself is damaged. What is collected meanwhile is no problem.
     """
     store.index.database.check()
-    infos = store.index.objects()
+    infos = [info for info in store.index.objects() if only is None or info.path in only]
     problems = []
-    for number, info in enumerate(infos):
-        if contents:
-            report.stage("verify", "hashing objects", number, len(infos))
-        found = list(_problems(store, info, contents))
-        if found and store.is_valid(info.path):
-            problems += [Problem(path=info.path, problem=text) for text in found]
-    problems += _profiles(store)
+    with ThreadPoolExecutor(jobs) as pool:
+        for number, found in enumerate(pool.map(lambda info: list(_problems(store, info, contents)), infos), 1):
+            if contents:
+                report.stage("verify", "hashing objects", number, len(infos))
+            problems += [one for one in found if store.index.is_valid(one.path)]
+    problems += [one for one in _profiles(store) if only is None or one.path in only]
     return len(infos), problems
 
 
+def mend(store: Store, path: StorePath) -> bool:
+    """Put right what needs no other bytes: modes, times, the manifest. Whether the object is whole now."""
+    store.temp_root(path)
+    with lock_file(store.layout.object_lock(str(path))):
+        info, folder = store.index.info(path), store.layout.object(path)
+        if info is None or not folder.is_dir() or folder.is_symlink():
+            return False
+        try:
+            manifest = store.manifest(path)[0]
+        except StoreError:
+            manifest = None
+        try:
+            found = mended(folder, manifest)
+        except (StoreError, OSError):
+            return False
+        if found.digest != info.digest:
+            return False
+        if manifest is None or manifest.digest != info.digest:
+            info, parts, metadata = described_again(store.index, store.layout, info, info, (), {})
+            write_manifest(store.layout.manifest(path), info, found, parts, metadata, durable=True)
+        store.trust_again(path)
+        return True
+
+
+def mend_links(store: Store, problems: Collection[Problem]) -> None:
+    """Put back the generations' links that are wrong. What lies there and is no link is left alone."""
+    broken = {(problem.profile, problem.path) for problem in problems if problem.profile}
+    for profile, path in broken:
+        for row in store.generations.of(profile or ""):
+            link = _link(store, row)
+            if row.path == path and (link.is_symlink() or not os.path.lexists(link)):
+                replace_symlink(link, _target(row))
+
+
+def _link(store: Store, row: GenerationRow) -> Path:
+    return store.layout.profiles / f"{row.profile}-{row.number}-link"
+
+
+def _target(row: GenerationRow) -> str:
+    return f"../store/{row.path}"
+
+
 def _profiles(store: Store) -> Iterator[Problem]:
-    """Generations without their link, and profiles that lead nowhere."""
+    """Generations without their link, and profiles that lead to none."""
     for name in store.generations.profiles():
-        current = store.layout.profiles / name
         rows = store.generations.of(name)
         for row in rows:
-            link = store.layout.profiles / f"{name}-{row.number}-link"
-            if not link.is_symlink() or link.resolve() != store.layout.object(row.path).resolve():
-                yield Problem(
-                    path=row.path, problem=f"{link.name} does not lead to it, as generation {row.number} should"
-                )
-        if rows and os.path.lexists(current) and not current.exists():
-            yield Problem(
-                path=rows[-1].path, problem=f"profile {name} leads to {os.readlink(current)}, which is missing"
-            )
+            link = _link(store, row)
+            if not link.is_symlink() or os.readlink(link) != _target(row):
+                text = f"{link.name} does not lead to it, as generation {row.number} should"
+                yield Problem(path=row.path, problem=text, profile=name)
+        if rows and (wrong := _wrong_profile(store.layout.profiles / name, rows)):
+            hint = f"`vstore switch {name} N` sets it"
+            yield Problem(path=rows[-1].path, problem=f"profile {name} {wrong}: {hint}", profile=name)
 
 
-def _problems(store: Store, info: ObjectInfo, contents: bool) -> Iterator[str]:
+def _wrong_profile(current: Path, rows: list[GenerationRow]) -> str | None:
+    """What is wrong with a profile's own link. Before the first switch there is none."""
+    if not os.path.lexists(current):
+        return "has no current generation any more" if any(row.replaced for row in rows) else None
+    if not current.is_symlink():
+        return "is no link: move away what lies there"
+    target = os.readlink(current)
+    found = re.fullmatch(re.escape(current.name) + r"-([1-9][0-9]*)-link", target)
+    if not found or int(found[1]) not in [row.number for row in rows]:
+        return f"leads to {target}, which is none of its generations"
+    return None
+
+
+def _problems(store: Store, info: ObjectInfo, contents: bool) -> Iterator[Problem]:
+    for text in _faults(store, info, contents):
+        yield Problem(path=info.path, problem=text)
+
+
+def _faults(store: Store, info: ObjectInfo, contents: bool) -> Iterator[str]:
     folder = store.layout.object(info.path)
-    if not folder.is_dir():
+    if folder.is_symlink() or not folder.is_dir():
         yield "the object's folder is missing"
         return
     try:
@@ -84,18 +149,18 @@ def _problems(store: Store, info: ObjectInfo, contents: bool) -> Iterator[str]:
 
 
 def _unfrozen(folder: Path, manifest: Manifest) -> Iterator[str]:
-    """What is writable again, or has another time than everything in a store has."""
+    """What has another mode or another time than everything in a store has."""
     top = Entry(b"", EntryKind.DIRECTORY)
     for entry in (top, *manifest.entries):
         if entry.kind == EntryKind.SYMLINK:
             continue
         try:
             status = (folder / os.fsdecode(entry.path)).lstat()
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue  # said already
         mode = 0o555 if entry.executable or entry.kind == EntryKind.DIRECTORY else 0o444
         name = os.fsdecode(entry.path) or "the object's folder"
-        if os.name == "posix" and stat.S_IMODE(status.st_mode) & ~0o111 != mode & ~0o111:
+        if os.name == "posix" and stat.S_IMODE(status.st_mode) != mode:
             yield f"its mode is {stat.S_IMODE(status.st_mode):04o}: {name}"
         if status.st_mtime_ns != FROZEN_TIME * 10**9:
             yield f"its time was changed: {name}"

@@ -1,0 +1,49 @@
+"""What a killed fetch of an object had written already: donors for the next one.
+
+It lies in ``tmp/fetch-<store path>-…`` without an owner, so a collection removes it at any time. Nothing of it is
+believed: like all donors, each file is hashed before it is taken.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+from vstore.fs.atomic import remove_tree
+from vstore.fs.tree import FROZEN_TIME, Entry
+from vstore.objects import StorePath
+from vstore.store import Layout
+
+_TREE = "tree"
+
+
+def staging_name(path: StorePath) -> str:
+    return f"fetch-{path}"
+
+
+def leftovers(layout: Layout, path: StorePath) -> list[Path]:
+    """The folders of fetches of this object that ended without cleaning up. Needs the lock of its fetch."""
+    return [folder for folder in layout.tmp.glob(f"{staging_name(path)}-*") if folder.suffix != ".lock"]
+
+
+def whole_files(folders: Iterable[Path], files: Iterable[Entry]) -> dict[bytes, Path]:
+    """The files that were written to their end, by digest; a file gets its time last."""
+    found = {}
+    for tree in [folder / _TREE for folder in folders]:
+        for entry in files:
+            place = tree / os.fsdecode(entry.path)
+            try:
+                status = place.lstat()
+            except OSError:
+                continue
+            if stat.S_ISREG(status.st_mode) and (status.st_size, status.st_mtime) == (entry.size, FROZEN_TIME):
+                found[entry.digest] = place
+    return found
+
+
+def remove(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        remove_tree(folder)
+        folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)
