@@ -99,9 +99,8 @@ def list_roots(layout: Layout, *, prune: bool = False, running: bool = True) -> 
     store = os.path.realpath(layout.store)
     roots = list(_temp_roots(layout, prune))  # first: a process that ends now has made its lasting root before
     roots += [*_profile_roots(layout, store), *_user_roots(layout, store, prune)]
-    roots += (
-        running_roots(layout) if running else ()
-    )  # last: a process started from a root that is read before is seen here
+    if running:  # last: a process started from a root that is read before is seen here
+        roots += running_roots(layout)
     return sorted(roots, key=lambda root: (root.kind, root.name, root.path))
 
 
