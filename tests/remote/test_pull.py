@@ -16,6 +16,8 @@ from vstore.fs.tree import scan
 from vstore.objects import StorePath
 from vstore.remote import Fetcher, pull
 from vstore.remote.layout import archive_key
+from vstore.report import Silent
+from vstore.store import verify
 
 PULL = """
 import sys
@@ -74,6 +76,8 @@ def test_a_new_version_moves_only_its_new_files(tmp_path: Path) -> None:
         assert found.moved_bytes <= 1.1 * stat.size_bytes
         assert found.saved_bytes > 1.5 * found.moved_bytes
         assert client.store.manifest(new)[0] == builder.store.manifest(new)[0]
+        before, after = (client.store.layout.object(path) / "torch" / "7" for path in (old, new))
+        assert before.stat().st_ino == after.stat().st_ino, "what both have takes its space once"
 
 
 def test_files_of_any_object_are_used(tmp_path: Path) -> None:
@@ -99,6 +103,7 @@ def test_a_donor_that_was_damaged_is_not_believed(tmp_path: Path) -> None:
         file.write_bytes(b"!" + file.read_bytes()[1:])
         pull(client.fetcher(), cache, [new])
         assert (client.store.layout.object(new) / "torch" / "3").read_bytes() == big["torch/3"]
+        assert verify(client.store, contents=True, only=[new], report=Silent())[1] == []
 
 
 def test_two_processes_that_want_one_object_fetch_it_once(tmp_path: Path) -> None:

@@ -169,9 +169,13 @@ class Fetcher:
                 reached(Point.PULL_PATCHED)
             plan = plan_fetch(index, AnyOf(patched.files, have))
 
+        own = set(written.values())
+
         def donor(digest: bytes) -> Path | None:
             place = written.get(digest) or patched.files.get(digest)
             return place or (self._donors.find(digest) if self._donors is not None else None)
 
-        own = set(written.values())
-        return patched.moved_bytes, assemble(plan, reader, tree, donor, may_link=own.__contains__)
+        objects = self.store.layout.store
+        return patched.moved_bytes, assemble(
+            plan, reader, tree, donor, may_link=lambda place: place in own or place.is_relative_to(objects)
+        )
