@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.store.trees import SOURCE, add, info, recipe, write
-from vstore.errors import StoreError
+from vstore.errors import BuildError, StoreError
 from vstore.fs.filelock import is_held
 from vstore.fs.tree import scan
 from vstore.objects import Kind
@@ -108,12 +108,12 @@ def test_a_failed_build_is_kept_when_asked(store: Store) -> None:
     def fail() -> None:
         with store.staging("work", keep_failed=True) as staged:
             write(staged, {"a": b"1"})
-            raise RuntimeError("no")
+            raise BuildError("no")
 
-    with pytest.raises(RuntimeError) as caught:
+    with pytest.raises(BuildError) as caught:
         fail()
-    (note,) = caught.value.__notes__
-    assert Path(note.removeprefix("kept: "), "a").read_bytes() == b"1"
+    (detail,) = caught.value.details
+    assert Path(detail.removeprefix("kept: "), "a").read_bytes() == b"1"
     assert list(store.layout.tmp.iterdir()) == [store.layout.trash]
 
 

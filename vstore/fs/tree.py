@@ -35,6 +35,8 @@ from vstore.objects import StorePath
 _MAGIC = b"vstore-tree-1\n"
 _HEAD = struct.Struct(">cI")
 _BIG_BYTES = 1 << 20  # larger files are hashed through one reused buffer, in threads
+_READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+_BY_HANDLE = os.utime in os.supports_fd and os.chmod in os.supports_fd  # without looking the path up again
 FROZEN_TIME = 1  # seconds: the mtime of everything in a store
 
 
@@ -119,11 +121,11 @@ class Manifest:
         theirs = {entry.path: entry for entry in found.entries}
         for path in sorted(ours.keys() | theirs.keys()):
             if path not in theirs:
-                yield f"missing: {_shown(path)}"
+                yield f"missing: {shown(path)}"
             elif path not in ours:
-                yield f"added: {_shown(path)}"
+                yield f"added: {shown(path)}"
             elif ours[path] != theirs[path]:
-                yield f"changed: {_shown(path)}"
+                yield f"changed: {shown(path)}"
 
 
 def _decode_entries(data: bytes) -> Iterator[Entry]:
@@ -152,7 +154,7 @@ def _decode_entries(data: bytes) -> Iterator[Entry]:
             raise ValueError(f"unknown entry {tag!r}")
 
 
-def _shown(path: bytes) -> str:
+def shown(path: bytes) -> str:
     """For people, on one line and printable anywhere, whatever the bytes."""
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in os.fsdecode(path))
 
@@ -165,7 +167,7 @@ def linked_object(path: bytes, target: bytes) -> str | None:
     parts = target.split(b"/")
     ups = next((index for index, part in enumerate(parts) if part != b".."), len(parts))
     if target.startswith(b"/") or b".." in parts[ups:] or not target:
-        raise StoreError(f"refused link {_shown(path)} -> {_shown(target)}: not a plain relative path")
+        raise StoreError(f"refused link {shown(path)} -> {shown(target)}: not a plain relative path")
     depth = path.count(b"/")
     if ups <= depth:
         return None
@@ -177,20 +179,22 @@ def linked_object(path: bytes, target: bytes) -> str | None:
             pass
         else:
             return name
-    raise StoreError(f"refused link {_shown(path)} -> {_shown(target)}: it leaves the store")
+    raise StoreError(f"refused link {shown(path)} -> {shown(target)}: it leaves the store")
 
 
-def scan(root: Path, *, freeze: bool = False, on_file: Callable[[int], None] | None = None) -> Manifest:
+def scan(
+    root: Path, *, freeze: bool = False, on_status: Callable[[bytes, os.stat_result], None] | None = None
+) -> Manifest:
     """Hash a tree; with `freeze` also make it read-only with fixed times, except for the top folder itself.
 
     The top folder stays writable because moving a read-only folder is not allowed to everyone:
-    whoever moves it into its final place freezes it there. `on_file` is told each file's bytes.
-    Raises StoreError for devices, sockets and links that may not be in a store.
+    whoever moves it into its final place freezes it there. `on_status` is told how each file and folder, also the top
+    one with the path ``b""``, was found. Raises StoreError for devices, sockets and links that may not be in a store.
     """
-    entries: list[Entry] = []
-    _scan_directory(os.fsencode(root), b"", entries, freeze, on_file, bytearray(_BIG_BYTES * 4))
-    entries.sort()
-    return Manifest(tuple(entries))
+    work = _Scan(freeze, on_status)
+    work.directory(os.fsencode(root), b"")
+    work.entries.sort()
+    return Manifest(tuple(work.entries))
 
 
 def mended(root: Path, expected: Manifest | None) -> Manifest:
@@ -211,55 +215,58 @@ def mended(root: Path, expected: Manifest | None) -> Manifest:
     return Manifest(tuple(entries))
 
 
-def _scan_directory(
-    folder: bytes,
-    prefix: bytes,
-    entries: list[Entry],
-    freeze: bool,
-    on_file: Callable[[int], None] | None,
-    buffer: bytearray,
-) -> None:
-    with os.scandir(folder) as found:
-        children = list(found)
-    for child in children:
-        path = prefix + child.name
-        if child.is_symlink():
-            target = os.readlink(child.path)
-            linked_object(path, target)
-            entries.append(Entry(path, EntryKind.SYMLINK, target=target))
-            if freeze:
-                _freeze_link(child)
-        elif child.is_dir(follow_symlinks=False):
-            entries.append(Entry(path, EntryKind.DIRECTORY))
-            _scan_directory(child.path, path + b"/", entries, freeze, on_file, buffer)
-            if freeze:
-                freeze_directory(child.path)
-        else:
-            entry = _scan_file(child, path, freeze, buffer)
-            entries.append(entry)
-            if on_file is not None:
-                on_file(entry.size)
+class _Scan:
+    def __init__(self, freeze: bool, on_status: Callable[[bytes, os.stat_result], None] | None) -> None:
+        self.entries: list[Entry] = []
+        self._freeze = freeze
+        self._on_status = on_status
+        self._buffer = bytearray()
 
+    def directory(self, folder: bytes, prefix: bytes) -> None:
+        if self._on_status is not None:
+            self._on_status(prefix[:-1], os.lstat(folder))
+        with os.scandir(folder) as found:
+            children = list(found)
+        for child in children:
+            path = prefix + child.name
+            if child.is_symlink():
+                target = os.readlink(child.path)
+                linked_object(path, target)
+                self.entries.append(Entry(path, EntryKind.SYMLINK, target=target))
+                if self._freeze:
+                    _freeze_link(child)
+            elif child.is_dir(follow_symlinks=False):
+                self.entries.append(Entry(path, EntryKind.DIRECTORY))
+                self.directory(child.path, path + b"/")
+                if self._freeze:
+                    freeze_directory(child.path)
+            else:
+                self.entries.append(self._file(child, path))
 
-def _scan_file(child: os.DirEntry[bytes], path: bytes, freeze: bool, buffer: bytearray) -> Entry:
-    if not child.is_file(follow_symlinks=False):
-        raise StoreError(f"refused {_shown(path)}: neither a file, a directory nor a link")
-    handle = os.open(child.path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode):
-            raise StoreError(f"refused {_shown(path)}: neither a file, a directory nor a link")
-        executable = bool(status.st_mode & 0o100)
-        digest, size = _hash_file(handle, status.st_size, buffer)
-        if freeze:
-            if status.st_mtime_ns != FROZEN_TIME * 10**9:
-                os.utime(child.path, (FROZEN_TIME, FROZEN_TIME))
-            mode = 0o555 if executable else 0o444
-            if stat.S_IMODE(status.st_mode) != mode:
-                os.chmod(child.path, mode)
-    finally:
-        os.close(handle)
-    return Entry(path, EntryKind.FILE, executable, size, digest)
+    def _file(self, child: os.DirEntry[bytes], path: bytes) -> Entry:
+        if not child.is_file(follow_symlinks=False):
+            raise StoreError(f"refused {shown(path)}: neither a file, a directory nor a link")
+        handle = os.open(child.path, _READ)
+        try:
+            status = os.fstat(handle)
+            if not stat.S_ISREG(status.st_mode):
+                raise StoreError(f"refused {shown(path)}: neither a file, a directory nor a link")
+            if self._on_status is not None:
+                self._on_status(path, status)
+            if status.st_size >= _BIG_BYTES and not self._buffer:
+                self._buffer = bytearray(_BIG_BYTES * 4)
+            digest, size = _hash_file(handle, status.st_size, self._buffer)
+            executable = bool(status.st_mode & 0o100)
+            if self._freeze:
+                place = handle if _BY_HANDLE else child.path
+                if status.st_mtime_ns != FROZEN_TIME * 10**9:
+                    os.utime(place, (FROZEN_TIME, FROZEN_TIME))
+                mode = 0o555 if executable else 0o444
+                if stat.S_IMODE(status.st_mode) != mode:
+                    os.chmod(place, mode)
+        finally:
+            os.close(handle)
+        return Entry(path, EntryKind.FILE, executable, size, digest)
 
 
 def _hash_file(handle: int, size: int, buffer: bytearray) -> tuple[bytes, int]:
@@ -271,7 +278,7 @@ def _hash_file(handle: int, size: int, buffer: bytearray) -> tuple[bytes, int]:
         hasher, done = blake3(data), len(data)
     else:
         hasher, done = blake3(max_threads=blake3.AUTO), 0
-    view = memoryview(buffer)
+    view = memoryview(buffer or bytearray(_BIG_BYTES))
     file = io.FileIO(handle, closefd=False)
     while count := file.readinto(view):
         hasher.update(view[:count])
@@ -281,7 +288,7 @@ def _hash_file(handle: int, size: int, buffer: bytearray) -> tuple[bytes, int]:
 
 def hash_file(path: Path | bytes) -> bytes:
     """The BLAKE3 of a file, large ones through a buffer and in threads; OSError for a link."""
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+    handle = os.open(path, _READ)
     try:
         size = os.fstat(handle).st_size
         return _hash_file(handle, size, bytearray(0 if size < _BIG_BYTES else _BIG_BYTES * 4))[0]

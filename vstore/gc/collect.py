@@ -24,7 +24,7 @@ from vstore.objects import StorePath
 from vstore.report import Report
 from vstore.store import Graph, Root, RootKind, Store
 
-_SMALLEST, _LARGEST = 50, 2000  # objects removed in one transaction
+_SMALLEST, _LARGEST = 250, 2000  # objects removed in one transaction, whose commit costs the same for few as for many
 _HOLD_SECONDS = 0.05  # how long removing them may take: others wait for the lock meanwhile
 
 

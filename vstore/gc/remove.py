@@ -19,10 +19,14 @@ from vstore.gc.model import Victim
 from vstore.objects import StorePath
 from vstore.store import Graph, Layout, Store, list_roots
 
+_LOOK_SECONDS = 1.0  # how often running programs are looked for: what they use was alive when the plan was made
 
-def current_roots(store: Store, skipped: Collection[str] = (), *, prune: bool = False) -> set[StorePath]:
+
+def current_roots(
+    store: Store, skipped: Collection[str] = (), *, prune: bool = False, running: bool = True
+) -> set[StorePath]:
     """Where reachability starts. A generation in the index counts even without its link."""
-    named = [(root.name, root.path) for root in list_roots(store.layout, prune=prune)]
+    named = [(root.name, root.path) for root in list_roots(store.layout, prune=prune, running=running)]
     for profile in store.generations.profiles():
         named += [(f"profiles/{profile}-{row.number}-link", row.path) for row in store.generations.of(profile)]
     return {path for name, path in named if name not in skipped}
@@ -37,6 +41,7 @@ class Removal:
         self._graph = graph
         self._position = {name: number for number, name in enumerate(graph.names)}
         self._revived: set[StorePath] = set()
+        self._looked = 0.0
         self.seconds = 0.0  # what taking out the last batch took, but for looking for new roots
 
     def clear(self, places: Sequence[str]) -> list[str]:
@@ -66,7 +71,9 @@ class Removal:
         with lock_file(layout.gc_lock):
             reached(Point.GC_LOCKED)
             paths = {victim.path for victim in victims}
-            self._revive(current_roots(store) - self._roots)
+            look = time.monotonic() - self._looked > _LOOK_SECONDS
+            self._revive(current_roots(store, running=look) - self._roots)
+            self._looked = time.monotonic() if look else self._looked
             started = time.monotonic()
             self._revive(store.index.held_by_others(paths - self._revived))
             gone = [victim for victim in victims if victim.path not in self._revived]

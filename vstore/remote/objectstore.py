@@ -169,7 +169,15 @@ class ObjectStoreTransport:
     def delete(self, keys: Iterable[str]) -> None:
         import obstore
 
-        for key in keys:
+        wanted = list(keys)
+
+        def together() -> bool:
+            obstore.delete(self._store(), wanted)
+            return True
+
+        if len(wanted) > 1 and self._asked(wanted[0], together):
+            return
+        for key in wanted:  # one of them is not there, at which a folder and Azure end
             self._asked(key, lambda key=key: obstore.delete(self._store(), key))  # type: ignore[misc]
 
     def _made(self, data: bytes | Path) -> Any:

@@ -91,15 +91,16 @@ def generation_links(layout: Layout) -> Iterator[tuple[str, int, Path]]:
             yield found["profile"], int(found["number"]), layout.profiles / name
 
 
-def list_roots(layout: Layout, *, prune: bool = False) -> list[Root]:
-    """All roots there are now. With `prune`, which only a collector under its lock may ask for, stale ones go.
+def list_roots(layout: Layout, *, prune: bool = False, running: bool = True) -> list[Root]:
+    """All roots there are now, `running` programs too. With `prune`, for a collector under its lock, stale ones go.
 
     Raises OSError when one cannot be read: a collector must not take that for its absence.
     """
     store = os.path.realpath(layout.store)
     roots = list(_temp_roots(layout, prune))  # first: a process that ends now has made its lasting root before
     roots += [*_profile_roots(layout, store), *_user_roots(layout, store, prune)]
-    roots += running_roots(layout)  # last: a process started from a root that is read before is seen here
+    if running:  # last: a process started from a root that is read before is seen here
+        roots += running_roots(layout)
     return sorted(roots, key=lambda root: (root.kind, root.name, root.path))
 
 
@@ -254,31 +255,32 @@ def running_roots(layout: Layout) -> Iterator[Root]:
     places = {os.fsencode(os.path.realpath(layout.store)), os.fsencode(layout.store.absolute())}
     prefix = b"|".join(re.escape(place) for place in sorted(places))
     pattern = re.compile(rb"(?:%b)/([0-9a-z]{%d}-[A-Za-z0-9@+._-]+)" % (prefix, SHORT_LENGTH))
-    for process in Path("/proc").glob("[0-9]*"):
-        if process.name == str(os.getpid()):
-            continue
-        for name in set(pattern.findall(_traces(process))):
+    for number in _processes():
+        for name in set(pattern.findall(_traces(f"/proc/{number}"))):
             try:
                 path = StorePath.parse(os.fsdecode(name))
             except ValueError:
                 continue
-            yield Root(kind=RootKind.PROCESS, name=f"process {process.name}", path=path)
+            yield Root(kind=RootKind.PROCESS, name=f"process {number}", path=path)
 
 
-def _traces(process: Path) -> bytes:
+def _processes() -> list[str]:
+    """The numbers of all processes but this one."""
+    with suppress(OSError):
+        return [name for name in os.listdir("/proc") if name.isdecimal() and name != str(os.getpid())]
+    return []
+
+
+def _traces(process: str) -> bytes:
     """All that shows what a process uses, each kind read on its own: it may end at any time."""
     found = []
     for name in ("cmdline", "environ", "maps"):
-        try:
-            found.append((process / name).read_bytes())
-        except OSError:
-            continue
-    links = [process / "exe", process / "cwd"]
+        with suppress(OSError), open(f"{process}/{name}", "rb", buffering=0) as file:
+            found.append(file.read())
+    links = [f"{process}/exe", f"{process}/cwd"]
     with suppress(OSError):
-        links += (process / "fd").iterdir()
+        links += [f"{process}/fd/{number}" for number in os.listdir(f"{process}/fd")]
     for link in links:
-        try:
+        with suppress(OSError):
             found.append(os.fsencode(os.readlink(link)))
-        except OSError:
-            continue
     return b"\0".join(found)

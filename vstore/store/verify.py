@@ -13,7 +13,7 @@ from pathlib import Path
 from vstore.errors import StoreError
 from vstore.fs.atomic import replace_symlink
 from vstore.fs.filelock import lock_file
-from vstore.fs.tree import FROZEN_TIME, Entry, EntryKind, Manifest, mended, scan
+from vstore.fs.tree import FROZEN_TIME, mended, scan, shown
 from vstore.objects import ObjectInfo, StorePath
 from vstore.report import Report
 from vstore.store.generations import GenerationRow
@@ -139,28 +139,22 @@ def _faults(store: Store, info: ObjectInfo, contents: bool) -> Iterator[str]:
         yield "the index has other references than the manifest"
     if not contents:
         return
+    found_as: dict[bytes, os.stat_result] = {}
     try:
-        found = scan(folder)
+        found = scan(folder, on_status=found_as.__setitem__)
     except (StoreError, OSError) as error:
         yield f"cannot be read: {error}"
         return
     yield from manifest.differences(found)
-    yield from _unfrozen(folder, manifest)
+    for path in sorted(found_as):
+        yield from _unfrozen(path, found_as[path])
 
 
-def _unfrozen(folder: Path, manifest: Manifest) -> Iterator[str]:
-    """What has another mode or another time than everything in a store has."""
-    top = Entry(b"", EntryKind.DIRECTORY)
-    for entry in (top, *manifest.entries):
-        if entry.kind == EntryKind.SYMLINK:
-            continue
-        try:
-            status = (folder / os.fsdecode(entry.path)).lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            continue  # said already
-        mode = 0o555 if entry.executable or entry.kind == EntryKind.DIRECTORY else 0o444
-        name = os.fsdecode(entry.path) or "the object's folder"
-        if os.name == "posix" and stat.S_IMODE(status.st_mode) != mode:
-            yield f"its mode is {stat.S_IMODE(status.st_mode):04o}: {name}"
-        if status.st_mtime_ns != FROZEN_TIME * 10**9:
-            yield f"its time was changed: {name}"
+def _unfrozen(path: bytes, status: os.stat_result) -> Iterator[str]:
+    """Whether it has another mode or another time than everything in a store has."""
+    executable = stat.S_ISDIR(status.st_mode) or status.st_mode & 0o100
+    name = shown(path) or "the object's folder"
+    if os.name == "posix" and stat.S_IMODE(status.st_mode) != (0o555 if executable else 0o444):
+        yield f"its mode is {stat.S_IMODE(status.st_mode):04o}: {name}"
+    if status.st_mtime_ns != FROZEN_TIME * 10**9:
+        yield f"its time was changed: {name}"
