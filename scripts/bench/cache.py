@@ -1,19 +1,23 @@
 """Measures caches: a pull from nginx beside `curl | zstd -d | tar x` of the same bytes, and a push of what is there.
 
-    python -m scripts.bench.cache [MiB]
+    python -m scripts.bench.cache [MiB | wheels] [ROUNDS]
 
-Ratios to a baseline in the same run; needs nginx, curl, zstd and tar.
+``wheels`` installs real ones, 1.1 GiB, from the index that uv knows. Both sides take turns and end flushed to disk;
+processor time is what the load of other work distorts least. Needs nginx, curl, zstd and tar.
 """
 
 from __future__ import annotations
 
 import os
 import random
+import resource
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from uv import find_uv_bin
@@ -25,16 +29,17 @@ from vstore.remote.layout import archive_key
 from vstore.store import Store
 
 PULL = """
-import resource, sys
+import sys
 from pathlib import Path
 from tests.remote.small import TRUST, Said
-from vstore.objects import Kind, StorePath
+from vstore.objects import StorePath
 from vstore.remote import Fetcher, open_cache, pull
 from vstore.store import Store
 with Store.open(Path(sys.argv[2])) as store:
     fetcher = Fetcher(store, trust=TRUST, report=Said())
     pull(fetcher, open_cache(sys.argv[1]), map(StorePath.parse, sys.argv[3:]))
-print(f"peak memory of a pull: {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:.0f} MiB")
+peak = next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(f"peak memory of a pull: {int(peak) >> 10} MiB")  # ru_maxrss would be that of the parent before exec
 """
 WHEELS = {  # 1 GiB of content
     "qt": ("PySide6-Essentials==6.9.1", "PySide6-Addons==6.9.1", "shiboken6==6.9.1"),
@@ -83,33 +88,54 @@ def install(builder: Machine) -> list[StorePath]:
     return paths
 
 
-def timed(work: Callable[[], object]) -> float:
+@dataclass(frozen=True)
+class Timing:
+    """Until everything is on the disk, and what processes took of the cores."""
+
+    wall_seconds: float
+    cpu_seconds: float
+
+
+def timed(work: Callable[[], object]) -> Timing:
     os.sync()
-    started = time.perf_counter()
+    started, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     work()
     os.sync()
-    return time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return Timing(time.perf_counter() - started, cpu)
 
 
 def main() -> None:
-    mebibytes = int(sys.argv[1]) if len(sys.argv) > 1 else 1024
+    what = sys.argv[1] if len(sys.argv) > 1 else "1024"
+    rounds = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as name:
         place = Path(name)
         with Store.open(place / "builder") as store:
             builder = Machine(store)
-            paths = fill(builder, mebibytes)
+            paths = install(builder) if what == "wheels" else fill(builder, int(what))
             cache = folder_cache(place / "cache")
-            print(f"push of {mebibytes} MiB: {timed(lambda: builder.push(cache, *paths)):.2f} s")
+            size = sum(store.manifest(path)[0].size_bytes for path in paths) >> 20
+            print(f"push of {size} MiB: {timed(lambda: builder.push(cache, *paths)).wall_seconds:.2f} s")
             many = [builder.add(f"small{n}") for n in range(200)]
             builder.push(cache, *many)
-            print(f"push of 200 objects that are there: {timed(lambda: builder.push(cache, *many)):.2f} s")
+            print(f"push of 200 objects that are there: {timed(lambda: builder.push(cache, *many)).wall_seconds:.2f} s")
         with nginx(place / "nginx", place) as url:
-            for round_ in range(2):
-                baseline = timed(lambda to=place / f"plain{round_}": plain(f"{url}/cache", paths, to))  # type: ignore[misc]
-                ours = timed(lambda to=place / f"client{round_}": fetch(f"{url}/cache", paths, to))  # type: ignore[misc]
-                print(
-                    f"curl | zstd -d | tar x: {baseline:.2f} s; pull: {ours:.2f} s; {baseline / ours:.0%} of its speed"
-                )
+            turns = [turn(f"{url}/cache", paths, place, number) for number in range(rounds)]
+        walls = [statistics.median(one[side].wall_seconds for one in turns) for side in (0, 1)]
+        cpus = [statistics.median(one[side].cpu_seconds for one in turns) for side in (0, 1)]
+        print(f"medians: {walls[0] / walls[1]:.0%} of its speed, {cpus[1] / cpus[0]:.0%} of its processor time")
+
+
+def turn(url: str, paths: list[StorePath], place: Path, number: int) -> tuple[Timing, Timing]:
+    baseline = timed(lambda: plain(url, paths, place / f"plain{number}"))
+    ours = timed(lambda: fetch(url, paths, place / f"client{number}"))
+    print(
+        f"curl | zstd -d | tar x: {baseline.wall_seconds:.2f} s, processor {baseline.cpu_seconds:.2f} s; "
+        f"pull: {ours.wall_seconds:.2f} s, processor {ours.cpu_seconds:.2f} s; load {os.getloadavg()[0]:.1f}",
+        flush=True,
+    )
+    return baseline, ours
 
 
 def plain(url: str, paths: list[StorePath], target: Path) -> None:
