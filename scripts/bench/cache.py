@@ -3,7 +3,8 @@
     python -m scripts.bench.cache [MiB | wheels] [ROUNDS]
 
 ``wheels`` installs real ones, 1.1 GiB, from the index that uv knows. Both sides take turns and end flushed to disk;
-processor time is what the load of other work distorts least. Needs nginx, curl, zstd and tar.
+processor time is what the load of other work distorts least. A round leaves two trees
+until the end. Needs nginx, curl, zstd and tar.
 """
 
 from __future__ import annotations
