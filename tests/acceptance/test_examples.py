@@ -63,8 +63,12 @@ def run_jupyterlab(stack: Path, home: Path) -> None:
         assert b"<title>JupyterLab</title>" in ask(server, f"http://{address}/lab"), (home / "said").read_text()
         assert json.loads(ask(server, f"http://{address}/api/kernels", b"{}"))["name"] == "python3"
     finally:
-        os.killpg(server.pid, signal.SIGKILL)
-        server.wait()
+        server.terminate()  # it ends its kernel too
+        try:
+            server.wait(60)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
+            server.wait()
 
 
 def ask(server: subprocess.Popen[bytes], url: str, data: bytes | None = None) -> bytes:
