@@ -16,7 +16,7 @@ from vstore.errors import BusyError, StoreError
 from vstore.objects import StorePath
 from vstore.profile import append
 from vstore.report import Silent
-from vstore.store import GenerationRow, Index, Store, reindex, verify
+from vstore.store import GenerationRow, Index, Store, mend, reindex, verify
 
 
 class Heard(Silent):
@@ -126,6 +126,8 @@ def test_references_that_the_index_lost(store: Store, pair: tuple[StorePath, Sto
         connection.execute("DELETE FROM refs")
     connection.close()
     assert problems(store) == {"high": ["the index has other references than the manifest"]}
+    assert mend(store, pair[1])
+    assert problems(store) == {}
 
 
 # reindex

@@ -41,9 +41,10 @@ def verify_command(settings: Settings, contents: bool, mend: bool, offline: bool
     lines = [f"{path}: repaired" for path in repaired]
     lines += [f"{problem.path}: {problem.problem}" for problem in problems]
     settings.emit(document, lambda: "\n".join([*lines, f"checked {checked} objects, {len(problems)} problems"]))
-    if problems and mend:
+    damaged = {problem.path for problem in problems if problem.profile is None}
+    if damaged and mend:
         report.warn(
-            f"{len(wrong)} objects could not be repaired",
+            f"{len(damaged)} objects could not be repaired",
             "no cache and no unchanged spec of a generation gives them; `vstore pull` or `vstore realise` what they "
             "are of, or `vstore gc` them",
         )

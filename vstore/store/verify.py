@@ -7,7 +7,7 @@ import re
 import stat
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vstore.errors import StoreError
@@ -50,7 +50,7 @@ def verify(
 
 
 def mend(store: Store, path: StorePath) -> bool:
-    """Put right what needs no other bytes: modes, times, the manifest. Whether the object is whole now."""
+    """Put right what needs no other bytes: modes, times, the manifest, rows that are lost. Whether it is whole now."""
     store.temp_root(path)
     with lock_file(store.layout.object_lock(str(path))):
         info, folder = store.index.info(path), store.layout.object(path)
@@ -69,6 +69,9 @@ def mend(store: Store, path: StorePath) -> bool:
         if manifest is None or manifest.digest != info.digest:
             info, parts, metadata = described_again(store.index, store.layout, info, info, (), {})
             write_manifest(store.layout.manifest(path), info, found, parts, metadata, durable=True)
+        references = tuple(sorted(found.references(path)))
+        if references != info.references:
+            store.index.register(replace(info, references=references))
         store.trust_again(path)
         return True
 
