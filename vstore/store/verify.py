@@ -71,6 +71,8 @@ def mend(store: Store, path: StorePath) -> bool:
             write_manifest(store.layout.manifest(path), info, found, parts, metadata, durable=True)
         references = tuple(sorted(found.references(path)))
         if references != info.references:
+            if not all(map(store.index.is_valid, references)):
+                return False
             store.index.register(replace(info, references=references))
         store.trust_again(path)
         return True
