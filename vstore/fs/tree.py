@@ -114,8 +114,8 @@ class Manifest:
         return frozenset(StorePath.parse(name) for name in names) - {own}
 
     def differences(self, found: Manifest) -> Iterator[str]:
-        """What is missing, added or changed in `found`, a line per path; nothing when the digests are equal."""
-        if found.digest == self.digest:
+        """What is missing, added or changed in `found`, a line per path."""
+        if found.entries == self.entries:
             return
         ours = {entry.path: entry for entry in self.entries}
         theirs = {entry.path: entry for entry in found.entries}

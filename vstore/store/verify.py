@@ -20,6 +20,8 @@ from vstore.store.generations import GenerationRow
 from vstore.store.manifests import described_again, write_manifest
 from vstore.store.store import Store
 
+_TIME = FROZEN_TIME * 10**9
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
@@ -144,22 +146,35 @@ def _faults(store: Store, info: ObjectInfo, contents: bool) -> Iterator[str]:
         yield "the index has other references than the manifest"
     if not contents:
         return
-    found_as: dict[bytes, os.stat_result] = {}
+    statuses: list[tuple[bytes, os.stat_result]] = []
+
+    def look(path: bytes, status: os.stat_result) -> None:
+        if not _is_frozen(status):
+            statuses.append((path, status))
+
     try:
-        found = scan(folder, on_status=found_as.__setitem__)
+        found = scan(folder, on_status=look)
     except (StoreError, OSError) as error:
         yield f"cannot be read: {error}"
         return
     yield from manifest.differences(found)
-    for path in sorted(found_as):
-        yield from _unfrozen(path, found_as[path])
+    for path, status in sorted(statuses, key=lambda one: one[0]):
+        yield from _thawed(shown(path) or "the object's folder", status)
 
 
-def _unfrozen(path: bytes, status: os.stat_result) -> Iterator[str]:
-    """Whether it has another mode or another time than everything in a store has."""
-    executable = stat.S_ISDIR(status.st_mode) or status.st_mode & 0o100
-    name = shown(path) or "the object's folder"
-    if os.name == "posix" and stat.S_IMODE(status.st_mode) != (0o555 if executable else 0o444):
-        yield f"its mode is {stat.S_IMODE(status.st_mode):04o}: {name}"
-    if status.st_mtime_ns != FROZEN_TIME * 10**9:
+def _mode(status: os.stat_result) -> int:
+    return 0o555 if status.st_mode & 0o100 or stat.S_ISDIR(status.st_mode) else 0o444
+
+
+def _is_frozen(status: os.stat_result) -> bool:
+    """Whether it has the mode and the time that everything in a store has."""
+    mode = stat.S_IMODE(status.st_mode)
+    return status.st_mtime_ns == _TIME and (mode == _mode(status) or os.name != "posix")
+
+
+def _thawed(name: str, status: os.stat_result) -> Iterator[str]:
+    mode = stat.S_IMODE(status.st_mode)
+    if os.name == "posix" and mode != _mode(status):
+        yield f"its mode is {mode:04o}: {name}"
+    if status.st_mtime_ns != _TIME:
         yield f"its time was changed: {name}"
