@@ -34,8 +34,8 @@ class RemoteReader:
 
         The end of the archive, where its index is, is kept: of a small archive that is all of it.
         """
-        start, end = self._tail_start, self._tail_start + len(self._tail)
-        if self._tail and all(start <= first and last <= end for first, last in ranges):
+        start = self._tail_start
+        if self._holds(ranges):
             return [self._tail[first - start : last - start] for first, last in ranges]
         found = self._fetch(ranges)
         if len(ranges) == 1 and ranges[0][1] == self.size_bytes and len(found[0]) <= _TAIL_BYTES:
@@ -44,9 +44,12 @@ class RemoteReader:
 
     def to_move_bytes(self, ranges: Sequence[tuple[int, int]]) -> int:
         """How much reading these would move, at most."""
+        return 0 if self._holds(ranges) else sum(last - first for first, last in ranges)
+
+    def _holds(self, ranges: Sequence[tuple[int, int]]) -> bool:
+        """Whether all of them lie in the end of the archive that is kept."""
         start, end = self._tail_start, self._tail_start + len(self._tail)
-        held = all(start <= first and last <= end for first, last in ranges)
-        return 0 if held else sum(last - first for first, last in ranges)
+        return bool(self._tail) and all(start <= first and last <= end for first, last in ranges)
 
     def _fetch(self, ranges: Sequence[tuple[int, int]]) -> Sequence[Data]:
         pieces = [

@@ -7,9 +7,10 @@ signed is taken. A miss is remembered for a while; each thing that is wrong is s
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 from vstore.digest import Digest
 from vstore.errors import ArchiveError, CacheError
@@ -22,6 +23,7 @@ from vstore.remote.pull import QUESTIONS_AT_ONCE, Pulled, missing_records, pull
 from vstore.remote.transport import TransportError
 
 _DOWN = "down"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,44 +72,45 @@ class Substituter:
 
     def substitute(self, recipe: Digest) -> Substituted | None:
         """Make what the recipe gives present, from whichever cache can; None for a miss."""
-        found = self.find(recipe)
-        if found is None:
-            return None
-        realisation, holders = found
-        for cache in holders:
-            try:
-                pulled = pull(self._fetcher, cache, [realisation.path], recipe=recipe)
-            except (CacheError, ArchiveError) as error:
-                self._failed(cache, str(recipe), error)
-                continue
+
+        def bring(cache: Cache, path: StorePath) -> Substituted:
+            pulled = pull(self._fetcher, cache, [path], recipe=recipe)
             with self._lock:
                 self.moved_bytes += pulled.moved_bytes
                 self.saved_bytes += pulled.saved_bytes
             store = self._fetcher.store
-            if store.realisation(recipe) != realisation.path:
-                store.realised_again(realisation.path, recipe)
-            return Substituted(path=realisation.path, cache=cache.name, pulled=pulled)
-        return None
+            if store.realisation(recipe) != path:
+                store.realised_again(path, recipe)
+            return Substituted(path=path, cache=cache.name, pulled=pulled)
+
+        return self._from_any(recipe, bring)
 
     def foresee(self, recipe: Digest) -> StorePath | None:
         """What `substitute` would make present, and what it would move, counted once; nothing is changed."""
+
+        def look(cache: Cache, path: StorePath) -> StorePath:
+            records = missing_records(self._fetcher, cache, (path,))
+            self._fetcher.prepare({record.path.name for record in records})
+            new = [record for record in records if record.path not in self._foreseen]
+            moved = sum(self._pool.map(lambda record: self._fetcher.foresee(cache, record), new))
+            with self._lock:
+                self.moved_bytes += moved
+                self._foreseen.update(record.path for record in new)
+            return path
+
+        return self._from_any(recipe, look)
+
+    def _from_any(self, recipe: Digest, work: Callable[[Cache, StorePath], T]) -> T | None:
+        """What `work` makes of the object of a recipe in the first cache that does not fail; None for a miss."""
         found = self.find(recipe)
         if found is None:
             return None
         realisation, holders = found
         for cache in holders:
             try:
-                records = missing_records(self._fetcher, cache, (realisation.path,))
-                self._fetcher.prepare({record.path.name for record in records})
-                new = [record for record in records if record.path not in self._foreseen]
-                moved = sum(self._pool.map(lambda record: self._fetcher.foresee(cache, record), new))  # noqa: B023
+                return work(cache, realisation.path)
             except (CacheError, ArchiveError) as error:
                 self._failed(cache, str(recipe), error)
-                continue
-            with self._lock:
-                self.moved_bytes += moved
-                self._foreseen.update(record.path for record in new)
-            return realisation.path
         return None
 
     def close(self) -> None:
