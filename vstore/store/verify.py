@@ -21,6 +21,7 @@ from vstore.store.manifests import described_again, write_manifest
 from vstore.store.store import Store
 
 _TIME = FROZEN_TIME * 10**9
+_TOP = "the object's folder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,11 +147,10 @@ def _faults(store: Store, info: ObjectInfo, contents: bool) -> Iterator[str]:
         yield "the index has other references than the manifest"
     if not contents:
         return
-    statuses: list[tuple[bytes, os.stat_result]] = []
+    thawed: list[tuple[bytes, str]] = []
 
     def look(path: bytes, status: os.stat_result) -> None:
-        if not _is_frozen(status):
-            statuses.append((path, status))
+        thawed.extend((path, fault) for fault in _thawed(status))
 
     try:
         found = scan(folder, on_status=look)
@@ -158,23 +158,14 @@ def _faults(store: Store, info: ObjectInfo, contents: bool) -> Iterator[str]:
         yield f"cannot be read: {error}"
         return
     yield from manifest.differences(found)
-    for path, status in sorted(statuses, key=lambda one: one[0]):
-        yield from _thawed(shown(path) or "the object's folder", status)
+    yield from (f"{fault}: {shown(path) or _TOP}" for path, fault in sorted(thawed))
 
 
-def _mode(status: os.stat_result) -> int:
-    return 0o555 if status.st_mode & 0o100 or stat.S_ISDIR(status.st_mode) else 0o444
-
-
-def _is_frozen(status: os.stat_result) -> bool:
-    """Whether it has the mode and the time that everything in a store has."""
+def _thawed(status: os.stat_result) -> Iterator[str]:
+    """In what it has another mode or another time than everything in a store has."""
     mode = stat.S_IMODE(status.st_mode)
-    return status.st_mtime_ns == _TIME and (mode == _mode(status) or os.name != "posix")
-
-
-def _thawed(name: str, status: os.stat_result) -> Iterator[str]:
-    mode = stat.S_IMODE(status.st_mode)
-    if os.name == "posix" and mode != _mode(status):
-        yield f"its mode is {mode:04o}: {name}"
+    frozen = 0o555 if mode & 0o100 or stat.S_ISDIR(status.st_mode) else 0o444
+    if mode != frozen and os.name == "posix":
+        yield f"its mode is {mode:04o}"
     if status.st_mtime_ns != _TIME:
-        yield f"its time was changed: {name}"
+        yield "its time was changed"
