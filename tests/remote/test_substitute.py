@@ -41,7 +41,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 def test_the_closure_comes_with_it_and_is_what_it_was(world: World) -> None:
     found = world.client.substituter(hasty(world.server.url)).substitute(recipe("top"))
     assert found is not None
-    assert found.path == world.paths[2]
+    assert found == world.paths[2]
     store = world.client.store
     for path in world.paths:
         assert store.is_valid(path)
@@ -94,7 +94,7 @@ def test_all_caches_are_asked_at_once(world: World) -> None:
     world.server.lie("slow")
     substituter = world.client.substituter(*(hasty(world.server.url, name=f"{n}") for n in range(8)))
     started = time.monotonic()
-    assert substituter.find(recipe("top")) is not None
+    assert substituter.find([recipe("top")])
     assert time.monotonic() - started < 4  # 16 questions of half a second each
 
 
@@ -145,6 +145,5 @@ def test_builders_that_disagree_are_noticed(world: World, tmp_path: Path) -> Non
         other = second.add("top", {"a": b"something else"})
         second.push(folder_cache(world.folder), other, keys=(OTHER,))
         assert "builders disagree" in second.said.warnings[0]
-    found = world.client.substituter(folder_cache(world.folder), trust=TRUST).find(recipe("top"))
-    assert found is not None
-    assert found[0].path == world.paths[2], "what is there is not replaced"
+    found = world.client.substituter(folder_cache(world.folder), trust=TRUST).find([recipe("top")])
+    assert found == {recipe("top"): world.paths[2]}, "what is there is not replaced"

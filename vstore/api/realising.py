@@ -32,9 +32,9 @@ def realise(store: Store, request: Request, *, report: Report | None = None, now
 
     uv = uv_of(store, offline=request.offline, environment=request.environment)
     offline = request.offline or request.check
-    with substitution(store, request.caches, offline=offline, dry=request.dry_run, report=report) as substitute:
-        found = realise(store, request, uv=uv, report=report, now=now, substitute=substitute)
-        return replace(found, moved_bytes=substitute.moved_bytes)
+    with substitution(store, request.caches, offline=offline, dry=request.dry_run, report=report) as substituter:
+        found = realise(store, request, uv=uv, report=report, now=now, substitutes=substituter)
+        return replace(found, moved_bytes=substituter.pulled().moved_bytes)
 
 
 def repair(

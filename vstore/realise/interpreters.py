@@ -7,12 +7,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vstore.build.interpreter import choose, materialise
+from vstore.build.interpreter import InterpreterSource, choose, materialise
 from vstore.build.layout import Layout
 from vstore.build.recipe import interpreter_recipe
+from vstore.digest import Digest
 from vstore.lock import InterpreterPin
 from vstore.objects import Kind, StorePath
-from vstore.realise.model import Request, Substitute
+from vstore.realise.model import Request, Substitutes
 from vstore.report import Report
 from vstore.spec import Layer, Target
 from vstore.store import Store
@@ -46,7 +47,7 @@ class Interpreters:
     request: Request
     uv: Uv
     report: Report
-    substitute: Substitute
+    substitutes: Substitutes
 
     def of(
         self, runtimes: Iterable[Layer], pins: Mapping[str, InterpreterPin], target: Target
@@ -72,38 +73,39 @@ class Interpreters:
     def _make(
         self, layer: Layer, pin: InterpreterPin | None, target: Target, *, compiler: Path | None = None
     ) -> Interpreter:
-        """From the store when the pin's recipe is realised there, else from a cache, else made and registered."""
+        """From a cache or the store when the pin's recipe is realised there, else made and registered."""
         started = time.monotonic()
         assert layer.python_implementation is not None
-        store, offline, source = self.store, self.request.offline, None
+        source, built = None, False
         if pin is None:
-            source = choose(layer.python_implementation, pin=None, uv=self.uv, target=str(target), offline=offline)
+            source = self._choose(layer.python_implementation, None, target)
             pin = source.pin
         name = f"{pin.implementation}-{pin.version}"
         recipe = interpreter_recipe(pin, str(target))
-        path = store.realisation(recipe)
-        if path is not None or self.request.dry_run:
-            foreseen = self.substitute(recipe) if path is None else None
-            seconds = time.monotonic() - started
-            return Interpreter(
-                name=name, pin=pin, path=path or foreseen, built=False, substituted=bool(foreseen), seconds=seconds
-            )
-        with store.recipe_lock(recipe):
-            path = store.realisation(recipe)
-            substituted = path is None and (path := self.substitute(recipe)) is not None
-            if path is None:
-                source = source or choose(
-                    layer.python_implementation, pin=pin, uv=self.uv, target=str(target), offline=offline
-                )
-                with store.staging(name) as staging:
-                    materialise(
-                        source, staging, uv=self.uv, report=self.report, jobs=self.request.jobs, compiler=compiler
-                    )
-                    self.report.stage(name, "hashing and flushing")
-                    path = store.add(staging, name=name, kind=Kind.INTERPRETER, recipe=recipe).path
+        brought = self.substitutes.begun(recipe)
+        path = brought or self.store.realisation(recipe)
+        if path is None and self.request.dry_run:
+            path = brought = self.substitutes.substitute(recipe)
+        elif path is None:
+            with self.store.recipe_lock(recipe):
+                path = self.store.realisation(recipe)
+                if path is None:
+                    path = brought = self.substitutes.substitute(recipe)
+                if path is None:
+                    source = source or self._choose(layer.python_implementation, pin, target)
+                    path, built = self._build(source, name, recipe, compiler), True
         seconds = time.monotonic() - started
-        made = "built" if pin.is_managed(target) else "adopted"
-        self.report.finished(name, "substituted" if substituted else made, seconds)
-        return Interpreter(
-            name=name, pin=pin, path=path, built=not substituted, substituted=substituted, seconds=seconds
-        )
+        if built:
+            self.report.finished(name, "built" if pin.is_managed(target) else "adopted", seconds)
+        elif brought and not self.request.dry_run:
+            self.report.finished(name, "substituted", seconds)
+        return Interpreter(name=name, pin=pin, path=path, built=built, substituted=brought is not None, seconds=seconds)
+
+    def _choose(self, wanted: str, pin: InterpreterPin | None, target: Target) -> InterpreterSource:
+        return choose(wanted, pin=pin, uv=self.uv, target=str(target), offline=self.request.offline)
+
+    def _build(self, source: InterpreterSource, name: str, recipe: Digest, compiler: Path | None) -> StorePath:
+        with self.store.staging(name) as staging:
+            materialise(source, staging, uv=self.uv, report=self.report, jobs=self.request.jobs, compiler=compiler)
+            self.report.stage(name, "hashing and flushing")
+            return self.store.add(staging, name=name, kind=Kind.INTERPRETER, recipe=recipe).path

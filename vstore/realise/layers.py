@@ -9,16 +9,16 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 from vstore.build.builder import build_layer
-from vstore.build.recipe import Recipe, Source
+from vstore.build.recipe import Recipe
 from vstore.errors import BuildError, NotReproducible, VstoreError
 from vstore.fs.tree import scan
-from vstore.lock.select import select
 from vstore.objects import Kind, StorePath
-from vstore.realise.model import Origin, RealisedLayer, Request, Substitute
+from vstore.realise.model import Origin, RealisedLayer, Request, Substitutes
 from vstore.realise.prepare import Prepared
+from vstore.realise.recipes import recipe_of
 from vstore.realise.space import Space
 from vstore.report import Report
-from vstore.spec import Layer, Spec, Target, source_digest
+from vstore.spec import Layer, Spec, Target
 from vstore.store import Store
 from vstore.uv import Uv
 
@@ -36,7 +36,7 @@ class Realiser:
         request: Request,
         uv: Uv,
         report: Report,
-        substitute: Substitute,
+        substitutes: Substitutes,
     ) -> None:
         self.store = store
         self.spec = spec
@@ -45,7 +45,7 @@ class Realiser:
         self.request = request
         self.uv = uv
         self.report = report
-        self.substitute = substitute
+        self.substitutes = substitutes
         self.space = Space(store, report)
         self.done: dict[str, RealisedLayer] = {}
 
@@ -118,6 +118,8 @@ class Realiser:
         if recipe is None:
             stale = self.prepared.stale.get(layer.env_name)
             return (Origin.TO_LOCK if stale else Origin.TO_BUILD), None
+        if (brought := self.substitutes.begun(recipe.digest)) is not None:
+            return (Origin.TO_SUBSTITUTE if self.request.dry_run else Origin.SUBSTITUTED), brought
         known = self.store.realisation(recipe.digest)
         if self.request.check and known is not None and self.prepared.checks(layer):
             self._check(layer, recipe, known)
@@ -125,38 +127,28 @@ class Realiser:
         if known is not None:
             return Origin.PRESENT, known
         if self.request.dry_run:
-            foreseen = self.substitute(recipe.digest)
+            foreseen = self.substitutes.substitute(recipe.digest)
             return (Origin.TO_SUBSTITUTE if foreseen else Origin.TO_BUILD), foreseen
         with self.store.recipe_lock(recipe.digest):
             known = self.store.realisation(recipe.digest)
             if known is not None:  # another process built it while this one waited
                 return Origin.PRESENT, known
-            known = self.substitute(recipe.digest)
+            known = self.substitutes.substitute(recipe.digest)
             if known is not None:
                 return Origin.SUBSTITUTED, known
             return Origin.BUILT, self._build_surely(layer, recipe)
 
     def _recipe(self, layer: Layer) -> Recipe | None:
         """The layer's recipe; None in a dry run whose lower layers are not there yet."""
-        locked = self.prepared.locked.get(layer.env_name)
-        lowers = tuple(self.done[low.env_name].path for low in self.spec.lower(layer))
         interpreter = self.prepared.interpreters[layer.runtime or layer.name]
-        if locked is None or interpreter.path is None or None in lowers:
-            return None
-        wheels = select(locked, layer, self.target, interpreter.pin.version)
-        return Recipe(
-            name=layer.env_name,
-            kind=layer.kind,
-            target=str(self.target),
+        return recipe_of(
+            self.spec,
+            layer,
+            self.prepared.locked.get(layer.env_name),
+            self.target,
             python=interpreter.pin.version,
             interpreter=interpreter.path,
-            wheels=wheels,
-            lowers=tuple(path for path in lowers if path is not None),
-            sources=tuple(
-                Source(name=module.name, digest=source_digest(self.spec, module)) for module in layer.modules
-            ),
-            launch_module=layer.launch_module.stem if layer.launch_module else None,
-            dynlib_exclude=tuple(sorted(set(layer.dynlib_exclude))),
+            lowers=[self.done[low.env_name].path for low in self.spec.lower(layer)],
         )
 
     def _build_surely(self, layer: Layer, recipe: Recipe) -> StorePath:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 from vstore.digest import Digest
 from vstore.objects import Kind, StorePath
 from vstore.spec import Target
-
-# The object that a recipe gives, brought from elsewhere; in a dry run that would be brought.
-Substitute = Callable[[Digest], StorePath | None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,3 +82,42 @@ class Realised:
     layers: tuple[RealisedLayer, ...]
     dry_run: bool = False
     moved_bytes: int = 0  # from caches; in a dry run what would be, at most
+
+
+class Substitutes(Protocol):
+    """Who may have what recipes give: caches, or `Nobody`. In a dry run nothing is brought, but said what would be."""
+
+    @property
+    def anybody(self) -> bool:
+        """Whether there is anybody to ask."""
+
+    def find(self, recipes: Iterable[Digest]) -> Mapping[Digest, StorePath]:
+        """What these give, all asked for at once; a miss is left out."""
+
+    def begin(self, recipes: Iterable[Digest]) -> None:
+        """Start to bring what these give."""
+
+    def begun(self, recipe: Digest) -> StorePath | None:
+        """Wait for what was started for it; None if nothing was, or that failed."""
+
+    def substitute(self, recipe: Digest) -> StorePath | None:
+        """Bring what the recipe gives; None for a miss."""
+
+
+class Nobody:
+    """Has nothing."""
+
+    anybody = False
+
+    def find(self, recipes: Iterable[Digest]) -> Mapping[Digest, StorePath]:
+        return {}
+
+    def begin(self, recipes: Iterable[Digest]) -> None: ...
+
+    def begun(self, recipe: Digest) -> StorePath | None:
+        return None
+
+    substitute = begun
+
+
+NOBODY = Nobody()

@@ -12,8 +12,9 @@ from vstore.lock.resolve import lock
 from vstore.lock.select import gaps
 from vstore.lock.staleness import check, runtime_of
 from vstore.objects import Kind
+from vstore.realise.ahead import bring_ahead
 from vstore.realise.interpreters import Interpreter, Interpreters
-from vstore.realise.model import Request, Substitute
+from vstore.realise.model import NOBODY, Request, Substitutes
 from vstore.report import Report
 from vstore.spec import Layer, Spec, Target
 from vstore.spec.select import Operation, Selection, Wish
@@ -56,12 +57,13 @@ def prepare(
     target: Target,
     uv: Uv,
     report: Report,
-    substitute: Substitute = lambda _: None,
+    substitutes: Substitutes = NOBODY,
 ) -> Prepared:
     """Read the locks of the selected layers, or make those that are missing or stale; make the interpreters present.
 
     Raises LockError when one is stale and the request forbids locking.
     """
+    wanted = [layer for layer in spec.layers if selection.builds(layer)]
     concerned = [layer.env_name for layer in spec.layers if layer in selection]
     reasons = check(spec)
     stale = {name: why for name in concerned if (why := reasons.get(name)) is not None}
@@ -69,20 +71,23 @@ def prepare(
         raise stale_error(spec, stale)
     if stale and not request.dry_run:
         wish = LockWish(local_wheels=request.local_wheels, index=request.index)
-        return lock_spec(
-            store, spec, request, selection, wish, target=target, uv=uv, report=report, substitute=substitute
+        prepared = lock_spec(
+            store, spec, request, selection, wish, target=target, uv=uv, report=report, substitutes=substitutes
         )
+        bring_ahead(store, spec, wanted, prepared.locked, target=target, substitutes=substitutes)
+        return prepared
     found = [one for one in read_locks(spec) if one.env_name in concerned and one.env_name not in stale]
     for gap in gaps(spec, found):
         report.warn(gap, hint="it was locked by venvstacks, and cannot be realised there")
-    makers = Interpreters(store=store, request=request, uv=uv, report=report, substitute=substitute)
+    locked = {one.env_name: one for one in found}
+    bring_ahead(store, spec, wanted, locked, target=target, substitutes=substitutes)
+    makers = Interpreters(store=store, request=request, uv=uv, report=report, substitutes=substitutes)
     interpreters = makers.of(_runtimes(spec, selection, target), _pins(found), target)
     if not (request.locked or request.dry_run):
         for one in found:
             layer = spec.layer(one.env_name)
             if layer.kind == Kind.RUNTIME and one.inputs is None and layer.name in interpreters:
                 write_interpreter(spec, layer, interpreters[layer.name].pin)
-    locked = {one.env_name: one for one in found}
     return Prepared(selection=selection, interpreters=interpreters, locked=locked, stale=stale)
 
 
@@ -105,7 +110,7 @@ def lock_spec(
     target: Target,
     uv: Uv,
     report: Report,
-    substitute: Substitute = lambda _: None,
+    substitutes: Substitutes = NOBODY,
 ) -> Prepared:
     """Lock the selected layers together; the interpreters are those that they will run on, on `target`.
 
@@ -113,7 +118,7 @@ def lock_spec(
     """
     anew = [name for name, operations in selection.operations.items() if _is_anew(operations, wish)]
     pins = _pins(one for one in read_locks(spec, without=selection.resets) if one.env_name not in anew)
-    makers = Interpreters(store=store, request=request, uv=uv, report=report, substitute=substitute)
+    makers = Interpreters(store=store, request=request, uv=uv, report=report, substitutes=substitutes)
     interpreters = makers.of(_runtimes(spec, selection), pins, Target.host())
     pythons = {name: PythonForLocking(path=one.program(store), pin=one.pin) for name, one in interpreters.items()}
     locked = lock(spec, selection, wish, uv=uv, pythons=pythons, report=report)

@@ -16,7 +16,7 @@ from vstore.errors import UsageError
 from vstore.fs.links import make_link
 from vstore.objects import Kind, StorePath
 from vstore.realise.layers import Realiser
-from vstore.realise.model import Realised, RealisedLayer, Request, Substitute
+from vstore.realise.model import NOBODY, Realised, RealisedLayer, Request, Substitutes
 from vstore.realise.prepare import prepare, wish_of
 from vstore.realise.remembered import inputs_key, profile_name, settle
 from vstore.report import Report
@@ -27,7 +27,7 @@ from vstore.uv import Uv
 
 
 def realise(
-    store: Store, request: Request, *, uv: Uv, report: Report, now: datetime, substitute: Substitute = lambda _: None
+    store: Store, request: Request, *, uv: Uv, report: Report, now: datetime, substitutes: Substitutes = NOBODY
 ) -> Realised:
     """Make the spec's stack present and its profile's current generation; ask `remembered` first.
 
@@ -39,9 +39,9 @@ def realise(
     target = request.platform
     selection = select(spec, wish_of(request), target)
     wanted = _wanted(spec, selection, target, report)
-    prepared = prepare(store, spec, request, selection, target=target, uv=uv, report=report, substitute=substitute)
+    prepared = prepare(store, spec, request, selection, target=target, uv=uv, report=report, substitutes=substitutes)
     layers = Realiser(
-        store, spec, prepared, target=target, request=request, uv=uv, report=report, substitute=substitute
+        store, spec, prepared, target=target, request=request, uv=uv, report=report, substitutes=substitutes
     ).run(wanted)
     if request.include or request.check or request.dry_run:
         return Realised(

@@ -63,16 +63,17 @@ class Fetcher:
             if self._donors is None:
                 self._donors = Donors(self.store, names)
 
-    def foresee(self, cache: Cache, record: ObjectRecord) -> int:
-        """The bytes that fetching it would move, at most: a delta may make it less. Reads the archive's index."""
+    def foresee(self, cache: Cache, record: ObjectRecord) -> Fetched:
+        """What fetching it would take, at most: a delta may make it less. Reads the archive's index."""
+        started = time.monotonic()
         reader = RemoteReader(cache.transport, archive_key(record.path), record.archive.size_bytes)
         try:
             index = read_index(reader)
         except NoRanges:
-            return record.archive.size_bytes
+            return _fetched(record, record.archive.size_bytes, started)
         written = whole_files(leftovers(self.store.layout, record.path), index.files)
         plan = plan_fetch(index, AnyOf(written, self._donors or ()))
-        return reader.moved_bytes + reader.to_move_bytes(plan.ranges)
+        return _fetched(record, reader.moved_bytes + reader.to_move_bytes(plan.ranges), started)
 
     def fetch(
         self, cache: Cache, record: ObjectRecord, *, recipe: Digest | None, references_ready: Callable[[], None]
@@ -108,13 +109,7 @@ class Fetcher:
         reached(Point.PULL_ADDED)
         if info.path != record.path:
             raise CacheError(f"{record.path} was changed while it was written: {info.path}")
-        return Fetched(
-            path=record.path,
-            how="archive" if moved >= record.archive.size_bytes else "ranges",
-            moved_bytes=moved,
-            saved_bytes=max(record.archive.size_bytes - moved, 0),
-            seconds=time.monotonic() - started,
-        )
+        return _fetched(record, moved, started)
 
     def _turn(self, record: ObjectRecord) -> AbstractContextManager[object]:
         """Large archives one after another, as each takes all cores and some 80 MiB; they are flushed side by side."""
@@ -179,3 +174,14 @@ class Fetcher:
         return patched.moved_bytes, assemble(
             plan, reader, tree, donor, may_link=lambda place: place in own or place.is_relative_to(objects)
         )
+
+
+def _fetched(record: ObjectRecord, moved_bytes: int, started: float) -> Fetched:
+    whole = record.archive.size_bytes
+    return Fetched(
+        path=record.path,
+        how="archive" if moved_bytes >= whole else "ranges",
+        moved_bytes=moved_bytes,
+        saved_bytes=max(whole - moved_bytes, 0),
+        seconds=time.monotonic() - started,
+    )

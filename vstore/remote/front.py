@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from vstore.config import Config, read_config
-from vstore.digest import Digest
 from vstore.errors import ArchiveError, CacheError
-from vstore.objects import StorePath
 from vstore.remote.fetch import Fetcher
 from vstore.remote.opening import open_cache
-from vstore.remote.pull import pull
+from vstore.remote.pull import Pulled, pull
 from vstore.remote.substitute import Substituter
 from vstore.remote.transport import TransportError
 from vstore.remote.trust import Key, Trust
@@ -25,44 +22,20 @@ def trust_of(config: Config, extra: Iterable[str] = ()) -> Trust:
     return Trust(keys=tuple(Key.parse(text) for text in (*config.trusted_keys, *extra)), require=config.require)
 
 
-@dataclass
-class Substitution:
-    """Answers a recipe with an object brought from a cache, or, when `dry`, with the one that would be."""
-
-    substituter: Substituter | None
-    dry: bool
-
-    def __call__(self, recipe: Digest) -> StorePath | None:
-        if self.substituter is None:
-            return None
-        if self.dry:
-            return self.substituter.foresee(recipe)
-        found = self.substituter.substitute(recipe)
-        return found.path if found else None
-
-    @property
-    def moved_bytes(self) -> int:
-        """What was moved, or would be."""
-        return self.substituter.moved_bytes if self.substituter else 0
-
-
 @contextmanager
 def substitution(
-    store: Store, caches: Iterable[str], *, offline: bool, dry: bool = False, report: Report
-) -> Iterator[Substitution]:
-    """What answers recipes from caches: these first, then the configured ones."""
+    store: Store, caches: Iterable[str] = (), *, offline: bool, dry: bool = False, report: Report
+) -> Iterator[Substituter]:
+    """What answers recipes from caches: these first, then the configured ones; none when `offline`."""
     config = read_config(store.layout.config_file)
-    names = list(dict.fromkeys((*caches, *(one.name for one in config.caches))))
-    if offline or not names:
-        yield Substitution(None, dry)
-        return
-    fetcher = Fetcher(store, trust=trust_of(config), report=report)
+    names = [] if offline else list(dict.fromkeys((*caches, *(one.name for one in config.caches))))
+    trust = trust_of(config) if names else Trust()
     opened = [open_cache(name, config.caches, hasty=True) for name in names]
-    substituter = Substituter(opened, fetcher)
+    substituter = Substituter(opened, Fetcher(store, trust=trust, report=report), dry=dry)
     try:
-        yield Substitution(substituter, dry)
+        yield substituter
         if not dry:
-            report_moved(substituter, report)
+            report_moved(substituter.pulled(), report)
     finally:
         substituter.close()
 
@@ -83,8 +56,8 @@ def refetch(store: Store, *, report: Report) -> None:
                 report.note(f"{cache.name}: {error.message}")
 
 
-def report_moved(substituter: Substituter, report: Report) -> None:
+def report_moved(pulled: Pulled, report: Report) -> None:
     """Say what substitution cost and spared, if there was any."""
-    moved, saved = substituter.moved_bytes, substituter.saved_bytes
+    moved, saved = pulled.moved_bytes, pulled.saved_bytes
     if moved or saved:
         report.note(f"fetched {moved / 1048576:.1f} MiB from caches; {saved / 1048576:.1f} MiB were here already")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass
 
 from vstore.digest import Digest
@@ -18,9 +20,13 @@ _ARCHIVES_AT_ONCE = 4
 _MOST_OBJECTS = 10_000  # of one closure; a cache that lies could name new ones for ever
 
 
+class NotBelow(CacheError):
+    """An object was not brought because one that it refers to was not: nothing is known to be wrong with it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pulled:
-    """What a pull brought. `missing` were not here before; `saved_bytes` had not to be moved."""
+    """What a pull brought: what was not here before. `saved_bytes` had not to be moved."""
 
     fetched: tuple[Fetched, ...]
 
@@ -33,42 +39,77 @@ class Pulled:
         return sum(one.saved_bytes for one in self.fetched)
 
 
-def pull(fetcher: Fetcher, cache: Cache, tops: Iterable[StorePath], *, recipe: Digest | None = None) -> Pulled:
-    """Make these and their closures present. `recipe`, which the caller has verified, is what gave the only top.
+class Bringer:
+    """Brings objects in threads of its own, each once whoever asks for it; when `dry`, only looks what that takes."""
+
+    def __init__(self, fetcher: Fetcher, *, dry: bool = False) -> None:
+        self._fetcher = fetcher
+        self._dry = dry
+        self._pool = ThreadPoolExecutor(QUESTIONS_AT_ONCE if dry else _ARCHIVES_AT_ONCE)
+        self._running: dict[StorePath, Future[Fetched | None]] = {}
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        """What has not started never will; what has is waited for."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def begin(
+        self, cache: Cache, tops: Iterable[StorePath], recipes: Mapping[StorePath, Digest] | None = None
+    ) -> list[StorePath]:
+        """Start to bring these and their closures; returns what is not here, lowest first, to be waited for.
+
+        `recipes`, which the caller has verified, gave these objects. CacheError when the cache lacks one of them.
+        """
+        records = missing_records(self._fetcher, cache, tuple(tops))
+        if records:
+            self._fetcher.prepare({record.path.name for record in records})
+        missing = {record.path for record in records}
+        with self._lock:
+            for record in records:  # lowest first, so whoever waits for a reference waits for one that has started
+                running = self._running.get(record.path)
+                if running is None or (running.done() and running.exception() is not None):
+                    below = [self._running[path] for path in record.references if path in missing]
+                    recipe = recipes.get(record.path) if recipes else None
+                    self._running[record.path] = self._pool.submit(self._bring, cache, record, recipe, below)
+        return [record.path for record in records]
+
+    def wait(self, *paths: StorePath) -> None:
+        """Until all of these have ended. Raises what went wrong with the first; NotBelow if not with itself."""
+        futures = [self._running[path] for path in paths]
+        wait(futures)
+        for future in futures:
+            future.result()
+
+    def pulled(self) -> Pulled:
+        """What was brought so far, once all that has been begun has ended."""
+        ended = [future.result() for future in self._running.values() if future.exception() is None]
+        return Pulled(fetched=tuple(one for one in ended if one is not None))
+
+    def _bring(
+        self, cache: Cache, record: ObjectRecord, recipe: Digest | None, below: Sequence[Future[Fetched | None]]
+    ) -> Fetched | None:
+        def references_ready() -> None:
+            for future in below:
+                if (error := future.exception()) is not None:
+                    raise NotBelow(f"{record.path} was not brought, as what it refers to was not") from error
+
+        if self._dry:
+            return self._fetcher.foresee(cache, record)
+        found = self._fetcher.fetch(cache, record, recipe=recipe, references_ready=references_ready)
+        if found is not None:
+            self._fetcher.report.finished(record.path.name, "fetched", found.seconds)
+        return found
+
+
+def pull(fetcher: Fetcher, cache: Cache, tops: Iterable[StorePath]) -> Pulled:
+    """Make these and their closures present.
 
     Raises CacheError when the cache lacks one of them; what came before it is whole and stays.
     """
-    wanted = tuple(tops)
-    records = missing_records(fetcher, cache, wanted)
-    if not records:
-        return Pulled(fetched=())
-    fetcher.prepare({record.path.name for record in records})
-    with ThreadPoolExecutor(_ARCHIVES_AT_ONCE) as pool:
-        running: dict[StorePath, Future[Fetched | None]] = {}
-        for record in records:  # lowest first, so whoever waits for a reference waits for one that has started
-            below = [running[path] for path in record.references if path in running]
-            given = recipe if record.path in wanted else None
-            running[record.path] = pool.submit(_fetch, fetcher, cache, record, given, below)
-        try:
-            fetched = [future.result() for future in running.values()]
-        except BaseException:
-            for future in running.values():
-                future.cancel()
-            raise
-    return Pulled(fetched=tuple(one for one in fetched if one is not None))
-
-
-def _fetch(
-    fetcher: Fetcher, cache: Cache, record: ObjectRecord, recipe: Digest | None, below: list[Future[Fetched | None]]
-) -> Fetched | None:
-    def references_ready() -> None:
-        for future in below:
-            future.result()
-
-    found = fetcher.fetch(cache, record, recipe=recipe, references_ready=references_ready)
-    if found is not None:
-        fetcher.report.finished(record.path.name, "fetched", found.seconds)
-    return found
+    with closing(Bringer(fetcher)) as bringer:
+        for path in bringer.begin(cache, tops):
+            bringer.wait(path)
+        return bringer.pulled()
 
 
 def missing_records(fetcher: Fetcher, cache: Cache, tops: tuple[StorePath, ...]) -> list[ObjectRecord]:

@@ -1,16 +1,15 @@
-"""From a recipe to an object, by asking caches: whatever is wrong with them is a miss, never an error.
+"""From recipes to objects, by asking caches: whatever is wrong with them is a miss, never an error.
 
-All caches are asked at once. The first of them, in configured order, whose answer enough trusted builders have
-signed is taken. A miss is remembered for a while; each thing that is wrong is said once.
+All caches are asked at once, for as many recipes as are known. The first of them, in configured order, whose answer
+enough trusted builders have signed is taken. A miss is remembered for a while; each thing that is wrong is said once.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TypeVar
 
 from vstore.digest import Digest
 from vstore.errors import ArchiveError, CacheError
@@ -19,42 +18,122 @@ from vstore.remote.cache import Cache
 from vstore.remote.fetch import Fetcher
 from vstore.remote.misses import ABSENT_SECONDS, BAD_SECONDS, DOWN_SECONDS, Misses
 from vstore.remote.model import Realisation
-from vstore.remote.pull import QUESTIONS_AT_ONCE, Pulled, missing_records, pull
+from vstore.remote.pull import QUESTIONS_AT_ONCE, Bringer, NotBelow, Pulled
 from vstore.remote.transport import TransportError
 
 _DOWN = "down"
-T = TypeVar("T")
+_Answers = Sequence[tuple[Cache, Future[Realisation | None]]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Substituted:
-    """The object that a recipe gives, present now, and what it took."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What trusted builders say that a recipe gives, and what each cache answered."""
 
-    path: StorePath
-    cache: str
-    pulled: Pulled
+    realisation: Realisation
+    answers: _Answers
+
+    def holders(self) -> Iterator[Cache]:
+        """The caches that say so, each waited for only when it is its turn."""
+        for cache, answer in self.answers:
+            found = answer.result()
+            if found is not None and found.line == self.realisation.line:
+                yield cache
 
 
 class Substituter:
-    """Asks caches for what recipes give. Safe for several threads; made once per run."""
+    """Asks caches for what recipes give. Safe for several threads; made once per run.
 
-    def __init__(self, caches: Sequence[Cache], fetcher: Fetcher) -> None:
-        self._caches = tuple(caches)
+    When `dry`, nothing is brought: what would be, and how many bytes that would move, is only looked at.
+    """
+
+    def __init__(self, caches: Sequence[Cache], fetcher: Fetcher, *, dry: bool = False) -> None:
+        self.caches = tuple(caches)
         self._fetcher = fetcher
+        self._dry = dry
         self._misses = Misses(fetcher.store.layout.root / "cache" / "remote")
-        self.moved_bytes = 0
-        self.saved_bytes = 0
-        self._foreseen: set[StorePath] = set()
+        self._found: dict[Digest, _Found | None] = {}
+        self._begun: dict[Digest, Cache] = {}
         self._said: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(QUESTIONS_AT_ONCE)
+        self._bringer = Bringer(fetcher, dry=dry)
         if caches and not fetcher.trust.keys:
             self._say("caches", "no key is trusted, so nothing is taken from them", "set `trusted_keys` in config.toml")
-            self._caches = ()
+            self.caches = ()
 
-    def find(self, recipe: Digest) -> tuple[Realisation, Iterator[Cache]] | None:
-        """What the recipe gives by the word of trusted builders, and the caches that say so; None for a miss."""
-        answers = [(cache, self._pool.submit(self._ask, cache, recipe)) for cache in self._caches]
+    @property
+    def anybody(self) -> bool:
+        """Whether there is anybody to ask."""
+        return bool(self.caches)
+
+    def find(self, recipes: Iterable[Digest]) -> dict[Digest, StorePath]:
+        """What these give by the word of trusted builders, all asked for at once; a miss is left out."""
+        recipes = list(recipes)
+        answers = {
+            recipe: [(cache, self._pool.submit(self._ask, cache, recipe)) for cache in self.caches]
+            for recipe in recipes
+            if recipe not in self._found
+        }
+        self._found |= {recipe: self._believed(recipe, given) for recipe, given in answers.items()}
+        return {recipe: found.realisation.path for recipe in recipes if (found := self._found[recipe]) is not None}
+
+    def begin(self, recipes: Iterable[Digest]) -> None:
+        """Start to bring what these give, all at once. What fails of it is left to `substitute`, one by one."""
+        wanted: dict[Cache, dict[StorePath, Digest]] = {}
+        for recipe, path in self.find(recipes).items():
+            if (cache := next(self._holders(recipe), None)) is not None:
+                wanted.setdefault(cache, {})[path] = recipe
+        for cache, given in wanted.items():
+            try:
+                missing = self._bringer.begin(cache, given, given)
+            except CacheError:
+                continue
+            self._begun |= {given[path]: cache for path in missing if path in given}
+
+    def begun(self, recipe: Digest) -> StorePath | None:
+        """Wait for what `begin` started to bring for it; None if it did not, or that failed."""
+        cache, found = self._begun.pop(recipe, None), self._found.get(recipe)
+        if cache is None or found is None:
+            return None
+        try:
+            self._bringer.wait(found.realisation.path)
+        except NotBelow:
+            return None
+        except (CacheError, ArchiveError) as error:
+            self._failed(cache, str(recipe), error)
+            return None
+        return self._brought(recipe, found.realisation.path)
+
+    def substitute(self, recipe: Digest) -> StorePath | None:
+        """Make what the recipe gives present, from whichever cache can; None for a miss."""
+        for path in self.find([recipe]).values():
+            for cache in self._holders(recipe):
+                try:
+                    self._bringer.wait(*self._bringer.begin(cache, [path], {path: recipe}))
+                    return self._brought(recipe, path)
+                except (CacheError, ArchiveError) as error:
+                    self._failed(cache, str(recipe), error)
+        return None
+
+    def pulled(self) -> Pulled:
+        """What was brought, or would be."""
+        return self._bringer.pulled()
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._bringer.close()
+
+    def _holders(self, recipe: Digest) -> Iterator[Cache]:
+        found = self._found[recipe]
+        return (cache for cache in found.holders() if not self._is_miss(cache, recipe)) if found else iter(())
+
+    def _brought(self, recipe: Digest, path: StorePath) -> StorePath:
+        store = self._fetcher.store
+        if not self._dry and store.realisation(recipe) != path:
+            store.realised_again(path, recipe)
+        return path
+
+    def _believed(self, recipe: Digest, answers: _Answers) -> _Found | None:
         said: dict[bytes, Realisation] = {}
         refused: list[tuple[Cache, str]] = []
         for cache, answer in answers:
@@ -64,60 +143,17 @@ class Substituter:
             joined = said[found.line] = found.signed(*said.get(found.line, found).signatures)
             reason = self._fetcher.trust.refusal(joined.line, joined.signatures, require=self._fetcher.trust.require)
             if reason is None:
-                return joined, _holders(answers, joined.line)
+                return _Found(joined, answers)
             refused.append((cache, reason))
         for cache, reason in refused:
             self._bad(cache, str(recipe), f"does not count: {reason}")
         return None
 
-    def substitute(self, recipe: Digest) -> Substituted | None:
-        """Make what the recipe gives present, from whichever cache can; None for a miss."""
-
-        def bring(cache: Cache, path: StorePath) -> Substituted:
-            pulled = pull(self._fetcher, cache, [path], recipe=recipe)
-            with self._lock:
-                self.moved_bytes += pulled.moved_bytes
-                self.saved_bytes += pulled.saved_bytes
-            store = self._fetcher.store
-            if store.realisation(recipe) != path:
-                store.realised_again(path, recipe)
-            return Substituted(path=path, cache=cache.name, pulled=pulled)
-
-        return self._from_any(recipe, bring)
-
-    def foresee(self, recipe: Digest) -> StorePath | None:
-        """What `substitute` would make present, and what it would move, counted once; nothing is changed."""
-
-        def look(cache: Cache, path: StorePath) -> StorePath:
-            records = missing_records(self._fetcher, cache, (path,))
-            self._fetcher.prepare({record.path.name for record in records})
-            new = [record for record in records if record.path not in self._foreseen]
-            moved = sum(self._pool.map(lambda record: self._fetcher.foresee(cache, record), new))
-            with self._lock:
-                self.moved_bytes += moved
-                self._foreseen.update(record.path for record in new)
-            return path
-
-        return self._from_any(recipe, look)
-
-    def _from_any(self, recipe: Digest, work: Callable[[Cache, StorePath], T]) -> T | None:
-        """What `work` makes of the object of a recipe in the first cache that does not fail; None for a miss."""
-        found = self.find(recipe)
-        if found is None:
-            return None
-        realisation, holders = found
-        for cache in holders:
-            try:
-                return work(cache, realisation.path)
-            except (CacheError, ArchiveError) as error:
-                self._failed(cache, str(recipe), error)
-        return None
-
-    def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+    def _is_miss(self, cache: Cache, recipe: Digest) -> bool:
+        return (cache.url, _DOWN) in self._misses or (cache.url, str(recipe)) in self._misses
 
     def _ask(self, cache: Cache, recipe: Digest) -> Realisation | None:
-        if (cache.url, _DOWN) in self._misses or (cache.url, str(recipe)) in self._misses:
+        if self._is_miss(cache, recipe):
             return None
         try:
             found = cache.realisation(recipe) if cache.exists() else None
@@ -145,11 +181,3 @@ class Substituter:
                 return
             self._said.add((subject, reason))
         self._fetcher.report.warn(f"{subject}: {reason}", hint)
-
-
-def _holders(answers: Sequence[tuple[Cache, Future[Realisation | None]]], line: bytes) -> Iterator[Cache]:
-    """The caches that say this, each waited for only when it is its turn."""
-    for cache, answer in answers:
-        found = answer.result()
-        if found is not None and found.line == line:
-            yield cache
