@@ -31,9 +31,9 @@ class Fleet:
         return world
 
 
-def make_fleet(folder: Path) -> Fleet:
-    """A builder that has realised the spec of `tests.flows.world` and has a key."""
-    builder = make_world(folder / "builder")
+def make_fleet(folder: Path, builder: World | None = None) -> Fleet:
+    """A builder that has realised its spec, that of `tests.flows.world` if none is given, and has a key."""
+    builder = builder or make_world(folder / "builder")
     builder.realise()
     key = builder.json("key", "generate", "builder-1")["public"]
     return Fleet(folder, builder, key)
