@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.remote.small import KEY, Machine, folder_cache, machine
+from tests.store.trees import run_in_child
 from vstore.errors import CacheError
 from vstore.objects import Kind, StorePath
 from vstore.remote import (
@@ -144,6 +146,46 @@ def test_verify_finds_what_is_missing_short_or_wrong(world: World) -> None:
     assert archive_key(made[0]) in found
     assert archive_key(made[1]) in found
     assert "which is not there" in found[object_key(made[2])]
+
+
+UPLOAD = """
+import sys
+from pathlib import Path
+from vstore.remote.objectstore import ObjectStoreTransport
+print("ready", flush=True)
+sys.stdin.readline()
+ObjectStoreTransport(sys.argv[1]).put(sys.argv[2], Path(sys.argv[3]))
+"""
+
+
+def test_what_killed_uploads_to_a_folder_left_goes_after_the_grace_period(tmp_path: Path) -> None:
+    """Nothing else sees it, and it does not stop the next upload."""
+    folder, big = tmp_path / "cache", tmp_path / "big"
+    with big.open("wb") as file:
+        file.truncate(2 << 30)  # takes long enough to be killed in
+    with machine(tmp_path / "builder") as builder:
+        world = World(builder, folder_cache(folder))
+        low, made = stacks(world, 1)
+        key = archive_key(made[0])
+        for count in (1, 2):
+            child = run_in_child(UPLOAD, f"file://{folder}", key, big)
+            child.stdin.write("go\n")  # type: ignore[union-attr]
+            child.stdin.flush()  # type: ignore[union-attr]
+            while len(left := list(folder.rglob("*#*"))) < count:
+                time.sleep(0.001)
+            child.kill()
+            child.wait()
+        assert {file.name for file in left} == {f"{Path(key).name}#{n}" for n in (1, 2)}
+        assert world.check() == []
+        assert world.paths() == {low, *made}
+        plan = make_plan(read_inventory(world.cache), Policy(age=timedelta(0)), now=datetime.now(UTC))
+        assert plan.stray == ()
+        tomorrow = datetime.now(UTC) + timedelta(days=1)
+        plan = make_plan(read_inventory(world.cache), POLICY, now=tomorrow)
+        assert set(plan.stray) == {file.relative_to(folder).as_posix() for file in left}
+        assert world.collect(now=tomorrow) == set()
+        assert not any(file.exists() for file in left)
+        assert world.check() == []
 
 
 def test_after_a_collection_the_rest_can_be_pulled(world: World, tmp_path: Path) -> None:

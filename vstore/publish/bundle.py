@@ -82,6 +82,9 @@ class BundleWriter:
     def scan(self, prefix: str) -> Iterator[Stat]:
         raise NoListing("a bundle is not read while it is written")
 
+    def unfinished(self) -> Iterator[Stat]:
+        return iter(())
+
     def delete(self, keys: Iterable[str]) -> None:
         raise TransportError("nothing is taken out of a bundle")
 
@@ -189,6 +192,9 @@ class BundleReader:
 
     def scan(self, prefix: str) -> Iterator[Stat]:
         return (_stat(key, size) for key, (_, size) in self._places.items() if key.startswith(f"{prefix}/"))
+
+    def unfinished(self) -> Iterator[Stat]:
+        return iter(())
 
     def delete(self, keys: Iterable[str]) -> None:
         raise TransportError("a bundle is not written to")

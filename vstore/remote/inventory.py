@@ -38,13 +38,16 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """`stray` belongs to no object: of pushes that were killed. `channels` are all numbers of all channels."""
+    """`channels` are all numbers of all channels. Of pushes that were killed: `stray`, which is whole but belongs to
+    no object, and `unfinished`, which no reader sees.
+    """
 
     items: Mapping[StorePath, Item]
     realisations: Mapping[str, Realisation]
     channels: tuple[Channel, ...]
     pins: tuple[StorePath, ...]
     stray: tuple[Stat, ...]
+    unfinished: tuple[Stat, ...]
 
     def closure(self, tops: Iterable[StorePath]) -> set[StorePath]:
         """These and all they refer to, as far as the cache has them."""
@@ -83,6 +86,7 @@ def read_inventory(cache: Cache, bad: dict[str, str] | None = None) -> Inventory
         channels=tuple(set(_read(cache, stats, "channels/", decode_channel, bad).values())),
         pins=tuple(_owner(key) for key in stats if key.startswith("pins/")),
         stray=tuple(loose),
+        unfinished=tuple(cache.transport.unfinished()),
     )
 
 

@@ -59,6 +59,9 @@ class MemoryTransport:
             if key.startswith(f"{prefix}/"):
                 yield Stat(key=key, size_bytes=len(data), modified=modified)
 
+    def unfinished(self) -> Iterator[Stat]:
+        return iter(())
+
     def delete(self, keys: Iterable[str]) -> None:
         with self._lock:
             for key in keys:

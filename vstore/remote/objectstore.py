@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -22,6 +23,7 @@ _CONNECT = timedelta(seconds=5)
 _WHOLE_SECONDS = 3600.0
 _CHUNK_BYTES = 4 << 20
 _PART_BYTES = 16 << 20  # of a multipart upload: S3 allows 10,000 parts
+_UNFINISHED = re.compile(r".*#\d+")  # in a folder obstore writes NAME#1 beside NAME; it neither lists nor deletes these
 _SAID_ALREADY = re.compile(r"^Generic \S+ error: (Error performing .* in \S+ - )?")
 _STATUS = re.compile(r"non-2xx status code: (\d+)")
 T = TypeVar("T")
@@ -166,10 +168,24 @@ class ObjectStoreTransport:
 
         return [_stat(meta) for chunk in obstore.list(self._store(), prefix, chunk_size=1000) for meta in chunk]
 
+    def unfinished(self) -> Iterator[Stat]:
+        if self._folder is not None:
+            for place in self._folder.rglob("*#*"):
+                if _UNFINISHED.fullmatch(place.name):
+                    with suppress(FileNotFoundError):  # its writer has just finished it
+                        status = place.stat()
+                        modified = datetime.fromtimestamp(status.st_mtime, UTC)
+                        key = place.relative_to(self._folder).as_posix()
+                        yield Stat(key=key, size_bytes=status.st_size, modified=modified)
+
     def delete(self, keys: Iterable[str]) -> None:
         import obstore
 
         wanted = list(keys)
+        if self._folder is not None:
+            for key in filter(_UNFINISHED.fullmatch, wanted):
+                (self._folder / key).unlink(missing_ok=True)
+            wanted = [key for key in wanted if not _UNFINISHED.fullmatch(key)]
 
         def together() -> bool:
             obstore.delete(self._store(), wanted)

@@ -69,6 +69,9 @@ class Patient:
     def scan(self, prefix: str) -> Iterator[Stat]:
         yield from self._ask(lambda: list(self._inner.scan(prefix)))
 
+    def unfinished(self) -> Iterator[Stat]:
+        yield from self._ask(lambda: list(self._inner.unfinished()))
+
     def delete(self, keys: Iterable[str]) -> None:
         wanted = list(keys)
         self._ask(lambda: self._inner.delete(wanted))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from vstore.errors import CacheError
 from vstore.objects import StorePath, bottom_up
 from vstore.remote.inventory import Inventory, Item
+from vstore.remote.transport import Stat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +74,12 @@ def make_plan(inventory: Inventory, policy: Policy, *, now: datetime) -> CachePl
             if item.path in held
         ),
         kept=tuple((inventory.items[path], reason) for path, reason in sorted(reached.items())),
-        stray=tuple(sorted(stat.key for stat in inventory.stray if stat.modified <= limit)),
+        stray=tuple(sorted(_untouched(inventory.stray, limit) + _untouched(inventory.unfinished, now - policy.grace))),
     )
+
+
+def _untouched(stats: Iterable[Stat], since: datetime) -> list[str]:
+    return [stat.key for stat in stats if stat.modified <= since]
 
 
 def _youngest(inventory: Inventory, young: set[StorePath], path: StorePath) -> datetime:

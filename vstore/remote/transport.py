@@ -1,4 +1,4 @@
-"""What a cache asks of the place it lies in: six methods on keys and bytes.
+"""What a cache asks of the place it lies in: a few methods on keys and bytes.
 
 `vstore.remote.memory` and `vstore.remote.objectstore` implement it, `vstore.remote.patience` wraps any of
 them. "Not there" is None, because asking is normal; everything else is a TransportError.
@@ -64,6 +64,9 @@ class Transport(Protocol):
 
     def scan(self, prefix: str) -> Iterator[Stat]:
         """All objects whose keys start with ``prefix/``, in no particular order. NoListing where that is not known."""
+
+    def unfinished(self) -> Iterator[Stat]:
+        """What writers that were killed left, where `delete` can remove that; it is nothing that `scan` gives."""
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove them; one that is not there is no error."""
