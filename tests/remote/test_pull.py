@@ -12,10 +12,13 @@ import pytest
 from tests.remote.liar import liar
 from tests.remote.small import KEY, TRUST, folder_cache, hasty, machine
 from tests.store.trees import recipe, run_in_child
+from vstore.errors import ArchiveError
 from vstore.fs.tree import scan
+from vstore.gc import collect
 from vstore.objects import StorePath
 from vstore.remote import Fetcher, pull
 from vstore.remote.layout import archive_key
+from vstore.remote.transport import TransportError
 from vstore.report import Silent
 from vstore.store import verify
 
@@ -189,6 +192,54 @@ def test_a_pull_that_is_killed_within_an_object_goes_on_where_it_was(tmp_path: P
             found = pull(client.fetcher(), hasty(server.url), [path])
         assert found.moved_bytes < 0.75 * record.archive.size_bytes, "one of the three was damaged"
         assert client.store.manifest(path)[0] == scan(client.store.layout.object(path))
+        assert list(client.store.layout.tmp.iterdir()) == [client.store.layout.trash]
+
+
+def test_a_pull_whose_server_goes_away_within_an_object_goes_on_where_it_was(tmp_path: Path) -> None:
+    """As after a kill; and a collection may take what was left."""
+    with machine(tmp_path / "builder") as builder, machine(tmp_path / "client") as client:
+        path = builder.add("big", noise("big", 400))
+        builder.push(folder_cache(tmp_path / "cache"), path)
+        record = folder_cache(tmp_path / "cache").object(path)
+        assert record is not None
+        tmp = client.store.layout.tmp
+        with liar(tmp_path / "cache") as server:
+            for _ in range(2):
+                server.lie("half gone", archive_key(path))
+                with pytest.raises(TransportError):
+                    pull(client.fetcher(), hasty(server.url), [path])
+                assert not client.store.is_valid(path)
+                assert len(list(tmp.glob("fetch-*"))) == 1, "the second took all that the first left"
+                assert len(list(tmp.glob("fetch-*/tree/big/*"))) >= 150
+            with machine(tmp_path / "collected") as other:
+                server.lie("half gone", archive_key(path))
+                with pytest.raises(TransportError):
+                    pull(other.fetcher(), hasty(server.url), [path])
+                assert list(other.store.layout.tmp.glob("fetch-*"))
+                collect(other.store, None, report=Silent())
+                assert not list(other.store.layout.tmp.glob("fetch-*"))
+            server.lie("honest")
+            found = pull(client.fetcher(), hasty(server.url), [path])
+        assert found.moved_bytes < 0.7 * record.archive.size_bytes
+        assert client.store.manifest(path)[0] == scan(client.store.layout.object(path))
+        assert list(tmp.iterdir()) == [client.store.layout.trash]
+
+
+def test_what_came_before_something_below_it_failed_is_not_moved_again(tmp_path: Path) -> None:
+    with machine(tmp_path / "builder") as builder, machine(tmp_path / "client") as client:
+        low = builder.add("low", noise("low", 30))
+        top = builder.add("top", noise("top", 30), (low,))
+        builder.push(folder_cache(tmp_path / "cache"), top)
+        record = folder_cache(tmp_path / "cache").object(top)
+        assert record is not None
+        with liar(tmp_path / "cache") as server:
+            server.lie("wrong", archive_key(low))
+            with pytest.raises(ArchiveError):
+                pull(client.fetcher(), hasty(server.url), [top])
+            assert [left.name.partition("-")[2][:32] for left in client.store.layout.tmp.glob("fetch-*")] == [top.short]
+            server.lie("honest")
+            found = {one.path: one for one in pull(client.fetcher(), hasty(server.url), [top]).fetched}
+        assert found[top].moved_bytes < 0.6 * record.archive.size_bytes, "its index, and what was read with it"
         assert list(client.store.layout.tmp.iterdir()) == [client.store.layout.trash]
 
 

@@ -12,6 +12,7 @@ import pytest
 from tests.remote.liar import Liar, liar
 from tests.remote.small import KEY, OTHER, TRUST, Machine, folder_cache, hasty, machine
 from tests.store.trees import recipe
+from vstore.gc import collect
 from vstore.objects import StorePath
 from vstore.remote import Trust
 from vstore.remote.misses import Misses
@@ -71,6 +72,10 @@ def test_a_server_that_lies_is_a_miss_with_one_warning(world: World, mode: str, 
         return
     assert answers == [None, None]
     assert len(world.client.said.warnings) == 1, world.client.said.warnings
+    store = world.client.store
+    left = [place.name for place in store.layout.tmp.glob("fetch-*")]
+    assert not [name for name in left if world.paths[0].short in name], "what was wrong itself leaves nothing"
+    collect(store, None, report=world.client.said)
     assert world.client.is_clean()
     asked = len(world.server.requests)
     assert world.client.substituter(hasty(world.server.url)).substitute(recipe("top")) is None

@@ -1,4 +1,4 @@
-"""Writing a checked tree into a new folder; nothing of it stays after a failure.
+"""Writing a checked tree into a new folder; nothing of it stays after a failure, unless it is wanted.
 
 The result is as in a store: files 0444 or 0555, directories 0555, times 1; only the top folder stays writable,
 since whoever moves it into place freezes it there.
@@ -26,8 +26,11 @@ _BY_HANDLE = os.name != "nt"
 
 
 @contextmanager
-def new_folder(destination: Path) -> Iterator[TreeWriter]:
-    """Give a writer for a folder that does not exist yet or is empty; after an error it is again as it was."""
+def new_folder(destination: Path, *, stays_after: type[Exception] | None = None) -> Iterator[TreeWriter]:
+    """Give a writer for a folder that does not exist yet or is empty; after an error it is again as it was.
+
+    After an error of the kind `stays_after` what was written stays.
+    """
     existed = destination.is_dir() and not destination.is_symlink()
     if existed and any(destination.iterdir()):
         raise ArchiveError(f"will not unpack into a folder that is not empty: {destination}")
@@ -38,7 +41,9 @@ def new_folder(destination: Path) -> Iterator[TreeWriter]:
             raise ArchiveError(f"will not unpack over what is there: {destination}") from error
     try:
         yield TreeWriter(destination)
-    except BaseException:
+    except BaseException as error:
+        if stays_after is not None and isinstance(error, stays_after):
+            raise
         remove_tree(destination)
         if existed:
             destination.mkdir()

@@ -16,6 +16,7 @@ from pathlib import Path
 from vstore.archive import FileReader, RangeReader, assemble, plan_fetch, read_index
 from vstore.digest import Digest
 from vstore.errors import ArchiveError, CacheError
+from vstore.fs.atomic import remove_tree
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
 from vstore.fs.tree import Manifest
@@ -23,11 +24,11 @@ from vstore.objects import StorePath
 from vstore.remote.cache import Cache
 from vstore.remote.donors import AnyOf, Donors
 from vstore.remote.layout import archive_key
-from vstore.remote.leftovers import leftovers, remove, staging_name, whole_files
+from vstore.remote.leftovers import TREE, left_behind, leftovers, remove, staging_name, whole_files
 from vstore.remote.model import ObjectRecord
 from vstore.remote.patched import LEAST_BYTES, Patched, patch_files
 from vstore.remote.reader import RemoteReader
-from vstore.remote.transport import NoRanges
+from vstore.remote.transport import NoRanges, TransportError
 from vstore.remote.trust import Trust
 from vstore.report import Report
 from vstore.store import Store
@@ -44,6 +45,10 @@ class Fetched:
     moved_bytes: int
     saved_bytes: int
     seconds: float
+
+
+class NotBelow(CacheError):
+    """An object was not brought because one that it refers to was not: nothing is known to be wrong with it."""
 
 
 class Fetcher:
@@ -80,7 +85,8 @@ class Fetcher:
     ) -> Fetched | None:
         """Make the object present; None if it is already. Its references may come meanwhile: `references_ready` waits.
 
-        Raises CacheError, ArchiveError or StoreError; then nothing of it is in the store.
+        Raises CacheError, ArchiveError or StoreError; then nothing of it is in the store. If nothing is wrong with it
+        but the connection or what it refers to, what was written stays for the next fetch.
         """
         started = time.monotonic()
         with lock_file(self.store.layout.locks / f"fetch-{record.path.short}", transient=True):
@@ -90,11 +96,12 @@ class Fetcher:
             kept = leftovers(self.store.layout, record.path)
             with self.store.staging(staging_name(record.path)) as staging:
                 reached(Point.PULL_STARTED)
-                tree = staging / "tree"
-                with self._turn(record):
-                    moved, manifest = self._bring(cache, record, tree, kept)
-                reached(Point.PULL_UNPACKED)
-                references_ready()
+                tree = staging / TREE
+                with left_behind(staging, kept, after=(TransportError, NotBelow)):
+                    with self._turn(record):
+                        moved, manifest = self._bring(cache, record, tree, kept)
+                    reached(Point.PULL_UNPACKED)
+                    references_ready()
                 believed = self.trust.refusal(record.line, record.signatures) is None
                 info = self.store.add(
                     tree,
@@ -127,6 +134,7 @@ class Fetcher:
             patch_bytes, manifest = self._unpack(reader, record, tree, kept, cache)
             return patch_bytes + reader.moved_bytes, manifest
         except NoRanges:
+            remove_tree(tree)
             return self._bring_whole(cache, record, tree, kept)
 
     def _bring_whole(self, cache: Cache, record: ObjectRecord, tree: Path, kept: list[Path]) -> tuple[int, Manifest]:
@@ -172,7 +180,12 @@ class Fetcher:
 
         objects = self.store.layout.store
         return patched.moved_bytes, assemble(
-            plan, reader, tree, donor, may_link=lambda place: place in own or place.is_relative_to(objects)
+            plan,
+            reader,
+            tree,
+            donor,
+            may_link=lambda place: place in own or place.is_relative_to(objects),
+            stays_after=TransportError,
         )
 
 

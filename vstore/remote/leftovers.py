@@ -1,4 +1,4 @@
-"""What a killed fetch of an object had written already: donors for the next one.
+"""What a fetch of an object had written when it was killed or its cache went away: donors for the next one.
 
 It lies in ``tmp/fetch-<store path>-…`` without an owner, so a collection removes it at any time. Nothing of it is
 believed: like all donors, each file is hashed before it is taken.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vstore.fs.atomic import remove_tree
@@ -16,7 +17,7 @@ from vstore.fs.tree import FROZEN_TIME, Entry
 from vstore.objects import StorePath
 from vstore.store import Layout
 
-_TREE = "tree"
+TREE = "tree"
 
 
 def staging_name(path: StorePath) -> str:
@@ -31,7 +32,7 @@ def leftovers(layout: Layout, path: StorePath) -> list[Path]:
 def whole_files(folders: Iterable[Path], files: Iterable[Entry]) -> dict[bytes, Path]:
     """The files that were written to their end, by digest; a file gets its time last."""
     found = {}
-    for tree in [folder / _TREE for folder in folders]:
+    for tree in [folder / TREE for folder in folders]:
         for entry in files:
             place = tree / os.fsdecode(entry.path)
             try:
@@ -41,6 +42,21 @@ def whole_files(folders: Iterable[Path], files: Iterable[Entry]) -> dict[bytes, 
             if stat.S_ISREG(status.st_mode) and (status.st_size, status.st_mtime) == (entry.size, FROZEN_TIME):
                 found[entry.digest] = place
     return found
+
+
+@contextmanager
+def left_behind(staging: Path, kept: Iterable[Path], *, after: tuple[type[Exception], ...]) -> Iterator[None]:
+    """After one of these errors let the tree stay that was begun in `staging`, in place of those it had as donors."""
+    try:
+        yield
+    except after:
+        with suppress(OSError):  # then it is fetched anew
+            if (staging / TREE).is_dir():
+                left = staging.with_name(f"{staging.name}-left")
+                left.mkdir()
+                (staging / TREE).rename(left / TREE)
+                remove(kept)
+        raise
 
 
 def remove(folders: Iterable[Path]) -> None:

@@ -12,16 +12,12 @@ from vstore.digest import Digest
 from vstore.errors import CacheError
 from vstore.objects import StorePath, bottom_up
 from vstore.remote.cache import Cache
-from vstore.remote.fetch import Fetched, Fetcher
+from vstore.remote.fetch import Fetched, Fetcher, NotBelow
 from vstore.remote.model import ObjectRecord
 
 QUESTIONS_AT_ONCE = 64
 _ARCHIVES_AT_ONCE = 4
 _MOST_OBJECTS = 10_000  # of one closure; a cache that lies could name new ones for ever
-
-
-class NotBelow(CacheError):
-    """An object was not brought because one that it refers to was not: nothing is known to be wrong with it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +86,9 @@ class Bringer:
     ) -> Fetched | None:
         def references_ready() -> None:
             for future in below:
-                if (error := future.exception()) is not None:
+                try:
+                    future.result()
+                except Exception as error:
                     raise NotBelow(f"{record.path} was not brought, as what it refers to was not") from error
 
         if self._dry:
