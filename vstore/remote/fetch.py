@@ -103,7 +103,7 @@ class Fetcher:
                     reached(Point.PULL_UNPACKED)
                     references_ready()
                 believed = self.trust.refusal(record.line, record.signatures) is None
-                info = self.store.add(
+                self.store.add(
                     tree,
                     name=record.path.name,
                     kind=record.kind,
@@ -114,8 +114,6 @@ class Fetcher:
                 )
             remove(kept)
         reached(Point.PULL_ADDED)
-        if info.path != record.path:
-            raise CacheError(f"{record.path} was changed while it was written: {info.path}")
         return _fetched(record, moved, started)
 
     def _turn(self, record: ObjectRecord) -> AbstractContextManager[object]:
