@@ -19,7 +19,7 @@ from vstore.gc.owners import removable
 from vstore.report import Report
 from vstore.store import Layout
 
-_THREADS = 2
+_THREADS = 8  # not for the cores: removing mostly waits for the journal, and those who wait share one commit
 _DEEPEST = 100  # below it, a folder is unlinked as an entry of its own: neither stack nor descriptors run out
 _BY_DESCRIPTOR = os.unlink in os.supports_dir_fd and os.scandir in os.supports_fd
 
