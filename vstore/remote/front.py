@@ -17,6 +17,7 @@ from vstore.remote.substitute import Substituter
 from vstore.remote.transport import TransportError
 from vstore.remote.trust import Key, Trust
 from vstore.report import Report
+from vstore.stop import Stop
 from vstore.store import Store
 
 
@@ -48,15 +49,15 @@ class Substitution:
 
 @contextmanager
 def substitution(
-    store: Store, caches: Iterable[str], *, offline: bool, dry: bool = False, report: Report
+    store: Store, caches: Iterable[str], *, offline: bool, dry: bool = False, report: Report, stop: Stop | None = None
 ) -> Iterator[Substitution]:
-    """What answers recipes from caches: these first, then the configured ones."""
+    """What answers recipes from caches: these first, then the configured ones. Setting `stop` ends what it fetches."""
     config = read_config(store.layout.config_file)
     names = list(dict.fromkeys((*caches, *(one.name for one in config.caches))))
     if offline or not names:
         yield Substitution(None, dry)
         return
-    fetcher = Fetcher(store, trust=trust_of(config), report=report)
+    fetcher = Fetcher(store, trust=trust_of(config), report=report, stop=stop)
     opened = [open_cache(name, config.caches, hasty=True) for name in names]
     substituter = Substituter(opened, fetcher)
     try:

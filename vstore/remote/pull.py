@@ -51,7 +51,9 @@ def pull(fetcher: Fetcher, cache: Cache, tops: Iterable[StorePath], *, recipe: D
             running[record.path] = pool.submit(_fetch, fetcher, cache, record, given, below)
         try:
             fetched = [future.result() for future in running.values()]
-        except BaseException:
+        except BaseException as error:
+            if not isinstance(error, Exception):  # interrupted: do not wait for what is on its way
+                fetcher.stop.set()
             for future in running.values():
                 future.cancel()
             raise
