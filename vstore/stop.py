@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from vstore.report import Report
+
+if TYPE_CHECKING:
+    from subprocess import Popen  # most commands do without it
 
 
 class Stopped(BaseException):
@@ -20,7 +23,7 @@ class Stop:
     def __init__(self) -> None:
         self._set = threading.Event()
         self._lock = threading.Lock()
-        self._processes: set[subprocess.Popen[str] | subprocess.Popen[bytes]] = set()
+        self._processes: set[Popen[str] | Popen[bytes]] = set()
 
     def set(self) -> None:
         """End it: what `killing` holds is killed, and `check` raises from now on."""
@@ -40,7 +43,7 @@ class Stop:
             raise Stopped
 
     @contextmanager
-    def killing(self, process: subprocess.Popen[str] | subprocess.Popen[bytes]) -> Iterator[None]:
+    def killing(self, process: Popen[str] | Popen[bytes]) -> Iterator[None]:
         """Kill this process when it is set, meanwhile or already."""
         with self._lock:
             self._processes.add(process)

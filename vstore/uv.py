@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -48,6 +47,8 @@ class Uv:
         changes: Mapping[str, str] | None = None,
     ) -> str:
         """Run uv and return its standard output. Raises UvFailed with uv's own words, ToolError without uv, Stopped."""
+        import subprocess  # most commands do without it
+
         command = [_executable(), "--no-progress", "--color", "never", *map(str, arguments)]
         if self.offline:
             command.append("--offline")

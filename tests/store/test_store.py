@@ -223,3 +223,11 @@ def test_the_row_is_written_last(store: Store) -> None:
     (folder,) = store.layout.store.iterdir()
     assert (store.layout.manifests / folder.name).exists() and store.index.objects() == []
     assert str(add(store, "low")) == folder.name
+
+
+def test_on_ext4_new_trees_begin_far_from_what_was_deleted(store: Store) -> None:
+    kind = subprocess.run(["stat", "-f", "-c", "%T", store.layout.root], capture_output=True, text=True, check=True)
+    if kind.stdout.strip() != "ext2/ext3":
+        pytest.skip(f"the test runs on {kind.stdout.strip()}, not on ext4")
+    shown = subprocess.check_output(["lsattr", "-d", store.layout.tmp, store.layout.uv_cache, store.layout.store])
+    assert [b"T" in line.split()[0] for line in shown.splitlines()] == [True, True, False]

@@ -8,9 +8,7 @@ and what starts with ``.git`` are left out of a folder; ``__pycache__`` always i
 from __future__ import annotations
 
 import os
-import shutil
 import stat
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -140,6 +138,9 @@ def _git_files(top: Path, checkout: Path) -> set[str] | None:
 
     The checkout's own configuration is not to be trusted: ``core.fsmonitor`` would run a program of its choice.
     """
+    import shutil  # what finds nothing to do has no sources to list
+    import subprocess
+
     git = shutil.which("git")
     if git is None:
         return None

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vstore.digest import Digest
 from vstore.errors import StoreError
+from vstore.fs.disk import spread_folders
 from vstore.fs.faults import Point, reached
 from vstore.objects import StorePath
 
@@ -125,10 +126,13 @@ class Layout:
             self.temp_roots,
             self.logs,
             self.uv_cache,
+            self.tmp,
             self.trash,
             self.locks,
         ):
             os.makedirs(folder, exist_ok=True)
+            if folder in (self.tmp, self.uv_cache):
+                spread_folders(folder)
             reached(Point.ROOT_MADE)
         return True
 

@@ -8,7 +8,6 @@ either; what runs keeps the file that it has open.
 from __future__ import annotations
 
 import errno
-import filecmp
 import os
 import stat
 from dataclasses import dataclass
@@ -82,6 +81,8 @@ class _Sharer:
 
     def _share(self, source: StorePath, there: bytes, target: StorePath, here: bytes, thawed: set[Path]) -> bool:
         """Make one file a link to the other; False if the other can be shared no more."""
+        import filecmp  # other commands do without it
+
         old, new = self._place(source, there), self._place(target, here)
         before, after = old.lstat(), new.lstat()
         same_kind = (before.st_mode, before.st_mtime_ns) == (after.st_mode, after.st_mtime_ns)

@@ -6,7 +6,6 @@ import os
 import re
 import stat
 from collections.abc import Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -40,6 +39,8 @@ def verify(
 
     Raises StoreError when the index itself is damaged. What is collected meanwhile is no problem.
     """
+    from concurrent.futures import ThreadPoolExecutor  # other commands do without it
+
     store.index.database.check()
     infos = [info for info in store.index.objects() if only is None or info.path in only]
     problems = []
