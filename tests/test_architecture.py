@@ -32,6 +32,7 @@ FLOORS = {
     "digest": 0,
     "objects": 0,
     "report": 0,
+    "stop": 0,
 }
 PYTHON_COLUMN = {"spec", "uv", "lock", "build"}  # knows Python, never sees a store
 STORE_COLUMN = {"store", "archive", "profile", "gc", "remote"}  # does not know that Python exists

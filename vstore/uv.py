@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vstore.errors import ToolError
+from vstore.stop import Stop
 
 _UNREACHABLE = ("error sending request", "failed to connect", "dns error", "Could not connect", "operation timed out")
 _DISK_FULL = ("No space left on device", "os error 28")
@@ -34,6 +35,7 @@ class Uv:
     cache_dir: Path
     offline: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
+    stop: Stop = field(default_factory=Stop, compare=False)
 
     def run(
         self,
@@ -44,30 +46,37 @@ class Uv:
         doing: str = "running",
         changes: Mapping[str, str] | None = None,
     ) -> str:
-        """Run uv and return its standard output. Raises UvFailed with uv's own words, ToolError without uv."""
+        """Run uv and return its standard output. Raises UvFailed with uv's own words, ToolError without uv, Stopped."""
         import subprocess  # most commands do without it
 
         command = [_executable(), "--no-progress", "--color", "never", *map(str, arguments)]
         if self.offline:
             command.append("--offline")
         try:
-            done = subprocess.run(
+            process = subprocess.Popen(
                 command,
                 cwd=cwd,
                 env={**self._environment(), **(changes or {})},
-                capture_output=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 text=True,
                 errors="replace",
-                timeout=timeout_seconds,
                 stdin=subprocess.DEVNULL,
             )
+            with process, self.stop.killing(process):
+                try:
+                    out, said = process.communicate(timeout=timeout_seconds)
+                except BaseException:  # interrupted, or it took too long
+                    process.kill()
+                    raise
         except subprocess.TimeoutExpired as error:
             raise UvFailed(f"uv took more than {timeout_seconds:.0f} s while {doing}", "operation timed out") from error
         except OSError as error:
             raise ToolError(f"uv cannot be started: {error.strerror}", hint="install the `uv` package") from error
-        if done.returncode != 0:
-            raise self._failure(doing, done.stderr)
-        return done.stdout
+        if process.returncode != 0:
+            self.stop.check()
+            raise self._failure(doing, said)
+        return out
 
     def forget(self, packages: Iterable[str]) -> None:
         """Take packages out of the cache, so that they are fetched anew."""

@@ -58,7 +58,7 @@ class Meeting(Silent):
         self._barrier = Barrier(len(names), timeout=60)
 
     def stage(self, subject: str, activity: str, done: int = 0, total: int = 0) -> None:
-        if activity == "installing" and subject in self._waiting:
+        if activity.startswith("installing ") and subject in self._waiting:
             self._waiting.discard(subject)
             self._barrier.wait()
 

@@ -25,14 +25,22 @@ from vstore.build.record import read_record
 from vstore.build.scripts import entry_points
 from vstore.config import read_config
 from vstore.digest import hash_bytes
-from vstore.errors import VstoreError
+from vstore.errors import LockError, StoreError, VstoreError
 from vstore.fs import zstd
 from vstore.fs.tree import Manifest, scan
 from vstore.lock.lockfile import read_lock
+from vstore.lock.metadata import read_record as read_lock_record
 from vstore.objects import StorePath
+from vstore.profile import read_stack
+from vstore.publish.bundle import BundleReader, BundleWriter
 from vstore.remote.records import decode_channel, decode_delta, decode_object, decode_realisation
+from vstore.remote.trust import SecretKey
 from vstore.spec import load
+from vstore.store.layout import Layout
 from vstore.store.manifests import object_info, read_manifest
+from vstore.store.pins import NO_PIN, read_pin
+from vstore.store.records import read_record as read_generation
+from vstore.store.records import record_file
 
 _GOLDEN = Path(__file__).parents[1] / "remote" / "golden"
 _RECORDS: Mapping[str, Callable[[bytes, str], object]] = {
@@ -96,6 +104,29 @@ _FACTS = {
     "own": ["bin/python"],
     "launch_module": None,
 }
+_STACK = {
+    "format": 1,
+    "name": "web-stack",
+    "target": "linux_x86_64",
+    "layers": [{"name": "app-web", "kind": "application", "path": f"{'1' * 32}-app-web"}],
+}
+_GENERATION = {
+    "path": f"{'1' * 32}-web-stack",
+    "created_at": "2024-01-01T00:00:00+00:00",
+    "spec_path": "/srv/spec.toml",
+    "spec_digest": "00" * 32,
+    "replaced": 2,
+}
+_PIN = {"note": "the demo", "expires_at": "2024-01-01T00:00:00+00:00"}
+_LOCK_RECORD = {
+    "lock_input_hash": "sha256:00",
+    "requirements_hash": "sha256:00",
+    "other_inputs_hash": "sha256:00",
+    "version_inputs_hash": "sha256:00",
+    "lock_version": 3,
+    "locked_at": "2024-01-01T00:00:00+00:00",
+}
+_SIDE_FILE = b'[[index]]\nname = "own"\nurl = "https://index.example/simple"\n[sources]\nb = {index = "own"}\n'
 _INFO = "lib/python3.11/site-packages/six-1.dist-info"
 _RECORD = b"six.py,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0\n../../../bin/six,,\nsix-1.dist-info/RECORD,,\n"
 _ENTRY_POINTS = b"[console_scripts]\nsix = six.tool:main\nother = six:a.b [extra]\n[gui_scripts]\nwin=six:gui\n"
@@ -153,6 +184,53 @@ def _lock(data: bytes, folder: Path) -> object:
     layer = spec.layers[1]
     _put(data, folder / "requirements" / layer.env_name / f"pylock.{layer.env_name}.toml")
     return read_lock(load(folder / "spec.toml"), layer)
+
+
+def _side_file(data: bytes, folder: Path) -> object:
+    _put(data, folder / "venvstacks.uv.toml")
+    return _spec(_SPEC.partition("[tool.vstore]")[0].encode(), folder)
+
+
+def _generation(data: bytes, folder: Path) -> object:
+    layout = Layout(folder)
+    _put(data, record_file(layout, "web", 3))
+    found = read_generation(layout, "web", 3)
+    if found is None:
+        raise StoreError("no record")
+    kinds = (found.spec_path, str | None), (found.replaced, int | None), (found.path, StorePath)
+    assert all(isinstance(value, kind) for value, kind in kinds), "the index could not hold it"
+    return found
+
+
+def _pin(data: bytes, folder: Path) -> object:
+    _put(data, folder / ".demo.json")
+    found = read_pin(folder / "demo")
+    if found == NO_PIN:
+        raise StoreError("nothing is said")
+    assert found.expires_at is None or found.expires_at.tzinfo, "it could not be compared"
+    return found
+
+
+def _lock_record(data: bytes, folder: Path) -> object:
+    found = read_lock_record(_put(data, folder / "pylock.meta.json"))
+    if found is None:
+        raise LockError("no record")
+    return found.locked_at.timestamp()
+
+
+def _bundle(data: bytes, folder: Path) -> object:
+    with BundleReader(_put(data, folder / "bundle")) as bundle:
+        for stat in bundle.scan(""):
+            bundle.get(stat.key, limit=1 << 20)
+        return bundle.tops
+
+
+def _bundles() -> list[bytes]:
+    file = io.BytesIO()
+    writer = BundleWriter(file, [StorePath.parse(_NAME)], url="here")
+    writer.put("objects/one.json", b"{}\n")
+    writer.finish()
+    return [file.getvalue()]
 
 
 def _manifest_file(data: bytes, folder: Path) -> object:
@@ -284,5 +362,22 @@ READERS: Mapping[str, Reader] = {
         samples=lambda: [gzip.decompress(_archives()[2])],
         hostile=lambda: list(_foreign_tars()),
     ),
+    "uv's side file": Reader(read=_side_file, samples=lambda: [_SIDE_FILE]),
+    "lock's record": Reader(read=_lock_record, samples=lambda: [json.dumps(_LOCK_RECORD).encode()]),
+    "stack.json": Reader(
+        read=lambda data, at: read_stack(_put(data, at / "stack.json").parent),
+        samples=lambda: [json.dumps(_STACK).encode()],
+    ),
+    "generation's record": Reader(
+        read=_generation,
+        samples=lambda: [json.dumps(_GENERATION).encode()],
+        hostile=lambda: [json.dumps({**_GENERATION, name: ["2"]}).encode() for name in ("replaced", "spec_path")],
+    ),
+    "root's note": Reader(read=_pin, samples=lambda: [json.dumps(_PIN).encode()]),
+    "secret key": Reader(
+        read=lambda data, at: SecretKey.read(_put(data, at / "key")).public,
+        samples=lambda: [SecretKey("builder-1", bytes(32)).text().encode()],
+    ),
+    "bundle": Reader(read=_bundle, samples=_bundles),
     **{f"record, {what}": _record(what, decode) for what, decode in _RECORDS.items()},
 }

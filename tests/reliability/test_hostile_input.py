@@ -22,6 +22,12 @@ def test_the_samples_are_valid(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", READERS)
+def test_what_is_hostile_is_refused_or_harmless(name: str) -> None:
+    for data in READERS[name].hostile():
+        try_reader(READERS[name], data)
+
+
+@pytest.mark.parametrize("name", READERS)
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32))
 def test_spoilt_bytes(name: str, seed: int) -> None:

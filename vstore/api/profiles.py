@@ -4,6 +4,8 @@ from vstore.profile import (
     Change,
     Generation,
     Retention,
+    Stack,
+    StackLayer,
     append,
     compare,
     current,
@@ -14,6 +16,7 @@ from vstore.profile import (
     forgettable,
     history,
     names,
+    read_stack,
     rollback,
     switch,
 )
@@ -22,6 +25,8 @@ __all__ = [
     "Change",
     "Generation",
     "Retention",
+    "Stack",
+    "StackLayer",
     "append",
     "compare",
     "current",
@@ -32,6 +37,7 @@ __all__ = [
     "forgettable",
     "history",
     "names",
+    "read_stack",
     "rollback",
     "switch",
 ]

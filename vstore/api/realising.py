@@ -29,11 +29,15 @@ def realise(store: Store, request: Request, *, report: Report | None = None, now
         return known
     from vstore.realise.realise import realise
     from vstore.remote import substitution
+    from vstore.stop import Stop
 
+    stop = Stop()
     uv = uv_of(store, offline=request.offline, environment=request.environment)
     offline = request.offline or request.check
-    with substitution(store, request.caches, offline=offline, dry=request.dry_run, report=report) as substituter:
-        found = realise(store, request, uv=uv, report=report, now=now, substitutes=substituter)
+    with substitution(
+        store, request.caches, offline=offline, dry=request.dry_run, report=report, stop=stop
+    ) as substituter:
+        found = realise(store, request, uv=uv, report=report, now=now, substitutes=substituter, stop=stop)
         return replace(found, moved_bytes=substituter.pulled().moved_bytes)
 
 

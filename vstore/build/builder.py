@@ -23,6 +23,7 @@ from vstore.errors import BuildError
 from vstore.objects import StorePath
 from vstore.report import Report
 from vstore.spec import Layer, Spec, Target, source_digest, source_files
+from vstore.stop import Stop
 from vstore.uv import Uv
 
 Donors = Callable[[bytes], Sequence[Path]]
@@ -66,7 +67,7 @@ def build_layer(
 
     `locate` gives the folder of an object below, `donors` the folders of objects that hold a part
     (see `Recipe.part`); the caller keeps both alive meanwhile. `python` is an interpreter of this machine of the
-    recipe's very version: uv asks it, and it compiles. Raises BuildError or ToolError.
+    recipe's very version: uv asks it, and it compiles. Raises BuildError or ToolError, Stopped when `uv.stop` is set.
     """
     log = _Log(recipe.name, report)
     layout = Layout(target=Target(recipe.target), python=recipe.python)
@@ -98,7 +99,7 @@ def build_layer(
     write_facts(staging, facts)
     write_venvstacks_metadata(staging, facts, str(recipe.interpreter))
     log.stage("reusing bytecode")
-    _bytecode(recipe, staging, facts, python, donors, jobs, report)
+    _bytecode(recipe, staging, facts, python, donors, jobs, report, uv.stop)
     set_executable(staging, layout)
     log.stage("checking")
     check_layer(staging, facts)
@@ -118,7 +119,14 @@ def _copy_module(spec: Spec, module: PurePosixPath, site: Path) -> str:
 
 
 def _bytecode(
-    recipe: Recipe, staging: Path, facts: LayerFacts, python: Path, donors: Donors, jobs: int, report: Report
+    recipe: Recipe,
+    staging: Path,
+    facts: LayerFacts,
+    python: Path,
+    donors: Donors,
+    jobs: int,
+    report: Report,
+    stop: Stop,
 ) -> None:
     """Link what another object has compiled already; compile the rest, all sources in one go."""
     parts = {wheel.name: recipe.part(wheel) for wheel in recipe.wheels}
@@ -129,4 +137,4 @@ def _bytecode(
             sources = reuse(donor, staging, sources)
         remaining += sources
     remaining += facts.own_sources(staging)
-    compile_tree(python, staging, remaining, jobs, report, subject=recipe.name)
+    compile_tree(python, staging, remaining, jobs, report, subject=recipe.name, stop=stop)

@@ -11,12 +11,14 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from vstore.build.local import bare_environment
 from vstore.errors import BuildError
 from vstore.report import Report
+from vstore.stop import Stop
 
 _WORKER = Path(__file__).with_name("compile_worker.py")
 _CHUNK_BYTES = 192 * 1024  # of source: about a tenth of a second
@@ -42,21 +44,27 @@ def compile_tree(
     report: Report,
     *,
     subject: str | None = None,
+    stop: Stop | None = None,
 ) -> int:
     """Compile `sources` (relative to `layer`) with `interpreter`; how many files got bytecode.
 
     The code's file name is the relative path. Raises BuildError when the interpreter dies or a file
-    cannot be read or written.
+    cannot be read or written, Stopped when it is to end early; then, and when it is interrupted, the processes are
+    killed.
     """
     if not sources:
         return 0
-    work = _Work(layer, sources, jobs, report, subject or layer.name)
-    threads = [threading.Thread(target=work.run, args=(interpreter,)) for _ in range(min(jobs, len(sources)) - 1)]
-    for thread in threads:
-        thread.start()
-    work.run(interpreter)
-    for thread in threads:
-        thread.join()
+    stop = stop or Stop()
+    work = _Work(layer, sources, jobs, report, subject or layer.name, stop)
+    count = min(jobs, len(sources))
+    with ThreadPoolExecutor(count) as pool:
+        try:
+            for worker in [pool.submit(work.run, interpreter) for _ in range(count)]:
+                worker.result()
+        except BaseException:
+            stop.set()
+            raise
+    stop.check()
     if work.failure is not None:
         raise work.failure
     return work.written
@@ -65,8 +73,11 @@ def compile_tree(
 class _Work:
     """What the worker processes share: the chunks left, the counts, the first failure."""
 
-    def __init__(self, layer: Path, sources: Sequence[PurePosixPath], jobs: int, report: Report, subject: str) -> None:
+    def __init__(
+        self, layer: Path, sources: Sequence[PurePosixPath], jobs: int, report: Report, subject: str, stop: Stop
+    ) -> None:
         self.layer = layer
+        self.stop = stop
         self.report = report
         self.subject = subject
         self.total = len(sources)
@@ -113,7 +124,7 @@ class _Work:
 
     def _feed(self, worker: subprocess.Popen[bytes], chunk: list[str] | None, errors: IO[bytes]) -> None:
         try:
-            with worker:
+            with worker, self.stop.killing(worker):
                 while chunk is not None:
                     answer = _ask(worker, chunk)
                     word, _, value = answer.partition(" ")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import importlib
 import os
+import signal
 import sys
+from types import FrameType
 
 import click
 
@@ -83,14 +85,24 @@ def cli() -> None:
     """Layered Python environments in a content-addressed store."""
 
 
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM, which ends a command as Ctrl-C does: what it has begun is undone."""
+
+
+def _terminate(_: int, __: FrameType | None) -> None:
+    raise _Terminated
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line and exit with the code of design section 6."""
     settings = Settings()
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _terminate)
     try:
         arm_fault(os.environ.get("VSTORE_FAULT"))
         code = cli.main(arguments, prog_name="vstore", standalone_mode=False, obj=settings)
-    except click.exceptions.Abort:
-        code = 130
+    except click.exceptions.Abort as error:  # what click makes of KeyboardInterrupt
+        code = _interrupted(error.__cause__)
     except click.ClickException as error:
         error.show()
         code = error.exit_code
@@ -100,10 +112,14 @@ def main(arguments: list[str] | None = None) -> None:
         code = _show(_explain(error), settings)
     except BrokenPipeError:
         code = 141
-    except KeyboardInterrupt:
-        click.echo("interrupted; what is complete is kept, the next run goes on", err=True)
-        code = 130
+    except KeyboardInterrupt as error:
+        code = _interrupted(error)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _interrupted(cause: BaseException | None) -> int:
+    click.echo("interrupted; what is complete is kept, the next run goes on", err=True)
+    return 128 + (signal.SIGTERM if isinstance(cause, _Terminated) else signal.SIGINT)
 
 
 def _show(error: VstoreError, settings: Settings) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import time
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vstore.api.profiles import current, names
+from vstore.api.profiles import current, names, read_stack
 from vstore.api.realising import Realised, RealisedLayer, Request, realise
 from vstore.api.specs import Target
 from vstore.api.stores import Store, keep
@@ -153,7 +152,7 @@ def run_command(settings: Settings, profile: str, application: str, arguments: t
             f"no such profile: {profile}", hint=f"profiles here: {known}; `vstore realise SPEC` makes one"
         )
     stack = store.layout.object(generation.path)
-    target = json.loads((stack / "stack.json").read_bytes())["target"]
+    target = read_stack(stack).target
     if target != Target.host():
         raise ProfileError(
             f"profile {profile} is for {target}, and this machine is {Target.host()}",

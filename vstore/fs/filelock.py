@@ -15,7 +15,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vstore.errors import BusyError
+from vstore.stop import Stop
 
+_ASK_AGAIN_SECONDS = 0.05
 _FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 
 if sys.platform == "win32":
@@ -35,12 +37,15 @@ else:
 
 
 @contextmanager
-def lock_file(path: Path, *, shared: bool = False, blocking: bool = True, transient: bool = False) -> Iterator[int]:
+def lock_file(
+    path: Path, *, shared: bool = False, blocking: bool = True, transient: bool = False, stop: Stop | None = None
+) -> Iterator[int]:
     """Hold the lock of `path` (made if absent); yields the open descriptor.
 
-    With ``blocking=False`` raises BusyError when another holds it. A transient one's file is removed at the end.
+    With ``blocking=False`` raises BusyError when another holds it, with a `stop` that is set Stopped.
+    A transient one's file is removed at the end.
     """
-    handle = _locked(path, shared, blocking)
+    handle = _locked(path, shared, blocking, stop)
     try:
         yield handle
     finally:
@@ -50,11 +55,14 @@ def lock_file(path: Path, *, shared: bool = False, blocking: bool = True, transi
         os.close(handle)
 
 
-def _locked(path: Path, shared: bool, blocking: bool) -> int:
+def _locked(path: Path, shared: bool, blocking: bool, stop: Stop | None) -> int:
     while True:
         handle = os.open(path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o666)  # the umask says who shares it
         try:
-            if not _acquire(handle, shared=shared, blocking=blocking):
+            while not _acquire(handle, shared=shared, blocking=blocking and stop is None):
+                if blocking and stop is not None:  # a thread that waits in the kernel could not be woken
+                    stop.wait(_ASK_AGAIN_SECONDS)
+                    continue
                 raise BusyError(f"in use by another process: {path.name}")
             if _in_place(handle, path):
                 return handle

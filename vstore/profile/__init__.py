@@ -15,11 +15,14 @@ from vstore.profile.generations import (
 )
 from vstore.profile.model import Generation
 from vstore.profile.retention import Retention, expired
+from vstore.profile.stack import Stack, StackLayer, read_stack
 
 __all__ = [
     "Change",
     "Generation",
     "Retention",
+    "Stack",
+    "StackLayer",
     "append",
     "compare",
     "current",
@@ -30,6 +33,7 @@ __all__ = [
     "forgettable",
     "history",
     "names",
+    "read_stack",
     "rollback",
     "switch",
 ]

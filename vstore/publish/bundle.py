@@ -140,7 +140,7 @@ class BundleReader:
             if document["format"] != FORMAT:
                 raise ArchiveError(f"a bundle of format {document['format']!r}, this vstore reads {FORMAT}: {self.url}")
             return tuple(StorePath.parse(path) for path in document["tops"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ArchiveError(f"a bundle with a damaged {_HEAD}: {self.url}") from error
 
     def _exactly(self, count: int) -> bytes:

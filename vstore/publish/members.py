@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
@@ -10,9 +9,10 @@ from fnmatch import fnmatchcase
 
 from vstore import objects
 from vstore.build.facts import read_facts
-from vstore.errors import StoreError, UsageError
+from vstore.errors import UsageError
 from vstore.lock.metadata import module_hash, read_record, requirements_hash
 from vstore.objects import Kind, ObjectInfo, StorePath
+from vstore.profile import read_stack
 from vstore.publish.model import LAYER_KINDS, Member, Placed
 from vstore.spec import Layer, Spec, Target
 from vstore.spec.lockfiles import lock_path, record_path
@@ -77,11 +77,7 @@ def members_of_stack(store: Store, stack: StorePath) -> tuple[Member, ...]:
 
     Only what the objects themselves say is known: nothing of the lock they were made from.
     """
-    try:
-        document = json.loads((store.layout.object(stack) / "stack.json").read_bytes())
-        layers = [Placed(one["name"], Kind(one["kind"]), StorePath.parse(one["path"])) for one in document["layers"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"not a stack: {stack}", hint="`vstore history PROFILE` shows stacks") from error
+    layers = [Placed(one.name, one.kind, one.path) for one in read_stack(store.layout.object(stack)).layers]
     names = {one.path: one.name for one in layers if one.kind in LAYER_KINDS}
     found = [_of_object(store, one, names) for one in layers]
     return (*found, Member(name=stack.name, kind=Kind.STACK, path=stack, deployed=stack.name))

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import replace
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from vstore.realise.recipes import recipe_of
 from vstore.realise.space import Space
 from vstore.report import Report
 from vstore.spec import Layer, Spec, Target
+from vstore.stop import Stop, Stoppable, Stopped
 from vstore.store import Store
 from vstore.uv import Uv
 
@@ -37,25 +40,27 @@ class Realiser:
         uv: Uv,
         report: Report,
         substitutes: Substitutes,
+        stop: Stop,
     ) -> None:
         self.store = store
         self.spec = spec
         self.prepared = prepared
         self.target = target
         self.request = request
-        self.uv = uv
-        self.report = report
+        self.stop = stop
+        self.uv = replace(uv, stop=stop)
+        self.report = Stoppable(report, stop)
         self.substitutes = substitutes
         self.space = Space(store, report)
         self.done: dict[str, RealisedLayer] = {}
 
     def run(self, wanted: tuple[Layer, ...]) -> tuple[RealisedLayer, ...]:
-        """Make them present, lowest first. One failure stops what has not started, unless asked to keep going."""
+        """Make them present, lowest first. One failure stops what runs beside it, unless asked to keep going."""
         by_name = {layer.env_name: layer for layer in wanted}
         sorter = TopologicalSorter({name: [low.env_name for low in self.spec.lower(x)] for name, x in by_name.items()})
         sorter.prepare()
         failures: dict[str, VstoreError] = {}
-        with ThreadPoolExecutor(max_workers=self.request.jobs) as pool:
+        with ThreadPoolExecutor(max_workers=self.request.jobs) as pool, self._stopping():
             running: dict[Future[RealisedLayer], str] = {}
             while True:
                 if not failures or self.request.keep_going:
@@ -71,9 +76,22 @@ class Realiser:
                         sorter.done(name)
                     except VstoreError as error:
                         failures[name] = error
+                        if not self.request.keep_going:
+                            self.stop.set()
+                    except Stopped:
+                        pass
         if failures:
             raise self._combined(failures, wanted)
         return (*self._interpreters(wanted), *(self.done[layer.env_name] for layer in wanted))
+
+    @contextmanager
+    def _stopping(self) -> Iterator[None]:
+        """Whatever ends this early, such as Ctrl-C, ends what runs; the pool waits for that."""
+        try:
+            yield
+        except BaseException:
+            self.stop.set()
+            raise
 
     def _interpreters(self, wanted: tuple[Layer, ...]) -> tuple[RealisedLayer, ...]:
         """The interpreters, once each, as the lowest layers of all."""
@@ -108,6 +126,7 @@ class Realiser:
 
     def _one(self, layer: Layer) -> RealisedLayer:
         started = time.monotonic()
+        self.stop.check()
         origin, path = self._realise(layer)
         seconds = time.monotonic() - started
         self.report.finished(layer.env_name, str(origin), seconds)
@@ -129,7 +148,7 @@ class Realiser:
         if self.request.dry_run:
             foreseen = self.substitutes.substitute(recipe.digest)
             return (Origin.TO_SUBSTITUTE if foreseen else Origin.TO_BUILD), foreseen
-        with self.store.recipe_lock(recipe.digest):
+        with self.store.recipe_lock(recipe.digest, self.stop):
             known = self.store.realisation(recipe.digest)
             if known is not None:  # another process built it while this one waited
                 return Origin.PRESENT, known
@@ -167,6 +186,7 @@ class Realiser:
         with self.store.staging(layer.env_name, keep_failed=self.request.keep_failed) as staging:
             log = self._fill(layer, recipe, staging)
             self.report.stage(layer.env_name, "hashing and flushing")
+            manifest = scan(staging, freeze=True, on_status=lambda *_: self.stop.check())
             info = self.store.add(
                 staging,
                 name=layer.env_name,
@@ -175,6 +195,7 @@ class Realiser:
                 parts=[recipe.part(wheel) for wheel in recipe.wheels],
                 seconds=time.monotonic() - started,
                 metadata={"recipe_text": recipe.as_json()},
+                manifest=manifest,
             )
             self.store.write_log(recipe.digest, log)
             return info.path
@@ -197,7 +218,7 @@ class Realiser:
         with self.store.staging(layer.env_name, keep_failed=self.request.keep_failed) as staging:
             self._fill(layer, recipe, staging)
             expected, _ = self.store.manifest(known)
-            found = scan(staging)
+            found = scan(staging, on_status=lambda *_: self.stop.check())
             difference = next(expected.differences(found), None)
             if difference is not None:
                 raise NotReproducible(

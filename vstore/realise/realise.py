@@ -22,16 +22,25 @@ from vstore.realise.remembered import inputs_key, profile_name, settle
 from vstore.report import Report
 from vstore.spec import Layer, Spec, Target, load
 from vstore.spec.select import Selection, select
+from vstore.stop import Stop
 from vstore.store import Store
 from vstore.uv import Uv
 
 
 def realise(
-    store: Store, request: Request, *, uv: Uv, report: Report, now: datetime, substitutes: Substitutes = NOBODY
+    store: Store,
+    request: Request,
+    *,
+    uv: Uv,
+    report: Report,
+    now: datetime,
+    substitutes: Substitutes = NOBODY,
+    stop: Stop | None = None,
 ) -> Realised:
     """Make the spec's stack present and its profile's current generation; ask `remembered` first.
 
-    Raises SpecError, LockError, BuildError, ToolError or StoreError; the store is intact after any of them.
+    The first layer that fails sets `stop`, unless asked to keep going. Raises SpecError, LockError, BuildError,
+    ToolError or StoreError; the store is intact after any of them.
     """
     spec = load(request.spec, environment=request.environment)
     for warning in spec.warnings:
@@ -41,7 +50,15 @@ def realise(
     wanted = _wanted(spec, selection, target, report)
     prepared = prepare(store, spec, request, selection, target=target, uv=uv, report=report, substitutes=substitutes)
     layers = Realiser(
-        store, spec, prepared, target=target, request=request, uv=uv, report=report, substitutes=substitutes
+        store,
+        spec,
+        prepared,
+        target=target,
+        request=request,
+        uv=uv,
+        report=report,
+        substitutes=substitutes,
+        stop=stop or Stop(),
     ).run(wanted)
     if request.include or request.check or request.dry_run:
         return Realised(

@@ -6,13 +6,12 @@ stack they gave. This is what a no-op `realise` is, so it imports little.
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 
 from vstore import profile as profiles
 from vstore.build import BUILDER
 from vstore.digest import hash_fields
-from vstore.objects import Kind, StorePath
+from vstore.objects import StorePath
 from vstore.realise.model import Origin, Realised, RealisedLayer, Request
 from vstore.report import Report
 from vstore.spec import Spec, Target, load, source_digest
@@ -82,14 +81,7 @@ def inputs_key(spec: Spec, target: Target, request: Request) -> bytes:
 
 
 def _layers(store: Store, stack: StorePath) -> tuple[RealisedLayer, ...]:
-    document = json.loads((store.layout.object(stack) / "stack.json").read_bytes())
     return tuple(
-        RealisedLayer(
-            name=layer["name"],
-            kind=Kind(layer["kind"]),
-            path=StorePath.parse(layer["path"]),
-            origin=Origin.PRESENT,
-            seconds=0.0,
-        )
-        for layer in document["layers"]
+        RealisedLayer(name=layer.name, kind=layer.kind, path=layer.path, origin=Origin.PRESENT, seconds=0.0)
+        for layer in profiles.read_stack(store.layout.object(stack)).layers
     )

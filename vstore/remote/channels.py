@@ -58,7 +58,7 @@ def _remember(store: Store, cache: Cache, channel: Channel) -> None:
             number, path = int(seen["number"]), str(seen["path"])
         except FileNotFoundError:
             number, path = 0, ""
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise CacheError(f"damaged: {file}", hint="remove it, if the channel is known to be good") from error
         if channel.number < number:
             raise CacheError(

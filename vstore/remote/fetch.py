@@ -31,6 +31,7 @@ from vstore.remote.reader import RemoteReader
 from vstore.remote.transport import NoRanges, TransportError
 from vstore.remote.trust import Trust
 from vstore.report import Report
+from vstore.stop import Stop, Stoppable
 from vstore.store import Store
 
 _SMALL_BYTES = 4 << 20
@@ -54,10 +55,11 @@ class NotBelow(CacheError):
 class Fetcher:
     """Fetches objects into one store. Safe for several threads."""
 
-    def __init__(self, store: Store, *, trust: Trust, report: Report) -> None:
+    def __init__(self, store: Store, *, trust: Trust, report: Report, stop: Stop | None = None) -> None:
         self.store = store
         self.trust = trust
-        self.report = report
+        self.stop = stop or Stop()
+        self.report = Stoppable(report, self.stop)
         self._donors: Donors | None = None
         self._large = threading.Lock()
         self._lock = threading.Lock()

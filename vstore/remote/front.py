@@ -14,6 +14,7 @@ from vstore.remote.substitute import Substituter
 from vstore.remote.transport import TransportError
 from vstore.remote.trust import Key, Trust
 from vstore.report import Report
+from vstore.stop import Stop
 from vstore.store import Store
 
 
@@ -24,18 +25,32 @@ def trust_of(config: Config, extra: Iterable[str] = ()) -> Trust:
 
 @contextmanager
 def substitution(
-    store: Store, caches: Iterable[str] = (), *, offline: bool, dry: bool = False, report: Report
+    store: Store,
+    caches: Iterable[str] = (),
+    *,
+    offline: bool,
+    dry: bool = False,
+    report: Report,
+    stop: Stop | None = None,
 ) -> Iterator[Substituter]:
-    """What answers recipes from caches: these first, then the configured ones; none when `offline`."""
+    """What answers recipes from caches: these first, then the configured ones; none when `offline`.
+
+    Setting `stop` ends what it fetches, and so does what ends the block without being an error.
+    """
     config = read_config(store.layout.config_file)
     names = [] if offline else list(dict.fromkeys((*caches, *(one.name for one in config.caches))))
     trust = trust_of(config) if names else Trust()
+    fetcher = Fetcher(store, trust=trust, report=report, stop=stop)
     opened = [open_cache(name, config.caches, hasty=True) for name in names]
-    substituter = Substituter(opened, Fetcher(store, trust=trust, report=report), dry=dry)
+    substituter = Substituter(opened, fetcher, dry=dry)
     try:
         yield substituter
         if not dry:
             report_moved(substituter.pulled(), report)
+    except BaseException as error:
+        if not isinstance(error, Exception):  # interrupted: do not wait for what is on its way
+            fetcher.stop.set()
+        raise
     finally:
         substituter.close()
 

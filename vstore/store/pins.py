@@ -47,7 +47,7 @@ def read_pin(link: Path) -> Pin:
         if moment is not None and moment.tzinfo is None:
             return Pin(note=str(document["note"]))
         return Pin(note=str(document["note"]), expires_at=moment)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return NO_PIN
 
 

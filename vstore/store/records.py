@@ -51,15 +51,17 @@ def read_record(layout: Layout, profile: str, number: int) -> GenerationRow | No
     """None where there is no record, or none that makes sense."""
     try:
         document = json.loads(record_file(layout, profile, number).read_bytes())
-        digest = document["spec_digest"]
+        digest, spec_path, replaced = document["spec_digest"], document["spec_path"], document["replaced"]
+        if not isinstance(spec_path, str | None) or not isinstance(replaced, int | None):
+            return None
         return GenerationRow(
             profile=profile,
             number=number,
             path=StorePath.parse(document["path"]),
             created_at=datetime.fromisoformat(document["created_at"]),
-            spec_path=document["spec_path"],
+            spec_path=spec_path,
             spec_digest=Digest.parse(digest) if digest else None,
-            replaced=document["replaced"],
+            replaced=replaced,
         )
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None

@@ -20,6 +20,7 @@ from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
 from vstore.fs.tree import Manifest, freeze_directory, scan
 from vstore.objects import Kind, ObjectInfo, StorePath
+from vstore.stop import Stop
 from vstore.store.generations import Generations
 from vstore.store.index import Index
 from vstore.store.layout import Layout
@@ -179,9 +180,9 @@ class Store:
                 lock.unlink(missing_ok=True)
 
     @contextmanager
-    def recipe_lock(self, recipe: Digest) -> Iterator[None]:
-        """Held while a recipe is built, so that others wait and then find it."""
-        with lock_file(self.layout.locks / f"recipe-{recipe.short}", transient=True):
+    def recipe_lock(self, recipe: Digest, stop: Stop | None = None) -> Iterator[None]:
+        """Held while a recipe is built, so that others wait and then find it; until `stop` is set."""
+        with lock_file(self.layout.locks / f"recipe-{recipe.short}", transient=True, stop=stop):
             yield
 
     def add(

@@ -1,0 +1,71 @@
+"""Ending work before it is done: whoever works asks now and then, and the processes it waits for are killed."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from vstore.report import Report
+
+if TYPE_CHECKING:
+    from subprocess import Popen  # most commands do without it
+
+
+class Stopped(BaseException):
+    """Raised in work that was stopped. No Exception, as nothing failed: it is neither told nor handled as a failure."""
+
+
+class Stop:
+    """Whether some work is to end early. Safe for several threads."""
+
+    def __init__(self) -> None:
+        self._set = threading.Event()
+        self._lock = threading.Lock()
+        self._processes: set[Popen[str] | Popen[bytes]] = set()
+
+    def set(self) -> None:
+        """End it: what `killing` holds is killed, and `check` raises from now on."""
+        with self._lock:
+            self._set.set()
+            for process in self._processes:
+                process.kill()
+
+    def check(self) -> None:
+        """Raise Stopped once it is set."""
+        if self._set.is_set():
+            raise Stopped
+
+    def wait(self, seconds: float) -> None:
+        """Sleep. Raises Stopped as soon as it is set."""
+        if self._set.wait(seconds):
+            raise Stopped
+
+    @contextmanager
+    def killing(self, process: Popen[str] | Popen[bytes]) -> Iterator[None]:
+        """Kill this process when it is set, meanwhile or already."""
+        with self._lock:
+            self._processes.add(process)
+            if self._set.is_set():
+                process.kill()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._processes.discard(process)
+
+
+class Stoppable:
+    """A report that ends the work that tells it of a stage, once a stop is set."""
+
+    def __init__(self, report: Report, stop: Stop) -> None:
+        self._report = report
+        self._stop = stop
+        self.finished = report.finished
+        self.note = report.note
+        self.warn = report.warn
+
+    def stage(self, subject: str, activity: str, done: int = 0, total: int = 0) -> None:
+        self._stop.check()
+        self._report.stage(subject, activity, done, total)
