@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.world import World
+from tests.small_disk import mounted
 
 
 def healthy(world: World) -> None:
@@ -101,13 +102,8 @@ def test_a_running_program_keeps_its_generation(world: World) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    mount = tmp_path / "small"
-    mount.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", mount], capture_output=True, text=True)
-    if made.returncode != 0:
-        pytest.skip(f"cannot mount a tmpfs here: {made.stderr.strip()}")
-    yield mount
-    subprocess.run(["umount", "-l", mount], check=True)
+    with mounted(tmp_path / "small", 24 << 20) as place:
+        yield place
 
 
 def test_a_full_disk_is_one_clear_error(world: World, small_disk: Path) -> None:

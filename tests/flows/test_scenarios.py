@@ -106,6 +106,44 @@ def test_garbage_at_the_final_place_is_replaced(world: World, tmp_path: Path) ->
     assert fresh.json("verify", "--contents")["problems"] == []
 
 
+def test_a_collection_takes_nothing_from_a_build_that_has_not_used_it_yet(world: World, tmp_path: Path) -> None:
+    """The lower layers are made, no root keeps them, and the build is stopped before it makes the next one."""
+    fresh = World(world.folder, tmp_path / "fresh")
+    builder = fresh.start(*realising(fresh), "-j", "1", VSTORE_FAULT="staged:4:stop")
+    _, status = os.waitpid(builder.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status)
+    made = stored(fresh)
+    assert len(made) == 3, made
+    assert fresh.json("gc")["deleted"] == [] and stored(fresh) == made
+    builder.send_signal(signal.SIGCONT)
+    out, err = builder.communicate(timeout=120)
+    assert builder.returncode == 0, out + err
+    assert fresh.run("run", "project", "hello")[0].startswith("low 1.0")
+    assert fresh.json("verify", "--contents")["problems"] == []
+
+
+def test_what_refers_to_an_object_follows_what_is_deleted(world: World) -> None:
+    paths = world.paths(world.realise())
+    assert world.json("info", paths["framework-side"])["referrers"]
+    world.run("forget", "project", "--all")
+    world.run("gc", "--dry-run")
+    world.run("delete", "--referrers", paths["app-hello"])
+    left = world.json("info", paths["framework-side"])
+    assert left["referrers"] == [] and paths["python"] in left["references"]
+    assert stored(world) == set(paths.values()) - {paths["app-hello"]}
+
+
+def test_a_check_that_finds_other_bytes_leaves_them_when_asked(world: World) -> None:
+    world.realise("--check")  # uv's cache has them now
+    for cached in list(world.root.glob("cache/uv/archive-v0/*/midlib/late.py")):
+        cached.unlink()
+        cached.write_text("LATE = 'changed'\n")
+    error = world.realise("--check", "--keep-failed", code=12)["error"]
+    kept = [Path(line.removeprefix("kept: ")) for line in error["details"] if line.startswith("kept: ")]
+    assert [next(folder.rglob("midlib/late.py")).read_text() for folder in kept] == ["LATE = 'changed'\n"]
+    assert world.json("verify", "--contents")["problems"] == []
+
+
 def bad_wheels(world: World) -> None:
     """Wheels that can be locked and not be built into a layer, for two frameworks of which no lock exists yet."""
     shutil.rmtree(world.spec.parent / "requirements")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.flows.world import World, make_world
+from tests.small_disk import mounted
 from tests.store.trees import add
+from vstore.fs.disk import free_bytes
 from vstore.store import Store
 
 ALWAYS = '[gc]\nmin_free = "1000T"\n'
@@ -38,6 +43,29 @@ def test_a_build_collects_when_space_is_short_and_says_so_once(world: World) -> 
     assert err.count("warning: less than 1024000.00 GiB were free: collected 1 objects") == 1
     assert world.run("run", "project", "hello")[0].startswith("low 1.0 midlib 1.0")
     assert world.json("verify", "--contents")["problems"] == []
+
+
+def test_between_the_two_limits_only_what_was_made_first_goes(world: World, tmp_path: Path) -> None:
+    """On a disk that does fill: below `min_free` a build collects until `max_free` is free, and no more."""
+    world.realise("--include", "python*")
+    size = 20 << 20
+    with mounted(tmp_path / "small", 400 << 20) as disk:
+        small = World(world.folder, disk / "root")
+        subprocess.run(["cp", "-a", world.root, small.root], check=True)
+        with Store.open(small.root) as store:
+            names = ("first", "second", "third", "fourth")
+            garbage = [str(add(store, name, {"a": os.urandom(size)})) for name in names]
+        with sqlite3.connect(small.root / "index.sqlite") as index:
+            for day, path in enumerate(garbage, 1):
+                moment = f"2024-01-{day:02}T00:00:00+00:00"
+                index.execute("UPDATE objects SET registered_at = ? WHERE path = ?", (moment, path))
+        free = free_bytes(small.root)
+        (small.root / "config.toml").write_text(f'[gc]\nmin_free = "{free}"\nmax_free = "{free + size + size // 2}"\n')
+        said = small.run("realise", str(world.spec), "--local-wheels", str(world.wheels), "--no-index")[1]
+        assert "collected 2 objects" in said
+        assert [path in present(small) for path in garbage] == [False, False, True, True]
+        assert small.run("run", "project", "hello")[0].startswith("low 1.0 midlib 1.0")
+        assert small.json("verify", "--contents")["problems"] == []
 
 
 def test_what_is_fresh_stays_even_then(world: World) -> None:

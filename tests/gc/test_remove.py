@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.small_disk import mounted
 from tests.store.trees import add, info, recipe, run_in_child
 from vstore.fs.filelock import lock_file
 from vstore.gc import collect, plan_collection
@@ -126,13 +127,8 @@ def test_a_lock_whose_file_goes_still_excludes(tmp_path: Path) -> None:
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    mount = tmp_path / "small"
-    mount.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=192m", "tmpfs", mount], capture_output=True, text=True)
-    if made.returncode != 0:
-        pytest.skip(f"cannot mount a tmpfs here: {made.stderr.strip()}")
-    yield mount
-    subprocess.run(["umount", "-l", mount], check=True)
+    with mounted(tmp_path / "small", 192 << 20) as place:
+        yield place
 
 
 def fill(place: Path) -> None:

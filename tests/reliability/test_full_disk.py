@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,21 +11,9 @@ import pytest
 
 from tests.reliability.promises import check_intact, check_nothing_left
 from tests.reliability.sweep import journey, vstore
+from tests.small_disk import mounted
 from vstore.objects import Kind
 from vstore.store import Store
-
-
-@contextmanager
-def mounted(mount: Path, size_bytes: int) -> Iterator[Path]:
-    mount.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "tmpfs", str(mount)]
-    made = subprocess.run(command, capture_output=True, text=True)
-    if made.returncode != 0:
-        pytest.skip(f"cannot mount a tmpfs here: {made.stderr.strip()}")
-    try:
-        yield mount
-    finally:
-        subprocess.run(["umount", "-l", mount], check=True)
 
 
 @pytest.fixture
