@@ -15,7 +15,7 @@ from vstore.digest import canonical_json
 from vstore.errors import CacheError
 from vstore.objects import StorePath
 from vstore.remote import Cache, Pusher, pull
-from vstore.remote.delta import make_delta, read_index
+from vstore.remote.delta import apply_delta, make_delta, needed_memory, read_index
 from vstore.remote.family import family
 from vstore.remote.layout import delta_key, delta_record_key
 from vstore.remote.model import DeltaRecord
@@ -106,7 +106,8 @@ def test_one_that_nobody_trusted_signed_is_not_looked_at(world: World) -> None:
 def bad_deltas(good: bytes) -> dict[str, bytes]:
     index = read_index(good)
     entries = [
-        {"old": p.old.hex(), "new": p.new.hex(), "size_bytes": p.size_bytes, "patch_bytes": p.patch_bytes}
+        {"old": p.old.hex(), "new": p.new.hex()}
+        | {key: getattr(p, key) for key in ("old_at", "old_bytes", "size_bytes", "patch_bytes")}
         for p in index
     ]
     swapped = [{**one, "new": other["new"]} for one, other in zip(entries, reversed(entries), strict=True)]
@@ -120,7 +121,7 @@ def bad_deltas(good: bytes) -> dict[str, bytes]:
         "a byte changed": good[:middle] + bytes([good[middle] ^ 0xFF]) + good[middle + 1 :],
         "noise": head + noise,
         "files swapped": good[:15] + len(text).to_bytes(4, "big") + text + patches,
-        "no index": b"vstore-delta-1\n\0\0\0\x02{}",
+        "no index": b"vstore-delta-2\n\0\0\0\x02{}",
     }
 
 
@@ -151,7 +152,27 @@ def test_a_delta_that_saves_nothing_is_not_made(world: World) -> None:
     assert make_delta(trees[0], manifests[0], trees[1], manifests[1]) is None
 
 
+def test_a_large_file_is_made_window_by_window(world: World, tmp_path: Path) -> None:
+    """So that a file of any size takes no more memory; what was inserted moves all that follows."""
+    noise = random.Random(5).randbytes(36 << 20)
+    a = world.builder.add("x", {"f": noise})
+    b = world.builder.add("x", {"f": b"new code" * 50_000 + noise})
+    trees = [world.builder.store.layout.object(path) for path in (a, b)]
+    manifests = [world.builder.store.manifest(path)[0] for path in (a, b)]
+    delta = make_delta(trees[0], manifests[0], trees[1], manifests[1])
+    assert delta is not None and len(delta) < 100_000
+    assert [one.size_bytes for one in read_index(delta)] == [32 << 20, (4 << 20) + 400_000]
+    assert needed_memory(delta) < 200 << 20
+    record = DeltaRecord(
+        new=b, old=a, size_bytes=len(delta), sha256=sha256(delta).hexdigest(), memory_bytes=needed_memory(delta)
+    )
+    folder = tmp_path / "made"
+    folder.mkdir()
+    (made,) = apply_delta(delta, record, lambda _: trees[0] / "f", manifests[1], folder).values()
+    assert made.read_bytes() == (trees[1] / "f").read_bytes()
+
+
 def test_a_malformed_index_is_refused() -> None:
-    for data in (b"", b"vstore-delta-1\n", b"vstore-delta-1\n\0\0\0\x02[]x", b"other"):
+    for data in (b"", b"vstore-delta-2\n", b"vstore-delta-2\n\0\0\0\x02[]x", b"other"):
         with pytest.raises(CacheError, match="malformed delta"):
             read_index(data)

@@ -3,11 +3,12 @@
 A delta holds patches only. Files that did not change come from the older object, large ones that no patch makes
 smaller from the archive by range, as in any fetch; so whatever a patch gives is just one more donor. Format::
 
-    "vstore-delta-1\\n"  u32 length  index  patches
+    "vstore-delta-2\\n"  u32 length  index  patches
 
 The index is canonical JSON: a list of ``old`` and ``new`` (BLAKE3 of the files; zeros where there is no old one),
-``size_bytes`` of the new one and ``patch_bytes``; the patches (HDiffPatch's, zstd inside) follow in this order.
-Needs the extra ``delta``.
+``old_at`` and ``old_bytes`` (which part of the old file), ``size_bytes`` and ``patch_bytes``; the patches
+(HDiffPatch's, zstd inside) follow in this order. Patches with the same ``new`` give one window of it after the other,
+so that neither making nor applying takes more memory for larger files. Needs the extra ``delta``.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -28,10 +29,11 @@ from vstore.fs.tree import EntryKind, Manifest, hash_file
 from vstore.remote.family import pairs
 from vstore.remote.model import DeltaRecord
 
-_MAGIC = b"vstore-delta-1\n"
-_LARGEST_FILE = 1 << 30  # making a patch takes some seven bytes of memory per byte
+_MAGIC = b"vstore-delta-2\n"
+_WINDOW_BYTES = 32 << 20  # of a new file: making a patch takes some seven bytes of memory per byte
+_MARGIN_BYTES = 16 << 20  # how much further than the window's own place the old file is looked at, on either side
 _BASE_MEMORY = 512 << 20  # of a Python process with its libraries, as address space
-_MOST_MEMORY = 4 << 30  # beside that, whatever a record says
+_MOST_MEMORY = 256 << 20  # beside that, whatever a record says
 _SECONDS = 120
 _LARGE = 64 << 10  # smaller files are always in: one of them would cost the whole frame that it lies in
 _WORTH = 0.7  # a patch larger than this part of the compressed file is left out
@@ -39,7 +41,8 @@ _WORTH = 0.7  # a patch larger than this part of the compressed file is left out
 NOTHING = bytes(32)  # instead of the digest of an old file: the patch is from nothing
 
 # Runs alone, with limits set on itself, as decoders of patches have had holes. Lines of the standard input: the old
-# file or nothing, where the patch starts in the delta and how long it is, the new file and its size.
+# file or nothing, where its part starts and how long it is, the same of the patch in the delta, the new file and how
+# much is added to it.
 _APPLY = """
 import resource, sys
 import hdiffpatch
@@ -50,22 +53,30 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
 resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 with open(delta, "rb") as patches:
     for line in sys.stdin:
-        old, at, length, new, size = line.rstrip("\\n").split("\\t")
+        old, start, count, at, length, new, size = line.rstrip("\\n").split("\\t")
+        part = b""
+        if old:
+            with open(old, "rb") as file:
+                file.seek(int(start))
+                part = file.read(int(count))
         patches.seek(int(at))
-        made = hdiffpatch.apply(open(old, "rb").read() if old else b"", patches.read(int(length)))
+        made = hdiffpatch.apply(part, patches.read(int(length)))
         if len(made) != int(size):
             sys.exit("another size")
-        with open(new, "wb") as file:
+        with open(new, "ab") as file:
             file.write(made)
+        del part, made
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patch:
-    """One file from another; `at` is where its patch starts in the delta."""
+    """A window of a file from a part of another; `at` is where its patch starts in the delta."""
 
     old: bytes
     new: bytes
+    old_at: int
+    old_bytes: int
     size_bytes: int
     patch_bytes: int
     at: int
@@ -86,30 +97,47 @@ def make_delta(old: Path, old_manifest: Manifest, new: Path, new_manifest: Manif
         raise UsageError("making deltas needs one package more", hint="install vstore with its extra: vstore[delta]")
     import hdiffpatch
 
-    index, patches = [], []
+    index: list[dict[str, object]] = []
+    patches: list[bytes] = []
     for was, entry in pairs(old_manifest, new_manifest):
-        if max(was.size if was else 0, entry.size) > _LARGEST_FILE:
+        source = (old / os.fsdecode(was.path)) if was else None
+        found, size, plain = [], 0, 0
+        for start, part, content in _windows(source, new / os.fsdecode(entry.path), was.size if was else 0, entry.size):
+            patch = hdiffpatch.diff(part, content, hdiffpatch.COMPRESSION_ZSTD, validate=False)
+            found.append((start, len(part), len(content), patch))
+            size += len(patch)
+            plain += len(zstd.compress(content, 3)) if entry.size >= _LARGE else 0
+        if entry.size >= _LARGE and size > _WORTH * plain:
             continue
-        source = (old / os.fsdecode(was.path)).read_bytes() if was else b""
-        content = (new / os.fsdecode(entry.path)).read_bytes()
-        patch = hdiffpatch.diff(source, content, hdiffpatch.COMPRESSION_ZSTD, validate=False)
-        if entry.size >= _LARGE and len(patch) > _WORTH * len(zstd.compress(content, 3)):
-            continue
-        before = was.digest if was else NOTHING
-        index.append(
-            {"old": before.hex(), "new": entry.digest.hex(), "size_bytes": entry.size, "patch_bytes": len(patch)}
-        )
-        patches.append(patch)
+        files = {"old": (was.digest if was else NOTHING).hex(), "new": entry.digest.hex()}
+        for start, count, made, patch in found:
+            place = {"old_at": start, "old_bytes": count, "size_bytes": made, "patch_bytes": len(patch)}
+            index.append({**files, **place})
+            patches.append(patch)
     if not index:
         return None
     text = canonical_json(index)
     return b"".join((_MAGIC, len(text).to_bytes(4, "big"), text, *patches))
 
 
-def needed_memory(delta: bytes, old_manifest: Manifest) -> int:
+def _windows(old: Path | None, new: Path, old_size: int, new_size: int) -> Iterator[tuple[int, bytes, bytes]]:
+    """The new file bit by bit, each with where the part of the old file starts that is like it, and that part."""
+    with new.open("rb") as file:
+        for at in range(0, max(new_size, 1), _WINDOW_BYTES):
+            content = file.read(_WINDOW_BYTES)
+            if old is None:
+                yield 0, b"", content
+                continue
+            start = max(at * old_size // max(new_size, 1) - _MARGIN_BYTES, 0)
+            end = (at + len(content)) * old_size // max(new_size, 1) + _MARGIN_BYTES
+            with old.open("rb") as source:
+                source.seek(start)
+                yield start, source.read(end - start), content
+
+
+def needed_memory(delta: bytes) -> int:
     """What applying the largest of its patches takes."""
-    sizes = {entry.digest: entry.size for entry in old_manifest.entries if entry.kind == EntryKind.FILE}
-    return max(sizes.get(one.old, 0) + 3 * one.size_bytes + 2 * one.patch_bytes for one in read_index(delta))
+    return max(one.old_bytes + 3 * one.size_bytes + 2 * one.patch_bytes for one in read_index(delta))
 
 
 def read_index(delta: bytes) -> list[Patch]:
@@ -118,15 +146,15 @@ def read_index(delta: bytes) -> list[Patch]:
     end = start + int.from_bytes(delta[len(_MAGIC) : start], "big")
     try:
         if not delta.startswith(_MAGIC):
-            raise ValueError("not of version 1")
+            raise ValueError("not of version 2")
         found, at = [], end
         for one in json.loads(delta[start:end]):
             old, new = bytes.fromhex(one["old"]), bytes.fromhex(one["new"])
-            size, length = int(one["size_bytes"]), int(one["patch_bytes"])
-            if len(old) != 32 or len(new) != 32 or size < 0 or length < 0:
+            numbers = {key: int(one[key]) for key in ("old_at", "old_bytes", "size_bytes", "patch_bytes")}
+            if len(old) != 32 or len(new) != 32 or min(numbers.values()) < 0:
                 raise ValueError("a size or a digest is none")
-            found.append(Patch(old=old, new=new, size_bytes=size, patch_bytes=length, at=at))
-            at += length
+            found.append(Patch(old=old, new=new, at=at, **numbers))
+            at += numbers["patch_bytes"]
         if at != len(delta):
             raise ValueError("its length is another")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
@@ -144,13 +172,21 @@ def apply_delta(
     if len(delta) != record.size_bytes or sha256(delta).hexdigest() != record.sha256:
         raise CacheError(f"the delta of {record.new} is damaged")
     sizes = {entry.digest: entry.size for entry in expected.entries if entry.kind == EntryKind.FILE}
+    windows: dict[bytes, list[Patch]] = {}
+    for patch in read_index(delta):
+        windows.setdefault(patch.new, []).append(patch)
     jobs, made = [], {}
-    for number, patch in enumerate(read_index(delta)):
-        source, size = find(patch.old), sizes.get(patch.new)
-        if size is None or (source is None and patch.old != NOTHING):
+    for number, (digest, patches) in enumerate(windows.items()):
+        sources = [find(patch.old) for patch in patches]
+        lacking = any(source is None and patch.old != NOTHING for source, patch in zip(sources, patches, strict=True))
+        if digest not in sizes or lacking:
             continue
-        made[patch.new] = folder / f"{number}"
-        jobs.append(f"{source or ''}\t{patch.at}\t{patch.patch_bytes}\t{made[patch.new]}\t{size}\n")
+        if sum(patch.size_bytes for patch in patches) != sizes[digest]:
+            raise CacheError(f"the delta of {record.new} gives a file of another size than it says")
+        made[digest] = folder / f"{number}"
+        for source, one in zip(sources, patches, strict=True):
+            place = (source or "", one.old_at, one.old_bytes, one.at, one.patch_bytes, made[digest], one.size_bytes)
+            jobs.append("\t".join(map(str, place)) + "\n")
     _run(delta, record, folder, "".join(jobs), max((sizes[digest] for digest in made), default=0))
     for digest, file in made.items():
         if hash_file(file) != digest:

@@ -115,7 +115,7 @@ class Pusher:
             old=old,
             size_bytes=len(data),
             sha256=sha256(data).hexdigest(),
-            memory_bytes=needed_memory(data, manifests[0]),
+            memory_bytes=needed_memory(data),
         )
         self.cache.transport.put(layout.delta_key(new, old), data)
         reached(Point.PUSH_DELTA_UPLOADED)
