@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
 import random
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
@@ -170,6 +173,47 @@ def test_a_large_file_is_made_window_by_window(world: World, tmp_path: Path) -> 
     folder.mkdir()
     (made,) = apply_delta(delta, record, lambda _: trees[0] / "f", manifests[1], folder).values()
     assert made.read_bytes() == (trees[1] / "f").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["a\tb", "a\nb", '"', os.fsdecode(b"\xff")])
+def test_the_name_of_an_old_file_says_nothing_to_the_process_that_patches(
+    world: World, tmp_path: Path, name: str
+) -> None:
+    """A store takes files of any name, from whoever made them."""
+    world.push_delta()
+    record = world.cache.delta(world.new, world.old)
+    assert record is not None
+    old_manifest = world.builder.store.manifest(world.old)[0]
+    places = {entry.digest: os.fsdecode(entry.path) for entry in old_manifest.entries}
+    donors, folder = tmp_path / name, tmp_path / "made"
+    shutil.copytree(world.builder.store.layout.object(world.old), donors)
+    folder.mkdir()
+    before = set(tmp_path.iterdir())
+    expected = world.builder.store.manifest(world.new)[0]
+    made = apply_delta(world.delta(), record, lambda digest: donors / places[digest], expected, folder)
+    assert made and {place.parent for place in made.values()} == {folder}
+    assert set(tmp_path.iterdir()) == before
+
+
+def test_a_window_larger_than_any_that_is_made_is_refused() -> None:
+    good = {"old": "00" * 32, "new": "11" * 32, "old_at": 0, "old_bytes": 0, "size_bytes": 0, "patch_bytes": 0}
+
+    def delta(**changes: object) -> bytes:
+        text = json.dumps([good | changes]).encode()
+        return b"vstore-delta-2\n" + len(text).to_bytes(4, "big") + text
+
+    assert len(read_index(delta(size_bytes=32 << 20, old_bytes=64 << 20))) == 1
+    for change in (
+        {"size_bytes": (32 << 20) + 1},
+        {"old_bytes": (64 << 20) + 1},
+        {"old_at": float("inf")},
+        {"patch_bytes": -1},
+        {"size_bytes": "7"},
+        {"old": "00"},
+        {"new": None},
+    ):
+        with pytest.raises(CacheError):
+            read_index(delta(**change))
 
 
 def test_a_malformed_index_is_refused() -> None:

@@ -28,10 +28,12 @@ from vstore.fs import zstd
 from vstore.fs.tree import EntryKind, Manifest, hash_file
 from vstore.remote.family import pairs
 from vstore.remote.model import DeltaRecord
+from vstore.remote.records import Fields
 
 _MAGIC = b"vstore-delta-2\n"
 _WINDOW_BYTES = 32 << 20  # of a new file: making a patch takes some seven bytes of memory per byte
 _MARGIN_BYTES = 16 << 20  # how much further than the window's own place the old file is looked at, on either side
+_PART_BYTES = _WINDOW_BYTES + 2 * _MARGIN_BYTES  # of an old file, at most
 _BASE_MEMORY = 512 << 20  # of a Python process with its libraries, as address space
 _MOST_MEMORY = 256 << 20  # beside that, whatever a record says
 _SECONDS = 120
@@ -40,11 +42,11 @@ _WORTH = 0.7  # a patch larger than this part of the compressed file is left out
 
 NOTHING = bytes(32)  # instead of the digest of an old file: the patch is from nothing
 
-# Runs alone, with limits set on itself, as decoders of patches have had holes. Lines of the standard input: the old
-# file or nothing, where its part starts and how long it is, the same of the patch in the delta, the new file and how
-# much is added to it.
+# Runs alone, with limits set on itself, as decoders of patches have had holes. Lines of the standard input, each a JSON
+# list: the old file or nothing, where its part starts and how long it is, the same of the patch in the delta, the new
+# file and how much is added to it.
 _APPLY = """
-import resource, sys
+import json, resource, sys
 import hdiffpatch
 delta, memory, seconds, largest = sys.argv[1], *map(int, sys.argv[2:])
 resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
@@ -53,15 +55,15 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
 resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))
 with open(delta, "rb") as patches:
     for line in sys.stdin:
-        old, start, count, at, length, new, size = line.rstrip("\\n").split("\\t")
+        old, start, count, at, length, new, size = json.loads(line)
         part = b""
         if old:
             with open(old, "rb") as file:
-                file.seek(int(start))
-                part = file.read(int(count))
-        patches.seek(int(at))
-        made = hdiffpatch.apply(part, patches.read(int(length)))
-        if len(made) != int(size):
+                file.seek(start)
+                part = file.read(count)
+        patches.seek(at)
+        made = hdiffpatch.apply(part, patches.read(length))
+        if len(made) != size:
             sys.exit("another size")
         with open(new, "ab") as file:
             file.write(made)
@@ -132,7 +134,7 @@ def _windows(old: Path | None, new: Path, old_size: int, new_size: int) -> Itera
             end = (at + len(content)) * old_size // max(new_size, 1) + _MARGIN_BYTES
             with old.open("rb") as source:
                 source.seek(start)
-                yield start, source.read(end - start), content
+                yield start, source.read(min(end - start, _PART_BYTES)), content
 
 
 def needed_memory(delta: bytes) -> int:
@@ -149,15 +151,25 @@ def read_index(delta: bytes) -> list[Patch]:
             raise ValueError("not of version 2")
         found, at = [], end
         for one in json.loads(delta[start:end]):
-            old, new = bytes.fromhex(one["old"]), bytes.fromhex(one["new"])
-            numbers = {key: int(one[key]) for key in ("old_at", "old_bytes", "size_bytes", "patch_bytes")}
-            if len(old) != 32 or len(new) != 32 or min(numbers.values()) < 0:
-                raise ValueError("a size or a digest is none")
-            found.append(Patch(old=old, new=new, at=at, **numbers))
-            at += numbers["patch_bytes"]
+            fields = Fields(one, "delta")
+            patch = Patch(
+                old=fields.parsed("old", bytes.fromhex),
+                new=fields.parsed("new", bytes.fromhex),
+                old_at=fields.size("old_at"),
+                old_bytes=fields.size("old_bytes"),
+                size_bytes=fields.size("size_bytes"),
+                patch_bytes=fields.size("patch_bytes"),
+                at=at,
+            )
+            if len(patch.old) != 32 or len(patch.new) != 32:
+                raise ValueError("a digest is none")
+            if patch.size_bytes > _WINDOW_BYTES or patch.old_bytes > _PART_BYTES:
+                raise ValueError("a window is larger than any may be")
+            found.append(patch)
+            at += patch.patch_bytes
         if at != len(delta):
             raise ValueError("its length is another")
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise CacheError(f"malformed delta: {error}") from error
     return found
 
@@ -185,8 +197,8 @@ def apply_delta(
             raise CacheError(f"the delta of {record.new} gives a file of another size than it says")
         made[digest] = folder / f"{number}"
         for source, one in zip(sources, patches, strict=True):
-            place = (source or "", one.old_at, one.old_bytes, one.at, one.patch_bytes, made[digest], one.size_bytes)
-            jobs.append("\t".join(map(str, place)) + "\n")
+            part = (str(source) if source else None, one.old_at, one.old_bytes)
+            jobs.append(json.dumps([*part, one.at, one.patch_bytes, str(made[digest]), one.size_bytes]) + "\n")
     _run(delta, record, folder, "".join(jobs), max((sizes[digest] for digest in made), default=0))
     for digest, file in made.items():
         if hash_file(file) != digest:
@@ -202,7 +214,7 @@ def _run(delta: bytes, record: DeltaRecord, folder: Path, jobs: str, largest: in
     arguments = [str(file), str(memory), str(_SECONDS), str(largest)]
     try:
         done = subprocess.run(
-            [sys.executable, "-I", "-c", _APPLY, *arguments],
+            [sys.executable, "-I", "-X", "utf8", "-c", _APPLY, *arguments],
             input=jobs.encode(),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
