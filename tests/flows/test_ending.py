@@ -12,17 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.world import World, make_world
+from tests.flows.world import World
 from tests.wheels import make_wheel
 
 SLOW = "".join(f"def f{n}(a, b=[{n}, 'x{n}']):\n    return {{a: b, 'k{n}': (a, b, {n})}}\n" for n in range(20_000))
-
-
-@pytest.fixture(scope="module")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> World:
-    world = make_world(tmp_path_factory.mktemp("warm"))
-    world.realise()
-    return world
 
 
 @pytest.fixture

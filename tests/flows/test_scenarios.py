@@ -11,21 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.world import World, make_world
+from tests.flows.world import World
 from tests.wheels import make_wheel
-
-
-@pytest.fixture(scope="module")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> World:
-    world = make_world(tmp_path_factory.mktemp("warm"))
-    world.realise()
-    return world
 
 
 @pytest.fixture
 def world(warm: World, tmp_path: Path) -> World:
-    shutil.copytree(warm.folder, tmp_path / "w", symlinks=True)
-    return World(tmp_path / "w", tmp_path / "w" / "root")
+    return warm.copy(tmp_path / "w")
 
 
 def realising(world: World) -> tuple[str, ...]:
@@ -173,7 +165,7 @@ def test_failing_builds(world: World, tmp_path: Path, options: list[str]) -> Non
 def test_a_failed_build_is_left_and_named_when_asked(world: World, tmp_path: Path) -> None:
     bad_wheels(world)
     fresh = World(world.folder, tmp_path / "fresh")
-    said = fresh.run(*realising(world)[1:], "--keep-failed", code=5)[1]
+    said = fresh.run(*realising(world)[1:], "--keep-failed", "--keep-going", code=5)[1]
     kept = os.listdir(fresh.root / "failed")
     assert kept and all(f"kept: {fresh.root / 'failed' / name}" in said for name in kept)
 

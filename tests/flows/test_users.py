@@ -29,7 +29,7 @@ GROUP = "vstore-test"
 
 # All is imported before the user is changed: the interpreter may lie where only root can read.
 AS_USER = """
-import grp, os, pwd, sys, sqlite3, ctypes, tomllib
+import concurrent.futures.thread, grp, os, pwd, sys, sqlite3, ctypes, tomllib
 from pathlib import Path
 from vstore.errors import StoreError
 from vstore.objects import Kind
