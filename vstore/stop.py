@@ -43,6 +43,16 @@ class Stop:
             raise Stopped
 
     @contextmanager
+    def set_after(self, *, errors: bool) -> Iterator[None]:
+        """Set it when the block is interrupted, as by Ctrl-C; with `errors` also after whatever else ends it early."""
+        try:
+            yield
+        except BaseException as error:
+            if errors or not isinstance(error, Exception):
+                self.set()
+            raise
+
+    @contextmanager
     def killing(self, process: Popen[str] | Popen[bytes]) -> Iterator[None]:
         """Kill this process when it is set, meanwhile or already."""
         with self._lock:

@@ -57,13 +57,9 @@ def compile_tree(
     stop = stop or Stop()
     work = _Work(layer, sources, jobs, report, subject or layer.name, stop)
     count = min(jobs, len(sources))
-    with ThreadPoolExecutor(count) as pool:
-        try:
-            for worker in [pool.submit(work.run, interpreter) for _ in range(count)]:
-                worker.result()
-        except BaseException:
-            stop.set()
-            raise
+    with ThreadPoolExecutor(count) as pool, stop.set_after(errors=True):
+        for worker in [pool.submit(work.run, interpreter) for _ in range(count)]:
+            worker.result()
     stop.check()
     if work.failure is not None:
         raise work.failure

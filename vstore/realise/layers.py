@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import replace
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -60,7 +59,7 @@ class Realiser:
         sorter = TopologicalSorter({name: [low.env_name for low in self.spec.lower(x)] for name, x in by_name.items()})
         sorter.prepare()
         failures: dict[str, VstoreError] = {}
-        with ThreadPoolExecutor(max_workers=self.request.jobs) as pool, self._stopping():
+        with ThreadPoolExecutor(max_workers=self.request.jobs) as pool, self.stop.set_after(errors=True):
             running: dict[Future[RealisedLayer], str] = {}
             while True:
                 if not failures or self.request.keep_going:
@@ -83,15 +82,6 @@ class Realiser:
         if failures:
             raise self._combined(failures, wanted)
         return (*self._interpreters(wanted), *(self.done[layer.env_name] for layer in wanted))
-
-    @contextmanager
-    def _stopping(self) -> Iterator[None]:
-        """Whatever ends this early, such as Ctrl-C, ends what runs; the pool waits for that."""
-        try:
-            yield
-        except BaseException:
-            self.stop.set()
-            raise
 
     def _interpreters(self, wanted: tuple[Layer, ...]) -> tuple[RealisedLayer, ...]:
         """The interpreters, once each, as the lowest layers of all."""

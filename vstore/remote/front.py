@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from vstore.config import Config, read_config
 from vstore.errors import ArchiveError, CacheError
@@ -43,16 +43,10 @@ def substitution(
     fetcher = Fetcher(store, trust=trust, report=report, stop=stop)
     opened = [open_cache(name, config.caches, hasty=True) for name in names]
     substituter = Substituter(opened, fetcher, dry=dry)
-    try:
+    with closing(substituter), fetcher.stop.set_after(errors=False):
         yield substituter
         if not dry:
             report_moved(substituter.pulled(), report)
-    except BaseException as error:
-        if not isinstance(error, Exception):  # interrupted: do not wait for what is on its way
-            fetcher.stop.set()
-        raise
-    finally:
-        substituter.close()
 
 
 def refetch(store: Store, *, report: Report) -> None:
