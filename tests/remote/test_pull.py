@@ -236,6 +236,12 @@ def test_what_came_before_something_below_it_failed_is_not_moved_again(tmp_path:
             server.lie("wrong", archive_key(low))
             with pytest.raises(ArchiveError):
                 pull(client.fetcher(), hasty(server.url), [top])
+            assert list(client.store.layout.tmp.iterdir()) == [client.store.layout.trash], (
+                "what is damaged leaves nothing"
+            )
+            server.lie("500", archive_key(low))
+            with pytest.raises(TransportError):
+                pull(client.fetcher(), hasty(server.url), [top])
             assert [left.name.partition("-")[2][:32] for left in client.store.layout.tmp.glob("fetch-*")] == [top.short]
             server.lie("honest")
             found = {one.path: one for one in pull(client.fetcher(), hasty(server.url), [top]).fetched}

@@ -49,7 +49,7 @@ class Fetched:
 
 
 class NotBelow(CacheError):
-    """An object was not brought because one that it refers to was not: nothing is known to be wrong with it."""
+    """An object was not brought because one that it refers to was not, which is the cause: nothing else is wrong."""
 
 
 class Fetcher:
@@ -87,8 +87,8 @@ class Fetcher:
     ) -> Fetched | None:
         """Make the object present; None if it is already. Its references may come meanwhile: `references_ready` waits.
 
-        Raises CacheError, ArchiveError or StoreError; then nothing of it is in the store. If nothing is wrong with it
-        but the connection or what it refers to, what was written stays for the next fetch.
+        Raises CacheError, ArchiveError or StoreError; then nothing of it is in the store. If nothing is wrong but the
+        connection, its own or that of what it refers to, what was written stays for the next fetch.
         """
         started = time.monotonic()
         with lock_file(self.store.layout.locks / f"fetch-{record.path.short}", transient=True):
@@ -99,7 +99,7 @@ class Fetcher:
             with self.store.staging(staging_name(record.path)) as staging:
                 reached(Point.PULL_STARTED)
                 tree = staging / TREE
-                with left_behind(staging, kept, after=(TransportError, NotBelow)):
+                with left_behind(staging, kept, after=_is_lost_connection):
                     with self._turn(record):
                         moved, manifest = self._bring(cache, record, tree, kept)
                     reached(Point.PULL_UNPACKED)
@@ -187,6 +187,10 @@ class Fetcher:
             may_link=lambda place: place in own or place.is_relative_to(objects),
             stays_after=TransportError,
         )
+
+
+def _is_lost_connection(error: BaseException | None) -> bool:
+    return isinstance(error, TransportError) or (isinstance(error, NotBelow) and _is_lost_connection(error.__cause__))
 
 
 def _fetched(record: ObjectRecord, moved_bytes: int, started: float) -> Fetched:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -45,13 +45,13 @@ def whole_files(folders: Iterable[Path], files: Iterable[Entry]) -> dict[bytes, 
 
 
 @contextmanager
-def left_behind(staging: Path, kept: Iterable[Path], *, after: tuple[type[Exception], ...]) -> Iterator[None]:
-    """After one of these errors let the tree stay that was begun in `staging`, in place of those it had as donors."""
+def left_behind(staging: Path, kept: Iterable[Path], *, after: Callable[[Exception], bool]) -> Iterator[None]:
+    """After such an error let the tree stay that was begun in `staging`, in place of those it had as donors."""
     try:
         yield
-    except after:
+    except Exception as error:
         with suppress(OSError):  # then it is fetched anew
-            if (staging / TREE).is_dir():
+            if after(error) and (staging / TREE).is_dir():
                 left = staging.with_name(f"{staging.name}-left")
                 left.mkdir()
                 (staging / TREE).rename(left / TREE)

@@ -104,14 +104,9 @@ def pull(fetcher: Fetcher, cache: Cache, tops: Iterable[StorePath]) -> Pulled:
 
     Raises CacheError when the cache lacks one of them; what came before it is whole and stays.
     """
-    with closing(Bringer(fetcher)) as bringer:
-        try:
-            for path in bringer.begin(cache, tops):
-                bringer.wait(path)
-        except BaseException as error:
-            if not isinstance(error, Exception):  # interrupted: do not wait for what is on its way
-                fetcher.stop.set()
-            raise
+    with closing(Bringer(fetcher)) as bringer, fetcher.stop.set_after(errors=False):
+        for path in bringer.begin(cache, tops):
+            bringer.wait(path)
         return bringer.pulled()
 
 
