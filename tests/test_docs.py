@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -57,6 +60,20 @@ def test_the_example_and_the_spec_in_the_docs_load(tmp_path: Path) -> None:
         "framework-sklearn",
         "app-train",
     ]
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd (Debian's package) is not installed")
+def test_systemd_takes_the_units_in_the_docs(tmp_path: Path) -> None:
+    program = str(Path(sys.executable).with_name("vstore"))
+    text = (ROOT / "docs" / "gc.md").read_text("utf-8").replace("/usr/local/bin/vstore", program)
+    units = dict(re.findall(r"```ini\n# (\S+)\n(.*?)```", text, re.DOTALL))
+    assert sorted(units) == ["vstore-gc.service", "vstore-gc.timer"]
+    for name, unit in units.items():
+        (tmp_path / name).write_text(unit)
+    done = subprocess.run(["systemd-analyze", "verify", *units], cwd=tmp_path, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    (line,) = re.findall(r"^17 3 \* \* \*  vstore (.*)$", text, re.MULTILINE)
+    assert subprocess.run([program, "--root", tmp_path / "store", *line.split()]).returncode == 0
 
 
 def test_the_package_needs_what_it_imports() -> None:

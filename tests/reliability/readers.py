@@ -33,6 +33,7 @@ from vstore.lock.metadata import read_record as read_lock_record
 from vstore.objects import StorePath
 from vstore.profile import read_stack
 from vstore.publish.bundle import BundleReader, BundleWriter
+from vstore.remote.delta import read_index as read_delta
 from vstore.remote.records import decode_channel, decode_delta, decode_object, decode_realisation
 from vstore.remote.trust import SecretKey
 from vstore.spec import load
@@ -326,6 +327,12 @@ def _foreign_tars() -> Iterator[bytes]:
         yield file.getvalue()
 
 
+def _deltas() -> list[bytes]:
+    sizes = {"old_at": 0, "old_bytes": 7, "size_bytes": 9, "patch_bytes": 5}
+    text = json.dumps([{"old": "00" * 32, "new": "11" * 32, **sizes}]).encode()
+    return [b"vstore-delta-2\n" + len(text).to_bytes(4, "big") + text + b"patch"]
+
+
 def _record(what: str, decode: Callable[[bytes, str], object]) -> Reader:
     """What a cache says."""
     return Reader(
@@ -379,5 +386,6 @@ READERS: Mapping[str, Reader] = {
         samples=lambda: [SecretKey("builder-1", bytes(32)).text().encode()],
     ),
     "bundle": Reader(read=_bundle, samples=_bundles),
+    "delta": Reader(read=lambda data, at: read_delta(io.BytesIO(data)), samples=_deltas),
     **{f"record, {what}": _record(what, decode) for what, decode in _RECORDS.items()},
 }

@@ -19,8 +19,9 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
+from typing import BinaryIO
 
 from vstore.digest import canonical_json
 from vstore.errors import CacheError, UsageError
@@ -34,8 +35,9 @@ _MAGIC = b"vstore-delta-2\n"
 _WINDOW_BYTES = 32 << 20  # of a new file: making a patch takes some seven bytes of memory per byte
 _MARGIN_BYTES = 16 << 20  # how much further than the window's own place the old file is looked at, on either side
 _PART_BYTES = _WINDOW_BYTES + 2 * _MARGIN_BYTES  # of an old file, at most
-_BASE_MEMORY = 512 << 20  # of a Python process with its libraries, as address space
-_MOST_MEMORY = 256 << 20  # beside that, whatever a record says
+_LEVEL = 19  # of zstd within the patches: making them is much slower than this, and it spares a fifth
+_MEMORY = 768 << 20  # address space: 512 MiB of Python with its libraries, the rest for the largest window
+_INDEX_BYTES = 64 << 20
 _SECONDS = 120
 _LARGE = 64 << 10  # smaller files are always in: one of them would cost the whole frame that it lies in
 _WORTH = 0.7  # a patch larger than this part of the compressed file is left out
@@ -99,13 +101,14 @@ def make_delta(old: Path, old_manifest: Manifest, new: Path, new_manifest: Manif
         raise UsageError("making deltas needs one package more", hint="install vstore with its extra: vstore[delta]")
     import hdiffpatch
 
+    compression = hdiffpatch.ZStdConfig(level=_LEVEL)
     index: list[dict[str, object]] = []
     patches: list[bytes] = []
     for was, entry in pairs(old_manifest, new_manifest):
         source = (old / os.fsdecode(was.path)) if was else None
         found, size, plain = [], 0, 0
         for start, part, content in _windows(source, new / os.fsdecode(entry.path), was.size if was else 0, entry.size):
-            patch = hdiffpatch.diff(part, content, hdiffpatch.COMPRESSION_ZSTD, validate=False)
+            patch = hdiffpatch.diff(part, content, compression, validate=False)
             found.append((start, len(part), len(content), patch))
             size += len(patch)
             plain += len(zstd.compress(content, 3)) if entry.size >= _LARGE else 0
@@ -137,20 +140,16 @@ def _windows(old: Path | None, new: Path, old_size: int, new_size: int) -> Itera
                 yield start, source.read(min(end - start, _PART_BYTES)), content
 
 
-def needed_memory(delta: bytes) -> int:
-    """What applying the largest of its patches takes."""
-    return max(one.old_bytes + 3 * one.size_bytes + 2 * one.patch_bytes for one in read_index(delta))
-
-
-def read_index(delta: bytes) -> list[Patch]:
+def read_index(delta: BinaryIO) -> list[Patch]:
     """The patches in it. CacheError if it is malformed."""
-    start = len(_MAGIC) + 4
-    end = start + int.from_bytes(delta[len(_MAGIC) : start], "big")
+    magic, length = delta.read(len(_MAGIC)), int.from_bytes(delta.read(4), "big")
     try:
-        if not delta.startswith(_MAGIC):
+        if magic != _MAGIC:
             raise ValueError("not of version 2")
-        found, at = [], end
-        for one in json.loads(delta[start:end]):
+        if length > _INDEX_BYTES:
+            raise ValueError("its index is larger than any may be")
+        found, at = [], len(_MAGIC) + 4 + length
+        for one in json.loads(delta.read(length)):
             fields = Fields(one, "delta")
             patch = Patch(
                 old=fields.parsed("old", bytes.fromhex),
@@ -167,7 +166,7 @@ def read_index(delta: bytes) -> list[Patch]:
                 raise ValueError("a window is larger than any may be")
             found.append(patch)
             at += patch.patch_bytes
-        if at != len(delta):
+        if at != delta.seek(0, os.SEEK_END):
             raise ValueError("its length is another")
     except (ValueError, TypeError, RecursionError) as error:
         raise CacheError(f"malformed delta: {error}") from error
@@ -175,17 +174,20 @@ def read_index(delta: bytes) -> list[Patch]:
 
 
 def apply_delta(
-    delta: bytes, record: DeltaRecord, find: Callable[[bytes], Path | None], expected: Manifest, folder: Path
+    delta: Path, record: DeltaRecord, find: Callable[[bytes], Path | None], expected: Manifest, folder: Path
 ) -> dict[bytes, Path]:
     """Make the files that can be made in `folder`; returns them by digest, each verified.
 
     Sizes are those of the expected tree, never what the delta says. CacheError for anything else.
     """
-    if len(delta) != record.size_bytes or sha256(delta).hexdigest() != record.sha256:
-        raise CacheError(f"the delta of {record.new} is damaged")
+    with delta.open("rb") as file:
+        if file_digest(file, "sha256").hexdigest() != record.sha256:
+            raise CacheError(f"the delta of {record.new} is damaged")
+        file.seek(0)
+        index = read_index(file)
     sizes = {entry.digest: entry.size for entry in expected.entries if entry.kind == EntryKind.FILE}
     windows: dict[bytes, list[Patch]] = {}
-    for patch in read_index(delta):
+    for patch in index:
         windows.setdefault(patch.new, []).append(patch)
     jobs, made = [], {}
     for number, (digest, patches) in enumerate(windows.items()):
@@ -199,19 +201,16 @@ def apply_delta(
         for source, one in zip(sources, patches, strict=True):
             part = (str(source) if source else None, one.old_at, one.old_bytes)
             jobs.append(json.dumps([*part, one.at, one.patch_bytes, str(made[digest]), one.size_bytes]) + "\n")
-    _run(delta, record, folder, "".join(jobs), max((sizes[digest] for digest in made), default=0))
-    for digest, file in made.items():
-        if hash_file(file) != digest:
+    _run(delta, record, "".join(jobs), max((sizes[digest] for digest in made), default=0))
+    for digest, file_made in made.items():
+        if hash_file(file_made) != digest:
             raise CacheError(f"the delta of {record.new} gives another file than it says")
     return made
 
 
-def _run(delta: bytes, record: DeltaRecord, folder: Path, jobs: str, largest: int) -> None:
+def _run(delta: Path, record: DeltaRecord, jobs: str, largest: int) -> None:
     """Apply the patches in a process of its own."""
-    file = folder / "delta"
-    file.write_bytes(delta)
-    memory = _BASE_MEMORY + min(record.memory_bytes, _MOST_MEMORY)
-    arguments = [str(file), str(memory), str(_SECONDS), str(largest)]
+    arguments = [str(delta), str(_MEMORY), str(_SECONDS), str(largest)]
     try:
         done = subprocess.run(
             [sys.executable, "-I", "-X", "utf8", "-c", _APPLY, *arguments],

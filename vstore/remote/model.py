@@ -119,12 +119,11 @@ class DeltaRecord:
     old: StorePath
     size_bytes: int
     sha256: str
-    memory_bytes: int
     signatures: tuple[Signature, ...] = ()
 
     @property
     def line(self) -> bytes:
-        return f"vstore-delta-1;{self.new};{self.old};{self.size_bytes};{self.sha256};{self.memory_bytes}".encode()
+        return f"vstore-delta-2;{self.new};{self.old};{self.size_bytes};{self.sha256}".encode()
 
     def signed(self, *signatures: Signature) -> Self:
         return replace(self, signatures=merged(self.signatures, signatures))

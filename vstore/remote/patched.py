@@ -48,12 +48,12 @@ def patch_files(
         record = _smallest(store, cache, path, trust)
         if record is None or record.size_bytes >= min(ranges_bytes, _MOST_BYTES):
             return Patched()
-        data = cache.transport.get(delta_key(record.new, record.old), limit=record.size_bytes)
-        if data is None:
-            return Patched()
-        moved = len(data)
         folder.mkdir()
-        return Patched(files=apply_delta(data, record, find, expected, folder), moved_bytes=moved)
+        delta = folder / "delta"
+        moved = cache.transport.download(delta_key(record.new, record.old), delta, limit=record.size_bytes) or 0
+        if not moved:
+            return Patched()
+        return Patched(files=apply_delta(delta, record, find, expected, folder), moved_bytes=moved)
     except CacheError as error:
         return Patched(moved_bytes=moved, problem=error.message)
 

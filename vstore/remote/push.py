@@ -20,7 +20,7 @@ from vstore.fs.faults import Point, reached
 from vstore.objects import ObjectInfo, StorePath, bottom_up
 from vstore.remote import layout
 from vstore.remote.cache import Cache
-from vstore.remote.delta import make_delta, needed_memory
+from vstore.remote.delta import make_delta
 from vstore.remote.model import Archive, DeltaRecord, ObjectRecord, Realisation
 from vstore.remote.plan import Policy
 from vstore.remote.pull import QUESTIONS_AT_ONCE
@@ -110,13 +110,7 @@ class Pusher:
         data = make_delta(trees[0], manifests[0], trees[1], manifests[1])
         if data is None:
             return 0
-        bare = DeltaRecord(
-            new=new,
-            old=old,
-            size_bytes=len(data),
-            sha256=sha256(data).hexdigest(),
-            memory_bytes=needed_memory(data),
-        )
+        bare = DeltaRecord(new=new, old=old, size_bytes=len(data), sha256=sha256(data).hexdigest())
         self.cache.transport.put(layout.delta_key(new, old), data)
         reached(Point.PUSH_DELTA_UPLOADED)
         self.cache.write(layout.delta_record_key(new, old), sign(bare, self.keys))

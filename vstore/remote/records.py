@@ -59,7 +59,6 @@ def _fields(record: Record) -> dict[str, object]:
                 "old": str(record.old),
                 "size_bytes": record.size_bytes,
                 "sha256": record.sha256,
-                "memory_bytes": record.memory_bytes,
             }
 
 
@@ -198,6 +197,5 @@ def decode_delta(data: bytes, what: str) -> DeltaRecord:
         old=fields.parsed("old", StorePath.parse),
         size_bytes=fields.size("size_bytes"),
         sha256=fields.parsed("sha256", _sha256),
-        memory_bytes=fields.size("memory_bytes"),
         signatures=fields.signatures(),
     )
