@@ -37,7 +37,7 @@ def test_processes_are_killed_also_those_that_start_too_late(already: bool) -> N
     stop = Stop()
     if already:
         stop.set()
-    with sleeper() as process, stop.killing(process):
+    with sleeper() as process, stop.calling(process.kill):
         stop.set()
         assert process.wait(30) != 0
     with sleeper() as after:

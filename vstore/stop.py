@@ -1,16 +1,12 @@
-"""Ending work before it is done: whoever works asks now and then, and the processes it waits for are killed."""
+"""Ending work before it is done: whoever works asks now and then, and what it waits for is ended."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from vstore.report import Report
-
-if TYPE_CHECKING:
-    from subprocess import Popen  # most commands do without it
 
 
 class Stopped(BaseException):
@@ -23,14 +19,14 @@ class Stop:
     def __init__(self) -> None:
         self._set = threading.Event()
         self._lock = threading.Lock()
-        self._processes: set[Popen[str] | Popen[bytes]] = set()
+        self._ends: set[Callable[[], object]] = set()
 
     def set(self) -> None:
-        """End it: what `killing` holds is killed, and `check` raises from now on."""
+        """End it: what `calling` was given is called, and `check` raises from now on."""
         with self._lock:
             self._set.set()
-            for process in self._processes:
-                process.kill()
+            for end in self._ends:
+                end()
 
     def check(self) -> None:
         """Raise Stopped once it is set."""
@@ -53,17 +49,17 @@ class Stop:
             raise
 
     @contextmanager
-    def killing(self, process: Popen[str] | Popen[bytes]) -> Iterator[None]:
-        """Kill this process when it is set, meanwhile or already."""
+    def calling(self, end: Callable[[], object]) -> Iterator[None]:
+        """Call this when it is set, meanwhile or already: it kills a process, or ends what else is waited for."""
         with self._lock:
-            self._processes.add(process)
+            self._ends.add(end)
             if self._set.is_set():
-                process.kill()
+                end()
         try:
             yield
         finally:
             with self._lock:
-                self._processes.discard(process)
+                self._ends.discard(end)
 
 
 class Stoppable:

@@ -63,7 +63,7 @@ class Uv:
                 errors="replace",
                 stdin=subprocess.DEVNULL,
             )
-            with process, self.stop.killing(process):
+            with process, self.stop.calling(process.kill):
                 try:
                     out, said = process.communicate(timeout=timeout_seconds)
                 except BaseException:  # interrupted, or it took too long

@@ -39,14 +39,14 @@ def assemble(
     may_link: Callable[[Path], bool] | None = None,
     limits: Limits | None = None,
     on_bytes: Callable[[int], None] | None = None,
-    stays_after: type[Exception] | None = None,
+    stays_after: tuple[type[BaseException], ...] = (),
 ) -> Manifest:
     """Write the plan's tree into `destination`, a folder that does not exist or is empty, frozen as `scan` freezes.
 
     `donor` gives the place of a file with this BLAKE3 digest; the caller keeps it alive. It is copied, or hard-linked
     if `may_link` says so of its place (only within one store) and its mode and time are right. A donor that has gone
     or is damaged is fetched instead. `on_bytes` is told of content as it is written. After an error nothing is left;
-    but after one of the kind `stays_after`, which only the reader may raise, all donors and what was read.
+    but after one of the kinds `stays_after`, which only the reader may raise, all donors and what was read.
     Raises ArchiveError, OSError, and what the reader raises.
     """
     index = plan.index

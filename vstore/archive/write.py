@@ -26,10 +26,10 @@ _BY_HANDLE = os.name != "nt"
 
 
 @contextmanager
-def new_folder(destination: Path, *, stays_after: type[Exception] | None = None) -> Iterator[TreeWriter]:
+def new_folder(destination: Path, *, stays_after: tuple[type[BaseException], ...] = ()) -> Iterator[TreeWriter]:
     """Give a writer for a folder that does not exist yet or is empty; after an error it is again as it was.
 
-    After an error of the kind `stays_after` what was written stays.
+    After one of the kinds in `stays_after` what was written stays.
     """
     existed = destination.is_dir() and not destination.is_symlink()
     if existed and any(destination.iterdir()):
@@ -42,7 +42,7 @@ def new_folder(destination: Path, *, stays_after: type[Exception] | None = None)
     try:
         yield TreeWriter(destination)
     except BaseException as error:
-        if stays_after is not None and isinstance(error, stays_after):
+        if isinstance(error, stays_after):
             raise
         remove_tree(destination)
         if existed:

@@ -120,7 +120,7 @@ class _Work:
 
     def _feed(self, worker: subprocess.Popen[bytes], chunk: list[str] | None, errors: IO[bytes]) -> None:
         try:
-            with worker, self.stop.killing(worker):
+            with worker, self.stop.calling(worker.kill):
                 while chunk is not None:
                     answer = _ask(worker, chunk)
                     word, _, value = answer.partition(" ")

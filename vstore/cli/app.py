@@ -7,7 +7,9 @@ import importlib
 import os
 import signal
 import sys
+from contextlib import suppress
 from types import FrameType
+from typing import NoReturn
 
 import click
 
@@ -93,7 +95,7 @@ def _terminate(_: int, __: FrameType | None) -> None:
     raise _Terminated
 
 
-def main(arguments: list[str] | None = None) -> None:
+def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code of design section 6."""
     settings = Settings()
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
@@ -101,6 +103,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         arm_fault(os.environ.get("VSTORE_FAULT"))
         code = cli.main(arguments, prog_name="vstore", standalone_mode=False, obj=settings)
+        sys.stdout.flush()
     except click.exceptions.Abort as error:  # what click makes of KeyboardInterrupt
         code = _interrupted(error.__cause__)
     except click.ClickException as error:
@@ -108,13 +111,23 @@ def main(arguments: list[str] | None = None) -> None:
         code = error.exit_code
     except VstoreError as error:
         code = _show(error, settings)
+    except BrokenPipeError:
+        code = 128 + getattr(signal, "SIGPIPE", 13)
     except OSError as error:
         code = _show(_explain(error), settings)
-    except BrokenPipeError:
-        code = 141
     except KeyboardInterrupt as error:
         code = _interrupted(error)
-    sys.exit(code if isinstance(code, int) else 0)
+    _leave(code if isinstance(code, int) else 0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process as it is. To take the interpreter apart would be a tenth of a short command's time, and threads
+    of the network's library that were stopped would still reach for it.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(code)
 
 
 def _interrupted(cause: BaseException | None) -> int:

@@ -78,7 +78,7 @@ def unpack_bundle(store: Store, file: Path, *, trust: Trust, report: Report) -> 
         cache = Cache(reader, name=file.name)
         try:
             cache.check()
-            _refuse_bombs(reader)
+            _refuse_bombs(cache)
             pulled = pull(Fetcher(store, trust=trust, report=report), cache, reader.tops)
             realisations = _believe(store, cache, trust)
         except CacheError as error:
@@ -86,11 +86,11 @@ def unpack_bundle(store: Store, file: Path, *, trust: Trust, report: Report) -> 
         return Unpacked(tops=reader.tops, added=tuple(one.path for one in pulled.fetched), realisations=realisations)
 
 
-def _refuse_bombs(reader: BundleReader) -> None:
+def _refuse_bombs(cache: Cache) -> None:
     """Before anything is written: no archive may hold more than its size makes believable."""
     limits = Limits()
-    for stat in reader.scan("archives"):
-        index = read_index(RemoteReader(reader, stat.key, stat.size_bytes), limits=limits)
+    for stat in cache.transport.scan("archives"):
+        index = read_index(RemoteReader(cache, stat.key, stat.size_bytes), limits=limits)
         content = index.starts[-1]
         if content > max(limits.ratio_free_bytes, limits.ratio * stat.size_bytes):
             raise ArchiveError(f"refused {stat.key}: its content is more than {limits.ratio} times its size")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 from vstore.digest import Digest, canonical_json
@@ -13,23 +15,35 @@ from vstore.remote import layout
 from vstore.remote.model import Channel, DeltaRecord, ObjectRecord, Realisation, Record
 from vstore.remote.records import Fields, decode_channel, decode_delta, decode_object, decode_realisation, encode
 from vstore.remote.transport import Transport
+from vstore.stop import Stop
 
+QUESTIONS_AT_ONCE = 64
 _RECORD_BYTES = 8 << 20  # no record is larger
 T = TypeVar("T")
 
 
 class Cache:
-    """A remote collection of objects and of what recipes give. `name` is how its owner calls it."""
+    """A remote collection of objects and of what recipes give. `name` is how its owner calls it.
 
-    def __init__(self, transport: Transport, *, name: str | None = None) -> None:
+    Setting `stop` ends what waits for it.
+    """
+
+    def __init__(self, transport: Transport, *, name: str | None = None, stop: Stop | None = None) -> None:
         self.transport = transport
         self.name = name or transport.url
+        self.stop = stop or Stop()
         self._checked = False
         self._lock = threading.Lock()
 
     @property
     def url(self) -> str:
         return self.transport.url
+
+    @contextmanager
+    def threads(self, count: int = QUESTIONS_AT_ONCE) -> Iterator[Executor]:
+        """Threads to ask it; what ends the block without being an error, such as Ctrl-C, ends their questions."""
+        with ThreadPoolExecutor(count) as pool, self.stop.set_after(errors=False):
+            yield pool
 
     def exists(self) -> bool:
         """Whether a cache is there. CacheError if it is of a newer release. Asked once, when it answers yes."""

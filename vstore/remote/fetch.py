@@ -31,7 +31,7 @@ from vstore.remote.reader import RemoteReader
 from vstore.remote.transport import NoRanges, TransportError
 from vstore.remote.trust import Trust
 from vstore.report import Report
-from vstore.stop import Stop, Stoppable
+from vstore.stop import Stop, Stoppable, Stopped
 from vstore.store import Store
 
 _SMALL_BYTES = 4 << 20
@@ -73,7 +73,7 @@ class Fetcher:
     def foresee(self, cache: Cache, record: ObjectRecord) -> Fetched:
         """What fetching it would take, at most: a delta may make it less. Reads the archive's index."""
         started = time.monotonic()
-        reader = RemoteReader(cache.transport, archive_key(record.path), record.archive.size_bytes)
+        reader = RemoteReader(cache, archive_key(record.path), record.archive.size_bytes)
         try:
             index = read_index(reader)
         except NoRanges:
@@ -91,7 +91,7 @@ class Fetcher:
         connection, its own or that of what it refers to, what was written stays for the next fetch.
         """
         started = time.monotonic()
-        with lock_file(self.store.layout.locks / f"fetch-{record.path.short}", transient=True):
+        with lock_file(self.store.layout.locks / f"fetch-{record.path.short}", transient=True, stop=self.stop):
             self.store.temp_root(record.path)
             if self.store.is_valid(record.path):
                 return None
@@ -99,7 +99,7 @@ class Fetcher:
             with self.store.staging(staging_name(record.path)) as staging:
                 reached(Point.PULL_STARTED)
                 tree = staging / TREE
-                with left_behind(staging, kept, after=_is_lost_connection):
+                with left_behind(staging, kept, after=_was_cut_off):
                     with self._turn(record):
                         moved, manifest = self._bring(cache, record, tree, kept)
                     reached(Point.PULL_UNPACKED)
@@ -129,7 +129,7 @@ class Fetcher:
         def on_bytes(_: int) -> None:
             self.report.stage(record.path.name, "fetching", reader.moved_bytes, total)
 
-        reader = RemoteReader(cache.transport, archive_key(record.path), total, on_bytes)
+        reader = RemoteReader(cache, archive_key(record.path), total, on_bytes)
         try:
             patch_bytes, manifest = self._unpack(reader, record, tree, kept, cache)
             return patch_bytes + reader.moved_bytes, manifest
@@ -185,12 +185,15 @@ class Fetcher:
             tree,
             donor,
             may_link=lambda place: place in own or place.is_relative_to(objects),
-            stays_after=TransportError,
+            stays_after=(TransportError, Stopped),
         )
 
 
-def _is_lost_connection(error: BaseException | None) -> bool:
-    return isinstance(error, TransportError) or (isinstance(error, NotBelow) and _is_lost_connection(error.__cause__))
+def _was_cut_off(error: BaseException | None) -> bool:
+    """Whether the connection was lost or the work stopped, and nothing is wrong with the bytes that came."""
+    if isinstance(error, NotBelow):
+        return _was_cut_off(error.__cause__)
+    return isinstance(error, TransportError | Stopped)
 
 
 def _fetched(record: ObjectRecord, moved_bytes: int, started: float) -> Fetched:

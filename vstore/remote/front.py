@@ -41,7 +41,7 @@ def substitution(
     names = [] if offline else list(dict.fromkeys((*caches, *(one.name for one in config.caches))))
     trust = trust_of(config) if names else Trust()
     fetcher = Fetcher(store, trust=trust, report=report, stop=stop)
-    opened = [open_cache(name, config.caches, hasty=True) for name in names]
+    opened = [open_cache(name, config.caches, hasty=True, stop=fetcher.stop) for name in names]
     substituter = Substituter(opened, fetcher, dry=dry)
     with closing(substituter), fetcher.stop.set_after(errors=False):
         yield substituter
@@ -52,7 +52,8 @@ def substitution(
 def refetch(store: Store, *, report: Report) -> None:
     """Bring what the store distrusts from the configured caches. Contents prove themselves: nobody need be trusted."""
     fetcher = Fetcher(store, trust=trust_of(store.config), report=report)
-    for cache in [open_cache(one.name, store.config.caches, hasty=True) for one in store.config.caches]:
+    for known in store.config.caches:
+        cache = open_cache(known.name, store.config.caches, hasty=True, stop=fetcher.stop)
         for path in sorted(store.distrusted):
             if store.is_valid(path):  # came with another
                 continue

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -13,7 +12,6 @@ from vstore.objects import StorePath
 from vstore.remote import layout
 from vstore.remote.cache import Cache
 from vstore.remote.model import Channel, ObjectRecord, Realisation
-from vstore.remote.pull import QUESTIONS_AT_ONCE
 from vstore.remote.records import decode_channel, decode_object, decode_realisation
 from vstore.remote.transport import Stat, TransportError
 
@@ -103,7 +101,7 @@ def _read(
             return None
 
     keys = sorted(key for key in stats if key.startswith(start))
-    with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as pool:
+    with cache.threads() as pool:
         found = pool.map(read, keys)
         return {key: record for key, record in zip(keys, found, strict=True) if record is not None}
 

@@ -1,4 +1,4 @@
-"""What a fetch of an object had written when it was killed or its cache went away: donors for the next one.
+"""What a fetch of an object had written when it was killed or stopped, or its cache went away: donors for the next one.
 
 It lies in ``tmp/fetch-<store path>-…`` without an owner, so a collection removes it at any time. Nothing of it is
 believed: like all donors, each file is hashed before it is taken.
@@ -45,11 +45,11 @@ def whole_files(folders: Iterable[Path], files: Iterable[Entry]) -> dict[bytes, 
 
 
 @contextmanager
-def left_behind(staging: Path, kept: Iterable[Path], *, after: Callable[[Exception], bool]) -> Iterator[None]:
+def left_behind(staging: Path, kept: Iterable[Path], *, after: Callable[[BaseException], bool]) -> Iterator[None]:
     """After such an error let the tree stay that was begun in `staging`, in place of those it had as donors."""
     try:
         yield
-    except Exception as error:
+    except BaseException as error:
         with suppress(OSError):  # then it is fetched anew
             if after(error) and (staging / TREE).is_dir():
                 left = staging.with_name(f"{staging.name}-left")

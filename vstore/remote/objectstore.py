@@ -7,7 +7,7 @@ Credentials, regions and endpoints come from where each service's own tools take
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,6 +17,8 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 from vstore.archive.model import Data
 from vstore.errors import UsageError
 from vstore.remote.transport import NoListing, NoRanges, Stat, TransportError
+from vstore.remote.waiting import wait_for
+from vstore.stop import Stop
 
 SCHEMES = ("file", "http", "https", "s3", "gs", "az")
 _CONNECT = timedelta(seconds=5)
@@ -34,6 +36,7 @@ class ObjectStoreTransport:
 
     Every request has a time limit: `record_seconds` for small ones, `ranges_seconds` for what is at most
     `reader.PIECE_BYTES`, an hour for a whole archive; and one that brings nothing for `stall_seconds` is given up.
+    Setting `stop` ends them all.
     """
 
     def __init__(
@@ -44,6 +47,7 @@ class ObjectStoreTransport:
         stall_seconds: float = 15.0,
         record_seconds: float = 30.0,
         ranges_seconds: float = 60.0,
+        stop: Stop | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in SCHEMES:
@@ -54,6 +58,7 @@ class ObjectStoreTransport:
         self._stall_seconds = stall_seconds
         self._record_seconds = record_seconds
         self._ranges_seconds = ranges_seconds
+        self._stop = stop or Stop()
         self._scheme = parts.scheme
         self._folder = Path(unquote(parts.path)) if parts.scheme == "file" else None
         self._opened: dict[float, Any] = {}
@@ -89,9 +94,9 @@ class ObjectStoreTransport:
         import obstore
 
         def read() -> bytes:
-            result = obstore.get(self._store(), key)
+            result = self._wait(lambda: obstore.get_async(self._store(), key))
             chunks, size = [], 0
-            for chunk in result.stream(min_chunk_size=_CHUNK_BYTES):
+            for chunk in self._each(result.stream(min_chunk_size=_CHUNK_BYTES)):
                 size += len(chunk)
                 if size > limit:
                     raise TransportError(f"{self.url}/{key} has more than {limit} bytes")
@@ -107,7 +112,8 @@ class ObjectStoreTransport:
 
         def read() -> Sequence[Data]:
             starts, ends = [start for start, _ in ranges], [end for _, end in ranges]
-            found = obstore.get_ranges(self._store(self._ranges_seconds), key, starts=starts, ends=ends, coalesce=0)
+            store = self._store(self._ranges_seconds)
+            found = self._wait(lambda: obstore.get_ranges_async(store, key, starts=starts, ends=ends, coalesce=0))
             pieces = [memoryview(piece) for piece in found]
             if [len(piece) for piece in pieces] != [end - start for start, end in ranges]:
                 raise TransportError(f"{self.url}/{key} is shorter than the bytes that were asked for")
@@ -119,9 +125,9 @@ class ObjectStoreTransport:
         import obstore
 
         def read() -> int:
-            result, size = obstore.get(self._store(_WHOLE_SECONDS), key), 0
+            result, size = self._wait(lambda: obstore.get_async(self._store(_WHOLE_SECONDS), key)), 0
             with target.open("wb") as file:
-                for chunk in result.stream(min_chunk_size=_CHUNK_BYTES):
+                for chunk in self._each(result.stream(min_chunk_size=_CHUNK_BYTES)):
                     size += len(chunk)
                     if size > limit:
                         raise TransportError(f"{self.url}/{key} has more than {limit} bytes")
@@ -135,18 +141,16 @@ class ObjectStoreTransport:
     def head(self, key: str) -> Stat | None:
         import obstore
 
-        return self._asked(key, lambda: _stat(obstore.head(self._store(), key)))
+        return self._asked(key, lambda: _stat(self._wait(lambda: obstore.head_async(self._store(), key))))
 
     def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
         def write() -> bool:
+            way: dict[str, Any] = {"mode": "create"} if create_only else {"chunk_size": _PART_BYTES}
             try:
-                if create_only:
-                    obstore.put(self._made(data), key, data, mode="create")
-                else:
-                    obstore.put(self._made(data), key, data, chunk_size=_PART_BYTES)
+                self._wait(lambda: obstore.put_async(self._made(data), key, data, **way))
             except (AlreadyExistsError, PreconditionError):
                 return False
             return True
@@ -166,7 +170,8 @@ class ObjectStoreTransport:
     def _listing(self, prefix: str) -> list[Stat]:
         import obstore
 
-        return [_stat(meta) for chunk in obstore.list(self._store(), prefix, chunk_size=1000) for meta in chunk]
+        listed = obstore.list(self._store(), prefix, chunk_size=1000)
+        return [_stat(meta) for chunk in self._each(listed) for meta in chunk]
 
     def unfinished(self) -> Iterator[Stat]:
         if self._folder is not None:
@@ -188,19 +193,28 @@ class ObjectStoreTransport:
             wanted = [key for key in wanted if not _UNFINISHED.fullmatch(key)]
 
         def together() -> bool:
-            obstore.delete(self._store(), wanted)
+            self._wait(lambda: obstore.delete_async(self._store(), wanted))
             return True
 
         if len(wanted) > 1 and self._asked(wanted[0], together):
             return
         for key in wanted:  # one of them is not there, at which a folder and Azure end
-            self._asked(key, lambda key=key: obstore.delete(self._store(), key))  # type: ignore[misc]
+            self._asked(key, lambda key=key: self._wait(lambda: obstore.delete_async(self._store(), key)))  # type: ignore[misc]
 
     def _made(self, data: bytes | Path) -> Any:
         """The store to write this to, its folder made."""
         if self._folder is not None:
             self._folder.mkdir(parents=True, exist_ok=True)
         return self._store(_WHOLE_SECONDS if isinstance(data, Path) else None)
+
+    def _wait(self, begin: Callable[[], Awaitable[T]]) -> T:
+        return wait_for(begin, self._stop)
+
+    def _each(self, stream: Any) -> Iterator[Any]:
+        """What an asynchronous iterator gives."""
+        end = object()
+        while (item := self._wait(lambda: anext(stream, end))) is not end:
+            yield item
 
     def _asked(self, key: str, question: Callable[[], T]) -> T | None:
         """The answer, None for not there, a TransportError for everything else."""

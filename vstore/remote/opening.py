@@ -9,12 +9,15 @@ from vstore.errors import UsageError
 from vstore.remote.cache import Cache
 from vstore.remote.objectstore import SCHEMES, ObjectStoreTransport
 from vstore.remote.patience import Patient
+from vstore.stop import Stop
 
 
-def open_cache(text: str, known: tuple[CacheConfig, ...] = (), *, hasty: bool = False) -> Cache:
+def open_cache(
+    text: str, known: tuple[CacheConfig, ...] = (), *, hasty: bool = False, stop: Stop | None = None
+) -> Cache:
     """The cache that `text` names. UsageError if it is nothing of the kind.
 
-    A `hasty` one gives up soon, for when there is another way to what is asked for.
+    A `hasty` one gives up soon, for when there is another way to what is asked for. Setting `stop` ends all waiting.
     """
     config = next((one for one in known if one.name == text), None)
     url = config.url if config else text
@@ -26,9 +29,10 @@ def open_cache(text: str, known: tuple[CacheConfig, ...] = (), *, hasty: bool = 
     if not url.startswith(tuple(f"{scheme}://" for scheme in SCHEMES)):
         raise UsageError(f"not a cache that can be reached: {url}", hint=f"URLs start with {'://, '.join(SCHEMES)}://")
     options = config.options if config else {}
+    stop = stop or Stop()
     if hasty:
-        quick = ObjectStoreTransport(url, options, stall_seconds=8.0, record_seconds=10.0)
-        transport = Patient(quick, attempts=2, patience_seconds=10.0, failures=1)
+        quick = ObjectStoreTransport(url, options, stall_seconds=8.0, record_seconds=10.0, stop=stop)
+        transport = Patient(quick, attempts=2, patience_seconds=10.0, failures=1, sleep=stop.wait)
     else:
-        transport = Patient(ObjectStoreTransport(url, options))
-    return Cache(transport, name=config.name if config else None)
+        transport = Patient(ObjectStoreTransport(url, options, stop=stop), sleep=stop.wait)
+    return Cache(transport, name=config.name if config else None, stop=stop)

@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from vstore.digest import Digest
 from vstore.errors import CacheError
 from vstore.objects import StorePath, bottom_up
-from vstore.remote.cache import Cache
+from vstore.remote.cache import QUESTIONS_AT_ONCE, Cache
 from vstore.remote.fetch import Fetched, Fetcher, NotBelow
 from vstore.remote.model import ObjectRecord
 
-QUESTIONS_AT_ONCE = 64
 _ARCHIVES_AT_ONCE = 4
 _MOST_OBJECTS = 10_000  # of one closure; a cache that lies could name new ones for ever
 
@@ -104,7 +103,8 @@ def pull(fetcher: Fetcher, cache: Cache, tops: Iterable[StorePath]) -> Pulled:
 
     Raises CacheError when the cache lacks one of them; what came before it is whole and stays.
     """
-    with closing(Bringer(fetcher)) as bringer, fetcher.stop.set_after(errors=False):
+    stops = fetcher.stop.set_after(errors=False), cache.stop.set_after(errors=False)
+    with closing(Bringer(fetcher)) as bringer, stops[0], stops[1]:
         for path in bringer.begin(cache, tops):
             bringer.wait(path)
         return bringer.pulled()
@@ -114,7 +114,7 @@ def missing_records(fetcher: Fetcher, cache: Cache, tops: tuple[StorePath, ...])
     """The records of all that is not in the store, lowest first; a step asks for a whole level at once."""
     found: dict[StorePath, ObjectRecord] = {}
     level = set(tops)
-    with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as pool:
+    with cache.threads() as pool:
         while level:
             if len(found) + len(level) > _MOST_OBJECTS:
                 raise CacheError(f"{cache.name} names more than {_MOST_OBJECTS} objects for one")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Iterable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -23,7 +23,6 @@ from vstore.remote.cache import Cache
 from vstore.remote.delta import make_delta
 from vstore.remote.model import Archive, DeltaRecord, ObjectRecord, Realisation
 from vstore.remote.plan import Policy
-from vstore.remote.pull import QUESTIONS_AT_ONCE
 from vstore.remote.transport import TransportError
 from vstore.remote.trust import SecretKey, sign
 from vstore.report import Report
@@ -70,16 +69,16 @@ class Pusher:
         self.cache.create()
         reached(Point.PUSH_STARTED)
         self.report.stage("push", f"asking for {len(infos)} objects")
-        with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as pool:
+        with self.cache.threads() as pool:
             there = dict(zip(infos, pool.map(self._is_there, infos.values()), strict=True))
-        with ThreadPoolExecutor(self.jobs) as pool:
+        with self.cache.threads(self.jobs) as pool:
             running: dict[StorePath, Future[int]] = {}
             for path, info in infos.items():
                 if not there[path]:
                     below = [running[reference] for reference in info.references if reference in running]
                     running[path] = pool.submit(self._push, info, below)
             moved = sum(future.result() for future in running.values())
-        with ThreadPoolExecutor(QUESTIONS_AT_ONCE) as pool:
+        with self.cache.threads() as pool:
             conflicts = [text for found in pool.map(self._realise, infos.values()) for text in found]
         for text in conflicts:
             self.report.warn(text)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 from vstore.archive.model import Data
 from vstore.errors import CacheError
-from vstore.remote.transport import Transport
+from vstore.remote.cache import Cache
 
 PIECE_BYTES = 8 << 20  # of one request: what a slow connection still brings within its time limit
 _AT_ONCE = 8
@@ -16,14 +15,12 @@ _TAIL_BYTES = 1 << 20
 
 
 class RemoteReader:
-    """The ranges of one object of a transport. Raises CacheError when it is gone, and as the transport does."""
+    """The ranges of one object in a cache. Raises CacheError when it is gone, and as its transport does."""
 
-    def __init__(
-        self, transport: Transport, key: str, size_bytes: int, on_bytes: Callable[[int], None] | None = None
-    ) -> None:
+    def __init__(self, cache: Cache, key: str, size_bytes: int, on_bytes: Callable[[int], None] | None = None) -> None:
         self.size_bytes = size_bytes
         self.moved_bytes = 0
-        self._transport = transport
+        self._cache = cache
         self._key = key
         self._on_bytes = on_bytes
         self._lock = threading.Lock()
@@ -62,7 +59,7 @@ class RemoteReader:
         if len(batches) == 1:
             answers = [self._read(batches[0])]
         else:
-            with ThreadPoolExecutor(min(_AT_ONCE, max(len(batches), 1))) as pool:
+            with self._cache.threads(min(_AT_ONCE, max(len(batches), 1))) as pool:
                 answers = list(pool.map(self._read, batches))
         for batch, answer in zip(batches, answers, strict=True):
             for (number, _, _), data in zip(batch, answer, strict=True):
@@ -70,9 +67,9 @@ class RemoteReader:
         return [b"".join(parts) if len(parts) != 1 else parts[0] for parts in found]
 
     def _read(self, batch: list[tuple[int, int, int]]) -> Sequence[Data]:
-        data = self._transport.get_ranges(self._key, [(start, end) for _, start, end in batch])
+        data = self._cache.transport.get_ranges(self._key, [(start, end) for _, start, end in batch])
         if data is None:
-            raise CacheError(f"{self._transport.url} does not have {self._key}")
+            raise CacheError(f"{self._cache.transport.url} does not have {self._key}")
         count = sum(map(len, data))
         with self._lock:
             self.moved_bytes += count

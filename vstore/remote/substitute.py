@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from vstore.digest import Digest
 from vstore.errors import ArchiveError, CacheError
 from vstore.objects import StorePath
-from vstore.remote.cache import Cache
+from vstore.remote.cache import QUESTIONS_AT_ONCE, Cache
 from vstore.remote.fetch import Fetcher, NotBelow
 from vstore.remote.misses import ABSENT_SECONDS, BAD_SECONDS, DOWN_SECONDS, Misses
 from vstore.remote.model import Realisation
-from vstore.remote.pull import QUESTIONS_AT_ONCE, Bringer, Pulled
+from vstore.remote.pull import Bringer, Pulled
 from vstore.remote.transport import TransportError
 
 _DOWN = "down"

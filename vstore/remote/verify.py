@@ -72,7 +72,7 @@ def _archive(store: Store, cache: Cache, item: Item, contents: bool) -> Iterator
         if stat.size_bytes != record.archive.size_bytes:
             yield f"has {stat.size_bytes} bytes, its record says {record.archive.size_bytes}"
             return
-        reader = RemoteReader(cache.transport, key, stat.size_bytes)
+        reader = RemoteReader(cache, key, stat.size_bytes)
         manifest = read_index(reader).manifest
         if StorePath.make(manifest.digest, item.path.name) != item.path:
             yield "holds another tree"
