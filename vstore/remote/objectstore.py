@@ -7,7 +7,7 @@ Credentials, regions and endpoints come from where each service's own tools take
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -94,16 +94,14 @@ class ObjectStoreTransport:
         import obstore
 
         def read() -> bytes:
-            result = self._wait(lambda: obstore.get_async(self._store(), key))
-            chunks, size = [], 0
-            for chunk in self._each(result.stream(min_chunk_size=_CHUNK_BYTES)):
-                size += len(chunk)
-                if size > limit:
-                    raise TransportError(f"{self.url}/{key} has more than {limit} bytes")
-                chunks.append(bytes(chunk))
-            if size != result.meta["size"]:
+            result = self._call(obstore, "get", self._store(), key)
+            size = result.meta["size"]
+            if size > limit:
+                raise TransportError(f"{self.url}/{key} has more than {limit} bytes")
+            data = bytes(self._call(result, "bytes"))
+            if len(data) != size:
                 raise TransportError(f"{self.url}/{key} ended early", transient=True)
-            return b"".join(chunks)
+            return data
 
         return self._asked(key, read)
 
@@ -113,7 +111,7 @@ class ObjectStoreTransport:
         def read() -> Sequence[Data]:
             starts, ends = [start for start, _ in ranges], [end for _, end in ranges]
             store = self._store(self._ranges_seconds)
-            found = self._wait(lambda: obstore.get_ranges_async(store, key, starts=starts, ends=ends, coalesce=0))
+            found = self._call(obstore, "get_ranges", store, key, starts=starts, ends=ends, coalesce=0)
             pieces = [memoryview(piece) for piece in found]
             if [len(piece) for piece in pieces] != [end - start for start, end in ranges]:
                 raise TransportError(f"{self.url}/{key} is shorter than the bytes that were asked for")
@@ -125,7 +123,7 @@ class ObjectStoreTransport:
         import obstore
 
         def read() -> int:
-            result, size = self._wait(lambda: obstore.get_async(self._store(_WHOLE_SECONDS), key)), 0
+            result, size = self._call(obstore, "get", self._store(_WHOLE_SECONDS), key), 0
             with target.open("wb") as file:
                 for chunk in self._each(result.stream(min_chunk_size=_CHUNK_BYTES)):
                     size += len(chunk)
@@ -141,7 +139,7 @@ class ObjectStoreTransport:
     def head(self, key: str) -> Stat | None:
         import obstore
 
-        return self._asked(key, lambda: _stat(self._wait(lambda: obstore.head_async(self._store(), key))))
+        return self._asked(key, lambda: _stat(self._call(obstore, "head", self._store(), key)))
 
     def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
         import obstore
@@ -150,7 +148,7 @@ class ObjectStoreTransport:
         def write() -> bool:
             way: dict[str, Any] = {"mode": "create"} if create_only else {"chunk_size": _PART_BYTES}
             try:
-                self._wait(lambda: obstore.put_async(self._made(data), key, data, **way))
+                self._call(obstore, "put", self._made(data), key, data, **way)
             except (AlreadyExistsError, PreconditionError):
                 return False
             return True
@@ -193,13 +191,13 @@ class ObjectStoreTransport:
             wanted = [key for key in wanted if not _UNFINISHED.fullmatch(key)]
 
         def together() -> bool:
-            self._wait(lambda: obstore.delete_async(self._store(), wanted))
+            self._call(obstore, "delete", self._store(), wanted)
             return True
 
         if len(wanted) > 1 and self._asked(wanted[0], together):
             return
         for key in wanted:  # one of them is not there, at which a folder and Azure end
-            self._asked(key, lambda key=key: self._wait(lambda: obstore.delete_async(self._store(), key)))  # type: ignore[misc]
+            self._asked(key, lambda key=key: self._call(obstore, "delete", self._store(), key))  # type: ignore[misc]
 
     def _made(self, data: bytes | Path) -> Any:
         """The store to write this to, its folder made."""
@@ -207,13 +205,20 @@ class ObjectStoreTransport:
             self._folder.mkdir(parents=True, exist_ok=True)
         return self._store(_WHOLE_SECONDS if isinstance(data, Path) else None)
 
-    def _wait(self, begin: Callable[[], Awaitable[T]]) -> T:
-        return wait_for(begin, self._stop)
+    def _call(self, owner: Any, name: str, *arguments: Any, **options: Any) -> Any:
+        """What this function of obstore's gives. A disk keeps nobody waiting, a network only until a stop."""
+        if self._folder is not None:
+            self._stop.check()
+            return getattr(owner, name)(*arguments, **options)
+        return wait_for(lambda: getattr(owner, f"{name}_async")(*arguments, **options), self._stop)
 
     def _each(self, stream: Any) -> Iterator[Any]:
-        """What an asynchronous iterator gives."""
+        """What one of obstore's streams gives."""
+        if self._folder is not None:
+            yield from stream
+            return
         end = object()
-        while (item := self._wait(lambda: anext(stream, end))) is not end:
+        while (item := wait_for(lambda: anext(stream, end), self._stop)) is not end:
             yield item
 
     def _asked(self, key: str, question: Callable[[], T]) -> T | None:
