@@ -2,7 +2,8 @@
 
 Usage: scripts/reliability/run [SECTION …] [--kills N] [--cuts N] [--runs N] [--seed N]. Sections: points (each step,
 each time it is reached, killed), calls (each changing system call of a store's life killed or failed), kills (real
-commands at random instants), power, crowd, input (spoilt bytes), nix. An AssertionError says what was not as promised.
+commands at random instants), power, crowd, input (spoilt bytes), nix, breaks (each promise broken on purpose, which a
+test must notice). An AssertionError says what was not as promised.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from scripts.reliability.breaks import BREAKS, is_noticed
 from tests.flows.world import World, make_world
 from tests.reliability.crowd import crowd
 from tests.reliability.kills import random_kills
@@ -103,6 +105,16 @@ def nix(work: Path, _: argparse.Namespace) -> Counts:
     return counts
 
 
+def breaks(work: Path, _: argparse.Namespace) -> Counts:
+    unnoticed = []
+    for number, one in enumerate(BREAKS):
+        seen = is_noticed(one, work / str(number))
+        print(f"{'noticed' if seen else 'NOT NOTICED'}: {one.promise}, broken", file=sys.stderr, flush=True)
+        unnoticed += [] if seen else [one.promise]
+    assert not unnoticed, unnoticed
+    return {"breaks": len(BREAKS)}
+
+
 SECTIONS: dict[str, Callable[[Path, argparse.Namespace], Counts]] = {
     "points": points,
     "calls": calls,
@@ -111,6 +123,7 @@ SECTIONS: dict[str, Callable[[Path, argparse.Namespace], Counts]] = {
     "crowd": crowded,
     "input": hostile,
     "nix": nix,
+    "breaks": breaks,
 }
 
 

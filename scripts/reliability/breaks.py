@@ -1,0 +1,268 @@
+"""What vstore promises, each promise broken on purpose in a copy of the code: a test must notice.
+
+A break replaces a few lines, which must be found once in their file, and names the tests that are to fail then.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+_SECONDS = 900
+_PARTS = ("vstore", "tests", "scripts", "docs", "examples", "pyproject.toml", "README.md")
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """`promise` no longer holds when `right` in `file` is `wrong`; `tests` are pytest's arguments."""
+
+    promise: str
+    file: str
+    right: str
+    wrong: str
+    tests: str
+
+
+BREAKS = (
+    Break(
+        "the row comes after the content",
+        "store/store.py",
+        """            self._move_in(staged, self.layout.object(path))
+            self.index.register(info, parts=parts, seconds=seconds)
+""",
+        """            self.index.register(info, parts=parts, seconds=seconds)
+            self._move_in(staged, self.layout.object(path))
+""",
+        "tests/reliability/test_kill_points.py",
+    ),
+    Break(
+        "the content is flushed before the row",
+        "store/store.py",
+        "            flush_filesystem(self.layout.store)\n",
+        "",
+        "tests/reliability/test_power_loss.py",
+    ),
+    Break(
+        "an object is read-only",
+        "store/store.py",
+        "        freeze_directory(final)\n",
+        "",
+        "tests/store/test_store.py tests/store/test_verify.py",
+    ),
+    Break(
+        "references of a valid object are valid",
+        "store/store.py",
+        "            if missing:\n",
+        "            if False:\n",
+        "tests/store/test_store.py",
+    ),
+    Break(
+        "the schema forgets nothing that is referred to",
+        "store/schema.sql",
+        "    reference INTEGER NOT NULL REFERENCES objects (id) ON DELETE RESTRICT,",
+        "    reference INTEGER NOT NULL REFERENCES objects (id) ON DELETE CASCADE,",
+        "tests/store/test_index.py",
+    ),
+    Break(
+        "two processes build a recipe once",
+        "store/store.py",
+        'f"recipe-{recipe.short}"',
+        'f"recipe-{recipe.short}-{os.getpid()}"',
+        "tests/store/test_processes.py tests/flows/test_disasters.py",
+    ),
+    Break(
+        "naming a temp root waits for a collector that decides",
+        "store/roots.py",
+        "            with lock_file(self._layout.gc_lock, shared=True):\n",
+        '            with lock_file(self._layout.gc_lock.with_name("other"), shared=True):\n',
+        "tests/store tests/gc tests/flows/test_scenarios.py",
+    ),
+    Break(
+        "a temp root keeps its objects",
+        "store/roots.py",
+        "    roots = list(_temp_roots(layout, prune))  # first",
+        "    roots: list[Root] = []  # first",
+        "tests/store/test_roots.py tests/gc",
+    ),
+    Break(
+        "a running program keeps its objects",
+        "store/roots.py",
+        "        roots += running_roots(layout)\n",
+        "        pass\n",
+        "tests/store/test_roots.py tests/gc",
+    ),
+    Break(
+        "what came alive after the plan is spared",
+        "gc/remove.py",
+        "            self._revive(current_roots(store, running=look) - self._roots)\n",
+        "",
+        "tests/gc",
+    ),
+    Break(
+        "deleting takes the row out first",
+        "gc/remove.py",
+        """            store.index.forget(victim.path for victim in gone)
+            reached(Point.GC_FORGOTTEN)
+            _discard(layout, [f"{layout.store.name}/{victim.path}" for victim in gone])
+""",
+        """            _discard(layout, [f"{layout.store.name}/{victim.path}" for victim in gone])
+            store.index.forget(victim.path for victim in gone)
+            reached(Point.GC_FORGOTTEN)
+""",
+        "tests/reliability/test_kill_points.py",
+    ),
+    Break(
+        "nobody waits while a collector unlinks",
+        "gc/unlink.py",
+        '    with lock_file(layout.locks / "trash"):',
+        '    with lock_file(layout.gc_lock), lock_file(layout.locks / "trash"):',
+        "tests/flows/test_scenarios.py",
+    ),
+    Break(
+        "a dry run names what is deleted",
+        "gc/collect.py",
+        "    plan = make_plan(graph, roots, policy, foreign=foreign(store.layout))\n",
+        "    plan = make_plan(graph, roots, policy, foreign=foreign(store.layout))\n"
+        "    plan = replace(plan, victims=plan.victims[1:])\n",
+        "tests/gc tests/cli/test_collect.py",
+    ),
+    Break(
+        "there is room to collect on a full disk",
+        "store/store.py",
+        "                    keep_reserve(layout)\n",
+        "                    pass\n",
+        "tests/reliability/test_full_disk.py",
+    ),
+    Break(
+        "a profile is switched in one step",
+        "profile/generations.py",
+        '    replace_symlink(store.layout.profiles / profile, f"{profile}-{number}-link")\n',
+        """    (store.layout.profiles / profile).unlink(missing_ok=True)
+    reached(Point.PROFILE_SWITCHED)
+    replace_symlink(store.layout.profiles / profile, f"{profile}-{number}-link")
+""",
+        "tests/reliability/test_kill_points.py",
+    ),
+    Break(
+        "a profile leads to a generation that is recorded",
+        "profile/generations.py",
+        """        store.generations.add(row)
+        reached(Point.GENERATION_RECORDED)
+        _set_current(store, profile, number)
+""",
+        """        _set_current(store, profile, number)
+        store.generations.add(row)
+        reached(Point.GENERATION_RECORDED)
+""",
+        "tests/reliability/test_kill_points.py",
+    ),
+    Break(
+        "the order of a folder's entries does not count",
+        "fs/tree.py",
+        "    work.entries.sort()\n",
+        "",
+        "tests/fs/test_tree.py tests/reliability/test_reproducible.py",
+    ),
+    Break(
+        "the owner's executable bit counts",
+        "fs/tree.py",
+        "            executable = bool(status.st_mode & 0o100)\n",
+        "            executable = False\n",
+        "tests/fs/test_tree.py",
+    ),
+    Break(
+        "no link leaves the store",
+        "fs/tree.py",
+        '    if target.startswith(b"/") or b".." in parts[ups:] or not target:\n',
+        "    if not target:\n",
+        "tests/fs/test_tree.py tests/archive/test_hostile.py",
+    ),
+    Break(
+        "no name of an archive leaves its folder",
+        "archive/check.py",
+        'part in (b"", b".", b"..")',
+        'part in (b"", b".")',
+        "tests/archive/test_hostile.py",
+    ),
+    Break(
+        "an archive has a limit to its content",
+        "archive/check.py",
+        "        if self.total_bytes > limits.total_bytes:\n",
+        "        if False:\n",
+        "tests/archive/test_hostile.py",
+    ),
+    Break(
+        "what is fetched is what was asked for",
+        "remote/fetch.py",
+        "        if manifest.digest != record.digest or",
+        "        if False and",
+        "tests/remote/test_tampering.py tests/remote/test_pull.py",
+    ),
+    Break(
+        "only trusted keys are believed",
+        "remote/trust.py",
+        "        if count >= require:\n",
+        "        if signatures:\n",
+        "tests/remote/test_trust.py tests/remote/test_tampering.py",
+    ),
+    Break(
+        "no older number of a channel is taken",
+        "remote/channels.py",
+        "        if channel.number < number:\n",
+        "        if False:\n",
+        "tests/remote/test_tampering.py",
+    ),
+    Break(
+        "what a patch gives is verified",
+        "remote/delta.py",
+        "        if hash_file(file_made) != digest:\n",
+        "        if False:\n",
+        "tests/remote/test_delta.py",
+    ),
+    Break(
+        "what a cache lists is complete",
+        "remote/push.py",
+        """        for future in below:
+            future.result()
+""",
+        "",
+        "tests/remote tests/reliability/test_kill_points.py",
+    ),
+    Break(
+        "a stop ends what waits for a network",
+        "remote/waiting.py",
+        "        with stop.calling(future.cancel):\n",
+        "        if True:\n",
+        "tests/remote/test_interrupted.py",
+    ),
+)
+
+
+def is_noticed(one: Break, work: Path) -> bool:
+    """Whether the tests fail, and do not just break off, with this break in a copy of the code."""
+    for part in _PARTS:
+        source = ROOT / part
+        if source.is_dir():
+            shutil.copytree(source, work / part, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, work / part)
+    file = work / "vstore" / one.file
+    text = file.read_text("utf-8")
+    assert text.count(one.right) == 1, one
+    file.write_text(text.replace(one.right, one.wrong), "utf-8")
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-n", "2", *one.tests.split()]
+    environment = {**os.environ, "PYTHONPATH": str(work)}
+    try:
+        done = subprocess.run(command, cwd=work, env=environment, capture_output=True, text=True, timeout=_SECONDS)
+    except subprocess.TimeoutExpired:
+        return True  # it hangs: noticed, in its way
+    *_, last = done.stdout.splitlines() or [""]
+    failed = re.match(r"\d+ failed", last) is not None
+    assert failed or done.returncode == 0, f"{one.promise}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
+    return failed
