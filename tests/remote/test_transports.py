@@ -18,6 +18,7 @@ from vstore.remote.memory import MemoryTransport
 from vstore.remote.objectstore import ObjectStoreTransport
 from vstore.remote.patience import Patient
 from vstore.remote.transport import NoListing, Transport, TransportError
+from vstore.stop import Stop, Stopped
 
 DATA = bytes(range(256)) * 1000
 KEY = "objects/ab/abc-cpython-3.11.7+x@1.json"
@@ -127,6 +128,43 @@ def test_scanning_and_deleting(pair: Pair) -> None:
     assert list(pair.writing.scan("nothing")) == []
     pair.writing.delete(["objects/nope", *sorted(keys)[:10], "objects/not"])
     assert {stat.key for stat in pair.writing.scan("objects")} == set(sorted(keys)[10:])
+
+
+def test_what_is_finished_is_not_unfinished(pair: Pair) -> None:
+    pair.writing.put(KEY, DATA)
+    pair.writing.put(f"{KEY}#", DATA)
+    assert list(pair.writing.unfinished()) == []
+
+
+def test_what_a_killed_writer_left_in_a_folder_can_be_removed(tmp_path: Path) -> None:
+    """It is seen by nothing else; obstore's own listing and deletion pass it over."""
+    folder = ObjectStoreTransport(f"file://{tmp_path}")
+    folder.put(KEY, DATA)
+    (tmp_path / f"{KEY}#1").write_bytes(DATA[:100])
+    (found,) = folder.unfinished()
+    assert (found.key, found.size_bytes) == (f"{KEY}#1", 100)
+    assert [stat.key for stat in folder.scan("objects")] == [KEY]
+    folder.delete([found.key])
+    assert list(folder.unfinished()) == [] and folder.get(KEY, limit=len(DATA)) == DATA
+
+
+def test_a_stop_ends_every_question(tmp_path: Path) -> None:
+    """Here one that is set before; tests/remote/test_interrupted.py sets one while a server keeps it waiting."""
+    stop = Stop()
+    stop.set()
+    questions: list[Callable[[Transport], object]] = [
+        lambda place: place.get(KEY, limit=1),
+        lambda place: place.head(KEY),
+        lambda place: place.get_ranges(KEY, [(0, 1)]),
+        lambda place: place.download(KEY, tmp_path / "whole", limit=1),
+        lambda place: place.put(KEY, DATA),
+        lambda place: place.delete([KEY]),
+    ]
+    for url in (f"file://{tmp_path}", "http://127.0.0.1:9/x", "s3://bucket/x"):
+        stopped = ObjectStoreTransport(url, stop=stop)
+        for question in questions:
+            with pytest.raises(Stopped):
+                question(stopped)
 
 
 def test_more_than_one_page_is_listed(pair: Pair) -> None:
