@@ -193,6 +193,28 @@ def test_the_name_of_an_old_file_says_nothing_to_the_process_that_patches(
     assert set(tmp_path.iterdir()) == before
 
 
+def test_what_a_patch_gives_is_not_taken_for_another_file_of_its_size(world: World, tmp_path: Path) -> None:
+    made = [library(version, 200_000) for version in (0, 1)]
+    old, new = (world.builder.add("x", {"a": data, "b": data[::-1]}) for data in made)
+    trees = [world.builder.store.layout.object(path) for path in (old, new)]
+    manifests = [world.builder.store.manifest(path)[0] for path in (old, new)]
+    delta = make_delta(trees[0], manifests[0], trees[1], manifests[1])
+    assert delta is not None
+    first, second = (patch.new.hex().encode() for patch in read_index(BytesIO(delta)))
+    swapped = delta.replace(first, b"-" * 64).replace(second, first).replace(b"-" * 64, second)
+    places = {entry.digest: trees[0] / os.fsdecode(entry.path) for entry in manifests[0].entries}
+    for number, data in enumerate((delta, swapped)):
+        folder = tmp_path / f"{number}"
+        folder.mkdir()
+        (folder / "delta").write_bytes(data)
+        record = DeltaRecord(new=new, old=old, size_bytes=len(data), sha256=sha256(data).hexdigest())
+        if data is delta:
+            assert len(apply_delta(folder / "delta", record, places.get, manifests[1], folder)) == 2
+        else:
+            with pytest.raises(CacheError, match="gives another file than it says"):
+                apply_delta(folder / "delta", record, places.get, manifests[1], folder)
+
+
 def test_a_window_larger_than_any_that_is_made_is_refused() -> None:
     good = {"old": "00" * 32, "new": "11" * 32, "old_at": 0, "old_bytes": 0, "size_bytes": 0, "patch_bytes": 0}
 

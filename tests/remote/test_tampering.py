@@ -64,6 +64,18 @@ def test_an_archive_swapped_for_another(world: World) -> None:
     world.refused()
 
 
+def test_an_archive_swapped_with_what_its_record_says_of_it(world: World) -> None:
+    """The tree that then comes is whole, is all that the record's archive promises, and is another's."""
+    mine, other = (world.builder.add("low", {"file": name}) for name in (b"mine", b"other"))
+    world.builder.push(world.cache, mine, other)
+    world.file(archive_key(mine)).write_bytes(world.file(archive_key(other)).read_bytes())
+    archive = json.loads(world.file(object_key(other)).read_bytes())["archive"]
+    world.edit(object_key(mine), archive=archive)
+    with pytest.raises(ArchiveError, match="holds another tree"):
+        pull(world.client.fetcher(), world.cache, [mine])
+    assert world.client.is_clean()
+
+
 def test_a_record_swapped_for_another(world: World) -> None:
     low, mid, _ = world.paths
     world.file(object_key(low)).write_bytes(world.file(object_key(mid)).read_bytes())

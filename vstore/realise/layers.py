@@ -106,7 +106,10 @@ class Realiser:
 
     def _combined(self, failures: Mapping[str, VstoreError], wanted: tuple[Layer, ...]) -> VstoreError:
         if len(failures) == 1:
-            return next(iter(failures.values()))
+            ((name, error),) = failures.items()
+            if name not in error.message:  # of uv, for instance, which knows packages only
+                error.message = f"{name}: {error.message}"
+            return error
         skipped = [x.env_name for x in wanted if x.env_name not in failures and x.env_name not in self.done]
         details = []
         for name, error in failures.items():

@@ -35,7 +35,6 @@ _MAGIC = b"vstore-delta-2\n"
 _WINDOW_BYTES = 32 << 20  # of a new file: making a patch takes some seven bytes of memory per byte
 _MARGIN_BYTES = 16 << 20  # how much further than the window's own place the old file is looked at, on either side
 _PART_BYTES = _WINDOW_BYTES + 2 * _MARGIN_BYTES  # of an old file, at most
-_LEVEL = 19  # of zstd within the patches: making them is much slower than this, and it spares a fifth
 _MEMORY = 768 << 20  # address space: 512 MiB of Python with its libraries, the rest for the largest window
 _INDEX_BYTES = 64 << 20
 _SECONDS = 120
@@ -101,14 +100,13 @@ def make_delta(old: Path, old_manifest: Manifest, new: Path, new_manifest: Manif
         raise UsageError("making deltas needs one package more", hint="install vstore with its extra: vstore[delta]")
     import hdiffpatch
 
-    compression = hdiffpatch.ZStdConfig(level=_LEVEL)
     index: list[dict[str, object]] = []
     patches: list[bytes] = []
     for was, entry in pairs(old_manifest, new_manifest):
         source = (old / os.fsdecode(was.path)) if was else None
         found, size, plain = [], 0, 0
         for start, part, content in _windows(source, new / os.fsdecode(entry.path), was.size if was else 0, entry.size):
-            patch = hdiffpatch.diff(part, content, compression, validate=False)
+            patch = hdiffpatch.diff(part, content, hdiffpatch.COMPRESSION_ZSTD, validate=False)
             found.append((start, len(part), len(content), patch))
             size += len(patch)
             plain += len(zstd.compress(content, 3)) if entry.size >= _LARGE else 0
