@@ -24,6 +24,7 @@ from vstore.remote.family import family
 from vstore.remote.layout import delta_key, delta_record_key
 from vstore.remote.model import DeltaRecord
 from vstore.remote.pull import Pulled
+from vstore.stop import Stop, Stopped
 
 pytest.importorskip("hdiffpatch")
 
@@ -168,7 +169,7 @@ def test_a_large_file_is_made_window_by_window(world: World, tmp_path: Path) -> 
     folder = tmp_path / "made"
     folder.mkdir()
     (folder / "delta").write_bytes(delta)
-    (made,) = apply_delta(folder / "delta", record, lambda _: trees[0] / "f", manifests[1], folder).values()
+    (made,) = apply_delta(folder / "delta", record, lambda _: trees[0] / "f", manifests[1], folder, Stop()).values()
     assert made.read_bytes() == (trees[1] / "f").read_bytes()
 
 
@@ -188,7 +189,7 @@ def test_the_name_of_an_old_file_says_nothing_to_the_process_that_patches(
     (tmp_path / "delta").write_bytes(world.delta())
     before = set(tmp_path.iterdir())
     expected = world.builder.store.manifest(world.new)[0]
-    made = apply_delta(tmp_path / "delta", record, lambda digest: donors / places[digest], expected, folder)
+    made = apply_delta(tmp_path / "delta", record, lambda digest: donors / places[digest], expected, folder, Stop())
     assert made and {place.parent for place in made.values()} == {folder}
     assert set(tmp_path.iterdir()) == before
 
@@ -209,10 +210,25 @@ def test_what_a_patch_gives_is_not_taken_for_another_file_of_its_size(world: Wor
         (folder / "delta").write_bytes(data)
         record = DeltaRecord(new=new, old=old, size_bytes=len(data), sha256=sha256(data).hexdigest())
         if data is delta:
-            assert len(apply_delta(folder / "delta", record, places.get, manifests[1], folder)) == 2
+            assert len(apply_delta(folder / "delta", record, places.get, manifests[1], folder, Stop())) == 2
         else:
             with pytest.raises(CacheError, match="gives another file than it says"):
-                apply_delta(folder / "delta", record, places.get, manifests[1], folder)
+                apply_delta(folder / "delta", record, places.get, manifests[1], folder, Stop())
+
+
+def test_a_stop_ends_patching(world: World, tmp_path: Path) -> None:
+    world.push_delta()
+    record = world.cache.delta(world.new, world.old)
+    assert record is not None
+    (tmp_path / "delta").write_bytes(world.delta())
+    places = {
+        entry.digest: world.builder.store.layout.object(world.old) / os.fsdecode(entry.path)
+        for entry in world.builder.store.manifest(world.old)[0].entries
+    }
+    stop, expected = Stop(), world.builder.store.manifest(world.new)[0]
+    stop.set()
+    with pytest.raises(Stopped):
+        apply_delta(tmp_path / "delta", record, places.get, expected, tmp_path, stop)
 
 
 def test_a_window_larger_than_any_that_is_made_is_refused() -> None:

@@ -79,6 +79,16 @@ def test_waiting_for_an_answer_is_ended(fleet: Fleet, what: str, monkeypatch: py
             interrupt(process, lambda: True)
 
 
+def test_packing_is_ended(tmp_path: Path) -> None:
+    world = World(tmp_path, tmp_path / "root")
+    with machine(world.root) as builder:
+        path = add(builder.store, "big", {"file": os.urandom(1 << 20).hex().encode() * 40})
+    process = world.start("push", f"file://{tmp_path}/cache", str(path), "--level", "19")
+    interrupt(process, lambda: any((world.root / "tmp").glob("push-*/.archive.*")))
+    assert os.listdir(world.root / "tmp") == ["trash"]
+    assert not list((tmp_path / "cache").glob("archives/**/*"))
+
+
 def test_what_came_is_not_fetched_again(tmp_path: Path) -> None:
     world = World(tmp_path, tmp_path / "root")
     with machine(tmp_path / "builder") as builder:

@@ -30,13 +30,14 @@ from vstore.fs.tree import EntryKind, Manifest, hash_file
 from vstore.remote.family import pairs
 from vstore.remote.model import DeltaRecord
 from vstore.remote.records import Fields
+from vstore.stop import Stop
 
 _MAGIC = b"vstore-delta-2\n"
 _WINDOW_BYTES = 32 << 20  # of a new file: making a patch takes some seven bytes of memory per byte
 _MARGIN_BYTES = 16 << 20  # how much further than the window's own place the old file is looked at, on either side
 _PART_BYTES = _WINDOW_BYTES + 2 * _MARGIN_BYTES  # of an old file, at most
 _MEMORY = 768 << 20  # address space: 512 MiB of Python with its libraries, the rest for the largest window
-_INDEX_BYTES = 64 << 20
+_INDEX_BYTES = 64 << 20  # of a delta, at most
 _SECONDS = 120
 _LARGE = 64 << 10  # smaller files are always in: one of them would cost the whole frame that it lies in
 _WORTH = 0.7  # a patch larger than this part of the compressed file is left out
@@ -172,11 +173,11 @@ def read_index(delta: BinaryIO) -> list[Patch]:
 
 
 def apply_delta(
-    delta: Path, record: DeltaRecord, find: Callable[[bytes], Path | None], expected: Manifest, folder: Path
+    delta: Path, record: DeltaRecord, find: Callable[[bytes], Path | None], expected: Manifest, folder: Path, stop: Stop
 ) -> dict[bytes, Path]:
     """Make the files that can be made in `folder`; returns them by digest, each verified.
 
-    Sizes are those of the expected tree, never what the delta says. CacheError for anything else.
+    Sizes are those of the expected tree, never what the delta says. Raises Stopped, CacheError for anything else.
     """
     with delta.open("rb") as file:
         if file_digest(file, "sha256").hexdigest() != record.sha256:
@@ -199,26 +200,28 @@ def apply_delta(
         for source, one in zip(sources, patches, strict=True):
             part = (str(source) if source else None, one.old_at, one.old_bytes)
             jobs.append(json.dumps([*part, one.at, one.patch_bytes, str(made[digest]), one.size_bytes]) + "\n")
-    _run(delta, record, "".join(jobs), max((sizes[digest] for digest in made), default=0))
+    _run(delta, record, "".join(jobs), max((sizes[digest] for digest in made), default=0), stop)
     for digest, file_made in made.items():
         if hash_file(file_made) != digest:
             raise CacheError(f"the delta of {record.new} gives another file than it says")
     return made
 
 
-def _run(delta: Path, record: DeltaRecord, jobs: str, largest: int) -> None:
+def _run(delta: Path, record: DeltaRecord, jobs: str, largest: int, stop: Stop) -> None:
     """Apply the patches in a process of its own."""
-    arguments = [str(delta), str(_MEMORY), str(_SECONDS), str(largest)]
-    try:
-        done = subprocess.run(
-            [sys.executable, "-I", "-X", "utf8", "-c", _APPLY, *arguments],
-            input=jobs.encode(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            timeout=2 * _SECONDS,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise CacheError(f"the delta of {record.new} takes too long") from error
-    if done.returncode:
-        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
-        raise CacheError(f"the delta of {record.new} cannot be applied: {last or done.returncode}")
+    limits = [str(_MEMORY), str(_SECONDS), str(largest)]
+    command = [sys.executable, "-I", "-X", "utf8", "-c", _APPLY, str(delta), *limits]
+    nothing, pipe = subprocess.DEVNULL, subprocess.PIPE
+    with (
+        subprocess.Popen(command, stdin=pipe, stdout=nothing, stderr=pipe) as process,
+        stop.calling(process.kill),
+    ):
+        try:
+            said = process.communicate(jobs.encode(), timeout=2 * _SECONDS)[1]
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            raise CacheError(f"the delta of {record.new} takes too long") from error
+    if process.returncode:
+        stop.check()
+        last = said.decode(errors="replace").strip().rpartition("\n")[2]
+        raise CacheError(f"the delta of {record.new} cannot be applied: {last or process.returncode}")

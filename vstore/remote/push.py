@@ -26,6 +26,7 @@ from vstore.remote.plan import Policy
 from vstore.remote.transport import TransportError
 from vstore.remote.trust import SecretKey, sign
 from vstore.report import Report
+from vstore.stop import Stoppable
 from vstore.store import Store
 
 _OWN_METADATA = {"kind", "digest", "recipe", "references", "registered_at", "parts"}
@@ -58,7 +59,7 @@ class Pusher:
         self.store = store
         self.cache = cache
         self.keys = tuple(keys)
-        self.report = report
+        self.report = Stoppable(report, cache.stop)
         self.jobs = jobs
         self.level = level
         self.without = without  # what is known to be where this goes
@@ -145,9 +146,16 @@ class Pusher:
         name = info.path.name
         manifest, metadata = self.store.manifest(info.path)
         with self.store.staging(f"push-{name}") as staging:
-            file = staging / "archive"
-            self.report.stage(name, "packing")
-            made = pack(self.store.layout.object(info.path), manifest, file, name=str(info.path), level=self.level)
+            file, packed_bytes = staging / "archive", 0
+
+            def on_bytes(count: int) -> None:
+                nonlocal packed_bytes
+                packed_bytes += count
+                self.report.stage(name, "packing", packed_bytes, info.size_bytes)
+
+            on_bytes(0)
+            tree = self.store.layout.object(info.path)
+            made = pack(tree, manifest, file, name=str(info.path), level=self.level, on_bytes=on_bytes)
             reached(Point.PUSH_PACKED)
             self.report.stage(name, "pushing", 0, made.size_bytes)
             key = layout.archive_key(info.path)
