@@ -1,13 +1,19 @@
 import os
+import random
 import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.reliability.disk import why_no_disk
 from vstore.errors import StoreError
-from vstore.fs.tree import Manifest, linked_object, scan
+from vstore.fs.tree import Manifest, _hash_file, hash_file, linked_object, scan
 from vstore.objects import StorePath
 
 OTHER = "0123456789abcdfghijklmnpqrsvwxyz-other"
@@ -72,6 +78,59 @@ def test_different_trees_different_digests(
         manifests.append(scan(root))
         assert Manifest.decode(manifests[-1].encode()) == manifests[-1]
     assert (manifests[0].digest == manifests[1].digest) == (manifests[0].entries == manifests[1].entries)
+
+
+@pytest.mark.parametrize("size", [(1 << 20) - 1, 1 << 20, (16 << 20) + 5, 40 << 20])
+def test_a_large_file_is_hashed_whole(tmp_path: Path, size: int) -> None:
+    data = random.Random(size).randbytes(size)
+    (tmp_path / "f").write_bytes(data)
+    assert hash_file(tmp_path / "f") == blake3(data).digest()
+
+
+def test_what_grows_or_shrinks_meanwhile_is_hashed_as_it_is(tmp_path: Path) -> None:
+    data = random.Random(1).randbytes(20 << 20)
+    (tmp_path / "f").write_bytes(data)
+    handle = os.open(tmp_path / "f", os.O_RDONLY)
+    for size in (2 << 20, 16 << 20, 32 << 20):  # as it was when it was asked
+        assert _hash_file(handle, size, bytearray()) == (blake3(data).digest(), len(data))
+    os.close(handle)
+
+
+BROKEN = """
+import errno, stat, sys
+import mfusepy
+class Disk(mfusepy.Operations):
+    use_ns = True
+    def getattr(self, path, fh=None):
+        if path == "/":
+            return {"st_mode": stat.S_IFDIR | 0o755, "st_nlink": 2}
+        if path != "/file":
+            raise mfusepy.FuseOSError(errno.ENOENT)
+        return {"st_mode": stat.S_IFREG | 0o644, "st_nlink": 1, "st_size": 48 << 20}
+    def read(self, path, size, offset, fh):
+        if offset + size > 20 << 20:
+            raise mfusepy.FuseOSError(errno.EIO)
+        return bytes(size)
+mfusepy.FUSE(Disk(), sys.argv[1], foreground=True, nothreads=True)
+"""
+
+
+def test_a_disk_that_fails_is_an_error_and_not_the_end_of_the_process(tmp_path: Path) -> None:
+    """As SIGBUS would be, which is what touching a mapped page gives then."""
+    if (reason := why_no_disk()) is not None:
+        pytest.skip(reason)
+    server = subprocess.Popen([sys.executable, "-c", BROKEN, tmp_path])
+    try:
+        for _ in range(200):
+            if (tmp_path / "file").exists():
+                break
+            time.sleep(0.05)
+        code = "import sys; from vstore.fs.tree import hash_file; hash_file(sys.argv[1].encode())"
+        done = subprocess.run([sys.executable, "-c", code, tmp_path / "file"], capture_output=True, text=True)
+        assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "OSError: [Errno 5] Input/output error")
+    finally:
+        subprocess.run(["fusermount3", "-u", tmp_path], check=True)
+        server.wait(30)
 
 
 def test_freeze_sets_modes_and_times(tmp_path: Path) -> None:
