@@ -221,7 +221,7 @@ BREAKS = (
     Break(
         "what a patch gives is verified",
         "remote/delta.py",
-        "        if hash_file(file_made) != digest:\n",
+        "        if hash_file(file) != digest:\n",
         "        if False:\n",
         "tests/remote/test_delta.py",
     ),

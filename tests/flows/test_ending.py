@@ -122,6 +122,7 @@ def test_a_signal_ends_waiting_for_another_build(world: World) -> None:
         second.communicate(timeout=3)
     second.send_signal(signal.SIGINT)
     assert second.communicate(timeout=60) and second.returncode == 130
+    assert first.poll() is None, "it did not wait for the other to end"
     first.send_signal(signal.SIGCONT)
     reader = threading.Thread(target=first.communicate)
     reader.start()

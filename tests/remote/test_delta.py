@@ -25,6 +25,7 @@ from vstore.remote.layout import delta_key, delta_record_key
 from vstore.remote.model import DeltaRecord
 from vstore.remote.pull import Pulled
 from vstore.stop import Stop, Stopped
+from vstore.store import Store
 
 pytest.importorskip("hdiffpatch")
 
@@ -66,6 +67,12 @@ class World:
         data = self.cache.transport.get(delta_key(self.new, self.old), limit=1 << 24)
         assert data is not None
         return data
+
+
+def files_of(store: Store, path: StorePath) -> dict[bytes, Path]:
+    """The places of an object's files by their digests."""
+    tree = store.layout.object(path)
+    return {entry.digest: tree / os.fsdecode(entry.path) for entry in store.manifest(path)[0].entries}
 
 
 @pytest.fixture
@@ -181,10 +188,9 @@ def test_the_name_of_an_old_file_says_nothing_to_the_process_that_patches(
     world.push_delta()
     record = world.cache.delta(world.new, world.old)
     assert record is not None
-    old_manifest = world.builder.store.manifest(world.old)[0]
-    places = {entry.digest: os.fsdecode(entry.path) for entry in old_manifest.entries}
-    donors, folder = tmp_path / name, tmp_path / "made"
-    shutil.copytree(world.builder.store.layout.object(world.old), donors)
+    donors, folder, tree = tmp_path / name, tmp_path / "made", world.builder.store.layout.object(world.old)
+    places = {key: file.relative_to(tree) for key, file in files_of(world.builder.store, world.old).items()}
+    shutil.copytree(tree, donors)
     folder.mkdir()
     (tmp_path / "delta").write_bytes(world.delta())
     before = set(tmp_path.iterdir())
@@ -203,7 +209,7 @@ def test_what_a_patch_gives_is_not_taken_for_another_file_of_its_size(world: Wor
     assert delta is not None
     first, second = (patch.new.hex().encode() for patch in read_index(BytesIO(delta)))
     swapped = delta.replace(first, b"-" * 64).replace(second, first).replace(b"-" * 64, second)
-    places = {entry.digest: trees[0] / os.fsdecode(entry.path) for entry in manifests[0].entries}
+    places = files_of(world.builder.store, old)
     for number, data in enumerate((delta, swapped)):
         folder = tmp_path / f"{number}"
         folder.mkdir()
@@ -221,10 +227,7 @@ def test_a_stop_ends_patching(world: World, tmp_path: Path) -> None:
     record = world.cache.delta(world.new, world.old)
     assert record is not None
     (tmp_path / "delta").write_bytes(world.delta())
-    places = {
-        entry.digest: world.builder.store.layout.object(world.old) / os.fsdecode(entry.path)
-        for entry in world.builder.store.manifest(world.old)[0].entries
-    }
+    places = files_of(world.builder.store, world.old)
     stop, expected = Stop(), world.builder.store.manifest(world.new)[0]
     stop.set()
     with pytest.raises(Stopped):

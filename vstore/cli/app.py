@@ -112,7 +112,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except VstoreError as error:
         code = _show(error, settings)
     except BrokenPipeError:
-        code = 128 + getattr(signal, "SIGPIPE", 13)
+        code = 141
     except OSError as error:
         code = _show(_explain(error), settings)
     except KeyboardInterrupt as error:

@@ -14,7 +14,6 @@ the executable bit, owners and times are not part of a tree: `scan` can set them
 
 from __future__ import annotations
 
-import io
 import mmap
 import os
 import stat
@@ -37,7 +36,8 @@ from vstore.objects import StorePath
 _MAGIC = b"vstore-tree-1\n"
 _HEAD = struct.Struct(">cI")
 _BIG_BYTES = 1 << 20  # larger files are hashed in threads
-_MAPPED_BYTES = 16 << 20  # of them, at a time
+_READ_BYTES = 4 << 20  # at a time, where they cannot be mapped
+_MAPPED_BYTES = 16 << 20  # at a time, where they can
 _POPULATE_READ = 22  # MADV_POPULATE_READ, linux/mman.h
 _READ = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _BY_HANDLE = os.utime in os.supports_fd and os.chmod in os.supports_fd  # without looking the path up again
@@ -224,7 +224,6 @@ class _Scan:
         self.entries: list[Entry] = []
         self._freeze = freeze
         self._on_status = on_status
-        self._buffer = bytearray()
 
     def directory(self, folder: bytes, prefix: bytes) -> None:
         if self._on_status is not None:
@@ -257,9 +256,7 @@ class _Scan:
                 raise StoreError(f"refused {shown(path)}: neither a file, a directory nor a link")
             if self._on_status is not None:
                 self._on_status(path, status)
-            if status.st_size >= _BIG_BYTES and not self._buffer:
-                self._buffer = bytearray(_BIG_BYTES * 4)
-            digest, size = _hash_file(handle, status.st_size, self._buffer)
+            digest, size = _hash_file(handle, status.st_size)
             executable = bool(status.st_mode & 0o100)
             if self._freeze:
                 place = handle if _BY_HANDLE else child.path
@@ -273,7 +270,7 @@ class _Scan:
         return Entry(path, EntryKind.FILE, executable, size, digest)
 
 
-def _hash_file(handle: int, size: int, buffer: bytearray) -> tuple[bytes, int]:
+def _hash_file(handle: int, size: int) -> tuple[bytes, int]:
     """Read to the end whatever `size` says, so that the digest is of what is really there."""
     if size < _BIG_BYTES:
         data = os.read(handle, size + 1)
@@ -283,11 +280,9 @@ def _hash_file(handle: int, size: int, buffer: bytearray) -> tuple[bytes, int]:
     else:
         hasher = blake3(max_threads=blake3.AUTO)
         done = os.lseek(handle, _hash_mapped(handle, size, hasher), os.SEEK_SET)
-    view = memoryview(buffer or bytearray(_BIG_BYTES))
-    file = io.FileIO(handle, closefd=False)
-    while count := file.readinto(view):
-        hasher.update(view[:count])
-        done += count
+    while data := os.read(handle, _READ_BYTES):
+        hasher.update(data)
+        done += len(data)
     return hasher.digest(), done
 
 
@@ -315,8 +310,7 @@ def hash_file(path: Path | bytes) -> bytes:
     """The BLAKE3 of a file, large ones in threads; OSError for a link."""
     handle = os.open(path, _READ)
     try:
-        size = os.fstat(handle).st_size
-        return _hash_file(handle, size, bytearray(0 if size < _BIG_BYTES else _BIG_BYTES * 4))[0]
+        return _hash_file(handle, os.fstat(handle).st_size)[0]
     finally:
         os.close(handle)
 

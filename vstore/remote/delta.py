@@ -179,11 +179,11 @@ def apply_delta(
 
     Sizes are those of the expected tree, never what the delta says. Raises Stopped, CacheError for anything else.
     """
-    with delta.open("rb") as file:
-        if file_digest(file, "sha256").hexdigest() != record.sha256:
+    with delta.open("rb") as content:
+        if file_digest(content, "sha256").hexdigest() != record.sha256:
             raise CacheError(f"the delta of {record.new} is damaged")
-        file.seek(0)
-        index = read_index(file)
+        content.seek(0)
+        index = read_index(content)
     sizes = {entry.digest: entry.size for entry in expected.entries if entry.kind == EntryKind.FILE}
     windows: dict[bytes, list[Patch]] = {}
     for patch in index:
@@ -201,8 +201,8 @@ def apply_delta(
             part = (str(source) if source else None, one.old_at, one.old_bytes)
             jobs.append(json.dumps([*part, one.at, one.patch_bytes, str(made[digest]), one.size_bytes]) + "\n")
     _run(delta, record, "".join(jobs), max((sizes[digest] for digest in made), default=0), stop)
-    for digest, file_made in made.items():
-        if hash_file(file_made) != digest:
+    for digest, file in made.items():
+        if hash_file(file) != digest:
             raise CacheError(f"the delta of {record.new} gives another file than it says")
     return made
 

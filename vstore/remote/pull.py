@@ -103,8 +103,11 @@ def pull(fetcher: Fetcher, cache: Cache, tops: Iterable[StorePath]) -> Pulled:
 
     Raises CacheError when the cache lacks one of them; what came before it is whole and stays.
     """
-    stops = fetcher.stop.set_after(errors=False), cache.stop.set_after(errors=False)
-    with closing(Bringer(fetcher)) as bringer, stops[0], stops[1]:
+    with (
+        closing(Bringer(fetcher)) as bringer,
+        fetcher.stop.set_after(errors=False),
+        cache.stop.set_after(errors=False),
+    ):
         for path in bringer.begin(cache, tops):
             bringer.wait(path)
         return bringer.pulled()

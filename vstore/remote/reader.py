@@ -69,7 +69,7 @@ class RemoteReader:
     def _read(self, batch: list[tuple[int, int, int]]) -> Sequence[Data]:
         data = self._cache.transport.get_ranges(self._key, [(start, end) for _, start, end in batch])
         if data is None:
-            raise CacheError(f"{self._cache.transport.url} does not have {self._key}")
+            raise CacheError(f"{self._cache.url} does not have {self._key}")
         count = sum(map(len, data))
         with self._lock:
             self.moved_bytes += count
