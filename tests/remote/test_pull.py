@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 
 from tests.remote.liar import liar
 from tests.remote.small import KEY, TRUST, folder_cache, hasty, machine
@@ -17,6 +18,7 @@ from vstore.fs.tree import scan
 from vstore.gc import collect
 from vstore.objects import StorePath
 from vstore.remote import Fetcher, pull
+from vstore.remote.donors import Donors
 from vstore.remote.layout import archive_key
 from vstore.remote.transport import TransportError
 from vstore.report import Silent
@@ -27,6 +29,7 @@ import sys
 from pathlib import Path
 from tests.remote.small import TRUST, Said, hasty
 from vstore.remote import Fetcher, pull
+from vstore.remote.donors import Donors
 from vstore.objects import StorePath
 from vstore.store import Store
 with Store.open(Path(sys.argv[1])) as store:
@@ -92,6 +95,21 @@ def test_files_of_any_object_are_used(tmp_path: Path) -> None:
         client.add("other", {f"elsewhere/{n}": data for n, data in enumerate(big.values())})
         found = pull(client.fetcher(), cache, [new])
         assert found.moved_bytes <= 128 << 10, "what holds the index"
+
+
+def test_donors_of_a_name_are_looked_at_whatever_the_store_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also when another cache's names are only known later: that would move what is there already."""
+    monkeypatch.setattr("vstore.remote.donors._MOST_FILES", 0)
+    with machine(tmp_path / "store") as client:
+        files = [blake3(text.encode()).digest() for text in ("low", "mid", "top")]
+        client.add_three()
+        donors = Donors(client.store)
+        donors.look(["low"])
+        assert [digest in donors for digest in files] == [True, False, False]
+        donors.look(["low", "mid"])
+        assert [digest in donors for digest in files] == [True, True, False]
 
 
 def test_a_donor_that_was_damaged_is_not_believed(tmp_path: Path) -> None:

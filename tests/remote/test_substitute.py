@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,8 +16,9 @@ from tests.remote.small import KEY, OTHER, TRUST, Machine, folder_cache, hasty, 
 from tests.store.trees import recipe
 from vstore.gc import collect
 from vstore.objects import StorePath
-from vstore.remote import Trust
+from vstore.remote import Cache, Trust
 from vstore.remote.misses import Misses
+from vstore.remote.objectstore import ObjectStoreTransport
 
 MODES = ["500", "truncate", "stall", "drip", "wrong", "other range"]
 
@@ -101,6 +104,27 @@ def test_all_caches_are_asked_at_once(world: World) -> None:
     started = time.monotonic()
     assert substituter.find([recipe("top")])
     assert time.monotonic() - started < 4  # 16 questions of half a second each
+
+
+def test_the_records_of_two_caches_are_read_at_once(world: World, tmp_path: Path) -> None:
+    """Each cache holds half of what is wanted, and answers no question about objects before both are asked."""
+    other = world.builder.add("other")
+    world.builder.push(folder_cache(tmp_path / "second"), other)
+    both = threading.Barrier(2)
+
+    class Meeting(ObjectStoreTransport):
+        def get(self, key: str, *, limit: int) -> bytes | None:
+            if key.startswith("objects/") and key.endswith(("-top.json", "-other.json")):
+                both.wait(timeout=10)
+            return super().get(key, limit=limit)
+
+    caches = [Cache(Meeting(f"file://{folder}")) for folder in (world.folder, tmp_path / "second")]
+    with closing(world.client.substituter(*caches)) as substituter:
+        substituter.begin([recipe("top"), recipe("other")])
+        assert substituter.begun(recipe("top")) == world.paths[2]
+        assert substituter.begun(recipe("other")) == other
+    assert not both.broken
+    assert world.client.said.warnings == []
 
 
 def test_a_miss_is_remembered_but_not_for_ever(world: World, tmp_path: Path) -> None:

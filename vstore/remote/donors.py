@@ -17,20 +17,28 @@ _MOST_FILES = 120_000  # what is looked at costs time and memory: the likely obj
 class Donors:
     """A container of file digests; `locate` gives a file. Every object in it is temp-rooted, so it stays."""
 
-    def __init__(self, store: Store, names: Iterable[str]) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
         self._found: dict[bytes, tuple[StorePath, bytes]] = {}
-        wanted = set(names)
-        infos = store.index.objects()
+        self._names: set[str] = set()
+        self._seen: set[StorePath] = set()
+        self._budget = _MOST_FILES
+
+    def look(self, names: Iterable[str]) -> None:
+        """Look at all objects of these names, and at the newest of others as far as the budget goes."""
+        wanted = set(names) - self._names
+        if not wanted:
+            return
+        self._names |= wanted
+        infos = [info for info in self._store.index.objects() if info.path not in self._seen]
         infos.sort(key=lambda info: (info.path.name in wanted, info.registered_at), reverse=True)
-        budget = _MOST_FILES
         for info in infos:
-            if info.files > budget and info.path.name not in wanted:
-                continue
-            budget -= info.files
-            self.add(info.path)
+            if info.files <= self._budget or info.path.name in wanted:
+                self._budget -= info.files
+                self.add(info.path)
 
     def add(self, path: StorePath) -> None:
+        self._seen.add(path)
         self._store.temp_root(path)
         if not self._store.index.is_valid(path):  # of a damaged object the sound files will do: all are checked
             return

@@ -68,7 +68,8 @@ class Fetcher:
         """Find what the store holds already, the objects of these names first."""
         with self._lock:
             if self._donors is None:
-                self._donors = Donors(self.store, names)
+                self._donors = Donors(self.store)
+            self._donors.look(names)
 
     def foresee(self, cache: Cache, record: ObjectRecord) -> Fetched:
         """What fetching it would take, at most: a delta may make it less. Reads the archive's index."""

@@ -78,14 +78,18 @@ class Substituter:
         return {recipe: found.realisation.path for recipe in recipes if (found := self._found[recipe]) is not None}
 
     def begin(self, recipes: Iterable[Digest]) -> None:
-        """Start to bring what these give, all at once. What fails of it is left to `substitute`, one by one."""
+        """Start to bring what these give, from all caches at once. What fails of it is left to `substitute`."""
         wanted: dict[Cache, dict[StorePath, Digest]] = {}
         for recipe, path in self.find(recipes).items():
             if (cache := next(self._holders(recipe), None)) is not None:
                 wanted.setdefault(cache, {})[path] = recipe
-        for cache, given in wanted.items():
+        begun = [
+            (cache, given, self._pool.submit(self._bringer.begin, cache, given, given))
+            for cache, given in wanted.items()
+        ]
+        for cache, given, answer in begun:
             try:
-                missing = self._bringer.begin(cache, given, given)
+                missing = answer.result()
             except CacheError:
                 continue
             self._begun |= {given[path]: cache for path in missing if path in given}

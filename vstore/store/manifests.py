@@ -52,8 +52,11 @@ def write_manifest(
     write_file(file, data, mode=0o444, durable=durable)
 
 
-def read_manifest(file: Path) -> tuple[Manifest, dict[str, Any]]:
-    """The manifest and the metadata; StoreError when the file is missing, damaged or of another version."""
+def read_manifest(file: Path, *, likely: Manifest | None = None) -> tuple[Manifest, dict[str, Any]]:
+    """The manifest and the metadata; StoreError when the file is missing, damaged or of another version.
+
+    A manifest that is byte for byte the `likely` one need not be decoded.
+    """
     try:
         data = zstd.decompress(file.read_bytes(), at_most=_MOST_BYTES)
     except FileNotFoundError as error:
@@ -68,7 +71,8 @@ def read_manifest(file: Path) -> tuple[Manifest, dict[str, Any]]:
         metadata = json.loads(data[start:end])
         if not isinstance(metadata, dict):
             raise StoreError(f"the manifest is damaged: {file}")
-        return Manifest.decode(data[end:]), metadata
+        encoded = data[end:]
+        return likely if likely and likely.encoded == encoded else Manifest.decode(encoded), metadata
     except (ValueError, RecursionError) as error:
         raise StoreError(f"the manifest is damaged: {file}") from error
 

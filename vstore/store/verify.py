@@ -20,6 +20,7 @@ from vstore.store.manifests import described_again, write_manifest
 from vstore.store.store import Store
 
 _TIME = FROZEN_TIME * 10**9
+_FROZEN = {stat.S_IFDIR | 0o555, stat.S_IFREG | 0o444, stat.S_IFREG | 0o555}
 _TOP = "the object's folder"
 
 
@@ -137,8 +138,19 @@ def _faults(store: Store, info: ObjectInfo, contents: bool) -> Iterator[str]:
     if folder.is_symlink() or not folder.is_dir():
         yield "the object's folder is missing"
         return
+    found, unreadable = None, None
+    thawed: list[tuple[bytes, str]] = []
+
+    def look(path: bytes, status: os.stat_result) -> None:
+        if status.st_mode not in _FROZEN or status.st_mtime_ns != _TIME:
+            thawed.extend((path, fault) for fault in _thawed(status))
+
     try:
-        manifest, _ = store.manifest(info.path)
+        found = scan(folder, on_status=look) if contents else None
+    except (StoreError, OSError) as error:
+        unreadable = error
+    try:
+        manifest, _ = store.manifest(info.path, likely=found)
     except (StoreError, OSError) as error:
         yield str(error)
         return
@@ -146,17 +158,9 @@ def _faults(store: Store, info: ObjectInfo, contents: bool) -> Iterator[str]:
         yield "the manifest is not the one of this object"
     if tuple(sorted(manifest.references(info.path))) != info.references:
         yield "the index has other references than the manifest"
-    if not contents:
-        return
-    thawed: list[tuple[bytes, str]] = []
-
-    def look(path: bytes, status: os.stat_result) -> None:
-        thawed.extend((path, fault) for fault in _thawed(status))
-
-    try:
-        found = scan(folder, on_status=look)
-    except (StoreError, OSError) as error:
-        yield f"cannot be read: {error}"
+    if unreadable is not None:
+        yield f"cannot be read: {unreadable}"
+    if found is None:
         return
     yield from manifest.differences(found)
     yield from (f"{fault}: {shown(path) or _TOP}" for path, fault in sorted(thawed))
