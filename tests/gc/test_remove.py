@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -166,6 +167,17 @@ def test_a_collection_runs_on_a_full_disk(small_disk: Path) -> None:
     assert vstore(root, "verify").returncode == 0
 
 
+def test_an_interruption_does_not_wait_for_a_large_object(store: Store) -> None:
+    add(store, "large", {f"d{number % 7}/f{number}": b"" for number in range(20_000)})
+    root = store.layout.root
+    store.close()
+    interrupted_at("gc-unlinking:3", root, running=True)
+    with reopened(store) as store:
+        assert sum(len(files) for _, _, files in os.walk(store.layout.trash)) > 10_000
+        collect(store, report=Silent())
+        assert list(store.layout.trash.iterdir()) == []
+
+
 def test_interrupted_while_collecting(store: Store) -> None:
     """Ctrl-C at any moment: the store is whole, the command says how to go on, and going on finishes."""
     root = store.layout.root
@@ -173,22 +185,33 @@ def test_interrupted_while_collecting(store: Store) -> None:
         for number in range(30):
             add(store, f"n{number}", {f"f{file}": point.encode() for file in range(5)})
         store.close()
-        child = subprocess.Popen(
-            [sys.executable, "-m", "vstore", "--root", str(root), "--no-progress", "gc"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "VSTORE_FAULT": f"{point}:stop"},
-        )
-        _, status = os.waitpid(child.pid, os.WUNTRACED)
-        assert os.WIFSTOPPED(status), point
-        child.send_signal(signal.SIGINT)
-        child.send_signal(signal.SIGCONT)
-        _, err = child.communicate(timeout=60)
-        assert child.returncode == 130, err
-        assert "`vstore gc` goes on where this one stopped" in err
+        interrupted_at(point, root)
         store = Store.open(root)
         assert verify(store, contents=True, report=Silent())[1] == []
     with reopened(store) as store:
         collect(store, report=Silent())
         assert list(store.layout.store.iterdir()) == list(store.layout.trash.iterdir()) == []
+
+
+def interrupted_at(point: str, root: Path, *, running: bool = False) -> None:
+    """A collection that is told to end by Ctrl-C at this point, or a little after it when it is `running` again.
+
+    Of a stopped process any thread takes the signal, of a running one the main thread, as at a terminal.
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-m", "vstore", "--root", str(root), "--no-progress", "gc"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "VSTORE_FAULT": f"{point}:stop"},
+    )
+    _, status = os.waitpid(child.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status), point
+    if running:
+        child.send_signal(signal.SIGCONT)
+        time.sleep(0.02)
+    child.send_signal(signal.SIGINT)
+    child.send_signal(signal.SIGCONT)
+    _, err = child.communicate(timeout=60)
+    assert child.returncode == 130, err
+    assert "`vstore gc` goes on where this one stopped" in err

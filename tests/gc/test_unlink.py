@@ -40,7 +40,7 @@ def test_a_tree_deeper_than_the_stack(store: Store) -> None:
 
 
 FILL_AND_EMPTY = """
-import os, sys; from pathlib import Path
+import concurrent.futures.thread, os, sys; from pathlib import Path
 from vstore.gc import collect; from vstore.report import Silent; from vstore.store import Store
 from tests.store.trees import add
 root = Path(sys.argv[1])

@@ -6,7 +6,6 @@ Works on open directories, never on paths that somebody could bend, and never fo
 from __future__ import annotations
 
 import os
-import threading
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
@@ -42,27 +41,27 @@ class _Unlinker:
         self._total = len(names)
         self._report = report
         self._failures: list[OSError] = []
+        self._stopped = False
 
     def run(self) -> list[OSError]:
+        from concurrent.futures import ThreadPoolExecutor  # other commands do without it
+
         flags = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
         self._handle = os.open(self._trash, flags) if _BY_DESCRIPTOR else -1
-        threads = [threading.Thread(target=self._work) for _ in range(min(_THREADS, self._total))]
         try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                thread.join()
+            with ThreadPoolExecutor(_THREADS) as pool:
+                try:
+                    for worker in [pool.submit(self._work) for _ in range(min(_THREADS, self._total))]:
+                        worker.result()
+                finally:
+                    self._stopped = True
         finally:
-            self._pending.clear()
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join()
             if self._handle >= 0:
                 os.close(self._handle)
         return self._failures
 
     def _work(self) -> None:
-        while True:
+        while not self._stopped:
             try:
                 name = self._pending.popleft()
             except IndexError:
@@ -103,6 +102,8 @@ class _Unlinker:
             with os.scandir(folder) as found:
                 children = list(found)
             for child in children:
+                if self._stopped:
+                    return
                 if child.is_dir(follow_symlinks=False):
                     self._remove_folder(child.name, folder, depth + 1)
                 else:
