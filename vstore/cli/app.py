@@ -23,7 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, short help)
     "show": ("specs", "Show a spec's layers and their locks."),
     "lock": ("specs", "Resolve all layers together and write the lockfiles."),
     "realise": ("realise", "Make every layer present and switch the profile to the new stack."),
-    "run": ("realise", "Start an application of a profile's current generation."),
+    "run": ("run", "Start an application of a profile's current generation."),
     "publish": ("publish", "Write archives of a spec's layers."),
     "export": ("publish", "Copy a stack's layers to plain folders."),
     "pack": ("bundles", "Write a stack with all it refers to into one file."),

@@ -1,9 +1,8 @@
-"""`vstore realise` and `vstore run`."""
+"""`vstore realise`."""
 
 from __future__ import annotations
 
 import os
-import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,14 +11,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vstore.api.profiles import current, names, read_stack
 from vstore.api.realising import Realised, RealisedLayer, Request, realise
 from vstore.api.specs import Target
 from vstore.api.stores import Store, keep
 from vstore.cli.options import selection_options, wheel_options
 from vstore.cli.settings import Settings, command, size, table
 from vstore.cli.targets import parse_targets
-from vstore.errors import ProfileError, UsageError
+from vstore.errors import UsageError
 
 if TYPE_CHECKING:
     from vstore.cli.showing import Showing
@@ -136,37 +134,3 @@ def _summary(store: Store, result: Realised, seconds: float) -> str:
     state = "is now" if result.changed else "is still"
     link = store.layout.profiles / str(result.profile)
     return f"{text}\nprofile {result.profile} {state} generation {result.generation} ({seconds:.2f} s): {link}"
-
-
-@command("run")
-@click.argument("profile")
-@click.argument("application")
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def run_command(settings: Settings, profile: str, application: str, arguments: tuple[str, ...]) -> None:
-    """Start APPLICATION of the current generation of PROFILE; what follows -- goes to it."""
-    store = settings.open_store(read_only=True)
-    generation = current(store, profile)
-    if generation is None:
-        known = ", ".join(names(store)) or "none yet"
-        raise ProfileError(
-            f"no such profile: {profile}", hint=f"profiles here: {known}; `vstore realise SPEC` makes one"
-        )
-    stack = store.layout.object(generation.path)
-    target = read_stack(stack).target
-    if target != Target.host():
-        raise ProfileError(
-            f"profile {profile} is for {target}, and this machine is {Target.host()}",
-            hint="take it there: `vstore push` and `pull`, `pack` and `unpack`, or `export`",
-        )
-    folder = stack / "bin"
-    starter = folder / (f"{application}.cmd" if Target(target).is_windows else application)
-    if not starter.is_file():
-        known = ", ".join(sorted(name.removesuffix(".cmd") for name in os.listdir(folder))) or "none"
-        raise ProfileError(
-            f"profile {profile}, generation {generation.number}, has no application {application!r}",
-            hint=f"applications: {known}",
-        )
-    store.uses.record(generation.path, profile)
-    if os.name == "nt":  # where a program cannot become another
-        raise SystemExit(subprocess.call([starter, *arguments]))
-    os.execv(starter, [str(starter), *arguments])
