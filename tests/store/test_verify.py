@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import subprocess
+import sys
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +20,7 @@ from vstore.errors import BusyError, StoreError
 from vstore.objects import StorePath
 from vstore.profile import append
 from vstore.report import Silent
-from vstore.store import GenerationRow, Index, Store, mend, reindex, verify
+from vstore.store import GenerationRow, Index, Store, checking, mend, reindex, verify
 
 
 class Heard(Silent):
@@ -102,6 +106,61 @@ def test_a_profile_that_leads_to_no_generation_is_named(
         "low": ["p-1-link does not lead to it, as generation 1 should"],
         "high": [f"profile p {PROFILES[now][1]}: `vstore switch p N` sets it"],
     }
+
+
+def test_processes_find_what_one_finds(
+    store: Store, pair: tuple[StorePath, StorePath], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("third", "fourth"):
+        add(store, name, {"x": name.encode()})
+    for path, inside in zip(pair, ("d/c", "b"), strict=True):
+        place = store.layout.object(path) / inside
+        place.chmod(0o644)
+        place.write_bytes(b"!")
+    alone = verify(store, contents=True, report=Silent())
+    monkeypatch.setattr(checking, "_FILES_EACH", 1)
+    assert verify(store, contents=True, report=Silent(), jobs=3) == alone
+    assert alone[0] == 4 and {problem.path for problem in alone[1]} == set(pair)
+
+
+def test_a_process_that_dies_while_it_checks_is_named(
+    store: Store, pair: tuple[StorePath, StorePath], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checking, "_FILES_EACH", 1)
+    monkeypatch.setattr(checking, "_START", "import sys; sys.stdin.read(1); raise SystemExit(3)")
+    with pytest.raises(StoreError, match="has died: exit code 3") as caught:
+        verify(store, contents=True, report=Silent(), jobs=2)
+    assert "-j 1" in str(caught.value.hint)
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs Linux's /proc")
+def test_an_interruption_ends_the_processes_that_check(store: Store) -> None:
+    """Each has a file to hash that would take it minutes."""
+    for name in ("one", "two"):
+        path = add(store, name, {f"d{number % 9}/f{number}": b"" for number in range(5000)} | {"large": name.encode()})
+        place = store.layout.object(path) / "large"
+        place.chmod(0o644)
+        os.truncate(place, 1 << 40)
+    root = store.layout.root
+    store.close()
+
+    def checkers() -> list[int]:
+        found = []
+        for place in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):
+                command = place.read_bytes()
+                found += [int(place.parent.name)] if b"checking" in command and bytes(root) in command else []
+        return found
+
+    command = [sys.executable, "-m", "vstore", "--root", str(root), "--no-progress", "verify", "--contents", "-j", "2"]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    while child.poll() is None and len(checkers()) < 2:
+        time.sleep(0.01)
+    time.sleep(0.5)  # until they hash
+    child.send_signal(signal.SIGINT)
+    assert "interrupted" in child.communicate(timeout=60)[1]
+    assert child.returncode == 130
+    assert checkers() == []
 
 
 def test_a_lost_folder_and_a_damaged_manifest(store: Store, pair: tuple[StorePath, StorePath]) -> None:

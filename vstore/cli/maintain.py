@@ -19,7 +19,7 @@ from vstore.errors import StoreError
     "--repair", "mend", is_flag=True, help="Put right what is wrong, contents too: from a cache, or by building."
 )
 @click.option("--offline", is_flag=True, help="Repair without the network.")
-@click.option("-j", "--jobs", type=click.IntRange(1), help="At a time (default: the cores).")
+@click.option("-j", "--jobs", type=click.IntRange(1), help="Processes (default: the cores).")
 def verify_command(settings: Settings, contents: bool, mend: bool, offline: bool, jobs: int | None) -> None:
     """Check that index, manifests, objects and profiles agree; exit 6 when they do not, or cannot be repaired."""
     jobs, report = jobs or os.cpu_count() or 1, settings.report

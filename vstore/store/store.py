@@ -121,9 +121,9 @@ class Store:
         self._temp.add((path,))
         return path if self.is_valid(path) else None
 
-    def manifest(self, path: StorePath, *, likely: Manifest | None = None) -> tuple[Manifest, dict[str, object]]:
-        """The object's tree manifest and its metadata, read faster when it is the `likely` one."""
-        return read_manifest(self.layout.manifest(path), likely=likely)
+    def manifest(self, path: StorePath) -> tuple[Manifest, dict[str, object]]:
+        """The object's tree manifest and its metadata."""
+        return read_manifest(self.layout.manifest(path))
 
     def resolve(self, text: str) -> StorePath:
         """The one object that a store path, the start of one, a layer's name, or a place on disk stands for.

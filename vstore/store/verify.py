@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,16 +11,13 @@ from pathlib import Path
 from vstore.errors import StoreError
 from vstore.fs.atomic import replace_symlink
 from vstore.fs.filelock import lock_file
-from vstore.fs.tree import FROZEN_TIME, mended, scan, shown
-from vstore.objects import ObjectInfo, StorePath
+from vstore.fs.tree import mended
+from vstore.objects import StorePath
 from vstore.report import Report
+from vstore.store.checking import checked
 from vstore.store.generations import GenerationRow
 from vstore.store.manifests import described_again, write_manifest
 from vstore.store.store import Store
-
-_TIME = FROZEN_TIME * 10**9
-_FROZEN = {stat.S_IFDIR | 0o555, stat.S_IFREG | 0o444, stat.S_IFREG | 0o555}
-_TOP = "the object's folder"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,20 +32,19 @@ class Problem:
 def verify(
     store: Store, *, contents: bool, report: Report, only: Collection[StorePath] | None = None, jobs: int = 1
 ) -> tuple[int, list[Problem]]:
-    """Check every object, or only some; with `contents` hash every file. Returns how many were, and what is wrong.
+    """Check every object, or only some; with `contents` hash every file, a large store's by up to `jobs` processes.
 
-    Raises StoreError when the index itself is damaged. What is collected meanwhile is no problem.
+    Returns how many were checked, and what is wrong. Raises StoreError when the index itself is damaged. What is collected meanwhile is no problem.
     """
-    from concurrent.futures import ThreadPoolExecutor  # other commands do without it
-
     store.index.database.check()
     infos = [info for info in store.index.objects() if only is None or info.path in only]
     problems = []
-    with ThreadPoolExecutor(jobs) as pool:
-        for number, found in enumerate(pool.map(lambda info: list(_problems(store, info, contents)), infos), 1):
+    with checked(store.layout, infos, contents=contents, jobs=jobs) as answers:
+        for number, (info, texts) in enumerate(zip(infos, answers, strict=True), 1):
             if contents:
                 report.stage("verify", "hashing objects", number, len(infos))
-            problems += [one for one in found if store.index.is_valid(one.path)]
+            if texts and store.index.is_valid(info.path):
+                problems += [Problem(path=info.path, problem=text) for text in texts]
     problems += [one for one in _profiles(store) if only is None or one.path in only]
     return len(infos), problems
 
@@ -126,51 +121,3 @@ def _wrong_profile(current: Path, rows: list[GenerationRow]) -> str | None:
     if not found or int(found[1]) not in [row.number for row in rows]:
         return f"leads to {target}, which is none of its generations"
     return None
-
-
-def _problems(store: Store, info: ObjectInfo, contents: bool) -> Iterator[Problem]:
-    for text in _faults(store, info, contents):
-        yield Problem(path=info.path, problem=text)
-
-
-def _faults(store: Store, info: ObjectInfo, contents: bool) -> Iterator[str]:
-    folder = store.layout.object(info.path)
-    if folder.is_symlink() or not folder.is_dir():
-        yield "the object's folder is missing"
-        return
-    found, unreadable = None, None
-    thawed: list[tuple[bytes, str]] = []
-
-    def look(path: bytes, status: os.stat_result) -> None:
-        if status.st_mode not in _FROZEN or status.st_mtime_ns != _TIME:
-            thawed.extend((path, fault) for fault in _thawed(status))
-
-    try:
-        found = scan(folder, on_status=look) if contents else None
-    except (StoreError, OSError) as error:
-        unreadable = error
-    try:
-        manifest, _ = store.manifest(info.path, likely=found)
-    except (StoreError, OSError) as error:
-        yield str(error)
-        return
-    if manifest.digest != info.digest or StorePath.make(manifest.digest, info.path.name) != info.path:
-        yield "the manifest is not the one of this object"
-    if tuple(sorted(manifest.references(info.path))) != info.references:
-        yield "the index has other references than the manifest"
-    if unreadable is not None:
-        yield f"cannot be read: {unreadable}"
-    if found is None:
-        return
-    yield from manifest.differences(found)
-    yield from (f"{fault}: {shown(path) or _TOP}" for path, fault in sorted(thawed))
-
-
-def _thawed(status: os.stat_result) -> Iterator[str]:
-    """In what it has another mode or another time than everything in a store has."""
-    mode = stat.S_IMODE(status.st_mode)
-    frozen = 0o555 if mode & 0o100 or stat.S_ISDIR(status.st_mode) else 0o444
-    if mode != frozen and os.name == "posix":
-        yield f"its mode is {mode:04o}"
-    if status.st_mtime_ns != _TIME:
-        yield "its time was changed"
