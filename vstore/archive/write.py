@@ -16,7 +16,7 @@ from typing import Self
 from blake3 import blake3
 
 from vstore.errors import ArchiveError
-from vstore.fs.atomic import remove_tree
+from vstore.fs.atomic import begin_flush, remove_tree
 from vstore.fs.tree import FROZEN_TIME, Entry, freeze_directory, hash_file
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
@@ -136,7 +136,7 @@ class OpenFile:
     """A file being written; leaving it gives it its mode, whatever the umask, and the fixed time."""
 
     def __init__(self, path: bytes, mode: int) -> None:
-        self._path, self._mode = path, mode
+        self._path, self._mode, self._size = path, mode, 0
         self._handle = os.open(path, _FLAGS, mode)
 
     def __enter__(self) -> Self:
@@ -146,6 +146,7 @@ class OpenFile:
         self.close()
 
     def write(self, data: memoryview) -> None:
+        self._size += len(data)
         while (count := os.write(self._handle, data)) < len(data):
             data = data[count:]
 
@@ -154,6 +155,7 @@ class OpenFile:
         while done < size:
             try:
                 count = os.copy_file_range(source, self._handle, size - done)
+                self._size += count
             except (OSError, AttributeError):  # another file system, an old kernel, not Linux
                 data = os.read(source, _CHUNK_BYTES)
                 self.write(memoryview(data))
@@ -164,6 +166,7 @@ class OpenFile:
 
     def close(self) -> None:
         try:
+            begin_flush(self._handle, self._size)
             if _BY_HANDLE:
                 os.fchmod(self._handle, self._mode)
                 os.utime(self._handle, ns=(_TIME, _TIME))

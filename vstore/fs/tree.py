@@ -31,6 +31,7 @@ from blake3 import blake3
 
 from vstore.digest import Digest, hash_bytes
 from vstore.errors import StoreError
+from vstore.fs.atomic import begin_flush
 from vstore.objects import StorePath
 
 _MAGIC = b"vstore-tree-1\n"
@@ -256,6 +257,8 @@ class _Scan:
                 raise StoreError(f"refused {shown(path)}: neither a file, a directory nor a link")
             if self._on_status is not None:
                 self._on_status(path, status)
+            if self._freeze:
+                begin_flush(handle, status.st_size)  # the disk writes while the file is hashed
             digest, size = _hash_file(handle, status.st_size)
             executable = bool(status.st_mode & 0o100)
             if self._freeze:

@@ -34,7 +34,8 @@ def verify(
 ) -> tuple[int, list[Problem]]:
     """Check every object, or only some; with `contents` hash every file, a large store's by up to `jobs` processes.
 
-    Returns how many were checked, and what is wrong. Raises StoreError when the index itself is damaged. What is collected meanwhile is no problem.
+    Returns how many were checked, and what is wrong. Raises StoreError when the index itself is damaged. What is
+    collected meanwhile is no problem.
     """
     store.index.database.check()
     infos = [info for info in store.index.objects() if only is None or info.path in only]
