@@ -84,7 +84,7 @@ def fill(root: Path, count: int, *, files: int = 1) -> None:
         for number, path in enumerate(object_names(count)):
             references = (previous,) if previous is not None and number % CHAIN else ()
             write_files(root / "store" / str(path), files, f"{references}\n")
-            (root / "manifests" / str(path)).write_text("")
+            (root / "manifests" / str(path)).write_text(f"{path}\n")  # frees a block when it goes, as a real one
             info = ObjectInfo(
                 path=path,
                 digest=hash_bytes("bench", str(number).encode()),

@@ -109,7 +109,6 @@ BREAKS = (
         "gc/remove.py",
         """            store.index.forget(victim.path for victim in gone)
             reached(Point.GC_FORGOTTEN)
-            _discard(layout, [f"{layout.store.name}/{victim.path}" for victim in gone])
 """,
         """            _discard(layout, [f"{layout.store.name}/{victim.path}" for victim in gone])
             store.index.forget(victim.path for victim in gone)

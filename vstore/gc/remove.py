@@ -9,7 +9,6 @@ import os
 import stat
 import time
 from collections.abc import Collection, Iterable, Sequence
-from contextlib import suppress
 from datetime import UTC, datetime
 
 from vstore.fs.faults import Point, reached
@@ -80,14 +79,10 @@ class Removal:
             logs = store.index.recipes(victim.path for victim in gone)
             store.index.forget(victim.path for victim in gone)
             reached(Point.GC_FORGOTTEN)
-            _discard(layout, [f"{layout.store.name}/{victim.path}" for victim in gone])
+            folders = (layout.store.name, layout.manifests.name)
+            places = [f"{folder}/{victim.path}" for folder in folders for victim in gone]
+            _discard(layout, [*places, *(os.fspath(layout.log(recipe)) for recipe in logs)])
             reached(Point.GC_DISCARDED)
-            manifests = os.fspath(layout.manifests)
-            for victim in gone:
-                with suppress(FileNotFoundError):
-                    os.unlink(f"{manifests}/{victim.path}")
-            for recipe in logs:
-                layout.log(recipe).unlink(missing_ok=True)
             self.seconds = max(time.monotonic() - started, 1e-6)
         return gone
 
@@ -107,13 +102,16 @@ class Removal:
 
 
 def _discard(layout: Layout, places: Iterable[str]) -> None:
-    """Move to the trash what is not there yet: one rename each, so nobody sees half an object."""
+    """Move to the trash what is not there yet: one rename each, so nobody sees half an object.
+
+    Files too: a rename is cheaper than freeing blocks, which may wait for the disk, while others wait for the lock.
+    """
     trash = layout.trash.relative_to(layout.root).as_posix()
     token = os.urandom(8).hex()
     root = os.fspath(layout.root)
     for number, place in enumerate(places):
         if place.rpartition("/")[0] != trash:
-            _move(f"{root}/{place}", f"{root}/{trash}/{token}-{number}")
+            _move(os.path.join(root, place), f"{root}/{trash}/{token}-{number}")
             reached(Point.GC_MOVED)
 
 
