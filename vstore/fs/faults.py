@@ -44,8 +44,8 @@ class Point(StrEnum):
     GC_DECIDED = "gc-decided"
     GC_LOCKED = "gc-locked"  # for one more batch
     GC_FORGOTTEN = "gc-forgotten"  # rows are out, folders still in place
-    GC_MOVED = "gc-moved"  # one more folder is in the trash
-    GC_DISCARDED = "gc-discarded"  # all folders are in the trash, manifests are still there
+    GC_MOVED = "gc-moved"  # one more folder, manifest or log is in the trash
+    GC_DISCARDED = "gc-discarded"  # all of a batch is in the trash
     GC_RELEASED = "gc-released"  # before the trash is unlinked
     GC_UNLINKING = "gc-unlinking"  # one more folder of the trash
     GC_EMPTIED = "gc-emptied"
