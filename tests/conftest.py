@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
 from functools import cache
@@ -14,6 +15,9 @@ import uv
 from tests.flows.world import World, make_world
 
 _PATIENCE_SECONDS = 10
+
+# A shell lets what it starts in the background ignore Ctrl-C, and that is inherited: the programs under test would too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @cache

@@ -29,7 +29,6 @@ import sys
 from pathlib import Path
 from tests.remote.small import TRUST, Said, hasty
 from vstore.remote import Fetcher, pull
-from vstore.remote.donors import Donors
 from vstore.objects import StorePath
 from vstore.store import Store
 with Store.open(Path(sys.argv[1])) as store:

@@ -154,13 +154,19 @@ def test_an_interruption_ends_the_processes_that_check(store: Store) -> None:
 
     command = [sys.executable, "-m", "vstore", "--root", str(root), "--no-progress", "verify", "--contents", "-j", "2"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    while child.poll() is None and len(checkers()) < 2:
-        time.sleep(0.01)
-    time.sleep(0.5)  # until they hash
-    child.send_signal(signal.SIGINT)
-    assert "interrupted" in child.communicate(timeout=60)[1]
-    assert child.returncode == 130
-    assert checkers() == []
+    try:
+        while child.poll() is None and len(checkers()) < 2:
+            time.sleep(0.01)
+        time.sleep(0.5)  # until they hash
+        child.send_signal(signal.SIGINT)
+        assert "interrupted" in child.communicate(timeout=60)[1]
+        assert child.returncode == 130
+        assert checkers() == []
+    finally:
+        child.kill()
+        for process in checkers():
+            with suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
 
 
 def test_a_lost_folder_and_a_damaged_manifest(store: Store, pair: tuple[StorePath, StorePath]) -> None:
