@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tests.store.trees import WHEN, info
 from vstore.gc import Plan, Policy, make_plan
-from vstore.gc.plan import chain, exclusive_bytes
-from vstore.objects import StorePath
+from vstore.gc.plan import exclusive_bytes
+from vstore.objects import StorePath, chain
 from vstore.store import Graph
 
 

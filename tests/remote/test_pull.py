@@ -96,15 +96,12 @@ def test_files_of_any_object_are_used(tmp_path: Path) -> None:
         assert found.moved_bytes <= 128 << 10, "what holds the index"
 
 
-def test_donors_of_a_name_are_looked_at_whatever_the_store_holds(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_donors_of_a_name_are_looked_at_whatever_the_store_holds(tmp_path: Path) -> None:
     """Also when another cache's names are only known later: that would move what is there already."""
-    monkeypatch.setattr("vstore.remote.donors._MOST_FILES", 0)
     with machine(tmp_path / "store") as client:
         files = [blake3(text.encode()).digest() for text in ("low", "mid", "top")]
         client.add_three()
-        donors = Donors(client.store)
+        donors = Donors(client.store, budget=0)
         donors.look(["low"])
         assert [digest in donors for digest in files] == [True, False, False]
         donors.look(["low", "mid"])

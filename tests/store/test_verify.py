@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,9 @@ from vstore.errors import BusyError, StoreError
 from vstore.objects import StorePath
 from vstore.profile import append
 from vstore.report import Silent
-from vstore.store import GenerationRow, Index, Store, checking, mend, reindex, verify
+from vstore.store import GenerationRow, Index, Store, mend, reindex, verify
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs Linux's /proc")
 
 
 class Heard(Silent):
@@ -108,37 +110,25 @@ def test_a_profile_that_leads_to_no_generation_is_named(
     }
 
 
-def test_processes_find_what_one_finds(
-    store: Store, pair: tuple[StorePath, StorePath], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for name in ("third", "fourth"):
-        add(store, name, {"x": name.encode()})
-    for path, inside in zip(pair, ("d/c", "b"), strict=True):
+MANY = {f"d{number % 9}/f{number}": b"" for number in range(5000)}  # so many that a process of its own checks them
+
+
+def test_processes_find_what_one_finds(store: Store) -> None:
+    paths = [add(store, name, MANY | {"a": name.encode()}) for name in ("one", "two", "three")]
+    for path, inside in zip(paths, ("a", "d1/f1"), strict=False):
         place = store.layout.object(path) / inside
         place.chmod(0o644)
         place.write_bytes(b"!")
     alone = verify(store, contents=True, report=Silent())
-    monkeypatch.setattr(checking, "_FILES_EACH", 1)
     assert verify(store, contents=True, report=Silent(), jobs=3) == alone
-    assert alone[0] == 4 and {problem.path for problem in alone[1]} == set(pair)
+    assert alone[0] == 3 and {problem.path for problem in alone[1]} == set(paths[:2])
 
 
-def test_a_process_that_dies_while_it_checks_is_named(
-    store: Store, pair: tuple[StorePath, StorePath], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(checking, "_FILES_EACH", 1)
-    monkeypatch.setattr(checking, "_START", "import sys; sys.stdin.read(1); raise SystemExit(3)")
-    with pytest.raises(StoreError, match="has died: exit code 3") as caught:
-        verify(store, contents=True, report=Silent(), jobs=2)
-    assert "-j 1" in str(caught.value.hint)
-
-
-@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs Linux's /proc")
-def test_an_interruption_ends_the_processes_that_check(store: Store) -> None:
-    """Each has a file to hash that would take it minutes."""
+@pytest.fixture
+def busy(store: Store) -> Iterator[tuple[subprocess.Popen[str], Callable[[], list[int]]]]:
+    """A command that verifies in two processes, each with a file that takes it minutes; and who they are."""
     for name in ("one", "two"):
-        path = add(store, name, {f"d{number % 9}/f{number}": b"" for number in range(5000)} | {"large": name.encode()})
-        place = store.layout.object(path) / "large"
+        place = store.layout.object(add(store, name, MANY | {"large": name.encode()})) / "large"
         place.chmod(0o644)
         os.truncate(place, 1 << 40)
     root = store.layout.root
@@ -158,15 +148,37 @@ def test_an_interruption_ends_the_processes_that_check(store: Store) -> None:
         while child.poll() is None and len(checkers()) < 2:
             time.sleep(0.01)
         time.sleep(0.5)  # until they hash
-        child.send_signal(signal.SIGINT)
-        assert "interrupted" in child.communicate(timeout=60)[1]
-        assert child.returncode == 130
-        assert checkers() == []
+        yield child, checkers
     finally:
         child.kill()
+        child.communicate()
         for process in checkers():
             with suppress(ProcessLookupError):
                 os.kill(process, signal.SIGKILL)
+
+
+@needs_proc
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_process_that_is_killed_while_it_checks_ends_the_others(
+    busy: tuple[subprocess.Popen[str], Callable[[], list[int]]], victim: int
+) -> None:
+    child, checkers = busy
+    os.kill(checkers()[victim], signal.SIGKILL)
+    err = child.communicate(timeout=60)[1]
+    assert "has died: exit code -9" in err and "-j 1" in err
+    assert child.returncode == StoreError.exit_code
+    assert checkers() == []
+
+
+@needs_proc
+def test_an_interruption_ends_the_processes_that_check(
+    busy: tuple[subprocess.Popen[str], Callable[[], list[int]]],
+) -> None:
+    child, checkers = busy
+    child.send_signal(signal.SIGINT)
+    assert "interrupted" in child.communicate(timeout=60)[1]
+    assert child.returncode == 130
+    assert checkers() == []
 
 
 def test_a_lost_folder_and_a_damaged_manifest(store: Store, pair: tuple[StorePath, StorePath]) -> None:

@@ -10,7 +10,7 @@ from vstore.config import Config, GcConfig, parse_age, parse_size, read_config
 from vstore.errors import StoreError
 from vstore.fs.atomic import replace_symlink
 from vstore.fs.faults import arm as arm_fault
-from vstore.objects import Kind, ObjectInfo, StorePath
+from vstore.objects import Kind, ObjectInfo, StorePath, chain
 from vstore.store import (
     Layout,
     Optimised,
@@ -99,6 +99,4 @@ def keep(store: Store, path: StorePath, place: Path, pin: Pin | None = None) -> 
 
 def dependency_chain(store: Store, top: StorePath, bottom: StorePath) -> tuple[StorePath, ...]:
     """The shortest chain of references from `top` to `bottom`, both included; empty if there is none."""
-    from vstore.gc import chain
-
     return chain(top, bottom, lambda path: info.references if (info := store.index.info(path)) else ())

@@ -136,7 +136,7 @@ class OpenFile:
     """A file being written; leaving it gives it its mode, whatever the umask, and the fixed time."""
 
     def __init__(self, path: bytes, mode: int) -> None:
-        self._path, self._mode, self._size = path, mode, 0
+        self._path, self._mode = path, mode
         self._handle = os.open(path, _FLAGS, mode)
 
     def __enter__(self) -> Self:
@@ -146,7 +146,6 @@ class OpenFile:
         self.close()
 
     def write(self, data: memoryview) -> None:
-        self._size += len(data)
         while (count := os.write(self._handle, data)) < len(data):
             data = data[count:]
 
@@ -155,7 +154,6 @@ class OpenFile:
         while done < size:
             try:
                 count = os.copy_file_range(source, self._handle, size - done)
-                self._size += count
             except (OSError, AttributeError):  # another file system, an old kernel, not Linux
                 data = os.read(source, _CHUNK_BYTES)
                 self.write(memoryview(data))
@@ -166,7 +164,7 @@ class OpenFile:
 
     def close(self) -> None:
         try:
-            begin_flush(self._handle, self._size)
+            begin_flush(self._handle, os.fstat(self._handle).st_size)
             if _BY_HANDLE:
                 os.fchmod(self._handle, self._mode)
                 os.utime(self._handle, ns=(_TIME, _TIME))

@@ -4,14 +4,13 @@ from vstore.gc.collect import collect, exclusive_sizes, plan_collection, shortfa
 from vstore.gc.delete import delete, keepers, plan_deletion
 from vstore.gc.model import Collected, Plan, Policy, Victim
 from vstore.gc.owners import owners
-from vstore.gc.plan import chain, make_plan
+from vstore.gc.plan import make_plan
 
 __all__ = [
     "Collected",
     "Plan",
     "Policy",
     "Victim",
-    "chain",
     "collect",
     "delete",
     "exclusive_sizes",

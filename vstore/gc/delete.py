@@ -8,10 +8,10 @@ from dataclasses import replace
 from vstore.errors import BusyError, StoreError
 from vstore.gc.model import Collected, Plan
 from vstore.gc.owners import owners, removable
-from vstore.gc.plan import chain, make_plan
+from vstore.gc.plan import make_plan
 from vstore.gc.remove import Removal, current_roots
 from vstore.gc.unlink import empty_trash
-from vstore.objects import StorePath
+from vstore.objects import StorePath, chain
 from vstore.report import Report
 from vstore.store import Graph, Root, RootKind, Store, list_roots
 

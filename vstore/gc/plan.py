@@ -146,24 +146,3 @@ def exclusive_bytes(graph: Graph, roots: Sequence[StorePath]) -> list[int]:
         if root >= 0:
             result[root] += graph.sizes[number]
     return result
-
-
-def chain(
-    start: StorePath, end: StorePath, references: Callable[[StorePath], Iterable[StorePath]]
-) -> tuple[StorePath, ...]:
-    """The shortest chain of references from one object to another, both included; empty if there is none."""
-    came_from: dict[StorePath, StorePath | None] = {start: None}
-    queue = [start]
-    for path in queue:  # grows while it is read: breadth first
-        if path == end:
-            break
-        for reference in references(path):
-            if reference not in came_from:
-                came_from[reference] = path
-                queue.append(reference)
-    found: list[StorePath] = []
-    step = end if end in came_from else None
-    while step is not None:
-        found.append(step)
-        step = came_from[step]
-    return tuple(reversed(found))

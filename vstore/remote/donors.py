@@ -17,12 +17,12 @@ _MOST_FILES = 120_000  # what is looked at costs time and memory: the likely obj
 class Donors:
     """A container of file digests; `locate` gives a file. Every object in it is temp-rooted, so it stays."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, budget: int = _MOST_FILES) -> None:
         self._store = store
         self._found: dict[bytes, tuple[StorePath, bytes]] = {}
         self._names: set[str] = set()
         self._seen: set[StorePath] = set()
-        self._budget = _MOST_FILES
+        self._budget = budget
 
     def look(self, names: Iterable[str]) -> None:
         """Look at all objects of these names, and at the newest of others as far as the budget goes."""

@@ -39,13 +39,18 @@ answer(sys.argv[2])
 
 
 @contextmanager
-def checked(layout: Layout, infos: Sequence[ObjectInfo], *, contents: bool, jobs: int) -> Iterator[Iterable[list[str]]]:
-    """What is wrong with each, in the same order; with `contents` by up to `jobs` processes, if that is worth it."""
+def checked(
+    layout: Layout, infos: Sequence[ObjectInfo], *, contents: bool, jobs: int
+) -> Iterator[Iterable[tuple[ObjectInfo, list[str]]]]:
+    """What is wrong with each, as it is found; with `contents` by up to `jobs` processes, if that is worth it.
+
+    StoreError when one of them dies. Leaving the block ends them.
+    """
     count = min(jobs, len(infos), sum(info.files for info in infos) // _FILES_EACH) if contents else 1
     if count < 2:
-        yield (list(faults(layout, info, contents=contents)) for info in infos)
+        yield ((info, list(faults(layout, info, contents=contents))) for info in infos)
         return
-    from concurrent.futures import ThreadPoolExecutor  # other commands do without it
+    from concurrent.futures import ThreadPoolExecutor, as_completed  # other commands do without it
     from queue import SimpleQueue
 
     with ThreadPoolExecutor(count) as pool, ExitStack() as ends:
@@ -60,7 +65,8 @@ def checked(layout: Layout, infos: Sequence[ObjectInfo], *, contents: bool, jobs
             finally:
                 idle.put(checker)
 
-        yield pool.map(check, infos)
+        answers = {pool.submit(check, info): info for info in infos}
+        yield ((answers[answer], answer.result()) for answer in as_completed(answers))
 
 
 @contextmanager
@@ -108,8 +114,7 @@ def faults(layout: Layout, info: ObjectInfo, *, contents: bool) -> Iterator[str]
     thawed: list[tuple[bytes, str]] = []
 
     def look(path: bytes, status: os.stat_result) -> None:
-        if status.st_mode not in _FROZEN or status.st_mtime_ns != _TIME:
-            thawed.extend((path, fault) for fault in _thawed(status))
+        thawed.extend((path, fault) for fault in _thawed(status))
 
     try:
         found = scan(folder, on_status=look) if contents else None
@@ -134,9 +139,7 @@ def faults(layout: Layout, info: ObjectInfo, *, contents: bool) -> Iterator[str]
 
 def _thawed(status: os.stat_result) -> Iterator[str]:
     """In what it has another mode or another time than everything in a store has."""
-    mode = stat.S_IMODE(status.st_mode)
-    frozen = 0o555 if mode & 0o100 or stat.S_ISDIR(status.st_mode) else 0o444
-    if mode != frozen and os.name == "posix":
-        yield f"its mode is {mode:04o}"
+    if status.st_mode not in _FROZEN and os.name == "posix":
+        yield f"its mode is {stat.S_IMODE(status.st_mode):04o}"
     if status.st_mtime_ns != _TIME:
         yield "its time was changed"

@@ -39,13 +39,14 @@ def verify(
     """
     store.index.database.check()
     infos = [info for info in store.index.objects() if only is None or info.path in only]
-    problems = []
+    found: dict[StorePath, list[str]] = {}
     with checked(store.layout, infos, contents=contents, jobs=jobs) as answers:
-        for number, (info, texts) in enumerate(zip(infos, answers, strict=True), 1):
+        for number, (info, texts) in enumerate(answers, 1):
             if contents:
                 report.stage("verify", "hashing objects", number, len(infos))
             if texts and store.index.is_valid(info.path):
-                problems += [Problem(path=info.path, problem=text) for text in texts]
+                found[info.path] = texts
+    problems = [Problem(path=info.path, problem=text) for info in infos for text in found.get(info.path, ())]
     problems += [one for one in _profiles(store) if only is None or one.path in only]
     return len(infos), problems
 
