@@ -28,11 +28,13 @@ FLOORS = {
     "fs": 1,
     "uv": 1,
     "config": 1,
+    "processes": 1,
     "errors": 0,
     "digest": 0,
     "objects": 0,
     "report": 0,
     "stop": 0,
+    "target": 0,
 }
 PYTHON_COLUMN = {"spec", "uv", "lock", "build"}  # knows Python, never sees a store
 STORE_COLUMN = {"store", "archive", "profile", "gc", "remote"}  # does not know that Python exists

@@ -85,3 +85,10 @@ class ToolError(VstoreError):
 
 class NotReproducible(VstoreError):
     exit_code = 12
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """The known word that looks most like this one, for a hint; None if none does."""
+    from difflib import get_close_matches  # 4 ms that only a mistake pays
+
+    return next(iter(get_close_matches(word, list(known), n=1)), None)

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from tests.flows.world import VERSION, make_world
 from tests.remote.fleet import Fleet, make_fleet, origins, realise
 from tests.remote.servers import nginx
-from vstore.spec import Target
+from vstore.target import Target
 
 DELAYS = (0.0, 0.05, 0.2)
 CHAIN = f"""\

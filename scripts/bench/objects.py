@@ -21,7 +21,7 @@ CHAIN = 10  # objects that refer to one another in a row; every second chain has
 ADD = """
 import subprocess, sys
 from pathlib import Path
-from vstore.fs.tree import scan
+from vstore.fs.scan import scan
 from vstore.objects import Kind, StorePath
 from vstore.store import Store
 with Store.open(Path(sys.argv[1])) as store:
@@ -33,7 +33,7 @@ with Store.open(Path(sys.argv[1])) as store:
             assert store.add(staged, name="added", kind=Kind.FRAMEWORK).path == path
 """
 
-HASH = "import sys; from pathlib import Path; from vstore.fs.tree import scan; print(scan(Path(sys.argv[1])).digest)"
+HASH = "import sys; from pathlib import Path; from vstore.fs.scan import scan; print(scan(Path(sys.argv[1])).digest)"
 
 # Adds small objects until told to stop, one after another; what each waited for the collector's lock, and took at all.
 BESIDE = """

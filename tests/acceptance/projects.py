@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.flows.world import VERSION, World
-from vstore.spec import Target
+from vstore.target import Target
 
 SEED = """\
 [[runtimes]]

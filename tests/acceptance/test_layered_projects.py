@@ -16,7 +16,7 @@ from tests.acceptance.projects import clean_environment, layer, make_project, si
 from tests.flows.world import VERSION, World
 from tests.wheels import make_wheel
 from vstore.cli.app import COMMANDS
-from vstore.spec import Target
+from vstore.target import Target
 
 OTHER = next(target for target in Target if target.is_macosx)
 

@@ -20,7 +20,7 @@ from tests.wheels import make_wheel
 from vstore import __version__
 from vstore.build.local import find_local
 from vstore.cli.app import COMMANDS
-from vstore.spec import Target
+from vstore.target import Target
 
 RUNTIME = """\
 [[runtimes]]

@@ -15,7 +15,8 @@ from vstore.archive import FetchPlan, FileReader, Index, assemble, plan_fetch, u
 from vstore.archive.layout import package
 from vstore.errors import ArchiveError
 from vstore.fs.atomic import remove_tree
-from vstore.fs.tree import Manifest, scan
+from vstore.fs.scan import scan
+from vstore.fs.tree import Manifest
 
 
 @pytest.fixture(scope="module")

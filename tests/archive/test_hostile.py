@@ -17,7 +17,8 @@ from vstore.archive.check import Admission
 from vstore.archive.tar import member
 from vstore.errors import ArchiveError
 from vstore.fs.atomic import remove_tree
-from vstore.fs.tree import Entry, EntryKind, Manifest, scan
+from vstore.fs.scan import scan
+from vstore.fs.tree import Entry, EntryKind, Manifest
 
 each_compression = pytest.mark.parametrize("compression", list(Compression))
 

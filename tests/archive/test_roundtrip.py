@@ -18,7 +18,7 @@ from vstore.archive import Compression, case_collisions, pack, unpack
 from vstore.errors import ArchiveError
 from vstore.fs import zstd
 from vstore.fs.atomic import remove_tree
-from vstore.fs.tree import scan
+from vstore.fs.scan import scan
 
 GOLDEN = Path(__file__).parent / "golden"
 each_compression = pytest.mark.parametrize("compression", list(Compression))

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from vstore.archive import Compression, FileReader, Index, Place, pack, read_index
 from vstore.archive.format import encode_index
-from vstore.fs.tree import Manifest, scan
+from vstore.fs.scan import scan
+from vstore.fs.tree import Manifest
 
 NAME = "0123456789abcdfghijklmnpqrsvwxyz-thing"
 SIBLING = "zyxwvsrqpnmlkjihgfdcba9876543210-other"

@@ -17,7 +17,7 @@ from vstore.build.scripts import Starters, Trampolines, write_starters
 from vstore.lock.model import PinnedWheel
 from vstore.objects import Kind
 from vstore.report import Silent
-from vstore.spec.model import Target
+from vstore.target import Target
 from vstore.uv import Uv
 
 PYTHON = Path(sys._base_executable).resolve()  # type: ignore[attr-defined]

@@ -14,10 +14,10 @@ from vstore.build.interpreter import choose, materialise
 from vstore.build.local import LocalPython, find_local, matches, version_key
 from vstore.build.relocate import relocatable_sysconfig
 from vstore.errors import BuildError, ToolError
-from vstore.fs.tree import scan
+from vstore.fs.scan import scan
 from vstore.lock.model import Download, InterpreterPin
 from vstore.report import Silent
-from vstore.spec.model import Target
+from vstore.target import Target
 from vstore.uv import Uv
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="adopting is only possible on Linux")

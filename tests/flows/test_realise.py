@@ -11,7 +11,7 @@ from tests.flows.world import VERSION, World
 from vstore.api import stores
 from vstore.api.realising import Request, realise
 from vstore.report import Silent
-from vstore.spec import Target
+from vstore.target import Target
 
 
 def app(root: Path, *arguments: str) -> str:

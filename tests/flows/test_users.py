@@ -33,7 +33,8 @@ import concurrent.futures.thread, grp, os, pwd, sys, sqlite3, ctypes, tomllib
 from pathlib import Path
 from vstore.errors import StoreError
 from vstore.objects import Kind
-from vstore.store import Store, verify
+from vstore.store import Store
+from vstore.store.verify import verify
 from vstore.gc import collect
 from vstore.report import Silent
 user, root, name, what = sys.argv[1:]

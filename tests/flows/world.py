@@ -92,7 +92,7 @@ class World:
         return self.json("realise", str(self.spec), *extra, *arguments, code=code, **changes)
 
     def write_spec(self, midlib: str = "") -> None:
-        from vstore.spec import Target
+        from vstore.target import Target
 
         self.spec.parent.mkdir(parents=True, exist_ok=True)
         self.spec.write_text(SPEC.format(version=VERSION, target=Target.host(), midlib=midlib))

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tests.reliability.disk import why_no_disk
 from vstore.errors import StoreError
-from vstore.fs.tree import Manifest, _hash_file, hash_file, linked_object, scan
+from vstore.fs.scan import _hash_file, hash_file, scan
+from vstore.fs.tree import Manifest, linked_object
 from vstore.objects import StorePath
 
 OTHER = "0123456789abcdfghijklmnpqrsvwxyz-other"
@@ -125,7 +126,7 @@ def test_a_disk_that_fails_is_an_error_and_not_the_end_of_the_process(tmp_path: 
             if (tmp_path / "file").exists():
                 break
             time.sleep(0.05)
-        code = "import sys; from vstore.fs.tree import hash_file; hash_file(sys.argv[1].encode())"
+        code = "import sys; from vstore.fs.scan import hash_file; hash_file(sys.argv[1].encode())"
         done = subprocess.run([sys.executable, "-c", code, tmp_path / "file"], capture_output=True, text=True)
         assert (done.returncode, done.stderr.splitlines()[-1]) == (1, "OSError: [Errno 5] Input/output error")
     finally:

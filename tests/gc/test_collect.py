@@ -13,11 +13,12 @@ from hypothesis import strategies as st
 from tests.store.trees import WHEN, add, info, run_in_child
 from vstore import profile as profiles
 from vstore.fs.filelock import lock_file
-from vstore.fs.tree import scan
+from vstore.fs.scan import scan
 from vstore.gc import Policy, collect, exclusive_sizes, plan_collection, shortfall
 from vstore.objects import StorePath
 from vstore.report import Silent
-from vstore.store import GenerationRow, Store, add_root, list_roots, verify
+from vstore.store import GenerationRow, Store, add_root, list_roots
+from vstore.store.verify import verify
 
 
 def on_disk(store: Store) -> set[str]:

@@ -12,7 +12,8 @@ from vstore.errors import StoreError
 from vstore.gc import delete, plan_deletion
 from vstore.objects import StorePath
 from vstore.report import Silent
-from vstore.store import Store, add_root, verify
+from vstore.store import Store, add_root
+from vstore.store.verify import verify
 
 
 def reopened(store: Store) -> Store:

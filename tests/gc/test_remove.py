@@ -20,7 +20,8 @@ from vstore.gc import collect, plan_collection
 from vstore.gc.plan import make_plan
 from vstore.gc.remove import Removal, current_roots
 from vstore.report import Silent
-from vstore.store import Store, add_root, verify
+from vstore.store import Store, add_root
+from vstore.store.verify import verify
 
 
 def reopened(store: Store) -> Store:

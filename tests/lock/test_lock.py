@@ -20,8 +20,9 @@ from vstore.lock import InterpreterPin, LockedLayer, LockWish, PythonForLocking,
 from vstore.lock.resolve import lock
 from vstore.lock.staleness import check
 from vstore.report import Silent
-from vstore.spec import Spec, Target, load
+from vstore.spec import Spec, load
 from vstore.spec.select import Operation, Wish, select
+from vstore.target import Target
 from vstore.uv import Uv
 
 VERSION = ".".join(map(str, sys.version_info[:3]))

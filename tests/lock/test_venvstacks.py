@@ -19,9 +19,10 @@ from vstore.lock.metadata import requirements_hash
 from vstore.lock.select import gaps
 from vstore.lock.staleness import check
 from vstore.report import Silent
-from vstore.spec import Target, load
+from vstore.spec import load
 from vstore.spec.lockfiles import interpreter_path
 from vstore.spec.select import Wish, select
+from vstore.target import Target
 from vstore.uv import Uv
 
 __all__ = ["peer"]

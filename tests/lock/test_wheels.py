@@ -17,7 +17,8 @@ from vstore.errors import LockError
 from vstore.lock.markers import wheel_tags
 from vstore.lock.model import LockedPackage, LockedWheel
 from vstore.lock.select import best_wheel, select
-from vstore.spec import Target, load
+from vstore.spec import load
+from vstore.target import Target
 
 ABI = "cp" + MINOR.replace(".", "")
 

@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from vstore.spec.model import Target
+from vstore.target import Target
 
 VERSION = ".".join(map(str, sys.version_info[:3]))
 SERIES = VERSION.rpartition(".")[0]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.platforms.mirror import ARM64, PROGRAMS, X86_64, elf, mach_o, pe, universal
 from vstore.build.binaries import Format, machine, parse_binary, read_binary
-from vstore.spec.model import Target
+from vstore.target import Target
 
 
 @pytest.mark.parametrize("target", list(Target))

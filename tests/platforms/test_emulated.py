@@ -22,7 +22,7 @@ import pytest
 from tests.platforms.mirror import list_mirror
 from tests.platforms.test_index import Index
 from vstore.build.local import find_local
-from vstore.spec.model import Target
+from vstore.target import Target
 
 pytestmark = pytest.mark.network
 ARM = Target.LINUX_AARCH64

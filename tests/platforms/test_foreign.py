@@ -21,7 +21,7 @@ from vstore.build.scripts import Starters, Trampolines
 from vstore.errors import BuildError
 from vstore.objects import Kind
 from vstore.report import Silent
-from vstore.spec.model import Target
+from vstore.target import Target
 from vstore.uv import Uv
 
 LINUX, ARM_LINUX, MAC, WINDOWS = Target.LINUX_X86_64, Target.LINUX_AARCH64, Target.MACOSX_ARM64, Target.WIN_AMD64

@@ -15,7 +15,7 @@ import pytest
 from tests.platforms.getpath import ROOT, windows_paths
 from tests.platforms.mirror import SERIES, VERSION
 from tests.platforms.world import DIGITS, EXTENSIONS, FOREIGN, Platforms, Realised
-from vstore.spec.model import Target
+from vstore.target import Target
 
 WINDOWS = Target.WIN_AMD64
 ALL = [word for target in FOREIGN for word in ("--platform", str(target))]

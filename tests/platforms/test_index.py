@@ -10,7 +10,7 @@ from tests.flows.world import asking_the_index
 from tests.platforms.mirror import SERIES, make_mirror
 from tests.platforms.world import DIGITS, HOST, Platforms
 from vstore.build.binaries import read_binary
-from vstore.spec.model import Target
+from vstore.target import Target
 
 pytestmark = pytest.mark.network
 WINDOWS, MAC = Target.WIN_AMD64, Target.MACOSX_ARM64

@@ -9,7 +9,7 @@ import pytest
 
 from tests.platforms.mirror import SERIES, VERSION
 from tests.platforms.world import DIGITS, EXTENSIONS, FOREIGN, HOST, Platforms, Realised
-from vstore.spec.model import Target
+from vstore.target import Target
 
 
 def test_every_platform_gets_its_own_profile(realised: Realised) -> None:

@@ -16,10 +16,10 @@ from vstore.build.interpreter import choose, materialise
 from vstore.build.layout import Layout
 from vstore.build.standalone import take
 from vstore.errors import BuildError, ToolError
-from vstore.fs.tree import scan
+from vstore.fs.scan import scan
 from vstore.lock.model import InterpreterPin
 from vstore.report import Silent
-from vstore.spec.model import Target
+from vstore.target import Target
 from vstore.uv import Uv
 
 WINDOWS, MAC, LINUX = Target.WIN_AMD64, Target.MACOSX_ARM64, Target.LINUX_AARCH64

@@ -18,8 +18,8 @@ from tests.platforms.world import DIGITS, Realised
 from vstore.build.launchers import BatchFiles, find_launchers
 from vstore.build.layout import Layout
 from vstore.build.record import read_record
-from vstore.fs.tree import scan
-from vstore.spec.model import Target
+from vstore.fs.scan import scan
+from vstore.target import Target
 
 LAYOUT = Layout(target=Target.WIN_AMD64, python=VERSION)
 

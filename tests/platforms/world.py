@@ -10,7 +10,7 @@ from typing import Any
 from tests.flows.world import World
 from tests.platforms.mirror import SERIES, elf, mach_o, make_mirror, pe
 from tests.wheels import make_wheel
-from vstore.spec.model import Target
+from vstore.target import Target
 
 HOST = Target.host()
 FOREIGN = tuple(target for target in (Target.WIN_AMD64, Target.MACOSX_ARM64, Target.LINUX_AARCH64) if target != HOST)

@@ -17,7 +17,8 @@ from tests.publish.test_export import SAYS, start
 from vstore.archive import pack
 from vstore.archive.tar import END, member, padding
 from vstore.errors import ArchiveError
-from vstore.fs.tree import Entry, EntryKind, scan
+from vstore.fs.scan import scan
+from vstore.fs.tree import Entry, EntryKind
 from vstore.objects import StorePath
 from vstore.publish.airgap import unpack_bundle
 from vstore.publish.bundle import BundleReader, BundleWriter

@@ -19,7 +19,8 @@ from vstore.fs import faults
 from vstore.gc import collect
 from vstore.objects import Kind, StorePath
 from vstore.report import Silent
-from vstore.store import Store, reindex
+from vstore.store import Store
+from vstore.store.reindex import reindex
 
 
 def add(store: Store, name: str, text: str, references: tuple[StorePath, ...] = ()) -> StorePath:

@@ -15,7 +15,8 @@ from pathlib import Path
 from tests.reliability.sweep import SOURCE
 from vstore.gc import collect
 from vstore.report import Silent
-from vstore.store import Store, verify
+from vstore.store import Store
+from vstore.store.verify import verify
 
 ADD = """
 import shutil, sys

@@ -8,8 +8,9 @@ from pathlib import Path
 from vstore import profile as profiles
 from vstore.gc import collect, plan_collection
 from vstore.report import Silent
-from vstore.store import Store, verify
+from vstore.store import Store
 from vstore.store.records import recorded
+from vstore.store.verify import verify
 
 
 def check_intact(root: Path) -> None:

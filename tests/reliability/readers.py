@@ -27,7 +27,8 @@ from vstore.config import read_config
 from vstore.digest import hash_bytes
 from vstore.errors import LockError, StoreError, VstoreError
 from vstore.fs import zstd
-from vstore.fs.tree import Manifest, scan
+from vstore.fs.scan import scan
+from vstore.fs.tree import Manifest
 from vstore.lock.lockfile import read_lock
 from vstore.lock.metadata import read_record as read_lock_record
 from vstore.objects import StorePath

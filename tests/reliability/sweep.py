@@ -16,7 +16,8 @@ from tests.remote.small import TRUST
 from vstore.fs.faults import Point
 from vstore.remote import open_cache, verify_cache
 from vstore.report import Silent
-from vstore.store import Store, reindex
+from vstore.store import Store
+from vstore.store.reindex import reindex
 
 EXCHANGE_POINTS = tuple(point for point in Point if point.startswith(("push-", "pull-")))
 STORE_POINTS = tuple(point for point in Point if point not in EXCHANGE_POINTS)

@@ -23,7 +23,8 @@ from tests.reliability.sweep import (
 )
 from vstore.errors import StoreError
 from vstore.fs.faults import Point
-from vstore.store import Store, reindex
+from vstore.store import Store
+from vstore.store.reindex import reindex
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from tests.remote.liar import liar
 from tests.remote.small import KEY, TRUST, folder_cache, hasty, machine
 from tests.store.trees import recipe, run_in_child
 from vstore.errors import ArchiveError
-from vstore.fs.tree import scan
+from vstore.fs.scan import scan
 from vstore.gc import collect
 from vstore.objects import StorePath
 from vstore.remote import Fetcher, pull
@@ -22,7 +22,7 @@ from vstore.remote.donors import Donors
 from vstore.remote.layout import archive_key
 from vstore.remote.transport import TransportError
 from vstore.report import Silent
-from vstore.store import verify
+from vstore.store.verify import verify
 
 PULL = """
 import sys

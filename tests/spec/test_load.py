@@ -9,7 +9,8 @@ import pytest
 
 from tests.spec.specs import INDEXES, PYTHON, application, framework, layer, loaded, write
 from vstore.objects import Kind, StorePath
-from vstore.spec import Spec, Target, load
+from vstore.spec import Spec, load
+from vstore.target import Target
 
 WHOLE = (
     """

@@ -8,8 +8,9 @@ import pytest
 
 from tests.spec.specs import PYTHON, application, framework, layer, loaded
 from vstore.errors import UsageError
-from vstore.spec import Spec, Target
+from vstore.spec import Spec
 from vstore.spec.select import Operation, Wish, select
+from vstore.target import Target
 
 # frameworks B and C on A, D on B and C, E on B; applications on D and E, and on the runtime
 DIAMOND = (

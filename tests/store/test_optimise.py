@@ -12,7 +12,9 @@ from tests.store.trees import add, run_in_child
 from vstore.errors import BusyError
 from vstore.fs.filelock import lock_file
 from vstore.report import Silent
-from vstore.store import Store, optimise, verify
+from vstore.store import Store
+from vstore.store.optimise import optimise
+from vstore.store.verify import verify
 
 BIG = b"x" * 10_000
 posix = pytest.mark.skipif(sys.platform == "win32", reason="needs hard links and inodes")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tests.store.trees import add, recipe, run_in_child
 from vstore.report import Silent
-from vstore.store import Store, verify
+from vstore.store import Store
+from vstore.store.verify import verify
 
 ADD = """
 import sys; from pathlib import Path

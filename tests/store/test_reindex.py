@@ -10,7 +10,8 @@ from vstore import profile as profiles
 from vstore.digest import hash_bytes
 from vstore.gc import collect
 from vstore.report import Silent
-from vstore.store import Store, reindex
+from vstore.store import Store
+from vstore.store.reindex import reindex
 
 SPEC = hash_bytes("test spec", b"spec")
 

@@ -15,10 +15,11 @@ import pytest
 from tests.store.trees import SOURCE, add, info, recipe, write
 from vstore.errors import BuildError, StoreError
 from vstore.fs.filelock import is_held
-from vstore.fs.tree import scan
+from vstore.fs.scan import scan
 from vstore.objects import Kind
 from vstore.report import Silent
-from vstore.store import Store, verify
+from vstore.store import Store
+from vstore.store.verify import verify
 
 
 def test_an_added_object_is_whole_and_read_only(store: Store) -> None:
@@ -131,6 +132,9 @@ def test_resolving(store: Store) -> None:
     for text in ("", "nothing", "/etc"):
         with pytest.raises(StoreError, match="no object"):
             store.resolve(text)
+    add(store, "cpython-3.13.0")
+    with pytest.raises(StoreError, match=r"did you mean 'cpython-3\.13\.0'\?"):
+        store.resolve("cpython-3.13")
 
 
 def test_the_closure(store: Store) -> None:

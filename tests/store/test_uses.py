@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+import subprocess
 import time
 from datetime import timedelta
 from pathlib import Path
+
+import pytest
 
 from tests.store.trees import WHEN, add, run_in_child
 from vstore.store import Store
@@ -82,6 +85,21 @@ def test_a_store_of_the_former_release_is_brought_up_to_date(store: Store, tmp_p
         assert [(name, text) for name, text in new.execute(sql)] == fresh.index.database.rows(sql)
         assert new.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
     new.close()
+
+
+def test_a_new_index_waits_for_who_is_making_it(tmp_path: Path) -> None:
+    code = "import sys; from pathlib import Path; from vstore.store import Store; Store.open(Path(sys.argv[1])).close()"
+    root = tmp_path / "root"
+    root.mkdir()
+    with sqlite3.connect(root / "index.sqlite", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        child = run_in_child(code, root)
+        with pytest.raises(subprocess.TimeoutExpired):
+            child.wait(2)
+        other.execute("ROLLBACK")
+    other.close()
+    child.communicate(timeout=60)
+    assert child.returncode == 0
 
 
 def test_several_processes_bring_it_up_to_date_at_once(store: Store) -> None:

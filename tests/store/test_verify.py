@@ -20,7 +20,9 @@ from vstore.errors import BusyError, StoreError
 from vstore.objects import StorePath
 from vstore.profile import append
 from vstore.report import Silent
-from vstore.store import GenerationRow, Index, Store, mend, reindex, verify
+from vstore.store import GenerationRow, Index, Store
+from vstore.store.reindex import reindex
+from vstore.store.verify import mend, verify
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs Linux's /proc")
 
@@ -110,75 +112,101 @@ def test_a_profile_that_leads_to_no_generation_is_named(
     }
 
 
-MANY = {f"d{number % 9}/f{number}": b"" for number in range(5000)}  # so many that a process of its own checks them
+def many(files: int) -> dict[str, bytes]:
+    return {f"d{number % 9}/f{number}": b"" for number in range(files)}
 
 
-def test_processes_find_what_one_finds(store: Store) -> None:
-    paths = [add(store, name, MANY | {"a": name.encode()}) for name in ("one", "two", "three")]
-    for path, inside in zip(paths, ("a", "d1/f1"), strict=False):
-        place = store.layout.object(path) / inside
-        place.chmod(0o644)
-        place.write_bytes(b"!")
+MANY = 9000  # files that are worth a process more
+
+
+@pytest.mark.parametrize("names", [["one"], ["one", "two", "three"]])
+def test_processes_find_what_one_finds(store: Store, names: list[str]) -> None:
+    """One object is divided among them; of more, each takes some."""
+    paths = [add(store, name, many(MANY // len(names)) | {"a": name.encode()}) for name in names]
+    for path, inside in zip(paths, ("d1/f1", "a"), strict=False):
+        folder = store.layout.object(path)
+        for place in (folder, folder / "d2", folder / inside):
+            place.chmod(0o755)
+        (folder / inside).write_bytes(b"!")
+        (folder / "d2" / "f2").unlink()
+        (folder / "d2" / "link").symlink_to("../a")
     alone = verify(store, contents=True, report=Silent())
     assert verify(store, contents=True, report=Silent(), jobs=3) == alone
-    assert alone[0] == 3 and {problem.path for problem in alone[1]} == set(paths[:2])
+    assert alone[0] == len(names) and {problem.path for problem in alone[1]} == set(paths[:2])
+    assert {problem.problem for problem in alone[1] if problem.path == paths[0]} == {
+        "changed: d1/f1",
+        "missing: d2/f2",
+        "added: d2/link",
+        "its mode is 0755: the object's folder",
+        "its mode is 0755: d1/f1",
+        "its mode is 0755: d2",
+        "its time was changed: d1/f1",
+        "its time was changed: d2",
+    }
+
+
+def test_what_processes_cannot_read_is_named_once(store: Store) -> None:
+    folder = store.layout.object(add(store, "one", many(MANY)))
+    (folder / "d3").chmod(0o755)
+    os.mkfifo(folder / "d3" / "pipe")
+    (folder / "d3").chmod(0o555)
+    alone = problems(store, contents=True)
+    assert alone == {"one": ["cannot be read: refused d3/pipe: neither a file, a directory nor a link"]}
+    assert verify(store, contents=True, report=Silent(), jobs=3)[1] == verify(store, contents=True, report=Silent())[1]
+
+
+Busy = tuple[subprocess.Popen[str], int]
+
+
+def runs(process: int) -> bool:
+    with suppress(OSError):
+        return b"vstore.processes" in Path(f"/proc/{process}/cmdline").read_bytes()
+    return False
 
 
 @pytest.fixture
-def busy(store: Store) -> Iterator[tuple[subprocess.Popen[str], Callable[[], list[int]]]]:
-    """A command that verifies in two processes, each with a file that takes it minutes; and who they are."""
+def busy(store: Store, request: pytest.FixtureRequest) -> Iterator[Busy]:
+    """A command that verifies with another process, each with a file that takes a while; and who that is."""
     for name in ("one", "two"):
-        place = store.layout.object(add(store, name, MANY | {"large": name.encode()})) / "large"
+        place = store.layout.object(add(store, name, many(MANY // 2) | {"large": name.encode()})) / "large"
         place.chmod(0o644)
-        os.truncate(place, 1 << 40)
+        os.truncate(place, request.param)
     root = store.layout.root
     store.close()
-
-    def checkers() -> list[int]:
-        found = []
-        for place in Path("/proc").glob("[0-9]*/cmdline"):
-            with suppress(OSError):
-                command = place.read_bytes()
-                found += [int(place.parent.name)] if b"checking" in command and bytes(root) in command else []
-        return found
-
     command = [sys.executable, "-m", "vstore", "--root", str(root), "--no-progress", "verify", "--contents", "-j", "2"]
     child = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
-        while child.poll() is None and len(checkers()) < 2:
+        other = 0
+        while child.poll() is None and not runs(other):
             time.sleep(0.01)
+            other = int(Path(f"/proc/{child.pid}/task/{child.pid}/children").read_text() or 0)
         time.sleep(0.5)  # until they hash
-        yield child, checkers
+        yield child, other
     finally:
         child.kill()
         child.communicate()
-        for process in checkers():
-            with suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+        if runs(other):
+            os.kill(other, signal.SIGKILL)
 
 
 @needs_proc
-@pytest.mark.parametrize("victim", [0, 1])
-def test_a_process_that_is_killed_while_it_checks_ends_the_others(
-    busy: tuple[subprocess.Popen[str], Callable[[], list[int]]], victim: int
-) -> None:
-    child, checkers = busy
-    os.kill(checkers()[victim], signal.SIGKILL)
-    err = child.communicate(timeout=60)[1]
-    assert "has died: exit code -9" in err and "-j 1" in err
+@pytest.mark.parametrize("busy", [1 << 31], indirect=True)
+def test_what_a_process_had_in_hand_that_is_killed_is_checked_all_the_same(busy: Busy) -> None:
+    child, other = busy
+    os.kill(other, signal.SIGKILL)
+    out = child.communicate(timeout=120)[0]
+    assert "-one: changed: large" in out and "-two: changed: large" in out
     assert child.returncode == StoreError.exit_code
-    assert checkers() == []
 
 
 @needs_proc
-def test_an_interruption_ends_the_processes_that_check(
-    busy: tuple[subprocess.Popen[str], Callable[[], list[int]]],
-) -> None:
-    child, checkers = busy
+@pytest.mark.parametrize("busy", [1 << 40], indirect=True)
+def test_an_interruption_ends_the_processes_that_check(busy: Busy) -> None:
+    child, other = busy
+    assert runs(other)
     child.send_signal(signal.SIGINT)
     assert "interrupted" in child.communicate(timeout=60)[1]
-    assert child.returncode == 130
-    assert checkers() == []
+    assert child.returncode == 130 and not runs(other)
 
 
 def test_a_lost_folder_and_a_damaged_manifest(store: Store, pair: tuple[StorePath, StorePath]) -> None:

@@ -11,9 +11,10 @@ from vstore.lock.staleness import check
 from vstore.realise.model import Request
 from vstore.realise.prepare import lock_spec, stale_error, wish_of
 from vstore.report import Report, Silent
-from vstore.spec import Spec, Target
+from vstore.spec import Spec
 from vstore.spec.select import Operation, Selection, Wish, select
 from vstore.store import Store
+from vstore.target import Target
 
 __all__ = [
     "LockWish",

@@ -20,6 +20,7 @@ from vstore.profile import (
     rollback,
     switch,
 )
+from vstore.target import Target
 
 __all__ = [
     "Change",
@@ -27,6 +28,7 @@ __all__ = [
     "Retention",
     "Stack",
     "StackLayer",
+    "Target",
     "append",
     "compare",
     "current",

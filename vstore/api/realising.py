@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,9 +10,9 @@ from vstore.objects import StorePath
 from vstore.realise.model import Origin, Realised, RealisedLayer, Request
 from vstore.realise.remembered import remembered
 from vstore.report import Report, Silent
-from vstore.store import Problem, Store
+from vstore.store import Store
 
-__all__ = ["Origin", "Realised", "RealisedLayer", "Request", "distributions", "realise", "repair"]
+__all__ = ["Origin", "Realised", "RealisedLayer", "Request", "distributions", "realise"]
 
 
 def realise(store: Store, request: Request, *, report: Report | None = None, now: datetime | None = None) -> Realised:
@@ -39,35 +37,6 @@ def realise(store: Store, request: Request, *, report: Report | None = None, now
     ) as substituter:
         found = realise(store, request, uv=uv, report=report, now=now, substitutes=substituter, stop=stop)
         return replace(found, moved_bytes=substituter.pulled().moved_bytes)
-
-
-def repair(
-    store: Store,
-    problems: Sequence[Problem],
-    *,
-    offline: bool = False,
-    jobs: int = 1,
-    environment: Mapping[str, str] | None = None,
-    report: Report | None = None,
-    now: datetime | None = None,
-) -> list[Problem]:
-    """Put right what `stores.verify` found, in one exchange each; returns what is wrong still.
-
-    In place where only modes, times or a manifest are wrong, else from a configured cache, else built again from the
-    spec of a generation that holds it, if spec and lock are still as they were.
-    """
-    from vstore.realise.repair import repair
-
-    chosen = os.environ if environment is None else environment
-    return repair(
-        store,
-        list(problems),
-        uv=uv_of(store, offline=offline, environment=chosen),
-        jobs=jobs,
-        environment=chosen,
-        report=report or Silent(),
-        now=now or datetime.now(UTC),
-    )
 
 
 def distributions(store: Store, stack: StorePath) -> dict[str, dict[str, str]]:

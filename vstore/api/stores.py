@@ -1,4 +1,4 @@
-"""Stores: opening one, its objects, what keeps them alive, and whether all is well."""
+"""Stores: opening one, its objects, and what keeps them alive."""
 
 from __future__ import annotations
 
@@ -13,21 +13,16 @@ from vstore.fs.faults import arm as arm_fault
 from vstore.objects import Kind, ObjectInfo, StorePath, chain
 from vstore.store import (
     Layout,
-    Optimised,
     Pin,
-    Problem,
     Root,
     RootKind,
     Store,
     add_root,
     keep_reserve,
     list_roots,
-    optimise,
     owner_of,
-    reindex,
     release_reserve,
     remove_root,
-    verify,
 )
 from vstore.uv import Uv
 
@@ -37,9 +32,7 @@ __all__ = [
     "Kind",
     "Layout",
     "ObjectInfo",
-    "Optimised",
     "Pin",
-    "Problem",
     "Root",
     "RootKind",
     "Store",
@@ -51,16 +44,13 @@ __all__ = [
     "keep_reserve",
     "list_roots",
     "open_store",
-    "optimise",
     "owner_of",
     "parse_age",
     "parse_size",
     "read_config",
-    "reindex",
     "release_reserve",
     "remove_root",
     "uv_of",
-    "verify",
 ]
 
 

@@ -17,7 +17,8 @@ from blake3 import blake3
 
 from vstore.errors import ArchiveError
 from vstore.fs.atomic import begin_flush, remove_tree
-from vstore.fs.tree import FROZEN_TIME, Entry, freeze_directory, hash_file
+from vstore.fs.scan import freeze_directory, hash_file
+from vstore.fs.tree import FROZEN_TIME, Entry
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _TIME = FROZEN_TIME * 10**9

@@ -18,7 +18,7 @@ from vstore.build.local import LocalPython, bare_environment
 from vstore.build.relocate import ELF, needed_libraries, relocate_binaries, relocate_texts
 from vstore.errors import BuildError
 from vstore.report import Report
-from vstore.spec.model import Target
+from vstore.target import Target
 
 _LEFT_OUT = frozenset(("__pycache__", "site-packages", "dist-packages", "test", "tests", "idle_test", "python.o"))
 _BESIDE = ("tcl[0-9]*", "tk[0-9]*", "itcl*", "thread[0-9]*", "libtcl*.so*", "libtk*.so*")  # what tkinter reads

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from vstore.spec.model import Target
+from vstore.target import Target
 
 
 class Format(StrEnum):

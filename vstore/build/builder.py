@@ -22,8 +22,9 @@ from vstore.build.venvstacks import write_venvstacks_metadata
 from vstore.errors import BuildError
 from vstore.objects import StorePath
 from vstore.report import Report
-from vstore.spec import Layer, Spec, Target, source_digest, source_files
+from vstore.spec import Layer, Spec, source_digest, source_files
 from vstore.stop import Stop
+from vstore.target import Target
 from vstore.uv import Uv
 
 Donors = Callable[[bytes], Sequence[Path]]

@@ -23,7 +23,7 @@ from vstore.errors import BuildError, StoreError
 from vstore.fs.atomic import write_file
 from vstore.lock.model import PinnedWheel
 from vstore.objects import Kind
-from vstore.spec.model import Target
+from vstore.target import Target
 
 FACTS = PurePosixPath("share/vstore/layer.json")
 _Owners = dict[str, "_Owners | list[str]"]

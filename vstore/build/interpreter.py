@@ -20,7 +20,7 @@ from vstore.build.standalone import take
 from vstore.errors import BuildError
 from vstore.lock.model import InterpreterPin
 from vstore.report import Report
-from vstore.spec.model import Target
+from vstore.target import Target
 from vstore.uv import Uv
 
 

@@ -17,7 +17,7 @@ from vstore.build.layout import CODE, LAUNCHER, Layout
 from vstore.fs.atomic import write_file
 from vstore.fs.links import make_link
 from vstore.objects import StorePath
-from vstore.spec.model import Target
+from vstore.target import Target
 
 _PROGRAMS = {Target.WIN_AMD64: "{kind}64.exe", Target.WIN_ARM64: "{kind}64-arm.exe"}
 _BESIDE = "<launcher_dir>"

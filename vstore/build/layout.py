@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from vstore.spec.model import Target
+from vstore.target import Target
 
 CODE = "libexec/bin"  # the code of Python scripts
 LAUNCHER = "libexec/launch"  # what starts an application, on Windows with a suffix

@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 from vstore.build.local import matches, version_key
 from vstore.errors import BuildError, ToolError
 from vstore.lock.model import Download, InterpreterPin
-from vstore.spec.model import Target
+from vstore.target import Target
 from vstore.uv import Uv, UvFailed
 
 PATIENCE_SECONDS = 3.0

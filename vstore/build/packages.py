@@ -25,7 +25,7 @@ from vstore.errors import BuildError
 from vstore.fs.atomic import remove_tree, write_file
 from vstore.lock.model import PinnedWheel
 from vstore.report import Report
-from vstore.spec.model import Target
+from vstore.target import Target
 from vstore.uv import Uv
 
 __all__ = ["PinnedWheel", "install"]

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vstore.api.gc import plan_collection
-from vstore.api.stores import Layout, owner_of, verify
+from vstore.api.stores import Layout, owner_of
+from vstore.api.upkeep import verify
 from vstore.cli.settings import Settings, command, size
 from vstore.errors import VstoreError
 

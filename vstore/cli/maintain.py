@@ -7,8 +7,7 @@ import sys
 
 import click
 
-from vstore.api.realising import repair
-from vstore.api.stores import optimise, reindex, verify
+from vstore.api.upkeep import optimise, reindex, repair, verify
 from vstore.cli.settings import Settings, command, size
 from vstore.errors import StoreError
 

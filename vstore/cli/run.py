@@ -7,8 +7,7 @@ import subprocess
 
 import click
 
-from vstore.api.profiles import current, names, read_stack
-from vstore.api.specs import Target
+from vstore.api.profiles import Target, current, names, read_stack
 from vstore.cli.settings import Settings, command
 from vstore.errors import ProfileError
 

@@ -14,8 +14,9 @@ from vstore.lock.markers import holds
 from vstore.lock.model import FROM_LOWER
 from vstore.lock.project import Question
 from vstore.lock.select import missing_targets
-from vstore.spec import Layer, Target
+from vstore.spec import Layer
 from vstore.spec.lockfiles import lock_path
+from vstore.target import Target
 
 NEED_WHEELS = "make one with `uv build --wheel` (or fromager), and offer its folder by --local-wheels"
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
-from vstore.spec import Layer, Target
+from vstore.spec import Layer
+from vstore.target import Target
 
 _SYSTEMS = {
     "linux": ("posix", "Linux", "linux"),

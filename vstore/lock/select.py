@@ -10,7 +10,8 @@ from vstore.errors import LockError
 from vstore.lock.markers import holds, wheel_tags
 from vstore.lock.model import LockedLayer, LockedPackage, LockedWheel, PinnedWheel
 from vstore.lock.staleness import runtime_of
-from vstore.spec import Layer, Spec, Target
+from vstore.spec import Layer, Spec
+from vstore.target import Target
 
 
 def select(locked: LockedLayer, layer: Layer, target: Target, python: str) -> tuple[PinnedWheel, ...]:

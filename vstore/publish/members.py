@@ -14,9 +14,10 @@ from vstore.lock.metadata import module_hash, read_record, requirements_hash
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.profile import read_stack
 from vstore.publish.model import LAYER_KINDS, Member, Placed
-from vstore.spec import Layer, Spec, Target
+from vstore.spec import Layer, Spec
 from vstore.spec.lockfiles import lock_path, record_path
 from vstore.store import Store
+from vstore.target import Target
 
 
 def members_of_spec(spec: Spec, target: Target, placed: Iterable[Placed]) -> tuple[Member, ...]:

@@ -17,8 +17,9 @@ from vstore.lock.staleness import runtime_of
 from vstore.objects import StorePath
 from vstore.realise.model import Substitutes
 from vstore.realise.recipes import recipe_of
-from vstore.spec import Layer, Spec, Target
+from vstore.spec import Layer, Spec
 from vstore.store import Store
+from vstore.target import Target
 
 
 def bring_ahead(

@@ -15,8 +15,9 @@ from vstore.lock import InterpreterPin
 from vstore.objects import Kind, StorePath
 from vstore.realise.model import Request, Substitutes
 from vstore.report import Report
-from vstore.spec import Layer, Target
+from vstore.spec import Layer
 from vstore.store import Store
+from vstore.target import Target
 from vstore.uv import Uv
 
 

@@ -12,16 +12,17 @@ from pathlib import Path
 from vstore.build.builder import build_layer
 from vstore.build.recipe import Recipe
 from vstore.errors import BuildError, NotReproducible, VstoreError
-from vstore.fs.tree import scan
+from vstore.fs.scan import scan
 from vstore.objects import Kind, StorePath
 from vstore.realise.model import Origin, RealisedLayer, Request, Substitutes
 from vstore.realise.prepare import Prepared
 from vstore.realise.recipes import recipe_of
 from vstore.realise.space import Space
 from vstore.report import Report
-from vstore.spec import Layer, Spec, Target
+from vstore.spec import Layer, Spec
 from vstore.stop import Stop, Stoppable, Stopped
 from vstore.store import Store
+from vstore.target import Target
 from vstore.uv import Uv
 
 

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from vstore.digest import Digest
 from vstore.objects import Kind, StorePath
-from vstore.spec import Target
+from vstore.target import Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,9 +16,10 @@ from vstore.realise.ahead import bring_ahead
 from vstore.realise.interpreters import Interpreter, Interpreters
 from vstore.realise.model import NOBODY, Request, Substitutes
 from vstore.report import Report
-from vstore.spec import Layer, Spec, Target
+from vstore.spec import Layer, Spec
 from vstore.spec.select import Operation, Selection, Wish
 from vstore.store import Store
+from vstore.target import Target
 from vstore.uv import Uv
 
 

@@ -20,10 +20,11 @@ from vstore.realise.model import NOBODY, Realised, RealisedLayer, Request, Subst
 from vstore.realise.prepare import prepare, wish_of
 from vstore.realise.remembered import inputs_key, profile_name, settle
 from vstore.report import Report
-from vstore.spec import Layer, Spec, Target, load
+from vstore.spec import Layer, Spec, load
 from vstore.spec.select import Selection, select
 from vstore.stop import Stop
 from vstore.store import Store
+from vstore.target import Target
 from vstore.uv import Uv
 
 

@@ -8,7 +8,8 @@ from vstore.build.recipe import Recipe, Source
 from vstore.lock import LockedLayer
 from vstore.lock.select import select
 from vstore.objects import StorePath
-from vstore.spec import Layer, Spec, Target, source_digest
+from vstore.spec import Layer, Spec, source_digest
+from vstore.target import Target
 
 
 def recipe_of(

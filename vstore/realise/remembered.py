@@ -14,9 +14,10 @@ from vstore.digest import hash_fields
 from vstore.objects import StorePath
 from vstore.realise.model import Origin, Realised, RealisedLayer, Request
 from vstore.report import Report
-from vstore.spec import Spec, Target, load, source_digest
+from vstore.spec import Spec, load, source_digest
 from vstore.spec.lockfiles import lock_files
 from vstore.store import Store
+from vstore.target import Target
 
 
 def remembered(store: Store, request: Request, *, report: Report, now: datetime) -> Realised | None:

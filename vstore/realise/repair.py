@@ -18,8 +18,10 @@ from vstore.realise.realise import realise
 from vstore.realise.remembered import inputs_key
 from vstore.remote import refetch
 from vstore.report import Report
-from vstore.spec import Target, load
-from vstore.store import GenerationRow, Problem, Store, mend, mend_links, verify
+from vstore.spec import load
+from vstore.store import GenerationRow, Store
+from vstore.store.verify import Problem, mend, mend_links, verify
+from vstore.target import Target
 from vstore.uv import Uv
 
 

@@ -26,7 +26,8 @@ from typing import BinaryIO
 from vstore.digest import canonical_json
 from vstore.errors import CacheError, UsageError
 from vstore.fs import zstd
-from vstore.fs.tree import EntryKind, Manifest, hash_file
+from vstore.fs.scan import hash_file
+from vstore.fs.tree import EntryKind, Manifest
 from vstore.remote.family import pairs
 from vstore.remote.model import DeltaRecord
 from vstore.remote.records import Fields

@@ -8,8 +8,9 @@ from itertools import chain
 from types import MappingProxyType
 
 from vstore.objects import Kind
-from vstore.spec.model import PREFIXES, Target
+from vstore.spec.model import PREFIXES
 from vstore.spec.reader import Mistakes, Table, quote
+from vstore.target import Target
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,99}")  # fits StorePath's label with prefix and suffix
 _GENERATION_LINK = re.compile(r"-\d+-link$")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from vstore.errors import nearest
 from vstore.spec.graph import OrderConflict, find_cycle, linearise
 from vstore.spec.model import Layer
-from vstore.spec.reader import Table, nearest, quote
+from vstore.spec.reader import Table, quote
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,14 +11,15 @@ from pathlib import Path
 from types import MappingProxyType
 
 from vstore.digest import hash_fields
-from vstore.errors import SpecError
+from vstore.errors import SpecError, nearest
 from vstore.objects import Kind
 from vstore.spec import fields
 from vstore.spec.foundation import Known, read_foundation
 from vstore.spec.indexes import read_package_indexes, read_priority_indexes, read_uv
-from vstore.spec.model import Layer, Spec, Target
+from vstore.spec.model import Layer, Spec
 from vstore.spec.modules import read_modules
-from vstore.spec.reader import Mistakes, Table, nearest, quote
+from vstore.spec.reader import Mistakes, Table, quote
+from vstore.target import Target
 
 _MAX_BYTES = 4 * 2**20
 _ARRAYS = {"runtimes": Kind.RUNTIME, "frameworks": Kind.FRAMEWORK, "applications": Kind.APPLICATION}

@@ -1,60 +1,18 @@
-"""A spec as values: targets, layers, and what each layer sits on."""
+"""A spec as values: layers, and what each sits on."""
 
 from __future__ import annotations
 
-import platform
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path, PurePosixPath
-from typing import Self
 
 from vstore.digest import Digest
-from vstore.errors import UsageError
 from vstore.objects import Kind
+from vstore.target import Target
 
 DEFAULT_LINUX = "glibc@2.28"
 DEFAULT_MACOS = "13.0"
 PREFIXES = {Kind.RUNTIME: "", Kind.FRAMEWORK: "framework-", Kind.APPLICATION: "app-"}
-
-
-class Target(StrEnum):
-    """A platform that layers are locked for and built for."""
-
-    LINUX_X86_64 = "linux_x86_64"
-    LINUX_AARCH64 = "linux_aarch64"
-    MACOSX_ARM64 = "macosx_arm64"
-    MACOSX_X86_64 = "macosx_x86_64"
-    WIN_AMD64 = "win_amd64"
-    WIN_ARM64 = "win_arm64"
-
-    @classmethod
-    def host(cls) -> Self:
-        """The target that this process runs on; UsageError on any other machine."""
-        system = {"linux": "linux", "darwin": "macosx", "win32": "win"}.get(sys.platform, sys.platform)
-        machine = platform.machine().lower()
-        spellings = {"win": ("amd64", "arm64"), "macosx": ("x86_64", "arm64")}.get(system, ("x86_64", "aarch64"))
-        machine = dict.fromkeys(("x86_64", "amd64"), spellings[0]).get(machine, machine)
-        machine = dict.fromkeys(("aarch64", "arm64"), spellings[1]).get(machine, machine)
-        name = f"{system}_{machine}"
-        try:
-            return cls(name)
-        except ValueError:
-            known = ", ".join(cls)
-            raise UsageError(f"this machine is of no known target: {name}", details=[f"known: {known}"]) from None
-
-    @property
-    def is_linux(self) -> bool:
-        return self.startswith("linux_")
-
-    @property
-    def is_macosx(self) -> bool:
-        return self.startswith("macosx_")
-
-    @property
-    def is_windows(self) -> bool:
-        return self.startswith("win_")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from vstore.errors import nearest
+
 _SHOWN = 60  # characters of a faulty value
 
 
@@ -139,13 +141,6 @@ class Table:
 
     def _mismatch(self, key: str, value: object, expected: str) -> None:
         self.wrong(key, f"found {describe(value)}, expected {expected}")
-
-
-def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that looks most like this one; None if none does."""
-    from difflib import get_close_matches  # 4 ms that only a mistake pays
-
-    return next(iter(get_close_matches(word, list(known), n=1)), None)
 
 
 def quote(text: str) -> str:

@@ -9,7 +9,8 @@ from fnmatch import fnmatchcase
 from types import MappingProxyType
 
 from vstore.errors import UsageError
-from vstore.spec.model import Layer, Spec, Target
+from vstore.spec.model import Layer, Spec
+from vstore.target import Target
 
 
 class Operation(StrEnum):

@@ -9,6 +9,7 @@ import os
 import re
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -22,6 +23,7 @@ SCHEMA = 2  # PRAGMA user_version of the schema that this release writes
 _SCHEMA_FILE = Path(__file__).with_name("schema.sql")
 _MIGRATIONS_FILE = Path(__file__).with_name("migrations.sql")
 _BUSY_SECONDS = 60.0
+_AGAIN_SECONDS = 0.01
 _SMALL_PAGES = 1024  # 4 MiB
 _LONGEST_PATH = 500  # SQLite's MAX_PATHNAME is 512, the names of its own files beside the index included
 
@@ -190,7 +192,7 @@ def _version(connection: sqlite3.Connection, file: Path) -> int:
 
 def _migrate(connection: sqlite3.Connection, file: Path) -> None:
     """Bring the schema up to date, once even with several openers."""
-    connection.execute("PRAGMA journal_mode = WAL")
+    _write_ahead(connection)
     connection.execute("BEGIN IMMEDIATE")
     version = _version(connection, file)
     for statement in _statements(_SCHEMA_FILE.read_text("utf-8")) if version == 0 else _newer_than(version):
@@ -198,6 +200,19 @@ def _migrate(connection: sqlite3.Connection, file: Path) -> None:
     connection.execute(f"PRAGMA user_version = {SCHEMA}")
     reached(Point.SCHEMA_MADE)
     connection.execute("COMMIT")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Keep a write-ahead log. For who is just making the file SQLite does not wait here, as it does everywhere else."""
+    deadline = time.monotonic() + _BUSY_SECONDS
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(_AGAIN_SECONDS)
 
 
 def _newer_than(version: int) -> Iterator[str]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vstore.fs.filelock import lock_file
-from vstore.fs.tree import EntryKind, freeze_directory
+from vstore.fs.scan import freeze_directory
+from vstore.fs.tree import EntryKind
 from vstore.objects import ObjectInfo, StorePath
 from vstore.report import Report
 from vstore.store.store import Store

@@ -14,11 +14,12 @@ from typing import Self
 
 from vstore.config import Config, read_config
 from vstore.digest import Digest
-from vstore.errors import NotReproducible, StoreError, VstoreError
+from vstore.errors import NotReproducible, StoreError, VstoreError, nearest
 from vstore.fs.atomic import exchange, flush_filesystem, fsync_directory, remove_tree, write_file
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
-from vstore.fs.tree import Manifest, freeze_directory, scan
+from vstore.fs.scan import freeze_directory, scan
+from vstore.fs.tree import Manifest
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.stop import Stop
 from vstore.store.generations import Generations
@@ -135,7 +136,9 @@ class Store:
         if len(found) == 1:
             return found[0]
         if not found:
-            raise StoreError(f"no object in the store is called {text!r}", hint="`vstore list` shows them")
+            near = nearest(text, {info.path.name for info in self.index.objects()})
+            hint = f"did you mean {near!r}? `vstore list` shows them all" if near else "`vstore list` shows them"
+            raise StoreError(f"no object in the store is called {text!r}", hint=hint)
         raise StoreError(f"{text!r} could be any of {len(found)} objects", details=[str(path) for path in found])
 
     def closure(self, paths: Iterable[StorePath]) -> set[StorePath]:

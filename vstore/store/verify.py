@@ -11,7 +11,7 @@ from pathlib import Path
 from vstore.errors import StoreError
 from vstore.fs.atomic import replace_symlink
 from vstore.fs.filelock import lock_file
-from vstore.fs.tree import mended
+from vstore.fs.scan import mended
 from vstore.objects import StorePath
 from vstore.report import Report
 from vstore.store.checking import checked

@@ -1,0 +1,44 @@
+"""Whether a tree is still as one in a store is: its entries as they are now, and what is not frozen any more."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+from typing import NamedTuple
+
+from vstore.errors import StoreError
+from vstore.fs.scan import Share, scan
+from vstore.fs.tree import FROZEN_TIME, Entry
+
+_TIME = FROZEN_TIME * 10**9
+_FROZEN = {stat.S_IFDIR | 0o555, stat.S_IFREG | 0o444, stat.S_IFREG | 0o555}
+
+
+class Looked(NamedTuple):
+    """What is there of a tree, or of a share of it; `thawed` is what has another mode or time than all in a store."""
+
+    entries: tuple[Entry, ...]
+    thawed: tuple[tuple[bytes, str], ...]
+    unreadable: tuple[str, ...]
+
+
+def look(folder: Path, share: Share) -> Looked:
+    """Hash what is there; of a folder that is missing, or only a link, that is nothing."""
+    thawed: list[tuple[bytes, str]] = []
+
+    def note(path: bytes, status: os.stat_result) -> None:
+        if status.st_mode not in _FROZEN and os.name == "posix":
+            thawed.append((path, f"its mode is {stat.S_IMODE(status.st_mode):04o}"))
+        if status.st_mtime_ns != _TIME:
+            thawed.append((path, "its time was changed"))
+
+    try:
+        entries = scan(folder, on_status=note, share=share).entries if is_folder(folder) else ()
+    except (StoreError, OSError) as error:
+        return Looked((), tuple(thawed), (str(error),))
+    return Looked(entries, tuple(thawed), ())
+
+
+def is_folder(folder: Path) -> bool:
+    return folder.is_dir() and not folder.is_symlink()
