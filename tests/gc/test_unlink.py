@@ -1,9 +1,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+
+from tests.reliability.sweep import why_no_strace
 from tests.store.trees import run_in_child
 from vstore.gc import collect
 from vstore.report import Silent
@@ -66,6 +71,25 @@ def test_read_only_folders_of_an_ordinary_user() -> None:
     with tempfile.TemporaryDirectory() as folder:  # pytest's own are closed to others
         out, _ = run_in_child(FILL_AND_EMPTY, folder).communicate(timeout=60)
     assert out.splitlines() == ["0o555 0o555", "2 [] []"]
+
+
+COLLECT = """
+import sys; from pathlib import Path
+from vstore.gc import collect; from vstore.report import Silent; from vstore.store import Store
+with Store.open(Path(sys.argv[1])) as store:
+    collect(store, report=Silent())
+"""
+
+
+@pytest.mark.skipif(why_no_strace() is not None, reason=str(why_no_strace()))
+def test_threads_help_where_removing_waits(store: Store, tmp_path: Path) -> None:
+    for number in range(200):
+        (store.layout.trash / f"t{number}").mkdir()
+    log = tmp_path / "calls"
+    trace = ["strace", "-f", "-qq", "-o", log, "-e", "trace=unlinkat", "-e", "inject=unlinkat:delay_enter=1000"]
+    subprocess.run([*trace, sys.executable, "-c", COLLECT, store.layout.root], check=True)
+    assert list(store.layout.trash.iterdir()) == []
+    assert len({line.split()[0] for line in log.read_text().splitlines() if "AT_REMOVEDIR" in line}) > 4
 
 
 def test_two_collectors_at_once(store: Store) -> None:

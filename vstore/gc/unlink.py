@@ -6,10 +6,12 @@ Works on open directories, never on paths that somebody could bend, and never fo
 from __future__ import annotations
 
 import os
+import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from vstore.fs.atomic import remove_tree
 from vstore.fs.faults import Point, reached
@@ -18,7 +20,11 @@ from vstore.gc.owners import removable
 from vstore.report import Report
 from vstore.store import Layout
 
-_THREADS = 8  # not for the cores: removing mostly waits for the journal, and those who wait share one commit
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
+
+_THREADS = 8  # not for the cores: where removing waits for the disk, those who wait share a commit of its journal
+_WINDOW_SECONDS = 0.02  # after which it is asked whether it does; where not, threads are in each other's way
 _DEEPEST = 100  # below it, a folder is unlinked as an entry of its own: neither stack nor descriptors run out
 _BY_DESCRIPTOR = os.unlink in os.supports_dir_fd and os.scandir in os.supports_fd
 
@@ -26,10 +32,11 @@ _BY_DESCRIPTOR = os.unlink in os.supports_dir_fd and os.scandir in os.supports_f
 def empty_trash(layout: Layout, report: Report) -> None:
     """Unlink everything in the trash but others' folders; what cannot be is warned of and stays for the next time."""
     with lock_file(layout.locks / "trash"):  # two collectors would only be in each other's way
-        names = sorted(name for name in os.listdir(layout.trash) if removable(layout.trash / name))
+        trash = layout.trash
+        names = sorted(name for name in os.listdir(trash) if removable(os.path.join(trash, name)))
         if names:
             report.stage("gc", "unlinking", 0, len(names))
-            failures = _Unlinker(layout.trash, names, report).run()
+            failures = _Unlinker(trash, names, report).run()
             if failures:
                 report.warn(f"{len(failures)} leftovers could not be unlinked: {failures[0]}", hint="see tmp/trash")
 
@@ -41,6 +48,7 @@ class _Unlinker:
         self._total = len(names)
         self._report = report
         self._failures: list[OSError] = []
+        self._helpers: list[Future[None]] = []
         self._stopped = False
 
     def run(self) -> list[OSError]:
@@ -49,10 +57,11 @@ class _Unlinker:
         flags = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
         self._handle = os.open(self._trash, flags) if _BY_DESCRIPTOR else -1
         try:
-            with ThreadPoolExecutor(_THREADS) as pool:
+            with ThreadPoolExecutor(_THREADS - 1) as pool:
                 try:
-                    for worker in [pool.submit(self._work) for _ in range(min(_THREADS, self._total))]:
-                        worker.result()
+                    self._lead(pool)
+                    for helper in self._helpers:
+                        helper.result()
                 finally:
                     self._stopped = True
         finally:
@@ -60,7 +69,22 @@ class _Unlinker:
                 os.close(self._handle)
         return self._failures
 
-    def _work(self) -> None:
+    def _lead(self, pool: ThreadPoolExecutor) -> None:
+        """Work, and call for help as soon as that is mostly waiting."""
+        wall, busy = time.monotonic(), time.thread_time()
+        for _ in self._work():
+            passed = time.monotonic() - wall
+            if passed > _WINDOW_SECONDS and not self._helpers:
+                if time.thread_time() - busy < passed / 2:
+                    self._helpers += [pool.submit(self._help) for _ in range(_THREADS - 1)]
+                wall, busy = time.monotonic(), time.thread_time()
+
+    def _help(self) -> None:
+        for _ in self._work():
+            pass
+
+    def _work(self) -> Iterator[None]:
+        """Remove one after the other, with a stop after each."""
         while not self._stopped:
             try:
                 name = self._pending.popleft()
@@ -76,6 +100,7 @@ class _Unlinker:
             done = max(self._total - len(self._pending), 0)
             if done % 64 == 0:
                 self._report.stage("gc", "unlinking", done, self._total)
+            yield
 
     def _remove(self, name: str, parent: int) -> None:
         """A file or link, or a folder with all in it."""
