@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vstore.config import Config, GcConfig, parse_age, parse_size, read_config
 from vstore.errors import StoreError
 from vstore.fs.atomic import replace_symlink
 from vstore.fs.faults import arm as arm_fault
@@ -24,11 +24,11 @@ from vstore.store import (
     release_reserve,
     remove_root,
 )
-from vstore.uv import Uv
+
+if TYPE_CHECKING:
+    from vstore.uv import Uv
 
 __all__ = [
-    "Config",
-    "GcConfig",
     "Kind",
     "Layout",
     "ObjectInfo",
@@ -45,9 +45,6 @@ __all__ = [
     "list_roots",
     "open_store",
     "owner_of",
-    "parse_age",
-    "parse_size",
-    "read_config",
     "release_reserve",
     "remove_root",
     "uv_of",
@@ -70,6 +67,8 @@ def open_store(root: Path | None = None, *, read_only: bool = False) -> Store:
 
 def uv_of(store: Store, *, offline: bool = False, environment: Mapping[str, str] | None = None) -> Uv:
     """uv with the store's own cache."""
+    from vstore.uv import Uv
+
     chosen = os.environ if environment is None else environment
     return Uv(cache_dir=store.layout.uv_cache, offline=offline, environment=chosen)
 

@@ -9,7 +9,7 @@ import click
 
 from vstore.api.caches import SecretKey, make_generation, signing_keys, trust_of
 from vstore.api.publishing import Compression, Unpacked, find, left_out, pack_bundle, unpack_bundle
-from vstore.api.stores import read_config
+from vstore.api.config import read_config
 from vstore.cli.settings import Settings, command, size
 from vstore.errors import UsageError
 

@@ -18,7 +18,8 @@ from vstore.api.caches import (
     trust_of,
     verify_cache,
 )
-from vstore.api.stores import StorePath, read_config
+from vstore.api.config import read_config
+from vstore.api.stores import StorePath
 from vstore.cli.parse import AGE
 from vstore.cli.settings import Settings, command, size, table, when
 from vstore.errors import CacheError, UsageError

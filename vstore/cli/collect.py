@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 import click
 
 from vstore.api import gc
-from vstore.api.stores import GcConfig, Layout, Store, keep_reserve, release_reserve, uv_of
+from vstore.api.config import GcConfig
+from vstore.api.stores import Layout, Store, keep_reserve, release_reserve, uv_of
 from vstore.cli.parse import AGE, SIZE
 from vstore.cli.settings import Settings, command, size
 

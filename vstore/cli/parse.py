@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from vstore.api.stores import parse_age, parse_size
+from vstore.api.config import parse_age, parse_size
 
 
 class Age(click.ParamType[timedelta]):
