@@ -86,8 +86,8 @@ def test_threads_help_where_removing_waits(store: Store, tmp_path: Path) -> None
     for number in range(200):
         (store.layout.trash / f"t{number}").mkdir()
     log = tmp_path / "calls"
-    trace = ["strace", "-f", "-qq", "-o", log, "-e", "trace=unlinkat", "-e", "inject=unlinkat:delay_enter=1000"]
-    subprocess.run([*trace, sys.executable, "-c", COLLECT, store.layout.root], check=True)
+    trace = ["strace", "-f", "-qq", "-o", str(log), "-e", "trace=unlinkat", "-e", "inject=unlinkat:delay_enter=1000"]
+    subprocess.run([*trace, sys.executable, "-c", COLLECT, str(store.layout.root)], check=True)
     assert list(store.layout.trash.iterdir()) == []
     assert len({line.split()[0] for line in log.read_text().splitlines() if "AT_REMOVEDIR" in line}) > 4
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from vstore.api.caches import SecretKey, make_generation, signing_keys, trust_of
-from vstore.api.publishing import Compression, Unpacked, find, left_out, pack_bundle, unpack_bundle
 from vstore.api.config import read_config
+from vstore.api.publishing import Compression, Unpacked, find, left_out, pack_bundle, unpack_bundle
 from vstore.cli.settings import Settings, command, size
 from vstore.errors import UsageError
 

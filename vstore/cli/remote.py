@@ -20,8 +20,8 @@ from vstore.api.caches import (
     wanted,
     write_key,
 )
-from vstore.api.publishing import find
 from vstore.api.config import read_config
+from vstore.api.publishing import find
 from vstore.api.stores import Kind, Store
 from vstore.cli.parse import AGE
 from vstore.cli.settings import Settings, command, size, when
