@@ -15,7 +15,7 @@ from tests.store.trees import add, info, run_in_child
 from vstore.errors import StoreError
 from vstore.fs.filelock import lock_file
 from vstore.objects import StorePath
-from vstore.store import RootKind, Store, add_root, generation_links, list_roots, remove_root
+from vstore.store import RootKind, Store, add_root, generation_links, list_roots, read_roots, remove_root
 
 
 def roots(store: Store, kind: RootKind) -> list[tuple[str, StorePath]]:
@@ -51,7 +51,7 @@ def test_temp_roots_of_a_killed_process_count_for_nothing(store: Store) -> None:
     child.communicate()
     assert [found for _, found in roots(store, RootKind.TEMP)] == [path]
     assert file.exists()
-    list_roots(store.layout, prune=True)
+    list(read_roots(store.layout, prune=True))
     assert not file.exists() and [found for _, found in roots(store, RootKind.TEMP)] == [path]
 
 
@@ -129,7 +129,7 @@ def test_an_indirect_root_ends_with_its_link(store: Store, tmp_path: Path) -> No
     link.unlink()
     assert roots(store, RootKind.USER) == []
     assert len(list(store.layout.indirect_roots.iterdir())) == 1
-    list_roots(store.layout, prune=True)
+    list(read_roots(store.layout, prune=True))
     assert list(store.layout.indirect_roots.iterdir()) == []
 
 

@@ -8,7 +8,16 @@ from vstore.store.index import Graph, Index
 from vstore.store.layout import Layout, owner_of
 from vstore.store.pins import Pin
 from vstore.store.reserve import keep_reserve, release_reserve
-from vstore.store.roots import Root, RootKind, add_root, generation_links, list_roots, object_at, remove_root
+from vstore.store.roots import (
+    Root,
+    RootKind,
+    add_root,
+    generation_links,
+    list_roots,
+    object_at,
+    read_roots,
+    remove_root,
+)
 from vstore.store.store import Store
 
 __all__ = [
@@ -26,6 +35,7 @@ __all__ = [
     "list_roots",
     "object_at",
     "owner_of",
+    "read_roots",
     "release_reserve",
     "remove_root",
 ]

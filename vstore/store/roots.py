@@ -15,7 +15,9 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from vstore.digest import SHORT_LENGTH, hash_bytes
 from vstore.errors import StoreError
@@ -26,6 +28,7 @@ from vstore.objects import StorePath
 from vstore.store.layout import Layout
 from vstore.store.pins import NO_PIN, Pin, pin_name, read_pin, remove_pin, write_pin
 
+_parsed = lru_cache(1 << 16)(StorePath.parse)  # the same roots are read for each batch of a collection
 _GENERATION_LINK = re.compile(r"(?P<profile>.+)-(?P<number>[1-9][0-9]*)-link")
 
 
@@ -44,6 +47,16 @@ class Root:
     name: str
     path: StorePath
     since: datetime | None = None
+    pin: Pin = NO_PIN
+
+
+class RootAt(NamedTuple):
+    """A root as a collector reads it, who wants to know no more than this and reads all while others wait."""
+
+    kind: RootKind
+    name: str
+    path: StorePath
+    place: str | Path | None = None
     pin: Pin = NO_PIN
 
 
@@ -91,17 +104,27 @@ def generation_links(layout: Layout) -> Iterator[tuple[str, int, Path]]:
             yield found["profile"], int(found["number"]), layout.profiles / name
 
 
-def list_roots(layout: Layout, *, prune: bool = False, running: bool = True) -> list[Root]:
+def list_roots(layout: Layout) -> list[Root]:
+    """All roots there are now, running programs too. Raises OSError when one cannot be read."""
+    roots = []
+    for kind, name, path, place, pin in read_roots(layout):
+        with suppress(FileNotFoundError):  # it is gone meanwhile
+            since = datetime.fromtimestamp(int(os.lstat(place).st_mtime), UTC) if place is not None else None
+            roots.append(Root(kind=kind, name=name, path=path, since=since, pin=pin))
+    return sorted(roots, key=lambda root: (root.kind, root.name, root.path))
+
+
+def read_roots(layout: Layout, *, prune: bool = False, running: bool = True) -> Iterator[RootAt]:
     """All roots there are now, `running` programs too. With `prune`, for a collector under its lock, stale ones go.
 
     Raises OSError when one cannot be read: a collector must not take that for its absence.
     """
     store = os.path.realpath(layout.store)
-    roots = list(_temp_roots(layout, prune))  # first: a process that ends now has made its lasting root before
-    roots += [*_profile_roots(layout, store), *_user_roots(layout, store, prune)]
+    yield from _temp_roots(layout, prune)  # first: a process that ends now has made its lasting root before
+    yield from _profile_roots(layout, store)
+    yield from _user_roots(layout, store, prune)
     if running:  # last: a process started from a root that is read before is seen here
-        roots += running_roots(layout)
-    return sorted(roots, key=lambda root: (root.kind, root.name, root.path))
+        yield from running_roots(layout)
 
 
 def object_at(layout: Layout, place: Path) -> StorePath | None:
@@ -119,13 +142,14 @@ def _leads_to(place: Path, store: str) -> StorePath | None:
 def _reader(folder: Path, store: str) -> Callable[[str], StorePath | None]:
     """What tells where a link of this folder leads; of one as vstore writes it without looking at each folder there."""
     beside = os.path.realpath(folder / "../store") == store
+    start = os.path.join(folder, "")
 
     def read(name: str) -> StorePath | None:
-        link = os.path.join(folder, name)
+        link = start + name
         with suppress(OSError, ValueError):
-            head, _, target = os.readlink(link).rpartition("/")
-            if beside and head == "../store":
-                return StorePath.parse(target)
+            target = os.readlink(link)
+            if beside and target.startswith("../store/"):
+                return _parsed(target[len("../store/") :])
         return _leads_to(Path(link), store)
 
     return read
@@ -139,30 +163,21 @@ def _listed(folder: Path) -> tuple[list[str], set[str]]:
     return sorted(entry.name for entry in entries if entry.name not in hidden and entry.is_symlink()), hidden
 
 
-def _root(kind: RootKind, name: str, path: StorePath, place: str, pin: Pin = NO_PIN) -> Iterator[Root]:
-    """One root, or none when the place is gone meanwhile."""
-    try:
-        since = datetime.fromtimestamp(int(os.lstat(place).st_mtime), UTC)
-    except FileNotFoundError:
-        return
-    yield Root(kind=kind, name=name, path=path, since=since, pin=pin)
-
-
-def _profile_roots(layout: Layout, store: str) -> Iterator[Root]:
+def _profile_roots(layout: Layout, store: str) -> Iterator[RootAt]:
     folder, leads_to = str(layout.profiles), _reader(layout.profiles, store)
     for name in _listed(layout.profiles)[0]:
         if _GENERATION_LINK.fullmatch(name) and (path := leads_to(name)) is not None:
-            yield from _root(RootKind.PROFILE, f"profiles/{name}", path, f"{folder}/{name}")
+            yield RootAt(RootKind.PROFILE, f"profiles/{name}", path, f"{folder}/{name}")
 
 
-def _user_roots(layout: Layout, store: str, prune: bool) -> Iterator[Root]:
+def _user_roots(layout: Layout, store: str, prune: bool) -> Iterator[RootAt]:
     folder, leads_to = str(layout.gcroots), _reader(layout.gcroots, store)
     names, hidden = _listed(layout.gcroots)
     for name in names:
         link = f"{folder}/{name}"
         pin = _unexpired(layout, Path(link), Path(link), prune) if pin_name(name) in hidden else NO_PIN
         if pin is not None and (path := leads_to(name)) is not None:
-            yield from _root(RootKind.USER, f"gcroots/{name}", path, link, pin)
+            yield RootAt(RootKind.USER, f"gcroots/{name}", path, link, pin)
     for name in _listed(layout.indirect_roots)[0]:
         entry = layout.indirect_roots / name
         try:
@@ -175,7 +190,7 @@ def _user_roots(layout: Layout, store: str, prune: bool) -> Iterator[Root]:
             continue
         pin = _unexpired(layout, entry, outside, prune)
         if pin is not None and (path := _leads_to(outside, store)) is not None:
-            yield from _root(RootKind.USER, str(outside), path, str(entry), pin)
+            yield RootAt(RootKind.USER, str(outside), path, entry, pin)
 
 
 def _unexpired(layout: Layout, entry: Path, link: Path, prune: bool) -> Pin | None:
@@ -189,7 +204,7 @@ def _unexpired(layout: Layout, entry: Path, link: Path, prune: bool) -> Pin | No
     return None
 
 
-def _temp_roots(layout: Layout, prune: bool) -> Iterator[Root]:
+def _temp_roots(layout: Layout, prune: bool) -> Iterator[RootAt]:
     with os.scandir(layout.temp_roots) as found:
         files = sorted(layout.temp_roots / entry.name for entry in found)
     for file in files:
@@ -198,7 +213,7 @@ def _temp_roots(layout: Layout, prune: bool) -> Iterator[Root]:
                 file.unlink(missing_ok=True)
             continue
         for path in _named_in(file):
-            yield from _root(RootKind.TEMP, f"gcroots/temp/{file.name}", path, str(file))
+            yield RootAt(RootKind.TEMP, f"gcroots/temp/{file.name}", path, file)
 
 
 def _named_in(file: Path) -> Iterator[StorePath]:
@@ -247,7 +262,7 @@ def _indirect(layout: Layout, link: Path) -> Path:
     return layout.indirect_roots / hash_bytes("indirect root 1", os.fsencode(link)).short
 
 
-def running_roots(layout: Layout) -> Iterator[Root]:
+def running_roots(layout: Layout) -> Iterator[RootAt]:
     """Objects that a running process uses, read from /proc; elsewhere, and for others' processes, none.
 
     A pure-Python layer shows only in the arguments, where the trampolines leave its path.
@@ -261,7 +276,7 @@ def running_roots(layout: Layout) -> Iterator[Root]:
                 path = StorePath.parse(os.fsdecode(name))
             except ValueError:
                 continue
-            yield Root(kind=RootKind.PROCESS, name=f"process {number}", path=path)
+            yield RootAt(RootKind.PROCESS, f"process {number}", path)
 
 
 def _processes() -> list[str]:
