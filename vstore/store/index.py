@@ -66,7 +66,7 @@ class Index:
         references = self.database.rows(
             "SELECT path FROM refs JOIN objects ON id = reference WHERE referrer = ?", rows[0][0]
         )
-        return _info(rows[0], [StorePath.parse(text) for (text,) in references])
+        return _info(rows[0], path, [StorePath.parse(text) for (text,) in references])
 
     def is_valid(self, path: StorePath) -> bool:
         return bool(self.database.rows("SELECT 1 FROM objects WHERE path = ?", str(path)))
@@ -80,7 +80,7 @@ class Index:
         references: dict[int, list[StorePath]] = {}
         for referrer, reference in pairs:
             references.setdefault(referrer, []).append(paths[reference])
-        return [_info(row, references.get(row[0], ())) for row in rows]
+        return [_info(row, paths[row[0]], references.get(row[0], ())) for row in rows]
 
     def referrers(self, path: StorePath) -> list[StorePath]:
         sql = """SELECT up.path FROM refs JOIN objects low ON low.id = reference JOIN objects up ON up.id = referrer
@@ -198,9 +198,9 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _info(row: Sequence[Any], references: Iterable[StorePath]) -> ObjectInfo:
+def _info(row: Sequence[Any], path: StorePath, references: Iterable[StorePath]) -> ObjectInfo:
     return ObjectInfo(
-        path=StorePath.parse(row[1]),
+        path=path,
         digest=Digest(row[2]),
         kind=Kind(row[3]),
         size_bytes=row[4],
