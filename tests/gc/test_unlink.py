@@ -77,6 +77,7 @@ COLLECT = """
 import sys; from pathlib import Path
 from vstore.gc import collect; from vstore.report import Silent; from vstore.store import Store
 with Store.open(Path(sys.argv[1])) as store:
+    print("ready", flush=True); sys.stdin.readline()
     collect(store, report=Silent())
 """
 
@@ -87,25 +88,19 @@ def test_threads_help_where_removing_waits(store: Store, tmp_path: Path) -> None
         (store.layout.trash / f"t{number}").mkdir()
     log = tmp_path / "calls"
     trace = ["strace", "-f", "-qq", "-o", str(log), "-e", "trace=unlinkat", "-e", "inject=unlinkat:delay_enter=1000"]
-    subprocess.run([*trace, sys.executable, "-c", COLLECT, str(store.layout.root)], check=True)
+    collector = [sys.executable, "-c", COLLECT, str(store.layout.root)]
+    subprocess.run([*trace, *collector], check=True, stdin=subprocess.DEVNULL)
     assert list(store.layout.trash.iterdir()) == []
     assert len({line.split()[0] for line in log.read_text().splitlines() if "AT_REMOVEDIR" in line}) > 4
 
 
 def test_two_collectors_at_once(store: Store) -> None:
-    code = """
-import sys; from pathlib import Path
-from vstore.gc import collect; from vstore.report import Silent; from vstore.store import Store
-with Store.open(Path(sys.argv[1])) as store:
-    print("ready", flush=True); sys.stdin.readline()
-    collect(store, report=Silent())
-"""
     for number in range(100):
         for place in range(5):
             folder = store.layout.trash / f"t{number}" / f"d{place}"
             folder.mkdir(parents=True)
             (folder / "f").touch()
-    children = [run_in_child(code, store.layout.root) for _ in range(3)]
+    children = [run_in_child(COLLECT, store.layout.root) for _ in range(3)]
     for child in children:
         assert child.stdout is not None
         child.stdout.readline()

@@ -20,10 +20,10 @@ class Looked(NamedTuple):
 
     entries: tuple[Entry, ...]
     thawed: tuple[tuple[bytes, str], ...]
-    unreadable: tuple[str, ...]
+    unreadable: str | None = None
 
 
-def look(folder: Path, share: Share) -> Looked:
+def look(folder: Path, share: Share | None = None) -> Looked:
     """Hash what is there; of a folder that is missing, or only a link, that is nothing."""
     thawed: list[tuple[bytes, str]] = []
 
@@ -36,8 +36,8 @@ def look(folder: Path, share: Share) -> Looked:
     try:
         entries = scan(folder, on_status=note, share=share).entries if is_folder(folder) else ()
     except (StoreError, OSError) as error:
-        return Looked((), tuple(thawed), (str(error),))
-    return Looked(entries, tuple(thawed), ())
+        return Looked((), tuple(thawed), str(error))
+    return Looked(entries, tuple(thawed))
 
 
 def is_folder(folder: Path) -> bool:

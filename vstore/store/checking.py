@@ -62,7 +62,7 @@ def _whole(
 
 
 def _faults(layout: Layout, info: ObjectInfo, *, contents: bool) -> list[str]:
-    return list(_wrong(layout, info, [look(layout.object(info.path), Share())] if contents else []))
+    return list(_wrong(layout, info, [look(layout.object(info.path))] if contents else []))
 
 
 def _wrong(layout: Layout, info: ObjectInfo, shares: Sequence[Looked]) -> Iterator[str]:
@@ -70,7 +70,7 @@ def _wrong(layout: Layout, info: ObjectInfo, shares: Sequence[Looked]) -> Iterat
     if not is_folder(layout.object(info.path)):
         yield "the object's folder is missing"
         return
-    unreadable = sorted({text for share in shares for text in share.unreadable})
+    unreadable = sorted({share.unreadable for share in shares if share.unreadable})
     found = Manifest(tuple(sorted(chain(*(share.entries for share in shares))))) if shares and not unreadable else None
     try:
         manifest, _ = read_manifest(layout.manifest(info.path), likely=found)
