@@ -38,7 +38,7 @@ def test_all_missing_wheels_are_told_with_the_line_to_write(tmp_path: Path) -> N
     with pytest.raises(LockError) as caught:
         project.lock(project.spec(runtime=["dlltracer; sys_platform == 'win32'", "onlylinux"]))
     assert caught.value.details == ("dlltracer 1.0: no wheel for win_arm64", "onlylinux 2.0: no wheel for win_arm64")
-    assert "Set platforms to ['linux_x86_64', 'win_amd64'] in layer py" in (caught.value.hint or "")
+    assert "set `platforms = ['linux_x86_64', 'win_amd64']` in layer py" in (caught.value.hint or "")
     assert "fromager" in (caught.value.hint or "")
     narrow = Project(tmp_path, targets=("linux_x86_64", "win_amd64"))
     assert versions(narrow.lock(narrow.spec(runtime=["dlltracer; sys_platform == 'win32'", "onlylinux"]))["py"])

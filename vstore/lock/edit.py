@@ -27,13 +27,11 @@ class MissingWheels(LockError):
     def __init__(self, layer: Layer, missing: Mapping[str, Sequence[Target]]) -> None:
         gone = {target for targets in missing.values() for target in targets}
         left = [str(target) for target in layer.targets if target not in gone]
-        instead = (
-            f"Set platforms to {left} in layer {layer.name}" if left else "No platform has wheels for all packages"
-        )
+        narrower = f"set `platforms = {left}` in layer {layer.name}"
         super().__init__(
             f"layer {layer.env_name}: some packages have no wheel for some target platforms",
             details=[f"{name}: no wheel for {', '.join(targets)}" for name, targets in sorted(missing.items())],
-            hint=f"{instead}; or {NEED_WHEELS}",
+            hint=f"{narrower if left else 'no platform has wheels for all packages'}; or {NEED_WHEELS}",
         )
 
 
