@@ -22,7 +22,7 @@ from vstore.gc.remove import Removal, current_roots
 from vstore.gc.unlink import empty_trash
 from vstore.objects import StorePath
 from vstore.report import Report
-from vstore.store import Graph, Root, RootKind, Store
+from vstore.store import Graph, Root, RootKind, Store, generation_link
 
 _SMALLEST, _LARGEST = 250, 2000  # objects removed in one transaction, whose commit costs the same for few as for many
 _HOLD_SECONDS = 0.05  # how long removing them may take: others wait for the lock meanwhile
@@ -30,7 +30,7 @@ _HOLD_SECONDS = 0.05  # how long removing them may take: others wait for the loc
 
 def plan_collection(store: Store, policy: Policy | None = None, *, without: Collection[tuple[str, int]] = ()) -> Plan:
     """What `collect` would delete now, if the generations `without` were forgotten first."""
-    skipped = {f"profiles/{profile}-{number}-link" for profile, number in without}
+    skipped = {f"profiles/{generation_link(*one)}" for one in without}
     with stray_links(store) as stray:
         return _planned(store, policy, {*skipped, *stray}, stray)[0]
 

@@ -13,7 +13,7 @@ from vstore.gc.remove import Removal, current_roots
 from vstore.gc.unlink import empty_trash
 from vstore.objects import StorePath, chain
 from vstore.report import Report
-from vstore.store import Graph, Root, RootKind, Store, list_roots
+from vstore.store import Graph, Root, RootKind, Store, generation_link, generation_of, list_roots
 
 
 def plan_deletion(
@@ -140,7 +140,7 @@ def keepers(store: Store, graph: Graph, path: StorePath) -> list[tuple[Root, tup
     shown = {(root.name, root.path) for root in roots}
     for profile in store.generations.profiles():  # a generation whose link was removed by hand keeps its stack too
         for row in store.generations.of(profile):
-            name = f"profiles/{profile}-{row.number}-link"
+            name = f"profiles/{generation_link(profile, row.number)}"
             if (name, row.path) not in shown:
                 roots.append(Root(kind=RootKind.PROFILE, name=name, path=row.path, since=row.created_at))
     found = [(root, chain(root.path, path, lambda one: below.get(one, ()))) for root in roots if root.path in above]
@@ -151,9 +151,10 @@ def keepers(store: Store, graph: Graph, path: StorePath) -> list[tuple[Root, tup
 def _hint(store: Store, root: Root) -> str:
     match root.kind:
         case RootKind.PROFILE:
-            profile, _, number = root.name.removeprefix("profiles/").removesuffix("-link").rpartition("-")
+            name = root.name.removeprefix("profiles/")
+            profile, number = generation_of(name) or (name, 0)
             link = store.layout.profiles / profile
-            if link.is_symlink() and link.readlink().name == f"{profile}-{number}-link":
+            if link.is_symlink() and link.readlink().name == name:
                 return f"it belongs to the current generation: switch {profile} to another one first"
             return f"run `vstore forget {profile} {number}`"
         case RootKind.USER:

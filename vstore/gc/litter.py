@@ -16,14 +16,13 @@ from pathlib import Path
 from vstore.errors import BusyError
 from vstore.fs.filelock import is_held, lock_file
 from vstore.gc.owners import removable
-from vstore.store import Layout, Store
+from vstore.store import Layout, Store, generation_of
 from vstore.store.records import belongs_to, read_record, record_file
 
 _BEING_WRITTEN = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}")  # what vstore.fs.atomic makes before it renames
 FAILED_AGE = timedelta(days=14)  # how long the folder of a failed build is kept
 _LOG_AGE = timedelta(days=1)  # a log is written beside its row, not in the same transaction
 _LINK_AGE = timedelta(hours=1)  # making a root is two system calls, without a lock
-_GENERATION = re.compile(r"(?P<profile>.+)-(?P<number>[1-9][0-9]*)-link")
 
 
 def entries(layout: Layout) -> dict[str, list[str]]:
@@ -135,8 +134,7 @@ def _belongs_to(name: str) -> tuple[str | None, int | None]:
     """The profile that a link in ``profiles/`` is a generation of, and its number; none while it is being written."""
     being_written = _BEING_WRITTEN.fullmatch(name)
     whole = being_written["name"] if being_written else name
-    generation = _GENERATION.fullmatch(whole)
-    found = (generation["profile"], int(generation["number"])) if generation else belongs_to(whole)
+    found = generation_of(whole) or belongs_to(whole)
     if being_written:
         return (found[0] if found else whole), None
     return found or (None, None)

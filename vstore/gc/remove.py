@@ -16,7 +16,7 @@ from vstore.fs.filelock import lock_file
 from vstore.gc.litter import find_litter, stray_links
 from vstore.gc.model import Victim
 from vstore.objects import StorePath
-from vstore.store import Graph, Layout, Store, read_roots
+from vstore.store import Graph, Layout, Store, generation_link, read_roots
 
 _LOOK_SECONDS = 1.0  # how often running programs are looked for: what they use was alive when the plan was made
 
@@ -27,7 +27,8 @@ def current_roots(
     """Where reachability starts. A generation in the index counts even without its link."""
     named = [(root.name, root.path) for root in read_roots(store.layout, prune=prune, running=running)]
     for profile in store.generations.profiles():
-        named += [(f"profiles/{profile}-{row.number}-link", row.path) for row in store.generations.of(profile)]
+        rows = store.generations.of(profile)
+        named += [(f"profiles/{generation_link(profile, row.number)}", row.path) for row in rows]
     return {path for name, path in named if name not in skipped}
 
 

@@ -13,7 +13,6 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
-from pathlib import Path
 
 from vstore.digest import Digest
 from vstore.errors import ProfileError
@@ -23,7 +22,7 @@ from vstore.fs.filelock import lock_file
 from vstore.objects import StorePath
 from vstore.profile.model import Generation
 from vstore.profile.retention import Retention, expired
-from vstore.store import GenerationRow, Store, generation_links
+from vstore.store import GenerationRow, Store, generation_link, generation_links, generation_of
 from vstore.store.records import drop_records, record_file, recorded, write_record
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,100}")
@@ -70,12 +69,8 @@ def _current_number(store: Store, profile: str) -> int | None:
         target = os.readlink(store.layout.profiles / profile)
     except OSError:
         return None
-    found = re.fullmatch(re.escape(profile) + r"-([1-9][0-9]*)-link", target)
-    return int(found[1]) if found else None
-
-
-def _link(store: Store, profile: str, number: int) -> Path:
-    return store.layout.profiles / f"{profile}-{number}-link"
+    found = generation_of(target)
+    return found[1] if found and found[0] == profile else None
 
 
 def _locked(store: Store, profile: str) -> AbstractContextManager[int]:
@@ -85,7 +80,7 @@ def _locked(store: Store, profile: str) -> AbstractContextManager[int]:
 
 
 def _set_current(store: Store, profile: str, number: int) -> None:
-    replace_symlink(store.layout.profiles / profile, f"{profile}-{number}-link")
+    replace_symlink(store.layout.profiles / profile, generation_link(profile, number))
     reached(Point.PROFILE_SWITCHED)
 
 
@@ -136,7 +131,7 @@ def _used(
 
 def _lead(store: Store, generation: Generation) -> None:
     """Make the generation's link lead to its stack, unless it does."""
-    link, target = _link(store, generation.profile, generation.number), f"../store/{generation.path}"
+    link, target = store.layout.generation(generation.profile, generation.number), f"../store/{generation.path}"
     if not link.is_symlink() or os.readlink(link) != target:
         replace_symlink(link, target)
 
@@ -231,7 +226,7 @@ def _forget(store: Store, profile: str, numbers: Sequence[int], *, with_profile:
         (store.layout.profiles / profile).unlink(missing_ok=True)
         reached(Point.PROFILE_REMOVED)
     for number in numbers:
-        _link(store, profile, number).unlink(missing_ok=True)
+        store.layout.generation(profile, number).unlink(missing_ok=True)
     fsync_directory(store.layout.profiles)
 
 
@@ -239,5 +234,5 @@ def _drop_old_marks(store: Store, profile: str) -> None:
     """Remove the records of what was forgotten, but for the last number's, which shows that it is used up."""
     last = store.generations.last_number(profile)
     for name, number in recorded(store.layout):
-        if name == profile and number != last and not _link(store, profile, number).is_symlink():
+        if name == profile and number != last and not store.layout.generation(profile, number).is_symlink():
             record_file(store.layout, profile, number).unlink(missing_ok=True)

@@ -5,7 +5,7 @@ What most commands do without is in `store.verify`, `store.optimise` and `store.
 
 from vstore.store.generations import GenerationRow
 from vstore.store.index import Graph, Index
-from vstore.store.layout import Layout, owner_of
+from vstore.store.layout import Layout, generation_link, generation_of, owner_of
 from vstore.store.pins import Pin
 from vstore.store.reserve import keep_reserve, release_reserve
 from vstore.store.roots import (
@@ -30,7 +30,9 @@ __all__ = [
     "RootKind",
     "Store",
     "add_root",
+    "generation_link",
     "generation_links",
+    "generation_of",
     "keep_reserve",
     "list_roots",
     "object_at",

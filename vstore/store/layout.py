@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from vstore.errors import StoreError
 from vstore.fs.disk import spread_folders
 from vstore.fs.faults import Point, reached
 from vstore.objects import StorePath
+
+_GENERATION_LINK = re.compile(r"(?P<profile>.+)-(?P<number>[1-9][0-9]*)-link")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,9 @@ class Layout:
     def manifest(self, path: StorePath) -> Path:
         return self.manifests / str(path)
 
+    def generation(self, profile: str, number: int) -> Path:
+        return self.profiles / generation_link(profile, number)
+
     def log(self, recipe: Digest) -> Path:
         return self.logs / f"{recipe.short}.log.z"
 
@@ -135,6 +141,17 @@ class Layout:
                 spread_folders(folder)
             reached(Point.ROOT_MADE)
         return True
+
+
+def generation_link(profile: str, number: int) -> str:
+    """What a generation's link in ``profiles/`` is called."""
+    return f"{profile}-{number}-link"
+
+
+def generation_of(name: str) -> tuple[str, int] | None:
+    """The profile and the number of the generation whose link is called so; None if none is."""
+    found = _GENERATION_LINK.fullmatch(name)
+    return (found["profile"], int(found["number"])) if found else None
 
 
 def owner_of(place: Path) -> str:

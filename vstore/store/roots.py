@@ -25,11 +25,10 @@ from vstore.fs.atomic import replace_symlink
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import is_held, lock_file
 from vstore.objects import StorePath
-from vstore.store.layout import Layout
+from vstore.store.layout import Layout, generation_of
 from vstore.store.pins import NO_PIN, Pin, pin_name, read_pin, remove_pin, write_pin
 
 _parsed = lru_cache(1 << 16)(StorePath.parse)  # the same roots are read for each batch of a collection
-_GENERATION_LINK = re.compile(r"(?P<profile>.+)-(?P<number>[1-9][0-9]*)-link")
 
 
 class RootKind(StrEnum):
@@ -100,8 +99,8 @@ class TempRoots:
 def generation_links(layout: Layout) -> Iterator[tuple[str, int, Path]]:
     """The links that are generations: profile, number, link."""
     for name in _listed(layout.profiles)[0]:
-        if found := _GENERATION_LINK.fullmatch(name):
-            yield found["profile"], int(found["number"]), layout.profiles / name
+        if found := generation_of(name):
+            yield *found, layout.profiles / name
 
 
 def list_roots(layout: Layout) -> list[Root]:
@@ -166,7 +165,7 @@ def _listed(folder: Path) -> tuple[list[str], set[str]]:
 def _profile_roots(layout: Layout, store: str) -> Iterator[RootAt]:
     folder, leads_to = str(layout.profiles), _reader(layout.profiles, store)
     for name in _listed(layout.profiles)[0]:
-        if _GENERATION_LINK.fullmatch(name) and (path := leads_to(name)) is not None:
+        if generation_of(name) and (path := leads_to(name)) is not None:
             yield RootAt(RootKind.PROFILE, f"profiles/{name}", path, f"{folder}/{name}")
 
 

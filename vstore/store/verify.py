@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from vstore.objects import StorePath
 from vstore.report import Report
 from vstore.store.checking import checked
 from vstore.store.generations import GenerationRow
+from vstore.store.layout import generation_link
 from vstore.store.manifests import described_again, write_manifest
 from vstore.store.store import Store
 
@@ -85,13 +85,9 @@ def mend_links(store: Store, problems: Collection[Problem]) -> None:
     broken = {(problem.profile, problem.path) for problem in problems if problem.profile}
     for profile, path in broken:
         for row in store.generations.of(profile or ""):
-            link = _link(store, row)
+            link = store.layout.generation(row.profile, row.number)
             if row.path == path and (link.is_symlink() or not os.path.lexists(link)):
                 replace_symlink(link, _target(row))
-
-
-def _link(store: Store, row: GenerationRow) -> Path:
-    return store.layout.profiles / f"{row.profile}-{row.number}-link"
 
 
 def _target(row: GenerationRow) -> str:
@@ -103,7 +99,7 @@ def _profiles(store: Store) -> Iterator[Problem]:
     for name in store.generations.profiles():
         rows = store.generations.of(name)
         for row in rows:
-            link = _link(store, row)
+            link = store.layout.generation(name, row.number)
             if not link.is_symlink() or os.readlink(link) != _target(row):
                 text = f"{link.name} does not lead to it, as generation {row.number} should"
                 yield Problem(path=row.path, problem=text, profile=name)
@@ -119,7 +115,6 @@ def _wrong_profile(current: Path, rows: list[GenerationRow]) -> str | None:
     if not current.is_symlink():
         return "is no link: move away what lies there"
     target = os.readlink(current)
-    found = re.fullmatch(re.escape(current.name) + r"-([1-9][0-9]*)-link", target)
-    if not found or int(found[1]) not in [row.number for row in rows]:
+    if target not in [generation_link(row.profile, row.number) for row in rows]:
         return f"leads to {target}, which is none of its generations"
     return None
