@@ -32,11 +32,11 @@ def checked(
 
     Leaving the block ends them.
     """
-    total = sum(info.files for info in infos) if contents else 0
-    processes = max(min(jobs, total // _FILES_EACH), 1)
+    total = sum(info.files for info in infos)
+    processes = max(min(jobs, total // _FILES_EACH), 1) if contents else 1
     calls: list[tuple[ObjectInfo, int, _Call]] = []
-    for info in sorted(infos, key=lambda info: -info.files) if processes > 1 else infos:
-        shares = info.files * processes // total if processes > 1 else 1
+    for info in sorted(infos, key=lambda info: -info.files):  # or a large one would be waited for at the end
+        shares = info.files * processes // max(total, 1)
         if shares < 2:
             calls.append((info, 1, partial(_faults, layout, info, contents=contents)))
         else:

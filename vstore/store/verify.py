@@ -10,6 +10,7 @@ from pathlib import Path
 from vstore.errors import StoreError
 from vstore.fs.atomic import replace_symlink
 from vstore.fs.filelock import lock_file
+from vstore.fs.look import is_folder
 from vstore.fs.scan import mended
 from vstore.objects import StorePath
 from vstore.report import Report
@@ -56,7 +57,7 @@ def mend(store: Store, path: StorePath) -> bool:
     store.temp_root(path)
     with lock_file(store.layout.object_lock(str(path))):
         info, folder = store.index.info(path), store.layout.object(path)
-        if info is None or not folder.is_dir() or folder.is_symlink():
+        if info is None or not is_folder(folder):
             return False
         try:
             manifest = store.manifest(path)[0]
