@@ -1,0 +1,64 @@
+"""Opening files by path: regular files only, so that no read waits for a writer or never ends.
+
+A path may name a FIFO, a socket or a device. Opening some of these waits, or acts on the hardware; so the path is
+looked at first, opened without waiting, and looked at again by its descriptor.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
+_KINDS = {
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFLNK: "a link",
+    stat.S_IFDIR: "a folder",
+}
+
+
+def open_handle(path: str | bytes | Path, *, follow: bool = True, dir_fd: int | None = None) -> int:
+    """Open a regular file for reading and return its descriptor, without waiting.
+
+    With `follow` False the last part of the path may not be a link. Raises OSError for a path that cannot be opened,
+    IsADirectoryError for a folder, and OSError (EINVAL) whose `strerror` names what else is there.
+    """
+    try:
+        _refuse_special(os.stat(path, dir_fd=dir_fd, follow_symlinks=follow), path)
+        handle = os.open(path, _FLAGS | (0 if follow else getattr(os, "O_NOFOLLOW", 0)), dir_fd=dir_fd)
+    except ValueError as error:  # a NUL or a lone surrogate: no file is called so
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
+    try:
+        _refuse_special(os.fstat(handle), path)
+    except BaseException:
+        os.close(handle)
+        raise
+    return handle
+
+
+def open_regular(path: str | bytes | Path, *, follow: bool = True, dir_fd: int | None = None) -> BinaryIO:
+    """Open a regular file for reading. Raises as `open_handle`."""
+    return open(open_handle(path, follow=follow, dir_fd=dir_fd), "rb")
+
+
+def read_regular(path: str | bytes | Path, *, limit: int, follow: bool = True, dir_fd: int | None = None) -> bytes:
+    """Read a whole regular file of at most `limit` bytes. Raises as `open_handle`, and OSError (EFBIG) for a longer one."""
+    with open_regular(path, follow=follow, dir_fd=dir_fd) as file:
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise OSError(errno.EFBIG, f"it has more than {limit} bytes", path)
+    return data
+
+
+def _refuse_special(status: os.stat_result, path: str | bytes | Path) -> None:
+    kind = stat.S_IFMT(status.st_mode)
+    if kind == stat.S_IFREG:
+        return
+    code = errno.EISDIR if kind == stat.S_IFDIR else errno.EINVAL
+    raise OSError(code, f"it is {_KINDS.get(kind, 'something else')}, not a regular file", path)
