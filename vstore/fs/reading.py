@@ -48,7 +48,10 @@ def open_regular(path: str | bytes | Path, *, follow: bool = True, dir_fd: int |
 
 
 def read_regular(path: str | bytes | Path, *, limit: int, follow: bool = True, dir_fd: int | None = None) -> bytes:
-    """Read a whole regular file of at most `limit` bytes. Raises as `open_handle`, and OSError (EFBIG) for a longer one."""
+    """Read a whole regular file of at most `limit` bytes.
+
+    Raises as `open_handle`, and OSError (EFBIG) for a longer file.
+    """
     with open_regular(path, follow=follow, dir_fd=dir_fd) as file:
         data = file.read(limit + 1)
     if len(data) > limit:
