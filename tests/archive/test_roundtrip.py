@@ -158,7 +158,7 @@ def test_tarfile_agrees_on_every_member(tmp_path: Path, compression: Compression
     for entry in manifest.entries:
         member = found[os.fsdecode(entry.path)]
         assert (member.size, member.linkname) == (entry.size, os.fsdecode(entry.target))
-        assert (member.uid, member.gid, member.mtime) == (0, 0, 1)
+        assert (member.uid, member.gid, member.mtime) == (0, 0, entry.mtime)
     order = [0 if member.isdir() else 1 if member.isfile() else 2 for member in members]
     assert order == sorted(order), "directories, files, links"
 

@@ -17,11 +17,14 @@ with Store.open(Path(sys.argv[1])) as store:
     add(store, "some", {"one": bytes(3 << 20), "two": bytes(2 << 20), "small": b"1", "smaller": b""})
 """
 UNPACK = """
-import os, sys; from vstore.archive.write import OpenFile; from vstore.fs.atomic import flush_filesystem
+import os, sys
+from vstore.archive.write import OpenFile; from vstore.fs.atomic import flush_filesystem
+from vstore.fs.tree import Entry, EntryKind
+entry = Entry(b"", EntryKind.FILE)
 for name, size in {"one": 3 << 20, "two": 2 << 20, "small": 1}.items():
-    with OpenFile(os.fsencode(f"{sys.argv[1]}-{name}"), 0o444) as file:
+    with OpenFile(os.fsencode(f"{sys.argv[1]}-{name}"), entry) as file:
         file.write(memoryview(bytes(size)))
-with OpenFile(os.fsencode(f"{sys.argv[1]}-copy"), 0o444) as file, open(f"{sys.argv[1]}-two", "rb") as source:
+with OpenFile(os.fsencode(f"{sys.argv[1]}-copy"), entry) as file, open(f"{sys.argv[1]}-two", "rb") as source:
     file.copy(source.fileno(), 2 << 20)
 flush_filesystem(".")
 """

@@ -4,6 +4,7 @@ import socket
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from tests.reliability.disk import why_no_disk
 from vstore.errors import StoreError
 from vstore.fs.scan import _hash_file, hash_file, scan
-from vstore.fs.tree import Manifest, linked_object
+from vstore.fs.tree import FIXED_TIME, Manifest, linked_object
 from vstore.objects import StorePath
 
 OTHER = "0123456789abcdfghijklmnpqrsvwxyz-other"
@@ -140,7 +141,36 @@ def test_freeze_sets_modes_and_times(tmp_path: Path) -> None:
     before = digest(root)
     assert str(scan(root, freeze=True).digest) == before
     assert [(root / p).stat().st_mode & 0o777 for p in ("d", "d/a", "x")] == [0o555, 0o444, 0o555]
-    assert all((root / p).stat().st_mtime_ns == 10**9 for p in ("d", "d/a", "x"))
+    assert (root / "d").stat().st_mtime == FIXED_TIME
+    for entry in scan(root).entries:
+        assert (root / os.fsdecode(entry.path)).stat().st_mtime_ns == entry.mtime * 10**9
+
+
+def test_a_time_follows_from_the_content_alone(tmp_path: Path) -> None:
+    root = tree(tmp_path / "t", {"d/a": b"1", "other": b"1", "program": b"1", "changed": b"2", "empty": b""})
+    (root / "program").chmod(0o755)
+    (root / "link").symlink_to("other")
+    scan(root, freeze=True)
+    times = {p: (root / p).lstat().st_mtime_ns for p in ("d/a", "other", "program", "changed", "empty", "link", "d")}
+    assert times["d/a"] == times["other"] == times["program"] != times["changed"]
+    assert times["d"] == times["link"] == FIXED_TIME * 10**9
+    for mtime in times.values():
+        moment = datetime.fromtimestamp(mtime / 10**9, UTC)
+        assert datetime(1980, 1, 2, tzinfo=UTC) <= moment < datetime(2000, 1, 1, tzinfo=UTC)
+        assert mtime % (2 * 10**9) == 0, "zip archives and FAT keep even seconds"
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Etc/GMT+12", "Etc/GMT-14"])
+def test_what_is_frozen_can_be_zipped(tmp_path: Path, zone: str) -> None:
+    """Files and folders, by zipfile and by shutil, wherever in the world."""
+    root = tree(tmp_path / "t", {"d/a": b"1", "x": b"2"})
+    scan(root, freeze=True)
+    code = (
+        "import shutil, sys, zipfile; root, out = sys.argv[1:]; shutil.make_archive(out, 'zip', root)\n"
+        "with zipfile.ZipFile(out + '-one.zip', 'w') as archive: archive.write(root + '/x'); archive.write(root + '/d')"
+    )
+    command = [sys.executable, "-c", code, str(root), str(tmp_path / "out")]
+    subprocess.run(command, env={**os.environ, "TZ": zone}, check=True)
 
 
 def test_big_file_is_hashed_whole(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from tests.store.trees import add, run_in_child
 from vstore.errors import BusyError
 from vstore.fs.filelock import lock_file
+from vstore.fs.tree import FIXED_TIME
 from vstore.report import Silent
 from vstore.store import Store
 from vstore.store.optimise import optimise
@@ -42,7 +43,7 @@ def test_equal_files_become_one(store: Store) -> None:
     assert inode(store, one, "deep/a") == inode(store, two, "deep/a") == inode(store, two, "b")
     assert inode(store, one, "empty") != inode(store, two, "empty"), "there is nothing to save"
     folder = (store.layout.object(two) / "deep").stat()
-    assert (folder.st_mode & 0o777, folder.st_mtime) == (0o555, 1)
+    assert (folder.st_mode & 0o777, folder.st_mtime) == (0o555, FIXED_TIME)
     assert verify(store, contents=True, report=Silent())[1] == []
     assert optimise(store, report=Silent()).shared_files == 0
     assert os.listdir(store.layout.tmp) == ["trash"]
@@ -62,10 +63,11 @@ def test_a_damaged_file_is_never_spread(store: Store) -> None:
     """Whichever comes first, the good one is not replaced by the bad one, nor the bad one hidden."""
     paths = [add(store, name, {"a": BIG, "name": name.encode()}) for name in ("one", "two", "three")]
     bad = store.layout.object(min(paths)) / "a"
+    mtime = bad.stat().st_mtime
     bad.chmod(0o644)
     bad.write_bytes(b"y" + BIG[1:])
     bad.chmod(0o444)
-    os.utime(bad, (1, 1))
+    os.utime(bad, (mtime, mtime))
     optimise(store, report=Silent())
     problems = verify(store, contents=True, report=Silent())[1]
     assert [problem.path for problem in problems] == [min(paths)]
@@ -93,6 +95,7 @@ from pathlib import Path
 from vstore.gc import collect
 from vstore.errors import BusyError
 from vstore.fs.filelock import lock_file
+from vstore.fs.tree import FIXED_TIME
 from vstore.report import Silent
 from vstore.store import Store
 with Store.open(Path(sys.argv[1])) as store:

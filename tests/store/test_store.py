@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 
 from tests.store.trees import SOURCE, add, info, recipe, write
 from vstore.errors import BuildError, StoreError
 from vstore.fs.filelock import is_held
 from vstore.fs.scan import scan
+from vstore.fs.tree import Entry, EntryKind
 from vstore.objects import Kind
 from vstore.report import Silent
 from vstore.store import Store
@@ -30,7 +32,9 @@ def test_an_added_object_is_whole_and_read_only(store: Store) -> None:
     folder = store.layout.object(low)
     for place in [folder, *folder.rglob("*")]:
         status = place.lstat()
-        assert not status.st_mode & 0o222 and status.st_mtime == 1, place
+        content = blake3(place.read_bytes()).digest() if place.is_file() else b""
+        expected = Entry(b"", EntryKind.FILE, digest=content).mtime
+        assert not status.st_mode & 0o222 and status.st_mtime == expected, place
     manifest, metadata = store.manifest(high)
     assert manifest == scan(store.layout.object(high)) and manifest.digest == found.digest
     assert metadata["references"] == [str(low)] and metadata["recipe"] == str(recipe("high"))

@@ -145,17 +145,18 @@ def unpack_stream(
     entries: list[Entry] = []
     with new_folder(destination) as writer:
         try:
-            top, _ = read_member(stream.read, None) or (None, None)
-            if top is None:
+            first = read_member(stream.read, None)
+            if first is None:
                 raise ValueError("it is empty")
+            top = first[0]
             last = EntryKind.DIRECTORY
             while (found := read_member(stream.read, top)) is not None:
-                _, entry = found
+                _, entry, time = found
                 admission.admit(entry)
                 if _ORDER[entry.kind] < _ORDER[last]:
                     raise ValueError("its members are in no order of vstore's")
                 last = entry.kind
-                entries.append(_write(stream, writer, entry, known, told))
+                entries.append(_write(stream, writer, entry, time, known, told))
             if not stream.at_end():
                 raise ValueError("something follows its end")
         except (ValueError, EOFError, lzma.LZMAError, zlib.error) as error:
@@ -173,6 +174,7 @@ def _write(
     stream: _Stream,
     writer: TreeWriter,
     entry: Entry,
+    time: int,
     known: dict[bytes, Entry] | None,
     told: Callable[[int], None],
 ) -> Entry:
@@ -195,9 +197,11 @@ def _write(
             file.write(memoryview(data))
             told(len(data))
             left -= len(data)
+        entry = file.entry = entry._replace(digest=hasher.digest())  # its time follows from it
     if any(stream.read(padding(entry.size))):
         raise ValueError("padding that is not empty")
-    entry = entry._replace(digest=hasher.digest())
+    if time != entry.mtime:
+        raise ValueError(f"the time of {os.fsdecode(entry.path)} is not of its content")
     if known is not None and known[entry.path] != entry:
         raise wrong(entry)
     return entry

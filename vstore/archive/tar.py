@@ -1,6 +1,7 @@
 """The tar members of a tree, each in its one form: ustar (POSIX.1-1988), with a pax header (POSIX.1-2001) where needed.
 
-Owner 0, time 1, files 0444 or 0555, directories 0755: plain tar can then write into them and remove them again.
+Owner 0, times as in a store, files 0444 or 0555, directories 0755: plain tar can then write into them and remove
+them again.
 The reader takes a member only if it is byte for byte what the writer would have made.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from vstore.fs.tree import FROZEN_TIME, Entry, EntryKind
+from vstore.fs.tree import FIXED_TIME, Entry, EntryKind
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
@@ -24,8 +25,8 @@ def padding(size: int) -> int:
     return -size % BLOCK
 
 
-def member(top: bytes, entry: Entry) -> bytes:
-    """All that stands before the content of an entry; the entry with an empty path is the top folder itself."""
+def member(top: bytes, entry: Entry, time: int | None = None) -> bytes:
+    """The headers of an entry; the entry with an empty path is the top folder itself. `time` is for a reader only."""
     name = b"/".join(part for part in (top, entry.path) if part)
     if entry.kind == EntryKind.DIRECTORY:
         name += b"/"
@@ -42,7 +43,9 @@ def member(top: bytes, entry: Entry) -> bytes:
     if entry.kind == EntryKind.SYMLINK:
         mode = 0o777
     size = 0 if "size" in records else entry.size
-    header = _header(rest, prefix, mode, size, _TYPES[entry.kind], entry.target[:100])
+    header = _header(
+        rest, prefix, mode, size, entry.mtime if time is None else time, _TYPES[entry.kind], entry.target[:100]
+    )
     return _pax(records) + header if records else header
 
 
@@ -69,7 +72,7 @@ def _split(name: bytes) -> tuple[bytes, bytes] | None:
     return None
 
 
-def _header(name: bytes, prefix: bytes, mode: int, size: int, kind: bytes, target: bytes) -> bytes:
+def _header(name: bytes, prefix: bytes, mode: int, size: int, time: int, kind: bytes, target: bytes) -> bytes:
     def fields(checksum: bytes) -> bytes:
         return _HEADER.pack(
             name,
@@ -77,7 +80,7 @@ def _header(name: bytes, prefix: bytes, mode: int, size: int, kind: bytes, targe
             b"0000000\0",
             b"0000000\0",
             b"%011o\0" % size,
-            b"%011o\0" % FROZEN_TIME,
+            b"%011o\0" % time,
             checksum,
             kind,
             target,
@@ -96,7 +99,7 @@ def _pax(records: dict[str, bytes]) -> bytes:
     if not all(_is_utf8(value) for value in records.values()):
         records = {"hdrcharset": b"BINARY", **records}
     data = b"".join(_record(key, value) for key, value in records.items())
-    return _header(b"././@PaxHeader", b"", 0o444, len(data), b"x", b"") + data + bytes(padding(len(data)))
+    return _header(b"././@PaxHeader", b"", 0o444, len(data), FIXED_TIME, b"x", b"") + data + bytes(padding(len(data)))
 
 
 def _record(key: str, value: bytes) -> bytes:
@@ -108,10 +111,11 @@ def _record(key: str, value: bytes) -> bytes:
     return str(length).encode() + rest
 
 
-def read_member(read: Callable[[int], bytes], top: bytes | None) -> tuple[bytes, Entry] | None:
-    """The next member: the top folder and the entry below it; None at the end of the archive.
+def read_member(read: Callable[[int], bytes], top: bytes | None) -> tuple[bytes, Entry, int] | None:
+    """The next member: the top folder, the entry below it, its time; None at the end of the archive.
 
-    `read` gives exactly as many bytes as asked for, or raises. ValueError for what `member` would not have written.
+    The entry of a file lacks its digest, with which the time is to be compared when the content was read. `read`
+    gives exactly as many bytes as asked for, or raises. ValueError for what `member` would not have written.
     Where `top` is None the member is the top folder itself.
     """
     block = read(BLOCK)
@@ -129,9 +133,10 @@ def read_member(read: Callable[[int], bytes], top: bytes | None) -> tuple[bytes,
         block = read(BLOCK)
         raw += data + block
     found_top, entry = _entry(block, records, top)
-    if member(found_top, entry) != raw:
+    time = _octal(block[136:148]) if entry.kind == EntryKind.FILE else FIXED_TIME
+    if member(found_top, entry, time) != raw:
         raise ValueError("a header that vstore does not write")
-    return found_top, entry
+    return found_top, entry, time
 
 
 def _entry(block: bytes, records: dict[bytes, bytes], top: bytes | None) -> tuple[bytes, Entry]:

@@ -31,8 +31,8 @@ def unpack(
     """Write an archive's tree into `destination`, a folder that does not exist or is empty; the top folder is dropped.
 
     Every file is verified, and the whole against `expected`: without it the archive is only proved to be whole. The
-    tree is frozen as `scan` freezes: files 0444 or 0555, directories 0555, times 1, the destination itself stays
-    writable. `on_bytes` is told of content as it is written. After an error nothing is left.
+    tree is frozen as `scan` freezes: files 0444 or 0555, directories 0555, times by content. The destination itself
+    stays writable. `on_bytes` is told of content as it is written. After an error nothing is left.
     Raises ArchiveError, OSError, and what the reader raises.
     """
     if isinstance(source, Path):

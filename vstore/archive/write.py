@@ -1,6 +1,6 @@
 """Writing a checked tree into a new folder; nothing of it stays after a failure, unless it is wanted.
 
-The result is as in a store: files 0444 or 0555, directories 0555, times 1; only the top folder stays writable,
+The result is as in a store: files 0444 or 0555, directories 0555, times by content; only the top folder stays writable,
 since whoever moves it into place freezes it there.
 """
 
@@ -18,10 +18,9 @@ from blake3 import blake3
 from vstore.errors import ArchiveError
 from vstore.fs.atomic import begin_flush, remove_tree
 from vstore.fs.scan import freeze_directory, hash_file
-from vstore.fs.tree import FROZEN_TIME, Entry
+from vstore.fs.tree import Entry
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-_TIME = FROZEN_TIME * 10**9
 _CHUNK_BYTES = 1 << 20
 _BY_HANDLE = os.name != "nt"
 
@@ -76,7 +75,7 @@ class TreeWriter:
     def begin(self, entry: Entry) -> OpenFile:
         """Start a file that is written in parts."""
         try:
-            return OpenFile(self._path(entry), 0o555 if entry.executable else 0o444)
+            return OpenFile(self._path(entry), entry)
         except FileExistsError as error:
             raise _taken(entry) from error
 
@@ -109,7 +108,7 @@ class TreeWriter:
         path = self._path(entry)
         status = os.lstat(path)
         mode = 0o555 if entry.executable else 0o444
-        form = (stat.S_IFREG | mode, entry.size, _TIME)
+        form = (stat.S_IFREG | mode, entry.size, entry.mtime * 10**9)
         if (status.st_mode, status.st_size, status.st_mtime_ns) == form and hash_file(path) == entry.digest:
             return True
         os.unlink(path)
@@ -122,7 +121,7 @@ class TreeWriter:
         except FileExistsError as error:
             raise _taken(entry) from error
         if os.utime in os.supports_follow_symlinks:
-            os.utime(path, ns=(_TIME, _TIME), follow_symlinks=False)
+            os.utime(path, (entry.mtime, entry.mtime), follow_symlinks=False)
 
     def freeze(self) -> None:
         """Make the directories read-only with the fixed time, once their content is complete."""
@@ -134,11 +133,12 @@ class TreeWriter:
 
 
 class OpenFile:
-    """A file being written; leaving it gives it its mode, whatever the umask, and the fixed time."""
+    """A file being written; closing it sets its mode, whatever the umask, and the time of the entry's content."""
 
-    def __init__(self, path: bytes, mode: int) -> None:
-        self._path, self._mode = path, mode
-        self._handle = os.open(path, _FLAGS, mode)
+    def __init__(self, path: bytes, entry: Entry) -> None:
+        self._path, self.entry = path, entry
+        self._mode = 0o555 if entry.executable else 0o444
+        self._handle = os.open(path, _FLAGS, self._mode)
 
     def __enter__(self) -> Self:
         return self
@@ -168,11 +168,11 @@ class OpenFile:
             begin_flush(self._handle, os.fstat(self._handle).st_size)
             if _BY_HANDLE:
                 os.fchmod(self._handle, self._mode)
-                os.utime(self._handle, ns=(_TIME, _TIME))
+                os.utime(self._handle, (self.entry.mtime, self.entry.mtime))
         finally:
             os.close(self._handle)
         if not _BY_HANDLE:
-            os.utime(self._path, ns=(_TIME, _TIME))
+            os.utime(self._path, (self.entry.mtime, self.entry.mtime))
             os.chmod(self._path, self._mode)
 
 

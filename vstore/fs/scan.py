@@ -1,4 +1,4 @@
-"""Hashing a tree as it lies on the disk, and freezing it: read-only, with fixed times."""
+"""Hashing a tree as it lies on the disk, and freezing it: read-only, with the times of a store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from blake3 import blake3
 
 from vstore.errors import StoreError
 from vstore.fs.atomic import begin_flush
-from vstore.fs.tree import FROZEN_TIME, Entry, EntryKind, Manifest, linked_object, shown
+from vstore.fs.tree import FIXED_TIME, Entry, EntryKind, Manifest, linked_object, shown
 
 _BIG_BYTES = 1 << 20  # larger files are hashed in threads
 _READ_BYTES = 4 << 20  # at a time, where they cannot be mapped
@@ -39,17 +39,17 @@ def scan(
     root: Path,
     *,
     freeze: bool = False,
-    on_status: Callable[[bytes, os.stat_result], None] | None = None,
+    on_found: Callable[[Entry, os.stat_result], None] | None = None,
     share: Share | None = None,
 ) -> Manifest:
-    """Hash a tree; with `freeze` also make it read-only with fixed times, except for the top folder itself.
+    """Hash a tree; with `freeze` also make it read-only with the times of a store, except for the top folder itself.
 
     The top folder stays writable because moving a read-only folder is not allowed to everyone:
-    whoever moves it into its final place freezes it there. `on_status` is told how each file and folder, also the top
-    one with the path ``b""``, was found. Of a `share` only its entries are looked at. Raises StoreError for devices,
-    sockets and links that may not be in a store.
+    whoever moves it into its final place freezes it there. `on_found` is called for each file and folder, also for
+    the top one with the path ``b""``, with its status before any freezing. Of a `share` only its entries are looked
+    at. Raises StoreError for devices, sockets and links that may not be in a store.
     """
-    work = _Scan(freeze, on_status, share or Share())
+    work = _Scan(freeze, on_found, share or Share())
     work.directory(os.fsencode(root), b"")
     work.entries.sort()
     return Manifest(tuple(work.entries))
@@ -74,15 +74,15 @@ def mended(root: Path, expected: Manifest | None) -> Manifest:
 
 
 class _Scan:
-    def __init__(self, freeze: bool, on_status: Callable[[bytes, os.stat_result], None] | None, share: Share) -> None:
+    def __init__(self, freeze: bool, on_found: Callable[[Entry, os.stat_result], None] | None, share: Share) -> None:
         self.entries: list[Entry] = []
         self._share = share
         self._freeze = freeze
-        self._on_status = on_status
+        self._on_found = on_found
 
     def directory(self, folder: bytes, prefix: bytes) -> None:
-        if self._on_status is not None and self._share.has(prefix[:-1]):
-            self._on_status(prefix[:-1], os.lstat(folder))
+        if self._on_found is not None and self._share.has(prefix[:-1]):
+            self._on_found(Entry(prefix[:-1], EntryKind.DIRECTORY), os.lstat(folder))
         with os.scandir(folder) as found:
             children = list(found)
         for child in children:
@@ -113,22 +113,22 @@ class _Scan:
             status = os.fstat(handle)
             if not stat.S_ISREG(status.st_mode):
                 raise StoreError(f"refused {shown(path)}: neither a file, a directory nor a link")
-            if self._on_status is not None:
-                self._on_status(path, status)
             if self._freeze:
                 begin_flush(handle, status.st_size)  # the disk writes while the file is hashed
             digest, size = _hash_file(handle, status.st_size)
-            executable = bool(status.st_mode & 0o100)
+            entry = Entry(path, EntryKind.FILE, bool(status.st_mode & 0o100), size, digest)
+            if self._on_found is not None:
+                self._on_found(entry, status)
             if self._freeze:
                 place = handle if _BY_HANDLE else child.path
-                if status.st_mtime_ns != FROZEN_TIME * 10**9:
-                    os.utime(place, (FROZEN_TIME, FROZEN_TIME))
-                mode = 0o555 if executable else 0o444
+                if status.st_mtime_ns != entry.mtime * 10**9:
+                    os.utime(place, (entry.mtime, entry.mtime))
+                mode = 0o555 if entry.executable else 0o444
                 if stat.S_IMODE(status.st_mode) != mode:
                     os.chmod(place, mode)
         finally:
             os.close(handle)
-        return Entry(path, EntryKind.FILE, executable, size, digest)
+        return entry
 
 
 def _hash_file(handle: int, size: int) -> tuple[bytes, int]:
@@ -178,10 +178,10 @@ def hash_file(path: Path | bytes) -> bytes:
 
 def freeze_directory(folder: bytes | Path) -> None:
     """Read-only with the fixed time; its content must be complete."""
-    os.utime(folder, (FROZEN_TIME, FROZEN_TIME))
+    os.utime(folder, (FIXED_TIME, FIXED_TIME))
     os.chmod(folder, 0o555)
 
 
 def _freeze_link(child: os.DirEntry[bytes]) -> None:
     if os.utime in os.supports_follow_symlinks:
-        os.utime(child.path, (FROZEN_TIME, FROZEN_TIME), follow_symlinks=False)
+        os.utime(child.path, (FIXED_TIME, FIXED_TIME), follow_symlinks=False)

@@ -9,7 +9,7 @@ Encoding (all numbers big-endian), hashed in the domain ``tree 1``::
     "L" u32 path-length path u32 target-length target      a symlink
 
 Every variable part is framed by its length, so no two trees share an encoding. Modes other than
-the executable bit, owners and times are not part of a tree.
+the executable bit, owners and times are not part of a tree: an entry's time in a store follows from the entry.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ from vstore.objects import StorePath
 
 _MAGIC = b"vstore-tree-1\n"
 _HEAD = struct.Struct(">cI")
-FROZEN_TIME = 1  # seconds: the mtime of everything in a store
+FIXED_TIME = 315_619_200  # 2 January 1980 UTC: zip archives have no earlier times, in any time zone
+_TIMES = (946_684_800 - FIXED_TIME) // 2  # even seconds until the year 2000: zip and FAT keep no odd ones
 
 
 class EntryKind(IntEnum):
@@ -47,6 +48,15 @@ class Entry(NamedTuple):
     size: int = 0
     digest: bytes = b""
     target: bytes = b""
+
+    @property
+    def mtime(self) -> int:
+        """The modification time in a store, in seconds: for files a function of the content, for all else fixed.
+
+        Equal content has equal times on every machine, and other content another one, so a comparison of time and
+        size for equality (HTTP entity tags, caches of compiled code) is right. Times say nothing of an order.
+        """
+        return FIXED_TIME + 2 * (int.from_bytes(self.digest[:8], "big") % _TIMES)
 
 
 @dataclass(frozen=True)

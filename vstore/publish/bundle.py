@@ -19,7 +19,7 @@ from typing import BinaryIO, Self
 from vstore.archive.tar import END, member, padding, read_member
 from vstore.digest import canonical_json
 from vstore.errors import ArchiveError
-from vstore.fs.tree import FROZEN_TIME, Entry, EntryKind
+from vstore.fs.tree import FIXED_TIME, Entry, EntryKind
 from vstore.objects import StorePath
 from vstore.remote.transport import NoListing, Stat, TransportError
 
@@ -110,7 +110,9 @@ class BundleReader:
         try:
             found = read_member(self._exactly, _TOP)
             while found is not None:
-                _, entry = found
+                _, entry, time = found
+                if time != FIXED_TIME:
+                    raise ValueError("a member of another time")
                 key = entry.path.decode("ascii")
                 if entry.kind != EntryKind.FILE:
                     if key or entry.kind != EntryKind.DIRECTORY or places:
@@ -210,4 +212,4 @@ class BundleReader:
 
 
 def _stat(key: str, size: int) -> Stat:
-    return Stat(key=key, size_bytes=size, modified=datetime.fromtimestamp(FROZEN_TIME, UTC))
+    return Stat(key=key, size_bytes=size, modified=datetime.fromtimestamp(FIXED_TIME, UTC))

@@ -8,16 +8,16 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from vstore.fs.atomic import exchange, flush_filesystem, fsync_directory
-from vstore.fs.tree import FROZEN_TIME
+from vstore.fs.tree import FIXED_TIME
 from vstore.publish.filesystem import STAGING, scratch
 
 _FICLONE = 0x40049409  # ioctl_ficlonerange(2)
+_FIXED = (FIXED_TIME, FIXED_TIME)
 _NO_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES)
 
 
@@ -45,7 +45,7 @@ class Copier:
     def tree(
         self,
         final: Path,
-        folders: Iterable[bytes],
+        folders: Sequence[bytes],
         files: Iterable[Copy],
         links: Iterable[tuple[bytes, bytes]],
         *,
@@ -65,6 +65,11 @@ class Copier:
                 on_file()
             for path, target in links:
                 os.symlink(target, root + path)
+                if os.utime in os.supports_follow_symlinks:
+                    os.utime(root + path, _FIXED, follow_symlinks=False)
+            for folder in reversed(folders):
+                os.utime(root + folder, _FIXED)
+            os.utime(root, _FIXED)
             flush_filesystem(top)
             _replace_folder(top, final)
         fsync_directory(final.parent)
@@ -81,8 +86,8 @@ class Copier:
         with open(source, "rb") as reader, open(handle, "wb") as writer:
             if not self._reflinked(reader.fileno(), writer.fileno()):
                 shutil.copyfileobj(reader, writer, 1 << 20)
-        with suppress(OSError):  # FAT knows no time before 1980
-            os.utime(path, (FROZEN_TIME, FROZEN_TIME))
+            time = os.fstat(reader.fileno()).st_mtime_ns
+        os.utime(path, ns=(time, time))
 
     def _reflinked(self, source: int, target: int) -> bool:
         if self._reflinks:

@@ -180,7 +180,7 @@ class Realiser:
         with self.store.staging(layer.env_name, keep_failed=self.request.keep_failed) as staging:
             log = self._fill(layer, recipe, staging)
             self.report.stage(layer.env_name, "hashing and flushing")
-            manifest = scan(staging, freeze=True, on_status=lambda *_: self.stop.check())
+            manifest = scan(staging, freeze=True, on_found=lambda *_: self.stop.check())
             info = self.store.add(
                 staging,
                 name=layer.env_name,
@@ -212,7 +212,7 @@ class Realiser:
         with self.store.staging(layer.env_name, keep_failed=self.request.keep_failed) as staging:
             self._fill(layer, recipe, staging)
             expected, _ = self.store.manifest(known)
-            found = scan(staging, on_status=lambda *_: self.stop.check())
+            found = scan(staging, on_found=lambda *_: self.stop.check())
             difference = next(expected.differences(found), None)
             if difference is not None:
                 raise NotReproducible(

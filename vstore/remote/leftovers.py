@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from vstore.fs.atomic import remove_tree
-from vstore.fs.tree import FROZEN_TIME, Entry
+from vstore.fs.tree import Entry
 from vstore.objects import StorePath
 from vstore.store import Layout
 
@@ -39,7 +39,7 @@ def whole_files(folders: Iterable[Path], files: Iterable[Entry]) -> dict[bytes, 
                 status = place.lstat()
             except OSError:
                 continue
-            if stat.S_ISREG(status.st_mode) and (status.st_size, status.st_mtime) == (entry.size, FROZEN_TIME):
+            if stat.S_ISREG(status.st_mode) and (status.st_size, status.st_mtime) == (entry.size, entry.mtime):
                 found[entry.digest] = place
     return found
 

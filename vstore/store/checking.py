@@ -11,7 +11,7 @@ from functools import partial
 from itertools import chain
 
 from vstore.errors import StoreError
-from vstore.fs.look import Looked, is_folder, look
+from vstore.fs.look import Looked, changed_folders, is_folder, look
 from vstore.fs.scan import Share
 from vstore.fs.tree import Manifest, shown
 from vstore.objects import ObjectInfo, StorePath
@@ -82,6 +82,9 @@ def _wrong(layout: Layout, info: ObjectInfo, shares: Sequence[Looked]) -> Iterat
     if tuple(sorted(manifest.references(info.path))) != info.references:
         yield "the index has other references than the manifest"
     yield from (f"cannot be read: {text}" for text in unreadable)
+    if not shares:
+        changed = changed_folders(layout.object(info.path), manifest.entries)
+        yield from (f"an entry was added or removed in this folder: {shown(path) or _TOP}" for path in changed)
     if found is not None:
         yield from manifest.differences(found)
         thawed = sorted(chain(*(share.thawed for share in shares)))
