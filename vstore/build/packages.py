@@ -219,7 +219,7 @@ def _unpack_separately(uv: Uv, wheels: Sequence[PinnedWheel], scratch: Path, pyt
     for number, wheel in enumerate(wheels):
         one = _unpack(uv, [wheel], scratch / str(number), python, layout)
         lines = one.records[wheel.name]
-        for path in one.loose:
+        for path in sorted(one.loose):
             lines[path] = describe(path, (one.root / path).read_bytes())
         for path, line in lines.items():
             for earlier in whole.records.values():

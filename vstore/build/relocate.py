@@ -82,13 +82,14 @@ def relocatable_sysconfig(text: str, prefix: str, *, system: bool = False) -> st
             break
     else:
         return text
-    built_in = {str(variables.get(key) or "") for key in ("abs_builddir", "abs_srcdir")}
+    folders = {str(variables.get(key) or "") for key in ("abs_builddir", "abs_srcdir")}
+    built_in = sorted((one for one in folders if one.startswith("/")), reverse=True)  # a folder before the one it is in
     for key, value in variables.items():
         if isinstance(value, str):
             if not system or (key in _PATH_VARIABLES and _inside(value, prefix)):
                 value = value.replace(prefix, _MARK)
             for folder in built_in:
-                value = value.replace(folder, "/build") if folder.startswith("/") else value
+                value = value.replace(folder, "/build")
             variables[key] = value
     return f"{_HEADER}\nbuild_time_vars = {pprint.pformat(variables, width=100)}\n{_TAIL}"
 

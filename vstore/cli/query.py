@@ -72,7 +72,7 @@ def tree_command(settings: Settings, path: str) -> None:
     with settings.open_store(read_only=True) as store:
         top = store.resolve(path)
         closure = store.closure([top])
-        references = {member: _references(store.index.info(member)) for member in closure}
+        references = {member: _references(store.index.info(member)) for member in sorted(closure)}
     document = {str(member): [str(path) for path in paths] for member, paths in references.items()}
     settings.emit({"path": str(top), "references": document}, lambda: "\n".join(_branches(top, references, "", set())))
 

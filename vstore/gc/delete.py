@@ -51,7 +51,7 @@ def _planned(
     graph = store.index.graph()
     everything = make_plan(graph, roots)
     dead = set(everything.dead)
-    for path in paths:
+    for path in sorted(paths):
         if path not in dead:
             raise refusal(store, graph, path)
     above = _referrers(graph)
@@ -72,7 +72,7 @@ def _planned(
 
 
 def _refuse_referrers(wanted: Collection[StorePath], above: dict[StorePath, set[StorePath]]) -> None:
-    for path in wanted:
+    for path in sorted(wanted):
         others = sorted(above.get(path, set()) - set(wanted))
         if others:
             raise StoreError(

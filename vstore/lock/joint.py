@@ -98,4 +98,4 @@ def _versions(document: Mapping[str, Any]) -> dict[str, frozenset[str]]:
 def _order(version: str) -> Any:
     from packaging.version import Version
 
-    return Version(version)
+    return Version(version), version  # 1.0 and 1.0.0 are equal

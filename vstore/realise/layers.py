@@ -69,7 +69,7 @@ class Realiser:
                 if not running:
                     break
                 finished, _ = wait(running, return_when=FIRST_COMPLETED)
-                for future in finished:
+                for future in sorted(finished, key=running.__getitem__):
                     name = running.pop(future)
                     try:
                         self.done[name] = future.result()
@@ -113,8 +113,8 @@ class Realiser:
             return error
         skipped = [x.env_name for x in wanted if x.env_name not in failures and x.env_name not in self.done]
         details = []
-        for name, error in failures.items():
-            details += [f"{name}: {error.message}", *(f"  {line}" for line in error.details)]
+        for name in (x.env_name for x in wanted if x.env_name in failures):
+            details += [f"{name}: {failures[name].message}", *(f"  {line}" for line in failures[name].details)]
         details += [f"{name}: not built, a layer below it failed" for name in skipped]
         return BuildError(f"{len(failures)} layers could not be built", details=details)
 

@@ -64,7 +64,8 @@ def read_inventory(cache: Cache, bad: dict[str, str] | None = None) -> Inventory
     with `bad` it is left out, and its key and what is wrong are put there.
     """
     cache.check()
-    stats = {stat.key: stat for folder in _FOLDERS for stat in cache.transport.scan(folder)}
+    listed = (stat for folder in _FOLDERS for stat in cache.transport.scan(folder))
+    stats = {stat.key: stat for stat in sorted(listed, key=lambda stat: stat.key)}
     records = _read(cache, stats, "objects/", decode_object, bad)
     realisations = _read(cache, stats, "realisations/", decode_realisation, bad)
     belongs: dict[StorePath, list[str]] = {record.path: [] for record in records.values()}
@@ -81,7 +82,7 @@ def read_inventory(cache: Cache, bad: dict[str, str] | None = None) -> Inventory
     return Inventory(
         items=items,
         realisations=realisations,
-        channels=tuple(set(_read(cache, stats, "channels/", decode_channel, bad).values())),
+        channels=tuple(dict.fromkeys(_read(cache, stats, "channels/", decode_channel, bad).values())),
         pins=tuple(_owner(key) for key in stats if key.startswith("pins/")),
         stray=tuple(loose),
         unfinished=tuple(cache.transport.unfinished()),
