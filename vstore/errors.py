@@ -13,7 +13,8 @@
     ├── ArchiveError       9   an archive is malformed
     ├── CacheError        10   a remote collection failed
     ├── ToolError         11   an outside tool (uv, patchelf) failed
-    └── NotReproducible   12   a rebuild gave other bytes
+    ├── NotReproducible   12   a rebuild gave other bytes
+    └── OutputError       15   the work is done, but its answer could not be written
 
 An error carries one line that says what and where, details for below it, and a hint.
 Only ``vstore.cli`` turns one into text and an exit code.
@@ -24,6 +25,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+_CONTROLS = {code: ascii(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
+
 
 class VstoreError(Exception):
     """An error with a one-line message, details (one per line) and a hint."""
@@ -31,10 +34,10 @@ class VstoreError(Exception):
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, details: Iterable[str] = (), hint: str | None = None) -> None:
-        super().__init__(message)
-        self.message = message
-        self.details = tuple(details)
-        self.hint = hint
+        self.message = printable(message)
+        self.details = tuple(printable(line) for line in details)
+        self.hint = printable(hint) if hint else None
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         lines = [self.message, *(f"  {line}" for line in self.details)]
@@ -85,6 +88,15 @@ class ToolError(VstoreError):
 
 class NotReproducible(VstoreError):
     exit_code = 12
+
+
+class OutputError(VstoreError):
+    exit_code = 15
+
+
+def printable(text: str) -> str:
+    """The text in one line: control characters escaped, so that no name can break a line or steer a terminal."""
+    return text if text.isprintable() else text.translate(_CONTROLS)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -1,5 +1,17 @@
 """The command line: options in, one call, output. The only place that reads the environment, prints and exits."""
 
-from vstore.cli.app import main
+from __future__ import annotations
+
+import os
+from typing import NoReturn
 
 __all__ = ["main"]
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line, as `vstore.cli.app.main`. Ctrl-C while its modules are loaded ends it in silence."""
+    try:
+        from vstore.cli.app import main as run
+    except KeyboardInterrupt:
+        os._exit(130)
+    run(arguments)

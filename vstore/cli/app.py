@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
 import signal
@@ -15,8 +14,9 @@ import click
 
 from vstore import __version__
 from vstore.api.stores import arm_fault
+from vstore.cli import output
 from vstore.cli.settings import Settings, shared_options
-from vstore.errors import StoreError, VstoreError
+from vstore.errors import OutputError, VstoreError
 
 COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, short help)
     "init": ("specs", "Write a small commented spec."),
@@ -55,6 +55,13 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, short help)
 }
 
 
+class _Hidden(Exception):
+    """An exception of the work that click must not see."""
+
+    def __init__(self, cause: Exception) -> None:
+        self.cause = cause
+
+
 class LazyGroup(click.Group):
     """Imports the module of a command only when that command is called."""
 
@@ -68,6 +75,13 @@ class LazyGroup(click.Group):
         command = getattr(module, cmd_name.replace("-", "_") + "_command")
         assert isinstance(command, click.Command)
         return command
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Call the command. click would take these for the end of its own output or input."""
+        try:
+            return super().invoke(ctx)
+        except (BrokenPipeError, EOFError) as error:
+            raise _Hidden(error) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -97,27 +111,37 @@ def _terminate(_: int, __: FrameType | None) -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code of design section 6."""
+    output.prepare()
     settings = Settings()
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _terminate)
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        arm_fault(os.environ.get("VSTORE_FAULT"))
-        code = cli.main(arguments, prog_name="vstore", standalone_mode=False, obj=settings)
-        sys.stdout.flush()
+        code = _run(given, settings)
     except click.exceptions.Abort as error:  # what click makes of KeyboardInterrupt
         code = _interrupted(error.__cause__)
-    except click.ClickException as error:
-        error.show()
-        code = error.exit_code
-    except VstoreError as error:
-        code = _show(error, settings)
-    except BrokenPipeError:
-        code = 141
-    except OSError as error:
-        code = _show(_explain(error), settings)
     except KeyboardInterrupt as error:
         code = _interrupted(error)
-    _leave(code if isinstance(code, int) else 0)
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 0
+    except output.BrokenOutput as error:
+        code = error.exit_code
+    except Exception as error:
+        settings.json = settings.json or "--json" in _options(given)
+        code = _failed(error.cause if isinstance(error, _Hidden) else error, settings)
+    _leave(code)
+
+
+def _run(arguments: list[str], settings: Settings) -> int:
+    arm_fault(os.environ.get("VSTORE_FAULT"))
+    code = cli.main(arguments, prog_name="vstore", standalone_mode=False, obj=settings)
+    sys.stdout.flush()
+    return code if isinstance(code, int) else 0
+
+
+def _options(arguments: list[str]) -> list[str]:
+    """The arguments before ``--``: those after it are of another program."""
+    return arguments[: arguments.index("--")] if "--" in arguments else arguments
 
 
 def _leave(code: int) -> NoReturn:
@@ -125,7 +149,7 @@ def _leave(code: int) -> NoReturn:
     of the network's library that were stopped would still reach for it.
     """
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError):
+        with suppress(OSError, OutputError):
             stream.flush()
     os._exit(code)
 
@@ -133,6 +157,25 @@ def _leave(code: int) -> NoReturn:
 def _interrupted(cause: BaseException | None) -> int:
     click.echo("interrupted; what is complete is kept, the next run goes on", err=True)
     return 128 + (signal.SIGTERM if isinstance(cause, _Terminated) else signal.SIGINT)
+
+
+def _failed(error: Exception, settings: Settings) -> int:
+    """Show an error, a mistake of vstore itself with the place where it was made, and return the exit code."""
+    from vstore.cli.mistakes import explain
+
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        error.show()
+        return error.exit_code
+    told = explain(error)
+    if told is None or settings.verbosity > 1:
+        import traceback
+
+        traceback.print_exception(error)
+    if told is None:
+        told = VstoreError(
+            f"a mistake in vstore: {type(error).__name__}: {error}", hint="please report it, with the lines above"
+        )
+    return _show(told, settings)
 
 
 def _show(error: VstoreError, settings: Settings) -> int:
@@ -144,22 +187,6 @@ def _show(error: VstoreError, settings: Settings) -> int:
             "hint": error.hint,
             "exit_code": error.exit_code,
         }
-        settings.print_json({"error": document})
+        with suppress(OutputError):  # the error itself says more than that it could not be written
+            settings.print_json({"error": document})
     return error.exit_code
-
-
-def _explain(error: OSError) -> VstoreError:
-    """The few operating system errors that a user can do something about; others are bugs and stay whole."""
-    where = f": {error.filename}" if error.filename else ""
-    hints = {
-        errno.ENOSPC: ("no space left on the file system", "run `vstore gc`, or free space elsewhere"),
-        errno.EIO: ("the disk failed", "check the disk, then run `vstore verify --contents`"),
-        errno.EDQUOT: ("disk quota exceeded", "run `vstore gc`"),
-        errno.EROFS: ("the file system is read-only", "give a writable folder with --root"),
-        errno.EACCES: ("permission denied", "give a folder of your own with --root, or ask its owner"),
-        errno.EPERM: ("operation not permitted", "give a folder of your own with --root, or ask its owner"),
-    }
-    if error.errno not in hints:
-        raise error
-    message, hint = hints[error.errno]
-    return StoreError(message + where, hint=hint)

@@ -12,7 +12,7 @@ from vstore.api import gc
 from vstore.api.config import GcConfig
 from vstore.api.stores import Layout, Store, keep_reserve, release_reserve, uv_of
 from vstore.cli.parse import AGE, SIZE
-from vstore.cli.settings import Settings, command, size
+from vstore.cli.settings import Settings, command, size, when
 
 
 @command("gc")
@@ -89,7 +89,7 @@ def _document(victims: Sequence[gc.Victim], dry_run: bool) -> dict[str, object]:
             {
                 "path": str(victim.path),
                 "size_bytes": victim.size_bytes,
-                "registered_at": victim.registered_at.isoformat(),
+                "registered_at": when(victim.registered_at),
                 "used_on": victim.used_on.isoformat(),
                 "used_by": victim.used_by or None,
                 "build_seconds": victim.seconds,

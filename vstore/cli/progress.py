@@ -5,9 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from contextlib import suppress
 from typing import Any
 
 import click
+
+from vstore.errors import printable
 
 
 class Progress:
@@ -27,7 +30,7 @@ class Progress:
             self._stages[subject] = (activity, done, total)
             self._since.setdefault(subject, time.monotonic())
             if self._live:
-                self._update()
+                self._show()
             elif new and self._verbosity >= 0:
                 click.echo(f"{subject}: {activity}", err=True)
 
@@ -35,7 +38,7 @@ class Progress:
         with self._lock:
             self._stages.pop(subject, None)
             if self._live and self._display is not None:
-                self._update()
+                self._show()
             if self._verbosity >= 0 and (outcome != "present" or self._verbosity > 0):
                 self._print(f"{subject}: {outcome} in {seconds:.1f} s")
 
@@ -44,12 +47,13 @@ class Progress:
             self._print(text)
 
     def warn(self, text: str, hint: str | None = None) -> None:
-        self._print(f"warning: {text}" + (f"\n  hint: {hint}" if hint else ""))
+        self._print(f"warning: {printable(text)}" + (f"\n  hint: {printable(hint)}" if hint else ""))
 
     def close(self) -> None:
         """End the live display, leaving the terminal as it was."""
         if self._display is not None:
-            self._display.stop()
+            with suppress(Exception):
+                self._display.stop()
             self._display = None
 
     def _print(self, text: str) -> None:
@@ -57,6 +61,14 @@ class Progress:
             self._display.console.print(text, markup=False, highlight=False)
         else:
             click.echo(text, err=True)
+
+    def _show(self) -> None:
+        """Update the display. A display that fails (no thread, an odd terminal) is given up: the work goes on."""
+        try:
+            self._update()
+        except Exception:
+            self._live = False
+            self.close()
 
     def _update(self) -> None:
         from rich.table import Table

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from vstore.api.locks import LockedLayer, Selection, check, deployed_name, read_locks
 from vstore.api.specs import Layer, Spec
 from vstore.api.stores import Kind
+from vstore.cli.settings import when
 
 _ARRAYS = {Kind.RUNTIME: "runtimes", Kind.FRAMEWORK: "frameworks", Kind.APPLICATION: "applications"}
 
@@ -59,7 +60,7 @@ class Showing:
             "platforms": [str(target) for target in layer.targets],
             "lock": self.stale.get(layer.env_name) or "valid",
             "lock_version": record.lock_version if record else None,
-            "locked_at": record.locked_at.isoformat() if record else None,
+            "locked_at": when(record.locked_at) if record else None,
         }
 
     def _is_valid(self, layer: Layer) -> bool:
@@ -104,7 +105,7 @@ def lock_rows(spec: Spec, locked: Mapping[str, LockedLayer]) -> list[dict[str, o
             "name": name,
             "path": str(one.path),
             "install_target": deployed_name(spec.layer(name), one),
-            "locked_at": one.record.locked_at.isoformat() if one.record else None,
+            "locked_at": when(one.record.locked_at) if one.record else None,
         }
         for name, one in locked.items()
     ]

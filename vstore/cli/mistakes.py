@@ -1,0 +1,71 @@
+"""Exceptions as errors for people: one line that says what and where, and a hint where one helps."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+import click
+
+from vstore.errors import StoreError, UsageError, VstoreError
+
+_HINTS = {
+    errno.ENOSPC: ("no space left on the file system", "run `vstore gc`, or free space elsewhere"),
+    errno.EIO: ("the disk failed", "check the disk, then run `vstore verify --contents`"),
+    errno.EDQUOT: ("disk quota exceeded", "run `vstore gc`"),
+    errno.EROFS: ("the file system is read-only", "give a writable folder with --root"),
+    errno.EACCES: ("permission denied", "give a folder of your own with --root, or ask its owner"),
+    errno.EPERM: ("operation not permitted", "give a folder of your own with --root, or ask its owner"),
+    errno.EMFILE: ("too many open files", "raise the limit with `ulimit -n`, or lower --jobs"),
+    errno.ENFILE: ("too many open files on this machine", "end other programs"),
+    errno.ENOMEM: ("not enough memory", "lower --jobs, or end other programs"),
+    errno.EAGAIN: ("a resource is not available for now", "try again; lower --jobs"),
+    errno.ENOENT: ("no such file or folder", None),
+    errno.EEXIST: ("there is something already", None),
+    errno.ENOTDIR: ("not a folder", None),
+    errno.EISDIR: ("it is a folder", None),
+    errno.ELOOP: ("too many symbolic links, or one where none may be", None),
+    errno.ENAMETOOLONG: ("the name is too long", None),
+}
+
+
+def explain(error: BaseException) -> VstoreError | None:
+    """Return the error that a person sees for this exception; None for a mistake in vstore itself."""
+    match error:
+        case VstoreError():
+            return error
+        case click.ClickException():
+            return _usage(error)
+        case OSError():
+            return _system(error)
+        case UnicodeError():
+            found = error.object if isinstance(error, UnicodeEncodeError | UnicodeDecodeError) else str(error)
+            return UsageError(f"not UTF-8: {ascii(found)[:200]}", hint="use names and files that are UTF-8")
+        case RecursionError():
+            return VstoreError("the input is nested too deeply")
+        case MemoryError():
+            return VstoreError("not enough memory", hint="lower --jobs, or end other programs")
+    return None
+
+
+def _usage(error: click.ClickException) -> UsageError:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    message = error.format_message().rstrip(".")
+    return UsageError(
+        message[:1].lower() + message[1:], hint=f"`{context.command_path} --help` shows the usage" if context else None
+    )
+
+
+def _system(error: OSError) -> StoreError:
+    """The error with the place that it is about."""
+    message, hint = _HINTS.get(error.errno or 0, (None, None))
+    known = error.strerror == os.strerror(error.errno) if error.errno else False
+    if message is None or not known:  # ours say more
+        message = (error.strerror or str(error) or type(error).__name__).strip()
+        message = message[:1].lower() + message[1:]
+    places = [os.fsdecode(one) if isinstance(one, bytes) else str(one) for one in _names(error)]
+    return StoreError(": ".join([message, *([" -> ".join(places)] if places else [])]), hint=hint)
+
+
+def _names(error: OSError) -> list[object]:
+    return [name for name in (error.filename, error.filename2) if name is not None]
