@@ -87,6 +87,5 @@ def _wrong(layout: Layout, info: ObjectInfo, shares: Sequence[Looked]) -> Iterat
         yield from (f"an entry was added or removed in this folder: {shown(path) or _TOP}" for path in changed)
     if found is not None:
         yield from manifest.differences(found)
-        if thawed := sorted(chain(*(share.thawed for share in shares))):
-            same = {b"", *(entry.path for entry in set(manifest.entries).intersection(found.entries))}
-            yield from (f"{fault}: {shown(path) or _TOP}" for path, fault in thawed if path in same)
+        thawed = sorted(chain(*(share.thawed for share in shares)))
+        yield from (f"{fault}: {shown(path) or _TOP}" for path, fault in thawed)
