@@ -246,6 +246,8 @@ BREAKS = (
         '    built_in = sorted((one for one in folders if one.startswith("/")), reverse=True)',
         '    built_in = list(one for one in folders if one.startswith("/"))',
         "tests/reliability/test_hash_seeds.py",
+    ),
+    Break(
         "a message that is lost stops nothing",
         "cli/output.py",
         """        with suppress(OSError):
