@@ -29,6 +29,7 @@ FLOORS = {
     "uv": 1,
     "config": 1,
     "processes": 1,
+    "credentials": 0,
     "errors": 0,
     "digest": 0,
     "objects": 0,

@@ -68,7 +68,7 @@ def test_every_field(whole: Spec) -> None:
     assert [str(module) for module in application.modules] == ["package", "../beside.py", "help.py"]
     assert application.index_overrides == {"fast": "slow.er"}
     assert not application.versioned
-    assert (application.glibc, application.priority_indexes) == ((2, 28), ())
+    assert (application.glibc, application.priority_indexes) == ((2, 35), ())
 
 
 def test_layers_are_in_file_order_and_named_by_kind(whole: Spec) -> None:

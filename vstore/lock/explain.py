@@ -10,6 +10,7 @@ from vstore.errors import LockError
 from vstore.lock.edit import NEED_WHEELS
 from vstore.lock.project import Question, lower_pins, names, project_name
 from vstore.spec import Layer
+from vstore.spec.requirements import wheel_hint
 from vstore.uv import UvFailed
 
 _NO_SOURCE = ("no usable wheels", "building from source is disabled", "Wheels are required")
@@ -28,7 +29,7 @@ def check_requirements(question: Question) -> None:
         if url is not None and not urlparse(url).path.endswith(".whl"):
             raise LockError(
                 f"layer {question.layer.env_name}: only wheels are used, and this URL leads to none: {text}",
-                hint=NEED_WHEELS,
+                hint=wheel_hint(url),
             )
 
 

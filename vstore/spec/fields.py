@@ -8,7 +8,7 @@ from itertools import chain
 from types import MappingProxyType
 
 from vstore.objects import Kind
-from vstore.spec.model import PREFIXES
+from vstore.spec.model import DEFAULT_LINUX, PREFIXES
 from vstore.spec.reader import Mistakes, Table, quote
 from vstore.target import Target
 
@@ -128,6 +128,18 @@ def read_linux_target(table: Table) -> str | None:
     return text
 
 
+def glibc_of(text: str) -> tuple[int, int]:
+    """The version in ``glibc@2.34``, the default one of a bare ``glibc``."""
+    major, minor = (text.partition("@")[2] or DEFAULT_LINUX.partition("@")[2]).split(".")
+    return int(major), int(minor)
+
+
+def macos_of(text: str) -> tuple[int, int]:
+    """The version in ``14`` or ``13.2.1``, as far as wheels speak of it."""
+    major, minor = f"{text}.0".split(".")[:2]
+    return int(major), int(minor)
+
+
 def read_macosx_target(table: Table) -> str | None:
     text = table.string("macosx_target")
     if text is not None and not _MACOS.fullmatch(text):
@@ -158,24 +170,6 @@ def read_implementation(table: Table) -> str | None:
     if match[2]:
         table.odd("python_implementation", f'"{match[2]}" is ignored, the platforms decide the architecture')
     return match[1]
-
-
-def read_requirements(table: Table, *, check: bool) -> tuple[str, ...]:
-    """The declared requirements, as they are written; `check` parses them, which costs an import of 60 ms."""
-    requirements = table.strings("requirements", required=True) or ()
-    if check and requirements:
-        _check_requirements(table, requirements)
-    return requirements
-
-
-def _check_requirements(table: Table, requirements: Sequence[str]) -> None:
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    for number, text in enumerate(requirements):
-        try:
-            Requirement(text)
-        except InvalidRequirement as error:
-            table.wrong(f"requirements[{number}]", f"invalid requirement syntax: {error}")
 
 
 def _owners(key: str) -> str:

@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from vstore.credentials import has_credentials, redact
 from vstore.spec.model import Layer
 from vstore.spec.reader import Mistakes, Table, quote
+from vstore.spec.requirements import LOGIN_HINT
 
 SIDE_FILE = "venvstacks.uv.toml"
 
@@ -36,6 +38,7 @@ def read_uv(tool: Table | None, folder: Path, mistakes: Mistakes) -> UvTable:
     for entry in table.tables("index"):
         entry.string("url", required="a string")
     _check_sources(table, indexes)
+    _refuse_logins(table, table.values, "")
     return UvTable(values=table.values, indexes=indexes, side_file=side_file)
 
 
@@ -52,6 +55,18 @@ def _read_side_file(path: Path, mistakes: Mistakes) -> tuple[Table | None, bytes
     except (ValueError, RecursionError) as error:
         mistakes.add(SIDE_FILE, f"not valid TOML: {error}")
         return None, data
+
+
+def _refuse_logins(table: Table, value: object, key: str) -> None:
+    """Note each URL in uv's settings that holds a login."""
+    if isinstance(value, Mapping):
+        for name, one in value.items():
+            _refuse_logins(table, one, f"{key}.{name}".lstrip("."))
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            _refuse_logins(table, one, f"{key}[{number}]")
+    elif isinstance(value, str) and has_credentials(value):
+        table.wrong(key, f"holds a login, which locks would write down: {redact(value)}\n  {LOGIN_HINT}")
 
 
 def _check_sources(table: Table, indexes: frozenset[str]) -> None:

@@ -16,9 +16,10 @@ from vstore.objects import Kind
 from vstore.spec import fields
 from vstore.spec.foundation import Known, read_foundation
 from vstore.spec.indexes import read_package_indexes, read_priority_indexes, read_uv
-from vstore.spec.model import Layer, Spec
+from vstore.spec.model import DEFAULT_GLIBC, DEFAULT_MACOS, Layer, Spec
 from vstore.spec.modules import read_modules
 from vstore.spec.reader import Mistakes, Table, quote
+from vstore.spec.requirements import read_requirements
 from vstore.target import Target
 
 _MAX_BYTES = 4 * 2**20
@@ -133,6 +134,11 @@ class _LayerReader:
     check_requirements: bool
     macosx_target: str | None
 
+    @property
+    def macos(self) -> tuple[int, int]:
+        """The newest macOS that wheels may need where neither a layer nor one below it says so."""
+        return fields.macos_of(self.macosx_target or DEFAULT_MACOS)
+
     def read(self, document: Table) -> tuple[Layer, ...]:
         """All layers that could be read; the others have left a mistake."""
         edges = {table.label: _names(table.values.get("frameworks")) for table in _quiet(document, "frameworks")}
@@ -159,14 +165,18 @@ class _LayerReader:
         lowers = () if foundation is None else (foundation.runtime, *foundation.frameworks)
         supported = [target for target in Target if all(target in lower.targets for lower in lowers)]
         heirs_of = () if foundation is None else foundation.heirs_of
+        linux, macosx = fields.read_linux_target(table), fields.read_macosx_target(table)
         layer = Layer(
             kind=kind,
             name=name or "",
-            requirements=fields.read_requirements(table, check=self.check_requirements),
+            requirements=read_requirements(table, check=self.check_requirements),
             versioned=table.boolean("versioned"),
             targets=fields.read_platforms(table, supported),
-            linux_target=fields.read_linux_target(table),
-            macosx_target=fields.read_macosx_target(table) or self.macosx_target,
+            platforms_named="platforms" in table or any(lower.platforms_named for lower in lowers),
+            linux_target=linux,
+            macosx_target=macosx or self.macosx_target,
+            glibc=fields.glibc_of(linux) if linux else max((one.glibc for one in lowers), default=DEFAULT_GLIBC),
+            macos=fields.macos_of(macosx) if macosx else max((one.macos for one in lowers), default=self.macos),
             dynlib_exclude=table.strings("dynlib_exclude") or (),
             package_indexes=MappingProxyType(read_package_indexes(table, self.indexes, heirs_of)),
             index_overrides=MappingProxyType(table.string_table("index_overrides")),

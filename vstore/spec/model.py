@@ -12,6 +12,7 @@ from vstore.target import Target
 
 DEFAULT_LINUX = "glibc@2.28"
 DEFAULT_MACOS = "13.0"
+DEFAULT_GLIBC = (2, 28)
 PREFIXES = {Kind.RUNTIME: "", Kind.FRAMEWORK: "framework-", Kind.APPLICATION: "app-"}
 
 
@@ -21,7 +22,9 @@ class Layer:
 
     `targets` and `package_indexes` (distribution names normalised) include what is inherited, and `runtime`
     is the runtime at the bottom whether it was named or comes with the frameworks; None in a runtime.
-    `frameworks` are the declared ones, `linearised` all of them, nearest first.
+    `frameworks` are the declared ones, `linearised` all of them, nearest first. `platforms_named`: the layer, or one
+    below it, names its platforms. `glibc` and `macos` are the newest systems that wheels may need, inherited like the
+    platforms; `linux_target` and `macosx_target` are the layer's own, as venvstacks reads (and hashes) them.
     """
 
     kind: Kind
@@ -29,8 +32,11 @@ class Layer:
     requirements: tuple[str, ...] = ()
     versioned: bool = False
     targets: tuple[Target, ...] = tuple(Target)
+    platforms_named: bool = True
     linux_target: str | None = None
     macosx_target: str | None = None
+    glibc: tuple[int, int] = DEFAULT_GLIBC
+    macos: tuple[int, int] = (13, 0)
     dynlib_exclude: tuple[str, ...] = ()
     package_indexes: Mapping[str, str]
     index_overrides: Mapping[str, str]
@@ -51,19 +57,6 @@ class Layer:
     def modules(self) -> tuple[PurePosixPath, ...]:
         """What is copied into an application's site-packages; relative to the spec's folder, may start with ``..``."""
         return (*(() if self.launch_module is None else (self.launch_module,)), *self.support_modules)
-
-    @property
-    def glibc(self) -> tuple[int, int]:
-        """The lowest glibc that wheels for Linux may need."""
-        chosen, default = ((text or "").partition("@")[2] for text in (self.linux_target, DEFAULT_LINUX))
-        major, minor = (chosen or default).split(".")
-        return int(major), int(minor)
-
-    @property
-    def macos(self) -> tuple[int, int]:
-        """The lowest macOS that wheels may need."""
-        major, minor = f"{self.macosx_target or DEFAULT_MACOS}.0".split(".")[:2]
-        return int(major), int(minor)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,3 +88,13 @@ class Spec:
         below = [PREFIXES[Kind.FRAMEWORK] + name for name in layer.linearised]
         by_name = {known.env_name: known for known in self.layers}
         return tuple(by_name[name] for name in (*below, layer.runtime))
+
+    def required(self, layer: Layer) -> tuple[Target, ...]:
+        """The targets that the spec names for a layer, itself or in a layer below or above it; empty if it names none.
+
+        A lock must cover these. The layer's other targets are covered as far as there are wheels.
+        """
+        if layer.platforms_named:
+            return layer.targets
+        above = [one for one in self.layers if one.platforms_named and layer in self.lower(one)]
+        return tuple(target for target in layer.targets if any(target in one.targets for one in above))
