@@ -13,10 +13,15 @@ from typing import Any
 
 import pytest
 
+from tests.small_disk import mounted
 from tests.store.trees import add, info
 from vstore import profile as profiles
+from vstore.fs.disk import free_bytes
+from vstore.fs.usage import used_bytes
 from vstore.objects import StorePath
-from vstore.store import Layout, Store
+from vstore.report import Silent
+from vstore.store import Layout, Store, add_root
+from vstore.store.optimise import optimise
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 
@@ -101,11 +106,64 @@ def test_the_policy_of_config_toml_and_options_over_it(shop: Shop) -> None:
 def test_ceiling_and_limit(shop: Shop) -> None:
     with Store.open(shop.root) as store:
         for number in range(4):
-            use(store, add(store, f"n{number}", {"a": b"x" * 1000 + bytes([number])}), 9 - number)
-    assert [path[33:] for path in shop.json("gc", "--dry-run", "--max-size", "2500")["dead"]] == ["n0", "n1"]
+            use(store, add(store, f"n{number}", {"a": bytes([number]) * 10_000_000}), 9 - number)
+    ceiling = str(used_bytes(shop.root) - 15_000_000)
+    assert [path[33:] for path in shop.json("gc", "--dry-run", "--max-size", ceiling)["dead"]] == ["n0", "n1"]
     assert len(shop.json("gc", "--dry-run", "--max-size", "0", "--max-freed", "1")["dead"]) == 1
     assert shop.json("gc", "--until-free", "1")["deleted"] == []
-    assert len(shop.json("gc", "--max-size", "2500")["deleted"]) == 2
+    assert len(shop.json("gc", "--max-size", ceiling)["deleted"]) == 2
+    assert used_bytes(shop.root) < int(ceiling)
+    assert shop.json("gc", "--max-size", ceiling)["deleted"] == []
+
+
+def shared(store: Store, name: str, data: bytes, days_ago: int) -> StorePath:
+    """An object whose large file is shared with a place outside the store, and one small file of its own."""
+    path = use(store, add(store, name, {"large": data, "small": name.encode()}), days_ago)
+    os.link(store.layout.object(path) / "large", store.layout.root.parent / name)
+    return path
+
+
+def test_freed_is_what_the_disk_got_back(tmp_path: Path) -> None:
+    with mounted(tmp_path / "small", 256 << 20) as disk:
+        shop = Shop(disk / "root")
+        with Store.open(shop.root) as store:
+            twins = [add(store, name, {"a": b"twin" * 1_000_000, "b": name.encode()}) for name in ("one", "two")]
+            add_root(store.layout, store.layout.gcroots / "mine", add(store, "kept", {"a": b"kept" * 1_000_000}))
+            add(store, "like-kept", {"a": b"kept" * 1_000_000, "b": b"x" * 500_000})
+            shared(store, "outside", b"x" * 3_000_000, 0)
+            optimise(store, report=Silent())
+            (store.layout.tmp / "left-1234").mkdir()
+            (store.layout.tmp / "left-1234" / "a").write_bytes(b"x" * 300_000)
+        planned = shop.json("delete", "one", "--dry-run")
+        assert planned["freed_bytes"] < 100_000, "two holds the large file as well"
+        free = free_bytes(disk)
+        assert shop.json("delete", "one")["freed_bytes"] == planned["freed_bytes"] == free_bytes(disk) - free
+        planned = shop.json("gc", "--dry-run")
+        assert 4_800_000 < planned["freed_bytes"] < 5_000_000
+        assert str(twins[1]) in planned["dead"]
+        free = free_bytes(disk)
+        done = shop.json("gc")
+        assert (done["deleted"], done["freed_bytes"]) == (planned["dead"], planned["freed_bytes"])
+        assert abs(free_bytes(disk) - free - done["freed_bytes"]) < 200_000, (
+            "but for the index, which grows and shrinks"
+        )
+
+
+def test_until_free_goes_on_until_the_disk_has_it(tmp_path: Path) -> None:
+    """Objects that are used longest ago and share all they have give nothing: the next ones go as well."""
+    with mounted(tmp_path / "small", 256 << 20) as disk:
+        shop = Shop(disk / "root")
+        with Store.open(shop.root) as store:
+            for number in range(3):
+                shared(store, f"shared{number}", bytes([number]) * 5_000_000, 9)
+            for number in range(4):
+                use(store, add(store, f"n{number}", {"a": bytes([9 - number]) * 5_000_000}), 8 - number)
+        wanted = free_bytes(disk) + 8_000_000
+        planned = shop.json("gc", "--dry-run", "--until-free", str(wanted))
+        done = shop.json("gc", "--until-free", str(wanted))
+        names = [path[33:] for path in done["deleted"]]
+        assert (planned["dead"], sorted(names)) == (done["deleted"], ["n0", "n1", "shared0", "shared1", "shared2"])
+        assert free_bytes(disk) >= wanted
 
 
 def test_delete_refuses_with_the_root(shop: Shop) -> None:
@@ -125,21 +183,21 @@ def test_delete_refuses_with_the_root(shop: Shop) -> None:
 
 def test_pins_have_a_note_and_an_end(shop: Shop) -> None:
     with Store.open(shop.root) as store:
-        low = add(store, "low", {"a": b"x" * 5000})
+        low = add(store, "low", {"a": b"x" * 500_000})
         one, two = add(store, "one", references=[low]), add(store, "two", references=[low])
     shop.run("roots", "add", "one", "--note", "for the talk", "--expires", "30d")
     shop.run("roots", "add", "second", "two")
     rows = {row["name"]: row for row in shop.json("roots")}
     pinned = rows[f"gcroots/{one}"]
     assert pinned["note"] == "for the talk" and pinned["expires_at"][:10] == str((NOW + timedelta(days=30)).date())
-    assert rows["gcroots/second"]["note"] is None and rows["gcroots/second"]["only_it_keeps_bytes"] < 100
+    assert rows["gcroots/second"]["note"] is None and rows["gcroots/second"]["only_it_keeps_bytes"] < 100_000
     text = shop.run("roots").stdout
-    assert "for the talk" in text and "the store holds" in text
+    assert "for the talk" in text and "the store takes" in text
     assert shop.json("gc")["deleted"] == []
     shop.run("roots", "remove", str(one))
     assert shop.json("gc")["deleted"] == [str(one)]
     (pinned,) = shop.json("roots")
-    assert pinned["only_it_keeps_bytes"] >= 5000
+    assert pinned["only_it_keeps_bytes"] >= 500_000
     assert list(Layout(shop.root).gcroots.glob(".*")) == []
     assert str(two) in shop.json("list")[1]["path"] or str(two) in shop.json("list")[0]["path"]
 

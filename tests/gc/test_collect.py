@@ -17,7 +17,8 @@ from vstore.fs.scan import scan
 from vstore.gc import Policy, collect, exclusive_sizes, plan_collection, shortfall
 from vstore.objects import StorePath
 from vstore.report import Silent
-from vstore.store import GenerationRow, Store, add_root, list_roots
+from vstore.store import GenerationRow, Root, RootKind, Store, add_root, list_roots, remove_root
+from vstore.store.optimise import optimise
 from vstore.store.verify import verify
 
 
@@ -105,11 +106,10 @@ def test_a_generation_whose_link_was_removed_by_hand_is_kept(store: Store) -> No
 
 def test_max_freed_leaves_the_rest_for_later(store: Store) -> None:
     paths = [add(store, f"n{number}") for number in range(5)]
+    limit = exclusive_sizes(store, [Root(kind=RootKind.USER, name="r", path=paths[0])])["r"] + 1
     with reopened(store) as store:
-        assert (
-            plan_collection(store, Policy(max_freed=3)).dead
-            == collect(store, Policy(max_freed=3), report=Silent()).deleted
-        )
+        plan = plan_collection(store, Policy(max_freed=limit))
+        assert plan.dead == collect(store, Policy(max_freed=limit), report=Silent()).deleted == tuple(paths[:2])
         assert [info.path for info in store.index.objects()] == sorted(paths[2:])
         assert verify(store, contents=True, report=Silent()) == (3, [])
 
@@ -120,12 +120,22 @@ def test_shortfall_is_zero_where_enough_is_free(store: Store) -> None:
 
 
 def test_exclusive_sizes_by_root(store: Store) -> None:
-    low = add(store, "low", {"a": b"x" * 1000})
+    low = add(store, "low", {"a": b"x" * 1_000_000})
+    dead = add(store, "dead", {"a": b"y" * 2_000_000})
     for name in ("one", "two"):
-        path = add(store, name, references=[low])
+        path = add(store, name, {"b": b"y" * 2_000_000, "c": name.encode()}, references=[low])
         add_root(store.layout, store.layout.gcroots / name, path)
-    sizes = exclusive_sizes(store, list_roots(store.layout))
-    assert sizes["gcroots/one"] == sizes["gcroots/two"] == 3
+    optimise(store, report=Silent())
+    with reopened(store) as store:
+        before = exclusive_sizes(store, list_roots(store.layout))
+        assert 0 < before["gcroots/one"] == before["gcroots/two"] < 100_000
+        remove_root(store.layout, store.layout.gcroots / "one")
+        first = plan_collection(store).freed_bytes
+        (size,) = exclusive_sizes(store, list_roots(store.layout)).values()
+        assert size > 3_000_000, "what only dead objects share is freed with it"
+        remove_root(store.layout, store.layout.gcroots / "two")
+        assert dead in plan_collection(store).dead
+        assert collect(store, report=Silent()).freed_bytes == first + size
 
 
 def leftover(store: Store, kind: str, outside: Path) -> str:

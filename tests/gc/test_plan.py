@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.store.trees import WHEN, info
 from vstore.gc import Plan, Policy, make_plan
-from vstore.gc.plan import exclusive_bytes
+from vstore.gc.plan import exclusive_objects, limit_of
 from vstore.objects import StorePath, chain
 from vstore.store import Graph
 
@@ -67,7 +67,7 @@ def test_any_plan_can_be_carried_out_and_spares_the_reachable(
 ) -> None:
     graph, roots = case
     before = WHEN + timedelta(days=days) if days is not None else None
-    plan = make_plan(graph, roots, Policy(max_freed=max_freed, fresh_since=before))
+    plan = make_plan(graph, roots, Policy(fresh_since=before), limit=max_freed)
     gone: set[StorePath] = set()
     referrers = {path: set[StorePath]() for path in graph.paths}
     for number, references in enumerate(graph.references):
@@ -87,8 +87,8 @@ def test_any_plan_can_be_carried_out_and_spares_the_reachable(
 def test_stops_when_enough_is_freed_oldest_first() -> None:
     graph = make_graph([(), (), (), (1,)], sizes=[10, 10, 10, 1])
     assert [path.name for path in make_plan(graph, []).dead] == ["n0", "n2", "n3", "n1"]
-    assert [path.name for path in make_plan(graph, [], Policy(max_freed=11)).dead] == ["n0", "n2"]
-    assert make_plan(graph, [], Policy(max_freed=0)).dead == ()
+    assert [path.name for path in make_plan(graph, [], limit=11).dead] == ["n0", "n2"]
+    assert make_plan(graph, [], limit=0).dead == ()
     assert [path.name for path in make_plan(make_graph([(), (0,), (), ()]), []).dead] == ["n1", "n0", "n2", "n3"]
 
 
@@ -108,7 +108,9 @@ def test_exclusive_bytes_are_what_taking_the_root_away_frees(case: tuple[Graph, 
     graph, roots = case
     all_kept = make_plan(graph, roots).freed_bytes
     without = [make_plan(graph, [*roots[:n], *roots[n + 1 :]]).freed_bytes for n in range(len(roots))]
-    assert exclusive_bytes(graph, roots) == [freed - all_kept for freed in without]
+    sizes = dict(zip(graph.names, graph.sizes, strict=True))
+    exclusive = [sum(sizes[name] for name in names) for names in exclusive_objects(graph, roots)]
+    assert exclusive == [freed - all_kept for freed in without]
 
 
 def aged(
@@ -133,7 +135,7 @@ def test_a_dependency_is_not_younger_for_a_dead_referrer() -> None:
     graph = aged([(), (0,), ()], [1, 8, 5], [1, 1, 1], [0, 0, 0])
     assert names(make_plan(graph, [])) == ["n2", "n1", "n0"]
     graph = aged([(), (0,), ()], [1, 4, 5], [1, 1, 1], [0, 0, 0])
-    assert names(make_plan(graph, [], Policy(max_freed=2))) == ["n1", "n0"]
+    assert names(make_plan(graph, [], limit=2)) == ["n1", "n0"]
 
 
 def test_what_was_used_lately_is_spared_with_all_it_refers_to() -> None:
@@ -148,20 +150,53 @@ def test_goals_and_limits_combine() -> None:
         (Policy(max_size=50), 0),
         (Policy(max_size=49), 1),
         (Policy(max_size=0), 5),
-        (Policy(to_free=25), 3),
-        (Policy(max_size=40, to_free=25), 3),
-        (Policy(max_size=0, to_free=25, max_freed=11), 2),
+        (Policy(until_free=125), 3),
+        (Policy(max_size=40, until_free=125), 3),
+        (Policy(max_size=0, until_free=125, max_freed=11), 2),
         (Policy(max_size=0, fresh_since=WHEN + timedelta(days=3)), 3),
-        (Policy(to_free=0), 0),
+        (Policy(until_free=100), 0),
     ):
-        assert len(make_plan(graph, [], policy).dead) == count, policy
+        limit = limit_of(policy, used_bytes=50, free_bytes=100)
+        assert len(make_plan(graph, [], policy, limit=limit).dead) == count, policy
+
+
+def test_what_was_freed_before_counts() -> None:
+    assert limit_of(Policy(max_freed=10), used_bytes=0, free_bytes=0, freed_bytes=4) == 6
+    assert limit_of(Policy(max_freed=10), used_bytes=0, free_bytes=0, freed_bytes=40) == 0
+    assert limit_of(Policy(), used_bytes=0, free_bytes=0, freed_bytes=40) is None
+
+
+class Given:
+    """Objects whose bytes are partly shared: (its own, those that become free after all before it)."""
+
+    def __init__(self, sizes: Mapping[str, tuple[int, int]]) -> None:
+        self.asked: list[str] = []
+        self._sizes = {str(info(name).path): pair for name, pair in sizes.items()}
+
+    def own_bytes(self, name: str) -> int:
+        self.asked.append(name[33:])
+        return self._sizes[name][0]
+
+    def take(self, name: str) -> int:
+        return self._sizes[name][1]
+
+
+def test_a_goal_is_reached_by_bytes_that_become_free() -> None:
+    graph = aged([(), (), (), ()], [1, 1, 1, 2], [1000, 10, 10, 10], [0] * 4)
+    sizes = Given({"n0": (0, 0), "n1": (5, 5), "n2": (9, 9), "n3": (9, 9)})
+    assert names(make_plan(graph, [], limit=9, sizes=sizes)) == ["n2"], "n0 is large, and shares it all with others"
+    assert sorted(sizes.asked) == ["n0", "n1", "n2"], "nobody looks at files of objects whose day has not come"
+    plan = make_plan(graph, [], limit=20, sizes=sizes)
+    assert (names(plan), plan.freed_bytes) == (["n2", "n1", "n0", "n3"], 23)
 
 
 @given(graphs(), st.integers(0, 12), st.integers(0, 60))
 def test_spared_and_goals_hold_for_any_graph(case: tuple[Graph, list[StorePath]], day: int, ceiling: int) -> None:
     graph, roots = case
     since = (WHEN + timedelta(days=day)).date()
-    plan = make_plan(graph, roots, Policy(used_since=since, max_size=ceiling))
+    policy = Policy(used_since=since, max_size=ceiling)
+    limit = limit_of(policy, used_bytes=sum(graph.sizes), free_bytes=0)
+    plan = make_plan(graph, roots, policy, limit=limit)
     assert not set(plan.dead) & kept_by(graph, [*roots, *graph.paths[day:]])
     left = sum(graph.sizes) - plan.freed_bytes
     everything = make_plan(graph, roots, Policy(used_since=since))

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from vstore import profile as profiles
 from vstore.config import GcConfig
+from vstore.fs.usage import used_bytes
 from vstore.gc import (
     Collected,
     Plan,
@@ -38,16 +39,17 @@ __all__ = [
     "plan_deletion",
     "policy_of",
     "shortfall",
+    "used_bytes",
 ]
 
 
-def policy_of(store: Store, limits: GcConfig, *, until_free: int | None, now: datetime) -> Policy:
-    """What a collection spares and when it ends; `until_free` in bytes on the store's file system."""
+def policy_of(limits: GcConfig, *, until_free: int | None, now: datetime) -> Policy:
+    """Return what a collection spares and when it ends; `until_free` in bytes on the store's file system."""
     return Policy(
         fresh_since=now - limits.grace if limits.grace is not None else None,
         used_since=(now - limits.unused_for).date() if limits.unused_for is not None else None,
         max_size=limits.max_size,
-        to_free=shortfall(store, until_free) if until_free is not None else None,
+        until_free=until_free,
         max_freed=limits.max_freed,
     )
 

@@ -21,7 +21,7 @@ from vstore.cli.settings import Settings, command, size, when
 @click.option("--older-than", type=AGE, metavar="AGE", help="First forget generations older than AGE.")
 @click.option("--unused-for", type=AGE, metavar="AGE", help="Forget generations, and delete objects, unused for AGE.")
 @click.option("--grace", type=AGE, metavar="AGE", help="Leave objects alone that were made within AGE.")
-@click.option("--max-size", type=SIZE, metavar="SIZE", help="Delete only until the store holds no more than SIZE.")
+@click.option("--max-size", type=SIZE, metavar="SIZE", help="Delete only until the store takes no more than SIZE.")
 @click.option("--until-free", type=SIZE, metavar="SIZE", help="Delete only until the disk has so much free space.")
 @click.option("--max-freed", type=SIZE, metavar="SIZE", help="Stop once so much is freed.")
 @click.option("--clean-cache", is_flag=True, help="Also empty uv's cache, which shares files with the objects.")
@@ -35,17 +35,17 @@ def gc_command(settings: Settings, dry_run: bool, clean_cache: bool, until_free:
     with settings.open_store() as store:
         limits = _limits(store, given)
         now = datetime.now(UTC)
-        policy = gc.policy_of(store, limits, until_free=until_free, now=now)
+        policy = gc.policy_of(limits, until_free=until_free, now=now)
         report = settings.report
         try:
             if dry_run:
                 forgotten = gc.forgettable(store, limits, now=now)
                 plan = gc.plan_collection(store, policy, without=forgotten)
-                victims, litter, left = plan.victims, plan.litter, plan.left
+                victims, litter, left, freed = plan.victims, plan.litter, plan.left, plan.freed_bytes
             else:
                 forgotten = gc.forget_expired(store, limits, now=now)
                 done = gc.collect(store, policy, report=report)
-                victims, litter, left = done.victims, done.litter, done.left
+                victims, litter, left, freed = done.victims, done.litter, done.left, done.freed_bytes
                 if clean_cache:
                     report.stage("gc", "cleaning uv's cache")
                     uv_of(store).run(["cache", "clean"], doing="cleaning its cache")
@@ -64,12 +64,12 @@ def gc_command(settings: Settings, dry_run: bool, clean_cache: bool, until_free:
         if not dry_run and until_free is not None and gc.shortfall(store, until_free):
             report.warn(f"less than {size(until_free)} are free still", hint="`vstore gc --clean-cache` frees more")
     document = {
-        **(_document(victims, dry_run) if settings.json else {}),
+        **(_document(victims, freed, dry_run) if settings.json else {}),
         "left": [str(path) for path in left],
         "litter": [os.fsencode(name).decode(errors="backslashreplace") for name in litter],
         "forgotten": [{"profile": name, "generation": number} for name, number in forgotten],
     }
-    settings.emit(document, lambda: _text(victims, litter, forgotten, dry_run, now))
+    settings.emit(document, lambda: _text(victims, freed, litter, forgotten, dry_run, now))
 
 
 def _limits(store: Store, given: Mapping[str, object]) -> GcConfig:
@@ -79,12 +79,12 @@ def _limits(store: Store, given: Mapping[str, object]) -> GcConfig:
     return GcConfig(**chosen)  # type: ignore[arg-type]
 
 
-def _document(victims: Sequence[gc.Victim], dry_run: bool) -> dict[str, object]:
+def _document(victims: Sequence[gc.Victim], freed_bytes: int, dry_run: bool) -> dict[str, object]:
     paths = [str(victim.path) for victim in victims]
     return {
         "dead": paths,
         "deleted": [] if dry_run else paths,
-        "freed_bytes": sum(victim.size_bytes for victim in victims),
+        "freed_bytes": freed_bytes,
         "reasons": [
             {
                 "path": str(victim.path),
@@ -101,6 +101,7 @@ def _document(victims: Sequence[gc.Victim], dry_run: bool) -> dict[str, object]:
 
 def _text(
     victims: Sequence[gc.Victim],
+    freed_bytes: int,
     litter: Sequence[str],
     forgotten: Sequence[tuple[str, int]],
     dry_run: bool,
@@ -111,8 +112,8 @@ def _text(
     lines += [f"{verb} {victim.path}  {_why(victim, now)}" for victim in victims]
     if litter:
         lines.append(f"{verb} {len(litter)} leftovers of killed processes")
-    freed = sum(victim.size_bytes for victim in victims)
-    return "\n".join([*lines, f"{verb} {len(victims)} objects, {size(freed)}"])
+    gain = f"would free {size(freed_bytes)}" if dry_run else f"freed {size(freed_bytes)}"
+    return "\n".join([*lines, f"{verb} {len(victims)} objects, {gain}"])
 
 
 def _why(victim: gc.Victim, now: datetime) -> str:
@@ -138,10 +139,11 @@ def delete_command(settings: Settings, paths: tuple[str, ...], recursive: bool, 
         report = settings.report
         try:
             if dry_run:
-                victims = gc.plan_deletion(store, wanted, recursive=recursive, referrers=referrers).victims
+                plan = gc.plan_deletion(store, wanted, recursive=recursive, referrers=referrers)
+                victims, freed = plan.victims, plan.freed_bytes
             else:
                 done = gc.delete(store, wanted, recursive=recursive, referrers=referrers, report=report)
-                victims = done.victims
+                victims, freed = done.victims, done.freed_bytes
         finally:
             report.close()
-    settings.emit(_document(victims, dry_run), lambda: _text(victims, (), (), dry_run, datetime.now(UTC)))
+    settings.emit(_document(victims, freed, dry_run), lambda: _text(victims, freed, (), (), dry_run, datetime.now(UTC)))

@@ -85,11 +85,14 @@ def _list(settings: Settings, store: Store) -> None:
     if any(root.pin.note for root in roots):
         columns["note"] = "note"
     columns["path"] = "path"
-    total = size(sum(info.size_bytes for info in store.index.objects()))
     settings.emit(
         documents,
-        lambda: f"{table(rows, columns)}\nthe store holds {total}" if rows else "no roots: gc would delete everything",
+        lambda: f"{table(rows, columns)}\n{_total(store)}" if rows else "no roots: gc would delete everything",
     )
+
+
+def _total(store: Store) -> str:
+    return f"the store takes {size(gc.used_bytes(store.layout.root))} on the disk"
 
 
 def _age(root: Root, now: datetime) -> str | None:

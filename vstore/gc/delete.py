@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from vstore.errors import BusyError, StoreError
+from vstore.gc.measure import Measure, logs_of
 from vstore.gc.model import Collected, Plan
 from vstore.gc.owners import owners, removable
 from vstore.gc.plan import make_plan
@@ -19,8 +20,14 @@ from vstore.store import Graph, Root, RootKind, Store, generation_link, generati
 def plan_deletion(
     store: Store, paths: Collection[StorePath], *, recursive: bool = False, referrers: bool = False
 ) -> Plan:
-    """What `delete` would delete now. Raises StoreError where it would refuse."""
-    return _planned(store, paths, recursive, referrers)[0]
+    """Plan what `delete` would delete now. Raises StoreError where it would refuse."""
+    plan = _planned(store, paths, recursive, referrers)[0]
+    measure = Measure(store.layout)
+    for victim in plan.victims:
+        measure.take(str(victim.path))
+    measure.take_places(logs_of(store, plan.dead))
+    measure.take_places(store.layout.trash.iterdir())
+    return replace(plan, freed_bytes=measure.tally.freed_bytes)
 
 
 def delete(
@@ -37,11 +44,11 @@ def delete(
     """
     plan, graph, roots = _planned(store, paths, recursive, referrers)
     gone = Removal(store, graph, roots).remove(plan.victims)
-    empty_trash(store.layout, report)
+    freed = empty_trash(store.layout, report)
     spared = set(paths) - {victim.path for victim in gone}
     if spared:
         raise BusyError("just come into use, and left:", details=map(str, sorted(spared)))
-    return Collected(victims=tuple(gone), litter=())
+    return Collected(victims=tuple(gone), litter=(), freed_bytes=freed)
 
 
 def _planned(
@@ -67,8 +74,7 @@ def _planned(
         if victim.path in wanted or (below and removable(store.layout.object(victim.path))):
             chosen.add(victim.path)
             victims.append(victim)
-    freed = sum(victim.size_bytes for victim in victims)
-    return replace(everything, victims=tuple(victims), freed_bytes=freed, spared=len(dead) - len(victims)), graph, roots
+    return replace(everything, victims=tuple(victims), spared=len(dead) - len(victims)), graph, roots
 
 
 def _refuse_referrers(wanted: Collection[StorePath], above: dict[StorePath, set[StorePath]]) -> None:

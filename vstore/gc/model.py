@@ -13,20 +13,29 @@ class Policy:
     """Which of the dead may go, and how many. Without any limit all go.
 
     Spared are objects registered at `fresh_since` or later, and objects used on `used_since` or later. Goals end the
-    work when they are reached: `max_size` for the bytes in the store, `to_free` for the bytes to be freed, the
-    greater of the two. `max_freed` ends it whatever the goals say.
+    work when all of them are reached: `max_size` for the bytes that the store's root takes on the disk, `until_free`
+    for the bytes that are free on its file system. `max_freed` ends it whatever the goals say.
     """
 
     fresh_since: datetime | None = None
     used_since: date | None = None
     max_size: int | None = None
-    to_free: int | None = None
+    until_free: int | None = None
     max_freed: int | None = None
+
+    @property
+    def is_limited(self) -> bool:
+        """Return whether bytes decide when the work ends."""
+        return self.max_size is not None or self.until_free is not None or self.max_freed is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Victim:
-    """A dead object with what speaks for taking it; `seconds` is what building it took, None if unknown."""
+    """A dead object with what speaks for taking it.
+
+    `size_bytes` is the content of its files, whoever else shares them. `seconds` is what building it took, None if
+    unknown.
+    """
 
     path: StorePath
     size_bytes: int
@@ -42,7 +51,7 @@ class Plan:
 
     `spared` counts the dead that stay: too fresh or too lately used, beyond the goal, another user's, or kept by one
     of these. `left` are those that stay only because they are another user's. `litter` is what killed processes left,
-    as places relative to the root; its bytes are not counted.
+    as places relative to the root. `freed_bytes` is what the disk gets back of all this.
     """
 
     victims: tuple[Victim, ...]
@@ -61,17 +70,15 @@ class Plan:
 class Collected:
     """What a collection deleted; `litter` is what it removed of killed processes, relative to the root.
 
-    `left` are dead objects of other users, which only they or root can remove.
+    `freed_bytes` is what the disk got back, counted at each unlink. `left` are dead objects of other users, which only
+    they or root can remove.
     """
 
     victims: tuple[Victim, ...]
     litter: tuple[str, ...]
+    freed_bytes: int
     left: tuple[StorePath, ...] = ()
 
     @property
     def deleted(self) -> tuple[StorePath, ...]:
         return tuple(victim.path for victim in self.victims)
-
-    @property
-    def freed_bytes(self) -> int:
-        return sum(victim.size_bytes for victim in self.victims)

@@ -7,9 +7,11 @@ without its references.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from heapq import heapify, heappop, heappush
+from math import inf
+from typing import Protocol
 
 from vstore.gc.model import Plan, Policy, Victim
 from vstore.objects import StorePath
@@ -18,16 +20,40 @@ from vstore.store import Graph
 _NOBODY, _SEVERAL = -1, -2
 
 
+class Sizes(Protocol):
+    """Answers how many bytes objects give back; `take` counts inodes that several of the taken ones share."""
+
+    def own_bytes(self, name: str) -> int: ...
+
+    def take(self, name: str) -> int: ...
+
+
+class _Recorded:
+    """The sizes in the index, as if objects shared nothing."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._sizes = dict(zip(graph.names, graph.sizes, strict=True))
+
+    def own_bytes(self, name: str) -> int:
+        return self._sizes[name]
+
+    def take(self, name: str) -> int:
+        return self._sizes[name]
+
+
 def make_plan(
     graph: Graph,
     roots: Iterable[StorePath],
     policy: Policy | None = None,
     *,
+    limit: int | None = None,
     foreign: Callable[[str], bool] | None = None,
+    sizes: Sizes | None = None,
 ) -> Plan:
     """Everything that no root reaches is dead; of that, what the policy lets go, longest unused first.
 
-    What is `foreign` cannot be removed by this user and stays, with all it refers to; only the dead are asked about.
+    It ends where `limit` bytes are freed, as `sizes` counts them. What is `foreign` cannot be removed by this user and
+    stays, with all it refers to; only the dead are asked about.
     """
     policy = policy or Policy()
     wanted = set(map(str, roots))
@@ -36,13 +62,14 @@ def make_plan(
     kept = _reachable(graph, _spared(graph, alive, policy), alive)
     left = [number for number, name in enumerate(graph.names) if foreign and not kept[number] and foreign(name)]
     kept = _reachable(graph, left, kept)
-    limit = _limit(graph, policy)
+    sizes = sizes or _Recorded(graph)
+    own = graph.sizes.__getitem__ if limit is None else lambda number: sizes.own_bytes(graph.names[number])
     freed, chosen = 0, []
-    for number in _referrers_first(graph, kept):
+    for number in _referrers_first(graph, kept, own) if limit != 0 else ():
+        freed += sizes.take(graph.names[number])
+        chosen.append(_victim(graph, number))
         if limit is not None and freed >= limit:
             break
-        freed += graph.sizes[number]
-        chosen.append(_victim(graph, number))
     spared = len(graph.names) - live - len(chosen)
     return Plan(
         victims=tuple(chosen),
@@ -77,14 +104,19 @@ def _spared(graph: Graph, alive: Sequence[int], policy: Policy) -> Iterable[int]
             yield number
 
 
-def _limit(graph: Graph, policy: Policy) -> int | None:
-    """How many bytes to free at most, None for all."""
-    goals = [policy.to_free] if policy.to_free is not None else []
+def limit_of(policy: Policy, *, used_bytes: int, free_bytes: int, freed_bytes: int = 0) -> int | None:
+    """Return how many bytes to free at most, None for all, where the root takes so many and so many are free.
+
+    `freed_bytes` is what this collection has freed already.
+    """
+    goals = []
+    if policy.until_free is not None:
+        goals.append(max(policy.until_free - free_bytes, 0))
     if policy.max_size is not None:
-        goals.append(max(sum(graph.sizes) - policy.max_size, 0))
+        goals.append(max(used_bytes - policy.max_size, 0))
     limits = [max(goals)] if goals else []
     if policy.max_freed is not None:
-        limits.append(policy.max_freed)
+        limits.append(max(policy.max_freed - freed_bytes, 0))
     return min(limits, default=None)
 
 
@@ -100,10 +132,10 @@ def _reachable(graph: Graph, starts: Iterable[int], alive: bytes | bytearray = b
     return found
 
 
-def _referrers_first(graph: Graph, kept: Sequence[int]) -> list[int]:
+def _referrers_first(graph: Graph, kept: Sequence[int], own: Callable[[int], int]) -> Iterator[int]:
     """What is not kept, topologically sorted (Kahn); of what can go, the longest unused goes first.
 
-    Of those last used on one day, the one that gives back most bytes per second of building it again.
+    Of those last used on one day, the one that gives back most of its `own` bytes per second of building it again.
     """
     waiting = [0] * len(graph.names)
     for number, references in enumerate(graph.references):
@@ -111,24 +143,25 @@ def _referrers_first(graph: Graph, kept: Sequence[int]) -> list[int]:
             for reference in references:
                 waiting[reference] += 1
 
-    def rank(number: int) -> tuple[str, float, int]:
-        return graph.used_on[number], -graph.sizes[number] / max(graph.seconds[number] or 0, 1), number
+    def unranked(number: int) -> tuple[str, float, int]:
+        return graph.used_on[number], -inf, number
 
-    ready = [rank(number) for number in range(len(graph.names)) if not kept[number] and not waiting[number]]
+    ready = [unranked(number) for number in range(len(graph.names)) if not kept[number] and not waiting[number]]
     heapify(ready)
-    order = []
     while ready:
-        number = heappop(ready)[2]
-        order.append(number)
+        day, rank, number = heappop(ready)
+        if rank == -inf:  # bytes are asked for only of objects whose day has come
+            heappush(ready, (day, -own(number) / max(graph.seconds[number] or 0, 1), number))
+            continue
+        yield number
         for reference in graph.references[number]:
             waiting[reference] -= 1
             if not waiting[reference] and not kept[reference]:
-                heappush(ready, rank(reference))
-    return order
+                heappush(ready, unranked(reference))
 
 
-def exclusive_bytes(graph: Graph, roots: Sequence[StorePath]) -> list[int]:
-    """For each root, the bytes that nothing else would keep if it went away.
+def exclusive_objects(graph: Graph, roots: Sequence[StorePath]) -> list[list[str]]:
+    """Return for each root the names of the objects that nothing else would keep if it went away.
 
     One walk for all: an object is marked at most twice, with its only root and then as kept by several.
     """
@@ -141,8 +174,8 @@ def exclusive_bytes(graph: Graph, roots: Sequence[StorePath]) -> list[int]:
             if owner[number] not in (root, _SEVERAL):
                 owner[number] = root if owner[number] == _NOBODY else _SEVERAL
                 queue.extend(graph.references[number])
-    result = [0] * len(roots)
+    result: list[list[str]] = [[] for _ in roots]
     for number, root in enumerate(owner):
         if root >= 0:
-            result[root] += graph.sizes[number]
+            result[root].append(graph.names[number])
     return result

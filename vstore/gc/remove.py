@@ -54,9 +54,7 @@ class Removal:
             known = {str(path) for path in roots}
             known |= {name for place in others if self._is_valid(name := place.rpartition("/")[2])}
             found = list(find_litter(self._store, others, known, now=datetime.now(UTC)))
-            for link in stray:
-                (layout.root / link).unlink(missing_ok=True)
-            _discard(layout, found)
+            _discard(layout, [*stray, *found])
         return [*stray, *found]
 
     def _is_valid(self, name: str) -> bool:

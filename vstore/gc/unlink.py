@@ -6,6 +6,8 @@ Works on open directories, never on paths that somebody could bend, and never fo
 from __future__ import annotations
 
 import os
+import stat
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING
 from vstore.fs.atomic import remove_tree
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
+from vstore.fs.usage import Tally, held_bytes, is_last_name, statuses
 from vstore.gc.owners import removable
 from vstore.report import Report
 from vstore.store import Layout
@@ -25,20 +28,27 @@ if TYPE_CHECKING:
 
 _THREADS = 8  # not for the cores: where removing waits for the disk, those who wait share a commit of its journal
 _WINDOW_SECONDS = 0.02  # after which it is asked whether it does; where not, threads are in each other's way
+_TURNS = 64  # threads wait for each other where inodes agree in this remainder
 _DEEPEST = 100  # below it, a folder is unlinked as an entry of its own: neither stack nor descriptors run out
 _BY_DESCRIPTOR = os.unlink in os.supports_dir_fd and os.scandir in os.supports_fd
 
 
-def empty_trash(layout: Layout, report: Report) -> None:
-    """Unlink everything in the trash but others' folders; what cannot be is warned of and stays for the next time."""
+def empty_trash(layout: Layout, report: Report) -> int:
+    """Unlink everything in the trash but others' folders; what cannot be is warned of and stays for the next time.
+
+    Returns the bytes that the disk got back.
+    """
     with lock_file(layout.locks / "trash"):  # two collectors would only be in each other's way
         trash = layout.trash
         names = sorted(name for name in os.listdir(trash) if removable(os.path.join(trash, name)))
-        if names:
-            report.stage("gc", "unlinking", 0, len(names))
-            failures = _Unlinker(trash, names, report).run()
-            if failures:
-                report.warn(f"{len(failures)} leftovers could not be unlinked: {failures[0]}", hint="see tmp/trash")
+        if not names:
+            return 0
+        report.stage("gc", "unlinking", 0, len(names))
+        work = _Unlinker(trash, names, report)
+        failures = work.run()
+        if failures:
+            report.warn(f"{len(failures)} leftovers could not be unlinked: {failures[0]}", hint="see tmp/trash")
+        return work.freed_bytes
 
 
 class _Unlinker:
@@ -50,6 +60,9 @@ class _Unlinker:
         self._failures: list[OSError] = []
         self._helpers: list[Future[None]] = []
         self._stopped = False
+        self.freed_bytes = 0
+        self._counting = threading.Lock()
+        self._turns = [threading.Lock() for _ in range(_TURNS)]
 
     def run(self) -> list[OSError]:
         from concurrent.futures import ThreadPoolExecutor  # other commands do without it
@@ -92,6 +105,7 @@ class _Unlinker:
                 return
             try:
                 if self._handle < 0:
+                    self._freed(Tally().remove(statuses(self._trash / name)))
                     remove_tree(self._trash / name)
                 else:
                     self._remove(name, self._handle)
@@ -104,12 +118,30 @@ class _Unlinker:
 
     def _remove(self, name: str, parent: int) -> None:
         """A file or link, or a folder with all in it."""
-        try:
-            os.unlink(name, dir_fd=parent)
-        except FileNotFoundError:
-            return
-        except (IsADirectoryError, PermissionError):  # Linux says the one of a folder, POSIX the other
-            self._remove_folder(name, parent, 0)
+        with suppress(FileNotFoundError):
+            if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
+                self._remove_folder(name, parent, 0)
+            else:
+                self._unlink(name, parent)
+
+    def _unlink(self, name: str, parent: int) -> None:
+        """Unlink a file or link. Its bytes are free if that was its last name.
+
+        Threads that unlink names of one inode take turns, or each could find another name there still.
+        """
+        status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+        if is_last_name(status):
+            _in_folder(os.unlink, name, parent)
+        else:
+            with self._turns[status.st_ino % _TURNS]:
+                status = os.stat(name, dir_fd=parent, follow_symlinks=False)
+                _in_folder(os.unlink, name, parent)
+        if is_last_name(status):
+            self._freed(held_bytes(status))
+
+    def _freed(self, count: int) -> None:
+        with self._counting:
+            self.freed_bytes += count
 
     def _remove_folder(self, name: str, parent: int, depth: int) -> None:
         try:
@@ -132,10 +164,13 @@ class _Unlinker:
                 if child.is_dir(follow_symlinks=False):
                     self._remove_folder(child.name, folder, depth + 1)
                 else:
-                    _in_folder(os.unlink, child.name, folder)
+                    with suppress(FileNotFoundError):
+                        self._unlink(child.name, folder)
+            held = held_bytes(os.fstat(folder))
         finally:
             os.close(folder)
         _in_folder(os.rmdir, name, parent)
+        self._freed(held)
 
 
 def _open_folder(name: str, parent: int) -> int:

@@ -47,7 +47,7 @@ class Space:
         now = datetime.now(UTC)
         policy = gc.Policy(
             fresh_since=now - limits.grace if limits.grace is not None else None,
-            to_free=gc.shortfall(self._store, goal),
+            until_free=goal,
             max_freed=limits.max_freed,
         )
         done = gc.collect(self._store, policy, report=Silent())

@@ -1,0 +1,41 @@
+"""Bytes that a deletion gives back, found from one lstat for each file that goes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from itertools import chain
+
+from vstore.fs.usage import Tally, statuses
+from vstore.objects import StorePath
+from vstore.store import Layout, Store
+
+
+class Measure:
+    """Counts what becomes free while objects, and other places, are taken one after the other."""
+
+    def __init__(self, layout: Layout, after: Measure | None = None) -> None:
+        self.tally: Tally = Tally(after.tally if after else None)
+        self._folders = (os.fspath(layout.store), os.fspath(layout.manifests))
+        self._root = layout.root
+
+    def own_bytes(self, name: str) -> int:
+        """Return the bytes that an object gives back alone: those whose names are all its own."""
+        return Tally().remove(self._statuses(name))
+
+    def take(self, name: str) -> int:
+        """Take an object with its manifest. Return the bytes that become free now that all earlier ones are gone."""
+        return self.tally.remove(self._statuses(name))
+
+    def take_places(self, places: Iterable[str | os.PathLike[str]]) -> None:
+        """Take files and trees, absolute or relative to the store's root."""
+        for place in places:
+            self.tally.remove(statuses(self._root / place))
+
+    def _statuses(self, name: str) -> Iterable[os.stat_result]:
+        return chain.from_iterable(statuses(os.path.join(folder, name)) for folder in self._folders)
+
+
+def logs_of(store: Store, paths: Iterable[StorePath]) -> list[str]:
+    """Return the places of the build logs that go with objects."""
+    return [os.fspath(store.layout.log(recipe)) for recipe in store.index.recipes(paths)]
