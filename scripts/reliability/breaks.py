@@ -127,7 +127,8 @@ BREAKS = (
         "a dry run names what is deleted",
         "gc/collect.py",
         "    return replace(plan, litter=litter), graph, roots\n",
-        "    return replace(plan, litter=litter, victims=plan.victims[1:] if measure else plan.victims), graph, roots\n",
+        "    plan = replace(plan, victims=plan.victims[1:] if measure else plan.victims)\n"
+        "    return replace(plan, litter=litter), graph, roots\n",
         "tests/gc tests/cli/test_collect.py",
     ),
     Break(
@@ -193,8 +194,8 @@ BREAKS = (
     Break(
         "the owner's executable bit counts",
         "fs/scan.py",
-        "            executable = bool(status.st_mode & 0o100)\n",
-        "            executable = False\n",
+        "EntryKind.FILE, bool(status.st_mode & 0o100), size",
+        "EntryKind.FILE, False, size",
         "tests/fs/test_tree.py",
     ),
     Break(
