@@ -14,7 +14,7 @@ from tests.archive.trees import MIB, SITE, index_of, large, modes, noise, packed
 from vstore.archive import FetchPlan, FileReader, Index, assemble, plan_fetch, unpack
 from vstore.archive.layout import package
 from vstore.errors import ArchiveError
-from vstore.fs.atomic import remove_tree
+from vstore.fs.removal import remove_tree
 from vstore.fs.scan import scan
 from vstore.fs.tree import Manifest
 

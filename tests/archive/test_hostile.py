@@ -17,7 +17,7 @@ from vstore.archive import Compression, Limits, Place, read_index, unpack
 from vstore.archive.check import Admission
 from vstore.archive.tar import member
 from vstore.errors import ArchiveError
-from vstore.fs.atomic import remove_tree
+from vstore.fs.removal import remove_tree
 from vstore.fs.scan import scan
 from vstore.fs.tree import Entry, EntryKind, Manifest
 

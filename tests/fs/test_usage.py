@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.small_disk import mounted
-from vstore.fs.atomic import remove_tree
 from vstore.fs.disk import free_bytes
+from vstore.fs.removal import remove_tree
 from vstore.fs.usage import Tally, held_bytes, statuses, used_bytes
 
 FILES = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 4), st.integers(0, 20_000)), max_size=12)

@@ -19,7 +19,7 @@ from tests.store.trees import SOURCE, WHEN, add, info, run_in_child
 from vstore import profile as profiles
 from vstore.digest import hash_bytes
 from vstore.errors import ProfileError
-from vstore.fs.atomic import remove_tree
+from vstore.fs.removal import remove_tree
 from vstore.store import RootKind, Store, list_roots
 
 DIGEST = hash_bytes("test spec", b"spec")

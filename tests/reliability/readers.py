@@ -27,6 +27,7 @@ from vstore.config import read_config
 from vstore.digest import hash_bytes
 from vstore.errors import LockError, StoreError, VstoreError
 from vstore.fs import zstd
+from vstore.fs.folder import Folder
 from vstore.fs.scan import scan
 from vstore.fs.tree import Manifest
 from vstore.lock.lockfile import read_lock
@@ -206,7 +207,8 @@ def _generation(data: bytes, folder: Path) -> object:
 
 def _pin(data: bytes, folder: Path) -> object:
     _put(data, folder / ".demo.json")
-    found = read_pin(folder / "demo")
+    with Folder.open(folder) as opened:
+        found = read_pin(opened, "demo")
     if found == NO_PIN:
         raise StoreError("nothing is said")
     assert found.expires_at is None or found.expires_at.tzinfo, "it could not be compared"

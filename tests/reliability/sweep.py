@@ -20,7 +20,8 @@ from vstore.store import Store
 from vstore.store.reindex import reindex
 
 EXCHANGE_POINTS = tuple(point for point in Point if point.startswith(("push-", "pull-")))
-STORE_POINTS = tuple(point for point in Point if point not in EXCHANGE_POINTS)
+OVERLAY_POINTS = (Point.GC_IN_PLACE,)  # reached only where folders cannot be moved
+STORE_POINTS = tuple(point for point in Point if point not in (*EXCHANGE_POINTS, *OVERLAY_POINTS))
 SOURCE = Path(__file__).parents[2]
 MUTATING = (
     "write",

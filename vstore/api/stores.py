@@ -66,11 +66,11 @@ def open_store(root: Path | None = None, *, read_only: bool = False) -> Store:
 
 
 def uv_of(store: Store, *, offline: bool = False, environment: Mapping[str, str] | None = None) -> Uv:
-    """uv with the store's own cache."""
+    """uv with the store's own cache, this user's. Raises StoreError where that is a link or another user's."""
     from vstore.uv import Uv
 
     chosen = os.environ if environment is None else environment
-    return Uv(cache_dir=store.layout.uv_cache, offline=offline, environment=chosen)
+    return Uv(cache_dir=store.layout.own_uv_cache(), offline=offline, environment=chosen)
 
 
 def keep(store: Store, path: StorePath, place: Path, pin: Pin | None = None) -> None:

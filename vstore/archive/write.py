@@ -16,7 +16,8 @@ from typing import Self
 from blake3 import blake3
 
 from vstore.errors import ArchiveError
-from vstore.fs.atomic import begin_flush, remove_tree
+from vstore.fs.atomic import begin_flush
+from vstore.fs.removal import remove_tree
 from vstore.fs.scan import freeze_directory, hash_file
 from vstore.fs.tree import Entry
 

@@ -22,7 +22,8 @@ from vstore.build.layout import Layout
 from vstore.build.record import Line, describe, encode_record, read_record
 from vstore.build.scripts import Starters, entry_points, python_script
 from vstore.errors import BuildError
-from vstore.fs.atomic import remove_tree, write_file
+from vstore.fs.atomic import write_file
+from vstore.fs.removal import remove_tree
 from vstore.lock.model import PinnedWheel
 from vstore.report import Report
 from vstore.target import Target

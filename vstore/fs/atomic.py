@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import stat
 import sys
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,13 @@ _FULL, _WAIT = 1, 2  # SYNC_VOLUME_FULLSYNC, SYNC_VOLUME_WAIT
 _LARGE_BYTES = 1 << 20
 
 
-def write_file(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
-    """Write a whole file and move it into place; a reader sees the old or the new content."""
+def write_file(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True, dir_fd: int | None = None) -> None:
+    """Write a whole file and move it into place; a reader sees the old or the new content.
+
+    With `dir_fd` the path is a name in that open folder.
+    """
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode, dir_fd=dir_fd)
     try:
         with open(handle, "wb") as file:
             file.write(data)
@@ -29,33 +32,47 @@ def write_file(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = Tr
             if durable:
                 flush_file(file.fileno())
         reached(Point.FILE_WRITTEN)
-        os.replace(temporary, path)
+        os.replace(temporary, path, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _discard(temporary, dir_fd)
         raise
     if durable:
-        fsync_directory(path.parent)
+        _flush_parent(path, dir_fd)
 
 
-def replace_symlink(link: Path, target: str, *, in_one: bool = sys.platform != "win32") -> None:
+def replace_symlink(
+    link: Path, target: str, *, in_one: bool = sys.platform != "win32", dir_fd: int | None = None
+) -> None:
     """Make `link` point to `target` in one rename, durable when it returns.
 
-    Windows replaces no link to a folder: there (`in_one` False) the old link goes aside first, and for a moment
-    there is none.
+    With `dir_fd` the link is a name in that open folder. Windows replaces no link to a folder: there (`in_one` False)
+    the old link goes aside first, and for a moment there is none.
     """
     temporary = link.with_name(f".{link.name}.{os.urandom(4).hex()}")
-    os.symlink(target, temporary)
+    os.symlink(target, temporary, dir_fd=dir_fd)
     try:
         reached(Point.LINK_MADE)
         if in_one:
-            os.replace(temporary, link)
+            os.replace(temporary, link, src_dir_fd=dir_fd, dst_dir_fd=dir_fd)
         else:
             _replace(temporary, link)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        _discard(temporary, dir_fd)
         raise
     reached(Point.LINK_RENAMED)
-    fsync_directory(link.parent)
+    _flush_parent(link, dir_fd)
+
+
+def _discard(temporary: Path, dir_fd: int | None) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(temporary, dir_fd=dir_fd)
+
+
+def _flush_parent(path: Path, dir_fd: int | None) -> None:
+    if dir_fd is None:
+        fsync_directory(path.parent)
+    else:
+        flush_file(dir_fd)
 
 
 def _replace(temporary: Path, link: Path) -> None:
@@ -73,11 +90,17 @@ def _replace(temporary: Path, link: Path) -> None:
     os.unlink(aside)
 
 
-def exchange(one: Path, other: Path) -> bool:
-    """Let two names change places in one step: renameat2(2). False where the system cannot, or one is not there."""
+def exchange(one: Path, other: Path, *, one_fd: int | None = None, other_fd: int | None = None) -> bool:
+    """Let two names change places in one step: renameat2(2). False where the system cannot, or one is not there.
+
+    With `one_fd` or `other_fd` that path is a name in that open folder.
+    """
     rename = getattr(_libc(), "renameat2", None) if sys.platform == "linux" else None
     at_cwd, flag = -100, 2  # linux/fcntl.h, linux/fs.h
-    return rename is not None and rename(at_cwd, os.fsencode(one), at_cwd, os.fsencode(other), flag) == 0
+    if rename is None:
+        return False
+    folders = [at_cwd if handle is None else handle for handle in (one_fd, other_fd)]
+    return rename(folders[0], os.fsencode(one), folders[1], os.fsencode(other), flag) == 0  # type: ignore[no-any-return]
 
 
 @cache
@@ -142,41 +165,3 @@ def flush_filesystem(path: Path) -> None:
             raise OSError(code, os.strerror(code), str(path))
     finally:
         os.close(handle)
-
-
-def remove_tree(path: Path) -> None:
-    """Remove a file, link or tree that nobody else uses, read-only folders included; links are not followed."""
-    try:
-        status = os.lstat(path)
-    except FileNotFoundError:
-        return
-    if stat.S_ISDIR(status.st_mode):
-        _remove_directory(os.fsencode(path))
-    else:
-        _unlink(path)
-
-
-def _remove_directory(folder: bytes) -> None:
-    try:
-        os.chmod(folder, 0o700)
-        with os.scandir(folder) as found:
-            children = list(found)
-        for child in children:
-            if child.is_dir(follow_symlinks=False):
-                _remove_directory(child.path)
-            else:
-                _unlink(child.path)
-        os.rmdir(folder)
-    except FileNotFoundError:
-        return
-
-
-def _unlink(path: bytes | Path) -> None:
-    """Windows unlinks no read-only file."""
-    try:
-        os.unlink(path)
-    except PermissionError:
-        if os.name != "nt":
-            raise
-        os.chmod(path, 0o600)
-        os.unlink(path)

@@ -23,8 +23,8 @@ def free_bytes(place: Path) -> int:
     return free
 
 
-def spread_folders(place: Path) -> None:
-    """Ask ext4 for folders in `place` to start in block groups far apart, as for a disk's top folders (``chattr +T``).
+def spread_folders(handle: int) -> None:
+    """Ask ext4 for folders in an open one to start in block groups far apart, as for top folders (``chattr +T``).
 
     It looks for a free inode near the folder, and passes one by one over those deleted in the last half minute: a file
     made after a large removal costs twenty times as much as in a group of its own. Other file systems are left alone.
@@ -34,10 +34,26 @@ def spread_folders(place: Path) -> None:
     import fcntl
     import struct
 
-    handle = os.open(place, os.O_RDONLY)
+    with suppress(OSError):  # no file system with flags, or a folder of somebody else's
+        (flags,) = struct.unpack("i", fcntl.ioctl(handle, _GET_FLAGS, bytes(4)))
+        fcntl.ioctl(handle, _SET_FLAGS, struct.pack("i", flags | _TOP_FOLDER))
+
+
+def one_mount(one: Path, other: Path) -> bool:
+    """Whether a rename can move from one folder to the other: one file system, and on Linux one mount of it.
+
+    Two mounts of one file system (``mount --bind``) have one device and still move nothing between them (rename(2)).
+    """
+    return _mount(one) == _mount(other)
+
+
+def _mount(place: Path) -> tuple[int, bytes]:
+    handle = os.open(place, os.O_RDONLY) if sys.platform == "linux" else -1
+    if handle < 0:
+        return os.stat(place).st_dev, b""
     try:
-        with suppress(OSError):  # no file system with flags, or a folder of somebody else's
-            (flags,) = struct.unpack("i", fcntl.ioctl(handle, _GET_FLAGS, bytes(4)))
-            fcntl.ioctl(handle, _SET_FLAGS, struct.pack("i", flags | _TOP_FOLDER))
+        with suppress(OSError), open(f"/proc/self/fdinfo/{handle}", "rb") as file:  # proc_pid_fdinfo(5), since 3.15
+            return os.fstat(handle).st_dev, next((line for line in file if line.startswith(b"mnt_id:")), b"")
+        return os.fstat(handle).st_dev, b""
     finally:
         os.close(handle)

@@ -48,6 +48,7 @@ class Point(StrEnum):
     GC_DISCARDED = "gc-discarded"  # all of a batch is in the trash
     GC_RELEASED = "gc-released"  # before the trash is unlinked
     GC_UNLINKING = "gc-unlinking"  # one more folder of the trash
+    GC_IN_PLACE = "gc-in-place"  # one more place that cannot be moved to the trash is removed where it is
     GC_EMPTIED = "gc-emptied"
     REINDEX_FILLED = "reindex-filled"
     REINDEX_LOG_GONE = "reindex-log-gone"  # the old log is, the old index is not

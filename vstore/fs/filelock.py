@@ -9,16 +9,19 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vstore.errors import BusyError
+from vstore.errors import BusyError, StoreError
+from vstore.fs.reading import open_handle
 from vstore.stop import Stop
 
 _ASK_AGAIN_SECONDS = 0.05
-_FLAGS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_FLAGS = sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_BINARY", "O_NOFOLLOW", "O_NONBLOCK"))
+_FOLDER = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_DIRECTORY", "O_NOFOLLOW"))
 
 if sys.platform == "win32":
     from vstore.fs.windows import lock as _acquire
@@ -57,7 +60,7 @@ def lock_file(
 
 def _locked(path: Path, shared: bool, blocking: bool, stop: Stop | None) -> int:
     while True:
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | _FLAGS, 0o666)  # the umask says who shares it
+        handle = _opened(path)
         try:
             while not _acquire(handle, shared=shared, blocking=blocking and stop is None):
                 if blocking and stop is not None:  # a thread that waits in the kernel could not be woken
@@ -72,19 +75,42 @@ def _locked(path: Path, shared: bool, blocking: bool, stop: Stop | None) -> int:
         os.close(handle)
 
 
+def _opened(path: Path) -> int:
+    """Open a lock file, made if absent: in its folder as that is now, and never through a link."""
+    folder = os.open(path.parent, _FOLDER) if os.open in os.supports_dir_fd else None
+    try:
+        name = path if folder is None else path.name
+        handle = os.open(name, os.O_RDWR | os.O_CREAT | _FLAGS, 0o666, dir_fd=folder)  # the umask says who shares it
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO, errno.EISDIR, errno.ENOTDIR):
+            raise
+        raise StoreError(f"not a lock file: {path}", hint="see whose it is, and move it away") from error
+    finally:
+        if folder is not None:
+            os.close(folder)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise StoreError(f"not a lock file: {path}", hint="see whose it is, and move it away")
+    return handle
+
+
 def _in_place(handle: int, path: Path) -> bool:
     try:
-        return os.path.samestat(os.fstat(handle), os.stat(path))
+        return os.path.samestat(os.fstat(handle), os.lstat(path))
     except FileNotFoundError:
         return False
 
 
 def is_held(path: Path) -> bool:
-    """Whether some process holds the lock now; False if there is no such file."""
+    """Whether some process holds the lock now; False if there is no such file, or something else lies there."""
     try:
-        handle = os.open(path, os.O_RDONLY | _FLAGS)
+        handle = open_handle(path, follow=False)
     except FileNotFoundError:
         return False
+    except OSError as error:
+        if error.errno in (errno.EINVAL, errno.EISDIR, errno.ELOOP):
+            return False
+        raise
     try:
         return not _acquire(handle, shared=True, blocking=False)  # shared: two who ask do not see each other
     finally:

@@ -176,7 +176,7 @@ def hash_file(path: Path | bytes) -> bytes:
         os.close(handle)
 
 
-def freeze_directory(folder: bytes | Path) -> None:
+def freeze_directory(folder: int | bytes | Path) -> None:
     """Read-only with the fixed time; its content must be complete."""
     os.utime(folder, (FIXED_TIME, FIXED_TIME))
     os.chmod(folder, 0o555)

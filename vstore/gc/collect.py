@@ -74,6 +74,7 @@ def _collect_once(store: Store, policy: Policy, report: Report, *, freed_bytes: 
     store.index.database.compact()
     reached(Point.GC_RELEASED)
     freed_bytes += empty_trash(store.layout, report)
+    freed_bytes += removal.finish(report)
     reached(Point.GC_EMPTIED)
     return Collected(victims=tuple(victims), litter=tuple(litter), freed_bytes=freed_bytes, left=plan.left)
 

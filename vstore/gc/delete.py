@@ -43,8 +43,9 @@ def delete(
     Raises StoreError, and deletes nothing, if one of them is alive or if a dead one that is not to go refers to it.
     """
     plan, graph, roots = _planned(store, paths, recursive, referrers)
-    gone = Removal(store, graph, roots).remove(plan.victims)
-    freed = empty_trash(store.layout, report)
+    removal = Removal(store, graph, roots)
+    gone = removal.remove(plan.victims)
+    freed = empty_trash(store.layout, report) + removal.finish(report)
     spared = set(paths) - {victim.path for victim in gone}
     if spared:
         raise BusyError("just come into use, and left:", details=map(str, sorted(spared)))

@@ -16,7 +16,7 @@ from pathlib import Path
 from vstore.errors import BusyError
 from vstore.fs.filelock import is_held, lock_file
 from vstore.gc.owners import removable
-from vstore.store import Layout, Store, generation_of
+from vstore.store import Layout, Store, generation_of, is_new_index
 from vstore.store.records import belongs_to, read_record, record_file
 
 _BEING_WRITTEN = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}")  # what vstore.fs.atomic makes before it renames
@@ -29,8 +29,9 @@ def entries(layout: Layout) -> dict[str, list[str]]:
     """All that could be litter, by folder, relative to the root. List it before asking who owns what."""
     folders = (layout.store, layout.manifests, layout.tmp, layout.trash, layout.locks, layout.logs, layout.failed)
     everywhere = (*folders, layout.gcroots, layout.indirect_roots)
-    found = {folder.relative_to(layout.root).as_posix(): _names(folder) for folder in everywhere}
+    found = {folder.relative_to(layout.root).as_posix(): _names(layout, folder) for folder in everywhere}
     found[layout.tmp.name].remove(layout.trash.name)
+    found["."] = [name for name in _names(layout, layout.root) if is_new_index(name)]
     return found
 
 
@@ -63,6 +64,8 @@ def _ownerless(store: Store, places: Collection[str], known: Collection[str], no
             case "logs":
                 if place not in logs and _older(layout.root / place, now - _LOG_AGE):
                     yield place
+            case ".":
+                yield place  # a `reindex` is alone: none runs while this store is open
             case "failed":
                 if _older(layout.root / place, now - FAILED_AGE):
                     yield place
@@ -95,7 +98,7 @@ def stray_links(store: Store) -> Iterator[list[str]]:
     folder = store.layout.profiles.relative_to(store.layout.root).as_posix()
     suspects: dict[str, list[tuple[str, int | None]]] = {}
     known = store.generations.numbers()
-    for name in _names(store.layout.profiles):
+    for name in _names(store.layout, store.layout.profiles):
         profile, number = _belongs_to(name)
         if profile is None and (to := _belongs_to(_target(store.layout.profiles / name) or ""))[0] == name:
             profile, number = to
@@ -147,8 +150,9 @@ def _target(link: Path) -> str | None:
         return None
 
 
-def _names(folder: Path) -> list[str]:
+def _names(layout: Layout, folder: Path) -> list[str]:
     try:
-        return sorted(os.listdir(folder))
+        with layout.opened(folder) as opened:
+            return opened.names()
     except FileNotFoundError:
         return []

@@ -6,16 +6,20 @@ Under the exclusive lock, since whoever is about to use an object names it in a 
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Collection, Iterable, Sequence
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
+from vstore.fs.folder import Folder
+from vstore.fs.tree import shown
+from vstore.fs.usage import Tally, statuses
 from vstore.gc.litter import find_litter, stray_links
 from vstore.gc.model import Victim
 from vstore.objects import StorePath
+from vstore.report import Report
 from vstore.store import Graph, Layout, Store, generation_link, read_roots
 
 _LOOK_SECONDS = 1.0  # how often running programs are looked for: what they use was alive when the plan was made
@@ -42,6 +46,7 @@ class Removal:
         self._position = {name: number for number, name in enumerate(graph.names)}
         self._revived: set[StorePath] = set()
         self._looked = 0.0
+        self._stuck: list[str] = []
         self.seconds = 0.0  # what taking out the last batch took, but for looking for new roots
 
     def clear(self, places: Sequence[str]) -> list[str]:
@@ -54,7 +59,7 @@ class Removal:
             known = {str(path) for path in roots}
             known |= {name for place in others if self._is_valid(name := place.rpartition("/")[2])}
             found = list(find_litter(self._store, others, known, now=datetime.now(UTC)))
-            _discard(layout, [*stray, *found])
+            self._stuck += _discard(layout, [*stray, *found])
         return [*stray, *found]
 
     def _is_valid(self, name: str) -> bool:
@@ -80,10 +85,37 @@ class Removal:
             reached(Point.GC_FORGOTTEN)
             folders = (layout.store.name, layout.manifests.name)
             places = [f"{folder}/{victim.path}" for folder in folders for victim in gone]
-            _discard(layout, [*places, *(os.fspath(layout.log(recipe)) for recipe in logs)])
+            self._stuck += _discard(layout, [*places, *(f"{layout.logs.name}/{layout.log(one).name}" for one in logs)])
             reached(Point.GC_DISCARDED)
             self.seconds = max(time.monotonic() - started, 1e-6)
         return gone
+
+    def finish(self, report: Report) -> int:
+        """Remove where it is what could not be moved to the trash. Returns the bytes that the disk got back.
+
+        Each under its object's lock, and only without a row: an object that is added again has this name for its own.
+        """
+        layout, failures, freed_bytes = self._store.layout, [], 0
+        for number, place in enumerate(self._stuck):
+            report.stage("gc", "unlinking in place", number, len(self._stuck))
+            above, _, name = place.rpartition("/")
+            try:
+                with ExitStack() as held:
+                    if above in (layout.store.name, layout.manifests.name):
+                        held.enter_context(lock_file(layout.object_lock(name)))
+                        if self._is_valid(name):
+                            continue
+                    tally = Tally()
+                    tally.remove(statuses(layout.root / place))
+                    held.enter_context(layout.opened(layout.root / above)).remove(name)
+                    freed_bytes += tally.freed_bytes
+            except OSError as error:
+                failures.append(f"{shown(os.fsencode(place))}: {error.strerror}")
+            reached(Point.GC_IN_PLACE)
+        self._stuck.clear()
+        if failures:
+            report.warn(f"{len(failures)} leftovers could not be removed: {failures[0]}", "`vstore gc` tries again")
+        return freed_bytes
 
     def _revive(self, starts: Iterable[StorePath]) -> None:
         """These are needed again, with all that they refer to; what is not in the graph came after it."""
@@ -100,28 +132,42 @@ class Removal:
                 queue += info.references
 
 
-def _discard(layout: Layout, places: Iterable[str]) -> None:
-    """Move to the trash what is not there yet: one rename each, so nobody sees half an object.
+def _discard(layout: Layout, places: Iterable[str]) -> list[str]:
+    """Move to the trash what is not there yet: one rename each, so nobody sees half an object. What could not be moved.
 
     Files too: a rename is cheaper than freeing blocks, which may wait for the disk, while others wait for the lock.
     """
-    trash = layout.trash.relative_to(layout.root).as_posix()
-    token = os.urandom(8).hex()
-    root = os.fspath(layout.root)
-    for number, place in enumerate(places):
-        if place.rpartition("/")[0] != trash:
-            _move(os.path.join(root, place), f"{root}/{trash}/{token}-{number}")
+    trash_place = layout.trash.relative_to(layout.root).as_posix()
+    token, stuck = os.urandom(8).hex(), []
+    with ExitStack() as held:
+        trash = held.enter_context(layout.opened(layout.trash))
+        folders: dict[str, Folder] = {}
+        for number, place in enumerate(places):
+            above, _, name = place.rpartition("/")
+            if above == trash_place:
+                continue
+            if above not in folders:
+                folders[above] = held.enter_context(layout.opened(layout.root / above))
+            if not _moved(folders[above], name, trash, f"{token}-{number}"):
+                stuck.append(place)
             reached(Point.GC_MOVED)
+    return stuck
 
 
-def _move(place: str, target: str) -> None:
-    """Rename it; a read-only folder must be writable for that, as its ``..`` changes (rename(2))."""
+def _moved(folder: Folder, name: str, trash: Folder, new: str) -> bool:
+    """Rename it; a read-only folder must be writable for that, as its ``..`` changes (rename(2)).
+
+    False where that fails, as for folders of an overlay's lower layer and between mounts (EXDEV): the row is out, so
+    what stays is litter.
+    """
     try:
-        os.rename(place, target)
+        try:
+            folder.rename(name, trash, new)
+        except PermissionError:
+            folder.thaw(name)
+            folder.rename(name, trash, new)
     except FileNotFoundError:
-        return
-    except PermissionError:
-        if not stat.S_ISDIR(os.lstat(place).st_mode):
-            raise
-        os.chmod(place, 0o700)
-        os.rename(place, target)
+        return True
+    except OSError:
+        return False
+    return True

@@ -12,12 +12,12 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vstore.fs.atomic import remove_tree
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
+from vstore.fs.folder import Folder
+from vstore.fs.removal import BY_HANDLE, open_folder
 from vstore.fs.usage import Tally, held_bytes, is_last_name, statuses
 from vstore.gc.owners import removable
 from vstore.report import Report
@@ -30,7 +30,6 @@ _THREADS = 8  # not for the cores: where removing waits for the disk, those who 
 _WINDOW_SECONDS = 0.02  # after which it is asked whether it does; where not, threads are in each other's way
 _TURNS = 64  # threads wait for each other where inodes agree in this remainder
 _DEEPEST = 100  # below it, a folder is unlinked as an entry of its own: neither stack nor descriptors run out
-_BY_DESCRIPTOR = os.unlink in os.supports_dir_fd and os.scandir in os.supports_fd
 
 
 def empty_trash(layout: Layout, report: Report) -> int:
@@ -38,9 +37,9 @@ def empty_trash(layout: Layout, report: Report) -> int:
 
     Returns the bytes that the disk got back.
     """
-    with lock_file(layout.locks / "trash"):  # two collectors would only be in each other's way
-        trash = layout.trash
-        names = sorted(name for name in os.listdir(trash) if removable(os.path.join(trash, name)))
+    # two collectors would only be in each other's way
+    with lock_file(layout.locks / "trash"), layout.opened(layout.trash) as trash:
+        names = [name for name in trash.names() if removable(trash.path / name)]
         if not names:
             return 0
         report.stage("gc", "unlinking", 0, len(names))
@@ -52,7 +51,7 @@ def empty_trash(layout: Layout, report: Report) -> int:
 
 
 class _Unlinker:
-    def __init__(self, trash: Path, names: list[str], report: Report) -> None:
+    def __init__(self, trash: Folder, names: list[str], report: Report) -> None:
         self._trash = trash
         self._pending = deque(names)
         self._total = len(names)
@@ -67,19 +66,13 @@ class _Unlinker:
     def run(self) -> list[OSError]:
         from concurrent.futures import ThreadPoolExecutor  # other commands do without it
 
-        flags = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0)
-        self._handle = os.open(self._trash, flags) if _BY_DESCRIPTOR else -1
-        try:
-            with ThreadPoolExecutor(_THREADS - 1) as pool:
-                try:
-                    self._lead(pool)
-                    for helper in self._helpers:
-                        helper.result()
-                finally:
-                    self._stopped = True
-        finally:
-            if self._handle >= 0:
-                os.close(self._handle)
+        with ThreadPoolExecutor(_THREADS - 1) as pool:
+            try:
+                self._lead(pool)
+                for helper in self._helpers:
+                    helper.result()
+            finally:
+                self._stopped = True
         return self._failures
 
     def _lead(self, pool: ThreadPoolExecutor) -> None:
@@ -104,11 +97,11 @@ class _Unlinker:
             except IndexError:
                 return
             try:
-                if self._handle < 0:
-                    self._freed(Tally().remove(statuses(self._trash / name)))
-                    remove_tree(self._trash / name)
+                if BY_HANDLE:
+                    self._remove(name, self._trash.handle)
                 else:
-                    self._remove(name, self._handle)
+                    self._freed(Tally().remove(statuses(self._trash.path / name)))
+                    self._trash.remove(name)
             except OSError as error:
                 self._failures.append(error)
             done = max(self._total - len(self._pending), 0)
@@ -145,16 +138,12 @@ class _Unlinker:
 
     def _remove_folder(self, name: str, parent: int, depth: int) -> None:
         try:
-            folder = _open_folder(name, parent)
+            folder = open_folder(name, parent)
         except FileNotFoundError:
             return
         try:
             reached(Point.GC_UNLINKING)
-            if depth == _DEEPEST:
-                os.fchmod(folder, 0o700)
-                aside = f"deep-{os.urandom(8).hex()}"
-                os.rename(name, aside, src_dir_fd=parent, dst_dir_fd=self._handle)
-                self._pending.append(aside)
+            if depth == _DEEPEST and self._moved_up(name, parent, folder):
                 return
             with os.scandir(folder) as found:
                 children = list(found)
@@ -172,14 +161,16 @@ class _Unlinker:
         _in_folder(os.rmdir, name, parent)
         self._freed(held)
 
-
-def _open_folder(name: str, parent: int) -> int:
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
-    try:
-        return os.open(name, flags, dir_fd=parent)
-    except PermissionError:
-        os.chmod(name, 0o700, dir_fd=parent)
-        return os.open(name, flags, dir_fd=parent)
+    def _moved_up(self, name: str, parent: int, folder: int) -> bool:
+        """Make it an entry of its own; False where the file system moves no folders (EXDEV on an overlay)."""
+        aside = f"deep-{os.urandom(8).hex()}"
+        try:
+            os.fchmod(folder, 0o700)
+            os.rename(name, aside, src_dir_fd=parent, dst_dir_fd=self._trash.handle)
+        except OSError:
+            return False
+        self._pending.append(aside)
+        return True
 
 
 def _in_folder(remove: Callable[..., None], name: str, folder: int) -> None:

@@ -16,7 +16,6 @@ from datetime import datetime
 
 from vstore.digest import Digest
 from vstore.errors import ProfileError
-from vstore.fs.atomic import fsync_directory, replace_symlink
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
 from vstore.objects import StorePath
@@ -80,7 +79,8 @@ def _locked(store: Store, profile: str) -> AbstractContextManager[int]:
 
 
 def _set_current(store: Store, profile: str, number: int) -> None:
-    replace_symlink(store.layout.profiles / profile, generation_link(profile, number))
+    with store.layout.opened(store.layout.profiles) as folder:
+        folder.replace_symlink(profile, generation_link(profile, number))
     reached(Point.PROFILE_SWITCHED)
 
 
@@ -133,7 +133,8 @@ def _lead(store: Store, generation: Generation) -> None:
     """Make the generation's link lead to its stack, unless it does."""
     link, target = store.layout.generation(generation.profile, generation.number), f"../store/{generation.path}"
     if not link.is_symlink() or os.readlink(link) != target:
-        replace_symlink(link, target)
+        with store.layout.opened(store.layout.profiles) as folder:
+            folder.replace_symlink(link.name, target)
 
 
 def switch(store: Store, profile: str, number: int) -> Generation:
@@ -222,17 +223,19 @@ def _forget(store: Store, profile: str, numbers: Sequence[int], *, with_profile:
     drop_records(store.layout, profile, numbers, last=store.generations.last_number(profile))
     store.generations.drop(profile, numbers)
     reached(Point.GENERATIONS_DROPPED)
-    if with_profile:
-        (store.layout.profiles / profile).unlink(missing_ok=True)
-        reached(Point.PROFILE_REMOVED)
-    for number in numbers:
-        store.layout.generation(profile, number).unlink(missing_ok=True)
-    fsync_directory(store.layout.profiles)
+    with store.layout.opened(store.layout.profiles) as folder:
+        if with_profile:
+            folder.unlink(profile)
+            reached(Point.PROFILE_REMOVED)
+        for number in numbers:
+            folder.unlink(generation_link(profile, number))
+        folder.flush()
 
 
 def _drop_old_marks(store: Store, profile: str) -> None:
     """Remove the records of what was forgotten, but for the last number's, which shows that it is used up."""
     last = store.generations.last_number(profile)
-    for name, number in recorded(store.layout):
-        if name == profile and number != last and not store.layout.generation(profile, number).is_symlink():
-            record_file(store.layout, profile, number).unlink(missing_ok=True)
+    with store.layout.opened(store.layout.profiles) as folder:
+        for name, number in recorded(store.layout):
+            if name == profile and number != last and not store.layout.generation(profile, number).is_symlink():
+                folder.unlink(record_file(store.layout, profile, number).name)

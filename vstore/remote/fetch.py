@@ -16,9 +16,9 @@ from pathlib import Path
 from vstore.archive import FileReader, RangeReader, assemble, plan_fetch, read_index
 from vstore.digest import Digest
 from vstore.errors import ArchiveError, CacheError
-from vstore.fs.atomic import remove_tree
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
+from vstore.fs.removal import remove_tree
 from vstore.fs.tree import Manifest
 from vstore.objects import StorePath
 from vstore.remote.cache import Cache

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vstore.fs.atomic import remove_tree
+from vstore.fs.removal import remove_tree
 from vstore.fs.tree import Entry
 from vstore.objects import StorePath
 from vstore.store import Layout

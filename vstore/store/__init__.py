@@ -5,7 +5,7 @@ What most commands do without is in `store.verify`, `store.optimise` and `store.
 
 from vstore.store.generations import GenerationRow
 from vstore.store.index import Graph, Index
-from vstore.store.layout import Layout, generation_link, generation_of, owner_of
+from vstore.store.layout import Layout, generation_link, generation_of, is_new_index, owner_of
 from vstore.store.pins import Pin
 from vstore.store.reserve import keep_reserve, release_reserve
 from vstore.store.roots import (
@@ -33,6 +33,7 @@ __all__ = [
     "generation_link",
     "generation_links",
     "generation_of",
+    "is_new_index",
     "keep_reserve",
     "list_roots",
     "object_at",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import stat
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +14,27 @@ from vstore.digest import Digest
 from vstore.errors import StoreError
 from vstore.fs.disk import spread_folders
 from vstore.fs.faults import Point, reached
+from vstore.fs.folder import Folder, refuse_links
+from vstore.fs.removal import BY_HANDLE
 from vstore.objects import StorePath
 
+_FOLDERS = (
+    "store",
+    "manifests",
+    "profiles",
+    "gcroots",
+    "gcroots/auto",
+    "gcroots/temp",
+    "logs",
+    "cache",
+    "cache/uv",
+    "tmp",
+    "tmp/trash",
+    "locks",  # the last
+)
+_FURTHER = ("cache/remote", "cache/serve", "channels", "failed", "keys")  # each made when it is needed
+_SPREAD = ("tmp", "uv")  # see `spread_folders`
+_NEW_INDEX = re.compile(r"index-[0-9a-f]{12}(-wal|-shm|-journal)?")
 _GENERATION_LINK = re.compile(r"(?P<profile>.+)-(?P<number>[1-9][0-9]*)-link")
 
 
@@ -34,6 +55,10 @@ class Layout:
     @property
     def index_file(self) -> Path:
         return self.root / "index.sqlite"
+
+    def new_index_file(self) -> Path:
+        """Where an index is made anew: in the root, since ``tmp`` may be a mount of its own."""
+        return self.root / f"index-{os.urandom(6).hex()}"
 
     @property
     def profiles(self) -> Path:
@@ -120,27 +145,64 @@ class Layout:
                 hint="list, info, run and verify work as it is; for a store of your own give --root or set VSTORE_ROOT",
             )
 
+    def opened(self, folder: Path) -> Folder:
+        """Open a folder of the store, or one in it. Below the root no link is followed: StoreError for one."""
+        return Folder.below(self.root, *folder.relative_to(self.root).parts)
+
+    def check(self) -> list[str]:
+        """The folders that are missing, relative to the root. StoreError if one is a link or no folder."""
+        missing = []
+        for name in (*_FOLDERS, *_FURTHER):
+            place = f"{self.root}/{name}"
+            try:
+                if not stat.S_ISDIR(os.lstat(place).st_mode):
+                    refuse_links(Path(place))
+            except FileNotFoundError:
+                if name in _FOLDERS:
+                    missing.append(name)
+        return missing
+
     def create(self) -> bool:
-        """Make the folders that are missing; the last one made shows that all are there. Returns whether it did."""
-        if self.locks.is_dir():
-            return False
-        for folder in (
-            self.store,
-            self.manifests,
-            self.profiles,
-            self.indirect_roots,
-            self.temp_roots,
-            self.logs,
-            self.uv_cache,
-            self.tmp,
-            self.trash,
-            self.locks,
-        ):
-            os.makedirs(folder, exist_ok=True)
-            if folder in (self.tmp, self.uv_cache):
-                spread_folders(folder)
+        """Make the folders that are missing; the last one made shows that all are there. Returns whether that was."""
+        missing = self.check()
+        if missing:
+            os.makedirs(self.root, exist_ok=True)
+        for name in missing:
+            with self.opened((self.root / name).parent) as parent:
+                _make(parent, name.rpartition("/")[2]).close()
             reached(Point.ROOT_MADE)
-        return True
+        return "locks" in missing
+
+    def own_uv_cache(self) -> Path:
+        """This user's uv cache, made if it is missing, for him alone. StoreError if it is a link or another user's.
+
+        uv believes what lies in its cache, and follows links there. So in a store of several users each has one of his
+        own; ``cache/uv`` is of who made the store.
+        """
+        if not hasattr(os, "geteuid"):
+            return self.uv_cache
+        user = os.geteuid()
+        with self.opened(self.uv_cache.parent) as parent:
+            name = "uv" if parent.lstat("uv").st_uid == user else f"uv-{user}"
+            with _make(parent, name) as cache:
+                status = os.fstat(cache.handle)
+                if status.st_uid != user:
+                    raise StoreError(f"the cache for uv is another user's: {cache.path}", hint="have it removed")
+                if status.st_mode & 0o022:
+                    os.fchmod(cache.handle, 0o700)
+                return cache.path
+
+
+def _make(parent: Folder, name: str) -> Folder:
+    """Open a folder, made if it is missing."""
+    made = False
+    with suppress(FileExistsError):
+        parent.make_folder(name, 0o700 if name.startswith("uv") else 0o777)
+        made = True
+    found = parent.folder(name)
+    if made and name in _SPREAD and BY_HANDLE:
+        spread_folders(found.handle)
+    return found
 
 
 def generation_link(profile: str, number: int) -> str:
@@ -152,6 +214,11 @@ def generation_of(name: str) -> tuple[str, int] | None:
     """The profile and the number of the generation whose link is called so; None if none is."""
     found = _GENERATION_LINK.fullmatch(name)
     return (found["profile"], int(found["number"])) if found else None
+
+
+def is_new_index(name: str) -> bool:
+    """Whether a file in the root of this name is of an index that is made beside the old one."""
+    return _NEW_INDEX.fullmatch(name) is not None
 
 
 def owner_of(place: Path) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 from vstore.digest import Digest, canonical_json
 from vstore.errors import StoreError
 from vstore.fs import zstd
-from vstore.fs.atomic import write_file
+from vstore.fs.reading import read_regular
 from vstore.fs.tree import Manifest
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.store.index import Index
@@ -29,7 +29,7 @@ _MOST_BYTES = 1 << 30
 
 
 def write_manifest(
-    file: Path,
+    layout: Layout,
     info: ObjectInfo,
     manifest: Manifest,
     parts: Iterable[bytes],
@@ -49,7 +49,8 @@ def write_manifest(
     }
     text = canonical_json(document)
     data = zstd.compress(_MAGIC + len(text).to_bytes(4, "big") + text + manifest.encode())
-    write_file(file, data, mode=0o444, durable=durable)
+    with layout.opened(layout.manifests) as folder:
+        folder.write(str(info.path), data, mode=0o444, durable=durable)
 
 
 def read_manifest(file: Path, *, likely: Manifest | None = None) -> tuple[Manifest, dict[str, Any]]:
@@ -58,11 +59,13 @@ def read_manifest(file: Path, *, likely: Manifest | None = None) -> tuple[Manife
     A manifest that is byte for byte the `likely` one need not be decoded.
     """
     try:
-        data = zstd.decompress(file.read_bytes(), at_most=_MOST_BYTES)
+        data = zstd.decompress(read_regular(file, limit=_MOST_BYTES, follow=False), at_most=_MOST_BYTES)
     except FileNotFoundError as error:
         raise StoreError(f"the manifest is missing: {file}") from error
     except (ValueError, RecursionError) as error:
         raise StoreError(f"the manifest is damaged: {file}") from error
+    except OSError as error:
+        raise StoreError(f"the manifest cannot be read: {file}: {error.strerror}") from error
     if not data.startswith(_MAGIC):
         raise StoreError(f"not a manifest of version 1: {file}")
     start = len(_MAGIC) + 4

@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
 
 from vstore.digest import canonical_json
-from vstore.fs.atomic import write_file
+from vstore.fs.folder import Folder
+
+_MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,14 +35,10 @@ def pin_name(name: str) -> str:
     return f".{name}.json"
 
 
-def _file(link: Path) -> Path:
-    return link.with_name(pin_name(link.name))
-
-
-def read_pin(link: Path) -> Pin:
-    """What is said of the root whose link this is."""
+def read_pin(folder: Folder, name: str) -> Pin:
+    """What is said of the root whose link in this folder is called so."""
     try:
-        document = json.loads(_file(link).read_bytes())
+        document = json.loads(folder.read(pin_name(name), limit=_MOST_BYTES))
         until = document["expires_at"]
         moment = datetime.fromisoformat(until) if until is not None else None
         if moment is not None and moment.tzinfo is None:
@@ -51,14 +48,14 @@ def read_pin(link: Path) -> Pin:
         return NO_PIN
 
 
-def write_pin(link: Path, pin: Pin) -> None:
+def write_pin(folder: Folder, name: str, pin: Pin) -> None:
     """Say it; durable when it returns. To be done before the link is made."""
     if pin == NO_PIN:
-        remove_pin(link)
+        remove_pin(folder, name)
         return
     document = {"note": pin.note, "expires_at": pin.expires_at.isoformat() if pin.expires_at else None}
-    write_file(_file(link), canonical_json(document) + b"\n")
+    folder.write(pin_name(name), canonical_json(document) + b"\n")
 
 
-def remove_pin(link: Path) -> None:
-    _file(link).unlink(missing_ok=True)
+def remove_pin(folder: Folder, name: str) -> None:
+    folder.unlink(pin_name(name))

@@ -14,11 +14,12 @@ from datetime import datetime
 from pathlib import Path
 
 from vstore.digest import Digest, canonical_json
-from vstore.fs.atomic import write_file
+from vstore.fs.reading import read_regular
 from vstore.objects import StorePath
 from vstore.store.generations import GenerationRow
 from vstore.store.layout import Layout
 
+_MOST_BYTES = 1 << 20
 _NAME = re.compile(r"\.(?P<profile>.+)-(?P<number>[1-9][0-9]*)\.json")
 
 
@@ -35,22 +36,25 @@ def write_record(layout: Layout, row: GenerationRow) -> None:
         "spec_digest": str(row.spec_digest) if row.spec_digest else None,
         "replaced": row.replaced,
     }
-    write_file(record_file(layout, row.profile, row.number), canonical_json(document) + b"\n")
+    with layout.opened(layout.profiles) as folder:
+        folder.write(record_file(layout, row.profile, row.number).name, canonical_json(document) + b"\n")
 
 
 def drop_records(layout: Layout, profile: str, numbers: Iterable[int], *, last: int) -> None:
     """Remove the records of generations that are about to be forgotten; of the `last` the mark of its number stays."""
-    for number in numbers:
-        if number == last:
-            write_file(record_file(layout, profile, number), b"{}\n")
-        else:
-            record_file(layout, profile, number).unlink(missing_ok=True)
+    with layout.opened(layout.profiles) as folder:
+        for number in numbers:
+            name = record_file(layout, profile, number).name
+            if number == last:
+                folder.write(name, b"{}\n")
+            else:
+                folder.unlink(name)
 
 
 def read_record(layout: Layout, profile: str, number: int) -> GenerationRow | None:
     """None where there is no record, or none that makes sense."""
     try:
-        document = json.loads(record_file(layout, profile, number).read_bytes())
+        document = json.loads(read_regular(record_file(layout, profile, number), limit=_MOST_BYTES, follow=False))
         digest, spec_path, replaced = document["spec_digest"], document["spec_path"], document["replaced"]
         if not isinstance(spec_path, str | None) or not isinstance(replaced, int | None):
             return None

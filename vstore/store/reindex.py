@@ -15,9 +15,9 @@ from pathlib import Path
 
 from vstore.digest import Digest
 from vstore.errors import BusyError, StoreError
-from vstore.fs.atomic import fsync_directory
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
+from vstore.fs.tree import shown
 from vstore.objects import ObjectInfo, StorePath
 from vstore.report import Report, Silent
 from vstore.store.generations import GenerationRow, Generations
@@ -38,10 +38,12 @@ def reindex(root: Path, report: Report | None = None) -> int:
     """
     report = report or Silent()
     layout = Layout(root)
+    layout.check()
     if not layout.store.is_dir():
         raise StoreError(f"there is no store at {root}")
+    layout.check_owner()
     layout.create()
-    fresh = layout.tmp / f"index-{os.urandom(6).hex()}"
+    fresh = layout.new_index_file()
     with _alone(layout), lock_file(layout.gc_lock):
         with Index(fresh) as index:
             found = {one.info.path: one for one in _on_disk(layout, report)}
@@ -80,12 +82,13 @@ def _replace_index(layout: Layout, fresh: Path) -> None:
         raise StoreError(
             f"the new index could not be written: {fresh}", hint="free space, or check the disk; try again"
         )
-    for suffix in ("", "-wal", "-shm"):
-        layout.index_file.with_name(layout.index_file.name + suffix).unlink(missing_ok=True)
-        fsync_directory(layout.root)
-    reached(Point.REINDEX_LOG_GONE)
-    fresh.replace(layout.index_file)
-    fsync_directory(layout.root)
+    with layout.opened(layout.root) as folder:
+        for suffix in ("", "-wal", "-shm"):
+            folder.unlink(layout.index_file.name + suffix)
+            folder.flush()
+        reached(Point.REINDEX_LOG_GONE)
+        folder.rename(fresh.name, folder, layout.index_file.name)
+        folder.flush()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,9 +99,11 @@ class _Found:
 
 
 def _on_disk(layout: Layout, report: Report) -> Iterator[_Found]:
-    for folder in sorted(layout.store.iterdir()):
+    with layout.opened(layout.store) as store:
+        names = store.names()
+    for name in names:
         try:
-            path = StorePath.parse(folder.name)
+            path = StorePath.parse(name)
             manifest, metadata = read_manifest(layout.manifest(path))
             yield _Found(
                 info=object_info(path, manifest, metadata),
@@ -106,7 +111,7 @@ def _on_disk(layout: Layout, report: Report) -> Iterator[_Found]:
                 recipes=tuple(Digest.parse(text) for text in metadata.get("recipes", ())),
             )
         except (StoreError, OSError, KeyError, ValueError, TypeError) as error:
-            report.warn(f"left out {folder.name}: {error}")
+            report.warn(f"left out {shown(os.fsencode(name))}: {error}")
 
 
 def _lowest_first(infos: dict[StorePath, ObjectInfo]) -> Iterator[ObjectInfo]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from pathlib import Path
 
 from vstore.fs.disk import free_bytes
 from vstore.store.layout import Layout
@@ -16,18 +15,18 @@ _ROOMY_BYTES = 16 * RESERVE_BYTES
 def keep_reserve(layout: Layout) -> None:
     """Fill the reserve if there is plenty of room; if that fails, the store works without."""
     with suppress(OSError):
-        if layout.reserve.exists() or free_bytes(layout.root) < _ROOMY_BYTES:
+        if os.path.lexists(layout.reserve) or free_bytes(layout.root) < _ROOMY_BYTES:
             return
-        temporary = layout.tmp / f"reserve-{os.urandom(4).hex()}"
-        try:
-            _fill(temporary)
-            temporary.rename(layout.reserve)
-        finally:
-            temporary.unlink(missing_ok=True)
+        name = f"reserve-{os.urandom(4).hex()}"
+        with layout.opened(layout.tmp) as tmp, layout.opened(layout.root) as root:
+            try:
+                _fill(tmp.make_file(name, 0o600))
+                tmp.rename(name, root, layout.reserve.name)
+            finally:
+                tmp.unlink(name)
 
 
-def _fill(file: Path) -> None:
-    handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+def _fill(handle: int) -> None:
     try:
         if hasattr(os, "posix_fallocate"):
             os.posix_fallocate(handle, 0, RESERVE_BYTES)

@@ -8,7 +8,6 @@ exclusive lock. So whatever was valid after it was named stays.
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
@@ -19,15 +18,17 @@ from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
-from vstore.digest import SHORT_LENGTH, hash_bytes
+from vstore.digest import hash_bytes
 from vstore.errors import StoreError
-from vstore.fs.atomic import replace_symlink
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import is_held, lock_file
+from vstore.fs.folder import Folder
 from vstore.objects import StorePath
 from vstore.store.layout import Layout, generation_of
 from vstore.store.pins import NO_PIN, Pin, pin_name, read_pin, remove_pin, write_pin
+from vstore.store.running import running_objects
 
+_MOST_BYTES = 1 << 26  # of a temp root
 _parsed = lru_cache(1 << 16)(StorePath.parse)  # the same roots are read for each batch of a collection
 
 
@@ -85,7 +86,8 @@ class TempRoots:
 
     def _open(self) -> None:
         file = self._layout.temp_roots / f"{os.getpid()}-{os.urandom(4).hex()}"
-        self._held.callback(file.unlink, missing_ok=True)
+        folder = self._held.enter_context(self._layout.opened(file.parent))
+        self._held.callback(folder.unlink, file.name)
         self._handle = self._held.enter_context(lock_file(file))
         reached(Point.TEMP_ROOT_MADE)
 
@@ -98,7 +100,9 @@ class TempRoots:
 
 def generation_links(layout: Layout) -> Iterator[tuple[str, int, Path]]:
     """The links that are generations: profile, number, link."""
-    for name in _listed(layout.profiles)[0]:
+    with layout.opened(layout.profiles) as folder:
+        names = _listed(folder)[0]
+    for name in names:
         if found := generation_of(name):
             yield *found, layout.profiles / name
 
@@ -123,7 +127,7 @@ def read_roots(layout: Layout, *, prune: bool = False, running: bool = True) -> 
     yield from _profile_roots(layout, store)
     yield from _user_roots(layout, store, prune)
     if running:  # last: a process started from a root that is read before is seen here
-        yield from running_roots(layout)
+        yield from (RootAt(RootKind.PROCESS, f"process {number}", path) for number, path in running_objects(layout))
 
 
 def object_at(layout: Layout, place: Path) -> StorePath | None:
@@ -138,87 +142,100 @@ def _leads_to(place: Path, store: str) -> StorePath | None:
         return None
 
 
-def _reader(folder: Path, store: str) -> Callable[[str], StorePath | None]:
+def _reader(folder: Folder, store: str) -> Callable[[str], StorePath | None]:
     """What tells where a link of this folder leads; of one as vstore writes it without looking at each folder there."""
-    beside = os.path.realpath(folder / "../store") == store
-    start = os.path.join(folder, "")
+    beside = os.path.realpath(folder.path / "../store") == store
 
     def read(name: str) -> StorePath | None:
-        link = start + name
         with suppress(OSError, ValueError):
-            target = os.readlink(link)
+            target = folder.readlink(name)
             if beside and target.startswith("../store/"):
                 return _parsed(target[len("../store/") :])
-        return _leads_to(Path(link), store)
+        return _leads_to(folder.path / name, store)
 
     return read
 
 
-def _listed(folder: Path) -> tuple[list[str], set[str]]:
+def _listed(folder: Folder) -> tuple[list[str], set[str]]:
     """The symlinks of a folder but those still being made, whose names start with a dot; and what starts with one."""
-    with os.scandir(folder) as found:
+    with folder.scan() as found:
         entries = list(found)
     hidden = {entry.name for entry in entries if entry.name.startswith(".")}
     return sorted(entry.name for entry in entries if entry.name not in hidden and entry.is_symlink()), hidden
 
 
 def _profile_roots(layout: Layout, store: str) -> Iterator[RootAt]:
-    folder, leads_to = str(layout.profiles), _reader(layout.profiles, store)
-    for name in _listed(layout.profiles)[0]:
-        if generation_of(name) and (path := leads_to(name)) is not None:
-            yield RootAt(RootKind.PROFILE, f"profiles/{name}", path, f"{folder}/{name}")
+    with layout.opened(layout.profiles) as folder:
+        leads_to = _reader(folder, store)
+        for name in _listed(folder)[0]:
+            if generation_of(name) and (path := leads_to(name)) is not None:
+                yield RootAt(RootKind.PROFILE, f"profiles/{name}", path, f"{folder.path}/{name}")
 
 
 def _user_roots(layout: Layout, store: str, prune: bool) -> Iterator[RootAt]:
-    folder, leads_to = str(layout.gcroots), _reader(layout.gcroots, store)
-    names, hidden = _listed(layout.gcroots)
-    for name in names:
-        link = f"{folder}/{name}"
-        pin = _unexpired(layout, Path(link), Path(link), prune) if pin_name(name) in hidden else NO_PIN
-        if pin is not None and (path := leads_to(name)) is not None:
-            yield RootAt(RootKind.USER, f"gcroots/{name}", path, link, pin)
-    for name in _listed(layout.indirect_roots)[0]:
-        entry = layout.indirect_roots / name
-        try:
-            outside = Path(os.readlink(entry))
-            outside.lstat()
-        except FileNotFoundError:
-            if prune:
-                entry.unlink(missing_ok=True)
-                remove_pin(entry)
-            continue
-        pin = _unexpired(layout, entry, outside, prune)
-        if pin is not None and (path := _leads_to(outside, store)) is not None:
-            yield RootAt(RootKind.USER, str(outside), path, entry, pin)
+    now = datetime.now(UTC)
+    with layout.opened(layout.gcroots) as folder:
+        leads_to = _reader(folder, store)
+        names, hidden = _listed(folder)
+        for name in names:
+            pin = read_pin(folder, name) if pin_name(name) in hidden else NO_PIN
+            if pin.expired(now):
+                if prune:
+                    _end(folder, name)
+            elif (path := leads_to(name)) is not None:
+                yield RootAt(RootKind.USER, f"gcroots/{name}", path, f"{folder.path}/{name}", pin)
+    with layout.opened(layout.indirect_roots) as folder:
+        for name in _listed(folder)[0]:
+            pin = read_pin(folder, name)
+            try:
+                outside = Path(folder.readlink(name))
+                outside.lstat()
+            except (FileNotFoundError, NotADirectoryError):
+                if prune:
+                    _end(folder, name)
+                continue
+            if pin.expired(now):
+                if prune:
+                    _end_outside(layout, folder, name, outside)
+            elif (path := _leads_to(outside, store)) is not None:
+                yield RootAt(RootKind.USER, str(outside), path, folder.path / name, pin)
 
 
-def _unexpired(layout: Layout, entry: Path, link: Path, prune: bool) -> Pin | None:
-    """The pin of a root, None when it has expired; then, with `prune`, the root goes."""
-    pin = read_pin(entry)
-    if not pin.expired(datetime.now(UTC)):
-        return pin
-    if prune:
-        with suppress(StoreError, OSError):
-            remove_root(layout, link)
-    return None
+def _end_outside(layout: Layout, folder: Folder, name: str, outside: Path) -> None:
+    """End an expired root elsewhere; its link there goes too, if all that speaks for it is this user's.
+
+    Else a member of a shared store could have another one's links removed by a collection of root's.
+    """
+    user = os.geteuid() if hasattr(os, "geteuid") else 0
+    with suppress(OSError):
+        said = (folder.lstat(name), folder.lstat(pin_name(name)), outside.lstat())
+        if {status.st_uid for status in said} == {user} and folder.path / name == _indirect(layout, outside):
+            _remove_outside(layout, outside)
+    _end(folder, name)
+
+
+def _end(folder: Folder, name: str) -> None:
+    with suppress(OSError):
+        folder.unlink(name)
+        remove_pin(folder, name)
 
 
 def _temp_roots(layout: Layout, prune: bool) -> Iterator[RootAt]:
-    with os.scandir(layout.temp_roots) as found:
-        files = sorted(layout.temp_roots / entry.name for entry in found)
-    for file in files:
-        if not is_held(file):
-            if prune:
-                file.unlink(missing_ok=True)
-            continue
-        for path in _named_in(file):
-            yield RootAt(RootKind.TEMP, f"gcroots/temp/{file.name}", path, file)
+    with layout.opened(layout.temp_roots) as folder:
+        for name in folder.names():
+            file = folder.path / name
+            if is_held(file):
+                for path in _named_in(folder, name):
+                    yield RootAt(RootKind.TEMP, f"gcroots/temp/{name}", path, file)
+            elif prune:
+                with suppress(IsADirectoryError, PermissionError):  # no process of vstore made a folder there
+                    folder.unlink(name)
 
 
-def _named_in(file: Path) -> Iterator[StorePath]:
+def _named_in(folder: Folder, name: str) -> Iterator[StorePath]:
     """The store paths in a temp root file; a torn line is of a process that was told of its failure."""
     try:
-        lines = file.read_text("utf-8", "replace").splitlines()
+        lines = folder.read(name, limit=_MOST_BYTES).decode("utf-8", "replace").splitlines()
     except FileNotFoundError:
         return
     for line in lines:
@@ -236,14 +253,14 @@ def add_root(layout: Layout, link: Path, path: StorePath, pin: Pin = NO_PIN) -> 
     if link.parent == layout.gcroots:
         if link.name.startswith(".") or (link.is_dir() and not link.is_symlink()):
             raise StoreError(f"not a name for a root: {link.name}")
-        write_pin(link, pin)
-        replace_symlink(link, f"../store/{path}")
-        return
-    if object_at(layout, link) != path:
+        entry, target = link, f"../store/{path}"
+    elif object_at(layout, link) != path:
         raise StoreError(f"{link} does not lead to {path}")
-    entry = _indirect(layout, link)
-    write_pin(entry, pin)
-    replace_symlink(entry, str(link))
+    else:
+        entry, target = _indirect(layout, link), str(link)
+    with layout.opened(entry.parent) as folder:
+        write_pin(folder, entry.name, pin)
+        folder.replace_symlink(entry.name, target)
 
 
 def remove_root(layout: Layout, link: Path) -> None:
@@ -251,50 +268,17 @@ def remove_root(layout: Layout, link: Path) -> None:
     entry = link if link.parent == layout.gcroots else _indirect(layout, link)
     if not entry.is_symlink():
         raise StoreError(f"not a root: {link}", hint="`vstore roots` lists them")
-    if entry != link and link.is_symlink() and object_at(layout, link) is not None:
+    if entry != link:
+        _remove_outside(layout, link)
+    with layout.opened(entry.parent) as folder:
+        folder.unlink(entry.name)
+        remove_pin(folder, entry.name)
+
+
+def _remove_outside(layout: Layout, link: Path) -> None:
+    if link.is_symlink() and object_at(layout, link) is not None:
         link.unlink()
-    entry.unlink()
-    remove_pin(entry)
 
 
 def _indirect(layout: Layout, link: Path) -> Path:
     return layout.indirect_roots / hash_bytes("indirect root 1", os.fsencode(link)).short
-
-
-def running_roots(layout: Layout) -> Iterator[RootAt]:
-    """Objects that a running process uses, read from /proc; elsewhere, and for others' processes, none.
-
-    A pure-Python layer shows only in the arguments, where the trampolines leave its path.
-    """
-    places = {os.fsencode(os.path.realpath(layout.store)), os.fsencode(layout.store.absolute())}
-    prefix = b"|".join(re.escape(place) for place in sorted(places))
-    pattern = re.compile(rb"(?:%b)/([0-9a-z]{%d}-[A-Za-z0-9@+._-]+)" % (prefix, SHORT_LENGTH))
-    for number in _processes():
-        for name in set(pattern.findall(_traces(f"/proc/{number}"))):
-            try:
-                path = StorePath.parse(os.fsdecode(name))
-            except ValueError:
-                continue
-            yield RootAt(RootKind.PROCESS, f"process {number}", path)
-
-
-def _processes() -> list[str]:
-    """The numbers of all processes but this one."""
-    with suppress(OSError):
-        return [name for name in os.listdir("/proc") if name.isdecimal() and name != str(os.getpid())]
-    return []
-
-
-def _traces(process: str) -> bytes:
-    """All that shows what a process uses, each kind read on its own: it may end at any time."""
-    found = []
-    for name in ("cmdline", "environ", "maps"):
-        with suppress(OSError), open(f"{process}/{name}", "rb", buffering=0) as file:
-            found.append(file.read())
-    links = [f"{process}/exe", f"{process}/cwd"]
-    with suppress(OSError):
-        links += [f"{process}/fd/{number}" for number in os.listdir(f"{process}/fd")]
-    for link in links:
-        with suppress(OSError):
-            found.append(os.fsencode(os.readlink(link)))
-    return b"\0".join(found)

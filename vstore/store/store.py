@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import stat
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
@@ -15,9 +17,12 @@ from typing import Self
 from vstore.config import Config, read_config
 from vstore.digest import Digest
 from vstore.errors import NotReproducible, StoreError, VstoreError, nearest
-from vstore.fs.atomic import exchange, flush_filesystem, fsync_directory, remove_tree, write_file
+from vstore.fs.atomic import flush_filesystem
+from vstore.fs.disk import one_mount
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
+from vstore.fs.folder import Folder
+from vstore.fs.removal import BY_HANDLE
 from vstore.fs.scan import freeze_directory, scan
 from vstore.fs.tree import Manifest
 from vstore.objects import Kind, ObjectInfo, StorePath
@@ -29,6 +34,8 @@ from vstore.store.manifests import described_again, read_manifest, write_manifes
 from vstore.store.reserve import keep_reserve
 from vstore.store.roots import TempRoots, object_at
 from vstore.store.uses import Uses
+
+_LOG_BYTES = 1 << 28
 
 
 class Store:
@@ -42,6 +49,7 @@ class Store:
         self._temp = TempRoots(layout)
         self._held = held
         self._distrusted: set[StorePath] = set()
+        self._one_mount = False
 
     @classmethod
     def open(cls, root: Path, *, read_only: bool = False) -> Self:
@@ -50,6 +58,7 @@ class Store:
         Raises StoreError when there is none to read, when it is damaged or of a newer release, and OSError.
         """
         layout = Layout(root)
+        layout.check()
         if read_only and not layout.index_file.exists():
             if layout.store.is_dir() and any(layout.store.iterdir()):
                 raise StoreError(f"the index is missing: {layout.index_file}", hint="run `vstore reindex`")
@@ -163,24 +172,41 @@ class Store:
         """A folder to build in, locked while it is ours; removed at the end unless a failure is to be kept."""
         folder = self.layout.tmp / f"{name}-{os.urandom(6).hex()}"
         lock = folder.with_name(folder.name + ".lock")
+        self._check_mounts()
         with ExitStack() as held:
+            tmp = held.enter_context(self.layout.opened(self.layout.tmp))
             with lock_file(self.layout.gc_lock, shared=True):  # so that no collector sees the lock before it is held
                 held.enter_context(lock_file(lock))
-            folder.mkdir()
+            tmp.make_folder(folder.name, 0o700)  # nobody else puts links to his files into it
             try:
                 reached(Point.STAGED)
                 yield folder
             except Exception as error:
                 if keep_failed and folder.is_dir():
-                    kept = self.layout.failed / folder.name
-                    kept.parent.mkdir(exist_ok=True)
-                    folder.rename(kept)
+                    self._keep(tmp, folder.name)
                     if isinstance(error, VstoreError):
-                        error.details += (f"kept: {kept}",)
+                        error.details += (f"kept: {self.layout.failed / folder.name}",)
                 raise
             finally:
-                remove_tree(folder)
-                lock.unlink(missing_ok=True)
+                tmp.remove(folder.name)
+                tmp.unlink(lock.name)
+
+    def _keep(self, tmp: Folder, name: str) -> None:
+        with self.layout.opened(self.layout.root) as root:
+            with suppress(FileExistsError):
+                root.make_folder(self.layout.failed.name)
+            with root.folder(self.layout.failed.name) as failed:
+                tmp.rename(name, failed, name)
+
+    def _check_mounts(self) -> None:
+        """Raise StoreError where no folder can be moved from the staging area to the store in one step."""
+        one, other = self.layout.tmp, self.layout.store
+        if not self._one_mount and not one_mount(one, other):
+            raise StoreError(
+                f"{one} and {other} are on different mounts, and an object moves from one to the other in one step",
+                hint="mount the whole root in one place, or move the root with --root",
+            )
+        self._one_mount = True
 
     @contextmanager
     def recipe_lock(self, recipe: Digest, stop: Stop | None = None) -> Iterator[None]:
@@ -235,7 +261,7 @@ class Store:
                 raise StoreError(f"{path} refers to what is not in the store", details=missing)
             if known is not None:
                 info, parts, metadata = described_again(self.index, self.layout, known, info, parts, metadata or {})
-            write_manifest(self.layout.manifest(path), info, manifest, parts, metadata or {})
+            write_manifest(self.layout, info, manifest, parts, metadata or {})
             reached(Point.ADD_DESCRIBED)
             flush_filesystem(self.layout.store)
             reached(Point.ADD_FLUSHED)
@@ -249,15 +275,17 @@ class Store:
 
     def _move_in(self, staged: Path, final: Path) -> None:
         """Into place, in exchange with what a killed process left there or a damaged object; then frozen."""
-        if not exchange(staged, final):
-            self._clear(final)
-            reached(Point.ADD_CLEARED)
-            staged.rename(final)
-        reached(Point.ADD_MOVED)
-        freeze_directory(final)
-        fsync_directory(final)
-        fsync_directory(self.layout.store)
-        reached(Point.ADD_FROZEN)
+        with self.layout.opened(staged.parent) as source, self.layout.opened(final.parent) as store:
+            if not source.exchange(staged.name, store, final.name):
+                self._clear(store, final.name)
+                reached(Point.ADD_CLEARED)
+                source.rename(staged.name, store, final.name)
+            reached(Point.ADD_MOVED)
+            with store.folder(final.name) as folder:
+                freeze_directory(folder.handle if BY_HANDLE else final)
+                folder.flush()
+            store.flush()
+            reached(Point.ADD_FROZEN)
 
     def _expect(self, path: StorePath, manifest: Manifest, recipe: Digest | None) -> None:
         """A recipe that gave a distrusted object must give it again."""
@@ -287,33 +315,49 @@ class Store:
 
     def _note(self, path: StorePath, recipe: Digest | None, parts: Iterable[bytes]) -> None:
         """Add it to the manifest's metadata, from which the index can be made anew. Needs the object's lock."""
-        file, info = self.layout.manifest(path), self.index.info(path)
+        info = self.index.info(path)
         assert info is not None
-        manifest, metadata = read_manifest(file)
+        manifest, metadata = read_manifest(self.layout.manifest(path))
         recipes = {*metadata.get("recipes", ()), *([str(recipe)] if recipe and recipe != info.recipe else [])}
         keys = {*(bytes.fromhex(key) for key in metadata["parts"]), *parts}
-        write_manifest(file, info, manifest, sorted(keys), {**metadata, "recipes": sorted(recipes)}, durable=True)
+        write_manifest(
+            self.layout, info, manifest, sorted(keys), {**metadata, "recipes": sorted(recipes)}, durable=True
+        )
 
-    def _clear(self, final: Path) -> None:
-        """Put litter of a killed process aside: there is no row, and we hold the temp root and the lock."""
-        if os.path.lexists(final):
-            token = os.urandom(4).hex()
-            try:
-                if final.is_dir() and not final.is_symlink():
-                    final.chmod(0o755)
-                final.rename(self.layout.trash / f"{final.name}-{token}")
-            except PermissionError:  # another user's: a new name in the same folder does not need his consent
-                final.rename(final.with_name(f".{final.name}.{token}"))
+    def _clear(self, store: Folder, name: str) -> None:
+        """Put aside what a killed process left, or a damaged object. We hold the temp root and the object's lock.
+
+        What another user left gets a new name in the same folder, which does not need his consent. A folder in the
+        lower layer of an overlay cannot be moved at all (EXDEV): it is removed where it is.
+        """
+        try:
+            is_folder = stat.S_ISDIR(store.lstat(name).st_mode)
+        except FileNotFoundError:
+            return
+        token = os.urandom(4).hex()
+        try:
+            if is_folder:
+                store.thaw(name)
+            with self.layout.opened(self.layout.trash) as trash:
+                store.rename(name, trash, f"{name}-{token}")
+        except PermissionError:
+            store.rename(name, store, f".{name}.{token}")
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            store.remove(name)
 
     # logs
 
     def write_log(self, recipe: Digest, lines: Iterable[str]) -> None:
         """Keep how a recipe was built. A log is a convenience: not flushed, replaced by a later build."""
         data = zlib.compress("\n".join(lines).encode())
-        write_file(self.layout.log(recipe), data, durable=False)
+        with self.layout.opened(self.layout.logs) as logs:
+            logs.write(self.layout.log(recipe).name, data, durable=False)
 
     def read_log(self, recipe: Digest) -> str | None:
         try:
-            return zlib.decompress(self.layout.log(recipe).read_bytes()).decode()
+            with self.layout.opened(self.layout.logs) as logs:
+                return zlib.decompress(logs.read(self.layout.log(recipe).name, limit=_LOG_BYTES)).decode()
         except FileNotFoundError:
             return None

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vstore.errors import StoreError
-from vstore.fs.atomic import replace_symlink
 from vstore.fs.filelock import lock_file
 from vstore.fs.look import is_folder
 from vstore.fs.scan import mended
@@ -71,7 +70,7 @@ def mend(store: Store, path: StorePath) -> bool:
             return False
         if manifest is None or manifest.digest != info.digest:
             info, parts, metadata = described_again(store.index, store.layout, info, info, (), {})
-            write_manifest(store.layout.manifest(path), info, found, parts, metadata, durable=True)
+            write_manifest(store.layout, info, found, parts, metadata, durable=True)
         references = tuple(sorted(found.references(path)))
         if references != info.references:
             if not all(map(store.index.is_valid, references)):
@@ -88,7 +87,8 @@ def mend_links(store: Store, problems: Collection[Problem]) -> None:
         for row in store.generations.of(profile or ""):
             link = store.layout.generation(row.profile, row.number)
             if row.path == path and (link.is_symlink() or not os.path.lexists(link)):
-                replace_symlink(link, _target(row))
+                with store.layout.opened(store.layout.profiles) as folder:
+                    folder.replace_symlink(link.name, _target(row))
 
 
 def _target(row: GenerationRow) -> str:

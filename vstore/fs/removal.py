@@ -1,0 +1,138 @@
+"""Removing trees from open folders: no link is followed, not even one that takes a folder's place meanwhile."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+BY_HANDLE = os.open in os.supports_dir_fd and os.scandir in os.supports_fd
+OPEN_FOLDER = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_DIRECTORY", "O_CLOEXEC"))
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+_DEEPEST = 100  # below it, a folder is moved up and removed there: neither stack nor descriptors run out
+
+
+def open_folder(name: str | bytes, parent: int | None) -> int:
+    """A descriptor of a folder that is no link, made readable first if that is needed. Raises OSError."""
+    try:
+        return os.open(name, OPEN_FOLDER | _NO_LINK, dir_fd=parent)
+    except PermissionError:
+        thaw(name, parent)
+        return os.open(name, OPEN_FOLDER | _NO_LINK, dir_fd=parent)
+
+
+def thaw(name: str | bytes, parent: int | None) -> None:
+    """Change the mode of a folder, and never of what a link leads to."""
+    if os.chmod in os.supports_follow_symlinks:
+        os.chmod(name, 0o700, dir_fd=parent, follow_symlinks=False)
+    elif sys.platform == "linux":
+        handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
+        try:
+            os.chmod(f"/proc/self/fd/{handle}", 0o700)  # fchmod(2) takes no such descriptor
+        finally:
+            os.close(handle)
+    else:
+        os.chmod(name, 0o700, dir_fd=parent)
+
+
+def remove_tree(path: str | bytes | Path, *, dir_fd: int | None = None) -> None:
+    """Remove a file, link or tree that nobody else uses, read-only folders included; nothing if it is not there.
+
+    No link is followed, not even one that takes a folder's place meanwhile.
+    """
+    try:
+        is_folder = stat.S_ISDIR(os.lstat(path, dir_fd=dir_fd).st_mode)
+        if not is_folder:
+            _unlink(path, dir_fd)
+        elif BY_HANDLE:
+            _remove_folder(os.fspath(path), dir_fd)
+        else:
+            _remove_by_path(os.fsencode(path))
+    except FileNotFoundError:
+        return
+
+
+def _remove_folder(name: str | bytes, parent: int | None) -> None:
+    folder = open_folder(name, parent)
+    try:
+        moved = _empty(folder, folder, 0)
+        while moved:
+            _remove_folder(moved.pop(), folder)
+    finally:
+        os.close(folder)
+    _in_folder(os.rmdir, name, parent)
+
+
+def _empty(folder: int, top: int, depth: int) -> list[str]:
+    """Remove all in an open folder. Folders that lie too deep are moved to `top`; returns their names there."""
+    moved: list[str] = []
+    with os.scandir(folder) as found:
+        children = list(found)
+    for child in children:
+        if not child.is_dir(follow_symlinks=False):
+            _in_folder(os.unlink, child.name, folder)
+        elif depth < _DEEPEST or not _moved_up(child.name, folder, top, moved):
+            try:
+                inside = open_folder(child.name, folder)
+            except FileNotFoundError:
+                continue
+            try:
+                moved += _empty(inside, top, depth + 1)
+            finally:
+                os.close(inside)
+            _in_folder(os.rmdir, child.name, folder)
+    return moved
+
+
+def _moved_up(name: str, folder: int, top: int, moved: list[str]) -> bool:
+    """Move a folder to `top`; False where the file system moves none (EXDEV on an overlay)."""
+    aside = f"deep-{os.urandom(8).hex()}"
+    try:
+        os.fchmod(folder, 0o700)
+        thaw(name, folder)
+        os.rename(name, aside, src_dir_fd=folder, dst_dir_fd=top)
+    except OSError:
+        return False
+    moved.append(aside)
+    return True
+
+
+def _in_folder(change: Callable[..., None], name: str | bytes, folder: int | None) -> None:
+    """Change an entry, made possible first where the folder is read-only."""
+    try:
+        with suppress(FileNotFoundError):
+            change(name, dir_fd=folder)
+    except PermissionError:
+        if folder is None:
+            raise
+        os.fchmod(folder, 0o700)
+        change(name, dir_fd=folder)
+
+
+def _remove_by_path(folder: bytes) -> None:
+    try:
+        os.chmod(folder, 0o700)
+        with os.scandir(folder) as found:
+            children = list(found)
+        for child in children:
+            if child.is_dir(follow_symlinks=False):
+                _remove_by_path(child.path)
+            else:
+                _unlink(child.path, None)
+        os.rmdir(folder)
+    except FileNotFoundError:
+        return
+
+
+def _unlink(path: str | bytes | Path, dir_fd: int | None) -> None:
+    """Windows unlinks no read-only file."""
+    try:
+        os.unlink(path, dir_fd=dir_fd)
+    except PermissionError:
+        if os.name != "nt":
+            raise
+        os.chmod(path, 0o600)
+        os.unlink(path)
