@@ -33,11 +33,11 @@ BREAKS = (
     Break(
         "the row comes after the content",
         "store/store.py",
-        """            self._move_in(staged, self.layout.object(path))
+        """            move_in(self.layout, staged, self.layout.object(path))
             self.index.register(info, parts=parts, seconds=seconds)
 """,
         """            self.index.register(info, parts=parts, seconds=seconds)
-            self._move_in(staged, self.layout.object(path))
+            move_in(self.layout, staged, self.layout.object(path))
 """,
         "tests/reliability/test_kill_points.py",
     ),
@@ -50,8 +50,8 @@ BREAKS = (
     ),
     Break(
         "an object is read-only",
-        "store/store.py",
-        "        freeze_directory(final)\n",
+        "store/staging.py",
+        "            freeze_directory(folder.handle if BY_HANDLE else final)\n",
         "",
         "tests/store/test_store.py tests/store/test_verify.py",
     ),
@@ -93,8 +93,8 @@ BREAKS = (
     Break(
         "a running program keeps its objects",
         "store/roots.py",
-        "        yield from running_roots(layout)\n",
-        "        pass\n",
+        "    if running:  # last",
+        "    if False:  # last",
         "tests/store/test_roots.py tests/gc",
     ),
     Break(
@@ -119,8 +119,8 @@ BREAKS = (
     Break(
         "nobody waits while a collector unlinks",
         "gc/unlink.py",
-        '    with lock_file(layout.locks / "trash"):',
-        '    with lock_file(layout.gc_lock), lock_file(layout.locks / "trash"):',
+        '    with lock_file(layout.locks / "trash"), layout',
+        '    with lock_file(layout.gc_lock), lock_file(layout.locks / "trash"), layout',
         "tests/flows/test_scenarios.py",
     ),
     Break(
@@ -164,10 +164,10 @@ BREAKS = (
     Break(
         "a profile is switched in one step",
         "profile/generations.py",
-        "    replace_symlink(store.layout.profiles / profile, generation_link(profile, number))\n",
-        """    (store.layout.profiles / profile).unlink(missing_ok=True)
-    reached(Point.PROFILE_SWITCHED)
-    replace_symlink(store.layout.profiles / profile, generation_link(profile, number))
+        "        folder.replace_symlink(profile, generation_link(profile, number))\n",
+        """        folder.unlink(profile)
+        reached(Point.PROFILE_SWITCHED)
+        folder.replace_symlink(profile, generation_link(profile, number))
 """,
         "tests/reliability/test_kill_points.py",
     ),
@@ -286,6 +286,34 @@ BREAKS = (
         "            os.open(os.devnull, os.O_WRONLY if descriptor == 2 else os.O_RDONLY)",
         "            pass",
         "tests/cli/test_output.py",
+    ),
+    Break(
+        "a folder of the store that is a link is not followed",
+        "fs/removal.py",
+        '_NO_LINK = getattr(os, "O_NOFOLLOW", 0)',
+        "_NO_LINK = 0",
+        "tests/fs/test_folder.py tests/store/test_layout.py",
+    ),
+    Break(
+        "a store with a link in place of a folder is refused",
+        "store/layout.py",
+        "                if not stat.S_ISDIR(os.lstat(place).st_mode):",
+        "                if False:",
+        "tests/store/test_layout.py",
+    ),
+    Break(
+        "what cannot be moved to the trash is removed in place",
+        "gc/remove.py",
+        "    except OSError:\n        return False\n",
+        "    except OSError:\n        return True\n",
+        "tests/reliability/test_overlay.py",
+    ),
+    Break(
+        "what is removed in place is not an object that was added again",
+        "gc/remove.py",
+        "                        if self._is_valid(name):",
+        "                        if False:",
+        "tests/gc/test_remove.py",
     ),
 )
 

@@ -216,3 +216,21 @@ def interrupted_at(point: str, root: Path, *, running: bool = False) -> None:
     _, err = child.communicate(timeout=60)
     assert child.returncode == 130, err
     assert "`vstore gc` goes on where this one stopped" in err
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can mount")
+def test_what_cannot_be_moved_and_is_added_again_is_not_removed_in_place(store: Store) -> None:
+    """Nothing moves between mounts, as nothing moves out of an overlay's lower layer."""
+    one, trash = add(store, "one"), store.layout.trash
+    add(store, "two")
+    subprocess.run(["mount", "--bind", trash, trash], check=True)
+    try:
+        with reopened(store) as store:
+            removal, _ = started(store)
+            assert sorted(removed(store, removal)) == ["one", "two"]
+            assert add(store, "one") == one
+            removal.finish(Silent())
+            assert verify(store, contents=True, report=Silent()) == (1, [])
+            assert [place.name for place in store.layout.store.iterdir()] == [str(one)]
+    finally:
+        subprocess.run(["umount", trash], check=True)

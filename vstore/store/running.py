@@ -13,9 +13,8 @@ from vstore.store.layout import Layout
 
 
 def running_objects(layout: Layout) -> Iterator[tuple[str, StorePath]]:
-    """The objects that running processes use, each with the process's number, read from /proc.
+    """Yield the number of each process with an object that it uses, read from /proc: of own ones, and on Linux.
 
-    Elsewhere, and for others' processes, none.
     A pure-Python layer shows only in the arguments, where the trampolines leave its path.
     """
     places = {os.fsencode(os.path.realpath(layout.store)), os.fsencode(layout.store.absolute())}

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
@@ -16,14 +13,11 @@ from typing import Self
 
 from vstore.config import Config, read_config
 from vstore.digest import Digest
-from vstore.errors import NotReproducible, StoreError, VstoreError, nearest
+from vstore.errors import NotReproducible, StoreError, nearest
 from vstore.fs.atomic import flush_filesystem
-from vstore.fs.disk import one_mount
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
-from vstore.fs.folder import Folder
-from vstore.fs.removal import BY_HANDLE
-from vstore.fs.scan import freeze_directory, scan
+from vstore.fs.scan import scan
 from vstore.fs.tree import Manifest
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.stop import Stop
@@ -33,6 +27,7 @@ from vstore.store.layout import Layout
 from vstore.store.manifests import described_again, read_manifest, write_manifest
 from vstore.store.reserve import keep_reserve
 from vstore.store.roots import TempRoots, object_at
+from vstore.store.staging import check_mounts, move_in, staging
 from vstore.store.uses import Uses
 
 _LOG_BYTES = 1 << 28
@@ -170,43 +165,11 @@ class Store:
     @contextmanager
     def staging(self, name: str, *, keep_failed: bool = False) -> Iterator[Path]:
         """A folder to build in, locked while it is ours; removed at the end unless a failure is to be kept."""
-        folder = self.layout.tmp / f"{name}-{os.urandom(6).hex()}"
-        lock = folder.with_name(folder.name + ".lock")
-        self._check_mounts()
-        with ExitStack() as held:
-            tmp = held.enter_context(self.layout.opened(self.layout.tmp))
-            with lock_file(self.layout.gc_lock, shared=True):  # so that no collector sees the lock before it is held
-                held.enter_context(lock_file(lock))
-            tmp.make_folder(folder.name, 0o700)  # nobody else puts links to his files into it
-            try:
-                reached(Point.STAGED)
-                yield folder
-            except Exception as error:
-                if keep_failed and folder.is_dir():
-                    self._keep(tmp, folder.name)
-                    if isinstance(error, VstoreError):
-                        error.details += (f"kept: {self.layout.failed / folder.name}",)
-                raise
-            finally:
-                tmp.remove(folder.name)
-                tmp.unlink(lock.name)
-
-    def _keep(self, tmp: Folder, name: str) -> None:
-        with self.layout.opened(self.layout.root) as root:
-            with suppress(FileExistsError):
-                root.make_folder(self.layout.failed.name)
-            with root.folder(self.layout.failed.name) as failed:
-                tmp.rename(name, failed, name)
-
-    def _check_mounts(self) -> None:
-        """Raise StoreError where no folder can be moved from the staging area to the store in one step."""
-        one, other = self.layout.tmp, self.layout.store
-        if not self._one_mount and not one_mount(one, other):
-            raise StoreError(
-                f"{one} and {other} are on different mounts, and an object moves from one to the other in one step",
-                hint="mount the whole root in one place, or move the root with --root",
-            )
-        self._one_mount = True
+        if not self._one_mount:
+            check_mounts(self.layout)
+            self._one_mount = True
+        with staging(self.layout, name, keep_failed=keep_failed) as folder:
+            yield folder
 
     @contextmanager
     def recipe_lock(self, recipe: Digest, stop: Stop | None = None) -> Iterator[None]:
@@ -265,27 +228,13 @@ class Store:
             reached(Point.ADD_DESCRIBED)
             flush_filesystem(self.layout.store)
             reached(Point.ADD_FLUSHED)
-            self._move_in(staged, self.layout.object(path))
+            move_in(self.layout, staged, self.layout.object(path))
             self.index.register(info, parts=parts, seconds=seconds)
             reached(Point.ADD_REGISTERED)
             self.trust_again(path)
             if known is not None:
                 self._realised_again(path, recipe, parts, seconds)
             return info
-
-    def _move_in(self, staged: Path, final: Path) -> None:
-        """Into place, in exchange with what a killed process left there or a damaged object; then frozen."""
-        with self.layout.opened(staged.parent) as source, self.layout.opened(final.parent) as store:
-            if not source.exchange(staged.name, store, final.name):
-                self._clear(store, final.name)
-                reached(Point.ADD_CLEARED)
-                source.rename(staged.name, store, final.name)
-            reached(Point.ADD_MOVED)
-            with store.folder(final.name) as folder:
-                freeze_directory(folder.handle if BY_HANDLE else final)
-                folder.flush()
-            store.flush()
-            reached(Point.ADD_FROZEN)
 
     def _expect(self, path: StorePath, manifest: Manifest, recipe: Digest | None) -> None:
         """A recipe that gave a distrusted object must give it again."""
@@ -323,29 +272,6 @@ class Store:
         write_manifest(
             self.layout, info, manifest, sorted(keys), {**metadata, "recipes": sorted(recipes)}, durable=True
         )
-
-    def _clear(self, store: Folder, name: str) -> None:
-        """Put aside what a killed process left, or a damaged object. We hold the temp root and the object's lock.
-
-        What another user left gets a new name in the same folder, which does not need his consent. A folder in the
-        lower layer of an overlay cannot be moved at all (EXDEV): it is removed where it is.
-        """
-        try:
-            is_folder = stat.S_ISDIR(store.lstat(name).st_mode)
-        except FileNotFoundError:
-            return
-        token = os.urandom(4).hex()
-        try:
-            if is_folder:
-                store.thaw(name)
-            with self.layout.opened(self.layout.trash) as trash:
-                store.rename(name, trash, f"{name}-{token}")
-        except PermissionError:
-            store.rename(name, store, f".{name}.{token}")
-        except OSError as error:
-            if error.errno != errno.EXDEV:
-                raise
-            store.remove(name)
 
     # logs
 
