@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
 
@@ -44,6 +45,14 @@ def is_short(text: str) -> bool:
 def hash_bytes(context: str, data: bytes) -> Digest:
     """Hash one byte string in its own domain (BLAKE3's key derivation mode)."""
     return Digest(blake3(data, derive_key_context=f"vstore {context}").digest())
+
+
+def hash_pieces(context: str, pieces: Iterable[bytes]) -> Digest:
+    """Hash one byte string that comes in pieces: the digest is that of `hash_bytes`."""
+    hasher = blake3(derive_key_context=f"vstore {context}")
+    for piece in pieces:
+        hasher.update(piece)
+    return Digest(hasher.digest())
 
 
 def hash_fields(context: str, *fields: bytes) -> Digest:

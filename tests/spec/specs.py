@@ -54,6 +54,12 @@ def write(folder: Path, text: str, name: str = "stack.toml") -> Path:
     return project / name
 
 
+def make_checkout(folder: Path) -> None:
+    """What git takes for the top of a checkout."""
+    (folder / ".git").mkdir(parents=True)
+    (folder / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
+
+
 def loaded(folder: Path, text: str, name: str = "stack.toml") -> Spec:
     return load(write(folder, text, name))
 

@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tests.spec.specs import INDEXES, PYTHON, application, framework, layer, loaded, write
+from tests.spec.specs import INDEXES, PYTHON, application, framework, layer, loaded, make_checkout, write
 from vstore.objects import Kind, StorePath
 from vstore.spec import Spec, load
 from vstore.target import Target
@@ -47,6 +47,7 @@ priority_indexes = ["slow.er", "fast"]
 
 @pytest.fixture
 def whole(tmp_path: Path) -> Spec:
+    make_checkout(tmp_path)
     return loaded(tmp_path, WHOLE)
 
 

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tests.spec.specs import PYTHON, loaded
+from tests.spec.specs import PYTHON, loaded, make_checkout
 from vstore.errors import SpecError
 from vstore.spec import Spec, source_digest, source_files
+from vstore.spec.sources import read_source
 
 PACKAGE = PurePosixPath("package")
 
@@ -35,7 +38,6 @@ def git(folder: Path, *arguments: str) -> None:
 
 def test_a_file_is_itself(spec: Spec) -> None:
     assert source_files(spec, PurePosixPath("main.py")) == ((PurePosixPath("main.py"), spec.path.parent / "main.py"),)
-    assert names(spec, PurePosixPath("../beside.py")) == ["beside.py"]
 
 
 def test_a_folder_is_its_files_without_bytecode_folders(spec: Spec) -> None:
@@ -127,16 +129,6 @@ def test_an_ignored_checkout_never_gives_its_git_folder(spec: Spec) -> None:
     assert names(spec) == ["package/__init__.py", "package/__main__.py"]
 
 
-def test_listing_runs_no_program_of_the_checkout(spec: Spec) -> None:
-    git(spec.path.parent, "init", "-q")
-    git(spec.path.parent, "add", ".")
-    monitor = add(spec, "monitor", f"#!/bin/sh\ntouch '{spec.path.parent}/ran'\n".encode())
-    monitor.chmod(0o755)
-    git(spec.path.parent, "config", "core.fsmonitor", str(monitor))
-    assert "package/__init__.py" in names(spec)
-    assert not (spec.path.parent / "ran").exists()
-
-
 def test_a_link_to_a_file_inside_is_that_file(spec: Spec) -> None:
     (spec.path.parent / "package/link.py").symlink_to("../help.py")
     assert (PurePosixPath("package/link.py"), spec.path.parent / "help.py") in source_files(spec, PACKAGE)
@@ -161,6 +153,82 @@ def test_a_bad_link_in_a_module(spec: Spec, target: str, said: str, in_git: bool
     with pytest.raises(SpecError, match=said) as caught:
         source_digest(spec, PACKAGE)
     assert "stack.toml: module package: link.py" in caught.value.message
+
+
+def test_nothing_above_the_folder_or_the_checkout_without_a_word(spec: Spec, tmp_path: Path) -> None:
+    """A spec that is cloned could publish any file that its user can read."""
+    beside = PurePosixPath("../beside.py")
+    with pytest.raises(
+        SpecError, match=f"out of the spec's folder, to {tmp_path}/beside.py; --allow-outside {tmp_path}"
+    ):
+        source_files(spec, beside)
+    assert names(replace(spec, allow_outside=(tmp_path,)), beside) == ["beside.py"]
+    make_checkout(tmp_path)
+    assert names(spec, beside) == ["beside.py"]
+    with pytest.raises(SpecError, match="out of the spec's folder, to /etc/passwd"):
+        source_files(spec, PurePosixPath(os.path.relpath("/etc/passwd", spec.path.parent)))
+
+
+def test_a_folder_that_the_user_allows_holds_links_targets(spec: Spec, tmp_path: Path) -> None:
+    (spec.path.parent / "package/link.py").symlink_to("../../beside.py")
+    allowed = replace(spec, allow_outside=(tmp_path / "other", tmp_path))
+    assert (PurePosixPath("package/link.py"), tmp_path / "beside.py") in source_files(allowed, PACKAGE)
+
+
+def test_a_tracked_path_through_a_link_leads_nowhere(spec: Spec, tmp_path: Path) -> None:
+    """The index may name `package/way/beside.py`, and `way` be a link that leads out and is ignored."""
+    git(spec.path.parent, "init", "-q")
+    add(spec, "package/way/beside.py")
+    git(spec.path.parent, "add", ".")
+    (spec.path.parent / "package/way/beside.py").unlink()
+    (spec.path.parent / "package/way").rmdir()
+    (spec.path.parent / "package/way").symlink_to(tmp_path)
+    add(spec, ".gitignore", b"way\n")
+    assert names(spec) == ["package/__init__.py", "package/__main__.py"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is kept by Linux")
+def test_a_large_file_takes_no_memory(spec: Spec, tmp_path: Path) -> None:
+    with open(add(spec, "package/large"), "wb") as file:
+        file.truncate(3 << 30)
+    code = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))\n"
+        "from pathlib import Path, PurePosixPath; from vstore.spec import load, source_digest\n"
+        "from vstore.lock.metadata import module_hash; spec = load(Path(sys.argv[1]))\n"
+        "print(source_digest(spec, PurePosixPath('package')), module_hash(spec, PurePosixPath('package')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, spec.path], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_copy_is_what_is_hashed(spec: Spec, tmp_path: Path) -> None:
+    add(spec, "package/run", b"#!/bin/sh\n").chmod(0o700)
+    add(spec, "package/large", bytes(3 << 20))
+    digest = source_digest(spec, PACKAGE, copy_to=tmp_path / "copy")
+    assert digest == source_digest(spec, PACKAGE)
+    assert (tmp_path / "copy/package/large").read_bytes() == bytes(3 << 20)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "copy/package").iterdir()}
+    assert (modes["run"], modes["large"]) == (0o755, 0o644)
+    with pytest.raises(FileExistsError):
+        source_digest(spec, PACKAGE, copy_to=tmp_path / "copy")
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused(spec: Spec) -> None:
+    file = add(spec, "package/log", bytes(2 << 20))
+    pieces = read_source(spec, PurePosixPath("package/log"), file)
+    next(pieces)
+    with open(file, "ab") as log:
+        log.write(b"more")
+    with pytest.raises(SpecError, match="package/log cannot be read: it changed while it was read"):
+        list(pieces)
+
+
+@pytest.mark.parametrize("name", [b"a\nb.py", b"\xff.py", b"\x1b[31m.py", "\u202e.py".encode(), b"x" * 255])
+def test_errors_name_a_file_on_one_line(spec: Spec, name: bytes) -> None:
+    os.mkfifo(os.fsencode(spec.path.parent / "package") + b"/" + name)
+    with pytest.raises(SpecError, match="is neither a file nor a folder") as caught:
+        source_files(spec, PACKAGE)
+    assert caught.value.message.isprintable()
 
 
 def test_a_special_file_is_refused(spec: Spec) -> None:

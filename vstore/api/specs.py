@@ -1,6 +1,7 @@
 """Specs: reading one, its layers and the platforms they are for."""
 
 from vstore.spec import Layer, Spec, load
+from vstore.spec.project import ALLOW_OUTSIDE
 from vstore.target import Target
 
-__all__ = ["Layer", "Spec", "Target", "load"]
+__all__ = ["ALLOW_OUTSIDE", "Layer", "Spec", "Target", "load"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path, PurePosixPath
@@ -19,10 +18,11 @@ from vstore.build.packages import install
 from vstore.build.recipe import Recipe
 from vstore.build.scripts import find_starters, write_starters
 from vstore.build.venvstacks import write_venvstacks_metadata
+from vstore.digest import Digest
 from vstore.errors import BuildError
 from vstore.objects import StorePath
 from vstore.report import Report
-from vstore.spec import Layer, Spec, source_digest, source_files
+from vstore.spec import Layer, Spec, source_digest
 from vstore.stop import Stop
 from vstore.target import Target
 from vstore.uv import Uv
@@ -79,8 +79,8 @@ def build_layer(
     tie_to_interpreter(staging, layout, interpreter, str(recipe.interpreter))
     log.stage(f"installing {len(recipe.wheels)} wheels")
     install(uv, staging, recipe.wheels, layout=layout, python=python, starters=starters, report=report)
-    own = [_copy_module(spec, module, staging / layout.site) for module in layer.modules]
-    if [source.digest for source in recipe.sources] != [source_digest(spec, module) for module in layer.modules]:
+    copied = [_copy_module(spec, module, staging / layout.site) for module in layer.modules]
+    if [source.digest for source in recipe.sources] != copied:
         raise BuildError(f"a module of layer {recipe.name} was edited while it was built", hint="run it again")
     facts = collect_facts(
         staging,
@@ -88,7 +88,7 @@ def build_layer(
         kind=recipe.kind,
         layout=layout,
         wheels=recipe.wheels,
-        own=[PurePosixPath(layout.site, name) for name in own],
+        own=[PurePosixPath(layout.site, module.name) for module in layer.modules],
         launch_module=recipe.launch_module,
         dynlib_exclude=recipe.dynlib_exclude,
     )
@@ -107,16 +107,13 @@ def build_layer(
     return log.end()
 
 
-def _copy_module(spec: Spec, module: PurePosixPath, site: Path) -> str:
-    """Copy a launch or support module, content and executable bit only; returns its name in site-packages."""
-    for relative, source in source_files(spec, module):
-        target = site / relative
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if target.exists():  # it may be a hard link to uv's cache, which must never be written through
-            raise BuildError(f"{target.name} is a module of this layer and a file of one of its distributions")
-        shutil.copyfile(source, target)
-        target.chmod(0o755 if source.stat().st_mode & 0o100 else 0o644)
-    return module.name
+def _copy_module(spec: Spec, module: PurePosixPath, site: Path) -> Digest:
+    """Copy a launch or support module, content and executable bit only; returns the digest of the copy."""
+    try:
+        return source_digest(spec, module, copy_to=site)
+    except (FileExistsError, NotADirectoryError) as error:
+        name = Path(os.fsdecode(error.filename)).name
+        raise BuildError(f"{name} is a module of this layer and a file of one of its distributions") from error
 
 
 def _bytecode(

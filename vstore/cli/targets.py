@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ def parse_targets(names: Iterable[str], spec: Path) -> tuple[Target, ...]:
     found: dict[Target, None] = {}
     for name in names:
         if name == ALL:
-            layers = load(spec, check_requirements=False).layers
+            layers = load(spec, check_requirements=False, environment=os.environ).layers
             found |= dict.fromkeys(target for target in Target if any(target in layer.targets for layer in layers))
             continue
         try:

@@ -9,10 +9,12 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 _FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
+_PIECE_BYTES = 1 << 20
 _KINDS = {
     stat.S_IFIFO: "a FIFO",
     stat.S_IFSOCK: "a socket",
@@ -57,6 +59,22 @@ def read_regular(path: str | bytes | Path, *, limit: int, follow: bool = True, d
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"it has more than {limit} bytes", path)
     return data
+
+
+def read_pieces(path: str | bytes | Path, *, follow: bool = True) -> Iterator[bytes]:
+    """Give the content of a regular file of any size, piece by piece.
+
+    Raises as `open_handle`, and OSError (ESTALE) for a file that grows or shrinks meanwhile.
+    """
+    with open_regular(path, follow=follow) as file:
+        remaining = os.fstat(file.fileno()).st_size
+        while piece := file.read(_PIECE_BYTES):
+            remaining -= len(piece)
+            if remaining < 0:
+                break
+            yield piece
+    if remaining:
+        raise OSError(errno.ESTALE, "it changed while it was read", path)
 
 
 def _refuse_special(status: os.stat_result, path: str | bytes | Path) -> None:

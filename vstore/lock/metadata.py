@@ -17,6 +17,7 @@ from vstore.errors import LockError
 from vstore.lock.model import FROM_LOWER, LockedLayer, LockRecord
 from vstore.objects import Kind
 from vstore.spec import DEFAULT_LINUX, DEFAULT_MACOS, Layer, Spec, source_files
+from vstore.spec.sources import read_source
 
 
 def deployed_name(layer: Layer, locked: LockedLayer) -> str:
@@ -168,34 +169,40 @@ def _package_lines(table: Mapping[str, Any]) -> Iterator[str]:
 
 
 def module_hash(spec: Spec, module: PurePosixPath) -> str:
-    """A file by name and content; a folder by the names and contents of its files, folder by folder."""
+    """A file by name and content; a folder by the names and contents of its files, folder by folder.
+
+    Raises SpecError as `source_files`.
+    """
     files = source_files(spec, module)
     if (spec.path.parent / module).is_file():
         [(relative, place)] = files
-        return _joined([relative.name, _file_hash(place)])
-    folders: dict[tuple[str, ...], dict[str, Path]] = {}
+        return _joined([relative.name, _file_hash(spec, relative, place)])
+    folders: dict[tuple[str, ...], list[tuple[PurePosixPath, Path]]] = {}
     for relative, place in files:
         parts = relative.parts
         for depth in range(1, len(parts)):
-            folders.setdefault(parts[:depth], {})
-        folders[parts[:-1]][relative.name] = place
+            folders.setdefault(parts[:depth], [])
+        folders[parts[:-1]].append((relative, place))
     lines = []
     for folder, content in sorted(folders.items()):
         lines.append(folder[-1])
-        for name, place in sorted(content.items()):
-            lines += (name, _file_hash(place))
+        for relative, place in sorted(content):
+            lines += (relative.name, _file_hash(spec, relative, place))
     return _joined(lines).replace(":", "/", 1)
 
 
-def _file_hash(place: Path) -> str:
-    return _sha256(place.read_bytes())
+def _file_hash(spec: Spec, relative: PurePosixPath, place: Path) -> str:
+    return _sha256(read_source(spec, relative, place))
 
 
 def _joined(lines: Iterable[str]) -> str:
-    return _sha256("".join(lines).encode())
+    return _sha256(line.encode("utf-8", "surrogateescape") for line in lines)
 
 
-def _sha256(data: bytes) -> str:
+def _sha256(pieces: Iterable[bytes]) -> str:
     import hashlib  # with OpenSSL behind it, which a no-op does without
 
-    return "sha256:" + hashlib.sha256(data).hexdigest()
+    hasher = hashlib.sha256()
+    for piece in pieces:
+        hasher.update(piece)
+    return "sha256:" + hasher.hexdigest()

@@ -14,10 +14,12 @@ from vstore.digest import hash_fields
 from vstore.errors import SpecError, nearest
 from vstore.objects import Kind
 from vstore.spec import fields
+from vstore.spec.checkout import foreign_repository
 from vstore.spec.foundation import Known, read_foundation
 from vstore.spec.indexes import read_package_indexes, read_priority_indexes, read_uv
 from vstore.spec.model import DEFAULT_GLIBC, DEFAULT_MACOS, Layer, Spec
 from vstore.spec.modules import read_modules
+from vstore.spec.project import Project, allowed_outside
 from vstore.spec.reader import Mistakes, Table, quote
 from vstore.spec.requirements import read_requirements
 from vstore.target import Target
@@ -31,7 +33,8 @@ def load(path: Path, *, check_requirements: bool = True, environment: Mapping[st
     """Read and check a spec; writes nothing. SpecError tells all mistakes, each with its key path.
 
     Without `check_requirements` the syntax of requirements is not looked at: for a spec that was loaded before.
-    `MACOSX_DEPLOYMENT_TARGET` of the `environment` is the default of ``macosx_target``.
+    `MACOSX_DEPLOYMENT_TARGET` of the `environment` is the default of ``macosx_target``, and `VSTORE_ALLOW_OUTSIDE`
+    has the folders outside of the project that modules may lie in.
     """
     path = Path(os.path.abspath(path))
     data = _read(path)
@@ -40,8 +43,9 @@ def load(path: Path, *, check_requirements: bool = True, environment: Mapping[st
     _check_top_level(document)
     tool = document.table("tool")
     uv = read_uv(tool, path.parent, mistakes)
+    outside = allowed_outside(environment)
     reader = _LayerReader(
-        folder=path.parent,
+        project=_project(path, outside, mistakes),
         indexes=uv.indexes,
         check_requirements=check_requirements,
         macosx_target=fields.read_deployment_target(environment, mistakes),
@@ -53,8 +57,22 @@ def load(path: Path, *, check_requirements: bool = True, environment: Mapping[st
     digest = hash_fields("spec 1", data, *(() if uv.side_file is None else (uv.side_file,)))
     warnings = tuple(mistakes.warnings)
     return Spec(
-        path=path, digest=digest, layers=layers, uv=MappingProxyType(uv.values), profile=profile, warnings=warnings
+        path=path,
+        digest=digest,
+        layers=layers,
+        uv=MappingProxyType(uv.values),
+        profile=profile,
+        allow_outside=outside,
+        warnings=warnings,
     )
+
+
+def _project(path: Path, outside: Sequence[Path], mistakes: Mistakes) -> Project:
+    project = Project.of(path, outside)
+    foreign = foreign_repository(Path(os.path.realpath(path.parent)), project.owners)
+    if foreign is not None:
+        mistakes.warn(str(foreign), "belongs to another user, so the files that it ignores are not left out of modules")
+    return project
 
 
 def _read(path: Path) -> bytes:
@@ -129,7 +147,7 @@ def _error(name: str, found: Sequence[str]) -> SpecError:
 class _LayerReader:
     """Reads the layers in file order; each sees those read before it."""
 
-    folder: Path
+    project: Project
     indexes: frozenset[str]
     check_requirements: bool
     macosx_target: str | None
@@ -161,7 +179,7 @@ class _LayerReader:
         """The layer; None without a name or a sound foundation. What can be checked of it is checked all the same."""
         implementation = fields.read_implementation(table) if kind == Kind.RUNTIME else None
         foundation = None if kind == Kind.RUNTIME else read_foundation(table, name, known)
-        launch, support = read_modules(table, self.folder) if kind == Kind.APPLICATION else (None, ())
+        launch, support = read_modules(table, self.project) if kind == Kind.APPLICATION else (None, ())
         lowers = () if foundation is None else (foundation.runtime, *foundation.frameworks)
         supported = [target for target in Target if all(target in lower.targets for lower in lowers)]
         heirs_of = () if foundation is None else foundation.heirs_of

@@ -65,6 +65,7 @@ class Spec:
 
     A layer refers only to layers before it, so this order is also one in which they can be locked and built.
     `digest` is of the file's bytes (and of ``venvstacks.uv.toml`` where that is used); `uv` is the uv table.
+    Modules lie in the spec's checkout or folder, or in one of `allow_outside`.
     """
 
     path: Path
@@ -72,6 +73,7 @@ class Spec:
     layers: tuple[Layer, ...]
     uv: Mapping[str, object]
     profile: str
+    allow_outside: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def layer(self, env_name: str) -> Layer:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
+from vstore.spec.project import Project
 from vstore.spec.reader import Table, quote
-from vstore.spec.sources import real_path
 
 
-def read_modules(table: Table, folder: Path) -> tuple[PurePosixPath | None, tuple[PurePosixPath, ...]]:
-    """The launch module and the support modules, sorted; each is there and stays in its folder, or is a mistake."""
+def read_modules(table: Table, project: Project) -> tuple[PurePosixPath | None, tuple[PurePosixPath, ...]]:
+    """The launch module and the support modules, sorted; each is there and lies in the project, or is a mistake."""
     text = table.string("launch_module", required="the path of a .py file or of a package's folder")
     launch = None if text is None else _relative(table, "launch_module", text)
     support = sorted(
@@ -21,8 +21,8 @@ def read_modules(table: Table, folder: Path) -> tuple[PurePosixPath | None, tupl
     )
     _check_clashes(table, launch, support)
     if launch is not None:
-        _check_launch_module(table, folder, launch)
-    _check_support_modules(table, folder, support)
+        _check_launch_module(table, project, launch)
+    _check_support_modules(table, project, support)
     return launch, tuple(support)
 
 
@@ -43,9 +43,9 @@ def _check_clashes(table: Table, launch: PurePosixPath | None, support: Sequence
         table.wrong("support_modules", f"Conflicting support module names: {', '.join(twice)}")
 
 
-def _check_launch_module(table: Table, folder: Path, launch: PurePosixPath) -> None:
+def _check_launch_module(table: Table, project: Project, launch: PurePosixPath) -> None:
     try:
-        real = real_path(folder, launch)
+        real = project.real_path(launch)
     except ValueError as error:
         table.wrong("launch_module", f"launch module {quote(str(launch))} {error}")
         return
@@ -55,11 +55,11 @@ def _check_launch_module(table: Table, folder: Path, launch: PurePosixPath) -> N
         table.odd("launch_module", f"{launch} has no __main__.py, so it cannot be started")
 
 
-def _check_support_modules(table: Table, folder: Path, support: Sequence[PurePosixPath]) -> None:
+def _check_support_modules(table: Table, project: Project, support: Sequence[PurePosixPath]) -> None:
     missing: list[str] = []
     for module in support:
         try:
-            real_path(folder, module)
+            project.real_path(module)
         except ValueError as error:
             if str(error) == "does not exist":
                 missing.append(quote(str(module)))
