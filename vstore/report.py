@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Protocol
+
+
+class Unit(StrEnum):
+    """The unit of progress."""
+
+    ITEMS = "items"
+    BYTES = "bytes"
 
 
 class Report(Protocol):
     """Told what happens; may be called from several threads."""
 
-    def stage(self, subject: str, activity: str, done: int = 0, total: int = 0) -> None:
-        """`subject` (a layer, a file) is now at `activity`; done/total are items, 0 if unknown."""
+    def stage(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
+        """`subject` (a layer, a file) is now at `activity`; `done` and `total` are in `unit`, 0 if unknown."""
 
     def finished(self, subject: str, outcome: str, seconds: float) -> None:
         """`subject` needs no more work; `outcome` is one word such as ``built``."""
@@ -24,7 +32,7 @@ class Report(Protocol):
 class Silent:
     """A report nobody reads."""
 
-    def stage(self, subject: str, activity: str, done: int = 0, total: int = 0) -> None: ...
+    def stage(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None: ...
     def finished(self, subject: str, outcome: str, seconds: float) -> None: ...
     def note(self, text: str) -> None: ...
     def warn(self, text: str, hint: str | None = None) -> None: ...

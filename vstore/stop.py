@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from vstore.report import Report
+from vstore.report import Report, Unit
 
 
 class Stopped(BaseException):
@@ -72,6 +72,6 @@ class Stoppable:
         self.note = report.note
         self.warn = report.warn
 
-    def stage(self, subject: str, activity: str, done: int = 0, total: int = 0) -> None:
+    def stage(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
         self._stop.check()
-        self._report.stage(subject, activity, done, total)
+        self._report.stage(subject, activity, done, total, unit)

@@ -315,6 +315,13 @@ BREAKS = (
         "                        if False:",
         "tests/gc/test_remove.py",
     ),
+    Break(
+        "settings that say how to reach an index reach every call of uv",
+        "uv/process.py",
+        "        return replace(self, settings=found, environment={**variables, **self.environment})\n",
+        "        return replace(self, environment=self.environment)\n",
+        "tests/flows/test_private_index.py",
+    ),
 )
 
 

@@ -121,7 +121,7 @@ def test_docstring_followed_by_future_import(stack: tuple[Store, Lower, Lower]) 
 
 def test_pip_style_tools_see_the_lower_layers(stack: tuple[Store, Lower, Lower]) -> None:
     store, _, (_, app, _) = stack
-    listing = store.uv.run(["pip", "list", "--no-config", "--python", str(app)])
+    listing = store.uv.run(["pip", "list", "--python", str(app)])
     assert "show" in listing
     code = "import importlib.metadata as m; d = m.distribution('show')\n"
     code += "print(d.version, all(f.locate().exists() for f in d.files))"

@@ -10,7 +10,7 @@ from threading import Barrier
 from tests.flows.world import VERSION, World
 from vstore.api import stores
 from vstore.api.realising import Request, realise
-from vstore.report import Silent
+from vstore.report import Silent, Unit
 from vstore.target import Target
 
 
@@ -57,7 +57,7 @@ class Meeting(Silent):
         self._waiting = set(names)
         self._barrier = Barrier(len(names), timeout=60)
 
-    def stage(self, subject: str, activity: str, done: int = 0, total: int = 0) -> None:
+    def stage(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
         if activity.startswith("installing ") and subject in self._waiting:
             self._waiting.discard(subject)
             self._barrier.wait()

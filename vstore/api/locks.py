@@ -47,7 +47,7 @@ def lock(
 
     Raises LockError, ToolError or StoreError. `environment` is where uv's settings are read, the process' own if None.
     """
-    uv = uv_of(store, offline=offline, environment=environment)
+    uv = uv_of(store, offline=offline, environment=environment).reaching(spec.uv, spec.path.parent)
     prepared = lock_spec(
         store,
         spec,

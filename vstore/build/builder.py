@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from vstore.build.bytecode import compile_tree, reuse
@@ -21,7 +22,7 @@ from vstore.build.venvstacks import write_venvstacks_metadata
 from vstore.digest import Digest
 from vstore.errors import BuildError
 from vstore.objects import StorePath
-from vstore.report import Report
+from vstore.report import Report, Unit
 from vstore.spec import Layer, Spec, source_digest
 from vstore.stop import Stop
 from vstore.target import Target
@@ -42,6 +43,9 @@ class _Log:
     def stage(self, activity: str) -> None:
         self.report.stage(self.subject, activity)
         self._write(activity)
+
+    def fetching(self, done_bytes: int, total_bytes: int) -> None:
+        self.report.stage(self.subject, "fetching wheels", done_bytes, total_bytes, Unit.BYTES)
 
     def end(self) -> list[str]:
         self._write("done")
@@ -78,6 +82,7 @@ def build_layer(
     starters = find_starters(layout, interpreter)
     tie_to_interpreter(staging, layout, interpreter, str(recipe.interpreter))
     log.stage(f"installing {len(recipe.wheels)} wheels")
+    uv = replace(uv, on_bytes=log.fetching)
     install(uv, staging, recipe.wheels, layout=layout, python=python, starters=starters, report=report)
     copied = [_copy_module(spec, module, staging / layout.site) for module in layer.modules]
     if [source.digest for source in recipe.sources] != copied:

@@ -6,9 +6,7 @@ import hashlib
 import json
 import threading
 import urllib.error
-import urllib.request
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -17,7 +15,7 @@ from vstore.build.local import matches, version_key
 from vstore.errors import BuildError, ToolError
 from vstore.lock.model import Download, InterpreterPin
 from vstore.target import Target
-from vstore.uv import Uv, UvFailed
+from vstore.uv import Uv, UvFailed, open_url
 
 PATIENCE_SECONDS = 3.0
 _KEYS = {  # uv's operating system, architecture and C library
@@ -43,10 +41,10 @@ def find_managed(wanted: str, target: Target, uv: Uv) -> InterpreterPin | None:
         return None
     version = max(versions, key=version_key)
     chosen = offered[version, _KEYS[target]]
-    hashes = published_hashes(_mirrored(chosen, uv.environment))
+    hashes = published_hashes(_mirrored(chosen, uv.environment), uv)
     if hashes is None:
         return None
-    downloads = _downloads(version, offered, {**hashes, **_listed_hashes(uv.environment)})
+    downloads = _downloads(version, offered, {**hashes, **_listed_hashes(uv)})
     return InterpreterPin(implementation="cpython", version=version, source="managed", downloads=downloads)
 
 
@@ -55,8 +53,8 @@ def find_downloads(version: str, uv: Uv) -> dict[str, Download]:
     if uv.offline or _declined(uv.environment):
         return {}
     offered = _offered(version, uv)
-    hashes = published_hashes(_mirrored(min(offered.values()), uv.environment)) if offered else None
-    return {} if hashes is None else _downloads(version, offered, {**hashes, **_listed_hashes(uv.environment)})
+    hashes = published_hashes(_mirrored(min(offered.values()), uv.environment), uv) if offered else None
+    return {} if hashes is None else _downloads(version, offered, {**hashes, **_listed_hashes(uv)})
 
 
 def _downloads(version: str, offered: Mapping[tuple[str, str], str], hashes: Mapping[str, str]) -> dict[str, Download]:
@@ -106,15 +104,13 @@ def _mirrored(url: str, environment: Mapping[str, str]) -> str:
     return f"{mirror.rstrip('/')}/{tail}" if mirror and mark else url
 
 
-@cache
-def _published(folder: str) -> Mapping[str, str] | None:
-    """File name → sha256 as the folder of a release publishes them; empty without the list, None if unreachable."""
+def _ask_hashes(folder: str, settings: Mapping[str, Any]) -> Mapping[str, str] | None:
     found: dict[str, str] = {}
     reached = threading.Event()
 
     def ask() -> None:
         try:
-            with urllib.request.urlopen(f"{folder}/SHA256SUMS", timeout=PATIENCE_SECONDS) as answer:
+            with open_url(f"{folder}/SHA256SUMS", settings, timeout_seconds=PATIENCE_SECONDS) as answer:
                 text = answer.read(4 << 20).decode("utf-8", "replace")
         except urllib.error.HTTPError:
             reached.set()
@@ -134,18 +130,25 @@ def _published(folder: str) -> Mapping[str, str] | None:
     return dict(found) if reached.is_set() else None
 
 
-def published_hashes(url: str) -> Mapping[str, str] | None:
-    return _published(url.rpartition("/")[0])
+_published: dict[str, Mapping[str, str] | None] = {}  # by folder: each is asked once per run
 
 
-def _listed_hashes(environment: Mapping[str, str]) -> dict[str, str]:
+def published_hashes(url: str, uv: Uv) -> Mapping[str, str] | None:
+    """File name → sha256 as the folder of a release publishes them; empty without the list, None if unreachable."""
+    folder = url.rpartition("/")[0]
+    if folder not in _published:
+        _published[folder] = _ask_hashes(folder, uv.settings)
+    return _published[folder]
+
+
+def _listed_hashes(uv: Uv) -> dict[str, str]:
     """URL → sha256 from the list of downloads that the user told uv to use, if any."""
-    location = environment.get("UV_PYTHON_DOWNLOADS_JSON_URL")
+    location = uv.environment.get("UV_PYTHON_DOWNLOADS_JSON_URL")
     if not location:
         return {}
     try:
         if "://" in location:
-            with urllib.request.urlopen(location, timeout=PATIENCE_SECONDS) as answer:
+            with open_url(location, uv.settings, timeout_seconds=PATIENCE_SECONDS) as answer:
                 listed = json.load(answer)
         else:
             listed = json.loads(Path(location).read_bytes())

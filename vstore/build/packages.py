@@ -46,7 +46,6 @@ _FLAGS = (
     "--no-deps",
     "--require-hashes",
     "--no-build",
-    "--no-config",
     "--link-mode=hardlink",
     "--no-compile-bytecode",
     "--preview-features=pylock",

@@ -6,11 +6,28 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from vstore.errors import printable
+from vstore.report import Unit
+
+_TELL_AGAIN_SECONDS = 10.0  # in a log, of the bytes that come
+
+
+class _Stage(NamedTuple):
+    activity: str = ""
+    done: int = 0
+    total: int = 0
+    unit: Unit = Unit.ITEMS
+
+    @property
+    def amount(self) -> str:
+        """How far it is, for people; empty where nothing is known."""
+        if self.unit == Unit.BYTES:
+            return f"{size(self.done)} of {size(self.total)}" if self.total else size(self.done) if self.done else ""
+        return f"{self.done}/{self.total}" if self.total else ""
 
 
 class Progress:
@@ -20,19 +37,26 @@ class Progress:
         self._live = live and verbosity >= 0 and sys.stderr.isatty()
         self._verbosity = verbosity
         self._lock = threading.Lock()
-        self._stages: dict[str, tuple[str, int, int]] = {}
+        self._stages: dict[str, _Stage] = {}
+        self._told: dict[str, float] = {}
         self._since: dict[str, float] = {}
         self._display: Any = None
 
-    def stage(self, subject: str, activity: str, done: int = 0, total: int = 0) -> None:
+    def stage(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
         with self._lock:
-            new = self._stages.get(subject, ("", 0, 0))[0] != activity
-            self._stages[subject] = (activity, done, total)
-            self._since.setdefault(subject, time.monotonic())
+            stage, now = _Stage(activity, done, total, unit), time.monotonic()
+            new = self._stages.get(subject, _Stage()).activity != activity
+            self._stages[subject] = stage
+            self._since.setdefault(subject, now)
             if self._live:
                 self._show()
-            elif new and self._verbosity >= 0:
-                click.echo(f"{subject}: {activity}", err=True)
+            elif self._verbosity >= 0 and (new or self._is_due(subject, stage, now)):
+                self._told[subject] = now
+                count = "" if new or not stage.amount else f" {stage.amount}"
+                self._print(f"{subject}: {activity}{count}")
+
+    def _is_due(self, subject: str, stage: _Stage, now: float) -> bool:
+        return stage.unit == Unit.BYTES and now - self._told.get(subject, now) > _TELL_AGAIN_SECONDS
 
     def finished(self, subject: str, outcome: str, seconds: float) -> None:
         with self._lock:
@@ -80,7 +104,20 @@ class Progress:
             self._display = Live(console=Console(stderr=True), refresh_per_second=8, transient=True)
             self._display.start()
         rows = Table.grid(padding=(0, 2))
-        for subject, (activity, done, total) in self._stages.items():
-            count = f"{done}/{total}" if total else ""
-            rows.add_row(subject, activity, count, f"{time.monotonic() - self._since[subject]:.0f} s")
+        for subject, stage in self._stages.items():
+            rows.add_row(subject, stage.activity, stage.amount, f"{time.monotonic() - self._since[subject]:.0f} s")
+        moving = [stage for stage in self._stages.values() if stage.unit == Unit.BYTES]
+        if len(moving) > 1:
+            whole = _Stage("", sum(one.done for one in moving), sum(one.total for one in moving), Unit.BYTES)
+            rows.add_row("all together", "", whole.amount, "")
         self._display.update(rows)
+
+
+def size(number: int) -> str:
+    """A size for people: ``1.5 MiB``."""
+    amount = float(number)
+    for unit in ("B", "KiB", "MiB"):
+        if amount < 1024:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return f"{amount:.1f} GiB"

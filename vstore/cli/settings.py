@@ -13,6 +13,7 @@ import click
 
 from vstore.api.stores import Store, default_root, open_store
 from vstore.cli.progress import Progress
+from vstore.cli.progress import size as size
 
 _PIECE = 1000
 
@@ -126,13 +127,3 @@ def _cell(value: object) -> str:
 def when(moment: datetime) -> str:
     """A time as every output has it: UTC, ISO 8601, whole seconds."""
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def size(number: int) -> str:
-    """A size for people: ``1.5 MiB``."""
-    amount = float(number)
-    for unit in ("B", "KiB", "MiB"):
-        if amount < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} GiB"

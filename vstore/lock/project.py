@@ -55,7 +55,7 @@ def resolve(question: Question, uv: Uv, keep: Mapping[str, str]) -> dict[str, An
     with tempfile.TemporaryDirectory(prefix="vstore-lock-") as folder:
         project = Path(folder)
         table = _settings(question)
-        settings = {key: value for key, value in table.items() if key not in _PROJECT_ONLY}
+        settings = dict(uv.settings) | {key: value for key, value in table.items() if key not in _PROJECT_ONLY}
         (project / "pyproject.toml").write_text(tomli_w.dumps(_project(question, table)), encoding="utf-8")
         (project / "settings.toml").write_text(tomli_w.dumps(settings), encoding="utf-8")
         if keep:

@@ -20,10 +20,9 @@ from vstore.publish.filesystem import scratch
 from vstore.publish.model import Member, Record, own
 from vstore.publish.plan import ARCHIVE_KEYS, PublishOptions, Step, plan_archives, stems
 from vstore.publish.state import State, all_records, claimed, combined
-from vstore.report import Report
+from vstore.report import Report, Unit
 from vstore.store import Store
 
-_MIB = 1 << 20
 _BYTECODE = b"__pycache__"
 
 
@@ -106,12 +105,12 @@ class _Publish:
         path = step.member.path
         assert path is not None
         started, done, total = time.monotonic(), 0, _size(self._store, step)
-        self._report.stage(step.stem, "packing", 0, total // _MIB)
+        self._report.stage(step.stem, "packing", 0, total, Unit.BYTES)
 
         def on_bytes(count: int) -> None:
             nonlocal done
             done += count
-            self._report.stage(step.stem, "packing", done // _MIB, total // _MIB)
+            self._report.stage(step.stem, "packing", done, total, Unit.BYTES)
 
         name = str(step.record["archive_name"])
         with scratch(self._place, "publish") as aside:

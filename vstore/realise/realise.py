@@ -46,6 +46,7 @@ def realise(
     spec = load(request.spec, environment=request.environment)
     for warning in spec.warnings:
         report.warn(warning)
+    uv = uv.reaching(spec.uv, spec.path.parent)
     target = request.platform
     selection = select(spec, wish_of(request), target)
     wanted = _wanted(spec, selection, target, report)

@@ -30,7 +30,7 @@ from vstore.remote.patched import LEAST_BYTES, Patched, patch_files
 from vstore.remote.reader import RemoteReader
 from vstore.remote.transport import NoRanges, TransportError
 from vstore.remote.trust import Trust
-from vstore.report import Report
+from vstore.report import Report, Unit
 from vstore.stop import Stop, Stoppable, Stopped
 from vstore.store import Store
 
@@ -128,7 +128,7 @@ class Fetcher:
         total = record.archive.size_bytes
 
         def on_bytes(_: int) -> None:
-            self.report.stage(record.path.name, "fetching", reader.moved_bytes, total)
+            self.report.stage(record.path.name, "fetching", reader.moved_bytes, total, Unit.BYTES)
 
         reader = RemoteReader(cache, archive_key(record.path), total, on_bytes)
         try:

@@ -25,7 +25,7 @@ from vstore.remote.model import Archive, DeltaRecord, ObjectRecord, Realisation
 from vstore.remote.plan import Policy
 from vstore.remote.transport import TransportError
 from vstore.remote.trust import SecretKey, sign
-from vstore.report import Report
+from vstore.report import Report, Unit
 from vstore.stop import Stoppable
 from vstore.store import Store
 
@@ -151,13 +151,13 @@ class Pusher:
             def on_bytes(count: int) -> None:
                 nonlocal packed_bytes
                 packed_bytes += count
-                self.report.stage(name, "packing", packed_bytes, info.size_bytes)
+                self.report.stage(name, "packing", packed_bytes, info.size_bytes, Unit.BYTES)
 
             on_bytes(0)
             tree = self.store.layout.object(info.path)
             made = pack(tree, manifest, file, name=str(info.path), level=self.level, on_bytes=on_bytes)
             reached(Point.PUSH_PACKED)
-            self.report.stage(name, "pushing", 0, made.size_bytes)
+            self.report.stage(name, "pushing", 0, made.size_bytes, Unit.BYTES)
             key = layout.archive_key(info.path)
             stat = self.cache.transport.head(key)
             moved = 0 if stat is not None and stat.size_bytes == made.size_bytes else made.size_bytes
