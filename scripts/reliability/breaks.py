@@ -31,6 +31,36 @@ class Break:
 
 BREAKS = (
     Break(
+        "different distributions are merged file by file",
+        "build/links.py",
+        """            for child_name, child in self._children(new).items():
+                self._merge(merged, child_name, child)
+""",
+        "",
+        "tests/build/test_links.py tests/flows/test_merging.py",
+    ),
+    Break(
+        "a clash between layers is told",
+        "build/links.py",
+        "        self.clashes.append((kept._replace(path=at), hidden))\n",
+        "",
+        "tests/build/test_links.py tests/flows/test_merging.py",
+    ),
+    Break(
+        "what a layer's Python makes stands on the store's interpreter",
+        "build/foundation.py",
+        '_BESIDE_PROGRAM = ("lib", "include")',
+        "_BESIDE_PROGRAM = ()",
+        "tests/flows/test_environments.py",
+    ),
+    Break(
+        "what venv writes can be written again",
+        "build/readonly.py",
+        "_COPIES.sub(_WRITABLE, text)",
+        "text",
+        "tests/flows/test_environments.py",
+    ),
+    Break(
         "the row comes after the content",
         "store/store.py",
         """            move_in(self.layout, staged, self.layout.object(path))

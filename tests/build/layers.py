@@ -6,17 +6,17 @@ import hashlib
 import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from vstore.build.facts import LayerFacts, collect_facts, write_facts
 from vstore.build.foundation import tie_to_interpreter
 from vstore.build.layout import Layout
 from vstore.build.links import Lower, link_lower
-from vstore.build.packages import install
+from vstore.build.packages import Overwritten, install
 from vstore.build.scripts import Starters, Trampolines, write_starters
 from vstore.lock.model import PinnedWheel
 from vstore.objects import Kind
-from vstore.report import Silent
 from vstore.target import Target
 from vstore.uv import Uv
 
@@ -62,12 +62,13 @@ class Store:
         folder.mkdir()
         tie_to_interpreter(folder, layout, self.interpreter(layout), "interpreter")
         starters = Trampolines(layout=layout)
-        self.install(folder, [pin(wheel) for wheel in wheels], layout)
+        overwritten = self.install(folder, [pin(wheel) for wheel in wheels], layout)
         for path, text in (modules or {}).items():
             (folder / SITE / path).write_text(text)
         facts = self.facts(folder, name, wheels, modules or {}, launch, layout)
+        facts = replace(facts, clashes=tuple(one.clash(name) for one in overwritten))
         facts = link_lower(folder, facts, lowers)
-        write_starters(folder, facts, lowers, starters)
+        facts = write_starters(folder, facts, lowers, starters)
         write_facts(folder, facts)
         return store_path, folder, facts
 
@@ -81,9 +82,9 @@ class Store:
 
     def install(
         self, folder: Path, wheels: Sequence[PinnedWheel], layout: Layout = LAYOUT, uv: Uv | None = None
-    ) -> None:
+    ) -> list[Overwritten]:
         starters: Starters = Trampolines(layout=layout)
-        install(uv or self.uv, folder, wheels, layout=layout, python=PYTHON, starters=starters, report=Silent())
+        return install(uv or self.uv, folder, wheels, layout=layout, python=PYTHON, starters=starters)
 
     def facts(
         self,

@@ -3,6 +3,7 @@
 import os
 import subprocess
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -11,10 +12,12 @@ from hypothesis import strategies as st
 
 from tests.build.layers import SITE, VERSION, Store
 from tests.wheels import make_wheel
+from vstore.build.clashes import describe_clashes
 from vstore.build.facts import Distribution, LayerFacts
 from vstore.build.links import Leaf, LinkPlan, Lower, link_lower, plan_links, relative_target
 from vstore.objects import Kind
 
+SITE_311 = "lib/python3.11/site-packages"
 Files = dict[str, str]
 Layer = dict[str, Files]  # distribution → its files
 
@@ -103,11 +106,25 @@ def test_the_nearest_distribution_hides_the_others_wholly() -> None:
     assert linked(near, far) == {}
 
 
-def test_of_clashing_packages_the_farther_is_left_out_whole() -> None:
+def clashes(*layers: Layer) -> set[tuple[str, str, str]]:
+    inside = "lib/python3.11/site-packages/"
+    return {(one.path.removeprefix(inside), one.kept, one.hidden) for one in plan(*layers)[0].own.clashes}
+
+
+def test_of_clashing_files_the_nearest_is_there_and_the_rest_is_merged() -> None:
     near = {"a": at({"tests/__init__.py": "a", "tests/a.py": ""})}
     far = {"b": at({"tests/__init__.py": "b", "tests/b.py": "", "b/x.py": ""}), "c": at({"tests/c.py": ""})}
-    assert linked(near, far) == {"b": 1, "tests/c.py": 1}
-    assert linked({}, near, far) == {"b": 2, "tests/__init__.py": 1, "tests/a.py": 1, "tests/c.py": 2}
+    assert linked(near, far) == {"b": 1, "tests/b.py": 1, "tests/c.py": 1}
+    assert linked({}, near, far) == {
+        "b": 2, "tests/__init__.py": 1, "tests/a.py": 1, "tests/b.py": 2, "tests/c.py": 2,
+    }  # fmt: skip
+    assert clashes(near, far) == clashes({}, near, far) == {("tests/__init__.py", "a", "b")}
+
+
+def test_a_clash_names_the_layers() -> None:
+    (clash,) = plan({}, {"a": at({"x.py": "a"})}, {"b": at({"x.py": "b"})})[0].own.clashes
+    assert (clash.kept_layer, clash.hidden_layer) == ("layer1", "layer2")
+    assert describe_clashes([clash]) == [f"1 file of b (layer2) hidden by a (layer1): {clash.path}"]
 
 
 def test_equal_files_do_not_clash() -> None:
@@ -119,15 +136,33 @@ def test_equal_files_do_not_clash() -> None:
 
 
 def test_a_file_and_a_folder_of_one_name_clash() -> None:
-    file, folder = {"a": at({"x": ""})}, {"b": at({"x/y.py": "", "b.py": ""})}
+    file, folder = {"a": at({"x": ""})}, {"b": at({"x/y.py": "", "x/z.py": "", "b.py": ""})}
     assert linked(file, folder) == {"b.py": 1}
+    assert clashes(file, folder) == {("x", "a", "b")}
     assert linked(folder, file) == {}
+    assert clashes(folder, file) == {("x", "b", "a")}
 
 
-def test_a_farther_package_does_not_hide_a_nearer_module() -> None:
-    assert linked({"a": at({"x.py": ""})}, {"b": at({"x/__init__.py": ""})}) == {}
-    assert linked({"a": at({"x/__init__.py": ""})}, {"b": at({"x.py": ""})}) == {}
+def test_a_module_and_a_package_of_one_name_are_both_there() -> None:
+    assert linked({"a": at({"x.py": ""})}, {"b": at({"x/__init__.py": ""})}) == {"x": 1}
+    assert linked({"a": at({"x/__init__.py": ""})}, {"b": at({"x.py": ""})}) == {"x.py": 1}
     assert linked({}, {"b": at({"x.py": "", "x/data.txt": ""})}) == {"x": 1, "x.py": 1}
+
+
+def test_a_nearer_module_of_a_layer_hides_a_farther_distribution() -> None:
+    far: Layer = {"b": at({"x.py": "b"})}
+    memory = Memory({}, {"": at({"x.py": "module"})}, far)
+    near = replace(facts(1, {}), own=(f"{SITE_311}/x.py",))
+    result = plan_links(facts(0, {}), [near, facts(2, far)], memory)
+    assert [(link.layer, link.path) for link in result.links] == [(1, f"{SITE_311}/x.py")]
+    assert describe_clashes(result.own.clashes)[0].startswith("1 file of b (layer2) hidden by a module of layer1")
+
+
+def test_a_module_folder_that_became_shared_is_no_longer_the_layers_own() -> None:
+    own = replace(facts(0, {}), own=(f"{SITE_311}/ns/",))
+    memory = Memory({"": at({"ns/mine.py": ""})}, {"b": at({"ns/b.py": ""})})
+    result = plan_links(own, [facts(1, {"b": at({"ns/b.py": ""})})], memory)
+    assert result.own.own == (f"{SITE_311}/ns/mine.py",)
 
 
 def test_bytecode_comes_with_a_module_that_is_linked_alone() -> None:
@@ -191,26 +226,56 @@ def look(layers: list[Layer], result: LinkPlan) -> dict[str, tuple[int, str]]:
     return seen
 
 
-@settings(max_examples=120, deadline=None)
+def expected(layers: list[Layer]) -> tuple[dict[str, set[str]], set[str]]:
+    """Path → what one folder with the nearest distributions would have there, and the paths that clash."""
+    nearest = {name: files for layer in reversed(layers) for name, files in layer.items()}
+    found: dict[str, set[str]] = {}
+    for files in nearest.values():
+        for path, data in files.items():
+            found.setdefault(path, set()).add(data)
+    folders = {str(parent) for path in found for parent in PurePosixPath(path).parents}
+    return found, {path for path, data in found.items() if len(data) > 1 or path in folders}
+
+
+@settings(max_examples=300, deadline=None)
 @given(LAYERS)
-def test_never_half_a_package(layers: list[Layer]) -> None:
+def test_any_split_over_layers_gives_one_folder(layers: list[Layer]) -> None:
+    """Every file of the nearest distributions is there, but for clashes, and each of these is told."""
     result, _ = plan(*layers)
     seen = look(layers, result)
-    nearest = {name: number for number, layer in reversed(list(enumerate(layers))) for name in layer}
-    owners = {(n, path): name for n, layer in enumerate(layers) for name, files in layer.items() for path in files}
-    for path, (number, _) in seen.items():
-        assert nearest[owners[number, path]] == number, f"{path} is of a hidden distribution"
-    for number, layer in enumerate(layers):
-        for name, files in layer.items():
-            if nearest[name] != number:
-                continue
-            for top in {path.split("/")[3] for path in files}:
-                group = {path: data for path, data in files.items() if path.split("/")[3] == top}
-                own = [path for path in group if seen.get(path, (None, None))[0] == number]
-                same = [path for path, data in group.items() if path in seen and seen[path][1] == data]
-                assert not own or len(same) == len(group), f"{name} of layer {number}: half of {top}"
+    wanted, clashing = expected(layers)
+    told = {one.path for one in result.own.clashes}
+    below_a_file = {path for path in wanted if told & {str(parent) for parent in PurePosixPath(path).parents}}
+    assert told <= clashing <= told | below_a_file
+    assert seen.keys() <= wanted.keys() <= seen.keys() | clashing | below_a_file
+    for path in seen.keys() - clashing:
+        assert {seen[path][1]} == wanted[path]
     folders = {str(parent) for path in seen for parent in PurePosixPath(path).parents}
     assert not folders & seen.keys()
+
+
+@settings(max_examples=120, deadline=None)
+@given(LAYERS)
+def test_a_hidden_distribution_is_nowhere(layers: list[Layer]) -> None:
+    nearest = {name: number for number, layer in reversed(list(enumerate(layers))) for name in layer}
+    owners: dict[tuple[int, str], set[str]] = {}
+    for number, layer in enumerate(layers):
+        for name, files in layer.items():
+            for path in files:
+                owners.setdefault((number, path), set()).add(name)
+    for path, (number, _) in look(layers, plan(*layers)[0]).items():
+        assert any(nearest[name] == number for name in owners[number, path]), f"{path} is of a hidden distribution"
+
+
+@settings(max_examples=120, deadline=None)
+@given(LAYERS)
+def test_the_nearest_wins_a_clash(layers: list[Layer]) -> None:
+    nearest = {name: number for number, layer in reversed(list(enumerate(layers))) for name in layer}
+    seen = look(layers, plan(*layers)[0])
+    files = [path for name, number in nearest.items() for path in layers[number][name]]
+    folders = {str(parent) for path in files for parent in PurePosixPath(path).parents}
+    for path in seen.keys() - folders:
+        assert seen[path][0] == min(n for name, n in nearest.items() if path in layers[n][name])
 
 
 @settings(max_examples=60, deadline=None)
@@ -312,3 +377,63 @@ def test_linking_again_gives_the_same(tmp_path: Path, three: tuple[Lower, Lower,
             )
         )
     assert names[0] == names[1] != []
+
+
+NAMES = ("ant", "bee", "cat")
+INIT = "__path__ = __import__('pkgutil').extend_path(__path__, __name__)\n"
+REAL_FILES = st.dictionaries(
+    st.sampled_from(
+        ["ns/__init__.py", "ns/a.py", "ns/deep/b.py", "tests/__init__.py", "tests/t.py", "one.py", "own/m.py"]
+    ),
+    st.sampled_from(["", INIT, f"{INIT}# other\n"]),
+    max_size=4,
+)
+REAL = st.tuples(
+    st.fixed_dictionaries(dict.fromkeys(NAMES, REAL_FILES)),
+    st.lists(st.sampled_from(["tool", "other"]), min_size=3, max_size=3),
+    st.lists(st.integers(0, 2), min_size=3, max_size=3),
+)
+
+
+def whole(layer: Path) -> dict[str, bytes]:
+    """Every file that one sees in a layer, links followed, but for what ties it to its interpreter."""
+    found = {}
+    for folder, _, names in os.walk(layer, followlinks=True):
+        for name in names:
+            path = str(Path(folder, name).relative_to(layer))
+            if not path.startswith(("libexec/python", "libexec/lib/", "libexec/include/", "share/vstore/")):
+                found[path] = Path(folder, name).read_bytes()
+    return found
+
+
+@settings(max_examples=8, deadline=None)
+@given(REAL)
+def test_real_wheels_split_over_layers_give_what_one_layer_gives(
+    tmp_path_factory: pytest.TempPathFactory, case: tuple[dict[str, Files], list[str], list[int]]
+) -> None:
+    contents, scripts, places = case
+    folder = tmp_path_factory.mktemp("split")
+    store = Store(folder)
+    wheels = {
+        name: make_wheel(
+            folder,
+            name,
+            "1",
+            {f"{name}.py": "", **files},
+            entry_points={script: f"{name}:main"},
+            data={f"data/share/x/{name}": "", "data/etc/shared": name},
+        )
+        for (name, files), script in zip(contents.items(), scripts, strict=True)
+    }
+    _, one, facts = store.layer("one", list(wheels.values()))
+    lowers: list[Lower] = []
+    for place in (2, 1, 0):
+        here = [wheel for wheel, at_place in zip(wheels.values(), places, strict=True) if at_place == place]
+        lowers.insert(0, store.layer(f"split{place}", here, lowers))
+    clashing = {clash.path for clash in lowers[0][2].clashes}
+    assert clashing == {clash.path for clash in facts.clashes}
+    told = {f"libexec/{path}" for path in clashing} | clashing
+    told |= {f"{SITE}/{name}-1.dist-info/RECORD" for c in lowers[0][2].clashes for name in (c.kept, c.hidden)}
+    left, right = whole(one), whole(lowers[0][1])
+    assert left.keys() == right.keys()
+    assert {path for path in left if left[path] != right[path]} <= told

@@ -16,7 +16,6 @@ from tests.wheels import make_wheel
 from vstore.build.packages import install
 from vstore.build.scripts import Trampolines
 from vstore.errors import BuildError, ToolError
-from vstore.report import Silent
 from vstore.uv import Uv
 
 FUTURE = (
@@ -94,7 +93,7 @@ def test_scripts_lose_the_long_form_of_the_first_line(tmp_path: Path) -> None:
     prefix = store.folder / "one"
     starters = Trampolines(layout=LAYOUT)
     wheels = [pin(make_foo(tmp_path))]
-    install(store.uv, prefix, wheels, layout=LAYOUT, python=python, starters=starters, report=Silent())
+    install(store.uv, prefix, wheels, layout=LAYOUT, python=python, starters=starters)
     assert (prefix / "libexec/bin/future").read_text() == FUTURE
 
 
@@ -112,7 +111,9 @@ def test_a_file_of_two_wheels_is_the_last_ones_by_name(store: Store, tmp_path: P
     first = make_wheel(tmp_path, "aaa", "1", {"shared/x.py": "'a'\n", "shared/same.py": "", "aaa.py": ""})
     last = make_wheel(tmp_path, "zzz", "1", {"shared/x.py": "'z'\n", "shared/same.py": "", "zzz.py": ""})
     for number, wheels in enumerate([(first, last), (last, first)]):
-        prefix = put(store, str(number), *wheels)
+        prefix = store.folder / str(number)
+        (told,) = store.install(prefix, [pin(wheel) for wheel in wheels])
+        assert told == (f"{SITE}/shared/x.py", "zzz", "aaa")
         assert (prefix / SITE / "shared/x.py").read_text() == "'z'\n"
         assert f"{SITE}/shared/x.py" not in check_record(prefix, "aaa-1.dist-info")
         assert {f"{SITE}/shared/x.py", f"{SITE}/shared/same.py"} <= check_record(prefix, "zzz-1.dist-info")

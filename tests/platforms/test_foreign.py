@@ -20,7 +20,6 @@ from vstore.build.packages import install
 from vstore.build.scripts import Starters, Trampolines
 from vstore.errors import BuildError
 from vstore.objects import Kind
-from vstore.report import Silent
 from vstore.target import Target
 from vstore.uv import Uv
 
@@ -35,7 +34,7 @@ def build(folder: Path, target: Target, files: dict[str, bytes | str], modules: 
     uv = Uv(cache_dir=folder / "uv", environment={"PATH": os.environ["PATH"], "UV_NO_INDEX": "1"})
     layer = folder / "layer"
     python = Path(sys.executable)
-    install(uv, layer, [pin(wheel)], layout=layout, python=python, starters=starters, report=Silent())
+    install(uv, layer, [pin(wheel)], layout=layout, python=python, starters=starters)
     for module in modules:
         (layer / layout.site / module).write_text("")
     return collect_facts(
@@ -116,7 +115,6 @@ def test_a_wheel_may_not_bring_files_of_the_library_on_windows(tmp_path: Path) -
             layout=layout,
             python=Path(sys.executable),
             starters=BatchFiles(layout=layout),
-            report=Silent(),
         )
 
 

@@ -70,9 +70,15 @@ def test_a_link_below_a_linked_folder_and_a_link_to_a_whole_object() -> None:
 
 def test_the_interpreter_is_merged_in_and_the_layer_wins() -> None:
     top = tree(
-        "pyvenv.cfg", "bin/python*", f"libexec/python -> ../../{PYTHON}/bin/python", "lib/python/site-packages/a.py"
+        "pyvenv.cfg",
+        "bin/python*",
+        f"libexec/python -> ../../{PYTHON}/bin/python",
+        f"libexec/lib -> ../../{PYTHON}/lib",
+        "lib/python/site-packages/a.py",
     )
-    python = tree("bin/python*", "lib/python/os.py", "lib/python/site-packages/pip/__init__.py", "lib/libpython.so")
+    python = tree(
+        "bin/python*", "libexec -> bin", "lib/python/os.py", "lib/python/site-packages/pip/x.py", "lib/libpython.so"
+    )
     assert files(flat(top, None, python)) == {
         "bin/python": "app:bin/python",
         "lib/libpython.so": "cpython:lib/libpython.so",

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from vstore.api.stores import uv_of
 from vstore.objects import StorePath
@@ -12,7 +14,19 @@ from vstore.realise.remembered import remembered
 from vstore.report import Report, Silent
 from vstore.store import Store
 
-__all__ = ["Origin", "Realised", "RealisedLayer", "Request", "distributions", "realise"]
+if TYPE_CHECKING:
+    from vstore.build.clashes import Clash
+
+__all__ = [
+    "Origin",
+    "Realised",
+    "RealisedLayer",
+    "Request",
+    "clashes_of",
+    "describe_clashes",
+    "distributions",
+    "realise",
+]
 
 
 def realise(store: Store, request: Request, *, report: Report | None = None, now: datetime | None = None) -> Realised:
@@ -44,3 +58,21 @@ def distributions(store: Store, stack: StorePath) -> dict[str, dict[str, str]]:
     from vstore.realise.contents import distributions
 
     return distributions(store, stack)
+
+
+def clashes_of(store: Store, path: StorePath) -> tuple[Clash, ...]:
+    """Return the paths for which distributions of a layer, or of the layers below it, have different files.
+
+    Empty for an object that is no layer. Raises StoreError if the layer is damaged.
+    """
+    from vstore.build.facts import FACTS, read_facts
+
+    folder = store.layout.object(path)
+    return read_facts(folder).clashes if (folder / FACTS).exists() else ()
+
+
+def describe_clashes(clashes: Iterable[Clash]) -> list[str]:
+    """Return a line for each pair of distributions that clash, with the number of files and the first of them."""
+    from vstore.build.clashes import describe_clashes
+
+    return describe_clashes(clashes)

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 
 from vstore.build.bytecode import compile_tree
 from vstore.build.local import LocalPython, bare_environment
+from vstore.build.readonly import fit_for_store
 from vstore.build.relocate import ELF, needed_libraries, relocate_binaries, relocate_texts
 from vstore.errors import BuildError
 from vstore.report import Report
@@ -63,6 +64,7 @@ def adopt(python: LocalPython, staging: Path, *, jobs: int, report: Report) -> N
     relocate_binaries(staging, python.prefix, files, copied)
     for prefix in sorted({str(python.prefix), _built_prefix(python)}, key=len, reverse=True):
         relocate_texts(staging, stdlib, prefix, system=prefix in ("/", "/usr", "/usr/local"))
+    fit_for_store(staging, stdlib)
     sources = [PurePosixPath(path.relative_to(staging)) for path in sorted(stdlib.rglob("*.py"))]
     interpreter = staging / "bin" / python.name
     compile_tree(interpreter, staging, sources, jobs, report, subject=subject)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from vstore.build.bytecode import compile_tree, reuse
+from vstore.build.clashes import describe_clashes
 from vstore.build.facts import LayerFacts, collect_facts, read_facts, write_facts
 from vstore.build.foreign import check_layer, set_executable
 from vstore.build.foundation import tie_to_interpreter
@@ -83,7 +84,7 @@ def build_layer(
     tie_to_interpreter(staging, layout, interpreter, str(recipe.interpreter))
     log.stage(f"installing {len(recipe.wheels)} wheels")
     uv = replace(uv, on_bytes=log.fetching)
-    install(uv, staging, recipe.wheels, layout=layout, python=python, starters=starters, report=report)
+    overwritten = install(uv, staging, recipe.wheels, layout=layout, python=python, starters=starters)
     copied = [_copy_module(spec, module, staging / layout.site) for module in layer.modules]
     if [source.digest for source in recipe.sources] != copied:
         raise BuildError(f"a module of layer {recipe.name} was edited while it was built", hint="run it again")
@@ -96,12 +97,14 @@ def build_layer(
         own=[PurePosixPath(layout.site, module.name) for module in layer.modules],
         launch_module=recipe.launch_module,
         dynlib_exclude=recipe.dynlib_exclude,
+        clashes=[one.clash(recipe.name) for one in overwritten],
     )
     log.stage("linking lower layers")
     lowers = [(str(path), locate(path), read_facts(locate(path))) for path in recipe.lowers]
     facts = link_lower(staging, facts, lowers)
     log.lines += join_libraries(staging, facts, lowers)
-    write_starters(staging, facts, lowers, starters)
+    facts = write_starters(staging, facts, lowers, starters)
+    log.lines += [f"clash: {line}" for line in describe_clashes(facts.clashes)]
     write_facts(staging, facts)
     write_venvstacks_metadata(staging, facts, str(recipe.interpreter))
     log.stage("reusing bytecode")

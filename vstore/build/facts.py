@@ -11,11 +11,12 @@ import json
 import os
 import posixpath
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Self
 
+from vstore.build.clashes import Clash
 from vstore.build.layout import Layout
 from vstore.build.record import read_record
 from vstore.digest import canonical_json
@@ -64,6 +65,7 @@ class LayerFacts:
     launch_module: str | None = None
     dynlib_exclude: tuple[str, ...] = ()
     target: Target = field(default_factory=Target.host)
+    clashes: tuple[Clash, ...] = ()
 
     @property
     def layout(self) -> Layout:
@@ -101,6 +103,7 @@ class LayerFacts:
             "launch_module": self.launch_module,
             **({"dynlib_exclude": list(self.dynlib_exclude)} if self.dynlib_exclude else {}),
             "target": str(self.target),
+            **({"clashes": [clash.as_json() for clash in self.clashes]} if self.clashes else {}),
         }
 
     @classmethod
@@ -123,6 +126,7 @@ class LayerFacts:
             dynlib_exclude=tuple(str(one) for one in _list(document, "dynlib_exclude"))
             if "dynlib_exclude" in document
             else (),
+            clashes=tuple(_clash(one) for one in _list(document, "clashes")) if "clashes" in document else (),
         )
 
 
@@ -158,6 +162,7 @@ def collect_facts(
     own: Sequence[PurePosixPath],
     launch_module: str | None = None,
     dynlib_exclude: tuple[str, ...] = (),
+    clashes: Iterable[Clash] = (),
 ) -> LayerFacts:
     """Find who owns what in a layer that has its own files and no links yet.
 
@@ -191,6 +196,7 @@ def collect_facts(
         own=tuple(sorted(modules)),
         launch_module=launch_module,
         dynlib_exclude=dynlib_exclude,
+        clashes=tuple(sorted(clashes)),
     )
 
 
@@ -286,4 +292,14 @@ def _distribution(document: object) -> Distribution:
         version=_text(document, "version"),
         wheel=_text(document, "wheel"),
         owns=tuple(_path(path, "owns") for path in _list(document, "owns")),
+    )
+
+
+def _clash(document: object) -> Clash:
+    return Clash(
+        path=_text(document, "path"),
+        kept=_text(document, "kept"),
+        kept_layer=_text(document, "kept_layer"),
+        hidden=_text(document, "hidden"),
+        hidden_layer=_text(document, "hidden_layer"),
     )

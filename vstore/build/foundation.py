@@ -1,8 +1,10 @@
-"""What ties a layer to its interpreter: links, and a `pyvenv.cfg` that holds no path.
+"""Links that tie a layer to its interpreter, and a `pyvenv.cfg` that holds no path.
 
-On POSIX one link is enough, since CPython finds its base through it (docs/decisions/0002). On Windows it looks for
-its library beside the program and above, by the letters of the path: there the layer has a link for each
-entry of the interpreter's `Lib`, and is a whole installation (docs/decisions/0016).
+On POSIX the link to the program is enough for the layer, since CPython finds its base through it
+(docs/decisions/0002). The library and the headers beside it serve the virtual environments that the layer's Python
+makes: their ``home`` is the layer's ``libexec``. On Windows CPython looks for its library beside the program and above,
+by the letters of the path: there the layer has a link for each entry of the interpreter's `Lib`, and is a whole
+installation (docs/decisions/0016).
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from vstore.fs.links import make_link
 
 _WINDOWS_FOLDERS = ("DLLs", "tcl")
 _PROGRAMS = ("python.exe", "pythonw.exe")
+_BESIDE_PROGRAM = ("lib", "include")  # a virtual environment made by the layer's Python has `libexec` as its base
 
 
 def tie_to_interpreter(layer: Path, layout: Layout, interpreter: Path, store_path: str) -> None:
@@ -46,6 +49,9 @@ def _links(layout: Layout, interpreter: Path) -> Iterator[tuple[str, str]]:
         raise BuildError(f"the interpreter has no {layout.interpreter}")
     if not layout.windows:
         yield f"libexec/{layout.interpreter_name}", layout.interpreter
+        for name in _BESIDE_PROGRAM:
+            if (interpreter / name).is_dir():
+                yield f"libexec/{name}", name
         return
     for name in sorted(os.listdir(interpreter)):
         if name.lower().endswith(".dll") or name in _PROGRAMS:

@@ -105,7 +105,7 @@ class Layout:
 
     def is_own_place(self, path: str) -> bool:
         """Whether a file of a wheel may not be there, since the layer's own is or will be."""
-        if path.startswith((f"{CODE}/", "share/vstore/", "share/venv/metadata/")):
+        if path.startswith((f"{CODE}/", "libexec/lib/", "libexec/include/", "share/vstore/", "share/venv/metadata/")):
             return True
         if self.windows:
             known = ("pyvenv.cfg", f"{LAUNCHER}.exe", f"{LAUNCHER}.cmd", "scripts/python.exe", "scripts/pythonw.exe")

@@ -1,10 +1,10 @@
 """Linking the layers below into a layer: a pure merge of what distributions own, then the links.
 
-Nearest first (C3). A distribution in a nearer layer hides the same one farther away. A folder with
-one owner becomes one link, straight to that owner; a folder with several is opened and merged.
-Where different distributions offer other bytes under one path, or a module and a package of
-one name, the farther one loses its whole top-level entry. Only facts and opened folders are
-read, so the cost does not depend on how large the layers below are.
+The merge gives what one virtual environment with the same distributions would hold. A distribution in a nearer layer
+hides the same one farther away (C3 order), wholly. Different distributions are merged file by file; where they have
+different files at one path, the nearest is there and the clash is recorded. A folder with one owner becomes one link,
+straight to that owner; a folder with several is opened. Only facts and opened folders are read, so the cost does not
+depend on how large the layers below are.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ import os
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from vstore.build.clashes import Clash
 from vstore.build.facts import Distribution, LayerFacts
 from vstore.build.layout import CODE, Layout
-from vstore.errors import StoreError
 from vstore.fs.links import make_link
 
 OWN = 0  # the number of the layer itself; the layers below are 1, 2, …, nearest first
@@ -56,13 +57,9 @@ Folder = dict[str, "Node"]
 Node = Leaf | Folder
 
 
-class _Clash(Exception):
-    """Two distributions offer different things under one name."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkPlan:
-    """What to link, sorted; `own` are the layer's facts without the folders that others now share."""
+    """The links, sorted; `own` are the layer's facts without the folders that others now share, with all clashes."""
 
     links: tuple[Link, ...]
     own: LayerFacts
@@ -85,58 +82,97 @@ def visible(own: LayerFacts, lowers: Iterable[LayerFacts]) -> list[tuple[int, Di
 def plan_links(own: LayerFacts, lowers: Sequence[LayerFacts], trees: Trees) -> LinkPlan:
     """Decide which links make the layers below visible."""
     merge = _Merge(own.layout, trees)
-    for distribution in own.distributions:
-        merge.offer(OWN, distribution.name, distribution.owns)
-    merge.offer(OWN, "", own.own)
-    for number, distribution in visible(own, lowers):
-        merge.offer(number, distribution.name, distribution.owns)
-    for number, facts in enumerate(lowers, start=1):
-        merge.offer(number, "", facts.own)
-    refined = tuple(replace(one, owns=merge.still_owned(one.name, one.owns)) for one in own.distributions)
-    return LinkPlan(links=merge.links(), own=replace(own, distributions=refined))
+    shown = [(OWN, one) for one in own.distributions] + visible(own, lowers)
+    offers = [(number, one.name, one.owns) for number, one in shown]
+    offers += [(number, "", facts.own) for number, facts in enumerate((own, *lowers))]
+    for number, distribution, owns in sorted(offers, key=itemgetter(0)):
+        merge.offer(number, distribution, owns)
+    layers = [own.name, *(facts.name for facts in lowers)]
+    clashes = {
+        Clash(
+            path=kept.path,
+            kept=kept.distribution,
+            kept_layer=layers[kept.layer],
+            hidden=hidden.distribution,
+            hidden_layer=layers[hidden.layer],
+        )
+        for kept, hidden in merge.clashes
+    }
+    clashes |= _within_layers(own, lowers, {(layers[number], one.name) for number, one in shown})
+    refined = replace(
+        own,
+        distributions=tuple(replace(one, owns=merge.still_owned(one.name, one.owns)) for one in own.distributions),
+        own=merge.still_owned("", own.own),
+        clashes=tuple(sorted(clashes)),
+    )
+    return LinkPlan(links=merge.links(), own=refined)
+
+
+def _within_layers(own: LayerFacts, lowers: Sequence[LayerFacts], shown: set[tuple[str, str]]) -> set[Clash]:
+    """The clashes of one layer's distributions among themselves, of those that are shown."""
+    return {
+        one
+        for facts in (own, *lowers)
+        for one in facts.clashes
+        if one.kept_layer == one.hidden_layer == facts.name
+        and {(facts.name, one.kept), (facts.name, one.hidden)} <= shown
+    }
 
 
 class _Merge:
-    """The tree as merged so far."""
+    """The tree as merged so far; `clashes` are pairs of what is there and what is not."""
 
     def __init__(self, layout: Layout, trees: Trees) -> None:
         self.site = layout.site + "/"
         self.trees = trees
         self.root: Folder = {}
-        self._installation = layout.folders
+        self.clashes: list[tuple[Leaf, Leaf]] = []
         self._scripts = (f"{layout.scripts}/", f"{CODE}/")
         self._tag = layout.tag
 
     def offer(self, layer: int, distribution: str, owns: Sequence[str]) -> None:
-        """Take in each top-level entry of a distribution, or leave it out whole."""
-        groups: dict[str, Folder] = {}
+        """Take in what a distribution owns, except scripts and files for which there is a nearer one."""
         for path in owns:
             if not path.startswith(self._scripts):
-                self._grow(groups.setdefault(self._top(path), {}), Leaf(layer, distribution, *_split_kind(path)))
-        for group in groups.values():
-            try:
-                self.root = self._folder(self.root, group, "")
-            except _Clash:
-                continue
+                self._place(Leaf(layer, distribution, *_split_kind(path)))
 
-    def _top(self, path: str) -> str:
-        """The top-level entry that a path is in: the first part below the installation folders."""
-        parts = path.rstrip("/").split("/")
-        for count in range(1, len(parts) + 1):
-            entry = "/".join(parts[:count])
-            if entry not in self._installation:
-                return entry
-        return path
-
-    def _grow(self, group: Folder, leaf: Leaf) -> None:
+    def _place(self, leaf: Leaf) -> None:
         *folders, name = leaf.path.split("/")
+        here = self.root
         for folder in folders:
-            child = group.setdefault(folder, {})
-            if isinstance(child, Leaf):
-                raise StoreError(f"damaged layer facts: {child.path} and {leaf.path} overlap")
-            group = child
+            there = here.setdefault(folder, {})
+            if isinstance(there, Leaf) and not there.is_folder:
+                self.clashes.append((there, leaf))
+                return
+            opened = self._children(there)
+            here[folder] = opened
+            here = opened
         metadata = leaf.layer != OWN and name.endswith(".dist-info") and leaf.path.startswith(self.site)
-        group[name] = self._children(leaf) if metadata else leaf
+        self._merge(here, name, self._children(leaf) if metadata else leaf)
+
+    def _merge(self, folder: Folder, name: str, new: Node) -> None:
+        old = folder.get(name)
+        if not old:
+            folder[name] = new
+        elif _is_file(old) or _is_file(new):
+            self._compare(old, new)
+        else:
+            folder[name] = merged = self._children(old)
+            for child_name, child in self._children(new).items():
+                self._merge(merged, child_name, child)
+
+    def _compare(self, old: Node, new: Node) -> None:
+        """Record a clash, unless the two are equal files."""
+        if isinstance(old, Leaf) and isinstance(new, Leaf) and self._equal(old, new):
+            return
+        (kept, *_), (hidden, *_) = _leaves(old), _leaves(new)
+        at = min(kept.path, hidden.path, key=len)  # of a file and a folder, the file's
+        self.clashes.append((kept._replace(path=at), hidden))
+
+    def _equal(self, one: Leaf, other: Leaf) -> bool:
+        if one.is_folder or other.is_folder:
+            return False
+        return (one.layer, one.path) == (other.layer, other.path) or self.trees.same(one, other)
 
     def _children(self, node: Node) -> Folder:
         if not isinstance(node, Leaf):
@@ -147,27 +183,6 @@ class _Merge:
             for name, is_folder in sorted(found.items())
             if name != "__pycache__"
         }
-
-    def _node(self, old: Node | None, new: Node, path: str) -> Node:
-        if old is None:
-            return new
-        old_is_file = isinstance(old, Leaf) and not old.is_folder
-        new_is_file = isinstance(new, Leaf) and not new.is_folder
-        if old_is_file and new_is_file:
-            assert isinstance(old, Leaf) and isinstance(new, Leaf)
-            if (old.layer, old.path) == (new.layer, new.path) or self.trees.same(old, new):
-                return old
-        if old_is_file or new_is_file:
-            raise _Clash
-        return self._folder(old, new, path)
-
-    def _folder(self, old: Node, new: Node, path: str) -> Folder:
-        merged = dict(self._children(old))
-        for name, child in self._children(new).items():
-            if path.startswith(self.site) and _shadowed(merged, name, child):
-                raise _Clash
-            merged[name] = self._node(merged.get(name), child, f"{path}{name}/")
-        return merged
 
     def still_owned(self, distribution: str, owns: Sequence[str]) -> tuple[str, ...]:
         """The paths that are still wholly the distribution's, now that some folders are shared."""
@@ -211,15 +226,8 @@ def _leaves(node: Node) -> list[Leaf]:
     return [leaf for child in node.values() for leaf in _leaves(child)]
 
 
-def _shadowed(folder: Folder, name: str, new: Node) -> bool:
-    """Whether another layer has a package named like this module here, or the other way about."""
-    if isinstance(new, Leaf) and not new.is_folder:
-        other = name.removesuffix(".py") if name.endswith(".py") else None
-    else:
-        other = name + ".py"
-    if other is None or other not in folder:
-        return False
-    return not {leaf.layer for leaf in _leaves(folder[other])} <= {leaf.layer for leaf in _leaves(new)}
+def _is_file(node: Node) -> bool:
+    return isinstance(node, Leaf) and not node.is_folder
 
 
 class _Disk:

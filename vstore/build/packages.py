@@ -13,10 +13,12 @@ import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
 import tomli_w
 
+from vstore.build.clashes import Clash
 from vstore.build.facts import find_infos
 from vstore.build.layout import Layout
 from vstore.build.record import Line, describe, encode_record, read_record
@@ -25,7 +27,6 @@ from vstore.errors import BuildError
 from vstore.fs.atomic import write_file
 from vstore.fs.removal import remove_tree
 from vstore.lock.model import PinnedWheel
-from vstore.report import Report
 from vstore.target import Target
 from vstore.uv import Uv
 
@@ -52,30 +53,39 @@ _FLAGS = (
 )
 
 
+class Overwritten(NamedTuple):
+    """At `path` is the file of distribution `kept` and not the different one of `hidden`."""
+
+    path: str
+    kept: str
+    hidden: str
+
+    def clash(self, layer: str) -> Clash:
+        """The same as a clash within this layer."""
+        return Clash(path=self.path, kept=self.kept, kept_layer=layer, hidden=self.hidden, hidden_layer=layer)
+
+
 @dataclass(slots=True, kw_only=True)
 class _Tree:
-    """An installed prefix: which wheel has which files. `loose` are files whose content no RECORD tells."""
+    """An installed prefix: which wheel has which files. `loose` are files whose digest is in no RECORD."""
 
     root: Path
     site: str
     records: dict[str, dict[str, Line]] = field(default_factory=dict)
     infos: dict[str, str] = field(default_factory=dict)
     loose: set[str] = field(default_factory=set)
+    overwritten: list[Overwritten] = field(default_factory=list)
 
     def unhashed(self) -> set[str]:
         """Paths without a digest; only a RECORD itself may have none."""
         own = {f"{info}/RECORD" for info in self.infos.values()}
         return {path for lines in self.records.values() for path, line in lines.items() if not line.digest} - own
 
-    def clashes(self) -> set[str]:
-        """Paths that several wheels have with other content: which one is there is chance."""
+    def has_clashes(self) -> bool:
+        """Whether several wheels have different files at one path: which one is there is chance."""
         seen: dict[str, str] = {}
-        found = set()
-        for lines in self.records.values():
-            for path, line in lines.items():
-                if seen.setdefault(path, line.digest) != line.digest:
-                    found.add(path)
-        return found
+        lines = (item for lines in self.records.values() for item in lines.items())
+        return any(seen.setdefault(path, line.digest) != line.digest for path, line in lines)
 
 
 def install(
@@ -86,30 +96,28 @@ def install(
     layout: Layout,
     python: Path,
     starters: Starters,
-    report: Report,
-) -> None:
+) -> list[Overwritten]:
     """Install wheels into `prefix`, deterministically and without running their code.
 
     `python` is an interpreter of this machine of the layout's series, for uv to ask.
-    Where two wheels have a file in common, the one later in the order of names has it, as if installed in that
-    order. Raises ToolError (uv's words) or BuildError (a wheel that is malformed or would leave its place).
+    Where two wheels have different files at one path, the one later in the order of names has it, as if installed in
+    that order; these are returned. Raises ToolError (uv's words) or BuildError (a wheel that is malformed or would
+    leave its place).
     """
     if not wheels:
-        return
+        return []
     ordered = sorted(wheels, key=lambda wheel: wheel.name)
     prefix.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".install-", dir=prefix) as name:
         scratch = Path(name)
         tree = _unpack(uv, ordered, scratch / "all", python, layout)
-        clashes = tree.clashes()
-        if clashes or tree.loose:
-            if clashes:
-                report.note(f"several wheels have {min(clashes)}; the last in the order of names has it")
+        if tree.has_clashes() or tree.loose:
             remove_tree(tree.root)
             tree = _unpack_separately(uv, ordered, scratch, python, layout)
         for wheel in ordered:
             _finish(tree, wheel, layout, starters)
         _move(tree.root, prefix, "")
+        return tree.overwritten
 
 
 def _unpack(uv: Uv, wheels: Sequence[PinnedWheel], root: Path, python: Path, layout: Layout) -> _Tree:
@@ -222,9 +230,10 @@ def _unpack_separately(uv: Uv, wheels: Sequence[PinnedWheel], scratch: Path, pyt
         for path in sorted(one.loose):
             lines[path] = describe(path, (one.root / path).read_bytes())
         for path, line in lines.items():
-            for earlier in whole.records.values():
-                if path in earlier and earlier[path].digest != line.digest:
-                    del earlier[path]
+            for earlier, its_lines in whole.records.items():
+                if path in its_lines and its_lines[path].digest != line.digest:
+                    del its_lines[path]
+                    whole.overwritten.append(Overwritten(path, wheel.name, earlier))
         _move(one.root, whole.root, "", replace=True)
         whole.records[wheel.name] = lines
         whole.infos |= one.infos

@@ -13,10 +13,11 @@ import os
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from vstore.build.clashes import Clash
 from vstore.build.facts import LayerFacts
 from vstore.build.launchers import find_launchers
 from vstore.build.layout import CODE, LAUNCHER, Layout
@@ -134,30 +135,63 @@ def python_script(data: bytes) -> bytes | None:
     return None
 
 
-def write_starters(layer_dir: Path, facts: LayerFacts, lowers: Sequence[Lower], starters: Starters) -> None:
+def write_starters(layer_dir: Path, facts: LayerFacts, lowers: Sequence[Lower], starters: Starters) -> LayerFacts:
     """Write the launcher of an application, and the scripts of the layers below.
 
-    A script of a distribution below runs in this layer's environment; what is no Python script is linked.
+    A script of a distribution below runs in this layer's environment; one that is not of Python is linked. Of different
+    scripts with one name the nearest is there. Returns the facts with these clashes.
     """
     layout = facts.layout
     if facts.launch_module is not None:
         path, data = starters.application(facts.launch_module)
         _write(layer_dir / path, data)
     inside = f"{layout.scripts}/"
-    taken = {path for one in facts.distributions for path in one.owns if path.startswith(inside)}
+    taken = {path: _Owner(one.name, facts.name, layer_dir) for one in facts.distributions for path in one.owns}
+    clashes = []
     for number, distribution in visible(facts, [facts for _, _, facts in lowers]):
-        store_path, folder, _ = lowers[number - 1]
+        store_path, folder, its_facts = lowers[number - 1]
         owns = set(distribution.owns)
         for path in sorted(owns):
-            if not path.startswith(inside) or path in taken:
+            if not path.startswith(inside):
                 continue
-            taken.add(path)
+            owner = _Owner(distribution.name, its_facts.name, folder)
+            kept = taken.setdefault(path, owner)
+            if kept is not owner:
+                if kept.code(path, layout) != owner.code(path, layout):
+                    clashes.append(owner.clash(path, kept))
+                continue
             code = layout.code_of(path)
             if code in owns:  # a starter is the same file in every layer
                 _link(layer_dir, code, store_path)
                 _write(layer_dir / path, (folder / path).read_bytes())
             else:
                 _link(layer_dir, path.rstrip("/"), store_path)
+    return replace(facts, clashes=tuple(sorted((*facts.clashes, *clashes))))
+
+
+class _Owner(NamedTuple):
+    """A distribution of a layer, whose folder is known."""
+
+    distribution: str
+    layer: str
+    folder: Path
+
+    def code(self, path: str, layout: Layout) -> bytes | None:
+        """What the script at `path` runs; None for a folder."""
+        for place in (self.folder / layout.code_of(path), self.folder / path):
+            if place.is_file():
+                return place.read_bytes()
+        return None
+
+    def clash(self, path: str, kept: _Owner) -> Clash:
+        """The clash in which this owner's script is hidden."""
+        return Clash(
+            path=path,
+            kept=kept.distribution,
+            kept_layer=kept.layer,
+            hidden=self.distribution,
+            hidden_layer=self.layer,
+        )
 
 
 def _link(layer_dir: Path, path: str, store_path: str) -> None:

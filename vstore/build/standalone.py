@@ -20,6 +20,7 @@ from vstore.build.adopt import is_left_out
 from vstore.build.binaries import Format, expected_format, machine, read_binary
 from vstore.build.elf import read_elf
 from vstore.build.layout import Layout
+from vstore.build.readonly import fit_for_store
 from vstore.build.relocate import relocate_texts
 from vstore.errors import BuildError
 from vstore.fs.links import make_link
@@ -56,6 +57,7 @@ def take(archive: Path, staging: Path, layout: Layout) -> list[PurePosixPath]:
         for alias in ("python3", "python"):
             make_link(staging / "bin" / alias, layout.interpreter_name, folder=False)
         relocate_texts(staging, stdlib, built_prefix(stdlib), system=False)
+    fit_for_store(staging, stdlib)
     return [PurePosixPath(path.relative_to(staging)) for path in sorted(stdlib.rglob("*.py"))]
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import click
 
+from vstore.api.realising import clashes_of, describe_clashes
 from vstore.api.stores import ObjectInfo, StorePath, dependency_chain
 from vstore.cli.settings import Settings, command, size, table, when
 from vstore.errors import StoreError, UsageError
@@ -54,7 +55,10 @@ def info_command(settings: Settings, path: str) -> None:
             "referrers": [str(referrer) for referrer in store.index.referrers(found)],
             "closure_size_bytes": sum(_size(store.index.info(member)) for member in store.closure([found])),
         }
-    settings.emit(document, lambda: "\n".join(f"{key + ':':20}{_text(value)}" for key, value in document.items()))
+        clashes = clashes_of(store, found)
+    shown = {**document, "clashes": describe_clashes(clashes)}
+    document["clashes"] = [clash.as_json() for clash in clashes]
+    settings.emit(document, lambda: "\n".join(f"{key + ':':20}{_text(value)}" for key, value in shown.items()))
 
 
 def _size(info: ObjectInfo | None) -> int:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vstore.api.realising import Realised, RealisedLayer, Request, realise
+from vstore.api.realising import Realised, RealisedLayer, Request, describe_clashes, realise
 from vstore.api.specs import Target
 from vstore.api.stores import Store, keep
 from vstore.cli.options import selection_options, wheel_options
@@ -118,6 +118,7 @@ def _row(layer: RealisedLayer) -> dict[str, object]:
         "path": str(layer.path) if layer.path else None,
         "origin": str(layer.origin),
         "seconds": round(layer.seconds, 3),
+        **({"clashes": [clash.as_json() for clash in layer.clashes]} if layer.clashes else {}),
     }
 
 
@@ -126,6 +127,8 @@ def _summary(store: Store, result: Realised, seconds: float) -> str:
         {**_row(layer), "path": layer.path or "-", "seconds": f"{layer.seconds:.1f}"} for layer in result.layers
     ]
     text = table(rows, {"name": "layer", "kind": "kind", "origin": "origin", "seconds": "seconds", "path": "path"})
+    clashes = [f"clash: {line}" for layer in result.layers for line in describe_clashes(layer.clashes)]
+    text = "\n".join((text, *clashes))
     if result.dry_run:
         moved = f"; {size(result.moved_bytes)} would be fetched from caches" if result.moved_bytes else ""
         return f"{text}\ndry run: nothing was changed{moved}"

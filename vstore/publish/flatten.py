@@ -14,7 +14,7 @@ from vstore.fs.tree import Entry, EntryKind, Manifest
 from vstore.objects import StorePath
 
 _MOST_HOPS = 40  # as Linux: more links after each other are a circle
-_LEFT_OUT = frozenset((b"pyvenv.cfg",))  # it would make the prefix a virtual environment of another
+_OF_LAYER = frozenset((b"pyvenv.cfg", b"libexec/lib", b"libexec/include"))  # they lead to a Python elsewhere
 
 
 class Source(NamedTuple):
@@ -37,11 +37,15 @@ class Flat(NamedTuple):
 def flatten(layer: StorePath, interpreter: StorePath | None, manifests: Callable[[StorePath], Manifest]) -> Flat:
     """What lies where when all links of `layer` are replaced by what they lead to. The layer wins over Python."""
     walk = _Walk(manifests)
-    walk.take(layer, b"", b"", (), lambda path: path not in _LEFT_OUT)
+    walk.take(layer, b"", b"", (), lambda path: path not in _OF_LAYER)
     if interpreter is not None:
-        walk.take(interpreter, b"", b"", (), lambda path: b"site-packages" not in path.split(b"/"))
+        walk.take(interpreter, b"", b"", (), _is_of_interpreter)
     folders = sorted(walk.folders - {b""})
     return Flat(tuple(folders), dict(sorted(walk.files.items())), tuple(sorted(walk.dangling)))
+
+
+def _is_of_interpreter(path: bytes) -> bool:
+    return path != b"libexec" and b"site-packages" not in path.split(b"/")
 
 
 class _Tree:

@@ -10,6 +10,8 @@ from graphlib import TopologicalSorter
 from pathlib import Path
 
 from vstore.build.builder import build_layer
+from vstore.build.clashes import Clash
+from vstore.build.facts import read_facts
 from vstore.build.recipe import Recipe
 from vstore.errors import BuildError, NotReproducible, VstoreError
 from vstore.fs.scan import scan
@@ -124,7 +126,16 @@ class Realiser:
         origin, path = self._realise(layer)
         seconds = time.monotonic() - started
         self.report.finished(layer.env_name, str(origin), seconds)
-        return RealisedLayer(name=layer.env_name, kind=layer.kind, path=path, origin=origin, seconds=seconds)
+        clashes = self._new_clashes(layer, path) if path and origin in (Origin.BUILT, Origin.SUBSTITUTED) else ()
+        return RealisedLayer(
+            name=layer.env_name, kind=layer.kind, path=path, origin=origin, seconds=seconds, clashes=clashes
+        )
+
+    def _new_clashes(self, layer: Layer, path: StorePath) -> tuple[Clash, ...]:
+        """The clashes of a layer that the layers below it do not have."""
+        below = [self.done[low.env_name].path for low in self.spec.lower(layer)]
+        known = {clash for low in below if low for clash in read_facts(self.store.layout.object(low)).clashes}
+        return tuple(one for one in read_facts(self.store.layout.object(path)).clashes if one not in known)
 
     def _realise(self, layer: Layer) -> tuple[Origin, StorePath | None]:
         recipe = self._recipe(layer)

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from vstore.digest import Digest
 from vstore.objects import Kind, StorePath
 from vstore.target import Target
+
+if TYPE_CHECKING:  # a no-op needs none
+    from vstore.build.clashes import Clash
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +64,17 @@ class Origin(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RealisedLayer:
-    """A layer and its object; `path` is None only in a dry run, where it may not be known."""
+    """A layer and its object; `path` is None only in a dry run, where it may not be known.
+
+    `clashes` are told of a layer that was not here before: those that no layer below has already.
+    """
 
     name: str
     kind: Kind
     path: StorePath | None
     origin: Origin
     seconds: float
+    clashes: tuple[Clash, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,126 @@
+"""Environments made from a layer stand on the store's interpreter, with the Pythons of this machine hidden."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from uv import find_uv_bin
+
+from tests.flows.world import World, make_world
+from vstore.build.local import find_local, series
+from vstore.fs.removal import remove_tree
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts hide the machine's Pythons")
+
+NOBODY = 65534
+HERE = """
+import ensurepip, os, ssl, sys, sysconfig
+print(*(os.path.realpath(path) for path in (sys.base_prefix, os.__file__, sysconfig.get_path("include"))), sep="\\n")
+"""
+
+
+def pythons() -> list[str]:
+    """The newest CPython of each series that stands alone here."""
+    found = {series(one.version): one.version for one in reversed(find_local(os.environ)) if not one.of_the_system}
+    return [found[name] for name in ("3.11", "3.12", "3.13") if name in found] or [sys.version.split()[0]]
+
+
+@pytest.fixture(scope="module")
+def public() -> Iterator[Path]:
+    """A folder that every user may look into, unlike pytest's own."""
+    folder = Path(tempfile.mkdtemp(prefix="vstore-made-"))
+    folder.chmod(0o755)
+    yield folder
+    remove_tree(folder)
+
+
+@pytest.fixture(scope="module", params=pythons())
+def world(request: pytest.FixtureRequest, public: Path) -> World:
+    """A stack on that CPython, and uv, which the user cannot see where it is installed."""
+    world = make_world(public / request.param)
+    newest = f"cpython@{sys.version_info.major}.{sys.version_info.minor}"
+    world.spec.write_text(world.spec.read_text().replace(newest, f"cpython@{request.param}"))
+    world.realise()
+    (world.folder / "uv").write_bytes(Path(find_uv_bin()).read_bytes())
+    (world.folder / "uv").chmod(0o755)
+    return world
+
+
+@pytest.fixture
+def folder(world: World) -> Path:
+    """A folder of the user's own."""
+    folder = Path(tempfile.mkdtemp(prefix="user-", dir=world.folder))
+    folder.chmod(0o777)
+    return folder
+
+
+def layer(world: World) -> Path:
+    return world.root / "profiles/project/layers/app-hello"
+
+
+def as_user(world: World, folder: Path, command: str) -> str:
+    """The output of a shell command of an ordinary user for whom the machine's Pythons are not there."""
+    interpreters = {one.prefix for one in find_local(os.environ) if not one.of_the_system}
+    hide = "".join(f"mount -t tmpfs none {shlex.quote(str(prefix))} && " for prefix in sorted(interpreters))
+    user = "setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs" if os.getuid() == 0 else ""
+    environment = f"env -i PATH=/usr/bin:/bin HOME={shlex.quote(str(folder))} UV_OFFLINE=1"
+    script = f"{hide}cd {shlex.quote(str(folder))} && exec {user} {environment} sh -ec {shlex.quote(command)}"
+    done = subprocess.run(
+        ["unshare", "-rm" if os.getuid() else "-m", "sh", "-c", script], capture_output=True, text=True
+    )
+    if "unshare:" in done.stderr or "mount:" in done.stderr:
+        pytest.skip(f"cannot hide a folder here: {done.stderr.strip()}")
+    assert done.returncode == 0, f"{command}: exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def stands_on(world: World, output: str) -> None:
+    """Check what `HERE` says: everything is of the store's interpreter."""
+    (interpreter,) = (world.root / "store").glob("*-cpython-*")
+    base, library, headers = output.strip().splitlines()[-3:]
+    assert Path(library).is_relative_to(interpreter / "lib") and Path(headers).is_relative_to(interpreter / "include")
+    assert Path(base) == interpreter or Path(base).parent.parent == interpreter.parent
+
+
+@pytest.mark.parametrize("making", ["-m venv", "-m venv --system-site-packages", "-m venv --without-pip"])
+def test_a_venv_stands_on_the_stores_interpreter(world: World, folder: Path, making: str) -> None:
+    python = layer(world) / "bin/python"
+    stands_on(world, as_user(world, folder, f"{python} {making} e && e/bin/python -c '{HERE}'"))
+
+
+def test_a_venv_is_made_twice_and_its_files_are_the_users(world: World, folder: Path) -> None:
+    make = f"{layer(world)}/bin/python -m venv --without-pip e"
+    as_user(world, folder, f"{make} && {make} && echo >> e/bin/activate && . e/bin/activate && deactivate")
+
+
+def test_a_venv_of_a_venv_stands_on_the_stores_interpreter(world: World, folder: Path) -> None:
+    make = f"{layer(world)}/bin/python -m venv --without-pip e && e/bin/python -m venv --without-pip f"
+    stands_on(world, as_user(world, folder, f"{make} && f/bin/python -c '{HERE}'"))
+
+
+def test_uv_venv_stands_on_the_stores_interpreter(world: World, folder: Path) -> None:
+    make = f"{world.folder}/uv venv -q --python {layer(world)}/bin/python e"
+    stands_on(world, as_user(world, folder, f"{make} && e/bin/python -c '{HERE}'"))
+
+
+def test_pip_is_refused_in_the_interpreter_itself_in_our_words(world: World, folder: Path) -> None:
+    (interpreter,) = (world.root / "store").glob("*-cpython-*")
+    make = f"{layer(world)}/bin/python -m venv e"
+    pip = "e/lib/python3*/site-packages"
+    command = f"{make} && ! PYTHONPATH=$(echo {pip}) {interpreter}/bin/python3 -m pip install x 2>&1"
+    said = as_user(world, folder, command)
+    assert "externally-managed-environment" in said and "vstore realise" in said
+
+
+def test_pip_installs_into_a_venv(world: World, folder: Path) -> None:
+    install = f"e/bin/pip install -q --no-index --find-links {world.wheels} ns-side"
+    make = f"{layer(world)}/bin/python -m venv e"
+    said = as_user(world, folder, f"{make} && {install} && e/bin/python -c 'import ns.side as s; print(s.__file__)'")
+    assert said.strip().splitlines()[-1].startswith(f"{folder}/e/")

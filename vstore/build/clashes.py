@@ -1,0 +1,44 @@
+"""Clashes: one path for which different distributions have different files.
+
+As in any virtual environment only one of the files can be there. The nearest layer's stays; within one layer that of
+the distribution whose name is later. A layer keeps its clashes in its facts, so that nothing is dropped in silence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Clash:
+    """At `path` is the file of distribution `kept`, and not that of `hidden`.
+
+    A distribution's name is empty for a launch or support module of its layer.
+    """
+
+    path: str
+    kept: str
+    kept_layer: str
+    hidden: str
+    hidden_layer: str
+
+    def as_json(self) -> dict[str, str]:
+        return asdict(self)
+
+
+def describe_clashes(clashes: Iterable[Clash]) -> list[str]:
+    """Return a line for each pair of distributions, with the number of files and the first of them."""
+    paths: dict[tuple[str, str], list[str]] = {}
+    for one in sorted(clashes):
+        pair = (_owner(one.hidden, one.hidden_layer), _owner(one.kept, one.kept_layer))
+        paths.setdefault(pair, []).append(one.path)
+    return [
+        f"{len(found)} {'file' if len(found) == 1 else 'files'} of {hidden} hidden by {kept}: {found[0]}"
+        + (", …" if len(found) > 1 else "")
+        for (hidden, kept), found in sorted(paths.items())
+    ]
+
+
+def _owner(distribution: str, layer: str) -> str:
+    return f"{distribution} ({layer})" if distribution else f"a module of {layer}"
