@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from vstore.errors import UsageError
+from vstore.fs.reading import read_regular
 
 T = TypeVar("T")
 
+_MAX_BYTES = 1 << 20
 _AGES = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
@@ -78,9 +80,11 @@ class Config:
 def read_config(file: Path) -> Config:
     """The settings in `file`, all defaults if there is none."""
     try:
-        text = file.read_bytes()
+        text = read_regular(file, limit=_MAX_BYTES)
     except FileNotFoundError:
         return Config()
+    except OSError as error:
+        raise UsageError(f"config.toml cannot be read: {file}: {error.strerror}") from error
     import tomllib  # most stores have no such file
 
     try:

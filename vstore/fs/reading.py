@@ -44,6 +44,11 @@ def open_handle(path: str | bytes | Path, *, follow: bool = True, dir_fd: int | 
     return handle
 
 
+def check_regular(path: str | bytes | Path) -> None:
+    """Raise OSError unless there is a regular file: for a path that another program is to open."""
+    os.close(open_handle(path))
+
+
 def open_regular(path: str | bytes | Path, *, follow: bool = True, dir_fd: int | None = None) -> BinaryIO:
     """Open a regular file for reading. Raises as `open_handle`."""
     return open(open_handle(path, follow=follow, dir_fd=dir_fd), "rb")
