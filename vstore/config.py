@@ -68,13 +68,14 @@ class Config:
     """The whole file.
 
     `caches` are in the order in which they are preferred; `require` of the builders with `trusted_keys` must agree
-    on what a recipe gives.
+    on what a recipe gives. `lock_wait` is how long to wait for what another process holds.
     """
 
     gc: GcConfig = field(default_factory=GcConfig)
     caches: tuple[CacheConfig, ...] = ()
     trusted_keys: tuple[str, ...] = ()
     require: int = 1
+    lock_wait: timedelta | None = None
 
 
 def read_config(file: Path) -> Config:
@@ -97,6 +98,7 @@ def read_config(file: Path) -> Config:
         caches=_caches(top.table("caches")),
         trusted_keys=top.get("trusted_keys", texts) or (),
         require=top.get("require", count) or 1,
+        lock_wait=_lock_wait(top.table("locks")),
     )
     top.finish()
     return config
@@ -115,6 +117,12 @@ def _gc(table: Table) -> GcConfig:
     )
     if found.max_free is not None and found.max_free < (found.min_free or 0):
         raise table.error("max_free", "a size not below min_free", "less")
+    table.finish()
+    return found
+
+
+def _lock_wait(table: Table) -> timedelta | None:
+    found = table.get("wait", age)
     table.finish()
     return found
 
