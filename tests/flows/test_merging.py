@@ -54,9 +54,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return world
 
 
-def test_all_of_them_can_be_imported_and_clashes_are_told(world: World) -> None:
+def test_all_of_them_can_be_imported_and_clashes_are_told(world: World, tmp_path: Path) -> None:
     arguments = (str(world.spec), "--local-wheels", str(world.wheels), "--no-index")
-    summary = world.run("realise", *arguments)[0]
+    summary = World(world.folder, tmp_path / "root").run("realise", *arguments)[0]
     site = f"lib/python{VERSION}/site-packages"
     assert (
         f"1 file of bricks-sql (python) hidden by bricks-labs (framework-tests): {site}/bricks/__init__.py" in summary
@@ -64,11 +64,12 @@ def test_all_of_them_can_be_imported_and_clashes_are_told(world: World) -> None:
     assert "1 file of docs-tool (python) hidden by checker (framework-tests): bin/both" in summary
     assert f"1 file of bricks-labs (framework-tests) hidden by bricks-app (app-hello): {site}/bricks" in summary
     assert summary.count("clash:") == 3, summary
-    layers = world.root / "profiles/project/layers"
+    layers = tmp_path / "root/profiles/project/layers"
     assert subprocess.check_output([layers / "app-hello/libexec/launch"], text=True) == "True\n"
 
 
 def test_info_and_the_build_log_tell_the_clashes_of_a_layer(world: World) -> None:
+    world.realise("--profile", "first")
     document = world.realise("--profile", "again")
     assert not any("clashes" in layer for layer in document["layers"])  # told when they were made
     path = world.paths(document)["framework-tests"]
