@@ -31,6 +31,13 @@ class Break:
 
 BREAKS = (
     Break(
+        "a script can be given to Python",
+        "build/scripts.py",
+        """return f"{head}\\n'''':\\n{lines}'''\\n{python}".encode()""",
+        "return shell.encode()",
+        "tests/build/test_scripts.py",
+    ),
+    Break(
         "different distributions are merged file by file",
         "build/links.py",
         """            for child_name, child in self._children(new).items():

@@ -1,12 +1,13 @@
 """Scripts find their layer whatever way leads to them."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.build.layers import SITE, VERSION, Store
+from tests.build.layers import PYTHON, SITE, VERSION, Store
 from tests.wheels import make_wheel
 from vstore.build.links import Lower
 from vstore.build.scripts import entry_points, python_script, trampoline
@@ -18,6 +19,25 @@ def main():
     sys.stdout.write(open("/proc/self/cmdline").read().replace("\\0", "\\n") if sys.platform == "linux" else "")
     print("prefix", sys.prefix)
     print("executable", sys.executable)
+"""
+WORKER = """\
+#!python
+'''Counts in a process that is spawned.'''
+from __future__ import annotations
+import multiprocessing, pickle, sys
+class Item:
+    pass
+def work(number):
+    return type(pickle.loads(pickle.dumps(Item()))).__name__, number + 1
+if __name__ == "__main__":
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        print(*pool.apply(work, [1]), pickle.loads(pickle.dumps(Item())).__class__.__module__)
+"""
+SELF = """\
+#!python
+import os, sys
+print(__name__, __doc__, *map(os.path.realpath, (__file__, sys.argv[0], sys.path[0])), *sys.argv[1:], sep="\\n")
+print(*sorted(name for name in globals() if not name.startswith("__")))
 """
 FUTURE = '#!python\n"""Says what it is."""\nfrom __future__ import annotations\nprint(__doc__)\n'
 HELLO = "import sys, show\nprint('hello', sys.prefix, *sys.argv[1:])\n"
@@ -34,7 +54,13 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Lower, Lower
         "1",
         {"show.py": SHOW},
         entry_points={"show": "show:main"},
-        data={"scripts/future": FUTURE, "scripts/tool": "#!/bin/sh\necho tool\n"},
+        data={
+            "scripts/future": FUTURE,
+            "scripts/tool": "#!/bin/sh\necho tool\n",
+            "scripts/worker": WORKER,
+            "scripts/self": SELF,
+            "scripts/odd '' $(name) ö": SELF,
+        },
     )
     low = store.layer("low", [wheel])
     app = store.layer("app", [], [low], {"hello.py": HELLO}, "hello")
@@ -119,6 +145,70 @@ def test_docstring_followed_by_future_import(stack: tuple[Store, Lower, Lower]) 
         assert run(folder / "bin/future") == "Says what it is.\n"
 
 
+WAYS = {
+    "dash": ["dash"],
+    "bash": ["bash"],
+    "python": ["{python}"],
+    "python -I": ["{python}", "-I"],
+    "cProfile": ["{python}", "-m", "cProfile", "-o", os.devnull],
+    "trace": ["{python}", "-m", "trace", "--count", "-C", "{scratch}"],
+    "pdb": ["{python}", "-m", "pdb", "-c", "continue", "-c", "quit"],
+    "runpy": ["{python}", "-c", "import runpy, sys; sys.argv.pop(0); runpy.run_path(sys.argv[0], None, '__main__')"],
+}  # fmt: skip
+
+
+def run_by(way: str, layer: Path, scratch: Path, *command: str | Path) -> str:
+    """The output of a script of the layer that another program runs, from a folder of its own."""
+    if shutil.which(way) is None and way in ("dash", "bash"):
+        pytest.skip(f"no {way} here")
+    words = [word.format(python=layer / "bin/python", scratch=scratch) for word in WAYS[way]]
+    done = subprocess.run([*words, *command], cwd=scratch, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("name", ["self", "odd '' $(name) ö"])
+def test_a_script_is_shell_and_python(stack: tuple[Store, Lower, Lower], tmp_path: Path, way: str, name: str) -> None:
+    _, (_, low, _), (_, app, _) = stack
+    (tmp_path / "profile").symlink_to(app)
+    output = run_by(way, app, tmp_path, tmp_path / "profile/bin" / name, "a b").splitlines()
+    start = output.index("__main__")
+    _, doc, file, argument, place, rest, names = output[start : start + 7]
+    assert (doc, rest, names) == ("None", "a b", "os sys")
+    assert file == argument == str(low / "libexec/bin" / name)  # which is where the layer's link leads
+    if way in ("dash", "bash", "python", "cProfile", "pdb"):
+        assert place == str(low / "libexec/bin")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_an_application_is_shell_and_python(stack: tuple[Store, Lower, Lower], tmp_path: Path, way: str) -> None:
+    _, _, (_, app, _) = stack
+    (tmp_path / "hello").symlink_to(app / "libexec/launch")
+    assert f"hello {app} a b\n" in run_by(way, app, tmp_path, tmp_path / "hello", "a b")
+
+
+@pytest.mark.parametrize("way", ["dash", "python", "runpy"])
+def test_a_scripts_functions_reach_spawned_processes(
+    stack: tuple[Store, Lower, Lower], tmp_path: Path, way: str
+) -> None:
+    _, _, (_, app, _) = stack
+    assert run_by(way, app, tmp_path, app / "bin/worker") == "Item 2 __main__\n"
+
+
+def test_a_docstring_and_a_future_import_by_python(stack: tuple[Store, Lower, Lower], tmp_path: Path) -> None:
+    _, _, (_, app, _) = stack
+    assert run_by("python", app, tmp_path, app / "bin/future") == "Says what it is.\n"
+    assert f"prefix {app}\n" in run_by("python", app, tmp_path, app / "bin/show")
+
+
+def test_python_says_nothing_of_the_shells_lines(stack: tuple[Store, Lower, Lower]) -> None:
+    for path in sorted((stack[2][1] / "bin").iterdir()):
+        if "python" not in path.name and path.name != "tool":
+            done = subprocess.run([PYTHON, "-W", "error", "-m", "py_compile", path], capture_output=True, text=True)
+            assert done.returncode == 0, done.stderr
+
+
 def test_pip_style_tools_see_the_lower_layers(stack: tuple[Store, Lower, Lower]) -> None:
     store, _, (_, app, _) = stack
     listing = store.uv.run(["pip", "list", "--python", str(app)])
@@ -174,7 +264,7 @@ def test_other_files_are_left_alone(data: bytes) -> None:
 
 
 def test_names_with_special_characters_are_quoted() -> None:
-    text = trampoline("python3.11", "$layer/libexec/bin/a'b c$(touch x)").decode()
+    text = trampoline("python3.11", "$layer/libexec/bin/a'b c$(touch x)")
     assert """ "$layer"/'libexec/bin/a'"'"'b c$(touch x)' "$@"\n""" in text
     subprocess.run(["sh", "-n"], input=text, text=True, check=True)
 

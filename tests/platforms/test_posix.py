@@ -10,7 +10,8 @@ import pytest
 
 from tests.platforms.mirror import PROGRAMS, SERIES, VERSION
 from tests.platforms.world import FOREIGN, HOST, Realised
-from vstore.build.scripts import trampoline
+from vstore.build.layout import Layout
+from vstore.build.scripts import Trampolines, trampoline
 from vstore.target import Target
 
 POSIX = [target for target in FOREIGN if not target.is_windows]
@@ -27,14 +28,15 @@ def test_the_layer_starts_its_interpreter_through_one_link(layers: dict[str, Pat
     link = layer / "libexec" / f"python{SERIES}"
     assert os.readlink(link) == f"../../{interpreter.name}/bin/python{SERIES}"
     assert link.read_bytes() in PROGRAMS.values()
-    assert (layer / "bin/python").read_bytes() == trampoline(f"python{SERIES}")
+    assert (layer / "bin/python").read_text() == trampoline(f"python{SERIES}")
     assert (layer / "pyvenv.cfg").read_text() == f"include-system-site-packages = false\nversion = {VERSION}\n"
 
 
 def test_scripts_are_those_of_every_posix_layer(layers: dict[str, Path]) -> None:
     layer = layers["app-hello"]
+    trampolines = Trampolines(layout=Layout(target=Target.host(), python=VERSION))
     for name in ("low", "tool.py"):
-        assert (layer / "bin" / name).read_bytes() == trampoline(f"python{SERIES}", f"$layer/libexec/bin/{name}")
+        assert (layer / "bin" / name).read_bytes() == trampolines.script(name, b"")[1]
     assert os.readlink(layer / "libexec/bin/low") == f"../../../{layers['python'].name}/libexec/bin/low"
 
 

@@ -40,7 +40,7 @@ def tie_to_interpreter(layer: Path, layout: Layout, interpreter: Path, store_pat
     if not layout.windows:
         for name in ("python", "python3", layout.interpreter_name):
             (layer / "bin").mkdir(exist_ok=True)
-            write_file(layer / "bin" / name, trampoline(layout.interpreter_name), mode=0o755, durable=False)
+            write_file(layer / "bin" / name, trampoline(layout.interpreter_name).encode(), mode=0o755, durable=False)
 
 
 def _links(layout: Layout, interpreter: Path) -> Iterator[tuple[str, str]]:

@@ -1,8 +1,10 @@
 """Scripts that run in their own layer wherever it lies and however it is reached.
 
-What is in bin/ is a few lines of /bin/sh that find the real path of the layer and replace themselves by
-its interpreter; the Python code is in libexec/bin/, an ordinary file, so that a docstring
-followed by ``from __future__`` stays one (astral-sh/uv issue 6489). For Windows see `launchers`.
+A script in bin/ is a few lines of /bin/sh that find the real path of the layer and replace themselves by its
+interpreter; the Python code is in libexec/bin/, an ordinary file, so that a docstring followed by ``from __future__``
+stays one (astral-sh/uv issue 6489). The script is Python as well: to Python the shell's lines are a string, and the
+lines after it run the same code, so ``python bin/tool`` and ``coverage run bin/tool`` work. For Windows see
+`launchers`.
 """
 
 from __future__ import annotations
@@ -26,13 +28,34 @@ from vstore.errors import BuildError
 from vstore.fs.atomic import write_file
 
 _FIND_LAYER = """\
-#!/bin/sh
 case $0 in */*) self=$0 ;; *) self=./$0 ;; esac
 while [ -L "$self" ]; do
     target=$(readlink -- "$self") || exit 127
     case $target in /*) self=$target ;; *) self=${self%/*}/$target ;; esac
 done
 layer=$(CDPATH= cd -P -- "${self%/*}/.." && pwd -P) || exit 127
+"""
+_RUN_CODE = """\
+def _code():
+    import os, sys
+    global __doc__, __file__
+    script = os.path.realpath(__file__)
+    folder, name = os.path.split(script)
+    code = os.path.join(os.path.dirname(folder), *{code!r}, name)
+    if sys.argv and os.path.realpath(sys.argv[0]) == script:
+        sys.argv[0] = code
+    if sys.path and os.path.realpath(sys.path[0]) == folder:
+        sys.path[0] = os.path.dirname(os.path.realpath(code))  # as Python does for a script that is a link
+    with open(code, "rb") as file:
+        __doc__, __file__ = None, code
+        return compile(file.read(), code, "exec", dont_inherit=True)
+exec(globals().pop("_code")())
+"""
+_RUN_MODULE = """\
+import os, runpy, sys
+if sys.path and os.path.realpath(sys.path[0]) == os.path.dirname(os.path.realpath(__file__)):
+    del sys.path[0]
+runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
 """
 _ENTRY_POINT = """\
 import sys
@@ -64,10 +87,22 @@ class Trampolines:
     layout: Layout
 
     def script(self, name: str, code: bytes, *, window: bool = False) -> tuple[str, bytes]:
-        return f"bin/{name}", trampoline(self.layout.interpreter_name, f"$layer/{CODE}/{name}")
+        shell = trampoline(self.layout.interpreter_name, f"$layer/{CODE}/{name}")
+        return f"bin/{name}", both(shell, _RUN_CODE.format(code=CODE.split("/")))
 
     def application(self, module: str) -> tuple[str, bytes]:
-        return LAUNCHER, trampoline(self.layout.interpreter_name, self.layout.safe_path, "-m", module)
+        shell = trampoline(self.layout.interpreter_name, self.layout.safe_path, "-m", module)
+        return LAUNCHER, both(shell, _RUN_MODULE.format(module=module))
+
+
+def both(shell: str, python: str) -> bytes:
+    """A file that a shell runs as `shell`, which must end in ``exec``, and Python as `python`.
+
+    To a shell the second line is the command ``:``; to Python it begins a string that ends after the shell's lines.
+    """
+    head, _, lines = shell.partition("\n")
+    assert "'''" not in lines and "\\" not in lines
+    return f"{head}\n'''':\n{lines}'''\n{python}".encode()
 
 
 def find_starters(layout: Layout, interpreter: Path) -> Starters:
@@ -75,7 +110,7 @@ def find_starters(layout: Layout, interpreter: Path) -> Starters:
     return find_launchers(interpreter, layout) if layout.windows else Trampolines(layout=layout)
 
 
-def trampoline(interpreter_name: str, *arguments: str) -> bytes:
+def trampoline(interpreter_name: str, *arguments: str) -> str:
     """A script that starts the layer's interpreter with these arguments (below the layer if they are ``$layer/…``).
 
     The process shows the layer's real path in its arguments, and so does `sys.executable`.
@@ -84,7 +119,7 @@ def trampoline(interpreter_name: str, *arguments: str) -> bytes:
     for argument in arguments:
         inside = argument.removeprefix("$layer/")
         quoted.append(f'"$layer"/{shlex.quote(inside)}' if inside != argument else shlex.quote(argument))
-    return (_FIND_LAYER + " ".join(["exec", *quoted, '"$@"']) + "\n").encode()
+    return "#!/bin/sh\n" + _FIND_LAYER + " ".join(["exec", *quoted, '"$@"']) + "\n"
 
 
 def check_name(name: str) -> str:
