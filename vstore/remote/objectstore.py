@@ -16,7 +16,6 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from vstore.archive.model import Data
 from vstore.errors import UsageError
-from vstore.remote.folder import copy_file, read_file, read_ranges, stat_file
 from vstore.remote.transport import NoListing, NoRanges, Stat, TransportError
 from vstore.remote.waiting import wait_for
 from vstore.stop import Stop
@@ -92,9 +91,6 @@ class ObjectStoreTransport:
             raise UsageError(f"cannot use {self.url}: {_first_line(error)}") from error
 
     def get(self, key: str, *, limit: int) -> bytes | None:
-        folder = self._folder
-        if folder is not None:
-            return self._asked(key, lambda: read_file(folder, key, limit=limit))
         import obstore
 
         def read() -> bytes:
@@ -110,9 +106,6 @@ class ObjectStoreTransport:
         return self._asked(key, read)
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> Sequence[Data] | None:
-        folder = self._folder
-        if folder is not None:
-            return self._asked(key, lambda: read_ranges(folder, key, ranges))
         import obstore
 
         def read() -> Sequence[Data]:
@@ -127,9 +120,6 @@ class ObjectStoreTransport:
         return self._asked(key, read) if ranges else []
 
     def download(self, key: str, target: Path, *, limit: int) -> int | None:
-        folder = self._folder
-        if folder is not None:
-            return self._asked(key, lambda: copy_file(folder, key, target, limit=limit))
         import obstore
 
         def read() -> int:
@@ -147,9 +137,6 @@ class ObjectStoreTransport:
         return self._asked(key, read)
 
     def head(self, key: str) -> Stat | None:
-        folder = self._folder
-        if folder is not None:
-            return self._asked(key, lambda: stat_file(folder, key))
         import obstore
 
         return self._asked(key, lambda: _stat(self._call(obstore, "head", self._store(), key)))
@@ -239,8 +226,6 @@ class ObjectStoreTransport:
         from obstore.exceptions import BaseError, NotSupportedError, PermissionDeniedError, UnauthenticatedError
 
         try:
-            if self._folder is not None:
-                self._stop.check()
             return question()
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -249,8 +234,6 @@ class ObjectStoreTransport:
         except (PermissionDeniedError, UnauthenticatedError) as error:
             raise TransportError(f"{self.url} refuses {key}: {_first_line(error)}") from error
         except (BaseError, OSError) as error:
-            if self._folder is not None and isinstance(error, OSError):
-                raise TransportError(f"{self.url}/{key}: {error.strerror or _first_line(error)}") from error
             text, status = _first_line(error), _status(error)
             if status in (401, 403):  # of listings and deletions obstore does not say it by its kind
                 raise TransportError(f"{self.url} refuses {key}: {text}") from error

@@ -1,0 +1,51 @@
+"""A stack of real packages is what one venv of the same versions is; the comparison itself can fail."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from scripts.matrix.compare import inventories, outputs
+
+MATRIX = Path(__file__).parents[2] / "scripts" / "matrix" / "main.py"
+
+
+@pytest.mark.network
+def test_the_small_stack_has_no_difference(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    done = subprocess.run([sys.executable, MATRIX, "--work", tmp_path], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "smoke" in done.stdout
+
+
+def seen(**changes: object) -> dict[str, object]:
+    files = {"pkg/__init__.py": [1, False, "a"], "pkg-1.dist-info/RECORD": [5, False, "of uv"]}
+    data: dict[str, dict[str, object]] = {folder: {} for folder in ("bin", "share", "etc", "include")}
+    inventory = {"distributions": {"pkg": {"version": "1"}}, "modules": {"pkg": True}, "site files": files}
+    return {**inventory, "data files": data, "paths": {"scripts": "bin"}, **changes}
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"distributions": {"pkg": {"version": "2"}}}, "distributions"),
+        ({"modules": {}}, "modules"),
+        ({"site files": {"pkg/__init__.py": [1, True, "a"]}}, "files"),
+        ({"site files": {}}, "files"),
+        ({"paths": {"scripts": "Scripts"}}, "paths of sysconfig"),
+    ],
+)
+def test_any_difference_is_found(changes: dict[str, object], what: str) -> None:
+    rows = inventories(seen(**changes), seen(), ())
+    assert [row.what for row in rows if row.differences] == [what]
+
+
+def test_places_times_and_records_are_no_difference() -> None:
+    other = {"pkg/__init__.py": [1, False, "a"], "pkg-1.dist-info/RECORD": [6, False, "of vstore"], "main.py": [1]}
+    assert not any(row.differences for row in inventories(seen(**{"site files": other}), seen(), ["main.py"]))
+    texts = {"tool": "at /a/b/lib in 3.2 s"}, {"tool": "at /c/lib in 0.9 s"}
+    assert not outputs("scripts", *texts, {"/a/b": "<env>", "/c": "<env>"}).differences
+    assert outputs("scripts", {"tool": "yes"}, {"tool": "no"}, {}).differences
