@@ -24,10 +24,22 @@ from tests.flows.world import World, make_world
 from tests.reliability.crowd import crowd
 from tests.reliability.kills import random_kills
 from tests.reliability.nix import big_tree, race_nix, race_vstore, why_no_nix
+from tests.reliability.overlay import overlaid, why_no_overlay
 from tests.reliability.power import cut_power
 from tests.reliability.readers import READERS, try_reader
 from tests.reliability.spoil import spoil
-from tests.reliability.sweep import EXCHANGE_POINTS, MUTATING, inject, journey, kill_at, kill_exchange_at, recover
+from tests.reliability.sweep import (
+    EXCHANGE_POINTS,
+    MUTATING,
+    OPTIMISE_POINTS,
+    OVERLAY_POINTS,
+    inject,
+    journey,
+    kill_at,
+    kill_exchange_at,
+    kill_optimise_at,
+    recover,
+)
 from vstore.fs.faults import Point
 
 Counts = dict[str, object]
@@ -35,7 +47,11 @@ Counts = dict[str, object]
 
 def points(work: Path, _: argparse.Namespace) -> Counts:
     killed = {}
+    reason = why_no_overlay(work / "tried")
     for point in Point:
+        if point in OVERLAY_POINTS and reason is not None:
+            print(f"{point} is left out: {reason}", file=sys.stderr)
+            continue
         number = 1
         while _kill(work, point, number):
             number += 1
@@ -48,6 +64,12 @@ def _kill(work: Path, point: Point, number: int) -> bool:
     token = f"{point}-{number}"
     if point in EXCHANGE_POINTS:
         return kill_exchange_at(work / "exchange", f"file://{work}/exchange/cache", point, number, token)
+    if point in OPTIMISE_POINTS:
+        return kill_optimise_at(work / "optimised", point, number)
+    if point in OVERLAY_POINTS:
+        assert journey(work / token / "low" / "root", "low").code == 0
+        with overlaid(work / token / "low", work / token / "over") as merged:
+            return kill_at(merged / "root", point, number, token)
     return kill_at(work / "root", point, number, token)
 
 

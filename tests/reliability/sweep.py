@@ -13,15 +13,18 @@ from pathlib import Path
 from tests.reliability.exchange import NAMES
 from tests.reliability.promises import check_intact, check_nothing_left
 from tests.remote.small import TRUST
+from tests.store.trees import add
 from vstore.fs.faults import Point
 from vstore.remote import open_cache, verify_cache
 from vstore.report import Silent
-from vstore.store import Store
+from vstore.store import Store, add_root
 from vstore.store.reindex import reindex
+from vstore.store.verify import verify
 
 EXCHANGE_POINTS = tuple(point for point in Point if point.startswith(("push-", "pull-")))
 OVERLAY_POINTS = (Point.GC_IN_PLACE,)  # reached only where folders cannot be moved
-STORE_POINTS = tuple(point for point in Point if point not in (*EXCHANGE_POINTS, *OVERLAY_POINTS))
+OPTIMISE_POINTS = tuple(point for point in Point if point.startswith("optimise-"))
+STORE_POINTS = tuple(point for point in Point if point not in (*EXCHANGE_POINTS, *OVERLAY_POINTS, *OPTIMISE_POINTS))
 SOURCE = Path(__file__).parents[2]
 MUTATING = (
     "write",
@@ -130,6 +133,30 @@ def kill_exchange_at(folder: Path, url: str, point: Point, occurrence: int, toke
     check_exchange(folder, url)
     for name in NAMES:
         check_nothing_left(folder / name)
+    return True
+
+
+def kill_optimise_at(root: Path, point: Point, occurrence: int, *, then: Sequence[str] = ("gc",)) -> bool:
+    """End an `optimise` at this step for the n-th time; False if it never came there.
+
+    Then no byte is another, `verify` names every folder that is not as it was, and the next command mends it.
+    """
+    shutil.rmtree(root, ignore_errors=True)
+    with Store.open(root) as store:
+        for name in ("one", "two", "three"):
+            files = {"a": b"equal 1", "deep/b": b"equal 2", "deep/down/c": b"equal 3", "own": name.encode()}
+            add_root(store.layout, store.layout.gcroots / name, add(store, name, files))
+    ended = vstore(root, "optimise", fault=f"{point}:{occurrence}")
+    assert ended.code in (0, -9), ended.error
+    if ended.code == 0:
+        return False
+    with Store.open(root) as store:
+        texts = [one.problem for one in verify(store, contents=True, report=Silent())[1]]
+        assert all(text.startswith(("its mode is 0755: ", "its time was changed: ")) for text in texts), texts
+        assert texts or point in (Point.OPTIMISE_NOTED,), "nothing is named"
+    assert vstore(root, *then).code == 0
+    check_intact(root)
+    check_nothing_left(root)
     return True
 
 

@@ -10,6 +10,7 @@ import pytest
 from tests.reliability.sweep import (
     EXCHANGE_POINTS,
     MUTATING,
+    OPTIMISE_POINTS,
     SOURCE,
     STORE_POINTS,
     fail_at,
@@ -17,6 +18,7 @@ from tests.reliability.sweep import (
     journey,
     kill_at,
     kill_exchange_at,
+    kill_optimise_at,
     recover,
     vstore,
     why_no_strace,
@@ -43,6 +45,12 @@ def test_killed_at_each_step_of_push_and_pull(root: Path, point: Point) -> None:
     """The cache lists nothing incomplete, both stores are intact, and the next push and pull go on."""
     folder = root.parent / "exchange"
     assert kill_exchange_at(folder, f"file://{folder}/cache", point, 1, f"kill-{point}"), "the step was never reached"
+
+
+@pytest.mark.parametrize("point", OPTIMISE_POINTS)
+@pytest.mark.parametrize("then", [["gc"], ["optimise"], ["verify", "--repair", "--offline"]], ids=" ".join)
+def test_killed_at_each_step_of_sharing_files(tmp_path: Path, point: Point, then: list[str]) -> None:
+    assert kill_optimise_at(tmp_path / "root", point, 2, then=then), "the step was never reached"
 
 
 @pytest.mark.parametrize("point", [Point.ADD_DESCRIBED, Point.INDEX_WRITTEN, Point.LINK_MADE, Point.GC_MOVED])

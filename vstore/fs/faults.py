@@ -50,6 +50,10 @@ class Point(StrEnum):
     GC_UNLINKING = "gc-unlinking"  # one more folder of the trash
     GC_IN_PLACE = "gc-in-place"  # one more place that cannot be moved to the trash is removed where it is
     GC_EMPTIED = "gc-emptied"
+    OPTIMISE_NOTED = "optimise-noted"  # one more object will be changed
+    OPTIMISE_THAWED = "optimise-thawed"  # one more folder of it is writable
+    OPTIMISE_LINKED = "optimise-linked"  # one more link is made in the staging area
+    OPTIMISE_REPLACED = "optimise-replaced"  # it has taken the place of a file, its folder is still writable
     REINDEX_FILLED = "reindex-filled"
     REINDEX_LOG_GONE = "reindex-log-gone"  # the old log is, the old index is not
     REINDEX_REPLACED = "reindex-replaced"

@@ -12,12 +12,12 @@ import os
 import stat
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import BinaryIO, Self
 
 from vstore.errors import StoreError
 from vstore.fs.atomic import exchange, flush_file, replace_symlink, write_file
-from vstore.fs.reading import read_regular
-from vstore.fs.removal import BY_HANDLE, OPEN_FOLDER, open_folder, remove_tree, thaw
+from vstore.fs.reading import open_regular, read_regular
+from vstore.fs.removal import BY_HANDLE, NO_LINK, OPEN_FOLDER, remove_tree, thaw
 from vstore.fs.tree import shown
 
 
@@ -38,11 +38,11 @@ class Folder:
     @classmethod
     def below(cls, root: Path, *names: str) -> Self:
         """Open a folder below `root`, following no link there. StoreError for a link, and for what is no folder."""
-        found = cls.open(root)
-        for name in names:
-            with found:
-                found = found.folder(name)
-        return found
+        opened = cls.open(root)
+        if not names:
+            return opened
+        with opened:
+            return opened.down(*names)
 
     def folder(self, name: str) -> Self:
         """Open a folder in this one. Raises StoreError for a link and for what is no folder, and OSError."""
@@ -51,11 +51,19 @@ class Folder:
             refuse_links(place)
             return type(self)(place, None)
         try:
-            return type(self)(place, open_folder(name, self._at))
+            return type(self)(place, os.open(name, OPEN_FOLDER | NO_LINK, dir_fd=self._at))
         except OSError as error:
             if error.errno in (errno.ENOTDIR, errno.ELOOP):
                 refuse_links(place)
             raise
+
+    def down(self, *names: str) -> Self:
+        """Open a folder further below, following no link. Raises as `folder`."""
+        found = self.folder(names[0])
+        for name in names[1:]:
+            with found:
+                found = found.folder(name)
+        return found
 
     def __enter__(self) -> Self:
         return self
@@ -93,6 +101,10 @@ class Folder:
         """Where a link leads. OSError for what is none."""
         return os.readlink(self._name(name), dir_fd=self._at)
 
+    def open_file(self, name: str) -> BinaryIO:
+        """Open a regular file, and no link, for reading; raises as `open_regular`."""
+        return open_regular(self._name(name), follow=False, dir_fd=self._at)
+
     def read(self, name: str, *, limit: int) -> bytes:
         """Read a regular file, and no link; raises as `read_regular`."""
         return read_regular(self._name(name), limit=limit, follow=False, dir_fd=self._at)
@@ -115,6 +127,20 @@ class Folder:
         """Make a new file and return its descriptor, for writing. FileExistsError if the name is taken."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
         return os.open(self._name(name), flags, mode, dir_fd=self._at)
+
+    def append(self, name: str) -> int:
+        """Open a file of this folder for writing at its end, made if it is missing, and return its descriptor."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_LINK | getattr(os, "O_CLOEXEC", 0)
+        return os.open(self._name(name), flags, 0o600, dir_fd=self._at)
+
+    def link(self, name: str, to: Folder, new: str) -> None:
+        """Make a further name of a file, in another folder; a link is not followed."""
+        follow = os.link not in os.supports_follow_symlinks  # Windows follows none in any case
+        os.link(self._name(name), to._name(new), src_dir_fd=self._at, dst_dir_fd=to._at, follow_symlinks=follow)
+
+    def chmod(self, mode: int) -> None:
+        """Change the mode of the folder itself."""
+        os.chmod(self.path if self._at is None else self._at, mode)
 
     def rename(self, name: str, to: Folder, new: str) -> None:
         """Move an entry to another folder, replacing what rename(2) replaces."""

@@ -11,17 +11,17 @@ from pathlib import Path
 
 BY_HANDLE = os.open in os.supports_dir_fd and os.scandir in os.supports_fd
 OPEN_FOLDER = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_DIRECTORY", "O_CLOEXEC"))
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 _DEEPEST = 100  # below it, a folder is moved up and removed there: neither stack nor descriptors run out
 
 
 def open_folder(name: str | bytes, parent: int | None) -> int:
     """A descriptor of a folder that is no link, made readable first if that is needed. Raises OSError."""
     try:
-        return os.open(name, OPEN_FOLDER | _NO_LINK, dir_fd=parent)
+        return os.open(name, OPEN_FOLDER | NO_LINK, dir_fd=parent)
     except PermissionError:
         thaw(name, parent)
-        return os.open(name, OPEN_FOLDER | _NO_LINK, dir_fd=parent)
+        return os.open(name, OPEN_FOLDER | NO_LINK, dir_fd=parent)
 
 
 def thaw(name: str | bytes, parent: int | None) -> None:

@@ -25,6 +25,7 @@ from vstore.gc.unlink import empty_trash
 from vstore.objects import StorePath
 from vstore.report import Report
 from vstore.store import Graph, Root, RootKind, Store, generation_link
+from vstore.store.interrupted import freeze_interrupted
 
 _SMALLEST, _LARGEST = 250, 2000  # objects removed in one transaction, whose commit costs the same for few as for many
 _HOLD_SECONDS = 0.05  # how long removing them may take: others wait for the lock meanwhile
@@ -63,6 +64,7 @@ def _collect_once(store: Store, policy: Policy, report: Report, *, freed_bytes: 
         plan, graph, roots = _planned(store, policy, stray, stray, freed_bytes=freed_bytes)
     reached(Point.GC_DECIDED)
     removal = Removal(store, graph, roots)
+    freeze_interrupted(store.layout)
     litter = removal.clear(plan.litter)
     victims: list[Victim] = []
     done, batch = 0, _SMALLEST

@@ -63,7 +63,8 @@ def mend(store: Store, path: StorePath) -> bool:
         except StoreError:
             manifest = None
         try:
-            found = mended(folder, manifest)
+            with store.layout.opened(folder) as opened:
+                found = mended(opened, manifest)
         except (StoreError, OSError):
             return False
         if found.digest != info.digest:
