@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from vstore.build.activation import write_activation
 from vstore.build.facts import LayerFacts, collect_facts, write_facts
 from vstore.build.foundation import tie_to_interpreter
 from vstore.build.layout import Layout
@@ -69,6 +70,7 @@ class Store:
         facts = replace(facts, clashes=tuple(one.clash(name) for one in overwritten))
         facts = link_lower(folder, facts, lowers)
         facts = write_starters(folder, facts, lowers, starters)
+        write_activation(folder, facts)
         write_facts(folder, facts)
         return store_path, folder, facts
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
+from vstore.build.activation import write_activation
 from vstore.build.bytecode import compile_tree, reuse
 from vstore.build.clashes import describe_clashes
 from vstore.build.facts import LayerFacts, collect_facts, read_facts, write_facts
@@ -104,6 +105,7 @@ def build_layer(
     facts = link_lower(staging, facts, lowers)
     log.lines += join_libraries(staging, facts, lowers)
     facts = write_starters(staging, facts, lowers, starters)
+    write_activation(staging, facts)
     log.lines += [f"clash: {line}" for line in describe_clashes(facts.clashes)]
     write_facts(staging, facts)
     write_venvstacks_metadata(staging, facts, str(recipe.interpreter))

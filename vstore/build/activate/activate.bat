@@ -1,0 +1,12 @@
+@rem For cmd.exe: call Scripts\activate.bat
+@if defined _OLD_VIRTUAL_PATH set "PATH=%_OLD_VIRTUAL_PATH%"
+@if defined _OLD_VIRTUAL_PROMPT set "PROMPT=%_OLD_VIRTUAL_PROMPT%"
+@for %%i in ("%~dp0..") do @set "VIRTUAL_ENV=%%~fi"
+@set "VIRTUAL_ENV_PROMPT=@NAME@"
+@set "_OLD_VIRTUAL_PATH=%PATH%"
+@set "PATH=%VIRTUAL_ENV%\@SCRIPTS@;%PATH%"
+@if defined PYTHONHOME set "_OLD_VIRTUAL_PYTHONHOME=%PYTHONHOME%"
+@set "PYTHONHOME="
+@if not defined PROMPT set "PROMPT=$P$G"
+@if not defined VIRTUAL_ENV_DISABLE_PROMPT set "_OLD_VIRTUAL_PROMPT=%PROMPT%"
+@if not defined VIRTUAL_ENV_DISABLE_PROMPT set "PROMPT=(%VIRTUAL_ENV_PROMPT%) %PROMPT%"
