@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from vstore.errors import UsageError
+from vstore.fs.reading import read_regular
 
 T = TypeVar("T")
 
+_MAX_BYTES = 1 << 20
 _AGES = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 
@@ -66,21 +68,24 @@ class Config:
     """The whole file.
 
     `caches` are in the order in which they are preferred; `require` of the builders with `trusted_keys` must agree
-    on what a recipe gives.
+    on what a recipe gives. `lock_wait` is how long to wait for what another process holds.
     """
 
     gc: GcConfig = field(default_factory=GcConfig)
     caches: tuple[CacheConfig, ...] = ()
     trusted_keys: tuple[str, ...] = ()
     require: int = 1
+    lock_wait: timedelta | None = None
 
 
 def read_config(file: Path) -> Config:
     """The settings in `file`, all defaults if there is none."""
     try:
-        text = file.read_bytes()
+        text = read_regular(file, limit=_MAX_BYTES)
     except FileNotFoundError:
         return Config()
+    except OSError as error:
+        raise UsageError(f"config.toml cannot be read: {file}: {error.strerror}") from error
     import tomllib  # most stores have no such file
 
     try:
@@ -93,6 +98,7 @@ def read_config(file: Path) -> Config:
         caches=_caches(top.table("caches")),
         trusted_keys=top.get("trusted_keys", texts) or (),
         require=top.get("require", count) or 1,
+        lock_wait=_lock_wait(top.table("locks")),
     )
     top.finish()
     return config
@@ -111,6 +117,12 @@ def _gc(table: Table) -> GcConfig:
     )
     if found.max_free is not None and found.max_free < (found.min_free or 0):
         raise table.error("max_free", "a size not below min_free", "less")
+    table.finish()
+    return found
+
+
+def _lock_wait(table: Table) -> timedelta | None:
+    found = table.get("wait", age)
     table.finish()
     return found
 

@@ -301,6 +301,27 @@ BREAKS = (
         "tests/remote/test_interrupted.py",
     ),
     Break(
+        "who may not write to a folder cannot lock its files",
+        "fs/filelock.py",
+        "    mode = 0o600 | writers | writers << 1\n",
+        "    mode = 0o644\n",
+        "tests/fs/test_filelock.py",
+    ),
+    Break(
+        "a link in place of a lock is not followed",
+        "fs/filelock.py",
+        "                return open_handle(name, follow=False, dir_fd=folder, access=os.O_RDWR)\n",
+        "                return os.open(name, os.O_RDWR | os.O_CREAT, dir_fd=folder)\n",
+        "tests/fs/test_filelock.py",
+    ),
+    Break(
+        "a signal ends the waits of threads",
+        "fs/waits.py",
+        "    _policy.ended = True\n",
+        "    pass\n",
+        "tests/fs/test_filelock.py",
+    ),
+    Break(
         "the order in which Python keeps sets reaches no bytes",
         "build/relocate.py",
         '    built_in = sorted((one for one in folders if one.startswith("/")), reverse=True)',

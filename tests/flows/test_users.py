@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.flows.world import World, make_world
+from tests.fs.test_filelock import held
 from tests.store.trees import run_in_child
 from vstore.gc import collect
 from vstore.report import Silent
@@ -55,6 +56,16 @@ try:
             print(len(store.index.objects()), len(verify(store, contents=True, report=Silent())[1]))
 except StoreError as error:
     print(error)
+"""
+
+LOCK_AS_USER = """
+import fcntl, os, pwd, sys
+entry = pwd.getpwnam(sys.argv[1])
+os.setgroups([]), os.setgid(entry.pw_gid), os.setuid(entry.pw_uid)
+try:
+    fcntl.flock(os.open(sys.argv[2], os.O_RDONLY), fcntl.LOCK_EX | fcntl.LOCK_NB)
+except OSError as error:
+    print(type(error).__name__)
 """
 
 COMMAND_AS_USER = """
@@ -206,8 +217,22 @@ def test_a_root_that_one_may_not_write_to_can_be_read(people: list[Person]) -> N
     assert first.json("history", "project")[0]["current"]
     assert "midlib 1.0" in first.run("run", "project", "hello")[0]
     assert first.json("verify", "--contents")["problems"] == []
+    with held(root.root / "gcroots" / "temp" / "1-abcdef01"):
+        assert {one["kind"] for one in first.json("roots")} == {"profile"}, "others' temp roots are closed to readers"
     for command in (["gc"], ["realise", str(first.spec)], ["forget", "project", "1"]):
         assert "belongs to root" in first.run(*command, code=6)[1]
+
+
+def test_who_may_only_read_cannot_lock(people: list[Person]) -> None:
+    root, first, _ = people
+    root.root.chmod(0o755)
+    root.realise()
+    root.run("gc")
+    locks = [file for file in root.root.rglob("*") if file.parent.name in ("locks", "temp") and file.is_file()]
+    assert root.root / "locks" / "gc" in locks
+    for lock in locks:
+        with run_in_child(LOCK_AS_USER, first.user, lock) as child:
+            assert child.communicate(timeout=60)[0] == "PermissionError\n", lock
 
 
 def test_a_read_only_mount_can_be_read(people: list[Person]) -> None:

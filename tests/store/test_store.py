@@ -18,6 +18,7 @@ from vstore.errors import BuildError, StoreError
 from vstore.fs.filelock import is_held
 from vstore.fs.scan import scan
 from vstore.fs.tree import Entry, EntryKind
+from vstore.fs.waits import set_waiting
 from vstore.objects import Kind
 from vstore.report import Silent
 from vstore.store import Store
@@ -223,9 +224,12 @@ def test_the_row_is_written_last(store: Store) -> None:
     """While another process holds the index for writing, everything but the row is in place."""
     with sqlite3.connect(store.layout.index_file, isolation_level=None) as other:
         other.execute("BEGIN IMMEDIATE")
-        store.index.database.rows("PRAGMA busy_timeout = 50")
-        with pytest.raises(StoreError, match="in use by another process"):
-            add(store, "low")
+        set_waiting(lambda text: None, lambda: 0.05)
+        try:
+            with pytest.raises(StoreError, match="in use by another process"):
+                add(store, "low")
+        finally:
+            set_waiting(lambda text: None, lambda: None)
         other.execute("ROLLBACK")
     other.close()
     (folder,) = store.layout.store.iterdir()

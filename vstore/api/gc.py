@@ -6,6 +6,7 @@ from datetime import datetime
 
 from vstore import profile as profiles
 from vstore.config import GcConfig
+from vstore.errors import BusyError
 from vstore.fs.usage import used_bytes
 from vstore.gc import (
     Collected,
@@ -21,6 +22,7 @@ from vstore.gc import (
     plan_deletion,
     shortfall,
 )
+from vstore.report import Report, Silent
 from vstore.store import Store
 
 __all__ = [
@@ -63,13 +65,22 @@ def forgettable(store: Store, limits: GcConfig, *, now: datetime) -> list[tuple[
     ]
 
 
-def forget_expired(store: Store, limits: GcConfig, *, now: datetime) -> list[tuple[str, int]]:
-    """Forget the generations of all profiles that all limits let go, never a current one."""
-    return [
-        (name, number)
-        for name in profiles.names(store)
-        for number in profiles.forget_expired(store, name, _retention(limits), now=now)
-    ]
+def forget_expired(
+    store: Store, limits: GcConfig, *, now: datetime, report: Report | None = None
+) -> list[tuple[str, int]]:
+    """Forget the generations of all profiles that all limits let go, never a current one.
+
+    A profile that another process is changing is left alone, with a warning.
+    """
+    forgotten = []
+    for name in profiles.names(store):
+        try:
+            numbers = profiles.forget_expired(store, name, _retention(limits), now=now, blocking=False)
+        except BusyError as error:
+            (report or Silent()).warn(f"left profile {name} alone: {'; '.join([error.message, *error.details])}")
+            continue
+        forgotten += [(name, number) for number in numbers]
+    return forgotten
 
 
 def _retention(limits: GcConfig) -> profiles.Retention:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from vstore.errors import StoreError
 from vstore.fs.atomic import replace_symlink
 from vstore.fs.faults import arm as arm_fault
+from vstore.fs.waits import end_waits, set_waiting
 from vstore.objects import Kind, ObjectInfo, StorePath, chain
 from vstore.store import (
     Layout,
@@ -40,6 +41,7 @@ __all__ = [
     "arm_fault",
     "default_root",
     "dependency_chain",
+    "end_waits",
     "keep",
     "keep_reserve",
     "list_roots",
@@ -47,6 +49,7 @@ __all__ = [
     "owner_of",
     "release_reserve",
     "remove_root",
+    "set_waiting",
     "uv_of",
 ]
 

@@ -11,6 +11,7 @@ from typing import Self
 from vstore.archive.format import FOOTER_BYTES, decode_index, index_range
 from vstore.archive.model import Index, Limits, RangeReader
 from vstore.errors import ArchiveError
+from vstore.fs.reading import open_regular
 
 _TAIL_BYTES = 128 << 10  # the first read: the index of about 2,000 files lies in it
 
@@ -36,7 +37,7 @@ class FileReader:
     """An archive on disk. Closes with `close` or as a context manager."""
 
     def __init__(self, path: Path) -> None:
-        self._file = open(path, "rb", buffering=0)  # noqa: SIM115
+        self._file = open_regular(path)
         self._size_bytes = os.fstat(self._file.fileno()).st_size
         self._lock = threading.Lock()
 

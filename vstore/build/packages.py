@@ -25,6 +25,7 @@ from vstore.build.record import Line, describe, encode_record, read_record
 from vstore.build.scripts import Starters, entry_points, python_script
 from vstore.errors import BuildError
 from vstore.fs.atomic import write_file
+from vstore.fs.reading import check_regular
 from vstore.fs.removal import remove_tree
 from vstore.lock.model import PinnedWheel
 from vstore.target import Target
@@ -199,9 +200,18 @@ def _pylock(wheels: Sequence[PinnedWheel]) -> str:
 
 
 def _source(wheel: PinnedWheel) -> dict[str, str]:
-    if wheel.location.startswith("file:"):
-        return {"path": unquote(urlsplit(wheel.location).path)}
-    return {"url" if "://" in wheel.location else "path": wheel.location}
+    """Where uv takes the wheel from. Raises BuildError for a path where uv would wait, or read without end."""
+    is_file = wheel.location.startswith("file:")
+    path = unquote(urlsplit(wheel.location).path) if is_file else wheel.location
+    if "://" in path:
+        return {"url": path}
+    try:
+        check_regular(path)
+    except FileNotFoundError:
+        pass  # uv says so, and looks into its cache first
+    except OSError as error:
+        raise BuildError(f"{wheel.filename} cannot be read: {path}: {error.strerror}") from error
+    return {"path": path}
 
 
 def _files(root: Path, prefix: str) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import NoReturn
 import click
 
 from vstore import __version__
-from vstore.api.stores import arm_fault
+from vstore.api.stores import arm_fault, end_waits, set_waiting
 from vstore.cli import output
 from vstore.cli.settings import Settings, shared_options
 from vstore.errors import OutputError, VstoreError
@@ -105,16 +105,20 @@ class _Terminated(KeyboardInterrupt):
     """SIGTERM, which ends a command as Ctrl-C does: what it has begun is undone."""
 
 
-def _terminate(_: int, __: FrameType | None) -> None:
-    raise _Terminated
+def _end(number: int, _: FrameType | None) -> None:
+    """End the command. The threads that wait for locks end too, or this one would wait for them."""
+    end_waits()
+    raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code of design section 6."""
     output.prepare()
     settings = Settings()
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _terminate)
+    for number, default in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
+        if signal.getsignal(number) is default:
+            signal.signal(number, _end)
+    set_waiting(lambda text: settings.report.note(text), settings.wait_seconds)
     given = sys.argv[1:] if arguments is None else arguments
     try:
         code = _run(given, settings)

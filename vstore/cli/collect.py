@@ -43,7 +43,7 @@ def gc_command(settings: Settings, dry_run: bool, clean_cache: bool, until_free:
                 plan = gc.plan_collection(store, policy, without=forgotten)
                 victims, litter, left, freed = plan.victims, plan.litter, plan.left, plan.freed_bytes
             else:
-                forgotten = gc.forget_expired(store, limits, now=now)
+                forgotten = gc.forget_expired(store, limits, now=now, report=report)
                 done = gc.collect(store, policy, report=report)
                 victims, litter, left, freed = done.victims, done.litter, done.left, done.freed_bytes
                 if clean_cache:

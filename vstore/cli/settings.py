@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from vstore.api.stores import Store, default_root, open_store
+from vstore.api.stores import Layout, Store, default_root, open_store
 from vstore.cli.progress import Progress
 from vstore.cli.progress import size as size
 
@@ -26,6 +26,7 @@ class Settings:
     json: bool = False
     verbosity: int = 0
     progress: bool = True
+    wait: float | None = None
     _report: Progress | None = None
 
     def location(self) -> Path:
@@ -33,6 +34,15 @@ class Settings:
 
     def open_store(self, *, read_only: bool = False) -> Store:
         return open_store(self.location(), read_only=read_only)
+
+    def wait_seconds(self) -> float | None:
+        """How long to wait for what another process holds; None where nobody has said."""
+        if self.wait is not None:
+            return self.wait
+        from vstore.api.config import read_config
+
+        configured = read_config(Layout(self.location()).config_file).lock_wait
+        return configured.total_seconds() if configured is not None else None
 
     @property
     def report(self) -> Progress:
@@ -60,7 +70,7 @@ class Settings:
 
 def _setter(name: str, convert: Callable[[Any], Any] = lambda value: value) -> Callable[..., None]:
     def callback(ctx: click.Context, _: click.Parameter, value: Any) -> None:
-        if value:
+        if value or isinstance(value, float):  # 0 seconds are meant
             setattr(ctx.ensure_object(Settings), name, convert(value))
 
     return callback
@@ -89,6 +99,14 @@ def shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
             expose_value=False,
             callback=_setter("progress", lambda _: False),
             help="No moving display.",
+        ),
+        click.option(
+            "--wait",
+            type=click.FloatRange(0),
+            metavar="SECONDS",
+            expose_value=False,
+            callback=_setter("wait"),
+            help="How long to wait for what another process holds (default: 10 minutes; a day for its builds).",
         ),
     ]
     for option in reversed(options):

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-_FLAGS = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
+_FLAGS = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
 _PIECE_BYTES = 1 << 20
 _KINDS = {
     stat.S_IFIFO: "a FIFO",
@@ -25,15 +25,17 @@ _KINDS = {
 }
 
 
-def open_handle(path: str | bytes | Path, *, follow: bool = True, dir_fd: int | None = None) -> int:
-    """Open a regular file for reading and return its descriptor, without waiting.
+def open_handle(
+    path: str | bytes | Path, *, follow: bool = True, dir_fd: int | None = None, access: int = os.O_RDONLY
+) -> int:
+    """Open a regular file, for reading unless `access` says otherwise, and return its descriptor, without waiting.
 
     With `follow` False the last part of the path may not be a link. Raises OSError for a path that cannot be opened,
     IsADirectoryError for a folder, and OSError (EINVAL) whose `strerror` names what else is there.
     """
     try:
         _refuse_special(os.stat(path, dir_fd=dir_fd, follow_symlinks=follow), path)
-        handle = os.open(path, _FLAGS | (0 if follow else getattr(os, "O_NOFOLLOW", 0)), dir_fd=dir_fd)
+        handle = os.open(path, access | _FLAGS | (0 if follow else getattr(os, "O_NOFOLLOW", 0)), dir_fd=dir_fd)
     except ValueError as error:  # a NUL or a lone surrogate: no file is called so
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
     try:
@@ -42,6 +44,11 @@ def open_handle(path: str | bytes | Path, *, follow: bool = True, dir_fd: int | 
         os.close(handle)
         raise
     return handle
+
+
+def check_regular(path: str | bytes | Path) -> None:
+    """Raise OSError unless there is a regular file: for a path that another program is to open."""
+    os.close(open_handle(path))
 
 
 def open_regular(path: str | bytes | Path, *, follow: bool = True, dir_fd: int | None = None) -> BinaryIO:

@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from vstore.fs.atomic import write_file
-from vstore.lock.lockfile import parse_package
+from vstore.lock.lockfile import parse_package, write_changed
 from vstore.lock.metadata import newest_allowed, package_text, read_record, record_text, renewed
 from vstore.spec import Layer, Spec
 from vstore.spec.lockfiles import declared_path, record_path, summary_path
@@ -30,8 +29,7 @@ def write_companions(
     if ours or not summary.exists():
         contents[summary] = "".join(_summary(layer, document)).encode()
     for path, data in contents.items():
-        if not path.is_file() or path.read_bytes() != data:
-            write_file(path, data)
+        write_changed(path, data)
 
 
 def _declared(spec: Spec, layer: Layer) -> Iterator[str]:

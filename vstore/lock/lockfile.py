@@ -16,7 +16,7 @@ from vstore.lock.metadata import read_record, requirements_hash
 from vstore.lock.model import FROM_LOWER, Download, InterpreterPin, LockedLayer, LockedPackage, LockedWheel
 from vstore.objects import Kind
 from vstore.spec import Layer, Spec
-from vstore.spec.lockfiles import interpreter_path, lock_path, record_path
+from vstore.spec.lockfiles import interpreter_path, lock_path, read_lock_file, record_path
 from vstore.spec.select import matches
 
 _HEADER = (
@@ -45,10 +45,8 @@ def read_document(spec: Spec, layer: Layer) -> dict[str, Any] | None:
     """The TOML document of one layer's lock; None when there is no file."""
     path = lock_path(spec, layer)
     with _reading(spec, layer, path):
-        try:
-            return tomllib.loads(path.read_text("utf-8"))
-        except FileNotFoundError:
-            return None
+        data = read_lock_file(path)
+        return None if data is None else tomllib.loads(data.decode())
 
 
 @contextmanager
@@ -156,7 +154,7 @@ def write_lock(
     if pin is not None:
         own["interpreter"] = _pin_table(pin)
     document = {**document, "created-by": "vstore", "tool": {"vstore": own}}
-    _write_changed(lock_path(spec, layer), _HEADER.format(spec=spec.path.name) + tomli_w.dumps(document))
+    write_changed(lock_path(spec, layer), (_HEADER.format(spec=spec.path.name) + tomli_w.dumps(document)).encode())
     if layer.kind == Kind.RUNTIME:
         interpreter_path(spec, layer).unlink(missing_ok=True)
 
@@ -166,7 +164,7 @@ def write_interpreter(spec: Spec, layer: Layer, pin: InterpreterPin) -> None:
     import tomli_w
 
     header = f"# The interpreter that vstore chose for {layer.env_name}; the lock beside it is venvstacks' own.\n"
-    _write_changed(interpreter_path(spec, layer), header + tomli_w.dumps(_pin_table(pin)))
+    write_changed(interpreter_path(spec, layer), (header + tomli_w.dumps(_pin_table(pin))).encode())
 
 
 def _read_interpreter(spec: Spec, layer: Layer) -> InterpreterPin | None:
@@ -174,14 +172,12 @@ def _read_interpreter(spec: Spec, layer: Layer) -> InterpreterPin | None:
         return None
     path = interpreter_path(spec, layer)
     with _reading(spec, layer, path):
-        try:
-            return _pin(tomllib.loads(path.read_text("utf-8")))
-        except FileNotFoundError:
-            return None
+        data = read_lock_file(path)
+        return None if data is None else _pin(tomllib.loads(data.decode()))
 
 
-def _write_changed(path: Path, text: str) -> None:
-    data = text.encode()
-    if not path.is_file() or path.read_bytes() != data:
+def write_changed(path: Path, data: bytes) -> None:
+    """Write a file of a lock unless it has these bytes. LockError for what is no file."""
+    if read_lock_file(path) != data:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, data)

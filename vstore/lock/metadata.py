@@ -14,10 +14,13 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from vstore.errors import LockError
+from vstore.fs.reading import read_regular
 from vstore.lock.model import FROM_LOWER, LockedLayer, LockRecord
 from vstore.objects import Kind
 from vstore.spec import DEFAULT_LINUX, DEFAULT_MACOS, Layer, Spec, source_files
 from vstore.spec.sources import read_source
+
+_MAX_RECORD_BYTES = 1 << 20
 
 
 def deployed_name(layer: Layer, locked: LockedLayer) -> str:
@@ -38,7 +41,7 @@ def deployed_name(layer: Layer, locked: LockedLayer) -> str:
 def read_record(path: Path) -> LockRecord | None:
     """What ``pylock.<env>.meta.json`` says; None when it is not there or not whole."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads(read_regular(path, limit=_MAX_RECORD_BYTES))
         locked_at = datetime.fromisoformat(found["locked_at"])
         return LockRecord(
             lock_input_hash=str(found["lock_input_hash"]),

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vstore.errors import LockError
+from vstore.fs.reading import check_regular
 from vstore.lock.markers import environment_marker
 from vstore.lock.model import LockedLayer, LockedPackage, PythonForLocking
 from vstore.spec import Layer, Spec
@@ -120,7 +122,7 @@ def _settings(question: Question) -> dict[str, Any]:
     given: dict[str, Any] = dict(spec.uv)
     table = {key: value for key, value in given.items() if key not in ("sources", "index")}
     indexes, sources = _indexes(question, given)
-    wheels = [str(folder.resolve()) for folder in question.local_wheels]
+    wheels = [str(_wheel_folder(folder)) for folder in question.local_wheels]
     named = _named_by_url(question)
     lower = [named.get(pin.partition("==")[0], pin) for pin, _ in lower_pins(question.lowers)]
     pins = [*lower, *question.pins]
@@ -155,7 +157,19 @@ def _named_by_url(question: Question) -> dict[str, str]:
 
 def _find_links(spec: Spec, place: str) -> str:
     """A folder is meant relative to the spec, not to the throw-away project."""
-    return place if "://" in place else str((spec.path.parent / place).resolve())
+    return place if "://" in place else str(_wheel_folder(spec.path.parent / place))
+
+
+def _wheel_folder(folder: Path) -> Path:
+    """The real path of a folder. Raises LockError for a wheel in it with which uv would wait, or read without end."""
+    for wheel in folder.glob("*.whl"):
+        try:
+            check_regular(wheel)
+        except FileNotFoundError:
+            continue  # a link to nothing, which uv leaves out
+        except OSError as error:
+            raise LockError(f"wheel cannot be read: {wheel}: {error.strerror}") from error
+    return folder.resolve()
 
 
 def _indexes(question: Question, given: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:

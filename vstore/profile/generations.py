@@ -72,10 +72,10 @@ def _current_number(store: Store, profile: str) -> int | None:
     return found[1] if found and found[0] == profile else None
 
 
-def _locked(store: Store, profile: str) -> AbstractContextManager[int]:
+def _locked(store: Store, profile: str, *, blocking: bool = True) -> AbstractContextManager[int]:
     if not _NAME.fullmatch(profile) or re.search(r"-[0-9]+-link$", profile):
         raise ProfileError(f"not a name for a profile: {profile!r}", hint="letters, digits, . _ - + @")
-    return lock_file(store.layout.profile_lock(profile))
+    return lock_file(store.layout.profile_lock(profile), blocking=blocking)
 
 
 def _set_current(store: Store, profile: str, number: int) -> None:
@@ -209,9 +209,14 @@ def forget_all(store: Store, profile: str) -> tuple[int, ...]:
         return numbers
 
 
-def forget_expired(store: Store, profile: str, limits: Retention, *, now: datetime) -> tuple[int, ...]:
-    """Forget what `expired` says of the history as it is now; returns the numbers."""
-    with _locked(store, profile):
+def forget_expired(
+    store: Store, profile: str, limits: Retention, *, now: datetime, blocking: bool = True
+) -> tuple[int, ...]:
+    """Forget what `expired` says of the history as it is now; returns the numbers.
+
+    With ``blocking=False`` raises BusyError while another process changes the profile.
+    """
+    with _locked(store, profile, blocking=blocking):
         gone = expired(history(store, profile), limits, now=now)
         _forget(store, profile, gone)
         return gone

@@ -19,6 +19,7 @@ from typing import BinaryIO, Self
 from vstore.archive.tar import END, member, padding, read_member
 from vstore.digest import canonical_json
 from vstore.errors import ArchiveError
+from vstore.fs.reading import open_regular
 from vstore.fs.tree import FIXED_TIME, Entry, EntryKind
 from vstore.objects import StorePath
 from vstore.remote.transport import NoListing, Stat, TransportError
@@ -95,7 +96,7 @@ class BundleReader:
     def __init__(self, path: Path) -> None:
         self.url = str(path)
         self._lock = threading.Lock()
-        self._file = open(path, "rb")  # noqa: SIM115
+        self._file = open_regular(path)
         try:
             self._size = os.fstat(self._file.fileno()).st_size
             self._places = self._read_members()

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from fnmatch import fnmatchcase
 
 from vstore import objects
 from vstore.build.facts import read_facts
-from vstore.errors import UsageError
+from vstore.errors import LockError, UsageError
+from vstore.lock.lockfile import read_document
 from vstore.lock.metadata import module_hash, read_record, requirements_hash
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.profile import read_stack
 from vstore.publish.model import LAYER_KINDS, Member, Placed
 from vstore.spec import Layer, Spec
-from vstore.spec.lockfiles import lock_path, record_path
+from vstore.spec.lockfiles import record_path
 from vstore.store import Store
 from vstore.target import Target
 
@@ -67,8 +67,9 @@ def lock_facts(spec: Spec, layer: Layer) -> dict[str, object]:
             "locked_at": locked_at,
         }
     try:
-        hashed: str | None = requirements_hash(tomllib.loads(lock_path(spec, layer).read_text("utf-8")))
-    except (OSError, ValueError, KeyError):
+        document = read_document(spec, layer)
+        hashed = None if document is None else requirements_hash(document)
+    except (LockError, ValueError, KeyError):
         hashed = None
     return {"requirements_hash": hashed, "lock_version": 1, "locked_at": None}
 

@@ -15,7 +15,7 @@ from vstore.objects import StorePath
 from vstore.realise.model import Origin, Realised, RealisedLayer, Request
 from vstore.report import Report
 from vstore.spec import Spec, load, source_digest
-from vstore.spec.lockfiles import lock_files
+from vstore.spec.lockfiles import lock_files, read_lock_file
 from vstore.store import Store
 from vstore.target import Target
 
@@ -74,7 +74,7 @@ def inputs_key(spec: Spec, target: Target, request: Request) -> bytes:
     parts = [str(BUILDER).encode(), str(target).encode(), spec.profile.encode(), spec.digest.raw]
     parts += [request.environment.get(name, "").encode() for name in ("UV_EXCLUDE_NEWER", "MACOSX_DEPLOYMENT_TARGET")]
     for file in lock_files(spec):
-        parts += (file.name.encode(), file.read_bytes() if file.is_file() else b"missing")
+        parts += (file.name.encode(), read_lock_file(file) or b"missing")
     for layer in spec.layers:
         for module in layer.modules:
             parts += (str(module).encode(), source_digest(spec, module).raw)

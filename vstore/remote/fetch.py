@@ -92,7 +92,8 @@ class Fetcher:
         connection, its own or that of what it refers to, what was written stays for the next fetch.
         """
         started = time.monotonic()
-        with lock_file(self.store.layout.locks / f"fetch-{record.path.short}", transient=True, stop=self.stop):
+        lock = self.store.layout.locks / f"fetch-{record.path.short}"
+        with lock_file(lock, transient=True, builds=True, stop=self.stop):
             self.store.temp_root(record.path)
             if self.store.is_valid(record.path):
                 return None

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit, urlunsplit
 
 from vstore.archive.model import Data
 from vstore.errors import UsageError
+from vstore.remote.folder import copy_file, read_file, read_ranges, stat_file
 from vstore.remote.transport import NoListing, NoRanges, Stat, TransportError
 from vstore.remote.waiting import wait_for
 from vstore.stop import Stop
@@ -91,6 +92,9 @@ class ObjectStoreTransport:
             raise UsageError(f"cannot use {self.url}: {_first_line(error)}") from error
 
     def get(self, key: str, *, limit: int) -> bytes | None:
+        folder = self._folder
+        if folder is not None:
+            return self._asked(key, lambda: read_file(folder, key, limit=limit))
         import obstore
 
         def read() -> bytes:
@@ -106,6 +110,9 @@ class ObjectStoreTransport:
         return self._asked(key, read)
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> Sequence[Data] | None:
+        folder = self._folder
+        if folder is not None:
+            return self._asked(key, lambda: read_ranges(folder, key, ranges))
         import obstore
 
         def read() -> Sequence[Data]:
@@ -120,6 +127,9 @@ class ObjectStoreTransport:
         return self._asked(key, read) if ranges else []
 
     def download(self, key: str, target: Path, *, limit: int) -> int | None:
+        folder = self._folder
+        if folder is not None:
+            return self._asked(key, lambda: copy_file(folder, key, target, limit=limit))
         import obstore
 
         def read() -> int:
@@ -137,6 +147,9 @@ class ObjectStoreTransport:
         return self._asked(key, read)
 
     def head(self, key: str) -> Stat | None:
+        folder = self._folder
+        if folder is not None:
+            return self._asked(key, lambda: stat_file(folder, key))
         import obstore
 
         return self._asked(key, lambda: _stat(self._call(obstore, "head", self._store(), key)))
@@ -226,6 +239,8 @@ class ObjectStoreTransport:
         from obstore.exceptions import BaseError, NotSupportedError, PermissionDeniedError, UnauthenticatedError
 
         try:
+            if self._folder is not None:
+                self._stop.check()
             return question()
         except (FileNotFoundError, NotADirectoryError):
             return None
@@ -234,6 +249,8 @@ class ObjectStoreTransport:
         except (PermissionDeniedError, UnauthenticatedError) as error:
             raise TransportError(f"{self.url} refuses {key}: {_first_line(error)}") from error
         except (BaseError, OSError) as error:
+            if self._folder is not None and isinstance(error, OSError):
+                raise TransportError(f"{self.url}/{key}: {error.strerror or _first_line(error)}") from error
             text, status = _first_line(error), _status(error)
             if status in (401, 403):  # of listings and deletions obstore does not say it by its kind
                 raise TransportError(f"{self.url} refuses {key}: {text}") from error

@@ -14,9 +14,11 @@ from pathlib import Path
 from typing import Self, TypeVar
 
 from vstore.errors import CacheError, UsageError
+from vstore.fs.reading import read_regular
 from vstore.remote.model import Channel, DeltaRecord, ObjectRecord, Realisation, Signature
 
 R = TypeVar("R", Realisation, ObjectRecord, Channel, DeltaRecord)
+_MAX_BYTES = 1 << 16
 _KEY = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,99}):([A-Za-z0-9+/]{43}=)")
 
 
@@ -67,11 +69,13 @@ class SecretKey:
     @classmethod
     def read(cls, file: Path) -> Self:
         try:
-            key = Key.parse(file.read_text("ascii"))
+            key = Key.parse(read_regular(file, limit=_MAX_BYTES).decode("ascii"))
         except FileNotFoundError as error:
             raise UsageError(f"no such key: {file}", hint="`vstore key generate NAME` makes one") from error
         except (UsageError, UnicodeDecodeError):
             raise UsageError(f"not a secret key: {file}") from None  # and not a word of its content
+        except OSError as error:
+            raise UsageError(f"key cannot be read: {file}: {error.strerror}") from error
         return cls(key.name, key.raw)
 
     def text(self) -> str:

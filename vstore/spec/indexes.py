@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vstore.credentials import has_credentials, redact
+from vstore.fs.reading import read_regular
 from vstore.spec.model import Layer
 from vstore.spec.reader import Mistakes, Table, quote
 from vstore.spec.requirements import LOGIN_HINT
 
 SIDE_FILE = "venvstacks.uv.toml"
+_MAX_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +46,7 @@ def read_uv(tool: Table | None, folder: Path, mistakes: Mistakes) -> UvTable:
 
 def _read_side_file(path: Path, mistakes: Mistakes) -> tuple[Table | None, bytes | None]:
     try:
-        data = path.read_bytes()
+        data = read_regular(path, limit=_MAX_BYTES)
     except FileNotFoundError:
         return None, None
     except OSError as error:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from vstore.digest import hash_fields
 from vstore.errors import SpecError, nearest
+from vstore.fs.reading import read_regular
 from vstore.objects import Kind
 from vstore.spec import fields
 from vstore.spec.checkout import foreign_repository
@@ -77,16 +78,11 @@ def _project(path: Path, outside: Sequence[Path], mistakes: Mistakes) -> Project
 
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
-            data = file.read(_MAX_BYTES + 1)
+        return read_regular(path, limit=_MAX_BYTES)
     except FileNotFoundError:
         raise SpecError(f"no such spec: {path}", hint="`vstore init` writes a small one") from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise SpecError(f"spec cannot be read: {path}: {reason}") from error
-    if len(data) > _MAX_BYTES:
-        raise SpecError(f"spec is too big: {path}: more than {_MAX_BYTES} bytes")
-    return data
+    except OSError as error:
+        raise SpecError(f"spec cannot be read: {path}: {error.strerror}") from error
 
 
 def _parse(name: str, data: bytes) -> Mapping[str, object]:

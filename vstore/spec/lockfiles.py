@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vstore.errors import LockError
+from vstore.fs.reading import read_regular
 from vstore.objects import Kind
 from vstore.spec.model import Layer, Spec
+
+_MAX_BYTES = 16 << 20  # a lock of 1,000 packages with all their wheels has 2 MiB
 
 
 def lock_folder(spec: Spec, layer: Layer) -> Path:
@@ -42,6 +46,16 @@ def lock_files(spec: Spec) -> list[Path]:
     layers = [layer for layer in spec.layers if layer.targets]
     runtimes = [layer for layer in layers if layer.kind == Kind.RUNTIME]
     return [lock_path(spec, layer) for layer in layers] + [interpreter_path(spec, layer) for layer in runtimes]
+
+
+def read_lock_file(path: Path) -> bytes | None:
+    """The bytes of a file that belongs to a lock, None if it is not there. LockError if it cannot be read."""
+    try:
+        return read_regular(path, limit=_MAX_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise LockError(f"lock file cannot be read: {path}: {error.strerror}") from error
 
 
 def _stem(layer: Layer) -> str:

@@ -10,21 +10,25 @@ import re
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from vstore.errors import BusyError, StoreError
+from vstore.errors import StoreError
 from vstore.fs.disk import free_bytes
 from vstore.fs.faults import Point, reached
+from vstore.fs.waits import Wait
+
+T = TypeVar("T")
 
 SCHEMA = 2  # PRAGMA user_version of the schema that this release writes
 _SCHEMA_FILE = Path(__file__).with_name("schema.sql")
 _MIGRATIONS_FILE = Path(__file__).with_name("migrations.sql")
-_BUSY_SECONDS = 60.0
-_AGAIN_SECONDS = 0.01
+_TRY_SECONDS = 0.1  # how long SQLite itself waits for another process, deaf to signals; then `Wait` is asked
 _SMALL_PAGES = 1024  # 4 MiB
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY)  # others pass: a lock is needed first, or never helps
+_AGAIN_SECONDS = 0.01
 _LONGEST_PATH = 500  # SQLite's MAX_PATHNAME is 512, the names of its own files beside the index included
 
 
@@ -47,7 +51,7 @@ class Database:
 
     def rows(self, sql: str, *values: object) -> list[Any]:
         with self._lock, translated(self.file):
-            return self._connection.execute(sql, values).fetchall()
+            return waited(self.file, lambda: self._connection.execute(sql, values).fetchall())
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
@@ -63,8 +67,11 @@ class Database:
     def transaction(self, *, patient: bool = True) -> Iterator[Any]:
         """Write, all or nothing. Raises BusyError when others write for too long, or, if not patient, at all."""
         with self._lock, translated(self.file):
-            with nullcontext() if patient else self._impatient():
-                self._connection.execute("BEGIN IMMEDIATE")
+            if patient:
+                waited(self.file, lambda: self._connection.execute("BEGIN IMMEDIATE"))
+            else:
+                with self._impatient():
+                    self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
                 reached(Point.INDEX_WRITTEN)
@@ -81,7 +88,7 @@ class Database:
         try:
             yield
         finally:
-            self._connection.execute(f"PRAGMA busy_timeout = {int(_BUSY_SECONDS * 1000)}")
+            self._connection.execute(f"PRAGMA busy_timeout = {int(_TRY_SECONDS * 1000)}")
 
     def compact(self) -> None:
         """Give back what deleted rows held: the log's bytes always, the file's when a quarter of it is empty.
@@ -91,8 +98,27 @@ class Database:
         with self._lock, suppress(StoreError), translated(self.file), self._impatient():
             pages, free = (self.rows(f"PRAGMA {what}")[0][0] for what in ("page_count", "freelist_count"))
             if pages > _SMALL_PAGES and free * 4 > pages:
-                self.rows("VACUUM")
-            self.rows("PRAGMA wal_checkpoint(TRUNCATE)")
+                self._connection.execute("VACUUM")
+            self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
+def waited(file: Path, ask: Callable[[], T]) -> T:
+    """The answer of SQLite, asked again while another process keeps it busy. Raises BusyError, Stopped, and its own."""
+    wait = None
+    while True:
+        try:
+            return ask()
+        except sqlite3.OperationalError as error:
+            if getattr(error, "sqlite_errorcode", 0) not in _BUSY:
+                raise
+        wait = wait or Wait("the index", [file, *beside(file)], shared=True)
+        wait.go_on()
+        time.sleep(_AGAIN_SECONDS)  # in some cases SQLite does not wait at all
+
+
+def beside(file: Path) -> list[Path]:
+    """SQLite's own files beside the index: its log, and what its users have in common."""
+    return [file.with_name(f"{file.name}{suffix}") for suffix in ("-wal", "-shm")]
 
 
 @contextmanager
@@ -103,7 +129,7 @@ def translated(file: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise BusyError(f"the index is in use by another process: {file}", hint="try again") from error
+            raise Wait("the index", [file, *beside(file)], shared=True).busy() from error
         if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(file)):
             raise StoreError(f"no space left for the index: {file}", hint="run `vstore gc`, or free space") from error
         if code == sqlite3.SQLITE_IOERR:
@@ -156,7 +182,7 @@ def connect(file: Path, *, read_only: bool) -> sqlite3.Connection:
 def _opened(file: Path, query: str) -> Iterator[sqlite3.Connection]:
     """A connection that is closed again if making it usable fails."""
     uri = f"{file.absolute().as_uri()}?{query}"
-    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(uri, uri=True, timeout=_TRY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
         yield connection
     except BaseException:
@@ -181,7 +207,7 @@ def _connect_read_only(file: Path) -> sqlite3.Connection:
 
 
 def _version(connection: sqlite3.Connection, file: Path) -> int:
-    found: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    found: int = waited(file, lambda: connection.execute("PRAGMA user_version").fetchone()[0])
     if found > SCHEMA:
         raise StoreError(
             f"the index is of a newer release (schema {found}, this one knows {SCHEMA}): {file}",
@@ -192,27 +218,14 @@ def _version(connection: sqlite3.Connection, file: Path) -> int:
 
 def _migrate(connection: sqlite3.Connection, file: Path) -> None:
     """Bring the schema up to date, once even with several openers."""
-    _write_ahead(connection)
-    connection.execute("BEGIN IMMEDIATE")
+    waited(file, lambda: connection.execute("PRAGMA journal_mode = WAL"))
+    waited(file, lambda: connection.execute("BEGIN IMMEDIATE"))
     version = _version(connection, file)
     for statement in _statements(_SCHEMA_FILE.read_text("utf-8")) if version == 0 else _newer_than(version):
         connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {SCHEMA}")
     reached(Point.SCHEMA_MADE)
     connection.execute("COMMIT")
-
-
-def _write_ahead(connection: sqlite3.Connection) -> None:
-    """Keep a write-ahead log. For who is just making the file SQLite does not wait here, as it does everywhere else."""
-    deadline = time.monotonic() + _BUSY_SECONDS
-    while True:
-        try:
-            connection.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
-                raise
-        time.sleep(_AGAIN_SECONDS)
 
 
 def _newer_than(version: int) -> Iterator[str]:

@@ -224,12 +224,17 @@ def _temp_roots(layout: Layout, prune: bool) -> Iterator[RootAt]:
     with layout.opened(layout.temp_roots) as folder:
         for name in folder.names():
             file = folder.path / name
-            if is_held(file):
-                for path in _named_in(folder, name):
-                    yield RootAt(RootKind.TEMP, f"gcroots/temp/{name}", path, file)
-            elif prune:
+            try:
+                named = list(_named_in(folder, name)) if is_held(file) else None
+            except PermissionError:  # whoever may not write here may not read it either, and collects nothing
+                if os.access(folder.path, os.W_OK):
+                    raise
+                continue
+            if named is None and prune:
                 with suppress(IsADirectoryError, PermissionError):  # no process of vstore made a folder there
                     folder.unlink(name)
+            for path in named or ():
+                yield RootAt(RootKind.TEMP, f"gcroots/temp/{name}", path, file)
 
 
 def _named_in(folder: Folder, name: str) -> Iterator[StorePath]:

@@ -174,7 +174,7 @@ class Store:
     @contextmanager
     def recipe_lock(self, recipe: Digest, stop: Stop | None = None) -> Iterator[None]:
         """Held while a recipe is built, so that others wait and then find it; until `stop` is set."""
-        with lock_file(self.layout.locks / f"recipe-{recipe.short}", transient=True, stop=stop):
+        with lock_file(self.layout.locks / f"recipe-{recipe.short}", transient=True, builds=True, stop=stop):
             yield
 
     def add(
