@@ -401,6 +401,34 @@ BREAKS = (
         "key = (entry.digest, entry.executable, 0)",
         "tests/store/test_optimise.py",
     ),
+    Break(
+        "what a user has at a place is not replaced",
+        "fs/place.py",
+        "    if old is not None and not ours(path, old):",
+        "    if old is not None and stat.S_ISDIR(old.st_mode) and not ours(path, old):",
+        "tests/fs/test_place.py tests/cli/test_places.py",
+    ),
+    Break(
+        "what appears at a place meanwhile is not replaced",
+        "fs/place.py",
+        "        if not _same(os.lstat(new), place.old):",
+        "        if False:",
+        "tests/fs/test_place.py",
+    ),
+    Break(
+        "what is left unfinished goes only with our mark and without an owner",
+        "fs/scratch.py",
+        "            if place.is_symlink() or read_regular(place / _MARK, limit=len(_TEXT), follow=False) != _TEXT:",
+        "            if place.is_symlink():",
+        "tests/fs/test_place.py",
+    ),
+    Break(
+        "a folder with files of others does not become a store",
+        "store/layout.py",
+        "            check_new_root(self.root, (*_FOLDERS, *_FURTHER))",
+        "            pass",
+        "tests/cli/test_places.py",
+    ),
 )
 
 

@@ -1,9 +1,10 @@
 """Everything docs/reliability.md counts, run at length; prints what was done as one JSON document.
 
-Usage: scripts/reliability/run [SECTION …] [--kills N] [--cuts N] [--runs N] [--seed N]. Sections: points (each step,
-each time it is reached, killed), calls (each changing system call of a store's life killed or failed), kills (real
-commands at random instants), power, crowd, input (spoilt bytes), nix, breaks (each promise broken on purpose, which a
-test must notice). An AssertionError says what was not as promised.
+Usage: scripts/reliability/run [SECTION …] [--kills N] [--cuts N] [--runs N] [--places N] [--seed N]. Sections: points
+(each step, each time it is reached, killed), calls (each changing system call of a store's life killed or failed),
+kills (real commands at random instants), power, crowd, input (spoilt bytes), places (what is there already where a
+command writes), nix, breaks (each promise broken on purpose, which a test must notice). An AssertionError says what
+was not as promised.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from tests.reliability.crowd import crowd
 from tests.reliability.kills import random_kills
 from tests.reliability.nix import big_tree, race_nix, race_vstore, why_no_nix
 from tests.reliability.overlay import overlaid, why_no_overlay
+from tests.reliability.places import random_places
 from tests.reliability.power import cut_power
 from tests.reliability.readers import READERS, try_reader
 from tests.reliability.spoil import spoil
@@ -115,6 +117,11 @@ def hostile(_: Path, options: argparse.Namespace) -> Counts:
     return {"readers": len(READERS), **counts}
 
 
+def places(work: Path, options: argparse.Namespace) -> Counts:
+    tried = list(random_places(_world(work), work / "cases", count=options.places, seed=options.seed))
+    return {"cases": len(tried), "refused": sum(one.refused for one in tried)}
+
+
 def nix(work: Path, _: argparse.Namespace) -> Counts:
     """A collector during a large add, at the same delays for both."""
     tree = big_tree(work / "tree")
@@ -144,6 +151,7 @@ SECTIONS: dict[str, Callable[[Path, argparse.Namespace], Counts]] = {
     "power": power,
     "crowd": crowded,
     "input": hostile,
+    "places": places,
     "nix": nix,
     "breaks": breaks,
 }
@@ -161,6 +169,7 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=400)
     parser.add_argument("--cuts", type=int, default=300)
     parser.add_argument("--runs", type=int, default=5000, help="spoilt inputs for each reader")
+    parser.add_argument("--places", type=int, default=1000, help="(command, place, kind of file there) cases")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if unknown := set(options.sections) - set(SECTIONS):

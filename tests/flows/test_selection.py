@@ -102,3 +102,22 @@ def test_the_tree(world: World) -> None:
     ]
     world.spec.write_text(text.replace("midlib==1.0", "midlib==2.0"))
     assert "  *framework-mid -> framework-mid@??? (" in world.run("show", str(world.spec))[0]
+
+
+def test_what_lies_below_is_left_alone_when_asked(world: World) -> None:
+    """It must be there then; nothing is locked, built or listed of it."""
+    only = ("--include", "app-hello", "--no-dependencies")
+    error = world.realise("--include", "app-hello", "--no-dependencies", code=4)["error"]
+    assert "without a valid lock" in error["message"] and "--no-dependencies" in error["hint"]
+    world.json("lock", str(world.spec), "--local-wheels", str(world.wheels), "--no-index")
+    error = world.realise(*only, code=5)["error"]
+    assert "is not in the store, and --no-dependencies leaves it alone" in error["message"]
+    world.realise()
+    (world.spec.parent / "hello.py").write_text("print('changed')\n")
+    done = {
+        layer["name"]: layer["origin"] for layer in world.realise(*only)["layers"] if layer["kind"] != "interpreter"
+    }
+    assert done == {"app-hello": "built"}
+    output = world.folder / "out"
+    published = world.json("publish", str(world.spec), "--output-dir", str(output), *only)
+    assert [name for name in published["packed"] if not name.startswith("cpython")] == ["app-hello.tar.zst"]

@@ -131,7 +131,7 @@ def test_a_killed_pack_leaves_no_bundle_and_a_killed_unpack_goes_on(
     realised: World, bundle: tuple[Path, str], tmp_path: Path
 ) -> None:
     process = realised.start("pack", "project", "-o", str(tmp_path / "b"), "--best")
-    while not appears(tmp_path, ".b.*") and process.poll() is None:
+    while not appears(tmp_path, ".vstore-pack-*/bundle") and process.poll() is None:
         pass
     process.kill()
     process.communicate()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from vstore.errors import CacheError, UsageError
+from vstore.errors import UsageError
 from vstore.remote.model import Signature
 from vstore.remote.trust import Key, SecretKey, Trust, signing_keys, write_key
 
@@ -21,7 +21,7 @@ def test_keys_survive_their_text_and_keep_their_secret(tmp_path: Path) -> None:
     assert signing_keys(tmp_path / "keys") == (A,)
     assert Key.parse(public.read_text()) == A.public
     assert "YWFh" not in repr(A)
-    with pytest.raises(CacheError, match="there is a key of this name"):
+    with pytest.raises(UsageError, match="there is a file that vstore did not make"):
         write_key(tmp_path / "keys", A)
 
 

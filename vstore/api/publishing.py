@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -17,6 +18,8 @@ from vstore.publish import (
     Published,
     PublishOptions,
     Unpacked,
+    check_export,
+    check_publish,
     export,
     find,
     left_out,
@@ -47,6 +50,8 @@ __all__ = [
     "PublishOptions",
     "Published",
     "Unpacked",
+    "check_export",
+    "check_publish",
     "export",
     "find",
     "left_out",
@@ -69,8 +74,15 @@ class Handed:
     only: frozenset[str] | None
 
 
-def realise_members(store: Store, request: Request, *, report: Report) -> Handed:
-    """The spec's layers, made present without a generation; in a dry run what is known of them."""
+def realise_members(
+    store: Store, request: Request, *, report: Report, check: Callable[[Sequence[str]], None] = lambda _: None
+) -> Handed:
+    """The spec's layers, made present without a generation; in a dry run what is known of them.
+
+    `check` gets the names that layers will have, as far as the spec says them, before any work: it may raise.
+    """
+    layers = load(request.spec, environment=request.environment).layers
+    check([layer.env_name for layer in layers if not layer.versioned])
     request = replace(request, generation=False)
     now = datetime.now(UTC)
     result = remembered(store, replace(request, dry_run=False), report=report, now=now)

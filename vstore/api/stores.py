@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vstore.errors import StoreError
-from vstore.fs.atomic import replace_symlink
 from vstore.fs.faults import arm as arm_fault
+from vstore.fs.paths import absolute
 from vstore.fs.waits import end_waits, set_waiting
 from vstore.objects import Kind, ObjectInfo, StorePath, chain
 from vstore.store import (
@@ -38,7 +38,9 @@ __all__ = [
     "RootKind",
     "Store",
     "StorePath",
+    "absolute",
     "arm_fault",
+    "check_out_link",
     "default_root",
     "dependency_chain",
     "end_waits",
@@ -57,7 +59,7 @@ __all__ = [
 def default_root() -> Path:
     """Where the store is unless somebody says otherwise: ``$VSTORE_ROOT``, else this user's folder for data."""
     if chosen := os.environ.get("VSTORE_ROOT"):
-        return Path(chosen).expanduser().absolute()
+        return absolute(chosen)
     from platformdirs import user_data_path
 
     return user_data_path("vstore")
@@ -79,14 +81,27 @@ def uv_of(store: Store, *, offline: bool = False, environment: Mapping[str, str]
 def keep(store: Store, path: StorePath, place: Path, pin: Pin | None = None) -> None:
     """Keep an object alive by a link at `place`, in the store's ``gcroots`` or anywhere else.
 
-    Raises StoreError if the object is not there any more.
+    Raises StoreError if the object is not there any more, and UsageError for a place where something else is.
     """
+    from vstore.store.outlinks import claim_root, make_out_link
+
+    claim_root(store.layout, place)
     store.temp_root(path)
     if not store.is_valid(path):
         raise StoreError(f"just collected: {path}")
     if place.parent != store.layout.gcroots:
-        replace_symlink(place, str(store.layout.object(path)))
+        make_out_link(store.layout, place, path)
     add_root(store.layout, place, path, pin or Pin())
+
+
+def check_out_link(layout: Layout, place: Path, *, trial: bool) -> None:
+    """Raise UsageError, before any work, unless a link at `place` can be made, or one of this store's is there.
+
+    With `trial` a link is made there for a moment.
+    """
+    from vstore.store.outlinks import claim_root
+
+    claim_root(layout, place, trial=trial)
 
 
 def dependency_chain(store: Store, top: StorePath, bottom: StorePath) -> tuple[StorePath, ...]:

@@ -22,7 +22,7 @@ from vstore.fs.tree import EntryKind, Manifest
 
 FOOTER_BYTES = 64
 _FOOTER = struct.Struct(">32sQQ16s")
-_FOOTER_MAGIC = b"vstore-archive-1"
+FOOTER_MAGIC = b"vstore-archive-1"
 _SKIPPABLE = 0x184D2A56
 _SKIPPABLE_HEAD = struct.Struct("<II")
 _MAGIC = b"vstore-index-1\n"
@@ -43,7 +43,7 @@ def encode_index(
     content = b"".join(parts)
     stored = zstd.compress(content, _LEVEL)
     digest = _digest(stored)
-    footer = _FOOTER.pack(digest.raw, len(stored), len(content), _FOOTER_MAGIC)
+    footer = _FOOTER.pack(digest.raw, len(stored), len(content), FOOTER_MAGIC)
     return _SKIPPABLE_HEAD.pack(_SKIPPABLE, len(stored) + FOOTER_BYTES) + stored + footer, digest
 
 
@@ -53,7 +53,7 @@ def _digest(stored: bytes) -> Digest:
 
 def index_range(footer: bytes, archive_bytes: int, limits: Limits) -> tuple[int, int]:
     """Where the index's skippable frame starts and ends, as the last bytes of an archive say."""
-    if len(footer) != FOOTER_BYTES or not footer.endswith(_FOOTER_MAGIC):
+    if len(footer) != FOOTER_BYTES or not footer.endswith(FOOTER_MAGIC):
         raise ArchiveError("not an archive of vstore, or cut off: it has no index at its end")
     _, stored, length, _ = _FOOTER.unpack(footer)
     if stored > limits.index_bytes or length > limits.index_bytes:

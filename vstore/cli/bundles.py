@@ -10,6 +10,7 @@ import click
 from vstore.api.caches import SecretKey, make_generation, signing_keys, trust_of
 from vstore.api.config import read_config
 from vstore.api.publishing import Compression, Unpacked, find, left_out, pack_bundle, unpack_bundle
+from vstore.cli.places import PLACE
 from vstore.cli.settings import Settings, command, size
 from vstore.errors import UsageError
 
@@ -18,7 +19,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 @command("pack")
 @click.argument("what", nargs=-1, required=True)
-@click.option("-o", "--output", type=FILE, required=True, metavar="FILE", help="The bundle to write.")
+@click.option("-o", "--output", type=PLACE, required=True, metavar="FILE", help="The bundle to write.")
 @click.option("--closure/--no-closure", default=True, help="Whether to pack all that WHAT refers to (default: yes).")
 @click.option("--without", multiple=True, metavar="WHAT", help="Leave out this and what it refers to.")
 @click.option("--key", "key_files", multiple=True, type=FILE, help="Sign with this secret key (default: those here).")
@@ -48,7 +49,7 @@ def pack_command(
             done = pack_bundle(
                 store,
                 tops,
-                output.expanduser().absolute(),
+                output,
                 without=left_out(store, tops, closure=closure, without=[find(store, text) for text in without]),
                 keys=tuple(map(SecretKey.read, key_files)) or signing_keys(store.layout.root / "keys"),
                 level=Compression.ZST.best_level if best else level,

@@ -17,6 +17,8 @@ from vstore.api.publishing import (
     Links,
     Published,
     PublishOptions,
+    check_export,
+    check_publish,
     export,
     find,
     matching,
@@ -30,18 +32,18 @@ from vstore.api.realising import Request
 from vstore.api.specs import Target
 from vstore.api.stores import Store
 from vstore.cli.options import selection_options, wheel_options
+from vstore.cli.places import FOLDER
 from vstore.cli.settings import Settings, command, size, table
 from vstore.cli.targets import parse_targets
 from vstore.errors import UsageError
 
-FOLDER = click.Path(path_type=Path, file_okay=False)
 PLATFORM = "For this platform instead of this machine's, or `all`"
 
 
 def _options(function: Callable[..., Any]) -> Callable[..., Any]:
     """What `publish` and `export` have in common."""
     options = [
-        click.option("--output-dir", type=FOLDER, required=True, metavar="DIR", help="Where the results go."),
+        click.option("--output-dir", "output", type=FOLDER, required=True, metavar="DIR", help="Where the results go."),
         click.option("--dry-run", is_flag=True, help="Say what would be written, and stop."),
         click.option("--force", is_flag=True, help="Write again what is there already."),
         click.option("--locked", is_flag=True, help="Fail when the lock is missing or stale."),
@@ -80,7 +82,7 @@ def _request(spec: Path, target: Target, jobs: int | None, **options: Any) -> Re
 def publish_command(
     settings: Settings,
     spec: Path,
-    output_dir: Path,
+    output: Path,
     tag_outputs: bool,
     compression: str,
     level: int | None,
@@ -102,7 +104,7 @@ def publish_command(
         bytecode=not no_bytecode,
         partial=bool(options["include"]),
     )
-    output, targets = output_dir.expanduser().absolute(), parse_targets(platforms, spec)
+    targets = parse_targets(platforms, spec)
     if len(targets) > 1 and not tag_outputs:
         raise UsageError("several platforms in one folder need --tag-outputs")
     with settings.open_store() as store:
@@ -118,7 +120,13 @@ def publish_command(
 
 
 def _publish(settings: Settings, store: Store, request: Request, output: Path, options: PublishOptions) -> Published:
-    handed, target = realise_members(store, request, report=settings.report), str(request.platform)
+    target = str(request.platform)
+    handed = realise_members(
+        store,
+        request,
+        report=settings.report,
+        check=lambda names: check_publish(store, output, names, options, target=target),
+    )
     if request.dry_run:
         return plan_publish(store, handed.members, output, options, target=target)
     return publish(store, handed.members, output, options, target=target, jobs=request.jobs, report=settings.report)
@@ -172,7 +180,7 @@ def _publish_text(done: Published, output: Path, dry_run: bool) -> str:
 def export_command(
     settings: Settings,
     what: str,
-    output_dir: Path,
+    output: Path,
     links: str,
     hardlink: bool,
     force: bool,
@@ -183,10 +191,10 @@ def export_command(
 
     SPEC is realised first. A profile (its current generation), PROFILE@N or a stack's store path is exported as it is.
     """
-    output, dry_run = output_dir.expanduser().absolute(), bool(options["dry_run"])
+    dry_run = bool(options["dry_run"])
     with settings.open_store() as store:
         try:
-            handed = _handed(settings, store, what, platforms, options)
+            handed = _handed(settings, store, what, output, platforms, options)
             chosen = ExportOptions(links=Links(links), hardlink=hardlink, force=force, only=handed.only)
             if dry_run:
                 plan = plan_export(store, handed.members, output, chosen)
@@ -197,13 +205,20 @@ def export_command(
     settings.emit(_exported(plan, output, dry_run), lambda: _export_text(plan, output, dry_run))
 
 
-def _handed(settings: Settings, store: Store, what: str, platforms: tuple[str, ...], options: dict[str, Any]) -> Handed:
+def _handed(
+    settings: Settings, store: Store, what: str, output: Path, platforms: tuple[str, ...], options: dict[str, Any]
+) -> Handed:
     """What is to be exported, of a spec or of what is in the store."""
     if Path(what).is_file() or what.endswith(".toml"):
         targets = parse_targets(platforms, Path(what))
         if len(targets) != 1:
             raise UsageError("one platform goes into one folder")
-        return realise_members(store, _request(Path(what), targets[0], **options), report=settings.report)
+        return realise_members(
+            store,
+            _request(Path(what), targets[0], **options),
+            report=settings.report,
+            check=lambda names: check_export(store, output, names),
+        )
     if platforms:
         raise UsageError("--platform goes with a spec; what is in the store is for one platform already")
     members = members_of_stack(store, find(store, what))

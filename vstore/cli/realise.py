@@ -13,8 +13,9 @@ import click
 
 from vstore.api.realising import Realised, RealisedLayer, Request, describe_clashes, realise
 from vstore.api.specs import Target
-from vstore.api.stores import Store, keep
+from vstore.api.stores import Layout, Store, check_out_link, keep
 from vstore.cli.options import selection_options, wheel_options
+from vstore.cli.places import PLACE
 from vstore.cli.settings import Settings, command, size, table
 from vstore.cli.targets import parse_targets
 from vstore.errors import UsageError
@@ -42,7 +43,7 @@ SPEC = click.Path(path_type=Path, dir_okay=False)
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Processes and layers at a time (default: the cores).")
 @click.option("--keep-going", is_flag=True, help="Build what can be built after a failure.")
 @click.option("--keep-failed", is_flag=True, help="Leave the folder of a failed build.")
-@click.option("--out-link", type=click.Path(path_type=Path), help="Also make a link here that keeps the stack alive.")
+@click.option("--out-link", type=PLACE, help="Also make a link here that keeps the stack alive.")
 @click.option("--cache", "caches", multiple=True, metavar="CACHE", help="Ask this cache before the configured ones.")
 @selection_options
 @wheel_options
@@ -63,6 +64,8 @@ def realise_command(
     targets = parse_targets(platforms, spec)
     if len(targets) > 1 and (out_link is not None or request.profile is not None):
         raise UsageError("--profile and --out-link are for one platform at a time")
+    if out_link is not None:
+        check_out_link(Layout(settings.location()), out_link, trial=not request.dry_run)
     with settings.open_store() as store:
         report = settings.report
         try:
@@ -71,7 +74,7 @@ def realise_command(
             report.close()
         result = results[0]
         if out_link is not None and result.stack is not None:
-            keep(store, result.stack, out_link.expanduser().absolute())
+            keep(store, result.stack, out_link)
         seconds = time.monotonic() - started
         shown = [_shown(store, request, one, seconds) for one in results]
         documents = [document for document, _ in shown]

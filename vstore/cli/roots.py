@@ -10,6 +10,7 @@ import click
 from vstore.api import gc
 from vstore.api.stores import Pin, Root, Store, keep, list_roots, remove_root
 from vstore.cli.parse import MOMENT
+from vstore.cli.places import parse_place
 from vstore.cli.settings import Settings, command, size, table, when
 from vstore.errors import UsageError
 
@@ -42,9 +43,7 @@ def roots_command(
 
 
 def _place(store: Store, text: str) -> Path:
-    link = Path(text)
-    outside = len(link.parts) > 1 or link.is_absolute()
-    return link.expanduser().absolute() if outside else store.layout.gcroots / link
+    return parse_place(text) if "/" in text else store.layout.gcroots / parse_place(text).name
 
 
 def _add(settings: Settings, store: Store, arguments: tuple[str, ...], pin: Pin) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from vstore.api.stores import Layout, Store, default_root, open_store
+from vstore.cli.places import FOLDER
 from vstore.cli.progress import Progress
 from vstore.cli.progress import size as size
 
@@ -30,7 +31,7 @@ class Settings:
     _report: Progress | None = None
 
     def location(self) -> Path:
-        return self.root.expanduser().absolute() if self.root else default_root()
+        return self.root or default_root()
 
     def open_store(self, *, read_only: bool = False) -> Store:
         return open_store(self.location(), read_only=read_only)
@@ -78,9 +79,8 @@ def _setter(name: str, convert: Callable[[Any], Any] = lambda value: value) -> C
 
 def shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options of design section 6 that every command takes."""
-    path = click.Path(path_type=Path, file_okay=False)
     options = [
-        click.option("--root", type=path, expose_value=False, callback=_setter("root"), help="Where the store is."),
+        click.option("--root", type=FOLDER, expose_value=False, callback=_setter("root"), help="Where the store is."),
         click.option("--json", is_flag=True, expose_value=False, callback=_setter("json"), help="JSON on stdout."),
         click.option(
             "-q",

@@ -9,8 +9,9 @@ from typing import Any
 import click
 
 from vstore.api.locks import LockWish, Operation, Selection, Wish, check, gaps, lock, read_locks, select, stale_error
-from vstore.api.specs import Spec, Target, load
+from vstore.api.specs import Spec, Target, check_output_folder, create_file, load
 from vstore.cli.options import selection_options, wheel_options
+from vstore.cli.places import FOLDER
 from vstore.cli.settings import Settings, command
 from vstore.cli.showing import Showing, lock_rows
 from vstore.errors import LockError, UsageError
@@ -46,16 +47,17 @@ print("hello from flask", flask.__name__)
 
 
 @command("init")
-@click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=".")
+@click.argument("directory", type=FOLDER, default=".")
 def init_command(settings: Settings, directory: Path) -> None:
     """Write a small commented spec into DIRECTORY (default: here)."""
-    spec = directory / "spec.toml"
-    if spec.exists():
+    spec, hello = directory / "spec.toml", directory / "hello.py"
+    if os.path.lexists(spec):
         raise UsageError(f"there is a spec already: {spec}")
+    check_output_folder(directory, store=settings.location())
     directory.mkdir(parents=True, exist_ok=True)
-    spec.write_text(TEMPLATE.replace("linux_x86_64", str(Target.host())), encoding="utf-8")
-    if not (directory / "hello.py").exists():
-        (directory / "hello.py").write_text(HELLO, encoding="utf-8")
+    create_file(spec, TEMPLATE.replace("linux_x86_64", str(Target.host())).encode())
+    if not os.path.lexists(hello):
+        create_file(hello, HELLO.encode())
     settings.emit({"spec": str(spec)}, lambda: f"wrote {spec}; next: vstore realise {spec}")
 
 

@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
-from vstore.lock.lockfile import parse_package, write_changed
+from vstore.lock.lockfile import parse_package
 from vstore.lock.metadata import newest_allowed, package_text, read_record, record_text, renewed
+from vstore.lock.places import write_changed
 from vstore.spec import Layer, Spec
 from vstore.spec.lockfiles import declared_path, record_path, summary_path
 

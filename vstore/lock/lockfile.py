@@ -11,9 +11,9 @@ from typing import Any
 
 from vstore.digest import hash_json
 from vstore.errors import LockError
-from vstore.fs.atomic import write_file
 from vstore.lock.metadata import read_record, requirements_hash
 from vstore.lock.model import FROM_LOWER, Download, InterpreterPin, LockedLayer, LockedPackage, LockedWheel
+from vstore.lock.places import INTERPRETER_HEAD, remove, write_changed
 from vstore.objects import Kind
 from vstore.spec import Layer, Spec
 from vstore.spec.lockfiles import interpreter_path, lock_path, read_lock_file, record_path
@@ -154,16 +154,17 @@ def write_lock(
     if pin is not None:
         own["interpreter"] = _pin_table(pin)
     document = {**document, "created-by": "vstore", "tool": {"vstore": own}}
-    write_changed(lock_path(spec, layer), (_HEADER.format(spec=spec.path.name) + tomli_w.dumps(document)).encode())
+    text = _HEADER.format(spec=spec.path.name) + tomli_w.dumps(document)
+    write_changed(lock_path(spec, layer), text.encode())
     if layer.kind == Kind.RUNTIME:
-        interpreter_path(spec, layer).unlink(missing_ok=True)
+        remove(interpreter_path(spec, layer))
 
 
 def write_interpreter(spec: Spec, layer: Layer, pin: InterpreterPin) -> None:
     """Record the interpreter of a runtime whose lock venvstacks wrote, beside that lock."""
     import tomli_w
 
-    header = f"# The interpreter that vstore chose for {layer.env_name}; the lock beside it is venvstacks' own.\n"
+    header = f"{INTERPRETER_HEAD}{layer.env_name}; the lock beside it is venvstacks' own.\n"
     write_changed(interpreter_path(spec, layer), (header + tomli_w.dumps(_pin_table(pin))).encode())
 
 
@@ -174,10 +175,3 @@ def _read_interpreter(spec: Spec, layer: Layer) -> InterpreterPin | None:
     with _reading(spec, layer, path):
         data = read_lock_file(path)
         return None if data is None else _pin(tomllib.loads(data.decode()))
-
-
-def write_changed(path: Path, data: bytes) -> None:
-    """Write a file of a lock unless it has these bytes. LockError for what is no file."""
-    if read_lock_file(path) != data:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, data)

@@ -4,11 +4,11 @@ What is handed out is made by `realise` before; here it is only named, packed an
 """
 
 from vstore.publish.airgap import Packed, Unpacked, left_out, pack_bundle, unpack_bundle
-from vstore.publish.export import ExportOptions, ExportPlan, Links, export, plan_export
+from vstore.publish.export import ExportOptions, ExportPlan, Links, check_export, export, plan_export
 from vstore.publish.members import bottom_up, matching, members_of_spec, members_of_stack
 from vstore.publish.model import Member, Placed
 from vstore.publish.plan import PublishOptions
-from vstore.publish.publish import Published, plan_publish, publish
+from vstore.publish.publish import Published, check_publish, plan_publish, publish
 from vstore.publish.what import find
 
 __all__ = [
@@ -22,6 +22,8 @@ __all__ = [
     "Published",
     "Unpacked",
     "bottom_up",
+    "check_export",
+    "check_publish",
     "export",
     "find",
     "left_out",

@@ -9,9 +9,11 @@ from pathlib import Path
 
 from vstore.archive import Limits, read_index
 from vstore.errors import ArchiveError, CacheError, UsageError
-from vstore.fs.atomic import fsync_directory
+from vstore.fs.place import claim, put_file
+from vstore.fs.scratch import scratch, sweep
 from vstore.objects import StorePath
 from vstore.publish.bundle import BundleReader, BundleWriter
+from vstore.publish.marks import is_bundle
 from vstore.remote import Cache, Fetcher, Pusher, SecretKey, Trust, pull
 from vstore.remote.layout import realisation_key
 from vstore.remote.reader import RemoteReader
@@ -48,12 +50,16 @@ def pack_bundle(
     jobs: int,
     report: Report,
 ) -> Packed:
-    """Write these objects and their closures, but for `without`, into one file, whole or not at all."""
+    """Write these objects and their closures, but for `without`, into one file, whole or not at all.
+
+    An older bundle at `output` is replaced. Raises UsageError if anything else is there, before any work.
+    """
     if not set(tops) - without:
         raise UsageError("there is nothing left to pack")
-    temporary = output.with_name(f".{output.name}.{os.urandom(4).hex()}")
-    try:
-        with open(temporary, "xb") as file:
+    place = claim(output, is_bundle, store=store.layout.root)
+    sweep(output.parent)
+    with scratch(output.parent, "pack") as aside:
+        with open(aside / "bundle", "xb") as file:
             writer = BundleWriter(file, tops, url=str(output))
             cache = Cache(writer, name=output.name)
             pusher = Pusher(store, cache, keys=keys, report=report, jobs=jobs, level=level, without=without)
@@ -61,11 +67,9 @@ def pack_bundle(
             writer.finish()
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, output)
-    finally:
-        temporary.unlink(missing_ok=True)
-    fsync_directory(output.parent)
-    return Packed(paths=done.pushed, size_bytes=output.stat().st_size)
+            size = file.tell()
+        put_file(aside / "bundle", place)
+    return Packed(paths=done.pushed, size_bytes=size)
 
 
 def unpack_bundle(store: Store, file: Path, *, trust: Trust, report: Report) -> Unpacked:

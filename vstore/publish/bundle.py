@@ -25,7 +25,7 @@ from vstore.objects import StorePath
 from vstore.remote.transport import NoListing, Stat, TransportError
 
 FORMAT = 1
-_TOP = b"vstore-bundle"
+TOP = b"vstore-bundle"
 _HEAD = "bundle.json"
 _HEAD_BYTES = 1 << 20
 _MOST_MEMBERS = 200_000
@@ -41,7 +41,7 @@ class BundleWriter:
         self._small: dict[str, bytes] = {}
         self._sizes: dict[str, int] = {}
         self._lock = threading.Lock()
-        file.write(member(_TOP, Entry(b"", EntryKind.DIRECTORY)))
+        file.write(member(TOP, Entry(b"", EntryKind.DIRECTORY)))
         self.put(_HEAD, canonical_json({"format": FORMAT, "tops": [str(path) for path in tops]}) + b"\n")
 
     def finish(self) -> None:
@@ -54,7 +54,7 @@ class BundleWriter:
                 if create_only:
                     return False
                 raise TransportError(f"{key} is in the bundle already")
-            self._file.write(member(_TOP, Entry(key.encode(), EntryKind.FILE, size=size)))
+            self._file.write(member(TOP, Entry(key.encode(), EntryKind.FILE, size=size)))
             if isinstance(data, Path):
                 with open(data, "rb") as source:
                     shutil.copyfileobj(source, self._file, _BUFFER_BYTES)
@@ -109,7 +109,7 @@ class BundleReader:
         """Where each member lies, from the headers alone."""
         places: dict[str, tuple[int, int]] = {}
         try:
-            found = read_member(self._exactly, _TOP)
+            found = read_member(self._exactly, TOP)
             while found is not None:
                 _, entry, time = found
                 if time != FIXED_TIME:
@@ -120,7 +120,7 @@ class BundleReader:
                         raise ValueError(f"a member {key!r} that is no file")
                 else:
                     places[key] = self._place(key, entry.size, places)
-                found = read_member(self._exactly, _TOP)
+                found = read_member(self._exactly, TOP)
         except ValueError as error:
             raise ArchiveError(f"not a bundle, or a damaged one: {self.url}", details=[str(error)]) from error
         return places

@@ -9,12 +9,12 @@ import errno
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
-from vstore.fs.atomic import exchange, flush_filesystem, fsync_directory
+from vstore.fs.atomic import flush_filesystem
+from vstore.fs.place import Claim, put_folder
+from vstore.fs.scratch import scratch
 from vstore.fs.tree import FIXED_TIME
-from vstore.publish.filesystem import STAGING, scratch
 
 _FICLONE = 0x40049409  # ioctl_ficlonerange(2)
 _FIXED = (FIXED_TIME, FIXED_TIME)
@@ -44,15 +44,15 @@ class Copier:
 
     def tree(
         self,
-        final: Path,
+        final: Claim,
         folders: Sequence[bytes],
         files: Iterable[Copy],
         links: Iterable[tuple[bytes, bytes]],
         *,
         on_file: Callable[[], None],
     ) -> None:
-        """Make a tree beside `final`, flush it, and put it in place of what is there. `folders` parents first."""
-        with scratch(final.parent, "export") as place:
+        """Make a tree beside `final`, flush it, and put it in its place. `folders` parents first."""
+        with scratch(final.path.parent, "export") as place:
             top = place / "tree"
             top.mkdir()
             root = os.fsencode(top) + b"/"
@@ -71,10 +71,9 @@ class Copier:
                 os.utime(root + folder, _FIXED)
             os.utime(root, _FIXED)
             flush_filesystem(top)
-            _replace_folder(top, final)
-        fsync_directory(final.parent)
+            put_folder(top, final)
         if self._share:
-            self._copied.update({source: os.fsencode(final) + b"/" + path for source, path in made.items()})
+            self._copied.update({source: os.fsencode(final.path) + b"/" + path for source, path in made.items()})
 
     def _file(self, source: bytes, path: bytes, executable: bool) -> None:
         if self._hardlink and _linked(source, path):
@@ -108,15 +107,3 @@ def _linked(source: bytes, path: bytes) -> bool:
             raise
         return False
     return True
-
-
-def _replace_folder(new: Path, final: Path) -> None:
-    """Put a folder in place of another; the old one goes with the scratch folder that `new` is in.
-
-    In one step where the kernel can exchange two names (Linux, most file systems), else in two renames.
-    """
-    if not os.path.lexists(final):
-        new.rename(final)
-    elif not exchange(new, final):
-        final.rename(new.with_name(f"{STAGING}old"))
-        new.rename(final)

@@ -8,22 +8,24 @@ Without, each layer is a folder of its own that holds everything it needs, a who
 from __future__ import annotations
 
 import os
+import stat
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
 
 from vstore.errors import UsageError
-from vstore.fs.atomic import replace_symlink
+from vstore.fs.place import Claim, check_output_folder, look, put_link, recognise
 from vstore.fs.tree import EntryKind, Manifest
 from vstore.objects import Kind, StorePath
 from vstore.publish.copying import Copier, Copy
 from vstore.publish.filesystem import check_names, probe
 from vstore.publish.flatten import flatten
+from vstore.publish.marks import is_flat_layer, is_link_to_object
 from vstore.publish.members import bottom_up
-from vstore.publish.model import Member, Record, placed_record
+from vstore.publish.model import Member, Record, own, placed_record
 from vstore.publish.state import State, claimed, combined
 from vstore.report import Report
 from vstore.store import Store
@@ -57,11 +59,15 @@ class Step(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportPlan:
-    """What an export would do; `keep` is there already. `named` are the members that get a record, and a name."""
+    """What an export would do; `keep` is there already. `named` are the members that get a record, and a name.
+
+    `claims` are the places of folders and links that are written.
+    """
 
     links: Links
     write: tuple[Step, ...]
     keep: tuple[Step, ...]
+    claims: Mapping[str, Claim]
     named: tuple[tuple[Member, Record], ...]
     document: Mapping[str, object]
 
@@ -71,6 +77,7 @@ def plan_export(store: Store, members: Sequence[Member], output: Path, options: 
 
     Raises UsageError when symlinks are asked for and impossible.
     """
+    check_output_folder(output, store=store.layout.root)
     features = probe(next(folder for folder in (output, *output.parents) if folder.is_dir()))
     if options.links == Links.SYMLINK and not features.symlinks:
         raise UsageError(f"{output} is on a file system without symlinks", hint="use --links copy or auto")
@@ -81,15 +88,17 @@ def plan_export(store: Store, members: Sequence[Member], output: Path, options: 
     if links == Links.SYMLINK:
         paths = [member.path for member in chosen if member.path is not None]
         steps = [Step(str(path), path, None) for path in bottom_up(store, paths)]
-        there = {step.folder for step in steps if (output / step.folder).is_dir()}
+        there = {step.folder for step in steps if _is_folder(output / step.folder)}
     else:
         steps = [Step(member.deployed, member.path, member) for member, _ in named if member.path is not None]
         same = {member.deployed for member, record in named if _is_kept(state.record(member.deployed), record)}
-        there = {name for name in same if (output / name).is_dir()}
+        there = {name for name in same if _is_folder(output / name)}
     kept = frozenset() if options.force else there
+    write = tuple(step for step in steps if step.folder not in kept)
     return ExportPlan(
         links=links,
-        write=tuple(step for step in steps if step.folder not in kept),
+        write=write,
+        claims=_claims(output, state, write, [member.deployed for member, _ in named], links),
         keep=tuple(step for step in steps if step.folder in kept),
         named=named,
         document=combined(
@@ -107,7 +116,7 @@ def export(
     """
     with claimed(store, output) as place:
         plan = plan_export(store, members, place, options)
-        work = _Export(store, place, plan.links, options, report)
+        work = _Export(store, place, plan, options, report)
         for step in plan.write:
             if step.member is None:
                 work.copy_object(step.path)
@@ -124,21 +133,18 @@ def export(
 class _Export:
     """One run into one folder."""
 
-    def __init__(self, store: Store, place: Path, links: Links, options: ExportOptions, report: Report) -> None:
+    def __init__(self, store: Store, place: Path, plan: ExportPlan, options: ExportOptions, report: Report) -> None:
         self.store = store
         self.place = place
+        self._claims = plan.claims
         self.state = State(place)
         self._features = probe(place)
-        self._copier = Copier(hardlink=options.hardlink, share=links == Links.COPY and self._features.hard_links)
+        self._copier = Copier(hardlink=options.hardlink, share=plan.links == Links.COPY and self._features.hard_links)
         self._report = report
 
     def name(self, member: Member) -> None:
         """Make the layer's name a link to its object."""
-        link, target = self.place / member.deployed, str(member.path)
-        if not link.is_symlink() and link.exists():
-            raise UsageError(f"in the way: {link}", hint="it is of an export without links; choose another folder")
-        if not link.is_symlink() or os.readlink(link) != target:
-            replace_symlink(link, target)
+        put_link(str(member.path), self._claims[member.deployed])
 
     def copy_object(self, path: StorePath) -> None:
         """The object as it is in the store."""
@@ -155,11 +161,6 @@ class _Export:
 
     def flatten(self, member: Member, path: StorePath) -> None:
         """The layer as a whole Python prefix."""
-        if (self.place / member.deployed).is_symlink():
-            raise UsageError(
-                f"in the way: {self.place / member.deployed}",
-                hint="it is of an export with links; choose another folder",
-            )
         flat = flatten(path, self._interpreter(path), self._manifest)
         check_names(self.place, [*flat.folders, *flat.files], self._features, subject=member.deployed)
         if flat.dangling:
@@ -187,7 +188,7 @@ class _Export:
             if done % 256 == 0:
                 self._report.stage(name, "copying", done, len(files))
 
-        self._copier.tree(self.place / name, folders, files, links, on_file=on_file)
+        self._copier.tree(self._claims[name], folders, files, links, on_file=on_file)
         self._report.finished(name, "exported", time.monotonic() - started)
 
     def _manifest(self, path: StorePath) -> Manifest:
@@ -201,6 +202,45 @@ class _Export:
             if below is not None and below.kind == Kind.INTERPRETER:
                 return reference
         return None
+
+
+def check_export(store: Store, output: Path, names: Iterable[str]) -> None:
+    """Raise UsageError, before any work, if layers of these names cannot go to `output`."""
+    check_output_folder(output, store=store.layout.root)
+    state = State(output)
+    state.check(names)
+    known = _flat(state)
+    for name in names:
+        recognise(output / name, lambda path, status: is_link_to_object(path, status) or _is_flat(path, status, known))
+
+
+def _flat(state: State) -> set[object]:
+    """The names of the folders that exports without links have recorded."""
+    return {own(row).get("name") for row in state.rows() if own(row).get("links") == Links.COPY}
+
+
+def _is_flat(path: Path, status: os.stat_result, known: set[object]) -> bool:
+    return stat.S_ISDIR(status.st_mode) and (path.name in known or is_flat_layer(path))
+
+
+def _claims(output: Path, state: State, write: Sequence[Step], names: Sequence[str], links: Links) -> dict[str, Claim]:
+    """The places of what is written. Raises UsageError if something that is not ours is in one."""
+    state.check(names)
+    known = _flat(state)
+
+    def is_replaceable(path: Path, status: os.stat_result) -> bool:
+        flat, linked = _is_flat(path, status, known), is_link_to_object(path, status)
+        if flat if links == Links.SYMLINK else linked:
+            how = "without" if flat else "with"
+            raise UsageError(f"there is an export {how} links: {path}", hint="choose another folder")
+        return flat or linked
+
+    if links == Links.COPY:
+        return {step.folder: recognise(output / step.folder, is_replaceable) for step in write}
+    objects = {
+        step.folder: recognise(output / step.folder, lambda _, status: stat.S_ISDIR(status.st_mode)) for step in write
+    }
+    return objects | {name: recognise(output / name, is_replaceable) for name in names}
 
 
 def _is_named(member: Member, links: Links) -> bool:
@@ -224,6 +264,12 @@ def _record(store: Store, member: Member, chosen: Sequence[Member], links: Links
             "references": [str(path) for path in info.references] if info else [],
         },
     }
+
+
+def _is_folder(path: Path) -> bool:
+    """Whether it is a folder, and no link to one."""
+    status = look(path)
+    return status is not None and stat.S_ISDIR(status.st_mode)
 
 
 def _is_kept(earlier: Record | None, record: Record) -> bool:

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from vstore.archive import case_collisions
 from vstore.errors import VstoreError
+from vstore.fs.scratch import scratch
 from vstore.fs.tree import Entry, EntryKind, Manifest
 
-STAGING = ".vstore-"  # what names of unfinished work start with, here and in `sweep`
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+@")
 _LONG_BYTES = 120
 _SHOWN = 20
@@ -27,25 +24,6 @@ class Features:
     symlinks: bool
     hard_links: bool
     case_sensitive: bool
-
-
-@contextmanager
-def scratch(folder: Path, purpose: str) -> Iterator[Path]:
-    """A new folder inside `folder` for unfinished work; gone afterwards, as far as that is possible."""
-    place = Path(tempfile.mkdtemp(prefix=f"{STAGING}{purpose}-", dir=folder))
-    try:
-        yield place
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-
-
-def sweep(folder: Path) -> None:
-    """Remove what killed processes left unfinished; the caller holds the lock of the folder."""
-    for place in folder.glob(f"{STAGING}*"):
-        if place.is_dir() and not place.is_symlink():
-            shutil.rmtree(place, ignore_errors=True)
-        else:
-            place.unlink(missing_ok=True)
 
 
 def probe(folder: Path) -> Features:

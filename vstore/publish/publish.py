@@ -6,17 +6,20 @@ The top folder of an archive is the object's store path, so archives unpacked si
 from __future__ import annotations
 
 import os
+import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from vstore.archive import pack
 from vstore.fs.atomic import flush_file, fsync_directory
+from vstore.fs.place import Claim, check_output_folder, look, put_file, recognise
+from vstore.fs.scratch import scratch
 from vstore.fs.tree import Manifest
 from vstore.objects import StorePath
-from vstore.publish.filesystem import scratch
+from vstore.publish.marks import is_archive
 from vstore.publish.model import Member, Record, own
 from vstore.publish.plan import ARCHIVE_KEYS, PublishOptions, Step, plan_archives, stems
 from vstore.publish.state import State, all_records, claimed, combined
@@ -49,8 +52,10 @@ def plan_publish(
     store: Store, members: Sequence[Member], output: Path, options: PublishOptions, *, target: str
 ) -> Published:
     """What publishing into `output`, which may not be there yet, would write."""
-    state = State(output, target if options.tag_outputs else "")
+    check_output_folder(output, store=store.layout.root)
+    state = _state(output, options, target)
     steps = _steps(store, members, output, state, options, target)
+    _claims(output, state, _packed(steps))
     return _published(steps, state, options)
 
 
@@ -70,10 +75,12 @@ def publish(
     Raises BusyError while another process publishes there, UsageError, and what `pack` raises.
     """
     with claimed(store, output) as place:
-        state = State(place, target if options.tag_outputs else "")
+        state = _state(place, options, target)
         work = _Publish(store, place, state, options, jobs, report)
         steps = _steps(store, members, place, state, options, target)
-        done = [step if step.keep else work.make(step) for step in steps]
+        state.check(step.stem for step in steps)
+        claims = _claims(place, state, _packed(steps))
+        done = [step if step.keep else work.make(step, claims[step.stem]) for step in steps]
         for step in done:
             state.write(step.stem, step.record)
         published = _published(done, state, options)
@@ -100,8 +107,8 @@ class _Publish:
         self._jobs = jobs
         self._report = report
 
-    def make(self, step: Step) -> Step:
-        """Pack one archive: aside, flushed, then under its name; the record goes before and comes back after."""
+    def make(self, step: Step, place: Claim) -> Step:
+        """Pack one archive: aside, flushed, then in its place; the record goes before and comes back after."""
         path = step.member.path
         assert path is not None
         started, done, total = time.monotonic(), 0, _size(self._store, step)
@@ -127,7 +134,7 @@ class _Publish:
             with open(aside / name, "rb+") as archive:
                 flush_file(archive.fileno())
             self._state.forget(step.stem)
-            os.replace(aside / name, self._place / name)
+            put_file(aside / name, place)
         record = {**step.record, "archive_size": info.size_bytes, "archive_hashes": {"sha256": info.sha256}}
         index = str(info.index_digest) if info.index_digest else None
         record["vstore"] = {**own(record), "index_digest": index, "content_bytes": info.content_bytes}
@@ -140,6 +147,33 @@ class _Publish:
         if self._options.bytecode:
             return manifest
         return Manifest(tuple(entry for entry in manifest.entries if _BYTECODE not in entry.path.split(b"/")))
+
+
+def check_publish(store: Store, output: Path, names: Iterable[str], options: PublishOptions, *, target: str) -> None:
+    """Raise UsageError, before any work, if the archives of layers of these names cannot go to `output`."""
+    check_output_folder(output, store=store.layout.root)
+    plain = {} if options.tag_outputs else {name: f"{name}{options.compression.suffix}" for name in names}
+    _claims(output, _state(output, options, target), plain)
+
+
+def _state(output: Path, options: PublishOptions, target: str) -> State:
+    return State(output, target if options.tag_outputs else "")
+
+
+def _claims(output: Path, state: State, archives: Mapping[str, str]) -> dict[str, Claim]:
+    """The places of archives, by stem. Raises UsageError if something that is not ours is in one."""
+    state.check(archives)
+    known = {row.get("archive_name") for row in state.rows()}
+
+    def is_ours(path: Path, status: os.stat_result) -> bool:
+        return stat.S_ISREG(status.st_mode) and (path.name in known or is_archive(path, status))
+
+    return {stem: recognise(output / name, is_ours) for stem, name in archives.items()}
+
+
+def _packed(steps: Iterable[Step]) -> dict[str, str]:
+    """The names of the archives that are to be packed, by stem."""
+    return {step.stem: str(step.record["archive_name"]) for step in steps if not step.keep}
 
 
 def _steps(
@@ -162,9 +196,14 @@ def _steps(
             for member, stem in zip(members, names, strict=True)
         },
         earlier=earlier,
-        sizes={name: (output / name).stat().st_size for name in archives if (output / name).is_file()},
+        sizes={name: status.st_size for name in archives if (status := _file(output / name)) is not None},
         options=options,
     )
+
+
+def _file(path: Path) -> os.stat_result | None:
+    status = look(path)
+    return status if status is not None and stat.S_ISREG(status.st_mode) else None
 
 
 def _published(steps: Sequence[Step], state: State, options: PublishOptions) -> Published:

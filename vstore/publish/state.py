@@ -5,17 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from vstore.digest import hash_bytes
-from vstore.errors import UsageError
-from vstore.fs.atomic import write_file
 from vstore.fs.filelock import lock_file
+from vstore.fs.paths import absolute
+from vstore.fs.place import check_output_folder, put_bytes, real_folder, recognise
+from vstore.fs.scratch import sweep
 from vstore.objects import Kind
-from vstore.publish.filesystem import sweep
-from vstore.publish.model import LAYER_KINDS, OTHER_KINDS, Record
+from vstore.publish.marks import read_json
+from vstore.publish.model import LAYER_KINDS, OTHER_KINDS, Record, own
 from vstore.store import Store
 
 FORMAT = 1
@@ -25,10 +26,8 @@ _FOLDER = "__venvstacks__"
 @contextmanager
 def claimed(store: Store, output: Path) -> Iterator[Path]:
     """The output folder, made if it is not there, for this process alone (among those that use this store)."""
-    place = output.expanduser().absolute()
-    root = Path(os.path.realpath(store.layout.root))
-    if Path(os.path.realpath(place)).is_relative_to(root):
-        raise UsageError(f"the output folder is inside the store: {place}")
+    place = absolute(output)
+    check_output_folder(place, store=store.layout.root)
     place.mkdir(parents=True, exist_ok=True)
     name = hash_bytes("output 1", os.fsencode(os.path.realpath(place))).short
     with lock_file(store.layout.locks / f"output-{name}", blocking=False):
@@ -42,30 +41,56 @@ class State:
     def __init__(self, output: Path, tag: str = "") -> None:
         self._suffix = f"-{tag}.json" if tag else ".json"
         self._folder = output / _FOLDER
+        self._records = self._folder / "env_metadata"
 
     @property
     def manifest(self) -> Path:
         return self._folder / f"venvstacks{self._suffix}"
 
     def record_file(self, stem: str) -> Path:
-        return self._folder / "env_metadata" / f"{stem}{self._suffix}"
+        return self._records / f"{stem}{self._suffix}"
 
     def record(self, stem: str) -> Record | None:
         """What an earlier run wrote of one member; None if it wrote nothing that can be read."""
-        return _read(self.record_file(stem))
+        return read_json(self.record_file(stem))
+
+    def check(self, stems: Iterable[str]) -> None:
+        """Raise UsageError if something that is not ours is where the metadata of these members go."""
+        for folder in (self._folder, self._records):
+            real_folder(folder)
+        recognise(self.manifest, self._is_ours)
+        for stem in stems:
+            recognise(self.record_file(stem), self._is_ours)
+
+    def _is_ours(self, path: Path, _: os.stat_result) -> bool:
+        """A document with our part in it; a record that is damaged counts when the manifest lists it."""
+        listed = (own(row).get("name") for rows in self.listed().values() for row in rows)
+        return bool(own(read_json(path) or {})) or path.name in {f"{name}{self._suffix}" for name in listed}
+
+    def rows(self) -> Iterator[Record]:
+        """All that earlier runs recorded, in the combined manifest and in the records."""
+        yield from (row for rows in self.listed().values() for row in rows)
+        with suppress(OSError):
+            for name in sorted(os.listdir(self._records)):
+                if name.endswith(self._suffix) and (row := read_json(self._records / name)):
+                    yield row
 
     def forget(self, stem: str) -> None:
         """Before what it describes is replaced: a record that is there is always true."""
-        self.record_file(stem).unlink(missing_ok=True)
+        if recognise(self.record_file(stem), self._is_ours).old is not None:
+            self.record_file(stem).unlink(missing_ok=True)
 
     def write(self, stem: str, record: Record) -> None:
         if self.record(stem) != record:
-            self.record_file(stem).parent.mkdir(parents=True, exist_ok=True)
-            write_file(self.record_file(stem), _text(record))
+            self._write(self.record_file(stem), record)
+
+    def _write(self, path: Path, document: object) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        put_bytes(_text(document), recognise(path, self._is_ours))
 
     def listed(self) -> dict[Kind, list[Record]]:
         """The records of the combined manifest, by kind; none where there is no such file."""
-        document = _read(self.manifest) or {}
+        document = read_json(self.manifest) or {}
         layers, own = document.get("layers"), document.get("vstore")
         found: dict[Kind, list[Record]] = {}
         for kinds, tables in ((LAYER_KINDS, layers), (OTHER_KINDS, own)):
@@ -75,9 +100,8 @@ class State:
         return found
 
     def write_manifest(self, document: Mapping[str, object]) -> None:
-        if _read(self.manifest) != document:
-            self.manifest.parent.mkdir(parents=True, exist_ok=True)
-            write_file(self.manifest, _text(document))
+        if read_json(self.manifest) != document:
+            self._write(self.manifest, document)
 
 
 def combined(records: Iterable[tuple[Kind, Record]], earlier: Mapping[Kind, Sequence[Record]]) -> dict[str, Any]:
@@ -102,11 +126,3 @@ def all_records(document: Mapping[str, Any]) -> list[Record]:
 
 def _text(document: object) -> bytes:
     return (json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n").encode()
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-    return document if isinstance(document, dict) else None

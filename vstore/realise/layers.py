@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from graphlib import TopologicalSorter
@@ -55,10 +55,13 @@ class Realiser:
         self.substitutes = substitutes
         self.space = Space(store, report)
         self.done: dict[str, RealisedLayer] = {}
+        self.left_alone: Set[str] = frozenset()  # they must be present
 
     def run(self, wanted: tuple[Layer, ...]) -> tuple[RealisedLayer, ...]:
         """Make them present, lowest first. One failure stops what runs beside it, unless asked to keep going."""
-        by_name = {layer.env_name: layer for layer in wanted}
+        lowers = {low.env_name: low for layer in wanted for low in self.spec.lower(layer)}
+        by_name = lowers | {layer.env_name: layer for layer in wanted}
+        self.left_alone = lowers.keys() - {layer.env_name for layer in wanted}
         sorter = TopologicalSorter({name: [low.env_name for low in self.spec.lower(x)] for name, x in by_name.items()})
         sorter.prepare()
         failures: dict[str, VstoreError] = {}
@@ -150,6 +153,11 @@ class Realiser:
             return Origin.CHECKED, known
         if known is not None:
             return Origin.PRESENT, known
+        if layer.env_name in self.left_alone:
+            raise BuildError(
+                f"layer {layer.env_name} is not in the store, and --no-dependencies leaves it alone",
+                hint="leave out --no-dependencies, or add the layer by --include",
+            )
         if self.request.dry_run:
             foreseen = self.substitutes.substitute(recipe.digest)
             return (Origin.TO_SUBSTITUTE if foreseen else Origin.TO_BUILD), foreseen

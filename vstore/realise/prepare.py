@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from vstore.errors import LockError
 from vstore.lock import InterpreterPin, LockedLayer, LockWish, PythonForLocking, read_locks
 from vstore.lock.lockfile import write_interpreter
+from vstore.lock.places import check_places
 from vstore.lock.resolve import lock
 from vstore.lock.select import gaps
 from vstore.lock.staleness import check, runtime_of
@@ -65,7 +66,8 @@ def prepare(
     Raises LockError when one is stale and the request forbids locking.
     """
     wanted = [layer for layer in spec.layers if selection.builds(layer)]
-    concerned = [layer.env_name for layer in spec.layers if layer in selection]
+    lowers = {low.env_name for layer in wanted for low in spec.lower(layer)}  # with --no-dependencies not selected
+    concerned = [one.env_name for one in spec.layers if one in selection or one.env_name in lowers]
     reasons = check(spec)
     stale = {name: why for name in concerned if (why := reasons.get(name)) is not None}
     if stale and request.locked:
@@ -117,6 +119,7 @@ def lock_spec(
 
     uv asks an interpreter of this machine, so also a runtime that is only for others gets one.
     """
+    check_places(spec, (layer for layer in spec.layers if selection.locks(layer)))
     anew = [name for name, operations in selection.operations.items() if _is_anew(operations, wish)]
     pins = _pins(one for one in read_locks(spec, without=selection.resets) if one.env_name not in anew)
     makers = Interpreters(store=store, request=request, uv=uv, report=report, substitutes=substitutes)

@@ -22,6 +22,7 @@ from vstore.remote import layout
 from vstore.remote.cache import Cache
 from vstore.remote.delta import make_delta
 from vstore.remote.model import Archive, DeltaRecord, ObjectRecord, Realisation
+from vstore.remote.opening import check_target
 from vstore.remote.plan import Policy
 from vstore.remote.transport import TransportError
 from vstore.remote.trust import SecretKey, sign
@@ -67,6 +68,7 @@ class Pusher:
     def push(self, tops: Iterable[StorePath]) -> Pushed:
         """Push these and their closures. CacheError when the cache does not take it; nothing half is listed then."""
         infos = {path: info for path, info in self._closure(tops).items() if path not in self.without}
+        check_target(self.cache, self.store.layout.root)
         self.cache.create()
         reached(Point.PUSH_STARTED)
         self.report.stage("push", f"asking for {len(infos)} objects")

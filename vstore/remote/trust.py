@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 
-from vstore.errors import CacheError, UsageError
+from vstore.errors import UsageError
+from vstore.fs.place import create_file, real_folder, recognise
 from vstore.fs.reading import read_regular
 from vstore.remote.model import Channel, DeltaRecord, ObjectRecord, Realisation, Signature
 
@@ -132,16 +133,17 @@ def sign(record: R, keys: Iterable[SecretKey]) -> R:
 
 
 def write_key(folder: Path, key: SecretKey) -> tuple[Path, Path]:
-    """Keep a new key pair in a folder: the secret file readable by its owner only. CacheError if it is there."""
+    """Keep a new key pair in a folder: the secret file readable by its owner only.
+
+    Raises UsageError if something is there under one of the two names already.
+    """
+    real_folder(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     secret, public = folder / f"{key.name}.secret", folder / f"{key.name}.public"
-    try:
-        handle = os.open(secret, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError as error:
-        raise CacheError(f"there is a key of this name: {secret}", hint="choose another name") from error
-    with open(handle, "w") as file:
-        file.write(key.text())
-    public.write_text(f"{key.public}\n")
+    for file in (secret, public):
+        recognise(file, lambda _, __: False)
+    create_file(secret, key.text().encode(), mode=0o600)
+    create_file(public, f"{key.public}\n".encode())
     return secret, public
 
 

@@ -17,6 +17,7 @@ from vstore.fs.faults import Point, reached
 from vstore.fs.folder import Folder, refuse_links
 from vstore.fs.removal import BY_HANDLE
 from vstore.objects import StorePath
+from vstore.store.newroot import check_new_root
 
 _FOLDERS = (
     "store",
@@ -165,6 +166,8 @@ class Layout:
     def create(self) -> bool:
         """Make the folders that are missing; the last one made shows that all are there. Returns whether that was."""
         missing = self.check()
+        if not {"store", "locks"}.isdisjoint(missing) and not os.path.lexists(self.index_file):
+            check_new_root(self.root, (*_FOLDERS, *_FURTHER))
         if missing:
             os.makedirs(self.root, exist_ok=True)
         for name in missing:

@@ -209,7 +209,7 @@ def _end_outside(layout: Layout, folder: Folder, name: str, outside: Path) -> No
     user = os.geteuid() if hasattr(os, "geteuid") else 0
     with suppress(OSError):
         said = (folder.lstat(name), folder.lstat(pin_name(name)), outside.lstat())
-        if {status.st_uid for status in said} == {user} and folder.path / name == _indirect(layout, outside):
+        if {status.st_uid for status in said} == {user} and folder.path / name == indirect_entry(layout, outside):
             _remove_outside(layout, outside)
     _end(folder, name)
 
@@ -256,13 +256,13 @@ def add_root(layout: Layout, link: Path, path: StorePath, pin: Pin = NO_PIN) -> 
     An outside link must exist already and lead to the object; removing it ends the root.
     """
     if link.parent == layout.gcroots:
-        if link.name.startswith(".") or (link.is_dir() and not link.is_symlink()):
+        if link.name.startswith(".") or (os.path.lexists(link) and not link.is_symlink()):
             raise StoreError(f"not a name for a root: {link.name}")
         entry, target = link, f"../store/{path}"
     elif object_at(layout, link) != path:
         raise StoreError(f"{link} does not lead to {path}")
     else:
-        entry, target = _indirect(layout, link), str(link)
+        entry, target = indirect_entry(layout, link), str(link)
     with layout.opened(entry.parent) as folder:
         write_pin(folder, entry.name, pin)
         folder.replace_symlink(entry.name, target)
@@ -270,7 +270,7 @@ def add_root(layout: Layout, link: Path, path: StorePath, pin: Pin = NO_PIN) -> 
 
 def remove_root(layout: Layout, link: Path) -> None:
     """End a root that `add_root` made; an outside link itself is removed too."""
-    entry = link if link.parent == layout.gcroots else _indirect(layout, link)
+    entry = link if link.parent == layout.gcroots else indirect_entry(layout, link)
     if not entry.is_symlink():
         raise StoreError(f"not a root: {link}", hint="`vstore roots` lists them")
     if entry != link:
@@ -281,9 +281,30 @@ def remove_root(layout: Layout, link: Path) -> None:
 
 
 def _remove_outside(layout: Layout, link: Path) -> None:
-    if link.is_symlink() and object_at(layout, link) is not None:
+    if is_out_link(layout, link):
         link.unlink()
 
 
-def _indirect(layout: Layout, link: Path) -> Path:
+def is_out_link(layout: Layout, place: Path) -> bool:
+    """Whether it is a link that leads straight to an object or a profile of this store, be they there or not.
+
+    After the store was moved, a link to an object in the old place is one when the store still has its entry.
+    """
+    try:
+        target = Path(os.readlink(place))
+    except OSError:
+        return False
+    leads_to = os.path.realpath(place.parent / target.parent)
+    if leads_to == os.path.realpath(layout.profiles):
+        return True
+    try:
+        StorePath.parse(target.name)
+    except ValueError:
+        return False
+    moved = target.parent.name == layout.store.name and indirect_entry(layout, place).is_symlink()
+    return moved or leads_to == os.path.realpath(layout.store)
+
+
+def indirect_entry(layout: Layout, link: Path) -> Path:
+    """The entry in the store that names an outside link as a root."""
     return layout.indirect_roots / hash_bytes("indirect root 1", os.fsencode(link)).short

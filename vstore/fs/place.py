@@ -1,0 +1,226 @@
+"""The one door to places that a user names: nothing that is not ours is replaced, removed or followed.
+
+`claim` looks at a place before any work is done: it is free, or holds something recognisably ours, or it is refused.
+What it found goes to `put_file`, `put_folder` or `put_link`, which replace that and nothing else. Creating is one step
+of the kernel that fails when something has appeared meanwhile (renameat2(2) with RENAME_NOREPLACE, link(2),
+symlink(2)); replacing exchanges the two names, looks at what came out, and puts it back if it is another.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from vstore.errors import UsageError
+from vstore.fs.atomic import exchange, flush_file, fsync_directory
+from vstore.fs.rename import rename_new
+from vstore.fs.scratch import scratch
+
+_KINDS = {
+    stat.S_IFREG: "a file",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFLNK: "a link",
+    stat.S_IFIFO: "a FIFO",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+class Claim(NamedTuple):
+    """A place that may be written. `old` is what of ours is there, None if nothing is."""
+
+    path: Path
+    old: os.stat_result | None
+
+
+def claim(path: Path, ours: Callable[[Path, os.stat_result], bool], *, store: Path | None = None) -> Claim:
+    """Look at a place that a user names for something new, without changing anything.
+
+    `ours` says whether what is there (it is told the path and its lstat) was made by vstore for this purpose. The place
+    may not lie inside `store`, the root of the store. Raises UsageError, naming the place and what is there.
+    """
+    check_folder(path.parent)
+    if store is not None and _is_inside(path.parent, store):  # what a link of ours leads to is
+        raise UsageError(f"the place is inside the store: {path}", hint="choose a place outside of it")
+    return recognise(path, ours)
+
+
+def recognise(path: Path, ours: Callable[[Path, os.stat_result], bool]) -> Claim:
+    """As `claim`, for a place in a folder that vstore has claimed, and that need not be there yet."""
+    old = look(path)
+    if old is not None and not ours(path, old):
+        raise refusal(path, old)
+    return Claim(path, old)
+
+
+def look(path: Path) -> os.stat_result | None:
+    """The lstat of a place, None if nothing is there. Raises UsageError for one that cannot be looked at."""
+    try:
+        return os.lstat(path)
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise _unusable(path, error) from error
+
+
+def check_folder(folder: Path) -> None:
+    """Raise UsageError unless new names can be made in this folder. A link to a folder is one."""
+    try:
+        status = os.stat(folder)
+    except FileNotFoundError as error:
+        raise UsageError(f"no such folder: {folder}", hint=f"make it first: `mkdir -p {folder}`") from error
+    except (OSError, ValueError) as error:
+        raise _unusable(folder, error) from error
+    if not stat.S_ISDIR(status.st_mode):
+        raise UsageError(f"not a folder: {folder}", hint="choose another place")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"the folder is not writable: {folder}", hint="choose another place, or ask its owner")
+
+
+def check_output_folder(folder: Path, *, store: Path) -> None:
+    """Raise UsageError unless new files can be made in this folder, which need not be there yet."""
+    if _is_inside(folder, store):
+        raise UsageError(f"the output folder is inside the store: {folder}", hint="choose a folder outside of it")
+    check_parents(folder)
+
+
+def check_parents(folder: Path) -> None:
+    """Raise UsageError unless new names can be made in this folder, or it can be made itself."""
+    there = folder
+    while not os.path.lexists(there) and there != there.parent:
+        there = there.parent
+    check_folder(there)
+
+
+def real_folder(folder: Path) -> None:
+    """Raise UsageError unless nothing is there, or a folder that is no link."""
+    recognise(folder, lambda _, status: stat.S_ISDIR(status.st_mode))
+
+
+def _is_inside(path: str | Path, folder: Path) -> bool:
+    """Whether a place lies in a folder, by their real paths."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def kind_of(status: os.stat_result) -> str:
+    """The kind of a file with its article: ``a FIFO``."""
+    return _KINDS.get(stat.S_IFMT(status.st_mode), "something")
+
+
+def refusal(path: Path, there: os.stat_result) -> UsageError:
+    """The error for a place where something is that is not ours."""
+    kind = kind_of(there)
+    if stat.S_ISLNK(there.st_mode):
+        kind += f" to {os.readlink(path)}"
+    return UsageError(
+        f"there is {kind} that vstore did not make: {path}", hint="choose another place, or remove it yourself"
+    )
+
+
+def put_file(new: Path, place: Claim) -> None:
+    """Move a finished file to its place, on the same file system; it keeps the mode of the file that it replaces."""
+    if place.old is not None:
+        os.chmod(new, stat.S_IMODE(place.old.st_mode))
+    _put(new, place)
+
+
+def put_bytes(data: bytes, place: Claim) -> None:
+    """Make a file with this content, flushed, at a place."""
+    with scratch(place.path.parent, "file") as aside:
+        with open(aside / "file", "xb") as file:
+            file.write(data)
+            file.flush()
+            flush_file(file.fileno())
+        put_file(aside / "file", place)
+
+
+def create_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
+    """Make a small file where nothing is; follows no link. Raises UsageError if something is there."""
+    try:
+        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
+    except FileExistsError as error:
+        raise UsageError(f"there is something already: {path}", hint="choose another place") from error
+    with open(handle, "wb") as file:
+        file.write(data)
+
+
+def put_folder(new: Path, place: Claim) -> None:
+    """Move a finished folder to its place, on the same file system. The one that it replaces is then at `new`."""
+    _put(new, place)
+
+
+def put_link(target: str, place: Claim) -> None:
+    """Make a symlink at a place, or let the link of ours that is there point to `target` in one step."""
+    if place.old is None:
+        try:
+            os.symlink(target, place.path)
+        except FileExistsError as error:
+            raise _taken(place.path) from error
+        except OSError as error:
+            raise _no_link(place.path.parent, error) from error
+    elif os.readlink(place.path) != target:
+        with scratch(place.path.parent, "link") as aside:
+            os.symlink(target, aside / "link")
+            _put(aside / "link", place)
+    fsync_directory(place.path.parent)
+
+
+def try_link(folder: Path) -> None:
+    """Raise UsageError unless symlinks can be made in a folder, found by making one: not each file system has them."""
+    trial = folder / f".vstore-{os.urandom(6).hex()}"
+    try:
+        os.symlink("trial", trial)
+    except OSError as error:
+        raise _no_link(folder, error) from error
+    os.unlink(trial)
+
+
+def _put(new: Path, place: Claim) -> None:
+    if place.old is None:
+        try:
+            rename_new(new, place.path)
+        except FileExistsError as error:
+            raise _taken(place.path) from error
+    elif exchange(new, place.path):
+        if not _same(os.lstat(new), place.old):
+            exchange(new, place.path)
+            raise _taken(place.path)
+    else:
+        _replace(new, place.path, place.old)
+    fsync_directory(place.path.parent)
+
+
+def _replace(new: Path, path: Path, old: os.stat_result) -> None:
+    """Where names cannot be exchanged: look again, then replace, a folder in two steps."""
+    there = look(path)
+    if there is None or not _same(there, old):
+        raise _taken(path)
+    if stat.S_ISDIR(old.st_mode):
+        path.rename(new.with_name(f"{new.name}.old"))
+        rename_new(new, path)
+    else:
+        os.replace(new, path)
+
+
+def _same(one: os.stat_result, other: os.stat_result) -> bool:
+    """Whether it is the same file, unchanged."""
+    return os.path.samestat(one, other) and (one.st_mtime_ns, one.st_mode) == (other.st_mtime_ns, other.st_mode)
+
+
+def _no_link(folder: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"links cannot be made in {folder}: {(error.strerror or str(error)).lower()}", hint="choose another place"
+    )
+
+
+def _taken(path: Path) -> UsageError:
+    return UsageError(f"something else has appeared meanwhile: {path}", hint="choose another place, and run it again")
+
+
+def _unusable(path: Path, error: OSError | ValueError) -> UsageError:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return UsageError(f"not a place for a file: {path} ({reason.lower()})", hint="choose another place")
