@@ -17,6 +17,7 @@ def make_wheel(
     *,
     requires: Sequence[str] = (),
     entry_points: Mapping[str, str] | None = None,
+    requires_python: str | None = None,
     tag: str = "py3-none-any",
     data: Mapping[str, bytes | str] | None = None,
 ) -> Path:
@@ -26,6 +27,7 @@ def make_wheel(
     """
     distribution = f"{name.replace('-', '_')}-{version}"
     metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"]
+    metadata += [f"Requires-Python: {requires_python}\n"] if requires_python else []
     metadata += [f"Requires-Dist: {requirement}\n" for requirement in requires]
     content: dict[str, bytes | str] = dict(files)
     content |= {f"{distribution}.data/{path}": text for path, text in (data or {}).items()}

@@ -190,6 +190,6 @@ def test_a_bound_on_other_platforms_binds_only_there(project: Project) -> None:
     spec.path.write_text(text)
     locked = project.lock(load(spec.path), joint=True)["py"]
     assert {package.version: package.marker for package in locked.packages} == {
-        "1.0": "platform_machine == 'AMD64' and sys_platform == 'win32'",
-        "3.0": "platform_machine == 'x86_64' and sys_platform == 'linux'",
+        "1.0": "sys_platform == 'win32' and platform_machine == 'AMD64'",
+        "3.0": "sys_platform == 'linux' and platform_machine == 'x86_64'",
     }

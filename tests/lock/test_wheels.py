@@ -37,7 +37,10 @@ def test_all_missing_wheels_are_told_with_the_line_to_write(tmp_path: Path) -> N
     make_wheel(project.wheels, "onlylinux", "2.0", {"o.py": ""}, tag=f"{ABI}-{ABI}-win_amd64")
     with pytest.raises(LockError) as caught:
         project.lock(project.spec(runtime=["dlltracer; sys_platform == 'win32'", "onlylinux"]))
-    assert caught.value.details == ("dlltracer 1.0: no wheel for win_arm64", "onlylinux 2.0: no wheel for win_arm64")
+    assert caught.value.details == (
+        "dlltracer 1.0: no wheel for win_arm64 (there are: win_amd64)",
+        "onlylinux 2.0: no wheel for win_arm64 (there are: manylinux_2_17_x86_64, win_amd64)",
+    )
     assert "set `platforms = ['linux_x86_64', 'win_amd64']` in layer py" in (caught.value.hint or "")
     assert "fromager" in (caught.value.hint or "")
     narrow = Project(tmp_path, targets=("linux_x86_64", "win_amd64"))

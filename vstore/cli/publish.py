@@ -34,7 +34,7 @@ from vstore.api.stores import Store
 from vstore.cli.options import selection_options, wheel_options
 from vstore.cli.places import FOLDER
 from vstore.cli.settings import Settings, command, size, table
-from vstore.cli.targets import parse_targets
+from vstore.cli.targets import each_target, parse_targets
 from vstore.errors import UsageError
 
 PLATFORM = "For this platform instead of this machine's, or `all`"
@@ -109,7 +109,8 @@ def publish_command(
         raise UsageError("several platforms in one folder need --tag-outputs")
     with settings.open_store() as store:
         try:
-            done = [_publish(settings, store, _request(spec, target, **options), output, chosen) for target in targets]
+            each = each_target(platforms, spec) if len(targets) > 1 else targets
+            done = [_publish(settings, store, _request(spec, target, **options), output, chosen) for target in each]
         finally:
             settings.report.close()
     documents = [_published(one, output, options["dry_run"]) for one in done]

@@ -17,7 +17,7 @@ from vstore.api.stores import Layout, Store, check_out_link, keep
 from vstore.cli.options import selection_options, wheel_options
 from vstore.cli.places import PLACE
 from vstore.cli.settings import Settings, command, size, table
-from vstore.cli.targets import parse_targets
+from vstore.cli.targets import each_target, parse_targets
 from vstore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -69,7 +69,8 @@ def realise_command(
     with settings.open_store() as store:
         report = settings.report
         try:
-            results = [realise(store, replace(request, target=target), report=report) for target in targets]
+            each = each_target(platforms, spec) if len(targets) > 1 else targets
+            results = [realise(store, replace(request, target=target), report=report) for target in each]
         finally:
             report.close()
         result = results[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 
 from vstore.api.locks import LockedLayer, Selection, check, deployed_name, read_locks
 from vstore.api.specs import Layer, Spec
@@ -106,6 +107,33 @@ def lock_rows(spec: Spec, locked: Mapping[str, LockedLayer]) -> list[dict[str, o
             "path": str(one.path),
             "install_target": deployed_name(spec.layer(name), one),
             "locked_at": when(one.record.locked_at) if one.record else None,
+            "platforms": _covered(spec.layer(name), one),
+            "left_out": dict(one.findings.left_out),
+            "held_back": [asdict(held) for held in one.findings.held_back],
+            "conflicts": list(one.findings.conflicts),
         }
         for name, one in locked.items()
     ]
+
+
+def lock_text(spec: Spec, locked: Mapping[str, LockedLayer]) -> str:
+    """The summary of `lock` for a person: where each lock is, then only what is worth a look."""
+    rows = lock_rows(spec, locked)
+    lines = [f"{row['name']}: {row['path']} ({row['locked_at']})" for row in rows]
+    for name, one in locked.items():
+        lines += [f"held back in layer {name}: {held}" for held in one.findings.held_back]
+    for one in locked.values():
+        lines += [f"conflict: {conflict}" for conflict in one.findings.conflicts]
+    alike: dict[tuple[str, str], list[str]] = {}
+    for name, one in locked.items():
+        covered = ", ".join(_covered(spec.layer(name), one))
+        lost = "; ".join(f"{target}: {why}" for target, why in one.findings.left_out.items())
+        alike.setdefault((covered, lost), []).append(name)
+    for (covered, lost), names in alike.items():
+        which = "all layers" if len(alike) == 1 else ", ".join(names)
+        lines.append(f"{which} can be realised on {covered}" + (f" (left out: {lost})" if lost else ""))
+    return "\n".join(lines)
+
+
+def _covered(layer: Layer, locked: LockedLayer) -> list[str]:
+    return [str(target) for target in layer.targets if target not in locked.findings.left_out]

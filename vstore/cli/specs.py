@@ -13,7 +13,7 @@ from vstore.api.specs import Spec, Target, check_output_folder, create_file, loa
 from vstore.cli.options import selection_options, wheel_options
 from vstore.cli.places import FOLDER
 from vstore.cli.settings import Settings, command
-from vstore.cli.showing import Showing, lock_rows
+from vstore.cli.showing import Showing, lock_rows, lock_text
 from vstore.errors import LockError, UsageError
 
 SPEC = click.Path(path_type=Path, dir_okay=False)
@@ -142,10 +142,7 @@ def lock_command(
             settings.report.close()
     if not locked and not selection.unmatched:
         raise LockError(f"{loaded.path.name}: nothing to lock")
-    rows = lock_rows(loaded, locked)
-    settings.emit(
-        {"layers": rows}, lambda: "\n".join(f"{row['name']}: {row['path']} ({row['locked_at']})" for row in rows)
-    )
+    settings.emit({"layers": lock_rows(loaded, locked)}, lambda: lock_text(loaded, locked))
 
 
 def _check(settings: Settings, spec: Spec, selection: Selection) -> None:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from vstore.api.specs import Target, load
+from vstore.api.specs import Spec, Target, load
 from vstore.errors import UsageError
 
 ALL = "all"
 
 
 def parse_targets(names: Iterable[str], spec: Path) -> tuple[Target, ...]:
-    """The targets in the order given, this machine's if none is; ``all`` are those that the spec's layers are for."""
+    """The targets in the order given, this machine's if none is; ``all`` are those that the spec's layers are for.
+
+    A target that a lock leaves out is not among ``all``.
+    """
     found: dict[Target, None] = {}
     for name in names:
         if name == ALL:
-            layers = load(spec, check_requirements=False, environment=os.environ).layers
-            found |= dict.fromkeys(target for target in Target if any(target in layer.targets for layer in layers))
+            found |= dict.fromkeys(_covered(load(spec, check_requirements=False, environment=os.environ)))
             continue
         try:
             found[Target(name)] = None
@@ -26,3 +28,19 @@ def parse_targets(names: Iterable[str], spec: Path) -> tuple[Target, ...]:
             known = ", ".join((*Target, ALL))
             raise UsageError(f"--platform {name}: no such platform", hint=f"known: {known}") from None
     return tuple(found) or (Target.host(),)
+
+
+def each_target(names: Sequence[str], spec: Path) -> Iterator[Target]:
+    """The targets, one after another: of ``all``, locking for the first may leave others out."""
+    for target in parse_targets(names, spec):
+        if ALL not in names or target in parse_targets(names, spec):
+            yield target
+
+
+def _covered(spec: Spec) -> list[Target]:
+    """This machine's target first: a lock is made for it."""
+    from vstore.api.locks import read_locks
+
+    left_out = {target for one in read_locks(spec) for target in one.findings.left_out}
+    found = [target for target in Target if any(target in layer.targets for layer in spec.layers)]
+    return sorted((target for target in found if target not in left_out), key=lambda one: one != Target.host())

@@ -8,70 +8,120 @@ from urllib.parse import urlparse
 
 from vstore.errors import LockError
 from vstore.lock.edit import NEED_WHEELS
-from vstore.lock.project import Question, lower_pins, names, project_name
+from vstore.lock.project import PROJECT, SETTINGS, ResolveRequest, lower_pins, names
 from vstore.spec import Layer
 from vstore.spec.requirements import wheel_hint
+from vstore.target import Target
 from vstore.uv import UvFailed
 
 _NO_SOURCE = ("no usable wheels", "building from source is disabled", "Wheels are required")
+_NO_FIT = ("no wheels with a matching", "-compatible wheels")
+_WITHOUT_WHEEL = (
+    r"Wheels are (?:required|available) for `([^`]+)`",
+    r"only found wheels for `([^`]+)`",
+    r"([\w.-]+?)(?:[<>=!~][^\s]*)? (?:has|have) no (?:usable )?wheels",
+)
 
 
-class Unsatisfiable(LockError):
+class ResolutionConflict(LockError):
     """What is asked for contradicts itself, or the pins below."""
 
 
-def check_requirements(question: Question) -> None:
+def check_requirements(layers: Iterable[Layer]) -> None:
     """Refuse what could only be built: a requirement with a URL that leads to no wheel."""
     from packaging.requirements import Requirement
 
-    for text in question.layer.requirements:
-        url = Requirement(text).url
-        if url is not None and not urlparse(url).path.endswith(".whl"):
-            raise LockError(
-                f"layer {question.layer.env_name}: only wheels are used, and this URL leads to none: {text}",
-                hint=wheel_hint(url),
-            )
+    for layer in layers:
+        for text in layer.requirements:
+            url = Requirement(text).url
+            if url is not None and not urlparse(url).path.endswith(".whl"):
+                raise LockError(
+                    f"layer {layer.env_name}: only wheels are used, and this URL leads to none: {text}",
+                    hint=wheel_hint(url),
+                )
 
 
-def lacks_wheels(error: UvFailed) -> bool:
-    """Whether uv found a package, but no wheel of it for some platform."""
-    return "-compatible wheels" in error.output
+def is_about_wheels(error: UvFailed) -> bool:
+    """Whether uv found a package, but no wheel of it that could be used."""
+    return any(sign in error.output for sign in (*_NO_FIT, *_NO_SOURCE))
 
 
-def explained(question: Question, error: UvFailed) -> LockError:
-    """The LockError to raise instead; Unsatisfiable where other pins below or other requirements could help."""
-    name = question.layer.env_name
-    if error.unreachable or "offline" in (error.hint or "") or "no space left" in error.message:
-        return LockError(f"layer {name} cannot be locked: {error.message}", details=error.details, hint=error.hint)
-    if "settings.toml" in error.output:
+def is_outage(error: UvFailed) -> bool:
+    """Whether uv failed for want of network or space, and not of a resolution."""
+    return error.unreachable or "offline" in (error.hint or "") or "no space left" in error.message
+
+
+def short_reason(error: UvFailed) -> str:
+    """A few words on why there is no resolution for a target that nobody asked for."""
+    found = _without_wheel(error)
+    return f"no wheel of {', '.join(found)}" if found else "its requirements cannot be met there"
+
+
+def _without_wheel(error: UvFailed) -> list[str]:
+    text = " ".join(error.output.split())
+    found = dict.fromkeys(name for sign in _WITHOUT_WHEEL for name in re.findall(sign, text))
+    return [name for name in found if name not in ("of", "all")]
+
+
+def explained(request: ResolveRequest, error: UvFailed, target: Target | None = None) -> LockError:
+    """The LockError to raise instead; ResolutionConflict where other pins or other requirements could help."""
+    title = request.title
+    details = [_plain(line) for line in error.details]
+    if target is not None and len(request.required) > 1:
+        details = [f"resolved for {target}:", *details]
+    if is_outage(error):
+        return LockError(f"{title} cannot be locked: {error.message}", details=details, hint=error.hint)
+    if SETTINGS in error.output:
         return LockError(
-            f"{question.spec.path.name}: uv does not accept what [tool.uv] says",
-            details=error.details,
+            f"{request.spec.path.name}: uv does not accept what [tool.uv] says",
+            details=details,
             hint="its fields are uv's own, see https://docs.astral.sh/uv/reference/settings/",
         )
-    if any(sign in error.output for sign in _NO_SOURCE) and not lacks_wheels(error):
-        found = dict.fromkeys(re.findall(r"Wheels are required for `([^`]+)`", error.output))
+    asking = list(_requirements(request.layers, error.output))
+    if any(sign in error.output for sign in _NO_SOURCE):
+        found = _without_wheel(error)
         what = f": no wheel of {', '.join(found)}" if found else ""
+        who = _askers(request.layers, found) or title
         return LockError(
-            f"layer {name} cannot be locked{what}", details=error.details, hint=f"only wheels are used: {NEED_WHEELS}"
+            f"{who} cannot be locked{what}", details=[*asking, *details], hint=f"only wheels are used: {NEED_WHEELS}"
         )
-    pins = list(_pins(question, error.output))
-    if question.above:
-        return Unsatisfiable(
-            f"layer {name} and those it shares a stack with cannot be locked together",
-            details=[*_requirements([question.layer, *question.above], error.output), *pins, *error.details],
+    pins = list(_pins(request, error.output))
+    if len(request.layers) > 1:
+        return ResolutionConflict(
+            f"{title} cannot be locked together",
+            details=[*asking, *pins, *details],
             hint="change one of these requirements, or lock with --no-joint",
         )
     if not pins:
-        return Unsatisfiable(
-            f"layer {name} cannot be locked", details=error.details, hint="change the requirements of this layer"
+        return ResolutionConflict(
+            f"{title} cannot be locked", details=details, hint="change the requirements of this layer"
         )
-    return Unsatisfiable(
-        f"layer {name} cannot be locked: it conflicts with what is pinned below it",
-        details=[*pins, *error.details],
-        hint=f"run `vstore lock --joint {question.spec.path.name}`, which pins the layers below so that those above"
+    return ResolutionConflict(
+        f"{title} cannot be locked: it conflicts with what is pinned below it",
+        details=[*pins, *details],
+        hint=f"run `vstore lock --joint {request.spec.path.name}`, which pins the layers below so that those above"
         " can be met; or change the requirements",
     )
+
+
+def _plain(line: str) -> str:
+    """A line of uv's without the names of the throw-away project."""
+    line = re.sub(rf"\b{PROJECT}(?::layer-\d+)?\b", "your project", line)
+    return line.replace("your project's requirements", "the requirements").replace("your project", "the spec")
+
+
+def _askers(layers: Iterable[Layer], packages: Iterable[str]) -> str:
+    """The layers that require one of these packages themselves, in words; empty if none does."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    wanted = set(packages)
+    found = [
+        layer.env_name
+        for layer in layers
+        if any(canonicalize_name(Requirement(text).name) in wanted for text in layer.requirements)
+    ]
+    return f"layer {' and '.join(found)}" if found else ""
 
 
 def _requirements(layers: Iterable[Layer], output: str) -> Iterator[str]:
@@ -85,25 +135,35 @@ def _requirements(layers: Iterable[Layer], output: str) -> Iterator[str]:
                 yield f"layer {layer.env_name} requires {text}"
 
 
-def _pins(question: Question, output: str) -> Iterator[str]:
+def _pins(request: ResolveRequest, output: str) -> Iterator[str]:
     """Per pin from below that uv speaks of: which layer pins it, and who in this layer wants something else."""
     text = " ".join(output.split())
-    for pin, owner in lower_pins(question.lowers):
+    for pin, owner in lower_pins(request.lowers):
         package, _, version = pin.partition(" ;")[0].partition("==")
         if not version or not names(output, package):
             continue
-        wanted = list(dict.fromkeys(_wanted(question, text, package)))
+        wanted = list(dict.fromkeys([*_declared(request, package, version), *_wanted(request, text, package)]))
         because = f", but {' and '.join(wanted)}" if wanted else ""
         yield f"{package}=={version} is pinned by layer {owner}{because}"
 
 
-def _wanted(question: Question, text: str, package: str) -> Iterator[str]:
+def _declared(request: ResolveRequest, package: str, version: str) -> Iterator[str]:
+    """The layers' own requirements of a package that its pin does not meet."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    for layer in request.layers:
+        for text in layer.requirements:
+            requirement = Requirement(text)
+            if canonicalize_name(requirement.name) == package and not requirement.specifier.contains(version, True):
+                yield f"layer {layer.env_name} requires {text}"
+
+
+def _wanted(request: ResolveRequest, text: str, package: str) -> Iterator[str]:
     """Who depends on a package, in uv's words made ours."""
-    subject = r"(your project|[A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?)(?:\{[^}]*\})?([=<>!~][^\s]*)?"
+    subject = r"([A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?)(?:\{[^}]*\})?([=<>!~][^\s]*)?"
     wanted = rf"({re.escape(package)}(?:\{{[^}}]*\}})?(?:[=<>!~][^\s]*)?)(?=[\s,.]|$)"
     for who, version, what in re.findall(rf"{subject} depends? on {wanted}", text):
         what = re.sub(r"\{[^}]*\}", "", what).rstrip(",.")
-        if who in ("your project", project_name(question.layer)):
-            yield f"layer {question.layer.env_name} requires {what}"
-        else:
-            yield f"{who}{version} in layer {question.layer.env_name} depends on {what}"
+        if who not in (PROJECT, "project"):
+            yield f"{who}{version} in {request.title} depends on {what}"

@@ -6,49 +6,37 @@ A stack is a layer that nothing sits on, with all that it sits on. Layers that m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from vstore.lock.explain import Unsatisfiable
-from vstore.lock.project import Question
+from vstore.lock.answers import Solution
+from vstore.lock.explain import ResolutionConflict
 from vstore.spec import Layer, Spec
 
-Answer = Callable[[Question], dict[str, Any]]
+Solve = Callable[[Sequence[Layer], tuple[str, ...]], Solution]  # layers and further pins
 
 
-def company(spec: Spec, layer: Layer) -> list[list[Layer]]:
-    """For each stack that a layer is in, who is in it besides the layer and what that sits on, in spec order."""
-    lowers = {low.env_name for low in spec.lower(layer)}
-    stacks = []
-    for top in _tops(spec):
-        stack = {one.env_name for one in (top, *spec.lower(top))}
-        if layer.env_name in stack:
-            stack -= {layer.env_name, *lowers}
-            stacks.append([one for one in spec.layers if one.env_name in stack])
-    return stacks
-
-
-def _tops(spec: Spec) -> list[Layer]:
-    layers = [layer for layer in spec.layers if layer.targets]
+def stacks_of(spec: Spec, layers: Sequence[Layer]) -> list[list[Layer]]:
+    """The stacks that these layers form, each in spec order."""
     below = {low.env_name for layer in layers for low in spec.lower(layer)}
-    return [layer for layer in layers if layer.env_name not in below]
+    tops = [layer for layer in layers if layer.env_name not in below]
+    members = [{one.env_name for one in (top, *spec.lower(top))} for top in tops]
+    return [[layer for layer in layers if layer.env_name in names] for names in members]
 
 
-def suiting(question: Question, answer: Answer) -> dict[str, Any]:
-    """The answer for a layer that suits all its company: all of it at once, else one stack after another.
+def resolve_joint(spec: Spec, layers: Sequence[Layer], solve: Solve) -> dict[str, Solution]:
+    """By env name, a solution in which each layer suits its company: of all at once, else of one stack after another.
 
-    Raises Unsatisfiable where the stacks cannot agree on what the layer itself needs.
+    Raises ResolutionConflict where the stacks cannot agree on what a layer below both needs.
     """
-    stacks = company(question.spec, question.layer)
-    everyone = {one.env_name for stack in stacks for one in stack}
-    together = [one for one in question.spec.layers if one.env_name in everyone]
-    if len(stacks) == 1 or _one_index_each([question.layer, *together]):
+    stacks = stacks_of(spec, layers)
+    if len(stacks) == 1 or _one_index_each(layers):
         try:
-            return answer(replace(question, above=tuple(together)))
-        except Unsatisfiable:
+            solution = solve(layers, ())
+            return {layer.env_name: solution for layer in layers}
+        except ResolutionConflict:
             if len(stacks) < 2:
                 raise
-    return _agreed(question, stacks, answer)
+    return _agreed(stacks, (), solve)
 
 
 def _one_index_each(layers: Sequence[Layer]) -> bool:
@@ -61,31 +49,45 @@ def _one_index_each(layers: Sequence[Layer]) -> bool:
     )
 
 
-def _agreed(question: Question, stacks: Sequence[Sequence[Layer]], answer: Answer) -> dict[str, Any]:
-    """Ask for each stack by itself; where they disagree on a package, try the lowest of its versions for all first."""
-    answers = [answer(replace(question, above=tuple(stack))) for stack in stacks]
-    found = [_versions(one) for one in answers]
-    for name in sorted({name for versions in found for name in versions}):
-        offered = {versions.get(name) for versions in found}
-        if len(offered) == 1:
+def _agreed(stacks: Sequence[Sequence[Layer]], pins: tuple[str, ...], solve: Solve) -> dict[str, Solution]:
+    """Solve each stack; where two disagree on a package of a shared layer, try the lowest of its versions for all."""
+    solutions = [solve(stack, pins) for stack in stacks]
+    found: dict[str, Solution] = {}
+    for stack, solution in zip(stacks, solutions, strict=True):
+        for layer in stack:
+            found.setdefault(layer.env_name, solution)
+    for shared in dict.fromkeys(layer.env_name for stack in stacks for layer in stack):
+        sharing = {
+            ", ".join(one.env_name for one in stack if one.env_name != shared): _versions(solution.documents[shared])
+            for stack, solution in zip(stacks, solutions, strict=True)
+            if any(one.env_name == shared for one in stack)
+        }
+        for name in sorted({name for versions in sharing.values() for name in versions}):
+            if len({versions.get(name) for versions in sharing.values()}) > 1:
+                return _with_one_version(shared, name, sharing, stacks, pins, solve)
+    return found
+
+
+def _with_one_version(
+    layer: str,
+    name: str,
+    sharing: Mapping[str, Mapping[str, frozenset[str]]],
+    stacks: Sequence[Sequence[Layer]],
+    pins: tuple[str, ...],
+    solve: Solve,
+) -> dict[str, Solution]:
+    offered = {version for versions in sharing.values() for version in versions.get(name, ())}
+    pinned = {pin.partition("==")[0] for pin in pins}
+    for version in sorted(offered, key=_order) if name not in pinned else ():
+        try:
+            return _agreed(stacks, (*pins, f"{name}=={version}"), solve)
+        except ResolutionConflict:
             continue
-        pinned = {pin.partition("==")[0] for pin in question.pins}
-        for version in (
-            sorted({one for some in offered if some for one in some}, key=_order) if name not in pinned else ()
-        ):
-            try:
-                return _agreed(replace(question, pins=(*question.pins, f"{name}=={version}")), stacks, answer)
-            except Unsatisfiable:
-                continue
-        raise Unsatisfiable(
-            f"layer {question.layer.env_name} cannot suit all that sits on it: {name}",
-            details=[
-                f"{', '.join(one.env_name for one in stack)}: {name} {', '.join(sorted(versions.get(name, ['none'])))}"
-                for stack, versions in zip(stacks, found, strict=True)
-            ],
-            hint="change the requirements, or lock with --no-joint",
-        )
-    return answers[0]
+    raise ResolutionConflict(
+        f"layer {layer} cannot suit all that sits on it: {name}",
+        details=[f"{who}: {name} {', '.join(sorted(found.get(name, ['none'])))}" for who, found in sharing.items()],
+        hint="change the requirements, or lock with --no-joint",
+    )
 
 
 def _versions(document: Mapping[str, Any]) -> dict[str, frozenset[str]]:
@@ -98,4 +100,4 @@ def _versions(document: Mapping[str, Any]) -> dict[str, frozenset[str]]:
 def _order(version: str) -> Any:
     from packaging.version import Version
 
-    return Version(version), version  # 1.0 and 1.0.0 are equal
+    return Version(version)

@@ -6,13 +6,23 @@ import json
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from vstore.digest import hash_json
 from vstore.errors import LockError
 from vstore.lock.metadata import read_record, requirements_hash
-from vstore.lock.model import FROM_LOWER, Download, InterpreterPin, LockedLayer, LockedPackage, LockedWheel
+from vstore.lock.model import (
+    FROM_LOWER,
+    Download,
+    Findings,
+    HeldBack,
+    InterpreterPin,
+    LockedLayer,
+    LockedPackage,
+    LockedWheel,
+)
 from vstore.lock.places import INTERPRETER_HEAD, remove, write_changed
 from vstore.objects import Kind
 from vstore.spec import Layer, Spec
@@ -74,6 +84,7 @@ def _locked(spec: Spec, layer: Layer, document: Mapping[str, Any]) -> LockedLaye
         edited=ours and own.get("packages") != packages_digest(document),
         interpreter=_pin(own.get("interpreter")) if ours else _read_interpreter(spec, layer),
         joint=own.get("joint") is True,
+        findings=_findings(own),
         record=read_record(record_path(spec, layer)),
         content_hash=None if ours else requirements_hash(document),
     )
@@ -106,6 +117,21 @@ def _wheel(table: Mapping[str, Any]) -> LockedWheel:
         sha256=table["hashes"]["sha256"],
         size_bytes=table.get("size"),
     )
+
+
+def _findings(own: Mapping[str, Any]) -> Findings:
+    held = (
+        HeldBack(
+            name=str(one["name"]),
+            version=str(one["version"]),
+            without=str(one["without"]),
+            by=tuple(map(str, one["by"])),
+            ways=tuple(map(str, one["ways"])),
+        )
+        for one in own.get("held_back", ())
+    )
+    left_out = {str(target): str(why) for target, why in own.get("left_out", {}).items()}
+    return Findings(left_out=left_out, held_back=tuple(held), conflicts=tuple(map(str, own.get("conflicts", ()))))
 
 
 def _pin(table: Mapping[str, Any] | None) -> InterpreterPin | None:
@@ -143,6 +169,7 @@ def write_lock(
     inputs: dict[str, Any],
     pin: InterpreterPin | None,
     *,
+    findings: Findings,
     joint: bool = False,
 ) -> None:
     """Write the lock, unless the same content is there already. A pin goes into it, and so not beside it any more."""
@@ -151,6 +178,7 @@ def write_lock(
     own: dict[str, Any] = {"inputs": inputs, "packages": packages_digest(document)}
     if joint:
         own["joint"] = True
+    own |= {key: value for key, value in asdict(findings).items() if value}
     if pin is not None:
         own["interpreter"] = _pin_table(pin)
     document = {**document, "created-by": "vstore", "tool": {"vstore": own}}

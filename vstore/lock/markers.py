@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import Any
 
@@ -14,6 +14,7 @@ _SYSTEMS = {
     "macosx": ("posix", "Darwin", "darwin"),
     "win": ("nt", "Windows", "win32"),
 }
+_UV_GLIBC = (17, 28, *range(31, 41))  # the minor versions of glibc that uv has platforms for
 
 
 def marker_environment(target: Target, python: str) -> dict[str, str]:
@@ -43,8 +44,9 @@ def _machine(target: Target) -> str:
     return machine.upper() if _system(target) == "win" else machine
 
 
+@cache
 def holds(marker: str | None, target: Target, python: str) -> bool:
-    """Whether a marker is true on a target."""
+    """Whether a marker is true on a target. What cannot be known of it, release and version, is empty."""
     from packaging.markers import Marker
 
     environment: dict[str, Any] = marker_environment(target, python)
@@ -54,6 +56,27 @@ def holds(marker: str | None, target: Target, python: str) -> bool:
 def environment_marker(target: Target) -> str:
     """The marker that is true on this target only."""
     return f"sys_platform == '{_SYSTEMS[_system(target)][2]}' and platform_machine == '{_machine(target)}'"
+
+
+def targets_marker(targets: Iterable[Target]) -> str:
+    """The marker that is true on these targets only."""
+    return " or ".join(map(environment_marker, targets))
+
+
+def exact_marker(target: Target, python: str) -> str:
+    """All that is known of CPython `python` on a target, as a marker; with less uv plans for other interpreters too."""
+    known = {key: value for key, value in marker_environment(target, python).items() if value}
+    return " and ".join(f"{key} == '{value}'" for key, value in known.items())
+
+
+def uv_platform(target: Target, glibc: tuple[int, int]) -> str:
+    """The nearest of uv's names for a platform that asks for no newer glibc (``x86_64-manylinux_2_28``)."""
+    machine = target.value.partition("_")[2]
+    if target.is_linux:
+        level = max((one for one in _UV_GLIBC if (2, one) <= glibc), default=_UV_GLIBC[0])
+        return f"{machine}-manylinux_2_{level}"
+    machine = {"arm64": "aarch64", "amd64": "x86_64"}.get(machine, machine)
+    return f"{machine}-{'apple-darwin' if target.is_macosx else 'pc-windows-msvc'}"
 
 
 def wheel_tags(layer: Layer, target: Target, python: str) -> Mapping[str, int]:

@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from vstore.target import Target
+
 FROM_LOWER = "sys_platform == 'from_lower_layer'"  # venvstacks' marker of a package that a layer below provides
 
 
@@ -81,6 +83,33 @@ class LockRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HeldBack:
+    """A package that is locked at an older `version` than `without` the pins (or the setting) in `by`; ways out."""
+
+    name: str
+    version: str
+    without: str
+    by: tuple[str, ...]
+    ways: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version} ({self.without} without {', '.join(self.by)}): {', or '.join(self.ways)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Findings:
+    """The results of locking that a person should know; recorded in the lock.
+
+    `left_out` are the targets that nobody asked for and that the lock does not cover, each with the reason;
+    `conflicts` the packages in the finished stack that do not get the version that they need.
+    """
+
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    held_back: tuple[HeldBack, ...] = ()
+    conflicts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LockedLayer:
     """One lock file; `inputs` is what it was made from, as the file itself records it (None: venvstacks wrote it).
 
@@ -97,19 +126,29 @@ class LockedLayer:
     edited: bool
     interpreter: InterpreterPin | None
     joint: bool = False
+    findings: Findings = field(default_factory=Findings)
     record: LockRecord | None = None
     content_hash: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """The digest of all that the layers above are resolved over: the packages, and a runtime's exact Python."""
+        return f"{self.packages_digest} {self.interpreter.version}" if self.interpreter else self.packages_digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockWish:
-    """How to lock: whether old pins are kept, whether jointly (None: as before), and where packages come from."""
+    """How to lock: whether old pins are kept, whether jointly (None: as before), and where packages come from.
+
+    `target` must be covered where a spec names no platforms; the machine's own if None.
+    """
 
     joint: bool | None = None
     upgrade: bool = False
     upgrade_packages: tuple[str, ...] = ()
     local_wheels: tuple[Path, ...] = ()
     index: bool = True
+    target: Target | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,22 +1,22 @@
-"""The throw-away uv project in which one layer is resolved."""
+"""The throw-away uv project in which layers are resolved."""
 
 from __future__ import annotations
 
 import re
-import tempfile
-import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from vstore.errors import LockError
 from vstore.fs.reading import check_regular
-from vstore.lock.markers import environment_marker
+from vstore.lock.markers import exact_marker, holds, targets_marker
 from vstore.lock.model import LockedLayer, LockedPackage, PythonForLocking
 from vstore.spec import Layer, Spec
-from vstore.uv import Uv
+from vstore.target import Target
 
+PROJECT = "vstore-layers"
+SETTINGS = "settings.toml"
 _PROJECT_ONLY = {  # uv refuses these in a uv.toml
     *("sources", "workspace", "conflicts", "managed", "package", "build-backend"),
     *("default-groups", "dependency-groups", "dev-dependencies", "environments", "required-environments"),
@@ -24,80 +24,99 @@ _PROJECT_ONLY = {  # uv refuses these in a uv.toml
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """What uv is asked: a layer over the locks of those below it, nearest first.
+class ResolveRequest:
+    """Layers to resolve together, over the locks of those below them (nearest first).
 
-    `above` are layers that it shall also suit: what they require takes part in the resolution, not in the answer.
-    `pins` are further constraints. Unless `strict`, uv does not insist on wheels for every target.
+    The `required` targets must be resolved, the `optional` ones may fail. `pins` are further constraints; `keep` are
+    the versions to prefer, by target and name. `any_system`: wheels may need any glibc or macOS.
     """
 
     spec: Spec
-    layer: Layer
-    lowers: Sequence[LockedLayer]
+    layers: tuple[Layer, ...]
     python: PythonForLocking
+    required: tuple[Target, ...]
+    optional: tuple[Target, ...] = ()
+    lowers: Sequence[LockedLayer] = ()
+    pins: tuple[str, ...] = ()
+    keep: Mapping[Target, Mapping[str, str]] = field(default_factory=dict)
     local_wheels: Sequence[Path] = ()
     index: bool = True
-    above: Sequence[Layer] = ()
-    pins: Sequence[str] = ()
-    strict: bool = True
+    any_system: bool = False
+
+    @property
+    def title(self) -> str:
+        """The layers in words, for messages."""
+        names = [layer.env_name for layer in self.layers]
+        return f"layer {names[0]}" if len(names) == 1 else f"layers {', '.join(names[:-1])} and {names[-1]}"
+
+    @property
+    def glibc(self) -> tuple[int, int]:
+        return (2, 99) if self.any_system else max(layer.glibc for layer in self.layers)
+
+    @property
+    def macos(self) -> tuple[int, int]:
+        return (99, 0) if self.any_system else max(layer.macos for layer in self.layers)
+
+    def below(self, target: Target) -> dict[str, tuple[str, str]]:
+        """By name, the version that constrains the resolution for a target, and the layer that pins it."""
+        return pins_on((*self.lowers[-1:], *self.lowers[:-1]), target, self.python.pin.version)
+
+    def constraints(self) -> list[str]:
+        """What the layers below install, and the pins."""
+        named = _named_by_url(self)
+        lower = [named.get(pin.partition("==")[0], pin) for pin, _ in lower_pins(self.lowers)]
+        return [*lower, *self.pins]
 
 
-def project_name(layer: Layer) -> str:
-    """The name by which uv speaks of the layer."""
-    return "vstore-layer-" + "".join(one if one.isalnum() else "-" for one in layer.env_name).strip("-")
+def write_project(
+    folder: Path,
+    request: ResolveRequest,
+    access: Mapping[str, object],
+    *,
+    target: Target | None,
+    targets: Sequence[Target],
+    pins: Iterable[str],
+) -> None:
+    """Write ``pyproject.toml`` and the file with uv's settings, over those that say how places are reached (`access`).
 
-
-def resolve(question: Question, uv: Uv, keep: Mapping[str, str]) -> dict[str, Any]:
-    """uv's answer as a PEP 751 document; the versions in `keep` are preferred where they fit. Raises UvFailed.
-
-    uv's settings come from a file of our own, so that those of this user or machine play no part.
+    For one `target` the requirements of all layers are the project's, in the order of the spec: uv weighs them by it.
+    Otherwise each layer is a dependency group (`group`), for `targets`, or for any machine when there are none.
     """
     import tomli_w
 
-    with tempfile.TemporaryDirectory(prefix="vstore-lock-") as folder:
-        project = Path(folder)
-        table = _settings(question)
-        settings = dict(uv.settings) | {key: value for key, value in table.items() if key not in _PROJECT_ONLY}
-        (project / "pyproject.toml").write_text(tomli_w.dumps(_project(question, table)), encoding="utf-8")
-        (project / "settings.toml").write_text(tomli_w.dumps(settings), encoding="utf-8")
-        if keep:
-            (project / "uv.lock").write_text(tomli_w.dumps(_preferences(question, keep)), encoding="utf-8")
-        common: list[str | Path] = ["--config-file", project / "settings.toml", "--project", project]
-        common += ["--python", question.python.path, "--no-python-downloads"]
-        export = ["--format", "pylock.toml", "--locked", "--no-emit-project", "--no-default-groups", "--no-header"]
-        doing = f"resolving layer {question.layer.env_name}"
-        uv.run(["lock", *common], cwd=project, doing=doing)
-        return tomllib.loads(uv.run(["export", *common, *export], cwd=project, doing=doing))
-
-
-def _project(question: Question, table: Mapping[str, Any]) -> dict[str, Any]:
-    project: dict[str, Any] = {
-        "project": {
-            "name": project_name(question.layer),
-            "version": "0",
-            "requires-python": f"=={question.python.pin.minor}.*",
-            "dependencies": list(question.layer.requirements),
-        },
-        "tool": {"uv": table},
-    }
-    if question.above:
-        project["dependency-groups"] = {
-            "above": [text for layer in question.above for text in _scoped(layer, question.layer)]
+    python = request.python.pin.version
+    table = _settings(request, list(pins))
+    settings = dict(access) | {key: value for key, value in table.items() if key not in _PROJECT_ONLY}
+    project: dict[str, Any] = {"name": PROJECT, "version": "0", "requires-python": f"=={python}"}
+    document: dict[str, Any] = {"project": project, "tool": {"uv": table}}
+    if target is not None:
+        layers = [layer for layer in request.layers if target in layer.targets]
+        project["dependencies"] = [text for layer in layers for text in layer.requirements]
+    else:
+        everywhere = set(request.required) | set(request.optional)
+        document["dependency-groups"] = {
+            group(number): list(_scoped(layer, everywhere)) for number, layer in enumerate(request.layers)
         }
-    return project
+        if targets:
+            table["environments"] = [exact_marker(one, python) for one in targets]
+    (folder / "pyproject.toml").write_text(tomli_w.dumps(document), encoding="utf-8")
+    (folder / SETTINGS).write_text(tomli_w.dumps(settings), encoding="utf-8")
 
 
-def _scoped(layer: Layer, asked: Layer) -> Iterable[str]:
+def group(number: int) -> str:
+    """The dependency group of a request's layer."""
+    return f"layer-{number}"
+
+
+def _scoped(layer: Layer, everywhere: set[Target]) -> Iterable[str]:
     """A layer's requirements, on its own targets only where these are fewer."""
-    if set(asked.targets) <= set(layer.targets):
-        return layer.requirements
-    return _with_targets(layer)
+    return layer.requirements if everywhere <= set(layer.targets) else _with_targets(layer)
 
 
 def _with_targets(layer: Layer) -> Iterator[str]:
     from packaging.requirements import Requirement
 
-    targets = " or ".join(f"({environment_marker(target)})" for target in layer.targets)
+    targets = targets_marker(layer.targets)
     for text in layer.requirements:
         requirement = Requirement(text)
         own = f"({requirement.marker}) and " if requirement.marker else ""
@@ -105,38 +124,20 @@ def _with_targets(layer: Layer) -> Iterator[str]:
         yield f"{requirement} ; {own}({targets})"
 
 
-def _preferences(question: Question, keep: Mapping[str, str]) -> dict[str, Any]:
-    """An earlier ``uv.lock``, as far as uv asks it for preferred versions; it never looks at the registry named."""
-    packages = [
-        {"name": name, "version": version, "source": {"registry": "https://preferred.invalid/simple"}}
-        for name, version in sorted(keep.items())
-    ]
-    modes = {"resolution": "resolution-mode", "prerelease": "prerelease-mode", "fork-strategy": "fork-strategy"}
-    options = {mode: question.spec.uv[key] for key, mode in modes.items() if key in question.spec.uv}
-    minor = question.python.pin.minor
-    return {"version": 1, "requires-python": f"=={minor}.*", "options": options, "package": packages}
-
-
-def _settings(question: Question) -> dict[str, Any]:
-    spec = question.spec
+def _settings(request: ResolveRequest, pins: list[str]) -> dict[str, Any]:
+    spec = request.spec
     given: dict[str, Any] = dict(spec.uv)
-    table = {key: value for key, value in given.items() if key not in ("sources", "index")}
-    indexes, sources = _indexes(question, given)
-    wheels = [str(_wheel_folder(folder)) for folder in question.local_wheels]
-    named = _named_by_url(question)
-    lower = [named.get(pin.partition("==")[0], pin) for pin, _ in lower_pins(question.lowers)]
-    pins = [*lower, *question.pins]
+    table = {key: value for key, value in given.items() if key not in ("sources", "index", "environments")}
+    indexes, sources = _indexes(request, given)
+    wheels = [str(_wheel_folder(folder)) for folder in request.local_wheels]
     table |= {
         "no-build": True,
         "package": False,
         "constraint-dependencies": [*table.get("constraint-dependencies", []), *pins],
     }
-    table.pop("environments", None)
-    if question.strict:
-        table["environments"] = [environment_marker(target) for target in question.layer.targets]
     if wheels or table.get("find-links"):
         table["find-links"] = [*(_find_links(spec, one) for one in table.get("find-links", [])), *wheels]
-    if not question.index:
+    if not request.index:
         table["no-index"] = True
     if indexes:
         table["index"] = indexes
@@ -145,12 +146,12 @@ def _settings(question: Question) -> dict[str, Any]:
     return table
 
 
-def _named_by_url(question: Question) -> dict[str, str]:
+def _named_by_url(request: ResolveRequest) -> dict[str, str]:
     """The requirements of lower layers that name a wheel by its URL, where no index would find it."""
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
-    layers = [question.spec.layer(locked.env_name) for locked in question.lowers]
+    layers = [request.spec.layer(locked.env_name) for locked in request.lowers]
     found = [Requirement(text) for layer in layers for text in layer.requirements if "@" in text]
     return {canonicalize_name(one.name): str(one) for one in found if one.url is not None}
 
@@ -172,17 +173,16 @@ def _wheel_folder(folder: Path) -> Path:
     return folder.resolve()
 
 
-def _indexes(question: Question, given: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+def _indexes(request: ResolveRequest, given: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """uv's indexes with the layers' priorities, and sources with the layers' package indexes, lower ones first."""
-    layers = [question.layer, *question.above]
-    declared = [_index(question.spec, index) for index in given.get("index", [])]
-    names = dict.fromkeys(name for layer in layers for name in layer.priority_indexes)
+    declared = [_index(request.spec, index) for index in given.get("index", [])]
+    names = dict.fromkeys(name for layer in request.layers for name in layer.priority_indexes)
     first = [index for name in names for index in declared if index.get("name") == name]
     for index in first:
         index.pop("explicit", None)
     rest = [index for index in declared if index not in first]
     sources: dict[str, Any] = {}
-    for layer in layers:
+    for layer in request.layers:
         sources = {package: {"index": name} for package, name in layer.package_indexes.items()} | sources
     return first + rest, dict(given.get("sources", {})) | sources
 
@@ -207,6 +207,16 @@ def lower_pins(lowers: Sequence[LockedLayer]) -> Iterator[tuple[str, str]]:
             if hidden.isdisjoint({(package.name, None), (package.name, package.marker)}):
                 yield _pin(package), locked.env_name
         hidden |= {(package.name, package.marker) for package in own}
+
+
+def pins_on(lowers: Sequence[LockedLayer], target: Target, python: str) -> dict[str, tuple[str, str]]:
+    """By name, the version that these layers install on a target, and the layer's env name; the first that has it."""
+    found: dict[str, tuple[str, str]] = {}
+    for locked in lowers:
+        for package in locked.packages:
+            if not package.shared and holds(package.marker, target, python):
+                found.setdefault(package.name, (package.version, locked.env_name))
+    return found
 
 
 def _pin(package: LockedPackage) -> str:

@@ -1,26 +1,33 @@
-"""Locking: each layer resolved by uv under the pins of the layers below, for all its targets at once."""
+"""Locking: each layer resolved by uv under the pins of the layers below, for all its targets."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from vstore.errors import LockError
+from vstore.lock.answers import Solution
 from vstore.lock.companions import write_companions
-from vstore.lock.edit import MissingWheels, edited
-from vstore.lock.explain import check_requirements, explained, lacks_wheels
-from vstore.lock.joint import suiting
-from vstore.lock.lockfile import read_document, read_lock, read_locks, write_interpreter, write_lock
-from vstore.lock.model import LockedLayer, LockWish, PythonForLocking
-from vstore.lock.project import Question, lower_pins, resolve
+from vstore.lock.consistency import find_conflicts
+from vstore.lock.edit import edited
+from vstore.lock.explain import check_requirements
+from vstore.lock.held import held_back
+from vstore.lock.joint import resolve_joint
+from vstore.lock.lockfile import parse_package, read_document, read_lock, read_locks, write_interpreter, write_lock
+from vstore.lock.markers import holds
+from vstore.lock.model import Findings, LockedLayer, LockWish, PythonForLocking
+from vstore.lock.project import ResolveRequest
+from vstore.lock.solve import Solver
 from vstore.lock.staleness import check, inputs, reason
 from vstore.objects import Kind
 from vstore.report import Report
 from vstore.spec import Layer, Spec
 from vstore.spec.select import Operation, Selection
-from vstore.uv import Uv, UvFailed
+from vstore.target import Target
+from vstore.uv import Uv
+
+Keep = Mapping[Target, Mapping[str, str]]
 
 
 def lock(
@@ -61,24 +68,28 @@ class _Locker:
         self.wish = wish
         self.uv = uv
         self.pythons = pythons
-        self.report = report
+        self.solver = Solver(uv, report)
+        self.host = wish.target or Target.host()
         self.done: dict[str, LockedLayer] = {}
         self.joint = self._joint()
+        self.solutions: dict[str, Solution] = {}  # of layers resolved jointly
 
-    def _joint(self) -> dict[str, Mapping[str, str]]:
+    def _joint(self) -> dict[str, Keep]:
         """By env name, for layers to resolve jointly (all over a runtime where one must be), the versions to keep."""
         olds = {one.env_name: one for one in read_locks(self.spec, without=self.selection.resets)}
-        found: dict[str, Mapping[str, str]] = {}
+        found: dict[str, Keep] = {}
         for runtime in self.spec.layers:
-            tree = [one for one in self.spec.layers if one.targets and runtime.name == (one.runtime or one.name)]
+            tree = self._tree(runtime)
             if runtime.kind != Kind.RUNTIME or not any(self.selection.locks(one) for one in tree):
                 continue
             locked = [olds[one.env_name] for one in tree if one.env_name in olds]
             joint = any(one.joint for one in locked) if self.wish.joint is None else self.wish.joint
             if joint and self._must_any(tree, locked):
-                keep = {} if self.wish.upgrade else _keepable(locked, self.wish.upgrade_packages)
-                found |= {one.env_name: keep for one in tree}
+                found |= dict.fromkeys((one.env_name for one in tree), self._keep(runtime, locked))
         return found
+
+    def _tree(self, runtime: Layer) -> tuple[Layer, ...]:
+        return tuple(one for one in self.spec.layers if one.targets and runtime.name == (one.runtime or one.name))
 
     def _must_any(self, tree: Sequence[Layer], locked: Sequence[LockedLayer]) -> bool:
         asked = any(Operation.LOCK in self.selection.of(one) for one in tree)
@@ -90,19 +101,12 @@ class _Locker:
     def one(self, layer: Layer) -> None:
         """Resolve the layer if it must be; its companions are brought up to date in any case."""
         lowers = [self._lower(layer, low) for low in self.spec.lower(layer)]
-        digests = {one.env_name: one.packages_digest for one in lowers}
-        operations = self.selection.of(layer)
-        old = None if Operation.RESET_LOCK in operations else read_lock(self.spec, layer)
-        python = self.pythons[layer.runtime or layer.name]
-        joint = layer.env_name in self.joint
-        if joint or old is None or self._must(layer, old, digests):
-            self.report.stage(layer.env_name, "resolving")
-            question = self._question(layer, lowers, python)
-            answer = self._joint_answer(question) if joint else self._answer(question, self._keep(old))
-            pin = python.pin if layer.kind == Kind.RUNTIME else None
-            write_lock(self.spec, layer, answer, inputs(self.spec, layer, digests), pin, joint=joint)
+        digests = {one.env_name: one.digest for one in lowers}
+        old = None if Operation.RESET_LOCK in self.selection.of(layer) else read_lock(self.spec, layer)
+        if layer.env_name in self.joint or old is None or self._must(layer, old, digests):
+            self._resolve(layer, lowers, old)
         elif layer.kind == Kind.RUNTIME and old.inputs is None:
-            write_interpreter(self.spec, layer, python.pin)
+            write_interpreter(self.spec, layer, self._python(layer).pin)
         document, now = read_document(self.spec, layer), datetime.now(UTC)
         assert document is not None
         write_companions(self.spec, layer, document, environment=self.uv.environment, now=now)
@@ -110,17 +114,108 @@ class _Locker:
         assert locked is not None
         self.done[layer.env_name] = locked
 
+    def _python(self, layer: Layer) -> PythonForLocking:
+        return self.pythons[layer.runtime or layer.name]
+
     def _must(self, layer: Layer, old: LockedLayer, digests: Mapping[str, str]) -> bool:
         asked = Operation.LOCK in self.selection.of(layer) or (old.joint and self.wish.joint is False)
         return asked or reason(self.spec, layer, old, digests) is not None
 
-    def _keep(self, old: LockedLayer | None) -> Mapping[str, str]:
-        return {} if self.wish.upgrade or old is None else _keepable([old], self.wish.upgrade_packages)
+    def _resolve(self, layer: Layer, lowers: Sequence[LockedLayer], old: LockedLayer | None) -> None:
+        joint = layer.env_name in self.joint
+        request = self._request((layer,), lowers, self._keep(layer, [] if old is None else [old]))
+        solution = self._joint_solution(layer) if joint else self.solver.solve(request)
+        targets = [target for target in layer.targets if target in solution.versions]
+        document = edited(request, layer, solution.documents[layer.env_name], lowers=lowers, targets=targets)
+        findings = Findings(
+            left_out=self._left_out(layer, solution, lowers),
+            held_back=tuple(held_back(request, layer, solution, document)),
+            conflicts=tuple(self._conflicts(request, layer, document, lowers)),
+        )
+        digests = {one.env_name: one.digest for one in lowers}
+        pin = request.python.pin if layer.kind == Kind.RUNTIME else None
+        write_lock(self.spec, layer, document, inputs(self.spec, layer, digests), pin, findings=findings, joint=joint)
+
+    def _conflicts(
+        self, request: ResolveRequest, layer: Layer, document: Mapping[str, Any], lowers: Sequence[LockedLayer]
+    ) -> Iterator[str]:
+        """The conflicts in a finished stack, which is one whose layer nothing sits on."""
+        if not any(layer in self.spec.lower(above) for above in self.spec.layers):
+            own = [parse_package(table) for table in document["packages"]]
+            yield from find_conflicts(request, layer, own, lowers, self.uv)
+
+    def _joint_solution(self, layer: Layer) -> Solution:
+        """The layer's solution, together with all layers on its runtime."""
+        if layer.env_name not in self.solutions:
+            tree = self._tree(self.spec.lower(layer)[-1] if layer.runtime else layer)
+            keep = self.joint[layer.env_name]
+
+            def solve(layers: Sequence[Layer], pins: tuple[str, ...]) -> Solution:
+                return self.solver.solve(self._request(layers, (), keep, pins))
+
+            self.solutions |= resolve_joint(self.spec, tree, solve)
+        return self.solutions[layer.env_name]
+
+    def _request(
+        self, layers: Sequence[Layer], lowers: Sequence[LockedLayer], keep: Keep, pins: tuple[str, ...] = ()
+    ) -> ResolveRequest:
+        check_requirements(layers)
+        needed = {target for layer in layers for target in self.spec.required(layer)}
+        needed |= {self.host for layer in layers if not layer.platforms_named and self.host in layer.targets}
+        lost = {Target(target) for low in lowers for target in low.findings.left_out}
+        if lost & needed:
+            raise LockError(
+                f"layer {layers[0].env_name} cannot be locked for {', '.join(sorted(lost & needed))}",
+                details=[
+                    f"layer {low.env_name} is not locked for {target}: {why}"
+                    for low in lowers
+                    for target, why in low.findings.left_out.items()
+                ],
+                hint="change what the layer below requires there, or name fewer `platforms`",
+            )
+        targets = dict.fromkeys(
+            target for layer in layers for target in (self.host, *layer.targets) if target in layer.targets
+        )
+        return ResolveRequest(
+            spec=self.spec,
+            layers=tuple(layers),
+            lowers=lowers,
+            python=self._python(layers[0]),
+            required=tuple(target for target in targets if target in needed),
+            optional=tuple(target for target in targets if target not in needed | lost),
+            pins=pins,
+            keep=keep,
+            local_wheels=self.wish.local_wheels,
+            index=self.wish.index,
+        )
+
+    def _left_out(self, layer: Layer, solution: Solution, lowers: Sequence[LockedLayer]) -> dict[str, str]:
+        """The targets that the lock does not cover, with the reasons, which may lie below."""
+        below = {target: f"layer {low.env_name} is left out" for low in lowers for target in low.findings.left_out}
+        found = {target: str(solution.left_out.get(target) or below.get(target, "")) for target in layer.targets}
+        return {str(target): why for target, why in found.items() if target not in solution.versions}
+
+    def _keep(self, layer: Layer, olds: Sequence[LockedLayer]) -> Keep:
+        """The versions that uv shall prefer, by target and name; a name locked at several versions is left to uv."""
+        from packaging.utils import canonicalize_name
+
+        if self.wish.upgrade:
+            return {}
+        python = self._python(layer).pin.version
+        upgraded = {canonicalize_name(name) for name in self.wish.upgrade_packages}
+        found: dict[Target, dict[str, str]] = {}
+        for target in layer.targets:
+            versions: dict[str, set[str]] = {}
+            for package in (package for old in olds for package in old.packages):
+                if not package.shared and package.name not in upgraded and holds(package.marker, target, python):
+                    versions.setdefault(package.name, set()).add(package.version)
+            found[target] = {name: one.pop() for name, one in versions.items() if len(one) == 1}
+        return found
 
     def _lower(self, layer: Layer, low: Layer) -> LockedLayer:
         """The lock of a layer below: just made, or there and valid."""
         if low.env_name not in self.done:
-            below = {one.env_name: self._lower(low, one).packages_digest for one in self.spec.lower(low)}
+            below = {one.env_name: self._lower(low, one).digest for one in self.spec.lower(low)}
             locked = read_lock(self.spec, low)
             why = reason(self.spec, low, locked, below)
             if locked is None or why is not None:
@@ -131,58 +226,3 @@ class _Locker:
                 )
             self.done[low.env_name] = locked
         return self.done[low.env_name]
-
-    def _question(self, layer: Layer, lowers: Sequence[LockedLayer], python: PythonForLocking) -> Question:
-        return Question(
-            spec=self.spec,
-            layer=layer,
-            lowers=lowers,
-            python=python,
-            local_wheels=self.wish.local_wheels,
-            index=self.wish.index,
-        )
-
-    def _joint_answer(self, question: Question) -> dict[str, Any]:
-        """An answer that suits the layers it shares a stack with; of these, what is locked by now is fixed."""
-        keep = self.joint[question.layer.env_name]
-
-        def answer(asked: Question) -> dict[str, Any]:
-            done = [self.done[one.env_name] for one in asked.above if one.env_name in self.done]
-            fixed = [pin for one in done for pin, _ in lower_pins([one])]
-            return self._answer(replace(asked, pins=(*asked.pins, *fixed)), keep)
-
-        return suiting(question, answer)
-
-    def _answer(self, question: Question, keep: Mapping[str, str]) -> dict[str, Any]:
-        """The edited lock document. The versions in `keep` are preferred wherever the resolution allows them."""
-        check_requirements(question)
-        try:
-            return self._resolved(question, keep)
-        except MissingWheels:
-            if not keep:
-                raise
-            return self._resolved(question, {})
-
-    def _resolved(self, question: Question, keep: Mapping[str, str]) -> dict[str, Any]:
-        try:
-            return edited(question, resolve(question, self.uv, keep))
-        except UvFailed as error:
-            if not lacks_wheels(error):
-                raise explained(question, error) from error
-            first = error
-        try:  # uv names the first package without a wheel; asked less strictly, its answer tells all of them
-            return edited(question, resolve(replace(question, strict=False), self.uv, keep))
-        except UvFailed as error:
-            raise explained(question, first) from error
-
-
-def _keepable(olds: Sequence[LockedLayer], upgrade_packages: Sequence[str]) -> dict[str, str]:
-    """The versions that uv shall prefer, by name; a name locked at several versions is left to uv."""
-    from packaging.utils import canonicalize_name
-
-    upgraded = {canonicalize_name(name) for name in upgrade_packages}
-    versions: dict[str, set[str]] = {}
-    for package in (package for old in olds for package in old.packages):
-        if not package.shared and canonicalize_name(package.name) not in upgraded:
-            versions.setdefault(package.name, set()).add(package.version)
-    return {name: found.pop() for name, found in versions.items() if len(found) == 1}

@@ -14,11 +14,23 @@ from vstore.spec import Layer, Spec
 from vstore.target import Target
 
 
+def check_covered(locked: LockedLayer, target: Target) -> None:
+    """Raise LockError with the reason if the lock leaves a target out."""
+    why = locked.findings.left_out.get(str(target))
+    if why is not None:
+        raise LockError(
+            f"layer {locked.env_name} is not locked for {target}: {why}",
+            hint=f"name {target} in its `platforms` to require it, then change what has no wheel for it;"
+            " --include realises other layers",
+        )
+
+
 def select(locked: LockedLayer, layer: Layer, target: Target, python: str) -> tuple[PinnedWheel, ...]:
     """The best wheel of every package that the layer installs itself on `target`, sorted by name.
 
-    Raises LockError naming each package that has none.
+    Raises LockError naming each package that has none, or when the lock leaves the target out.
     """
+    check_covered(locked, target)
     rank = wheel_tags(layer, target, python)
     chosen, missing = [], []
     for package in locked.packages:
@@ -73,6 +85,22 @@ def best_wheel(package: LockedPackage, rank: Mapping[str, int]) -> LockedWheel |
             if best is None or key > best:
                 best, found = key, wheel
     return found
+
+
+def platforms_of_wheels(package: LockedPackage, rank: Mapping[str, int] | None = None) -> list[str]:
+    """The platform tags of a package's wheels; with a `rank`, of those that fit its Python."""
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+    pythons = None if rank is None else {tag.rpartition("-")[0] for tag in rank}
+    found: dict[str, None] = {}
+    for wheel in package.wheels:
+        try:
+            tags = parse_wheel_filename(wheel.filename)[3]
+        except InvalidWheelFilename:
+            continue
+        fitting = (tag for tag in tags if pythons is None or f"{tag.interpreter}-{tag.abi}" in pythons)
+        found |= dict.fromkeys(tag.platform for tag in fitting)
+    return sorted(found)
 
 
 def _pinned(package: LockedPackage, wheel: LockedWheel, folder: Path) -> PinnedWheel:

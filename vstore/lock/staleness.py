@@ -26,7 +26,7 @@ _REASONS = {
 
 
 def inputs(spec: Spec, layer: Layer, lowers: Mapping[str, str]) -> dict[str, Any]:
-    """All that a lock is made from; `lowers` gives the packages digest of each layer below, by env name."""
+    """All that a lock is made from; `lowers` gives the digest of each lock below, by env name."""
     version = (runtime_of(spec, layer).python_implementation or "").partition("@")[2]
     settings = {
         "uv": spec.uv,
@@ -80,12 +80,12 @@ def check(spec: Spec, *, numbers: bool = True) -> dict[str, str | None]:
             resolved.add(name)
         result[name] = why or (number_reason(spec, layer, locked) if locked and numbers else None)
         if locked is not None:
-            digests[name] = locked.packages_digest
+            digests[name] = locked.digest
     return result
 
 
 def reason(spec: Spec, layer: Layer, locked: LockedLayer | None, digests: Mapping[str, str]) -> str | None:
-    """Why one layer must be resolved, given the packages digests of the locks below; None if its pins are valid."""
+    """Why one layer must be resolved, given the digests of the locks below; None if its pins are valid."""
     if locked is None:
         return "not locked yet"
     if locked.inputs is None:
@@ -97,6 +97,8 @@ def reason(spec: Spec, layer: Layer, locked: LockedLayer | None, digests: Mappin
     for key, sentence in _REASONS.items():
         if wanted[key] != locked.inputs.get(key):
             return sentence
+    if any(target in locked.findings.left_out for target in spec.required(layer)):
+        return _REASONS["targets"]
     if layer.kind == Kind.RUNTIME:
         assert layer.python_implementation is not None
         if locked.interpreter is None or not locked.interpreter.satisfies(layer.python_implementation):

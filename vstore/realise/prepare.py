@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from vstore.errors import LockError
 from vstore.lock import InterpreterPin, LockedLayer, LockWish, PythonForLocking, read_locks
 from vstore.lock.lockfile import write_interpreter
 from vstore.lock.places import check_places
 from vstore.lock.resolve import lock
-from vstore.lock.select import gaps
+from vstore.lock.select import check_covered, gaps
 from vstore.lock.staleness import check, runtime_of
 from vstore.objects import Kind
 from vstore.realise.ahead import bring_ahead
@@ -77,12 +77,19 @@ def prepare(
         prepared = lock_spec(
             store, spec, request, selection, wish, target=target, uv=uv, report=report, substitutes=substitutes
         )
+        for layer in wanted:
+            if layer.env_name in prepared.locked:
+                check_covered(prepared.locked[layer.env_name], target)
+        _tell(prepared.locked.values(), report)
         bring_ahead(store, spec, wanted, prepared.locked, target=target, substitutes=substitutes)
         return prepared
     found = [one for one in read_locks(spec) if one.env_name in concerned and one.env_name not in stale]
     for gap in gaps(spec, found):
         report.warn(gap, hint="it was locked by venvstacks, and cannot be realised there")
     locked = {one.env_name: one for one in found}
+    for layer in wanted:
+        if layer.env_name in locked:
+            check_covered(locked[layer.env_name], target)
     bring_ahead(store, spec, wanted, locked, target=target, substitutes=substitutes)
     makers = Interpreters(store=store, request=request, uv=uv, report=report, substitutes=substitutes)
     interpreters = makers.of(_runtimes(spec, selection, target), _pins(found), target)
@@ -92,6 +99,17 @@ def prepare(
             if layer.kind == Kind.RUNTIME and one.inputs is None and layer.name in interpreters:
                 write_interpreter(spec, layer, interpreters[layer.name].pin)
     return Prepared(selection=selection, interpreters=interpreters, locked=locked, stale=stale)
+
+
+def _tell(locked: Iterable[LockedLayer], report: Report) -> None:
+    """Say what locking found: packages held back, conflicts in a stack, platforms left out."""
+    for one in locked:
+        for held in one.findings.held_back:
+            report.note(f"layer {one.env_name}: held back: {held}")
+        for conflict in one.findings.conflicts:
+            report.warn(f"conflict: {conflict}")
+        for target, why in one.findings.left_out.items():
+            report.note(f"layer {one.env_name}: not locked for {target}: {why}")
 
 
 def stale_error(spec: Spec, stale: Mapping[str, str]) -> LockError:
@@ -125,7 +143,7 @@ def lock_spec(
     makers = Interpreters(store=store, request=request, uv=uv, report=report, substitutes=substitutes)
     interpreters = makers.of(_runtimes(spec, selection), pins, Target.host())
     pythons = {name: PythonForLocking(path=one.program(store), pin=one.pin) for name, one in interpreters.items()}
-    locked = lock(spec, selection, wish, uv=uv, pythons=pythons, report=report)
+    locked = lock(spec, selection, replace(wish, target=target), uv=uv, pythons=pythons, report=report)
     for gap in gaps(spec, locked):
         report.warn(gap, hint="lock this layer with --reset, or narrow its `platforms`")
     if target != Target.host():

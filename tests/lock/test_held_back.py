@@ -1,0 +1,134 @@
+"""Packages that a pin below holds back, and stacks whose packages do not suit each other: said when locking."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.lock.test_joint import stacks
+from tests.lock.test_lock import Project, versions
+from tests.wheels import make_wheel
+from vstore.errors import LockError
+from vstore.lock import lock_path
+from vstore.lock.model import HeldBack
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """`utils` 1 to 3; `docs` follows it one version behind, `theme` follows `docs`."""
+    made = Project(tmp_path)
+    made.wheels.mkdir()
+    for version in ("1.0", "2.0", "3.0"):
+        make_wheel(made.wheels, "utils", version, {"utils.py": ""})
+    make_wheel(made.wheels, "docs", "1.0", {"docs.py": ""}, requires=["utils"])
+    make_wheel(made.wheels, "docs", "2.0", {"docs.py": ""}, requires=["utils>=2,<3"])
+    make_wheel(made.wheels, "theme", "1.0", {"theme.py": ""}, requires=["docs<2"])
+    make_wheel(made.wheels, "theme", "2.0", {"theme.py": ""}, requires=["docs>=2"])
+    make_wheel(made.wheels, "other", "1.0", {"other.py": ""})
+    return made
+
+
+HELD = HeldBack(
+    name="docs",
+    version="1.0",
+    without="2.0",
+    by=("utils==3.0 of layer py",),
+    ways=("require utils==2.0 in layer py", "lock with --joint"),
+)
+
+
+def test_a_package_that_a_lower_pin_holds_back_is_told_with_the_pin_and_two_ways_out(project: Project) -> None:
+    locked = project.lock(project.spec(runtime=["utils", "other"], frameworks={"doc": ["docs", "other"]}))
+    assert versions(locked["framework-doc"])["docs"] == "1.0"
+    assert locked["framework-doc"].findings.held_back == (HELD,)
+    assert locked["py"].findings.held_back == locked["app-hello"].findings.held_back == ()
+    assert str(HELD) == (
+        "docs 1.0 (2.0 without utils==3.0 of layer py): require utils==2.0 in layer py, or lock with --joint"
+    )
+
+
+def test_the_way_out_leads_out(project: Project) -> None:
+    lower = project.lock(project.spec(runtime=["utils==2.0"], frameworks={"doc": ["docs"]}), joint=False)
+    assert versions(lower["framework-doc"])["docs"] == "2.0"
+    assert lower["framework-doc"].findings.held_back == ()
+
+
+def test_a_package_held_back_by_way_of_another_names_the_pin(project: Project) -> None:
+    locked = project.lock(project.spec(runtime=["utils"], frameworks={"doc": ["theme"]}))["framework-doc"]
+    assert [(one.name, one.version, one.by) for one in locked.findings.held_back] == [
+        ("docs", "1.0", ("utils==3.0 of layer py",)),
+        ("theme", "1.0", ("utils==3.0 of layer py",)),
+    ]
+
+
+def test_a_pin_that_is_shared_and_newest_holds_nothing_back(project: Project) -> None:
+    locked = project.lock(project.spec(runtime=["utils==2.0"], app=["utils", "docs", "theme"]))["app-hello"]
+    assert locked.findings.held_back == ()
+    assert versions(locked) == {"docs": "2.0", "theme": "2.0", "utils": "2.0"}
+
+
+def test_what_was_found_is_in_the_lock(project: Project) -> None:
+    spec = project.spec(runtime=["utils"], app=["docs"])
+    project.lock(spec)
+    before = lock_path(spec, spec.layer("app-hello")).read_bytes()
+    assert b"utils==3.0 of layer py" in before
+    again = project.lock(spec)
+    assert lock_path(spec, spec.layer("app-hello")).read_bytes() == before
+    assert again["app-hello"].findings.held_back == (HELD,)
+
+
+@pytest.fixture
+def siblings(project: Project) -> Project:
+    """`old` wants attrs below 2, `classes` and `more` want it from 2 on."""
+    for version in ("1.0", "2.0"):
+        make_wheel(project.wheels, "attrs", version, {"attrs.py": ""})
+    make_wheel(project.wheels, "old", "1.0", {"old.py": ""}, requires=["attrs<2"])
+    make_wheel(project.wheels, "classes", "1.0", {"classes.py": ""}, requires=["attrs>=2"])
+    make_wheel(project.wheels, "more", "1.0", {"more.py": ""}, requires=["attrs>=1.5", "classes"])
+    make_wheel(project.wheels, "easy", "1.0", {"easy.py": ""}, requires=["attrs"])
+    return project
+
+
+def test_two_frameworks_that_do_not_suit_each_other_are_told(siblings: Project) -> None:
+    spec = stacks(siblings, [], {"near": ["old"], "far": ["more", "easy"]}, {"top": ["near", "far"]})
+    locked = siblings.lock(spec)
+    assert locked["framework-near"].findings.conflicts == locked["framework-far"].findings.conflicts == ()
+    gets = (
+        "and gets attrs 1.0 of layer framework-near, which hides attrs 2.0 of layer framework-far:"
+        " lock with --joint, or require one version below both"
+    )
+    assert sorted(locked["app-top"].findings.conflicts) == [
+        f"classes 1.0 of layer framework-far needs attrs>=2, {gets}",
+        f"more 1.0 of layer framework-far needs attrs>=1.5, {gets}",
+    ]
+
+
+def test_joint_locking_refuses_such_a_stack_and_names_both(siblings: Project) -> None:
+    spec = stacks(siblings, [], {"near": ["old"], "far": ["more"]}, {"top": ["near", "far"]})
+    with pytest.raises(LockError) as caught:
+        siblings.lock(spec, joint=True)
+    assert "framework-near" in str(caught.value) and "framework-far" in str(caught.value)
+
+
+@pytest.mark.parametrize("near", [["easy", "attrs==1.0"], ["old"]])
+def test_frameworks_that_differ_and_suit_each_other_are_no_conflict(siblings: Project, near: list[str]) -> None:
+    spec = stacks(siblings, [], {"near": near, "far": ["easy"]}, {"top": ["near", "far"]})
+    locked = siblings.lock(spec)
+    assert versions(locked["framework-near"])["attrs"] != versions(locked["framework-far"])["attrs"]
+    assert locked["app-top"].findings.conflicts == ()
+
+
+def test_errors_of_joint_locks_name_the_layer_that_asked_and_no_name_of_ours(project: Project) -> None:
+    (project.wheels / "source_only-1.0.tar.gz").write_bytes(b"")
+    spec = project.spec(runtime=["utils"], frameworks={"doc": ["docs"]}, app=["source-only"])
+    with pytest.raises(LockError) as caught:
+        project.lock(spec, joint=True)
+    assert caught.value.message == "layer app-hello cannot be locked: no wheel of source-only"
+    assert "vstore-layer" not in str(caught.value)
+    for frameworks, app in (({"doc": ["nowhere"]}, []), ({"doc": ["utils<2"]}, ["docs>=2"])):
+        with pytest.raises(LockError) as caught:
+            project.lock(project.spec(runtime=["utils"], frameworks=frameworks, app=app), joint=True)
+        assert "layer framework-doc requires" in str(caught.value)
+        assert "vstore-layer" not in str(caught.value)
+        assert "your project" not in str(caught.value)

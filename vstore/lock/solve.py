@@ -1,0 +1,155 @@
+"""Resolving a request: each target by itself, as uv would there, and one document per layer out of all.
+
+The required targets must be resolved. Each optional one is left out with the reason if it cannot be. A package whose
+wheels fit one layer's systems and not another's is lowered, a few times at most.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from vstore.lock.answers import Solution, Versions, any_machine, documents, resolve_versions
+from vstore.lock.edit import MissingWheels, NoWheel, system_needed
+from vstore.lock.explain import explained, is_about_wheels, is_outage, short_reason
+from vstore.lock.held import disagreements
+from vstore.lock.lockfile import parse_package
+from vstore.lock.markers import holds
+from vstore.lock.project import ResolveRequest
+from vstore.lock.select import missing_targets
+from vstore.report import Report
+from vstore.target import Target
+from vstore.uv import Uv, UvFailed
+
+_AT_A_TIME = 4
+_ROUNDS = 20
+
+
+class Solver:
+    """Asks uv."""
+
+    def __init__(self, uv: Uv, report: Report) -> None:
+        self.uv = uv
+        self.report = report
+
+    def solve(self, request: ResolveRequest) -> Solution:
+        """The solution. Raises LockError: ResolutionConflict where other pins or layers could help."""
+        solution = self._solve(replace(request, any_system=True))
+        too_new = [one for one in _misfits(request, solution) if system_needed(one)]
+        if too_new:
+            solution = self._solve(request)
+        left_out: dict[Target, str] = {}
+        for _ in range(_ROUNDS):
+            misfits = list(_misfits(request, solution))
+            if not misfits:
+                kept = [one for one in too_new if one.target in solution.versions]
+                return replace(solution, left_out={**left_out, **solution.left_out}, too_new=kept)
+            needed = [one for one in misfits if one.target in request.required]
+            left_out |= {one.target: f"no wheel of {one.package.name}" for one in misfits if one not in needed}
+            optional = tuple(target for target in request.optional if target not in left_out)
+            pins = dict.fromkeys(f"{one.package.name}!={one.package.version}" for one in needed)
+            request = replace(request, optional=optional, pins=(*request.pins, *pins))
+            solution = self._solve(request)
+        raise MissingWheels(misfits)
+
+    def _solve(self, request: ResolveRequest) -> Solution:
+        first, *others = request.required
+        versions: dict[Target, Versions] = {}
+        free: dict[Target, Versions | None] = {}
+        versions[first], free[first] = self._required(request, first)
+        with ThreadPoolExecutor(_AT_A_TIME) as pool, self.uv.stop.set_after(errors=False):
+            required = list(pool.map(partial(self._required, request, like=versions[first]), others))
+            optional = list(pool.map(partial(self._optional, request, like=versions[first]), request.optional))
+        for target, (found, without) in zip(others, required, strict=True):
+            versions[target], free[target] = found, without
+        left_out: dict[Target, str] = {}
+        for target, answer in zip(request.optional, optional, strict=True):
+            if isinstance(answer, str):
+                left_out[target] = answer
+            else:
+                versions[target], free[target] = answer
+        return Solution(
+            documents=self._documents(request, versions),
+            versions=versions,
+            free={target: one for target, one in free.items() if one is not None},
+            left_out=left_out,
+        )
+
+    def _required(
+        self, request: ResolveRequest, target: Target, like: Versions | None = None
+    ) -> tuple[Versions, Versions | None]:
+        self.report.stage(request.title, f"resolving for {target}")
+        try:
+            return self._versions(request, target, like)
+        except UvFailed as error:
+            raise self._failure(request, error, target) from error
+
+    def _optional(
+        self, request: ResolveRequest, target: Target, like: Versions
+    ) -> tuple[Versions, Versions | None] | str:
+        try:
+            return self._versions(request, target, like)
+        except UvFailed as error:
+            if is_outage(error) and not self.uv.offline:
+                raise self._failure(request, error, target) from error
+            return "not to be known offline" if self.uv.offline else short_reason(error)
+
+    def _versions(
+        self, request: ResolveRequest, target: Target, like: Versions | None
+    ) -> tuple[Versions, Versions | None]:
+        """First without the pins from below: an answer that agrees with them is the answer."""
+        prefer = dict(request.keep.get(target, {}))
+        if like is not None:
+            prefer = {name: version for name in like.pins if (version := like.version(name)) is not None} | prefer
+        below = request.below(target)
+        free = None
+        if below:
+            try:
+                free = resolve_versions(request, target, self.uv, constraints=request.pins, prefer=prefer)
+            except UvFailed as error:
+                if is_outage(error):
+                    raise
+            if free is not None and not disagreements(free, below):
+                return free, None
+        constraints = request.constraints()
+        return resolve_versions(request, target, self.uv, constraints=constraints, prefer=prefer), free
+
+    def _documents(self, request: ResolveRequest, versions: Mapping[Target, Versions]) -> dict[str, dict[str, Any]]:
+        try:
+            return documents(request, versions, self.uv)
+        except UvFailed as error:
+            raise explained(request, error) from error
+
+    def _failure(self, request: ResolveRequest, error: UvFailed, target: Target) -> Exception:
+        """The error to raise. uv names the first package without a wheel, so all that lack one are looked for."""
+        if is_about_wheels(error) and not is_outage(error):
+            try:
+                found = any_machine(request, self.uv)
+            except UvFailed:
+                return explained(request, error, target)
+            versions = dict.fromkeys(request.required, Versions(pins={}, parents={}))
+            missing = list(_misfits(request, Solution(documents=found, versions=versions)))
+            if missing:
+                return MissingWheels(missing)
+        return explained(request, error, target)
+
+
+def _misfits(request: ResolveRequest, solution: Solution) -> Iterator[NoWheel]:
+    """The packages without a wheel that their own layer allows; what a layer below provides is that layer's matter."""
+    python = request.python.pin.version
+    below = {target: request.below(target) for target in solution.versions}
+    seen: dict[str, set[tuple[str, str]]] = {}
+    for layer in request.layers:
+        packages = [parse_package(table) for table in solution.documents[layer.env_name]["packages"]]
+        seen[layer.env_name] = {(package.name, package.version) for package in packages}
+        provided = {one for low in request.spec.lower(layer) for one in seen.get(low.env_name, ())}
+        for package in packages:
+            if (package.name, package.version) in provided:
+                continue
+            targets = [one for one in solution.versions if one in layer.targets and holds(package.marker, one, python)]
+            targets = [one for one in targets if below[one].get(package.name, ("",))[0] != package.version]
+            for target in missing_targets(package, layer, targets, python):
+                yield NoWheel(layer=layer, package=package, target=target, python=python)
