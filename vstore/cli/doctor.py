@@ -73,8 +73,10 @@ def _about_root(layout: Layout) -> Iterator[str]:
         yield f"{root} is not writable by this user; only list, info, run and verify will work"
     if hasattr(os, "geteuid") and root.stat().st_uid != os.geteuid():
         yield f"{root} belongs to {owner_of(root)}; use a store of your own, or see docs/store.md on sharing one"
-    if layout.uv_cache.exists() and layout.uv_cache.stat().st_dev != root.stat().st_dev:
-        yield "cache/uv is on another file system than the store: every install copies; put both on the same one"
+    if layout.uv_cache.exists() and layout.store.exists() and not layout.on_one_mount(layout.uv_cache):
+        yield "cache/uv is on another file system or mount than store: files are copied, not linked; put both on one"
+    if layout.tmp.exists() and layout.store.exists() and not layout.on_one_mount(layout.tmp):
+        yield "tmp is on another mount than store: nothing can be added; mount the whole root in one place"
     free = shutil.disk_usage(root).free
     if free < _LITTLE_BYTES:
         yield f"only {size(free)} free; `vstore gc --dry-run` shows what can go"

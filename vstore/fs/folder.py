@@ -46,6 +46,7 @@ class Folder:
 
     def folder(self, name: str) -> Self:
         """Open a folder in this one. Raises StoreError for a link and for what is no folder, and OSError."""
+        self._name(name)
         place = self.path / name
         if self._at is None:
             refuse_links(place)
@@ -82,6 +83,9 @@ class Folder:
         return self._at
 
     def _name(self, name: str) -> str:
+        """What names an entry for a system call. StoreError for what is no name of one, as a hostile index may hold."""
+        if "/" in name or name in ("", ".", ".."):
+            raise StoreError(f"not a name in a folder of the store: {shown(os.fsencode(name))!r}")
         return name if self._at is not None else str(self.path / name)
 
     # looking

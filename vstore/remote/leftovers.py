@@ -25,8 +25,14 @@ def staging_name(path: StorePath) -> str:
 
 
 def leftovers(layout: Layout, path: StorePath) -> list[Path]:
-    """The folders of fetches of this object that ended without cleaning up. Needs the lock of its fetch."""
-    return [folder for folder in layout.tmp.glob(f"{staging_name(path)}-*") if folder.suffix != ".lock"]
+    """This user's folders of fetches of this object that ended without cleaning up. Needs the lock of its fetch."""
+    found = layout.tmp.glob(f"{staging_name(path)}-*")
+    return [folder for folder in found if folder.suffix != ".lock" and _is_own(folder)]
+
+
+def _is_own(folder: Path) -> bool:
+    status = folder.lstat()
+    return stat.S_ISDIR(status.st_mode) and (not hasattr(os, "geteuid") or status.st_uid == os.geteuid())
 
 
 def whole_files(folders: Iterable[Path], files: Iterable[Entry]) -> dict[bytes, Path]:

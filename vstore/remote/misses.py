@@ -16,6 +16,7 @@ ABSENT_SECONDS = 60.0
 BAD_SECONDS = 600.0
 DOWN_SECONDS = 60.0
 _MANY = 2000
+_FLAGS = sum(getattr(os, name, 0) for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_CLOEXEC"))
 
 
 class Misses:
@@ -27,7 +28,7 @@ class Misses:
     def __contains__(self, what: tuple[str, str]) -> bool:
         """Whether (URL, key) is not to be asked for now."""
         try:
-            return self._file(*what).stat().st_mtime > time.time()
+            return self._file(*what).lstat().st_mtime > time.time()
         except OSError:
             return False
 
@@ -35,8 +36,12 @@ class Misses:
         with suppress(OSError):  # a full disk is no reason to fail here
             self._folder.mkdir(parents=True, exist_ok=True)
             file, ends = self._file(url, key), time.time() + seconds
-            file.touch()
-            os.utime(file, (ends, ends))
+            handle = os.open(file, os.O_WRONLY | os.O_CREAT | _FLAGS, 0o666)
+            try:
+                if os.fstat(handle).st_nlink == 1:  # else it is somebody's file
+                    os.utime(handle if os.utime in os.supports_fd else file, (ends, ends))
+            finally:
+                os.close(handle)
             self._prune()
 
     def discard(self, url: str, key: str) -> None:
@@ -50,5 +55,5 @@ class Misses:
             files = list(found)
         if len(files) > _MANY:
             for file in files:
-                if file.stat().st_mtime < time.time():
+                if file.stat(follow_symlinks=False).st_mtime < time.time():
                     Path(file.path).unlink(missing_ok=True)

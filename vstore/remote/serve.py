@@ -6,6 +6,8 @@ Records are signed with the store's own keys. An archive is packed when it is fi
 
 from __future__ import annotations
 
+import os
+import stat
 import threading
 from collections import Counter
 from collections.abc import Callable
@@ -61,12 +63,22 @@ class Shelf:
         folder.mkdir(parents=True, exist_ok=True)
         file = folder / f"{path}.tar.zst"
         with lock_file(self.store.layout.locks / f"serve-{path.short}", transient=True):
-            if not file.exists():
+            if not _is_own(file):
                 manifest, _ = self.store.manifest(path)
                 with self.store.staging(f"serve-{path.name}") as staging:
                     pack(self.store.layout.object(path), manifest, staging / "archive", name=str(path))
                     (staging / "archive").rename(file)
         return file
+
+
+def _is_own(file: Path) -> bool:
+    """Whether an archive was packed by this user: what others put there may be a link to any file."""
+    try:
+        status = file.lstat()
+    except FileNotFoundError:
+        return False
+    own = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
+    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and own
 
 
 def _described(file: Path) -> ArchiveInfo:

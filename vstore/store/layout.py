@@ -12,7 +12,7 @@ from pathlib import Path
 
 from vstore.digest import Digest
 from vstore.errors import StoreError
-from vstore.fs.disk import spread_folders
+from vstore.fs.disk import one_mount, spread_folders
 from vstore.fs.faults import Point, reached
 from vstore.fs.folder import Folder, refuse_links
 from vstore.fs.removal import BY_HANDLE
@@ -150,6 +150,10 @@ class Layout:
         """Open a folder of the store, or one in it. Below the root no link is followed: StoreError for one."""
         return Folder.below(self.root, *folder.relative_to(self.root).parts)
 
+    def on_one_mount(self, folder: Path) -> bool:
+        """Whether a rename or a hard link can lead from a folder to the store's objects."""
+        return one_mount(folder, self.store)
+
     def check(self) -> list[str]:
         """The folders that are missing, relative to the root. StoreError if one is a link or no folder."""
         missing = []
@@ -162,6 +166,24 @@ class Layout:
                 if name in _FOLDERS:
                     missing.append(name)
         return missing
+
+    def check_index(self) -> None:
+        """Raise StoreError if the index, or a file that SQLite keeps beside it, is a link or has another name.
+
+        SQLite would follow it, and write to another program's database.
+        """
+        for suffix in ("", "-wal", "-shm", "-journal"):
+            place = f"{self.index_file}{suffix}"
+            try:
+                status = os.lstat(place)
+            except FileNotFoundError:
+                continue
+            if stat.S_ISLNK(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink > 1):
+                kind = "a link" if stat.S_ISLNK(status.st_mode) else "a file with another name too (a hard link)"
+                raise StoreError(
+                    f"the index is not opened, it is {kind}: {place}",
+                    hint="see whose it is and move it away, then run `vstore reindex`",
+                )
 
     def create(self) -> bool:
         """Make the folders that are missing; the last one made shows that all are there. Returns whether that was."""

@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from vstore.errors import StoreError, VstoreError
-from vstore.fs.disk import one_mount
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
 from vstore.fs.folder import Folder
@@ -21,7 +20,7 @@ from vstore.store.layout import Layout
 
 def check_mounts(layout: Layout) -> None:
     """Raise StoreError where no folder can be moved from the staging area to the store in one step."""
-    if not one_mount(layout.tmp, layout.store):
+    if not layout.on_one_mount(layout.tmp):
         raise StoreError(
             f"{layout.tmp} and {layout.store} are on different mounts: no object moves between them in one step",
             hint="mount the whole root in one place, or choose another with --root",

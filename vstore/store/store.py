@@ -54,6 +54,7 @@ class Store:
         """
         layout = Layout(root)
         layout.check()
+        layout.check_index()
         if read_only and not layout.index_file.exists():
             if layout.store.is_dir() and any(layout.store.iterdir()):
                 raise StoreError(f"the index is missing: {layout.index_file}", hint="run `vstore reindex`")
