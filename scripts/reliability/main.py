@@ -3,8 +3,8 @@
 Usage: scripts/reliability/run [SECTION …] [--kills N] [--cuts N] [--runs N] [--places N] [--seed N]. Sections: points
 (each step, each time it is reached, killed), calls (each changing system call of a store's life killed or failed),
 kills (real commands at random instants), power, crowd, input (spoilt bytes), places (what is there already where a
-command writes), nix, breaks (each promise broken on purpose, which a test must notice). An AssertionError says what
-was not as promised.
+command writes), nix, members (tricks of a hostile member of a shared store), breaks (each promise broken on purpose,
+which a test must notice). An AssertionError says what was not as promised.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from scripts.reliability.breaks import BREAKS, is_noticed
 from tests.flows.world import World, make_world
 from tests.reliability.crowd import crowd
+from tests.reliability.hostile_member import TRICKS, member, play
 from tests.reliability.kills import random_kills
 from tests.reliability.nix import big_tree, race_nix, race_vstore, why_no_nix
 from tests.reliability.overlay import overlaid, why_no_overlay
@@ -144,6 +145,16 @@ def breaks(work: Path, _: argparse.Namespace) -> Counts:
     return {"breaks": len(BREAKS)}
 
 
+def members(_: Path, __: argparse.Namespace) -> Counts:
+    """Every trick of a hostile member of a shared store, against each of root's commands."""
+    codes: dict[str, int] = {}
+    with member():
+        for name in TRICKS:
+            for code, count in play(name).items():
+                codes[code] = codes.get(code, 0) + count
+    return {"tricks": len(TRICKS), "commands by exit code": codes}
+
+
 SECTIONS: dict[str, Callable[[Path, argparse.Namespace], Counts]] = {
     "points": points,
     "calls": calls,
@@ -153,6 +164,7 @@ SECTIONS: dict[str, Callable[[Path, argparse.Namespace], Counts]] = {
     "input": hostile,
     "places": places,
     "nix": nix,
+    "members": members,
     "breaks": breaks,
 }
 

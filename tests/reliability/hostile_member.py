@@ -36,8 +36,9 @@ COMMANDS = (
     ("reindex",),
     ("gc",),
 )
-_ENDS = (0, 6, 7)
+_ENDS = (0, 2, 6, 7, 8)  # done, or one line: of the configuration, of the store, of a lock, of a profile
 _SECONDS = 120
+_SWAPPER = "swapper"
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +260,8 @@ def _swapping(name: str, target: str = "") -> Trick:
         if name.startswith("own/"):
             _open_own(scene)
         aside = place.with_name(f"{place.name}-aside")
-        if os.fork():
+        if child := os.fork():
+            (scene.root / _SWAPPER).write_text(str(child))
             return
         ends = time.monotonic() + _SECONDS
         while time.monotonic() < ends and not (scene.root / "ended").exists():
@@ -365,6 +367,7 @@ def digest_of(folder: Path) -> str:
 @contextmanager
 def member() -> Iterator[None]:
     """A real user in a group of his own, for as long as the tricks are played."""
+    subprocess.run(["userdel", MEMBER], check=False, capture_output=True)  # of a run that was killed
     subprocess.run(["groupadd", "--force", GROUP], check=True)
     subprocess.run(["useradd", "--no-create-home", "--groups", GROUP, MEMBER], check=True)
     try:
@@ -457,9 +460,15 @@ def play(name: str) -> dict[str, int]:
                 assert digest_of(scene.decoy) == before, f"{name}: {command} changed what is not the store's: {said}"
                 codes[str(code)] = codes.get(str(code), 0) + 1
         finally:
-            with suppress(OSError):
-                (scene.root / "ended").touch()
+            _end_swapper(scene.root)
     return codes
+
+
+def _end_swapper(root: Path) -> None:
+    if (root / _SWAPPER).exists():
+        (root / "ended").touch()
+        while Path("/proc", (root / _SWAPPER).read_text()).exists():
+            time.sleep(0.01)
 
 
 def _run(root: Path, *command: str) -> tuple[int, str]:
