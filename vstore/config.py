@@ -16,6 +16,7 @@ from typing import TypeVar
 
 from vstore.errors import UsageError
 from vstore.fs.reading import read_regular
+from vstore.toml import TomlError, parse_toml
 
 T = TypeVar("T")
 
@@ -86,11 +87,9 @@ def read_config(file: Path) -> Config:
         return Config()
     except OSError as error:
         raise UsageError(f"config.toml cannot be read: {file}: {error.strerror}") from error
-    import tomllib  # most stores have no such file
-
     try:
-        document = tomllib.loads(text.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        document = parse_toml(text)
+    except TomlError as error:
         raise UsageError(f"{file}: not TOML: {error}") from error
     top = Table(file, "", document)
     config = Config(

@@ -21,6 +21,8 @@ class Showing:
         self.selection = selection
         self.stale = check(spec)
         self.locks = {one.env_name: one for one in read_locks(spec)}
+        self._names = {layer.env_name: self._name(layer) for layer in spec.layers}
+        self._briefs = {layer.env_name: self._brief(layer, None) for layer in spec.layers}
 
     def document(self) -> dict[str, object]:
         """venvstacks' keys, then ours."""
@@ -33,13 +35,13 @@ class Showing:
             **venvstacks,
             "spec": str(self.spec.path),
             "profile": self.spec.profile,
-            "layers": [self._layer(layer) for layer in self.spec.layers if layer in shown or not layer.targets],
+            "layers": [self._layer(one) for one in self.spec.layers if one in self.selection or not one.targets],
         }
 
     def _status(self, layer: Layer) -> dict[str, object]:
         status = self._brief(layer, [str(operation) for operation in self.selection.of(layer)])
         if layer.kind != Kind.RUNTIME:
-            status["dependencies"] = [self._brief(low, None) for low in self.spec.lower(layer)]
+            status["dependencies"] = [self._briefs[name] for name in layer.lower_names]
         return status
 
     def _brief(self, layer: Layer, operations: list[str] | None) -> dict[str, object]:
@@ -57,7 +59,7 @@ class Showing:
             "name": layer.env_name,
             "kind": str(layer.kind),
             "requirements": list(layer.requirements),
-            "dependencies": [low.env_name for low in self.spec.lower(layer)],
+            "dependencies": list(layer.lower_names),
             "platforms": [str(target) for target in layer.targets],
             "lock": self.stale.get(layer.env_name) or "valid",
             "lock_version": record.lock_version if record else None,
@@ -86,11 +88,11 @@ class Showing:
                 operations = ", ".join(self.selection.of(layer))
                 reason = self.stale.get(layer.env_name)
                 lines.append(
-                    f"  {self._name(layer)}"
+                    f"  {self._names[layer.env_name]}"
                     + (f" ({operations})" if operations else "")
                     + (f": {reason}" if reason else "")
                 )
-                lines += [f"      {self._name(low)}" for low in self.spec.lower(layer)]
+                lines += [f"      {self._names[name]}" for name in layer.lower_names]
         return "\n".join(lines)
 
     def _name(self, layer: Layer) -> str:

@@ -64,7 +64,7 @@ def read_regular(path: str | bytes | Path, *, limit: int, follow: bool = True, d
     with open_regular(path, follow=follow, dir_fd=dir_fd) as file:
         data = file.read(limit + 1)
     if len(data) > limit:
-        raise OSError(errno.EFBIG, f"it has more than {limit} bytes", path)
+        raise OSError(errno.EFBIG, f"it is too big: more than {limit} bytes", path)
     return data
 
 

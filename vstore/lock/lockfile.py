@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -28,6 +27,7 @@ from vstore.objects import Kind
 from vstore.spec import Layer, Spec
 from vstore.spec.lockfiles import interpreter_path, lock_path, read_lock_file, record_path
 from vstore.spec.select import matches
+from vstore.toml import TomlError, parse_toml
 
 _HEADER = (
     "# Locked by vstore with uv: one layer of {spec}.\n"
@@ -56,7 +56,7 @@ def read_document(spec: Spec, layer: Layer) -> dict[str, Any] | None:
     path = lock_path(spec, layer)
     with _reading(spec, layer, path):
         data = read_lock_file(path)
-        return None if data is None else tomllib.loads(data.decode())
+        return None if data is None else parse_toml(data)
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def _reading(spec: Spec, layer: Layer, path: Path) -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
-        what = "not valid TOML" if isinstance(error, tomllib.TOMLDecodeError | UnicodeDecodeError) else "malformed"
+        what = "not valid TOML" if isinstance(error, TomlError) else "malformed"
         raise LockError(
             f"lock file of layer {layer.env_name} is {what}: {path.name}",
             details=[repr(error) if isinstance(error, KeyError) else str(error)],
@@ -202,4 +202,4 @@ def _read_interpreter(spec: Spec, layer: Layer) -> InterpreterPin | None:
     path = interpreter_path(spec, layer)
     with _reading(spec, layer, path):
         data = read_lock_file(path)
-        return None if data is None else _pin(tomllib.loads(data.decode()))
+        return None if data is None else _pin(parse_toml(data))

@@ -58,20 +58,23 @@ def check_keys(table: Table, kind: Kind) -> Table:
     return checked
 
 
-def read_name(table: Table, kind: Kind, taken: Sequence[str]) -> str | None:
-    """The layer's name, if it has one that is fit for a folder and not yet taken in its array."""
+def read_name(table: Table, kind: Kind, taken: Mapping[str, str]) -> str | None:
+    """The layer's name, if it has one that is fit for a folder and not yet taken in its array.
+
+    `taken` has the names so far by their casefolded forms.
+    """
     name = table.string("name", required="a string")
     if name is None:
         return None
     if not is_fit(name):
         table.wrong("name", f"{quote(name)} is not fit for a folder's name, expected {FIT}")
         return None
-    if name in taken:
+    alike = taken.get(name.casefold())
+    if alike == name:
         table.wrong("name", f"{kind} names must be distinct, {quote(name)} is defined already")
         return None
-    alike = [other for other in taken if other.casefold() == name.casefold()]
-    if alike:
-        text = f"{kind} names must be distinct, {quote(name)} and {quote(alike[0])} are one folder on macOS and Windows"
+    if alike is not None:
+        text = f"{kind} names must be distinct, {quote(name)} and {quote(alike)} are one folder on macOS and Windows"
         table.wrong("name", text)
     reserved = [prefix for prefix in PREFIXES.values() if prefix and name.casefold().startswith(prefix)]
     if kind == Kind.RUNTIME and reserved:

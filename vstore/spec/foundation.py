@@ -10,6 +10,8 @@ from vstore.spec.graph import OrderConflict, find_cycle, linearise
 from vstore.spec.model import Layer
 from vstore.spec.reader import Table, quote
 
+_MAX_BELOW = 2_500  # what is kept for a chain grows with the square
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Known:
@@ -27,6 +29,11 @@ class Foundation:
     runtime: Layer
     declared: tuple[str, ...] = ()
     frameworks: tuple[Layer, ...] = ()
+
+    @property
+    def parents(self) -> tuple[Layer, ...]:
+        """The layers that the layer names itself."""
+        return tuple(layer for layer in self.frameworks if layer.name in self.declared) or (self.runtime,)
 
     @property
     def heirs_of(self) -> tuple[Layer, ...]:
@@ -91,6 +98,9 @@ def _linearised(table: Table, names: tuple[str, ...], frameworks: Sequence[Layer
     except OrderConflict as error:
         remaining = " against ".join(str(list(names)) for names in error.remaining)
         table.wrong("frameworks", f"dependency linearization failed, these orders contradict each other: {remaining}")
+        return None
+    if len(order) > _MAX_BELOW:
+        table.wrong("frameworks", f"a layer may sit on at most {_MAX_BELOW:,} frameworks, these are {len(order):,}")
         return None
     below = [known.frameworks[name] for name in order]
     runtime = known.runtimes.get(str(frameworks[0].runtime))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from vstore.fs.reading import read_regular
 from vstore.spec.model import Layer
 from vstore.spec.reader import Mistakes, Table, quote
 from vstore.spec.requirements import LOGIN_HINT
+from vstore.toml import TomlError, parse_toml
 
 SIDE_FILE = "venvstacks.uv.toml"
 _MAX_BYTES = 1 << 20
@@ -53,8 +53,8 @@ def _read_side_file(path: Path, mistakes: Mistakes) -> tuple[Table | None, bytes
         mistakes.add(SIDE_FILE, f"cannot be read: {error.strerror}")
         return None, None
     try:
-        return Table(values=tomllib.loads(data.decode()), key=SIDE_FILE, mistakes=mistakes), data
-    except (ValueError, RecursionError) as error:
+        return Table(values=parse_toml(data), key=SIDE_FILE, mistakes=mistakes), data
+    except TomlError as error:
         mistakes.add(SIDE_FILE, f"not valid TOML: {error}")
         return None, data
 

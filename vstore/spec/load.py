@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +22,10 @@ from vstore.spec.project import Project, allowed_outside
 from vstore.spec.reader import Mistakes, Table, quote
 from vstore.spec.requirements import read_requirements
 from vstore.target import Target
+from vstore.toml import TomlError, parse_toml
 
 _MAX_BYTES = 4 * 2**20
+_MAX_LAYERS = 20_000
 _ARRAYS = {"runtimes": Kind.RUNTIME, "frameworks": Kind.FRAMEWORK, "applications": Kind.APPLICATION}
 _NAMELESS = ("spec", "vstore", "venvstacks")
 
@@ -54,7 +54,7 @@ def load(path: Path, *, check_requirements: bool = True, environment: Mapping[st
     layers = reader.read(document)
     profile = _profile(tool, path, mistakes)
     if mistakes.found:
-        raise _error(path.name, mistakes.found)
+        raise _error(path.name, list(mistakes.found))
     digest = hash_fields("spec 1", data, *(() if uv.side_file is None else (uv.side_file,)))
     warnings = tuple(mistakes.warnings)
     return Spec(
@@ -88,25 +88,10 @@ def _read(path: Path) -> bytes:
 def _parse(name: str, data: bytes) -> Mapping[str, object]:
     """The TOML document; SpecError says at which line and column it is none."""
     try:
-        text = data.decode()
-    except UnicodeDecodeError as error:
-        before = data[: error.start].decode()
-        raise SpecError(f"{name}: not valid TOML at {_position(before)}: not UTF-8") from error
-    try:
-        return tomllib.loads(text)
-    except RecursionError as error:
-        raise SpecError(f"{name}: not valid TOML: nested too deeply") from error
-    except ValueError as error:
-        found = re.fullmatch(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", str(error), re.DOTALL)
-        if found is None:
-            raise SpecError(f"{name}: not valid TOML: {error}") from error
-        where = f"line {found[2]}, column {found[3]}" if found[2] else f"{_position(text)} (the end)"
-        raise SpecError(f"{name}: not valid TOML at {where}: {found[1]}") from error
-
-
-def _position(before: str) -> str:
-    """Line and column, from 1, of what follows a text."""
-    return f"line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"
+        return parse_toml(data)
+    except TomlError as error:
+        place = f" at {error.place}" if error.place else ""
+        raise SpecError(f"{name}: not valid TOML{place}: {error.reason}") from error
 
 
 def _check_top_level(document: Table) -> None:
@@ -160,12 +145,17 @@ class _LayerReader:
         applications: dict[str, Layer | None] = {}
         taken = {Kind.RUNTIME: known.runtimes, Kind.FRAMEWORK: known.frameworks, Kind.APPLICATION: applications}
         layers: list[Layer] = []
+        if sum(len(table) for key in _ARRAYS if isinstance(table := document.values.get(key), list)) > _MAX_LAYERS:
+            document.wrong("", f"a spec may have at most {_MAX_LAYERS:,} layers")
+            return ()
         for array, kind in _ARRAYS.items():
+            folded: dict[str, str] = {}
             for raw in document.tables(array):
                 table = fields.check_keys(raw, kind)
-                name = fields.read_name(table, kind, list(taken[kind]))
+                name = fields.read_name(table, kind, folded)
                 layer = self._layer(table, kind, name, known)
                 if name is not None:
+                    folded.setdefault(name.casefold(), name)
                     taken[kind][name] = layer
                 if layer is not None:
                     layers.append(layer)
@@ -177,7 +167,8 @@ class _LayerReader:
         foundation = None if kind == Kind.RUNTIME else read_foundation(table, name, known)
         launch, support = read_modules(table, self.project) if kind == Kind.APPLICATION else (None, ())
         lowers = () if foundation is None else (foundation.runtime, *foundation.frameworks)
-        supported = [target for target in Target if all(target in lower.targets for lower in lowers)]
+        parents = () if foundation is None else foundation.parents  # whose targets are among those of all below
+        supported = [target for target in Target if all(target in parent.targets for parent in parents)]
         heirs_of = () if foundation is None else foundation.heirs_of
         linux, macosx = fields.read_linux_target(table), fields.read_macosx_target(table)
         layer = Layer(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from vstore.digest import Digest
@@ -54,6 +54,13 @@ class Layer:
         return PREFIXES[self.kind] + self.name
 
     @property
+    def lower_names(self) -> tuple[str, ...]:
+        """The env names of all layers below, in import order."""
+        if self.runtime is None:
+            return ()
+        return (*(PREFIXES[Kind.FRAMEWORK] + name for name in self.linearised), self.runtime)
+
+    @property
     def modules(self) -> tuple[PurePosixPath, ...]:
         """What is copied into an application's site-packages; relative to the spec's folder, may start with ``..``."""
         return (*(() if self.launch_module is None else (self.launch_module,)), *self.support_modules)
@@ -75,21 +82,19 @@ class Spec:
     profile: str
     allow_outside: tuple[Path, ...] = ()
     warnings: tuple[str, ...] = ()
+    _by_name: dict[str, Layer] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _named_above: dict[str, set[Target]] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._by_name.update((layer.env_name, layer) for layer in self.layers)
 
     def layer(self, env_name: str) -> Layer:
         """The layer of that name; KeyError if there is none."""
-        for layer in self.layers:
-            if layer.env_name == env_name:
-                return layer
-        raise KeyError(env_name)
+        return self._by_name[env_name]
 
     def lower(self, layer: Layer) -> tuple[Layer, ...]:
         """All layers below, in import order: frameworks nearest first (C3), the runtime last."""
-        if layer.runtime is None:
-            return ()
-        below = [PREFIXES[Kind.FRAMEWORK] + name for name in layer.linearised]
-        by_name = {known.env_name: known for known in self.layers}
-        return tuple(by_name[name] for name in (*below, layer.runtime))
+        return tuple(self._by_name[name] for name in layer.lower_names)
 
     def required(self, layer: Layer) -> tuple[Target, ...]:
         """The targets that the spec names for a layer, itself or in a layer below or above it; empty if it names none.
@@ -98,5 +103,10 @@ class Spec:
         """
         if layer.platforms_named:
             return layer.targets
-        above = [one for one in self.layers if one.platforms_named and layer in self.lower(one)]
-        return tuple(target for target in layer.targets if any(target in one.targets for one in above))
+        if not self._named_above:
+            for one in self.layers:
+                if one.platforms_named:
+                    for name in one.lower_names:
+                        self._named_above.setdefault(name, set()).update(one.targets)
+        above = self._named_above.get(layer.env_name, set())
+        return tuple(target for target in layer.targets if target in above)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import posixpath
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
@@ -38,7 +39,7 @@ def _check_clashes(table: Table, launch: PurePosixPath | None, support: Sequence
     stems = [module.stem for module in support]
     if launch is not None and launch.stem in stems:
         table.wrong("launch_module", f"{quote(launch.stem)} conflicts with support module of the same name")
-    twice = sorted({stem for stem in stems if stems.count(stem) > 1})
+    twice = sorted(stem for stem, count in Counter(stems).items() if count > 1)
     if twice:
         table.wrong("support_modules", f"Conflicting support module names: {', '.join(twice)}")
 

@@ -15,14 +15,12 @@ _SHOWN = 60  # characters of a faulty value
 class Mistakes:
     """All that is wrong or odd in a spec, in the order in which it was found."""
 
-    found: list[str] = field(default_factory=list)
+    found: dict[str, None] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
     def add(self, key: str, text: str) -> None:
         """Note a mistake, once; `text` may have more lines (a caret below a value)."""
-        line = f"{key}: {text}"
-        if line not in self.found:
-            self.found.append(line)
+        self.found[f"{key}: {text}"] = None
 
     def warn(self, key: str, text: str) -> None:
         self.warnings.append(f"{key}: {text}")

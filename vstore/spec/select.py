@@ -79,10 +79,11 @@ def select(spec: Spec, wish: Wish, target: Target) -> Selection:
     unmatched = _unmatched(wish.include, layers, "--include", wish.allow_missing)
     unmatched += _unmatched(wish.reset, layers, "--reset", wish.allow_missing)
     included = [layer for layer in layers if not wish.include or matches(layer, wish.include)]
-    derived = _above(spec, layers, included) if wish.derived or not wish.build else []
+    derived = _above(layers, included) if wish.derived or not wish.build else []
     fully = {layer.env_name for layer in (*included, *derived)}
-    below = [layer for layer in _below(spec, [*included, *derived]) if layer.env_name not in fully]
-    contrary = [layer for layer in derived if layer in _below(spec, included)]
+    below = _names_below([*included, *derived]) - fully
+    under = _names_below(included)
+    contrary = [layer for layer in derived if layer.env_name in under]
     for layer in contrary:
         if _operations(layer, wish, target, full=True) != _operations(layer, wish, target, full=False):
             doing = "build" if wish.build else "lock"
@@ -94,7 +95,7 @@ def select(spec: Spec, wish: Wish, target: Target) -> Selection:
     operations = {
         layer.env_name: _operations(layer, wish, target, full=layer.env_name in fully)
         for layer in layers
-        if layer.env_name in fully or (layer in below and wish.dependencies is not False)
+        if layer.env_name in fully or (layer.env_name in below and wish.dependencies is not False)
     }
     return Selection(operations=MappingProxyType(operations), unmatched=unmatched)
 
@@ -107,14 +108,15 @@ def _unmatched(patterns: Sequence[str], layers: Sequence[Layer], option: str, al
     return found
 
 
-def _above(spec: Spec, layers: Iterable[Layer], included: Sequence[Layer]) -> list[Layer]:
+def _above(layers: Iterable[Layer], included: Sequence[Layer]) -> list[Layer]:
     """The layers that sit on an included one and are not included themselves."""
-    return [layer for layer in layers if layer not in included and any(low in included for low in spec.lower(layer))]
+    names = {layer.env_name for layer in included}
+    return [layer for layer in layers if layer.env_name not in names and not names.isdisjoint(layer.lower_names)]
 
 
-def _below(spec: Spec, tops: Iterable[Layer]) -> list[Layer]:
-    """The layers that these sit on."""
-    return list({low.env_name: low for top in tops for low in spec.lower(top)}.values())
+def _names_below(tops: Iterable[Layer]) -> set[str]:
+    """The names of the layers that these sit on."""
+    return {name for top in tops for name in top.lower_names}
 
 
 def _operations(layer: Layer, wish: Wish, target: Target, *, full: bool) -> tuple[Operation, ...]:

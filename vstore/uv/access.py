@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 import ssl
 import sys
-import tomllib
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,10 @@ from typing import Any, cast
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from vstore.errors import UsageError
+from vstore.fs.reading import read_regular
+from vstore.toml import TomlError, parse_toml
 
+_MAX_BYTES = 1 << 20
 _REACHING = frozenset(
     [
         *("allow-insecure-host", "keyring-provider", "native-tls", "system-certs"),
@@ -73,11 +75,12 @@ def _user_files(environment: Mapping[str, str]) -> list[Path]:
 
 def _read(file: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(file.read_bytes().decode())
+        return parse_toml(read_regular(file, limit=_MAX_BYTES))
     except (FileNotFoundError, NotADirectoryError):
         return {}
-    except (OSError, ValueError) as error:
-        raise UsageError(f"uv's settings cannot be read: {file}: {error}") from error
+    except (OSError, TomlError) as error:
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise UsageError(f"uv's settings cannot be read: {file}: {reason}") from error
 
 
 def _same_index(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
