@@ -60,8 +60,10 @@ def test_each_file_beside_a_spec(world: World, kind: str) -> None:
     shutil.rmtree(project / "venvstacks.uv.toml") if kind == "a folder" else (project / "venvstacks.uv.toml").unlink()
     lock = project / "requirements" / "framework-mid" / "pylock.framework-mid.toml"
     put(kind, lock)
-    for command in ("show", "lock", "realise"):
+    for command in ("show", "realise"):
         refused(world, kind, command, spec, code=4)
+    said = world.run("lock", spec, code=2)[1]  # which looks first whether it may write
+    assert f"that vstore did not make: {lock}" in said
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -93,7 +95,8 @@ def test_files_of_a_cache(world: World, kind: str, tmp_path: Path) -> None:
 def test_a_plain_file_where_locks_are_kept(world: World) -> None:
     shutil.rmtree(world.spec.parent / "requirements")
     (world.spec.parent / "requirements").write_text("low\n")
-    for command in ("show", "lock", "realise"):
+    for command in ("show", "realise"):
         err = world.run(command, str(world.spec), code=4)[1]
         assert "error: lock file cannot be read: " in err and "Not a directory" in err
+    assert "error: not a folder: " in world.run("lock", str(world.spec), code=2)[1]
     assert (world.spec.parent / "requirements").read_text() == "low\n"
