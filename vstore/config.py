@@ -23,6 +23,7 @@ T = TypeVar("T")
 _MAX_BYTES = 1 << 20
 _AGES = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+UNSHARED_FOR = timedelta(days=14)  # a wheel that nobody missed in that time is fetched again if it is
 
 
 def parse_age(text: str) -> timedelta:
@@ -43,7 +44,10 @@ def parse_size(text: str) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GcConfig:
-    """``[gc]``: the policy of `vstore gc` without options, and when `realise` collects by itself."""
+    """``[gc]``: the policy of `vstore gc` without options, and when `realise` collects by itself.
+
+    `cache_unshared_for` and `cache_max_size` are of the wheels in uv's caches that no object shares.
+    """
 
     keep: int | None = None
     older_than: timedelta | None = None
@@ -53,6 +57,8 @@ class GcConfig:
     max_freed: int | None = None
     min_free: int | None = None
     max_free: int | None = None
+    cache_unshared_for: timedelta = UNSHARED_FOR
+    cache_max_size: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +110,7 @@ def read_config(file: Path) -> Config:
 
 
 def _gc(table: Table) -> GcConfig:
+    unshared_for = table.get("cache_unshared_for", age)
     found = GcConfig(
         keep=table.get("keep", count),
         older_than=table.get("older_than", age),
@@ -113,6 +120,8 @@ def _gc(table: Table) -> GcConfig:
         max_freed=table.get("max_freed", size),
         min_free=table.get("min_free", size),
         max_free=table.get("max_free", size),
+        cache_unshared_for=UNSHARED_FOR if unshared_for is None else unshared_for,
+        cache_max_size=table.get("cache_max_size", size),
     )
     if found.max_free is not None and found.max_free < (found.min_free or 0):
         raise table.error("max_free", "a size not below min_free", "less")

@@ -241,6 +241,44 @@ BREAKS = (
         "tests/cli/test_collect.py",
     ),
     Break(
+        "nothing leads to a cached wheel that is gone",
+        "gc/clean.py",
+        """                for end in ends:
+                    folder.unlink(pointer.name + end)
+""",
+        """                folder.unlink(pointer.name)
+""",
+        "tests/gc/test_uv_cache.py",
+    ),
+    Break(
+        "nothing is taken out of a cache in use",
+        "gc/clean.py",
+        "            held.enter_context(_uv_lock(cache, blocking=blocking))\n",
+        "            pass\n",
+        "tests/gc/test_uv_cache.py",
+    ),
+    Break(
+        "a build's wheels stay in uv's cache",
+        "realise/layers.py",
+        "        self.space.hold_cache()\n",
+        "",
+        "tests/flows/test_space.py",
+    ),
+    Break(
+        "a wheel that an object shares stays in uv's cache",
+        "gc/uv_cache.py",
+        "            if names <= self._inside[_inode(mark)]:\n",
+        "            if names:\n",
+        "tests/gc/test_uv_cache.py",
+    ),
+    Break(
+        "a damaged file that wheels share is not linked again",
+        "realise/layers.py",
+        "            distrust_pools(self.store.layout, self.report)\n",
+        "",
+        "tests/flows/test_shared_inodes.py",
+    ),
+    Break(
         "a profile is switched in one step",
         "profile/generations.py",
         "        folder.replace_symlink(profile, generation_link(profile, number))\n",

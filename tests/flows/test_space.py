@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sqlite3
 import subprocess
 from pathlib import Path
@@ -88,6 +89,24 @@ def test_two_builds_that_both_find_the_disk_full_finish(world: World, tmp_path: 
     for name in ("one", "two"):
         assert world.run("run", name, "hello")[0].startswith("low 1.0 midlib 2.0")
     assert world.json("verify", "--contents")["problems"] == []
+
+
+def test_what_a_build_may_need_stays_in_uvs_cache(world: World) -> None:
+    """It is stopped while it installs the second layer: others collect, and leave the cache alone until it ends."""
+    paths = world.paths(world.realise())
+    world.run("forget", "project", "--all")
+    world.run("delete", "--referrers", paths["framework-mid"])
+    arguments = ("realise", str(world.spec), "--local-wheels", str(world.wheels), "--no-index", "--offline")
+    builder = world.start(*arguments, VSTORE_FAULT="add-scanned:1:stop")
+    _, status = os.waitpid(builder.pid, os.WUNTRACED)
+    assert os.WIFSTOPPED(status)
+    assert world.json("gc", "--cache-unshared-for", "0s")["cached_wheels"] == []
+    builder.send_signal(signal.SIGCONT)
+    out, err = builder.communicate(timeout=120)
+    assert builder.returncode == 0, out + err
+    world.run("forget", "project", "--all")
+    world.run("gc")
+    assert len(world.json("gc", "--cache-unshared-for", "0s")["cached_wheels"]) == 4
 
 
 def test_a_mistake_in_the_policy_stops_before_anything_is_deleted(world: World) -> None:

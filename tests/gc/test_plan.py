@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.store.trees import WHEN, info
 from vstore.gc import Plan, Policy, make_plan
-from vstore.gc.plan import exclusive_objects, limit_of
+from vstore.gc.plan import Limits, exclusive_objects
 from vstore.objects import StorePath, chain
 from vstore.store import Graph
 
@@ -156,14 +156,15 @@ def test_goals_and_limits_combine() -> None:
         (Policy(max_size=0, fresh_since=WHEN + timedelta(days=3)), 3),
         (Policy(until_free=100), 0),
     ):
-        limit = limit_of(policy, used_bytes=50, free_bytes=100)
+        limit = Limits.of(policy, used_bytes=50, free_bytes=100).least
         assert len(make_plan(graph, [], policy, limit=limit).dead) == count, policy
 
 
 def test_what_was_freed_before_counts() -> None:
-    assert limit_of(Policy(max_freed=10), used_bytes=0, free_bytes=0, freed_bytes=4) == 6
-    assert limit_of(Policy(max_freed=10), used_bytes=0, free_bytes=0, freed_bytes=40) == 0
-    assert limit_of(Policy(), used_bytes=0, free_bytes=0, freed_bytes=40) is None
+    assert Limits.of(Policy(max_freed=10), freed_bytes=4) == Limits(cap=6)
+    assert Limits.of(Policy(max_freed=10), freed_bytes=40).least == 0
+    assert Limits.of(Policy(), freed_bytes=40).least is None
+    assert Limits(goal=5, cap=9).after(7) == Limits(goal=0, cap=2)
 
 
 class Given:
@@ -195,7 +196,7 @@ def test_spared_and_goals_hold_for_any_graph(case: tuple[Graph, list[StorePath]]
     graph, roots = case
     since = (WHEN + timedelta(days=day)).date()
     policy = Policy(used_since=since, max_size=ceiling)
-    limit = limit_of(policy, used_bytes=sum(graph.sizes), free_bytes=0)
+    limit = Limits.of(policy, used_bytes=sum(graph.sizes)).least
     plan = make_plan(graph, roots, policy, limit=limit)
     assert not set(plan.dead) & kept_by(graph, [*roots, *graph.paths[day:]])
     left = sum(graph.sizes) - plan.freed_bytes

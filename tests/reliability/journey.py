@@ -16,7 +16,7 @@ from pathlib import Path
 from vstore import profile as profiles
 from vstore.errors import BusyError, VstoreError
 from vstore.fs import faults
-from vstore.gc import collect
+from vstore.gc import Policy, collect
 from vstore.objects import Kind, StorePath
 from vstore.report import Silent
 from vstore.store import Store
@@ -35,6 +35,20 @@ def add(store: Store, name: str, text: str, references: tuple[StorePath, ...] = 
         return store.add(staged, name=name, kind=Kind.FRAMEWORK).path
 
 
+def cache_wheel(store: Store, name: str) -> None:
+    """A wheel as uv's cache has it, with a pointer and a link that lead to it, and no object that shares it."""
+    cache = store.layout.uv_cache
+    archive, wheel = cache / "archive-v0" / f"{name:x<16}", cache / "wheels-v1" / "index" / name / "1.0"
+    for folder in (archive / "x-1.0.dist-info", wheel.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    (cache / ".lock").touch()
+    for mark in ("METADATA", "WHEEL"):
+        (archive / "x-1.0.dist-info" / mark).write_text(name)
+    wheel.with_name("1.0.rev").write_text(archive.name)
+    if not wheel.is_symlink():
+        wheel.symlink_to(archive)
+
+
 def live(root: Path, token: str, profile: str) -> None:
     with Store.open(root) as store:
         low = add(store, "low", "low")
@@ -51,7 +65,8 @@ def live(root: Path, token: str, profile: str) -> None:
         profiles.append(store, f"{profile}-gone", low, spec_path=None, spec_digest=None, now=datetime.now(UTC))
         profiles.forget_all(store, f"{profile}-gone")
     with Store.open(root) as store:
-        collect(store, report=Silent())
+        cache_wheel(store, f"{profile}{token}")
+        collect(store, Policy(cache_unshared_since=datetime.max.replace(tzinfo=UTC)), report=Silent())
     with suppress(BusyError):  # others may have the store open
         reindex(root)
 

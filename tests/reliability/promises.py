@@ -35,6 +35,16 @@ def check_profiles(store: Store) -> None:
         assert link.resolve() == store.layout.object(now_current.path).resolve(), "the link and the index disagree"
 
 
+def check_cache(cache: Path) -> None:
+    """Whatever leads to an unpacked wheel leads to one that is there: uv does not ask."""
+    for bucket in cache.glob("wheels-*"):
+        for place in bucket.rglob("*"):
+            if place.is_symlink():
+                assert place.exists(), f"{place} leads nowhere"
+            elif place.suffix == ".rev":
+                assert any(name.encode() in place.read_bytes() for name in os.listdir(cache / "archive-v0")), place
+
+
 def check_nothing_left(root: Path) -> None:
     """A dry run names what the next collection takes; that leaves nothing that killed processes made."""
     with Store.open(root) as store:
@@ -43,6 +53,7 @@ def check_nothing_left(root: Path) -> None:
         assert (done.deleted, done.litter) == (plan.dead, plan.litter)
         rows = {str(info.path) for info in store.index.objects()}
         layout = store.layout
+        check_cache(layout.uv_cache)
         assert _names(layout.store) == rows
         assert _names(layout.manifests) == rows
         assert _names(layout.tmp) == {"trash"}

@@ -68,7 +68,15 @@ def test_every_point_is_in_the_code() -> None:
 @pytest.mark.skipif(why_no_strace() is not None, reason=str(why_no_strace()))
 @pytest.mark.parametrize(
     ("call", "occurrence"),
-    [("pwrite64", 125), ("write", 6), ("fdatasync", 9), ("syncfs", 1), ("rename", 4), ("unlink", 5), ("utimensat", 4)],
+    [
+        ("pwrite64", 125),
+        ("write", 6),
+        ("fdatasync", 9),
+        ("syncfs", 1),
+        ("renameat", 4),
+        ("unlink", 5),
+        ("utimensat", 4),
+    ],
 )
 @pytest.mark.parametrize("what", ["error=EIO", "signal=KILL"])
 def test_a_system_call_that_fails_or_never_returns(root: Path, call: str, occurrence: int, what: str) -> None:

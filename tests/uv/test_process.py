@@ -28,6 +28,12 @@ def test_an_active_environment_does_not_leak_in(tmp_path: Path) -> None:
     assert uv.run(["cache", "dir"]).strip() == str(tmp_path / "cache")
 
 
+def test_preview_features_of_the_user_count_too(tmp_path: Path) -> None:
+    for features in ("", "no-such-feature", "content-addressed-cache"):
+        uv = Uv(cache_dir=tmp_path / "cache", environment={"UV_PREVIEW_FEATURES": features})
+        assert uv.run(["--version"]).startswith("uv ")
+
+
 def test_an_unreachable_index_says_so(tmp_path: Path) -> None:
     """Port 9 (discard) of this machine: nobody listens there."""
     requirements = tmp_path / "in.txt"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from vstore import profile as profiles
 from vstore.config import GcConfig
@@ -45,7 +45,10 @@ __all__ = [
 ]
 
 
-def policy_of(limits: GcConfig, *, until_free: int | None, now: datetime) -> Policy:
+_FOREVER = datetime.max.replace(tzinfo=UTC)  # what this very collection makes unshared as well
+
+
+def policy_of(limits: GcConfig, *, until_free: int | None, now: datetime, clean_cache: bool = False) -> Policy:
     """Return what a collection spares and when it ends; `until_free` in bytes on the store's file system."""
     return Policy(
         fresh_since=now - limits.grace if limits.grace is not None else None,
@@ -53,6 +56,9 @@ def policy_of(limits: GcConfig, *, until_free: int | None, now: datetime) -> Pol
         max_size=limits.max_size,
         until_free=until_free,
         max_freed=limits.max_freed,
+        cache_unshared_since=now - limits.cache_unshared_for if limits.cache_unshared_for else _FOREVER,
+        cache_max_size=limits.cache_max_size,
+        clean_cache=clean_cache,
     )
 
 

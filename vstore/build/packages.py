@@ -50,7 +50,6 @@ _FLAGS = (
     "--no-build",
     "--link-mode=hardlink",
     "--no-compile-bytecode",
-    "--preview-features=pylock",
 )
 
 

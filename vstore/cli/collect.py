@@ -10,7 +10,7 @@ import click
 
 from vstore.api import gc
 from vstore.api.config import GcConfig
-from vstore.api.stores import Layout, Store, keep_reserve, release_reserve, uv_of
+from vstore.api.stores import Layout, Store, keep_reserve, release_reserve
 from vstore.cli.parse import AGE, SIZE
 from vstore.cli.settings import Settings, command, size, when
 
@@ -24,7 +24,19 @@ from vstore.cli.settings import Settings, command, size, when
 @click.option("--max-size", type=SIZE, metavar="SIZE", help="Delete only until the store takes no more than SIZE.")
 @click.option("--until-free", type=SIZE, metavar="SIZE", help="Delete only until the disk has so much free space.")
 @click.option("--max-freed", type=SIZE, metavar="SIZE", help="Stop once so much is freed.")
-@click.option("--clean-cache", is_flag=True, help="Also empty uv's cache, which shares files with the objects.")
+@click.option(
+    "--cache-unshared-for",
+    type=AGE,
+    metavar="AGE",
+    help="Remove wheels from uv's cache that no object has shared for AGE (default 14d).",
+)
+@click.option(
+    "--cache-max-size",
+    type=SIZE,
+    metavar="SIZE",
+    help="Remove wheels that no object shares until all of them take no more than SIZE.",
+)
+@click.option("--clean-cache", is_flag=True, help="Empty uv's cache, whatever is shared; waits for builds.")
 def gc_command(settings: Settings, dry_run: bool, clean_cache: bool, until_free: int | None, **given: object) -> None:
     """Forget generations by policy, then delete objects that no root reaches, the longest unused first.
 
@@ -35,41 +47,38 @@ def gc_command(settings: Settings, dry_run: bool, clean_cache: bool, until_free:
     with settings.open_store() as store:
         limits = _limits(store, given)
         now = datetime.now(UTC)
-        policy = gc.policy_of(limits, until_free=until_free, now=now)
+        policy = gc.policy_of(limits, until_free=until_free, now=now, clean_cache=clean_cache)
         report = settings.report
+        found: gc.Plan | gc.Collected
         try:
             if dry_run:
                 forgotten = gc.forgettable(store, limits, now=now)
-                plan = gc.plan_collection(store, policy, without=forgotten)
-                victims, litter, left, freed = plan.victims, plan.litter, plan.left, plan.freed_bytes
+                found = gc.plan_collection(store, policy, without=forgotten)
             else:
                 forgotten = gc.forget_expired(store, limits, now=now, report=report)
-                done = gc.collect(store, policy, report=report)
-                victims, litter, left, freed = done.victims, done.litter, done.left, done.freed_bytes
-                if clean_cache:
-                    report.stage("gc", "cleaning uv's cache")
-                    uv_of(store).run(["cache", "clean"], doing="cleaning its cache")
+                found = gc.collect(store, policy, report=report)
                 keep_reserve(store.layout)
         except KeyboardInterrupt:
             report.note("the store is whole; `vstore gc` goes on where this one stopped")
             raise
         finally:
             report.close()
-        if left:
-            whose = ", ".join(gc.owners(store.layout, left))
+        if found.left:
+            whose = ", ".join(gc.owners(store.layout, found.left))
             report.warn(
-                f"{len(left)} dead objects belong to {whose} and stay",
+                f"{len(found.left)} dead objects belong to {whose} and stay",
                 hint="their `vstore gc`, or root's, can delete them",
             )
         if not dry_run and until_free is not None and gc.shortfall(store, until_free):
-            report.warn(f"less than {size(until_free)} are free still", hint="`vstore gc --clean-cache` frees more")
+            report.warn(f"less than {size(until_free)} are free still", hint="`vstore roots` shows what keeps the rest")
     document = {
-        **(_document(victims, freed, dry_run) if settings.json else {}),
-        "left": [str(path) for path in left],
-        "litter": [os.fsencode(name).decode(errors="backslashreplace") for name in litter],
+        **(_document(found, dry_run) if settings.json else {}),
+        "left": [str(path) for path in found.left],
+        "litter": [os.fsencode(name).decode(errors="backslashreplace") for name in found.litter],
+        "cached_wheels": list(found.wheels),
         "forgotten": [{"profile": name, "generation": number} for name, number in forgotten],
     }
-    settings.emit(document, lambda: _text(victims, freed, litter, forgotten, dry_run, now))
+    settings.emit(document, lambda: _text(found, forgotten, dry_run, now))
 
 
 def _limits(store: Store, given: Mapping[str, object]) -> GcConfig:
@@ -79,12 +88,12 @@ def _limits(store: Store, given: Mapping[str, object]) -> GcConfig:
     return GcConfig(**chosen)  # type: ignore[arg-type]
 
 
-def _document(victims: Sequence[gc.Victim], freed_bytes: int, dry_run: bool) -> dict[str, object]:
-    paths = [str(victim.path) for victim in victims]
+def _document(found: gc.Plan | gc.Collected, dry_run: bool) -> dict[str, object]:
+    paths = [str(victim.path) for victim in found.victims]
     return {
         "dead": paths,
         "deleted": [] if dry_run else paths,
-        "freed_bytes": freed_bytes,
+        "freed_bytes": found.freed_bytes,
         "reasons": [
             {
                 "path": str(victim.path),
@@ -94,26 +103,20 @@ def _document(victims: Sequence[gc.Victim], freed_bytes: int, dry_run: bool) -> 
                 "used_by": victim.used_by or None,
                 "build_seconds": victim.seconds,
             }
-            for victim in victims
+            for victim in found.victims
         ],
     }
 
 
-def _text(
-    victims: Sequence[gc.Victim],
-    freed_bytes: int,
-    litter: Sequence[str],
-    forgotten: Sequence[tuple[str, int]],
-    dry_run: bool,
-    now: datetime,
-) -> str:
-    verb, past = ("would delete", "would forget") if dry_run else ("deleted", "forgot")
+def _text(found: gc.Plan | gc.Collected, forgotten: Sequence[tuple[str, int]], dry_run: bool, now: datetime) -> str:
+    verb, past, gain = ("would delete", "would forget", "would free") if dry_run else ("deleted", "forgot", "freed")
     lines = [f"{past} generation {number} of {name}" for name, number in forgotten]
-    lines += [f"{verb} {victim.path}  {_why(victim, now)}" for victim in victims]
-    if litter:
-        lines.append(f"{verb} {len(litter)} leftovers of killed processes")
-    gain = f"would free {size(freed_bytes)}" if dry_run else f"freed {size(freed_bytes)}"
-    return "\n".join([*lines, f"{verb} {len(victims)} objects, {gain}"])
+    lines += [f"{verb} {victim.path}  {_why(victim, now)}" for victim in found.victims]
+    if found.litter:
+        lines.append(f"{verb} {len(found.litter)} leftovers of killed processes")
+    if found.wheels:
+        lines.append(f"{verb} {len(found.wheels)} cached wheels that no object shares")
+    return "\n".join([*lines, f"{verb} {len(found.victims)} objects, {gain} {size(found.freed_bytes)}"])
 
 
 def _why(victim: gc.Victim, now: datetime) -> str:
@@ -138,12 +141,11 @@ def delete_command(settings: Settings, paths: tuple[str, ...], recursive: bool, 
         wanted = {store.resolve(path) for path in paths}
         report = settings.report
         try:
+            found: gc.Plan | gc.Collected
             if dry_run:
-                plan = gc.plan_deletion(store, wanted, recursive=recursive, referrers=referrers)
-                victims, freed = plan.victims, plan.freed_bytes
+                found = gc.plan_deletion(store, wanted, recursive=recursive, referrers=referrers)
             else:
-                done = gc.delete(store, wanted, recursive=recursive, referrers=referrers, report=report)
-                victims, freed = done.victims, done.freed_bytes
+                found = gc.delete(store, wanted, recursive=recursive, referrers=referrers, report=report)
         finally:
             report.close()
-    settings.emit(_document(victims, freed, dry_run), lambda: _text(victims, freed, (), (), dry_run, datetime.now(UTC)))
+    settings.emit(_document(found, dry_run), lambda: _text(found, (), dry_run, datetime.now(UTC)))

@@ -50,6 +50,8 @@ class Point(StrEnum):
     GC_UNLINKING = "gc-unlinking"  # one more folder of the trash
     GC_IN_PLACE = "gc-in-place"  # one more place that cannot be moved to the trash is removed where it is
     GC_EMPTIED = "gc-emptied"
+    CACHE_UNLINKED = "cache-unlinked"  # nothing leads to one more cached wheel, which is still there
+    CACHE_MOVED = "cache-moved"  # one more has a temporary name
     OPTIMISE_NOTED = "optimise-noted"  # one more object will be changed
     OPTIMISE_THAWED = "optimise-thawed"  # one more folder of it is writable
     OPTIMISE_LINKED = "optimise-linked"  # one more link is made in the staging area

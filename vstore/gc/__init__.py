@@ -1,5 +1,6 @@
 """Collecting garbage: a pure plan, then carrying it out."""
 
+from vstore.gc.clean import distrust_pools
 from vstore.gc.collect import collect, exclusive_sizes, plan_collection, shortfall
 from vstore.gc.delete import delete, keepers, plan_deletion
 from vstore.gc.model import Collected, Plan, Policy, Victim
@@ -13,6 +14,7 @@ __all__ = [
     "Victim",
     "collect",
     "delete",
+    "distrust_pools",
     "exclusive_sizes",
     "keepers",
     "make_plan",

@@ -14,14 +14,16 @@ from datetime import UTC, datetime
 
 from vstore.fs.disk import free_bytes
 from vstore.fs.faults import Point, reached
-from vstore.fs.usage import used_bytes
+from vstore.fs.usage import Tally, used_bytes
+from vstore.gc.clean import Cleaned, clean_everything, clean_wheels, leftovers
 from vstore.gc.litter import entries, find_litter, stray_links, unclaimed
 from vstore.gc.measure import Measure, logs_of
 from vstore.gc.model import Collected, Plan, Policy, Victim
 from vstore.gc.owners import foreign
-from vstore.gc.plan import exclusive_objects, limit_of, make_plan
+from vstore.gc.plan import Limits, choose_wheels, exclusive_objects, make_plan
 from vstore.gc.remove import Removal, current_roots
 from vstore.gc.unlink import empty_trash
+from vstore.gc.uv_cache import CachedWheel, UvCaches
 from vstore.objects import StorePath
 from vstore.report import Report
 from vstore.store import Graph, Root, RootKind, Store, generation_link
@@ -33,35 +35,54 @@ _HOLD_SECONDS = 0.05  # how long removing them may take: others wait for the loc
 
 def plan_collection(store: Store, policy: Policy | None = None, *, without: Collection[tuple[str, int]] = ()) -> Plan:
     """Plan what `collect` would delete now, if the generations `without` were forgotten first."""
+    policy, layout, now = policy or Policy(), store.layout, datetime.now(UTC)
     skipped = {f"profiles/{generation_link(*one)}" for one in without}
-    measure = Measure(store.layout)
+    measure, limits = Measure(layout), _limits(store, policy)
+    if policy.clean_cache or policy.takes_wheels:
+        measure.take_places(leftovers(layout, everything=policy.clean_cache))
+    caches = UvCaches(layout, measure.tally) if policy.takes_wheels else None
     with stray_links(store) as stray:
-        plan = _planned(store, policy or Policy(), {*skipped, *stray}, stray, measure=measure)[0]
+        expired = _expired(caches, policy, limits.after(measure.tally.freed_bytes), now)
+        plan = _planned(store, policy, {*skipped, *stray}, stray, measure=measure, limits=limits)[0]
         measure.take_places(logs_of(store, plan.dead))
-    return replace(plan, freed_bytes=measure.tally.freed_bytes)
+    wheels = expired + _wheels(caches, policy, limits.after(measure.tally.freed_bytes), now)
+    names = tuple(wheel.name for wheel in wheels)
+    return replace(plan, freed_bytes=measure.tally.freed_bytes, wheels=names)
 
 
 def collect(store: Store, policy: Policy | None = None, *, report: Report) -> Collected:
-    """Delete what no root reaches as far as the policy says, and litter. Others may go on building meanwhile.
+    """Delete what no root reaches as far as the policy says, litter, and unshared wheels of uv's caches.
 
-    Where a policy wants so much free, objects go until that is so, or none is left that may go.
+    Others may go on building meanwhile. Where a policy wants so much free, objects go until that is so, or none is left
+    that may go.
     """
     policy = policy or Policy()
-    done = _collect_once(store, policy, report)
-    while done.victims and policy.until_free is not None and shortfall(store, policy.until_free):
-        more = _collect_once(store, policy, report, freed_bytes=done.freed_bytes)
-        if not more.victims:
-            break
-        done = replace(
-            done, victims=done.victims + more.victims, litter=done.litter + more.litter, freed_bytes=more.freed_bytes
+    freed = clean_everything(store.layout, report) if policy.clean_cache else 0
+    done = Collected(victims=(), litter=(), freed_bytes=freed)
+    while True:
+        more = _collect_once(store, policy, report, done.freed_bytes)
+        done = Collected(
+            victims=done.victims + more.victims,
+            litter=done.litter + more.litter,
+            freed_bytes=done.freed_bytes + more.freed_bytes,
+            left=more.left,
+            wheels=done.wheels + more.wheels,
         )
-    return done
+        short = policy.until_free is not None and shortfall(store, policy.until_free)
+        if not short or not (more.victims or more.wheels):
+            return done
 
 
-def _collect_once(store: Store, policy: Policy, report: Report, *, freed_bytes: int = 0) -> Collected:
+def _collect_once(store: Store, policy: Policy, report: Report, freed_before: int) -> Collected:
     report.stage("gc", "marking")
     with stray_links(store) as stray:
-        plan, graph, roots = _planned(store, policy, stray, stray, freed_bytes=freed_bytes)
+        measure = None
+        limits = _limits(store, policy, freed_before)
+        if limits.least is not None:
+            measure = Measure(store.layout)
+            caches = UvCaches(store.layout, measure.tally) if policy.takes_wheels else None
+            _expired(caches, policy, limits, datetime.now(UTC))
+        plan, graph, roots = _planned(store, policy, stray, stray, measure=measure, limits=limits)
     reached(Point.GC_DECIDED)
     removal = Removal(store, graph, roots)
     freeze_interrupted(store.layout)
@@ -75,10 +96,51 @@ def _collect_once(store: Store, policy: Policy, report: Report, *, freed_bytes: 
         batch = max(_SMALLEST, min(2 * batch, int(batch * _HOLD_SECONDS / removal.seconds), _LARGEST))
     store.index.database.compact()
     reached(Point.GC_RELEASED)
-    freed_bytes += empty_trash(store.layout, report)
-    freed_bytes += removal.finish(report)
+    freed = empty_trash(store.layout, report) + removal.finish(report)
     reached(Point.GC_EMPTIED)
-    return Collected(victims=tuple(victims), litter=tuple(litter), freed_bytes=freed_bytes, left=plan.left)
+    cleaned = _clean(store, policy, report, freed_before + freed)
+    return Collected(
+        victims=tuple(victims),
+        litter=tuple(litter),
+        freed_bytes=freed + cleaned.freed_bytes,
+        left=plan.left,
+        wheels=cleaned.wheels,
+    )
+
+
+def _clean(store: Store, policy: Policy, report: Report, freed_before: int) -> Cleaned:
+    """Take out of uv's caches what the policy lets go, as things are now."""
+    if not policy.takes_wheels:
+        return Cleaned()
+    now = datetime.now(UTC)
+    caches = UvCaches(store.layout, Tally())
+    chosen = _wheels(caches, policy, _limits(store, policy, freed_before), now)
+    return clean_wheels(store.layout, chosen, now=now, report=report)
+
+
+def _expired(caches: UvCaches | None, policy: Policy, limits: Limits, now: datetime) -> list[CachedWheel]:
+    """Take the wheels that go whatever the goals say."""
+    if caches is None:
+        return []
+    only = replace(policy, cache_max_size=None)
+    return choose_wheels(caches.unshared(now=now), only, replace(limits, goal=None), take=caches.take)
+
+
+def _wheels(caches: UvCaches | None, policy: Policy, limits: Limits, now: datetime) -> list[CachedWheel]:
+    if caches is None:
+        return []
+    unshared = caches.unshared(now=now)
+    held = 0
+    if policy.cache_max_size is not None:
+        held = caches.alone_bytes([wheel for _, wheel in unshared])
+    return choose_wheels(unshared, policy, limits, held_bytes=held, take=caches.take)
+
+
+def _limits(store: Store, policy: Policy, freed_bytes: int = 0) -> Limits:
+    """The limits as the disk is now."""
+    root = store.layout.root
+    used = used_bytes(root) if policy.max_size is not None else 0
+    return Limits.of(policy, used_bytes=used, free_bytes=free_bytes(root), freed_bytes=freed_bytes)
 
 
 def exclusive_sizes(store: Store, roots: Collection[Root]) -> dict[str, int]:
@@ -112,23 +174,20 @@ def _planned(
     skipped: Collection[str],
     stray: Collection[str],
     *,
-    freed_bytes: int = 0,
-    measure: Measure | None = None,
+    measure: Measure | None,
+    limits: Limits,
 ) -> tuple[Plan, Graph, set[StorePath]]:
-    """The plan, read in an order in which nothing alive is missed: what lies there, roots, generations, objects."""
+    """The plan, read in an order in which nothing alive is missed: what lies there, roots, generations, objects.
+
+    What goes anyway has been told to `measure`, and counts for the limits.
+    """
     places = entries(store.layout)
     roots = current_roots(store, skipped)
     graph = store.index.graph()
     known = {*graph.names, *map(str, roots)}
     litter = (*stray, *find_litter(store, unclaimed(places, known), known, now=datetime.now(UTC)))
-    limit = None
-    if policy.is_limited:
-        used = used_bytes(store.layout.root) if policy.max_size is not None else 0
-        free = free_bytes(store.layout.root)
-        limit = limit_of(policy, used_bytes=used, free_bytes=free, freed_bytes=freed_bytes)
-        measure = measure or Measure(store.layout)
     if measure is not None:
         measure.take_places(litter)
-        limit = max(limit - measure.tally.freed_bytes, 0) if limit is not None else None
-    plan = make_plan(graph, roots, policy, limit=limit, foreign=foreign(store.layout), sizes=measure)
+        limits = limits.after(measure.tally.freed_bytes)
+    plan = make_plan(graph, roots, policy, limit=limits.least, foreign=foreign(store.layout), sizes=measure)
     return replace(plan, litter=litter), graph, roots

@@ -15,6 +15,10 @@ class Policy:
     Spared are objects registered at `fresh_since` or later, and objects used on `used_since` or later. Goals end the
     work when all of them are reached: `max_size` for the bytes that the store's root takes on the disk, `until_free`
     for the bytes that are free on its file system. `max_freed` ends it whatever the goals say.
+
+    Of the wheels in uv's caches that no object shares, those go that have been unshared at `cache_unshared_since`, then
+    the longest unshared until all of them hold no more than `cache_max_size` and the goals are reached; None of both
+    leaves the caches alone. `clean_cache` empties them.
     """
 
     fresh_since: datetime | None = None
@@ -22,6 +26,15 @@ class Policy:
     max_size: int | None = None
     until_free: int | None = None
     max_freed: int | None = None
+    cache_unshared_since: datetime | None = None
+    cache_max_size: int | None = None
+    clean_cache: bool = False
+
+    @property
+    def takes_wheels(self) -> bool:
+        """Return whether wheels in uv's caches may go, if no object shares them."""
+        wanted = self.cache_unshared_since is not None or self.cache_max_size is not None
+        return wanted and not self.clean_cache
 
     @property
     def is_limited(self) -> bool:
@@ -51,7 +64,8 @@ class Plan:
 
     `spared` counts the dead that stay: too fresh or too lately used, beyond the goal, another user's, or kept by one
     of these. `left` are those that stay only because they are another user's. `litter` is what killed processes left,
-    as places relative to the root. `freed_bytes` is what the disk gets back of all this.
+    as places relative to the root. `wheels` are those that go from uv's caches, as names for people. `freed_bytes` is
+    what the disk gets back of all this.
     """
 
     victims: tuple[Victim, ...]
@@ -60,6 +74,7 @@ class Plan:
     freed_bytes: int
     litter: tuple[str, ...] = ()
     left: tuple[StorePath, ...] = ()
+    wheels: tuple[str, ...] = ()
 
     @property
     def dead(self) -> tuple[StorePath, ...]:
@@ -70,14 +85,15 @@ class Plan:
 class Collected:
     """What a collection deleted; `litter` is what it removed of killed processes, relative to the root.
 
-    `freed_bytes` is what the disk got back, counted at each unlink. `left` are dead objects of other users, which only
-    they or root can remove.
+    `wheels` are those taken out of uv's caches, as names for people. `freed_bytes` is what the disk got back, counted
+    at each unlink. `left` are dead objects of other users, which only they or root can remove.
     """
 
     victims: tuple[Victim, ...]
     litter: tuple[str, ...]
     freed_bytes: int
     left: tuple[StorePath, ...] = ()
+    wheels: tuple[str, ...] = ()
 
     @property
     def deleted(self) -> tuple[StorePath, ...]:

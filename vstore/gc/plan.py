@@ -8,12 +8,14 @@ without its references.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from heapq import heapify, heappop, heappush
 from math import inf
-from typing import Protocol
+from typing import Protocol, Self
 
 from vstore.gc.model import Plan, Policy, Victim
+from vstore.gc.uv_cache import CachedWheel
 from vstore.objects import StorePath
 from vstore.store import Graph
 
@@ -104,20 +106,58 @@ def _spared(graph: Graph, alive: Sequence[int], policy: Policy) -> Iterable[int]
             yield number
 
 
-def limit_of(policy: Policy, *, used_bytes: int, free_bytes: int, freed_bytes: int = 0) -> int | None:
-    """Return how many bytes to free at most, None for all, where the root takes so many and so many are free.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How many bytes to free: up to `goal` (None: there is none), and never more than `cap` (None: no matter)."""
 
-    `freed_bytes` is what this collection has freed already.
+    goal: int | None = None
+    cap: int | None = None
+
+    @classmethod
+    def of(cls, policy: Policy, *, used_bytes: int = 0, free_bytes: int = 0, freed_bytes: int = 0) -> Self:
+        """Return the limits where the store's root takes so much, so much is free, and so much was freed already."""
+        goals = []
+        if policy.until_free is not None:
+            goals.append(max(policy.until_free - free_bytes, 0))
+        if policy.max_size is not None:
+            goals.append(max(used_bytes - policy.max_size, 0))
+        cap = max(policy.max_freed - freed_bytes, 0) if policy.max_freed is not None else None
+        return cls(goal=max(goals, default=None), cap=cap)
+
+    def after(self, freed_bytes: int) -> Self:
+        """Return what remains once so many bytes more are freed."""
+        goal, cap = (None if one is None else max(one - freed_bytes, 0) for one in (self.goal, self.cap))
+        return replace(self, goal=goal, cap=cap)
+
+    @property
+    def least(self) -> int | None:
+        """Return the bytes after which to end, None if there is no end."""
+        return min((one for one in (self.goal, self.cap) if one is not None), default=None)
+
+
+def choose_wheels(
+    unshared: Iterable[tuple[datetime, CachedWheel]],
+    policy: Policy,
+    limits: Limits,
+    *,
+    held_bytes: int = 0,
+    take: Callable[[CachedWheel], int],
+) -> list[CachedWheel]:
+    """Choose wheels, the longest unshared first, while the policy wants more to go; `take` answers what each frees.
+
+    `held_bytes` is what all of them hold.
     """
-    goals = []
-    if policy.until_free is not None:
-        goals.append(max(policy.until_free - free_bytes, 0))
-    if policy.max_size is not None:
-        goals.append(max(used_bytes - policy.max_size, 0))
-    limits = [max(goals)] if goals else []
-    if policy.max_freed is not None:
-        limits.append(max(policy.max_freed - freed_bytes, 0))
-    return min(limits, default=None)
+    chosen: list[CachedWheel] = []
+    for since, wheel in unshared:
+        expired = policy.cache_unshared_since is not None and since <= policy.cache_unshared_since
+        crowded = policy.cache_max_size is not None and held_bytes > policy.cache_max_size
+        if not (expired or crowded or limits.goal) or limits.cap == 0:
+            break
+        freed = take(wheel)
+        chosen.append(wheel)
+        held_bytes -= freed
+        limits = limits.after(freed)
+    return chosen
 
 
 def _reachable(graph: Graph, starts: Iterable[int], alive: bytes | bytearray = b"") -> bytearray:

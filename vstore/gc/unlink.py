@@ -39,15 +39,19 @@ def empty_trash(layout: Layout, report: Report) -> int:
     """
     # two collectors would only be in each other's way
     with lock_file(layout.locks / "trash"), layout.opened(layout.trash) as trash:
-        names = [name for name in trash.names() if removable(trash.path / name)]
-        if not names:
-            return 0
-        report.stage("gc", "unlinking", 0, len(names))
-        work = _Unlinker(trash, names, report)
-        failures = work.run()
-        if failures:
-            report.warn(f"{len(failures)} leftovers could not be unlinked: {failures[0]}", hint="see tmp/trash")
-        return work.freed_bytes
+        return unlink_all(trash, [name for name in trash.names() if removable(trash.path / name)], report)
+
+
+def unlink_all(folder: Folder, names: list[str], report: Report) -> int:
+    """Unlink entries with all below; what cannot be is warned of. Returns the bytes that the disk got back."""
+    if not names:
+        return 0
+    report.stage("gc", "unlinking", 0, len(names))
+    work = _Unlinker(folder, names, report)
+    failures = work.run()
+    if failures:
+        report.warn(f"{len(failures)} leftovers could not be unlinked: {failures[0]}", hint=f"see {folder.path}")
+    return work.freed_bytes
 
 
 class _Unlinker:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Set
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import replace
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -15,6 +16,7 @@ from vstore.build.facts import read_facts
 from vstore.build.recipe import Recipe
 from vstore.errors import BuildError, NotReproducible, VstoreError
 from vstore.fs.scan import scan
+from vstore.gc import distrust_pools
 from vstore.objects import Kind, StorePath
 from vstore.realise.model import Origin, RealisedLayer, Request, Substitutes
 from vstore.realise.prepare import Prepared
@@ -65,7 +67,11 @@ class Realiser:
         sorter = TopologicalSorter({name: [low.env_name for low in self.spec.lower(x)] for name, x in by_name.items()})
         sorter.prepare()
         failures: dict[str, VstoreError] = {}
-        with ThreadPoolExecutor(max_workers=self.request.jobs) as pool, self.stop.set_after(errors=True):
+        with (
+            closing(self.space),
+            ThreadPoolExecutor(max_workers=self.request.jobs) as pool,
+            self.stop.set_after(errors=True),
+        ):
             running: dict[Future[RealisedLayer], str] = {}
             while True:
                 if not failures or self.request.keep_going:
@@ -191,6 +197,7 @@ class Realiser:
             if self.store.index.realisation(recipe.digest) not in self.store.distrusted:
                 raise
             self.uv.forget(wheel.name for wheel in recipe.wheels)
+            distrust_pools(self.store.layout, self.report)
             return self._build(layer, recipe)
 
     def _build(self, layer: Layer, recipe: Recipe) -> StorePath:
@@ -214,6 +221,7 @@ class Realiser:
             return info.path
 
     def _fill(self, layer: Layer, recipe: Recipe, staging: Path) -> list[str]:
+        self.space.hold_cache()
         return build_layer(
             recipe,
             staging,

@@ -7,12 +7,14 @@ the run has named is alive, and so are the donors it may link from. A collection
 from __future__ import annotations
 
 import threading
+from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from vstore import gc
 from vstore.build.recipe import Recipe
 from vstore.errors import StoreError
 from vstore.fs.disk import free_bytes
+from vstore.fs.filelock import lock_file
 from vstore.report import Report, Silent
 from vstore.store import Store
 
@@ -27,6 +29,19 @@ class Space:
         self._report = report
         self._lock = threading.Lock()
         self._in_vain = False
+        self._held = ExitStack()
+        self._holds = False
+
+    def close(self) -> None:
+        """Let others clean uv's cache again."""
+        self._held.close()
+
+    def hold_cache(self) -> None:
+        """Let nobody take wheels out of uv's cache from now on: this run may need them."""
+        with self._lock:
+            if not self._holds:
+                self._held.enter_context(lock_file(self._store.layout.cache_lock, shared=True))
+                self._holds = True
 
     def ensure(self, recipe: Recipe) -> None:
         """Collect if less than the floor is free. StoreError where there is no point in starting a build."""
@@ -39,7 +54,7 @@ class Space:
             if (free := self._free()) < _LEAST_BYTES:
                 raise StoreError(
                     f"no space left to build {recipe.name}: {free >> 20} MiB are free",
-                    hint="run `vstore gc --clean-cache`, or free space elsewhere",
+                    hint="run `vstore gc --cache-unshared-for 0s`, or free space elsewhere",
                 )
 
     def _collect(self, floor: int, goal: int) -> None:
@@ -54,7 +69,9 @@ class Space:
         free = self._free()
         self._in_vain = free < floor
         said = f"less than {_gib(floor)} were free: collected {len(done.deleted)} objects, now {_gib(free)} are"
-        hint = "`vstore gc --clean-cache` may free more, `vstore roots` says what is kept" if self._in_vain else None
+        hint = None
+        if self._in_vain:
+            hint = "`vstore gc --cache-unshared-for 0s` may free more, `vstore roots` shows what is kept"
         self._report.warn(said, hint)
 
     def _free(self) -> int:

@@ -114,6 +114,11 @@ class Layout:
         return self.root / "locks" / "use"
 
     @property
+    def cache_lock(self) -> Path:
+        """Held shared while a build counts on what is in uv's caches, alone by who takes something out."""
+        return self.root / "locks" / "uv-cache"
+
+    @property
     def config_file(self) -> Path:
         return self.root / "config.toml"
 

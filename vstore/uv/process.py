@@ -22,6 +22,7 @@ _MISLEADING = frozenset(
         *("UV_CONFIG_FILE", "UV_NO_CONFIG", "UV_NO_PROGRESS"),
     ]
 )
+_FEATURES = "pylock"  # installing from a file of PEP 751; as an option it would replace the user's features
 _DISK_FULL = ("No space left on device", "os error 28")
 
 
@@ -139,7 +140,8 @@ class Uv:
     def _environment(self) -> dict[str, str]:
         """The user's environment without what would lead uv astray from what the lock says."""
         kept = {name: value for name, value in self.environment.items() if name not in _MISLEADING}
-        return {**kept, "UV_CACHE_DIR": str(self.cache_dir)}
+        features = ",".join(filter(None, (kept.get("UV_PREVIEW_FEATURES"), _FEATURES)))
+        return {**kept, "UV_CACHE_DIR": str(self.cache_dir), "UV_PREVIEW_FEATURES": features}
 
 
 _finding = threading.Lock()  # it asks sysconfig, which fails when two threads ask it first

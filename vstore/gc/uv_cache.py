@@ -1,0 +1,180 @@
+"""uv's caches in a store: which wheels no object shares any more.
+
+uv unpacks a wheel once, to ``archive-v*/<id>``, and installs it by hard links. A link ``wheels-v*/…/<name>/<version>``
+leads to the archive, and a pointer beside it (``.rev``, ``.http``) names it. With its preview feature
+``content-addressed-cache``, ``files-v*`` holds one more name of each file. So link counts tell what is shared, and no
+record is kept: an inode's change time is the moment at which it lost its last name elsewhere.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import PurePosixPath
+
+from vstore.fs.folder import Folder
+from vstore.fs.usage import Tally, statuses
+from vstore.store import Layout
+
+TEMPORARY = ".tmp"  # how names begin that uv, and a collector, use while they work
+_MARKS = ("METADATA", "WHEEL")  # in each wheel's dist-info, installed as links; the first is hardly another wheel's too
+_LEADING = ("wheels-", "sdists-", "environments-")  # buckets from which something leads to archives
+POINTERS = (".rev", ".http")  # what uv reads beside a link; it may believe that the archive is there
+_IDENTIFIER = re.compile(rb"[0-9A-Za-z_-]{12,}")
+_LARGEST_POINTER_BYTES = 1 << 16
+_EPOCH = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CachedWheel:
+    """An unpacked wheel; `archive`, and `pointers` to it, are relative to its cache, a folder of ``cache/``."""
+
+    cache: str
+    archive: PurePosixPath
+    pointers: tuple[PurePosixPath, ...]
+    marks: tuple[os.stat_result, ...]
+
+    @property
+    def name(self) -> str:
+        """Return the distribution with its version and tag, for people; the archive's name if nothing leads there."""
+        return "/".join(self.pointers[-1].parts[-2:]) if self.pointers else self.archive.name
+
+    @property
+    def place(self) -> str:
+        """Return the archive's place, relative to the store's root."""
+        return f"cache/{self.cache}/{self.archive}"
+
+
+class UvCaches:
+    """The wheels in some caches, all that this user may clean if none are named, while a tally is told what goes."""
+
+    def __init__(self, layout: Layout, gone: Tally, caches: Iterable[str] | None = None) -> None:
+        self._layout = layout
+        self._gone = gone
+        self._wheels: list[CachedWheel] = []
+        for cache in own_caches(layout) if caches is None else caches:
+            with layout.opened(layout.uv_cache.with_name(cache)) as folder:
+                self._wheels += _wheels(cache, folder)
+                for pool in pools(folder):  # its names go with the last ones elsewhere
+                    gone.remove(one for one in statuses(folder.path / pool) if not stat.S_ISDIR(one.st_mode))
+        marks = [mark for wheel in self._wheels for mark in wheel.marks]
+        self._inside = Counter(map(_inode, marks))
+        self._names = {_inode(mark): gone.names_left(mark) for mark in marks}
+
+    def unshared(self, *, now: datetime) -> list[tuple[datetime, CachedWheel]]:
+        """Return the wheels that nothing outside uv's caches shares, and since when: the longest first, by the day."""
+        found = []
+        for wheel in self._wheels:
+            since = self._since(wheel, now) if wheel.pointers else _EPOCH
+            if since is not None:
+                found.append((since, wheel))
+        return sorted(found, key=lambda one: (one[0].date(), one[1].name))
+
+    def _since(self, wheel: CachedWheel, now: datetime) -> datetime | None:
+        for mark in wheel.marks:
+            names = self._gone.names_left(mark)
+            if names <= self._inside[_inode(mark)]:
+                return datetime.fromtimestamp(mark.st_ctime, UTC) if names == self._names[_inode(mark)] else now
+        return None
+
+    def take(self, wheel: CachedWheel) -> int:
+        """Let a wheel go. Return the bytes that become free."""
+        self._wheels.remove(wheel)
+        self._inside.subtract(map(_inode, wheel.marks))
+        return self._gone.remove(statuses(self._layout.root / wheel.place))
+
+    def alone_bytes(self, wheels: list[CachedWheel]) -> int:
+        """Return the bytes that become free if all these go."""
+        after = Tally(self._gone)
+        return sum(after.remove(statuses(self._layout.root / wheel.place)) for wheel in wheels)
+
+
+def own_caches(layout: Layout) -> list[str]:
+    """Return the names of the caches, in ``cache/``, that this user may clean: his own, and all if he is root."""
+    user = os.geteuid() if hasattr(os, "geteuid") else 0
+    with layout.opened(layout.uv_cache.parent) as parent:
+        found = []
+        for name in parent.names():
+            status = parent.lstat(name)
+            if (name == "uv" or name.startswith("uv-")) and stat.S_ISDIR(status.st_mode) and user in (0, status.st_uid):
+                found.append(name)
+        return found
+
+
+def below(cache: Folder, place: PurePosixPath) -> Folder:
+    """Open a folder further down, following no link. Raises StoreError for one, and OSError."""
+    found = cache.folder(place.parts[0])
+    for name in place.parts[1:]:
+        with found:
+            found = found.folder(name)
+    return found
+
+
+def pools(cache: Folder) -> list[str]:
+    """Return the folders in which uv keeps a name of each file that it has unpacked."""
+    return [name for name in cache.names() if name.startswith("files-")]
+
+
+def temporaries(cache: Folder) -> list[str]:
+    """Return what uv, or a collector, works in: left over if none does."""
+    return [name for name in cache.names() if name.startswith(TEMPORARY)]
+
+
+def _wheels(cache: str, folder: Folder) -> Iterator[CachedWheel]:
+    """All archives that are wheels, but those that something else leads to, such as a built source distribution."""
+    pointers: dict[str, list[PurePosixPath]] = {}
+    others: set[str] = set()
+    buckets = folder.names()
+    for bucket in buckets:
+        if bucket.startswith(_LEADING):
+            for place, archive in _pointers(folder, bucket, PurePosixPath(bucket)):
+                if bucket.startswith("wheels-"):
+                    pointers.setdefault(archive, []).append(place)
+                else:
+                    others.add(archive)
+    for bucket in buckets:
+        if bucket.startswith("archive-"):
+            with folder.folder(bucket) as archives:
+                for name in archives.names():
+                    if name not in others and (marks := _marks(archives, name)):
+                        found = sorted(pointers.get(name, ()), key=lambda place: (place.suffix not in POINTERS, place))
+                        where = PurePosixPath(bucket, name)
+                        yield CachedWheel(cache=cache, archive=where, pointers=tuple(found), marks=marks)
+
+
+def _pointers(parent: Folder, name: str, place: PurePosixPath) -> Iterator[tuple[PurePosixPath, str]]:
+    """Each entry below that may lead to an archive, with the archive's name."""
+    try:
+        folder = parent.folder(name)
+    except OSError:
+        return
+    with folder, folder.scan() as found:
+        for entry in found:
+            inner = place / entry.name
+            if entry.is_symlink():
+                yield inner, PurePosixPath(folder.readlink(entry.name)).name
+            elif entry.is_dir(follow_symlinks=False):
+                yield from _pointers(folder, entry.name, inner)
+            elif inner.suffix not in (".lock", ".msgpack"):
+                with suppress(OSError):
+                    data = folder.read(entry.name, limit=_LARGEST_POINTER_BYTES)
+                    yield from ((inner, word.decode()) for word in set(_IDENTIFIER.findall(data)))
+
+
+def _marks(archives: Folder, name: str) -> tuple[os.stat_result, ...]:
+    with suppress(OSError), archives.folder(name) as archive:
+        for inner in archive.names():
+            if inner.endswith(".dist-info"):
+                with archive.folder(inner) as info:
+                    return tuple(info.lstat(mark) for mark in _MARKS)
+    return ()
+
+
+def _inode(status: os.stat_result) -> tuple[int, int]:
+    return status.st_dev, status.st_ino
