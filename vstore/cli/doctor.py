@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
-from vstore.api.gc import plan_collection
+from vstore.api.gc import plan_collection, policy_of
 from vstore.api.stores import Layout, owner_of
 from vstore.api.upkeep import verify
 from vstore.cli.settings import Settings, command, size
@@ -90,7 +91,11 @@ def _about_store(settings: Settings) -> Iterator[str]:
         with settings.open_store(read_only=True) as store:
             problems = verify(store, contents=False, report=settings.report)[1]
             yield from (f"{problem.path}: {problem.problem}" for problem in problems)
-            if os.access(store.layout.locks, os.W_OK) and (litter := plan_collection(store).litter):
-                yield f"{len(litter)} leftovers of killed processes; `vstore gc` removes them"
+            if os.access(store.layout.locks, os.W_OK):
+                plan = plan_collection(store, policy_of(store.config.gc, until_free=None, now=datetime.now(UTC)))
+                if plan.litter:
+                    yield f"{len(plan.litter)} leftovers of killed processes; `vstore gc` removes them"
+                if shutil.disk_usage(store.layout.root).free < _LITTLE_BYTES:
+                    yield f"`vstore gc` would free {size(plan.freed_bytes)}; `vstore roots` shows what keeps the rest"
     except VstoreError as error:
         yield error.message + (f" ({error.hint})" if error.hint else "")

@@ -57,20 +57,20 @@ class UvCaches:
     def __init__(self, layout: Layout, gone: Tally, caches: Iterable[str] | None = None) -> None:
         self._layout = layout
         self._gone = gone
-        self._wheels: list[CachedWheel] = []
+        self._wheels: dict[str, CachedWheel] = {}
         for cache in own_caches(layout) if caches is None else caches:
             with layout.opened(layout.uv_cache.with_name(cache)) as folder:
-                self._wheels += _wheels(cache, folder)
+                self._wheels |= {wheel.place: wheel for wheel in _wheels(cache, folder)}
                 for pool in pools(folder):  # its names go with the last ones elsewhere
                     gone.remove(one for one in statuses(folder.path / pool) if not stat.S_ISDIR(one.st_mode))
-        marks = [mark for wheel in self._wheels for mark in wheel.marks]
+        marks = [mark for wheel in self._wheels.values() for mark in wheel.marks]
         self._inside = Counter(map(_inode, marks))
         self._names = {_inode(mark): gone.names_left(mark) for mark in marks}
 
     def unshared(self, *, now: datetime) -> list[tuple[datetime, CachedWheel]]:
         """Return the wheels that nothing outside uv's caches shares, and since when: the longest first, by the day."""
         found = []
-        for wheel in self._wheels:
+        for wheel in self._wheels.values():
             since = self._since(wheel, now) if wheel.pointers else _EPOCH
             if since is not None:
                 found.append((since, wheel))
@@ -85,7 +85,7 @@ class UvCaches:
 
     def take(self, wheel: CachedWheel) -> int:
         """Let a wheel go. Return the bytes that become free."""
-        self._wheels.remove(wheel)
+        del self._wheels[wheel.place]
         self._inside.subtract(map(_inode, wheel.marks))
         return self._gone.remove(statuses(self._layout.root / wheel.place))
 
@@ -98,13 +98,13 @@ class UvCaches:
 def own_caches(layout: Layout) -> list[str]:
     """Return the names of the caches, in ``cache/``, that this user may clean: his own, and all if he is root."""
     user = os.geteuid() if hasattr(os, "geteuid") else 0
-    with layout.opened(layout.uv_cache.parent) as parent:
-        found = []
+    found: list[str] = []
+    with suppress(FileNotFoundError), layout.opened(layout.uv_cache.parent) as parent:
         for name in parent.names():
             status = parent.lstat(name)
             if (name == "uv" or name.startswith("uv-")) and stat.S_ISDIR(status.st_mode) and user in (0, status.st_uid):
                 found.append(name)
-        return found
+    return found
 
 
 def below(cache: Folder, place: PurePosixPath) -> Folder:
