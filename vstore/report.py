@@ -11,6 +11,7 @@ class Unit(StrEnum):
 
     ITEMS = "items"
     BYTES = "bytes"
+    PACKAGES = "packages"
 
 
 class Report(Protocol):

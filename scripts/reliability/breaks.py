@@ -109,8 +109,8 @@ BREAKS = (
     Break(
         "a package that a lower pin holds back is told",
         "lock/solve.py",
-        "        return resolve_versions(request, target, self.uv, constraints=constraints, prefer=prefer), free\n",
-        "        return resolve_versions(request, target, self.uv, constraints=constraints, prefer=prefer), None\n",
+        "        return resolve_versions(request, target, uv, constraints=constraints, prefer=prefer), free\n",
+        "        return resolve_versions(request, target, uv, constraints=constraints, prefer=prefer), None\n",
         "tests/lock/test_held_back.py",
     ),
     Break(

@@ -19,11 +19,12 @@ from vstore.errors import LockError
 from vstore.lock import InterpreterPin, LockedLayer, LockWish, PythonForLocking, lock_path, read_locks
 from vstore.lock.resolve import lock
 from vstore.lock.staleness import check
-from vstore.report import Silent
+from vstore.report import Report, Silent, Unit
 from vstore.spec import Spec, load
 from vstore.spec.select import Operation, Wish, select
 from vstore.target import Target
 from vstore.uv import Uv
+from vstore.uv.bars import Chosen
 
 VERSION = ".".join(map(str, sys.version_info[:3]))
 MINOR = VERSION.rpartition(".")[0]
@@ -62,6 +63,7 @@ class Project:
         spec: Spec,
         environment: Mapping[str, str] = MappingProxyType({}),
         wish: Wish | None = None,
+        report: Report | None = None,
         **options: Any,
     ) -> dict[str, LockedLayer]:
         pin = InterpreterPin(implementation="cpython", version=VERSION, source="adopted")
@@ -70,7 +72,8 @@ class Project:
         uv = Uv(cache_dir=self.folder / "cache", environment=environment)
         full = Operation.LOCK if how.upgrade or how.upgrade_packages else Operation.LOCK_IF_NEEDED
         selection = select(spec, wish or Wish(lock=full), Target.LINUX_X86_64)
-        return {one.env_name: one for one in lock(spec, selection, how, uv=uv, pythons=pythons, report=Silent())}
+        locked = lock(spec, selection, how, uv=uv, pythons=pythons, report=report or Silent())
+        return {one.env_name: one for one in locked}
 
 
 @pytest.fixture
@@ -274,3 +277,30 @@ def test_what_is_shadowed_does_not_constrain(tmp_path: Path, marker: str) -> Non
     frameworks = {"near": [f"alpha==2.0{marker}"], "far": [f"alpha==1.0{marker}"]}
     locked = project.lock(project.spec(frameworks=frameworks, app=[f"alpha{marker}"]))
     assert [(one.version, one.shared) for one in locked["app-hello"].packages] == [("2.0", True)]
+
+
+class Shown(Silent):
+    """Keeps the stages."""
+
+    def __init__(self) -> None:
+        self.stages: list[tuple[str, str, int]] = []
+
+    def stage(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
+        self.stages.append((subject, activity, done))
+
+
+def test_the_packages_of_a_resolution_are_counted_while_it_lasts() -> None:
+    """uv draws ``⠙ name==1.0`` for each; in pieces, with styles, and again and again."""
+    counts: list[int] = []
+    drawing = Chosen(counts.append)
+    text = "⠋ Resolving dependencies...\r⠙ \x1b[2malpha==1.0\x1b[0m\r⠙ alpha==1.0 \r⠹ be-ta==2.0\r⠸ Resolving\r"
+    for one in text:
+        drawing.draw(one)
+    assert counts == [1, 2]
+
+
+def test_each_platform_is_a_step_that_is_shown(project: Project) -> None:
+    shown = Shown()
+    project.lock(project.spec(runtime=["alpha"], app=["beta"]), report=shown)
+    subjects = list(dict.fromkeys((subject, activity) for subject, activity, _ in shown.stages))
+    assert subjects == [("layer py", "resolving for linux_x86_64"), ("layer app-hello", "resolving for linux_x86_64")]

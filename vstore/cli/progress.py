@@ -13,7 +13,7 @@ import click
 from vstore.errors import printable
 from vstore.report import Unit
 
-_TELL_AGAIN_SECONDS = 10.0  # in a log, of the bytes that come
+_TELL_AGAIN_SECONDS = 10.0  # in a log, of the bytes or packages that come
 
 
 class _Stage(NamedTuple):
@@ -27,6 +27,8 @@ class _Stage(NamedTuple):
         """How far it is, for people; empty where nothing is known."""
         if self.unit == Unit.BYTES:
             return f"{size(self.done)} of {size(self.total)}" if self.total else size(self.done) if self.done else ""
+        if self.unit == Unit.PACKAGES and self.done:
+            return f"{self.done} packages"
         return f"{self.done}/{self.total}" if self.total else ""
 
 
@@ -56,7 +58,7 @@ class Progress:
                 self._print(f"{subject}: {activity}{count}")
 
     def _is_due(self, subject: str, stage: _Stage, now: float) -> bool:
-        return stage.unit == Unit.BYTES and now - self._told.get(subject, now) > _TELL_AGAIN_SECONDS
+        return stage.unit != Unit.ITEMS and now - self._told.get(subject, now) > _TELL_AGAIN_SECONDS
 
     def finished(self, subject: str, outcome: str, seconds: float) -> None:
         with self._lock:

@@ -20,7 +20,7 @@ from vstore.lock.lockfile import parse_package
 from vstore.lock.markers import holds
 from vstore.lock.project import ResolveRequest
 from vstore.lock.select import missing_targets
-from vstore.report import Report
+from vstore.report import Report, Unit
 from vstore.target import Target
 from vstore.uv import Uv, UvFailed
 
@@ -81,7 +81,6 @@ class Solver:
     def _required(
         self, request: ResolveRequest, target: Target, like: Versions | None = None
     ) -> tuple[Versions, Versions | None]:
-        self.report.stage(request.title, f"resolving for {target}")
         try:
             return self._versions(request, target, like)
         except UvFailed as error:
@@ -105,17 +104,28 @@ class Solver:
         if like is not None:
             prefer = {name: version for name in like.pins if (version := like.version(name)) is not None} | prefer
         below = request.below(target)
-        free = None
+        free, uv = None, self._counting(request, target)
         if below:
             try:
-                free = resolve_versions(request, target, self.uv, constraints=request.pins, prefer=prefer)
+                free = resolve_versions(request, target, uv, constraints=request.pins, prefer=prefer)
             except UvFailed as error:
                 if is_outage(error):
                     raise
             if free is not None and not disagreements(free, below):
                 return free, None
         constraints = request.constraints()
-        return resolve_versions(request, target, self.uv, constraints=constraints, prefer=prefer), free
+        return resolve_versions(request, target, uv, constraints=constraints, prefer=prefer), free
+
+    def _counting(self, request: ResolveRequest, target: Target) -> Uv:
+        """A uv whose resolution is shown while it lasts."""
+
+        def on_packages(count: int) -> None:
+            self.report.stage(request.title, f"resolving for {target}", count, unit=Unit.PACKAGES)
+
+        if target == request.required[0]:  # the others run beside each other
+            on_packages(0)
+            return replace(self.uv, on_packages=on_packages)
+        return self.uv
 
     def _documents(self, request: ResolveRequest, versions: Mapping[Target, Versions]) -> dict[str, dict[str, Any]]:
         try:

@@ -1,6 +1,7 @@
-"""How many bytes uv has downloaded: read off the progress bars that it draws on a terminal, here one of our own.
+"""The progress of uv: read off what it draws on a terminal, here one of our own, as it has no other report.
 
-uv has no other report of them. A bar is ``name ---- 29.12 MiB/33.71 MiB``; a uv that draws others only tells nothing.
+A bar is ``name ---- 29.12 MiB/33.71 MiB``, a version that a resolution has come to is ``⠙ name==1.0``; a uv that draws
+others only tells nothing.
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ import struct
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
-from typing import Self
+from typing import Protocol, Self
 
 OnBytes = Callable[[int, int], None]
+OnPackages = Callable[[int], None]
 _SIZE = struct.pack("HHHH", 200, 400, 0, 0)  # rows: uv draws no more bars; columns: it cuts no names
 _STYLE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 _BAR = re.compile(r"(\S+) +-+ +([\d.]+) ?([KMGT]?i?B)/([\d.]+) ?([KMGT]?i?B)")
 _UNITS = {unit: 1024**power for power, unit in enumerate(("B", "KiB", "MiB", "GiB", "TiB"))}
 _DRAWN = re.compile(r"^\s*[⠀-⣿░█]|" + _BAR.pattern)
+_CHOSEN = re.compile(r"[⠀-⣿]\s+([A-Za-z0-9][\w.-]*)==")
 _LONGEST_BAR = 500
 _READ_BYTES = 1 << 16
 
@@ -45,11 +48,34 @@ class Bars:
             self._on_bytes(done_bytes, whole_bytes)
 
 
+class Chosen:
+    """The packages that a resolution has come to so far, counted."""
+
+    def __init__(self, on_packages: OnPackages) -> None:
+        self._on_packages = on_packages
+        self._names: set[str] = set()
+        self._line = ""
+
+    def draw(self, text: str) -> None:
+        *lines, self._line = re.split(r"[\r\n]+", self._line + _STYLE.sub("", text))
+        found = {name for line in lines for name in _CHOSEN.findall(line)} - self._names
+        if found:
+            self._names |= found
+            self._on_packages(len(self._names))
+
+
+class Drawing(Protocol):
+    """Gets what uv draws, in pieces."""
+
+    def draw(self, text: str) -> None:
+        """Take the next piece."""
+
+
 class Terminal:
     """A terminal for uv's standard error, read by a thread."""
 
     @classmethod
-    def open(cls, on_bytes: OnBytes, held: ExitStack) -> Terminal | None:
+    def open(cls, drawing: Drawing, held: ExitStack) -> Terminal | None:
         """Make one, closed with `held`; None where the system has none, as progress is worth no error."""
         try:
             import fcntl
@@ -60,11 +86,11 @@ class Terminal:
             fcntl.ioctl(handle, termios.TIOCSWINSZ, _SIZE)
         except (ImportError, OSError):
             return None
-        return held.enter_context(cls(on_bytes, reader, handle))
+        return held.enter_context(cls(drawing, reader, handle))
 
-    def __init__(self, on_bytes: OnBytes, reader: int, handle: int) -> None:
+    def __init__(self, drawing: Drawing, reader: int, handle: int) -> None:
         self._reader, self.handle = reader, handle
-        self._bars = Bars(on_bytes)
+        self._drawing = drawing
         self._text: list[str] = []
         self._thread = threading.Thread(target=self._read, daemon=True)
 
@@ -95,4 +121,4 @@ class Terminal:
                 return
             text = data.decode("utf-8", "replace")
             self._text.append(text)
-            self._bars.draw(text)
+            self._drawing.draw(text)

@@ -13,7 +13,7 @@ from typing import Any, Self
 from vstore.errors import ToolError
 from vstore.stop import Stop
 from vstore.uv.access import access_settings
-from vstore.uv.bars import OnBytes, Terminal
+from vstore.uv.bars import Bars, Chosen, OnBytes, OnPackages, Terminal
 
 _UNREACHABLE = ("error sending request", "failed to connect", "dns error", "Could not connect", "operation timed out")
 _MISLEADING = frozenset(
@@ -45,7 +45,8 @@ class Uv:
     """uv with a private cache; `environment` passes a user's own settings (indexes, mirrors, logins) on.
 
     `settings` are those of a uv.toml that say how to reach places; each call has them, and no others but its own.
-    `on_bytes` is called with the bytes downloaded and those in all.
+    `on_bytes` is called with the bytes downloaded and those in all, `on_packages` with the number of packages that a
+    resolution has come to; the first excludes the second.
     """
 
     cache_dir: Path
@@ -54,6 +55,7 @@ class Uv:
     settings: Mapping[str, Any] = field(default_factory=dict)
     stop: Stop = field(default_factory=Stop, compare=False)
     on_bytes: OnBytes | None = field(default=None, compare=False)
+    on_packages: OnPackages | None = field(default=None, compare=False)
 
     def reaching(self, settings: Mapping[str, Any], folder: Path) -> Self:
         """Return a uv that reaches places as a spec in `folder` with this uv table, this user and this machine say.
@@ -76,7 +78,7 @@ class Uv:
         import subprocess  # most commands do without it
 
         with ExitStack() as held:
-            terminal = Terminal.open(self.on_bytes, held) if self.on_bytes is not None else None
+            terminal = self._terminal(held)
             command = [_executable(), "--color", "never", *map(str, arguments), *self._options(arguments, held)]
             command += [] if terminal else ["--no-progress"]
             try:
@@ -105,6 +107,11 @@ class Uv:
                 self.stop.check()
                 raise self._failure(doing, terminal.said() if terminal else said)
             return out
+
+    def _terminal(self, held: ExitStack) -> Terminal | None:
+        if self.on_bytes is not None:
+            return Terminal.open(Bars(self.on_bytes), held)
+        return Terminal.open(Chosen(self.on_packages), held) if self.on_packages is not None else None
 
     def _options(self, arguments: Sequence[str | Path], held: ExitStack) -> list[str]:
         options = ["--offline"] if self.offline else []
