@@ -1,10 +1,10 @@
 """Everything docs/reliability.md counts, run at length; prints what was done as one JSON document.
 
-Usage: scripts/reliability/run [SECTION …] [--kills N] [--cuts N] [--runs N] [--places N] [--seed N]. Sections: points
-(each step, each time it is reached, killed), calls (each changing system call of a store's life killed or failed),
-kills (real commands at random instants), power, crowd, input (spoilt bytes), places (what is there already where a
-command writes), nix, members (tricks of a hostile member of a shared store), breaks (each promise broken on purpose,
-which a test must notice). An AssertionError says what was not as promised.
+Usage: scripts/reliability/run [SECTION …], and options: see --help. Sections: points (each step, each time it is
+reached, killed), calls (each changing system call of a store's life killed or failed), kills (real commands at random
+instants), power, crowd, input (spoilt bytes), places (what is there already where a command writes), mistakes (random
+calls), nix, members (tricks of a hostile member of a shared store), breaks (each promise broken on purpose, which a
+test must notice). An AssertionError says what was not as promised.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import random
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -25,6 +26,7 @@ from tests.flows.world import World, make_world
 from tests.reliability.crowd import crowd
 from tests.reliability.hostile_member import TRICKS, member, play
 from tests.reliability.kills import random_kills
+from tests.reliability.mistakes import random_mistakes
 from tests.reliability.nix import big_tree, race_nix, race_vstore, why_no_nix
 from tests.reliability.overlay import overlaid, why_no_overlay
 from tests.reliability.places import random_places
@@ -123,6 +125,11 @@ def places(work: Path, options: argparse.Namespace) -> Counts:
     return {"cases": len(tried), "refused": sum(one.refused for one in tried)}
 
 
+def mistakes(work: Path, options: argparse.Namespace) -> Counts:
+    codes = Counter(ended.code for _, ended in random_mistakes(work, count=options.mistakes, seed=options.seed))
+    return {"calls": codes.total(), "exit codes": dict(sorted(codes.items()))}
+
+
 def nix(work: Path, _: argparse.Namespace) -> Counts:
     """A collector during a large add, at the same delays for both."""
     tree = big_tree(work / "tree")
@@ -163,6 +170,7 @@ SECTIONS: dict[str, Callable[[Path, argparse.Namespace], Counts]] = {
     "crowd": crowded,
     "input": hostile,
     "places": places,
+    "mistakes": mistakes,
     "nix": nix,
     "members": members,
     "breaks": breaks,
@@ -182,6 +190,7 @@ def main() -> None:
     parser.add_argument("--cuts", type=int, default=300)
     parser.add_argument("--runs", type=int, default=5000, help="spoilt inputs for each reader")
     parser.add_argument("--places", type=int, default=1000, help="(command, place, kind of file there) cases")
+    parser.add_argument("--mistakes", type=int, default=3000, help="random calls")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if unknown := set(options.sections) - set(SECTIONS):

@@ -1,8 +1,9 @@
 """A store's whole life in one short process: ``python -m tests.reliability.journey ROOT TOKEN [PROFILE]``.
 
-Makes the root, adds objects, makes two generations, goes back and forth, forgets one, makes another profile and removes
-it, collects, and reindexes. Each TOKEN gives other objects, so that there is always something to do. Says a line for
-each generation that it was told is made. ``VSTORE_FAULT`` works as it does for the command line.
+Makes the root, adds objects, makes two generations, moves a link of a user's on, goes back and forth, forgets one,
+makes another profile and removes it, collects, and reindexes. Each TOKEN gives other objects, so that there is always
+something to do. Says a line for each generation that it was told is made. ``VSTORE_FAULT`` works as it does for the
+command line.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from vstore.gc import Policy, collect
 from vstore.objects import Kind, StorePath
 from vstore.report import Silent
 from vstore.store import Store
+from vstore.store.outlinks import make_out_link
 from vstore.store.reindex import reindex
 
 
@@ -54,6 +56,7 @@ def live(root: Path, token: str, profile: str) -> None:
         low = add(store, "low", "low")
         for step in ("first", "second"):
             top = add(store, "top", f"{profile} {token} {step}", (low,))
+            make_out_link(store.layout, root.parent / f"{profile}-link", top)
             made = profiles.append(store, profile, top, spec_path=None, spec_digest=None, now=datetime.now(UTC))
             if made is not None:
                 sys.stdout.write(f"{made.number} {made.path}\n")

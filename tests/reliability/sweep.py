@@ -35,6 +35,7 @@ MUTATING = (
     "ftruncate",
     "rename",
     "renameat",
+    "renameat2",
     "link",
     "symlink",
     "unlink",
@@ -98,6 +99,7 @@ def recover(root: Path, token: str) -> None:
     assert again.code == 0, again.error
     check_intact(root)
     check_nothing_left(root)
+    assert not list(root.parent.glob(".vstore-*")), "unfinished work beside a user's link"
 
 
 def kill_at(root: Path, point: Point, occurrence: int, token: str) -> bool:

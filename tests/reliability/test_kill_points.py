@@ -74,6 +74,7 @@ def test_every_point_is_in_the_code() -> None:
         ("fdatasync", 9),
         ("syncfs", 1),
         ("renameat", 4),
+        ("renameat2", 2),
         ("unlink", 5),
         ("utimensat", 4),
     ],

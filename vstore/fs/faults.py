@@ -41,6 +41,9 @@ class Point(StrEnum):
     PROFILE_SWITCHED = "profile-switched"
     GENERATIONS_DROPPED = "generations-dropped"  # their links are still there
     PROFILE_REMOVED = "profile-removed"  # links of its generations are still there
+    PLACE_BEGUN = "place-begun"  # beside a place that a user names there is a folder for unfinished work
+    PLACE_READY = "place-ready"  # before it gets its name
+    PLACE_FILLED = "place-filled"  # what it replaces is still in that folder
     GC_DECIDED = "gc-decided"
     GC_LOCKED = "gc-locked"  # for one more batch
     GC_FORGOTTEN = "gc-forgotten"  # rows are out, folders still in place

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from vstore.errors import UsageError
 from vstore.fs.atomic import exchange, flush_file, fsync_directory
+from vstore.fs.faults import Point, reached
 from vstore.fs.rename import rename_new
 from vstore.fs.scratch import scratch
 
@@ -180,6 +181,7 @@ def try_link(folder: Path) -> None:
 
 
 def _put(new: Path, place: Claim) -> None:
+    reached(Point.PLACE_READY)
     if place.old is None:
         try:
             rename_new(new, place.path)
@@ -191,6 +193,7 @@ def _put(new: Path, place: Claim) -> None:
             raise _taken(place.path)
     else:
         _replace(new, place.path, place.old)
+    reached(Point.PLACE_FILLED)
     fsync_directory(place.path.parent)
 
 

@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from vstore.errors import BusyError
+from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
 from vstore.fs.reading import read_regular
 from vstore.fs.removal import remove_tree
@@ -22,7 +23,11 @@ _MARK, _TEXT = "vstore-unfinished", b"This folder is unfinished work of vstore; 
 
 @contextmanager
 def scratch(folder: Path, purpose: str) -> Iterator[Path]:
-    """A new folder inside `folder` for unfinished work; gone afterwards, as far as that is possible."""
+    """A new folder inside `folder` for unfinished work; gone afterwards, as far as that is possible.
+
+    What killed processes left there goes first.
+    """
+    sweep(folder)
     place = folder / f"{PREFIX}{purpose}-{os.urandom(6).hex()}"
     os.mkdir(place, 0o700)
     try:
@@ -30,6 +35,7 @@ def scratch(folder: Path, purpose: str) -> Iterator[Path]:
             with suppress(OSError):  # a file system without locks: then nobody sweeps it
                 held.enter_context(lock_file(place / _MARK))
             (place / _MARK).write_bytes(_TEXT)
+            reached(Point.PLACE_BEGUN)
             yield place
     finally:  # the mark is closed: of an open file FUSE leaves a hidden one, and the folder stays
         with suppress(OSError):

@@ -10,7 +10,7 @@ from pathlib import Path
 from vstore.archive import Limits, read_index
 from vstore.errors import ArchiveError, CacheError, UsageError
 from vstore.fs.place import claim, put_file
-from vstore.fs.scratch import scratch, sweep
+from vstore.fs.scratch import scratch
 from vstore.objects import StorePath
 from vstore.publish.bundle import BundleReader, BundleWriter
 from vstore.publish.marks import is_bundle
@@ -57,7 +57,6 @@ def pack_bundle(
     if not set(tops) - without:
         raise UsageError("there is nothing left to pack")
     place = claim(output, is_bundle, store=store.layout.root)
-    sweep(output.parent)
     with scratch(output.parent, "pack") as aside:
         with open(aside / "bundle", "xb") as file:
             writer = BundleWriter(file, tops, url=str(output))
