@@ -79,3 +79,16 @@ def test_a_newer_schema(root: Path) -> None:
 def test_another_owner(root: Path) -> None:
     os.chown(root, 65534, -1)
     assert "belongs to " in doctor(root)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can mount")
+@pytest.mark.parametrize(
+    ("folder", "said"), [("cache", "files are copied, not linked"), ("tmp", "nothing can be added")]
+)
+def test_a_folder_that_is_a_mount_of_its_own(root: Path, folder: str, said: str) -> None:
+    subprocess.run(["mount", "--bind", root / folder, root / folder], check=True)
+    try:
+        assert said in doctor(root)
+    finally:
+        subprocess.run(["umount", root / folder], check=True)
+    assert said not in doctor(root)

@@ -100,3 +100,14 @@ def test_one_mount(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     assert one_mount(tmp_path, tmp_path / "a")
     assert not one_mount(tmp_path, Path("/proc"))
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", "a/b", "../decoy/file"])
+def test_what_is_no_name_leads_nowhere(tmp_path: Path, decoy: Path, name: str) -> None:
+    """A damaged index may hold anything."""
+    (tmp_path / "ours").mkdir()
+    with Folder.open(tmp_path / "ours") as folder:
+        for work in (folder.unlink, folder.remove, folder.folder, lambda name: folder.write(name, b"")):
+            with pytest.raises(StoreError, match="not a name"):
+                work(name)
+    assert (decoy / "deep" / "file").read_text() == "kept"

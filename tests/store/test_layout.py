@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from tests.store.trees import add
 from vstore.errors import StoreError
 from vstore.gc import collect, plan_collection
 from vstore.report import Silent
-from vstore.store import Store, keep_reserve, list_roots
+from vstore.store import Layout, Pin, Store, add_root, keep_reserve, list_roots, read_roots
 from vstore.store.optimise import optimise
 from vstore.store.reindex import reindex
 
@@ -111,3 +112,55 @@ def test_the_reserve_is_no_way_out(root: Path) -> None:
     with Store.open(root) as store:
         keep_reserve(store.layout)
     assert os.listdir(root.parent / "decoy") == ["file"]
+
+
+@pytest.mark.parametrize("name", ["index.sqlite", "index.sqlite-wal", "index.sqlite-shm"])
+@pytest.mark.parametrize("kind", ["link", "hard link"])
+def test_an_index_of_somebody_else_is_not_opened(root: Path, name: str, kind: str) -> None:
+    other = root.parent / "decoy" / "file"
+    (root / name).unlink(missing_ok=True)
+    (root / name).symlink_to(other) if kind == "link" else os.link(other, root / name)
+    for read_only in (False, True):
+        with pytest.raises(StoreError, match=f"the index is not opened, it is a .*link.*: {root / name}"):
+            Store.open(root, read_only=read_only)
+    assert reindex(root) == 1, "it puts a new one in place, and does not look at the old one"
+    assert other.read_text() == "not the store's"
+    Store.open(root).close()
+
+
+def test_each_user_has_a_cache_for_uv_of_his_own(root: Path) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root gives folders away")
+    layout = Layout(root)
+    first = layout.own_uv_cache()
+    assert first == root / "cache" / "uv" and first.stat().st_mode & 0o777 == 0o700
+    first.chmod(0o775)
+    assert layout.own_uv_cache() == first and first.stat().st_mode & 0o777 == 0o700
+    os.chown(first, 12345, -1)
+    own = layout.own_uv_cache()
+    assert own == root / "cache" / "uv-0" and own.stat().st_mode & 0o777 == 0o700
+    own.rmdir()
+    own.symlink_to(root.parent / "decoy")
+    with pytest.raises(StoreError, match="not followed"):
+        layout.own_uv_cache()
+
+
+def test_a_link_elsewhere_is_removed_only_by_who_made_all_of_the_root(root: Path) -> None:
+    """A member of a shared store could else end another's root, and have his link removed by root's collection."""
+    if os.geteuid() != 0:
+        pytest.skip("only root gives files away")
+    ended = Pin(expires_at=datetime(2020, 1, 1, tzinfo=UTC))
+    with Store.open(root) as store:
+        (info,) = store.index.objects()
+        for name, foreign in (("own", ""), ("by-pin", "pin"), ("by-entry", "entry")):
+            link = root.parent / "decoy" / name
+            link.symlink_to(store.layout.object(info.path))
+            add_root(store.layout, link, info.path, ended)
+            entry = next(
+                one for one in store.layout.indirect_roots.iterdir() if one.is_symlink() and one.readlink() == link
+            )
+            if foreign:
+                os.lchown(entry if foreign == "entry" else entry.with_name(f".{entry.name}.json"), 12345, -1)
+        list(read_roots(store.layout, prune=True))
+        assert not any(store.layout.indirect_roots.iterdir()), "an ended root keeps nothing"
+    assert sorted(os.listdir(root.parent / "decoy")) == ["by-entry", "by-pin", "file"]

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vstore.errors import StoreError
+from vstore.fs.reading import read_regular
 from vstore.objects import Kind, StorePath
 
 __all__ = ["Stack", "StackLayer", "read_stack"]
+
+_MOST_BYTES = 1 << 26
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +35,7 @@ class Stack:
 def read_stack(folder: Path) -> Stack:
     """What the stack in this folder of the store holds. StoreError if there is none."""
     try:
-        document = json.loads((folder / "stack.json").read_bytes())
+        document = json.loads(read_regular(folder / "stack.json", limit=_MOST_BYTES))
         layers = tuple(
             StackLayer(name=_text(one["name"]), kind=Kind(one["kind"]), path=StorePath.parse(_text(one["path"])))
             for one in document["layers"]

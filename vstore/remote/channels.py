@@ -14,6 +14,7 @@ from vstore.errors import CacheError, UsageError
 from vstore.fs.atomic import write_file
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
+from vstore.fs.reading import read_regular
 from vstore.objects import ObjectInfo
 from vstore.remote import layout
 from vstore.remote.cache import Cache
@@ -22,6 +23,7 @@ from vstore.remote.trust import SecretKey, Trust, sign
 from vstore.store import Store
 
 _TRIES = 20
+_MOST_BYTES = 1 << 20
 
 
 def check_name(name: str) -> None:
@@ -54,11 +56,11 @@ def _remember(store: Store, cache: Cache, channel: Channel) -> None:
     file = folder / f"{hash_fields('channel 1', cache.url.encode(), channel.name.encode()).short}.json"
     with lock_file(folder / "lock"):
         try:
-            seen = json.loads(file.read_bytes())
+            seen = json.loads(read_regular(file, limit=_MOST_BYTES, follow=False))
             number, path = int(seen["number"]), str(seen["path"])
         except FileNotFoundError:
             number, path = 0, ""
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise CacheError(f"damaged: {file}", hint="remove it, if the channel is known to be good") from error
         if channel.number < number:
             raise CacheError(

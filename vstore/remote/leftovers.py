@@ -59,7 +59,7 @@ def left_behind(staging: Path, kept: Iterable[Path], *, after: Callable[[BaseExc
         with suppress(OSError):  # then it is fetched anew
             if after(error) and (staging / TREE).is_dir():
                 left = staging.with_name(f"{staging.name}-left")
-                left.mkdir()
+                left.mkdir(0o700)
                 (staging / TREE).rename(left / TREE)
                 remove(kept)
         raise
