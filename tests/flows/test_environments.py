@@ -124,3 +124,32 @@ def test_pip_installs_into_a_venv(world: World, folder: Path) -> None:
     make = f"{layer(world)}/bin/python -m venv e"
     said = as_user(world, folder, f"{make} && {install} && e/bin/python -c 'import ns.side as s; print(s.__file__)'")
     assert said.strip().splitlines()[-1].startswith(f"{folder}/e/")
+
+
+def test_copies_are_refused_in_words_where_they_would_not_find_their_library(world: World, folder: Path) -> None:
+    program = (layer(world) / "libexec").glob("python3.*")
+    if not any(b"libpython3" in needed.read_bytes() for needed in program):
+        pytest.skip("this CPython has no shared library")
+    make = f"{layer(world)}/bin/python -m venv --copies e"
+    assert "--copies is not possible" in as_user(world, folder, f"! {make} 2>&1")
+    code = "import venv; venv.create('e', symlinks=False)"
+    stands_on(world, as_user(world, folder, f"{layer(world)}/bin/python -c \"{code}\" && e/bin/python -c '{HERE}'"))
+
+
+def test_an_environment_that_is_a_root_keeps_what_it_stands_on(world: World, tmp_path: Path) -> None:
+    other = world.copy(tmp_path / "copy")
+    subprocess.run([layer(other) / "bin/python", "-m", "venv", "--without-pip", tmp_path / "e"], check=True)
+    base = os.path.realpath(layer(other))
+    assert other.json("roots", "add", str(tmp_path / "e"))["path"] == os.path.basename(base)
+    other.run("forget", "project", "--all")
+    other.run("gc")
+    stands_on(other, subprocess.check_output([tmp_path / "e/bin/python", "-c", HERE], text=True))
+    assert str(tmp_path / "e/.vstore-root") in [root["name"] for root in other.json("roots")]
+    other.run("roots", "remove", str(tmp_path / "e"))
+    other.run("gc")
+    assert not os.path.exists(base)
+
+
+def test_an_environment_of_another_python_is_no_root(world: World, tmp_path: Path) -> None:
+    (tmp_path / "pyvenv.cfg").write_text("home = /usr/bin\n")
+    assert "stands on no object of this store, but on /usr/bin" in world.run("roots", "add", str(tmp_path), code=6)[1]

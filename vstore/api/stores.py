@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from vstore.errors import StoreError
 from vstore.fs.faults import arm as arm_fault
 from vstore.fs.paths import absolute
+from vstore.fs.reading import read_regular
 from vstore.fs.waits import end_waits, set_waiting
 from vstore.objects import Kind, ObjectInfo, StorePath, chain
 from vstore.store import (
@@ -21,6 +22,7 @@ from vstore.store import (
     add_root,
     keep_reserve,
     list_roots,
+    object_at,
     owner_of,
     release_reserve,
     remove_root,
@@ -29,7 +31,10 @@ from vstore.store import (
 if TYPE_CHECKING:
     from vstore.uv import Uv
 
+ENVIRONMENT_ROOT = ".vstore-root"  # the link in a virtual environment that keeps alive what it stands on
+
 __all__ = [
+    "ENVIRONMENT_ROOT",
     "Kind",
     "Layout",
     "ObjectInfo",
@@ -44,6 +49,7 @@ __all__ = [
     "default_root",
     "dependency_chain",
     "end_waits",
+    "environment_base",
     "keep",
     "keep_reserve",
     "list_roots",
@@ -102,6 +108,25 @@ def check_out_link(layout: Layout, place: Path, *, trial: bool) -> None:
     from vstore.store.outlinks import claim_root
 
     claim_root(layout, place, trial=trial)
+
+
+def environment_base(store: Store, folder: Path) -> StorePath | None:
+    """Return the object that a virtual environment stands on; None for a folder that is no virtual environment.
+
+    Raises StoreError for one that stands on no object of this store.
+    """
+    try:
+        lines = read_regular(folder / "pyvenv.cfg", limit=1 << 16).decode("utf-8", "replace").splitlines()
+    except OSError:
+        return None
+    settings = (line.partition("=") for line in lines)
+    homes = [value.strip() for key, _, value in settings if key.strip().lower() == "home"]
+    if not homes:
+        return None
+    base = object_at(store.layout, Path(homes[0]))
+    if base is None:
+        raise StoreError(f"the environment {folder} stands on no object of this store, but on {homes[0]}")
+    return base
 
 
 def dependency_chain(store: Store, top: StorePath, bottom: StorePath) -> tuple[StorePath, ...]:

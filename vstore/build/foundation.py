@@ -23,6 +23,12 @@ from vstore.fs.links import make_link
 _WINDOWS_FOLDERS = ("DLLs", "tcl")
 _PROGRAMS = ("python.exe", "pythonw.exe")
 _BESIDE_PROGRAM = ("lib", "include")  # a virtual environment made by the layer's Python has `libexec` as its base
+# pip has no setting that refuses `install` here and lets isolated builds, --target and --prefix work.
+_PIP_CONFIGURATION = b"""\
+# pip reads this as the configuration of the environment. A layer is never changed in place.
+[uninstall]
+requirement = a-layer-of-vstore-is-never-changed:-change-its-spec-and-run-vstore-realise
+"""
 
 
 def tie_to_interpreter(layer: Path, layout: Layout, interpreter: Path, store_path: str) -> None:
@@ -34,6 +40,8 @@ def tie_to_interpreter(layer: Path, layout: Layout, interpreter: Path, store_pat
         f"include-system-site-packages = false\nversion = {layout.python}\n".encode(),
         durable=False,
     )
+    write_file(layer / ("pip.ini" if layout.windows else "pip.conf"), _PIP_CONFIGURATION, durable=False)
+    write_file(layer / ".lock", b"", durable=False)  # uv makes one wherever it looks
     for path, target in _links(layout, interpreter):
         (layer / path).parent.mkdir(parents=True, exist_ok=True)
         make_link(layer / path, relative_target(path, store_path, target), folder=(interpreter / target).is_dir())

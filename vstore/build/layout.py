@@ -105,6 +105,8 @@ class Layout:
 
     def is_own_place(self, path: str) -> bool:
         """Whether a file of a wheel may not be there, since the layer's own is or will be."""
+        if path in (".lock", "pip.conf", "pip.ini"):
+            return True
         if path.startswith((f"{CODE}/", "libexec/lib/", "libexec/include/", "share/vstore/", "share/venv/metadata/")):
             return True
         if self.windows:

@@ -18,6 +18,12 @@ _SWEPT = {"cache", ".cache", "tmp", "scratch"}
 _BIG_LOG_BYTES = 64 << 20
 _LITTLE_BYTES = 1 << 30
 _REMOTE = {"nfs", "nfs4", "cifs", "smb3", "9p", "fuse.sshfs", "afs", "ceph", "lustre"}
+_PROTECTIONS = {
+    "read-only mount": "nobody can change them, store/ is mounted read-only",
+    "read-only modes": "this user cannot change them in place, their files and folders are read-only",
+    "writable by root": "you are root, whom read-only modes do not stop: `vstore verify` tells what pip, uv or bytecode"
+    " changed, and a read-only mount of store/ prevents it (docs/compatibility.md)",
+}
 _WITHOUT_LINKS = {"vfat", "exfat", "msdos"}
 
 
@@ -30,8 +36,20 @@ def doctor_command(settings: Settings) -> None:
         findings += [*_about_root(Layout(root)), *_about_store(settings)]
     else:
         findings.append(f"there is no store at {root} yet; `vstore realise SPEC` makes it")
-    text = "\n".join(f"- {finding}" for finding in findings)
-    settings.emit({"root": str(root), "findings": findings}, lambda: text or f"nothing odd about {root}")
+    text = "\n".join(f"- {finding}" for finding in findings) or f"nothing odd about {root}"
+    objects = _protection(Layout(root).store)
+    if objects is not None:
+        text += f"\nobjects: {_PROTECTIONS[objects]}"
+    settings.emit({"root": str(root), "findings": findings, "objects": objects}, lambda: text)
+
+
+def _protection(store: Path) -> str | None:
+    """How objects are protected against this user; None where there is no store yet."""
+    if not store.is_dir():
+        return None
+    if hasattr(os, "statvfs") and os.statvfs(store).f_flag & os.ST_RDONLY:
+        return "read-only mount"
+    return "writable by root" if hasattr(os, "geteuid") and os.geteuid() == 0 else "read-only modes"
 
 
 def _about_machine() -> Iterator[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from vstore.api import gc
-from vstore.api.stores import Pin, Root, Store, keep, list_roots, remove_root
+from vstore.api.stores import ENVIRONMENT_ROOT, Pin, Root, Store, environment_base, keep, list_roots, remove_root
 from vstore.cli.parse import MOMENT
 from vstore.cli.places import parse_place
 from vstore.cli.settings import Settings, command, size, table, when
@@ -25,7 +25,8 @@ def roots_command(
 ) -> None:
     """List what keeps objects alive; `add PATH` or `add LINK PATH` pins an object, `remove LINK` ends that.
 
-    LINK is a place in the file system, or a bare name for a root inside the store (default: the store path).
+    LINK is a place in the file system, or a bare name for a root inside the store (default: the store path). A PATH
+    that is a virtual environment made by a layer's Python keeps alive what it stands on, for as long as it is there.
     """
     if action != "add" and (note or expires):
         raise UsageError("--note and --expires go with `vstore roots add`")
@@ -43,12 +44,19 @@ def roots_command(
 
 
 def _place(store: Store, text: str) -> Path:
+    folder = parse_place(text, folder=True)
+    if (folder / ENVIRONMENT_ROOT).is_symlink():
+        return folder / ENVIRONMENT_ROOT
     return parse_place(text) if "/" in text else store.layout.gcroots / parse_place(text).name
 
 
 def _add(settings: Settings, store: Store, arguments: tuple[str, ...], pin: Pin) -> None:
-    target = store.resolve(arguments[-1])
-    place = _place(store, arguments[0]) if len(arguments) == 2 else store.layout.gcroots / str(target)
+    environment = parse_place(arguments[-1], folder=True)
+    if len(arguments) == 1 and (base := environment_base(store, environment)) is not None:
+        target, place = base, environment / ENVIRONMENT_ROOT
+    else:
+        target = store.resolve(arguments[-1])
+        place = _place(store, arguments[0]) if len(arguments) == 2 else store.layout.gcroots / str(target)
     keep(store, target, place, pin)
     until = f" until {when(pin.expires_at)}" if pin.expires_at else ""
     document = {"root": str(place), "path": str(target), **_said(pin)}

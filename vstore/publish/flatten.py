@@ -14,7 +14,7 @@ from vstore.fs.tree import Entry, EntryKind, Manifest
 from vstore.objects import StorePath
 
 _MOST_HOPS = 40  # as Linux: more links after each other are a circle
-_OF_LAYER = frozenset((b"pyvenv.cfg", b"libexec/lib", b"libexec/include"))  # they lead to a Python elsewhere
+_OF_LAYER = frozenset((b".lock", b"libexec/include", b"libexec/lib", b"pip.conf", b"pip.ini", b"pyvenv.cfg"))
 
 
 class Source(NamedTuple):
