@@ -132,3 +132,14 @@ def test_errors_of_joint_locks_name_the_layer_that_asked_and_no_name_of_ours(pro
         assert "layer framework-doc requires" in str(caught.value)
         assert "vstore-layer" not in str(caught.value)
         assert "your project" not in str(caught.value)
+
+
+def test_a_pin_that_leaves_only_versions_without_wheels_is_the_pins_fault(project: Project) -> None:
+    """uv tries ever older versions and complains of one that is only source; the pin below is what to change."""
+    make_wheel(project.wheels, "client", "2.0", {"client.py": ""}, requires=["utils<3"])
+    (project.wheels / "client-1.0.tar.gz").write_bytes(b"")
+    with pytest.raises(LockError) as caught:
+        project.lock(project.spec(runtime=["utils"], frameworks={"cloud": ["client"]}))
+    assert caught.value.message == "layer framework-cloud cannot be locked: it conflicts with what is pinned below it"
+    assert caught.value.details[0].startswith("utils==3.0 is pinned by layer py, ")
+    assert "--joint" in (caught.value.hint or "")

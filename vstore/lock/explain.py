@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from urllib.parse import urlparse
 
 from vstore.errors import LockError
@@ -21,6 +22,9 @@ _WITHOUT_WHEEL = (
     r"only found wheels for `([^`]+)`",
     r"([\w.-]+?)(?:[<>=!~][^\s]*)? (?:has|have) no (?:usable )?wheels",
 )
+
+
+_MOST = 3  # dependents that one line names
 
 
 class ResolutionConflict(LockError):
@@ -63,8 +67,16 @@ def _without_wheel(error: UvFailed) -> list[str]:
     return [name for name in found if name not in ("of", "all")]
 
 
-def explained(request: ResolveRequest, error: UvFailed, target: Target | None = None) -> LockError:
-    """The LockError to raise instead; ResolutionConflict where other pins or other requirements could help."""
+def explained(
+    request: ResolveRequest,
+    error: UvFailed,
+    target: Target | None = None,
+    instead: Mapping[str, str] = MappingProxyType({}),
+) -> LockError:
+    """The LockError to raise instead; ResolutionConflict where other pins or other requirements could help.
+
+    `instead` are the versions that a resolution without the pins below takes, where it found one and they differ.
+    """
     title = request.title
     details = [_plain(line) for line in error.details]
     if target is not None and len(request.required) > 1:
@@ -78,14 +90,14 @@ def explained(request: ResolveRequest, error: UvFailed, target: Target | None = 
             hint="its fields are uv's own, see https://docs.astral.sh/uv/reference/settings/",
         )
     asking = list(_requirements(request.layers, error.output))
-    if any(sign in error.output for sign in _NO_SOURCE):
+    if any(sign in error.output for sign in _NO_SOURCE) and not instead:
         found = _without_wheel(error)
         what = f": no wheel of {', '.join(found)}" if found else ""
         who = _askers(request.layers, found) or title
         return LockError(
             f"{who} cannot be locked{what}", details=[*asking, *details], hint=f"only wheels are used: {NEED_WHEELS}"
         )
-    pins = list(_pins(request, error.output))
+    pins = list(_pins(request, error.output, instead))
     if len(request.layers) > 1:
         return ResolutionConflict(
             f"{title} cannot be locked together",
@@ -135,15 +147,19 @@ def _requirements(layers: Iterable[Layer], output: str) -> Iterator[str]:
                 yield f"layer {layer.env_name} requires {text}"
 
 
-def _pins(request: ResolveRequest, output: str) -> Iterator[str]:
-    """Per pin from below that uv speaks of: which layer pins it, and who in this layer wants something else."""
+def _pins(request: ResolveRequest, output: str, instead: Mapping[str, str]) -> Iterator[str]:
+    """Per pin from below that takes part: which layer pins it, and who in this layer wants something else.
+
+    These are the pins that a resolution without them does not meet; where there is none, those that uv speaks of.
+    """
     text = " ".join(output.split())
     for pin, owner in lower_pins(request.lowers):
         package, _, version = pin.partition(" ;")[0].partition("==")
-        if not version or not names(output, package):
+        if not version or not (package in instead if instead else names(output, package)):
             continue
-        wanted = list(dict.fromkeys([*_declared(request, package, version), *_wanted(request, text, package)]))
-        because = f", but {' and '.join(wanted)}" if wanted else ""
+        wanted = list(dict.fromkeys([*_declared(request, package, version), *_wanted(request, text, package, version)]))
+        free = f", and {instead[package]} is taken without it" if package in instead else ""
+        because = f", but {' and '.join(wanted[:_MOST])}" if wanted else free
         yield f"{package}=={version} is pinned by layer {owner}{because}"
 
 
@@ -159,11 +175,17 @@ def _declared(request: ResolveRequest, package: str, version: str) -> Iterator[s
                 yield f"layer {layer.env_name} requires {text}"
 
 
-def _wanted(request: ResolveRequest, text: str, package: str) -> Iterator[str]:
-    """Who depends on a package, in uv's words made ours."""
+def _wanted(request: ResolveRequest, text: str, package: str, pinned: str) -> Iterator[str]:
+    """Who depends on another version of a package than the pinned one, in uv's words made ours."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
     subject = r"([A-Za-z0-9][\w.-]*(?:\[[^\]]*\])?)(?:\{[^}]*\})?([=<>!~][^\s]*)?"
     wanted = rf"({re.escape(package)}(?:\{{[^}}]*\}})?(?:[=<>!~][^\s]*)?)(?=[\s,.]|$)"
     for who, version, what in re.findall(rf"{subject} depends? on {wanted}", text):
         what = re.sub(r"\{[^}]*\}", "", what).rstrip(",.")
-        if who not in (PROJECT, "project"):
+        try:
+            met = SpecifierSet(what.removeprefix(package)).contains(pinned, True)
+        except InvalidSpecifier:
+            met = False
+        if who not in (PROJECT, "project") and not met:
             yield f"{who}{version} in {request.title} depends on {what}"

@@ -114,7 +114,12 @@ class Solver:
             if free is not None and not disagreements(free, below):
                 return free, None
         constraints = request.constraints()
-        return resolve_versions(request, target, uv, constraints=constraints, prefer=prefer), free
+        try:
+            return resolve_versions(request, target, uv, constraints=constraints, prefer=prefer), free
+        except UvFailed as error:
+            if free is None or is_outage(error) or target not in request.required:
+                raise
+            raise explained(request, error, target, disagreements(free, below)) from error
 
     def _counting(self, request: ResolveRequest, target: Target) -> Uv:
         """A uv whose resolution is shown while it lasts."""
