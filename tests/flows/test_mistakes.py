@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tests.flows.world import VERSION, World, make_world
+from tests.store.trees import SOURCE
 
 
 @pytest.fixture
@@ -113,3 +116,14 @@ def test_a_pypy_runtime_is_refused(world: World) -> None:
     world.run("show", str(world.spec))
     error = world.realise(code=5)["error"]
     assert "pypy@3.10.14" in error["message"] and "cpython@" in error["hint"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is of Linux")
+def test_a_build_whose_messages_and_answer_are_lost_is_done(world: World) -> None:
+    extra = ("--local-wheels", str(world.wheels), "--no-index")
+    command = [sys.executable, "-m", "vstore", "--root", str(world.root), "-v", "realise", str(world.spec), *extra]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=full, env=world.environment(), cwd=SOURCE)
+    assert done.returncode == 15
+    assert not world.realise()["changed"]
+    assert world.json("verify", "--contents")["problems"] == []

@@ -1,8 +1,31 @@
 """Specs: reading one, its layers and the platforms they are for."""
 
-from vstore.fs.place import check_output_folder, create_file
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from vstore.errors import UsageError
 from vstore.spec import Layer, Spec, load
 from vstore.spec.project import ALLOW_OUTSIDE
 from vstore.target import Target
 
-__all__ = ["ALLOW_OUTSIDE", "Layer", "Spec", "Target", "check_output_folder", "create_file", "load"]
+__all__ = ["ALLOW_OUTSIDE", "Layer", "Spec", "Target", "load", "write_template"]
+
+
+def write_template(spec: Path, text: str, beside: Mapping[str, str], *, store: Path) -> None:
+    """Write a new spec, its folder made if that is missing, and the files beside it that are not there.
+
+    Raises UsageError if there is something at its place, or the folder is in the store.
+    """
+    from vstore.fs.place import check_output_folder, create_file
+
+    if os.path.lexists(spec):
+        raise UsageError(f"there is a spec already: {spec}")
+    check_output_folder(spec.parent, store=store)
+    spec.parent.mkdir(parents=True, exist_ok=True)
+    create_file(spec, text.encode())
+    for name, content in beside.items():
+        if not os.path.lexists(spec.parent / name):
+            create_file(spec.parent / name, content.encode())

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from vstore.api.locks import LockWish, Operation, Selection, Wish, check, gaps, lock, read_locks, select, stale_error
-from vstore.api.specs import Spec, Target, check_output_folder, create_file, load
+from vstore.api.specs import Spec, Target, load, write_template
 from vstore.cli.options import selection_options, wheel_options
 from vstore.cli.places import FOLDER
 from vstore.cli.settings import Settings, command
@@ -50,14 +50,9 @@ print("hello from flask", flask.__name__)
 @click.argument("directory", type=FOLDER, default=".")
 def init_command(settings: Settings, directory: Path) -> None:
     """Write a small commented spec into DIRECTORY (default: here)."""
-    spec, hello = directory / "spec.toml", directory / "hello.py"
-    if os.path.lexists(spec):
-        raise UsageError(f"there is a spec already: {spec}")
-    check_output_folder(directory, store=settings.location())
-    directory.mkdir(parents=True, exist_ok=True)
-    create_file(spec, TEMPLATE.replace("linux_x86_64", str(Target.host())).encode())
-    if not os.path.lexists(hello):
-        create_file(hello, HELLO.encode())
+    spec = directory / "spec.toml"
+    text = TEMPLATE.replace("linux_x86_64", str(Target.host()))
+    write_template(spec, text, {"hello.py": HELLO}, store=settings.location())
     settings.emit({"spec": str(spec)}, lambda: f"wrote {spec}; next: vstore realise {spec}")
 
 
