@@ -22,6 +22,7 @@ T = TypeVar("T")
 
 _MAX_BYTES = 1 << 20
 _AGES = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_OLDEST_SECONDS = 100 * 366 * 86400
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 UNSHARED_FOR = timedelta(days=14)  # a wheel that nobody missed in that time is fetched again if it is
 
@@ -31,12 +32,15 @@ def parse_age(text: str) -> timedelta:
     found = re.fullmatch(r"(\d{1,9})\s*([smhdw])", text.strip().lower())
     if not found:
         raise ValueError(f"{text!r} is not an age such as 30d, 12h or 2w")
-    return timedelta(seconds=int(found[1]) * _AGES[found[2]])
+    seconds = int(found[1]) * _AGES[found[2]]
+    if seconds > _OLDEST_SECONDS:
+        raise ValueError(f"{text!r} is longer ago than a hundred years")
+    return timedelta(seconds=seconds)
 
 
 def parse_size(text: str) -> int:
     """``5G``, ``500MiB``, in bytes; units are powers of 1024. ValueError if it is no size."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
+    found = re.fullmatch(r"(\d{1,18}(?:\.\d{1,18})?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
     if not found:
         raise ValueError(f"{text!r} is not a size such as 500M or 5G")
     return int(float(found[1]) * _SIZES[found[2]])

@@ -9,7 +9,7 @@ from typing import Self
 
 from blake3 import blake3
 
-_ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"  # Nix's base 32: no e, o, t, u, so no words
+ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"  # Nix's base 32: no e, o, t, u, so no words
 SHORT_LENGTH = 32  # characters: 160 bits
 
 
@@ -31,7 +31,7 @@ class Digest:
     def short(self) -> str:
         """The first 160 bits in base 32: what a store path starts with."""
         number = int.from_bytes(self.raw[:20], "big")
-        return "".join(_ALPHABET[number >> shift & 31] for shift in range(155, -1, -5))
+        return "".join(ALPHABET[number >> shift & 31] for shift in range(155, -1, -5))
 
     def __str__(self) -> str:
         return self.raw.hex()
@@ -39,7 +39,7 @@ class Digest:
 
 def is_short(text: str) -> bool:
     """Whether the text could start a store path."""
-    return len(text) == SHORT_LENGTH and not text.strip(_ALPHABET)
+    return len(text) == SHORT_LENGTH and not text.strip(ALPHABET)
 
 
 def hash_bytes(context: str, data: bytes) -> Digest:

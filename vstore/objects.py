@@ -10,9 +10,10 @@ from enum import StrEnum
 from graphlib import TopologicalSorter
 from typing import Self
 
-from vstore.digest import SHORT_LENGTH, Digest, is_short
+from vstore.digest import ALPHABET, SHORT_LENGTH, Digest, is_short
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,126}")
+_PATH = re.compile(rf"[{ALPHABET}]{{{SHORT_LENGTH}}}-{_NAME.pattern}")
 
 
 class Kind(StrEnum):
@@ -49,6 +50,11 @@ class StorePath:
 
     def __str__(self) -> str:
         return f"{self.short}-{self.name}"
+
+
+def is_store_path(text: str) -> bool:
+    """Whether `StorePath.parse` would take the text: a tenth of its time, for who has many."""
+    return _PATH.fullmatch(text) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

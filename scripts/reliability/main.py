@@ -2,9 +2,9 @@
 
 Usage: scripts/reliability/run [SECTION …], and options: see --help. Sections: points (each step, each time it is
 reached, killed), calls (each changing system call of a store's life killed or failed), kills (real commands at random
-instants), power, crowd, input (spoilt bytes), places (what is there already where a command writes), mistakes (random
-calls), nix, members (tricks of a hostile member of a shared store), breaks (each promise broken on purpose, which a
-test must notice). An AssertionError says what was not as promised.
+instants), power, crowd, input (spoilt bytes), damage (spoilt indexes), places (what is there already where a command
+writes), mistakes (random calls), nix, members (tricks of a hostile member of a shared store), breaks (each promise
+broken on purpose, which a test must notice). An AssertionError says what was not as promised.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from scripts.reliability.breaks import BREAKS, is_noticed
 from tests.flows.world import World, make_world
 from tests.reliability.crowd import crowd
+from tests.reliability.damage import spoil_indexes
 from tests.reliability.hostile_member import TRICKS, member, play
 from tests.reliability.kills import random_kills
 from tests.reliability.mistakes import random_mistakes
@@ -130,6 +131,11 @@ def mistakes(work: Path, options: argparse.Namespace) -> Counts:
     return {"calls": codes.total(), "exit codes": dict(sorted(codes.items()))}
 
 
+def damage(work: Path, options: argparse.Namespace) -> Counts:
+    """Indexes spoilt at random, asked by real commands, made anew."""
+    return {"indexes": options.indexes, **spoil_indexes(work, count=options.indexes, seed=options.seed)}
+
+
 def nix(work: Path, _: argparse.Namespace) -> Counts:
     """A collector during a large add, at the same delays for both."""
     tree = big_tree(work / "tree")
@@ -171,6 +177,7 @@ SECTIONS: dict[str, Callable[[Path, argparse.Namespace], Counts]] = {
     "input": hostile,
     "places": places,
     "mistakes": mistakes,
+    "damage": damage,
     "nix": nix,
     "members": members,
     "breaks": breaks,
@@ -191,6 +198,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=5000, help="spoilt inputs for each reader")
     parser.add_argument("--places", type=int, default=1000, help="(command, place, kind of file there) cases")
     parser.add_argument("--mistakes", type=int, default=3000, help="random calls")
+    parser.add_argument("--indexes", type=int, default=500, help="indexes to spoil")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if unknown := set(options.sections) - set(SECTIONS):

@@ -115,5 +115,7 @@ def _about_store(settings: Settings) -> Iterator[str]:
                     yield f"{len(plan.litter)} leftovers of killed processes; `vstore gc` removes them"
                 if shutil.disk_usage(store.layout.root).free < _LITTLE_BYTES:
                     yield f"`vstore gc` would free {size(plan.freed_bytes)}; `vstore roots` shows what keeps the rest"
+                if plan.unclear:
+                    yield f"{len(plan.unclear)} leftovers stay while objects are missing; run `vstore verify --repair`"
     except VstoreError as error:
         yield error.message + (f" ({error.hint})" if error.hint else "")

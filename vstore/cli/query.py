@@ -118,12 +118,13 @@ def sql_command(settings: Settings, query: str) -> None:
 
     with settings.open_store(read_only=True) as store:
         connection = sqlite3.connect(f"{store.layout.index_file.as_uri()}?mode=ro", uri=True)
-    try:
-        rows = [{key: _plain(value) for key, value in row.items()} for row in Database(connection).query(query)]
-    except (sqlite3.Error, ValueError) as error:
-        raise UsageError(f"the index cannot answer that: {error}", hint="docs/store.md has its tables") from error
-    finally:
-        connection.close()
+        try:
+            rows = [{key: _plain(value) for key, value in row.items()} for row in Database(connection).query(query)]
+        except (sqlite3.Error, ValueError) as error:
+            store.index.database.check()
+            raise UsageError(f"the index cannot answer that: {error}", hint="docs/store.md has its tables") from error
+        finally:
+            connection.close()
     settings.emit(rows, lambda: table(rows, {key: key for key in rows[0]} if rows else {}))
 
 

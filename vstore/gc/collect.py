@@ -16,7 +16,7 @@ from vstore.fs.disk import free_bytes
 from vstore.fs.faults import Point, reached
 from vstore.fs.usage import Tally, used_bytes
 from vstore.gc.clean import Cleaned, clean_everything, clean_wheels, leftovers
-from vstore.gc.litter import entries, find_litter, stray_links, unclaimed
+from vstore.gc.litter import entries, find_litter, lacks_folders, require_rows, stray_links, unclaimed
 from vstore.gc.measure import Measure, logs_of
 from vstore.gc.model import Collected, Plan, Policy, Victim
 from vstore.gc.owners import foreign
@@ -30,6 +30,7 @@ from vstore.store import Graph, Root, RootKind, Store, generation_link
 from vstore.store.interrupted import freeze_interrupted
 
 _SMALLEST, _LARGEST = 250, 2000  # objects removed in one transaction, whose commit costs the same for few as for many
+_OBJECTS = ("store/", "manifests/")
 _HOLD_SECONDS = 0.05  # how long removing them may take: others wait for the lock meanwhile
 
 
@@ -83,6 +84,13 @@ def _collect_once(store: Store, policy: Policy, report: Report, freed_before: in
             caches = UvCaches(store.layout, measure.tally) if policy.takes_wheels else None
             _expired(caches, policy, limits, datetime.now(UTC))
         plan, graph, roots = _planned(store, policy, stray, stray, measure=measure, limits=limits)
+    if plan.victims or plan.litter:
+        store.index.database.check()  # nothing is deleted on the word of a damaged index
+    if plan.unclear:
+        report.warn(
+            f"{len(plan.unclear)} leftovers without a row stay, as objects that have one are missing",
+            hint="run `vstore verify --repair`, or `vstore reindex` if the index is an old one",
+        )
     reached(Point.GC_DECIDED)
     removal = Removal(store, graph, roots)
     freeze_interrupted(store.layout)
@@ -184,10 +192,17 @@ def _planned(
     places = entries(store.layout)
     roots = current_roots(store, skipped)
     graph = store.index.graph()
-    known = {*graph.names, *map(str, roots)}
+    names = set(graph.names)
+    require_rows(store, (path for path in roots if str(path) not in names), skipped)
+    known = names.union(map(str, roots))
     litter = (*stray, *find_litter(store, unclaimed(places, known), known, now=datetime.now(UTC)))
+    unclear = tuple(place for place in litter if place.startswith(_OBJECTS))
+    if unclear and lacks_folders(store, places["store"], graph.names):
+        litter = tuple(place for place in litter if place not in unclear)
+    else:
+        unclear = ()
     if measure is not None:
         measure.take_places(litter)
         limits = limits.after(measure.tally.freed_bytes)
     plan = make_plan(graph, roots, policy, limit=limits.least, foreign=foreign(store.layout), sizes=measure)
-    return replace(plan, litter=litter), graph, roots
+    return replace(plan, litter=litter, unclear=unclear), graph, roots

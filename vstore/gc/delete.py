@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from vstore.errors import BusyError, StoreError
+from vstore.gc.litter import require_rows
 from vstore.gc.measure import Measure, logs_of
 from vstore.gc.model import Collected, Plan
 from vstore.gc.owners import owners, removable
@@ -43,6 +44,7 @@ def delete(
     Raises StoreError, and deletes nothing, if one of them is alive or if a dead one that is not to go refers to it.
     """
     plan, graph, roots = _planned(store, paths, recursive, referrers)
+    store.index.database.check()  # nothing is deleted on the word of a damaged index
     removal = Removal(store, graph, roots)
     gone = removal.remove(plan.victims)
     freed = empty_trash(store.layout, report) + removal.finish(report)
@@ -57,6 +59,7 @@ def _planned(
 ) -> tuple[Plan, Graph, set[StorePath]]:
     roots = current_roots(store)
     graph = store.index.graph()
+    require_rows(store, roots, ())
     everything = make_plan(graph, roots)
     dead = set(everything.dead)
     for path in sorted(paths):

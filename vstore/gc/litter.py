@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from vstore.errors import BusyError
+from vstore.errors import BusyError, StoreError
 from vstore.fs.filelock import is_held, lock_file
 from vstore.gc.owners import removable
-from vstore.store import Layout, Store, generation_of, is_new_index
+from vstore.objects import StorePath
+from vstore.store import Layout, RootKind, Store, generation_of, is_new_index, read_roots
 from vstore.store.records import belongs_to, read_record, record_file
 
 _BEING_WRITTEN = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}")  # what vstore.fs.atomic makes before it renames
@@ -38,6 +39,32 @@ def entries(layout: Layout) -> dict[str, list[str]]:
 def unclaimed(places: Mapping[str, Collection[str]], known: Collection[str]) -> list[str]:
     """Those of `entries` that are not named like one of the `known` objects, as places relative to the root."""
     return [f"{folder}/{name}" for folder, names in places.items() for name in names if name not in known]
+
+
+def lacks_folders(store: Store, listed: Collection[str], names: Collection[str]) -> bool:
+    """Whether an object in the index is not on disk. `listed` are the entries of ``store/``, read before `names`."""
+    gone = (name for name in set(names) - set(listed) if not os.path.lexists(store.layout.store / name))
+    return any(store.index.is_valid(StorePath.parse(name)) for name in gone)
+
+
+def require_rows(store: Store, roots: Iterable[StorePath], skipped: Collection[str]) -> None:
+    """Raise StoreError if the index lacks an object that a generation or a user's root names, and that is on disk.
+
+    Then nobody knows what that one refers to.
+    """
+    layout = store.layout
+    unknown = {path for path in roots if not store.index.is_valid(path) and os.path.lexists(layout.object(path))}
+    found = [root for root in (read_roots(layout, running=False) if unknown else ()) if root.path in unknown]
+    being_made = {root.path for root in found if root.kind == RootKind.TEMP}
+    wrong = [
+        f"{root.name} -> {root.path}" for root in found if root.path not in being_made and root.name not in skipped
+    ]
+    if wrong:
+        raise StoreError(
+            f"the index is damaged: it lacks what roots name: {layout.index_file}",
+            details=wrong,
+            hint="run `vstore reindex`; a root whose object that leaves out can be removed",
+        )
 
 
 def find_litter(store: Store, places: Collection[str], known: Collection[str], *, now: datetime) -> Iterator[str]:

@@ -64,8 +64,8 @@ class Plan:
 
     `spared` counts the dead that stay: too fresh or too lately used, beyond the goal, another user's, or kept by one
     of these. `left` are those that stay only because they are another user's. `litter` is what killed processes left,
-    as places relative to the root. `wheels` are those that go from uv's caches, as names for people. `freed_bytes` is
-    what the disk gets back of all this.
+    as places relative to the root; `unclear` is what looks like that, and stays while objects are missing. `wheels`
+    are those that go from uv's caches, as names for people. `freed_bytes` is what the disk gets back of all this.
     """
 
     victims: tuple[Victim, ...]
@@ -73,6 +73,7 @@ class Plan:
     spared: int
     freed_bytes: int
     litter: tuple[str, ...] = ()
+    unclear: tuple[str, ...] = ()
     left: tuple[StorePath, ...] = ()
     wheels: tuple[str, ...] = ()
 

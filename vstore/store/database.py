@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +29,7 @@ _SCHEMA_FILE = Path(__file__).with_name("schema.sql")
 _MIGRATIONS_FILE = Path(__file__).with_name("migrations.sql")
 _TRY_SECONDS = 0.1  # how long SQLite itself waits for another process, deaf to signals; then `Wait` is asked
 _SMALL_PAGES = 1024  # 4 MiB
+_ALL_COLUMNS = "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'"
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY)  # others pass: a lock is needed first, or never helps
 _AGAIN_SECONDS = 0.01
 _LONGEST_PATH = 500  # SQLite's MAX_PATHNAME is 512, the names of its own files beside the index included
@@ -35,28 +38,36 @@ _LONGEST_PATH = 500  # SQLite's MAX_PATHNAME is 512, the names of its own files 
 class Database:
     """One open database. Raises StoreError or BusyError, never an error of SQLite's own."""
 
-    def __init__(self, file: Path, *, read_only: bool = False) -> None:
+    def __init__(self, file: Path, *, read_only: bool = False, is_new: Callable[[], bool] = lambda: True) -> None:
+        """Open `file`. One without a schema is given one if the store `is_new`, and else is damaged."""
         self.file = file
         self.read_only = read_only
-        self._connection = connect(file, read_only=read_only)
+        self._connection = connect(file, read_only=read_only, is_new=is_new)
         self._lock = threading.RLock()
 
     def close(self) -> None:
         self._connection.close()
 
     def check(self) -> None:
-        """Raise StoreError unless SQLite finds the file sound and every reference in it valid."""
-        if self.rows("PRAGMA quick_check(1)") != [("ok",)] or self.rows("PRAGMA foreign_key_check"):
-            raise StoreError(f"the index is damaged: {self.file}", hint="run `vstore reindex`")
+        """Raise StoreError unless SQLite finds the file sound, tables as their indexes, and every reference valid."""
+        with self._lock, translated(self.file, self.read_only):
+            if not _is_sound(self._connection):
+                raise damaged(self.file)
+
+    def read(self, row: Callable[..., T], sql: str, *values: object) -> list[T]:
+        """The rows of a question, each made by `row` of its columns. Raises StoreError for what makes no sense."""
+        found = self.rows(sql, *values)
+        with understood(self.file):
+            return [row(*columns) for columns in found]
 
     def rows(self, sql: str, *values: object) -> list[Any]:
-        with self._lock, translated(self.file):
+        with self._lock, translated(self.file, self.read_only):
             return waited(self.file, lambda: self._connection.execute(sql, values).fetchall())
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
         """All that is read inside is of one moment."""
-        with self._lock, translated(self.file):
+        with self._lock, translated(self.file, self.read_only):
             self._connection.execute("BEGIN")
             try:
                 yield
@@ -66,7 +77,7 @@ class Database:
     @contextmanager
     def transaction(self, *, patient: bool = True) -> Iterator[Any]:
         """Write, all or nothing. Raises BusyError when others write for too long, or, if not patient, at all."""
-        with self._lock, translated(self.file):
+        with self._lock, translated(self.file, self.read_only):
             if patient:
                 waited(self.file, lambda: self._connection.execute("BEGIN IMMEDIATE"))
             else:
@@ -95,7 +106,7 @@ class Database:
 
         Another process that is busy with the index is not waited for: it is done the next time.
         """
-        with self._lock, suppress(StoreError), translated(self.file), self._impatient():
+        with self._lock, suppress(StoreError), translated(self.file, self.read_only), self._impatient():
             pages, free = (self.rows(f"PRAGMA {what}")[0][0] for what in ("page_count", "freelist_count"))
             if pages > _SMALL_PAGES and free * 4 > pages:
                 self._connection.execute("VACUUM")
@@ -121,11 +132,68 @@ def beside(file: Path) -> list[Path]:
     return [file.with_name(f"{file.name}{suffix}") for suffix in ("-wal", "-shm")]
 
 
+def blob(value: object) -> bytes:
+    """The value of a column of bytes. TypeError for another."""
+    if not isinstance(value, bytes):
+        raise TypeError(f"no bytes: {value!r}")
+    return value
+
+
+def text(value: object) -> str:
+    """The value of a column of text. TypeError for another."""
+    if not isinstance(value, str):
+        raise TypeError(f"no text: {value!r}")
+    return value
+
+
+def count(value: object) -> int:
+    """The value of a column of counts. ValueError for what is none."""
+    if not isinstance(value, int) or value < 0:
+        raise ValueError(f"no count: {value!r}")
+    return value
+
+
+def moment(value: object) -> datetime:
+    """The value of a column of times, aware. ValueError or TypeError for another."""
+    found = datetime.fromisoformat(text(value))
+    if found.tzinfo is None:
+        raise ValueError(f"no time zone: {value!r}")
+    return found
+
+
+def damaged(file: Path) -> StoreError:
+    """The one error for bytes that neither SQLite nor our types understand."""
+    return StoreError(f"the index is damaged: {file}", hint="run `vstore reindex`")
+
+
+def _is_sound(connection: sqlite3.Connection) -> bool:
+    with closing(sqlite3.connect(":memory:")) as other:
+        other.executescript(_SCHEMA_FILE.read_text("utf-8"))
+        expected = set(other.execute(_ALL_COLUMNS))
+    checked = connection.execute("PRAGMA integrity_check(1)").fetchall()
+    return (
+        checked == [("ok",)]
+        and not connection.execute("PRAGMA foreign_key_check").fetchall()
+        and expected <= set(connection.execute(_ALL_COLUMNS))
+    )
+
+
 @contextmanager
-def translated(file: Path) -> Iterator[None]:
-    """SQLite's errors as ours, each with what a user can do."""
+def understood(file: Path) -> Iterator[None]:
+    """Values are made of rows here: what cannot be made is damage."""
     try:
         yield
+    except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
+        raise damaged(file) from error
+
+
+@contextmanager
+def translated(file: Path, read_only: bool) -> Iterator[None]:
+    """SQLite's errors as ours, each with what a user can do. All that SQLite says of our own questions is damage."""
+    try:
+        yield
+    except (UnicodeDecodeError, OverflowError) as error:  # of a text in the file, or in its message
+        raise damaged(file) from error
     except sqlite3.Error as error:
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
@@ -136,25 +204,31 @@ def translated(file: Path) -> Iterator[None]:
             raise StoreError(
                 f"the disk failed under the index: {file}", hint="check the disk, then run `vstore verify --contents`"
             ) from error
-        if code == sqlite3.SQLITE_READONLY:
+        if code == sqlite3.SQLITE_READONLY and (read_only or not os.access(file, os.W_OK)):
             raise StoreError(f"the index is read-only: {file}", hint="give a writable --root") from error
-        if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
-            raise StoreError(f"the index is damaged: {file}", hint="run `vstore reindex`") from error
-        if code == sqlite3.SQLITE_CONSTRAINT:
+        if code == sqlite3.SQLITE_CONSTRAINT and _looks_sound(file):
             raise StoreError(f"the index refused what would break it: {error}") from error
         if code == sqlite3.SQLITE_CANTOPEN and len(os.fsencode(file.absolute())) > _LONGEST_PATH:
             raise StoreError(
                 f"the path is too long for the index, which can have {_LONGEST_PATH} bytes: {file}",
                 hint="give a shorter --root",
             ) from error
-        if code == sqlite3.SQLITE_CANTOPEN and file.exists():
+        if code == sqlite3.SQLITE_CANTOPEN and file.exists() and not os.access(file.parent, os.W_OK):
             raise StoreError(
                 f"the store is read-only or not yours: {file.parent}",
                 hint="give a writable --root; list, info, run and verify work as it is",
             ) from error
-        if code == sqlite3.SQLITE_CANTOPEN:
+        if code == sqlite3.SQLITE_CANTOPEN and not file.exists():
             raise StoreError(f"there is no store here, or it cannot be read: {file.parent}") from error
-        raise StoreError(f"the index refused: {error}", hint="run `vstore verify`") from error
+        raise damaged(file) from error
+
+
+def _looks_sound(file: Path) -> bool:
+    try:
+        with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True)) as connection:
+            return _is_sound(connection)
+    except (sqlite3.Error, UnicodeDecodeError):
+        return False
 
 
 def _is_full(file: Path) -> bool:
@@ -162,11 +236,14 @@ def _is_full(file: Path) -> bool:
     return free_bytes(file.parent) < 1 << 20
 
 
-def connect(file: Path, *, read_only: bool) -> sqlite3.Connection:
+def connect(file: Path, *, read_only: bool, is_new: Callable[[], bool]) -> sqlite3.Connection:
     """A connection with the schema in place. Raises StoreError for a newer schema or a damaged file."""
-    with translated(file):
+    for one in (file, *beside(file)):
+        if os.path.lexists(one) and not stat.S_ISREG(one.lstat().st_mode):
+            raise damaged(one)
+    with translated(file, read_only):
         if read_only:
-            return _connect_read_only(file)
+            return _connect_read_only(file, is_new)
         with suppress(OSError):  # which SQLite says better
             os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o666))  # it itself makes a file that only its owner writes
         with _opened(file, "mode=rwc") as connection:
@@ -174,7 +251,7 @@ def connect(file: Path, *, read_only: bool) -> sqlite3.Connection:
             connection.execute("PRAGMA temp_store = MEMORY")  # or it would want space on yet another file system
             connection.execute("PRAGMA synchronous = FULL")  # a registered object survives a power cut
             if _version(connection, file) < SCHEMA:
-                _migrate(connection, file)
+                _migrate(connection, file, is_new)
             return connection
 
 
@@ -190,14 +267,19 @@ def _opened(file: Path, query: str) -> Iterator[sqlite3.Connection]:
         raise
 
 
-def _connect_read_only(file: Path) -> sqlite3.Connection:
+def _connect_read_only(file: Path, is_new: Callable[[], bool]) -> sqlite3.Connection:
     """Plain read-only access; on a file system that is read-only itself, as the immutable file it then is."""
     for query in ("mode=ro", "mode=ro&immutable=1"):
         try:
             with _opened(file, query) as connection:
-                if _version(connection, file) < SCHEMA:
+                version = _version(connection, file)
+                if version == 0:
+                    _require_new(connection, file, is_new)
+                    raise StoreError(f"the store is empty, or just being made: {file.parent}", hint="try again")
+                if version < SCHEMA:
                     raise StoreError(
-                        f"the index is of an older release: {file}", hint="run any command that writes once"
+                        f"the index is damaged, or of an older release: {file}",
+                        hint="run a command that writes, such as `vstore gc`, or `vstore reindex`",
                     )
                 return connection
         except sqlite3.OperationalError:
@@ -208,19 +290,29 @@ def _connect_read_only(file: Path) -> sqlite3.Connection:
 
 def _version(connection: sqlite3.Connection, file: Path) -> int:
     found: int = waited(file, lambda: connection.execute("PRAGMA user_version").fetchone()[0])
+    if found < 0:
+        raise damaged(file)
     if found > SCHEMA:
         raise StoreError(
-            f"the index is of a newer release (schema {found}, this one knows {SCHEMA}): {file}",
-            hint="update vstore",
+            f"the index is damaged, or of a newer release (schema {found}, this one knows {SCHEMA}): {file}",
+            hint="update vstore, or run `vstore reindex`",
         )
     return found
 
 
-def _migrate(connection: sqlite3.Connection, file: Path) -> None:
+def _require_new(connection: sqlite3.Connection, file: Path, is_new: Callable[[], bool]) -> None:
+    """Raise StoreError if what has no version of the schema was not always empty."""
+    if connection.execute("SELECT 1 FROM sqlite_master").fetchone() or not is_new():
+        raise damaged(file)
+
+
+def _migrate(connection: sqlite3.Connection, file: Path, is_new: Callable[[], bool]) -> None:
     """Bring the schema up to date, once even with several openers."""
     waited(file, lambda: connection.execute("PRAGMA journal_mode = WAL"))
     waited(file, lambda: connection.execute("BEGIN IMMEDIATE"))
     version = _version(connection, file)
+    if version == 0:
+        _require_new(connection, file, is_new)
     for statement in _statements(_SCHEMA_FILE.read_text("utf-8")) if version == 0 else _newer_than(version):
         connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {SCHEMA}")

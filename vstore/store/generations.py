@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 from vstore.digest import Digest
 from vstore.errors import StoreError
 from vstore.objects import StorePath
-from vstore.store.database import Database
+from vstore.store.database import Database, blob, count, moment, text
 from vstore.store.index import object_id
 
 _USE_UP = """
@@ -39,36 +40,21 @@ class Generations:
         self._database = database
 
     def profiles(self) -> list[str]:
-        return [name for (name,) in self._database.rows("SELECT DISTINCT profile FROM generations ORDER BY profile")]
+        return self._database.read(_name, "SELECT DISTINCT profile FROM generations ORDER BY profile")
 
     def last_number(self, profile: str) -> int:
-        rows = self._database.rows("SELECT last_number FROM profiles WHERE name = ?", profile)
-        return int(rows[0][0]) if rows else 0
+        return next(iter(self._database.read(count, "SELECT last_number FROM profiles WHERE name = ?", profile)), 0)
 
     def numbers(self) -> set[tuple[str, int]]:
         """Profile and number of every generation there is."""
-        return set(self._database.rows("SELECT profile, number FROM generations"))
+        sql = "SELECT profile, number FROM generations"
+        return set(self._database.read(lambda profile, number: (_name(profile), _number(number)), sql))
 
     def of(self, profile: str) -> list[GenerationRow]:
-        rows = self._database.rows(
-            "SELECT number, path, created_at, spec_path, spec_digest, replaced, used_on FROM generations"
-            " JOIN objects ON id = generations.object LEFT JOIN uses ON uses.object = id"
-            " WHERE profile = ? ORDER BY number",
-            profile,
-        )
-        return [
-            GenerationRow(
-                profile=profile,
-                number=number,
-                path=StorePath.parse(path),
-                created_at=datetime.fromisoformat(created_at),
-                spec_path=spec_path,
-                spec_digest=Digest(spec_digest) if spec_digest else None,
-                replaced=replaced,
-                used_on=date.fromisoformat(used_on) if used_on else None,
-            )
-            for number, path, created_at, spec_path, spec_digest, replaced, used_on in rows
-        ]
+        sql = """SELECT profile, number, path, created_at, spec_path, spec_digest, replaced, used_on FROM generations
+                 JOIN objects ON id = generations.object LEFT JOIN uses ON uses.object = id
+                 WHERE profile = ? ORDER BY number"""
+        return self._database.read(_row, sql, profile)
 
     def add(self, row: GenerationRow) -> None:
         """Record a generation; its number is used up for ever."""
@@ -100,3 +86,32 @@ class Generations:
         """Never give this number again, nor one below it."""
         with self._database.transaction() as connection:
             connection.execute(_USE_UP, (profile, number))
+
+
+def _row(profile: Any, number: Any, path: Any, created_at: Any, *others: Any) -> GenerationRow:
+    """ValueError or TypeError for columns that make no sense."""
+    spec_path, spec_digest, replaced, used_on = others
+    return GenerationRow(
+        profile=_name(profile),
+        number=_number(number),
+        path=StorePath.parse(path),
+        created_at=moment(created_at),
+        spec_path=text(spec_path) if spec_path is not None else None,
+        spec_digest=Digest(blob(spec_digest)) if spec_digest is not None else None,
+        replaced=count(replaced) if replaced is not None else None,
+        used_on=date.fromisoformat(used_on) if used_on is not None else None,
+    )
+
+
+def _name(value: object) -> str:
+    """A profile's name becomes part of a file's: no folder may be in it."""
+    name = text(value)
+    if "/" in name or "\0" in name:
+        raise ValueError(f"no name for a profile: {name!r}")
+    return name
+
+
+def _number(value: object) -> int:
+    if count(value) == 0:
+        raise ValueError("generations are numbered from 1")
+    return count(value)

@@ -7,9 +7,9 @@ durable transaction.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from sys import intern
@@ -17,8 +17,8 @@ from typing import Any, Self
 
 from vstore.digest import Digest
 from vstore.errors import StoreError
-from vstore.objects import Kind, ObjectInfo, StorePath
-from vstore.store.database import Database
+from vstore.objects import Kind, ObjectInfo, StorePath, is_store_path
+from vstore.store.database import Database, blob, count, moment, understood
 
 _COLUMNS = "id, path, digest, kind, size_bytes, files, recipe, registered_at"
 
@@ -48,8 +48,8 @@ class Graph:
 class Index:
     """What is known of the objects; `database` is shared with what else is kept there."""
 
-    def __init__(self, file: Path, *, read_only: bool = False) -> None:
-        self.database = Database(file, read_only=read_only)
+    def __init__(self, file: Path, *, read_only: bool = False, is_new: Callable[[], bool] = lambda: True) -> None:
+        self.database = Database(file, read_only=read_only, is_new=is_new)
 
     def __enter__(self) -> Self:
         return self
@@ -63,10 +63,10 @@ class Index:
         rows = self.database.rows(f"SELECT {_COLUMNS} FROM objects WHERE path = ?", str(path))
         if not rows:
             return None
-        references = self.database.rows(
-            "SELECT path FROM refs JOIN objects ON id = reference WHERE referrer = ?", rows[0][0]
-        )
-        return _info(rows[0], path, [StorePath.parse(text) for (text,) in references])
+        sql = "SELECT path FROM refs JOIN objects ON id = reference WHERE referrer = ?"
+        references = self.database.read(StorePath.parse, sql, rows[0][0])
+        with understood(self.database.file):
+            return _info(rows[0], references)
 
     def is_valid(self, path: StorePath) -> bool:
         return bool(self.database.rows("SELECT 1 FROM objects WHERE path = ?", str(path)))
@@ -76,22 +76,23 @@ class Index:
         with self.database.snapshot():
             rows = self.database.rows(f"SELECT {_COLUMNS} FROM objects ORDER BY path")
             pairs = self.database.rows("SELECT referrer, reference FROM refs")
-        paths = {row[0]: StorePath.parse(row[1]) for row in rows}
-        references: dict[int, list[StorePath]] = {}
-        for referrer, reference in pairs:
-            references.setdefault(referrer, []).append(paths[reference])
-        return [_info(row, paths[row[0]], references.get(row[0], ())) for row in rows]
+        with understood(self.database.file):
+            paths = {row[0]: StorePath.parse(row[1]) for row in rows}
+            references: dict[int, list[StorePath]] = {number: [] for number in paths}
+            for referrer, reference in pairs:
+                references[referrer].append(paths[reference])
+            return [_info(row, references[row[0]]) for row in rows]
 
     def referrers(self, path: StorePath) -> list[StorePath]:
         sql = """SELECT up.path FROM refs JOIN objects low ON low.id = reference JOIN objects up ON up.id = referrer
                  WHERE low.path = ? ORDER BY up.path"""
-        return [StorePath.parse(found) for (found,) in self.database.rows(sql, str(path))]
+        return self.database.read(StorePath.parse, sql, str(path))
 
     def find(self, text: str) -> list[StorePath]:
         """Objects whose store path starts with `text`, or whose name is exactly it."""
         escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
         sql = "SELECT path FROM objects WHERE path LIKE ? ESCAPE '\\' OR substr(path, 34) = ? ORDER BY path"
-        return [StorePath.parse(path) for (path,) in self.database.rows(sql, escaped + "%", text)]
+        return self.database.read(StorePath.parse, sql, escaped + "%", text)
 
     def graph(self) -> Graph:
         """Everything the collector needs, in two queries."""
@@ -101,19 +102,8 @@ class Index:
         with self.database.snapshot():
             objects = self.database.rows(sql)
             pairs = self.database.rows("SELECT referrer, reference FROM refs")
-        position = {row[0]: number for number, row in enumerate(objects)}
-        references: list[list[int]] = [[] for _ in objects]
-        for referrer, reference in pairs:
-            references[position[referrer]].append(position[reference])
-        return Graph(
-            names=tuple(row[1] for row in objects),
-            sizes=tuple(row[2] for row in objects),
-            registered_at=tuple(row[3] for row in objects),
-            used_on=tuple(intern(row[4] or row[3][:10]) for row in objects),
-            used_by=tuple(intern(row[5] or "") for row in objects),
-            seconds=tuple(row[6] for row in objects),
-            references=tuple(map(tuple, references)),
-        )
+        with understood(self.database.file):
+            return _graph(objects, pairs)
 
     def register(self, info: ObjectInfo, *, parts: Iterable[bytes] = (), seconds: float | None = None) -> None:
         """Record a complete, flushed object, its references, its realisation and its parts in one transaction."""
@@ -148,18 +138,18 @@ class Index:
         sql = """WITH these AS (SELECT id FROM objects WHERE path IN (SELECT value FROM json_each(?)))
                  SELECT DISTINCT path FROM refs JOIN objects ON id = reference
                  WHERE reference IN these AND referrer NOT IN these"""
-        return [StorePath.parse(path) for (path,) in self.database.rows(sql, _array(paths))]
+        return self.database.read(StorePath.parse, sql, _array(paths))
 
     # answers
 
     def all_recipes(self) -> list[Digest]:
-        return [Digest(recipe) for (recipe,) in self.database.rows("SELECT recipe FROM realisations")]
+        return self.database.read(_digest, "SELECT recipe FROM realisations")
 
     def recipes(self, paths: Iterable[StorePath]) -> list[Digest]:
         """The recipes that gave these objects."""
         sql = """SELECT realisations.recipe FROM realisations JOIN objects ON id = object
                  WHERE path IN (SELECT value FROM json_each(?))"""
-        return [Digest(recipe) for (recipe,) in self.database.rows(sql, _array(paths))]
+        return self.database.read(_digest, sql, _array(paths))
 
     def realisation(self, recipe: Digest) -> StorePath | None:
         return self._one(
@@ -168,12 +158,12 @@ class Index:
 
     def holders(self, part: bytes) -> list[StorePath]:
         sql = "SELECT path FROM parts JOIN objects ON id = object WHERE key = ? ORDER BY id DESC"
-        return [StorePath.parse(path) for (path,) in self.database.rows(sql, part)]
+        return self.database.read(StorePath.parse, sql, part)
 
     def parts(self, path: StorePath) -> list[bytes]:
         """The parts that an object holds."""
         sql = "SELECT key FROM parts JOIN objects ON id = object WHERE path = ? ORDER BY key"
-        return [key for (key,) in self.database.rows(sql, str(path))]
+        return self.database.read(blob, sql, str(path))
 
     def memo(self, key: bytes) -> StorePath | None:
         return self._one("SELECT path FROM memos JOIN objects ON id = object WHERE key = ?", key)
@@ -186,8 +176,7 @@ class Index:
             )
 
     def _one(self, sql: str, *values: object) -> StorePath | None:
-        rows = self.database.rows(sql, *values)
-        return StorePath.parse(rows[0][0]) if rows else None
+        return next(iter(self.database.read(StorePath.parse, sql, *values)), None)
 
 
 def _array(paths: Iterable[StorePath]) -> str:
@@ -198,17 +187,50 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _info(row: Sequence[Any], path: StorePath, references: Iterable[StorePath]) -> ObjectInfo:
-    return ObjectInfo(
-        path=path,
-        digest=Digest(row[2]),
-        kind=Kind(row[3]),
-        size_bytes=row[4],
-        files=row[5],
+def _digest(value: object) -> Digest:
+    return Digest(blob(value))
+
+
+def _info(row: Sequence[Any], references: Iterable[StorePath]) -> ObjectInfo:
+    """ValueError or TypeError for columns that make no sense."""
+    _, path, digest, kind, size_bytes, files, recipe, registered_at = row
+    found = ObjectInfo(
+        path=StorePath.parse(path),
+        digest=_digest(digest),
+        kind=Kind(kind),
+        size_bytes=count(size_bytes),
+        files=count(files),
         references=tuple(sorted(references)),
-        recipe=Digest(row[6]) if row[6] else None,
-        registered_at=datetime.fromisoformat(row[7]),
+        recipe=_digest(recipe) if recipe is not None else None,
+        registered_at=moment(registered_at),
     )
+    if found.digest.short != found.path.short:
+        raise ValueError(f"the digest is not the one of {path}")
+    return found
+
+
+def _graph(objects: Sequence[Sequence[Any]], pairs: Iterable[tuple[int, int]]) -> Graph:
+    """ValueError, TypeError or KeyError for columns that make no sense."""
+    position = {row[0]: number for number, row in enumerate(objects)}
+    references: list[list[int]] = [[] for _ in objects]
+    for referrer, reference in pairs:
+        references[position[referrer]].append(position[reference])
+    found = Graph(
+        names=tuple(row[1] for row in objects),
+        sizes=tuple(count(row[2]) for row in objects),
+        registered_at=tuple(row[3] for row in objects),
+        used_on=tuple(intern(row[4] or row[3][:10]) for row in objects),
+        used_by=tuple(intern(row[5] or "") for row in objects),
+        seconds=tuple(row[6] for row in objects),
+        references=tuple(map(tuple, references)),
+    )
+    for day in set(found.used_on):
+        date.fromisoformat(day)
+    for when in found.registered_at:
+        moment(when)
+    if not all(map(is_store_path, found.names)) or not {type(one) for one in found.seconds} <= {float, int, type(None)}:
+        raise ValueError("no store paths, or no durations")
+    return found
 
 
 def _register(connection: Any, info: ObjectInfo, parts: Iterable[bytes], seconds: float | None) -> None:

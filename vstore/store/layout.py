@@ -36,7 +36,7 @@ _FOLDERS = (
 _FURTHER = ("cache/remote", "cache/serve", "channels", "failed", "keys")  # each made when it is needed
 _SPREAD = ("tmp", "uv")  # see `spread_folders`
 _NEW_INDEX = re.compile(r"index-[0-9a-f]{12}(-wal|-shm|-journal)?")
-_GENERATION_LINK = re.compile(r"(?P<profile>.+)-(?P<number>[1-9][0-9]*)-link")
+_GENERATION_LINK = re.compile(r"(?P<profile>.+)-(?P<number>[1-9][0-9]{0,8})-link")
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,6 +189,11 @@ class Layout:
                     f"the index is not opened, it is {kind}: {place}",
                     hint="see whose it is and move it away, then run `vstore reindex`",
                 )
+
+    def is_empty(self) -> bool:
+        """Whether there is no object, not even one without a row."""
+        with os.scandir(self.store) as found:
+            return not any(found)
 
     def create(self) -> bool:
         """Make the folders that are missing; the last one made shows that all are there. Returns whether that was."""

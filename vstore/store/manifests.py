@@ -26,6 +26,7 @@ from vstore.store.layout import Layout
 
 _MAGIC = b"vstore-manifest-1\n"
 _MOST_BYTES = 1 << 30
+_HINT = "`vstore verify --repair` writes it again"
 
 
 def write_manifest(
@@ -61,9 +62,9 @@ def read_manifest(file: Path, *, likely: Manifest | None = None) -> tuple[Manife
     try:
         data = zstd.decompress(read_regular(file, limit=_MOST_BYTES, follow=False), at_most=_MOST_BYTES)
     except FileNotFoundError as error:
-        raise StoreError(f"the manifest is missing: {file}") from error
+        raise StoreError(f"the manifest is missing: {file}", hint=_HINT) from error
     except (ValueError, RecursionError) as error:
-        raise StoreError(f"the manifest is damaged: {file}") from error
+        raise StoreError(f"the manifest is damaged: {file}", hint=_HINT) from error
     except OSError as error:
         raise StoreError(f"the manifest cannot be read: {file}: {error.strerror}") from error
     if not data.startswith(_MAGIC):
@@ -71,13 +72,26 @@ def read_manifest(file: Path, *, likely: Manifest | None = None) -> tuple[Manife
     start = len(_MAGIC) + 4
     end = start + int.from_bytes(data[len(_MAGIC) : start], "big")
     try:
-        metadata = json.loads(data[start:end])
-        if not isinstance(metadata, dict):
-            raise StoreError(f"the manifest is damaged: {file}")
+        metadata = _checked(json.loads(data[start:end]))
         encoded = data[end:]
         return likely if likely and likely.encoded == encoded else Manifest.decode(encoded), metadata
-    except (ValueError, RecursionError) as error:
-        raise StoreError(f"the manifest is damaged: {file}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise StoreError(f"the manifest is damaged: {file}", hint=_HINT) from error
+
+
+def _checked(document: Any) -> dict[str, Any]:
+    """The metadata, whose own keys are as `write_manifest` writes them; ValueError, TypeError or KeyError if not."""
+    Kind(document["kind"])
+    for digest in (document["digest"], document["recipe"], *document.get("recipes", ())):
+        if digest is not None:
+            Digest.parse(digest)
+    for path in document["references"]:
+        StorePath.parse(path)
+    for key in document["parts"]:
+        bytes.fromhex(key)
+    if datetime.fromisoformat(document["registered_at"]).tzinfo is None:
+        raise ValueError("a time without its zone")
+    return dict(document)
 
 
 def object_info(path: StorePath, manifest: Manifest, metadata: Mapping[str, Any]) -> ObjectInfo:

@@ -20,7 +20,7 @@ from vstore.store.generations import GenerationRow
 from vstore.store.layout import Layout
 
 _MOST_BYTES = 1 << 20
-_NAME = re.compile(r"\.(?P<profile>.+)-(?P<number>[1-9][0-9]*)\.json")
+_NAME = re.compile(r"\.(?P<profile>.+)-(?P<number>[1-9][0-9]{0,8})\.json")
 
 
 def record_file(layout: Layout, profile: str, number: int) -> Path:
@@ -56,13 +56,14 @@ def read_record(layout: Layout, profile: str, number: int) -> GenerationRow | No
     try:
         document = json.loads(read_regular(record_file(layout, profile, number), limit=_MOST_BYTES, follow=False))
         digest, spec_path, replaced = document["spec_digest"], document["spec_path"], document["replaced"]
-        if not isinstance(spec_path, str | None) or not isinstance(replaced, int | None):
+        created_at = datetime.fromisoformat(document["created_at"])
+        if not isinstance(spec_path, str | None) or type(replaced) not in (int, type(None)) or not created_at.tzinfo:
             return None
         return GenerationRow(
             profile=profile,
             number=number,
             path=StorePath.parse(document["path"]),
-            created_at=datetime.fromisoformat(document["created_at"]),
+            created_at=created_at,
             spec_path=spec_path,
             spec_digest=Digest.parse(digest) if digest else None,
             replaced=replaced,

@@ -7,6 +7,7 @@ be of yesterday, everything counts as used today.
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from vstore.digest import Digest
 from vstore.errors import BusyError, StoreError
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
+from vstore.fs.folder import Folder
 from vstore.fs.tree import shown
 from vstore.objects import ObjectInfo, StorePath
 from vstore.report import Report, Silent
@@ -24,7 +26,7 @@ from vstore.store.generations import GenerationRow, Generations
 from vstore.store.index import Index
 from vstore.store.layout import Layout
 from vstore.store.manifests import object_info, read_manifest
-from vstore.store.records import read_record, recorded
+from vstore.store.records import read_record, recorded, write_record
 from vstore.store.roots import generation_links, object_at
 from vstore.store.uses import Uses
 
@@ -57,7 +59,7 @@ def reindex(root: Path, report: Report | None = None) -> int:
             Uses(index.database).record_all(now=datetime.now(UTC))
             _restore_generations(layout, index, report)
         reached(Point.REINDEX_FILLED)
-        _replace_index(layout, fresh)
+        _replace_index(layout, fresh, report)
         reached(Point.REINDEX_REPLACED)
     return len(order)
 
@@ -72,7 +74,7 @@ def _alone(layout: Layout) -> Iterator[None]:
         yield
 
 
-def _replace_index(layout: Layout, fresh: Path) -> None:
+def _replace_index(layout: Layout, fresh: Path, report: Report) -> None:
     """Put a closed index in place. The old log goes first: SQLite would apply it to the new file.
 
     And the old index before its log: without it, it would look sound and lack what was written last. A store
@@ -84,11 +86,25 @@ def _replace_index(layout: Layout, fresh: Path) -> None:
         )
     with layout.opened(layout.root) as folder:
         for suffix in ("", "-wal", "-shm"):
-            folder.unlink(layout.index_file.name + suffix)
+            _put_aside(folder, layout.index_file.name + suffix, report)
             folder.flush()
         reached(Point.REINDEX_LOG_GONE)
         folder.rename(fresh.name, folder, layout.index_file.name)
         folder.flush()
+
+
+def _put_aside(folder: Folder, name: str, report: Report) -> None:
+    """Remove a file of SQLite's; a folder in its place is somebody's, and gets another name."""
+    try:
+        is_folder = stat.S_ISDIR(folder.lstat(name).st_mode)
+    except FileNotFoundError:
+        return
+    if not is_folder:
+        folder.unlink(name)
+        return
+    other = f"{name}.moved-{os.urandom(4).hex()}"
+    folder.rename(name, folder, other)
+    report.warn(f"{folder.path / name} was a folder, and is {other} now")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +160,7 @@ def _restore_generations(layout: Layout, index: Index, report: Report) -> None:
                 spec_digest=None,
                 replaced=previous.get(profile),
             )
+            write_record(layout, known)
         rows.add(known)
         previous[profile] = number
     for profile, number in recorded(layout):

@@ -56,7 +56,7 @@ class Store:
         layout.check()
         layout.check_index()
         if read_only and not layout.index_file.exists():
-            if layout.store.is_dir() and any(layout.store.iterdir()):
+            if layout.store.is_dir() and not layout.is_empty():
                 raise StoreError(f"the index is missing: {layout.index_file}", hint="run `vstore reindex`")
             raise StoreError(f"there is no store at {root}", hint="`vstore realise SPEC` makes one; or give --root")
         with ExitStack() as held:
@@ -65,9 +65,9 @@ class Store:
                 if layout.create():
                     keep_reserve(layout)
                 held.enter_context(lock_file(layout.use_lock, shared=True))  # `reindex` replaces the index
-                if not layout.index_file.exists() and any(layout.store.iterdir()):
+                if not layout.index_file.exists() and not layout.is_empty():
                     raise StoreError(f"the index is missing: {layout.index_file}", hint="run `vstore reindex`")
-            index = held.enter_context(Index(layout.index_file, read_only=read_only))
+            index = held.enter_context(Index(layout.index_file, read_only=read_only, is_new=layout.is_empty))
             return cls(layout, index, held.pop_all())
 
     def __enter__(self) -> Self:

@@ -6,11 +6,11 @@ a convenience that must cost nothing: one row per object and day, never waiting 
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from vstore.errors import StoreError
 from vstore.objects import StorePath
-from vstore.store.database import Database
+from vstore.store.database import Database, text
 
 _CLOSURE = """
 WITH RECURSIVE closure (id) AS (
@@ -31,10 +31,8 @@ class Uses:
 
     def last(self, path: StorePath) -> tuple[str, str] | None:
         """The day (UTC, ISO 8601) and what used it; None if no use was recorded."""
-        rows = self._database.rows(
-            "SELECT used_on, used_by FROM uses JOIN objects ON id = object WHERE path = ?", str(path)
-        )
-        return rows[0] if rows else None
+        sql = "SELECT used_on, used_by FROM uses JOIN objects ON id = object WHERE path = ?"
+        return next(iter(self._database.read(lambda day, by: (_day(day), text(by)), sql, str(path))), None)
 
     def record(self, path: StorePath, by: str, *, now: datetime | None = None) -> bool:
         """The object and all it refers to are in use today, by a profile or a command. Nothing is written twice a day.
@@ -69,3 +67,8 @@ class Uses:
             return Uses(writer).record(path, by, now=datetime.fromisoformat(today))
         finally:
             writer.close()
+
+
+def _day(value: object) -> str:
+    date.fromisoformat(text(value))
+    return text(value)

@@ -17,6 +17,7 @@ from vstore.store.checking import checked
 from vstore.store.generations import GenerationRow
 from vstore.store.layout import generation_link
 from vstore.store.manifests import described_again, write_manifest
+from vstore.store.records import read_record, record_file, write_record
 from vstore.store.store import Store
 
 
@@ -82,12 +83,14 @@ def mend(store: Store, path: StorePath) -> bool:
 
 
 def mend_links(store: Store, problems: Collection[Problem]) -> None:
-    """Put back the generations' links that are wrong. What lies there and is no link is left alone."""
+    """Put back the generations' links and records that are wrong. What lies there and is no link is left alone."""
     broken = {(problem.profile, problem.path) for problem in problems if problem.profile}
     for profile, path in broken:
         for row in store.generations.of(profile or ""):
             link = store.layout.generation(row.profile, row.number)
             if row.path == path and (link.is_symlink() or not os.path.lexists(link)):
+                if _recorded_otherwise(store, row):
+                    write_record(store.layout, row)
                 with store.layout.opened(store.layout.profiles) as folder:
                     folder.replace_symlink(link.name, _target(row))
 
@@ -105,9 +108,19 @@ def _profiles(store: Store) -> Iterator[Problem]:
             if not link.is_symlink() or os.readlink(link) != _target(row):
                 text = f"{link.name} does not lead to it, as generation {row.number} should"
                 yield Problem(path=row.path, problem=text, profile=name)
+            if _recorded_otherwise(store, row):
+                text = (
+                    f"{record_file(store.layout, name, row.number).name} does not say what generation {row.number} is"
+                )
+                yield Problem(path=row.path, problem=text, profile=name)
         if rows and (wrong := _wrong_profile(store.layout.profiles / name, rows)):
             hint = f"`vstore switch {name} N` sets it"
             yield Problem(path=rows[-1].path, problem=f"profile {name} {wrong}: {hint}", profile=name)
+
+
+def _recorded_otherwise(store: Store, row: GenerationRow) -> bool:
+    """Whether the index could not be made anew with this row."""
+    return read_record(store.layout, row.profile, row.number) != replace(row, used_on=None)
 
 
 def _wrong_profile(current: Path, rows: list[GenerationRow]) -> str | None:
