@@ -130,6 +130,10 @@ def test_what_is_below_suits_stacks_that_never_meet(project: Project, first: str
     assert versions(locked["py"]) == {"num": "2.0"}
     assert versions(locked["framework-old"])["kit"] == "1.0"
     assert versions(locked["framework-new"])["kit"] == "2.0"
+    assert [(one.name, one.version, one.without) for one in locked["py"].findings.held_back] in (
+        [],
+        [("num", "2.0", "3.0")],
+    )
 
 
 def test_frameworks_that_meet_agree(project: Project) -> None:
@@ -151,6 +155,9 @@ def test_what_one_stack_imposes_holds_beside_it_too(project: Project) -> None:
         "framework-loose": "2.0",
         "framework-bound": "2.0",
     }
+    [held] = locked["framework-both"].findings.held_back
+    assert (held.name, held.version, held.without) == ("num", "2.0", "3.0")
+    assert held.by == ("num==2.0, on which all stacks agree",)
 
 
 def test_stacks_that_cannot_agree_are_named(project: Project) -> None:

@@ -38,7 +38,8 @@ class Solution:
     """The raw `documents` by env name, and the versions by target; `free` are those without the pins from below.
 
     `left_out` are the optional targets without a solution, with the reasons. `too_new` are the packages whose newest
-    version has wheels only for newer systems than their layer allows.
+    version has wheels only for newer systems than their layer allows. `agreed` are the pins that all stacks over a
+    runtime were given so that they agree; `free` is then without these.
     """
 
     documents: Mapping[str, dict[str, Any]]
@@ -46,6 +47,7 @@ class Solution:
     free: Mapping[Target, Versions] = field(default_factory=dict)
     left_out: Mapping[Target, str] = field(default_factory=dict)
     too_new: Sequence[NoWheel] = ()
+    agreed: Mapping[str, str] = field(default_factory=dict)
 
 
 def resolve_versions(

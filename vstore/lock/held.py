@@ -34,7 +34,10 @@ def held_back(
         for held in _held_by_system(one, solution.versions[one.target]) if one.layer == layer else ():
             found.setdefault(held.name, held)
     for target, free in solution.free.items():
-        for held in _held_by_pins(solution.versions[target], free, request.below(target)):
+        versions = solution.versions.get(target, free)
+        for held in _held_by_pins(versions, free, request.below(target)):
+            found.setdefault(held.name, held)
+        for held in _held_by_agreement(versions, free, solution.agreed):
             found.setdefault(held.name, held)
     yield from (held for name, held in sorted(found.items()) if name in own)
 
@@ -42,6 +45,8 @@ def held_back(
 def _held_by_pins(versions: Versions, free: Versions, below: Below) -> Iterator[HeldBack]:
     """The packages of the layer that are older than without the pins below, each with the pins nearest to it."""
     other = disagreements(free, below)
+    if not other:
+        return
     behind = {name for name in free.pins if name not in below and _is_older(versions.version(name), free.version(name))}
     for name in sorted(behind):
         pins = sorted(_holders(name, free, frozenset(other), frozenset(behind)))
@@ -57,6 +62,16 @@ def _held_by_pins(versions: Versions, free: Versions, below: Below) -> Iterator[
                 "lock with --joint",
             ),
         )
+
+
+def _held_by_agreement(versions: Versions, free: Versions, agreed: Mapping[str, str]) -> Iterator[HeldBack]:
+    """The packages of a joint lock that are older than in their stack alone."""
+    by = tuple(f"{name}=={version}, on which all stacks agree" for name, version in agreed.items())
+    for name in free.pins if agreed else ():
+        version, without = versions.version(name), free.version(name)
+        if version is not None and without is not None and _is_older(version, without):
+            ways = ("change what the other stacks require", "lock with --no-joint")
+            yield HeldBack(name=name, version=version, without=without, by=by, ways=ways)
 
 
 def _holders(name: str, free: Versions, other: frozenset[str], behind: frozenset[str]) -> frozenset[str]:

@@ -6,6 +6,7 @@ A stack is a layer that nothing sits on, with all that it sits on. Layers that m
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from vstore.lock.answers import Solution
@@ -36,7 +37,20 @@ def resolve_joint(spec: Spec, layers: Sequence[Layer], solve: Solve) -> dict[str
         except ResolutionConflict:
             if len(stacks) < 2:
                 raise
-    return _agreed(stacks, (), solve)
+    alone = [solve(stack, ()) for stack in stacks]
+    found, pins = _agreed(stacks, alone, (), solve)
+    free = _by_layer(stacks, alone)
+    agreed = {name: version for name, _, version in (pin.partition("==") for pin in pins)}
+    return {name: replace(one, free=free[name].versions, agreed=agreed) for name, one in found.items()}
+
+
+def _by_layer(stacks: Sequence[Sequence[Layer]], solutions: Sequence[Solution]) -> dict[str, Solution]:
+    """By env name, the solution of the first stack with that layer."""
+    found: dict[str, Solution] = {}
+    for stack, solution in zip(stacks, solutions, strict=True):
+        for layer in stack:
+            found.setdefault(layer.env_name, solution)
+    return found
 
 
 def _one_index_each(layers: Sequence[Layer]) -> bool:
@@ -49,13 +63,13 @@ def _one_index_each(layers: Sequence[Layer]) -> bool:
     )
 
 
-def _agreed(stacks: Sequence[Sequence[Layer]], pins: tuple[str, ...], solve: Solve) -> dict[str, Solution]:
-    """Solve each stack; where two disagree on a package of a shared layer, try the lowest of its versions for all."""
-    solutions = [solve(stack, pins) for stack in stacks]
-    found: dict[str, Solution] = {}
-    for stack, solution in zip(stacks, solutions, strict=True):
-        for layer in stack:
-            found.setdefault(layer.env_name, solution)
+def _agreed(
+    stacks: Sequence[Sequence[Layer]], solutions: Sequence[Solution], pins: tuple[str, ...], solve: Solve
+) -> tuple[dict[str, Solution], tuple[str, ...]]:
+    """The solutions by env name, and the pins that they need to agree.
+
+    Where two stacks disagree on a package of a shared layer, the lowest of its versions is tried for all.
+    """
     for shared in dict.fromkeys(layer.env_name for stack in stacks for layer in stack):
         sharing = {
             ", ".join(one.env_name for one in stack if one.env_name != shared): _versions(solution.documents[shared])
@@ -65,7 +79,7 @@ def _agreed(stacks: Sequence[Sequence[Layer]], pins: tuple[str, ...], solve: Sol
         for name in sorted({name for versions in sharing.values() for name in versions}):
             if len({versions.get(name) for versions in sharing.values()}) > 1:
                 return _with_one_version(shared, name, sharing, stacks, pins, solve)
-    return found
+    return _by_layer(stacks, solutions), pins
 
 
 def _with_one_version(
@@ -75,12 +89,13 @@ def _with_one_version(
     stacks: Sequence[Sequence[Layer]],
     pins: tuple[str, ...],
     solve: Solve,
-) -> dict[str, Solution]:
+) -> tuple[dict[str, Solution], tuple[str, ...]]:
     offered = {version for versions in sharing.values() for version in versions.get(name, ())}
     pinned = {pin.partition("==")[0] for pin in pins}
     for version in sorted(offered, key=_order) if name not in pinned else ():
+        more = (*pins, f"{name}=={version}")
         try:
-            return _agreed(stacks, (*pins, f"{name}=={version}"), solve)
+            return _agreed(stacks, [solve(stack, more) for stack in stacks], more, solve)
         except ResolutionConflict:
             continue
     raise ResolutionConflict(
