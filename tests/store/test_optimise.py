@@ -59,6 +59,17 @@ def test_what_differs_in_its_mode_stays_apart(store: Store, tmp_path: Path) -> N
     assert inode(store, one, "a") != inode(store, two, "a")
 
 
+def test_a_dry_run_counts_a_file_whose_last_name_goes(store: Store) -> None:
+    """Two objects share a file already, and both let go of it for that of a third."""
+    twins = [add(store, name, {"a": BIG, "own": name.encode()}) for name in ("one", "two")]
+    optimise(store, report=Silent())
+    first = add(store, "first", {"a": BIG, "own": b"0"})
+    assert first < min(twins), "the first one's file is the one that stays"
+    planned = optimise(store, dry_run=True, report=Silent())
+    assert planned == optimise(store, report=Silent())
+    assert planned.saved_bytes == (store.layout.object(first) / "a").stat().st_blocks * 512
+
+
 def test_a_damaged_file_is_never_spread(store: Store) -> None:
     """Whichever comes first, the good one is not replaced by the bad one, nor the bad one hidden."""
     paths = [add(store, name, {"a": BIG, "name": name.encode()}) for name in ("one", "two", "three")]

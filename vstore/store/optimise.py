@@ -19,7 +19,7 @@ from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
 from vstore.fs.folder import Folder
 from vstore.fs.tree import EntryKind
-from vstore.fs.usage import held_bytes
+from vstore.fs.usage import Tally
 from vstore.objects import ObjectInfo, StorePath
 from vstore.report import Report
 from vstore.store.interrupted import STAGING, freeze_again, freeze_interrupted, note_change
@@ -72,6 +72,7 @@ class _Sharer:
         self.first: dict[tuple[bytes, bool, int], tuple[StorePath, bytes]] = {}
         self.shared_files = 0
         self.saved_bytes = 0
+        self._gone = Tally()  # in a dry run the names that would go are there still
         self._store = store
         self._objects = objects
         self._scratch = scratch
@@ -128,8 +129,7 @@ class _Sharer:
                     return False
                 raise
         self.shared_files += 1
-        if after.st_nlink == 1:
-            self.saved_bytes += held_bytes(after)
+        self.saved_bytes += self._gone.remove([after])
         return True
 
     def _thaw(self, folder: Folder, target: StorePath, inside: bytes) -> None:
