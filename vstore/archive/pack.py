@@ -49,8 +49,8 @@ def pack(
     """Write the archive of a tree to `output`, all or nothing; `name` is its top folder, the store path.
 
     Every file is hashed while it is read: ArchiveError if the tree is not what the manifest says. `jobs` threads
-    compress. `on_bytes` is told of content as it is packed. The caller flushes. Raises OSError, and ValueError for a
-    bad name or level.
+    compress. `on_bytes` is told of content as it is packed, and of 0 bytes while a frame takes long: it may raise to
+    end the work. The caller flushes. Raises OSError, and ValueError for a bad name or level.
     """
     check_name(name)
     temporary = output.with_name(f".{output.name}.{os.urandom(4).hex()}")
@@ -107,12 +107,13 @@ def _pack(
     work = partial(_make, os.fsencode(tree), partial(_COMPRESS[compression], level=level))
     places: dict[bytes, Place] = {}
     stored: list[tuple[int, int]] = []
-    for made in _parts_checked(in_order(work, frames(manifest, name, sizes), jobs=jobs)):
+    told = on_bytes or (lambda _: None)
+    check = partial(told, 0)
+    for made in _parts_checked(in_order(work, frames(manifest, name, sizes), jobs=jobs, check=check)):
         _place(made.pieces, len(stored), places)
         stored.append((len(made.data), made.content_bytes))
         sink.write(made.data)
-        if on_bytes is not None:
-            on_bytes(sum(piece.end - piece.start for piece in made.pieces))
+        told(sum(piece.end - piece.start for piece in made.pieces))
     if compression is not Compression.ZST:
         return None
     files = [entry for entry in manifest.entries if entry.kind == EntryKind.FILE]

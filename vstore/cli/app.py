@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import importlib
 import os
-import signal
 import sys
 from contextlib import suppress
-from types import FrameType
 from typing import NoReturn
 
 import click
 
 from vstore import __version__
-from vstore.api.stores import arm_fault, end_waits, set_waiting
-from vstore.cli import output
+from vstore.api.stores import arm_fault, set_waiting
+from vstore.cli import output, signals
 from vstore.cli.settings import Settings, shared_options
 from vstore.errors import OutputError, VstoreError
 
@@ -101,23 +99,11 @@ def cli() -> None:
     """Layered Python environments in a content-addressed store."""
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a command as Ctrl-C does: what it has begun is undone."""
-
-
-def _end(number: int, _: FrameType | None) -> None:
-    """End the command. The threads that wait for locks end too, or this one would wait for them."""
-    end_waits()
-    raise _Terminated if number == signal.SIGTERM else KeyboardInterrupt
-
-
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and exit with the code of design section 6."""
     output.prepare()
     settings = Settings()
-    for number, default in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
-        if signal.getsignal(number) is default:
-            signal.signal(number, _end)
+    signals.end_on_signals()
     set_waiting(lambda text: settings.report.note(text), settings.wait_seconds)
     given = sys.argv[1:] if arguments is None else arguments
     try:
@@ -159,8 +145,8 @@ def _leave(code: int) -> NoReturn:
 
 
 def _interrupted(cause: BaseException | None) -> int:
-    click.echo("interrupted; what is complete is kept, the next run goes on", err=True)
-    return 128 + (signal.SIGTERM if isinstance(cause, _Terminated) else signal.SIGINT)
+    click.echo(signals.INTERRUPTED, err=True)
+    return signals.exit_code(cause)
 
 
 def _failed(error: Exception, settings: Settings) -> int:
