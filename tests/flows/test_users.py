@@ -25,8 +25,8 @@ pytestmark = pytest.mark.skipif(
     not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("useradd") is None,
     reason="only root can make users",
 )
-USERS = ("vstore-test-a", "vstore-test-b")
-GROUP = "vstore-test"
+GROUP = f"vstore-test-{os.getpid()}"  # two processes that run tests make users of their own
+USERS = (f"{GROUP}-a", f"{GROUP}-b")
 
 # All is imported before the user is changed: the interpreter may lie where only root can read.
 AS_USER = """

@@ -26,7 +26,8 @@ from tests.store.trees import SOURCE, add
 from vstore import profile as profiles
 from vstore.store import Pin, Store, add_root
 
-GROUP, MEMBER = "vstore-hostile", "vstore-hostile-m"
+GROUP = f"vstore-hostile-{os.getpid()}"  # two processes that run tests have a member each
+MEMBER = f"{GROUP}-m"
 COMMANDS = (
     ("gc", "--dry-run"),
     ("gc",),
@@ -367,7 +368,6 @@ def digest_of(folder: Path) -> str:
 @contextmanager
 def member() -> Iterator[None]:
     """A real user in a group of his own, for as long as the tricks are played."""
-    subprocess.run(["userdel", MEMBER], check=False, capture_output=True)  # of a run that was killed
     subprocess.run(["groupadd", "--force", GROUP], check=True)
     subprocess.run(["useradd", "--no-create-home", "--groups", GROUP, MEMBER], check=True)
     try:
