@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.store.trees import recipe, write
 from vstore.objects import Kind, StorePath
 from vstore.remote import Cache, Fetcher, Pusher, SecretKey, Trust
-from vstore.remote.objectstore import ObjectStoreTransport
+from vstore.remote.opening import open_transport
 from vstore.remote.patience import Patient
 from vstore.remote.substitute import Substituter
 from vstore.remote.transport import Transport
@@ -90,12 +90,12 @@ def machine(root: Path) -> Iterator[Machine]:
 
 
 def folder_cache(folder: Path) -> Cache:
-    return Cache(ObjectStoreTransport(f"file://{folder}"))
+    return Cache(open_transport(f"file://{folder}"))
 
 
 def hasty(url: str, name: str | None = None) -> Cache:
     """A cache that is given up after a few seconds."""
-    inner = ObjectStoreTransport(url, stall_seconds=1.0, record_seconds=2.0, ranges_seconds=3.0)
+    inner = open_transport(url, stall_seconds=1.0, record_seconds=2.0, ranges_seconds=3.0)
     return Cache(impatient(inner), name=name)
 
 

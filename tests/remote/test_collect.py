@@ -151,10 +151,10 @@ def test_verify_finds_what_is_missing_short_or_wrong(world: World) -> None:
 UPLOAD = """
 import sys
 from pathlib import Path
-from vstore.remote.objectstore import ObjectStoreTransport
+from vstore.remote.opening import open_transport
 print("ready", flush=True)
 sys.stdin.readline()
-ObjectStoreTransport(sys.argv[1]).put(sys.argv[2], Path(sys.argv[3]))
+open_transport(sys.argv[1]).put(sys.argv[2], Path(sys.argv[3]))
 """
 
 

@@ -6,16 +6,23 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import cache
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
 
 from tests.remote.buckets import JUDGES, SERVERS, Bucket
-from tests.remote.servers import nginx
+from tests.remote.servers import free_port, nginx
 from vstore.errors import UsageError
 from vstore.remote.memory import MemoryTransport
-from vstore.remote.objectstore import ObjectStoreTransport
+from vstore.remote.opening import open_transport
 from vstore.remote.patience import Patient
 from vstore.remote.transport import NoListing, Transport, TransportError
 from vstore.stop import Stop, Stopped
@@ -54,12 +61,12 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path, bucket_of: Callable[[st
             wrapped = Patient(MemoryTransport())
             yield Pair(wrapped, wrapped)
         case "file":
-            folder = ObjectStoreTransport(f"file://{tmp_path}/some%20cache")
+            folder = open_transport(f"file://{tmp_path}/some%20cache")
             yield Pair(folder, folder)
         case "nginx":
             (tmp_path / "cache").mkdir()
             with nginx(tmp_path / "nginx", tmp_path) as url:
-                yield Pair(ObjectStoreTransport(f"file://{tmp_path}/cache"), ObjectStoreTransport(f"{url}/cache/"))
+                yield Pair(open_transport(f"file://{tmp_path}/cache"), open_transport(f"{url}/cache/"))
         case server:
             bucket = bucket_of(server).transport(f"cache/of {tmp_path.name}")
             yield Pair(bucket, bucket)
@@ -138,7 +145,7 @@ def test_what_is_finished_is_not_unfinished(pair: Pair) -> None:
 
 def test_what_a_killed_writer_left_in_a_folder_can_be_removed(tmp_path: Path) -> None:
     """It is seen by nothing else; obstore's own listing and deletion pass it over."""
-    folder = ObjectStoreTransport(f"file://{tmp_path}")
+    folder = open_transport(f"file://{tmp_path}")
     folder.put(KEY, DATA)
     (tmp_path / f"{KEY}#1").write_bytes(DATA[:100])
     (found,) = folder.unfinished()
@@ -161,7 +168,7 @@ def test_a_stop_ends_every_question(tmp_path: Path) -> None:
         lambda place: place.delete([KEY]),
     ]
     for url in (f"file://{tmp_path}", "http://127.0.0.1:9/x", "s3://bucket/x"):
-        stopped = ObjectStoreTransport(url, stop=stop)
+        stopped = open_transport(url, stop=stop)
         for question in questions:
             with pytest.raises(Stopped):
                 question(stopped)
@@ -207,20 +214,55 @@ def test_a_wrong_secret_is_refused_at_once(bucket_of: Callable[[str], Bucket], s
 
 
 def test_a_web_server_is_not_asked_for_a_list() -> None:
-    with pytest.raises(NoListing, match="a web server does not say what it holds"):
-        list(ObjectStoreTransport("http://127.0.0.1:9/x").scan("objects"))
+    with pytest.raises(NoListing, match="a web server does not list objects"):
+        list(open_transport("http://127.0.0.1:9/x").scan("objects"))
 
 
 def test_secrets_do_not_show() -> None:
-    assert ObjectStoreTransport("https://user:secret@host.example/x?token=secret").url == "https://host.example/x"
+    assert open_transport("https://user:secret@host.example/x?token=secret").url == "https://host.example/x"
 
 
 def test_what_is_no_transport_is_refused() -> None:
     with pytest.raises(UsageError, match="not a cache that can be reached"):
-        ObjectStoreTransport("ftp://host.example/x")
+        open_transport("ftp://host.example/x")
 
 
 def test_a_closed_port_is_a_transient_error_at_once() -> None:
-    with pytest.raises(TransportError) as error:
-        ObjectStoreTransport("http://127.0.0.1:9/x").get("k", limit=1)
+    with pytest.raises(TransportError, match="connection refused") as error:
+        open_transport("http://127.0.0.1:9/x").get("k", limit=1)
     assert error.value.transient
+
+
+def test_a_certificate_that_nobody_trusts_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same server is a cache to whoever trusts its certificate."""
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "k").write_bytes(DATA)
+    certificate = make_certificate(tmp_path)
+    port = free_port()
+    extra = f"listen 127.0.0.1:{port} ssl; ssl_certificate {certificate}; ssl_certificate_key {certificate};"
+    with nginx(tmp_path / "nginx", tmp_path, extra=extra):
+        with pytest.raises(TransportError, match="its certificate is not trusted"):
+            open_transport(f"https://127.0.0.1:{port}/cache").get("k", limit=len(DATA))
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        trusting = open_transport(f"https://127.0.0.1:{port}/cache")
+        assert trusting.get("k", limit=len(DATA)) == DATA
+        assert trusting.get_ranges("k", [(5, 9), (10, 30)]) == [DATA[5:9], DATA[10:30]]
+
+
+def make_certificate(folder: Path) -> Path:
+    """A file with a key and a certificate of 127.0.0.1 that it signed itself."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    secret = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    file = folder / "certificate.pem"
+    file.write_bytes(secret + made.public_bytes(Encoding.PEM))
+    return file

@@ -1,4 +1,4 @@
-"""Folders, web servers and buckets through obstore: ``file``, ``http(s)``, ``s3``, ``gs``, ``az``.
+"""Folders and buckets through obstore: ``file``, ``s3``, ``gs``, ``az``.
 
 Credentials, regions and endpoints come from where each service's own tools take them (``AWS_…``, ``GOOGLE_…``,
 ``AZURE_…``), or from the options of the cache in config.toml.
@@ -12,19 +12,20 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from vstore.archive.model import Data
 from vstore.errors import UsageError
 from vstore.remote.folder import copy_file, read_file, read_ranges, stat_file
-from vstore.remote.transport import NoListing, NoRanges, Stat, TransportError
+from vstore.remote.transport import NoRanges, Stat, TransportError, may_help, public_url, whole_seconds
 from vstore.remote.waiting import wait_for
 from vstore.stop import Stop
 
-SCHEMES = ("file", "http", "https", "s3", "gs", "az")
+SCHEMES = ("file", "s3", "gs", "az")
 _CONNECT = timedelta(seconds=5)
 _WHOLE_SECONDS = 3600.0
 _CHUNK_BYTES = 4 << 20
+_RANGES_AT_ONCE = 10
 _PART_BYTES = 16 << 20  # of a multipart upload: S3 allows 10,000 parts
 _UNFINISHED = re.compile(r".*#\d+")  # in a folder obstore writes NAME#1 beside NAME; it neither lists nor deletes these
 _SAID_ALREADY = re.compile(r"^Generic \S+ error: (Error performing .* in \S+ - )?")
@@ -35,8 +36,8 @@ T = TypeVar("T")
 class ObjectStoreTransport:
     """One place that obstore can reach. It retries nothing: see `vstore.remote.patience`.
 
-    Every request has a time limit: `record_seconds` for small ones, `ranges_seconds` for what is at most
-    `reader.PIECE_BYTES`, an hour for a whole archive; and one that brings nothing for `stall_seconds` is given up.
+    Every request has a time limit: `record_seconds` for small ones, `ranges_seconds` for each `PIECE_BYTES` of what is
+    read, an hour to write an archive; and one that brings nothing for `stall_seconds` is given up.
     Setting `stop` ends them all.
     """
 
@@ -53,14 +54,13 @@ class ObjectStoreTransport:
         parts = urlsplit(url)
         if parts.scheme not in SCHEMES:
             raise UsageError(f"not a cache that can be reached: {url}", hint=f"URLs start with {', '.join(SCHEMES)}")
-        self.url = _public(url)
+        self.url = public_url(url)
         self._given_url = url.rstrip("/")
         self._options = dict(options or {})
         self._stall_seconds = stall_seconds
         self._record_seconds = record_seconds
         self._ranges_seconds = ranges_seconds
         self._stop = stop or Stop()
-        self._scheme = parts.scheme
         self._folder = Path(unquote(parts.path)) if parts.scheme == "file" else None
         self._opened: dict[float, Any] = {}
 
@@ -102,10 +102,10 @@ class ObjectStoreTransport:
             size = result.meta["size"]
             if size > limit:
                 raise TransportError(f"{self.url}/{key} has more than {limit} bytes")
-            data = bytes(self._call(result, "bytes"))
+            data = wait_for(lambda: _exactly(result, size), self._stop)
             if len(data) != size:
                 raise TransportError(f"{self.url}/{key} ended early", transient=True)
-            return data
+            return bytes(data)
 
         return self._asked(key, read)
 
@@ -113,13 +113,10 @@ class ObjectStoreTransport:
         folder = self._folder
         if folder is not None:
             return self._asked(key, lambda: read_ranges(folder, key, ranges))
-        import obstore
 
         def read() -> Sequence[Data]:
-            starts, ends = [start for start, _ in ranges], [end for _, end in ranges]
             store = self._store(self._ranges_seconds)
-            found = self._call(obstore, "get_ranges", store, key, starts=starts, ends=ends, coalesce=0)
-            pieces = [memoryview(piece) for piece in found]
+            pieces = wait_for(lambda: _ranges(store, key, ranges), self._stop)
             if [len(piece) for piece in pieces] != [end - start for start, end in ranges]:
                 raise TransportError(f"{self.url}/{key} is shorter than the bytes that were asked for")
             return pieces
@@ -133,7 +130,7 @@ class ObjectStoreTransport:
         import obstore
 
         def read() -> int:
-            result, size = self._call(obstore, "get", self._store(_WHOLE_SECONDS), key), 0
+            result, size = self._call(obstore, "get", self._store(whole_seconds(limit, self._ranges_seconds)), key), 0
             with target.open("wb") as file:
                 for chunk in self._each(result.stream(min_chunk_size=_CHUNK_BYTES)):
                     size += len(chunk)
@@ -172,10 +169,6 @@ class ObjectStoreTransport:
         return done
 
     def scan(self, prefix: str) -> Iterator[Stat]:
-        if self._scheme in ("http", "https"):
-            raise NoListing(
-                f"a web server does not say what it holds: {self.url}", hint="give the folder or bucket behind it"
-            )
         yield from self._asked(prefix, lambda: self._listing(prefix)) or ()
 
     def _listing(self, prefix: str) -> list[Stat]:
@@ -254,7 +247,38 @@ class ObjectStoreTransport:
             text, status = _first_line(error), _status(error)
             if status in (401, 403):  # of listings and deletions obstore does not say it by its kind
                 raise TransportError(f"{self.url} refuses {key}: {text}") from error
-            raise TransportError(f"{self.url}: {text}", transient=_transient(status)) from error
+            raise TransportError(f"{self.url}: {text}", transient=may_help(status)) from error
+
+
+async def _ranges(store: Any, key: str, ranges: Sequence[tuple[int, int]]) -> list[Data]:
+    """The bytes of each range, several at a time; fewer where the object ends earlier."""
+    from asyncio import Semaphore, gather
+
+    import obstore
+
+    turns = Semaphore(_RANGES_AT_ONCE)
+
+    async def read(start: int, end: int) -> Data:
+        if start == end:
+            return b""
+        async with turns:
+            result = await obstore.get_async(store, key, options={"range": (start, end)})
+            return await _exactly(result, end - start) if result.range[0] == start else b""
+
+    return await gather(*(read(start, end) for start, end in ranges))
+
+
+async def _exactly(result: Any, size: int) -> Data:
+    """The first `size` bytes of an answer, whatever its head says, or fewer if it ends. Nothing more is read of it."""
+    parts: list[memoryview] = []
+    missing = size
+    if missing:
+        async for chunk in result.stream(min_chunk_size=min(size, _CHUNK_BYTES)):
+            parts.append(memoryview(chunk)[:missing])
+            missing -= len(parts[-1])
+            if not missing:
+                break
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _stat(meta: Any) -> Stat:
@@ -267,19 +291,7 @@ def _status(error: BaseException) -> int | None:
     return int(found[1]) if found else None
 
 
-def _transient(status: int | None) -> bool:
-    """Whether asking again may help: not when the server itself said no (4xx but for 408 and 429)."""
-    return status is None or not 400 <= status < 500 or status in (408, 429)
-
-
 def _first_line(error: BaseException) -> str:
     """What obstore says, without where it was said and without the page that a server sent along."""
     line = str(error).strip().partition("\n")[0] or type(error).__name__
     return _SAID_ALREADY.sub("", line).partition(": <")[0].removesuffix(":")
-
-
-def _public(url: str) -> str:
-    """The URL without user, password, query and the slash at its end."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -13,9 +14,15 @@ from vstore.fs.paths import absolute
 from vstore.fs.place import check_output_folder
 from vstore.remote import layout
 from vstore.remote.cache import Cache
-from vstore.remote.objectstore import SCHEMES, ObjectStoreTransport
+from vstore.remote.objectstore import SCHEMES as STORES
+from vstore.remote.objectstore import ObjectStoreTransport
 from vstore.remote.patience import Patient
+from vstore.remote.transport import Transport, public_url
+from vstore.remote.web import SCHEMES as WEB
+from vstore.remote.web import WebTransport
 from vstore.stop import Stop
+
+_SCHEMES = ("file", *WEB, *STORES[1:])
 
 
 def open_cache(
@@ -32,18 +39,16 @@ def open_cache(
             names = ", ".join(one.name for one in known) or "none yet"
             raise UsageError(f"no such cache: {text}", hint=f"give a URL or a folder; names in config.toml: {names}")
         url = absolute(url).as_uri()
-    if not url.startswith(tuple(f"{scheme}://" for scheme in SCHEMES)):
-        raise UsageError(f"not a cache that can be reached: {url}", hint=f"URLs start with {'://, '.join(SCHEMES)}://")
     parts = urlsplit(url)
     if parts.scheme == "file" and (parts.netloc not in ("", "localhost") or not parts.path.startswith("/")):
         raise UsageError(f"not the URL of a folder: {url}", hint="write file:///the/whole/path, or the path alone")
     options = config.options if config else {}
     stop = stop or Stop()
     if hasty:
-        quick = ObjectStoreTransport(url, options, stall_seconds=8.0, record_seconds=10.0, stop=stop)
+        quick = open_transport(url, options, stall_seconds=8.0, record_seconds=10.0, stop=stop)
         transport = Patient(quick, attempts=2, patience_seconds=10.0, failures=1, sleep=stop.wait)
     else:
-        transport = Patient(ObjectStoreTransport(url, options, stop=stop), sleep=stop.wait)
+        transport = Patient(open_transport(url, options, stop=stop), sleep=stop.wait)
     return Cache(transport, name=config.name if config else None, stop=stop)
 
 
@@ -57,3 +62,29 @@ def check_target(cache: Cache, store: Path) -> None:
     begun = re.compile(re.escape(layout.CACHE_FILE) + r"#\d+")  # of a push that was killed
     if os.path.lexists(folder) and any(not begun.fullmatch(name) for name in os.listdir(folder)):
         raise UsageError(f"neither a cache nor an empty folder: {folder}", hint="give an empty or a new folder")
+
+
+def open_transport(
+    url: str,
+    options: Mapping[str, str] | None = None,
+    *,
+    stall_seconds: float = 15.0,
+    record_seconds: float = 30.0,
+    ranges_seconds: float = 60.0,
+    stop: Stop | None = None,
+) -> Transport:
+    """The transport for a URL, with these limits of time for requests. UsageError if there is none."""
+    scheme = urlsplit(url).scheme
+    if scheme not in _SCHEMES or "://" not in url:
+        raise UsageError(
+            f"not a cache that can be reached: {public_url(url)}", hint=f"URLs start with {'://, '.join(_SCHEMES)}://"
+        )
+    kind = WebTransport if scheme in WEB else ObjectStoreTransport
+    return kind(
+        url,
+        options,
+        stall_seconds=stall_seconds,
+        record_seconds=record_seconds,
+        ranges_seconds=ranges_seconds,
+        stop=stop,
+    )

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from vstore.archive.model import Data
 from vstore.errors import CacheError
 from vstore.remote.cache import Cache
+from vstore.remote.transport import PIECE_BYTES
 
-PIECE_BYTES = 8 << 20  # of one request: what a slow connection still brings within its time limit
 _AT_ONCE = 8
 _TAIL_BYTES = 1 << 20
 

@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
+from urllib.parse import urlsplit, urlunsplit
 
 from vstore.archive.model import Data
 from vstore.errors import CacheError
+
+PIECE_BYTES = 8 << 20  # of one request: what a slow connection still brings within its time limit
 
 
 class TransportError(CacheError):
@@ -70,3 +73,21 @@ class Transport(Protocol):
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove them; one that is not there is no error."""
+
+
+def may_help(status: int | None) -> bool:
+    """Whether asking again may help: not when the server itself said no (HTTP 4xx but for 408 and 429)."""
+    return status is None or not 400 <= status < 500 or status in (408, 429)
+
+
+def whole_seconds(limit: int, ranges_seconds: float) -> float:
+    """How long a whole object of `limit` bytes may take where a piece of 8 MiB may take `ranges_seconds`."""
+    pieces = max(-(-limit // PIECE_BYTES), 1)
+    return ranges_seconds * (1 << (pieces - 1).bit_length())
+
+
+def public_url(url: str) -> str:
+    """The URL without user, password, query and the slash at its end."""
+    parts = urlsplit(url)
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))

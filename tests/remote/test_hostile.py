@@ -1,0 +1,111 @@
+"""Servers that misbehave in every way: a right answer or a plain error, in bounded time and memory."""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.remote.hostile import RIGHT, WRONG, hostile
+from tests.remote.small import folder_cache, machine
+from vstore.remote.layout import archive_key, object_key
+
+MEBIBYTES = 300
+SECONDS = 120
+
+# Asks servers of the modes, eight at a time; the arguments are a file of what to ask and a folder to write to.
+_CLIENT = """
+import json, sys, threading, time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tests.remote.small import impatient, machine
+from vstore.errors import ArchiveError, CacheError
+from vstore.fs.scan import scan
+from vstore.objects import StorePath
+from vstore.remote import Cache, pull
+from vstore.remote.opening import open_transport
+task, folder = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
+
+def hasty(url):
+    return Cache(impatient(open_transport(url, stall_seconds=0.7, record_seconds=1.0, ranges_seconds=1.5)))
+
+def ask(question):
+    try:
+        answer = question()
+    except (CacheError, ArchiveError) as error:
+        assert error.message and "\\n" not in error.message, error
+        return f"error: {error.message}"
+    return "none" if answer is None else answer
+
+def one(item):
+    (number, (mode, url)), started = item, time.monotonic()
+    place = folder / str(number)
+    place.mkdir()
+    def whole():
+        size = hasty(url).transport.download(task["archive"], place / "archive", limit=task["size"])
+        return None if size is None else (place / "archive").read_bytes().hex()
+    def brought():
+        with machine(place / "store") as client:
+            pull(client.fetcher(), hasty(url), [StorePath.parse(task["path"])])
+            tree = scan(client.store.layout.store / task["path"])
+            return "right" if StorePath.make(tree.digest, "low") == StorePath.parse(task["path"]) else "wrong"
+    def part():
+        found = hasty(url).transport.get_ranges(task["archive"], [(5, 2000), (3000, 3001)])
+        return None if found is None else b"".join(found).hex()
+    def record():
+        found = hasty(url).transport.get(task["record"], limit=100_000)
+        return None if found is None else found.hex()
+    def size():
+        found = hasty(url).transport.head(task["archive"])
+        return None if found is None else found.size_bytes
+    said = {question.__name__: ask(question) for question in (record, part, whole, size, brought)}
+    return mode, {**said, "seconds": time.monotonic() - started}
+
+threading.excepthook = lambda failure: None
+with ThreadPoolExecutor(8) as pool:
+    answers = dict(pool.map(one, enumerate(task["urls"].items())))
+peak = next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+print(json.dumps({"answers": answers, "peak": int(peak) >> 10}))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of memory from /proc")
+def test_a_server_that_misbehaves_costs_an_error(tmp_path: Path) -> None:
+    """The peak of memory is that of all modes, eight of them at a time, each with all its requests."""
+    with machine(tmp_path / "builder") as builder:
+        path = builder.add("low", {"a": b"low", "big": random.Random(1).randbytes(300_000)})
+        builder.push(folder_cache(tmp_path / "cache"), path)
+    archive = (tmp_path / "cache" / archive_key(path)).read_bytes()
+    record = (tmp_path / "cache" / object_key(path)).read_bytes()
+    right = {
+        "record": record.hex(),
+        "part": (archive[5:2000] + archive[3000:3001]).hex(),
+        "whole": archive.hex(),
+        "size": len(archive),
+        "brought": "right",
+    }
+    limits = {"record": 100_000, "part": 1996, "whole": len(archive)}
+    with hostile(tmp_path / "cache") as server:
+        urls = {mode: server.url(mode) for mode in (*RIGHT, *WRONG)}
+        assert len(WRONG) >= 43
+        task = {"urls": urls, "path": str(path), "archive": archive_key(path), "size": len(archive)}
+        (tmp_path / "task").write_text(json.dumps({**task, "record": object_key(path)}))
+        (tmp_path / "client").mkdir()
+        command = [sys.executable, "-c", _CLIENT, str(tmp_path / "task"), str(tmp_path / "client")]
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=5 * SECONDS)
+    found = json.loads(done.stdout)
+    assert found["peak"] < MEBIBYTES, found["peak"]
+    for mode, answers in found["answers"].items():
+        assert answers.pop("seconds") < SECONDS, mode
+        for question, answer in answers.items():
+            refused = answer == "none" or str(answer).startswith("error: ")
+            if mode in RIGHT:
+                assert answer == right[question] or (question == "size" and refused), (mode, question, answer)
+            elif question == "brought":
+                assert refused or answer == "right", (mode, answer)
+            elif question != "size":  # what bytes are of the right length is verified by who asked for them
+                assert refused or len(answer) <= 2 * limits[question], (mode, question)

@@ -1,0 +1,207 @@
+"""One exchange with a web server, bounded: the bytes of an answer's head, and the time until the answer is read.
+
+urllib3 limits the time of connecting and the time without any byte; a `Guard` ends the whole exchange. The module
+is loaded by commands that ask no web server, so it loads urllib3 late.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import suppress
+from functools import cache
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from urllib3 import PoolManager
+
+_HEAD_BYTES = 64 << 10  # of an answer with all its interim ones; servers and proxies allow 8 to 32 KiB
+_current = threading.local()
+
+
+class Guard:
+    """Ends the exchange of this thread after `seconds`, or when `end` is called, by shutting its connection."""
+
+    def __init__(self, seconds: float) -> None:
+        self.over = False  # as its time was
+        self._ended = False
+        self._socket: socket.socket | None = None
+        self._lock = threading.Lock()
+        self._timer = threading.Timer(seconds, self._time_out)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Guard:
+        _current.guard = self
+        self._timer.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        _current.guard = None
+        with self._lock:
+            if self._socket is not None:
+                self._socket.close()
+                self._socket = None
+
+    def watch(self, connection: socket.socket) -> None:
+        """Shut this connection when the time is over. A duplicate is kept, which TLS does not take over."""
+        with self._lock:
+            if self._socket is not None:
+                self._socket.close()
+            self._socket = socket.socket(connection.family, connection.type, fileno=socket.dup(connection.fileno()))
+            if self._ended:
+                self._shut()
+
+    def end(self) -> None:
+        with self._lock:
+            self._ended = True
+            self._shut()
+
+    def check(self) -> None:
+        """Raise TimeoutError if it was ended: a connection that was shut may look like the end of an answer."""
+        if self._ended:
+            raise TimeoutError
+
+    def _time_out(self) -> None:
+        self.over = True
+        self.end()
+
+    def _shut(self) -> None:
+        if self._socket is not None:
+            with suppress(OSError):  # the server has closed it
+                self._socket.shutdown(socket.SHUT_RDWR)
+
+
+def watch(connection: socket.socket) -> None:
+    """Give the connection to the guard of this thread."""
+    guard: Guard | None = getattr(_current, "guard", None)
+    if guard is not None:
+        guard.watch(connection)
+
+
+class _Head:
+    """The lines of an answer's head, `_HEAD_BYTES` at most."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._left = _HEAD_BYTES
+        self.close = file.close
+
+    def readline(self, limit: int) -> bytes:
+        line: bytes = self._file.readline(min(limit, self._left + 1))
+        self._left -= len(line)
+        if self._left < 0:
+            from http.client import HTTPException
+
+            raise HTTPException(f"the head of its answer has more than {_HEAD_BYTES} bytes")
+        return line
+
+
+@cache
+def _pools() -> dict[str, Any]:
+    """The pools whose connections are watched, by scheme."""
+    from http.client import HTTPResponse
+
+    from urllib3.connection import HTTPConnection, HTTPSConnection
+    from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+    class Answer(HTTPResponse):
+        def begin(self) -> None:
+            file, self.fp = self.fp, _Head(self.fp)  # type: ignore[assignment]
+            try:
+                super().begin()
+            finally:
+                if self.fp is not None:
+                    self.fp = file
+
+    class Watched(HTTPConnection):
+        response_class = Answer
+
+        def _new_conn(self) -> socket.socket:
+            made = super()._new_conn()
+            watch(made)
+            return made
+
+        def getresponse(self) -> Any:
+            if self.sock is not None:
+                watch(self.sock)  # of an earlier exchange
+            return super().getresponse()
+
+    class WatchedTls(Watched, HTTPSConnection): ...
+
+    class Pool(HTTPConnectionPool):
+        ConnectionCls = Watched
+
+    class PoolTls(HTTPSConnectionPool):
+        ConnectionCls = WatchedTls
+
+    return {"http": Pool, "https": PoolTls}
+
+
+def open_pool(url: str, *, connections: int, connect_seconds: float, stall_seconds: float) -> PoolManager:
+    """Connections to a server, through the proxy that the environment names for it."""
+    import ssl
+    import urllib.request
+
+    from urllib3 import PoolManager, ProxyManager, Timeout
+
+    parts = urlsplit(url)
+    options: dict[str, Any] = {
+        "maxsize": connections,
+        "timeout": Timeout(connect=connect_seconds, read=stall_seconds),
+        "ssl_context": ssl.create_default_context() if parts.scheme == "https" else None,
+    }
+    proxy = urllib.request.getproxies().get(parts.scheme)
+    if proxy and not urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
+        proxy = proxy if "://" in proxy else f"http://{proxy}"
+        made: PoolManager = ProxyManager(proxy, proxy_headers=_proxy_login(proxy), **options)
+    else:
+        made = PoolManager(**options)
+    made.pool_classes_by_scheme = _pools()
+    return made
+
+
+def _proxy_login(proxy: str) -> dict[str, str]:
+    from urllib3.util import make_headers
+
+    parts = urlsplit(proxy)
+    if parts.username is None:
+        return {}
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return {**make_headers(proxy_basic_auth=login)}
+
+
+def reason(error: BaseException) -> str:
+    """Why an exchange failed, in one line, without the server's own words."""
+    import ssl
+    from http.client import BadStatusLine, IncompleteRead
+
+    for one in _causes(error):
+        match one:
+            case ssl.SSLCertVerificationError():
+                return f"its certificate is not trusted: {one.verify_message}"
+            case ConnectionRefusedError():
+                return "connection refused"
+            case ConnectionResetError() | BrokenPipeError():
+                return "connection closed by the server"
+            case BadStatusLine():
+                return "its answer is not HTTP"
+            case IncompleteRead():
+                return "its answer ended early"
+            case TimeoutError():
+                return "no answer in time"
+            case socket.gaierror():
+                return f"the host is not known: {one.strerror}"
+            case OSError() if one.strerror:
+                return one.strerror
+    return str(error).partition("\n")[0][:200] or type(error).__name__
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and all that led to it, the deepest first."""
+    for one in (error.__cause__, *(arg for arg in error.args if isinstance(arg, BaseException))):
+        if one is not None:
+            yield from _causes(one)
+    yield error
