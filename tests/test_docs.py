@@ -17,7 +17,7 @@ from vstore.cli.app import COMMANDS
 from vstore.spec import load
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 def test_the_reference_is_fresh() -> None:
@@ -37,6 +37,11 @@ def test_links_and_commands_exist(page: Path) -> None:
         assert (page.parent / target).exists(), target
     for command in re.findall(r"(?:`|^\$ ?|^\./scripts/)vstore ([a-z][a-z-]*)", text, re.MULTILINE):
         assert command in COMMANDS, command
+
+
+def test_what_security_promises_is_shown_by_tests() -> None:
+    named = re.findall(r"`(tests/[^`]+)`", (ROOT / "SECURITY.md").read_text("utf-8"))
+    assert len(named) > 10 and [name for name in named if not (ROOT / name).is_file()] == []
 
 
 def test_every_decision_is_listed() -> None:

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -47,7 +47,8 @@ def running(
         wait_for(port, process)
         yield process
     finally:
-        os.killpg(process.pid, end)
+        with suppress(ProcessLookupError):  # the test has ended it
+            os.killpg(process.pid, end)
         try:
             process.wait(10)
         except subprocess.TimeoutExpired:

@@ -32,6 +32,7 @@ from vstore.remote import (
     write_key,
 )
 from vstore.remote.layout import pin_key
+from vstore.report import Report, Silent
 from vstore.store import Store
 
 __all__ = [
@@ -91,14 +92,27 @@ def make_generation(
     return name, now_current.number if now_current else None, made is not None
 
 
-def serve(store: Store, keys: Sequence[SecretKey], *, host: str, port: int) -> None:
-    """Offer the store read-only as a cache until interrupted. UsageError without the extra ``serve``."""
-    try:
-        import uvicorn
+def serve(
+    store: Store,
+    keys: Sequence[SecretKey],
+    *,
+    host: str,
+    port: int,
+    log_requests: bool = False,
+    report: Report | None = None,
+) -> None:
+    """Offer the store read-only as a cache until interrupted; port 0 takes any that is free.
 
+    Raises UsageError without the extra ``serve`` or for an address that cannot be had, BusyError for a port in use.
+    """
+    try:
+        from vstore.remote.listening import bind, listen
         from vstore.remote.serve import application
     except ImportError as error:
         raise UsageError(
             f"`serve` needs more packages: {error.name}", hint="install vstore with its extra: vstore[serve]"
         ) from error
-    uvicorn.run(application(store, tuple(keys)), host=host, port=port, log_level="warning")
+    with bind(host, port) as bound:
+        place = f"[{host}]" if ":" in host else host
+        (report or Silent()).note(f"serving {store.layout.root} on http://{place}:{bound.getsockname()[1]}")
+        listen(application(store, tuple(keys)), bound, log_requests=log_requests)

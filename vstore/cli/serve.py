@@ -14,7 +14,7 @@ from vstore.cli.settings import Settings, command
 def serve_command(settings: Settings, host: str, port: int) -> None:
     """Offer this store read-only as a cache, until interrupted. Anyone who reaches it can read all of it.
 
-    /metrics is in Prometheus' form, /healthz answers ok.
+    /metrics is in Prometheus' form, /healthz answers ok. --verbose logs each request, up to 50 lines in ten seconds.
     """
     with settings.open_store() as store:
         keys = signing_keys(store.layout.root / "keys")
@@ -22,5 +22,5 @@ def serve_command(settings: Settings, host: str, port: int) -> None:
             settings.report.warn(
                 "there is no key here, so nobody will take anything by recipe", "`vstore key generate`"
             )
-        settings.report.note(f"serving {store.layout.root} on http://{host}:{port}")
-        serve(store, keys, host=host, port=port)
+        log_requests = settings.verbosity > 0
+        serve(store, keys, host=host, port=port, log_requests=log_requests, report=settings.report)

@@ -56,6 +56,8 @@ class Shelf:
 
     def archive(self, path: StorePath) -> Path | None:
         """The object's archive, packed now if it was not; None if there is no such object."""
+        if not self.store.is_valid(path):
+            return None  # asked first: names that anyone makes up leave no temp root
         self.store.temp_root(path)
         if not self.store.is_valid(path):
             return None
