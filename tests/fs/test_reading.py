@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
@@ -75,3 +76,17 @@ def test_no_descriptor_stays_open(tmp_path: Path) -> None:
             read_regular(path, limit=1)
 
     assert os.listdir("/dev/fd") == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits and /proc of Linux")
+def test_a_small_file_takes_little_memory_whatever_the_limit(tmp_path: Path) -> None:
+    """A read takes as much memory as it asks for, before it knows how much there is."""
+    (tmp_path / "small").write_bytes(b"x" * 1000)
+    code = (
+        "import resource, sys\n"
+        "from vstore.fs.reading import read_regular\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (200 << 20, 200 << 20))\n"
+        "assert read_regular(sys.argv[1], limit=1 << 30) == b'x' * 1000\n"
+        "assert len(read_regular('/proc/self/maps', limit=1 << 30)) > 1000\n"  # its size is said to be 0
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "small")], check=True, cwd=Path(__file__).parents[2])

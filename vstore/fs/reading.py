@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 _FLAGS = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
 _PIECE_BYTES = 1 << 20
+_MORE_BYTES = 1 << 20  # of a file that has grown, or does not say its size
 _KINDS = {
     stat.S_IFIFO: "a FIFO",
     stat.S_IFSOCK: "a socket",
@@ -62,7 +63,9 @@ def read_regular(path: str | bytes | Path, *, limit: int, follow: bool = True, d
     Raises as `open_handle`, and OSError (EFBIG) for a longer file.
     """
     with open_regular(path, follow=follow, dir_fd=dir_fd) as file:
-        data = file.read(limit + 1)
+        data = file.read(min(os.fstat(file.fileno()).st_size, limit) + 1)  # as much memory is taken as is asked for
+        while len(data) <= limit and (more := file.read(min(_MORE_BYTES, limit + 1 - len(data)))):
+            data += more
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"it is too big: more than {limit} bytes", path)
     return data
