@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from blake3 import blake3
 
 ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"  # Nix's base 32: no e, o, t, u, so no words
 SHORT_LENGTH = 32  # characters: 160 bits
+_LARGEST = (1 << 63) - 1
+_MOST_DEPTH = 64
+_MOST_VALUES = 2_000_000  # of one text: 64 bytes or more of memory each
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -25,7 +28,8 @@ class Digest:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        return cls(bytes.fromhex(text))
+        """Read what `__str__` writes; ValueError for anything else."""
+        return cls(from_hex(text))
 
     @property
     def short(self) -> str:
@@ -35,6 +39,14 @@ class Digest:
 
     def __str__(self) -> str:
         return self.raw.hex()
+
+
+def from_hex(text: str) -> bytes:
+    """Read what ``bytes.hex`` writes; ValueError for anything else, such as capitals and blanks."""
+    found = bytes.fromhex(text)
+    if found.hex() != text:
+        raise ValueError("not in plain hexadecimal digits")
+    return found
 
 
 def is_short(text: str) -> bool:
@@ -63,6 +75,47 @@ def hash_fields(context: str, *fields: bytes) -> Digest:
 def canonical_json(value: object) -> bytes:
     """The one JSON text of a value: sorted keys, no blanks, UTF-8."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+
+def parse_json(text: bytes, *, most_values: int = _MOST_VALUES) -> Any:
+    """Read a JSON text from outside. ValueError unless it is one that `canonical_json` can write again.
+
+    Refused before it is read: more than `most_values` values. Refused after: a key twice, NaN and infinity, integers
+    beyond 64 bits, halves of surrogate pairs, and values nested more than `_MOST_DEPTH` deep.
+    """
+    if sum(map(text.count, (b",", b"[", b"{"))) > most_values:
+        raise ValueError(f"more than {most_values} values")
+    try:
+        value = json.loads(text, object_pairs_hook=_distinct, parse_int=_small)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    level: list[object] = [value]
+    for _ in range(_MOST_DEPTH):
+        level = [child for one in level for child in _children(one)]
+    if level:
+        raise ValueError("nested too deeply")
+    canonical_json(value)
+    return value
+
+
+def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is there twice")
+    return found
+
+
+def _small(text: str) -> int:
+    number = int(text) if len(text) <= 20 else _LARGEST + 1
+    if not -_LARGEST <= number <= _LARGEST:
+        raise ValueError("a number beyond 64 bits")
+    return number
+
+
+def _children(value: object) -> Iterable[object]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()
 
 
 def hash_json(context: str, value: object) -> Digest:

@@ -36,7 +36,8 @@ from vstore.objects import StorePath
 from vstore.profile import read_stack
 from vstore.publish.bundle import BundleReader, BundleWriter
 from vstore.remote.delta import read_index as read_delta
-from vstore.remote.records import decode_channel, decode_delta, decode_object, decode_realisation
+from vstore.remote.model import Record
+from vstore.remote.records import decode_channel, decode_delta, decode_object, decode_realisation, encode
 from vstore.remote.trust import SecretKey
 from vstore.spec import load
 from vstore.store.layout import Layout
@@ -46,7 +47,7 @@ from vstore.store.records import read_record as read_generation
 from vstore.store.records import record_file
 
 _GOLDEN = Path(__file__).parents[1] / "remote" / "golden"
-_RECORDS: Mapping[str, Callable[[bytes, str], object]] = {
+_RECORDS: Mapping[str, Callable[[bytes, str], Record]] = {
     "realisation": decode_realisation,
     "object": decode_object,
     "channel": decode_channel,
@@ -289,7 +290,7 @@ def _manifests() -> list[bytes]:
 def _manifest_files() -> list[bytes]:
     document: dict[str, object] = {
         "kind": "framework",
-        "digest": "",
+        "digest": "00" * 32,
         "recipe": None,
         "references": [],
         "registered_at": "2024-01-01T00:00:00+00:00",
@@ -336,11 +337,24 @@ def _deltas() -> list[bytes]:
     return [b"vstore-delta-2\n" + len(text).to_bytes(4, "big") + text + b"patch"]
 
 
-def _record(what: str, decode: Callable[[bytes, str], object]) -> Reader:
-    """What a cache says."""
-    return Reader(
-        read=lambda data, at: decode(data, "a record"), samples=lambda: [(_GOLDEN / f"{what}.json").read_bytes()]
-    )
+def _unsayable(what: str) -> Callable[[], list[bytes]]:
+    """The record with values in its first field that JSON can hold and nobody should write."""
+    values = (b"NaN", b"1e999", b'"\\ud800"', b'{"a": 1, "a": 2}', b"[" * 900 + b"]" * 900, b"9" * 4000)
+    return lambda: [
+        (_GOLDEN / f"{what}.json").read_bytes().replace(b"{", b'{"metadata":{"a":' + value + b"},", 1)
+        for value in values
+    ]
+
+
+def _record(what: str, decode: Callable[[bytes, str], Record]) -> Reader:
+    """What a cache says; whatever of it is taken can be written again, and then says the same."""
+
+    def read(data: bytes, _: Path) -> object:
+        found = decode(data, "a record")
+        assert decode(encode(found), "itself") == found
+        return found
+
+    return Reader(read=read, samples=lambda: [(_GOLDEN / f"{what}.json").read_bytes()], hostile=_unsayable(what))
 
 
 READERS: Mapping[str, Reader] = {

@@ -8,6 +8,7 @@ WORDS = (
     b"..", b"../", b"/", b"//", b"/etc/passwd", b"\0", b"\n", b"\r\n", b'"', b"'", b"\\", b"; rm -rf x", b"$(id)",
     b"\xff\xfe", b"\xc3\x28", "é".encode(), "e\u0301".encode(), b"A" * 300, b"\xff" * 8, b"\0" * 8, b"\x7f\xff\xff\xff",
     b"[" * 5000, b'{"a":' * 5000, b"1e999", b"-1", b"99999999999999999999", b"true", b"null", b"[]", b"{}", b"", b"NaN",
+    b"Infinity", b'"\\ud800"', b"9" * 30, b'"a":1,"a":2',
 )  # fmt: skip
 
 

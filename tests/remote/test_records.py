@@ -69,6 +69,46 @@ def test_what_is_malformed_is_refused(name: str) -> None:
             decode(data, name)
 
 
+UNSAYABLE = {
+    "NaN": "NaN",
+    "infinity": "-Infinity",
+    "infinity as a number": "1e999",
+    "an integer beyond 64 bits": "9223372036854775808",
+    "an integer of 4000 digits": "9" * 4000,
+    "half a surrogate pair": '"\\ud800"',
+    "half a surrogate pair as a key": '{"\\udfff": 1}',
+    "a key twice": '{"a": 1, "a": 2}',
+    "lists in lists": "[" * 100 + "]" * 100,
+    "lists in lists, deeper": "[" * 5000 + "]" * 5000,
+    "too many values": "[" + "0," * 30_000 + "0]",
+}
+
+
+@pytest.mark.parametrize("name", RECORDS)
+@pytest.mark.parametrize("value", UNSAYABLE.values(), ids=UNSAYABLE)
+def test_what_could_not_be_written_again_is_refused_in_every_field(name: str, value: str) -> None:
+    record, decode = RECORDS[name]
+    good = json.loads(encode(record))
+    for key in [*good, "of no meaning"]:
+        text = json.dumps({**good, key: "HERE"}).replace('"HERE"', value)
+        with pytest.raises(CacheError, match="malformed record"):
+            decode(text.encode(), name)
+
+
+@pytest.mark.parametrize("value", UNSAYABLE.values(), ids=UNSAYABLE)
+def test_metadata_that_could_not_be_written_again_is_refused(value: str) -> None:
+    document = {**json.loads(encode(OBJECT)), "metadata": {"a": [{"b": "HERE"}]}}
+    with pytest.raises(CacheError, match="malformed record"):
+        decode_object(json.dumps(document).replace('"HERE"', value).encode(), "it")
+
+
+@pytest.mark.parametrize("when", ["2024-05-06T07:08:09+02:00", "20240506T070809Z", "2024-05-06 07:08:09+00:00"])
+def test_times_are_in_utc_and_written_in_one_way(when: str) -> None:
+    document = {**json.loads(encode(CHANNEL)), "created_at": when}
+    with pytest.raises(CacheError, match="not a time in UTC"):
+        decode_channel(json.dumps(document).encode(), "it")
+
+
 def test_a_record_of_a_newer_format_says_so() -> None:
     document = {**json.loads(encode(CHANNEL)), "format": 2}
     with pytest.raises(CacheError, match="format 2, this vstore knows 1"):

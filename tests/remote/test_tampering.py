@@ -221,6 +221,15 @@ def test_a_record_that_promises_a_petabyte(world: World) -> None:
     world.refused()
 
 
+@pytest.mark.parametrize("value", ["NaN", "1e999", '"\\ud800"', "[" * 900 + "]" * 900, '{"a": 1, "a": 2}'])
+@pytest.mark.parametrize("key", ["metadata", "parts", "kind", "of no meaning"])
+def test_a_record_that_could_not_be_written_again(world: World, key: str, value: str) -> None:
+    world.edit(object_key(world.paths[0]), **{key: {"a": "HERE"} if key == "metadata" else "HERE"})
+    file = world.file(object_key(world.paths[0]))
+    file.write_text(file.read_text().replace('"HERE"', value))
+    world.refused()
+
+
 def test_a_cache_that_names_new_objects_for_ever(world: World) -> None:
     """Each record refers to one more; a limit ends it."""
 

@@ -7,7 +7,6 @@ are never among them. See docs/formats.md.
 
 from __future__ import annotations
 
-import json
 import os
 import posixpath
 import re
@@ -19,7 +18,7 @@ from typing import Self
 from vstore.build.clashes import Clash
 from vstore.build.layout import Layout
 from vstore.build.record import read_record
-from vstore.digest import canonical_json
+from vstore.digest import canonical_json, parse_json
 from vstore.errors import BuildError, StoreError
 from vstore.fs.atomic import write_file
 from vstore.lock.model import PinnedWheel
@@ -109,7 +108,7 @@ class LayerFacts:
     @classmethod
     def parse(cls, data: bytes) -> Self:
         """Read layer.json; ValueError, with the key path, if it is not what `as_json` gives."""
-        document = json.loads(data)
+        document = parse_json(data)
         if not isinstance(document, dict):
             raise ValueError(f"found {document!r}, expected an object")
         launch = _member(document, "launch_module", (str, type(None)))

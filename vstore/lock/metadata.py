@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from vstore.digest import parse_json
 from vstore.errors import LockError
 from vstore.fs.reading import read_regular
 from vstore.lock.model import FROM_LOWER, LockedLayer, LockRecord
@@ -41,7 +42,7 @@ def deployed_name(layer: Layer, locked: LockedLayer) -> str:
 def read_record(path: Path) -> LockRecord | None:
     """What ``pylock.<env>.meta.json`` says; None when it is not there or not whole."""
     try:
-        found = json.loads(read_regular(path, limit=_MAX_RECORD_BYTES))
+        found = parse_json(read_regular(path, limit=_MAX_RECORD_BYTES))
         locked_at = datetime.fromisoformat(found["locked_at"])
         return LockRecord(
             lock_input_hash=str(found["lock_input_hash"]),

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from vstore.digest import parse_json
 from vstore.errors import StoreError
 from vstore.fs.reading import read_regular
 from vstore.objects import Kind, StorePath
@@ -35,7 +35,7 @@ class Stack:
 def read_stack(folder: Path) -> Stack:
     """What the stack in this folder of the store holds. StoreError if there is none."""
     try:
-        document = json.loads(read_regular(folder / "stack.json", limit=_MOST_BYTES))
+        document = parse_json(read_regular(folder / "stack.json", limit=_MOST_BYTES))
         layers = tuple(
             StackLayer(name=_text(one["name"]), kind=Kind(one["kind"]), path=StorePath.parse(_text(one["path"])))
             for one in document["layers"]

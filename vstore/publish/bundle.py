@@ -7,7 +7,6 @@ vstore can pull from. Here it is a Transport: written once, read as often as wan
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import threading
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from vstore.archive.tar import END, member, padding, read_member
-from vstore.digest import canonical_json
+from vstore.digest import canonical_json, parse_json
 from vstore.errors import ArchiveError
 from vstore.fs.reading import open_regular
 from vstore.fs.tree import FIXED_TIME, Entry, EntryKind
@@ -139,7 +138,7 @@ class BundleReader:
             raise ArchiveError(f"not a bundle: {self.url}", hint="`vstore pack` makes them")
         data = self.get(_HEAD, limit=_HEAD_BYTES)
         try:
-            document = json.loads(data or b"")
+            document = parse_json(data or b"")
             if document["format"] != FORMAT:
                 raise ArchiveError(f"a bundle of format {document['format']!r}, this vstore reads {FORMAT}: {self.url}")
             return tuple(StorePath.parse(path) for path in document["tops"])

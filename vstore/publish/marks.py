@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import lzma
 import os
 import stat
@@ -13,6 +12,7 @@ from typing import Any
 
 from vstore.archive.format import FOOTER_MAGIC
 from vstore.build.facts import FACTS
+from vstore.digest import parse_json
 from vstore.fs.reading import open_regular, read_regular
 from vstore.objects import StorePath
 from vstore.publish.bundle import TOP
@@ -57,7 +57,7 @@ def is_link_to_object(path: Path, status: os.stat_result) -> bool:
 def read_json(path: Path) -> dict[str, Any] | None:
     """The document in a JSON file; None for one that cannot be read, and for anything but a table."""
     try:
-        document = json.loads(read_regular(path, limit=_JSON_BYTES, follow=False))
+        document = parse_json(read_regular(path, limit=_JSON_BYTES, follow=False))
     except (OSError, ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None

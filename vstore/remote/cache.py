@@ -18,7 +18,7 @@ from vstore.remote.transport import Transport
 from vstore.stop import Stop
 
 QUESTIONS_AT_ONCE = 64
-_RECORD_BYTES = 8 << 20  # no record is larger
+_RECORD_BYTES = 1 << 20  # no record is larger
 T = TypeVar("T")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from datetime import datetime, timedelta
 
-from vstore.digest import hash_fields
+from vstore.digest import hash_fields, parse_json
 from vstore.errors import CacheError, UsageError
 from vstore.fs.atomic import write_file
 from vstore.fs.faults import Point, reached
@@ -56,7 +56,7 @@ def _remember(store: Store, cache: Cache, channel: Channel) -> None:
     file = folder / f"{hash_fields('channel 1', cache.url.encode(), channel.name.encode()).short}.json"
     with lock_file(folder / "lock"):
         try:
-            seen = json.loads(read_regular(file, limit=_MOST_BYTES, follow=False))
+            seen = parse_json(read_regular(file, limit=_MOST_BYTES, follow=False))
             number, path = int(seen["number"]), str(seen["path"])
         except FileNotFoundError:
             number, path = 0, ""

@@ -23,7 +23,7 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import BinaryIO
 
-from vstore.digest import canonical_json
+from vstore.digest import canonical_json, from_hex, parse_json
 from vstore.errors import CacheError, UsageError
 from vstore.fs import zstd
 from vstore.fs.scan import hash_file
@@ -38,7 +38,8 @@ _WINDOW_BYTES = 32 << 20  # of a new file: making a patch takes some seven bytes
 _MARGIN_BYTES = 16 << 20  # how much further than the window's own place the old file is looked at, on either side
 _PART_BYTES = _WINDOW_BYTES + 2 * _MARGIN_BYTES  # of an old file, at most
 _MEMORY = 768 << 20  # address space: 512 MiB of Python with its libraries, the rest for the largest window
-_INDEX_BYTES = 64 << 20  # of a delta, at most
+_INDEX_BYTES = 16 << 20  # of a delta, at most: 60,000 patches
+_MOST_VALUES = 500_000  # in it: seven for each patch
 _SECONDS = 120
 _LARGE = 64 << 10  # smaller files are always in: one of them would cost the whole frame that it lies in
 _WORTH = 0.7  # a patch larger than this part of the compressed file is left out
@@ -149,11 +150,11 @@ def read_index(delta: BinaryIO) -> list[Patch]:
         if length > _INDEX_BYTES:
             raise ValueError("its index is larger than any may be")
         found, at = [], len(_MAGIC) + 4 + length
-        for one in json.loads(delta.read(length)):
+        for one in _listed(parse_json(delta.read(length), most_values=_MOST_VALUES)):
             fields = Fields(one, "delta")
             patch = Patch(
-                old=fields.parsed("old", bytes.fromhex),
-                new=fields.parsed("new", bytes.fromhex),
+                old=fields.parsed("old", from_hex),
+                new=fields.parsed("new", from_hex),
                 old_at=fields.size("old_at"),
                 old_bytes=fields.size("old_bytes"),
                 size_bytes=fields.size("size_bytes"),
@@ -168,9 +169,15 @@ def read_index(delta: BinaryIO) -> list[Patch]:
             at += patch.patch_bytes
         if at != delta.seek(0, os.SEEK_END):
             raise ValueError("its length is another")
-    except (ValueError, TypeError, RecursionError) as error:
+    except ValueError as error:
         raise CacheError(f"malformed delta: {error}") from error
     return found
+
+
+def _listed(value: object) -> list[object]:
+    if not isinstance(value, list):
+        raise ValueError("its index is not a list")
+    return value
 
 
 def apply_delta(

@@ -14,9 +14,11 @@ from vstore.objects import StorePath, bottom_up
 from vstore.remote.cache import QUESTIONS_AT_ONCE, Cache
 from vstore.remote.fetch import Fetched, Fetcher, NotBelow
 from vstore.remote.model import ObjectRecord
+from vstore.remote.records import encode
 
 _ARCHIVES_AT_ONCE = 4
 _MOST_OBJECTS = 10_000  # of one closure; a cache that lies could name new ones for ever
+_MOST_BYTES = 32 << 20  # of their records
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,13 +119,24 @@ def missing_records(fetcher: Fetcher, cache: Cache, tops: tuple[StorePath, ...])
     """The records of all that is not in the store, lowest first; a step asks for a whole level at once."""
     found: dict[StorePath, ObjectRecord] = {}
     level = set(tops)
+    left_bytes, lock = _MOST_BYTES, threading.Lock()
+
+    def ask(path: StorePath) -> ObjectRecord | None:
+        nonlocal left_bytes
+        record = cache.object(path)
+        with lock:
+            left_bytes -= len(encode(record)) if record else 0
+            if left_bytes < 0:
+                raise CacheError(f"{cache.name} has more than {_MOST_BYTES} bytes of records for one closure")
+        return record
+
     with cache.threads() as pool:
         while level:
             if len(found) + len(level) > _MOST_OBJECTS:
                 raise CacheError(f"{cache.name} names more than {_MOST_OBJECTS} objects for one")
             fetcher.store.temp_root(*level)
             asked = sorted(path for path in level if not fetcher.store.is_valid(path))
-            for path, record in zip(asked, pool.map(cache.object, asked), strict=True):
+            for path, record in zip(asked, pool.map(ask, asked), strict=True):
                 if record is None:
                     raise CacheError(f"{cache.name} does not have {path}")
                 found[path] = record

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import TypeVar
 
-from vstore.digest import Digest, canonical_json
+from vstore.digest import Digest, canonical_json, from_hex, parse_json
 from vstore.errors import CacheError
 from vstore.objects import Kind, StorePath
 from vstore.remote.layout import FORMAT
 from vstore.remote.model import Archive, Channel, DeltaRecord, ObjectRecord, Realisation, Record, Signature
 
 _LARGEST_SIZE = 1 << 50
+_MOST_VALUES = 20_000  # of one record
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 T = TypeVar("T")
 
@@ -74,8 +74,8 @@ class Fields:
     @classmethod
     def read(cls, data: bytes, what: str) -> Fields:
         try:
-            value = json.loads(data)
-        except (ValueError, RecursionError) as error:
+            value = parse_json(data, most_values=_MOST_VALUES)
+        except ValueError as error:
             raise CacheError(f"malformed record {what}: {error}") from error
         fields = cls(value, what)
         if (found := fields.size("format")) != FORMAT:
@@ -113,7 +113,10 @@ class Fields:
         return self.parse(self.text(key), key, parse)
 
     def each(self, key: str, parse: Callable[[str], T]) -> tuple[T, ...]:
-        return tuple(self.parse(str(item), key, parse) for item in self.items(key))
+        items = self.items(key)
+        if not all(isinstance(item, str) for item in items):
+            raise self.error(f"`{key}` holds something else than texts")
+        return tuple(self.parse(str(item), key, parse) for item in items)
 
     def parse(self, text: str, key: str, parse: Callable[[str], T]) -> T:
         try:
@@ -141,8 +144,8 @@ def _sha256(text: str) -> str:
 
 def _moment(text: str) -> datetime:
     moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError("a time without a time zone")
+    if moment.tzinfo is None or moment.utcoffset() or moment.isoformat() != text:
+        raise ValueError("not a time in UTC")
     return moment
 
 
@@ -171,7 +174,7 @@ def decode_object(data: bytes, what: str) -> ObjectRecord:
             sha256=archive.parsed("sha256", _sha256),
             index_digest=archive.parsed("index_digest", Digest.parse),
         ),
-        parts=fields.each("parts", bytes.fromhex),
+        parts=fields.each("parts", from_hex),
         metadata=fields.mapping("metadata"),
         signatures=fields.signatures(),
     )

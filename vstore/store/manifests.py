@@ -7,7 +7,6 @@ registered_at, parts, …), the tree manifest's encoding.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -15,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from vstore.digest import Digest, canonical_json
+from vstore.digest import Digest, canonical_json, parse_json
 from vstore.errors import StoreError
 from vstore.fs import zstd
 from vstore.fs.reading import read_regular
@@ -72,7 +71,7 @@ def read_manifest(file: Path, *, likely: Manifest | None = None) -> tuple[Manife
     start = len(_MAGIC) + 4
     end = start + int.from_bytes(data[len(_MAGIC) : start], "big")
     try:
-        metadata = _checked(json.loads(data[start:end]))
+        metadata = _checked(parse_json(data[start:end]))
         encoded = data[end:]
         return likely if likely and likely.encoded == encoded else Manifest.decode(encoded), metadata
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:

@@ -6,11 +6,10 @@ does not expire; one that cannot be read counts the same, since keeping too much
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from vstore.digest import canonical_json
+from vstore.digest import canonical_json, parse_json
 from vstore.fs.folder import Folder
 
 _MOST_BYTES = 1 << 20
@@ -38,7 +37,7 @@ def pin_name(name: str) -> str:
 def read_pin(folder: Folder, name: str) -> Pin:
     """What is said of the root whose link in this folder is called so."""
     try:
-        document = json.loads(folder.read(pin_name(name), limit=_MOST_BYTES))
+        document = parse_json(folder.read(pin_name(name), limit=_MOST_BYTES))
         until = document["expires_at"]
         moment = datetime.fromisoformat(until) if until is not None else None
         if moment is not None and moment.tzinfo is None:

@@ -7,13 +7,12 @@ given twice.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
-from vstore.digest import Digest, canonical_json
+from vstore.digest import Digest, canonical_json, parse_json
 from vstore.fs.reading import read_regular
 from vstore.objects import StorePath
 from vstore.store.generations import GenerationRow
@@ -54,7 +53,7 @@ def drop_records(layout: Layout, profile: str, numbers: Iterable[int], *, last: 
 def read_record(layout: Layout, profile: str, number: int) -> GenerationRow | None:
     """None where there is no record, or none that makes sense."""
     try:
-        document = json.loads(read_regular(record_file(layout, profile, number), limit=_MOST_BYTES, follow=False))
+        document = parse_json(read_regular(record_file(layout, profile, number), limit=_MOST_BYTES, follow=False))
         digest, spec_path, replaced = document["spec_digest"], document["spec_path"], document["replaced"]
         created_at = datetime.fromisoformat(document["created_at"])
         if not isinstance(spec_path, str | None) or type(replaced) not in (int, type(None)) or not created_at.tzinfo:
