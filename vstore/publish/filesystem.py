@@ -75,7 +75,9 @@ def _refused(folder: Path, paths: Iterable[bytes]) -> Iterator[str]:
             odd.setdefault(name, path)
     if not odd:
         return
-    with scratch(folder, "names") as place:
+    with scratch(folder, "names") as scratched:
+        place = scratched / "one"  # with nothing else in it
+        place.mkdir()
         for name, path in sorted(odd.items()):
             if not _takes(os.fsencode(place), name):
                 yield f"{os.fsdecode(path)}: the name is refused or changed"

@@ -19,6 +19,7 @@ from vstore.store.generations import GenerationRow
 from vstore.store.layout import Layout
 
 _MOST_BYTES = 1 << 20
+_MARK = b"{}\n"
 _NAME = re.compile(r"\.(?P<profile>.+)-(?P<number>[1-9][0-9]{0,8})\.json")
 
 
@@ -39,13 +40,23 @@ def write_record(layout: Layout, row: GenerationRow) -> None:
         folder.write(record_file(layout, row.profile, row.number).name, canonical_json(document) + b"\n")
 
 
+def is_dropped(layout: Layout, profile: str, number: int) -> bool:
+    """Whether the record is gone, or only the mark of its number is left: by a process that was forgetting it."""
+    try:
+        return read_regular(record_file(layout, profile, number), limit=_MOST_BYTES, follow=False) == _MARK
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+
+
 def drop_records(layout: Layout, profile: str, numbers: Iterable[int], *, last: int) -> None:
     """Remove the records of generations that are about to be forgotten; of the `last` the mark of its number stays."""
     with layout.opened(layout.profiles) as folder:
         for number in numbers:
             name = record_file(layout, profile, number).name
             if number == last:
-                folder.write(name, b"{}\n")
+                folder.write(name, _MARK)
             else:
                 folder.unlink(name)
 

@@ -17,7 +17,7 @@ from vstore.store.checking import checked
 from vstore.store.generations import GenerationRow
 from vstore.store.layout import generation_link
 from vstore.store.manifests import described_again, write_manifest
-from vstore.store.records import read_record, record_file, write_record
+from vstore.store.records import is_dropped, read_record, record_file, write_record
 from vstore.store.store import Store
 
 
@@ -119,8 +119,9 @@ def _profiles(store: Store) -> Iterator[Problem]:
 
 
 def _recorded_otherwise(store: Store, row: GenerationRow) -> bool:
-    """Whether the index could not be made anew with this row."""
-    return read_record(store.layout, row.profile, row.number) != replace(row, used_on=None)
+    """Whether the record is damaged. One that is gone may be of a killed `forget`, which the next one ends."""
+    found = read_record(store.layout, row.profile, row.number)
+    return found != replace(row, used_on=None) and not is_dropped(store.layout, row.profile, row.number)
 
 
 def _wrong_profile(current: Path, rows: list[GenerationRow]) -> str | None:
