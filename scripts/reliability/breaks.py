@@ -407,6 +407,28 @@ BREAKS = (
         "tests/remote/test_records.py tests/remote/test_tampering.py",
     ),
     Break(
+        "counts of an archive's index are checked before anything is made of them",
+        "archive/format.py",
+        "    if count > min(limits.entries, start // _LEAST_FRAME_BYTES):\n"
+        '        raise ValueError("more frames than the archive can hold")\n',
+        "",
+        "tests/archive/test_memory.py",
+    ),
+    Break(
+        "an unsigned object may not hold more than its archive makes plausible",
+        "remote/fetch.py",
+        "Limits().trusting() if self._believes(record) else Limits()",
+        "Limits().trusting()",
+        "tests/publish/test_bundle.py -k bomb",
+    ),
+    Break(
+        "a tree is written only where it has room",
+        "archive/assemble.py",
+        "    _check_room(destination, plan)\n",
+        "",
+        "tests/archive/test_memory.py",
+    ),
+    Break(
         "a stop ends what waits for a network",
         "remote/waiting.py",
         "        with stop.calling(future.cancel):\n",

@@ -19,10 +19,14 @@ from vstore.archive.tar import END, member, padding
 from vstore.errors import ArchiveError
 from vstore.fs.scan import scan
 from vstore.fs.tree import Entry, EntryKind
-from vstore.objects import StorePath
+from vstore.objects import Kind, StorePath
 from vstore.publish.airgap import unpack_bundle
 from vstore.publish.bundle import BundleReader, BundleWriter
-from vstore.remote import Trust
+from vstore.remote import Cache, Fetcher, Trust, pull
+from vstore.remote.layout import archive_key, object_key
+from vstore.remote.memory import MemoryTransport
+from vstore.remote.model import Archive, ObjectRecord
+from vstore.remote.records import encode
 from vstore.report import Silent
 from vstore.store import Store
 
@@ -146,9 +150,9 @@ def test_a_killed_pack_leaves_no_bundle_and_a_killed_unpack_goes_on(
     assert there.json("verify", "--contents")["problems"] == []
 
 
-def written(fill: Callable[[BundleWriter], object]) -> bytes:
+def written(fill: Callable[[BundleWriter], object], top: StorePath = TOP) -> bytes:
     file = io.BytesIO()
-    writer = BundleWriter(file, [TOP], url="test")
+    writer = BundleWriter(file, [top], url="test")
     fill(writer)
     writer.finish()
     return file.getvalue()
@@ -203,6 +207,25 @@ def test_a_member_that_no_bundle_has_is_refused(tmp_path: Path, bad: bytes) -> N
     BundleReader(tmp_path / "b").close()
 
 
+def test_a_size_below_nothing_is_refused(tmp_path: Path) -> None:
+    """Octal digits with a sign before them, which would lead back to what was read already."""
+    header = bytearray(member(b"vstore-bundle", Entry(b"x", EntryKind.FILE)))
+    header[124:136] = b"-0000002000\0"
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % sum(header)
+    data = written(lambda writer: None)
+    (tmp_path / "b").write_bytes(data.removesuffix(END) + header + END)
+    with pytest.raises(ArchiveError, match="damaged"):
+        BundleReader(tmp_path / "b")
+
+
+@pytest.mark.parametrize("more", [b"x", bytes(512), END, b"PK\3\4"])
+def test_what_follows_the_end_of_a_bundle_is_refused(tmp_path: Path, more: bytes) -> None:
+    (tmp_path / "b").write_bytes(written(lambda writer: None) + more)
+    with pytest.raises(ArchiveError, match="damaged"):
+        BundleReader(tmp_path / "b")
+
+
 @pytest.mark.parametrize("data", [b"", b"PK\3\4" + bytes(2000), bytes(4096), raw(b"", kind=EntryKind.DIRECTORY) + END])
 def test_what_is_no_bundle_is_refused(tmp_path: Path, data: bytes) -> None:
     (tmp_path / "b").write_bytes(data)
@@ -210,19 +233,33 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path, data: bytes) -> None:
         BundleReader(tmp_path / "b")
 
 
-def test_a_bomb_is_refused_before_anything_is_written(tmp_path: Path) -> None:
+def test_an_unsigned_bomb_is_refused_however_it_comes(tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     with open(tmp_path / "tree/zeros", "wb") as file:
         file.truncate(300 << 20)
-    pack(tmp_path / "tree", scan(tmp_path / "tree"), tmp_path / "archive", name=str(TOP))
-    assert (tmp_path / "archive").stat().st_size < 100_000
+    manifest = scan(tmp_path / "tree")
+    top = StorePath.make(manifest.digest, "zeros")
+    made = pack(tmp_path / "tree", manifest, tmp_path / "archive", name=str(top))
+    assert made.size_bytes < 100_000 and made.index_digest is not None
+    record = ObjectRecord(
+        path=top,
+        digest=manifest.digest,
+        kind=Kind.FRAMEWORK,
+        size_bytes=manifest.size_bytes,
+        references=(),
+        archive=Archive(size_bytes=made.size_bytes, sha256=made.sha256, index_digest=made.index_digest),
+    )
 
-    def fill(writer: BundleWriter) -> None:
+    def fill(writer: BundleWriter | MemoryTransport) -> None:
         writer.put("vstore-cache.json", b'{"compression":"zst","format":1}')
-        writer.put(f"archives/00/{TOP}.tar.zst", tmp_path / "archive")
+        writer.put(archive_key(top), tmp_path / "archive")
+        writer.put(object_key(top), encode(record))
 
-    (tmp_path / "b").write_bytes(written(fill))
+    (tmp_path / "b").write_bytes(written(fill, top))
+    fill(folder := MemoryTransport())
     with Store.open(tmp_path / "root") as store:
         with pytest.raises(ArchiveError, match="more than 1000 times its size"):
             unpack_bundle(store, tmp_path / "b", trust=Trust(), report=Silent())
+        with pytest.raises(ArchiveError, match="more than 1000 times its size"):
+            pull(Fetcher(store, trust=Trust(), report=Silent()), Cache(folder), [top])
         assert list(store.layout.tmp.iterdir()) == [store.layout.trash]

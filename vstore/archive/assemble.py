@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections import defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -11,13 +12,14 @@ from typing import NamedTuple
 
 from blake3 import blake3
 
-from vstore.archive.check import admit_all
-from vstore.archive.model import ByteRange, FetchPlan, Frame, Index, Limits, RangeReader
+from vstore.archive.check import check_cost
+from vstore.archive.model import ByteRange, FetchPlan, Frame, Limits, RangeReader
 from vstore.archive.pipeline import in_order
 from vstore.archive.plan import plan_files
 from vstore.archive.write import OpenFile, TreeWriter, new_folder, wrong
 from vstore.errors import ArchiveError
 from vstore.fs import zstd
+from vstore.fs.disk import free_bytes
 from vstore.fs.tree import Entry, EntryKind, Manifest
 
 _BATCH_BYTES = 4 << 20  # asked of the reader at once
@@ -50,7 +52,8 @@ def assemble(
     Raises ArchiveError, OSError, and what the reader raises.
     """
     index = plan.index
-    _admit(index, limits or Limits())
+    check_cost(index, limits or Limits())
+    _check_room(destination, plan)
     told = on_bytes or _nobody
     with new_folder(destination, stays_after=stays_after) as writer:
         for entry in index.manifest.entries:
@@ -71,11 +74,11 @@ def _nobody(_: int) -> None:
     """Told when nobody wants to know."""
 
 
-def _admit(index: Index, limits: Limits) -> None:
-    """The whole tree and its frames, before anything is read or written."""
-    admit_all(index.manifest, limits)
-    if any(frame.content_bytes > limits.frame_bytes for frame in index.frames):
-        raise ArchiveError(f"refused: a frame of more than {limits.frame_bytes} bytes")
+def _check_room(destination: Path, plan: FetchPlan) -> None:
+    """OSError (ENOSPC) if less is free than the files to be fetched will take."""
+    needed = sum(plan.index.files[number].size for number in plan.fetched)
+    if needed > free_bytes(destination.parent):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(destination))
 
 
 def _donate(

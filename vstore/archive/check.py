@@ -6,7 +6,7 @@ import os
 import unicodedata
 from collections import defaultdict
 
-from vstore.archive.model import Limits
+from vstore.archive.model import Index, Limits
 from vstore.errors import ArchiveError, StoreError
 from vstore.fs.tree import Entry, EntryKind, Manifest, linked_object
 
@@ -69,6 +69,16 @@ def admit_all(manifest: Manifest, limits: Limits) -> None:
     admission = Admission(limits)
     for entry in manifest.entries:
         admission.admit(entry)
+
+
+def check_cost(index: Index, limits: Limits) -> None:
+    """ArchiveError if unpacking costs more than the limits or the tree may not be written."""
+    content = index.starts[-1]
+    if content > max(limits.ratio_free_bytes, limits.ratio * index.archive_bytes):
+        raise ArchiveError(f"refused: its content is more than {limits.ratio} times its size")
+    if any(frame.content_bytes > limits.frame_bytes for frame in index.frames):
+        raise ArchiveError(f"refused: a frame of more than {limits.frame_bytes} bytes")
+    admit_all(index.manifest, limits)
 
 
 def case_collisions(manifest: Manifest) -> list[tuple[str, ...]]:

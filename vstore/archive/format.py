@@ -28,6 +28,8 @@ _SKIPPABLE_HEAD = struct.Struct("<II")
 _MAGIC = b"vstore-index-1\n"
 _FRAME = struct.Struct(">QQ")
 _PLACE = struct.Struct(">IQ")
+_LEAST_FRAME_BYTES = 9  # RFC 8878: magic number, header, one block
+_FRAME_MARGIN = 4096  # how much longer than incompressible content a frame may be: headers of blocks, a checksum
 _LEVEL = 9  # of the index itself: half of it is digests, which do not compress
 
 
@@ -58,14 +60,19 @@ def index_range(footer: bytes, archive_bytes: int, limits: Limits) -> tuple[int,
     _, stored, length, _ = _FOOTER.unpack(footer)
     if stored > limits.index_bytes or length > limits.index_bytes:
         raise ArchiveError(f"the index is larger than the limit of {limits.index_bytes} bytes")
+    if length > max(limits.index_free_bytes, limits.index_ratio * stored):
+        raise ArchiveError(f"refused: the index holds more than {limits.index_ratio} times its size")
     start = archive_bytes - FOOTER_BYTES - stored - _SKIPPABLE_HEAD.size
     if start < 0:
         raise ArchiveError("cut off: the index is longer than the archive")
     return start, archive_bytes
 
 
-def decode_index(tail: bytes, start: int, limits: Limits) -> Index:
-    """Read the skippable frame that starts at `start` and ends the archive; ArchiveError if anything is odd."""
+def decode_index(tail: bytes, start: int, limits: Limits, tree: Digest | None = None) -> Index:
+    """Read the skippable frame that starts at `start` and ends the archive; ArchiveError if anything is odd.
+
+    Counts are checked before anything is made of them, and so is the digest of the tree, where `tree` says it.
+    """
     raw_digest, stored_bytes, length, _ = _FOOTER.unpack(tail[-FOOTER_BYTES:])
     stored = tail[_SKIPPABLE_HEAD.size : -FOOTER_BYTES]
     digest = _digest(stored)
@@ -77,14 +84,16 @@ def decode_index(tail: bytes, start: int, limits: Limits) -> Index:
         content = zstd.decompress(stored, at_most=length)
         if len(content) != length:
             raise ValueError("its length is another")
-        index = _parse(content, digest, start, start + len(tail))
+        index = _parse(content, digest, start, start + len(tail), limits, tree)
         _check(index, start)
     except (ValueError, IndexError, struct.error, StoreError) as error:
         raise ArchiveError(f"the index is malformed: {error}") from error
     return index
 
 
-def _parse(content: bytes, digest: Digest, start: int, archive_bytes: int) -> Index:
+def _parse(
+    content: bytes, digest: Digest, start: int, archive_bytes: int, limits: Limits, expected: Digest | None
+) -> Index:
     if not content.startswith(_MAGIC):
         raise ValueError("not of version 1")
     at = len(_MAGIC)
@@ -100,14 +109,24 @@ def _parse(content: bytes, digest: Digest, start: int, archive_bytes: int) -> In
         return int.from_bytes(take(size), "big")
 
     name = os.fsdecode(take(number(4)))
-    manifest = Manifest.decode(take(number(8)))
-    sizes = list(_FRAME.iter_unpack(take(number(4) * _FRAME.size)))
-    places = tuple(Place(*one) for one in _PLACE.iter_unpack(take(number(4) * _PLACE.size)))
+    tree = take(number(8))
+    if expected is not None and Manifest.digest_of(tree) != expected:
+        raise ArchiveError("the archive holds another tree than expected")
+    if Manifest.count(tree) > limits.entries:
+        raise ArchiveError(f"refused: more than {limits.entries} entries")
+    count = number(4)
+    if count > min(limits.entries, start // _LEAST_FRAME_BYTES):
+        raise ValueError("more frames than the archive can hold")
+    sizes = list(_FRAME.iter_unpack(take(count * _FRAME.size)))
+    count = number(4)
+    if count > Manifest.count(tree):
+        raise ValueError("more places than files")
+    places = tuple(Place(*one) for one in _PLACE.iter_unpack(take(count * _PLACE.size)))
     if at != len(content):
         raise ValueError("something follows it")
     offsets = accumulate((stored for stored, _ in sizes), initial=0)
     frames = tuple(Frame(offset, *size) for offset, size in zip(offsets, sizes, strict=False))
-    return Index(name, manifest, frames, places, digest, archive_bytes)
+    return Index(name, Manifest.decode(tree), frames, places, digest, archive_bytes)
 
 
 def _check(index: Index, start: int) -> None:
@@ -117,6 +136,10 @@ def _check(index: Index, start: int) -> None:
         raise ValueError("the frames do not fill the archive")
     if any(not frame.size_bytes or not frame.content_bytes for frame in index.frames):
         raise ValueError("an empty frame")
+    if any(
+        frame.size_bytes > frame.content_bytes + (frame.content_bytes >> 7) + _FRAME_MARGIN for frame in index.frames
+    ):
+        raise ValueError("a frame longer than its content can need")
     files = [entry for entry in index.manifest.entries if entry.kind == EntryKind.FILE]
     if len(files) != len(index.places):
         raise ValueError("it does not place every file")

@@ -10,14 +10,18 @@ from typing import Self
 
 from vstore.archive.format import FOOTER_BYTES, decode_index, index_range
 from vstore.archive.model import Index, Limits, RangeReader
+from vstore.digest import Digest
 from vstore.errors import ArchiveError
 from vstore.fs.reading import open_regular
 
 _TAIL_BYTES = 128 << 10  # the first read: the index of about 2,000 files lies in it
 
 
-def read_index(reader: RangeReader, *, limits: Limits | None = None) -> Index:
-    """Read the index of a ``.tar.zst``. Raises ArchiveError, and what the reader raises."""
+def read_index(reader: RangeReader, *, limits: Limits | None = None, tree: Digest | None = None) -> Index:
+    """Read the index of a ``.tar.zst``, which must be of the tree with this digest if one is given.
+
+    Raises ArchiveError, and what the reader raises.
+    """
     limits = limits or Limits()
     size = reader.size_bytes
     at = max(0, size - _TAIL_BYTES)
@@ -29,8 +33,8 @@ def read_index(reader: RangeReader, *, limits: Limits | None = None) -> Index:
         (before,) = reader.read([(start, at)])
         if len(before) != at - start:
             raise ArchiveError("cut off: fewer bytes came than asked for")
-        return decode_index(b"".join((before, tail)), start, limits)
-    return decode_index(bytes(tail[start - at :]), start, limits)
+        return decode_index(b"".join((before, tail)), start, limits, tree)
+    return decode_index(bytes(tail[start - at :]), start, limits, tree)
 
 
 class FileReader:

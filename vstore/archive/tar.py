@@ -147,7 +147,7 @@ def _entry(block: bytes, records: dict[bytes, bytes], top: bytes | None) -> tupl
     prefix, rest = block[345:500].rstrip(b"\0"), block[:100].rstrip(b"\0")
     name = records.get(b"path", prefix + b"/" + rest if prefix else rest)
     target = records.get(b"linkpath", block[157:257].rstrip(b"\0"))
-    size = int(records[b"size"]) if b"size" in records else _octal(block[124:136])
+    size = _decimal(records[b"size"]) if b"size" in records else _octal(block[124:136])
     if kind == EntryKind.DIRECTORY:
         name = name.removesuffix(b"/")
     if top is None:
@@ -163,13 +163,22 @@ def _entry(block: bytes, records: dict[bytes, bytes], top: bytes | None) -> tupl
 
 
 def _octal(field: bytes) -> int:
-    return int(field.rstrip(b"\0 ") or b"0", 8)
+    digits = field.rstrip(b"\0 ")
+    if digits and not digits.isdigit():
+        raise ValueError("a number with something else than digits")
+    return int(digits or b"0", 8)
+
+
+def _decimal(digits: bytes) -> int:
+    if not digits.isdigit() or len(digits) > 19:
+        raise ValueError("not a number")
+    return int(digits)
 
 
 def _records(data: bytes) -> dict[bytes, bytes]:
     found: dict[bytes, bytes] = {}
     while data:
-        length = int(data[: data.index(b" ")])
+        length = _decimal(data[: data.index(b" ")])
         key, equals, value = data[data.index(b" ") + 1 : length - 1].partition(b"=")
         if not equals or length <= 0 or length > len(data):
             raise ValueError("a malformed pax header")

@@ -28,6 +28,7 @@ from vstore.errors import StoreError
 from vstore.objects import StorePath
 
 _MAGIC = b"vstore-tree-1\n"
+_DOMAIN = "tree 1"
 _HEAD = struct.Struct(">cI")
 FIXED_TIME = 315_619_200  # 2 January 1980 UTC: zip archives have no earlier times, in any time zone
 _TIMES = (946_684_800 - FIXED_TIME) // 2  # even seconds until the year 2000: zip and FAT keep no odd ones
@@ -79,7 +80,7 @@ class Manifest:
 
     @cached_property
     def digest(self) -> Digest:
-        return hash_bytes("tree 1", self.encoded)
+        return self.digest_of(self.encoded)
 
     @property
     def size_bytes(self) -> int:
@@ -99,12 +100,20 @@ class Manifest:
             manifest = cls(tuple(_decode_entries(data)))
         except (struct.error, IndexError, ValueError) as error:
             raise StoreError(f"malformed tree manifest: {error}") from error
-        paths = [entry.path for entry in manifest.entries]
-        if any(a >= b for a, b in pairwise(paths)):
+        if any(a.path >= b.path for a, b in pairwise(manifest.entries)):
             raise StoreError("malformed tree manifest: paths are not sorted and distinct")
-        if manifest.encoded != data:
-            raise StoreError("malformed tree manifest: not the canonical encoding")
+        vars(manifest)["encoded"] = data  # as nothing in it can be said in two ways
         return manifest
+
+    @staticmethod
+    def count(data: bytes) -> int:
+        """The number of entries that an encoding announces."""
+        return int.from_bytes(data[len(_MAGIC) : len(_MAGIC) + 8], "big")
+
+    @staticmethod
+    def digest_of(data: bytes) -> Digest:
+        """The digest of the tree with this encoding, before it is read."""
+        return hash_bytes(_DOMAIN, data)
 
     def references(self, own: StorePath | None = None) -> frozenset[StorePath]:
         """The other objects that the tree's links point to."""
@@ -134,7 +143,7 @@ def _decode_entries(data: bytes) -> Iterator[Entry]:
     if not data.startswith(_MAGIC):
         raise ValueError("no tree manifest of version 1")
     at = len(_MAGIC) + 8
-    for _ in range(int.from_bytes(data[len(_MAGIC) : at], "big")):
+    for _ in range(Manifest.count(data)):
         tag, length = _HEAD.unpack_from(data, at)
         at += _HEAD.size
         path = data[at : at + length]
@@ -154,6 +163,8 @@ def _decode_entries(data: bytes) -> Iterator[Entry]:
             yield Entry(path, EntryKind.SYMLINK, target=target)
         else:
             raise ValueError(f"unknown entry {tag!r}")
+    if at != len(data):
+        raise ValueError("its length is another")
 
 
 def shown(path: bytes) -> str:

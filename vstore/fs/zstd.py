@@ -10,7 +10,7 @@ from typing import Any
 
 _HARD = 16  # from this level on zstd's tables take most of the memory
 _TABLES = {"hash_log": 20, "chain_log": 21}  # 12 MiB a thread instead of 80, for 2 % more bytes
-WINDOW_LOG = 26  # 64 MiB: a frame that asks for more memory is refused
+WINDOW_LOG = 24  # 16 MiB: a frame that asks for more memory is refused
 
 
 def _zstd() -> Any:

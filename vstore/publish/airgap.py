@@ -7,7 +7,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vstore.archive import Limits, read_index
 from vstore.errors import ArchiveError, CacheError, UsageError
 from vstore.fs.place import claim, put_file
 from vstore.fs.scratch import scratch
@@ -16,7 +15,6 @@ from vstore.publish.bundle import BundleReader, BundleWriter
 from vstore.publish.marks import is_bundle
 from vstore.remote import Cache, Fetcher, Pusher, SecretKey, Trust, pull
 from vstore.remote.layout import realisation_key
-from vstore.remote.reader import RemoteReader
 from vstore.remote.records import decode_realisation
 from vstore.report import Report
 from vstore.store import Store
@@ -81,22 +79,11 @@ def unpack_bundle(store: Store, file: Path, *, trust: Trust, report: Report) -> 
         cache = Cache(reader, name=file.name)
         try:
             cache.check()
-            _refuse_bombs(cache)
             pulled = pull(Fetcher(store, trust=trust, report=report), cache, reader.tops)
             realisations = _believe(store, cache, trust)
         except CacheError as error:
             raise ArchiveError(f"{file.name}: {error.message}", details=error.details) from error
         return Unpacked(tops=reader.tops, added=tuple(one.path for one in pulled.fetched), realisations=realisations)
-
-
-def _refuse_bombs(cache: Cache) -> None:
-    """Before anything is written: no archive may hold more than its size makes believable."""
-    limits = Limits()
-    for stat in cache.transport.scan("archives"):
-        index = read_index(RemoteReader(cache, stat.key, stat.size_bytes), limits=limits)
-        content = index.starts[-1]
-        if content > max(limits.ratio_free_bytes, limits.ratio * stat.size_bytes):
-            raise ArchiveError(f"refused {stat.key}: its content is more than {limits.ratio} times its size")
 
 
 def _believe(store: Store, cache: Cache, trust: Trust) -> int:

@@ -120,6 +120,8 @@ class BundleReader:
                 else:
                     places[key] = self._place(key, entry.size, places)
                 found = read_member(self._exactly, TOP)
+            if self._file.tell() != self._size:
+                raise ValueError("something follows its end")
         except ValueError as error:
             raise ArchiveError(f"not a bundle, or a damaged one: {self.url}", details=[str(error)]) from error
         return places

@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from vstore.archive import FileReader, RangeReader, assemble, plan_fetch, read_index
+from vstore.archive import FileReader, Limits, RangeReader, assemble, plan_fetch, read_index
 from vstore.digest import Digest
 from vstore.errors import ArchiveError, CacheError
 from vstore.fs.faults import Point, reached
@@ -76,7 +76,7 @@ class Fetcher:
         started = time.monotonic()
         reader = RemoteReader(cache, archive_key(record.path), record.archive.size_bytes)
         try:
-            index = read_index(reader)
+            index = read_index(reader, tree=record.digest)
         except NoRanges:
             return _fetched(record, record.archive.size_bytes, started)
         written = whole_files(leftovers(self.store.layout, record.path), index.files)
@@ -106,7 +106,7 @@ class Fetcher:
                         moved, manifest = self._bring(cache, record, tree, kept)
                     reached(Point.PULL_UNPACKED)
                     references_ready()
-                believed = self.trust.refusal(record.line, record.signatures) is None
+                believed = self._believes(record)
                 self.store.add(
                     tree,
                     name=record.path.name,
@@ -119,6 +119,9 @@ class Fetcher:
             remove(kept)
         reached(Point.PULL_ADDED)
         return _fetched(record, moved, started)
+
+    def _believes(self, record: ObjectRecord) -> bool:
+        return self.trust.refusal(record.line, record.signatures) is None
 
     def _turn(self, record: ObjectRecord) -> AbstractContextManager[object]:
         """Large archives one after another, as each takes all cores and some 80 MiB; they are flushed side by side."""
@@ -153,9 +156,9 @@ class Fetcher:
         self, reader: RangeReader, record: ObjectRecord, tree: Path, kept: list[Path], cache: Cache | None = None
     ) -> tuple[int, Manifest]:
         """Fill the folder, with a delta of `cache` where that is less; returns the bytes that the delta had."""
-        index = read_index(reader)
+        index = read_index(reader, tree=record.digest)
         manifest = index.manifest
-        if manifest.digest != record.digest or StorePath.make(manifest.digest, record.path.name) != record.path:
+        if StorePath.make(manifest.digest, record.path.name) != record.path:
             raise ArchiveError(f"the archive of {record.path} holds another tree")
         if tuple(sorted(manifest.references(record.path))) != record.references:
             raise ArchiveError(f"the record of {record.path} names other references than its tree")
@@ -187,6 +190,7 @@ class Fetcher:
             tree,
             donor,
             may_link=lambda place: place in own or place.is_relative_to(objects),
+            limits=Limits().trusting() if self._believes(record) else Limits(),
             stays_after=(TransportError, Stopped),
         )
 
