@@ -61,6 +61,14 @@ def test_more_than_the_limit_is_refused(tmp_path: Path) -> None:
         read_regular(tmp_path / "file", limit=4)
 
 
+def test_a_limit_takes_no_memory(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"12345")
+
+    assert read_regular(tmp_path / "file", limit=1 << 60) == b"12345"
+    if sys.platform == "linux":
+        assert read_regular("/proc/self/stat", limit=1 << 60), "whose size is said to be 0"
+
+
 @pytest.mark.parametrize("name", ["missing", "with\0nul", "lone\ud800"])
 def test_a_name_that_no_file_can_have_is_not_there(tmp_path: Path, name: str) -> None:
     with pytest.raises(FileNotFoundError):

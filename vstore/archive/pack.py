@@ -21,6 +21,7 @@ from vstore.archive.pipeline import in_order
 from vstore.digest import Digest
 from vstore.errors import ArchiveError
 from vstore.fs import zstd
+from vstore.fs.reading import open_handle
 from vstore.fs.tree import Entry, EntryKind, Manifest
 
 _MIB = 1 << 20
@@ -165,7 +166,7 @@ def _read(tree: bytes, piece: Piece) -> bytes:
 
 
 def _read_file(path: bytes, start: int, end: int, size: int) -> bytes:
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+    handle = open_handle(path, follow=False)
     with open(handle, "rb", buffering=0) as file:
         if os.fstat(handle).st_size != size:
             return b""

@@ -17,6 +17,7 @@ from blake3 import blake3
 
 from vstore.errors import ArchiveError
 from vstore.fs.atomic import begin_flush
+from vstore.fs.reading import open_handle
 from vstore.fs.removal import remove_tree
 from vstore.fs.scan import freeze_directory, hash_file
 from vstore.fs.tree import Entry
@@ -178,7 +179,7 @@ class OpenFile:
 
 
 def _open_donor(path: str, _flags: int) -> int:
-    return os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+    return open_handle(path, follow=False)
 
 
 def _taken(entry: Entry) -> ArchiveError:

@@ -21,10 +21,12 @@ from vstore.build.record import read_record
 from vstore.digest import canonical_json, parse_json
 from vstore.errors import BuildError, StoreError
 from vstore.fs.atomic import write_file
+from vstore.fs.reading import read_regular
 from vstore.lock.model import PinnedWheel
 from vstore.objects import Kind
 from vstore.target import Target
 
+_MAX_BYTES = 256 << 20
 FACTS = PurePosixPath("share/vstore/layer.json")
 _Owners = dict[str, "_Owners | list[str]"]
 
@@ -137,7 +139,7 @@ def normalise(name: str) -> str:
 def read_facts(layer: Path) -> LayerFacts:
     """The facts of a built layer; StoreError if they are missing or damaged."""
     try:
-        return LayerFacts.parse((layer / FACTS).read_bytes())
+        return LayerFacts.parse(read_regular(layer / FACTS, limit=_MAX_BYTES))
     except OSError as error:
         raise StoreError(f"no facts of layer {layer.name}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

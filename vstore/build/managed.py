@@ -13,11 +13,13 @@ from urllib.parse import unquote, urlsplit
 
 from vstore.build.local import matches, version_key
 from vstore.errors import BuildError, ToolError
+from vstore.fs.reading import read_regular
 from vstore.lock.model import Download, InterpreterPin
 from vstore.target import Target
 from vstore.uv import Uv, UvFailed, open_url
 
 PATIENCE_SECONDS = 3.0
+_LIST_BYTES = 64 << 20
 _KEYS = {  # uv's operating system, architecture and C library
     Target.LINUX_X86_64: "linux-x86_64-gnu",
     Target.LINUX_AARCH64: "linux-aarch64-gnu",
@@ -151,7 +153,7 @@ def _listed_hashes(uv: Uv) -> dict[str, str]:
             with open_url(location, uv.settings, timeout_seconds=PATIENCE_SECONDS) as answer:
                 listed = json.load(answer)
         else:
-            listed = json.loads(Path(location).read_bytes())
+            listed = json.loads(read_regular(location, limit=_LIST_BYTES))
     except (OSError, ValueError):
         return {}
     return {entry["url"]: entry["sha256"] for entry in listed.values() if entry.get("sha256")}

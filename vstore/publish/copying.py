@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from vstore.fs.atomic import flush_filesystem
 from vstore.fs.place import Claim, put_folder
+from vstore.fs.reading import open_regular
 from vstore.fs.scratch import scratch
 from vstore.fs.tree import FIXED_TIME
 
@@ -82,7 +83,7 @@ class Copier:
             return
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         handle = os.open(path, flags, 0o755 if executable else 0o644)
-        with open(source, "rb") as reader, open(handle, "wb") as writer:
+        with open_regular(source) as reader, open(handle, "wb") as writer:
             if not self._reflinked(reader.fileno(), writer.fileno()):
                 shutil.copyfileobj(reader, writer, 1 << 20)
             time = os.fstat(reader.fileno()).st_mtime_ns

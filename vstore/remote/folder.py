@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vstore.fs.reading import open_regular, read_pieces
+from vstore.fs.reading import open_regular, read_pieces, read_regular
 from vstore.remote.transport import Stat, TransportError
 
 
@@ -19,28 +19,25 @@ def stat_file(folder: Path, key: str) -> Stat:
 
 
 def read_file(folder: Path, key: str, *, limit: int) -> bytes:
-    """A whole file. Raises OSError, and TransportError if it has more than `limit` bytes."""
-    with open_regular(_place(folder, key)) as file:
-        data = file.read(limit + 1)
-    if len(data) > limit:
-        raise TransportError(f"{folder / key} has more than {limit} bytes")
-    return data
+    """A whole file. Raises OSError, also if it has more than `limit` bytes."""
+    return read_regular(_place(folder, key), limit=limit)
 
 
 def read_ranges(folder: Path, key: str, ranges: Sequence[tuple[int, int]]) -> Sequence[bytes]:
     """The bytes from start to before end of each range. Raises OSError, and TransportError for a shorter file."""
     found = []
     with open_regular(_place(folder, key)) as file:
+        size = os.fstat(file.fileno()).st_size
         for start, end in ranges:
             file.seek(start)
-            found.append(file.read(end - start))
+            found.append(file.read(end - start) if end <= size else b"")
     if [len(piece) for piece in found] != [end - start for start, end in ranges]:
         raise TransportError(f"{folder / key} is shorter than the bytes that were asked for")
     return found
 
 
 def copy_file(folder: Path, key: str, target: Path, *, limit: int) -> int:
-    """Write the content of a file to another, and return its size. Raises as `read_file`."""
+    """Write the content of a file to another; return its size. Raises OSError, and TransportError beyond `limit`."""
     size = 0
     with target.open("wb") as file:
         for piece in read_pieces(_place(folder, key)):
