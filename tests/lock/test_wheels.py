@@ -29,14 +29,16 @@ def project_for(folder: Path, *targets: str) -> Project:
     return made
 
 
-def test_all_missing_wheels_are_told_with_the_line_to_write(tmp_path: Path) -> None:
+@pytest.mark.parametrize("columns", ["40", "80", "1000"])
+def test_all_missing_wheels_are_told_with_the_line_to_write(tmp_path: Path, columns: str) -> None:
     """venvstacks' own sample project: dlltracer has no wheel for Windows on ARM."""
     project = project_for(tmp_path, "linux_x86_64", "win_amd64", "win_arm64")
     make_wheel(project.wheels, "dlltracer", "1.0", {"d.py": ""}, tag=f"{ABI}-{ABI}-win_amd64")
     make_wheel(project.wheels, "onlylinux", "2.0", {"o.py": ""}, tag=f"{ABI}-{ABI}-manylinux_2_17_x86_64")
     make_wheel(project.wheels, "onlylinux", "2.0", {"o.py": ""}, tag=f"{ABI}-{ABI}-win_amd64")
+    wanted = project.spec(runtime=["dlltracer; sys_platform == 'win32'", "onlylinux"])
     with pytest.raises(LockError) as caught:
-        project.lock(project.spec(runtime=["dlltracer; sys_platform == 'win32'", "onlylinux"]))
+        project.lock(wanted, environment={"COLUMNS": columns})  # at which uv breaks its text
     assert caught.value.details == (
         "dlltracer 1.0: no wheel for win_arm64 (there are: win_amd64)",
         "onlylinux 2.0: no wheel for win_arm64 (there are: manylinux_2_17_x86_64, win_amd64)",

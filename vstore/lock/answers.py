@@ -137,11 +137,13 @@ def _export(
 
 
 def _with_wheels(document: dict[str, Any]) -> dict[str, Any]:
-    """The document in which a wheel that a requirement names by its URL is a wheel, not an archive."""
+    """The document with each wheel once; one that a requirement names by its URL is a wheel, not an archive."""
     for table in document.get("packages", []):
         archive = table.pop("archive", None)
         if archive is not None:
             table.setdefault("wheels", [archive])
+        if "wheels" in table:  # a folder that is given twice offers each of its wheels twice
+            table["wheels"] = [one for n, one in enumerate(table["wheels"]) if one not in table["wheels"][:n]]
     return {"packages": [], **document}
 
 

@@ -47,7 +47,12 @@ def check_requirements(layers: Iterable[Layer]) -> None:
 
 def is_about_wheels(error: UvFailed) -> bool:
     """Whether uv found a package, but no wheel of it that could be used."""
-    return any(sign in error.output for sign in (*_NO_FIT, *_NO_SOURCE))
+    return any(sign in _text(error) for sign in (*_NO_FIT, *_NO_SOURCE))
+
+
+def _text(error: UvFailed) -> str:
+    """uv's text in one line: it is broken at the width of a terminal, or at COLUMNS."""
+    return " ".join(error.output.split())
 
 
 def is_outage(error: UvFailed) -> bool:
@@ -62,8 +67,7 @@ def short_reason(error: UvFailed) -> str:
 
 
 def _without_wheel(error: UvFailed) -> list[str]:
-    text = " ".join(error.output.split())
-    found = dict.fromkeys(name for sign in _WITHOUT_WHEEL for name in re.findall(sign, text))
+    found = dict.fromkeys(name for sign in _WITHOUT_WHEEL for name in re.findall(sign, _text(error)))
     return [name for name in found if name not in ("of", "all")]
 
 
@@ -90,7 +94,7 @@ def explained(
             hint="its fields are uv's own, see https://docs.astral.sh/uv/reference/settings/",
         )
     asking = list(_requirements(request.layers, error.output))
-    if any(sign in error.output for sign in _NO_SOURCE) and not instead:
+    if any(sign in _text(error) for sign in _NO_SOURCE) and not instead:
         found = _without_wheel(error)
         what = f": no wheel of {', '.join(found)}" if found else ""
         who = _askers(request.layers, found) or title
