@@ -14,9 +14,9 @@ from blake3 import blake3
 
 from tests.archive.trees import MIB, NAME, forged, index_of, large, noise, packed, small, write
 from vstore.archive import Compression, Limits, Place, read_index, unpack
-from vstore.archive.check import Admission
 from vstore.archive.tar import member
 from vstore.errors import ArchiveError
+from vstore.fs.admission import Admission
 from vstore.fs.removal import remove_tree
 from vstore.fs.scan import scan
 from vstore.fs.tree import Entry, EntryKind, Manifest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import sys
 import tarfile
 import threading
@@ -114,6 +115,79 @@ def test_a_file_behind_a_link_of_the_archive_is_refused(tmp_path: Path, tree: Pa
     with pytest.raises(BuildError):
         take(archive, tree, layout(LINUX))
     assert list(outside.iterdir()) == []
+
+
+LIB = f"lib/python{SERIES}"
+
+
+def member(path: str, kind: bytes = tarfile.REGTYPE, lead: str = "", **fields: object) -> tarfile.TarInfo:
+    found = tarfile.TarInfo(f"python/{path}")
+    found.type, found.linkname = kind, lead
+    for name, value in fields.items():
+        setattr(found, name, value)
+    return found
+
+
+SYM, HARD = tarfile.SYMTYPE, tarfile.LNKTYPE
+HOSTILE = {
+    "through a link": [member(f"{LIB}/foo", SYM, "../.."), member(f"{LIB}/foo/evil.py")],
+    "a link through a link": [
+        member(f"{LIB}/a", SYM, "../.."),
+        member(f"{LIB}/a/b", SYM, "../../.."),
+        member(f"{LIB}/a/b/evil.py"),
+    ],
+    "a link whose folder is a link": [
+        member(f"{LIB}/a", SYM, ".."),
+        member(f"{LIB}/a/b/c/d", SYM, "../../../../../outside"),
+    ],
+    "a link below a link that comes later": [
+        member(f"{LIB}/a/b/c", SYM, "../../../../../../outside"),
+        member(f"{LIB}/a", SYM, "../.."),
+    ],
+    "a link to another object": [member(f"{LIB}/a", SYM, f"../../../{'0' * 32}-other/x")],
+    "a hard link to nothing": [member(f"{LIB}/a.py", HARD, f"python/{LIB}/none.py")],
+    "a hard link to itself": [member(f"{LIB}/a.py", HARD, f"python/{LIB}/a.py")],
+    "a hard link to a link": [member(f"{LIB}/a.py", SYM, "b.py"), member(f"{LIB}/c.py", HARD, f"python/{LIB}/a.py")],
+    "a hard link outside": [member(f"{LIB}/a.py", HARD, "../../outside/mine")],
+    "a file twice": [member(f"{LIB}/a.py"), member(f"{LIB}/a.py")],
+    "a file and a folder": [member(f"{LIB}/a"), member(f"{LIB}/a/b.py")],
+    "a pipe": [member(f"{LIB}/a.py", tarfile.FIFOTYPE)],
+    "a device": [member(f"{LIB}/a.py", tarfile.CHRTYPE)],
+    "a size below nothing": [member(f"{LIB}/a.py", size=-512)],
+    "more than a file may hold": [member(f"{LIB}/a.py", size=2 << 30)],
+    "a header of a gigabyte": [member("x", tarfile.XHDTYPE, size=1 << 30)],
+    "a name of a gigabyte": [member("x", tarfile.GNUTYPE_LONGNAME, size=1 << 30)],
+    "headers without end": [member("x", tarfile.XHDTYPE)] * 5000,
+    "a name that is too long": [member(f"{LIB}/{'a' * 300}.py")],
+}
+
+
+@pytest.mark.parametrize("members", HOSTILE.values(), ids=HOSTILE)
+def test_what_is_hostile_is_refused_and_writes_nothing_outside(
+    tmp_path: Path, tree: Path, members: list[tarfile.TarInfo]
+) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "mine").write_bytes(b"mine")
+    archive = tmp_path / "evil.tar.gz"
+    with gzip.open(archive, "wb", compresslevel=1) as file:
+        for one in members:
+            file.write(one.tobuf(tarfile.GNU_FORMAT))
+        file.write(bytes(1024))
+    with pytest.raises(BuildError, match="cannot unpack the managed build"):
+        take(archive, tree, layout(LINUX))
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["evil.tar.gz", "outside", "tree"]
+    assert [one.name for one in (tmp_path / "outside").iterdir()] == ["mine"]
+
+
+def test_a_hard_link_is_a_copy_of_the_file_before_it(tmp_path: Path, tree: Path) -> None:
+    archive = tmp_path / "good.tar"
+    first = member(f"{LIB}/a.py", size=3)
+    with archive.open("wb") as file:
+        file.write(first.tobuf() + b"abc".ljust(512, b"\0") + member(f"{LIB}/b.py", HARD, first.name).tobuf())
+        file.write(bytes(1024))
+    with pytest.raises(BuildError, match="of CPython none"):  # it is no whole interpreter
+        take(archive, tree, layout(LINUX))
+    assert (tree / LIB / "b.py").read_bytes() == b"abc"
 
 
 def test_what_is_no_archive_is_an_error(tmp_path: Path, tree: Path) -> None:

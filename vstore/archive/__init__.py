@@ -16,13 +16,13 @@ from vstore.archive.model import (
     FetchPlan,
     Frame,
     Index,
-    Limits,
     Place,
     RangeReader,
 )
 from vstore.archive.pack import pack
 from vstore.archive.plan import plan_fetch
 from vstore.archive.unpack import unpack
+from vstore.fs.admission import Limits
 
 __all__ = [
     "ArchiveInfo",

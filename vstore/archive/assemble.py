@@ -13,12 +13,13 @@ from typing import NamedTuple
 from blake3 import blake3
 
 from vstore.archive.check import check_cost
-from vstore.archive.model import ByteRange, FetchPlan, Frame, Limits, RangeReader
+from vstore.archive.model import ByteRange, FetchPlan, Frame, RangeReader
 from vstore.archive.pipeline import in_order
 from vstore.archive.plan import plan_files
 from vstore.archive.write import OpenFile, TreeWriter, new_folder, wrong
 from vstore.errors import ArchiveError
 from vstore.fs import zstd
+from vstore.fs.admission import Limits
 from vstore.fs.disk import free_bytes
 from vstore.fs.tree import Entry, EntryKind, Manifest
 

@@ -14,10 +14,11 @@ import struct
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
-from vstore.archive.model import Frame, Index, Limits, Place
+from vstore.archive.model import Frame, Index, Place
 from vstore.digest import Digest, hash_bytes
 from vstore.errors import ArchiveError, StoreError
 from vstore.fs import zstd
+from vstore.fs.admission import Limits
 from vstore.fs.tree import EntryKind, Manifest
 
 FOOTER_BYTES = 64

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Self
 
 from vstore.archive.format import FOOTER_BYTES, decode_index, index_range
-from vstore.archive.model import Index, Limits, RangeReader
+from vstore.archive.model import Index, RangeReader
 from vstore.digest import Digest
 from vstore.errors import ArchiveError
+from vstore.fs.admission import Limits
 from vstore.fs.reading import open_regular
 
 _TAIL_BYTES = 128 << 10  # the first read: the index of about 2,000 files lies in it

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from itertools import accumulate
@@ -47,27 +47,6 @@ class ArchiveInfo:
     sha256: str  # of the whole file, in hexadecimal
     index_digest: Digest | None  # of the index as it lies in the archive; None for XZ and GZ
     content_bytes: int  # of the files, uncompressed
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """What an archive from outside may cost. The defaults let any layer pass, in less than 300 MiB of memory."""
-
-    entries: int = 200_000  # files, folders and links; and frames
-    total_bytes: int = 256 << 30  # of all files
-    file_bytes: int = 64 << 30  # of one file
-    path_bytes: int = 4096  # of one path, and of one link's target
-    name_bytes: int = 255  # of one part of a path
-    frame_bytes: int = 16 << 20  # of one frame's content, which is held in memory
-    index_bytes: int = 32 << 20  # of the index, uncompressed
-    index_ratio: int = 100  # its content to what is stored: half of it is digests, which do not compress
-    index_free_bytes: int = 1 << 20  # below this no such ratio is asked
-    ratio: int = 1000  # content to archive, where no expected manifest vouches for the content's size
-    ratio_free_bytes: int = 256 << 20  # below this much content no ratio is asked
-
-    def trusting(self) -> Limits:
-        """The limits without the ratio, for a tree that somebody trusted vouches for."""
-        return replace(self, ratio_free_bytes=self.total_bytes)
 
 
 class ByteRange(NamedTuple):

@@ -11,11 +11,11 @@ from typing import Protocol
 
 from blake3 import blake3
 
-from vstore.archive.check import Admission
-from vstore.archive.model import Compression, Limits, RangeReader
+from vstore.archive.model import Compression, RangeReader
 from vstore.archive.tar import padding, read_member
 from vstore.archive.write import TreeWriter, new_folder, wrong
 from vstore.errors import ArchiveError
+from vstore.fs.admission import Admission, Limits
 from vstore.fs.tree import Entry, EntryKind, Manifest
 
 _READ_BYTES = 1 << 20

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from vstore.archive.assemble import assemble
 from vstore.archive.index import FileReader, read_index
-from vstore.archive.model import Compression, Limits, RangeReader
+from vstore.archive.model import Compression, RangeReader
 from vstore.archive.plan import plan_fetch
 from vstore.archive.stream import check_expected, unpack_stream
 from vstore.errors import ArchiveError
+from vstore.fs.admission import Limits
 from vstore.fs.tree import Manifest
 
 _MAGIC = {

@@ -10,11 +10,8 @@ from __future__ import annotations
 
 import ast
 import re
-import shutil
-import tarfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from vstore.build.adopt import is_left_out
 from vstore.build.binaries import Format, expected_format, machine, read_binary
@@ -22,6 +19,7 @@ from vstore.build.elf import read_elf
 from vstore.build.layout import Layout
 from vstore.build.readonly import fit_for_store
 from vstore.build.relocate import relocate_texts
+from vstore.build.tarball import extract
 from vstore.errors import BuildError
 from vstore.fs.links import make_link
 
@@ -35,8 +33,6 @@ _WINDOWS = (
 )
 _SYSTEM_LIBRARIES = ("/usr/lib/", "/System/Library/", "@executable_path/", "@loader_path/", "@rpath/")
 _VERSION = re.compile(r'^#define PY_VERSION\s+"([^"+]+)\+?"', re.MULTILINE)
-_MOST_BYTES = 4 << 30
-_MOST_FILES = 200_000
 
 
 def take(archive: Path, staging: Path, layout: Layout) -> list[PurePosixPath]:
@@ -44,11 +40,7 @@ def take(archive: Path, staging: Path, layout: Layout) -> list[PurePosixPath]:
 
     Raises BuildError for an archive that is malformed, unsafe, or of another version or platform.
     """
-    try:
-        with tarfile.open(archive, "r:*") as tar:
-            _unpack(tar, staging, layout)
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise BuildError(f"cannot unpack the managed build: {archive.name}", details=[str(error)]) from error
+    extract(archive, staging, lambda path: wanted(path, layout), layout.executable)
     _check_version(staging, layout)
     _check_binaries(staging, layout)
     stdlib = staging / layout.stdlib
@@ -68,45 +60,6 @@ def wanted(path: str, layout: Layout) -> bool:
     if path.startswith(f"{layout.stdlib}/") or (not layout.windows and path.startswith("lib/pkgconfig")):
         return not any(is_left_out(part) for part in path.removeprefix(layout.stdlib).split("/"))
     return any(pattern.fullmatch(path) for pattern in (_WINDOWS if layout.windows else _POSIX))
-
-
-def _unpack(tar: tarfile.TarFile, staging: Path, layout: Layout) -> None:
-    size = 0
-    for number, member in enumerate(tar):
-        size += member.size
-        if size > _MOST_BYTES or number > _MOST_FILES:
-            raise BuildError("the managed build is larger than any interpreter")
-        path = member.name.partition("/")[2]
-        if member.isdir() or not wanted(path, layout):
-            continue
-        if any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in path.split("/")):
-            raise BuildError(f"refused {member.name!r} in the managed build")
-        target = staging / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if member.issym():
-            _link(member, target, path)
-            continue
-        source = tar.extractfile(member) if member.isfile() or member.islnk() else None
-        if source is None:
-            raise BuildError(f"refused {member.name!r} in the managed build: neither a file nor a link")
-        with source:
-            _write(source, target, executable=bool(member.mode & 0o100), layout=layout)
-
-
-def _write(source: IO[bytes], target: Path, *, executable: bool, layout: Layout) -> None:
-    with target.open("xb") as file:
-        shutil.copyfileobj(source, file, 1 << 20)
-    target.chmod(0o755 if layout.executable(target.name, executable) else 0o644)
-
-
-def _link(member: tarfile.TarInfo, target: Path, path: str) -> None:
-    """Links stay, if they lead to a neighbour or below: terminals, ``libpython3.11.so``."""
-    up = path.count("/") - (2 if path.startswith("share/terminfo/") else 0)
-    parts = member.linkname.split("/")
-    ups = sum(part == ".." for part in parts)
-    if member.linkname.startswith("/") or ".." in parts[ups:] or ups > max(up, 0) or not member.linkname:
-        raise BuildError(f"refused link {member.name!r} -> {member.linkname!r} in the managed build")
-    make_link(target, member.linkname, folder=False)
 
 
 def _check_version(staging: Path, layout: Layout) -> None:
