@@ -142,6 +142,11 @@ def test_what_is_not_python_gets_no_bytecode(tmp_path: Path) -> None:
         "badly_coded.py": b"# coding: utf-8\nx = '\xff'\n",
         "no_such_coding.py": b"# coding: nonsense\n",
         "deep.py": b"x = " + b"(" * 5000 + b")" * 5000,
+        "signs.py": b"-" * 100_000 + b"1",
+        "words.py": b"not " * 100_000 + b"1",
+        "functions.py": b"lambda: " * 100_000 + b"1",
+        "attributes.py": b"a" + b".a" * 100_000,
+        "sums.py": b"+".join([b"1"] * 100_000),
         "good.py": b"x = 1\n",
     }
     assert compile_tree(own(), tmp_path, write(tmp_path, files), 2, Silent()) == 1

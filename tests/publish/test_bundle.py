@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import shutil
 import subprocess
@@ -14,9 +15,11 @@ import pytest
 from tests.flows.world import World
 from tests.publish.looking import appears
 from tests.publish.test_export import SAYS, start
+from tests.remote.small import machine
+from vstore.api.caches import make_generation
 from vstore.archive import pack
 from vstore.archive.tar import END, member, padding
-from vstore.errors import ArchiveError
+from vstore.errors import ArchiveError, StoreError
 from vstore.fs.scan import scan
 from vstore.fs.tree import Entry, EntryKind
 from vstore.objects import Kind, StorePath
@@ -263,3 +266,13 @@ def test_an_unsigned_bomb_is_refused_however_it_comes(tmp_path: Path) -> None:
         with pytest.raises(ArchiveError, match="more than 1000 times its size"):
             pull(Fetcher(store, trust=Trust(), report=Silent()), Cache(folder), [top])
         assert list(store.layout.tmp.iterdir()) == [store.layout.trash]
+
+
+@pytest.mark.parametrize("layers", [[], [{"name": "app", "kind": "application", "path": f"{'1' * 32}-app"}]])
+def test_a_stack_that_could_not_run_becomes_no_generation(tmp_path: Path, layers: list[object]) -> None:
+    with machine(tmp_path / "root") as one:
+        document = json.dumps({"target": "linux_x86_64", "layers": layers}).encode()
+        stack = one.add("demo-stack", {"stack.json": document}, kind=Kind.STACK)
+        with pytest.raises(StoreError, match="a stack that cannot run"):
+            make_generation(one.store, [stack], "demo")
+        assert list(one.store.layout.profiles.iterdir()) == []

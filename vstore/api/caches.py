@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from vstore import profile as profiles
-from vstore.errors import UsageError
+from vstore.errors import StoreError, UsageError
 from vstore.objects import Kind, StorePath
 from vstore.remote import (
     Cache,
@@ -81,11 +81,22 @@ def wanted(store: Store, cache: Cache, what: Iterable[str], trust: Trust) -> tup
 def make_generation(
     store: Store, paths: Iterable[StorePath], profile: str | None = None
 ) -> tuple[str, int | None, bool]:
-    """Make the one stack the current generation; the profile, the number, and whether that is new."""
+    """Make the one stack the current generation; the profile, the number, and whether that is new.
+
+    Raises UsageError for anything but one stack, StoreError for a stack that could not run.
+    """
     stacks = list(paths)
     info = store.index.info(stacks[0]) if len(stacks) == 1 else None
     if info is None or info.kind != Kind.STACK:
         raise UsageError("only one stack can become a generation", hint="name a channel, or one stack")
+    layers = profiles.read_stack(store.layout.object(info.path)).layers
+    missing = [str(layer.path) for layer in layers if not store.is_valid(layer.path)]
+    if missing or not layers:
+        raise StoreError(
+            f"a stack that cannot run, as {'layers are not here' if missing else 'it has no layers'}: {info.path}",
+            details=missing,
+            hint="pack or push it with its closure",
+        )
     name = profile or info.path.name.removesuffix("-stack")
     made = profiles.append(store, name, info.path, spec_path=None, spec_digest=None, now=datetime.now(UTC))
     now_current = made or profiles.current(store, name)

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
 RAW_MAGIC = int.from_bytes(MAGIC_NUMBER, "little")
 SUFFIX = f".{sys.implementation.cache_tag}.pyc"
 HEADER = MAGIC_NUMBER + (1).to_bytes(4, "little")  # flags: by hash, unchecked
-NOT_PYTHON = (SyntaxError, ValueError, RecursionError, OverflowError)  # UnicodeError is a ValueError
+# UnicodeError is a ValueError; the parser says MemoryError when its own stack is full
+NOT_PYTHON = (SyntaxError, ValueError, RecursionError, OverflowError, MemoryError, SystemError)
 PLACEHOLDER = b"frozenset " + os.urandom(16).hex().encode() + b" %08d"  # never in a source, nor in the result
 CHARACTERS = [sys.intern(chr(number)) for number in range(256)] + [sys.intern("")]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 import click
 
@@ -63,8 +64,19 @@ def _system(error: OSError) -> StoreError:
     if message is None or not known:  # ours say more
         message = (error.strerror or str(error) or type(error).__name__).strip()
         message = message[:1].lower() + message[1:]
+    if error.errno == errno.ENOSPC and not _inodes_left(error.filename):
+        message, hint = "no inodes left on the file system", "run `vstore gc`, or remove files elsewhere; see `df -i`"
     places = [os.fsdecode(one) if isinstance(one, bytes) else str(one) for one in _names(error)]
     return StoreError(": ".join([message, *([" -> ".join(places)] if places else [])]), hint=hint)
+
+
+def _inodes_left(place: object) -> bool:
+    """Whether the file system of the nearest folder above has any, if it counts them."""
+    if not isinstance(place, str | bytes | os.PathLike) or not hasattr(os, "statvfs"):
+        return True
+    folder = next(one for one in Path(os.fsdecode(place)).absolute().parents if one.exists())
+    found = os.statvfs(folder)
+    return not found.f_files or found.f_favail > 0
 
 
 def _names(error: OSError) -> list[object]:

@@ -37,7 +37,7 @@ _MAGIC = b"vstore-delta-2\n"
 _WINDOW_BYTES = 32 << 20  # of a new file: making a patch takes some seven bytes of memory per byte
 _MARGIN_BYTES = 16 << 20  # how much further than the window's own place the old file is looked at, on either side
 _PART_BYTES = _WINDOW_BYTES + 2 * _MARGIN_BYTES  # of an old file, at most
-_MEMORY = 768 << 20  # address space: 512 MiB of Python with its libraries, the rest for the largest window
+_MEMORY = 256 << 20  # address space beside Python with its libraries: the largest window takes 160 MiB
 _INDEX_BYTES = 16 << 20  # of a delta, at most: 60,000 patches
 _MOST_VALUES = 500_000  # in it: seven for each patch
 _SECONDS = 120
@@ -50,9 +50,14 @@ NOTHING = bytes(32)  # instead of the digest of an old file: the patch is from n
 # list: the old file or nothing, where its part starts and how long it is, the same of the patch in the delta, the new
 # file and how much is added to it.
 _APPLY = """
-import json, resource, sys
+import json, os, resource, sys
 import hdiffpatch
 delta, memory, seconds, largest = sys.argv[1], *map(int, sys.argv[2:])
+if os.path.exists("/proc/self/statm"):
+    with open("/proc/self/statm") as file:
+        memory += int(file.read().split()[0]) * resource.getpagesize()
+else:
+    memory += 512 << 20
 resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
 resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
 resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
