@@ -13,7 +13,7 @@ import os
 import struct
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,6 +32,7 @@ from vstore.fs.scan import scan
 from vstore.fs.tree import Manifest
 from vstore.lock.lockfile import read_lock
 from vstore.lock.metadata import read_record as read_lock_record
+from vstore.lock.metadata import record_text
 from vstore.objects import StorePath
 from vstore.profile import read_stack
 from vstore.publish.bundle import BundleReader, BundleWriter
@@ -45,6 +46,7 @@ from vstore.store.manifests import object_info, read_manifest
 from vstore.store.pins import NO_PIN, read_pin
 from vstore.store.records import read_record as read_generation
 from vstore.store.records import record_file
+from vstore.store.records import write_record as write_generation
 
 _GOLDEN = Path(__file__).parents[1] / "remote" / "golden"
 _RECORDS: Mapping[str, Callable[[bytes, str], Record]] = {
@@ -203,6 +205,9 @@ def _generation(data: bytes, folder: Path) -> object:
         raise StoreError("no record")
     kinds = (found.spec_path, str | None), (found.replaced, int | None), (found.path, StorePath)
     assert all(isinstance(value, kind) for value, kind in kinds), "the index could not hold it"
+    write_generation(layout, found)
+    again = read_generation(layout, "web", 3)
+    assert again == replace(found, created_at=found.created_at.replace(microsecond=0)), "it cannot be written again"
     return found
 
 
@@ -220,7 +225,16 @@ def _lock_record(data: bytes, folder: Path) -> object:
     found = read_lock_record(_put(data, folder / "pylock.meta.json"))
     if found is None:
         raise LockError("no record")
+    again = read_lock_record(_put(record_text(found), folder / "again.meta.json"))
+    assert again == found, "it cannot be written again"
     return found.locked_at.timestamp()
+
+
+def _secret(data: bytes, folder: Path) -> object:
+    found = SecretKey.read(_put(data, folder / "key"))
+    again = SecretKey.read(_put(found.text().encode(), folder / "again"))
+    assert again.public == found.public, "it cannot be written again"
+    return found.public
 
 
 def _bundle(data: bytes, folder: Path) -> object:
@@ -236,6 +250,12 @@ def _bundles() -> list[bytes]:
     writer.put("objects/one.json", b"{}\n")
     writer.finish()
     return [file.getvalue()]
+
+
+def _tree(data: bytes, _: Path) -> object:
+    found = Manifest.decode(data)
+    assert Manifest(found.entries).encode() == data, "a tree that can be written in two ways"
+    return found
 
 
 def _manifest_file(data: bytes, folder: Path) -> object:
@@ -361,7 +381,7 @@ READERS: Mapping[str, Reader] = {
     "spec": Reader(read=_spec, samples=lambda: [_SPEC.encode()]),
     "lock file": Reader(read=_lock, samples=lambda: [_LOCK.encode()]),
     "config.toml": Reader(read=lambda data, at: read_config(_put(data, at / "config.toml")), samples=lambda: [_CONFIG]),
-    "tree manifest": Reader(read=lambda data, at: Manifest.decode(data), samples=_manifests),
+    "tree manifest": Reader(read=_tree, samples=_manifests),
     "manifest file": Reader(read=_manifest_file, samples=lambda: list(map(zstd.compress, _manifest_files()))),
     "manifest file, inside": Reader(
         read=lambda data, at: _manifest_file(zstd.compress(data), at),
@@ -399,7 +419,7 @@ READERS: Mapping[str, Reader] = {
     ),
     "root's note": Reader(read=_pin, samples=lambda: [json.dumps(_PIN).encode()]),
     "secret key": Reader(
-        read=lambda data, at: SecretKey.read(_put(data, at / "key")).public,
+        read=_secret,
         samples=lambda: [SecretKey("builder-1", bytes(32)).text().encode()],
     ),
     "bundle": Reader(read=_bundle, samples=_bundles),

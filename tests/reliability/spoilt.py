@@ -1,0 +1,107 @@
+"""Spoilt caches and bundles against pull, substitution and unpack: a miss or an error in one line, never a wrong byte.
+
+    python -m tests.reliability.spoilt COUNT SEED FOLDER
+
+Prints as JSON how many were tried, taken and refused, and the peak of memory in MiB.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.reliability.spoil import spoil
+from tests.remote.small import KEY, TRUST, Machine, folder_cache, machine
+from tests.store.trees import recipe
+from vstore.errors import ArchiveError, CacheError, UsageError
+from vstore.fs.scan import scan
+from vstore.objects import StorePath
+from vstore.publish.airgap import pack_bundle, unpack_bundle
+from vstore.remote import Cache, Trust, pull
+from vstore.remote.memory import MemoryTransport
+
+
+class Spoilt:
+    """A cache and a bundle of three objects, of which one file is spoilt at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        with machine(folder / "builder") as builder:
+            self.paths = builder.add_three()
+            builder.push(folder_cache(folder / "cache"), *self.paths)
+            self.bundle = folder / "bundle"
+            nothing = frozenset[StorePath]()
+            pack_bundle(
+                builder.store,
+                self.paths,
+                self.bundle,
+                without=nothing,
+                keys=[KEY],
+                level=None,
+                jobs=1,
+                report=builder.said,
+            )
+        files = sorted(path for path in (folder / "cache").rglob("*") if path.is_file())
+        self.files = {path.relative_to(folder / "cache").as_posix(): path.read_bytes() for path in files}
+
+    def cache(self, chance: random.Random) -> Cache:
+        """The cache with one file spoilt; what it holds otherwise stays."""
+        place, key = MemoryTransport(f"memory://{chance.random()}"), chance.choice(list(self.files))  # no miss is known
+        for name, data in self.files.items():
+            place.put(name, spoil(data, chance) if name == key else data)
+        return Cache(place)
+
+    def spoilt_bundle(self, chance: random.Random) -> Path:
+        file = self._folder / "spoilt"
+        file.write_bytes(spoil(self.bundle.read_bytes(), chance))
+        return file
+
+
+def run(count: int, seed: int, folder: Path) -> dict[str, int]:
+    """Try so many; AssertionError for a wrong byte, any odd error as it is."""
+    world, taken, number = Spoilt(folder), 0, 0
+    while number < count:
+        with machine(folder / f"client{number}") as client:
+            while number < count:  # in one store until something is taken
+                number += 1
+                if attempt(world, client, random.Random(seed + number), number):
+                    taken += 1
+                    break
+    return {"tried": count, "taken": taken, "refused": count - taken}
+
+
+def attempt(world: Spoilt, client: Machine, chance: random.Random, number: int) -> bool:
+    """Bring the objects in one of three ways; whatever is there afterwards is right."""
+    ways: tuple[Callable[[], object], ...] = (
+        lambda: pull(client.fetcher(Trust()), world.cache(chance), [world.paths[2]]),
+        lambda: client.substituter(world.cache(chance)).substitute(recipe("top")),
+        lambda: unpack_bundle(client.store, world.spoilt_bundle(chance), trust=TRUST, report=client.said),
+    )
+    client.said.warnings.clear()
+    try:
+        ways[number % 3]()
+    except (ArchiveError, CacheError, UsageError) as error:
+        client.said.notes.append(error.message)
+    assert all(said and "\n" not in said for said in (*client.said.warnings, *client.said.notes))
+    assert number % 3 != 1 or len(client.said.warnings) <= 1, client.said.warnings
+    there = [path for path in world.paths if client.store.is_valid(path)]
+    for path in there:
+        tree = scan(client.store.layout.object(path))
+        assert StorePath.make(tree.digest, path.name) == path, "a wrong byte"
+    return bool(there)
+
+
+def main() -> None:
+    found = run(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+    status = Path("/proc/self/status")
+    if status.exists():
+        peak = next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        found["peak"] = int(peak) >> 10
+    sys.stdout.write(json.dumps(found) + "\n")
+
+
+if __name__ == "__main__":
+    main()
