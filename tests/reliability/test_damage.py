@@ -68,14 +68,18 @@ def test_rows_that_were_in_a_lost_log_cost_no_object(root: Path) -> None:
 
 def test_nothing_is_deleted_on_the_word_of_references_that_are_damaged(root: Path) -> None:
     """Table and index of the references differ: a collector that believed the table would take what is alive."""
-    with closing(sqlite3.connect(root / "index.sqlite", isolation_level=None)) as other:
-        other.execute("PRAGMA writable_schema = ON")
-        other.execute("DELETE FROM sqlite_master WHERE name = 'refs_reference'")
-    with closing(sqlite3.connect(root / "index.sqlite", isolation_level=None)) as other:
-        other.execute("DELETE FROM refs")
-        sql = "INSERT INTO sqlite_master SELECT 'index', 'refs_reference', 'refs', rootpage, ? FROM sqlite_master"
-        other.execute("PRAGMA writable_schema = ON")
-        other.execute(f"{sql} WHERE name = 'refs'", ("CREATE INDEX refs_reference ON refs (reference)",))
+    flushed(root)
+
+    def change(*statements: tuple[str, tuple[object, ...]]) -> None:
+        with closing(sqlite3.connect(root / "index.sqlite", isolation_level=None)) as other:
+            other.execute("PRAGMA writable_schema = ON")
+            for sql, values in statements:
+                other.execute(sql, values)
+
+    with closing(sqlite3.connect(root / "index.sqlite")) as other:
+        row = other.execute("SELECT * FROM sqlite_master WHERE name = 'refs_reference'").fetchone()
+    change(("DELETE FROM sqlite_master WHERE name = 'refs_reference'", ()))
+    change(("DELETE FROM refs", ()), ("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", row))
     for arguments in (("gc",), ("delete", "dead"), ("verify",)):
         ended = command(root, *arguments)
         assert (ended.code, "the index is damaged" in ended.error) == (6, True), ended

@@ -26,8 +26,9 @@ HEAD_SECONDS = 5.0  # for a request's head, and between requests
 STALLED_SECONDS = 60.0  # for a client to take some of the answer
 STOP_SECONDS = 1  # how long a stop waits for answers that are under way
 _MOST_CONNECTIONS = 1000
-_ACCEPTED_AT_ONCE = 64  # they have descriptors before anyone can count them
-_OTHER_DESCRIPTORS = 64 + _ACCEPTED_AT_ONCE
+_ACCEPTED_AT_ONCE = 32  # in one turn of the loop; a connection is counted, or cut, some turns later
+_OTHER_DESCRIPTORS = 64 + 8 * _ACCEPTED_AT_ONCE
+_WANTED_DESCRIPTORS = 2 * _MOST_CONNECTIONS + _OTHER_DESCRIPTORS
 _HEAD_BYTES = 16 << 10
 _LINES, _WINDOW_SECONDS = 50, 10.0
 
@@ -82,12 +83,20 @@ class Guarded(H11Protocol):
 
 def most_connections() -> int:
     """How many connections the limit on descriptors allows: each may have a file open beside its socket."""
+    return min(_MOST_CONNECTIONS, max((_descriptors() - _OTHER_DESCRIPTORS) // 2, 8))
+
+
+def _descriptors() -> int:
+    """The limit on descriptors, raised as far as that is useful and allowed."""
     if sys.platform == "win32":
-        return _MOST_CONNECTIONS
+        return _WANTED_DESCRIPTORS
     import resource
 
-    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    return min(_MOST_CONNECTIONS, max((limit - _OTHER_DESCRIPTORS) // 2, 8))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft < _WANTED_DESCRIPTORS and (hard == resource.RLIM_INFINITY or soft < hard):
+        soft = _WANTED_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_WANTED_DESCRIPTORS, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return soft
 
 
 class RateLimit(logging.Filter):
