@@ -8,14 +8,14 @@ from pathlib import Path
 
 from vstore.errors import UsageError
 
-_OURS = {"config.toml", "keys", "reserve", "lost+found"}
+_OURS = {"config.toml", "keys", "reserve", "cache", "lost+found"}
 _SHOWN = 3
 
 
 def check_new_root(root: Path, folders: Iterable[str]) -> None:
     """Raise UsageError unless `root` is not there, empty, or holds only what making a store, broken off, has left.
 
-    `folders` are those of the layout, relative to the root. ``config.toml`` and keys may be there first, and
+    `folders` are those of the layout, relative to the root. ``config.toml``, keys and uv's cache may be there first, and
     ``lost+found`` of a file system.
     """
     for parent in Path(os.path.realpath(root)).parents:
@@ -25,7 +25,7 @@ def check_new_root(root: Path, folders: Iterable[str]) -> None:
         return
     if not root.is_dir():
         raise UsageError(f"the root of a store is a folder: {root}", hint="give another place with --root")
-    inner = set(folders) - _OURS
+    inner = {name for name in folders if name.partition("/")[0] not in _OURS}
     inner |= {parent.as_posix() for name in inner for parent in Path(name).parents}
     foreign = sorted(
         name
