@@ -213,6 +213,7 @@ MODULES = {
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory: pytest.TempPathFactory) -> Case:
     world = make_project(tmp_path_factory.mktemp("wide"), WIDE.replace("{other}", OTHER), MODULES)
+    subprocess.run(["git", "init", "-q", world.folder], check=True)  # modules may come from anywhere in a checkout
     for name, requires in (
         ("numbering", []),
         ("maths", ["numbering>=1"]),

@@ -15,8 +15,8 @@ _SHOWN = 3
 def check_new_root(root: Path, folders: Iterable[str]) -> None:
     """Raise UsageError unless `root` is not there, empty, or holds only what making a store, broken off, has left.
 
-    `folders` are those of the layout, relative to the root. ``config.toml``, keys and uv's cache may be there first, and
-    ``lost+found`` of a file system.
+    `folders` are those of the layout, relative to the root. ``config.toml``, keys and uv's cache may be there
+    first, and ``lost+found`` of a file system.
     """
     for parent in Path(os.path.realpath(root)).parents:
         if os.path.lexists(parent / "index.sqlite") and os.path.lexists(parent / "store"):
