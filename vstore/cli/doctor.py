@@ -47,7 +47,7 @@ def _protection(store: Path) -> str | None:
     """How objects are protected against this user; None where there is no store yet."""
     if not store.is_dir():
         return None
-    if hasattr(os, "statvfs") and os.statvfs(store).f_flag & os.ST_RDONLY:
+    if hasattr(os, "statvfs") and os.statvfs(store).f_flag & getattr(os, "ST_RDONLY", 0):
         return "read-only mount"
     return "writable by root" if hasattr(os, "geteuid") and os.geteuid() == 0 else "read-only modes"
 
