@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vstore.errors import StoreError
+from vstore.fs.disk import is_read_only
 from vstore.fs.faults import arm as arm_fault
 from vstore.fs.paths import absolute
 from vstore.fs.reading import read_regular
@@ -50,6 +51,7 @@ __all__ = [
     "dependency_chain",
     "end_waits",
     "environment_base",
+    "is_read_only",
     "keep",
     "keep_reserve",
     "list_roots",

@@ -43,7 +43,7 @@ def pack_command(
     """
     if best and level is not None:
         raise UsageError("--best and --level exclude each other")
-    with settings.open_store() as store:
+    with settings.open_source() as store:
         try:
             tops = [find(store, text) for text in what]
             done = pack_bundle(

@@ -60,7 +60,7 @@ def push_command(
 
     CACHE is a URL (file, https, s3, gs, az), a folder, or a name from config.toml; it is made when it is not there.
     """
-    with settings.open_store() as store:
+    with settings.open_source() as store:
         opened = open_cache(cache, read_config(store.layout.config_file).caches)
         keys = tuple(map(SecretKey.read, key_files)) or signing_keys(_key_folder(store))
         if not keys:

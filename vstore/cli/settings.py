@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from vstore.api.stores import Layout, Store, default_root, open_store
+from vstore.api.stores import Layout, Store, default_root, is_read_only, open_store
 from vstore.cli.places import FOLDER
 from vstore.cli.progress import Progress
 from vstore.cli.progress import size as size
@@ -35,6 +35,10 @@ class Settings:
 
     def open_store(self, *, read_only: bool = False) -> Store:
         return open_store(self.location(), read_only=read_only)
+
+    def open_source(self) -> Store:
+        """Open the store for a command that takes objects out of it: read-only where its file system is."""
+        return open_store(self.location(), read_only=is_read_only(self.location()))
 
     def wait_seconds(self) -> float | None:
         """How long to wait for what another process holds; None where nobody has said."""

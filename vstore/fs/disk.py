@@ -23,6 +23,16 @@ def free_bytes(place: Path) -> int:
     return free
 
 
+def is_read_only(place: Path) -> bool:
+    """Whether the file system that holds this folder is mounted read-only; False where none is there."""
+    if sys.platform == "win32":
+        return False
+    try:
+        return bool(os.statvfs(place).f_flag & os.ST_RDONLY)
+    except OSError:
+        return False
+
+
 def spread_folders(handle: int) -> None:
     """Ask ext4 for folders in an open one to start in block groups far apart, as for top folders (``chattr +T``).
 

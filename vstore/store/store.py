@@ -15,6 +15,7 @@ from vstore.config import Config, read_config
 from vstore.digest import Digest
 from vstore.errors import NotReproducible, StoreError, nearest
 from vstore.fs.atomic import flush_filesystem
+from vstore.fs.disk import is_read_only
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
 from vstore.fs.scan import scan
@@ -45,6 +46,7 @@ class Store:
         self._held = held
         self._distrusted: set[StorePath] = set()
         self._one_mount = False
+        self._immutable = index.database.read_only and is_read_only(layout.root)  # nothing is collected there
 
     @classmethod
     def open(cls, root: Path, *, read_only: bool = False) -> Self:
@@ -89,7 +91,8 @@ class Store:
 
     def temp_root(self, *paths: StorePath) -> None:
         """Keep these objects alive until the store is closed. Ask whether they are valid only afterwards."""
-        self._temp.add(paths)
+        if not self._immutable:
+            self._temp.add(paths)
 
     def is_valid(self, path: StorePath) -> bool:
         return path not in self._distrusted and self.index.is_valid(path)
@@ -165,7 +168,16 @@ class Store:
 
     @contextmanager
     def staging(self, name: str, *, keep_failed: bool = False) -> Iterator[Path]:
-        """A folder to build in, locked while it is ours; removed at the end unless a failure is to be kept."""
+        """A folder to build in, locked while it is ours; removed at the end unless a failure is to be kept.
+
+        For a store on a read-only file system it lies in the machine's folder for temporary files.
+        """
+        if self._immutable:
+            from tempfile import TemporaryDirectory  # other commands do without it
+
+            with TemporaryDirectory(prefix=f"vstore-{name[:32]}-") as elsewhere:
+                yield Path(elsewhere)
+            return
         if not self._one_mount:
             check_mounts(self.layout)
             self._one_mount = True
