@@ -12,7 +12,7 @@ from pathlib import Path
 BY_HANDLE = os.open in os.supports_dir_fd and os.scandir in os.supports_fd
 OPEN_FOLDER = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_DIRECTORY", "O_CLOEXEC"))
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-_DEEPEST = 100  # below it, a folder is moved up and removed there: neither stack nor descriptors run out
+DEEPEST = 100  # below it, a folder is moved up and removed there: neither stack nor descriptors run out
 
 
 def open_folder(name: str | bytes, parent: int | None) -> int:
@@ -63,7 +63,7 @@ def _remove_folder(name: str | bytes, parent: int | None) -> None:
             _remove_folder(moved.pop(), folder)
     finally:
         os.close(folder)
-    _in_folder(os.rmdir, name, parent)
+    in_folder(os.rmdir, name, parent)
 
 
 def _empty(folder: int, top: int, depth: int) -> list[str]:
@@ -73,8 +73,8 @@ def _empty(folder: int, top: int, depth: int) -> list[str]:
         children = list(found)
     for child in children:
         if not child.is_dir(follow_symlinks=False):
-            _in_folder(os.unlink, child.name, folder)
-        elif depth < _DEEPEST or not _moved_up(child.name, folder, top, moved):
+            in_folder(os.unlink, child.name, folder)
+        elif depth < DEEPEST or not _moved_up(child.name, folder, top, moved):
             try:
                 inside = open_folder(child.name, folder)
             except FileNotFoundError:
@@ -83,24 +83,29 @@ def _empty(folder: int, top: int, depth: int) -> list[str]:
                 moved += _empty(inside, top, depth + 1)
             finally:
                 os.close(inside)
-            _in_folder(os.rmdir, child.name, folder)
+            in_folder(os.rmdir, child.name, folder)
     return moved
 
 
 def _moved_up(name: str, folder: int, top: int, moved: list[str]) -> bool:
-    """Move a folder to `top`; False where the file system moves none (EXDEV on an overlay)."""
+    aside = move_up(name, folder, top)
+    moved += [aside] if aside else []
+    return aside is not None
+
+
+def move_up(name: str, folder: int, top: int) -> str | None:
+    """Move a folder to `top`. Return its name there; None where the file system moves none (EXDEV on an overlay)."""
     aside = f"deep-{os.urandom(8).hex()}"
     try:
         os.fchmod(folder, 0o700)
         thaw(name, folder)
         os.rename(name, aside, src_dir_fd=folder, dst_dir_fd=top)
     except OSError:
-        return False
-    moved.append(aside)
-    return True
+        return None
+    return aside
 
 
-def _in_folder(change: Callable[..., None], name: str | bytes, folder: int | None) -> None:
+def in_folder(change: Callable[..., None], name: str | bytes, folder: int | None) -> None:
     """Change an entry, made possible first where the folder is read-only."""
     try:
         with suppress(FileNotFoundError):

@@ -10,14 +10,14 @@ import stat
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
 from vstore.fs.folder import Folder
-from vstore.fs.removal import BY_HANDLE, open_folder
+from vstore.fs.removal import BY_HANDLE, DEEPEST, in_folder, move_up, open_folder
 from vstore.fs.usage import Tally, held_bytes, is_last_name, statuses
 from vstore.gc.owners import removable
 from vstore.report import Report
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _THREADS = 8  # not for the cores: where removing waits for the disk, those who wait share a commit of its journal
 _WINDOW_SECONDS = 0.02  # after which it is asked whether it does; where not, threads are in each other's way
 _TURNS = 64  # threads wait for each other where inodes agree in this remainder
-_DEEPEST = 100  # below it, a folder is unlinked as an entry of its own: neither stack nor descriptors run out
 
 
 def empty_trash(layout: Layout, report: Report) -> int:
@@ -128,11 +127,11 @@ class _Unlinker:
         """
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)
         if is_last_name(status):
-            _in_folder(os.unlink, name, parent)
+            in_folder(os.unlink, name, parent)
         else:
             with self._turns[status.st_ino % _TURNS]:
                 status = os.stat(name, dir_fd=parent, follow_symlinks=False)
-                _in_folder(os.unlink, name, parent)
+                in_folder(os.unlink, name, parent)
         if is_last_name(status):
             self._freed(held_bytes(status))
 
@@ -147,7 +146,7 @@ class _Unlinker:
             return
         try:
             reached(Point.GC_UNLINKING)
-            if depth == _DEEPEST and self._moved_up(name, parent, folder):
+            if depth >= DEEPEST and self._moved_up(name, parent):
                 return
             with os.scandir(folder) as found:
                 children = list(found)
@@ -162,26 +161,11 @@ class _Unlinker:
             held = held_bytes(os.fstat(folder))
         finally:
             os.close(folder)
-        _in_folder(os.rmdir, name, parent)
+        in_folder(os.rmdir, name, parent)
         self._freed(held)
 
-    def _moved_up(self, name: str, parent: int, folder: int) -> bool:
-        """Make it an entry of its own; False where the file system moves no folders (EXDEV on an overlay)."""
-        aside = f"deep-{os.urandom(8).hex()}"
-        try:
-            os.fchmod(folder, 0o700)
-            os.rename(name, aside, src_dir_fd=parent, dst_dir_fd=self._trash.handle)
-        except OSError:
-            return False
-        self._pending.append(aside)
-        return True
-
-
-def _in_folder(remove: Callable[..., None], name: str, folder: int) -> None:
-    """Remove an entry, made possible first where the folder is read-only."""
-    try:
-        with suppress(FileNotFoundError):
-            remove(name, dir_fd=folder)
-    except PermissionError:
-        os.fchmod(folder, 0o700)
-        remove(name, dir_fd=folder)
+    def _moved_up(self, name: str, parent: int) -> bool:
+        """Make a folder an entry of its own, if the file system moves folders."""
+        aside = move_up(name, parent, self._trash.handle)
+        self._pending += [aside] if aside else []
+        return aside is not None
