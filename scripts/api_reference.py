@@ -8,7 +8,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
-MODULES = ("stores", "upkeep", "config", "specs", "locks", "realising", "profiles", "gc", "publishing", "caches")
+MODULES = (
+    "stores",
+    "process",
+    "upkeep",
+    "config",
+    "specs",
+    "locks",
+    "realising",
+    "profiles",
+    "gc",
+    "publishing",
+    "caches",
+)
 HEAD = """\
 # The Python API
 

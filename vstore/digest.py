@@ -101,7 +101,7 @@ def parse_json(text: bytes, *, most_values: int = _MOST_VALUES) -> Any:
 def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("duplicate key")
     return found
 
 

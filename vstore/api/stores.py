@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 
 from vstore.errors import StoreError
 from vstore.fs.disk import is_read_only
-from vstore.fs.faults import arm as arm_fault
 from vstore.fs.paths import absolute
 from vstore.fs.reading import read_regular
-from vstore.fs.waits import end_waits, set_waiting
 from vstore.objects import Kind, ObjectInfo, StorePath, chain
 from vstore.store import (
     Layout,
@@ -44,12 +42,9 @@ __all__ = [
     "RootKind",
     "Store",
     "StorePath",
-    "absolute",
-    "arm_fault",
     "check_out_link",
     "default_root",
     "dependency_chain",
-    "end_waits",
     "environment_base",
     "is_read_only",
     "keep",
@@ -59,7 +54,6 @@ __all__ = [
     "owner_of",
     "release_reserve",
     "remove_root",
-    "set_waiting",
     "uv_of",
 ]
 

@@ -211,7 +211,7 @@ def _unzip(item: tuple[int, Frame, memoryview], *, in_parts: bool) -> _Parts:
     try:
         parts = zstd.decompress_parts(data, at_most=size, part_bytes=_PART_BYTES if in_parts else max(size, 1))
         if sum(map(len, parts)) != size:
-            raise ValueError("its length is another")
+            raise ValueError("the length does not match")
     except ValueError as error:
         raise ArchiveError(f"damaged: frame {number} at byte {frame.offset}: {error}") from error
     return [memoryview(part) for part in parts]

@@ -84,7 +84,7 @@ def decode_index(tail: bytes, start: int, limits: Limits, tree: Digest | None = 
     try:
         content = zstd.decompress(stored, at_most=length)
         if len(content) != length:
-            raise ValueError("its length is another")
+            raise ValueError("the length does not match")
         index = _parse(content, digest, start, start + len(tail), limits, tree)
         _check(index, start)
     except (ValueError, IndexError, struct.error, StoreError) as error:

@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from vstore import __version__
-from vstore.api.stores import arm_fault, set_waiting
+from vstore.api.process import arm_fault, set_waiting
 from vstore.cli import output, signals
 from vstore.cli.settings import Settings, shared_options
 from vstore.errors import OutputError, VstoreError
@@ -34,10 +34,10 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, short help)
     "forget": ("profiles", "Forget generations, so that gc may collect them."),
     "gc": ("collect", "Forget generations by policy, then delete what no root reaches."),
     "delete": ("collect", "Delete objects, or say which root keeps them."),
-    "roots": ("roots", "What keeps what alive."),
+    "roots": ("roots", "List, add and remove garbage collection roots."),
     "list": ("query", "List the objects in the store."),
-    "info": ("query", "Everything known of one object."),
-    "tree": ("query", "What an object refers to, as a tree."),
+    "info": ("query", "Show what is known of one object."),
+    "tree": ("query", "Show what an object refers to, as a tree."),
     "why-depends": ("query", "Show a chain of references from one object to another."),
     "log": ("query", "Show the build log of an object."),
     "sql": ("query", "Ask the index itself, read-only."),
@@ -93,7 +93,14 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--version", is_flag=True, callback=_print_version, expose_value=False, is_eager=True, help="Show it.")
+@click.option(
+    "--version",
+    is_flag=True,
+    callback=_print_version,
+    expose_value=False,
+    is_eager=True,
+    help="Show the version and exit.",
+)
 @shared_options
 def cli() -> None:
     """Layered Python environments in a content-addressed store."""

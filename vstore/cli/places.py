@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from vstore.api.stores import absolute
+from vstore.api.process import absolute
 from vstore.errors import UsageError
 
 
@@ -33,7 +33,7 @@ def parse_place(text: str, *, folder: bool = False) -> Path:
     if not folder and (text.endswith(("/", "/.", "/..")) or text in (".", "..")):
         raise UsageError(f"{text!r} is a folder")
     if text == "-":
-        raise UsageError("standard output is no place; ./- is a file")
+        raise UsageError("standard output is not supported; use ./- for a file named -")
     return absolute(text)
 
 

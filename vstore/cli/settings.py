@@ -7,14 +7,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vstore.api.stores import Layout, Store, default_root, is_read_only, open_store
 from vstore.cli.places import FOLDER
 from vstore.cli.progress import Progress
 from vstore.cli.progress import size as size
+
+if TYPE_CHECKING:
+    from vstore.api.stores import Store
 
 _PIECE = 1000
 
@@ -31,20 +33,27 @@ class Settings:
     _report: Progress | None = None
 
     def location(self) -> Path:
+        from vstore.api.stores import default_root
+
         return self.root or default_root()
 
     def open_store(self, *, read_only: bool = False) -> Store:
+        from vstore.api.stores import open_store
+
         return open_store(self.location(), read_only=read_only)
 
     def open_source(self) -> Store:
         """Open the store for a command that takes objects out of it: read-only where its file system is."""
-        return open_store(self.location(), read_only=is_read_only(self.location()))
+        from vstore.api.stores import is_read_only
+
+        return self.open_store(read_only=is_read_only(self.location()))
 
     def wait_seconds(self) -> float | None:
         """How long to wait for what another process holds; None where nobody has said."""
         if self.wait is not None:
             return self.wait
         from vstore.api.config import read_config
+        from vstore.api.stores import Layout
 
         configured = read_config(Layout(self.location()).config_file).lock_wait
         return configured.total_seconds() if configured is not None else None
@@ -128,7 +137,7 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
 
 
 def table(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> str:
-    """Plain aligned text: `columns` maps a row's key to its heading; numbers are right-aligned."""
+    """Format rows as aligned text; `columns` maps a row's key to its heading."""
     if not rows:
         return "nothing"
     cells = [list(columns.values())] + [[_cell(row.get(key)) for key in columns] for row in rows]

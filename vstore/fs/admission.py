@@ -16,7 +16,7 @@ _WINDOWS = frozenset(b'<>:"\\|?*')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """What an archive from outside may cost. The defaults let any layer pass, in less than 300 MiB of memory."""
+    """Limits on an archive from outside; the defaults admit any layer in less than 300 MiB of memory."""
 
     entries: int = 200_000  # files, folders and links; and frames
     total_bytes: int = 256 << 30  # of all files
@@ -68,7 +68,7 @@ class Admission:
         if self._windows and (parts[-1][-1:] in (b".", b" ") or not _WINDOWS.isdisjoint(parts[-1])):
             return "Windows has no such names"
         if path in self._seen:
-            return "it is there twice"
+            return "duplicate path"
         if path.rpartition(b"/")[0] not in self._directories:
             return "it is not in a folder of the archive"
         return None

@@ -1,4 +1,4 @@
-"""The one door to places that a user names: nothing that is not ours is replaced, removed or followed.
+"""Write to paths that a user names; never replace, remove or follow files that vstore did not make.
 
 `claim` looks at a place before any work is done: it is free, or holds something recognisably ours, or it is refused.
 What it found goes to `put_file`, `put_folder` or `put_link`, which replace that and nothing else. Creating is one step

@@ -164,7 +164,7 @@ def _decode_entries(data: bytes) -> Iterator[Entry]:
         else:
             raise ValueError(f"unknown entry {tag!r}")
     if at != len(data):
-        raise ValueError("its length is another")
+        raise ValueError("the length does not match")
 
 
 def shown(path: bytes) -> str:

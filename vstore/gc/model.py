@@ -36,11 +36,6 @@ class Policy:
         wanted = self.cache_unshared_since is not None or self.cache_max_size is not None
         return wanted and not self.clean_cache
 
-    @property
-    def is_limited(self) -> bool:
-        """Return whether bytes decide when the work ends."""
-        return self.max_size is not None or self.until_free is not None or self.max_freed is not None
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Victim:

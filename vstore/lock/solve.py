@@ -29,7 +29,7 @@ _ROUNDS = 20
 
 
 class Solver:
-    """Asks uv."""
+    """Resolves requirements by running uv."""
 
     def __init__(self, uv: Uv, report: Report) -> None:
         self.uv = uv
@@ -42,11 +42,13 @@ class Solver:
         if too_new:
             solution = self._solve(request)
         left_out: dict[Target, str] = {}
-        for _ in range(_ROUNDS):
+        for attempt in range(1, _ROUNDS + 1):
             misfits = list(_misfits(request, solution))
             if not misfits:
                 kept = [one for one in too_new if one.target in solution.versions]
                 return replace(solution, left_out={**left_out, **solution.left_out}, too_new=kept)
+            if attempt == _ROUNDS:
+                break
             needed = [one for one in misfits if one.target in request.required]
             left_out |= {one.target: f"no wheel of {one.package.name}" for one in misfits if one not in needed}
             optional = tuple(target for target in request.optional if target not in left_out)

@@ -112,7 +112,7 @@ class BundleReader:
             while found is not None:
                 _, entry, time = found
                 if time != FIXED_TIME:
-                    raise ValueError("a member of another time")
+                    raise ValueError("a member has an unexpected time")
                 key = entry.path.decode("ascii")
                 if entry.kind != EntryKind.FILE:
                     if key or entry.kind != EntryKind.DIRECTORY or places:

@@ -173,7 +173,7 @@ def read_index(delta: BinaryIO) -> list[Patch]:
             found.append(patch)
             at += patch.patch_bytes
         if at != delta.seek(0, os.SEEK_END):
-            raise ValueError("its length is another")
+            raise ValueError("the length does not match")
     except ValueError as error:
         raise CacheError(f"malformed delta: {error}") from error
     return found

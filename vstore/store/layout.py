@@ -196,7 +196,7 @@ class Layout:
             return not any(found)
 
     def create(self) -> bool:
-        """Make the folders that are missing; the last one made shows that all are there. Returns whether that was."""
+        """Make the folders that are missing. Return True if the last one was, which shows that all are there."""
         missing = self.check()
         if not {"store", "locks"}.isdisjoint(missing) and not os.path.lexists(self.index_file):
             check_new_root(self.root, (*_FOLDERS, *_FURTHER))
