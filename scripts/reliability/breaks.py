@@ -78,8 +78,8 @@ BREAKS = (
     Break(
         "what venv writes can be written again",
         "build/readonly.py",
-        "_COPIES.sub(_WRITABLE, text)",
-        "text",
+        '_COPIES.sub(_WRITABLE, module.read_bytes().decode("utf-8"))',
+        'module.read_bytes().decode("utf-8")',
         "tests/flows/test_environments.py",
     ),
     Break(

@@ -76,7 +76,7 @@ def test_any_name_that_a_file_system_allows(world: World, tmp_path: Path) -> Non
         with open(place, "wb") as file:
             file.write(b"x = 1\n")
 
-    world.realise()
+    path = world.paths(world.realise())["app-hello"]
     assert world.realise()["changed"] is False
     world.run("pack", "project", "-o", str(tmp_path / "bundle.tar"))
     other = World(world.folder, tmp_path / "other")
@@ -84,8 +84,7 @@ def test_any_name_that_a_file_system_allows(world: World, tmp_path: Path) -> Non
     for one in (world, other):
         one.run("reindex")
         assert one.json("verify", "--contents")["problems"] == []
-        app = next((one.root / "store").glob("*-app-hello"))
-        extra = os.fsencode(next(app.glob("lib/*/site-packages/extra")))
+        extra = os.fsencode(next((one.root / "store" / path).glob("lib/*/site-packages/extra")))
         assert all(os.path.isfile(os.path.join(extra, name)) for name in ODD)
     for command in ("publish", "export"):
         wheels = ("--local-wheels", str(world.wheels), "--no-index")
