@@ -6,7 +6,7 @@ import re
 
 _USERINFO = re.compile(r"(?<=://)(?!git@)[^/?#\s\"'`@]+@(?=[^/?#\s\"'`@])", re.ASCII)
 _QUERY = re.compile(
-    r"(?<=[?&])([^=&#\s]*(?:token|secret|passw|signature|credential|api[-_]?key|auth)[^=&#\s]*|sig|key)=[^&#\s\"'`]+",
+    r"(?<=[?&#])([^=&#\s]*(?:token|secret|passw|signature|credential|api[-_]?key|auth)[^=&#\s]*|sig|key)=[^&#\s\"'`]+",
     re.IGNORECASE,
 )
 HIDDEN = "***"

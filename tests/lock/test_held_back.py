@@ -104,6 +104,17 @@ def test_two_frameworks_that_do_not_suit_each_other_are_told(siblings: Project) 
     ]
 
 
+def test_a_conflict_with_an_extra_or_of_the_newest_of_several_versions_is_told(siblings: Project) -> None:
+    """uv says "all versions of extra", and "newest>=2.0" of the last of several."""
+    make_wheel(siblings.wheels, "extra", "1.0", {"extra.py": ""}, requires=["attrs[fast]>=2"])
+    for version, needs in (("1.0", "attrs"), ("2.0", "attrs>=2")):
+        make_wheel(siblings.wheels, "newest", version, {"newest.py": ""}, requires=[needs])
+    for package, needs in (("extra", "attrs[fast]>=2"), ("newest", "attrs>=2")):
+        spec = stacks(siblings, [], {"near": ["old"], "far": [package]}, {"top": ["near", "far"]})
+        (conflict,) = siblings.lock(spec)["app-top"].findings.conflicts
+        assert conflict.startswith(package) and f" of layer framework-far needs {needs}, and gets attrs 1.0" in conflict
+
+
 def test_joint_locking_refuses_such_a_stack_and_names_both(siblings: Project) -> None:
     spec = stacks(siblings, [], {"near": ["old"], "far": ["more"]}, {"top": ["near", "far"]})
     with pytest.raises(LockError) as caught:

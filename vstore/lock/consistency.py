@@ -18,7 +18,10 @@ from vstore.spec import Layer
 from vstore.target import Target
 from vstore.uv import Uv, UvFailed
 
-_DEPENDS = r"([\w.-]+)(?:==\S+)? depends? on (([\w.-]+?)(?:[<>=!~][^\s,]*(?:,[<>=!~][^\s,]*)*)?)(?=[\s,]|$)"
+_DEPENDS = (  # uv names a dependent alone or with the versions it speaks of, what it needs with extras
+    r"([\w.-]+?)(?:[<>=!~]\S*)? depends? on"
+    r" (([\w.-]+?)(?:\[[^\]\s]*\])?(?:[<>=!~][^\s,]*(?:,[<>=!~][^\s,]*)*)?)(?=[\s,]|$)"
+)
 _MOST = 20  # conflicts that are looked for
 
 
@@ -72,6 +75,8 @@ def _conflicts(
         except UvFailed as error:
             complaint = _complaint(error.output, left, hidden)
             if complaint is None:
+                if _is_conflict(error.output):
+                    yield f"its packages do not suit each other on {target}: `uv pip check` in the realised layer tells"
                 return
         name, wanted_by_it, package = complaint
         version, owner = left.pop(name)
@@ -83,12 +88,19 @@ def _conflicts(
         )
 
 
+def _is_conflict(output: str) -> bool:
+    """Whether uv speaks of packages that need others, and not of one that cannot be found."""
+    text = " ".join(output.split())
+    return re.search(r" depends? on ", text) is not None and "there is no version of" not in text
+
+
 def _complaint(
     output: str, visible: Mapping[str, tuple[str, str]], hidden: Mapping[str, tuple[str, str]]
 ) -> tuple[str, str, str] | None:
     """(dependent, its requirement, the hidden package) that uv's text speaks of."""
     text = " ".join(output.split())
     for name, wanted, package in re.findall(_DEPENDS, text):
+        package = package.rstrip(".")
         if name in visible and package in hidden:
             return name, wanted.rstrip(",."), package
     return None
