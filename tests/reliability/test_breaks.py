@@ -12,7 +12,8 @@ from scripts.reliability.breaks import BREAKS, ROOT, Break, is_noticed
 @pytest.mark.parametrize("one", BREAKS, ids=lambda one: one.promise)
 def test_what_is_broken_is_there_once(one: Break) -> None:
     assert (ROOT / "vstore" / one.file).read_text("utf-8").count(one.right) == 1
-    assert all((ROOT / place).exists() for place in one.tests.split())
+    files = [word for word in one.tests.split() if word.startswith("tests/")]
+    assert files and all((ROOT / file).exists() for file in files)
 
 
 def test_a_break_is_noticed_and_what_changes_nothing_is_not(tmp_path: Path) -> None:

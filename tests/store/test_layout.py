@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ import pytest
 
 from tests.reliability.sweep import vstore
 from tests.store.trees import add
-from vstore.errors import StoreError
+from vstore.errors import StoreError, UsageError
 from vstore.gc import collect, plan_collection
 from vstore.report import Silent
 from vstore.store import Layout, Pin, Store, add_root, keep_reserve, list_roots, read_roots
@@ -164,3 +165,30 @@ def test_a_link_elsewhere_is_removed_only_by_who_made_all_of_the_root(root: Path
         list(read_roots(store.layout, prune=True))
         assert not any(store.layout.indirect_roots.iterdir()), "an ended root keeps nothing"
     assert sorted(os.listdir(root.parent / "decoy")) == ["by-entry", "by-pin", "file"]
+
+
+@pytest.mark.parametrize("command", ["list", "gc", "reindex"])
+def test_folders_of_these_names_alone_are_no_store(tmp_path: Path, command: str) -> None:
+    """Somebody's project may have a `store` and `locks`; nothing in it is an object."""
+    for name in ("store/sub", "locks", "tmp", "manifests"):
+        (tmp_path / "root" / name).mkdir(parents=True)
+    for name in ("store/mine", "store/sub/mine", "tmp/mine", "main.py"):
+        (tmp_path / "root" / name).write_text("m")
+    before = sorted(tmp_path.rglob("*"))
+    done = subprocess.run(
+        [sys.executable, "-m", "vstore", "--root", tmp_path / "root", command], capture_output=True, text=True
+    )
+    assert done.returncode in (2, 6) and "Traceback" not in done.stderr, done
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_cache_may_be_there_first_if_it_is_one(tmp_path: Path) -> None:
+    for name, tag in (("one", True), ("other", False)):
+        cache = tmp_path / name / "cache" / "uv"
+        cache.mkdir(parents=True)
+        (cache / "mine").write_text("m")
+        if tag:
+            (cache / "CACHEDIR.TAG").write_text("Signature: 8a477f597d28d172789f06886806bc55")
+    Store.open(tmp_path / "one").close()
+    with pytest.raises(UsageError, match="neither a store nor an empty folder"):
+        Store.open(tmp_path / "other")

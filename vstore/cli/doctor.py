@@ -77,7 +77,7 @@ def _file_system(place: Path) -> str | None:
         lines = Path("/proc/mounts").read_text("utf-8", "surrogateescape").splitlines()
     except OSError:
         return None
-    place, best, kind = place.resolve(), -1, None
+    place, best, kind = Path(os.path.realpath(place)), -1, None
     for line in lines:
         _, point, found, *_ = line.split(" ")
         mount = Path(point.encode("utf-8", "surrogateescape").decode("unicode_escape"))

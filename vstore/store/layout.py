@@ -198,7 +198,8 @@ class Layout:
     def create(self) -> bool:
         """Make the folders that are missing. Return True if the last one was, which shows that all are there."""
         missing = self.check()
-        if not {"store", "locks"}.isdisjoint(missing) and not os.path.lexists(self.index_file):
+        is_new = not {"store", "locks"}.isdisjoint(missing) or not self._has_manifests()
+        if is_new and not os.path.lexists(self.index_file):
             check_new_root(self.root, (*_FOLDERS, *_FURTHER))
         if missing:
             os.makedirs(self.root, exist_ok=True)
@@ -207,6 +208,16 @@ class Layout:
                 _make(parent, name.rpartition("/")[2]).close()
             reached(Point.ROOT_MADE)
         return "locks" in missing
+
+    def _has_manifests(self) -> bool:
+        """Whether some manifest has the name of an object: folders of these names alone make no store."""
+        for name in os.listdir(self.manifests):
+            try:
+                StorePath.parse(name)
+            except ValueError:
+                continue
+            return True
+        return False
 
     def own_uv_cache(self) -> Path:
         """This user's uv cache, made if it is missing, for him alone. StoreError if it is a link or another user's.

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from vstore.errors import UsageError
 
-_OURS = {"config.toml", "keys", "reserve", "cache", "lost+found"}
+_OURS = {"config.toml", "keys", "reserve", "cache", "locks", "lost+found"}
+_OUR_CACHES = {"cache/remote", "cache/serve"}
+_BEGUN = ("tmp/reserve-", "gcroots/temp/")  # made before the index is
 _SHOWN = 3
 
 
@@ -31,8 +33,9 @@ def check_new_root(root: Path, folders: Iterable[str]) -> None:
         name
         for folder in inner
         for name in _names(root, folder)
-        if name not in inner and not (folder == "." and name in _OURS)
+        if name not in inner and not (folder == "." and name in _OURS) and not name.startswith(_BEGUN)
     )
+    foreign += sorted(name for name in _names(root, "cache") if name not in _OUR_CACHES and not _is_cache(root / name))
     if foreign and not os.path.lexists(root / "index.sqlite"):  # else another process has made the store meanwhile
         more = [f"and {len(foreign) - _SHOWN} more"] if len(foreign) > _SHOWN else []
         raise UsageError(
@@ -50,3 +53,8 @@ def _names(root: Path, folder: str) -> list[str]:
     if (place.is_symlink() and folder != ".") or not place.is_dir():
         return [f"{folder}, which is no folder"]
     return [(Path(folder) / name).as_posix() for name in os.listdir(place)]
+
+
+def _is_cache(place: Path) -> bool:
+    """Whether a folder is a cache: empty, or tagged as one (bford.info/cachedir), as uv does with its own."""
+    return place.is_dir() and (os.path.lexists(place / "CACHEDIR.TAG") or not any(place.iterdir()))
