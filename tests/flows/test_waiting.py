@@ -74,3 +74,8 @@ def test_signals_end_each_wait_at_once(world: World, number: signal.Signals) -> 
         started = time.monotonic()
         waiting.communicate(timeout=60)
         assert waiting.returncode == 128 + number and time.monotonic() - started < 5
+
+
+def test_only_numbers_of_seconds_are_a_limit(world: World) -> None:
+    for limit in ("nan", "inf", "1e400", "-1", "x"):
+        assert "--wait" in world.run("--wait", limit, "list", code=2)[1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -90,6 +91,12 @@ def _setter(name: str, convert: Callable[[Any], Any] = lambda value: value) -> C
     return callback
 
 
+def _seconds(value: float) -> float:
+    if not math.isfinite(value):
+        raise click.BadParameter("not a number of seconds")
+    return value
+
+
 def shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """The options of design section 6 that every command takes."""
     options = [
@@ -118,7 +125,7 @@ def shared_options(function: Callable[..., Any]) -> Callable[..., Any]:
             type=click.FloatRange(0),
             metavar="SECONDS",
             expose_value=False,
-            callback=_setter("wait"),
+            callback=_setter("wait", _seconds),
             help="How long to wait for what another process holds (default: 10 minutes; a day for its builds).",
         ),
     ]
