@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from vstore.fs.reading import open_regular, read_pieces, read_regular
@@ -15,7 +15,12 @@ def stat_file(folder: Path, key: str) -> Stat:
     """The size and time of a file. Raises OSError."""
     with open_regular(_place(folder, key)) as file:
         status = os.fstat(file.fileno())
-    return Stat(key=key, size_bytes=status.st_size, modified=datetime.fromtimestamp(status.st_mtime, UTC))
+    return Stat(key=key, size_bytes=status.st_size, modified=modified_at(status))
+
+
+def modified_at(status: os.stat_result) -> datetime:
+    """The time of a file to the microsecond, cut off as in a listing: rounded, a file would seem to be touched."""
+    return datetime.fromtimestamp(0, UTC) + timedelta(microseconds=status.st_mtime_ns // 1000)
 
 
 def read_file(folder: Path, key: str, *, limit: int) -> bytes:

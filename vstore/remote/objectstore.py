@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from vstore.archive.model import Data
 from vstore.errors import UsageError
-from vstore.remote.folder import copy_file, read_file, read_ranges, stat_file
+from vstore.remote.folder import copy_file, modified_at, read_file, read_ranges, stat_file
 from vstore.remote.transport import NoRanges, Stat, TransportError, may_help, public_url, whole_seconds
 from vstore.remote.waiting import wait_for
 from vstore.stop import Stop
@@ -183,9 +183,8 @@ class ObjectStoreTransport:
                 if _UNFINISHED.fullmatch(place.name):
                     with suppress(FileNotFoundError):  # its writer has just finished it
                         status = place.stat()
-                        modified = datetime.fromtimestamp(status.st_mtime, UTC)
                         key = place.relative_to(self._folder).as_posix()
-                        yield Stat(key=key, size_bytes=status.st_size, modified=modified)
+                        yield Stat(key=key, size_bytes=status.st_size, modified=modified_at(status))
 
     def delete(self, keys: Iterable[str]) -> None:
         import obstore
