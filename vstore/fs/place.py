@@ -58,6 +58,10 @@ def recognise(path: Path, ours: Callable[[Path, os.stat_result], bool]) -> Claim
     return Claim(path, old)
 
 
+class PlaceTaken(UsageError):
+    """A place changed between the look at it and the writing; another look tells whether it is ours still."""
+
+
 def look(path: Path) -> os.stat_result | None:
     """The lstat of a place, None if nothing is there. Raises UsageError for one that cannot be looked at."""
     try:
@@ -220,8 +224,8 @@ def _no_link(folder: Path, error: OSError) -> UsageError:
     )
 
 
-def _taken(path: Path) -> UsageError:
-    return UsageError(f"something else has appeared meanwhile: {path}", hint="choose another place, and run it again")
+def _taken(path: Path) -> PlaceTaken:
+    return PlaceTaken(f"something else has appeared meanwhile: {path}", hint="choose another place, and run it again")
 
 
 def _unusable(path: Path, error: OSError | ValueError) -> UsageError:

@@ -6,9 +6,10 @@ import json
 import os
 import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
-from vstore.fs.place import check_parents, put_bytes, recognise
+from vstore.fs.place import PlaceTaken, check_parents, put_bytes, recognise
 from vstore.fs.reading import open_regular
 from vstore.spec import Layer, Spec
 from vstore.spec.lockfiles import declared_path, interpreter_path, lock_path, record_path, summary_path
@@ -28,11 +29,15 @@ def check_places(spec: Spec, layers: Iterable[Layer]) -> None:
 
 
 def write_changed(path: Path, data: bytes) -> None:
-    """Write a file of a lock, unless it has this content. Raises UsageError if something else is there."""
-    place = recognise(path, _is_ours)
-    if place.old is None or _head(path, len(data) + 1) != data:
+    """Write a file of a lock, unless it has this content. Raises UsageError if something else is there.
+
+    Another process may lock the same spec: of two files of a lock the later one stays.
+    """
+    while (place := recognise(path, _is_ours)).old is None or _head(path, len(data) + 1) != data:
         path.parent.mkdir(parents=True, exist_ok=True)
-        put_bytes(data, place)
+        with suppress(PlaceTaken):
+            put_bytes(data, place)
+            return
 
 
 def remove(path: Path) -> None:

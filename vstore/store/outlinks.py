@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import stat
+from contextlib import suppress
 from pathlib import Path
 
 from vstore.errors import UsageError
-from vstore.fs.place import Claim, claim, put_link, recognise, try_link
+from vstore.fs.place import Claim, PlaceTaken, claim, put_link, recognise, try_link
 from vstore.objects import StorePath
 from vstore.store.layout import Layout
 from vstore.store.roots import is_out_link
@@ -34,4 +35,7 @@ def claim_root(layout: Layout, place: Path, *, trial: bool = False) -> Claim:
 
 def make_out_link(layout: Layout, place: Path, path: StorePath) -> None:
     """Let a link outside of the store lead to an object. Raises as `claim_root`."""
-    put_link(str(layout.object(path)), claim_root(layout, place))
+    while True:  # another process may make the same link; what is not a root of this store is refused
+        with suppress(PlaceTaken):
+            put_link(str(layout.object(path)), claim_root(layout, place))
+            return
