@@ -67,7 +67,7 @@ def check_nothing_left(root: Path) -> None:
         for name, number in recorded(layout):
             if number == store.generations.last_number(name):  # it stays, so that no number is used twice
                 expected.add(f".{name}-{number}.json")
-        assert _names(layout.profiles) <= expected
+        assert _names(layout.profiles) <= expected, _names(layout.profiles) - expected
         assert not [name for name in _names(layout.gcroots) if name.startswith(".")]
 
 
