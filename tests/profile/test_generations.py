@@ -20,7 +20,10 @@ from vstore import profile as profiles
 from vstore.digest import hash_bytes
 from vstore.errors import ProfileError
 from vstore.fs.removal import remove_tree
+from vstore.gc import collect
+from vstore.report import Silent
 from vstore.store import RootKind, Store, list_roots
+from vstore.store.records import write_record
 
 DIGEST = hash_bytes("test spec", b"spec")
 
@@ -331,3 +334,16 @@ def test_making_and_switching_are_uses(store: Store) -> None:
     profiles.rollback(store, "p")
     known = store.uses.last(first)
     assert known is not None and known[0] > later.date().isoformat()
+
+
+def test_what_a_killed_process_began_is_collected_even_after_the_next_generation(store: Store) -> None:
+    """Killed between the link and the row, and no collection before the next one is made."""
+    paths = [add(store, f"s{number}-stack") for number in range(3)]
+    profiles.append(store, "p", paths[0], spec_path=None, spec_digest=None, now=WHEN)
+    row = store.generations.of("p")[0]
+    write_record(store.layout, replace(row, number=2, path=paths[1]))
+    (store.layout.profiles / "p-2-link").symlink_to(f"../store/{paths[1]}")
+    made = profiles.append(store, "p", paths[2], spec_path=None, spec_digest=None, now=WHEN)
+    assert made is not None and made.number == 3
+    assert collect(store, report=Silent()).litter == ("profiles/p-2-link",)
+    assert sorted(os.listdir(store.layout.profiles)) == [".p-1.json", ".p-3.json", "p", "p-1-link", "p-3-link"]

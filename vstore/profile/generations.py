@@ -238,9 +238,13 @@ def _forget(store: Store, profile: str, numbers: Sequence[int], *, with_profile:
 
 
 def _drop_old_marks(store: Store, profile: str) -> None:
-    """Remove the records of what was forgotten, but for the last number's, which shows that it is used up."""
+    """Remove the records of what was forgotten, but for the last number's, which shows that it is used up.
+
+    And those of generations that killed processes made no row for: their links are for the collector then.
+    """
     last = store.generations.last_number(profile)
+    rows = {row.number for row in store.generations.of(profile)}
     with store.layout.opened(store.layout.profiles) as folder:
         for name, number in recorded(store.layout):
-            if name == profile and number != last and not store.layout.generation(profile, number).is_symlink():
+            if name == profile and number != last and number not in rows:
                 folder.unlink(record_file(store.layout, profile, number).name)
