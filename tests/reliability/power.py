@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -58,7 +59,15 @@ def _check(folder: Path, acknowledged: int, where: str) -> None:
             if acknowledged:
                 with Store.open(root) as store:
                     assert store.generations.last_number("p") >= acknowledged, "what was acknowledged is gone"
-            (after / "p-link").unlink(missing_ok=True)  # a root outside of the store, made for the place it had
+            _lead_here(after / "p-link", root)
             recover(root, "after")
         except Exception as error:
             raise AssertionError(f"{where}: {error}") from error
+
+
+def _lead_here(link: Path, root: Path) -> None:
+    """Let a root outside of the store, which leads to the place that the store had, lead to where it is now."""
+    if link.is_symlink():
+        target = root / "store" / Path(os.readlink(link)).name
+        link.unlink()
+        link.symlink_to(target)
