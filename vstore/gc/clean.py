@@ -21,7 +21,7 @@ from vstore.fs.filelock import lock_file
 from vstore.fs.folder import Folder
 from vstore.fs.usage import Tally, held_bytes, statuses
 from vstore.gc.unlink import unlink_all
-from vstore.gc.uv_cache import POINTERS, TEMPORARY, CachedWheel, UvCaches, below, own_caches, pools, temporaries
+from vstore.gc.uv_cache import POINTERS, TEMPORARY, CachedWheel, UvCaches, own_caches, pools, temporaries
 from vstore.report import Report
 from vstore.store import Layout
 
@@ -127,12 +127,14 @@ def _discard(cache: Folder, wheels: Sequence[CachedWheel]) -> int:
     for wheel in wheels:
         for pointer in wheel.pointers:
             ends = ("",) if pointer.suffix in POINTERS else (*POINTERS, "")
-            with below(cache, pointer.parent) as folder:
+            with cache.down(*pointer.parent.parts) as folder:
                 for end in ends:
                     folder.unlink(pointer.name + end)
         reached(Point.CACHE_UNLINKED)
     with ExitStack() as held:
-        folders = {above: held.enter_context(below(cache, above)) for above in {one.archive.parent for one in wheels}}
+        folders = {
+            above: held.enter_context(cache.down(*above.parts)) for above in {one.archive.parent for one in wheels}
+        }
         return _move_aside(cache, ((folders[wheel.archive.parent], wheel.archive.name) for wheel in wheels))
 
 

@@ -107,15 +107,6 @@ def own_caches(layout: Layout) -> list[str]:
     return found
 
 
-def below(cache: Folder, place: PurePosixPath) -> Folder:
-    """Open a folder further down, following no link. Raises StoreError for one, and OSError."""
-    found = cache.folder(place.parts[0])
-    for name in place.parts[1:]:
-        with found:
-            found = found.folder(name)
-    return found
-
-
 def pools(cache: Folder) -> list[str]:
     """Return the folders in which uv keeps a name of each file that it has unpacked."""
     return [name for name in cache.names() if name.startswith("files-")]
