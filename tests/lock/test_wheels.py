@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections.abc import Iterator
 from functools import partial
@@ -103,12 +104,41 @@ def test_a_source_distribution_is_refused_by_name(tmp_path: Path) -> None:
     assert all(word in (caught.value.hint or "") for word in ("uv build --wheel", "fromager", "--local-wheels"))
 
 
-@pytest.mark.parametrize("url", ["git+https://example.org/x", "https://example.org/x-1.0.tar.gz"])
-def test_what_would_have_to_be_built_is_refused(tmp_path: Path, url: str) -> None:
+@pytest.mark.parametrize(
+    ("requirement", "said", "hint"),
+    [
+        (
+            "x @ git+https://example.org/y",
+            "this URL leads to none",
+            "git clone https://example.org/y y && uv build --wheel",
+        ),
+        ("x @ https://example.org/x-1.0.tar.gz", "this URL leads to none", "curl -fL -o x-1.0.tar.gz"),
+        (
+            "x[a] @ file:../lib",
+            "this URL leads to none",
+            "`uv build --wheel -o wheels ../lib`, require it by its name (`x[a]`)",
+        ),
+        ("x @ ./lib", "this URL leads to none", "`uv build --wheel -o wheels ./lib`"),
+        ("x @ git@example.org:org/y.git", "this URL leads to none", "git clone git@example.org:org/y.git y &&"),
+        (
+            "x @ wheels/x-1.0-py3-none-any.whl",
+            "a relative path is no URL",
+            "`vstore lock --local-wheels wheels spec.toml`",
+        ),
+        (
+            "x[a] @ file:./x-1.0-py3-none-any.whl ; python_version > '3'",
+            "a relative path is no URL",
+            "(`x[a] ; python_version > '3'`), and run `vstore lock --local-wheels . spec.toml`",
+        ),
+    ],
+)
+def test_what_would_have_to_be_built_is_refused(tmp_path: Path, requirement: str, said: str, hint: str) -> None:
     project = project_for(tmp_path, "linux_x86_64")
-    with pytest.raises(LockError, match="only wheels are used, and this URL leads to none") as caught:
-        project.lock(project.spec(app=[f"x @ {url}"]))
-    assert "uv build --wheel" in (caught.value.hint or "")
+    spec = project.spec(app=["x"])
+    spec.path.write_text(spec.path.read_text().replace("['x']", json.dumps([requirement])))
+    with pytest.raises(LockError, match=f"layer app-hello: .*{said}: x") as caught:
+        project.lock(load(spec.path))
+    assert hint in (caught.value.hint or "")
 
 
 @pytest.fixture

@@ -75,4 +75,4 @@ def mistakes(folder: Path, text: str) -> list[str]:
     if error.message.endswith(" mistakes"):
         return list(error.details)
     assert error.message.startswith(f"{path.name}: ")
-    return [error.message.removeprefix(f"{path.name}: "), *error.details]
+    return [error.message.removeprefix(f"{path.name}: "), *error.details, *filter(None, [error.hint])]

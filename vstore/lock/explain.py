@@ -11,7 +11,7 @@ from vstore.errors import LockError
 from vstore.lock.edit import NEED_WHEELS
 from vstore.lock.project import PROJECT, SETTINGS, ResolveRequest, lower_pins, names
 from vstore.spec import Layer
-from vstore.spec.requirements import wheel_hint
+from vstore.spec.misread import wheel_by_name, wheel_hint
 from vstore.target import Target
 from vstore.uv import UvFailed
 
@@ -31,17 +31,28 @@ class ResolutionConflict(LockError):
     """What is asked for contradicts itself, or the pins below."""
 
 
-def check_requirements(layers: Iterable[Layer]) -> None:
-    """Refuse what could only be built: a requirement with a URL that leads to no wheel."""
+def check_requirements(layers: Iterable[Layer], spec: str) -> None:
+    """Refuse a URL that leads to no wheel, which could only be built, and a path, which uv would not find.
+
+    `spec` is the file's name, for commands.
+    """
     from packaging.requirements import Requirement
 
     for layer in layers:
         for text in layer.requirements:
             url = Requirement(text).url
-            if url is not None and not urlparse(url).path.endswith(".whl"):
+            if url is None:
+                continue
+            required = re.sub(r"\s*@\s*\S+", "", text)
+            if not (urlparse(url).path or url).endswith(".whl"):
                 raise LockError(
                     f"layer {layer.env_name}: only wheels are used, and this URL leads to none: {text}",
-                    hint=wheel_hint(url),
+                    hint=wheel_hint(url, spec, required),
+                )
+            if re.match(r"(?:file:)?(?![\w+.-]+:|/|~)", url):
+                raise LockError(
+                    f"layer {layer.env_name}: a relative path is no URL: {text}",
+                    hint=wheel_by_name(url, required, spec),
                 )
 
 

@@ -159,7 +159,7 @@ class _Locker:
     def _request(
         self, layers: Sequence[Layer], lowers: Sequence[LockedLayer], keep: Keep, pins: tuple[str, ...] = ()
     ) -> ResolveRequest:
-        check_requirements(layers)
+        check_requirements(layers, self.spec.path.name)
         needed = {target for layer in layers for target in self.spec.required(layer)}
         needed |= {self.host for layer in layers if not layer.platforms_named and self.host in layer.targets}
         lost = {Target(target) for low in lowers for target in low.findings.left_out}

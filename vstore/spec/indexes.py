@@ -68,7 +68,7 @@ def _refuse_logins(table: Table, value: object, key: str) -> None:
         for number, one in enumerate(value):
             _refuse_logins(table, one, f"{key}[{number}]")
     elif isinstance(value, str) and has_credentials(value):
-        table.wrong(key, f"holds a login, which locks would write down: {redact(value)}\n  {LOGIN_HINT}")
+        table.wrong(key, f"holds a login, which locks would write down: {redact(value)}", LOGIN_HINT)
 
 
 def _check_sources(table: Table, indexes: frozenset[str]) -> None:

@@ -39,7 +39,7 @@ def load(path: Path, *, check_requirements: bool = True, environment: Mapping[st
     """
     path = Path(os.path.abspath(path))
     data = _read(path)
-    mistakes = Mistakes()
+    mistakes = Mistakes(spec=path.name)
     document = Table(values=_parse(path.name, data), key="", mistakes=mistakes)
     _check_top_level(document)
     tool = document.table("tool")
@@ -54,7 +54,7 @@ def load(path: Path, *, check_requirements: bool = True, environment: Mapping[st
     layers = reader.read(document)
     profile = _profile(tool, path, mistakes)
     if mistakes.found:
-        raise _error(path.name, list(mistakes.found))
+        raise _error(path.name, mistakes.found)
     digest = hash_fields("spec 1", data, *(() if uv.side_file is None else (uv.side_file,)))
     warnings = tuple(mistakes.warnings)
     return Spec(
@@ -117,11 +117,18 @@ def _profile(tool: Table | None, path: Path, mistakes: Mistakes) -> str:
     return name
 
 
-def _error(name: str, found: Sequence[str]) -> SpecError:
-    lines = [line for mistake in found for line in mistake.splitlines()]
+def _error(name: str, found: Mapping[str, str]) -> SpecError:
+    """The error for mistakes with their hints."""
     if len(found) == 1:
-        return SpecError(f"{name}: {lines[0]}", details=lines[1:])
+        [(mistake, hint)] = found.items()
+        first, *rest = mistake.splitlines()
+        return SpecError(f"{name}: {first}", details=rest, hint=hint or None)
+    lines = [line for mistake, hint in found.items() for line in (*mistake.splitlines(), *_hint_line(hint))]
     return SpecError(f"{name}: {len(found)} mistakes", details=lines)
+
+
+def _hint_line(hint: str) -> list[str]:
+    return [f"  hint: {hint}"] if hint else []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,14 +13,18 @@ _SHOWN = 60  # characters of a faulty value
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mistakes:
-    """All that is wrong or odd in a spec, in the order in which it was found."""
+    """All that is wrong (each with its hint, or "") or odd in a spec, in the order in which it was found.
 
-    found: dict[str, None] = field(default_factory=dict)
+    `spec` is the file's name, for commands in hints.
+    """
+
+    spec: str = ""
+    found: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
 
-    def add(self, key: str, text: str) -> None:
+    def add(self, key: str, text: str, hint: str = "") -> None:
         """Note a mistake, once; `text` may have more lines (a caret below a value)."""
-        self.found[f"{key}: {text}"] = None
+        self.found[f"{key}: {text}"] = hint
 
     def warn(self, key: str, text: str) -> None:
         self.warnings.append(f"{key}: {text}")
@@ -38,11 +42,11 @@ class Table:
     def __contains__(self, key: str) -> bool:
         return key in self.values
 
-    def wrong(self, key: str, text: str) -> None:
+    def wrong(self, key: str, text: str, hint: str = "") -> None:
         """Note a mistake at `key` below this table; an empty `key` is the table itself."""
         first, newline, rest = text.partition("\n")
         label = f" (in {quote(self.label)})" if self.label else ""
-        self.mistakes.add(self.path(key), f"{first}{label}{newline}{rest}")
+        self.mistakes.add(self.path(key), f"{first}{label}{newline}{rest}", hint)
 
     def odd(self, key: str, text: str) -> None:
         self.mistakes.warn(self.path(key), text)
