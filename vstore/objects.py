@@ -52,6 +52,11 @@ class StorePath:
         return f"{self.short}-{self.name}"
 
 
+def is_object_name(text: str) -> bool:
+    """Whether an object can have this name: one part of a path on any system, and never an option or hidden."""
+    return _NAME.fullmatch(text) is not None
+
+
 def is_store_path(text: str) -> bool:
     """Whether `StorePath.parse` would take the text: a tenth of its time, for who has many."""
     return _PATH.fullmatch(text) is not None

@@ -1,6 +1,5 @@
 """What a layer says of itself."""
 
-import json
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -9,6 +8,7 @@ from tests.build.layers import LAYOUT, SITE, Store, pin
 from tests.wheels import make_wheel
 from vstore.build.facts import LayerFacts, collect_facts, normalise, read_facts, write_facts
 from vstore.build.record import encode_record, read_record, resolve
+from vstore.digest import canonical_json
 from vstore.errors import BuildError, StoreError
 from vstore.objects import Kind
 
@@ -76,12 +76,13 @@ def test_a_module_and_a_distribution_may_not_share_a_name(layer: tuple[Path, Lay
 
 @pytest.mark.parametrize(
     "change",
-    [{"name": 3}, {"kind": "pie"}, {"distributions": {}}, {"own": ["../x"]}, {"own": ["/x"]}, {"launch_module": 1},
+    [{"name": 3}, {"kind": "pie"}, {"python": "3.11.1\0"}, {"python": "../.."},
+     {"own": ["a\0b"]}, {"more": 1}, {"distributions": {}}, {"own": ["../x"]}, {"own": ["/x"]}, {"launch_module": 1},
      {"distributions": [{"name": "a", "version": "1", "wheel": "", "owns": ["a//b"]}]}],
 )  # fmt: skip
 def test_damaged_facts_are_a_store_error(layer: tuple[Path, LayerFacts], change: dict[str, object]) -> None:
     folder, facts = layer
-    (folder / "share/vstore/layer.json").write_text(json.dumps({**facts.as_json(), **change}))
+    (folder / "share/vstore/layer.json").write_bytes(canonical_json({**facts.as_json(), **change}) + b"\n")
     with pytest.raises(StoreError, match=r"damaged share/vstore/layer\.json"):
         read_facts(folder)
 

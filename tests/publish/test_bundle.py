@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 import subprocess
@@ -19,6 +18,7 @@ from tests.remote.small import machine
 from vstore.api.caches import make_generation
 from vstore.archive import pack
 from vstore.archive.tar import END, member, padding
+from vstore.digest import canonical_json
 from vstore.errors import ArchiveError, StoreError
 from vstore.fs.scan import scan
 from vstore.fs.tree import Entry, EntryKind
@@ -271,8 +271,8 @@ def test_an_unsigned_bomb_is_refused_however_it_comes(tmp_path: Path) -> None:
 @pytest.mark.parametrize("layers", [[], [{"name": "app", "kind": "application", "path": f"{'1' * 32}-app"}]])
 def test_a_stack_that_could_not_run_becomes_no_generation(tmp_path: Path, layers: list[object]) -> None:
     with machine(tmp_path / "root") as one:
-        document = json.dumps({"target": "linux_x86_64", "layers": layers}).encode()
-        stack = one.add("demo-stack", {"stack.json": document}, kind=Kind.STACK)
+        document = {"format": 1, "name": "demo", "target": "linux_x86_64", "layers": layers}
+        stack = one.add("demo-stack", {"stack.json": canonical_json(document) + b"\n"}, kind=Kind.STACK)
         with pytest.raises(StoreError, match="a stack that cannot run"):
             make_generation(one.store, [stack], "demo")
         assert list(one.store.layout.profiles.iterdir()) == []

@@ -86,7 +86,7 @@ def make_store(root: Path) -> None:
         with store.staging("p-stack") as staged:
             (staged / "layers").mkdir()
             (staged / "bin").mkdir()
-            (staged / "stack.json").write_text('{"format": 1, "target": "linux_x86_64", "layers": []}\n')
+            (staged / "stack.json").write_bytes(profiles.Stack(name="p", target="linux_x86_64", layers=()).encode())
             stack = store.add(staged, name="p-stack", kind=Kind.STACK).path
         profiles.append(store, "p", stack, spec_path=None, spec_digest=None, now=WHEN)
 

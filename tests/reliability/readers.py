@@ -20,12 +20,13 @@ from tempfile import TemporaryDirectory
 
 from vstore import archive
 from vstore.archive import Compression, Limits
-from vstore.build.facts import read_facts
+from vstore.archive.format import encode_index
+from vstore.build.facts import read_facts, write_facts
 from vstore.build.record import read_record
 from vstore.build.scripts import entry_points
 from vstore.config import read_config
-from vstore.digest import hash_bytes
-from vstore.errors import LockError, StoreError, VstoreError
+from vstore.digest import canonical_json, hash_bytes
+from vstore.errors import ArchiveError, LockError, StoreError, VstoreError
 from vstore.fs import zstd
 from vstore.fs.folder import Folder
 from vstore.fs.scan import scan
@@ -43,7 +44,7 @@ from vstore.remote.trust import SecretKey
 from vstore.spec import load
 from vstore.store.layout import Layout
 from vstore.store.manifests import object_info, read_manifest
-from vstore.store.pins import NO_PIN, read_pin
+from vstore.store.pins import NO_PIN, read_pin, write_pin
 from vstore.store.records import read_record as read_generation
 from vstore.store.records import record_file
 from vstore.store.records import write_record as write_generation
@@ -102,20 +103,17 @@ source = "managed"
 downloads = {linux_x86_64 = {url = "https://files.example/cpython.tar.gz", sha256 = "00"}}
 """
 _CONFIG = b'[gc]\nkeep = 3\nolder_than = "30d"\nmax_size = "5G"\nmin_free = "1G"\nmax_free = "2G"\n[caches]\nteam = "file:///cache"\n'
-_FACTS = {
+_FACTS: dict[str, object] = {
     "name": "framework-mid",
     "kind": "framework",
     "python": "3.11.9",
     "distributions": [{"name": "six", "version": "1.0", "wheel": "six.whl", "owns": ["lib/python3.11/six.py"]}],
     "own": ["bin/python"],
     "launch_module": None,
-}
-_STACK = {
-    "format": 1,
-    "name": "web-stack",
     "target": "linux_x86_64",
-    "layers": [{"name": "app-web", "kind": "application", "path": f"{'1' * 32}-app-web"}],
 }
+_LAYER = {"name": "app-web", "kind": "application", "path": f"{'1' * 32}-app-web"}
+_STACK: dict[str, object] = {"format": 1, "name": "web", "target": "linux_x86_64", "layers": [_LAYER]}
 _GENERATION = {
     "path": f"{'1' * 32}-web-stack",
     "created_at": "2024-01-01T00:00:00+00:00",
@@ -215,8 +213,10 @@ def _pin(data: bytes, folder: Path) -> object:
     _put(data, folder / ".demo.json")
     with Folder.open(folder) as opened:
         found = read_pin(opened, "demo")
-    if found == NO_PIN:
-        raise StoreError("nothing is said")
+        if found == NO_PIN:
+            raise StoreError("nothing is said")
+        write_pin(opened, "again", found)
+        assert read_pin(opened, "again") == found, "it cannot be written again"
     assert found.expires_at is None or found.expires_at.tzinfo, "it could not be compared"
     return found
 
@@ -269,15 +269,59 @@ def _unpack(data: bytes, folder: Path) -> object:
     return found
 
 
+def _stack(data: bytes, folder: Path) -> object:
+    found = read_stack(_put(data, folder / "stack.json").parent)
+    assert found.encode() == data, "it cannot be written again"
+    for layer in found.layers:
+        assert (folder / layer.name).parent == folder, "it leads elsewhere"
+    return found
+
+
+def _facts(data: bytes, folder: Path) -> object:
+    found = read_facts(_put(data, folder / "share" / "vstore" / "layer.json").parents[2])
+    write_facts(folder, found)
+    assert (folder / "share" / "vstore" / "layer.json").read_bytes() == data, "it cannot be written again"
+    for owned in (found.layout.site, *found.own, *(path for one in found.distributions for path in one.owns)):
+        assert (folder / owned).resolve().is_relative_to(folder.resolve()), "it leads elsewhere"
+    return found
+
+
+def _delta(data: bytes, _: Path) -> object:
+    found = read_delta(io.BytesIO(data))
+    assert sum(one.patch_bytes for one in found) <= len(data), "patches of which there is nothing"
+    return found
+
+
+def _frame(data: bytes, _: Path) -> object:
+    """A frame of an archive, and what is in it as a frame again."""
+    try:
+        content = b"".join(zstd.decompress_parts(data, at_most=1 << 20, part_bytes=4096))
+    except ValueError as error:
+        raise ArchiveError(str(error).replace("\n", " ")) from error
+    assert len(content) <= 1 << 20 and zstd.decompress(zstd.compress(content), at_most=1 << 20) == content
+    return content
+
+
 def _index(content: bytes, folder: Path) -> object:
-    """The sample archive with this index in it, told to be sound."""
+    """The sample archive with this index in it, told to be sound; what is read of it can be written again."""
+    with_it = _with_index(content)
+    with archive.FileReader(_put(with_it, folder / "read")) as reader:
+        found = archive.read_index(reader, limits=_LIMITS)
+    again, _ = encode_index(
+        found.name, found.manifest, [(one.size_bytes, one.content_bytes) for one in found.frames], found.places
+    )
+    assert zstd.decompress(again[8:-64], at_most=1 << 20) == content, "it cannot be written again"
+    return _unpack(with_it, folder)
+
+
+def _with_index(content: bytes) -> bytes:
     sample = _archives()[0]
     stored_bytes = struct.unpack(">Q", sample[-32:-24])[0]
     stored = zstd.compress(content, 1)
     footer = hash_bytes("archive index 1", stored).raw
     footer += struct.pack(">QQ16s", len(stored), len(content), b"vstore-archive-1")
     head = struct.pack("<II", 0x184D2A56, len(stored) + len(footer))
-    return _unpack(sample[: -64 - stored_bytes - 8] + head + stored + footer, folder)
+    return sample[: -64 - stored_bytes - 8] + head + stored + footer
 
 
 @cache
@@ -353,8 +397,18 @@ def _foreign_tars() -> Iterator[bytes]:
 
 def _deltas() -> list[bytes]:
     sizes = {"old_at": 0, "old_bytes": 7, "size_bytes": 9, "patch_bytes": 5}
-    text = json.dumps([{"old": "00" * 32, "new": "11" * 32, **sizes}]).encode()
+    text = canonical_json([{"old": "00" * 32, "new": "11" * 32, **sizes}])
     return [b"vstore-delta-2\n" + len(text).to_bytes(4, "big") + text + b"patch"]
+
+
+def _bad_frames() -> list[bytes]:
+    """A bomb, two frames, one that asks for a window of 2 GiB, and one of unknown length."""
+    bomb, good = zstd.compress(bytes(8 << 20), 19), zstd.compress(b"x" * 1000)
+    return [bomb, good + good, b"\x28\xb5\x2f\xfd\x00\xa8\x01\0\0", b"\x28\xb5\x2f\xfd\xe0" + b"\xff" * 8 + b"\x01\0\0"]
+
+
+def _told(document: object) -> bytes:
+    return canonical_json(document) + b"\n"
 
 
 def _unsayable(what: str) -> Callable[[], list[bytes]]:
@@ -389,8 +443,12 @@ READERS: Mapping[str, Reader] = {
         hostile=_bad_manifest_files,
     ),
     "layer.json": Reader(
-        read=lambda data, at: read_facts(_put(data, at / "share" / "vstore" / "layer.json").parents[2]),
-        samples=lambda: [json.dumps(_FACTS).encode()],
+        read=_facts,
+        samples=lambda: [_told(_FACTS)],
+        hostile=lambda: [
+            _told({**_FACTS, name: value})
+            for name, value in (("python", "3.11.9\0"), ("own", ["a\0b"]), ("own", ["../x"]), ("more", 1))
+        ],
     ),
     "RECORD": Reader(
         read=lambda data, at: read_record(_put(data, at / _INFO / "RECORD").parents[4], _INFO),
@@ -400,6 +458,7 @@ READERS: Mapping[str, Reader] = {
         read=lambda data, at: entry_points(data.decode("utf-8", "replace")), samples=lambda: [_ENTRY_POINTS]
     ),
     "archive": Reader(read=_unpack, samples=_archives),
+    "frame": Reader(read=_frame, samples=lambda: [zstd.compress(b"print('a')\n" * 30, 3)], hostile=_bad_frames),
     "archive, its index": Reader(read=_index, samples=_index_contents),
     "archive, its tar": Reader(
         read=lambda data, at: _unpack(gzip.compress(data, 1), at),
@@ -409,20 +468,27 @@ READERS: Mapping[str, Reader] = {
     "uv's side file": Reader(read=_side_file, samples=lambda: [_SIDE_FILE]),
     "lock's record": Reader(read=_lock_record, samples=lambda: [json.dumps(_LOCK_RECORD).encode()]),
     "stack.json": Reader(
-        read=lambda data, at: read_stack(_put(data, at / "stack.json").parent),
-        samples=lambda: [json.dumps(_STACK).encode()],
+        read=_stack,
+        samples=lambda: [_told(_STACK)],
+        hostile=lambda: [
+            _told({**_STACK, "layers": [{**_LAYER, "name": name}]}) for name in ("../../x", "/x", "", "a/b", "a\0b")
+        ],
     ),
     "generation's record": Reader(
         read=_generation,
         samples=lambda: [json.dumps(_GENERATION).encode()],
         hostile=lambda: [json.dumps({**_GENERATION, name: ["2"]}).encode() for name in ("replaced", "spec_path")],
     ),
-    "root's note": Reader(read=_pin, samples=lambda: [json.dumps(_PIN).encode()]),
+    "root's note": Reader(
+        read=_pin,
+        samples=lambda: [_told(_PIN)],
+        hostile=lambda: [_told({**_PIN, "note": value}) for value in (None, 1, {"a": 1})],
+    ),
     "secret key": Reader(
         read=_secret,
         samples=lambda: [SecretKey("builder-1", bytes(32)).text().encode()],
     ),
     "bundle": Reader(read=_bundle, samples=_bundles),
-    "delta": Reader(read=lambda data, at: read_delta(io.BytesIO(data)), samples=_deltas),
+    "delta": Reader(read=_delta, samples=_deltas),
     **{f"record, {what}": _record(what, decode) for what, decode in _RECORDS.items()},
 }

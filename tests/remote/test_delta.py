@@ -238,7 +238,7 @@ def test_a_window_larger_than_any_that_is_made_is_refused() -> None:
     good = {"old": "00" * 32, "new": "11" * 32, "old_at": 0, "old_bytes": 0, "size_bytes": 0, "patch_bytes": 0}
 
     def delta(**changes: object) -> bytes:
-        text = json.dumps([good | changes]).encode()
+        text = json.dumps([good | changes], sort_keys=True, separators=(",", ":")).encode()
         return b"vstore-delta-2\n" + len(text).to_bytes(4, "big") + text
 
     assert len(read_index(BytesIO(delta(size_bytes=32 << 20, old_bytes=64 << 20)))) == 1
@@ -250,6 +250,7 @@ def test_a_window_larger_than_any_that_is_made_is_refused() -> None:
         {"size_bytes": "7"},
         {"old": "00"},
         {"new": None},
+        {"more": 1},
     ):
         with pytest.raises(CacheError):
             read_index(BytesIO(delta(**change)))

@@ -27,6 +27,7 @@ from vstore.objects import Kind
 from vstore.target import Target
 
 _MAX_BYTES = 256 << 20
+_PYTHON = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}((a|b|rc)[0-9]{1,3})?")
 FACTS = PurePosixPath("share/vstore/layer.json")
 _Owners = dict[str, "_Owners | list[str]"]
 
@@ -107,20 +108,23 @@ class LayerFacts:
             **({"clashes": [clash.as_json() for clash in self.clashes]} if self.clashes else {}),
         }
 
+    def encode(self) -> bytes:
+        """Return the one text of layer.json for these facts."""
+        return canonical_json(self.as_json()) + b"\n"
+
     @classmethod
     def parse(cls, data: bytes) -> Self:
-        """Read layer.json; ValueError, with the key path, if it is not what `as_json` gives."""
+        """Read layer.json; ValueError, with the key path, if it is not what `encode` gives."""
         document = parse_json(data)
         if not isinstance(document, dict):
             raise ValueError(f"found {document!r}, expected an object")
         launch = _member(document, "launch_module", (str, type(None)))
         assert launch is None or isinstance(launch, str)
-        target = Target(_text(document, "target")) if "target" in document else Target.host()  # as of old
-        return cls(
+        facts = cls(
             name=_text(document, "name"),
             kind=Kind(_text(document, "kind")),
-            python=_text(document, "python"),
-            target=target,
+            python=_version(_text(document, "python")),
+            target=Target(_text(document, "target")),
             distributions=tuple(_distribution(one) for one in _list(document, "distributions")),
             own=tuple(_path(path, "own") for path in _list(document, "own")),
             launch_module=launch,
@@ -129,6 +133,9 @@ class LayerFacts:
             else (),
             clashes=tuple(_clash(one) for one in _list(document, "clashes")) if "clashes" in document else (),
         )
+        if facts.encode() != data:
+            raise ValueError("not as vstore writes it")
+        return facts
 
 
 def normalise(name: str) -> str:
@@ -150,7 +157,7 @@ def write_facts(layer: Path, facts: LayerFacts) -> None:
     """Write share/vstore/layer.json, the same bytes for the same facts."""
     path = layer / FACTS
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_file(path, canonical_json(facts.as_json()) + b"\n", durable=False)
+    write_file(path, facts.encode(), durable=False)
 
 
 def collect_facts(
@@ -282,9 +289,17 @@ def _list(document: object, key: str) -> list[object]:
 
 
 def _path(value: object, key: str) -> str:
-    if not isinstance(value, str) or any(part in ("", ".", "..") for part in value.removesuffix("/").split("/")):
+    parts = value.removesuffix("/").split("/") if isinstance(value, str) else [""]
+    if not isinstance(value, str) or "\0" in value or any(part in ("", ".", "..") for part in parts):
         raise ValueError(f"{key}: unsafe path {value!r}")
     return value
+
+
+def _version(text: str) -> str:
+    """The version of a CPython, from which paths are made."""
+    if not _PYTHON.fullmatch(text):
+        raise ValueError(f"python: not a version: {text!r}")
+    return text
 
 
 def _distribution(document: object) -> Distribution:

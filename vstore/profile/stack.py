@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from vstore.digest import parse_json
+from vstore.digest import canonical_json, parse_json
 from vstore.errors import StoreError
 from vstore.fs.reading import read_regular
-from vstore.objects import Kind, StorePath
+from vstore.objects import Kind, StorePath, is_object_name
 
 __all__ = ["Stack", "StackLayer", "read_stack"]
 
+_FORMAT = 1
 _MOST_BYTES = 1 << 26
 
 
@@ -26,23 +27,42 @@ class StackLayer:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stack:
-    """The layers, the lowest first, and the platform that they are for."""
+    """The layers, the lowest first, and the platform that they are for; `name` is that of the first profile."""
 
+    name: str
     target: str
     layers: tuple[StackLayer, ...]
 
+    def encode(self) -> bytes:
+        """Return the one text of `stack.json` for this stack."""
+        layers = [{"name": one.name, "kind": str(one.kind), "path": str(one.path)} for one in self.layers]
+        document = {"format": _FORMAT, "name": self.name, "target": self.target, "layers": layers}
+        return canonical_json(document) + b"\n"
+
 
 def read_stack(folder: Path) -> Stack:
-    """What the stack in this folder of the store holds. StoreError if there is none."""
+    """Return the stack in this folder of the store. StoreError unless `encode` would write its `stack.json`."""
     try:
-        document = parse_json(read_regular(folder / "stack.json", limit=_MOST_BYTES))
+        data = read_regular(folder / "stack.json", limit=_MOST_BYTES)
+        document = parse_json(data)
         layers = tuple(
-            StackLayer(name=_text(one["name"]), kind=Kind(one["kind"]), path=StorePath.parse(_text(one["path"])))
+            StackLayer(name=_name(one["name"]), kind=Kind(one["kind"]), path=StorePath.parse(_text(one["path"])))
             for one in document["layers"]
         )
-        return Stack(target=_text(document["target"]), layers=layers)
+        stack = Stack(name=_name(document["name"]), target=_text(document["target"]), layers=layers)
+        if stack.encode() != data:
+            raise ValueError("not as vstore writes it")
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise StoreError(f"not a stack: {folder.name}", hint="`vstore history PROFILE` shows stacks") from error
+    return stack
+
+
+def _name(value: object) -> str:
+    """The value, if it can be the name of an object: layers are linked, published and exported under theirs."""
+    text = _text(value)
+    if not is_object_name(text):
+        raise ValueError(f"not a name: {text!r}")
+    return text
 
 
 def _text(value: object) -> str:

@@ -11,10 +11,10 @@ from __future__ import annotations
 from datetime import datetime
 
 from vstore.build.launchers import link_application
-from vstore.digest import canonical_json
 from vstore.errors import UsageError
 from vstore.fs.links import make_link
 from vstore.objects import Kind, StorePath
+from vstore.profile import Stack, StackLayer
 from vstore.realise.layers import Realiser
 from vstore.realise.model import NOBODY, Realised, RealisedLayer, Request, Substitutes
 from vstore.realise.prepare import prepare, wish_of
@@ -90,12 +90,8 @@ def _wanted(spec: Spec, selection: Selection, target: Target, report: Report) ->
 
 def _add_stack(store: Store, spec: Spec, target: Target, layers: tuple[RealisedLayer, ...]) -> StorePath:
     """The small object that a generation is: a link per layer, a link per application, and `stack.json`."""
-    document = {
-        "format": 1,
-        "name": spec.profile,
-        "target": str(target),
-        "layers": [{"name": layer.name, "kind": str(layer.kind), "path": str(layer.path)} for layer in layers],
-    }
+    placed = tuple(StackLayer(name=one.name, kind=one.kind, path=one.path) for one in layers if one.path is not None)
+    stack = Stack(name=spec.profile, target=str(target), layers=placed)
     with store.staging(f"{spec.profile}-stack") as staging:
         (staging / "layers").mkdir()
         (staging / "bin").mkdir()
@@ -105,5 +101,5 @@ def _add_stack(store: Store, spec: Spec, target: Target, layers: tuple[RealisedL
             if layer.kind == Kind.APPLICATION:
                 assert layer.path is not None
                 link_application(staging / "bin", layer.name, layer.path, store.layout.object(layer.path), target)
-        (staging / "stack.json").write_bytes(canonical_json(document) + b"\n")
+        (staging / "stack.json").write_bytes(stack.encode())
         return store.add(staging, name=f"{spec.profile}-stack", kind=Kind.STACK).path

@@ -17,7 +17,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
@@ -38,8 +38,9 @@ _WINDOW_BYTES = 32 << 20  # of a new file: making a patch takes some seven bytes
 _MARGIN_BYTES = 16 << 20  # how much further than the window's own place the old file is looked at, on either side
 _PART_BYTES = _WINDOW_BYTES + 2 * _MARGIN_BYTES  # of an old file, at most
 _MEMORY = 256 << 20  # address space beside Python with its libraries: the largest window takes 160 MiB
-_INDEX_BYTES = 16 << 20  # of a delta, at most: 60,000 patches
-_MOST_VALUES = 500_000  # in it: seven for each patch
+_MOST_PATCHES = 60_000  # in a delta
+_INDEX_BYTES = 16 << 20  # of its index, at most: 250 for each patch
+_MOST_VALUES = 7 * _MOST_PATCHES + 1  # in it
 _SECONDS = 120
 _LARGE = 64 << 10  # smaller files are always in: one of them would cost the whole frame that it lies in
 _WORTH = 0.7  # a patch larger than this part of the compressed file is left out
@@ -108,7 +109,7 @@ def make_delta(old: Path, old_manifest: Manifest, new: Path, new_manifest: Manif
         raise UsageError("making deltas needs one package more", hint="install vstore with its extra: vstore[delta]")
     import hdiffpatch
 
-    index: list[dict[str, object]] = []
+    index: list[Patch] = []
     patches: list[bytes] = []
     for was, entry in pairs(old_manifest, new_manifest):
         source = (old / os.fsdecode(was.path)) if was else None
@@ -120,15 +121,34 @@ def make_delta(old: Path, old_manifest: Manifest, new: Path, new_manifest: Manif
             plain += len(zstd.compress(content, 3)) if entry.size >= _LARGE else 0
         if entry.size >= _LARGE and size > _WORTH * plain:
             continue
-        files = {"old": (was.digest if was else NOTHING).hex(), "new": entry.digest.hex()}
+        if len(index) + len(found) > _MOST_PATCHES:
+            break
+        from_file = was.digest if was else NOTHING
         for start, count, made, patch in found:
-            place = {"old_at": start, "old_bytes": count, "size_bytes": made, "patch_bytes": len(patch)}
-            index.append({**files, **place})
+            sizes = {"old_at": start, "old_bytes": count, "size_bytes": made, "patch_bytes": len(patch)}
+            index.append(Patch(old=from_file, new=entry.digest, **sizes, at=0))
             patches.append(patch)
     if not index:
         return None
-    text = canonical_json(index)
+    text = _encode_index(index)
     return b"".join((_MAGIC, len(text).to_bytes(4, "big"), text, *patches))
+
+
+def _encode_index(patches: Iterable[Patch]) -> bytes:
+    """Return the one text of an index; where the patches are follows from their order and sizes."""
+    return canonical_json(
+        [
+            {
+                "old": one.old.hex(),
+                "new": one.new.hex(),
+                "old_at": one.old_at,
+                "old_bytes": one.old_bytes,
+                "size_bytes": one.size_bytes,
+                "patch_bytes": one.patch_bytes,
+            }
+            for one in patches
+        ]
+    )
 
 
 def _windows(old: Path | None, new: Path, old_size: int, new_size: int) -> Iterator[tuple[int, bytes, bytes]]:
@@ -154,8 +174,8 @@ def read_index(delta: BinaryIO) -> list[Patch]:
             raise ValueError("not of version 2")
         if length > _INDEX_BYTES:
             raise ValueError("its index is larger than any may be")
-        found, at = [], len(_MAGIC) + 4 + length
-        for one in _listed(parse_json(delta.read(length), most_values=_MOST_VALUES)):
+        text, found, at = delta.read(length), list[Patch](), len(_MAGIC) + 4 + length
+        for one in _listed(parse_json(text, most_values=_MOST_VALUES)):
             fields = Fields(one, "delta")
             patch = Patch(
                 old=fields.parsed("old", from_hex),
@@ -174,6 +194,8 @@ def read_index(delta: BinaryIO) -> list[Patch]:
             at += patch.patch_bytes
         if at != delta.seek(0, os.SEEK_END):
             raise ValueError("the length does not match")
+        if _encode_index(found) != text:
+            raise ValueError("its index is not as vstore writes it")
     except ValueError as error:
         raise CacheError(f"malformed delta: {error}") from error
     return found

@@ -38,11 +38,11 @@ def read_pin(folder: Folder, name: str) -> Pin:
     """What is said of the root whose link in this folder is called so."""
     try:
         document = parse_json(folder.read(pin_name(name), limit=_MOST_BYTES))
-        until = document["expires_at"]
+        note, until = document["note"], document["expires_at"]
+        if not isinstance(note, str):
+            return NO_PIN
         moment = datetime.fromisoformat(until) if until is not None else None
-        if moment is not None and moment.tzinfo is None:
-            return Pin(note=str(document["note"]))
-        return Pin(note=str(document["note"]), expires_at=moment)
+        return Pin(note=note, expires_at=moment if moment is not None and moment.tzinfo else None)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return NO_PIN
 
