@@ -172,7 +172,7 @@ class Table:
         try:
             return convert(self._values[key])
         except ValueError as error:
-            raise self.error(key, str(error), repr(self._values[key])) from error
+            raise self.error(key, str(error), self._shown(self._values[key])) from error
 
     def table(self, key: str) -> Table:
         """The table below `key`, an empty one where it is absent."""
@@ -186,6 +186,12 @@ class Table:
     def error(self, key: str, expected: str, found: str) -> UsageError:
         name = f"{self._name}.{key}" if self._name else key
         return UsageError(f"{self._file}: {name}: expected {expected}, found {found}")
+
+    def _shown(self, value: object) -> str:
+        """Return a value as an error shows it; of a cache only its kind, as it may be a secret."""
+        kinds: dict[type, str] = {dict: "a table", list: "a list", str: "a string"}
+        secret = self._name.startswith("caches") or isinstance(value, dict)
+        return kinds.get(type(value), repr(value)) if secret else repr(value)
 
     def finish(self) -> None:
         """Refuse keys that nobody asked for."""

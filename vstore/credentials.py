@@ -1,27 +1,63 @@
-"""Logins in URLs: found, so that they can be refused where they would be written down, and hidden in messages."""
+"""Logins in URLs: found, so that they are refused where they would be written down, and hidden in all that is shown.
+
+`redact` is the one function that makes a text fit to be shown: every error, message, log line and traceback passes it.
+"""
 
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit, urlunsplit
 
-_USERINFO = re.compile(r"(?<=://)(?!git@)[^/?#\s\"'`@]+@(?=[^/?#\s\"'`@])", re.ASCII)
-_QUERY = re.compile(
-    r"(?<=[?&#])([^=&#\s]*(?:token|secret|passw|signature|credential|api[-_]?key|auth)[^=&#\s]*|sig|key)=[^&#\s\"'`]+",
-    re.IGNORECASE,
-)
 HIDDEN = "***"
+_END = r"/?#\s\"'`<>"  # what ends the host of a URL
+_USERINFO = (
+    rf"(?<=://)(?!git@)[^{_END}]+@(?=[^{_END}@])"
+    rf"|(?<=://)[^{_END}:@[]*:(?!\d*(?:[{_END}]|$))[^\s\"'`<>]*@"  # a password in which / ? # are not encoded
+)
+_NAMES = (
+    r"token|secret|passw|pwd|signature|credential|auth(?!or)|session|jwt|bearer"
+    r"|(?:api|access|private|subscription|shared|account)[-_]?key"
+)
+_QUERY = (
+    rf"(?<=[?&#;])([^=&#;\s\"'`]*(?:{_NAMES})[^=&#;\s\"'`]*|(?:x-[a-z-]+-)?(?:sig|key|pass|pw|code|hmac))"
+    r"=[^&#\s\"'`<>]+"
+)
+_LONG = r"(?<=[?&])([^=&#;\s\"'`]+)=(?=[^&#\s\"'`<>]*\d)[\w.~%+/=-]{20,}"  # whatever it is called
+_HEADER = (
+    r"(\b(?:proxy-)?authorization|\b(?:x-amz-security-token|x-api-key|(?:set-)?cookie))"
+    r"([\"']?\s*[:=]\s*[\"']?)(?:(?:basic|bearer|token|digest)\s+)?[^\s\"',]+"
+)
 
 
 def has_credentials(url: str) -> bool:
     """Whether a URL holds a login: a user or password before the host, or a token among its parameters."""
-    return _USERINFO.search(url) is not None or _QUERY.search(url) is not None
+    return re.search(_USERINFO, url) is not None or re.search(_QUERY, url, re.IGNORECASE) is not None
 
 
 def redact(text: str) -> str:
-    """The text with ``***`` instead of every login in a URL."""
-    return _QUERY.sub(rf"\1={HIDDEN}", _USERINFO.sub(f"{HIDDEN}@", text))
+    """Return the text with ``***`` in place of each login in a URL and each header that holds one."""
+    if "://" in text:
+        text = re.sub(_USERINFO, f"{HIDDEN}@", text)
+    if "=" in text:
+        text = re.sub(_QUERY, rf"\1={HIDDEN}", text, flags=re.IGNORECASE)
+        text = re.sub(_LONG, rf"\1={HIDDEN}", text)
+    if ":" in text or "=" in text:
+        text = re.sub(_HEADER, rf"\1\2{HIDDEN}", text, flags=re.IGNORECASE)
+    return text
+
+
+def without_userinfo(url: str) -> str:
+    """Return the URL without user and password, to be asked for; its parameters stay."""
+    return re.sub(_USERINFO, "", url)
 
 
 def without_login(url: str) -> str:
-    """The URL without user and password; its parameters stay."""
-    return _USERINFO.sub("", url)
+    """Return the URL to write down: without user and password, and without parameters that hold a login."""
+    found = re.sub(_QUERY, "", without_userinfo(url), flags=re.IGNORECASE)
+    return found if found == url else re.sub(r"[?&]+(?=#|$)", "", re.sub(r"([?&])&+", r"\1", found)).removesuffix("#")
+
+
+def public_url(url: str) -> str:
+    """Return the URL by which a cache is known: without user, password, parameters and the slash at its end."""
+    parts = urlsplit(without_userinfo(url))
+    return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))

@@ -25,18 +25,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import ClassVar
 
+from vstore.credentials import redact
+
 _CONTROLS = {code: ascii(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
 
 
 class VstoreError(Exception):
-    """An error with a one-line message, details (one per line) and a hint."""
+    """An error with a one-line message, details (one per line) and a hint. Logins in URLs are hidden in all three."""
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, details: Iterable[str] = (), hint: str | None = None) -> None:
-        self.message = printable(message)
-        self.details = tuple(printable(line) for line in details)
-        self.hint = printable(hint) if hint else None
+        self.message = printable(redact(message))
+        self.details = tuple(printable(redact(line)) for line in details)
+        self.hint = printable(redact(hint)) if hint else None
         super().__init__(self.message)
 
     def __str__(self) -> str:

@@ -680,6 +680,45 @@ BREAKS = (
         "tests/spec/test_sources.py -k above",
     ),
     Break(
+        "errors hide logins",
+        "errors.py",
+        "        self.message = printable(redact(message))\n",
+        "        self.message = printable(message)\n",
+        "tests/test_credentials.py",
+    ),
+    Break(
+        "tracebacks hide logins",
+        "cli/app.py",
+        'click.echo(redact("".join(traceback.format_exception(error))), err=True, nl=False)',
+        'click.echo("".join(traceback.format_exception(error)), err=True, nl=False)',
+        "tests/remote/test_logins.py -k without_its_login",
+    ),
+    Break(
+        "a login of a download stays with its server",
+        "uv/access.py",
+        """                made.remove_header("Authorization")
+""",
+        """                pass
+""",
+        "tests/uv/test_access.py",
+    ),
+    Break(
+        "no redirect leads from https to http",
+        "remote/web.py",
+        """            if urlsplit(before).scheme == "https" != urlsplit(at).scheme:
+""",
+        """            if False:
+""",
+        "tests/remote/test_logins.py -k tls",
+    ),
+    Break(
+        "a refusal is not remembered",
+        "remote/substitute.py",
+        "        if isinstance(error, Refused):  # which says nothing of what is there: never remembered on disk\n",
+        "        if False:\n",
+        "tests/remote/test_logins.py -k not_remembered",
+    ),
+    Break(
         "a file that changes while it is read is refused",
         "fs/reading.py",
         """    if remaining:

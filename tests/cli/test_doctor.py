@@ -92,3 +92,14 @@ def test_a_folder_that_is_a_mount_of_its_own(root: Path, folder: str, said: str)
     finally:
         subprocess.run(["umount", root / folder], check=True)
     assert said not in doctor(root)
+
+
+def test_a_login_that_others_can_read(root: Path) -> None:
+    config = root / "config.toml"
+    config.write_text('[caches]\na = "https://me:pw@host/x"\nb = "https://host/x"\n')
+    config.chmod(0o644)
+    said = doctor(root)
+    assert "config.toml holds the login of cache a, and others can read it" in said
+    assert "cache b" not in said and "pw" not in said
+    config.chmod(0o600)
+    assert "login" not in doctor(root)

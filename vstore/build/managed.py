@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from vstore.build.local import matches, version_key
+from vstore.credentials import has_credentials, without_login
 from vstore.errors import BuildError, ToolError
 from vstore.fs.reading import read_regular
 from vstore.lock.model import Download, InterpreterPin
@@ -65,7 +66,7 @@ def _downloads(version: str, offered: Mapping[tuple[str, str], str], hashes: Map
         url = offered.get((version, key))
         if url is not None:
             name = PurePosixPath(unquote(urlsplit(url).path)).name
-            found[str(one)] = Download(url=url, sha256=hashes.get(url) or hashes.get(name))
+            found[str(one)] = Download(url=without_login(url), sha256=hashes.get(url) or hashes.get(name))
     return found
 
 
@@ -106,13 +107,15 @@ def _mirrored(url: str, environment: Mapping[str, str]) -> str:
     return f"{mirror.rstrip('/')}/{tail}" if mirror and mark else url
 
 
-def _ask_hashes(folder: str, settings: Mapping[str, Any]) -> Mapping[str, str] | None:
+def _ask_hashes(folder: str, uv: Uv) -> Mapping[str, str] | None:
     found: dict[str, str] = {}
     reached = threading.Event()
 
     def ask() -> None:
         try:
-            with open_url(f"{folder}/SHA256SUMS", settings, timeout_seconds=PATIENCE_SECONDS) as answer:
+            with open_url(
+                f"{folder}/SHA256SUMS", uv.settings, uv.environment, timeout_seconds=PATIENCE_SECONDS
+            ) as answer:
                 text = answer.read(4 << 20).decode("utf-8", "replace")
         except urllib.error.HTTPError:
             reached.set()
@@ -139,7 +142,7 @@ def published_hashes(url: str, uv: Uv) -> Mapping[str, str] | None:
     """File name → sha256 as the folder of a release publishes them; empty without the list, None if unreachable."""
     folder = url.rpartition("/")[0]
     if folder not in _published:
-        _published[folder] = _ask_hashes(folder, uv.settings)
+        _published[folder] = _ask_hashes(folder, uv)
     return _published[folder]
 
 
@@ -150,7 +153,7 @@ def _listed_hashes(uv: Uv) -> dict[str, str]:
         return {}
     try:
         if "://" in location:
-            with open_url(location, uv.settings, timeout_seconds=PATIENCE_SECONDS) as answer:
+            with open_url(location, uv.settings, uv.environment, timeout_seconds=PATIENCE_SECONDS) as answer:
                 listed = json.load(answer)
         else:
             listed = json.loads(read_regular(location, limit=_LIST_BYTES))
@@ -176,10 +179,14 @@ def download(pin: InterpreterPin, target: Target, folder: Path, uv: Uv) -> Path:
     if pinned.sha256 is not None:
         listing = folder / "downloads.json"
         url = _mirrored(pinned.url, uv.environment)
+        if has_credentials(url):  # uv puts the mirror in by itself: a login is not written down
+            url = pinned.url
+        else:
+            changes["UV_PYTHON_INSTALL_MIRROR"] = ""
         listing.write_text(
             json.dumps({f"cpython-{pin.version}-{_KEYS[target]}": _entry(pin, target, url, pinned.sha256)})
         )
-        changes |= {"UV_PYTHON_DOWNLOADS_JSON_URL": str(listing), "UV_PYTHON_INSTALL_MIRROR": ""}
+        changes["UV_PYTHON_DOWNLOADS_JSON_URL"] = str(listing)
     try:
         uv.run(
             ["python", "install", "--no-bin", "--install-dir", folder, f"cpython-{pin.version}-{_KEYS[target]}"],

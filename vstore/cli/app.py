@@ -14,6 +14,7 @@ from vstore import __version__
 from vstore.api.process import arm_fault, set_waiting
 from vstore.cli import output, signals
 from vstore.cli.settings import Settings, shared_options
+from vstore.credentials import redact
 from vstore.errors import OutputError, VstoreError
 
 COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, short help)
@@ -167,7 +168,7 @@ def _failed(error: Exception, settings: Settings) -> int:
     if told is None or settings.verbosity > 1:
         import traceback
 
-        traceback.print_exception(error)
+        click.echo(redact("".join(traceback.format_exception(error))), err=True, nl=False)
     if told is None:
         told = VstoreError(
             f"a mistake in vstore: {type(error).__name__}: {error}", hint="please report it, with the lines above"

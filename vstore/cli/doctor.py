@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
+from vstore.api.config import read_config
 from vstore.api.gc import plan_collection, policy_of
 from vstore.api.stores import Layout, owner_of
 from vstore.api.upkeep import verify
 from vstore.cli.settings import Settings, command, size
+from vstore.credentials import has_credentials
 from vstore.errors import VstoreError
 
 _SWEPT = {"cache", ".cache", "tmp", "scratch"}
@@ -24,6 +28,7 @@ _PROTECTIONS = {
     "writable by root": "you are root, whom read-only modes do not stop: `vstore verify` tells what pip, uv or bytecode"
     " changed, and a read-only mount of store/ prevents it (docs/compatibility.md)",
 }
+_SECRET = re.compile(r"secret|password|token|account_key|sas_key", re.IGNORECASE)  # in names of options
 _WITHOUT_LINKS = {"vfat", "exfat", "msdos"}
 
 
@@ -96,12 +101,23 @@ def _about_root(layout: Layout) -> Iterator[str]:
         yield "cache/uv is on another file system or mount than store: files are copied, not linked; put both on one"
     if layout.tmp.exists() and layout.store.exists() and not layout.on_one_mount(layout.tmp):
         yield "tmp is on another mount than store: nothing can be added; mount the whole root in one place"
+    yield from _about_logins(layout.config_file)
     free = shutil.disk_usage(root).free
     if free < _LITTLE_BYTES:
         yield f"only {size(free)} free; `vstore gc --dry-run` shows what can go"
     log = layout.index_file.with_name(layout.index_file.name + "-wal")
     if log.exists() and log.stat().st_size > _BIG_LOG_BYTES:
         yield f"the index's log has grown to {size(log.stat().st_size)}: {log.name}; `vstore gc` empties it"
+
+
+def _about_logins(config: Path) -> Iterator[str]:
+    """A login in config.toml that others can read."""
+    if os.name == "nt" or not config.is_file() or not config.stat().st_mode & 0o077:
+        return
+    with suppress(VstoreError):  # told elsewhere
+        for cache in read_config(config).caches:
+            if has_credentials(cache.url) or any(_SECRET.search(name) for name in cache.options):
+                yield f"config.toml holds the login of cache {cache.name}, and others can read it: `chmod 600 {config}`"
 
 
 def _about_store(settings: Settings) -> Iterator[str]:

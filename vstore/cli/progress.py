@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from vstore.credentials import redact
 from vstore.errors import printable
 from vstore.report import Unit
 
@@ -83,6 +84,7 @@ class Progress:
             self._display = None
 
     def _print(self, text: str) -> None:
+        text = redact(text)
         if self._display is not None:
             self._display.console.print(text, markup=False, highlight=False)
         else:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from vstore.credentials import redact
 from vstore.errors import BusyError, UsageError
 
 if TYPE_CHECKING:
@@ -116,6 +117,13 @@ class RateLimit(logging.Filter):
         return self._lines <= _LINES
 
 
+class _Redacted(logging.Formatter):
+    """Hides logins: a client may send one in the URL that it asks for."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return redact(super().format(record))
+
+
 def bind(host: str, port: int) -> socket.socket:
     """A socket that listens there. BusyError for a port in use, UsageError for an address that cannot be had."""
     try:
@@ -131,7 +139,7 @@ def listen(application: Starlette, bound: socket.socket, *, log_requests: bool) 
     """Answer until a signal says to stop; answers under way then have a second."""
     handler = logging.StreamHandler()
     handler.addFilter(RateLimit())
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    handler.setFormatter(_Redacted("%(asctime)s %(message)s"))
     for name in ("uvicorn", "asyncio"):
         logger = logging.getLogger(name)
         logger.handlers, logger.propagate = [handler], False

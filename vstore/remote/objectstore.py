@@ -15,13 +15,15 @@ from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from vstore.archive.model import Data
+from vstore.credentials import public_url
 from vstore.errors import UsageError
 from vstore.remote.folder import copy_file, modified_at, read_file, read_ranges, stat_file
-from vstore.remote.transport import NoRanges, Stat, TransportError, may_help, public_url, whole_seconds
+from vstore.remote.transport import Busy, NoRanges, Refused, Stat, TransportError, may_help, whole_seconds
 from vstore.remote.waiting import wait_for
 from vstore.stop import Stop
 
 SCHEMES = ("file", "s3", "gs", "az")
+_LOGIN_HINT = "credentials of buckets come from AWS_…, GOOGLE_… or AZURE_… variables, or `options` in config.toml"
 _CONNECT = timedelta(seconds=5)
 _WHOLE_SECONDS = 3600.0
 _CHUNK_BYTES = 4 << 20
@@ -55,6 +57,8 @@ class ObjectStoreTransport:
         if parts.scheme not in SCHEMES:
             raise UsageError(f"not a cache that can be reached: {url}", hint=f"URLs start with {', '.join(SCHEMES)}")
         self.url = public_url(url)
+        if "@" in parts.netloc or parts.query:
+            raise UsageError(f"the URL of a folder or bucket holds no login and no parameters: {url}", hint=_LOGIN_HINT)
         self._given_url = url.rstrip("/")
         self._options = dict(options or {})
         self._stall_seconds = stall_seconds
@@ -239,13 +243,16 @@ class ObjectStoreTransport:
         except NotSupportedError as error:
             raise NoRanges(f"{self.url} does not give parts of an object") from error
         except (PermissionDeniedError, UnauthenticatedError) as error:
-            raise TransportError(f"{self.url} refuses {key}: {_first_line(error)}") from error
+            status, hint = _status(error), _LOGIN_HINT if self._folder is None else "ask the owner of the folder"
+            raise Refused(self.url, f"HTTP status {status}" if status else _first_line(error), hint=hint) from error
         except (BaseError, OSError) as error:
             if self._folder is not None and isinstance(error, OSError):
                 raise TransportError(f"{self.url}/{key}: {error.strerror or _first_line(error)}") from error
             text, status = _first_line(error), _status(error)
             if status in (401, 403):  # of listings and deletions obstore does not say it by its kind
-                raise TransportError(f"{self.url} refuses {key}: {text}") from error
+                raise Refused(self.url, f"HTTP status {status}", hint=_LOGIN_HINT) from error
+            if status in (429, 503):
+                raise Busy(self.url, text, None) from error
             raise TransportError(f"{self.url}: {text}", transient=may_help(status)) from error
 
 

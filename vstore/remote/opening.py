@@ -9,6 +9,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from vstore.config import CacheConfig
+from vstore.credentials import public_url
 from vstore.errors import UsageError
 from vstore.fs.paths import absolute
 from vstore.fs.place import check_output_folder
@@ -17,7 +18,7 @@ from vstore.remote.cache import Cache
 from vstore.remote.objectstore import SCHEMES as STORES
 from vstore.remote.objectstore import ObjectStoreTransport
 from vstore.remote.patience import Patient
-from vstore.remote.transport import Transport, public_url
+from vstore.remote.transport import Transport
 from vstore.remote.web import SCHEMES as WEB
 from vstore.remote.web import WebTransport
 from vstore.stop import Stop
@@ -39,7 +40,11 @@ def open_cache(
             names = ", ".join(one.name for one in known) or "none yet"
             raise UsageError(f"no such cache: {text}", hint=f"give a URL or a folder; names in config.toml: {names}")
         url = absolute(url).as_uri()
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        raise UsageError(f"not a URL: {url}") from None  # it repeats a part of it
     if parts.scheme == "file" and (parts.netloc not in ("", "localhost") or not parts.path.startswith("/")):
         raise UsageError(f"not the URL of a folder: {url}", hint="write file:///the/whole/path, or the path alone")
     options = config.options if config else {}

@@ -1,7 +1,8 @@
 """How long to wait and how often to ask again: a transport around a transport.
 
-A request is repeated with growing pauses while that may help. When several in a row failed for good, the
-place counts as down: everything else fails at once, so nobody waits for each of a thousand objects.
+A request is repeated with growing pauses, or after the pause that a busy place asks for, while that may help. When
+several in a row failed for good, the place counts as down: everything else fails at once, so nobody waits for each of a
+thousand objects.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from vstore.archive.model import Data
-from vstore.remote.transport import Stat, Transport, TransportError
+from vstore.remote.transport import Busy, Stat, Transport, TransportError
 
 T = TypeVar("T")
 
@@ -87,10 +88,13 @@ class Patient:
             except TransportError as error:
                 if not error.transient:
                     raise
-                if attempt == self._attempts or time.monotonic() + pause > deadline:
+                wait = pause * random.uniform(0.5, 1.0)
+                if isinstance(error, Busy) and error.wait_seconds is not None:
+                    wait = max(wait, error.wait_seconds)
+                if attempt == self._attempts or time.monotonic() + wait > deadline:
                     self._failure(error)
                     raise
-                self._sleep(pause * random.uniform(0.5, 1.0))
+                self._sleep(wait)
                 pause *= 2
             else:
                 self._failed = 0

@@ -19,7 +19,7 @@ from vstore.remote.fetch import Fetcher, NotBelow
 from vstore.remote.misses import ABSENT_SECONDS, BAD_SECONDS, DOWN_SECONDS, Misses
 from vstore.remote.model import Realisation
 from vstore.remote.pull import Bringer, Pulled
-from vstore.remote.transport import TransportError
+from vstore.remote.transport import Busy, Refused, TransportError
 
 _DOWN = "down"
 _Answers = Sequence[tuple[Cache, Future[Realisation | None]]]
@@ -53,6 +53,7 @@ class Substituter:
         self._misses = Misses(fetcher.store.layout.root / "cache" / "remote")
         self._found: dict[Digest, _Found | None] = {}
         self._begun: dict[Digest, Cache] = {}
+        self._refusing: set[Cache] = set()
         self._said: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(QUESTIONS_AT_ONCE)
@@ -154,7 +155,7 @@ class Substituter:
         return None
 
     def _is_miss(self, cache: Cache, recipe: Digest) -> bool:
-        return (cache.url, _DOWN) in self._misses or (cache.url, str(recipe)) in self._misses
+        return cache in self._refusing or (cache.url, _DOWN) in self._misses or (cache.url, str(recipe)) in self._misses
 
     def _ask(self, cache: Cache, recipe: Digest) -> Realisation | None:
         if self._is_miss(cache, recipe):
@@ -169,8 +170,12 @@ class Substituter:
         return found
 
     def _failed(self, cache: Cache, key: str, error: CacheError | ArchiveError) -> None:
-        if isinstance(error, TransportError):
-            self._misses.add(cache.url, _DOWN, DOWN_SECONDS)
+        if isinstance(error, Refused):  # which says nothing of what is there: never remembered on disk
+            self._refusing.add(cache)
+            self._say(cache.name, error.message, error.hint)
+        elif isinstance(error, TransportError):
+            wait = error.wait_seconds if isinstance(error, Busy) else None
+            self._misses.add(cache.url, _DOWN, DOWN_SECONDS if wait is None else min(wait, BAD_SECONDS))
             self._say(cache.name, f"not asked for a while: {error.message}")
         else:
             self._bad(cache, key, error.message)

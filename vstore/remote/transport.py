@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit, urlunsplit
 
 from vstore.archive.model import Data
 from vstore.errors import CacheError
@@ -25,6 +24,22 @@ class TransportError(CacheError):
     def __init__(self, message: str, *, transient: bool = False, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.transient = transient
+
+
+class Refused(TransportError):
+    """The place wants another login, or none of this user (HTTP 401, 403, 407). It says nothing of what is there."""
+
+    def __init__(self, url: str, reason: str, *, hint: str) -> None:
+        super().__init__(f"access to {url} is refused: {reason}", hint=hint)
+
+
+class Busy(TransportError):
+    """The place wants to be asked later (HTTP 429, 503), after `wait_seconds` if it said so."""
+
+    def __init__(self, url: str, reason: str, wait_seconds: float | None) -> None:
+        later = "" if wait_seconds is None else f", and asks to come back in {wait_seconds:.0f} s"
+        super().__init__(f"{url} is busy: {reason}{later}", transient=True)
+        self.wait_seconds = wait_seconds
 
 
 class NoRanges(TransportError):
@@ -84,10 +99,3 @@ def whole_seconds(limit: int, ranges_seconds: float) -> float:
     """How long a whole object of `limit` bytes may take where a piece of 8 MiB may take `ranges_seconds`."""
     pieces = max(-(-limit // PIECE_BYTES), 1)
     return ranges_seconds * (1 << (pieces - 1).bit_length())
-
-
-def public_url(url: str) -> str:
-    """The URL without user, password, query and the slash at its end."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit((parts.scheme, host, parts.path.rstrip("/"), "", ""))

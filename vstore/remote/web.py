@@ -2,24 +2,29 @@
 
 The body is read up to the length asked for and no further, its head up to `_HEAD_BYTES`, and a request ends when its
 time is over, however little at a time the server sends. Redirects are followed within the origin only, unless the
-option ``redirects`` of the cache is ``anywhere``.
+option ``redirects`` of the cache is ``anywhere``; never from https to http. The login, of the URL or of the netrc
+file, goes to the origin alone.
 """
 
 from __future__ import annotations
 
+import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
+from vstore.credentials import public_url
 from vstore.errors import UsageError
+from vstore.fs.netrc import netrc_login
 from vstore.remote.exchange import Guard, open_pool, reason
-from vstore.remote.transport import NoListing, NoRanges, Stat, TransportError, may_help, public_url, whole_seconds
+from vstore.remote.transport import Busy, NoListing, NoRanges, Refused, Stat, TransportError, may_help, whole_seconds
 from vstore.stop import Stop
 
 if TYPE_CHECKING:
@@ -33,6 +38,8 @@ _CONNECTIONS = 64  # kept open
 _REDIRECTS = 5
 _NOT_THERE = (404, 410)
 _REFUSED = (401, 403, 407)
+_LOGIN_HINT = "give a login: in the netrc file, or in the URL (https://user:password@host/…)"
+_PROXY_HINT = "give the proxy's login: http_proxy=http://user:password@proxy"
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,19})-(\d{1,19})/(?:\d{1,19}|\*)")
 _LENGTH = re.compile(r"\d{1,19}")
 
@@ -168,7 +175,7 @@ class WebTransport:
             answer = self._pool().request(
                 method,
                 at,
-                headers={**headers, **(self._login() if mine else {}), "Accept-Encoding": "identity"},
+                headers={**headers, **(self._login if mine else {}), "Accept-Encoding": "identity"},
                 preload_content=False,
                 decode_content=False,
                 redirect=False,
@@ -181,7 +188,9 @@ class WebTransport:
                     return
             finally:
                 answer.close()
-            at = urljoin(at, to)
+            before, at = at, urljoin(at, to)
+            if urlsplit(before).scheme == "https" != urlsplit(at).scheme:
+                raise TransportError(f"{self.url} redirects from https to {urlsplit(at).scheme}: {public_url(at)}")
             if not self._anywhere and _origin(at) != _origin(self._address("")):
                 raise TransportError(
                     f"{self.url} redirects to another server: {public_url(at)}",
@@ -194,7 +203,9 @@ class WebTransport:
         if status in (200, 206):
             return answer
         if status in _REFUSED:
-            raise TransportError(f"{self.url} refuses {key}: HTTP status {status}")
+            raise Refused(self.url, f"HTTP status {status}", hint=_PROXY_HINT if status == 407 else _LOGIN_HINT)
+        if status in (429, 503):
+            raise Busy(self.url, f"HTTP status {status}", _wait_seconds(answer.headers.get("Retry-After")))
         if status == 416:
             raise TransportError(f"{self.url}/{key} is shorter than the bytes that were asked for")
         raise TransportError(f"{self.url}: HTTP status {status} for {key}", transient=may_help(status))
@@ -204,13 +215,19 @@ class WebTransport:
         query = f"?{self._parts.query}" if self._parts.query else ""
         return f"{self._parts.scheme}://{host}{self._parts.path.rstrip('/')}/{quote(key)}{query}"
 
+    @cached_property
     def _login(self) -> dict[str, str]:
         from urllib3.util import make_headers
 
-        name, password = self._parts.username, self._parts.password
-        if name is None:
-            return {}
-        return {**make_headers(basic_auth=f"{unquote(name)}:{unquote(password or '')}")}
+        login: tuple[str, str] | None
+        if self._parts.username is not None:
+            login = unquote(self._parts.username), unquote(self._parts.password or "")
+        else:
+            try:
+                login = netrc_login(self._parts.hostname or "", os.environ)
+            except ValueError as error:
+                raise TransportError(str(error)) from None
+        return {**make_headers(basic_auth=":".join(login))} if login else {}
 
     def _pool(self) -> PoolManager:
         with self._lock:
@@ -233,6 +250,17 @@ def _declared(answer: BaseHTTPResponse) -> int | None:
     """The length of the body that the head declares."""
     found = answer.headers.get("Content-Length", "")
     return int(found) if _LENGTH.fullmatch(found) else None
+
+
+def _wait_seconds(text: str | None) -> float | None:
+    """Return the seconds that Retry-After says, as a number or as a date (RFC 9110, 10.2.3)."""
+    from email.utils import parsedate_to_datetime
+
+    with suppress(ValueError, TypeError, OverflowError):
+        if _LENGTH.fullmatch(text or ""):
+            return float(text or "")
+        return max((parsedate_to_datetime(text or "").astimezone(UTC) - datetime.now(UTC)).total_seconds(), 0.0)
+    return None
 
 
 def _modified(text: str | None) -> datetime:

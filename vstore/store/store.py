@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from vstore.config import Config, read_config
+from vstore.credentials import redact
 from vstore.digest import Digest
 from vstore.errors import NotReproducible, StoreError, nearest
 from vstore.fs.atomic import flush_filesystem
@@ -289,8 +290,8 @@ class Store:
     # logs
 
     def write_log(self, recipe: Digest, lines: Iterable[str]) -> None:
-        """Keep how a recipe was built. A log is a convenience: not flushed, replaced by a later build."""
-        data = zlib.compress("\n".join(lines).encode())
+        """Keep how a recipe was built, without logins. A log is not flushed, and replaced by a later build."""
+        data = zlib.compress(redact("\n".join(lines)).encode())
         with self.layout.opened(self.layout.logs) as logs:
             logs.write(self.layout.log(recipe).name, data, durable=False)
 

@@ -10,15 +10,18 @@ from __future__ import annotations
 import re
 import ssl
 import sys
+import urllib.error
 import urllib.request
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any, cast
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
+from vstore.credentials import has_credentials, without_userinfo
 from vstore.errors import UsageError
+from vstore.fs.netrc import netrc_login
 from vstore.fs.reading import read_regular
 from vstore.toml import TomlError, parse_toml
 
@@ -29,6 +32,7 @@ _REACHING = frozenset(
         *("http-proxy", "https-proxy", "no-proxy", "concurrent-downloads"),
     ]
 )
+_PROXIES = {"http-proxy": "HTTP_PROXY", "https-proxy": "HTTPS_PROXY"}  # settings, but variables with a login in them
 _VARIABLES = {  # mirrors may have a login in them too
     "python-install-mirror": "UV_PYTHON_INSTALL_MIRROR",
     "python-downloads-json-url": "UV_PYTHON_DOWNLOADS_JSON_URL",
@@ -47,15 +51,17 @@ def access_settings(
     settings: dict[str, Any] = {}
     variables: dict[str, str] = {}
     for found in [*(_read(file) for file in reversed(_user_files(environment))), spec]:
-        settings |= {key: value for key, value in found.items() if key in _REACHING}
-        variables |= {_VARIABLES[key]: str(value) for key, value in found.items() if key in _VARIABLES}
+        secret = {key for key in _PROXIES if has_credentials(str(found.get(key)))}
+        settings |= {key: value for key, value in found.items() if key in _REACHING - secret}
+        named = {**_VARIABLES, **{key: _PROXIES[key] for key in secret}}
+        variables |= {named[key]: str(value) for key, value in found.items() if key in named}
         for index in found.get("index", ()):
             for own in indexes:
                 if _same_index(own, index):
                     own |= {key: value for key, value in index.items() if key == "authenticate"}
                     variables |= _login(own, str(index["url"]))
     for index in indexes:
-        index["url"] = _place(_without_login(str(index["url"])), folder)
+        index["url"] = _place(without_userinfo(str(index["url"])), folder)
     return {**settings, **({"index": indexes} if indexes else {})}, variables
 
 
@@ -85,7 +91,7 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _same_index(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two tables speak of one index: by its URL, or by its name on the same host."""
-    urls = [_without_login(str(index.get("url"))) for index in (one, other)]
+    urls = [without_userinfo(str(index.get("url"))) for index in (one, other)]
     hosts = [urlsplit(url).netloc for url in urls]
     return urls[0] == urls[1] or (one.get("name") == other.get("name") is not None and hosts[0] == hosts[1])
 
@@ -102,29 +108,48 @@ def _login(index: Mapping[str, Any], url: str) -> dict[str, str]:
     }
 
 
-def _without_login(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])) if parts.netloc else url
-
-
 def _place(url: str, folder: Path) -> str:
     """A flat index may be a folder beside the spec."""
     return url if "://" in url or Path(url).is_absolute() else str((folder / url).resolve())
 
 
-def open_url(url: str, settings: Mapping[str, Any], *, timeout_seconds: float) -> HTTPResponse:
-    """Ask for a URL as uv would with these settings: proxies, insecure hosts, a login in the URL. Raises OSError."""
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Redirects as browsers follow them: never from https to http, and the login stays with its origin."""
+
+    def redirect_request(self, req: urllib.request.Request, *args: Any) -> urllib.request.Request | None:
+        made = super().redirect_request(req, *args)
+        if made is not None:
+            before, after = urlsplit(req.full_url), urlsplit(made.full_url)
+            if before.scheme == "https" != after.scheme:
+                raise urllib.error.URLError("redirected from https to http")
+            if (before.scheme, before.netloc) != (after.scheme, after.netloc):
+                made.remove_header("Authorization")
+        return made
+
+
+def open_url(
+    url: str, settings: Mapping[str, Any], environment: Mapping[str, str], *, timeout_seconds: float
+) -> HTTPResponse:
+    """Ask for a URL as uv would: with these proxies, insecure hosts, and the login of the URL or of the netrc file.
+
+    Raises OSError, and ValueError for a URL or a netrc file that is none.
+    """
     parts = urlsplit(url)
-    request = urllib.request.Request(_without_login(url))
+    request = urllib.request.Request(without_userinfo(url))
+    login = netrc_login(parts.hostname or "", environment)
     if parts.password is not None:
-        login = f"{unquote(parts.username or '')}:{unquote(parts.password)}"
-        request.add_header("Authorization", f"Basic {b64encode(login.encode()).decode()}")
-    handlers = list(_handlers(parts.hostname or "", parts.port, settings))
+        login = unquote(parts.username or ""), unquote(parts.password)
+    if login is not None:
+        request.add_header("Authorization", f"Basic {b64encode(':'.join(login).encode()).decode()}")
+    handlers = [_Redirects(), *_handlers(parts.hostname or "", parts.port, settings, environment)]
     return cast(HTTPResponse, urllib.request.build_opener(*handlers).open(request, timeout=timeout_seconds))
 
 
-def _handlers(host: str, port: int | None, settings: Mapping[str, Any]) -> Iterator[urllib.request.BaseHandler]:
-    proxies = {scheme: settings[f"{scheme}-proxy"] for scheme in ("http", "https") if f"{scheme}-proxy" in settings}
+def _handlers(
+    host: str, port: int | None, settings: Mapping[str, Any], environment: Mapping[str, str]
+) -> Iterator[urllib.request.BaseHandler]:
+    found = {key.removesuffix("-proxy"): settings.get(key) or environment.get(name) for key, name in _PROXIES.items()}
+    proxies = {scheme: proxy for scheme, proxy in found.items() if proxy}
     if proxies and host not in settings.get("no-proxy", ()):
         yield urllib.request.ProxyHandler(proxies)
     if {host, f"{host}:{port}"}.intersection(settings.get("allow-insecure-host", ())):
