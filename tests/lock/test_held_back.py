@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.lock.test_joint import stacks
-from tests.lock.test_lock import Project, versions
+from tests.lock.test_lock import MINOR, Project, versions
 from tests.wheels import make_wheel
 from vstore.errors import LockError
 from vstore.lock import lock_path
 from vstore.lock.model import HeldBack
+from vstore.spec import load
+from vstore.target import Target
 
 
 @pytest.fixture
@@ -154,3 +157,82 @@ def test_a_pin_that_leaves_only_versions_without_wheels_is_the_pins_fault(projec
     assert caught.value.message == "layer framework-cloud cannot be locked: it conflicts with what is pinned below it"
     assert caught.value.details[0].startswith("utils==3.0 is pinned by layer py, ")
     assert "--joint" in (caught.value.hint or "")
+
+
+ABI = "cp" + MINOR.replace(".", "")
+SYSTEMS = [
+    ("linux_x86_64", "manylinux_2_34_x86_64", 'linux_target = "glibc@2.28"', 'linux_target = "glibc@2.34"'),
+    ("macosx_arm64", "macosx_15_0_arm64", 'macosx_target = "13.0"', 'macosx_target = "15.0"'),
+]
+
+
+@pytest.mark.parametrize(("target", "tag", "allowed", "needed"), SYSTEMS)
+@pytest.mark.parametrize("place", ["one layer", "above", "above, joint", "by way of another, joint"])
+def test_a_package_that_another_layers_system_holds_back_is_told(
+    tmp_path: Path, target: str, tag: str, allowed: str, needed: str, place: str
+) -> None:
+    """`low` 2 needs a newer system than is allowed, `high` 2 needs `low` 2, `top` 2 needs `high` 2."""
+    project = Project(tmp_path, targets=(target,))
+    project.wheels.mkdir()
+    make_wheel(project.wheels, "low", "1.0", {"low.py": ""})
+    make_wheel(project.wheels, "low", "2.0", {"low.py": ""}, tag=f"{ABI}-{ABI}-{tag}")
+    for name, needs in (("high", "low"), ("top", "high")):
+        make_wheel(project.wheels, name, "1.0", {f"{name}.py": ""}, requires=[f"{needs}<2"])
+        make_wheel(project.wheels, name, "2.0", {f"{name}.py": ""}, requires=[f"{needs}>=2"])
+    runtime, app, held = {
+        "one layer": (["low", "high"], [], "high"),
+        "above": (["low"], ["high"], "high"),
+        "above, joint": (["low"], ["high"], "high"),
+        "by way of another, joint": (["low"], ["top"], "top"),
+    }[place]
+    spec = project.spec(runtime=runtime, app=app)
+    locked = project.lock(spec, joint="joint" in place)
+    owner = "app-hello" if app else "py"
+    [found] = [one for one in locked[owner].findings.held_back if one.name == held]
+    assert (found.version, found.without) == ("1.0", "2.0")
+    assert found.ways[0] == f"set {needed} in layer py"
+    assert found.by == (("low==1.0 of layer py",) if place == "above" else (f"{allowed} of layer py",))
+    key, _, value = needed.partition(" = ")
+    spec.path.write_text(spec.path.read_text().replace("name='py'", f"name='py'\n{key}={value}"))
+    newer = project.lock(load(spec.path), joint="joint" in place, upgrade=True)
+    assert versions(newer[owner])[held] == "2.0"
+    assert newer[owner].findings.held_back == newer["py"].findings.held_back == ()
+
+
+@pytest.mark.parametrize("joint", [False, True])
+def test_a_package_that_another_platform_holds_back_is_told(tmp_path: Path, joint: bool) -> None:
+    """All platforms get the version of the first one where they can have it."""
+    project = Project(tmp_path, targets=("linux_x86_64", "win_amd64"))
+    project.wheels.mkdir()
+    make_wheel(project.wheels, "native", "1.0", {"native.py": ""})
+    make_wheel(project.wheels, "native", "2.0", {"native.py": ""}, tag=f"{ABI}-{ABI}-win_amd64")
+    spec = project.spec(app=["native"])
+    locked = project.lock(spec, joint=joint)["app-hello"]
+    assert versions(locked) == {"native": "1.0"}
+    way = "native==2.0 ; sys_platform == 'win32' and platform_machine == 'AMD64'"
+    assert locked.findings.held_back == (
+        HeldBack(
+            name="native",
+            version="1.0",
+            without="2.0",
+            by=("native==1.0 of linux_x86_64",),
+            ways=(f"require `{way}` in layer app-hello", "lock without linux_x86_64"),
+        ),
+    )
+    spec.path.write_text(spec.path.read_text().replace("['native']", json.dumps(["native", way])))
+    newer = project.lock(load(spec.path), joint=joint, upgrade=True)["app-hello"]
+    assert {one.version for one in newer.packages} == {"1.0", "2.0"}
+    assert newer.findings.held_back == ()
+
+
+def test_the_limit_of_one_platform_is_not_that_of_another(tmp_path: Path) -> None:
+    """The newest version needs a newer glibc (which uv knows only as 2.28), but only on Linux."""
+    project = Project(tmp_path, targets=("macosx_arm64", "linux_x86_64"))
+    project.wheels.mkdir()
+    make_wheel(project.wheels, "native", "1.0", {"native.py": ""})
+    for tag in ("manylinux_2_29_x86_64", "macosx_12_0_arm64"):
+        make_wheel(project.wheels, "native", "2.0", {"native.py": ""}, tag=f"{ABI}-{ABI}-{tag}")
+    spec = project.spec(app=["native"])
+    spec.path.write_text(spec.path.read_text().replace("name='py'", "name='py'\nlinux_target='glibc@2.27'"))
+    locked = project.lock(load(spec.path), target=Target.MACOSX_ARM64)["app-hello"]
+    assert {one.version: "darwin" in (one.marker or "") for one in locked.packages} == {"1.0": False, "2.0": True}

@@ -50,6 +50,29 @@ def test_all_missing_wheels_are_told_with_the_line_to_write(tmp_path: Path, colu
     assert versions(narrow.lock(narrow.spec(runtime=["dlltracer; sys_platform == 'win32'", "onlylinux"]))["py"])
 
 
+@pytest.mark.parametrize("joint", [False, True])
+@pytest.mark.parametrize("named", [False, True])
+def test_the_platforms_of_the_hint_can_be_locked(tmp_path: Path, named: bool, joint: bool) -> None:
+    """`first` has no wheel for this machine, `second` has none for ARM, `third`'s newest has one for Linux only."""
+    project = project_for(tmp_path, *map(str, Target))
+    for target in ("win_amd64", "win_arm64", "macosx_12_0_x86_64", "macosx_12_0_arm64", "manylinux_2_17_aarch64"):
+        make_wheel(project.wheels, "first", "1.0", {"first.py": ""}, tag=f"{ABI}-{ABI}-{target}")
+    for target in ("win_amd64", "macosx_12_0_x86_64", "manylinux_2_17_x86_64"):
+        make_wheel(project.wheels, "second", "1.0", {"second.py": ""}, tag=f"{ABI}-{ABI}-{target}")
+    make_wheel(project.wheels, "third", "1.0", {"third.py": ""})
+    make_wheel(project.wheels, "third", "2.0", {"third.py": ""}, tag=f"{ABI}-{ABI}-manylinux_2_17_x86_64")
+    spec = project.spec(runtime=["third"], app=["first", "second", "third"])
+    lines = f"platforms={list(project.targets)}\n"
+    text = spec.path.read_text()
+    spec.path.write_text(text if named else text.replace(lines, ""))
+    with pytest.raises(LockError) as caught:
+        project.lock(load(spec.path), joint=joint, target=Target.LINUX_X86_64)
+    setting = "platforms = ['macosx_x86_64', 'win_amd64']"
+    assert f"set `{setting}` in layer hello" in (caught.value.hint or "")
+    spec.path.write_text(text.replace(lines, "").replace("name='hello'", f"name='hello'\n{setting}"))
+    assert project.lock(load(spec.path), joint=joint, target=Target.WIN_AMD64)["app-hello"].packages
+
+
 def test_an_older_version_with_all_wheels_is_taken(tmp_path: Path) -> None:
     project = project_for(tmp_path, "linux_x86_64", "win_amd64")
     make_wheel(project.wheels, "native", "1.0", {"n.py": ""})

@@ -35,16 +35,20 @@ class Versions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Solution:
-    """The raw `documents` by env name, and the versions by target; `free` are those without the pins from below.
+    """The raw `documents` by env name, and the versions by target.
 
-    `left_out` are the optional targets without a solution, with the reasons. `too_new` are the packages whose newest
-    version has wheels only for newer systems than their layer allows. `agreed` are the pins that all stacks over a
-    runtime were given so that they agree; `free` is then without these.
+    Others are kept where they differ: `free` are those without the pins from below, `apart` those without a preference
+    for the versions of the first target, `newest` those with wheels for any glibc or macOS; `too_new` are the packages
+    of the last that their layer does not allow. `left_out` are the optional targets without a solution, with the
+    reasons. `agreed` are the pins that all stacks over a runtime were given so that they agree; `free` is then without
+    these.
     """
 
     documents: Mapping[str, dict[str, Any]]
     versions: Mapping[Target, Versions]
     free: Mapping[Target, Versions] = field(default_factory=dict)
+    apart: Mapping[Target, Versions] = field(default_factory=dict)
+    newest: Mapping[Target, Versions] = field(default_factory=dict)
     left_out: Mapping[Target, str] = field(default_factory=dict)
     too_new: Sequence[NoWheel] = ()
     agreed: Mapping[str, str] = field(default_factory=dict)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,14 +35,15 @@ class NoWheel:
 
 
 class MissingWheels(LockError):
-    """Packages have no wheel for some of the layer's platforms."""
+    """Packages have no wheel for some of the layer's platforms; for the `possible` ones it could be locked."""
 
-    def __init__(self, missing: Sequence[NoWheel]) -> None:
+    def __init__(self, missing: Sequence[NoWheel], possible: Collection[Target]) -> None:
         layers = {one.layer.env_name: one.layer for one in missing}
+        ways = dict.fromkeys(_way_out(layer, missing, possible) for layer in layers.values())
         super().__init__(
             f"layer {', '.join(layers)}: some packages have no wheel for some target platforms",
             details=list(dict.fromkeys(_missing_line(one, missing) for one in missing)),
-            hint="; or ".join([*(_way_out(layer, missing) for layer in layers.values()), NEED_WHEELS]),
+            hint="; or ".join([*ways, NEED_WHEELS]),
         )
 
 
@@ -62,7 +63,7 @@ def _newest_tag(one: NoWheel) -> str:
     return "macosx_{}_{}_{}".format(*one.layer.macos, one.target.partition("_")[2])
 
 
-def _way_out(layer: Layer, missing: Sequence[NoWheel]) -> str:
+def _way_out(layer: Layer, missing: Sequence[NoWheel], possible: Collection[Target]) -> str:
     """A newer system where that is all that is missing, else fewer platforms."""
     own = [one for one in missing if one.layer == layer]
     systems = [(one, system_needed(one)) for one in own]
@@ -72,8 +73,7 @@ def _way_out(layer: Layer, missing: Sequence[NoWheel]) -> str:
         settings = [f'linux_target = "glibc@{linux[0]}.{linux[1]}"'] if linux else []
         settings += [f'macosx_target = "{macos[0]}.{macos[1]}"'] if macos else []
         return f"set `{'` and `'.join(settings)}` in layer {layer.name}"
-    gone = {one.target for one in own}
-    left = [str(target) for target in layer.targets if target not in gone]
+    left = [str(target) for target in layer.targets if target in possible]
     return f"set `platforms = {left}` in layer {layer.name}" if left else "no platform has wheels for all packages"
 
 

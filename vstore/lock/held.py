@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Any
 
 from vstore.lock.answers import Solution, Versions
 from vstore.lock.edit import NoWheel, system_needed
 from vstore.lock.lockfile import parse_package
+from vstore.lock.markers import environment_marker
 from vstore.lock.model import HeldBack
 from vstore.lock.project import ResolveRequest
 from vstore.spec import Layer
+from vstore.target import Target
 
 Below = Mapping[str, tuple[str, str]]  # by name, the version pinned below, and the layer
 
@@ -30,48 +33,69 @@ def held_back(
     """The packages that a layer's lock installs at an older version than it might, each once, by name."""
     own = {package.name for table in document["packages"] if not (package := parse_package(table)).shared}
     found: dict[str, HeldBack] = {}
-    for one in solution.too_new:
-        for held in _held_by_system(one, solution.versions[one.target]) if one.layer == layer else ():
-            found.setdefault(held.name, held)
-    for target, free in solution.free.items():
-        versions = solution.versions.get(target, free)
-        for held in _held_by_pins(versions, free, request.below(target)):
-            found.setdefault(held.name, held)
-        for held in _held_by_agreement(versions, free, solution.agreed):
+    for target, versions in solution.versions.items():
+        kinds = (
+            _held_by_systems(layer, target, solution),
+            _held_by_pins(request, target, solution),
+            _held_by_agreement(versions, solution.free.get(target, versions), solution.agreed),
+            _held_by_targets(layer, target, solution),
+        )
+        for held in chain.from_iterable(kinds):
             found.setdefault(held.name, held)
     yield from (held for name, held in sorted(found.items()) if name in own)
 
 
-def _held_by_pins(versions: Versions, free: Versions, below: Below) -> Iterator[HeldBack]:
-    """The packages of the layer that are older than without the pins below, each with the pins nearest to it."""
-    other = disagreements(free, below)
-    if not other:
+def _behind(versions: Versions, other: Versions) -> Iterator[tuple[str, str, str]]:
+    """(name, version, the other's version) of the packages that are older than in another resolution, by name."""
+    for name in sorted(other.pins):
+        version, without = versions.version(name), other.version(name)
+        if version is not None and without is not None and _order(version) < _order(without):
+            yield name, version, without
+
+
+def _held_by_pins(request: ResolveRequest, target: Target, solution: Solution) -> Iterator[HeldBack]:
+    """The packages that are older than without the pins below, each with the pins nearest to it."""
+    free, below = solution.free.get(target), request.below(target)
+    other = disagreements(free, below) if free is not None else {}
+    if free is None or not other:
         return
-    behind = {name for name in free.pins if name not in below and _is_older(versions.version(name), free.version(name))}
-    for name in sorted(behind):
-        pins = sorted(_holders(name, free, frozenset(other), frozenset(behind)))
-        version, without = versions.version(name), free.version(name)
-        assert version is not None and without is not None
+    behind = [one for one in _behind(solution.versions[target], free) if one[0] not in below]
+    names = frozenset(name for name, _, _ in behind)
+    for name, version, without in behind:
+        pins = sorted(_holders(name, free, frozenset(other), names))
         yield HeldBack(
             name=name,
             version=version,
             without=without,
             by=tuple(f"{pin}=={below[pin][0]} of layer {below[pin][1]}" for pin in pins),
             ways=(
-                " and ".join(f"require {pin}=={other[pin]} in layer {below[pin][1]}" for pin in pins),
+                " and ".join(dict.fromkeys(_way_to(pin, other[pin], below[pin][1], request) for pin in pins)),
                 "lock with --joint",
             ),
         )
 
 
+def _way_to(name: str, version: str, owner: str, request: ResolveRequest) -> str:
+    """The way to have a version of a package in the layer below that pins another: that layer's own, if it has one."""
+    held = (one for low in request.lowers if low.env_name == owner for one in low.findings.held_back)
+    return next((one.ways[0] for one in held if one.name == name), f"require {name}=={version} in layer {owner}")
+
+
 def _held_by_agreement(versions: Versions, free: Versions, agreed: Mapping[str, str]) -> Iterator[HeldBack]:
     """The packages of a joint lock that are older than in their stack alone."""
     by = tuple(f"{name}=={version}, on which all stacks agree" for name, version in agreed.items())
-    for name in free.pins if agreed else ():
-        version, without = versions.version(name), free.version(name)
-        if version is not None and without is not None and _is_older(version, without):
-            ways = ("change what the other stacks require", "lock with --no-joint")
-            yield HeldBack(name=name, version=version, without=without, by=by, ways=ways)
+    for name, version, without in _behind(versions, free) if agreed else ():
+        ways = ("change what the other stacks require", "lock with --no-joint")
+        yield HeldBack(name=name, version=version, without=without, by=by, ways=ways)
+
+
+def _held_by_targets(layer: Layer, target: Target, solution: Solution) -> Iterator[HeldBack]:
+    """The packages that are older than on the target alone, as the first target has no newer version."""
+    first, apart = next(iter(solution.versions)), solution.apart.get(target)
+    for name, version, without in () if apart is None else _behind(solution.versions[target], apart):
+        way = f"require `{name}=={without} ; {environment_marker(target)}` in layer {layer.env_name}"
+        by = (f"{name}=={solution.versions[first].version(name) or version} of {first}",)
+        yield HeldBack(name=name, version=version, without=without, by=by, ways=(way, f"lock without {first}"))
 
 
 def _holders(name: str, free: Versions, other: frozenset[str], behind: frozenset[str]) -> frozenset[str]:
@@ -88,33 +112,48 @@ def _holders(name: str, free: Versions, other: frozenset[str], behind: frozenset
     return frozenset(found) or other
 
 
-def _held_by_system(one: NoWheel, versions: Versions) -> Iterator[HeldBack]:
-    """A package whose newest version wants a newer glibc or macOS than its layer allows."""
-    name, system, version = one.package.name, system_needed(one), versions.version(one.package.name)
-    if system is None or version is None or not _is_older(version, one.package.version):
-        return
-    layer = one.layer
-    key, prefix, allowed = ("linux_target", "glibc@", layer.glibc)
-    if one.target.is_macosx:
-        key, prefix, allowed = ("macosx_target", "", layer.macos)
-    yield HeldBack(
-        name=name,
-        version=version,
-        without=one.package.version,
-        by=(f'{key} = "{prefix}{_dotted(allowed)}" of layer {layer.env_name}',),
-        ways=(
-            f'set {key} = "{prefix}{_dotted(system)}" in layer {layer.env_name}',
-            f"require {name}=={version} there, if that is meant",
-        ),
+def _held_by_systems(layer: Layer, target: Target, solution: Solution) -> Iterator[HeldBack]:
+    """The packages that are older than if wheels for a newer glibc or macOS were allowed, here or in another layer."""
+    newest, limits = (
+        solution.newest.get(target),
+        {one.package.name: one for one in solution.too_new if one.target == target},
     )
+    if newest is None or not limits:
+        return
+    behind = list(_behind(solution.versions[target], newest))
+    names = frozenset(name for name, _, _ in behind)
+    for name, version, without in behind:
+        holders = {name} if name in limits else _holders(name, newest, frozenset(limits), names)
+        by, ways = _settings([limits[one] for one in sorted(holders)])
+        yield HeldBack(
+            name=name,
+            version=version,
+            without=without,
+            by=by,
+            ways=(
+                " and ".join(ways),
+                f"require {name}=={version} in layer {layer.env_name}, if that is meant",
+            ),
+        )
 
 
-def _dotted(version: tuple[int, int]) -> str:
-    return "{}.{}".format(*version)
+def _settings(limits: Iterable[NoWheel]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The systems that layers allow, and the settings that would allow all of these wheels, each layer once."""
+    needed: dict[str, tuple[int, int]] = {}
+    allowed: dict[str, str] = {}
+    linux = True
+    for one in limits:
+        name, system, linux = one.layer.env_name, system_needed(one), one.target.is_linux
+        assert system is not None
+        needed[name] = max(system, needed.get(name, system))
+        allowed[name] = _setting(linux, one.layer.glibc if linux else one.layer.macos)
+    by = tuple(f"{setting} of layer {name}" for name, setting in allowed.items())
+    return by, tuple(f"set {_setting(linux, system)} in layer {name}" for name, system in needed.items())
 
 
-def _is_older(version: str | None, other: str | None) -> bool:
-    return version is not None and other is not None and bool(_order(version) < _order(other))
+def _setting(linux: bool, system: tuple[int, int]) -> str:
+    key, prefix = ("linux_target", "glibc@") if linux else ("macosx_target", "")
+    return f'{key} = "{prefix}{system[0]}.{system[1]}"'
 
 
 def _order(version: str) -> Any:

@@ -6,18 +6,19 @@ wheels fit one layer's systems and not another's is lowered, a few times at most
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from vstore.errors import LockError
 from vstore.lock.answers import Solution, Versions, any_machine, documents, resolve_versions
 from vstore.lock.edit import MissingWheels, NoWheel, system_needed
 from vstore.lock.explain import explained, is_about_wheels, is_outage, short_reason
 from vstore.lock.held import disagreements
 from vstore.lock.lockfile import parse_package
-from vstore.lock.markers import holds
+from vstore.lock.markers import environment_marker, holds
 from vstore.lock.project import ResolveRequest
 from vstore.lock.select import missing_targets
 from vstore.report import Report, Unit
@@ -26,6 +27,18 @@ from vstore.uv import Uv, UvFailed
 
 _AT_A_TIME = 4
 _ROUNDS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answer:
+    """The resolution for one target; `free` without the pins below, `apart` without the versions of the first target.
+
+    Each of the last two is None where it is the same.
+    """
+
+    versions: Versions
+    free: Versions | None = None
+    apart: Versions | None = None
 
 
 class Solver:
@@ -37,7 +50,7 @@ class Solver:
 
     def solve(self, request: ResolveRequest) -> Solution:
         """The solution. Raises LockError: ResolutionConflict where other pins or layers could help."""
-        solution = self._solve(replace(request, any_system=True))
+        solution = newest = self._solve(replace(request, any_system=True))
         too_new = [one for one in _misfits(request, solution) if system_needed(one)]
         if too_new:
             solution = self._solve(request)
@@ -46,65 +59,64 @@ class Solver:
             misfits = list(_misfits(request, solution))
             if not misfits:
                 kept = [one for one in too_new if one.target in solution.versions]
-                return replace(solution, left_out={**left_out, **solution.left_out}, too_new=kept)
+                left_out |= solution.left_out
+                return replace(solution, left_out=left_out, too_new=kept, newest=newest.versions if kept else {})
             if attempt == _ROUNDS:
                 break
             needed = [one for one in misfits if one.target in request.required]
             left_out |= {one.target: f"no wheel of {one.package.name}" for one in misfits if one not in needed}
             optional = tuple(target for target in request.optional if target not in left_out)
-            pins = dict.fromkeys(f"{one.package.name}!={one.package.version}" for one in needed)
+            pins = dict.fromkeys(
+                f"{one.package.name}!={one.package.version} ; {environment_marker(one.target)}" for one in needed
+            )
             request = replace(request, optional=optional, pins=(*request.pins, *pins))
             solution = self._solve(request)
-        raise MissingWheels(misfits)
+        raise MissingWheels(misfits, self._possible(request, {one.target for one in misfits}))
 
     def _solve(self, request: ResolveRequest) -> Solution:
         first, *others = request.required
-        versions: dict[Target, Versions] = {}
-        free: dict[Target, Versions | None] = {}
-        versions[first], free[first] = self._required(request, first)
+        found = {first: self._required(request, first)}
+        like = found[first].versions
         with ThreadPoolExecutor(_AT_A_TIME) as pool, self.uv.stop.set_after(errors=False):
-            required = list(pool.map(partial(self._required, request, like=versions[first]), others))
-            optional = list(pool.map(partial(self._optional, request, like=versions[first]), request.optional))
-        for target, (found, without) in zip(others, required, strict=True):
-            versions[target], free[target] = found, without
-        left_out: dict[Target, str] = {}
-        for target, answer in zip(request.optional, optional, strict=True):
-            if isinstance(answer, str):
-                left_out[target] = answer
-            else:
-                versions[target], free[target] = answer
+            required = list(pool.map(partial(self._required, request, like=like), others))
+            optional = list(pool.map(partial(self._optional, request, like=like), request.optional))
+        found |= dict(zip(others, required, strict=True))
+        answers = dict(zip(request.optional, optional, strict=True))
+        found |= {target: one for target, one in answers.items() if isinstance(one, _Answer)}
+        versions = {target: one.versions for target, one in found.items()}
         return Solution(
             documents=self._documents(request, versions),
             versions=versions,
-            free={target: one for target, one in free.items() if one is not None},
-            left_out=left_out,
+            free={target: one.free for target, one in found.items() if one.free is not None},
+            apart={target: one.apart for target, one in found.items() if one.apart is not None},
+            left_out={target: reason for target, reason in answers.items() if isinstance(reason, str)},
         )
 
-    def _required(
-        self, request: ResolveRequest, target: Target, like: Versions | None = None
-    ) -> tuple[Versions, Versions | None]:
+    def _required(self, request: ResolveRequest, target: Target, like: Versions | None = None) -> _Answer:
         try:
-            return self._versions(request, target, like)
+            return self._answer(request, target, like)
         except UvFailed as error:
             raise self._failure(request, error, target) from error
 
-    def _optional(
-        self, request: ResolveRequest, target: Target, like: Versions
-    ) -> tuple[Versions, Versions | None] | str:
+    def _optional(self, request: ResolveRequest, target: Target, like: Versions) -> _Answer | str:
         try:
-            return self._versions(request, target, like)
+            return self._answer(request, target, like)
         except UvFailed as error:
             if is_outage(error) and not self.uv.offline:
                 raise self._failure(request, error, target) from error
             return "not to be known offline" if self.uv.offline else short_reason(error)
 
-    def _versions(
-        self, request: ResolveRequest, target: Target, like: Versions | None
-    ) -> tuple[Versions, Versions | None]:
+    def _answer(self, request: ResolveRequest, target: Target, like: Versions | None) -> _Answer:
+        """The target by itself; if it differs from the first one, once more, with a preference for its versions."""
+        keep = request.keep.get(target, {})
+        alone = self._over_pins(request, target, keep)
+        wanted = {name: version for name in like.pins if (version := like.version(name))} if like is not None else {}
+        if all(alone.versions.version(name) in (None, version) for name, version in wanted.items()):
+            return alone
+        return replace(self._over_pins(request, target, {**wanted, **keep}), apart=alone.versions)
+
+    def _over_pins(self, request: ResolveRequest, target: Target, prefer: Mapping[str, str]) -> _Answer:
         """First without the pins from below: an answer that agrees with them is the answer."""
-        prefer = dict(request.keep.get(target, {}))
-        if like is not None:
-            prefer = {name: version for name in like.pins if (version := like.version(name)) is not None} | prefer
         below = request.below(target)
         free, uv = None, self._counting(request, target)
         if below:
@@ -114,10 +126,11 @@ class Solver:
                 if is_outage(error):
                     raise
             if free is not None and not disagreements(free, below):
-                return free, None
+                return _Answer(versions=free)
         constraints = request.constraints()
         try:
-            return resolve_versions(request, target, uv, constraints=constraints, prefer=prefer), free
+            found = resolve_versions(request, target, uv, constraints=constraints, prefer=prefer)
+            return _Answer(versions=found, free=free)
         except UvFailed as error:
             if free is None or is_outage(error) or target not in request.required:
                 raise
@@ -149,9 +162,26 @@ class Solver:
                 return explained(request, error, target)
             versions = dict.fromkeys(request.required, Versions(pins={}, parents={}))
             missing = list(_misfits(request, Solution(documents=found, versions=versions)))
+            possible = self._possible(request, {target}) if missing else []
+            missing = [one for one in missing if one.target not in possible]
             if missing:
-                return MissingWheels(missing)
+                return MissingWheels(missing, possible)
         return explained(request, error, target)
+
+    def _possible(self, request: ResolveRequest, gone: Collection[Target]) -> list[Target]:
+        """The other targets for which the layers can be locked."""
+        others = [target for target in (*request.required, *request.optional) if target not in gone]
+        with ThreadPoolExecutor(_AT_A_TIME) as pool, self.uv.stop.set_after(errors=False):
+            possible = pool.map(partial(self._can, request), others)
+            return [target for target, can in zip(others, possible, strict=True) if can]
+
+    def _can(self, request: ResolveRequest, target: Target) -> bool:
+        layers = tuple(layer for layer in request.layers if target in layer.targets)
+        try:
+            self.solve(replace(request, layers=layers, required=(target,), optional=()))
+        except LockError:
+            return False
+        return True
 
 
 def _misfits(request: ResolveRequest, solution: Solution) -> Iterator[NoWheel]:
