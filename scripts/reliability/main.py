@@ -2,7 +2,8 @@
 
 Usage: scripts/reliability/run [SECTION …], and options: see --help. Sections: points (each step, each time it is
 reached, killed), calls (each changing system call of a store's life killed or failed), kills (real commands at random
-instants), power, crowd, input (spoilt bytes), damage (spoilt indexes), places (what is there already where a command
+instants), power, crowd, input (spoilt bytes), fuzz (the same with coverage guidance), caches (spoilt caches and bundles
+against pull, substitution and unpack), damage (spoilt indexes), places (what is there already where a command
 writes), mistakes (random calls), nix, members (tricks of a hostile member of a shared store), breaks (each promise
 broken on purpose, which a test must notice). An AssertionError says what was not as promised.
 """
@@ -22,6 +23,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from scripts.reliability.breaks import BREAKS, is_noticed
+from scripts.reliability.fuzz import fuzz, why_no_fuzzing
 from tests.flows.world import World, make_world
 from tests.reliability.crowd import crowd
 from tests.reliability.damage import spoil_indexes
@@ -34,6 +36,7 @@ from tests.reliability.places import random_places
 from tests.reliability.power import cut_power
 from tests.reliability.readers import READERS, try_reader
 from tests.reliability.spoil import spoil
+from tests.reliability.spoilt import run as spoil_caches
 from tests.reliability.sweep import (
     EXCHANGE_POINTS,
     MUTATING,
@@ -121,6 +124,23 @@ def hostile(_: Path, options: argparse.Namespace) -> Counts:
     return {"readers": len(READERS), **counts}
 
 
+def fuzzed(work: Path, options: argparse.Namespace) -> Counts:
+    """Each reader with coverage guidance, one after another."""
+    if (reason := why_no_fuzzing()) is not None:
+        print(f"fuzz is left out: {reason}", file=sys.stderr)
+        return {}
+    counts: Counts = {}
+    for name in options.reader or READERS:
+        corpus = (options.corpus or work) / name.replace(" ", "-")
+        counts[name] = fuzz(name, seed=options.seed, seconds=options.seconds, corpus=corpus)
+        print(f"{name}: {counts[name]}", file=sys.stderr, flush=True)
+    return counts
+
+
+def caches(work: Path, options: argparse.Namespace) -> Counts:
+    return {**spoil_caches(options.caches, options.seed, work)}
+
+
 def places(work: Path, options: argparse.Namespace) -> Counts:
     tried = list(random_places(_world(work), work / "cases", count=options.places, seed=options.seed))
     return {"cases": len(tried), "refused": sum(one.refused for one in tried)}
@@ -175,6 +195,8 @@ SECTIONS: dict[str, Callable[[Path, argparse.Namespace], Counts]] = {
     "power": power,
     "crowd": crowded,
     "input": hostile,
+    "fuzz": fuzzed,
+    "caches": caches,
     "places": places,
     "mistakes": mistakes,
     "damage": damage,
@@ -199,6 +221,10 @@ def main() -> None:
     parser.add_argument("--places", type=int, default=1000, help="(command, place, kind of file there) cases")
     parser.add_argument("--mistakes", type=int, default=3000, help="random calls")
     parser.add_argument("--indexes", type=int, default=500, help="indexes to spoil")
+    parser.add_argument("--caches", type=int, default=10_000, help="caches and bundles to spoil")
+    parser.add_argument("--reader", action="append", choices=READERS, help="of fuzz: only this (repeatable)")
+    parser.add_argument("--seconds", type=int, default=60, help="of fuzz: for each reader")
+    parser.add_argument("--corpus", type=Path, help="of fuzz: a folder that keeps what reaches new branches")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if unknown := set(options.sections) - set(SECTIONS):

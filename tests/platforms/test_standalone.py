@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import struct
 import sys
 import tarfile
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.platforms.mirror import ARM64, SERIES, VERSION, elf, list_mirror, mach_o, make_build, make_mirror
+from vstore.build.elf import read_elf
 from vstore.build.interpreter import choose, materialise
 from vstore.build.layout import Layout
 from vstore.build.standalone import take
@@ -88,6 +90,43 @@ def test_a_run_path_beside_the_program_is_enough(tmp_path: Path, tree: Path) -> 
     assert (tree / LIBPYTHON).is_file()
 
 
+STDLIB = f"lib/python{SERIES}"
+MALFORMED: dict[str, dict[str, bytes]] = {
+    "no Python": {f"{STDLIB}/_sysconfigdata_z.py": b"build_time_vars = {"},
+    "Python without end": {f"{STDLIB}/_sysconfigdata_z.py": b"build_time_vars = " + b"(" * 100_000},
+    "another value": {f"{STDLIB}/_sysconfigdata_z.py": b"build_time_vars = [1]"},
+    "a call": {f"{STDLIB}/_sysconfigdata_z.py": b"build_time_vars = {'prefix': exit(1)}"},
+    "no text": {f"{STDLIB}/_sysconfigdata_z.py": b"\xff\xfe"},
+    "no JSON": {f"{STDLIB}/build-details.json": b"["},
+    "JSON of something else": {f"{STDLIB}/build-details.json": b"[]"},
+    "a folder for a text": {f"{STDLIB}/_sysconfigdata_z.py/x.py": b""},
+    "a module that is no text": {f"{STDLIB}/venv/__init__.py": b"\xff\xfe"},
+    "a text of 9 MiB": {f"{STDLIB}/large.py": bytes(9 << 20)},
+}
+
+
+@pytest.mark.parametrize("files", MALFORMED.values(), ids=MALFORMED)
+def test_texts_that_are_malformed_are_an_error(tmp_path: Path, tree: Path, files: dict[str, bytes]) -> None:
+    with pytest.raises(BuildError, match="the managed build") as caught:
+        take(make_build(tmp_path, LINUX, more=files), tree, layout(LINUX))
+    assert "\n" not in caught.value.message
+
+
+def test_a_library_that_needs_the_same_long_name_everywhere_is_none(tmp_path: Path) -> None:
+    """64 Ki entries that all mean one text of 64 KiB would take 4 GiB."""
+    file = tmp_path / "x.so"
+    data = bytearray(elf(183, "a" * 60_000))
+    dynamic = struct.pack("<qQ", 5, 0x200) + struct.pack("<qQ", 1, 1) * 60_000 + struct.pack("<qQ", 0, 0)
+    described = struct.pack("<IIQQQQQQ", 2, 4, len(data), len(data), 0, len(dynamic), len(dynamic), 8)
+    data[64 + 56 : 64 + 112] = described
+    file.write_bytes(bytes(data) + dynamic)
+    assert read_elf(file) is None
+    few = struct.pack("<qQ", 5, 0x200) + struct.pack("<qQ", 1, 1) * 10 + struct.pack("<qQ", 0, 0)
+    file.write_bytes(bytes(data) + few.ljust(len(dynamic), b"\0"))
+    found = read_elf(file)
+    assert found is not None and found.needed == ("a" * 60_000,) * 10
+
+
 @pytest.mark.parametrize(
     ("path", "lead"),
     [
@@ -153,6 +192,8 @@ HOSTILE = {
     "a file and a folder": [member(f"{LIB}/a"), member(f"{LIB}/a/b.py")],
     "a pipe": [member(f"{LIB}/a.py", tarfile.FIFOTYPE)],
     "a device": [member(f"{LIB}/a.py", tarfile.CHRTYPE)],
+    "a sparse file": [member(f"{LIB}/a.py", tarfile.GNUTYPE_SPARSE, size=512)],
+    "a sparse file that is not wanted": [member("x", tarfile.GNUTYPE_SPARSE, size=512)],
     "a size below nothing": [member(f"{LIB}/a.py", size=-512)],
     "more than a file may hold": [member(f"{LIB}/a.py", size=2 << 30)],
     "a header of a gigabyte": [member("x", tarfile.XHDTYPE, size=1 << 30)],

@@ -15,33 +15,40 @@ import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from blake3 import blake3
 
 from vstore import archive
 from vstore.archive import Compression, Limits
 from vstore.archive.format import encode_index
 from vstore.build.facts import read_facts, write_facts
+from vstore.build.managed import parse_downloads, parse_hashes
 from vstore.build.record import read_record
 from vstore.build.scripts import entry_points
+from vstore.build.tarball import extract
 from vstore.config import read_config
 from vstore.digest import canonical_json, hash_bytes
-from vstore.errors import ArchiveError, LockError, StoreError, VstoreError
+from vstore.errors import ArchiveError, BuildError, LockError, StoreError, VstoreError
 from vstore.fs import zstd
 from vstore.fs.folder import Folder
 from vstore.fs.scan import scan
-from vstore.fs.tree import Manifest
+from vstore.fs.tree import Entry, EntryKind, Manifest
 from vstore.lock.lockfile import read_lock
 from vstore.lock.metadata import read_record as read_lock_record
 from vstore.lock.metadata import record_text
 from vstore.objects import StorePath
 from vstore.profile import read_stack
 from vstore.publish.bundle import BundleReader, BundleWriter
+from vstore.remote.delta import apply_delta
 from vstore.remote.delta import read_index as read_delta
 from vstore.remote.model import Record
 from vstore.remote.records import decode_channel, decode_delta, decode_object, decode_realisation, encode
 from vstore.remote.trust import SecretKey
 from vstore.spec import load
+from vstore.stop import Stop
 from vstore.store.layout import Layout
 from vstore.store.manifests import object_info, read_manifest
 from vstore.store.pins import NO_PIN, read_pin, write_pin
@@ -130,6 +137,8 @@ _LOCK_RECORD = {
     "lock_version": 3,
     "locked_at": "2024-01-01T00:00:00+00:00",
 }
+_DOWNLOAD = {"name": "cpython", "url": "https://files.example/cpython.tar.gz", "sha256": "00" * 32, "build": None}
+_VERSIONS = b"old line\n" * 200, b"old line\n" * 100 + b"a new line\n" + b"old line\n" * 120
 _SIDE_FILE = b'[[index]]\nname = "own"\nurl = "https://index.example/simple"\n[sources]\nb = {index = "own"}\n'
 _INFO = "lib/python3.11/site-packages/six-1.dist-info"
 _RECORD = b"six.py,sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU,0\n../../../bin/six,,\nsix-1.dist-info/RECORD,,\n"
@@ -289,6 +298,68 @@ def _facts(data: bytes, folder: Path) -> object:
 def _delta(data: bytes, _: Path) -> object:
     found = read_delta(io.BytesIO(data))
     assert sum(one.patch_bytes for one in found) <= len(data), "patches of which there is nothing"
+    return found
+
+
+def _patch(data: bytes, folder: Path) -> object:
+    """A delta whose only patch is this, applied as a fetch does."""
+    old, new = _VERSIONS
+    expected = Manifest((Entry(b"f", EntryKind.FILE, size=len(new), digest=blake3(new).digest()),))
+    sizes = {"old_at": 0, "old_bytes": len(old), "size_bytes": len(new), "patch_bytes": len(data)}
+    text = canonical_json([{"old": blake3(old).hexdigest(), "new": blake3(new).hexdigest(), **sizes}])
+    delta = _put(b"vstore-delta-2\n" + len(text).to_bytes(4, "big") + text + data, folder / "delta")
+    record = decode_delta((_GOLDEN / "delta.json").read_bytes(), "it")
+    record = replace(record, sha256=sha256(delta.read_bytes()).hexdigest())
+    source = _put(old, folder / "old")
+    (made,) = apply_delta(delta, record, lambda _: source, expected, folder, Stop()).values()
+    assert made.read_bytes() == new, "a wrong byte"
+    return made
+
+
+def _patches() -> list[bytes]:
+    import hdiffpatch
+
+    return [hdiffpatch.diff(*_VERSIONS, hdiffpatch.COMPRESSION_ZSTD), hdiffpatch.diff(*_VERSIONS)]
+
+
+def _interpreter(data: bytes, folder: Path) -> object:
+    """The archive of a managed build, all of it wanted; links in it lead to what is in it."""
+    (folder / "tree").mkdir()
+    extract(_put(data, folder / "x.tar"), folder / "tree", lambda _: True, lambda _, executable: executable)
+    assert not any(path.is_fifo() or path.is_socket() for path in (folder / "tree").rglob("*"))
+    return scan(folder / "tree")
+
+
+def _interpreters() -> list[bytes]:
+    file = io.BytesIO()
+    with tarfile.open(fileobj=file, mode="w") as tar:
+        for name, content in (("bin/python3.11", b"\x7fELF"), ("lib/python3.11/os.py", b"import sys\n" * 60)):
+            one = tarfile.TarInfo(f"python/{name}")
+            one.size, one.mode = len(content), 0o755
+            tar.addfile(one, io.BytesIO(content))
+        one = tarfile.TarInfo("python/lib/" + "long" * 40)
+        one.type, one.linkname = tarfile.LNKTYPE, "python/bin/python3.11"
+        tar.addfile(one)
+        one = tarfile.TarInfo("python/bin/python")
+        one.type, one.linkname = tarfile.SYMTYPE, "python3.11"
+        tar.addfile(one)
+    return [file.getvalue(), gzip.compress(file.getvalue(), 1)]
+
+
+def _downloads_list(data: bytes, _: Path) -> object:
+    try:
+        found = parse_downloads(data)
+    except ValueError as error:
+        raise BuildError(str(error).replace("\n", " ") or "no list") from error
+    assert all(len(one) == 64 for one in found.values())
+    return found
+
+
+def _hashes(data: bytes, _: Path) -> object:
+    found = parse_hashes(data.decode("utf-8", "replace"))
+    assert all(len(one) == 64 and name.split() == [name] for name, one in found.items())
+    if not found:
+        raise BuildError("no hashes")
     return found
 
 
@@ -490,5 +561,23 @@ READERS: Mapping[str, Reader] = {
     ),
     "bundle": Reader(read=_bundle, samples=_bundles),
     "delta": Reader(read=_delta, samples=_deltas),
+    "delta, its patch": Reader(read=_patch, samples=_patches),
+    "interpreter's archive": Reader(
+        read=_interpreter,
+        samples=_interpreters,
+        hostile=lambda: [*_foreign_tars(), *map(gzip.compress, _foreign_tars())],
+    ),
+    "list of downloads": Reader(
+        read=_downloads_list,
+        samples=lambda: [_told({"cpython-3.11.9": _DOWNLOAD})],
+        hostile=lambda: [
+            b"[]",
+            b"1",
+            _told({"a": 1}),
+            _told({"a": {"sha256": 1}}),
+            _told({"a": {"sha256": "00" * 32}}),
+        ],
+    ),
+    "hashes of a release": Reader(read=_hashes, samples=lambda: [b"%064x  cpython.tar.gz\n%064x *other\n" % (1, 2)]),
     **{f"record, {what}": _record(what, decode) for what, decode in _RECORDS.items()},
 }

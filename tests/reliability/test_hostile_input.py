@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from scripts.reliability.fuzz import fuzz, why_no_fuzzing
 from tests.reliability.readers import READERS, try_reader
 from tests.reliability.spoil import spoil
 
@@ -46,3 +48,10 @@ def test_spoilt_bytes(name: str, seed: int) -> None:
 @example(data=b"\xff" * 64)
 def test_any_bytes(name: str, data: bytes) -> None:
     try_reader(READERS[name], data)
+
+
+@pytest.mark.skipif(why_no_fuzzing() is not None, reason=why_no_fuzzing() or "")
+def test_with_coverage_guidance(tmp_path: Path) -> None:
+    """A slice of `scripts/reliability/run fuzz`; what it keeps is a start for the next run."""
+    found = fuzz("delta", seed=1, runs=300, corpus=tmp_path)
+    assert found["inputs"] == 300 and len(list(tmp_path.iterdir())) > 1, found

@@ -16,6 +16,7 @@ _LOAD, _DYNAMIC = 1, 2
 _NULL, _NEEDED, _STRTAB, _RPATH, _RUNPATH = 0, 1, 5, 15, 29
 _LARGEST_TABLE_BYTES = 1 << 20
 _LONGEST_STRING_BYTES = 1 << 16
+_MOST_STRINGS = 1000  # libraries and run paths: more is damage
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,10 @@ def _read(source: BinaryIO) -> Elf | None:
     if _STRTAB not in found:
         return None
     strings = _offset(segments, found[_STRTAB][0])
-    run_path = [_string(source, strings + at) for at in found.get(_RUNPATH, found.get(_RPATH, []))]
+    run_path_at = found.get(_RUNPATH, found.get(_RPATH, []))
+    if len(found.get(_NEEDED, ())) + len(run_path_at) > _MOST_STRINGS:
+        return None
+    run_path = [_string(source, strings + at) for at in run_path_at]
     return Elf(
         needed=tuple(_string(source, strings + at) for at in found.get(_NEEDED, [])),
         run_path=tuple(part for text in run_path for part in text.split(":") if part),

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 import urllib.error
 from collections.abc import Mapping
+from http.client import HTTPException
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from vstore.build.local import matches, version_key
 from vstore.credentials import has_credentials, without_login
+from vstore.digest import parse_json
 from vstore.errors import BuildError, ToolError
 from vstore.fs.reading import read_regular
 from vstore.lock.model import Download, InterpreterPin
@@ -20,7 +23,9 @@ from vstore.target import Target
 from vstore.uv import Uv, UvFailed, open_url
 
 PATIENCE_SECONDS = 3.0
-_LIST_BYTES = 64 << 20
+_LIST_BYTES = 16 << 20  # uv's own has 2 MiB
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_HASHED = re.compile(rf"(?P<sha256>{_SHA256.pattern}) [ *](?P<name>\S+)")
 _KEYS = {  # uv's operating system, architecture and C library
     Target.LINUX_X86_64: "linux-x86_64-gnu",
     Target.LINUX_AARCH64: "linux-aarch64-gnu",
@@ -120,19 +125,23 @@ def _ask_hashes(folder: str, uv: Uv) -> Mapping[str, str] | None:
         except urllib.error.HTTPError:
             reached.set()
             return
-        except (OSError, ValueError):
+        except (OSError, HTTPException, ValueError):
             if folder.startswith("file://") and Path(unquote(urlsplit(folder).path)).is_dir():
                 reached.set()
             return
-        for line in text.splitlines():
-            digest, _, name = line.partition(" ")
-            found[name.strip().lstrip("*")] = digest
+        found.update(parse_hashes(text))
         reached.set()
 
     asking = threading.Thread(target=ask, daemon=True)  # a resolver may hang longer than any time limit of ours
     asking.start()
     asking.join(PATIENCE_SECONDS)
     return dict(found) if reached.is_set() else None
+
+
+def parse_hashes(text: str) -> dict[str, str]:
+    """File name → sha256, as ``sha256sum`` writes them; other lines are passed over."""
+    lines = map(_HASHED.fullmatch, text.splitlines())
+    return {line["name"]: line["sha256"] for line in lines if line is not None}
 
 
 _published: dict[str, Mapping[str, str] | None] = {}  # by folder: each is asked once per run
@@ -147,19 +156,34 @@ def published_hashes(url: str, uv: Uv) -> Mapping[str, str] | None:
 
 
 def _listed_hashes(uv: Uv) -> dict[str, str]:
-    """URL → sha256 from the list of downloads that the user told uv to use, if any."""
+    """URL → sha256 from the list of downloads that the user told uv to use, if any; uv says what is wrong with it."""
     location = uv.environment.get("UV_PYTHON_DOWNLOADS_JSON_URL")
     if not location:
         return {}
     try:
         if "://" in location:
             with open_url(location, uv.settings, uv.environment, timeout_seconds=PATIENCE_SECONDS) as answer:
-                listed = json.load(answer)
+                text = answer.read(_LIST_BYTES + 1)
         else:
-            listed = json.loads(read_regular(location, limit=_LIST_BYTES))
-    except (OSError, ValueError):
+            text = read_regular(location, limit=_LIST_BYTES)
+        return parse_downloads(text)
+    except (OSError, HTTPException, ValueError):
         return {}
-    return {entry["url"]: entry["sha256"] for entry in listed.values() if entry.get("sha256")}
+
+
+def parse_downloads(text: bytes) -> dict[str, str]:
+    """URL → sha256 of a list as uv has it (``download-metadata.json`` in its repository). ValueError if it is none."""
+    if len(text) > _LIST_BYTES:
+        raise ValueError(f"more than {_LIST_BYTES} bytes")
+    listed = parse_json(text)
+    if not isinstance(listed, dict):
+        raise ValueError("a list of downloads is an object")
+    entries = [(one.get("url"), one.get("sha256")) for one in listed.values() if isinstance(one, dict)]
+    return {
+        url: sha256
+        for url, sha256 in entries
+        if isinstance(url, str) and isinstance(sha256, str) and _SHA256.fullmatch(sha256)
+    }
 
 
 def download(pin: InterpreterPin, target: Target, folder: Path, uv: Uv) -> Path:

@@ -32,6 +32,12 @@ _WINDOWS = (
     re.compile(r"(DLLs|include|libs|tcl)/.+"),
 )
 _SYSTEM_LIBRARIES = ("/usr/lib/", "/System/Library/", "@executable_path/", "@loader_path/", "@rpath/")
+_TEXTS = frozenset((".py", ".h", ".pc", ".json"))
+_TEXT_BYTES = 8 << 20  # CPython's largest has 1.3 MiB
+_MALFORMED = (
+    *(ValueError, SyntaxError, TypeError, LookupError, AttributeError, RecursionError, MemoryError),
+    *(FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError),
+)  # which texts and folders in the place of others make of what reads them
 _VERSION = re.compile(r'^#define PY_VERSION\s+"([^"+]+)\+?"', re.MULTILINE)
 
 
@@ -41,8 +47,17 @@ def take(archive: Path, staging: Path, layout: Layout) -> list[PurePosixPath]:
     Raises BuildError for an archive that is malformed, unsafe, or of another version or platform.
     """
     extract(archive, staging, lambda path: wanted(path, layout), layout.executable)
-    _check_version(staging, layout)
-    _check_binaries(staging, layout)
+    _check_texts(staging)
+    try:
+        _check_version(staging, layout)
+        _check_binaries(staging, layout)
+        return _fit(staging, layout)
+    except _MALFORMED as error:
+        reason = str(error).partition("\n")[0] or type(error).__name__
+        raise BuildError("the managed build is not one of CPython", details=[reason]) from error
+
+
+def _fit(staging: Path, layout: Layout) -> list[PurePosixPath]:
     stdlib = staging / layout.stdlib
     (stdlib / "site-packages").mkdir(exist_ok=True)
     if not layout.windows:
@@ -51,6 +66,14 @@ def take(archive: Path, staging: Path, layout: Layout) -> list[PurePosixPath]:
         relocate_texts(staging, stdlib, built_prefix(stdlib), system=False)
     fit_for_store(staging, stdlib)
     return [PurePosixPath(path.relative_to(staging)) for path in sorted(stdlib.rglob("*.py"))]
+
+
+def _check_texts(staging: Path) -> None:
+    """Refuse texts that are larger than any: they are read as a whole, and compiled."""
+    for path in staging.rglob("*"):
+        text = path.suffix in _TEXTS or path.parent.name.startswith("config-")
+        if text and path.lstat().st_size > _TEXT_BYTES:
+            raise BuildError(f"{path.relative_to(staging)} of the managed build has more than {_TEXT_BYTES} bytes")
 
 
 def wanted(path: str, layout: Layout) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gzip
 import shutil
 import tarfile
+import zlib
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -21,7 +22,8 @@ from vstore.fs.tree import Entry, EntryKind, linked_object
 
 _HEADER_BYTES = 1 << 20  # what tarfile reads at once: names and attributes that are too long for a header's fields
 _BUFFER_BYTES = 64 << 10
-_MOST_MEMBERS = 200_000
+_MOST_BYTES = 8 << 30  # of all members, those that are passed over too
+_LIMITS = Limits(entries=200_000, total_bytes=4 << 30, file_bytes=1 << 30)
 _GZIP = b"\x1f\x8b"
 
 
@@ -38,7 +40,7 @@ def extract(
             _Extraction(staging, wanted, executable).run(tar)
     except ArchiveError as error:
         raise BuildError(f"cannot unpack the managed build: {archive.name}", details=[error.message]) from error
-    except (tarfile.TarError, EOFError, OSError, ValueError, RecursionError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, RecursionError) as error:
         raise BuildError(f"cannot unpack the managed build: {archive.name}", details=[str(error)]) from error
 
 
@@ -68,7 +70,7 @@ class _Bounded:
 class _Extraction:
     def __init__(self, staging: Path, wanted: Callable[[str], bool], executable: Callable[[str, bool], bool]) -> None:
         self._staging, self._wanted, self._executable = staging, wanted, executable
-        self._admission = Admission(Limits(entries=_MOST_MEMBERS, total_bytes=4 << 30, file_bytes=1 << 30))
+        self._admission = Admission(_LIMITS)
         self._directories = {""}
         self._files: dict[str, Path] = {}
         self._links: dict[str, str] = {}
@@ -79,8 +81,10 @@ class _Extraction:
             tar.members = []  # type: ignore[attr-defined]  # which tarfile would keep
             number += 1
             skipped += member.size
-            if number > _MOST_MEMBERS or skipped > 8 << 30 or member.size < 0:
+            if number > _LIMITS.entries or skipped > _MOST_BYTES or member.size < 0:
                 raise ArchiveError("refused: larger than any interpreter")
+            if member.issparse():
+                raise ArchiveError(f"refused {member.name[:200]!r}: a sparse file")
             path = member.name.partition("/")[2]
             if not member.isdir() and self._wanted(path):
                 self._take(tar, member, path)
