@@ -13,10 +13,21 @@ from tests.wheels import make_wheel
 from vstore.errors import LockError
 from vstore.lock import lock_path
 from vstore.lock.staleness import check
+from vstore.report import Silent
 from vstore.spec import Spec, load
 from vstore.spec.select import Wish
 
 PLATFORMS = '["linux_x86_64"]'
+
+
+class Notes(Silent):
+    """A report that keeps the notes."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
 
 
 @pytest.fixture
@@ -54,7 +65,7 @@ def stacks(
 def test_a_conflict_says_which_pin_and_offers_joint(project: Project) -> None:
     spec = project.spec(runtime=["num"], frameworks={"web": ["old-fashioned"]}, app=["num<3"])
     with pytest.raises(LockError) as caught:
-        project.lock(spec)
+        project.lock(spec, joint=False)
     first, *details = str(caught.value).splitlines()
     assert first == "layer framework-web cannot be locked: it conflicts with what is pinned below it"
     assert "  num==3.0 is pinned by layer py, but old-fashioned in layer framework-web depends on num<2" in details
@@ -63,8 +74,38 @@ def test_a_conflict_says_which_pin_and_offers_joint(project: Project) -> None:
 
 def test_a_direct_conflict_names_the_requirement(project: Project) -> None:
     with pytest.raises(LockError) as caught:
-        project.lock(project.spec(runtime=["num"], app=["num<3"]))
+        project.lock(project.spec(runtime=["num"], app=["num<3"]), joint=False)
     assert "num==3.0 is pinned by layer py, but layer app-hello requires num<3" in str(caught.value)
+
+
+def test_a_first_lock_that_pins_below_forbid_is_made_jointly(project: Project) -> None:
+    spec = project.spec(runtime=["num"], frameworks={"web": ["old-fashioned"]}, app=["modest"])
+    said = Notes()
+    locked = project.lock(spec, report=said)
+    assert versions(locked["py"]) == {"num": "1.0"}
+    assert list(locked) == ["py", "framework-web", "app-hello"]
+    assert all(one.joint for one in locked.values())
+    (note,) = said.notes
+    assert note == (
+        "layers on one runtime are locked jointly: num==3.0 is pinned by layer py,"
+        " but old-fashioned in layer framework-web depends on num<2"
+    )
+    assert set(check(spec).values()) == {None}
+
+
+def test_pins_that_somebody_has_are_not_changed_for_a_new_layer(project: Project) -> None:
+    before = project.lock(project.spec(runtime=["num"], app=[]))
+    with pytest.raises(LockError) as caught:
+        project.lock(project.spec(runtime=["num"], app=["old-fashioned"]))
+    assert "vstore lock --joint spec.toml" in (caught.value.hint or "")
+    assert versions(before["py"]) == {"num": "3.0"}
+
+
+def test_joint_is_not_offered_where_it_has_been_tried(project: Project) -> None:
+    with pytest.raises(LockError) as caught:
+        project.lock(project.spec(runtime=["num>=3"], app=["old-fashioned"]))
+    assert "num==3.0 is pinned by layer py, but old-fashioned in layer app-hello depends on num<2" in str(caught.value)
+    assert caught.value.hint == "change the requirements"
 
 
 def test_an_upper_bound_lowers_the_pin_below(project: Project) -> None:

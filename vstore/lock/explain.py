@@ -31,6 +31,10 @@ class ResolutionConflict(LockError):
     """What is asked for contradicts itself, or the pins below."""
 
 
+class PinConflict(ResolutionConflict):
+    """A layer contradicts the pins below it; other pins might suit both."""
+
+
 def check_requirements(layers: Iterable[Layer], spec: str) -> None:
     """Refuse a URL that leads to no wheel, which could only be built, and a path, which uv would not find.
 
@@ -123,7 +127,7 @@ def explained(
         return ResolutionConflict(
             f"{title} cannot be locked", details=details, hint="change the requirements of this layer"
         )
-    return ResolutionConflict(
+    return PinConflict(
         f"{title} cannot be locked: it conflicts with what is pinned below it",
         details=[*pins, *details],
         hint=f"run `vstore lock --joint {request.spec.path.name}`, which pins the layers below so that those above"

@@ -11,7 +11,7 @@ from vstore.lock.answers import Solution
 from vstore.lock.companions import write_companions
 from vstore.lock.consistency import find_conflicts
 from vstore.lock.edit import edited
-from vstore.lock.explain import check_requirements
+from vstore.lock.explain import PinConflict, ResolutionConflict, check_requirements
 from vstore.lock.held import held_back
 from vstore.lock.joint import resolve_joint
 from vstore.lock.lockfile import parse_package, read_document, read_lock, read_locks, write_interpreter, write_lock
@@ -41,8 +41,9 @@ def lock(
 ) -> tuple[LockedLayer, ...]:
     """Lock the selected layers, lowest first, and return their locks; `pythons` is by runtime name.
 
-    Old pins are kept where they still fit, unless upgraded or reset. Raises LockError; locks of the layers below the
-    failing one are complete by then.
+    Old pins are kept where they still fit, unless upgraded or reset. Layers that were never locked are locked jointly
+    where a pin below makes one above impossible. Raises LockError; locks of the layers below the failing one are
+    complete by then.
     """
     locker = _Locker(spec, selection, wish, uv, pythons, report)
     for layer in spec.layers:
@@ -69,24 +70,29 @@ class _Locker:
         self.uv = uv
         self.pythons = pythons
         self.solver = Solver(uv, report)
+        self.report = report
         self.host = wish.target or Target.host()
         self.done: dict[str, LockedLayer] = {}
+        self.olds = {one.env_name: one for one in read_locks(spec, without=selection.resets)}
         self.joint = self._joint()
         self.solutions: dict[str, Solution] = {}  # of layers resolved jointly
 
     def _joint(self) -> dict[str, Keep]:
         """By env name, for layers to resolve jointly (all over a runtime where one must be), the versions to keep."""
-        olds = {one.env_name: one for one in read_locks(self.spec, without=self.selection.resets)}
         found: dict[str, Keep] = {}
         for runtime in self.spec.layers:
             tree = self._tree(runtime)
             if runtime.kind != Kind.RUNTIME or not any(self.selection.locks(one) for one in tree):
                 continue
-            locked = [olds[one.env_name] for one in tree if one.env_name in olds]
+            locked = [self.olds[one.env_name] for one in tree if one.env_name in self.olds]
             joint = any(one.joint for one in locked) if self.wish.joint is None else self.wish.joint
             if joint and self._must_any(tree, locked):
                 found |= dict.fromkeys((one.env_name for one in tree), self._keep(runtime, locked))
         return found
+
+    def _tree_of(self, layer: Layer) -> tuple[Layer, ...]:
+        """All layers on the runtime of a layer."""
+        return self._tree(self.spec.lower(layer)[-1] if layer.runtime else layer)
 
     def _tree(self, runtime: Layer) -> tuple[Layer, ...]:
         return tuple(one for one in self.spec.layers if one.targets and runtime.name == (one.runtime or one.name))
@@ -99,6 +105,23 @@ class _Locker:
         return any(reasons[one.env_name] for one in tree)
 
     def one(self, layer: Layer) -> None:
+        """Lock the layer; if pins below forbid it, and there were no locks before, lock all on its runtime jointly."""
+        try:
+            self._one(layer)
+        except PinConflict as error:
+            tree = self._tree_of(layer)
+            if self.wish.joint is not None or any(one.env_name in self.olds for one in tree):
+                raise
+            self.joint |= {one.env_name: {} for one in tree}
+            try:
+                self._joint_solution(layer)
+            except ResolutionConflict:
+                raise PinConflict(error.message, details=error.details, hint="change the requirements") from error
+            self.report.note(f"layers on one runtime are locked jointly: {error.details[0]}")
+            for one in tree[: tree.index(layer) + 1]:
+                self._one(one)
+
+    def _one(self, layer: Layer) -> None:
         """Resolve the layer if it must be; its companions are brought up to date in any case."""
         lowers = [self._lower(layer, low) for low in self.spec.lower(layer)]
         digests = {one.env_name: one.digest for one in lowers}
@@ -147,7 +170,7 @@ class _Locker:
     def _joint_solution(self, layer: Layer) -> Solution:
         """The layer's solution, together with all layers on its runtime."""
         if layer.env_name not in self.solutions:
-            tree = self._tree(self.spec.lower(layer)[-1] if layer.runtime else layer)
+            tree = self._tree_of(layer)
             keep = self.joint[layer.env_name]
 
             def solve(layers: Sequence[Layer], pins: tuple[str, ...]) -> Solution:
