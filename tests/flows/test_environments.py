@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from tests.flows.world import World, make_world
+from tests.flows.world import World, asking_the_index, make_world
 from vstore.build.local import find_local, series
 from vstore.fs.removal import remove_tree
 
@@ -24,6 +24,13 @@ HERE = """
 import ensurepip, os, ssl, sys, sysconfig
 print(*(os.path.realpath(path) for path in (sys.base_prefix, os.__file__, sysconfig.get_path("include"))), sep="\\n")
 """
+
+
+class WithIndex(World):
+    """A world that asks the package index too."""
+
+    def environment(self) -> dict[str, str]:
+        return asking_the_index(super().environment())
 
 
 def pythons() -> list[str]:
@@ -53,9 +60,29 @@ def world(request: pytest.FixtureRequest, public: Path) -> World:
     return world
 
 
+@pytest.fixture(scope="module")
+def substituted(world: World) -> World:
+    """The same stack in a store of its own, which has nothing but what a cache gave it."""
+    return substitute(world)
+
+
+def substitute(world: World) -> World:
+    """Push the stack of a world, and bring it into a new root."""
+    cache = f"file://{world.folder}/cache"
+    key = world.json("key", "generate", "builder-1")["public"]
+    world.run("push", cache, "project", "--channel", "stable")
+    other = World(world.folder, world.folder / "other-root")
+    other.run("pull", cache, "stable", "--trust", key, "--profile", "project")
+    return other
+
+
 @pytest.fixture
 def folder(world: World) -> Path:
     """A folder of the user's own."""
+    return of_the_user(world)
+
+
+def of_the_user(world: World) -> Path:
     folder = Path(tempfile.mkdtemp(prefix="user-", dir=world.folder))
     folder.chmod(0o777)
     return folder
@@ -66,9 +93,10 @@ def layer(world: World) -> Path:
 
 
 def as_user(world: World, folder: Path, command: str) -> str:
-    """The output of a shell command of an ordinary user for whom the machine's Pythons are not there."""
-    interpreters = {one.prefix for one in find_local(os.environ) if not one.of_the_system}
-    hide = "".join(f"mount -t tmpfs none {shlex.quote(str(prefix))} && " for prefix in sorted(interpreters))
+    """The output of a shell command of an ordinary user for whom the machine's Pythons and other stores are hidden."""
+    hidden = {one.prefix for one in find_local(os.environ) if not one.of_the_system}
+    hidden |= {root for root in world.folder.glob("*root") if root != world.root}
+    hide = "".join(f"mount -t tmpfs none {shlex.quote(str(prefix))} && " for prefix in sorted(hidden))
     user = "setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs" if os.getuid() == 0 else ""
     environment = f"env -i PATH=/usr/bin:/bin HOME={shlex.quote(str(folder))} UV_OFFLINE=1"
     script = f"{hide}cd {shlex.quote(str(folder))} && exec {user} {environment} sh -ec {shlex.quote(command)}"
@@ -108,6 +136,25 @@ def test_a_venv_of_a_venv_stands_on_the_stores_interpreter(world: World, folder:
 def test_uv_venv_stands_on_the_stores_interpreter(world: World, folder: Path) -> None:
     make = f"{world.folder}/uv venv -q --python {layer(world)}/bin/python e"
     stands_on(world, as_user(world, folder, f"{make} && e/bin/python -c '{HERE}'"))
+
+
+@pytest.mark.parametrize("making", ["{python} -m venv e", "{folder}/uv venv -q --python {python} e"])
+def test_an_environment_of_a_substituted_layer_stands_on_its_store(
+    substituted: World, folder: Path, making: str
+) -> None:
+    make = making.format(python=layer(substituted) / "bin/python", folder=substituted.folder)
+    stands_on(substituted, as_user(substituted, folder, f"{make} && e/bin/python -c '{HERE}'"))
+
+
+@pytest.mark.network
+def test_a_virtualenv_of_a_substituted_layer_stands_on_its_store(public: Path) -> None:
+    made = make_world(public / "virtualenv")
+    made.spec.write_text(made.spec.read_text().replace('["ns-app"]', '["ns-app", "virtualenv"]'))
+    world = WithIndex(made.folder, made.root)
+    world.json("realise", str(world.spec), "--local-wheels", str(world.wheels))
+    other = substitute(world)
+    make = f"{layer(other)}/bin/virtualenv -q e"
+    stands_on(other, as_user(other, of_the_user(other), f"{make} && {make} && e/bin/python -c '{HERE}'"))
 
 
 def test_pip_is_refused_in_the_interpreter_itself_in_our_words(world: World, folder: Path) -> None:
