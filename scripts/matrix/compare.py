@@ -10,6 +10,7 @@ _NOT_COMPARED = re.compile(  # what installers write of themselves, and what is 
     r"(^|/)(RECORD|INSTALLER|REQUESTED|direct_url\.json|uv_cache\.json|uv_build\.json)$|^_virtualenv\.|^vstore/|^venv/metadata/|^\.lock$"
 )
 _OF_THE_VENV = re.compile(r"^(activate.*|deactivate.*|python.*|pydoc\.bat|pip\d.*)$|^Activate\.ps1$")
+_FRAME = re.compile(r'(?<=File "<place>", line )\d+')  # a script of ours has other lines than uv's
 _SECONDS = re.compile(r"\b\d+(\.\d+)? ?(s|ms|seconds?)\b|\d{2}:\d{2}:\d{2}|0x[0-9a-f]{6,}")
 
 
@@ -22,11 +23,12 @@ class Difference(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What was compared: how many things, and which were not the same."""
+    """What was compared: how many things, which were not the same, and how many fail in the plain venv too."""
 
     what: str
     compared: int
     differences: tuple[Difference, ...]
+    failing: int = 0
 
 
 def mappings(what: str, layer: Mapping[str, Any], plain: Mapping[str, Any]) -> Row:
@@ -40,7 +42,9 @@ def inventories(layer: Mapping[str, Any], plain: Mapping[str, Any], told: Collec
     """Compare what `probe.inventory` found, without the files in site-packages that the layer told of."""
     yield mappings("distributions", layer["distributions"], plain["distributions"])
     own = {path.removesuffix(".py").replace("/", ".") for path in told} - plain["modules"].keys()
-    yield mappings("modules", {name: one for name, one in layer["modules"].items() if name not in own}, plain["modules"])
+    yield mappings(
+        "modules", {name: one for name, one in layer["modules"].items() if name not in own}, plain["modules"]
+    )
     yield mappings("files", _compared(layer["site files"], told), _compared(plain["site files"], told))
     for folder in ("share", "etc", "include"):
         found = [_compared(one["data files"][folder], ()) for one in (layer, plain)]
@@ -52,7 +56,9 @@ def inventories(layer: Mapping[str, Any], plain: Mapping[str, Any], told: Collec
 
 def _inside(paths: Mapping[str, str]) -> dict[str, str]:
     """Where the environment has what; of a place outside only what is below the interpreter."""
-    return {key: re.sub(r".*/store/[^/]+|\.\./[0-9a-z]{32}-[^/]+", "<interpreter>", path) for key, path in paths.items()}
+    return {
+        key: re.sub(r".*/store/[^/]+|\.\./[0-9a-z]{32}-[^/]+", "<interpreter>", path) for key, path in paths.items()
+    }
 
 
 def _compared(files: Mapping[str, Any], told: Collection[str]) -> dict[str, Any]:
@@ -60,15 +66,17 @@ def _compared(files: Mapping[str, Any], told: Collection[str]) -> dict[str, Any]
 
 
 def outputs(what: str, layer: Mapping[str, Any], plain: Mapping[str, Any], places: Mapping[str, str]) -> Row:
-    """Compare texts in which `places` (path → word) and times may differ."""
-    return mappings(what, _plain_text(layer, places), _plain_text(plain, places))
+    """Compare texts in which `places` (path → word), times, and where lines are broken may differ."""
+    row = mappings(what, _plain_text(layer, places), _plain_text(plain, places))
+    return row._replace(failing=sum("failed" in one for one in plain.values()))
 
 
 def _plain_text(value: Any, places: Mapping[str, str]) -> Any:
     if isinstance(value, str):
         for place, word in places.items():
             value = value.replace(place, word)
-        return _SECONDS.sub("<time>", re.sub(r"<env>(/[^\s'\":,]*)?", "<place>", value))
+        value = _FRAME.sub("<n>", re.sub(r"<env>(/[^\s'\":,]*)?", "<place>", value))
+        return " ".join(_SECONDS.sub("<time>", value).split())
     if isinstance(value, Mapping):
         return {key: _plain_text(one, places) for key, one in value.items()}
     return [_plain_text(one, places) for one in value] if isinstance(value, list) else value

@@ -1,156 +1,93 @@
 """Is a layer what one venv would be? Realise stacks, make plain venvs of the same versions, compare all that can be.
 
-Usage: scripts/matrix/run [SPEC …] [--work DIR] [--json FILE]. Without SPEC the small stack beside this file. A folder of
-a SPEC may hold files `smoke*.py`, which are run in both environments. As root, everything that looks runs as an
-ordinary user, since root hides faults of permissions. Any difference is red: exit code 1.
+Usage: scripts/matrix/run [SPEC …] [--joint] [--suites] [--work DIR] [--json FILE]. Without SPEC the small stack beside
+this file. A folder NAME of a SPEC may hold files `smoke*.py`, or have a file `smoke_NAME.py` beside it; they are run in
+both environments, and with --suites the own test suites of some packages (suites.py). As root, everything that looks
+runs as an ordinary user, since root hides faults of permissions. The folder is copied first, so that its locks are left
+alone. A package that is behind its version in `uv pip compile`, while no line in the lock says why, and any other
+difference, is red: exit code 1.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
-import subprocess
+import shutil
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
-import uv
-
-HERE = Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parents[1]))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from scripts.matrix.compare import Row, inventories, mappings, outputs
-from vstore.spec.model import DEFAULT_GLIBC
+from scripts.matrix.environment import Workshop, make_plain, realise
+from scripts.matrix.suites import unpack_suites
+from scripts.matrix.versions import behind, plain_versions
 
-_NOBODY = 65534
-_AS_IN_A_LAYER = (  # the same wheels: those for the oldest system that a layer is for
-    *("--no-deps", "--only-binary", ":all:", "--compile-bytecode"),
-    *("--python-platform", f"{platform.machine()}-manylinux_{'_'.join(map(str, DEFAULT_GLIBC))}"),
-)
+_SMALL = Path(__file__).resolve().parent / "small/spec.toml"
 _MOST_SHOWN = 20
 
 
-class Environment(NamedTuple):
-    """One side of the comparison; `scratch` is where its programs may write."""
-
-    name: str
-    prefix: Path
-    scratch: Path
-
-    def probe(self, what: str, question: object) -> Any:
-        """Ask `probe.py`, as an ordinary user."""
-        answer = self.scratch / f"{what}.json"
-        self._run([str(self.prefix / "bin/python"), str(HERE / "probe.py"), what, str(answer)], json.dumps(question))
-        return json.loads(answer.read_text())
-
-    def pip_check(self) -> dict[str, object]:
-        done = self._run([uv.find_uv_bin(), "pip", "check", "--python", str(self.prefix / "bin/python")], "", code=None)
-        return {line: 1 for line in done.splitlines() if " requires " in line or " has " in line}
-
-    def _run(self, command: Sequence[str], text: str, code: int | None = 0) -> str:
-        self.scratch.mkdir(exist_ok=True)
-        user = _NOBODY if os.geteuid() == 0 else None
-        if user is not None:
-            os.chown(self.scratch, user, user)
-        kept = {name: value for name, value in os.environ.items() if name in ("LANG", "LC_ALL", "TZ")}
-        places = dict.fromkeys(("HOME", "TMPDIR", "XDG_CACHE_HOME", "UV_CACHE_DIR"), str(self.scratch))
-        done = subprocess.run(
-            command,
-            input=text,
-            cwd=self.scratch,
-            env={**kept, **places, "PATH": f"{self.prefix}/bin:/usr/bin:/bin", "PYTHONHASHSEED": "0"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            user=user,
-            group=user,
-            extra_groups=[] if user is not None else None,
-        )
-        assert code is None or done.returncode == code, (
-            f"{self.name}: {command} ended with {done.returncode}\n{done.stdout}"
-        )
-        return done.stdout
-
-
-def realise(spec: Path, work: Path) -> tuple[Environment, Path, list[str]]:
-    """The environment of the last application, its interpreter, and its own module with the clashes that it tells."""
-    command = [sys.executable, "-m", "vstore", "--json", "--root", str(work / "root"), "realise", str(spec)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=HERE.parents[1], check=False)
-    if done.returncode:
-        raise SystemExit(f"matrix: {spec}: vstore ended with {done.returncode}\n{done.stdout}")
-    layers = {layer["kind"]: work / "root/store" / layer["path"] for layer in json.loads(done.stdout)["layers"]}
-    top = layers["application"]
-    facts = json.loads((top / "share/vstore/layer.json").read_text())
-    told = [clash["path"].rpartition("site-packages/")[2] for clash in facts.get("clashes", ())]
-    return Environment("layer", top, work / "in-layer"), layers["interpreter"], [*told, f"{facts['launch_module']}.py"]
-
-
-def make_plain(versions: Mapping[str, str], interpreter: Path, work: Path) -> Environment:
-    """One venv of uv's with the same versions on the same interpreter."""
-    prefix = work / "plain"
-    environment = {**os.environ, "UV_CACHE_DIR": str(work / "root/cache/uv"), "UV_LINK_MODE": "copy"}
-    environment.pop("VIRTUAL_ENV", None)
-    pins = work / "pins.txt"
-    pins.write_text("".join(f"{name}=={version}\n" for name, version in sorted(versions.items())))
-    python = next((interpreter / "bin").glob("python3.*[0-9]"))
-    making = ["venv", "--quiet", "--clear", "--python", python, prefix]
-    installing = ["pip", "install", "--quiet", *_AS_IN_A_LAYER, "--python", prefix / "bin/python", "-r", pins]
-    for command in (making, installing):
-        subprocess.run([uv.find_uv_bin(), *map(str, command)], env=environment, check=True)
-    return Environment("plain venv", prefix, work / "in-plain")
-
-
-def compare(spec: Path, work: Path) -> list[Row]:
-    """All rows for one stack."""
-    work.chmod(0o755)
-    layer, interpreter, told = realise(spec, work)
+def compare(folder: Path, shop: Workshop, *, joint: bool, suites: bool) -> list[Row]:
+    """All rows for the stack whose spec is in a folder."""
+    work = shop.folder / folder.name
+    shutil.copytree(folder, work / folder.name, dirs_exist_ok=True)
+    spec = work / folder.name / "spec.toml"
+    locks = shop.vstore("lock", "--upgrade", *(["--joint"] if joint else []), spec)["layers"]
+    layer, interpreter, told = realise(spec, shop, work)
     first = layer.probe("inventory", None)
     versions = {name: found["version"] for name, found in first["distributions"].items()}
-    plain = make_plain(versions, interpreter, work)
+    plain = make_plain(versions, interpreter, shop, work)
     second = plain.probe("inventory", None)
-    rows = list(inventories(first, second, told))
+    rows = [behind(locks, versions, plain_versions(spec, plain.python, shop))]
+    rows += inventories(first, second, told)
     rows.append(mappings("pip check", layer.pip_check(), plain.pip_check()))
     places = {str(one): "<env>" for one in (layer.scratch, plain.scratch, layer.prefix, plain.prefix)}
-    places |= {str(place): "<env>" for place in sorted((work / "root/store").iterdir())}
-    modules = sorted({name for names in second["tops"].values() for name in names})
+    places |= {str(place): "<env>" for place in sorted(shop.store.iterdir())}
     names = sorted(name for name in second["data files"]["bin"] if name in first["data files"]["bin"])
-    scripts = [name for name in names if not name.startswith(("python", "activate", "deactivate", "pydoc"))]
-    smoke = [str(file) for file in sorted(spec.parent.glob("smoke*.py"))]
-    for what, question in (("imports", modules), ("scripts", scripts), ("smoke", smoke)):
+    smoke = sorted(folder.glob("smoke*.py")) + sorted(folder.parent.glob(f"smoke_{folder.name}.py"))
+    questions: dict[str, object] = {
+        "imports": sorted({name for names in second["tops"].values() for name in names}),
+        "scripts": [name for name in names if not name.startswith(("python", "activate", "deactivate", "pydoc"))],
+        "smoke": [str(file) for file in smoke],
+    }
+    if suites:
+        questions["suites"] = unpack_suites(versions, second["tops"], shop, work)
+    for what, question in questions.items():
         expected = plain.probe(what, question)
-        assert what != "smoke" or all(one[0] == 0 for one in expected.values()), expected
+        failed = [one for name, one in expected.items() if what == "smoke" and "failed" in one and " " not in name]
+        assert not failed, failed
         rows.append(outputs(what, layer.probe(what, question), expected, places))
     return rows
 
 
-def show(spec: Path, rows: Sequence[Row]) -> None:
-    print(f"\n{spec.parent.name}")
-    print(f"{'compared':24}{'number':>8}{'differences':>14}")
+def show(name: str, rows: Sequence[Row]) -> None:
+    print(f"\n{name}\n{'compared':24}{'number':>8}{'differences':>14}{'failing in both':>18}")
     for row in rows:
-        print(f"{row.what:24}{row.compared:8}{len(row.differences):14}")
+        print(f"{row.what:24}{row.compared:8}{len(row.differences):14}{row.failing or '':>18}")
     for row in rows:
         for one in row.differences[:_MOST_SHOWN]:
             print(f"  {row.what}: {one.subject}\n    layer: {str(one.layer)[:500]}\n    plain: {str(one.plain)[:500]}")
+    sys.stdout.flush()
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("spec", nargs="*", type=Path, default=[HERE / "small/spec.toml"])
-    parser.add_argument("--work", type=Path, help="keep roots and venvs here (default: a temporary folder)")
+    parser.add_argument("spec", nargs="*", type=Path, default=[_SMALL])
+    parser.add_argument("--joint", action="store_true", help="lock all layers together")
+    parser.add_argument("--suites", action="store_true", help="run some packages' own test suites, too")
+    parser.add_argument("--work", type=Path, help="keep the store and the venvs here (default: a temporary folder)")
     parser.add_argument("--json", type=Path, help="write all differences to this file")
     options = parser.parse_args()
     found = {}
     with tempfile.TemporaryDirectory(prefix="vstore-matrix-", ignore_cleanup_errors=True) as folder:
-        for number, spec in enumerate(options.spec):
-            work = (options.work or Path(folder)) / f"{number}-{spec.resolve().parent.name}"
-            work.mkdir(parents=True, exist_ok=True)
-            Path(folder).chmod(0o755)
-            rows = compare(spec.resolve(), work.resolve())
-            show(spec.resolve(), rows)
+        shop = Workshop((options.work or Path(folder)).resolve())
+        shop.folder.mkdir(parents=True, exist_ok=True)
+        shop.folder.chmod(0o755)
+        for spec in options.spec:
+            rows = compare(spec.resolve().parent, shop, joint=options.joint, suites=options.suites)
+            show(spec.resolve().parent.name, rows)
             found[str(spec)] = [row._asdict() for row in rows]
     if options.json:
         options.json.write_text(json.dumps(found, indent=1))

@@ -1,10 +1,11 @@
-"""Look at the environment of the Python that runs this: `probe.py inventory|imports|scripts|smoke`. JSON in and out.
+"""Look at the environment of the Python that runs this: `probe.py FUNCTION FILE`, JSON on stdin and in FILE.
 
 Standard library only, any CPython from 3.9: it runs in the environments that are compared.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -12,12 +13,15 @@ import os
 import pkgutil
 import re
 import select
+import shutil
 import signal
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 import warnings
+import xml.etree.ElementTree
 
 IMPORT_SECONDS = 180
 SCRIPT_SECONDS = 90
@@ -36,7 +40,9 @@ def inventory(_: object) -> dict[str, object]:
             distributions[name]["twice"] = True
             continue
         files = found.files or []
-        there = [file for file in files if "__pycache__" not in str(file) and file.name not in OWN and file.parts[0] != ".."]
+        there = [
+            file for file in files if "__pycache__" not in str(file) and file.name not in OWN and file.parts[0] != ".."
+        ]
         lost = sorted(str(file) for file in there if not os.path.exists(str(file.locate())))
         distributions[name] = {
             "version": found.version,
@@ -135,10 +141,8 @@ def _import(name: str) -> object:
             break
         data += piece
     os.close(reader)
-    try:
+    with contextlib.suppress(OSError):
         os.killpg(pid, signal.SIGKILL)
-    except OSError:
-        pass
     _, status = os.waitpid(pid, 0)
     return json.loads(data) if data else {"failed": f"died with {status}"}
 
@@ -170,42 +174,84 @@ def _in_child(name: str, writer: int) -> None:
 
 
 def scripts(names: list[str]) -> dict[str, object]:
-    """Run each script with --help, else with --version: exit code and output."""
-    found: dict[str, object] = {}
+    """Run each script with --help, else with --version: its output, and the exit code if it fails."""
     environment = {**os.environ, "COLUMNS": "120", "QT_QPA_PLATFORM": "offscreen"}
-    for name in names:
-        for option in ("--help", "--version"):
-            command = [os.path.join(sys.prefix, "bin", name), option]
-            try:
-                done = subprocess.run(
-                    command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    timeout=SCRIPT_SECONDS,
-                    env=environment,
-                    start_new_session=True,
-                )
-                found[name] = [option, done.returncode, done.stdout.decode("utf-8", "replace")]
-            except subprocess.TimeoutExpired:
-                found[name] = [option, "no end", ""]
-                break
-            except OSError as error:
-                found[name] = [option, "not started", error.strerror]
-                break
-            if done.returncode == 0:
-                break
+    return {name: _script(os.path.join(sys.prefix, "bin", name), environment) for name in names}
+
+
+def _script(script: str, environment: dict[str, str]) -> object:
+    found: dict[str, object] = {}
+    for option in ("--help", "--version"):
+        try:
+            done = subprocess.run(
+                [script, option],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=SCRIPT_SECONDS,
+                env=environment,
+                start_new_session=True,
+            )
+        except subprocess.TimeoutExpired:
+            return {"option": option, "failed": "no end"}
+        except OSError as error:
+            return {"option": option, "failed": f"not started: {error.strerror}"}
+        found = {"option": option, "output": done.stdout.decode("utf-8", "replace")}
+        if done.returncode == 0:
+            return found
+        found["failed"] = done.returncode
     return found
 
 
 def smoke(files: list[str]) -> dict[str, object]:
-    """Run each file with this Python: exit code and output."""
+    """Run each file with this Python: output, and exit code if it fails.
+
+    A file may write results of its own, by name, to the place in its argument: ``{"ok": true, "v": …}`` or
+    ``{"ok": false, "msg": …}``. ENV_BIN tells it where the scripts are, SMOKE_TMP where it may write.
+    """
     found: dict[str, object] = {}
     for file in files:
+        scratch = tempfile.mkdtemp(prefix="smoke-")
+        results = os.path.join(scratch, "results.json")
         done = subprocess.run(
-            [sys.executable, file], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [sys.executable, file, results],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "ENV_BIN": os.path.join(sys.prefix, "bin"), "SMOKE_TMP": scratch},
         )
-        found[os.path.basename(file)] = [done.returncode, done.stdout, done.stderr if done.returncode else ""]
+        name = os.path.basename(file)
+        if done.returncode:
+            found[name] = {"output": done.stdout, "errors": done.stderr, "failed": done.returncode}
+        elif not os.path.exists(results):
+            found[name] = {"output": done.stdout}
+        else:
+            with open(results) as answers:
+                for key, one in json.load(answers).items():
+                    found[f"{name} {key}"] = {"output": one["v"]} if one["ok"] else {"failed": one["msg"]}
+    return found
+
+
+def suites(folders: dict[str, list[str]]) -> dict[str, object]:
+    """Run pytest in a copy of each folder: each test, and its message if it fails."""
+    found: dict[str, object] = {}
+    for folder, arguments in folders.items():
+        name = os.path.basename(folder)
+        place = os.path.join(tempfile.mkdtemp(prefix="suite-"), name)
+        shutil.copytree(folder, place)
+        report = os.path.join(place, "report.xml")
+        command = [sys.executable, "-m", "pytest", "-q", "--continue-on-collection-errors", "-p", "no:cacheprovider"]
+        command += ["--junitxml", report, *arguments]
+        done = subprocess.run(
+            command, cwd=place, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        cases = list(xml.etree.ElementTree.parse(report).iter("testcase")) if os.path.exists(report) else []
+        if not cases:
+            found[name] = {"output": done.stdout, "failed": done.returncode}
+        for case in cases:
+            test = re.sub("0x[0-9a-f]+", "0x", f"{name} {case.get('classname')}.{case.get('name')}")
+            bad = [one.get("message") for one in case if one.tag in ("failure", "error")]
+            found[test] = {"failed": bad} if bad else {"skipped": case.find("skipped") is not None}
     return found
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts.matrix.compare import inventories, outputs
+from scripts.matrix.versions import behind
 
 MATRIX = Path(__file__).parents[2] / "scripts" / "matrix" / "main.py"
 
@@ -45,6 +46,20 @@ def test_any_difference_is_found(changes: dict[str, object], what: str) -> None:
 def test_places_times_and_records_are_no_difference() -> None:
     other = {"pkg/__init__.py": [1, False, "a"], "pkg-1.dist-info/RECORD": [6, False, "of vstore"], "main.py": [1]}
     assert not any(row.differences for row in inventories(seen(**{"site files": other}), seen(), ["main.py"]))
-    texts = {"tool": "at /a/b/lib in 3.2 s"}, {"tool": "at /c/lib in 0.9 s"}
-    assert not outputs("scripts", *texts, {"/a/b": "<env>", "/c": "<env>"}).differences
-    assert outputs("scripts", {"tool": "yes"}, {"tool": "no"}, {}).differences
+    texts = [f'at {place}/lib in {place[1]}.2 s\nFile "{place}/x", line {place[1]}' for place in ("/1/b", "/2")]
+    answers = {"tool": {"output": texts[0]}}, {"tool": {"output": texts[1].replace("at ", "at\n  ")}}
+    assert not outputs("scripts", *answers, {"/1/b": "<env>", "/2": "<env>"}).differences
+    assert outputs("scripts", {"tool": {"output": "yes"}}, {"tool": {"output": "no"}}, {}).differences
+
+
+def test_a_package_that_is_behind_without_a_reason_is_found() -> None:
+    locked, plain = {"new": "2.0", "old": "1.9", "held": "1.0"}, {"new": "2.0", "old": "1.10", "held": "2.0"}
+    locks: list[dict[str, list[dict[str, str]]]] = [{"held_back": [{"name": "held"}]}, {"held_back": []}]
+    assert [one.subject for one in behind(locks, locked, plain).differences] == ["old"]
+
+
+def test_a_failure_in_both_is_counted_and_is_no_difference() -> None:
+    answers = {"a": {"failed": "no network"}, "b": {"output": ""}}
+    row = outputs("smoke", answers, answers, {})
+    assert (row.compared, row.failing, row.differences) == (2, 1, ())
+    assert outputs("smoke", {"a": {"output": ""}}, {"a": {"failed": 1}}, {}).differences
