@@ -12,6 +12,7 @@ import pytest
 from tests.build.layers import Store
 from tests.wheels import make_wheel
 from vstore.build.activation import write_activation
+from vstore.build.clashes import describe_clashes
 from vstore.build.facts import LayerFacts
 from vstore.build.links import Lower
 from vstore.objects import Kind
@@ -130,13 +131,17 @@ def test_a_shell_that_cannot_tell_says_so(app: Lower) -> None:
     assert "use bash, zsh or ksh" in done.stderr
 
 
-def test_a_distributions_own_script_stays(tmp_path: Path) -> None:
+def test_a_distributions_script_of_that_name_is_left_out_and_told(tmp_path: Path) -> None:
+    """Also below: the activate script of a layer is for this layer."""
     wheel = make_wheel(tmp_path, "mine", "1", {"mine.py": ""}, data={"scripts/activate": "#!/bin/sh\necho mine\n"})
     store = Store(tmp_path)
     low = store.layer("low", [wheel])
-    _, top, _ = store.layer("top", [], [low])
-    assert subprocess.check_output([top / "bin/activate"], text=True) == "mine\n"
-    assert (top / "bin/activate.fish").is_file()
+    _, top, facts = store.layer("top", [], [low])
+    for layer, name in ((low[1], "low"), (top, "top")):
+        text = (layer / "bin/activate").read_text()
+        assert "echo mine" not in text and name in text
+    assert describe_clashes(low[2].clashes) == ["1 file of mine (low) hidden by low itself: bin/activate"]
+    assert facts.clashes == low[2].clashes
 
 
 def test_windows_layers_have_batch_files(tmp_path: Path) -> None:

@@ -396,12 +396,13 @@ REAL = st.tuples(
 
 
 def whole(layer: Path) -> dict[str, bytes]:
-    """Every file that one sees in a layer, links followed, but for what ties it to its interpreter."""
+    """Every file that one sees in a layer, links followed, but for those with its name and its interpreter's place."""
     found = {}
+    own = ("libexec/python", "libexec/lib/", "libexec/include/", "share/vstore/", "bin/activate", "bin/Activate")
     for folder, _, names in os.walk(layer, followlinks=True):
         for name in names:
             path = str(Path(folder, name).relative_to(layer))
-            if not path.startswith(("libexec/python", "libexec/lib/", "libexec/include/", "share/vstore/")):
+            if not path.startswith(own):
                 found[path] = Path(folder, name).read_bytes()
     return found
 

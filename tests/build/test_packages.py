@@ -127,13 +127,38 @@ def test_files_that_record_forgot_are_added(store: Store, tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "place", ["pyvenv.cfg", "bin/python3", "libexec/bin/x", "libexec/launch", "share/vstore/layer.json"]
+    "place", ["bin/python3", "libexec/bin/x", "libexec/lib/x", "libexec/launch", "share/vstore/layer.json"]
 )
 def test_a_wheel_may_not_bring_what_is_the_layers(store: Store, tmp_path: Path, place: str) -> None:
     wheel = make_wheel(tmp_path, "bad", "1", {"bad.py": ""}, data={f"data/{place}": "home = /evil\n"})
     with pytest.raises((BuildError, ToolError), match=r"belongs to the layer|reserved name"):
         put(store, "one", wheel)
     assert tree(store.folder / "one") == {}
+
+
+OWN = ("pyvenv.cfg", "pip.conf", "pip.ini", ".lock", *(f"bin/{name}" for name in LAYOUT.activation))
+
+
+@pytest.mark.parametrize("recorded", [True, False])
+def test_what_each_environment_has_of_its_own_is_left_out_and_told(
+    store: Store, tmp_path: Path, recorded: bool
+) -> None:
+    """In data/ or scripts/, generated for an entry point, or not in RECORD; other wheels beside it."""
+    data = {f"data/{place}": "bad\n" for place in OWN[:-1]} | {f"scripts/{OWN[-1].removeprefix('bin/')}": "bad\n"}
+    bad = make_wheel(tmp_path, "bad", "1", {"bad.py": ""}, data=data if recorded else {})
+    if not recorded:
+        with zipfile.ZipFile(bad, "a") as archive:
+            for name, text in data.items():
+                archive.writestr(f"bad-1.data/{name}", text)
+    good = make_wheel(tmp_path, "good", "1", {"good.py": ""}, data={"data/etc/pip.conf": "good\n"})
+    point = make_wheel(tmp_path, "point", "1", {"point.py": ""}, entry_points={"activate": "point:main"})
+    prefix = store.folder / "one"
+    told = store.install(prefix, [pin(bad), pin(good), pin(point)])
+    assert sorted(told) == sorted([*((place, "", "bad") for place in OWN), ("bin/activate", "", "point")])
+    assert (prefix / "etc/pip.conf").read_text() == "good\n"
+    assert not [path for path in tree(prefix) if path in OWN]
+    for name in ("bad", "good", "point"):
+        assert check_record(prefix, f"{name}-1.dist-info").isdisjoint(OWN)
 
 
 @pytest.mark.parametrize("name", ["../up", "/abs", "a/b", ".."])

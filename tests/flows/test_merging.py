@@ -48,7 +48,8 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         "bricks-app": {"bricks/__init__.py": EXTEND, "bricks/app.py": ""},
     }.items():
         entry_points = {"both": f"{name.replace('-', '_')}:main"} if name in ("checker", "docs-tool") else None
-        make_wheel(world.wheels, name, "1", files, entry_points=entry_points)
+        data = {"scripts/activate": "exit 1\n", "data/pyvenv.cfg": "home = /nowhere\n"} if name == "bricks-app" else {}
+        make_wheel(world.wheels, name, "1", files, entry_points=entry_points, data=data)
     world.spec.write_text(SPEC)
     (world.spec.parent / "hello.py").write_text(HELLO)
     return world
@@ -63,7 +64,8 @@ def test_all_of_them_can_be_imported_and_clashes_are_told(world: World, tmp_path
     )
     assert "1 file of docs-tool (python) hidden by checker (framework-tests): bin/both" in summary
     assert f"1 file of bricks-labs (framework-tests) hidden by bricks-app (app-hello): {site}/bricks" in summary
-    assert summary.count("clash:") == 3, summary
+    assert "2 files of bricks-app (app-hello) hidden by app-hello itself: bin/activate" in summary
+    assert summary.count("clash:") == 4, summary
     layers = tmp_path / "root/profiles/project/layers"
     assert subprocess.check_output([layers / "app-hello/libexec/launch"], text=True) == "True\n"
 
@@ -80,6 +82,10 @@ def test_info_and_the_build_log_tell_the_clashes_of_a_layer(world: World) -> Non
     } in told  # fmt: skip
     assert len(told) == 2 and "hidden by checker (framework-tests)" in world.run("info", path)[0]
     assert "clash: 1 file of docs-tool (python) hidden by checker" in world.json("log", path)["log"]
+    path = world.paths(document)["app-hello"]
+    own = {"kept": "", "kept_layer": "app-hello", "hidden": "bricks-app", "hidden_layer": "app-hello"}
+    assert {"path": "bin/activate", **own} in world.json("info", path)["clashes"]
+    assert "clash: 2 files of bricks-app (app-hello) hidden by app-hello itself" in world.json("log", path)["log"]
 
 
 def test_a_substituted_layer_tells_its_clashes(world: World, tmp_path: Path) -> None:
@@ -92,4 +98,4 @@ def test_a_substituted_layer_tells_its_clashes(world: World, tmp_path: Path) -> 
     (other.root / "config.toml").write_text(f"trusted_keys = [{key!r}]\n")
     document = other.realise("--cache", cache)
     assert {layer["origin"] for layer in document["layers"]} == {"substituted"}
-    assert sum(len(layer.get("clashes", [])) for layer in document["layers"]) == 3
+    assert sum(len(layer.get("clashes", [])) for layer in document["layers"]) == 5

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 class Clash:
     """At `path` is the file of distribution `kept`, and not that of `hidden`.
 
-    A distribution's name is empty for a launch or support module of its layer.
+    A distribution's name is empty for a launch or support module of its layer, and for the layer's own files.
     """
 
     path: str
@@ -31,7 +31,7 @@ def describe_clashes(clashes: Iterable[Clash]) -> list[str]:
     """Return a line for each pair of distributions, with the number of files and the first of them."""
     paths: dict[tuple[str, str], list[str]] = {}
     for one in sorted(clashes):
-        pair = (_owner(one.hidden, one.hidden_layer), _owner(one.kept, one.kept_layer))
+        pair = (_owner(one.hidden, one.hidden_layer, one.path), _owner(one.kept, one.kept_layer, one.path))
         paths.setdefault(pair, []).append(one.path)
     return [
         f"{len(found)} {'file' if len(found) == 1 else 'files'} of {hidden} hidden by {kept}: {found[0]}"
@@ -40,5 +40,7 @@ def describe_clashes(clashes: Iterable[Clash]) -> list[str]:
     ]
 
 
-def _owner(distribution: str, layer: str) -> str:
-    return f"{distribution} ({layer})" if distribution else f"a module of {layer}"
+def _owner(distribution: str, layer: str, path: str) -> str:
+    if distribution:
+        return f"{distribution} ({layer})"
+    return f"a module of {layer}" if "/site-packages/" in path else f"{layer} itself"

@@ -14,6 +14,7 @@ from vstore.target import Target
 
 CODE = "libexec/bin"  # the code of Python scripts
 LAUNCHER = "libexec/launch"  # what starts an application, on Windows with a suffix
+LOCK = ".lock"  # of uv: a look into an environment makes one
 _FOLDERS = ("", "etc", "include", "include/site", "libexec", CODE, "share")
 
 
@@ -103,19 +104,27 @@ class Layout:
         """Where the code is that the starter at this path runs."""
         return f"{CODE}/{self.script_name(script)}"
 
+    @property
+    def activation(self) -> tuple[str, ...]:
+        """The names of the activate scripts, beside the layer's others."""
+        own = ("activate.bat", "deactivate.bat") if self.windows else ("activate.csh",)
+        return ("activate", "activate.fish", "activate.nu", "Activate.ps1", *own)
+
+    def is_environments(self, path: str) -> bool:
+        """Whether it is a file that each environment has of its own, so that a wheel's is left out."""
+        names = ("pyvenv.cfg", "pip.conf", "pip.ini", LOCK, *(f"{self.scripts}/{name}" for name in self.activation))
+        return path.lower() in map(str.lower, names) if self.windows else path in names
+
     def is_own_place(self, path: str) -> bool:
         """Whether a file of a wheel may not be there, since the layer's own is or will be."""
-        if path in (".lock", "pip.conf", "pip.ini"):
-            return True
         if path.startswith((f"{CODE}/", "libexec/lib/", "libexec/include/", "share/vstore/", "share/venv/metadata/")):
             return True
         if self.windows:
-            known = ("pyvenv.cfg", f"{LAUNCHER}.exe", f"{LAUNCHER}.cmd", "scripts/python.exe", "scripts/pythonw.exe")
+            known = (f"{LAUNCHER}.exe", f"{LAUNCHER}.cmd", "scripts/python.exe", "scripts/pythonw.exe")
             folders = ("dlls/", "tcl/") if path.startswith(f"{self.site}/") else ("dlls/", "tcl/", "lib/")
             return path.lower() in known or path.lower().startswith(folders)
         names = ("python", "python3", self.interpreter_name)
         return path in (
-            "pyvenv.cfg",
             LAUNCHER,
             *(f"{folder}/{name}" for folder in ("bin", "libexec") for name in names),
         )

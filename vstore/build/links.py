@@ -98,7 +98,8 @@ def plan_links(own: LayerFacts, lowers: Sequence[LayerFacts], trees: Trees) -> L
         )
         for kept, hidden in merge.clashes
     }
-    clashes |= _within_layers(own, lowers, {(layers[number], one.name) for number, one in shown})
+    whose = {(layers[number], one.name) for number, one in shown}
+    clashes |= _within_layers(own, lowers, whose | {(layer, "") for layer in layers})
     refined = replace(
         own,
         distributions=tuple(replace(one, owns=merge.still_owned(one.name, one.owns)) for one in own.distributions),

@@ -20,7 +20,7 @@ import tomli_w
 
 from vstore.build.clashes import Clash
 from vstore.build.facts import find_infos
-from vstore.build.layout import Layout
+from vstore.build.layout import LOCK, Layout
 from vstore.build.record import Line, describe, encode_record, read_record
 from vstore.build.scripts import Starters, entry_points, python_script
 from vstore.errors import BuildError
@@ -54,7 +54,7 @@ _FLAGS = (
 
 
 class Overwritten(NamedTuple):
-    """At `path` is the file of distribution `kept` and not the different one of `hidden`."""
+    """At `path` is the file of distribution `kept` (the layer's own if empty) and not the different one of `hidden`."""
 
     path: str
     kept: str
@@ -132,9 +132,9 @@ def _unpack(uv: Uv, wheels: Sequence[PinnedWheel], root: Path, python: Path, lay
         arguments += ["--python-platform", _PLATFORMS[layout.target]]
         changes = {"MACOSX_DEPLOYMENT_TARGET": _NEWEST_MACOS} if layout.target.is_macosx else {}
     uv.run(arguments, cwd=root.parent, doing=f"installing {what}", changes=changes)
-    (root / ".lock").unlink(missing_ok=True)
     made = _read(root, wheels, Layout(target=Target.host(), python=layout.python))
     tree = made if layout.windows == Target.host().is_windows else _rearranged(made, layout)
+    _leave_out(tree, layout)
     _refuse_own_places(_files(root, ""), layout)
     return tree
 
@@ -176,6 +176,19 @@ def _rearranged(tree: _Tree, layout: Layout) -> _Tree:
         infos={name: f"{layout.site}/{posixpath.basename(info)}" for name, info in tree.infos.items()},
         loose={layout.place(path) for path in tree.loose},
     )
+
+
+def _leave_out(tree: _Tree, layout: Layout) -> None:
+    """Remove the files that each environment has of its own, and uv's lock of this one."""
+    for path in [path for path in _files(tree.root, "") if layout.is_environments(path)]:
+        owners = [name for name, lines in tree.records.items() if lines.pop(path, None)]
+        if path in tree.loose and path != LOCK and not owners:
+            if len(tree.records) > 1:
+                continue  # each wheel is installed alone to find out whose it is
+            owners = list(tree.records)
+        tree.loose.discard(path)
+        (tree.root / path).unlink()
+        tree.overwritten += [Overwritten(path, "", name) for name in owners]
 
 
 def _remove_empty(root: Path) -> None:
@@ -235,6 +248,7 @@ def _unpack_separately(uv: Uv, wheels: Sequence[PinnedWheel], scratch: Path, pyt
     whole.root.mkdir()
     for number, wheel in enumerate(wheels):
         one = _unpack(uv, [wheel], scratch / str(number), python, layout)
+        whole.overwritten += one.overwritten
         lines = one.records[wheel.name]
         for path in sorted(one.loose):
             lines[path] = describe(path, (one.root / path).read_bytes())
