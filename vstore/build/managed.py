@@ -84,8 +84,19 @@ def _declined(environment: Mapping[str, str]) -> bool:
     )
 
 
-def _offered(wanted: str, uv: Uv) -> dict[tuple[str, str], str]:
+_Offered = dict[tuple[str, str], str]
+_offers: dict[tuple[str, frozenset[tuple[str, str]]], _Offered] = {}  # uv is asked once per run for each version
+
+
+def _offered(wanted: str, uv: Uv) -> _Offered:
     """(version, platform key) → URL as pinned, without the user's mirror in it."""
+    asked = (wanted, frozenset(uv.environment.items()))
+    if asked not in _offers:
+        _offers[asked] = _ask_offers(wanted, uv)
+    return _offers[asked]
+
+
+def _ask_offers(wanted: str, uv: Uv) -> _Offered:
     listing = ["python", "list", "--only-downloads", "--all-platforms", "--output-format", "json"]
     command = [*listing, *([] if wanted.count(".") == 2 else ["--all-versions"]), wanted]
     try:

@@ -6,6 +6,7 @@ import re
 import tempfile
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from vstore.lock.project import PROJECT, SETTINGS, ResolveRequest, group, write_
 from vstore.target import Target
 from vstore.uv import Uv, UvFailed
 
+_AT_A_TIME = 4
 _LINE = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?P<rest>(?:==| @ ).*?)(?:\s+# via (?P<via>.*))?")
 
 
@@ -134,10 +136,13 @@ def _export(
         doing = f"listing the wheels of {request.title}"
         uv.run(["lock", *common], cwd=project, doing=doing)
         export = ["export", *common, "--frozen", "--format", "pylock.toml", "--no-header", "--only-group"]
-        return {
-            layer.env_name: _with_wheels(tomllib.loads(uv.run([*export, group(number)], cwd=project, doing=doing)))
-            for number, layer in enumerate(request.layers)
-        }
+
+        def closure(number: int) -> dict[str, Any]:
+            return _with_wheels(tomllib.loads(uv.run([*export, group(number)], cwd=project, doing=doing)))
+
+        with ThreadPoolExecutor(_AT_A_TIME) as pool, uv.stop.set_after(errors=False):
+            found = pool.map(closure, range(len(request.layers)))
+            return {layer.env_name: document for layer, document in zip(request.layers, found, strict=True)}
 
 
 def _with_wheels(document: dict[str, Any]) -> dict[str, Any]:
