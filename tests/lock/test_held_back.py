@@ -159,6 +159,24 @@ def test_a_pin_that_leaves_only_versions_without_wheels_is_the_pins_fault(projec
     assert "--joint" in (caught.value.hint or "")
 
 
+def test_a_version_that_another_stack_holds_back_in_a_joint_lock_is_told(project: Project) -> None:
+    """Together, `utils` is 1.0 for all; the second stack alone would have 3.0, and so would the runtime for it."""
+    text = stacks(project, [], {"one": ["utils<2"], "two": ["utils", "other"]}, {"a": ["one"], "b": ["two"]})
+    locked = project.lock(text, joint=True)
+    assert versions(locked["framework-two"]) == {"other": "1.0", "utils": "1.0"}
+    [held] = locked["framework-two"].findings.held_back
+    assert (held.name, held.version, held.without) == ("utils", "1.0", "3.0")
+    assert held.by == ("the requirements of layer framework-one",)
+    assert held.ways == ("change the requirements of framework-one", "lock with --no-joint")
+    assert locked["framework-one"].findings.held_back == ()
+    assert versions(project.lock(text, joint=False, upgrade=True)["framework-two"])["utils"] == "3.0"
+    shared = project.lock(stacks(project, ["utils"], {"one": ["utils<2"]}, {"a": ["one"]}), joint=True)
+    assert shared["py"].findings.held_back == ()  # one stack, which wants it so
+    both = stacks(project, ["utils"], {"one": ["utils<2"], "two": ["other"]}, {"a": ["one"], "b": ["two"]})
+    [held] = project.lock(both, joint=True, upgrade=True)["py"].findings.held_back
+    assert (held.version, held.without, held.by) == ("1.0", "3.0", ("the requirements of layer framework-one",))
+
+
 ABI = "cp" + MINOR.replace(".", "")
 SYSTEMS = [
     ("linux_x86_64", "manylinux_2_34_x86_64", 'linux_target = "glibc@2.28"', 'linux_target = "glibc@2.34"'),

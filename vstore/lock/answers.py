@@ -36,6 +36,14 @@ class Versions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alone:
+    """The resolution of one stack without the layers of others; `others` are these, by the packages they share."""
+
+    versions: Versions
+    others: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Solution:
     """The raw `documents` by env name, and the versions by target.
 
@@ -43,7 +51,7 @@ class Solution:
     for the versions of the first target, `newest` those with wheels for any glibc or macOS; `too_new` are the packages
     of the last that their layer does not allow. `left_out` are the optional targets without a solution, with the
     reasons. `agreed` are the pins that all stacks over a runtime were given so that they agree; `free` is then without
-    these.
+    these. `alone` are the resolutions for the first target of the layer's stacks, where several were resolved together.
     """
 
     documents: Mapping[str, dict[str, Any]]
@@ -54,6 +62,7 @@ class Solution:
     left_out: Mapping[Target, str] = field(default_factory=dict)
     too_new: Sequence[NoWheel] = ()
     agreed: Mapping[str, str] = field(default_factory=dict)
+    alone: Sequence[Alone] = ()
 
 
 def resolve_versions(

@@ -42,6 +42,8 @@ def held_back(
         )
         for held in chain.from_iterable(kinds):
             found.setdefault(held.name, held)
+    for held in _held_by_stacks(solution):
+        found.setdefault(held.name, held)
     yield from (held for name, held in sorted(found.items()) if name in own)
 
 
@@ -87,6 +89,17 @@ def _held_by_agreement(versions: Versions, free: Versions, agreed: Mapping[str, 
     for name, version, without in _behind(versions, free) if agreed else ():
         ways = ("change what the other stacks require", "lock with --no-joint")
         yield HeldBack(name=name, version=version, without=without, by=by, ways=ways)
+
+
+def _held_by_stacks(solution: Solution) -> Iterator[HeldBack]:
+    """The packages that are older than in a stack alone, as all stacks were resolved together."""
+    versions = next(iter(solution.versions.values()))
+    for alone in solution.alone:
+        for name, version, without in _behind(versions, alone.versions):
+            others = alone.others.get(name) or dict.fromkeys(chain.from_iterable(alone.others.values()))
+            by = tuple(f"the requirements of layer {other}" for other in others)
+            ways = (f"change the requirements of {' and '.join(others)}", "lock with --no-joint")
+            yield HeldBack(name=name, version=version, without=without, by=by, ways=ways)
 
 
 def _held_by_targets(layer: Layer, target: Target, solution: Solution) -> Iterator[HeldBack]:

@@ -9,11 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from vstore.lock.answers import Solution
+from vstore.lock.answers import Alone, Solution, Versions
 from vstore.lock.explain import ResolutionConflict
+from vstore.lock.project import required_name
 from vstore.spec import Layer, Spec
+from vstore.target import Target
 
 Solve = Callable[[Sequence[Layer], tuple[str, ...]], Solution]  # layers and further pins
+Plain = Callable[[Sequence[Sequence[Layer]], Target], Sequence[Versions | None]]  # each stack by itself, for a target
 
 
 def stacks_of(spec: Spec, layers: Sequence[Layer]) -> list[list[Layer]]:
@@ -24,7 +27,7 @@ def stacks_of(spec: Spec, layers: Sequence[Layer]) -> list[list[Layer]]:
     return [[layer for layer in layers if layer.env_name in names] for names in members]
 
 
-def resolve_joint(spec: Spec, layers: Sequence[Layer], solve: Solve) -> dict[str, Solution]:
+def resolve_joint(spec: Spec, layers: Sequence[Layer], solve: Solve, plain: Plain) -> dict[str, Solution]:
     """By env name, a solution in which each layer suits its company: of all at once, else of one stack after another.
 
     Raises ResolutionConflict where the stacks cannot agree on what a layer below both needs.
@@ -33,7 +36,7 @@ def resolve_joint(spec: Spec, layers: Sequence[Layer], solve: Solve) -> dict[str
     if len(stacks) == 1 or _one_index_each(layers):
         try:
             solution = solve(layers, ())
-            return {layer.env_name: solution for layer in layers}
+            return _with_stacks_alone(stacks, layers, solution, plain)
         except ResolutionConflict:
             if len(stacks) < 2:
                 raise
@@ -42,6 +45,40 @@ def resolve_joint(spec: Spec, layers: Sequence[Layer], solve: Solve) -> dict[str
     free = _by_layer(stacks, alone)
     agreed = {name: version for name, _, version in (pin.partition("==") for pin in pins)}
     return {name: replace(one, free=free[name].versions, agreed=agreed) for name, one in found.items()}
+
+
+def _with_stacks_alone(
+    stacks: Sequence[Sequence[Layer]], layers: Sequence[Layer], solution: Solution, plain: Plain
+) -> dict[str, Solution]:
+    """The solution of all by env name, with resolutions of the stacks alone where others may have lowered a version.
+
+    They have a package on which something of another stack depends.
+    """
+    target = next(iter(solution.versions))
+    shared = [_shared(stack, layers, solution, target) for stack in stacks]
+    asked = [stack for stack, others in zip(stacks, shared, strict=True) if others]
+    found = zip(asked, plain(asked, target), filter(None, shared), strict=True)
+    alone: dict[str, tuple[Alone, ...]] = {}
+    for stack, versions, others in found:
+        for layer in stack if versions is not None else ():
+            assert versions is not None
+            alone[layer.env_name] = (*alone.get(layer.env_name, ()), Alone(versions=versions, others=others))
+    return {layer.env_name: replace(solution, alone=alone.get(layer.env_name, ())) for layer in layers}
+
+
+def _shared(
+    stack: Sequence[Layer], layers: Sequence[Layer], solution: Solution, target: Target
+) -> dict[str, tuple[str, ...]]:
+    """The packages of a stack that something outside of it depends on, each with the layers that have it there."""
+    names = {layer.env_name: _versions(solution.documents[layer.env_name]).keys() for layer in layers}
+    inside = {name for layer in stack for name in names[layer.env_name]}
+    outside = [layer for layer in layers if layer not in stack]
+    direct = {required_name(text) for layer in outside for text in layer.requirements}
+    parents = solution.versions[target].parents
+    if direct.isdisjoint(inside) and all(parents.get(name, frozenset()) <= inside for name in inside):
+        return {}
+    found = {name: tuple(one.env_name for one in outside if name in names[one.env_name]) for name in inside}
+    return {name: owners for name, owners in found.items() if owners}
 
 
 def _by_layer(stacks: Sequence[Sequence[Layer]], solutions: Sequence[Solution]) -> dict[str, Solution]:

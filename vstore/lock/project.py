@@ -223,6 +223,14 @@ def _pin(package: LockedPackage) -> str:
     return f"{package.name}=={package.version}" + (f" ; {package.marker}" if package.marker else "")
 
 
+def required_name(text: str) -> str:
+    """The normalised name of the package that a requirement is for."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    return canonicalize_name(Requirement(text).name)
+
+
 def names(text: str, package: str) -> bool:
     """Whether a text speaks of a package, and not just of a word or a longer name that holds its letters."""
     return re.search(rf"(?<![\w.-]){re.escape(package)}(?![\w-])", text) is not None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from vstore.errors import LockError
-from vstore.lock.answers import Solution
+from vstore.lock.answers import Solution, Versions
 from vstore.lock.companions import write_companions
 from vstore.lock.consistency import find_conflicts
 from vstore.lock.edit import edited
@@ -176,7 +176,10 @@ class _Locker:
             def solve(layers: Sequence[Layer], pins: tuple[str, ...]) -> Solution:
                 return self.solver.solve(self._request(layers, (), keep, pins))
 
-            self.solutions |= resolve_joint(self.spec, tree, solve)
+            def plain(stacks: Sequence[Sequence[Layer]], target: Target) -> list[Versions | None]:
+                return self.solver.alone([self._request(stack, (), keep) for stack in stacks], target)
+
+            self.solutions |= resolve_joint(self.spec, tree, solve, plain)
         return self.solutions[layer.env_name]
 
     def _request(

@@ -6,7 +6,7 @@ wheels fit one layer's systems and not another's is lowered, a few times at most
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -72,6 +72,19 @@ class Solver:
             request = replace(request, optional=optional, pins=(*request.pins, *pins))
             solution = self._solve(request)
         raise MissingWheels(misfits, self._possible(request, {one.target for one in misfits}))
+
+    def alone(self, requests: Sequence[ResolveRequest], target: Target) -> list[Versions | None]:
+        """The versions of each request by itself for a target; None where uv finds none."""
+
+        def versions(request: ResolveRequest) -> Versions | None:
+            try:
+                prefer = request.keep.get(target, {})
+                return resolve_versions(request, target, self.uv, constraints=request.pins, prefer=prefer)
+            except UvFailed:
+                return None
+
+        with ThreadPoolExecutor(_AT_A_TIME) as pool, self.uv.stop.set_after(errors=False):
+            return list(pool.map(versions, requests))
 
     def _solve(self, request: ResolveRequest) -> Solution:
         first, *others = request.required
