@@ -497,6 +497,36 @@ BREAKS = (
         "tests/platforms/test_standalone.py -k library_that_needs",
     ),
     Break(
+        "an archive of more entries than any reader takes is not written",
+        "archive/pack.py",
+        "    admit_all(manifest, limits)\n",
+        "",
+        "tests/archive/test_hostile.py -k limits",
+    ),
+    Break(
+        "an archive whose index no reader takes is not written",
+        "archive/format.py",
+        "    _check_length(len(stored), len(content), limits or Limits())\n",
+        "",
+        "tests/archive/test_hostile.py -k limits",
+    ),
+    Break(
+        "an archive that holds too much for its size is not written",
+        "archive/pack.py",
+        "    check_ratio(sum(content for _, content in stored), sink.size_bytes, limits)\n",
+        "",
+        "tests/archive/test_hostile.py -k bomb",
+    ),
+    Break(
+        "a record that nobody could read is not written",
+        "remote/records.py",
+        """            raise ValueError(f"more than {MOST_BYTES} bytes")
+        parse_json(data, most_values=_MOST_VALUES)
+""",
+        "            pass\n",
+        "tests/remote/test_records.py -k nobody_could_read",
+    ),
+    Break(
         "a web server's answer is read no further than it was asked for",
         "remote/web.py",
         "data = answer.read(end - start, decode_content=False)",

@@ -13,7 +13,7 @@ import pytest
 from blake3 import blake3
 
 from tests.archive.trees import MIB, NAME, forged, index_of, large, noise, packed, small, write
-from vstore.archive import Compression, Limits, Place, read_index, unpack
+from vstore.archive import Compression, Limits, Place, pack, read_index, unpack
 from vstore.archive.tar import member
 from vstore.errors import ArchiveError
 from vstore.fs.admission import Admission
@@ -31,6 +31,14 @@ def refused(archive: Path, said: str = "", *, limits: Limits | None = None, expe
     with pytest.raises(ArchiveError, match=said or ".") as caught:
         unpack(archive, folder / "out", limits=limits, expected=expected)
     assert caught.value.exit_code == 9
+    assert sorted(folder.rglob("*")) == before
+
+
+def not_packed(folder: Path, manifest: Manifest, compression: Compression, limits: Limits) -> None:
+    """Packing for readers with these limits fails, and nothing of it stays."""
+    before = sorted(folder.rglob("*"))
+    with pytest.raises(ArchiveError):
+        pack(folder / "tree", manifest, folder / "refused", name=NAME, compression=compression, limits=limits)
     assert sorted(folder.rglob("*")) == before
 
 
@@ -249,13 +257,18 @@ def test_a_small_index_takes_one_read_and_a_large_one_two(tmp_path: Path) -> Non
 )
 @each_compression
 def test_limits_hold(tmp_path: Path, compression: Compression, limits: Limits) -> None:
-    refused(packed(tmp_path, small(tmp_path / "tree"), compression), "refused", limits=limits)
+    manifest = small(tmp_path / "tree")
+    refused(packed(tmp_path, manifest, compression), "refused", limits=limits)
+    not_packed(tmp_path, manifest, compression, limits)
 
 
 def test_limits_of_the_index_hold(tmp_path: Path) -> None:
     archive = packed(tmp_path, small(tmp_path / "tree"))
     refused(archive, "frame of more than", limits=Limits(frame_bytes=1000))
     refused(archive, "index is larger", limits=Limits(index_bytes=1000))
+    for limits in (Limits(index_bytes=1000), Limits(index_ratio=1, index_free_bytes=1000)):
+        refused(archive, "index", limits=limits)
+        not_packed(tmp_path, index_of(archive).manifest, Compression.ZST, limits)
 
 
 @each_compression
@@ -263,6 +276,7 @@ def test_a_bomb_is_refused_unless_its_size_is_expected(tmp_path: Path, compressi
     manifest = write(tmp_path / "tree", {"zeros": bytes(20 * MIB)})
     archive = packed(tmp_path, manifest, compression)
     refused(archive, "times its size", limits=Limits(ratio=100, ratio_free_bytes=MIB))
+    not_packed(tmp_path, manifest, compression, Limits(ratio=100, ratio_free_bytes=MIB))
     limits = Limits(ratio=100, ratio_free_bytes=MIB)
     assert unpack(archive, tmp_path / "out", expected=manifest, limits=limits) == manifest
 

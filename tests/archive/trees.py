@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vstore.archive import Compression, FileReader, Index, Place, pack, read_index
 from vstore.archive.format import encode_index
+from vstore.fs.admission import Limits
 from vstore.fs.scan import scan
 from vstore.fs.tree import Manifest
 
@@ -99,6 +100,7 @@ def forged(
         manifest or index.manifest,
         frames if frames is not None else [(frame.size_bytes, frame.content_bytes) for frame in index.frames],
         places if places is not None else index.places,
+        Limits(index_bytes=1 << 30, index_ratio=1 << 30),
     )
     content = archive.read_bytes()[: sum(frame.size_bytes for frame in index.frames)]
     lie = archive.with_name("forged.tar.zst")

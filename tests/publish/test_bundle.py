@@ -14,11 +14,11 @@ import pytest
 from tests.flows.world import World
 from tests.publish.looking import appears
 from tests.publish.test_export import SAYS, start
-from tests.remote.small import machine
+from tests.remote.small import folder_cache, machine
 from vstore.api.caches import make_generation
-from vstore.archive import pack
+from vstore.archive import Limits, pack
 from vstore.archive.tar import END, member, padding
-from vstore.digest import canonical_json
+from vstore.digest import Digest, canonical_json
 from vstore.errors import ArchiveError, StoreError
 from vstore.fs.scan import scan
 from vstore.fs.tree import Entry, EntryKind
@@ -242,7 +242,7 @@ def test_an_unsigned_bomb_is_refused_however_it_comes(tmp_path: Path) -> None:
         file.truncate(300 << 20)
     manifest = scan(tmp_path / "tree")
     top = StorePath.make(manifest.digest, "zeros")
-    made = pack(tmp_path / "tree", manifest, tmp_path / "archive", name=str(top))
+    made = pack(tmp_path / "tree", manifest, tmp_path / "archive", name=str(top), limits=Limits().trusting())
     assert made.size_bytes < 100_000 and made.index_digest is not None
     record = ObjectRecord(
         path=top,
@@ -276,3 +276,24 @@ def test_a_stack_that_could_not_run_becomes_no_generation(tmp_path: Path, layers
         with pytest.raises(StoreError, match="a stack that cannot run"):
             make_generation(one.store, [stack], "demo")
         assert list(one.store.layout.profiles.iterdir()) == []
+
+
+def test_what_no_reader_would_take_is_not_written() -> None:
+    tops = [StorePath.make(Digest(number.to_bytes(32, "big")), "top") for number in range(30_000)]
+    with open(os.devnull, "wb") as nowhere:
+        with pytest.raises(ArchiveError, match="more objects are asked for"):
+            BundleWriter(nowhere, tops, url="here")
+        writer = BundleWriter(nowhere, tops[:1], url="here")
+        for number in range(199_999):
+            writer.put(f"{number}", b"")
+        with pytest.raises(ArchiveError, match="more than 200000 members"):
+            writer.put("more", b"")
+
+
+def test_a_bomb_is_pushed_only_with_a_signature(tmp_path: Path) -> None:
+    """Without one nobody would take it."""
+    with machine(tmp_path / "root") as one:
+        path = one.add("zeros", {"zeros": bytes(300 << 20)})
+        with pytest.raises(ArchiveError, match="more than 1000 times its size"):
+            one.push(folder_cache(tmp_path / "cache"), path, keys=())
+        one.push(folder_cache(tmp_path / "cache"), path)

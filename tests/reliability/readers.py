@@ -378,9 +378,8 @@ def _index(content: bytes, folder: Path) -> object:
     with_it = _with_index(content)
     with archive.FileReader(_put(with_it, folder / "read")) as reader:
         found = archive.read_index(reader, limits=_LIMITS)
-    again, _ = encode_index(
-        found.name, found.manifest, [(one.size_bytes, one.content_bytes) for one in found.frames], found.places
-    )
+    frames = [(one.size_bytes, one.content_bytes) for one in found.frames]
+    again, _ = encode_index(found.name, found.manifest, frames, found.places, Limits(index_ratio=1 << 30))
     assert zstd.decompress(again[8:-64], at_most=1 << 20) == content, "it cannot be written again"
     return _unpack(with_it, folder)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,6 +45,10 @@ RECORDS: dict[str, tuple[Record, Callable[[bytes, str], Record]]] = {
     "channel": (CHANNEL.signed(KEY.sign(CHANNEL.line)), decode_channel),
     "delta": (DELTA.signed(KEY.sign(DELTA.line)), decode_delta),
 }
+
+
+def nested(depth: int) -> object:
+    return [nested(depth - 1)] if depth else 1
 
 
 @pytest.mark.parametrize("name", RECORDS)
@@ -140,3 +145,9 @@ def test_the_signed_line_depends_on_every_field() -> None:
         for key in good.keys() - {"format", "signatures"}:
             changed = decode(json.dumps({**good, key: other[key]}).encode(), "it")
             assert changed.line != record.line, key
+
+
+@pytest.mark.parametrize("value", ["x" * (1 << 20), [0] * 20_000, nested(70)], ids=["large", "many", "deep"])
+def test_a_record_that_nobody_could_read_is_not_written(value: object) -> None:
+    with pytest.raises(CacheError, match="nobody could read"):
+        encode(replace(OBJECT, metadata={"a": value}))

@@ -21,12 +21,16 @@ def admit_all(manifest: Manifest, limits: Limits) -> None:
 
 def check_cost(index: Index, limits: Limits) -> None:
     """ArchiveError if unpacking costs more than the limits or the tree may not be written."""
-    content = index.starts[-1]
-    if content > max(limits.ratio_free_bytes, limits.ratio * index.archive_bytes):
-        raise ArchiveError(f"refused: its content is more than {limits.ratio} times its size")
+    check_ratio(index.starts[-1], index.archive_bytes, limits)
     if any(frame.content_bytes > limits.frame_bytes for frame in index.frames):
         raise ArchiveError(f"refused: a frame of more than {limits.frame_bytes} bytes")
     admit_all(index.manifest, limits)
+
+
+def check_ratio(content_bytes: int, archive_bytes: int, limits: Limits) -> None:
+    """ArchiveError if so small an archive may not hold so much content."""
+    if content_bytes > max(limits.ratio_free_bytes, limits.ratio * archive_bytes):
+        raise ArchiveError(f"refused: its content is more than {limits.ratio} times its size")
 
 
 def case_collisions(manifest: Manifest) -> list[tuple[str, ...]]:

@@ -35,9 +35,16 @@ _LEVEL = 9  # of the index itself: half of it is digests, which do not compress
 
 
 def encode_index(
-    name: str, manifest: Manifest, frames: Sequence[tuple[int, int]], places: Sequence[Place]
+    name: str,
+    manifest: Manifest,
+    frames: Sequence[tuple[int, int]],
+    places: Sequence[Place],
+    limits: Limits | None = None,
 ) -> tuple[bytes, Digest]:
-    """The skippable frame that ends an archive, and the index's digest. `frames` are lengths: compressed, content."""
+    """The skippable frame that ends an archive, and the index's digest. `frames` are lengths: compressed, content.
+
+    ArchiveError if no reader with these limits takes it.
+    """
     top = os.fsencode(name)
     tree = manifest.encoded
     parts = [_MAGIC, len(top).to_bytes(4, "big"), top, len(tree).to_bytes(8, "big"), tree]
@@ -45,6 +52,7 @@ def encode_index(
     parts += (len(places).to_bytes(4, "big"), *(_PLACE.pack(*place) for place in places))
     content = b"".join(parts)
     stored = zstd.compress(content, _LEVEL)
+    _check_length(len(stored), len(content), limits or Limits())
     digest = _digest(stored)
     footer = _FOOTER.pack(digest.raw, len(stored), len(content), FOOTER_MAGIC)
     return _SKIPPABLE_HEAD.pack(_SKIPPABLE, len(stored) + FOOTER_BYTES) + stored + footer, digest
@@ -59,14 +67,18 @@ def index_range(footer: bytes, archive_bytes: int, limits: Limits) -> tuple[int,
     if len(footer) != FOOTER_BYTES or not footer.endswith(FOOTER_MAGIC):
         raise ArchiveError("not an archive of vstore, or cut off: it has no index at its end")
     _, stored, length, _ = _FOOTER.unpack(footer)
-    if stored > limits.index_bytes or length > limits.index_bytes:
-        raise ArchiveError(f"the index is larger than the limit of {limits.index_bytes} bytes")
-    if length > max(limits.index_free_bytes, limits.index_ratio * stored):
-        raise ArchiveError(f"refused: the index holds more than {limits.index_ratio} times its size")
+    _check_length(stored, length, limits)
     start = archive_bytes - FOOTER_BYTES - stored - _SKIPPABLE_HEAD.size
     if start < 0:
         raise ArchiveError("cut off: the index is longer than the archive")
     return start, archive_bytes
+
+
+def _check_length(stored: int, length: int, limits: Limits) -> None:
+    if stored > limits.index_bytes or length > limits.index_bytes:
+        raise ArchiveError(f"the index is larger than the limit of {limits.index_bytes} bytes")
+    if length > max(limits.index_free_bytes, limits.index_ratio * stored):
+        raise ArchiveError(f"refused: the index holds more than {limits.index_ratio} times its size")
 
 
 def decode_index(tail: bytes, start: int, limits: Limits, tree: Digest | None = None) -> Index:

@@ -14,6 +14,7 @@ from typing import BinaryIO, NamedTuple
 
 from blake3 import blake3
 
+from vstore.archive.check import admit_all, check_ratio
 from vstore.archive.format import check_name, encode_index
 from vstore.archive.layout import Piece, Sizes, frames
 from vstore.archive.model import ArchiveInfo, Compression, Place
@@ -21,6 +22,7 @@ from vstore.archive.pipeline import in_order
 from vstore.digest import Digest
 from vstore.errors import ArchiveError
 from vstore.fs import zstd
+from vstore.fs.admission import Limits
 from vstore.fs.reading import open_handle
 from vstore.fs.tree import Entry, EntryKind, Manifest
 
@@ -45,20 +47,24 @@ def pack(
     compression: Compression = Compression.ZST,
     level: int | None = None,
     jobs: int = 1,
+    limits: Limits | None = None,
     on_bytes: Callable[[int], None] | None = None,
 ) -> ArchiveInfo:
     """Write the archive of a tree to `output`, all or nothing; `name` is its top folder, the store path.
 
-    Every file is hashed while it is read: ArchiveError if the tree is not what the manifest says. `jobs` threads
+    Every file is hashed while it is read: ArchiveError if the tree is not what the manifest says, and for one that
+    is beyond the `limits` of those who are to unpack it, by default those of `unpack`. `jobs` threads
     compress. `on_bytes` is told of content as it is packed, and of 0 bytes while a frame takes long: it may raise to
     end the work. The caller flushes. Raises OSError, and ValueError for a bad name or level.
     """
     check_name(name)
+    limits = limits or Limits()
+    admit_all(manifest, limits)
     temporary = output.with_name(f".{output.name}.{os.urandom(4).hex()}")
     try:
         with open(temporary, "xb") as file:
             sink = _Sink(file)
-            digest = _pack(tree, manifest, sink, name, compression, level, jobs, on_bytes)
+            digest = _pack(tree, manifest, sink, name, compression, level, jobs, limits, on_bytes)
         os.replace(temporary, output)
     finally:
         temporary.unlink(missing_ok=True)
@@ -101,6 +107,7 @@ def _pack(
     compression: Compression,
     level: int | None,
     jobs: int,
+    limits: Limits,
     on_bytes: Callable[[int], None] | None,
 ) -> Digest | None:
     level = compression.default_level if level is None else level
@@ -115,11 +122,12 @@ def _pack(
         stored.append((len(made.data), made.content_bytes))
         sink.write(made.data)
         told(sum(piece.end - piece.start for piece in made.pieces))
-    if compression is not Compression.ZST:
-        return None
-    files = [entry for entry in manifest.entries if entry.kind == EntryKind.FILE]
-    tail, digest = encode_index(name, manifest, stored, [places[entry.path] for entry in files])
-    sink.write(tail)
+    digest = None
+    if compression is Compression.ZST:
+        files = [entry for entry in manifest.entries if entry.kind == EntryKind.FILE]
+        tail, digest = encode_index(name, manifest, stored, [places[entry.path] for entry in files], limits)
+        sink.write(tail)
+    check_ratio(sum(content for _, content in stored), sink.size_bytes, limits)
     return digest
 
 

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from blake3 import blake3
 
+from vstore.archive.check import check_ratio
 from vstore.archive.model import Compression, RangeReader
 from vstore.archive.tar import padding, read_member
 from vstore.archive.write import TreeWriter, new_folder, wrong
@@ -107,8 +108,8 @@ class _Stream:
             content = inner.more(data)
             data = b""
             given += len(content)
-            if self._limits and given > max(self._limits.ratio_free_bytes, self._limits.ratio * at):
-                raise ArchiveError(f"refused: its content is more than {self._limits.ratio} times its size")
+            if self._limits:
+                check_ratio(given, size, self._limits)
             if content:
                 yield content
 

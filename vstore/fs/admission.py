@@ -18,13 +18,13 @@ _WINDOWS = frozenset(b'<>:"\\|?*')
 class Limits:
     """Limits on an archive from outside; the defaults admit any layer in less than 300 MiB of memory."""
 
-    entries: int = 200_000  # files, folders and links; and frames
+    entries: int = 250_000  # files, folders and links; and frames
     total_bytes: int = 256 << 30  # of all files
     file_bytes: int = 64 << 30  # of one file
     path_bytes: int = 4096  # of one path, and of one link's target
     name_bytes: int = 255  # of one part of a path
     frame_bytes: int = 16 << 20  # of one frame's content, which is held in memory
-    index_bytes: int = 32 << 20  # of the index, uncompressed
+    index_bytes: int = 48 << 20  # of the index, uncompressed
     index_ratio: int = 100  # its content to what is stored: half of it is digests, which do not compress
     index_free_bytes: int = 1 << 20  # below this no such ratio is asked
     ratio: int = 1000  # content to archive, where no expected manifest vouches for the content's size

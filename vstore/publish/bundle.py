@@ -41,7 +41,10 @@ class BundleWriter:
         self._sizes: dict[str, int] = {}
         self._lock = threading.Lock()
         file.write(member(TOP, Entry(b"", EntryKind.DIRECTORY)))
-        self.put(_HEAD, canonical_json({"format": FORMAT, "tops": [str(path) for path in tops]}) + b"\n")
+        head = canonical_json({"format": FORMAT, "tops": [str(path) for path in tops]}) + b"\n"
+        if len(head) > _HEAD_BYTES:
+            raise ArchiveError(f"refused: more objects are asked for than {_HEAD_BYTES} bytes can name")
+        self.put(_HEAD, head)
 
     def finish(self) -> None:
         self._file.write(END)
@@ -53,6 +56,8 @@ class BundleWriter:
                 if create_only:
                     return False
                 raise TransportError(f"{key} is in the bundle already")
+            if len(self._sizes) >= _MOST_MEMBERS:
+                raise ArchiveError(f"refused: more than {_MOST_MEMBERS} members")
             self._file.write(member(TOP, Entry(key.encode(), EntryKind.FILE, size=size)))
             if isinstance(data, Path):
                 with open(data, "rb") as source:

@@ -13,12 +13,19 @@ from vstore.errors import CacheError
 from vstore.objects import StorePath
 from vstore.remote import layout
 from vstore.remote.model import Channel, DeltaRecord, ObjectRecord, Realisation, Record
-from vstore.remote.records import Fields, decode_channel, decode_delta, decode_object, decode_realisation, encode
+from vstore.remote.records import (
+    MOST_BYTES,
+    Fields,
+    decode_channel,
+    decode_delta,
+    decode_object,
+    decode_realisation,
+    encode,
+)
 from vstore.remote.transport import Transport
 from vstore.stop import Stop
 
 QUESTIONS_AT_ONCE = 64
-_RECORD_BYTES = 1 << 20  # no record is larger
 T = TypeVar("T")
 
 
@@ -49,7 +56,7 @@ class Cache:
         """Whether a cache is there. CacheError if it is of a newer release. Asked once, when it answers yes."""
         with self._lock:
             if not self._checked:
-                data = self.transport.get(layout.CACHE_FILE, limit=_RECORD_BYTES)
+                data = self.transport.get(layout.CACHE_FILE, limit=MOST_BYTES)
                 if data is None:
                     return False
                 Fields.read(data, f"{self.url}/{layout.CACHE_FILE}")
@@ -103,7 +110,7 @@ class Cache:
                     yield found
 
     def read(self, key: str, decode: Callable[[bytes, str], T]) -> T | None:
-        data = self.transport.get(key, limit=_RECORD_BYTES)
+        data = self.transport.get(key, limit=MOST_BYTES)
         return None if data is None else decode(data, f"{self.url}/{key}")
 
     # writing

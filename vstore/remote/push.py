@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from vstore.archive import ArchiveInfo, pack
+from vstore.archive import ArchiveInfo, Limits, pack
 from vstore.digest import Digest
 from vstore.errors import CacheError
 from vstore.fs.faults import Point, reached
@@ -157,7 +157,8 @@ class Pusher:
 
             on_bytes(0)
             tree = self.store.layout.object(info.path)
-            made = pack(tree, manifest, file, name=str(info.path), level=self.level, on_bytes=on_bytes)
+            limits = Limits().trusting() if self.keys else Limits()  # what a trusted key signs, clients take
+            made = pack(tree, manifest, file, name=str(info.path), level=self.level, limits=limits, on_bytes=on_bytes)
             reached(Point.PUSH_PACKED)
             self.report.stage(name, "pushing", 0, made.size_bytes, Unit.BYTES)
             key = layout.archive_key(info.path)

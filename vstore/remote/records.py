@@ -19,18 +19,27 @@ from vstore.remote.layout import FORMAT
 from vstore.remote.model import Archive, Channel, DeltaRecord, ObjectRecord, Realisation, Record, Signature
 
 _LARGEST_SIZE = 1 << 50
-_MOST_VALUES = 20_000  # of one record
+MOST_BYTES = 1 << 20  # of one record
+_MOST_VALUES = 20_000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 T = TypeVar("T")
 
 
 def encode(record: Record) -> bytes:
+    """Return the one text of a record. CacheError for one that is beyond the limits of those who read it."""
     document = {"format": FORMAT, **_fields(record)}
     document["signatures"] = [
         {"key": signature.key, "signature": base64.b64encode(signature.value).decode()}
         for signature in record.signatures
     ]
-    return canonical_json(document) + b"\n"
+    data = canonical_json(document) + b"\n"
+    try:
+        if len(data) > MOST_BYTES:
+            raise ValueError(f"more than {MOST_BYTES} bytes")
+        parse_json(data, most_values=_MOST_VALUES)
+    except ValueError as error:
+        raise CacheError(f"a record that nobody could read is not written: {error}") from error
+    return data
 
 
 def _fields(record: Record) -> dict[str, object]:

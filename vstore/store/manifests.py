@@ -48,7 +48,10 @@ def write_manifest(
         "parts": [key.hex() for key in parts],
     }
     text = canonical_json(document)
-    data = zstd.compress(_MAGIC + len(text).to_bytes(4, "big") + text + manifest.encode())
+    content = _MAGIC + len(text).to_bytes(4, "big") + text + manifest.encode()
+    if len(content) > _MOST_BYTES:
+        raise StoreError(f"refused: the manifest of {info.path} has more than {_MOST_BYTES} bytes")
+    data = zstd.compress(content)
     with layout.opened(layout.manifests) as folder:
         folder.write(str(info.path), data, mode=0o444, durable=durable)
 
