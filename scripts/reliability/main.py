@@ -3,9 +3,10 @@
 Usage: scripts/reliability/run [SECTION …], and options: see --help. Sections: points (each step, each time it is
 reached, killed), calls (each changing system call of a store's life killed or failed), kills (real commands at random
 instants), power, crowd, input (spoilt bytes), fuzz (the same with coverage guidance), caches (spoilt caches and bundles
-against pull, substitution and unpack), damage (spoilt indexes), places (what is there already where a command
-writes), mistakes (random calls), nix, members (tricks of a hostile member of a shared store), breaks (each promise
-broken on purpose, which a test must notice). An AssertionError says what was not as promised.
+against pull, substitution and unpack), damage (spoilt indexes), places (what is there already where a command writes),
+mistakes (random calls), nix, members (tricks of a hostile member of a shared store), strangers (hostile requests to
+`vstore serve`), breaks (each promise broken on purpose, which a test must notice). An AssertionError says what was not
+as promised.
 """
 
 from __future__ import annotations
@@ -37,6 +38,7 @@ from tests.reliability.power import cut_power
 from tests.reliability.readers import READERS, try_reader
 from tests.reliability.spoil import spoil
 from tests.reliability.spoilt import run as spoil_caches
+from tests.reliability.strangers import strangers
 from tests.reliability.sweep import (
     EXCHANGE_POINTS,
     MUTATING,
@@ -188,6 +190,10 @@ def members(_: Path, __: argparse.Namespace) -> Counts:
     return {"tricks": len(TRICKS), "commands by exit code": codes}
 
 
+def asked(work: Path, options: argparse.Namespace) -> Counts:
+    return {**strangers(work, requests=options.requests, seed=options.seed)}
+
+
 SECTIONS: dict[str, Callable[[Path, argparse.Namespace], Counts]] = {
     "points": points,
     "calls": calls,
@@ -202,6 +208,7 @@ SECTIONS: dict[str, Callable[[Path, argparse.Namespace], Counts]] = {
     "damage": damage,
     "nix": nix,
     "members": members,
+    "strangers": asked,
     "breaks": breaks,
 }
 
@@ -225,6 +232,7 @@ def main() -> None:
     parser.add_argument("--reader", action="append", choices=READERS, help="of fuzz: only this (repeatable)")
     parser.add_argument("--seconds", type=int, default=60, help="of fuzz: for each reader")
     parser.add_argument("--corpus", type=Path, help="of fuzz: a folder that keeps what reaches new branches")
+    parser.add_argument("--requests", type=int, default=8000, help="hostile requests to `vstore serve`")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if unknown := set(options.sections) - set(SECTIONS):

@@ -109,16 +109,20 @@ def serve(
     *,
     host: str,
     port: int,
+    most_bytes: int | None = None,
     log_requests: bool = False,
     report: Report | None = None,
 ) -> None:
     """Offer the store read-only as a cache until interrupted; port 0 takes any that is free.
+
+    Packed archives are kept, of `most_bytes` at most (10 GiB).
 
     Raises UsageError without the extra ``serve`` or for an address that cannot be had, BusyError for a port in use.
     """
     try:
         from vstore.remote.listening import bind, listen
         from vstore.remote.serve import application
+        from vstore.remote.shelf import MOST_BYTES, Shelf
     except ImportError as error:
         raise UsageError(
             f"`serve` needs more packages: {error.name}", hint="install vstore with its extra: vstore[serve]"
@@ -126,4 +130,5 @@ def serve(
     with bind(host, port) as bound:
         place = f"[{host}]" if ":" in host else host
         (report or Silent()).note(f"serving {store.layout.root} on http://{place}:{bound.getsockname()[1]}")
-        listen(application(store, tuple(keys)), bound, log_requests=log_requests)
+        shelf = Shelf(store, tuple(keys), MOST_BYTES if most_bytes is None else most_bytes)
+        listen(application(shelf), bound, shelf.stop, log_requests=log_requests)

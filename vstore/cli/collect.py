@@ -36,7 +36,9 @@ from vstore.cli.settings import Settings, command, size, when
     metavar="SIZE",
     help="Remove wheels that no object shares until all of them take no more than SIZE.",
 )
-@click.option("--clean-cache", is_flag=True, help="Empty uv's cache, whatever is shared; waits for builds.")
+@click.option(
+    "--clean-cache", is_flag=True, help="Empty uv's cache, whatever is shared, and that of `serve`; waits for builds."
+)
 def gc_command(settings: Settings, dry_run: bool, clean_cache: bool, until_free: int | None, **given: object) -> None:
     """Forget generations by policy, then delete objects that no root reaches, the longest unused first.
 
@@ -112,8 +114,10 @@ def _text(found: gc.Plan | gc.Collected, forgotten: Sequence[tuple[str, int]], d
     verb, past, gain = ("would delete", "would forget", "would free") if dry_run else ("deleted", "forgot", "freed")
     lines = [f"{past} generation {number} of {name}" for name, number in forgotten]
     lines += [f"{verb} {victim.path}  {_why(victim, now)}" for victim in found.victims]
-    if found.litter:
-        lines.append(f"{verb} {len(found.litter)} leftovers of killed processes")
+    if left := len(found.litter) - len(found.archives):
+        lines.append(f"{verb} {left} leftovers of killed processes")
+    if found.archives:
+        lines.append(f"{verb} {len(found.archives)} archives that `vstore serve` packed")
     if found.wheels:
         lines.append(f"{verb} {len(found.wheels)} cached wheels that no object shares")
     return "\n".join([*lines, f"{verb} {len(found.victims)} objects, {gain} {size(found.freed_bytes)}"])

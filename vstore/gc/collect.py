@@ -22,6 +22,7 @@ from vstore.gc.model import Collected, Plan, Policy, Victim
 from vstore.gc.owners import foreign
 from vstore.gc.plan import Limits, choose_wheels, exclusive_objects, make_plan
 from vstore.gc.remove import Removal, current_roots
+from vstore.gc.served import archives_of, other_archives, remove_archives
 from vstore.gc.unlink import empty_trash
 from vstore.gc.uv_cache import CachedWheel, UvCaches
 from vstore.objects import StorePath
@@ -41,11 +42,15 @@ def plan_collection(store: Store, policy: Policy | None = None, *, without: Coll
     measure, limits = Measure(layout), _limits(store, policy)
     if policy.clean_cache or policy.takes_wheels:
         measure.take_places(leftovers(layout, everything=policy.clean_cache))
+    if policy.clean_cache:
+        measure.take_places(layout.served / name for name in other_archives(store, now))
     caches = UvCaches(layout, measure.tally) if policy.takes_wheels else None
     with stray_links(store) as stray:
         expired = _expired(caches, policy, limits.after(measure.tally.freed_bytes), now)
         plan = _planned(store, policy, {*skipped, *stray}, stray, measure=measure, limits=limits)[0]
         measure.take_places(logs_of(store, plan.dead))
+        if not policy.clean_cache:
+            measure.take_places(set(archives_of(layout, plan.dead)) - set(plan.litter))
     wheels = expired + _wheels(caches, policy, limits.after(measure.tally.freed_bytes), now)
     names = tuple(wheel.name for wheel in wheels)
     return replace(plan, freed_bytes=measure.tally.freed_bytes, wheels=names)
@@ -58,7 +63,9 @@ def collect(store: Store, policy: Policy | None = None, *, report: Report) -> Co
     that may go.
     """
     policy = policy or Policy()
-    freed = clean_everything(store.layout, report) if policy.clean_cache else 0
+    freed = 0
+    if policy.clean_cache:
+        freed = clean_everything(store.layout, report) + remove_archives(store, datetime.now(UTC))
     done = Collected(victims=(), litter=(), freed_bytes=freed)
     while True:
         more = _collect_once(store, policy, report, done.freed_bytes)

@@ -16,6 +16,7 @@ from pathlib import Path
 from vstore.errors import BusyError, StoreError
 from vstore.fs.filelock import is_held, lock_file
 from vstore.gc.owners import removable
+from vstore.gc.served import is_expired
 from vstore.objects import StorePath
 from vstore.store import Layout, RootKind, Store, generation_of, is_new_index, read_roots
 from vstore.store.records import belongs_to, read_record, record_file
@@ -29,7 +30,7 @@ _LINK_AGE = timedelta(hours=1)  # making a root is two system calls, without a l
 def entries(layout: Layout) -> dict[str, list[str]]:
     """All that could be litter, by folder, relative to the root. List it before asking who owns what."""
     folders = (layout.store, layout.manifests, layout.tmp, layout.trash, layout.locks, layout.logs, layout.failed)
-    everywhere = (*folders, layout.gcroots, layout.indirect_roots)
+    everywhere = (*folders, layout.gcroots, layout.indirect_roots, layout.served)
     found = {folder.relative_to(layout.root).as_posix(): _names(layout, folder) for folder in everywhere}
     found[layout.tmp.name].remove(layout.trash.name)
     found["."] = [name for name in _names(layout, layout.root) if is_new_index(name)]
@@ -93,6 +94,9 @@ def _ownerless(store: Store, places: Collection[str], known: Collection[str], no
                     yield place
             case ".":
                 yield place  # a `reindex` is alone: none runs while this store is open
+            case "cache/serve":
+                if is_expired(store, name, now):
+                    yield place
             case "failed":
                 if _older(layout.root / place, now - FAILED_AGE):
                     yield place

@@ -73,6 +73,11 @@ class Plan:
     wheels: tuple[str, ...] = ()
 
     @property
+    def archives(self) -> tuple[str, ...]:
+        """Those of `litter` that `vstore serve` packed."""
+        return tuple(place for place in self.litter if place.startswith("cache/serve/"))
+
+    @property
     def dead(self) -> tuple[StorePath, ...]:
         return tuple(victim.path for victim in self.victims)
 
@@ -90,6 +95,11 @@ class Collected:
     freed_bytes: int
     left: tuple[StorePath, ...] = ()
     wheels: tuple[str, ...] = ()
+
+    @property
+    def archives(self) -> tuple[str, ...]:
+        """Those of `litter` that `vstore serve` packed."""
+        return tuple(place for place in self.litter if place.startswith("cache/serve/"))
 
     @property
     def deleted(self) -> tuple[StorePath, ...]:

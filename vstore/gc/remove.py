@@ -18,6 +18,7 @@ from vstore.fs.tree import shown
 from vstore.fs.usage import Tally, statuses
 from vstore.gc.litter import find_litter, stray_links
 from vstore.gc.model import Victim
+from vstore.gc.served import archives_of
 from vstore.objects import StorePath
 from vstore.report import Report
 from vstore.store import Graph, Layout, Store, generation_link, read_roots
@@ -85,7 +86,8 @@ class Removal:
             reached(Point.GC_FORGOTTEN)
             folders = (layout.store.name, layout.manifests.name)
             places = [f"{folder}/{victim.path}" for folder in folders for victim in gone]
-            self._stuck += _discard(layout, [*places, *(f"{layout.logs.name}/{layout.log(one).name}" for one in logs)])
+            places += (f"{layout.logs.name}/{layout.log(one).name}" for one in logs)
+            self._stuck += _discard(layout, [*places, *archives_of(layout, paths - self._revived)])
             reached(Point.GC_DISCARDED)
             self.seconds = max(time.monotonic() - started, 1e-6)
         return gone

@@ -12,13 +12,16 @@ import logging
 import socket
 import sys
 import time
+from types import FrameType
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from vstore.credentials import redact
-from vstore.errors import BusyError, UsageError
+from vstore.errors import BusyError, UsageError, printable
+from vstore.stop import Stop
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -121,7 +124,8 @@ class _Redacted(logging.Formatter):
     """Hides logins: a client may send one in the URL that it asks for."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return redact(super().format(record))
+        record.msg, record.args = printable(redact(unquote(record.getMessage()))), ()
+        return super().format(record)
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -129,14 +133,31 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=_ACCEPTED_AT_ONCE)
+    except UnicodeError as error:
+        raise UsageError(f"not the name of a host: {host}", hint="see --host") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE or getattr(error, "winerror", None) == 10048:
             raise BusyError(f"the port is in use: {host}:{port}", hint="give another one with --port") from error
+        if error.errno in (errno.EACCES, errno.EPERM):
+            hint = "ports below 1024 need privileges: give another one with --port"
+            raise UsageError(f"not permitted to listen on {host}:{port}", hint=hint) from error
         raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}", hint="see --host and --port") from error
 
 
-def listen(application: Starlette, bound: socket.socket, *, log_requests: bool) -> None:
-    """Answer until a signal says to stop; answers under way then have a second."""
+class _Server(uvicorn.Server):
+    """A server that ends its own work when a signal says to stop."""
+
+    def __init__(self, config: uvicorn.Config, stop: Stop) -> None:
+        super().__init__(config)
+        self._stop = stop
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._stop.set()
+        super().handle_exit(sig, frame)
+
+
+def listen(application: Starlette, bound: socket.socket, stop: Stop, *, log_requests: bool) -> None:
+    """Answer until a signal says to stop; answers under way then have a second. Sets `stop` then."""
     handler = logging.StreamHandler()
     handler.addFilter(RateLimit())
     handler.setFormatter(_Redacted("%(asctime)s %(message)s"))
@@ -156,4 +177,4 @@ def listen(application: Starlette, bound: socket.socket, *, log_requests: bool) 
         access_log=log_requests,
         server_header=False,
     )
-    uvicorn.Server(config).run(sockets=[bound])
+    _Server(config, stop).run(sockets=[bound])

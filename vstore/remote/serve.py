@@ -1,101 +1,42 @@
 """A local store as a cache, over HTTP and read-only: the static layout, made when it is asked for.
 
-Records are signed with the store's own keys. An archive is packed when it is first asked for and kept in
-``cache/serve``, from where ranges and ETags are starlette's. Needs the extra ``serve``.
+Ranges are starlette's. Requests are answered in threads; packing has its own few, so that other requests do not wait
+for it, and a limit on those who do. Needs the extra ``serve``.
 """
 
 from __future__ import annotations
 
+import logging
 import os
-import stat
 import threading
+import time
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
-from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
-from vstore.archive import ArchiveInfo, FileReader, pack, read_index
+import anyio.to_thread
+from anyio import CapacityLimiter
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
 from vstore.digest import Digest, canonical_json
-from vstore.fs.filelock import lock_file
+from vstore.errors import BusyError, VstoreError
 from vstore.objects import StorePath
 from vstore.remote import layout
-from vstore.remote.push import realisation_of, record_of
-from vstore.remote.records import encode
-from vstore.remote.trust import SecretKey, sign
-from vstore.store import Store
+from vstore.remote.shelf import Offer, Shelf
+from vstore.stop import Stopped
+from vstore.store import ARCHIVE_SUFFIX
 
 T = TypeVar("T")
 
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
-    from starlette.requests import Request
-    from starlette.responses import Response
-
-
-@dataclass
-class Shelf:
-    """What is offered of one store."""
-
-    store: Store
-    keys: tuple[SecretKey, ...]
-
-    def realisation(self, recipe: Digest) -> bytes | None:
-        path = self.store.realisation(recipe)
-        info = self.store.index.info(path) if path else None
-        return encode(realisation_of(info, recipe, self.keys)) if info else None
-
-    def object(self, path: StorePath) -> bytes | None:
-        file = self.archive(path)
-        info = self.store.index.info(path)
-        if file is None or info is None:
-            return None
-        _, metadata = self.store.manifest(path)
-        return encode(sign(record_of(info, metadata, _described(file)), self.keys))
-
-    def archive(self, path: StorePath) -> Path | None:
-        """The object's archive, packed now if it was not; None if there is no such object."""
-        if not self.store.is_valid(path):
-            return None  # asked first: names that anyone makes up leave no temp root
-        self.store.temp_root(path)
-        if not self.store.is_valid(path):
-            return None
-        folder = self.store.layout.root / "cache" / "serve"
-        folder.mkdir(parents=True, exist_ok=True)
-        file = folder / f"{path}.tar.zst"
-        with lock_file(self.store.layout.locks / f"serve-{path.short}", transient=True):
-            if not _is_own(file):
-                manifest, _ = self.store.manifest(path)
-                with self.store.staging(f"serve-{path.name}") as staging:
-                    pack(self.store.layout.object(path), manifest, staging / "archive", name=str(path))
-                    (staging / "archive").rename(file)
-        return file
-
-
-def _is_own(file: Path) -> bool:
-    """Whether an archive was packed by this user: what others put there may be a link to any file."""
-    try:
-        status = file.lstat()
-    except FileNotFoundError:
-        return False
-    own = not hasattr(os, "geteuid") or status.st_uid == os.geteuid()
-    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1 and own
-
-
-def _described(file: Path) -> ArchiveInfo:
-    with FileReader(file) as reader:
-        index = read_index(reader)
-    with file.open("rb") as content:
-        digest = sha256()
-        while data := content.read(1 << 20):
-            digest.update(data)
-    return ArchiveInfo(
-        size_bytes=file.stat().st_size,
-        sha256=digest.hexdigest(),
-        index_digest=index.digest,
-        content_bytes=index.manifest.size_bytes,
-    )
+_PACKED_AT_ONCE = min(os.cpu_count() or 1, 4)
+_MOST_WAITING = 256  # requests for what is not packed yet
+_LATER_SECONDS = 5  # after which a client is to ask again
+_TOTALS_SECONDS = 5.0  # how long the numbers of objects and bytes are kept
+_log = logging.getLogger("uvicorn.error")
 
 
 class Site:
@@ -105,34 +46,49 @@ class Site:
         self.shelf = shelf
         self._counts = Counter[tuple[str, int]]()
         self._lock = threading.Lock()
+        self._packing: CapacityLimiter | None = None
+        self._totals = (-_TOTALS_SECONDS, 0, 0)
 
-    def front(self, request: Request) -> Response:
-        return self._record("front", request, canonical_json({"format": layout.FORMAT, "compression": "zst"}) + b"\n")
+    async def front(self, request: Request) -> Response:
+        document = canonical_json({"format": layout.FORMAT, "compression": "zst"}) + b"\n"
+        return self._counted("front", _record(request, document))
 
-    def realisation(self, request: Request) -> Response:
-        recipe = _parsed(request.path_params["name"], ".json", Digest.parse)
-        return self._record("realisation", request, self.shelf.realisation(recipe) if recipe else None)
+    async def realisation(self, request: Request) -> Response:
+        async def answer(recipe: Digest) -> Response:
+            return _record(request, await anyio.to_thread.run_sync(self.shelf.realisation, recipe))
 
-    def object(self, request: Request) -> Response:
-        path = _parsed(request.path_params["name"], ".json", StorePath.parse)
-        return self._record("object", request, self.shelf.object(path) if path else None)
+        return await self._answered("realisation", _parsed(request.path_params["name"], ".json", Digest.parse), answer)
 
-    def archive(self, request: Request) -> Response:
-        from starlette.responses import FileResponse, Response
+    async def object(self, request: Request) -> Response:
+        async def answer(path: StorePath) -> Response:
+            offer = await self._offer(path)
+            if offer is None:
+                return Response(status_code=404)
+            return _record(request, await anyio.to_thread.run_sync(self.shelf.object, path, offer))
 
-        path = _parsed(request.path_params["name"], ".tar.zst", StorePath.parse)
-        file = self.shelf.archive(path) if path else None
-        if file is None:
-            return self._counted("archive", Response(status_code=404))
-        return self._counted("archive", FileResponse(file, media_type="application/zstd"))
+        return await self._answered("object", _parsed(request.path_params["name"], ".json", StorePath.parse), answer)
+
+    async def archive(self, request: Request) -> Response:
+        async def answer(path: StorePath) -> Response:
+            offer = await self._offer(path)
+            if offer is None:
+                return Response(status_code=404)
+            headers = {"etag": offer.etag}
+            if _matches(request, offer.etag):
+                return Response(status_code=304, headers=headers)
+            return FileResponse(offer.file, media_type="application/zstd", headers=headers, stat_result=offer.status)
+
+        found = _parsed(request.path_params["name"], ARCHIVE_SUFFIX, StorePath.parse)
+        return await self._answered("archive", found, answer)
 
     def metrics(self, request: Request) -> Response:
         """Prometheus' text format, version 0.0.4."""
-        from starlette.responses import PlainTextResponse
-
-        infos = self.shelf.store.index.objects()
-        lines = ["# TYPE vstore_objects gauge", f"vstore_objects {len(infos)}"]
-        lines += ["# TYPE vstore_object_bytes gauge", f"vstore_object_bytes {sum(info.size_bytes for info in infos)}"]
+        if time.monotonic() - self._totals[0] > _TOTALS_SECONDS:
+            infos = self.shelf.store.index.objects()
+            self._totals = time.monotonic(), len(infos), sum(info.size_bytes for info in infos)
+        _, objects, size_bytes = self._totals
+        lines = ["# TYPE vstore_objects gauge", f"vstore_objects {objects}"]
+        lines += ["# TYPE vstore_object_bytes gauge", f"vstore_object_bytes {size_bytes}"]
         lines.append("# TYPE vstore_requests_total counter")
         with self._lock:
             counts = sorted(self._counts.items())
@@ -141,20 +97,33 @@ class Site:
         return PlainTextResponse("\n".join(lines) + "\n", media_type="text/plain; version=0.0.4")
 
     def health(self, request: Request) -> Response:
-        from starlette.responses import PlainTextResponse
-
         self.shelf.store.is_valid(StorePath.make(Digest(bytes(32)), "none"))  # the index answers
         return PlainTextResponse("ok\n")
 
-    def _record(self, kind: str, request: Request, data: bytes | None) -> Response:
-        from starlette.responses import Response
+    async def _offer(self, path: StorePath) -> Offer | None:
+        """Return the archive of an object; None if there is no such object. Raises BusyError where too many wait.
 
-        if data is None:
-            return self._counted(kind, Response(status_code=404))
-        etag = f'"{sha256(data).hexdigest()[:32]}"'
-        if request.headers.get("if-none-match") == etag:
-            return self._counted(kind, Response(status_code=304, headers={"ETag": etag}))
-        return self._counted(kind, Response(data, media_type="application/json", headers={"ETag": etag}))
+        Whether there is such an object is asked first: names that anyone makes up cost no more than that.
+        """
+        if not await anyio.to_thread.run_sync(self.shelf.store.is_valid, path):
+            return None
+        if (found := await anyio.to_thread.run_sync(self.shelf.find, path)) is not None:
+            return found
+        if self._packing is None:
+            self._packing = CapacityLimiter(_PACKED_AT_ONCE)
+        if self._packing.statistics().tasks_waiting >= _MOST_WAITING:
+            raise BusyError("too many wait for archives")
+        return await anyio.to_thread.run_sync(self.shelf.pack, path, limiter=self._packing)
+
+    async def _answered(self, kind: str, asked: T | None, answer: Callable[[T], Awaitable[Response]]) -> Response:
+        try:
+            response = Response(status_code=404) if asked is None else await answer(asked)
+        except (BusyError, Stopped):
+            response = Response(status_code=503, headers={"Retry-After": str(_LATER_SECONDS)})
+        except (VstoreError, OSError) as error:  # a damaged object, a full disk
+            _log.error("%s cannot be offered: %s", asked, error)
+            response = Response(status_code=500)
+        return self._counted(kind, response)
 
     def _counted(self, kind: str, response: Response) -> Response:
         with self._lock:
@@ -162,12 +131,31 @@ class Site:
         return response
 
 
-def application(store: Store, keys: tuple[SecretKey, ...]) -> Starlette:
-    """The ASGI application; starlette runs the answers in threads."""
-    from starlette.applications import Starlette
-    from starlette.routing import Route
+def _record(request: Request, data: bytes | None) -> Response:
+    if data is None:
+        return Response(status_code=404)
+    etag = f'"{sha256(data).hexdigest()[:32]}"'
+    if _matches(request, etag):
+        return Response(status_code=304, headers={"etag": etag})
+    return Response(data, media_type="application/json", headers={"etag": etag})
 
-    site = Site(Shelf(store, keys))
+
+def _matches(request: Request, etag: str) -> bool:
+    """Whether the client has it already, as If-None-Match says (RFC 9110, 13.1.2)."""
+    given = [one.strip().removeprefix("W/") for one in request.headers.get("if-none-match", "").split(",")]
+    return etag in given or given == ["*"]
+
+
+def _parsed(name: str, suffix: str, parse: Callable[[str], T]) -> T | None:
+    try:
+        return parse(name.removesuffix(suffix)) if name.endswith(suffix) else None
+    except ValueError:
+        return None
+
+
+def application(shelf: Shelf) -> Starlette:
+    """The ASGI application."""
+    site = Site(shelf)
     return Starlette(
         routes=[
             Route(f"/{layout.CACHE_FILE}", site.front),
@@ -178,10 +166,3 @@ def application(store: Store, keys: tuple[SecretKey, ...]) -> Starlette:
             Route("/healthz", site.health),
         ]
     )
-
-
-def _parsed(name: str, suffix: str, parse: Callable[[str], T]) -> T | None:
-    try:
-        return parse(name.removesuffix(suffix)) if name.endswith(suffix) else None
-    except ValueError:
-        return None

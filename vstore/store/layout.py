@@ -34,6 +34,7 @@ _FOLDERS = (
     "locks",  # the last
 )
 _FURTHER = ("cache/remote", "cache/serve", "channels", "failed", "keys")  # each made when it is needed
+ARCHIVE_SUFFIX = ".tar.zst"
 _SPREAD = ("tmp", "uv")  # see `spread_folders`
 _NEW_INDEX = re.compile(r"index-[0-9a-f]{12}(-wal|-shm|-journal)?")
 _GENERATION_LINK = re.compile(r"(?P<profile>.+)-(?P<number>[1-9][0-9]{0,8})-link")
@@ -112,6 +113,14 @@ class Layout:
     @property
     def use_lock(self) -> Path:
         return self.root / "locks" / "use"
+
+    @property
+    def served(self) -> Path:
+        """The archives that `vstore serve` packed; made when it is needed."""
+        return self.root / "cache" / "serve"
+
+    def served_archive(self, path: StorePath) -> Path:
+        return self.served / f"{path}{ARCHIVE_SUFFIX}"
 
     @property
     def cache_lock(self) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
@@ -94,6 +94,14 @@ class Store:
         """Keep these objects alive until the store is closed. Ask whether they are valid only afterwards."""
         if not self._immutable:
             self._temp.add(paths)
+
+    @contextmanager
+    def kept(self, *paths: StorePath) -> Iterator[None]:
+        """Keep these objects alive while the block runs. Ask whether they are valid only in it."""
+        with closing(TempRoots(self.layout)) as roots:
+            if not self._immutable:
+                roots.add(paths)
+            yield
 
     def is_valid(self, path: StorePath) -> bool:
         return path not in self._distrusted and self.index.is_valid(path)
