@@ -23,12 +23,16 @@ class Difference(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What was compared: how many things, which were not the same, and how many fail in the plain venv too."""
+    """What was compared: how many things, which were not the same, and how many fail in the plain venv too.
+
+    `meant` are the differences on purpose.
+    """
 
     what: str
     compared: int
     differences: tuple[Difference, ...]
     failing: int = 0
+    meant: tuple[Difference, ...] = ()
 
 
 def mappings(what: str, layer: Mapping[str, Any], plain: Mapping[str, Any]) -> Row:
@@ -36,6 +40,12 @@ def mappings(what: str, layer: Mapping[str, Any], plain: Mapping[str, Any]) -> R
     names = sorted(layer.keys() | plain.keys())
     found = (Difference(name, layer.get(name, "absent"), plain.get(name, "absent")) for name in names)
     return Row(what, len(names), tuple(one for one in found if one.layer != one.plain))
+
+
+def set_apart(row: Row, meant: Collection[str]) -> Row:
+    """Set those differences apart that are meant: the last words of their subjects."""
+    found = tuple(one for one in row.differences if one.subject.rpartition(" ")[2] in meant)
+    return row._replace(differences=tuple(one for one in row.differences if one not in found), meant=found)
 
 
 def inventories(layer: Mapping[str, Any], plain: Mapping[str, Any], told: Collection[str]) -> Iterator[Row]:

@@ -78,7 +78,8 @@ def _tops(files: list[tuple[str, ...]]) -> list[str]:
             found.add(stem.partition(".")[0])
         elif parts[0] != ".." and not parts[0].endswith((".dist-info", ".data", ".libs")):
             found.add(parts[0])
-    found |= {".".join(parts) for parts in packages if len(parts) > 1 and parts[:-1] not in packages}
+    inside = {parts for parts in packages if any(parts[:length] in packages for length in range(1, len(parts)))}
+    found |= {".".join(parts) for parts in packages - inside}
     return sorted(name for name in found if all(part.isidentifier() for part in name.split(".")))
 
 

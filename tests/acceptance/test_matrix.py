@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.matrix.compare import inventories, outputs
+from scripts.matrix.compare import inventories, outputs, set_apart
 from scripts.matrix.versions import behind
 
 MATRIX = Path(__file__).parents[2] / "scripts" / "matrix" / "main.py"
@@ -63,3 +63,10 @@ def test_a_failure_in_both_is_counted_and_is_no_difference() -> None:
     row = outputs("smoke", answers, answers, {})
     assert (row.compared, row.failing, row.differences) == (2, 1, ())
     assert outputs("smoke", {"a": {"output": ""}}, {"a": {"failed": 1}}, {}).differences
+
+
+def test_only_what_is_meant_is_set_apart() -> None:
+    seen = {"smoke.py copies": {"failed": "read-only"}, "smoke.py other": {"failed": "read-only"}}
+    row = set_apart(outputs("smoke", seen, {name: {"output": ""} for name in seen}, {}), {"copies"})
+    assert [one.subject for one in row.meant] == ["smoke.py copies"]
+    assert [one.subject for one in row.differences] == ["smoke.py other"]

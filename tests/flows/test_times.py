@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -52,3 +54,17 @@ def test_a_template_is_loaded_anew(world: World, tmp_path: Path) -> None:
     current.unlink()
     current.symlink_to(new.parent)
     assert environment.get_template("page.txt").render(x="!") == "42 !"
+
+
+def test_files_and_folders_of_a_layer_go_into_archives(world: World, tmp_path: Path) -> None:
+    """ZIP has no times before 1980, which Python refuses for folders too."""
+    top = world.root / "store" / world.realise()["stack"] / "layers/app-hello/lib" / f"python{VERSION}/site-packages"
+    packages = [top / name for name in ("low", "midlib", "ns")]  # a folder of a lower layer, and a merged one
+    with zipfile.ZipFile(tmp_path / "by-hand.zip", "w") as archive:
+        for place in (place for package in packages for place in (package, *sorted(package.rglob("*.py")))):
+            archive.write(place, place.relative_to(top))
+        assert {"low/", "low/__init__.py", "ns/", "ns/app.py", "ns/side.py"} <= set(archive.namelist())
+    for kind in ("zip", "gztar"):
+        made = shutil.make_archive(str(tmp_path / kind), kind, top, "ns")
+        shutil.unpack_archive(made, tmp_path / f"of-{kind}")
+        assert {one.name for one in (tmp_path / f"of-{kind}/ns").glob("*.py")} == {"app.py", "side.py"}
