@@ -8,12 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from graphlib import TopologicalSorter
+from pathlib import PurePosixPath
 from typing import Self
 
 from vstore.digest import ALPHABET, SHORT_LENGTH, Digest, is_short
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,126}")
 _PATH = re.compile(rf"[{ALPHABET}]{{{SHORT_LENGTH}}}-{_NAME.pattern}")
+
+
+LAYER_FILE = PurePosixPath("share/vstore/layer.json")  # of each layer: what it is and holds
+STACK_FILE = PurePosixPath("stack.json")  # of each stack: its layers
 
 
 class Kind(StrEnum):

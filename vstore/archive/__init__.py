@@ -8,6 +8,7 @@ decided here: give `unpack` and `assemble` the manifest that is expected.
 
 from vstore.archive.assemble import assemble
 from vstore.archive.check import case_collisions
+from vstore.archive.format import FOOTER_BYTES, footer_digest
 from vstore.archive.index import FileReader, read_index
 from vstore.archive.model import (
     ArchiveInfo,
@@ -22,9 +23,11 @@ from vstore.archive.model import (
 from vstore.archive.pack import pack
 from vstore.archive.plan import plan_fetch
 from vstore.archive.unpack import unpack
+from vstore.archive.whole import check_whole
 from vstore.fs.admission import Limits
 
 __all__ = [
+    "FOOTER_BYTES",
     "ArchiveInfo",
     "ByteRange",
     "Compression",
@@ -37,6 +40,8 @@ __all__ = [
     "RangeReader",
     "assemble",
     "case_collisions",
+    "check_whole",
+    "footer_digest",
     "pack",
     "plan_fetch",
     "read_index",

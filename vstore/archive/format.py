@@ -62,6 +62,13 @@ def _digest(stored: bytes) -> Digest:
     return hash_bytes("archive index 1", stored)
 
 
+def footer_digest(footer: bytes) -> Digest | None:
+    """The digest of the index that the last 64 bytes of an archive state; None if they are no footer."""
+    if len(footer) != FOOTER_BYTES or not footer.endswith(FOOTER_MAGIC):
+        return None
+    return Digest(_FOOTER.unpack(footer)[0])
+
+
 def index_range(footer: bytes, archive_bytes: int, limits: Limits) -> tuple[int, int]:
     """Where the index's skippable frame starts and ends, as the last bytes of an archive say."""
     if len(footer) != FOOTER_BYTES or not footer.endswith(FOOTER_MAGIC):

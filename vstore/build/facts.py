@@ -23,12 +23,12 @@ from vstore.errors import BuildError, StoreError
 from vstore.fs.atomic import write_file
 from vstore.fs.reading import read_regular
 from vstore.lock.model import PinnedWheel
-from vstore.objects import Kind
+from vstore.objects import LAYER_FILE, Kind
 from vstore.target import Target
 
 _MAX_BYTES = 256 << 20
 _PYTHON = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}((a|b|rc)[0-9]{1,3})?")
-FACTS = PurePosixPath("share/vstore/layer.json")
+FACTS = LAYER_FILE
 _Owners = dict[str, "_Owners | list[str]"]
 
 

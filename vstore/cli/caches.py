@@ -35,7 +35,7 @@ _POLICY = Policy()
 @click.option("--older-than", type=AGE, default=_POLICY.age, help="gc: untouched for so long (default: 14d).")
 @click.option("--keep", type=click.IntRange(1), default=_POLICY.keep, help="gc: numbers of each channel (default: 3).")
 @click.option("--grace", type=AGE, default=_POLICY.grace, help="gc: never delete what is younger (default: 1d).")
-@click.option("--contents", is_flag=True, help="verify: unpack every archive too.")
+@click.option("--contents", is_flag=True, help="verify: read every byte of every archive and delta.")
 def cache_command(
     settings: Settings,
     action: str,
@@ -67,7 +67,8 @@ def cache_command(
                 settings.report.close()
                 settings.emit({"checked": checked, "problems": problems}, lambda: "\n".join(lines))
                 if found:
-                    raise CacheError(f"{len(found)} problems in {opened.name}", hint="push what is damaged again")
+                    hint = f"`vstore push --verify {cache} WHAT`, where a store has it, replaces what is damaged"
+                    raise CacheError(f"{len(found)} problems in {opened.name}", hint=hint)
             else:
                 _pin(settings, opened, path, action == "pin")
         finally:
@@ -88,6 +89,7 @@ def _list(settings: Settings, cache: Cache) -> None:
         }
         for _, item in sorted(inventory.items.items())
     ]
+    numbered = {(one.name, one.number): one for one in inventory.channels.values()}
     channels = [
         {
             "channel": one.name,
@@ -97,7 +99,7 @@ def _list(settings: Settings, cache: Cache) -> None:
             "expires_at": when(one.expires_at),
             "signed_by": [signature.key for signature in one.signatures],
         }
-        for one in sorted(inventory.channels, key=lambda one: (one.name, one.number))
+        for one in sorted(numbered.values(), key=lambda one: (one.name, one.number))
     ]
     document = {"cache": cache.url, "objects": objects, "channels": channels, "pins": [str(p) for p in inventory.pins]}
 

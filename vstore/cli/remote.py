@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import click
 
 from vstore.api.caches import (
+    Cache,
+    Channel,
     Fetcher,
+    Pushed,
     Pusher,
     SecretKey,
     make_generation,
@@ -45,6 +49,7 @@ _LIFETIME = timedelta(days=30)
 @click.option("--delta-from", metavar="PATH", help="Also make deltas from the older objects that PATH refers to.")
 @click.option("--level", type=click.IntRange(1, 19), help="How hard to compress (default: 3).")
 @click.option("-j", "--jobs", type=click.IntRange(1), default=2, help="Objects at a time (default: 2).")
+@click.option("--verify", is_flag=True, help="Read all that CACHE has of it, and replace what is damaged.")
 def push_command(
     settings: Settings,
     cache: str,
@@ -55,13 +60,15 @@ def push_command(
     key_files: tuple[Path, ...],
     level: int | None,
     jobs: int,
+    verify: bool,
 ) -> None:
     """Put WHAT, profiles or objects, with all that they refer to into CACHE, signed.
 
     CACHE is a URL (file, https, s3, gs, az), a folder, or a name from config.toml; it is made when it is not there.
     """
     with settings.open_source() as store:
-        opened = open_cache(cache, read_config(store.layout.config_file).caches)
+        config = read_config(store.layout.config_file)
+        opened, trust = open_cache(cache, config.caches), trust_of(config)
         keys = tuple(map(SecretKey.read, key_files)) or signing_keys(_key_folder(store))
         if not keys:
             settings.report.warn(
@@ -72,33 +79,48 @@ def push_command(
         if channel and (len(tops) != 1 or info is None or info.kind != Kind.STACK):
             raise UsageError(f"channel {channel} points to one stack", hint="give one profile, or the path of a stack")
         try:
-            pusher = Pusher(store, opened, keys=keys, report=settings.report, jobs=jobs, level=level)
+            ready = partial(
+                Pusher, store, opened, keys=keys, report=settings.report, jobs=jobs, level=level, trust=trust
+            )
+            pusher = ready(verify=verify)
             done = pusher.push(tops)
             delta_bytes = pusher.push_deltas(tops, find(store, delta_from)) if delta_from else 0
             now = datetime.now(UTC)
             made = None
             if channel and info:
-                made = publish_channel(opened, channel, info, keys=keys, lifetime=expires, now=now)
-                pusher.push(tops)  # what a collection may have taken before it could see the channel
+                made = publish_channel(opened, channel, info, keys=keys, lifetime=expires, now=now, trust=trust)
+                ready().push(tops)  # what a collection may have taken before it could see the channel
         finally:
             settings.report.close()
+    _emit_pushed(settings, opened, done, delta_bytes, made)
+
+
+def _emit_pushed(settings: Settings, cache: Cache, done: Pushed, delta_bytes: int, made: Channel | None) -> None:
+    channel = (
+        {
+            "name": made.name,
+            "number": made.number,
+            "expires_at": when(made.expires_at),
+            "signed_by": [signature.key for signature in made.signatures],
+        }
+        if made
+        else None
+    )
+    moved_bytes = done.moved_bytes + delta_bytes
     document = {
-        "cache": opened.url,
+        "cache": cache.url,
         "pushed": [str(path) for path in done.pushed],
+        "replaced": [str(path) for path in done.replaced],
         "present": [str(path) for path in done.present],
-        "moved_bytes": done.moved_bytes + delta_bytes,
+        "moved_bytes": moved_bytes,
         "delta_bytes": delta_bytes,
         "conflicts": list(done.conflicts),
-        "channel": {"name": made.name, "number": made.number, "expires_at": when(made.expires_at)} if made else None,
+        "channel": channel,
     }
+    replaced = f" ({len(done.replaced)} were damaged there)" if done.replaced else ""
     pointed = f"\nchannel {made.name} number {made.number} points to {made.path}" if made else ""
-    settings.emit(
-        document,
-        lambda: (
-            f"pushed {len(done.pushed)} objects, {size(done.moved_bytes + delta_bytes)}; "
-            f"{len(done.present)} were there already{pointed}"
-        ),
-    )
+    text = f"pushed {len(done.pushed)} objects, {size(moved_bytes)}{replaced}; {len(done.present)} were there already"
+    settings.emit(document, lambda: text + pointed)
 
 
 def _key_folder(store: Store) -> Path:

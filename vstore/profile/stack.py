@@ -8,7 +8,7 @@ from pathlib import Path
 from vstore.digest import canonical_json, parse_json
 from vstore.errors import StoreError
 from vstore.fs.reading import read_regular
-from vstore.objects import Kind, StorePath, is_object_name
+from vstore.objects import STACK_FILE, Kind, StorePath, is_object_name
 
 __all__ = ["Stack", "StackLayer", "read_stack"]
 
@@ -43,7 +43,7 @@ class Stack:
 def read_stack(folder: Path) -> Stack:
     """Return the stack in this folder of the store. StoreError unless `encode` would write its `stack.json`."""
     try:
-        data = read_regular(folder / "stack.json", limit=_MOST_BYTES)
+        data = read_regular(folder / STACK_FILE, limit=_MOST_BYTES)
         document = parse_json(data)
         layers = tuple(
             StackLayer(name=_name(one["name"]), kind=Kind(one["kind"]), path=StorePath.parse(_text(one["path"])))

@@ -94,7 +94,7 @@ def _believe(store: Store, cache: Cache, trust: Trust) -> int:
         if found is None or realisation_key(found.recipe) != stat.key:
             raise ArchiveError(f"{stat.key} is the record of another recipe")
         info = store.index.info(found.path)
-        signed = trust.refusal(found.line, found.signatures, require=trust.require) is None
+        signed = trust.refusal(found.line, found.signatures) is None
         if signed and info is not None and info.digest == found.digest:
             if store.realisation(found.recipe) is None:
                 store.index.realise(found.recipe, found.path, seconds=None)

@@ -13,7 +13,7 @@ from datetime import datetime
 from vstore.build.launchers import link_application
 from vstore.errors import UsageError
 from vstore.fs.links import make_link
-from vstore.objects import Kind, StorePath
+from vstore.objects import STACK_FILE, Kind, StorePath
 from vstore.profile import Stack, StackLayer
 from vstore.realise.layers import Realiser
 from vstore.realise.model import NOBODY, Realised, RealisedLayer, Request, Substitutes
@@ -101,5 +101,5 @@ def _add_stack(store: Store, spec: Spec, target: Target, layers: tuple[RealisedL
             if layer.kind == Kind.APPLICATION:
                 assert layer.path is not None
                 link_application(staging / "bin", layer.name, layer.path, store.layout.object(layer.path), target)
-        (staging / "stack.json").write_bytes(stack.encode())
+        (staging / STACK_FILE).write_bytes(stack.encode())
         return store.add(staging, name=f"{spec.profile}-stack", kind=Kind.STACK).path

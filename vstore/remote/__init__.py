@@ -9,6 +9,7 @@ from vstore.remote.collect import collect
 from vstore.remote.fetch import Fetcher
 from vstore.remote.front import refetch, substitution, trust_of
 from vstore.remote.inventory import read_inventory
+from vstore.remote.model import Channel
 from vstore.remote.opening import open_cache
 from vstore.remote.plan import CachePlan, Policy, make_plan
 from vstore.remote.pull import Pulled, pull
@@ -20,6 +21,7 @@ __all__ = [
     "Cache",
     "CachePlan",
     "CacheProblem",
+    "Channel",
     "Fetcher",
     "Key",
     "Policy",

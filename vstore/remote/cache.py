@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 from vstore.digest import Digest, canonical_json
@@ -22,11 +23,13 @@ from vstore.remote.records import (
     decode_realisation,
     encode,
 )
-from vstore.remote.transport import Transport
+from vstore.remote.transport import Transport, TransportError
+from vstore.remote.trust import Trust
 from vstore.stop import Stop
 
 QUESTIONS_AT_ONCE = 64
-T = TypeVar("T")
+R = TypeVar("R", Realisation, ObjectRecord, Channel, DeltaRecord)
+_NOUNS = {Realisation: "recipe", ObjectRecord: "object", Channel: "channel", DeltaRecord: "object"}
 
 
 class Cache:
@@ -78,26 +81,17 @@ class Cache:
     # reading
 
     def realisation(self, recipe: Digest) -> Realisation | None:
-        found = self.read(layout.realisation_key(recipe), decode_realisation)
-        if found is not None and found.recipe != recipe:
-            raise CacheError(f"{self.name}: the realisation of {recipe} is one of another recipe")
-        return found
+        return self.read(layout.realisation_key(recipe), decode_realisation)
 
     def object(self, path: StorePath) -> ObjectRecord | None:
-        found = self.read(layout.object_key(path), decode_object)
-        if found is not None and (found.path != path or StorePath.make(found.digest, path.name) != path):
-            raise CacheError(f"{self.name}: the record of {path} is one of another object")
-        return found
+        return self.read(layout.object_key(path), decode_object)
 
     def channel(self, name: str) -> Channel | None:
-        found = self.read(layout.channel_key(name), decode_channel)
-        if found is not None and found.name != name:
-            raise CacheError(f"{self.name}: channel {name} holds the record of another channel")
-        return found
+        return self.read(layout.channel_key(name), decode_channel)
 
     def delta(self, new: StorePath, old: StorePath) -> DeltaRecord | None:
         found = self.read(layout.delta_record_key(new, old), decode_delta)
-        if found is not None and (found.new, found.old) != (new, old):
+        if found is not None and found.old != old:  # the key holds its digest only
             raise CacheError(f"{self.name}: the delta of {new} is one of other objects")
         return found
 
@@ -109,9 +103,17 @@ class Cache:
                 if found is not None:
                     yield found
 
-    def read(self, key: str, decode: Callable[[bytes, str], T]) -> T | None:
+    def read(self, key: str, decode: Callable[[bytes, str], R]) -> R | None:
+        """Return the record at a key; CacheError if it is malformed, or belongs at another key."""
         data = self.transport.get(key, limit=MOST_BYTES)
-        return None if data is None else decode(data, f"{self.url}/{key}")
+        if data is None:
+            return None
+        record = decode(data, f"{self.url}/{key}")
+        if key not in layout.keys_of(record):
+            raise CacheError(f"{self.name}: {key} holds the record of another {_NOUNS[type(record)]}")
+        if not isinstance(record, DeltaRecord) and record.digest.short != record.path.short:
+            raise CacheError(f"{self.name}: {key} gives one object's path and another's digest")
+        return record
 
     # writing
 
@@ -122,22 +124,30 @@ class Cache:
         """Its archive must be there, and the records of all that it refers to."""
         self.write(layout.object_key(record.path), record)
 
-    def add_realisation(self, mine: Realisation) -> Realisation:
+    def add_realisation(self, mine: Realisation, trust: Trust) -> Realisation:
         """Add it, or its signatures to what is there; returns what is there then.
 
-        What is there is never replaced: when it gives another object, the builders disagree, and the caller is told
-        by the answer. Two who sign at once may lose one signature: read again, and signed again.
+        When what is there gives another object, the builders disagree: it stays, and the caller is told by the answer;
+        unless it is malformed, or every signature on it is wrong by the keys of `trust`. Two who sign at once may
+        lose one signature: read again, and signed again.
         """
         key = layout.realisation_key(mine.recipe)
         for _ in range(5):
-            found = self.realisation(mine.recipe)
+            try:
+                found = self.realisation(mine.recipe)
+            except TransportError:
+                raise
+            except CacheError:
+                self.write(key, mine)
+                continue
             if found is None:
                 if self.write(key, mine, create_only=True):
                     return mine
                 continue
-            if (found.path, found.digest) != (mine.path, mine.digest):
+            standing = trust.standing(found.line, found.signatures)
+            if found.path != mine.path and (standing or not mine.signatures):
                 return found
-            joined = found.signed(*mine.signatures)
+            joined = replace(found, signatures=standing).signed(*mine.signatures) if found.line == mine.line else mine
             if joined == found:
                 return found
             self.write(key, joined)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypedDict
 
 from vstore.archive import FileReader, Limits, RangeReader, assemble, plan_fetch, read_index
 from vstore.digest import Digest
@@ -20,7 +21,7 @@ from vstore.fs.faults import Point, reached
 from vstore.fs.filelock import lock_file
 from vstore.fs.removal import remove_tree
 from vstore.fs.tree import Manifest
-from vstore.objects import StorePath
+from vstore.objects import Kind, StorePath
 from vstore.remote.cache import Cache
 from vstore.remote.donors import AnyOf, Donors
 from vstore.remote.layout import archive_key
@@ -33,6 +34,7 @@ from vstore.remote.trust import Trust
 from vstore.report import Report, Unit
 from vstore.stop import Stop, Stoppable, Stopped
 from vstore.store import Store
+from vstore.store.manifests import OWN_KEYS
 
 _SMALL_BYTES = 4 << 20
 
@@ -46,6 +48,12 @@ class Fetched:
     moved_bytes: int
     saved_bytes: int
     seconds: float
+
+
+class _Vouched(TypedDict):
+    kind: Kind
+    parts: tuple[bytes, ...]
+    metadata: Mapping[str, object]
 
 
 class NotBelow(CacheError):
@@ -106,15 +114,12 @@ class Fetcher:
                         moved, manifest = self._bring(cache, record, tree, kept)
                     reached(Point.PULL_UNPACKED)
                     references_ready()
-                believed = self._believes(record)
                 self.store.add(
                     tree,
                     name=record.path.name,
-                    kind=record.kind,
                     recipe=recipe,
-                    parts=record.parts if believed else (),  # they lend bytecode to later builds
-                    metadata=record.metadata if believed else {},
                     manifest=manifest,
+                    **self._vouched(record),
                 )
             remove(kept)
         reached(Point.PULL_ADDED)
@@ -122,6 +127,13 @@ class Fetcher:
 
     def _believes(self, record: ObjectRecord) -> bool:
         return self.trust.refusal(record.line, record.signatures) is None
+
+    def _vouched(self, record: ObjectRecord) -> _Vouched:
+        """What no digest tells of an object, as far as enough trusted keys have signed it."""
+        if not self._believes(record):
+            return {"kind": Kind.INTERPRETER, "parts": (), "metadata": {}}  # the tree of any other tells its kind
+        metadata = {key: value for key, value in record.metadata.items() if key not in OWN_KEYS}
+        return {"kind": record.kind, "parts": record.parts, "metadata": metadata}  # parts lend bytecode to builds
 
     def _turn(self, record: ObjectRecord) -> AbstractContextManager[object]:
         """Large archives one after another, as each takes all cores and some 80 MiB; they are flushed side by side."""

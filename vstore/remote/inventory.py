@@ -16,7 +16,7 @@ from vstore.remote.records import decode_channel, decode_object, decode_realisat
 from vstore.remote.transport import Stat, TransportError
 
 _FOLDERS = ("channels", "pins", "realisations", "objects", "deltas", "archives")
-T = TypeVar("T")
+R = TypeVar("R", Realisation, ObjectRecord, Channel)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,16 +36,22 @@ class Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inventory:
-    """`channels` are all numbers of all channels. Of pushes that were killed: `stray`, which is whole but belongs to
-    no object, and `unfinished`, which no reader sees.
+    """`channels` are all records of all channels, by key.
+
+    Of pushes that were killed: `stray`, which is whole but belongs to no object; `unfinished`, which no reader sees.
     """
 
     items: Mapping[StorePath, Item]
     realisations: Mapping[str, Realisation]
-    channels: tuple[Channel, ...]
+    channels: Mapping[str, Channel]
     pins: tuple[StorePath, ...]
     stray: tuple[Stat, ...]
     unfinished: tuple[Stat, ...]
+
+    @property
+    def current(self) -> dict[str, Channel]:
+        """The records that clients read first, by key."""
+        return {key: channel for key, channel in self.channels.items() if key == layout.channel_key(channel.name)}
 
     def closure(self, tops: Iterable[StorePath]) -> set[StorePath]:
         """These and all they refer to, as far as the cache has them."""
@@ -74,25 +80,25 @@ def read_inventory(cache: Cache, bad: dict[str, str] | None = None) -> Inventory
     for key, record in records.items():
         belongs[record.path].append(key)
     for key in stats:
-        if key.startswith(("deltas/", "archives/")):
-            belongs.setdefault(_owner(key), []).append(key)
+        if key.startswith(("deltas/", "archives/")) and (owner := _owner(key, bad)):
+            belongs.setdefault(owner, []).append(key)
     items = {record.path: _item(record, belongs[record.path], stats) for record in records.values()}
     owned = {key for item in items.values() for key in item.keys}
     loose = [stat for key, stat in stats.items() if key not in owned and not key.startswith(("channels/", "pins/"))]
     return Inventory(
         items=items,
         realisations=realisations,
-        channels=tuple(dict.fromkeys(_read(cache, stats, "channels/", decode_channel, bad).values())),
-        pins=tuple(_owner(key) for key in stats if key.startswith("pins/")),
+        channels=_read(cache, stats, "channels/", decode_channel, bad),
+        pins=tuple(owner for key in stats if key.startswith("pins/") and (owner := _owner(key, bad))),
         stray=tuple(loose),
         unfinished=tuple(cache.transport.unfinished()),
     )
 
 
 def _read(
-    cache: Cache, stats: Mapping[str, Stat], start: str, decode: Callable[[bytes, str], T], bad: dict[str, str] | None
-) -> dict[str, T]:
-    def read(key: str) -> T | None:
+    cache: Cache, stats: Mapping[str, Stat], start: str, decode: Callable[[bytes, str], R], bad: dict[str, str] | None
+) -> dict[str, R]:
+    def read(key: str) -> R | None:
         try:
             return cache.read(key, decode)
         except CacheError as error:
@@ -107,13 +113,16 @@ def _read(
         return {key: record for key, record in zip(keys, found, strict=True) if record is not None}
 
 
-def _owner(key: str) -> StorePath:
-    """The object that a file belongs to, by its name."""
+def _owner(key: str, bad: dict[str, str] | None) -> StorePath | None:
+    """The object that a file belongs to, by its name. CacheError for none; with `bad` it is noted there."""
     name = key.rpartition("/")[2].partition(".from.")[0].removesuffix(".json").removesuffix(".tar.zst")
     try:
         return StorePath.parse(name)
     except ValueError as error:
-        raise CacheError(f"what is {key} doing in a cache?", hint="remove it, if nobody needs it") from error
+        if bad is None:
+            raise CacheError(f"unexpected file in a cache: {key}", hint="remove it, if nobody needs it") from error
+        bad[key] = "belongs to no cache"
+        return None
 
 
 def _item(record: ObjectRecord, keys: list[str], stats: Mapping[str, Stat]) -> Item:

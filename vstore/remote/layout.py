@@ -10,6 +10,7 @@ import re
 
 from vstore.digest import Digest
 from vstore.objects import StorePath
+from vstore.remote.model import Channel, DeltaRecord, ObjectRecord, Realisation, Record
 
 FORMAT = 1  # of every record; a reader refuses a higher one
 CACHE_FILE = "vstore-cache.json"
@@ -31,6 +32,19 @@ def archive_key(path: StorePath) -> str:
 def delta_record_key(new: StorePath, old: StorePath) -> str:
     """Of the old object only the digest: a file name has at most 255 bytes."""
     return f"deltas/{new.short[:2]}/{new}.from.{old.short}.json"
+
+
+def keys_of(record: Record) -> tuple[str, ...]:
+    """Return the keys at which this record may lie."""
+    match record:
+        case Realisation():
+            return (realisation_key(record.recipe),)
+        case ObjectRecord():
+            return (object_key(record.path),)
+        case DeltaRecord():
+            return (delta_record_key(record.new, record.old),)
+        case Channel():
+            return channel_key(record.name), channel_number_key(record.name, record.number)
 
 
 def delta_key(new: StorePath, old: StorePath) -> str:

@@ -45,10 +45,10 @@ class CachePlan:
 def roots(inventory: Inventory, keep: int) -> dict[StorePath, str]:
     """What channels and pins point to, each with what points to it."""
     newest: dict[str, int] = {}
-    for channel in inventory.channels:
+    for channel in inventory.channels.values():
         newest[channel.name] = max(newest.get(channel.name, 0), channel.number)
     found = dict.fromkeys(inventory.pins, "a pin")
-    for channel in sorted(inventory.channels, key=lambda channel: channel.number):
+    for channel in sorted(inventory.channels.values(), key=lambda channel: channel.number):
         if channel.number > newest[channel.name] - keep:
             found[channel.path] = f"channel {channel.name} number {channel.number}"
     return found

@@ -1,50 +1,62 @@
 """Putting objects into a cache: archive, then record, then realisation; references before referrers.
 
 Whoever sees one of these can fetch all of it, at any instant, also after a push that was killed; the next one
-goes on where it ended.
+goes on where it ended. What is there counts only as far as it is as its record states; the rest is replaced.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import sha256
+from typing import TypeVar
 
 from vstore.archive import ArchiveInfo, Limits, pack
 from vstore.digest import Digest
 from vstore.errors import CacheError
 from vstore.fs.faults import Point, reached
+from vstore.fs.tree import Manifest
 from vstore.objects import ObjectInfo, StorePath, bottom_up
 from vstore.remote import layout
 from vstore.remote.cache import Cache
 from vstore.remote.delta import make_delta
+from vstore.remote.integrity import archive_fault, delta_fault, quick_archive_fault
 from vstore.remote.model import Archive, DeltaRecord, ObjectRecord, Realisation
 from vstore.remote.opening import check_target
 from vstore.remote.plan import Policy
+from vstore.remote.records import decode_delta, decode_object
 from vstore.remote.transport import TransportError
-from vstore.remote.trust import SecretKey, sign
+from vstore.remote.trust import SecretKey, Trust, sign
 from vstore.report import Report, Unit
 from vstore.stop import Stoppable
 from vstore.store import Store
+from vstore.store.manifests import OWN_KEYS
 
-_OWN_METADATA = {"kind", "digest", "recipe", "references", "registered_at", "parts"}
+R = TypeVar("R", ObjectRecord, DeltaRecord)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pushed:
-    """What a push did: objects that were there already, objects and bytes that were moved."""
+    """What a push did: objects that were there already, objects and bytes that were moved.
+
+    `replaced`, which `pushed` includes, were there, but not as their records state.
+    """
 
     present: tuple[StorePath, ...]
     pushed: tuple[StorePath, ...]
+    replaced: tuple[StorePath, ...]
     moved_bytes: int
     conflicts: tuple[str, ...]
 
 
 class Pusher:
-    """Pushes objects of one store into one cache, signing with all its keys."""
+    """Pushes objects of one store into one cache, signing with all its keys.
+
+    `trust` tells which signatures in the cache are wrong. With `verify` every byte that is there is read and compared.
+    """
 
     def __init__(
         self,
@@ -56,6 +68,8 @@ class Pusher:
         jobs: int = 2,
         level: int | None,
         without: Container[StorePath] = (),
+        trust: Trust | None = None,
+        verify: bool = False,
     ) -> None:
         self.store = store
         self.cache = cache
@@ -64,6 +78,10 @@ class Pusher:
         self.jobs = jobs
         self.level = level
         self.without = without  # what is known to be where this goes
+        self.trust = Trust(keys=(*(trust.keys if trust else ()), *(key.public for key in keys)))
+        self.verify = verify
+        self._own = {key.public.raw for key in keys}
+        self._replaced: set[StorePath] = set()
 
     def push(self, tops: Iterable[StorePath]) -> Pushed:
         """Push these and their closures. CacheError when the cache does not take it; nothing half is listed then."""
@@ -88,6 +106,7 @@ class Pusher:
         return Pushed(
             present=tuple(path for path in infos if there[path]),
             pushed=tuple(running),
+            replaced=tuple(path for path in running if path in self._replaced),
             moved_bytes=moved,
             conflicts=tuple(conflicts),
         )
@@ -103,7 +122,7 @@ class Pusher:
         return moved
 
     def _push_delta(self, new: StorePath, old: StorePath) -> int:
-        if self.cache.delta(new, old) is not None:
+        if self._has_delta(new, old):
             return 0
         started = time.monotonic()
         self.report.stage(new.name, "making a delta")
@@ -112,10 +131,14 @@ class Pusher:
         data = make_delta(trees[0], manifests[0], trees[1], manifests[1])
         if data is None:
             return 0
-        bare = DeltaRecord(new=new, old=old, size_bytes=len(data), sha256=sha256(data).hexdigest())
+        made = DeltaRecord(new=new, old=old, size_bytes=len(data), sha256=sha256(data).hexdigest())
         self.cache.transport.put(layout.delta_key(new, old), data)
         reached(Point.PUSH_DELTA_UPLOADED)
-        self.cache.write(layout.delta_record_key(new, old), sign(bare, self.keys))
+        key = layout.delta_record_key(new, old)
+        found, _ = self._read(key, decode_delta)
+        if found is not None and found.line == made.line:
+            made = self._standing(found)
+        self.cache.write(key, sign(made, self.keys))
         reached(Point.PUSH_DELTA_DESCRIBED)
         self.report.finished(new.name, "delta pushed", time.monotonic() - started)
         return len(data)
@@ -128,20 +151,76 @@ class Pusher:
         infos = {path: info for path, info in found.items() if info is not None}
         return {path: infos[path] for path in bottom_up({path: info.references for path, info in infos.items()})}
 
+    def _has_delta(self, new: StorePath, old: StorePath) -> bool:
+        """Whether the delta is there as its record states, signed by this store.
+
+        One that others made is not signed here but made again: what is signed is given to a decoder.
+        """
+        found, fault = self._read(layout.delta_record_key(new, old), decode_delta)
+        if found is not None:
+            with self.store.staging("push-delta") as folder:
+                fault = delta_fault(self.cache, found, folder if self.verify else None, self._manifest)
+        self._warn(layout.delta_key(new, old), fault)
+        return found is not None and fault is None and self._own <= self.trust.signers(found.line, found.signatures)
+
     def _is_there(self, info: ObjectInfo) -> bool:
-        """Whether its record is there and whole; an old one is touched, so that no collection takes it meanwhile."""
+        """Whether all of it is there as its record states; what is not is told, and replaced.
+
+        An old record is touched, so that no collection takes it meanwhile.
+        """
+        key = layout.object_key(info.path)
+        found, fault = self._read(key, decode_object)
+        joined = None
+        if found is not None:
+            joined, fault = self._joined(info, self._standing(found))
+        if fault is not None:
+            self._replaced.add(info.path)
+            self._warn(key, fault)
+        if joined is None:
+            return False
+        stat = self.cache.transport.head(key)
+        if joined != found or (stat is not None and datetime.now(UTC) - stat.modified > Policy().grace / 2):
+            self.cache.add_object(joined)
+        return joined != found or stat is not None
+
+    def _joined(self, info: ObjectInfo, found: ObjectRecord) -> tuple[ObjectRecord | None, str | None]:
+        """The record with this store's signatures, or why it is to be replaced. What is signed anew is read whole.
+
+        A record that somebody else signed stays as it is where it lends other parts or tells other metadata.
+        """
+        stated = (found.digest, found.kind, found.size_bytes, found.references)
+        if stated != (info.digest, info.kind, info.size_bytes, info.references):
+            return None, "its record does not say what the object is"
+        signs = bool(self._own - self.trust.signers(found.line, found.signatures))
+        if signs and _record(info, self.store.manifest(info.path)[1], found.archive).line != found.line:
+            signs = False
+            if not found.signatures:
+                return None, "nobody has signed its record, which tells other metadata"
+        whole = self.verify or signs
+        check = archive_fault(self.cache, found, contents=True) if whole else quick_archive_fault(self.cache, found)
+        if check is not None:
+            return None, f"its archive {check}"
+        return (sign(found, self.keys) if signs else found), None
+
+    def _read(self, key: str, decode: Callable[[bytes, str], R]) -> tuple[R | None, str | None]:
+        """The record at a key, or why it is none."""
         try:
-            record = self.cache.object(info.path)
+            return self.cache.read(key, decode), None
         except TransportError:
             raise
-        except CacheError:
-            return False  # malformed: written again
-        if record is None:
-            return False
-        stat = self.cache.transport.head(layout.object_key(info.path))
-        if stat is not None and datetime.now(UTC) - stat.modified > Policy().grace / 2:
-            self.cache.add_object(record)
-        return stat is not None
+        except CacheError as error:
+            return None, error.message
+
+    def _standing(self, found: R) -> R:
+        """The record without signatures that are known to be wrong."""
+        return replace(found, signatures=self.trust.standing(found.line, found.signatures))
+
+    def _warn(self, key: str, fault: str | None) -> None:
+        if fault is not None:
+            self.report.warn(f"{self.cache.name}: {key} is replaced: {fault}")
+
+    def _manifest(self, path: StorePath) -> Manifest:
+        return self.store.manifest(path)[0]
 
     def _push(self, info: ObjectInfo, below: Sequence[Future[int]]) -> int:
         started = time.monotonic()
@@ -161,11 +240,7 @@ class Pusher:
             made = pack(tree, manifest, file, name=str(info.path), level=self.level, limits=limits, on_bytes=on_bytes)
             reached(Point.PUSH_PACKED)
             self.report.stage(name, "pushing", 0, made.size_bytes, Unit.BYTES)
-            key = layout.archive_key(info.path)
-            stat = self.cache.transport.head(key)
-            moved = 0 if stat is not None and stat.size_bytes == made.size_bytes else made.size_bytes
-            if moved:
-                self.cache.transport.put(key, file)
+            self.cache.transport.put(layout.archive_key(info.path), file)
         reached(Point.PUSH_UPLOADED)
         record = record_of(info, metadata, made)
         for future in below:
@@ -173,14 +248,14 @@ class Pusher:
         self.cache.add_object(sign(record, self.keys))
         reached(Point.PUSH_DESCRIBED)
         self.report.finished(name, "pushed", time.monotonic() - started)
-        return moved
+        return made.size_bytes
 
     def _realise(self, info: ObjectInfo) -> list[str]:
         """Say what the recipes of this object give; returns where another builder says otherwise."""
         conflicts = []
         for recipe in self.store.index.recipes([info.path]):
             mine = realisation_of(info, recipe, self.keys)
-            found = self.cache.add_realisation(mine)
+            found = self.cache.add_realisation(mine, self.trust)
             reached(Point.PUSH_REALISED)
             if found.path != mine.path:
                 conflicts.append(
@@ -197,6 +272,11 @@ def realisation_of(info: ObjectInfo, recipe: Digest, keys: Iterable[SecretKey]) 
 def record_of(info: ObjectInfo, metadata: Mapping[str, object], made: ArchiveInfo) -> ObjectRecord:
     """What is said of an object and its archive, not yet signed."""
     assert made.index_digest is not None
+    archive = Archive(size_bytes=made.size_bytes, sha256=made.sha256, index_digest=made.index_digest)
+    return _record(info, metadata, archive)
+
+
+def _record(info: ObjectInfo, metadata: Mapping[str, object], archive: Archive) -> ObjectRecord:
     parts = metadata.get("parts")
     return ObjectRecord(
         path=info.path,
@@ -204,7 +284,7 @@ def record_of(info: ObjectInfo, metadata: Mapping[str, object], made: ArchiveInf
         kind=info.kind,
         size_bytes=info.size_bytes,
         references=info.references,
-        archive=Archive(size_bytes=made.size_bytes, sha256=made.sha256, index_digest=made.index_digest),
+        archive=archive,
         parts=tuple(sorted(bytes.fromhex(str(part)) for part in parts)) if isinstance(parts, list) else (),
-        metadata={key: value for key, value in metadata.items() if key not in _OWN_METADATA},
+        metadata={key: value for key, value in metadata.items() if key not in OWN_KEYS},
     )

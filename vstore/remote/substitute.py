@@ -17,7 +17,7 @@ from vstore.objects import StorePath
 from vstore.remote.cache import QUESTIONS_AT_ONCE, Cache
 from vstore.remote.fetch import Fetcher, NotBelow
 from vstore.remote.misses import ABSENT_SECONDS, BAD_SECONDS, DOWN_SECONDS, Misses
-from vstore.remote.model import Realisation
+from vstore.remote.model import Realisation, Signature
 from vstore.remote.pull import Bringer, Pulled
 from vstore.remote.transport import Busy, Refused, TransportError
 
@@ -139,16 +139,16 @@ class Substituter:
         return path
 
     def _believed(self, recipe: Digest, answers: _Answers) -> _Found | None:
-        said: dict[bytes, Realisation] = {}
+        said: dict[bytes, tuple[Signature, ...]] = {}  # of all caches: a wrong one hides no other
         refused: list[tuple[Cache, str]] = []
         for cache, answer in answers:
             found = answer.result()
             if found is None:
                 continue
-            joined = said[found.line] = found.signed(*said.get(found.line, found).signatures)
-            reason = self._fetcher.trust.refusal(joined.line, joined.signatures, require=self._fetcher.trust.require)
+            joined = said[found.line] = (*said.get(found.line, ()), *found.signatures)
+            reason = self._fetcher.trust.refusal(found.line, joined)
             if reason is None:
-                return _Found(joined, answers)
+                return _Found(found, answers)
             refused.append((cache, reason))
         for cache, reason in refused:
             self._bad(cache, str(recipe), f"does not count: {reason}")

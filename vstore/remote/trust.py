@@ -96,7 +96,7 @@ class SecretKey:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trust:
-    """Whom to believe: these keys, and how many of them must agree on what a recipe gives."""
+    """Whom to believe: these keys, and how many of them must have signed one line."""
 
     keys: tuple[Key, ...] = ()
     require: int = 1
@@ -113,8 +113,14 @@ class Trust:
             if key.verifies(line, signature.value)
         }
 
-    def refusal(self, line: bytes, signatures: tuple[Signature, ...], *, require: int = 1) -> str | None:
-        """Why this line is not to be believed; None when it is."""
+    def standing(self, line: bytes, signatures: Iterable[Signature]) -> tuple[Signature, ...]:
+        """The signatures that are not known to be wrong: of one by an unknown key nothing is known."""
+        known = {key.name for key in self.keys}
+        return tuple(one for one in signatures if one.key not in known or self.signers(line, (one,)))
+
+    def refusal(self, line: bytes, signatures: tuple[Signature, ...], *, require: int | None = None) -> str | None:
+        """Why this line is not to be believed; None when it is. As many must have signed as are required."""
+        require = self.require if require is None else require
         if not signatures:
             return "it is not signed"
         count = len(self.signers(line, signatures))

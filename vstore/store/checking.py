@@ -16,6 +16,7 @@ from vstore.fs.scan import Share
 from vstore.fs.tree import Manifest, shown
 from vstore.objects import ObjectInfo, StorePath
 from vstore.processes import divided
+from vstore.store.kinds import kind_of
 from vstore.store.layout import Layout
 from vstore.store.manifests import read_manifest
 
@@ -73,7 +74,7 @@ def _wrong(layout: Layout, info: ObjectInfo, shares: Sequence[Looked]) -> Iterat
     unreadable = sorted({share.unreadable for share in shares if share.unreadable})
     found = Manifest(tuple(sorted(chain(*(share.entries for share in shares))))) if shares and not unreadable else None
     try:
-        manifest, _ = read_manifest(layout.manifest(info.path), likely=found)
+        manifest, metadata = read_manifest(layout.manifest(info.path), likely=found)
     except (StoreError, OSError) as error:
         yield str(error)
         return
@@ -81,6 +82,9 @@ def _wrong(layout: Layout, info: ObjectInfo, shares: Sequence[Looked]) -> Iterat
         yield "the manifest is not the one of this object"
     if tuple(sorted(manifest.references(info.path))) != info.references:
         yield "the index has other references than the manifest"
+    kind = kind_of(layout.object(info.path), manifest)
+    if kind is not None and {kind, metadata["kind"]} != {info.kind}:
+        yield f"the index or the manifest calls it something else than {kind}"
     yield from (f"cannot be read: {text}" for text in unreadable)
     if not shares:
         changed = changed_folders(layout.object(info.path), manifest.entries)

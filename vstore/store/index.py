@@ -236,7 +236,7 @@ def _graph(objects: Sequence[Sequence[Any]], pairs: Iterable[tuple[int, int]]) -
 def _register(connection: Any, info: ObjectInfo, parts: Iterable[bytes], seconds: float | None) -> None:
     connection.execute(
         "INSERT INTO objects (path, digest, kind, size_bytes, files, recipe, registered_at)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO NOTHING",
+        " VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (path) DO UPDATE SET kind = excluded.kind",
         (
             str(info.path),
             info.digest.raw,

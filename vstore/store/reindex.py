@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from vstore.objects import ObjectInfo, StorePath
 from vstore.report import Report, Silent
 from vstore.store.generations import GenerationRow, Generations
 from vstore.store.index import Index
+from vstore.store.kinds import kind_of
 from vstore.store.layout import Layout
 from vstore.store.manifests import object_info, read_manifest
 from vstore.store.records import read_record, recorded, write_record
@@ -121,8 +122,9 @@ def _on_disk(layout: Layout, report: Report) -> Iterator[_Found]:
         try:
             path = StorePath.parse(name)
             manifest, metadata = read_manifest(layout.manifest(path))
+            info = object_info(path, manifest, metadata)
             yield _Found(
-                info=object_info(path, manifest, metadata),
+                info=replace(info, kind=kind_of(layout.object(path), manifest) or info.kind),
                 parts=tuple(bytes.fromhex(key) for key in metadata["parts"]),
                 recipes=tuple(Digest.parse(text) for text in metadata.get("recipes", ())),
             )

@@ -25,6 +25,7 @@ from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.stop import Stop
 from vstore.store.generations import Generations
 from vstore.store.index import Index
+from vstore.store.kinds import kind_of
 from vstore.store.layout import Layout
 from vstore.store.manifests import described_again, read_manifest, write_manifest
 from vstore.store.reserve import keep_reserve
@@ -213,6 +214,7 @@ class Store:
     ) -> ObjectInfo:
         """Turn a staged tree into a registered object; one that is there already is not written again.
 
+        The tree tells the `kind`; that of the caller counts for a tree that tells none.
         Order: hash and freeze, name it in a temp root, manifest, flush, move into place, row. With a `manifest`, of
         one who hashed every file while writing and froze them, the first of these is done.
         Raises StoreError if it refers to what is not valid, or cannot be in a store; NotReproducible if a distrusted
@@ -233,7 +235,7 @@ class Store:
             info = ObjectInfo(
                 path=path,
                 digest=manifest.digest,
-                kind=kind,
+                kind=kind_of(staged, manifest) or kind,
                 size_bytes=manifest.size_bytes,
                 files=manifest.files,
                 references=tuple(sorted(manifest.references(path))),

@@ -15,6 +15,7 @@ from vstore.objects import StorePath
 from vstore.report import Report
 from vstore.store.checking import checked
 from vstore.store.generations import GenerationRow
+from vstore.store.kinds import kind_of
 from vstore.store.layout import generation_link
 from vstore.store.manifests import described_again, write_manifest
 from vstore.store.records import is_dropped, read_record, record_file, write_record
@@ -60,9 +61,9 @@ def mend(store: Store, path: StorePath) -> bool:
         if info is None or not is_folder(folder):
             return False
         try:
-            manifest = store.manifest(path)[0]
+            manifest, metadata = store.manifest(path)
         except StoreError:
-            manifest = None
+            manifest, metadata = None, {}
         try:
             with store.layout.opened(folder) as opened:
                 found = mended(opened, manifest)
@@ -70,14 +71,15 @@ def mend(store: Store, path: StorePath) -> bool:
             return False
         if found.digest != info.digest:
             return False
-        if manifest is None or manifest.digest != info.digest:
-            info, parts, metadata = described_again(store.index, store.layout, info, info, (), {})
-            write_manifest(store.layout, info, found, parts, metadata, durable=True)
         references = tuple(sorted(found.references(path)))
-        if references != info.references:
-            if not all(map(store.index.is_valid, references)):
-                return False
-            store.index.register(replace(info, references=references))
+        if not all(map(store.index.is_valid, references)):
+            return False
+        right = replace(info, references=references, kind=kind_of(folder, found) or info.kind)
+        if manifest is None or manifest.digest != info.digest or metadata["kind"] != right.kind:
+            right, parts, kept = described_again(store.index, store.layout, info, right, (), {})
+            write_manifest(store.layout, right, found, parts, kept, durable=True)
+        if right != info:
+            store.index.register(right)
         store.trust_again(path)
         return True
 
