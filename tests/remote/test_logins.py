@@ -98,7 +98,7 @@ def test_no_login_is_shown_or_written(place: Place, way: Way) -> None:
     assert not any("Authorization" in headers for headers in elsewhere)
 
 
-@pytest.mark.parametrize("arguments", [["pull", "URL", "stable"], ["pull", "URL", "--bad"]])
+@pytest.mark.parametrize("arguments", [["pull", "URL", "stable"], ["pull", "URL", "--bad"], ["gc", "URL"]])
 @pytest.mark.parametrize(
     "url",
     [

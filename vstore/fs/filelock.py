@@ -25,6 +25,7 @@ from vstore.stop import Stop
 
 _NEW = os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 _FOLDER = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_CLOEXEC", "O_DIRECTORY", "O_NOFOLLOW"))
+_NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 _NO_LOCK_FILE = (errno.EINVAL, errno.EISDIR, errno.ELOOP, errno.ENOTDIR)  # a FIFO, a folder, a link, in no folder
 
 if sys.platform == "win32":
@@ -43,6 +44,23 @@ else:
         return True
 
 
+class NoFileLocks(StoreError):
+    """The file system has no locks, as that of some network mounts."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(f"the file system has no file locks: {path}", hint="put it on a local disk; see --root")
+
+
+@contextmanager
+def _told(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            raise NoFileLocks(path) from error
+        raise
+
+
 @contextmanager
 def lock_file(
     path: Path,
@@ -56,8 +74,8 @@ def lock_file(
     """Hold the lock of `path` (made if absent); yields the open descriptor.
 
     Raises BusyError naming the holders when they hold it for too long (see `vstore.fs.waits`; for a day with
-    `builds`), or at all with ``blocking=False``; Stopped when a `stop` is set; StoreError for what is no file.
-    The file of a transient one is removed at the end.
+    `builds`), or at all with ``blocking=False``; Stopped when a `stop` is set; StoreError for what is no file, and
+    NoFileLocks for one on a file system without locks. The file of a transient one is removed at the end.
     """
     handle = _locked(path, shared, blocking, Wait(_what(path), [path], shared=shared, builds=builds, stop=stop))
     try:
@@ -76,15 +94,16 @@ def _what(path: Path) -> str:
 def _locked(path: Path, shared: bool, blocking: bool, wait: Wait) -> int:
     while True:
         handle = _opened(path)
-        try:
-            taken = _acquire(handle, shared=shared, blocking=False)
-            if not taken and not blocking:
-                raise wait.busy()
-        except BaseException:
-            os.close(handle)
-            raise
-        if not taken:
-            _InKernel(handle, shared).wait(wait)
+        with _told(path):
+            try:
+                taken = _acquire(handle, shared=shared, blocking=False)
+                if not taken and not blocking:
+                    raise wait.busy()
+            except BaseException:
+                os.close(handle)
+                raise
+            if not taken:
+                _InKernel(handle, shared).wait(wait)
         if _in_place(handle, path):
             return handle
         os.close(handle)
@@ -183,6 +202,7 @@ def is_held(path: Path) -> bool:
             return False
         raise
     try:
-        return not _acquire(handle, shared=True, blocking=False)  # shared: two who ask do not see each other
+        with _told(path):
+            return not _acquire(handle, shared=True, blocking=False)  # shared: two who ask do not see each other
     finally:
         os.close(handle)

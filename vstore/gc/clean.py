@@ -17,7 +17,7 @@ from pathlib import Path
 
 from vstore.errors import BusyError
 from vstore.fs.faults import Point, reached
-from vstore.fs.filelock import lock_file
+from vstore.fs.filelock import NoFileLocks, lock_file
 from vstore.fs.folder import Folder
 from vstore.fs.usage import Tally, held_bytes, statuses
 from vstore.gc.unlink import unlink_all
@@ -49,7 +49,9 @@ def clean_wheels(layout: Layout, chosen: Sequence[CachedWheel], *, now: datetime
             with _alone(layout, folder, blocking=False) as is_alone:
                 if not is_alone:
                     if wanted:
-                        report.note("uv's cache is in use; its unshared wheels are left for the next collection")
+                        report.note(
+                            "uv's cache is in use, or has no file locks; its unshared wheels are left as they are"
+                        )
                     continue
                 found = UvCaches(layout, Tally(), [cache]).unshared(now=now) if wanted else []
                 wheels = [wheel for _, wheel in found if wheel.place in wanted]
@@ -101,12 +103,14 @@ def _contents(cache: Folder) -> list[str]:
 
 @contextmanager
 def _alone(layout: Layout, cache: Folder, *, blocking: bool) -> Iterator[bool]:
-    """Hold both locks; yields False if somebody else holds one, and nobody is to wait."""
+    """Hold both locks; yields False if somebody else holds one, or there are no locks, and nobody is to wait."""
     with ExitStack() as held:
         try:
             held.enter_context(lock_file(layout.cache_lock, blocking=blocking, builds=True))
             held.enter_context(_uv_lock(cache, blocking=blocking))
-        except BusyError:
+        except (BusyError, NoFileLocks):
+            if blocking:
+                raise
             yield False
         else:
             yield True

@@ -1,0 +1,98 @@
+"""Caches beside which others work: one uv cache of two roots, folders without locks, a cache that changes meanwhile."""
+
+from __future__ import annotations
+
+import errno
+import json
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.flows.world import World
+from tests.wheels import make_wheel
+from tests.without_locks import without_locks
+
+
+@contextmanager
+def bound(source: Path, place: Path) -> Iterator[None]:
+    """One folder in two places; without root it is skipped."""
+    done = subprocess.run(["mount", "--bind", source, place], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def ended(world: World, *arguments: str, **changes: str) -> tuple[int, str]:
+    process = world.start(*arguments, **changes)
+    out, error = process.communicate(timeout=300)
+    return process.returncode, out + error
+
+
+def upgraded(world: World) -> tuple[int, str]:
+    options = (str(world.spec), "--local-wheels", str(world.wheels), "--no-index")
+    code, text = ended(world, "lock", "--upgrade", *options)
+    return (code, text) if code else ended(world, "realise", "--locked", *options)
+
+
+def test_two_roots_on_one_uv_cache_at_once(warm: World, tmp_path: Path) -> None:
+    """Builds in both, while each collects and one empties the cache: all end well, and nothing is damaged."""
+    worlds = [warm.copy(tmp_path / name) for name in ("a", "b")]
+    with bound(worlds[0].root / "cache/uv", worlds[1].root / "cache/uv"), ThreadPoolExecutor(5) as pool:
+        for number in range(2, 5):
+            for world in worlds:
+                make_wheel(world.wheels, "low", f"1.{number}", {"low/__init__.py": f"VERSION = '1.{number}'\n"})
+            runs = [pool.submit(upgraded, world) for world in worlds]
+            runs += [pool.submit(ended, world, "gc", "--cache-unshared-for", "0s") for world in worlds]
+            runs.append(pool.submit(ended, worlds[number % 2], "gc", "--clean-cache"))
+            for run in runs:
+                code, text = run.result()
+                assert code == 0, text
+        for world in worlds:
+            assert world.run("run", "project", "hello")[0].startswith("low 1.4 ")
+            assert world.json("verify", "--contents")["problems"] == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
+def test_a_cache_in_a_folder_without_locks(warm: World, tmp_path: Path, number: int) -> None:
+    variables = without_locks(tmp_path / "shim", tmp_path / "cache", number)
+    cache = f"file://{tmp_path}/cache"
+    world = warm.copy(tmp_path / "world")
+    world.run("key", "generate", "builder")
+    for command in (["push", cache, "project"], ["cache", "verify", "--contents", cache], ["cache", "gc", cache]):
+        assert ended(world, *command, **variables)[0] == 0
+    path = json.loads(world.run("--json", "list")[0])[0]["path"]
+    other = World(tmp_path / "other", tmp_path / "other/root")
+    assert ended(other, "pull", cache, path, **variables)[0] == 0
+    assert other.json("verify", "--contents")["problems"] == []
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
+def test_a_root_in_a_folder_without_locks_is_told(tmp_path: Path, number: int) -> None:
+    variables = without_locks(tmp_path / "shim", tmp_path / "root", number)
+    world = World(tmp_path / "world", tmp_path / "root")
+    code, text = ended(world, "gc", **variables)
+    assert code == 6 and text.startswith("error: the file system has no file locks: "), text
+    assert "hint: put it on a local disk" in text
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
+def test_a_uv_cache_in_a_folder_without_locks_is_left_alone(warm: World, tmp_path: Path, number: int) -> None:
+    """A collection cannot know whether a uv uses it."""
+    world = warm.copy(tmp_path / "world")
+    cache = world.root / "cache/uv"
+    variables = without_locks(tmp_path / "shim", cache, number)
+    before = sorted(cache.rglob("*"))
+    assert ended(world, "gc", "--cache-unshared-for", "0s", **variables)[0] == 0
+    assert sorted(cache.rglob("*")) == before
+    code, text = ended(world, "gc", "--clean-cache", **variables)
+    assert code == 6 and "the file system has no file locks" in text, text
+    assert sorted(cache.rglob("*")) == before
+    code, text = ended(world, "realise", "--check", str(world.spec), **variables)
+    assert code in (0, 11) and "Traceback" not in text, text  # uv itself wants locks
