@@ -12,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.flows.world import World as CommandLine
 from tests.remote.buckets import SERVERS
+from tests.remote.servers import nginx
 from tests.remote.small import KEY, OTHER, TRUST, Machine, folder_cache, machine
 from tests.store.trees import recipe
 from vstore.archive import FileReader, read_index
-from vstore.errors import CacheError
+from vstore.errors import CacheError, UsageError
 from vstore.fs import zstd
 from vstore.objects import Kind, StorePath
 from vstore.remote import (
@@ -32,6 +34,7 @@ from vstore.remote import (
 )
 from vstore.remote.integrity import archive_fault
 from vstore.remote.layout import (
+    CACHE_FILE,
     archive_key,
     channel_key,
     channel_number_key,
@@ -252,6 +255,33 @@ def test_a_new_key_signs_what_is_there_only_when_all_of_it_is_right(small: World
     assert verify_cache(store, small.cache, contents=True, trust=both, report=said)[1] == []
 
 
+@pytest.mark.parametrize("data", [None, b"", b"{}", b'{"compression":"zst"'])
+def test_the_file_that_makes_it_a_cache_is_written_again(world: World, data: bytes | None) -> None:
+    if data is None:
+        world.cache.transport.delete([CACHE_FILE])
+    else:
+        world.put(CACHE_FILE, data)
+    world.cache = Cache(world.cache.transport)  # this one has not seen it yet
+    assert world.push().pushed == ()
+    world.is_whole()
+
+
+def test_neither_a_newer_cache_nor_the_folder_of_another_is_written_to(small: World) -> None:
+    good = small.get(CACHE_FILE)
+    small.put(CACHE_FILE, b'{"format":2}')
+    small.cache = folder_cache(small.folder / "cache")
+    with pytest.raises(CacheError, match="it has format 2"):
+        small.push()
+    assert small.get(CACHE_FILE) == b'{"format":2}'
+    other = small.folder / "other"
+    (other / "objects" / "ab").mkdir(parents=True)
+    (other / "objects" / "ab" / "notes.json").write_bytes(b"{}")
+    small.cache = folder_cache(other)
+    with pytest.raises(UsageError, match="neither a cache nor an empty folder"):
+        small.push()
+    assert good and not (other / CACHE_FILE).exists()
+
+
 # channels
 
 
@@ -341,3 +371,28 @@ def test_a_file_of_no_cache_is_one_line_of_a_check(small: World) -> None:
     assert len(small.problems()) == 3
     with pytest.raises(CacheError, match="unexpected file"):
         read_inventory(small.cache)
+
+
+def test_the_commands_say_what_is_damaged_and_heal_it(small: World) -> None:
+    """As the hint of `cache verify` says, while clients read over HTTP."""
+    machines = [CommandLine(small.folder / name, small.folder / name) for name in ("builder", "client")]
+    builder, client = machines
+    small.builder.store.close()
+    builder.json("key", "generate", "one")
+    place, top = str(small.folder / "shop"), str(small.paths[2])
+    builder.json("push", place, top)
+    file = small.folder / "shop" / archive_key(small.paths[0])
+    file.write_bytes(flipped(file.read_bytes(), 0))
+    assert builder.json("push", place, top)["replaced"] == []
+    said = builder.run("cache", "verify", "--contents", place, code=10)[1]
+    assert f"hint: `vstore push --verify {place} WHAT`" in said
+    healed = builder.json("push", "--verify", place, top)
+    assert healed["replaced"] == healed["pushed"] == [str(small.paths[0])]
+    assert builder.json("cache", "verify", "--contents", place)["problems"] == []
+    with nginx(small.folder / "nginx", small.folder) as url:
+        file.unlink()
+        assert client.run("pull", f"{url}/shop", top, code=10)[1].count("error:") == 1
+        out, said = builder.run("push", place, top)
+        assert "pushed 1 objects" in out and "(1 were damaged there); 2 were there already" in out
+        assert "is replaced: its archive is missing" in said
+        assert client.json("pull", f"{url}/shop", top)["paths"] == [top]

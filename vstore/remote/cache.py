@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
-from vstore.digest import Digest, canonical_json
+from vstore.digest import Digest, canonical_json, parse_json
 from vstore.errors import CacheError
 from vstore.objects import StorePath
 from vstore.remote import layout
@@ -72,11 +72,31 @@ class Cache:
             raise CacheError(f"there is no cache at {self.url}", hint="`vstore push` makes one")
 
     def create(self) -> None:
-        """Make the cache unless it is there."""
-        if not self.exists():
+        """Make the cache unless it is there. CacheError if it is of a newer release.
+
+        A file that says nothing of a format is damaged, and written again.
+        """
+        try:
+            there, damaged = self.exists(), False
+        except TransportError:
+            raise
+        except CacheError:
+            there, damaged = False, not self.has_format()
+            if not damaged:
+                raise
+        if not there:
             document = {"format": layout.FORMAT, "compression": "zst"}
-            self.transport.put(layout.CACHE_FILE, canonical_json(document) + b"\n", create_only=True)
+            self.transport.put(layout.CACHE_FILE, canonical_json(document) + b"\n", create_only=not damaged)
             self.check()
+
+    def has_format(self) -> bool:
+        """Whether the file that makes it a cache says of which format it is, known here or not."""
+        data = self.transport.get(layout.CACHE_FILE, limit=MOST_BYTES)
+        try:
+            document = parse_json(data or b"")
+        except ValueError:
+            return False
+        return isinstance(document, dict) and type(document.get("format")) is int
 
     # reading
 

@@ -15,7 +15,6 @@ from vstore.remote.model import Channel, ObjectRecord, Realisation
 from vstore.remote.records import decode_channel, decode_object, decode_realisation
 from vstore.remote.transport import Stat, TransportError
 
-_FOLDERS = ("channels", "pins", "realisations", "objects", "deltas", "archives")
 R = TypeVar("R", Realisation, ObjectRecord, Channel)
 
 
@@ -70,7 +69,7 @@ def read_inventory(cache: Cache, bad: dict[str, str] | None = None) -> Inventory
     with `bad` it is left out, and its key and what is wrong are put there.
     """
     cache.check()
-    listed = (stat for folder in _FOLDERS for stat in cache.transport.scan(folder))
+    listed = (stat for folder in layout.FOLDERS for stat in cache.transport.scan(folder))
     stats = {stat.key: stat for stat in sorted(listed, key=lambda stat: stat.key)}
     records = _read(cache, stats, "objects/", decode_object, bad)
     realisations = _read(cache, stats, "realisations/", decode_realisation, bad)

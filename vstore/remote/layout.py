@@ -14,6 +14,7 @@ from vstore.remote.model import Channel, DeltaRecord, ObjectRecord, Realisation,
 
 FORMAT = 1  # of every record; a reader refuses a higher one
 CACHE_FILE = "vstore-cache.json"
+FOLDERS = ("channels", "pins", "realisations", "objects", "deltas", "archives")
 CHANNEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9+._-]{0,100}")
 
 

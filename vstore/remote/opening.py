@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from vstore.config import CacheConfig
 from vstore.credentials import public_url
-from vstore.errors import UsageError
+from vstore.errors import CacheError, UsageError
 from vstore.fs.paths import absolute
 from vstore.fs.place import check_output_folder
 from vstore.remote import layout
@@ -18,11 +20,13 @@ from vstore.remote.cache import Cache
 from vstore.remote.objectstore import SCHEMES as STORES
 from vstore.remote.objectstore import ObjectStoreTransport
 from vstore.remote.patience import Patient
-from vstore.remote.transport import Transport
+from vstore.remote.records import decode_object
+from vstore.remote.transport import Transport, TransportError
 from vstore.remote.web import SCHEMES as WEB
 from vstore.remote.web import WebTransport
 from vstore.stop import Stop
 
+_MOST_TRIED = 20
 _SCHEMES = ("file", *WEB, *STORES[1:])
 
 
@@ -60,13 +64,33 @@ def open_cache(
 def check_target(cache: Cache, store: Path) -> None:
     """Raise UsageError for a folder that is to become a cache, and is in the store or holds other things already."""
     parts = urlsplit(cache.url)
-    if parts.scheme != "file" or cache.exists():
+    if parts.scheme != "file" or _is_there(cache):
         return
     folder = Path(unquote(parts.path))
     check_output_folder(folder, store=store)
     begun = re.compile(re.escape(layout.CACHE_FILE) + r"#\d+")  # of a push that was killed
-    if os.path.lexists(folder) and any(not begun.fullmatch(name) for name in os.listdir(folder)):
+    names = [name for name in os.listdir(folder) if not begun.fullmatch(name)] if os.path.lexists(folder) else []
+    if names and not ({*names} <= {*layout.FOLDERS, layout.CACHE_FILE} and _has_record(cache)):
         raise UsageError(f"neither a cache nor an empty folder: {folder}", hint="give an empty or a new folder")
+
+
+def _is_there(cache: Cache) -> bool:
+    """Whether a cache is there, of whatever release; not if its own file is damaged."""
+    try:
+        return cache.exists()
+    except TransportError:
+        raise
+    except CacheError:
+        return cache.has_format()
+
+
+def _has_record(cache: Cache) -> bool:
+    """Whether what lies there, without the file that makes it a cache, is what a cache holds: some record is sound."""
+    for stat in islice(cache.transport.scan("objects"), _MOST_TRIED):
+        with suppress(CacheError):
+            if cache.read(stat.key, decode_object) is not None:
+                return True
+    return False
 
 
 def open_transport(
