@@ -934,6 +934,62 @@ BREAKS = (
         "    if found is None:\n",
         "tests/remote/test_heal.py -k nobody_signed",
     ),
+    Break(
+        "as many keys as required must have signed what a channel says",
+        "remote/trust.py",
+        "        require = self.require if require is None else require\n",
+        "        require = 1\n",
+        "tests/remote/test_require.py",
+    ),
+    Break(
+        "until enough keys have signed a number of a channel, the one before it counts",
+        "remote/channels.py",
+        "    found = _agreed(cache, found, trust)\n",
+        "",
+        "tests/remote/test_require.py",
+    ),
+    Break(
+        "a builder adds its signature only to what a key that it knows has signed",
+        "remote/channels.py",
+        "    before = _sound(lambda: cache.channel(name), known)\n",
+        "    before = cache.channel(name)\n",
+        "tests/remote/test_require.py -k nothing_is_signed",
+    ),
+    Break(
+        "a wrong signature in one cache hides none in another",
+        "remote/substitute.py",
+        "(*said.get(found.line, ()), *found.signatures)",
+        'found.signed(Signature("", b"")).signatures if not said else said[found.line]',
+        "tests/remote/test_require.py -k hides_none",
+    ),
+    Break(
+        "the kind of an object is read off its tree",
+        "store/store.py",
+        "kind=kind_of(staged, manifest) or kind,",
+        "kind=kind,",
+        "tests/remote/test_belief.py",
+    ),
+    Break(
+        "a wrong kind in a store is put right by making its index anew",
+        "store/reindex.py",
+        "kind=kind_of(layout.object(path), manifest) or info.kind",
+        "kind=info.kind",
+        "tests/remote/test_belief.py -k mended",
+    ),
+    Break(
+        "a record says nothing of an object that a store itself writes",
+        "remote/fetch.py",
+        "for key, value in record.metadata.items() if key not in OWN_KEYS",
+        "for key, value in record.metadata.items()",
+        "tests/remote/test_belief.py -k signed_metadata",
+    ),
+    Break(
+        "a number of a channel that nobody signed lets a collection delete nothing",
+        "remote/plan.py",
+        "    signed = [one for one in records if not trust.keys or trust.refusal(one.line, one.signatures) is None]\n",
+        "    signed = records\n",
+        "tests/remote/test_collect.py -k displaces",
+    ),
 )
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
-from tests.remote.small import KEY, Machine, folder_cache, machine
+from tests.remote.small import KEY, TRUST, Machine, folder_cache, machine
 from tests.store.trees import run_in_child
+from vstore.digest import Digest
 from vstore.errors import CacheError
 from vstore.objects import Kind, StorePath
 from vstore.remote import (
@@ -26,7 +27,7 @@ from vstore.remote import (
     read_inventory,
     verify_cache,
 )
-from vstore.remote.layout import archive_key, object_key, pin_key
+from vstore.remote.layout import archive_key, channel_number_key, object_key, pin_key
 from vstore.remote.memory import MemoryTransport
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)  # by then everything that a test writes is old
@@ -121,6 +122,31 @@ def test_a_push_that_comes_between_plan_and_deletion_keeps_its_objects(world: Wo
     gone = {item.path for item in collect(world.cache, plan, POLICY, report=world.builder.said)}
     assert gone == {made[2]}
     assert world.paths() == {low, made[0], made[1]}
+
+
+def test_a_number_that_nobody_signed_displaces_none(world: World) -> None:
+    """Whoever may write to a cache could else have its collection delete what is current."""
+    _, made = stacks(world, 3)
+    for path in made[:2]:
+        world.publish(path)
+    record = world.cache.channel("stable")
+    assert record is not None
+    for number in (1000, 1001):
+        forged = replace(record, number=number, signatures=(), path=made[2], digest=digest_of(world, made[2]))
+        world.cache.write(channel_number_key("stable", number), forged)
+    plan = make_plan(read_inventory(world.cache), POLICY, now=NOW, trust=TRUST)
+    assert plan.dead == ()
+    gone = collect(world.cache, plan, POLICY, report=world.builder.said, trust=TRUST)
+    assert gone == ()
+    absent = replace(record, number=1002, signatures=(), path=StorePath(record.path.short, "absent"))
+    world.cache.write(channel_number_key("stable", 1002), absent)
+    assert make_plan(read_inventory(world.cache), POLICY, now=NOW, trust=TRUST).dead == ()
+
+
+def digest_of(world: World, path: StorePath) -> Digest:
+    info = world.builder.store.index.info(path)
+    assert info is not None
+    return info.digest
 
 
 def test_a_damaged_record_stops_a_collection_and_not_a_check(world: World, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from vstore.api.caches import (
     Cache,
     CachePlan,
     Policy,
+    Trust,
     collect,
     make_plan,
     open_cache,
@@ -58,7 +59,7 @@ def cache_command(
             if action == "ls":
                 _list(settings, opened)
             elif action == "gc":
-                _collect(settings, opened, Policy(age=older_than, keep=keep, grace=grace), dry_run)
+                _collect(settings, opened, Policy(age=older_than, keep=keep, grace=grace), trust_of(config), dry_run)
             elif action == "verify":
                 trust = trust_of(config)
                 checked, found = verify_cache(store, opened, contents=contents, trust=trust, report=settings.report)
@@ -116,9 +117,9 @@ def _list(settings: Settings, cache: Cache) -> None:
     settings.emit(document, text)
 
 
-def _collect(settings: Settings, cache: Cache, policy: Policy, dry_run: bool) -> None:
-    plan = make_plan(read_inventory(cache), policy, now=datetime.now(UTC))
-    deleted = () if dry_run else collect(cache, plan, policy, report=settings.report)
+def _collect(settings: Settings, cache: Cache, policy: Policy, trust: Trust, dry_run: bool) -> None:
+    plan = make_plan(read_inventory(cache), policy, now=datetime.now(UTC), trust=trust)
+    deleted = () if dry_run else collect(cache, plan, policy, report=settings.report, trust=trust)
     document = {
         "dead": [str(item.path) for item in plan.dead],
         "deleted": [str(item.path) for item in deleted],

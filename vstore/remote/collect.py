@@ -10,13 +10,16 @@ from vstore.remote import layout
 from vstore.remote.cache import Cache
 from vstore.remote.inventory import Item, read_inventory
 from vstore.remote.plan import CachePlan, Policy, roots
+from vstore.remote.trust import NOBODY, Trust
 from vstore.report import Report
 
 
-def collect(cache: Cache, plan: CachePlan, policy: Policy, *, report: Report) -> tuple[Item, ...]:
+def collect(
+    cache: Cache, plan: CachePlan, policy: Policy, *, report: Report, trust: Trust = NOBODY
+) -> tuple[Item, ...]:
     """Delete what the plan calls dead, unless it was touched or is reached meanwhile; returns what went."""
     again = read_inventory(cache)
-    alive = again.closure(roots(again, policy.keep))
+    alive = again.closure(roots(again, policy.keep, trust))
     gone: list[Item] = []
     for number, item in enumerate(plan.dead):
         report.stage("cache gc", "deleting", number, len(plan.dead))

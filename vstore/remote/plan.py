@@ -10,6 +10,7 @@ from vstore.errors import CacheError
 from vstore.objects import StorePath, bottom_up
 from vstore.remote.inventory import Inventory, Item
 from vstore.remote.transport import Stat
+from vstore.remote.trust import NOBODY, Trust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,22 +43,31 @@ class CachePlan:
         return sum(item.size_bytes for item in self.dead)
 
 
-def roots(inventory: Inventory, keep: int) -> dict[StorePath, str]:
-    """What channels and pins point to, each with what points to it."""
-    newest: dict[str, int] = {}
-    for channel in inventory.channels.values():
-        newest[channel.name] = max(newest.get(channel.name, 0), channel.number)
+def roots(inventory: Inventory, keep: int, trust: Trust = NOBODY) -> dict[StorePath, str]:
+    """Return what channels and pins point to, each with what points to it.
+
+    Where a key is trusted, only numbers that are signed count towards `keep`. Others may keep an object, but displace
+    none.
+    """
     found = dict.fromkeys(inventory.pins, "a pin")
-    for channel in sorted(inventory.channels.values(), key=lambda channel: channel.number):
-        if channel.number > newest[channel.name] - keep:
-            found[channel.path] = f"channel {channel.name} number {channel.number}"
+    records = sorted(inventory.channels.values(), key=lambda channel: channel.number)
+    signed = [one for one in records if not trust.keys or trust.refusal(one.line, one.signatures) is None]
+    kept: dict[str, set[int]] = {}
+    for one in reversed(signed):
+        numbers = kept.setdefault(one.name, set())
+        if len(numbers) < keep:
+            numbers.add(one.number)
+    for one in records:
+        numbers = kept.get(one.name, set())
+        if one.number in numbers or (one not in signed and one.path in inventory.items):
+            found[one.path] = f"channel {one.name} number {one.number}"
     return found
 
 
-def make_plan(inventory: Inventory, policy: Policy, *, now: datetime) -> CachePlan:
+def make_plan(inventory: Inventory, policy: Policy, *, now: datetime, trust: Trust = NOBODY) -> CachePlan:
     """Decide. CacheError when a root points to what is not there, as then its closure is not known."""
     reached: dict[StorePath, str] = {}
-    for root, reason in roots(inventory, policy.keep).items():
+    for root, reason in roots(inventory, policy.keep, trust).items():
         if root not in inventory.items:
             raise CacheError(f"{reason} points to {root}, which is not in the cache", hint="push it again")
         for path in inventory.closure([root]):

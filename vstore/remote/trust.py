@@ -133,6 +133,9 @@ class Trust:
         return f"the signature of {names} is wrong" if known else f"it is signed by {names}, which is not trusted"
 
 
+NOBODY = Trust()
+
+
 def sign(record: R, keys: Iterable[SecretKey]) -> R:
     """The record with the signatures of these keys on its line, beside those that it has."""
     return record.signed(*(key.sign(record.line) for key in keys))
