@@ -527,6 +527,20 @@ BREAKS = (
         "tests/remote/test_records.py -k nobody_could_read",
     ),
     Break(
+        "a delta that gives more than the disk has free is not begun",
+        "remote/delta.py",
+        "    if sum(sizes[digest] for digest in made) > free_bytes(folder):\n",
+        "    if False:\n",
+        "tests/remote/test_hostile_deltas.py -k disk",
+    ),
+    Break(
+        "applying a patch takes no more memory than a window needs",
+        "remote/delta.py",
+        "resource.setrlimit(resource.RLIMIT_AS, (memory, memory))\n",
+        "",
+        "tests/remote/test_hostile_deltas.py -k expands",
+    ),
+    Break(
         "a web server's answer is read no further than it was asked for",
         "remote/web.py",
         "data = answer.read(end - start, decode_content=False)",

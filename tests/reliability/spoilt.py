@@ -20,18 +20,29 @@ from vstore.errors import ArchiveError, CacheError, UsageError
 from vstore.fs.scan import scan
 from vstore.objects import StorePath
 from vstore.publish.airgap import pack_bundle, unpack_bundle
-from vstore.remote import Cache, Trust, pull
+from vstore.remote import Cache, Pusher, Trust, pull
 from vstore.remote.memory import MemoryTransport
 
 
+def library(version: int) -> dict[str, bytes]:
+    """A file as it is linked again: every 200 bytes an address that has moved."""
+    noise = random.Random(7)
+    parts = [noise.randbytes(196) + (number * 4 + version * 4096).to_bytes(4, "big") for number in range(2000)]
+    return {"lib/a.so": b"".join(parts)}
+
+
 class Spoilt:
-    """A cache and a bundle of three objects, of which one file is spoilt at a time."""
+    """A cache and a bundle of three objects, and a delta between two, of which one file is spoilt at a time."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         with machine(folder / "builder") as builder:
             self.paths = builder.add_three()
             builder.push(folder_cache(folder / "cache"), *self.paths)
+            old, self.newer = (builder.add("versioned", library(version)) for version in (0, 1))
+            builder.push(folder_cache(folder / "cache"), old, self.newer)
+            pusher = Pusher(builder.store, folder_cache(folder / "cache"), keys=(KEY,), report=builder.said, level=None)
+            assert pusher.push_deltas([self.newer], old), "deltas are tried too"
             self.bundle = folder / "bundle"
             nothing = frozenset[StorePath]()
             pack_bundle(
@@ -47,9 +58,10 @@ class Spoilt:
         files = sorted(path for path in (folder / "cache").rglob("*") if path.is_file())
         self.files = {path.relative_to(folder / "cache").as_posix(): path.read_bytes() for path in files}
 
-    def cache(self, chance: random.Random) -> Cache:
-        """The cache with one file spoilt; what it holds otherwise stays."""
-        place, key = MemoryTransport(f"memory://{chance.random()}"), chance.choice(list(self.files))  # no miss is known
+    def cache(self, chance: random.Random, only: str = "") -> Cache:
+        """The cache with one file spoilt, whose key has `only` in it; what it holds otherwise stays."""
+        key = chance.choice([key for key in self.files if only in key])
+        place = MemoryTransport(f"memory://{chance.random()}")  # of which no miss is known
         for name, data in self.files.items():
             place.put(name, spoil(data, chance) if name == key else data)
         return Cache(place)
@@ -65,6 +77,7 @@ def run(count: int, seed: int, folder: Path) -> dict[str, int]:
     world, taken, number = Spoilt(folder), 0, 0
     while number < count:
         with machine(folder / f"client{number}") as client:
+            client.add("versioned", library(0))
             while number < count:  # in one store until something is taken
                 number += 1
                 if attempt(world, client, random.Random(seed + number), number):
@@ -74,20 +87,21 @@ def run(count: int, seed: int, folder: Path) -> dict[str, int]:
 
 
 def attempt(world: Spoilt, client: Machine, chance: random.Random, number: int) -> bool:
-    """Bring the objects in one of three ways; whatever is there afterwards is right."""
+    """Bring the objects in one of four ways; whatever is there afterwards is right."""
     ways: tuple[Callable[[], object], ...] = (
         lambda: pull(client.fetcher(Trust()), world.cache(chance), [world.paths[2]]),
         lambda: client.substituter(world.cache(chance)).substitute(recipe("top")),
         lambda: unpack_bundle(client.store, world.spoilt_bundle(chance), trust=TRUST, report=client.said),
+        lambda: pull(client.fetcher(), world.cache(chance, "delta"), [world.newer]),
     )
     client.said.warnings.clear()
     try:
-        ways[number % 3]()
+        ways[number % 4]()
     except (ArchiveError, CacheError, UsageError) as error:
         client.said.notes.append(error.message)
     assert all(said and "\n" not in said for said in (*client.said.warnings, *client.said.notes))
-    assert number % 3 != 1 or len(client.said.warnings) <= 1, client.said.warnings
-    there = [path for path in world.paths if client.store.is_valid(path)]
+    assert number % 4 != 1 or len(client.said.warnings) <= 1, client.said.warnings
+    there = [path for path in (*world.paths, world.newer) if client.store.is_valid(path)]
     for path in there:
         tree = scan(client.store.layout.object(path))
         assert StorePath.make(tree.digest, path.name) == path, "a wrong byte"

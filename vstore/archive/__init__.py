@@ -7,7 +7,7 @@ decided here: give `unpack` and `assemble` the manifest that is expected.
 """
 
 from vstore.archive.assemble import assemble
-from vstore.archive.check import case_collisions
+from vstore.archive.check import case_collisions, check_cost
 from vstore.archive.format import FOOTER_BYTES, footer_digest
 from vstore.archive.index import FileReader, read_index
 from vstore.archive.model import (
@@ -40,6 +40,7 @@ __all__ = [
     "RangeReader",
     "assemble",
     "case_collisions",
+    "check_cost",
     "check_whole",
     "footer_digest",
     "pack",

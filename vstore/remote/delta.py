@@ -26,6 +26,7 @@ from typing import BinaryIO
 from vstore.digest import canonical_json, from_hex, parse_json
 from vstore.errors import CacheError, UsageError
 from vstore.fs import zstd
+from vstore.fs.disk import free_bytes
 from vstore.fs.scan import hash_file
 from vstore.fs.tree import EntryKind, Manifest
 from vstore.remote.family import pairs
@@ -235,6 +236,8 @@ def apply_delta(
         for source, one in zip(sources, patches, strict=True):
             part = (str(source) if source else None, one.old_at, one.old_bytes)
             jobs.append(json.dumps([*part, one.at, one.patch_bytes, str(made[digest]), one.size_bytes]) + "\n")
+    if sum(sizes[digest] for digest in made) > free_bytes(folder):
+        raise CacheError(f"the delta of {record.new} gives more than the disk has free")
     _run(delta, record, "".join(jobs), max((sizes[digest] for digest in made), default=0), stop)
     for digest, file in made.items():
         if hash_file(file) != digest:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
-from vstore.archive import FileReader, Limits, RangeReader, assemble, plan_fetch, read_index
+from vstore.archive import FileReader, Limits, RangeReader, assemble, check_cost, plan_fetch, read_index
 from vstore.digest import Digest
 from vstore.errors import ArchiveError, CacheError
 from vstore.fs.faults import Point, reached
@@ -178,7 +178,9 @@ class Fetcher:
         have = AnyOf(written, self._donors or ())
         plan = plan_fetch(index, have)
         patched = Patched()
+        limits = Limits().trusting() if self._believes(record) else Limits()
         if cache is not None and self._donors is not None and plan.fetch_bytes >= LEAST_BYTES:
+            check_cost(index, limits)  # before any of it is made
             folder = tree.with_name("patched")
             patched = patch_files(
                 self.store, cache, manifest, record.path, self._donors.find, plan.fetch_bytes, folder, self.trust
@@ -202,7 +204,7 @@ class Fetcher:
             tree,
             donor,
             may_link=lambda place: place in own or place.is_relative_to(objects),
-            limits=Limits().trusting() if self._believes(record) else Limits(),
+            limits=limits,
             stays_after=(TransportError, Stopped),
         )
 
