@@ -220,6 +220,42 @@ def test_what_is_hostile_is_refused_and_writes_nothing_outside(
     assert [one.name for one in (tmp_path / "outside").iterdir()] == ["mine"]
 
 
+UNSAFE = {
+    "an absolute path": [member("x", name="/outside/evil.py")],
+    "up and out": [member("../../../outside/evil.py")],
+    "a NUL in a name": [member(f"{LIB}/a.py", pax_headers={"path": f"python/{LIB}/a\0b.py"})],
+    "a name in other letters too": [member(f"{LIB}/a.py"), member(f"{LIB}/A.py")],
+    "set-user-id": [member(f"{LIB}/a.py", mode=0o6777)],
+    **{
+        name: HOSTILE[name] for name in ("through a link", "a hard link outside", "a device", "a pipe", "a sparse file")
+    },
+}
+
+
+@pytest.mark.parametrize("members", UNSAFE.values(), ids=UNSAFE)
+def test_a_hostile_build_in_a_list_of_downloads_is_an_error(
+    tmp_path: Path, tree: Path, members: list[tarfile.TarInfo]
+) -> None:
+    """Its digest is the listed one. First uv unpacks it, then vstore; neither writes anything outside."""
+    mirror, outside = tmp_path / "mirror", tmp_path / "outside"
+    for folder in (mirror, outside):
+        folder.mkdir()
+    (outside / "mine").write_bytes(b"mine")
+    with gzip.open(make_build(mirror, LINUX, left_out=[f"bin/python{SERIES}"]), "wb", compresslevel=1) as file:
+        for one in members:
+            file.write(one.tobuf(tarfile.PAX_FORMAT if one.pax_headers else tarfile.GNU_FORMAT))
+        file.write(bytes(1024))
+    listing = list_mirror(mirror, [LINUX], mirror.as_uri())
+    uv = Uv(cache_dir=tmp_path / "uv", environment={"UV_PYTHON_DOWNLOADS_JSON_URL": str(listing)})
+    source = choose(f"cpython@{SERIES}", pin=None, uv=uv, target=LINUX)
+    assert source.pin.downloads[LINUX].sha256
+    with pytest.raises((BuildError, ToolError)) as caught:
+        materialise(source, tree, uv=uv, report=Silent(), jobs=1, compiler=Path(sys.executable))
+    assert "\n" not in caught.value.message
+    assert [one.name for one in outside.iterdir()] == ["mine"] and not Path("/outside").exists()
+    assert not any(one.stat().st_mode & 0o6000 for one in tree.rglob("*") if one.is_file())
+
+
 def test_a_hard_link_is_a_copy_of_the_file_before_it(tmp_path: Path, tree: Path) -> None:
     archive = tmp_path / "good.tar"
     first = member(f"{LIB}/a.py", size=3)
