@@ -25,6 +25,7 @@ BUILD = "run `uv build --wheel -o wheels "
 SOURCE = "a place with source code, and only wheels are used: "
 EDITABLE = "an editable requirement is not possible: "
 OPTION = "an option, not a requirement: "
+BEHIND = "an option behind a requirement: "
 FILE = "a file, not a requirement: "
 NAMELESS = "a wheel without its name: "
 SYNTAX = "invalid requirement syntax: "
@@ -92,7 +93,11 @@ HABITS = [
     ("--trusted-host example.org", OPTION, '`allow-insecure-host = ["example.org"]` in [tool.uv]'),
     ("--only-binary :all:", OPTION, "only wheels are used"),
     ("--use-pep517", OPTION, "[tool.uv]"),
-    ("lib==1.0 --hash=sha256:00", SYNTAX, "a lock has the hash of each wheel"),
+    ("lib==1.0 --hash=sha256:00", BEHIND, "write `lib==1.0`, and leave it out, as a lock has the hash of each wheel"),
+    ("lib[a] --index-url https://example.org", BEHIND, "write `lib[a]`, and write `index = ["),
+    ("-U lib", OPTION, "run `vstore lock --upgrade stack.toml`"),
+    ("ssh://git@example.org/x.git", SOURCE, "`git clone ssh://git@example.org/x.git x &&"),
+    ("github.com/org/x", SOURCE, "`git clone https://github.com/org/x x &&"),
     ("lib==1.0 \\", SYNTAX, "a lock has the hash of each wheel"),
     ("lib<2  # not yet", SYNTAX, "outside of the quotes"),
     ("# libraries", "a comment, not a requirement: ", "outside of the quotes"),

@@ -15,6 +15,7 @@ _PLACE = (
     r"|(?:git|hg|svn|bzr)\+|[a-z]+://)"
 )
 _FOLDER = r"[\w.-]+[/\\][\w./\\-]*(?:\[[\w., -]*\])?\s*(?:[;#].*)?$"
+_HOSTS = r"(?:www\.)?(?:github\.com|gitlab\.com|bitbucket\.org|codeberg\.org)/"
 _VERSION = r"[0-9][0-9A-Za-z.*+!-]*"
 _CHECKOUT = {"git": "git clone", "hg": "hg clone", "svn": "svn checkout", "bzr": "bzr branch"}
 _GIVEN_IN_UV = {  # options of pip: what [tool.uv] has instead
@@ -63,6 +64,9 @@ def misread(text: str, spec: str) -> Misread | None:
         return Misread(f"a comment, not a requirement: {text}", "write it outside of the quotes: TOML knows `#`")
     if text.startswith("-"):
         return _option(text, spec)
+    if found := re.match(r"(?P<rest>[\w.-]+[^@;#/\\]*?)\s+(?P<option>--?[A-Za-z].*)$", text):
+        wrong = _option(found["option"], spec)
+        return Misread(f"an option behind a requirement: {text}", f"write `{found['rest']}`, and {wrong.hint}")
     if re.match(r"[^ @;]+\.txt$", text):
         return _file_of_requirements(text, text, spec)
     if re.match(_PLACE, text) or re.match(_FOLDER, text) or _is_archive(text):
@@ -79,8 +83,8 @@ def mistyped(text: str) -> str:
     """A hint for a text without the syntax of a requirement."""
     if " #" in text:
         return "write the comment outside of the quotes: TOML knows `#`"
-    if "--hash" in text or text.endswith("\\"):
-        return "leave out hashes and `\\`: a lock has the hash of each wheel"
+    if text.endswith("\\"):
+        return "leave out `\\`, and hashes: a lock has the hash of each wheel"
     if found := re.match(rf"(?P<name>[\w.-]+)\s*(?:=|\s)\s*[\"']?(?P<version>{_VERSION})[\"']?$", text):
         return f"write `{found['name']}=={found['version']}`"
     if found := re.match(rf"(?P<name>[\w.-]+)\s*(?:=>|≥|=<|≤)\s*(?P<version>{_VERSION})$", text):
@@ -113,8 +117,9 @@ def _option(text: str, spec: str) -> Misread:
         return Misread(f"an editable requirement is not possible: layers never change: {text}", wheel_hint(value, spec))
     if option in ("-r", "--requirement", "--requirements"):
         return _file_of_requirements(text, value, spec)
-    if option == "--no-index":
-        return Misread(f"an option, not a requirement: {text}", f"run `vstore lock --no-index {_quoted(spec)}`")
+    if option in ("--no-index", "-U", "--upgrade"):
+        wanted = "--no-index" if option == "--no-index" else "--upgrade"
+        return Misread(f"an option, not a requirement: {text}", f"run `vstore lock {wanted} {_quoted(spec)}`")
     for options, way in _GIVEN_IN_UV.items():
         if option in options:
             return Misread(
@@ -176,8 +181,10 @@ def _checkout(source: _Source) -> str:
     place = source.place
     system, plus, url = place.partition("+")
     page = urlparse(place).scheme in ("http", "https") and not urlparse(place).path.lower().endswith(_ARCHIVES)
-    if page or place.startswith("git@"):
+    if page or re.match(r"git@|(?:git|ssh)://", place):
         system, url = "git", place
+    elif re.match(_HOSTS, place):
+        system, url = "git", f"https://{place}"
     elif not plus or system not in _CHECKOUT:
         return ""
     head, at, revision = url.rpartition("@")
