@@ -28,6 +28,7 @@ _CONNECT = timedelta(seconds=5)
 _WHOLE_SECONDS = 3600.0
 _CHUNK_BYTES = 4 << 20
 _RANGES_AT_ONCE = 10
+_MOST_LISTED = 500_000  # below one prefix: some 150 MiB
 _PART_BYTES = 16 << 20  # of a multipart upload: S3 allows 10,000 parts
 _UNFINISHED = re.compile(r".*#\d+")  # in a folder obstore writes NAME#1 beside NAME; it neither lists nor deletes these
 _SAID_ALREADY = re.compile(r"^Generic \S+ error: (Error performing .* in \S+ - )?")
@@ -178,8 +179,12 @@ class ObjectStoreTransport:
     def _listing(self, prefix: str) -> list[Stat]:
         import obstore
 
-        listed = obstore.list(self._store(), prefix, chunk_size=1000)
-        return [_stat(meta) for chunk in self._each(listed) for meta in chunk]
+        found: list[Stat] = []
+        for chunk in self._each(obstore.list(self._store(), prefix, chunk_size=1000)):
+            found += map(_stat, chunk)
+            if len(found) > _MOST_LISTED:
+                raise TransportError(f"{self.url}/{prefix} lists more than {_MOST_LISTED} entries")
+        return found
 
     def unfinished(self) -> Iterator[Stat]:
         if self._folder is not None:
