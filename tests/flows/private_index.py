@@ -33,6 +33,7 @@ class Index(ThreadingHTTPServer):
         self.wheels, self.login, self.failures = wheels, login, failures
         self.asked: list[str] = []
         self.scheme = "http"
+        self.query = ""  # of the links to files
 
     @property
     def url(self) -> str:
@@ -66,7 +67,8 @@ class _Handler(BaseHTTPRequestHandler):
             one for one in sorted(self.server.wheels.iterdir()) if one.name.split("-")[0] == name.replace("-", "_")
         ]
         links = (
-            f'<a href="/files/{one.name}#sha256={hashlib.sha256(one.read_bytes()).hexdigest()}">{one.name}</a>'
+            f'<a href="/files/{one.name}{self.server.query}#sha256='
+            f'{hashlib.sha256(one.read_bytes()).hexdigest()}">{one.name}</a>'
             for one in found
         )
         return f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>".encode()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -110,7 +111,8 @@ def parse_package(table: Mapping[str, Any]) -> LockedPackage:
 
 def _wheel(table: Mapping[str, Any]) -> LockedWheel:
     location = table.get("path") or table["url"]
-    name = table.get("name") or str(location).rpartition("/")[2].partition("#")[0]
+    place = str(table.get("path") or re.split("[?#]", table["url"], maxsplit=1)[0])
+    name = table.get("name") or place.rpartition("/")[2]
     return LockedWheel(
         filename=name.replace("%2B", "+"),
         location=location,
