@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit, urlunsplit
 
 HIDDEN = "***"
 _END = r"/?#\s\"'`<>"  # what ends the host of a URL
@@ -59,5 +58,7 @@ def without_login(url: str) -> str:
 
 def public_url(url: str) -> str:
     """Return the URL by which a cache is known: without user, password, parameters and the slash at its end."""
+    from urllib.parse import urlsplit, urlunsplit  # most commands do without it
+
     parts = urlsplit(without_userinfo(url))
     return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))
