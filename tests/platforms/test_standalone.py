@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
+import subprocess
 import sys
 import tarfile
 import threading
@@ -218,6 +219,50 @@ def test_what_is_hostile_is_refused_and_writes_nothing_outside(
         take(archive, tree, layout(LINUX))
     assert sorted(one.name for one in tmp_path.iterdir()) == ["evil.tar.gz", "outside", "tree"]
     assert [one.name for one in (tmp_path / "outside").iterdir()] == ["mine"]
+
+
+_IN_LITTLE_MEMORY = """
+import resource, sys
+from pathlib import Path
+from vstore.build.layout import Layout
+from vstore.build.standalone import take
+from vstore.errors import BuildError
+from vstore.target import Target
+resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))
+try:
+    take(Path(sys.argv[1]), Path(sys.argv[2]), Layout(target=Target.LINUX_AARCH64, python=sys.argv[3]))
+except BuildError as error:
+    print(error.message, error.details)
+"""
+
+
+def attributes(size: int) -> bytes:
+    """A member of pax attributes of about so many bytes, before the member that they are of."""
+    head = member("x", tarfile.XHDTYPE, size=size).tobuf()
+    return head + b"".join(b"1024 c%05d=" % number + b"x" * 1011 + b"\n" for number in range(size // 1024))
+
+
+HUGE = {
+    "ten million members": (member("x").tobuf() * 10_000, 1000),
+    "ten million wanted ones": (member(f"{LIB}/a", SYM, "b").tobuf() * 10_000, 1000),
+    "attributes of attributes": (attributes(1 << 20), 400),
+    "attributes of attributes, up to the limit": (attributes(60 << 10), 900),
+    "a bomb of zeros": (bytes(16 << 20), 600),
+    "a bomb in a file": (member("x", size=1 << 40).tobuf() + bytes(16 << 20), 600),
+    "a bomb in a wanted file": (member(f"{LIB}/a.py", size=1 << 29).tobuf() + bytes(16 << 20), 33),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the address space")
+@pytest.mark.parametrize(("content", "times"), HUGE.values(), ids=HUGE)
+def test_what_announces_much_is_refused_in_little_memory(
+    tmp_path: Path, tree: Path, content: bytes, times: int
+) -> None:
+    (tmp_path / "x.tar.gz").write_bytes(gzip.compress(content, 1) * times)
+    command = [sys.executable, "-c", _IN_LITTLE_MEMORY, str(tmp_path / "x.tar.gz"), str(tree), VERSION]
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True, timeout=120)
+    assert "the managed build" in done.stdout and "MemoryError" not in done.stdout, done.stdout
 
 
 UNSAFE = {

@@ -20,7 +20,7 @@ from vstore.fs.admission import Admission, Limits
 from vstore.fs.links import make_link
 from vstore.fs.tree import Entry, EntryKind, linked_object
 
-_HEADER_BYTES = 1 << 20  # what tarfile reads at once: names and attributes that are too long for a header's fields
+_HEADER_BYTES = 64 << 10  # what tarfile reads at once: names and attributes that are too long for a header's fields
 _BUFFER_BYTES = 64 << 10
 _MOST_BYTES = 8 << 30  # of all members, those that are passed over too
 _LIMITS = Limits(entries=200_000, total_bytes=4 << 30, file_bytes=1 << 30)
