@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
@@ -44,6 +44,7 @@ from vstore.remote.layout import (
     realisation_key,
 )
 from vstore.remote.memory import MemoryTransport
+from vstore.remote.trust import sign
 
 LIMIT = 1 << 24
 
@@ -207,6 +208,25 @@ def test_a_damaged_record_is_replaced(small: World, damage: str) -> None:
     assert small.problems() != []
     small.push()
     small.is_whole()
+
+
+@pytest.mark.parametrize("change", ["size_bytes", "kind", "sha256"])
+def test_a_record_that_is_signed_and_wrong_is_replaced(small: World, change: str) -> None:
+    """As one that a mistake, and not a stranger, has made: what it says is compared, whoever has signed it."""
+    key = object_key(small.paths[0])
+    good = small.cache.object(small.paths[0])
+    assert good is not None
+    bare = replace(good, signatures=())
+    match change:
+        case "size_bytes":
+            bare = replace(bare, size_bytes=7)
+        case "kind":
+            bare = replace(bare, kind=Kind.STACK)
+        case _:
+            bare = replace(bare, archive=replace(bare.archive, sha256="0" * 64))
+    small.cache.write(key, sign(bare, [KEY]))
+    assert small.push(verify=change == "sha256").replaced == small.paths[:1]
+    assert small.cache.object(small.paths[0]) == good
 
 
 REALISATIONS: dict[str, Callable[[World, str], None]] = {
