@@ -312,6 +312,16 @@ def test_a_hard_link_is_a_copy_of_the_file_before_it(tmp_path: Path, tree: Path)
     assert (tree / LIB / "b.py").read_bytes() == b"abc"
 
 
+@pytest.mark.parametrize("part", range(1, 8))
+def test_a_damaged_archive_is_an_error(tmp_path: Path, tree: Path, part: int) -> None:
+    archive = make_build(tmp_path, LINUX)
+    data = archive.read_bytes()
+    at = len(data) * part // 8
+    archive.write_bytes(data[:at] + b"\xff" * 2000 + data[at + 2000 :])
+    with pytest.raises(BuildError, match="cannot unpack the managed build"):
+        take(archive, tree, layout(LINUX))
+
+
 def test_what_is_no_archive_is_an_error(tmp_path: Path, tree: Path) -> None:
     (tmp_path / "x.tar.gz").write_bytes(b"not found")
     with pytest.raises(BuildError, match=r"cannot unpack the managed build: x\.tar\.gz"):

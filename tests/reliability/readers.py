@@ -36,7 +36,7 @@ from vstore.fs import zstd
 from vstore.fs.folder import Folder
 from vstore.fs.scan import scan
 from vstore.fs.tree import Entry, EntryKind, Manifest
-from vstore.lock.lockfile import read_lock
+from vstore.lock.lockfile import read_document, read_lock, write_lock
 from vstore.lock.metadata import read_record as read_lock_record
 from vstore.lock.metadata import record_text
 from vstore.objects import StorePath
@@ -103,6 +103,7 @@ size = 11053
 hashes = {sha256 = "8abb2f1d86890a2dfb989f9a77cfcfd3e47c2a354b01111771326f8aa26e0254"}
 [tool.vstore]
 packages = "blake3:00"
+inputs = {python = "3.11"}
 [tool.vstore.interpreter]
 implementation = "cpython"
 version = "3.11.9"
@@ -196,7 +197,20 @@ def _lock(data: bytes, folder: Path) -> object:
     assert hasattr(spec, "layers")
     layer = spec.layers[1]
     _put(data, folder / "requirements" / layer.env_name / f"pylock.{layer.env_name}.toml")
-    return read_lock(load(folder / "spec.toml"), layer)
+    spec = load(folder / "spec.toml")
+    found, document = read_lock(spec, layer), read_document(spec, layer)
+    assert found is not None and document is not None
+    for package in found.packages:
+        texts = (package.name, *(text for one in package.wheels for text in (one.filename, one.location, one.sha256)))
+        assert all(isinstance(text, str) for text in texts), "values of other kinds than they say"
+        assert all(one.size_bytes is None or one.size_bytes >= 0 for one in package.wheels)
+    if found.inputs is not None:
+        pin = found.interpreter
+        write_lock(spec, layer, document, dict(found.inputs), pin, findings=found.findings, joint=found.joint)
+        again = read_lock(spec, layer)
+        assert again is not None and not again.edited
+        assert replace(again, edited=found.edited) == found, "it cannot be written again"
+    return found
 
 
 def _side_file(data: bytes, folder: Path) -> object:
@@ -503,7 +517,20 @@ def _record(what: str, decode: Callable[[bytes, str], Record]) -> Reader:
 
 READERS: Mapping[str, Reader] = {
     "spec": Reader(read=_spec, samples=lambda: [_SPEC.encode()]),
-    "lock file": Reader(read=_lock, samples=lambda: [_LOCK.encode()]),
+    "lock file": Reader(
+        read=_lock,
+        samples=lambda: [_LOCK.encode()],
+        hostile=lambda: [
+            _LOCK.replace(old, new).encode()
+            for old, new in (
+                ('name = "six"', "name = 6"),
+                ("size = 11053", 'size = "11053"'),
+                ('version = "3.11.9"', "version = 3"),
+                ('sha256 = "8abb', 'sha256 = ["8abb"] # '),
+                ('packages = "blake3:00"', 'packages = "blake3:00"\ninputs = 5'),
+            )
+        ],
+    ),
     "config.toml": Reader(read=lambda data, at: read_config(_put(data, at / "config.toml")), samples=lambda: [_CONFIG]),
     "tree manifest": Reader(read=_tree, samples=_manifests),
     "manifest file": Reader(read=_manifest_file, samples=lambda: list(map(zstd.compress, _manifest_files()))),
@@ -541,7 +568,8 @@ READERS: Mapping[str, Reader] = {
         read=_stack,
         samples=lambda: [_told(_STACK)],
         hostile=lambda: [
-            _told({**_STACK, "layers": [{**_LAYER, "name": name}]}) for name in ("../../x", "/x", "", "a/b", "a\0b")
+            *(_told({**_STACK, "layers": [{**_LAYER, "name": name}]}) for name in ("../../x", "/x", "", "a/b", "a\0b")),
+            *(_told({**_STACK, name: 2}) for name in ("more", "format")),
         ],
     ),
     "generation's record": Reader(

@@ -22,6 +22,7 @@ from vstore.fs.tree import Entry, EntryKind, linked_object
 
 _HEADER_BYTES = 64 << 10  # what tarfile reads at once: names and attributes that are too long for a header's fields
 _BUFFER_BYTES = 64 << 10
+_MOST_PADDING = 1 << 20  # zeros after the end
 _MOST_BYTES = 8 << 30  # of all members, those that are passed over too
 _LIMITS = Limits(entries=200_000, total_bytes=4 << 30, file_bytes=1 << 30)
 _GZIP = b"\x1f\x8b"
@@ -36,8 +37,11 @@ def extract(
     archive that is malformed, larger than any interpreter, or that leads anywhere else.
     """
     try:
-        with open(archive, "rb") as raw, _decompressed(raw) as stream, closing(_open(stream)) as tar:
-            _Extraction(staging, wanted, executable).run(tar)
+        with open(archive, "rb") as raw, _decompressed(raw) as stream:
+            bounded = _Bounded(stream)
+            with closing(_open(bounded)) as tar:
+                _Extraction(staging, wanted, executable).run(tar)
+                bounded.check_end()
     except ArchiveError as error:
         raise BuildError(f"cannot unpack the managed build: {archive.name}", details=[error.message]) from error
     except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError, RecursionError) as error:
@@ -50,8 +54,8 @@ def _decompressed(raw: IO[bytes]) -> IO[bytes]:
     return gzip.GzipFile(fileobj=raw) if start == _GZIP else raw  # type: ignore[return-value]
 
 
-def _open(stream: IO[bytes]) -> tarfile.TarFile:
-    return tarfile.open(fileobj=_Bounded(stream), mode="r:", errorlevel=2)  # type: ignore[call-overload, no-any-return]
+def _open(stream: _Bounded) -> tarfile.TarFile:
+    return tarfile.open(fileobj=stream, mode="r:", errorlevel=2)  # type: ignore[call-overload, no-any-return]
 
 
 class _Bounded:
@@ -59,12 +63,20 @@ class _Bounded:
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
+        self._last = b""
         self.seek, self.tell = file.seek, file.tell
 
     def read(self, size: int) -> bytes:
         if not 0 <= size <= _HEADER_BYTES:
             raise tarfile.ReadError("a header that is longer than any may be")
-        return self._file.read(size)
+        self._last = self._file.read(size)
+        return self._last
+
+    def check_end(self) -> None:
+        """Raise ReadError unless all was read: tarfile takes a damaged header for the end. Reads gzip's checksum."""
+        rest = self._file.read(_MOST_PADDING + 1)
+        if len(self._last) != tarfile.BLOCKSIZE or any(self._last) or any(rest) or len(rest) > _MOST_PADDING:
+            raise tarfile.ReadError("it is damaged, or something follows its end")
 
 
 class _Extraction:

@@ -76,6 +76,8 @@ def _reading(spec: Spec, layer: Layer, path: Path) -> Iterator[None]:
 def _locked(spec: Spec, layer: Layer, document: Mapping[str, Any]) -> LockedLayer:
     own = document.get("tool", {}).get("vstore", {})
     ours = own.get("inputs") is not None
+    if ours and not isinstance(own["inputs"], dict):
+        raise TypeError("`inputs` is not a table")
     return LockedLayer(
         env_name=layer.env_name,
         path=lock_path(spec, layer),
@@ -98,27 +100,40 @@ def packages_digest(document: Mapping[str, Any]) -> str:
 
 
 def parse_package(table: Mapping[str, Any]) -> LockedPackage:
-    marker = table.get("marker")
+    marker = _text_or_none(table.get("marker"))
     return LockedPackage(
-        name=table["name"],
+        name=_text(table["name"]),
         version=str(table.get("version", "")),
         marker=marker,
         shared=marker is not None and FROM_LOWER in marker,
         wheels=tuple(_wheel(wheel) for wheel in table.get("wheels", [])),
-        index=table.get("index"),
+        index=_text_or_none(table.get("index")),
     )
 
 
 def _wheel(table: Mapping[str, Any]) -> LockedWheel:
-    location = table.get("path") or table["url"]
-    place = str(table.get("path") or re.split("[?#]", table["url"], maxsplit=1)[0])
-    name = table.get("name") or place.rpartition("/")[2]
+    location = _text(table.get("path") or table["url"])
+    place = str(table.get("path") or re.split("[?#]", location, maxsplit=1)[0])
+    name = _text(table.get("name") or place.rpartition("/")[2])
+    size = table.get("size")
+    if size is not None and (type(size) is not int or size < 0):
+        raise TypeError(f"`size` is {size!r}")
     return LockedWheel(
         filename=name.replace("%2B", "+"),
         location=location,
-        sha256=table["hashes"]["sha256"],
-        size_bytes=table.get("size"),
+        sha256=_text(table["hashes"]["sha256"]),
+        size_bytes=size,
     )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a text, found {value!r}")
+    return value
+
+
+def _text_or_none(value: object) -> str | None:
+    return None if value is None else _text(value)
 
 
 def _findings(own: Mapping[str, Any]) -> Findings:
@@ -140,12 +155,13 @@ def _pin(table: Mapping[str, Any] | None) -> InterpreterPin | None:
     if table is None:
         return None
     downloads = {
-        target: Download(url=one["url"], sha256=one.get("sha256")) for target, one in table.get("downloads", {}).items()
+        target: Download(url=_text(one["url"]), sha256=_text_or_none(one.get("sha256")))
+        for target, one in table.get("downloads", {}).items()
     }
     return InterpreterPin(
-        implementation=table["implementation"],
-        version=table["version"],
-        source=table["source"],
+        implementation=_text(table["implementation"]),
+        version=_text(table["version"]),
+        source=_text(table["source"]),
         downloads=downloads,
     )
 
