@@ -69,6 +69,7 @@ def test_the_platforms_of_the_hint_can_be_locked(tmp_path: Path, named: bool, jo
         project.lock(load(spec.path), joint=joint, target=Target.LINUX_X86_64)
     setting = "platforms = ['macosx_x86_64', 'win_amd64']"
     assert f"set `{setting}` in layer hello" in (caught.value.hint or "")
+    assert "third" not in str(caught.value)  # an older version of it would do
     spec.path.write_text(text.replace(lines, "").replace("name='hello'", f"name='hello'\n{setting}"))
     assert project.lock(load(spec.path), joint=joint, target=Target.WIN_AMD64)["app-hello"].packages
 

@@ -19,7 +19,7 @@ from vstore.lock.explain import explained, is_about_wheels, is_outage, short_rea
 from vstore.lock.held import disagreements
 from vstore.lock.lockfile import parse_package
 from vstore.lock.markers import environment_marker, holds
-from vstore.lock.project import ResolveRequest
+from vstore.lock.project import ResolveRequest, required_name
 from vstore.lock.select import missing_targets
 from vstore.report import Report, Unit
 from vstore.target import Target
@@ -178,8 +178,21 @@ class Solver:
             possible = self._possible(request, {target}) if missing else []
             missing = [one for one in missing if one.target not in possible]
             if missing:
-                return MissingWheels(missing, possible)
+                return MissingWheels(self._without_older(request, missing) or missing, possible)
         return explained(request, error, target)
+
+    def _without_older(self, request: ResolveRequest, missing: Sequence[NoWheel]) -> list[NoWheel]:
+        """Those of which no older version that the layers accept has a wheel: the others are not what is missing."""
+
+        def has_older(one: NoWheel) -> bool:
+            own = [text for layer in request.layers for text in layer.requirements]
+            wanted = [text for text in own if required_name(text) == one.package.name]
+            layer = replace(one.layer, requirements=(*wanted, f"{one.package.name}<{one.package.version}"))
+            alone = replace(request, layers=(layer,), lowers=(), keep={})
+            return self.alone([alone], one.target) != [None]
+
+        with ThreadPoolExecutor(_AT_A_TIME) as pool, self.uv.stop.set_after(errors=False):
+            return [one for one, older in zip(missing, pool.map(has_older, missing), strict=True) if not older]
 
     def _possible(self, request: ResolveRequest, gone: Collection[Target]) -> list[Target]:
         """The other targets for which the layers can be locked."""
