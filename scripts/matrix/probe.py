@@ -24,7 +24,7 @@ import warnings
 import xml.etree.ElementTree
 
 IMPORT_SECONDS = 180
-SCRIPT_SECONDS = 90
+SCRIPT_SECONDS = 60
 SKIPPED = {"antigravity", "this", "idlelib"}
 OWN = ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json", "uv_cache.json", "uv_build.json")
 
@@ -183,24 +183,31 @@ def scripts(names: list[str]) -> dict[str, object]:
 def _script(script: str, environment: dict[str, str]) -> object:
     found: dict[str, object] = {}
     for option in ("--help", "--version"):
-        try:
-            done = subprocess.run(
-                [script, option],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                timeout=SCRIPT_SECONDS,
-                env=environment,
-                start_new_session=True,
-            )
-        except subprocess.TimeoutExpired:
-            return {"option": option, "failed": "no end"}
-        except OSError as error:
-            return {"option": option, "failed": f"not started: {error.strerror}"}
-        found = {"option": option, "output": done.stdout.decode("utf-8", "replace")}
-        if done.returncode == 0:
+        with tempfile.TemporaryFile() as output:
+            try:
+                process = subprocess.Popen(
+                    [script, option],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env=environment,
+                    start_new_session=True,
+                )
+            except OSError as error:
+                return {"option": option, "failed": f"not started: {error.strerror}"}
+            try:
+                code = process.wait(SCRIPT_SECONDS)
+            except subprocess.TimeoutExpired:
+                return {"option": option, "failed": "no end"}
+            finally:
+                with contextlib.suppress(OSError):
+                    os.killpg(process.pid, signal.SIGKILL)  # programs that the script has started, too
+                process.wait()
+            output.seek(0)
+            found = {"option": option, "output": output.read().decode("utf-8", "replace")}
+        if code == 0:
             return found
-        found["failed"] = done.returncode
+        found["failed"] = code
     return found
 
 

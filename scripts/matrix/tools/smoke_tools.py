@@ -10,7 +10,8 @@ from pathlib import Path
 
 BIN = os.environ["ENV_BIN"]
 PYTHON = os.path.join(BIN, "python")
-ENVIRONMENT = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "QT_QPA_PLATFORM": "offscreen", "MPLBACKEND": "Agg"}
+ENVIRONMENT = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "QT_QPA_PLATFORM": "offscreen", "MPLBACKEND": "Agg",
+               "VIRTUALENV_NO_PERIODIC_UPDATE": "1"}
 WHERE = "import os, sys; print(os.path.basename(os.path.realpath(sys.base_prefix)), sys.prefix != sys.base_prefix)"
 
 
