@@ -12,7 +12,7 @@ BIN = os.environ["ENV_BIN"]
 PYTHON = os.path.join(BIN, "python")
 ENVIRONMENT = {**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}", "QT_QPA_PLATFORM": "offscreen", "MPLBACKEND": "Agg",
                "VIRTUALENV_NO_PERIODIC_UPDATE": "1"}
-WHERE = "import os, sys; print(os.path.basename(os.path.realpath(sys.base_prefix)), sys.prefix != sys.base_prefix)"
+WHERE = "import os, sys; print(os.path.realpath(os.__file__), sys.prefix != sys.base_prefix)"  # whose library, and a venv?
 
 
 def run(*command, code=0):
@@ -66,7 +66,8 @@ def build():
 def poetry():
     write({"pyproject.toml": '[project]\nname = "mine"\nversion = "1"\nrequires-python = ">=3.9"\nreadme = "R"\n'
           '[tool.poetry]\npackages = [{include = "mine.py"}]\n', "mine.py": "", "R": ""})
-    return [run(f"{BIN}/poetry", "version"), run(f"{BIN}/poetry", "check"), run(f"{BIN}/poetry", "build", "-f", "sdist")]
+    run(f"{BIN}/poetry", "build", "-f", "sdist")
+    return [run(f"{BIN}/poetry", "version"), run(f"{BIN}/poetry", "check"), os.listdir("dist")]
 
 
 def hook():
@@ -126,8 +127,7 @@ def coverage():
 
 
 def coverage_of_a_script():
-    out = run(PYTHON, "-m", "coverage", "run", "--source", ".", f"{BIN}/ruff", "--version", code=1)
-    return [out.count("No data was collected")] if "No data" in out else out[-300:]
+    return run(PYTHON, "-m", "coverage", "run", "--source", "sphinx", f"{BIN}/sphinx-build", "--version")
 
 
 def profile():
@@ -151,7 +151,7 @@ def scrapy():
 
 def locust():
     write({"locustfile.py": "from locust import User, task\n\nclass A(User):\n    @task\n    def t(self): pass\n"})
-    return run(f"{BIN}/locust", "--list")
+    return run(f"{BIN}/locust", "--list").partition("Available")[2]
 
 
 if __name__ == "__main__":
