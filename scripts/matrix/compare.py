@@ -10,7 +10,7 @@ _NOT_COMPARED = re.compile(  # what installers write of themselves, and what is 
     r"(^|/)(RECORD|INSTALLER|REQUESTED|direct_url\.json|uv_cache\.json|uv_build\.json)$|^_virtualenv\.|^vstore/|^venv/metadata/|^\.lock$"
 )
 _OF_THE_VENV = re.compile(r"^(activate.*|deactivate.*|python.*|pydoc\.bat|pip\d.*)$|^Activate\.ps1$")
-_FRAME = re.compile(r'(?<=File "<place>", line )\d+')  # a script of ours has other lines than uv's
+_FRAME = re.compile(r'(?<=File "<place>", line )\d+|(?<=<place>:)\d+')  # a script of ours has other lines than uv's
 _SECONDS = re.compile(r"\b\d+(\.\d+)? ?(s|ms|seconds?)\b|\d{2}:\d{2}:\d{2}|0x[0-9a-f]{6,}")
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -46,6 +47,7 @@ def compare(folder: Path, shop: Workshop, *, joint: bool, suites: bool) -> list[
     rows += inventories(first, second, told)
     rows.append(mappings("pip check", layer.pip_check(), plain.pip_check()))
     places = {str(one): "<env>" for one in (layer.scratch, plain.scratch, layer.prefix, plain.prefix)}
+    places |= {os.path.relpath(one.prefix, one.scratch): "<env>" for one in (layer, plain)}
     places |= {str(place): "<env>" for place in sorted(shop.store.iterdir())}
     names = sorted(name for name in second["data files"]["bin"] if name in first["data files"]["bin"])
     smoke = sorted(folder.glob("smoke*.py")) + sorted(folder.parent.glob(f"smoke_{folder.name}.py"))

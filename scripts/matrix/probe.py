@@ -176,7 +176,7 @@ def _in_child(name: str, writer: int) -> None:
 
 def scripts(names: list[str]) -> dict[str, object]:
     """Run each script with --help, else with --version: its output, and the exit code if it fails."""
-    environment = {**os.environ, "COLUMNS": "120", "QT_QPA_PLATFORM": "offscreen"}
+    environment = {**os.environ, "COLUMNS": "2000", "QT_QPA_PLATFORM": "offscreen"}
     return {name: _script(os.path.join(sys.prefix, "bin", name), environment) for name in names}
 
 
