@@ -157,6 +157,20 @@ BREAKS = (
         "tests/lock/test_held_back.py",
     ),
     Break(
+        "a first lock that pins below forbid is made jointly",
+        "lock/resolve.py",
+        "            self.joint |= {one.env_name: {} for one in tree}\n",
+        "            raise\n",
+        "tests/lock/test_joint.py",
+    ),
+    Break(
+        "pins that are there already are not changed for a new layer",
+        "lock/resolve.py",
+        " or any(one.env_name in self.olds for one in tree):",
+        ":",
+        "tests/lock/test_joint.py",
+    ),
+    Break(
         "the platforms of a hint can be locked",
         "lock/edit.py",
         "for target in layer.targets if target in possible]",
