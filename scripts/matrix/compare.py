@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -78,7 +79,16 @@ def _compared(files: Mapping[str, Any], told: Collection[str]) -> dict[str, Any]
 def outputs(what: str, layer: Mapping[str, Any], plain: Mapping[str, Any], places: Mapping[str, str]) -> Row:
     """Compare texts in which `places` (path → word), times, and where lines are broken may differ."""
     row = mappings(what, _plain_text(layer, places), _plain_text(plain, places))
-    return row._replace(failing=sum("failed" in one for one in plain.values()))
+    found = (one for one in row.differences if _unbroken(layer, one, places) != _unbroken(plain, one, places))
+    return row._replace(differences=tuple(found), failing=sum("failed" in one for one in plain.values()))
+
+
+def _unbroken(found: Mapping[str, Any], one: Difference, places: Mapping[str, str]) -> str:
+    """The text without blanks: a path may be broken over lines."""
+    text = "".join(json.dumps(found.get(one.subject), sort_keys=True).replace("\\n", "").split())
+    for place, word in places.items():
+        text = text.replace(place, word)
+    return _SECONDS.sub("<time>", text)
 
 
 def _plain_text(value: Any, places: Mapping[str, str]) -> Any:

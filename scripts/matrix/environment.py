@@ -115,12 +115,16 @@ def realise(spec: Path, shop: Workshop, work: Path) -> Layer:
     return Layer(environment, layers["interpreter"], [*told, f"{facts['launch_module']}.py"])
 
 
-def make_plain(versions: Mapping[str, str], interpreter: Path, shop: Workshop, work: Path) -> Environment:
-    """One venv of uv's with the same versions on the same interpreter."""
-    plain = Environment("plain venv", work / "plain", work / "in-plain")
+def make_plain(versions: Mapping[str, str], layer: Layer, shop: Workshop, work: Path) -> Environment:
+    """One venv of uv's with the same versions on the same interpreter, at a path as long as the layer's.
+
+    Texts with paths are then broken and cut at the same places.
+    """
+    length = len(str(layer.environment.prefix)) - len(str(work / "_")) + 1
+    plain = Environment("plain venv", work / "plain".ljust(length, "-"), work / "in-plain")
     pins = work / "pins.txt"
     pins.write_text("".join(f"{name}=={version}\n" for name, version in sorted(versions.items())))
-    shop.uv("venv", "--clear", "--python", next((interpreter / "bin").glob("python3.*[0-9]")), plain.prefix)
+    shop.uv("venv", "--clear", "--python", next((layer.interpreter / "bin").glob("python3.*[0-9]")), plain.prefix)
     installing = ("pip", "install", "--no-deps", "--compile-bytecode", *AS_IN_A_LAYER)
     shop.uv(*installing, "--python", plain.python, "-r", pins)
     for folder, _, names in os.walk(plain.prefix):  # the store's uv cache is read-only, one of a user's own is not

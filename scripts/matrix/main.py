@@ -38,13 +38,14 @@ def compare(folder: Path, shop: Workshop, *, joint: bool, suites: bool) -> list[
     shutil.copytree(folder, work / folder.name, ignore=shutil.ignore_patterns("requirements"))
     spec = work / folder.name / "spec.toml"
     locks = shop.vstore("lock", *(["--joint"] if joint else []), spec)["layers"]
-    layer, interpreter, told = realise(spec, shop, work)
+    realised = realise(spec, shop, work)
+    layer = realised.environment
     first = layer.probe("inventory", None)
     versions = {name: found["version"] for name, found in first["distributions"].items()}
-    plain = make_plain(versions, interpreter, shop, work)
+    plain = make_plain(versions, realised, shop, work)
     second = plain.probe("inventory", None)
     rows = [behind(locks, versions, plain_versions(spec, plain.python, shop))]
-    rows += inventories(first, second, told)
+    rows += inventories(first, second, realised.told)
     rows.append(mappings("pip check", layer.pip_check(), plain.pip_check()))
     places = {str(one): "<env>" for one in (layer.scratch, plain.scratch, layer.prefix, plain.prefix)}
     places |= {os.path.relpath(one.prefix, one.scratch): "<env>" for one in (layer, plain)}

@@ -16,7 +16,6 @@ from scripts.matrix.environment import Workshop
 # What pytest is given. The suites need nothing but pytest and what the large stacks have anyway.
 SUITES: Mapping[str, Sequence[str]] = {
     "click": ("tests",),
-    "flask": ("tests",),
     "idna": ("tests",),
     "itsdangerous": ("tests",),
     "jinja2": ("tests",),
