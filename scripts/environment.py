@@ -1,7 +1,8 @@
 """Makes the project's private environment `.venv`: called by environment.sh, not by people.
 
 Needs only Python 3.11 with pip and venv. Two at once make it once; one that is stopped halfway is
-noticed by the next, because what `.venv/made` records is written last.
+noticed by the next, because what `.venv/made` records is written last. For `dev` all versions are those of uv.lock,
+taken from whichever index pip uses; the lock's own addresses are not used.
 """
 
 from __future__ import annotations
@@ -35,8 +36,14 @@ def healthy(venv: Path, root: Path) -> bool:
 
 def current(venv: Path, root: Path, extra: str) -> bool:
     recorded = venv / "made" / f"{extra}.toml"
-    same = recorded.is_file() and recorded.read_bytes() == (root / "pyproject.toml").read_bytes()
+    same = _same(recorded, root / "pyproject.toml")
+    if extra == "dev":
+        same = same and _same(venv / "made" / "uv.lock", root / "uv.lock")
     return healthy(venv, root) and same
+
+
+def _same(one: Path, other: Path) -> bool:
+    return one.is_file() and one.read_bytes() == other.read_bytes()
 
 
 def make(venv: Path, root: Path, extra: str) -> None:
@@ -47,13 +54,20 @@ def make(venv: Path, root: Path, extra: str) -> None:
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)], check=True)
     made = venv / "made"
     for old in made.glob("*.toml"):
-        if old.read_bytes() != (root / "pyproject.toml").read_bytes():
+        if not _same(old, root / "pyproject.toml"):
             old.unlink()
     say(f"installing {WHAT[extra]}")
-    what = f"{root}[dev]" if extra == "dev" else str(root)
     pip = [str(venv / BIN / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
-    subprocess.run([*pip, "--editable", what], check=True)
     made.mkdir(exist_ok=True)
+    if extra == "dev":
+        subprocess.run([*pip, "uv"], check=True)
+        pins = made / "pins.txt"
+        uv = [str(venv / BIN / "uv"), "export", "--project", str(root), "--frozen", "--extra", "dev", "--quiet"]
+        subprocess.run([*uv, "--no-emit-project", "--no-hashes", "--output-file", str(pins)], check=True)
+        subprocess.run([*pip, "--constraint", str(pins), "--editable", f"{root}[dev]"], check=True)
+        shutil.copyfile(root / "uv.lock", made / "uv.lock")
+    else:
+        subprocess.run([*pip, "--editable", str(root)], check=True)
     (made / "place").write_text(f"{root}\n")
     for name in ("dev", "vstore") if extra == "dev" else ("vstore",):
         shutil.copyfile(root / "pyproject.toml", made / f"{name}.toml")

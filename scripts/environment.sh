@@ -1,6 +1,6 @@
 # Sourced by the scripts, which set $here to the top of the checkout: `environment vstore` or `environment dev` makes the private
-# environment .venv when it is missing, was moved, or was made from another pyproject.toml.
-# The usual case, nothing to do, starts no Python: builtin tests, one read and one cmp.
+# environment .venv when it is missing, was moved, or was made from another pyproject.toml (dev: or another uv.lock).
+# The usual case, nothing to do, starts no Python: builtin tests, one read and one or two cmp.
 
 python_of_this_machine() {
     for candidate in python3 python3.14 python3.13 python3.12 python3.11 python; do
@@ -19,7 +19,8 @@ environment() {
     if [ "${OS:-}" = Windows_NT ]; then bin=.venv/Scripts; fi
     if [ -x "$here/$bin/python" ] && [ -r "$made/place" ]; then
         read -r place <"$made/place" || place=
-        if [ "$here/.venv" -ef "$place/.venv" ] && cmp -s "$here/pyproject.toml" "$made/$1.toml"; then
+        if [ "$here/.venv" -ef "$place/.venv" ] && cmp -s "$here/pyproject.toml" "$made/$1.toml" &&
+            { [ "$1" != dev ] || cmp -s "$here/uv.lock" "$made/uv.lock"; }; then
             return
         fi
     fi

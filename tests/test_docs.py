@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,13 @@ from vstore.cli.app import COMMANDS
 from vstore.spec import load
 
 ROOT = Path(__file__).parents[1]
-PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = sorted(
+    {
+        *ROOT.glob("*.md"),
+        *(page for folder in (".github", "changelog", "docs") for page in (ROOT / folder).rglob("*.md")),
+    }
+)
+FOLDERS = (r"\.ci", r"\.github", "changelog", "docs", "examples", "scripts", "tests", "vstore")
 
 
 def test_the_reference_is_fresh() -> None:
@@ -30,13 +37,46 @@ def test_every_exit_code_is_documented() -> None:
     assert {kind.exit_code for kind in kinds} <= listed
 
 
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings as GitHub names them: lower case, hyphens, `-1` when repeated."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    names = Counter[str]()
+    found = set()
+    for heading in re.findall(r"^#+ (.+?) *$", text, re.MULTILINE):
+        name = re.sub(r"[^\w\- ]", "", re.sub(r"\]\([^)]*\)", "", heading).lower()).replace(" ", "-")
+        found.add(f"{name}-{names[name]}" if names[name] else name)
+        names[name] += 1
+    return found
+
+
+def broken_links(page: Path) -> list[str]:
+    """Return the links of a page to pages, files and anchors of this project that do not exist."""
+    text = re.sub(r"^```.*?^```", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+    broken = []
+    for link in re.findall(r"\]\(([^)\s]+)\)", text):
+        place, _, anchor = link.partition("#")
+        target = page.parent / place if place else page
+        if "://" not in link and (not target.exists() or (anchor and anchor not in anchors(target))):
+            broken.append(link)
+    return broken
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_links_and_commands_exist(page: Path) -> None:
+def test_links_files_and_commands_exist(page: Path) -> None:
     text = page.read_text("utf-8")
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text):
-        assert (page.parent / target).exists(), target
+    assert broken_links(page) == []
+    named = re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w./-]*)", text)
+    assert [name for name in named if not (ROOT / name).exists()] == []
     for command in re.findall(r"(?:`|^\$ ?|^\./scripts/)vstore ([a-z][a-z-]*)", text, re.MULTILINE):
         assert command in COMMANDS, command
+
+
+def test_a_broken_link_is_noticed(tmp_path: Path) -> None:
+    (tmp_path / "other.md").write_text("# The `first` one: done\n```\n# No heading\n```\n## Twice\n## Twice\n")
+    right = "[a](other.md) [b](other.md#the-first-one-done) [c](other.md#twice-1) [d](#here) [e](https://host/x#y)"
+    wrong = "[a](another.md) [b](other.md#no-heading) [c](other.md#twice-2) [d](#there)"
+    (tmp_path / "page.md").write_text(f"# Here\n{right}\n{wrong}\n")
+    assert broken_links(tmp_path / "page.md") == ["another.md", "other.md#no-heading", "other.md#twice-2", "#there"]
 
 
 def test_what_security_promises_is_shown_by_tests() -> None:

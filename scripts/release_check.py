@@ -1,0 +1,157 @@
+"""Build the sdist and the wheel, and try the wheel as a user has it: see `scripts/release_check --help`.
+
+The wheel is built from the sdist, so that the sdist is known to be whole. It is installed into a new environment
+outside the checkout, and realises a small spec there in a store of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import email
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from collections.abc import Iterable, Sequence
+from email.message import Message
+from pathlib import Path
+
+import uv
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from scripts.changelog import ChangelogError, released  # noqa: E402
+
+_PAGES = ("README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "uv.lock")
+_SPEC = """\
+[[runtimes]]
+name = "python"
+python_implementation = "cpython@{version}"
+requirements = ["iniconfig"]
+
+[[applications]]
+name = "hello"
+launch_module = "hello.py"
+runtime = "python"
+requirements = []
+"""
+_HELLO = "import iniconfig, sys\nprint('hello', iniconfig.__name__, *sys.argv[1:])\n"
+
+
+class ReleaseError(Exception):
+    """The release cannot be made; the text says why, in one line for each reason."""
+
+
+def build(output: Path) -> Path:
+    """Build the sdist, and the wheel from it, into a new folder; return the folder."""
+    _run(uv.find_uv_bin(), "build", "--quiet", "--out-dir", str(output), str(ROOT))
+    return output
+
+
+def missing_files(sdist: Path, wheel: Path) -> list[str]:
+    """Return what the archives lack: pages of the sdist, and files of the package that are in the checkout."""
+    with tarfile.open(sdist) as archive:
+        packed = {name.partition("/")[2] for name in archive.getnames()}
+    lacking = [f"{sdist.name} lacks {name}" for name in _PAGES if name not in packed]
+    with zipfile.ZipFile(wheel) as files:
+        installed = set(files.namelist())
+    ours = (file for file in (ROOT / "vstore").rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+    names = sorted(file.relative_to(ROOT).as_posix() for file in ours)
+    lacking += [f"{wheel.name} lacks {name}" for name in names if name not in installed]
+    strangers = {name.partition("/")[0] for name in installed if ".dist-info/" not in name} - {"vstore"}
+    return lacking + [f"{wheel.name} installs {name} beside vstore" for name in sorted(strangers)]
+
+
+def metadata(wheel: Path) -> Message:
+    """Return the METADATA of a wheel."""
+    with zipfile.ZipFile(wheel) as files:
+        (name,) = (name for name in files.namelist() if name.endswith(".dist-info/METADATA"))
+        return email.message_from_bytes(files.read(name))
+
+
+def wrong_for_tag(tag: str, facts: Message, changelog: Path) -> Iterable[str]:
+    """Say why these files may not be published as `tag`: another version, no changes told, no public address."""
+    if tag != f"v{facts['Version']}":
+        yield f"the tag is {tag}, but the version is {facts['Version']}"
+    try:
+        released(changelog, str(facts["Version"]))
+    except ChangelogError as error:
+        yield str(error)
+    for url in facts.get_all("Project-URL", []):
+        if re.search(r"//[^/]*\.example(/|$)", url):
+            yield f"pyproject.toml has no public address yet: {url}"
+
+
+def try_installed(wheel: Path, version: str, folder: Path) -> None:
+    """Install the wheel into an environment in the new `folder`, and use it. Raises ReleaseError if that fails."""
+    folder.mkdir()
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("VSTORE", "PYTHON"))}
+    environment |= {"HOME": str(folder), "VSTORE_ROOT": str(folder / "root")}
+    bin_folder = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
+    _run(uv.find_uv_bin(), "venv", "--quiet", "--python", sys.executable, str(folder / "venv"))
+    python = str(bin_folder / "python")
+    _run(uv.find_uv_bin(), "pip", "install", "--quiet", "--python", python, str(wheel))
+    (folder / "hello.py").write_text(_HELLO)
+    (folder / "spec.toml").write_text(_SPEC.format(version=".".join(map(str, sys.version_info[:2]))))
+
+    def vstore(*arguments: str) -> str:
+        return _run(str(bin_folder / "vstore"), *arguments, cwd=folder, env=environment)
+
+    _expect(vstore("--version"), f"vstore {version}\n")
+    done = json.loads(vstore("realise", "spec.toml", "--profile", "tried", "--json"))
+    _expect([layer["name"] for layer in done["layers"]][1:], ["python", "app-hello"])
+    _expect(vstore("run", "tried", "hello", "--", "you"), "hello iniconfig you\n")
+    _expect(json.loads(vstore("verify", "--contents", "--json"))["problems"], [])
+    _expect(json.loads(vstore("realise", "spec.toml", "--profile", "tried", "--json"))["changed"], False)
+
+
+def _run(*command: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode:
+        raise ReleaseError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+    return done.stdout
+
+
+def _expect(found: object, expected: object) -> None:
+    if found != expected:
+        raise ReleaseError(f"found {found!r}, expected {expected!r}")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit code."""
+    parser = argparse.ArgumentParser(prog="scripts/release_check", description=__doc__)
+    parser.add_argument("--built", type=Path, metavar="DIR", help="try the files in this folder, and build none")
+    parser.add_argument("--output-dir", type=Path, metavar="DIR", help="keep the tried files in this new folder")
+    parser.add_argument("--tag", help="refuse what may not be published under this tag, such as v1.2.3")
+    given = parser.parse_args(arguments)
+    try:
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            _check(given.built or build(folder / "dist"), folder, given.tag)
+            if given.output_dir is not None:
+                shutil.copytree(folder / "dist", given.output_dir, ignore=shutil.ignore_patterns(".gitignore"))
+    except ReleaseError as error:
+        print(f"release_check: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _check(files: Path, folder: Path, tag: str | None) -> None:
+    (sdist,), (wheel,) = files.glob("*.tar.gz"), files.glob("*.whl")
+    facts = metadata(wheel)
+    wrong = missing_files(sdist, wheel)
+    wrong += wrong_for_tag(tag, facts, ROOT / "CHANGELOG.md") if tag else ()
+    if wrong:
+        raise ReleaseError("\n".join(wrong))
+    try_installed(wheel, str(facts["Version"]), folder / "elsewhere")
+    print(f"{sdist.name} and {wheel.name} are whole, and the wheel works")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
