@@ -1,7 +1,8 @@
 """Build the sdist and the wheel, and try the wheel as a user has it: see `scripts/release_check --help`.
 
-The wheel is built from the sdist, so that the sdist is known to be whole. It is installed into a new environment
-outside the checkout, and realises a small spec there in a store of its own.
+The wheel is built from the sdist, so that the sdist is known to be whole. It is installed outside the checkout into new
+environments, one with the newest and one with the oldest versions that it allows, and in each a small spec is realised,
+pushed, pulled and verified.
 """
 
 from __future__ import annotations
@@ -88,27 +89,36 @@ def wrong_for_tag(tag: str, facts: Message, changelog: Path) -> Iterable[str]:
             yield f"pyproject.toml has no public address yet: {url}"
 
 
-def try_installed(wheel: Path, version: str, folder: Path) -> None:
-    """Install the wheel into an environment in the new `folder`, and use it. Raises ReleaseError if that fails."""
+def try_installed(wheel: Path, version: str, resolution: str, folder: Path) -> None:
+    """Install the wheel into an environment in the new `folder`, and use it. Raises ReleaseError if that fails.
+
+    `resolution` is uv's: which versions of the direct dependencies are installed.
+    """
     folder.mkdir()
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("VSTORE", "PYTHON"))}
-    environment |= {"HOME": str(folder), "VSTORE_ROOT": str(folder / "root")}
+    environment |= {"HOME": str(folder)}
     bin_folder = folder / "venv" / ("Scripts" if os.name == "nt" else "bin")
     _run(uv.find_uv_bin(), "venv", "--quiet", "--python", sys.executable, str(folder / "venv"))
-    python = str(bin_folder / "python")
-    _run(uv.find_uv_bin(), "pip", "install", "--quiet", "--python", python, str(wheel))
+    install = [uv.find_uv_bin(), "pip", "install", "--quiet", "--python", str(bin_folder / "python")]
+    _run(*install, "--only-binary", ":all:", "--resolution", resolution, "--requirements", str(ROOT / "pyproject.toml"))
+    _run(*install, "--no-deps", str(wheel))
     (folder / "hello.py").write_text(_HELLO)
     (folder / "spec.toml").write_text(_SPEC.format(version=".".join(map(str, sys.version_info[:2]))))
 
-    def vstore(*arguments: str) -> str:
-        return _run(str(bin_folder / "vstore"), *arguments, cwd=folder, env=environment)
+    def vstore(root: str, *arguments: str) -> str:
+        return _run(str(bin_folder / "vstore"), "--root", root, *arguments, cwd=folder, env=environment)
 
-    _expect(vstore("--version"), f"vstore {version}\n")
-    done = json.loads(vstore("realise", "spec.toml", "--profile", "tried", "--json"))
+    _expect(vstore("here", "--version"), f"vstore {version}\n")
+    key = json.loads(vstore("here", "key", "generate", "tried", "--json"))
+    done = json.loads(vstore("here", "realise", "spec.toml", "--profile", "tried", "--json"))
     _expect([layer["name"] for layer in done["layers"]][1:], ["python", "app-hello"])
-    _expect(vstore("run", "tried", "hello", "--", "you"), "hello iniconfig you\n")
-    _expect(json.loads(vstore("verify", "--contents", "--json"))["problems"], [])
-    _expect(json.loads(vstore("realise", "spec.toml", "--profile", "tried", "--json"))["changed"], False)
+    _expect(vstore("here", "run", "tried", "hello", "--", "you"), "hello iniconfig you\n")
+    _expect(json.loads(vstore("here", "realise", "spec.toml", "--profile", "tried", "--json"))["changed"], False)
+    _expect(json.loads(vstore("here", "sql", "select count(*) as n from generations", "--json")), [{"n": 1}])
+    vstore("here", "push", "./cache", "tried", "--channel", "stable")
+    vstore("there", "pull", "./cache", "stable", "--profile", "tried", "--trust", key["public"])
+    _expect(vstore("there", "run", "tried", "hello"), "hello iniconfig\n")
+    _expect(json.loads(vstore("there", "verify", "--contents", "--json"))["problems"], [])
 
 
 def _run(*command: str, cwd: Path | None = None, env: dict[str, str] | None = None) -> str:
@@ -149,8 +159,9 @@ def _check(files: Path, folder: Path, tag: str | None) -> None:
     wrong += wrong_for_tag(tag, facts, ROOT / "CHANGELOG.md") if tag else ()
     if wrong:
         raise ReleaseError("\n".join(wrong))
-    try_installed(wheel, str(facts["Version"]), folder / "elsewhere")
-    print(f"{sdist.name} and {wheel.name} are whole, and the wheel works")
+    for resolution in ("highest", "lowest-direct"):
+        try_installed(wheel, str(facts["Version"]), resolution, folder / resolution)
+    print(f"{sdist.name} and {wheel.name} are whole, and the wheel works with the newest and the oldest dependencies")
 
 
 if __name__ == "__main__":
