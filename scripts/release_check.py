@@ -28,13 +28,14 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from scripts.changelog import ChangelogError, released  # noqa: E402
+from tests.wheels import make_wheel  # noqa: E402
 
 _PAGES = ("README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "uv.lock")
 _SPEC = """\
 [[runtimes]]
 name = "python"
 python_implementation = "cpython@{version}"
-requirements = ["iniconfig"]
+requirements = ["iniconfig", "greeting"]
 
 [[applications]]
 name = "hello"
@@ -42,7 +43,7 @@ launch_module = "hello.py"
 runtime = "python"
 requirements = []
 """
-_HELLO = "import iniconfig, sys\nprint('hello', iniconfig.__name__, *sys.argv[1:])\n"
+_HELLO = "import greeting, iniconfig, sys\nprint(greeting.WORD, iniconfig.__name__, *sys.argv[1:])\n"
 
 
 class ReleaseError(Exception):
@@ -102,6 +103,8 @@ def try_installed(wheel: Path, version: str, resolution: str, folder: Path) -> N
     install = [uv.find_uv_bin(), "pip", "install", "--quiet", "--python", str(bin_folder / "python")]
     _run(*install, "--only-binary", ":all:", "--resolution", resolution, "--requirements", str(ROOT / "pyproject.toml"))
     _run(*install, "--no-deps", str(wheel))
+    (folder / "wheels").mkdir()
+    make_wheel(folder / "wheels", "greeting", "1.0", {"greeting.py": "WORD = 'hello'\n"})
     (folder / "hello.py").write_text(_HELLO)
     (folder / "spec.toml").write_text(_SPEC.format(version=".".join(map(str, sys.version_info[:2]))))
 
@@ -110,10 +113,11 @@ def try_installed(wheel: Path, version: str, resolution: str, folder: Path) -> N
 
     _expect(vstore("here", "--version"), f"vstore {version}\n")
     key = json.loads(vstore("here", "key", "generate", "tried", "--json"))
-    done = json.loads(vstore("here", "realise", "spec.toml", "--profile", "tried", "--json"))
+    realise = ("realise", "spec.toml", "--local-wheels", "wheels", "--profile", "tried", "--json")
+    done = json.loads(vstore("here", *realise))
     _expect([layer["name"] for layer in done["layers"]][1:], ["python", "app-hello"])
     _expect(vstore("here", "run", "tried", "hello", "--", "you"), "hello iniconfig you\n")
-    _expect(json.loads(vstore("here", "realise", "spec.toml", "--profile", "tried", "--json"))["changed"], False)
+    _expect(json.loads(vstore("here", *realise))["changed"], False)
     _expect(json.loads(vstore("here", "sql", "select count(*) as n from generations", "--json")), [{"n": 1}])
     vstore("here", "push", "./cache", "tried", "--channel", "stable")
     vstore("there", "pull", "./cache", "stable", "--profile", "tried", "--trust", key["public"])

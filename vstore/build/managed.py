@@ -240,7 +240,7 @@ def download(pin: InterpreterPin, target: Target, folder: Path, uv: Uv) -> Path:
     for archive in sorted(archives.iterdir() if archives.is_dir() else ()):
         if archive.name.endswith(name) and (pinned.sha256 is None or _sha256(archive) == pinned.sha256):
             return archive
-    raise ToolError(f"uv kept no archive of CPython {pin.version} for {target}", hint="uv 0.9 or newer is needed")
+    raise ToolError(f"uv kept no archive of CPython {pin.version} for {target}", hint="uv 0.13 or newer is needed")
 
 
 def _sha256(file: Path) -> str:
