@@ -31,6 +31,20 @@ class Break:
 
 BREAKS = (
     Break(
+        "variables about a project of uv's change no lock",
+        "uv/environment.py",
+        "left_out = _OF_ITSELF | _OF_PROJECTS",
+        "left_out = _OF_ITSELF",
+        "tests/uv/test_environment.py",
+    ),
+    Break(
+        "places in variables are relative to the user's folder",
+        "uv/environment.py",
+        "return name + os.path.abspath(place)",
+        "return name + place",
+        "tests/uv/test_environment.py",
+    ),
+    Break(
         "pip uninstall is refused in a layer",
         "build/foundation.py",
         "requirement = a-layer-of-vstore",

@@ -110,6 +110,7 @@ def test_without_the_login_the_index_and_the_refusal_are_named(warm: World, tmp_
         _, error = world.run("lock", str(world.spec), code=4)
     assert "401" in error or "Unauthorized" in error or "credentials" in error
     assert "Traceback" not in error
+    assert "hint: give logins by UV_INDEX_<NAME>_USERNAME" in error and "change the requirements" not in error
 
 
 def test_a_certificate_of_an_own_authority(warm: World, tmp_path: Path) -> None:

@@ -50,6 +50,17 @@ def test_all_missing_wheels_are_told_with_the_line_to_write(tmp_path: Path, colu
     assert versions(narrow.lock(narrow.spec(runtime=["dlltracer; sys_platform == 'win32'", "onlylinux"]))["py"])
 
 
+@pytest.mark.parametrize("abi", [f"{ABI}t", f"{ABI}d"])
+def test_a_wheel_for_a_free_threaded_python_is_told_with_its_whole_tag(tmp_path: Path, abi: str) -> None:
+    """Its platform would fit, so the platform alone does not say why the wheel does not."""
+    project = project_for(tmp_path, "linux_x86_64")
+    make_wheel(project.wheels, "free", "1.0", {"f.py": ""}, tag=f"{ABI}-{abi}-manylinux_2_17_x86_64")
+    with pytest.raises(LockError) as caught:
+        project.lock(project.spec(runtime=["free"]))
+    tag = f"{ABI}-{abi}-manylinux_2_17_x86_64"
+    assert f"free 1.0: no wheel for linux_x86_64 (there are: {tag})" in caught.value.details
+
+
 @pytest.mark.parametrize("joint", [False, True])
 @pytest.mark.parametrize("named", [False, True])
 def test_the_platforms_of_the_hint_can_be_locked(tmp_path: Path, named: bool, joint: bool) -> None:

@@ -17,6 +17,7 @@ from vstore.lock.markers import targets_marker, uv_platform
 from vstore.lock.project import PROJECT, SETTINGS, ResolveRequest, group, write_project
 from vstore.target import Target
 from vstore.uv import Uv, UvFailed
+from vstore.uv.environment import refuse_changed_dependencies
 
 _AT_A_TIME = 4
 _LINE = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?P<rest>(?:==| @ ).*?)(?:\s+# via (?P<via>.*))?")
@@ -75,8 +76,9 @@ def resolve_versions(
 ) -> Versions:
     """Ask uv as one would on the target: ``uv pip compile``, wheels only, with its tags and its exact Python.
 
-    Raises UvFailed.
+    Raises UvFailed, UsageError.
     """
+    refuse_changed_dependencies(uv.environment)
     if not request.spec.uv and not any(target in layer.targets and layer.requirements for layer in request.layers):
         return Versions(pins={}, parents={})
     with _project(request, uv, target=target, targets=(), pins=constraints) as project:

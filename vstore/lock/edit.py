@@ -15,7 +15,7 @@ from vstore.errors import LockError
 from vstore.lock.markers import holds, targets_marker, wheel_tags
 from vstore.lock.model import FROM_LOWER, LockedLayer, LockedPackage
 from vstore.lock.project import ResolveRequest, pins_on
-from vstore.lock.select import platforms_of_wheels
+from vstore.lock.select import platforms_of_wheels, wheels_for_other_pythons
 from vstore.spec import Layer
 from vstore.spec.lockfiles import lock_path
 from vstore.target import Target
@@ -50,7 +50,9 @@ class MissingWheels(LockError):
 def _missing_line(one: NoWheel, missing: Sequence[NoWheel]) -> str:
     alike = [other for other in missing if (other.layer, other.package) == (one.layer, one.package)]
     targets = ", ".join(other.target for other in alike)
-    there = ", ".join(platforms_of_wheels(one.package)) or "none"
+    ranks = [wheel_tags(other.layer, other.target, other.python) for other in alike]
+    odd = dict.fromkeys(tag for rank in ranks for tag in wheels_for_other_pythons(one.package, rank))
+    there = ", ".join(list(odd) or platforms_of_wheels(one.package)) or "none"
     needed = ""
     if any(system_needed(other) for other in alike):
         needed = f"needs {', '.join(_newest_tag(other) for other in alike if system_needed(other))} or older, "

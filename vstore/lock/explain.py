@@ -12,11 +12,15 @@ from vstore.lock.edit import NEED_WHEELS
 from vstore.lock.project import PROJECT, SETTINGS, ResolveRequest, lower_pins, names
 from vstore.spec import Layer
 from vstore.spec.misread import wheel_by_name, wheel_hint
+from vstore.spec.requirements import LOGIN_HINT
 from vstore.target import Target
 from vstore.uv import UvFailed
 
 _NO_SOURCE = ("no usable wheels", "building from source is disabled", "Wheels are required")
 _NO_FIT = ("no wheels with a matching", "-compatible wheels")
+_NO_SOLUTION = "No solution found"
+_NO_LOGIN = re.compile(r"\b(?:401 Unauthorized|407 Proxy Authentication Required)")
+_FORBIDDEN = "403 Forbidden"  # which some indexes say of a package that they lack
 _WITHOUT_WHEEL = (
     r"Wheels are (?:required|available) for `([^`]+)`",
     r"only found wheels for `([^`]+)`",
@@ -124,15 +128,24 @@ def explained(
             hint="change one of these requirements, or lock with --no-joint",
         )
     if not pins:
-        return ResolutionConflict(
-            f"{title} cannot be locked", details=details, hint="change the requirements of this layer"
-        )
+        return ResolutionConflict(f"{title} cannot be locked", details=details, hint=_hint(error))
     return PinConflict(
         f"{title} cannot be locked: it conflicts with what is pinned below it",
         details=[*pins, *details],
         hint=f"run `vstore lock --joint {request.spec.path.name}`, which pins the layers below so that those above"
         " can be met; or change the requirements",
     )
+
+
+def _hint(error: UvFailed) -> str:
+    """The ways out where no pin takes part: a server may have refused, and uv its own settings."""
+    text = _text(error)
+    if _NO_LOGIN.search(text):
+        return LOGIN_HINT
+    if _NO_SOLUTION not in text:
+        return "this is not about versions: see [tool.uv], and the variables whose names begin with UV_"
+    change = "change the requirements of this layer"
+    return f"{LOGIN_HINT}; or {change}" if _FORBIDDEN in text else change
 
 
 def _plain(line: str) -> str:

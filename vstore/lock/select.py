@@ -89,18 +89,28 @@ def best_wheel(package: LockedPackage, rank: Mapping[str, int]) -> LockedWheel |
 
 def platforms_of_wheels(package: LockedPackage, rank: Mapping[str, int] | None = None) -> list[str]:
     """The platform tags of a package's wheels; with a `rank`, of those that fit its Python."""
+    pythons = None if rank is None else {tag.rpartition("-")[0] for tag in rank}
+    fitting = (tag for tag in _tags(package) if pythons is None or tag.rpartition("-")[0] in pythons)
+    return sorted({tag.rpartition("-")[2] for tag in fitting})
+
+
+def wheels_for_other_pythons(package: LockedPackage, rank: Mapping[str, int]) -> list[str]:
+    """The tags of a package's wheels that would fit a platform of `rank`, but not its Python."""
+    pythons, platforms = ({tag.rpartition("-")[n] for tag in rank} for n in (0, 2))
+    found = (tag.rpartition("-") for tag in _tags(package))
+    return sorted(
+        {f"{python}-{platform}" for python, _, platform in found if python not in pythons and platform in platforms}
+    )
+
+
+def _tags(package: LockedPackage) -> Iterator[str]:
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-    pythons = None if rank is None else {tag.rpartition("-")[0] for tag in rank}
-    found: dict[str, None] = {}
     for wheel in package.wheels:
         try:
-            tags = parse_wheel_filename(wheel.filename)[3]
+            yield from map(str, parse_wheel_filename(wheel.filename)[3])
         except InvalidWheelFilename:
             continue
-        fitting = (tag for tag in tags if pythons is None or f"{tag.interpreter}-{tag.abi}" in pythons)
-        found |= dict.fromkeys(tag.platform for tag in fitting)
-    return sorted(found)
 
 
 def _pinned(package: LockedPackage, wheel: LockedWheel, folder: Path) -> PinnedWheel:

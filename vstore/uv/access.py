@@ -50,7 +50,8 @@ def access_settings(
     indexes = [dict(index) for index in spec.get("index", ())]
     settings: dict[str, Any] = {}
     variables: dict[str, str] = {}
-    for found in [*(_read(file) for file in reversed(_user_files(environment))), spec]:
+    chosen = bool(environment.get("UV_CONFIG_FILE"))  # it must be there
+    for found in [*(_read(file, needed=chosen) for file in reversed(_user_files(environment))), spec]:
         secret = {key for key in _PROXIES if has_credentials(str(found.get(key)))}
         settings |= {key: value for key, value in found.items() if key in _REACHING - secret}
         named = {**_VARIABLES, **{key: _PROXIES[key] for key in secret}}
@@ -79,12 +80,12 @@ def _user_files(environment: Mapping[str, str]) -> list[Path]:
     return [*(Path(folder, "uv", "uv.toml") for folder in (home, *machine)), Path("/etc/uv/uv.toml")]
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _read(file: Path, *, needed: bool) -> dict[str, Any]:
     try:
         return parse_toml(read_regular(file, limit=_MAX_BYTES))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
     except (OSError, TomlError) as error:
+        if isinstance(error, FileNotFoundError | NotADirectoryError) and not needed:
+            return {}
         reason = error.strerror if isinstance(error, OSError) else error
         raise UsageError(f"uv's settings cannot be read: {file}: {reason}") from error
 

@@ -14,14 +14,9 @@ from vstore.errors import ToolError
 from vstore.stop import Stop
 from vstore.uv.access import access_settings
 from vstore.uv.bars import Bars, Chosen, OnBytes, OnPackages, Terminal
+from vstore.uv.environment import environment_of
 
 _UNREACHABLE = ("error sending request", "failed to connect", "dns error", "Could not connect", "operation timed out")
-_MISLEADING = frozenset(
-    [
-        *("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_PROJECT", "UV_PYTHON", "UV_COMPILE_BYTECODE"),
-        *("UV_CONFIG_FILE", "UV_NO_CONFIG", "UV_NO_PROGRESS"),
-    ]
-)
 _FEATURES = "pylock"  # installing from a file of PEP 751; as an option it would replace the user's features
 _DISK_FULL = ("No space left on device", "os error 28")
 
@@ -85,7 +80,7 @@ class Uv:
                 process = subprocess.Popen(
                     command,
                     cwd=cwd,
-                    env={**self._environment(), **(changes or {}), **({"TERM": "xterm"} if terminal else {})},
+                    env={**self._environment(arguments), **(changes or {}), **({"TERM": "xterm"} if terminal else {})},
                     stdout=subprocess.PIPE,
                     stderr=terminal.handle if terminal else subprocess.PIPE,
                     text=True,
@@ -144,9 +139,8 @@ class Uv:
             failed.hint = "check the network and uv's index settings; --offline uses only what is cached"
         return failed
 
-    def _environment(self) -> dict[str, str]:
-        """The user's environment without what would lead uv astray from what the lock says."""
-        kept = {name: value for name, value in self.environment.items() if name not in _MISLEADING}
+    def _environment(self, arguments: Sequence[str | Path]) -> dict[str, str]:
+        kept = environment_of(arguments, self.environment)
         features = ",".join(filter(None, (kept.get("UV_PREVIEW_FEATURES"), _FEATURES)))
         return {**kept, "UV_CACHE_DIR": str(self.cache_dir), "UV_PREVIEW_FEATURES": features}
 
