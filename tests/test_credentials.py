@@ -30,6 +30,10 @@ SECRET = "hunter2"
         f"two: https://me:{SECRET}@a.org, https://you:{SECRET}@b.org",
         f"`https://me:{SECRET}@a.org`",
         f"<https://me:{SECRET}@a.org>",
+        *(f"https://me:a{character}{SECRET}@a.org/x" for character in " '\"`<>\\^{|}\t"),
+        f"https://me:{SECRET} {SECRET}@{SECRET}@a.org/x",
+        f"two: https://me:a {SECRET}@a.org, https://you:{SECRET}@b.org",
+        *(f"http{slashes}me:{SECRET}@a.org/x" for slashes in (":", ":/", ":///", ":\\\\", "s:/")),
         *(
             f"https://a.org/x?a=1&{name}={SECRET}&b=2"
             for name in (
@@ -40,6 +44,7 @@ SECRET = "hunter2"
         ),
         f"https://a.org/x?whatever={SECRET}{SECRET}{SECRET}",
         f"https://a.org/x#token={SECRET}",
+        f"https://a.org/x?{SECRET}{SECRET}{SECRET}",
         f"Max retries exceeded with url: /x?token={SECRET} (Caused by",
         f"Authorization: Basic {SECRET}",
         f"{{'Authorization': 'Bearer {SECRET}', 'Accept': '*'}}",
@@ -54,7 +59,7 @@ def test_a_login_is_hidden(text: str) -> None:
     assert redact(hidden) == hidden
     error = UsageError(text, details=[text], hint=text)
     assert SECRET not in str(error) and SECRET not in repr(error)
-    assert SECRET not in without_login(text) or "://" not in text or "whatever" in text
+    assert SECRET not in without_login(text) or "://" not in text or text.count(SECRET) == 3
 
 
 @pytest.mark.parametrize(
@@ -67,6 +72,11 @@ def test_a_login_is_hidden(text: str) -> None:
         "git+ssh://git@a.org/x",
         "https://a.org/x?name=token&author=me",
         "see https://a.org/x: a@b.c",
+        "https://a.org: a@b.c",
+        "https://a.org:80: a@b.c",
+        "https://a.org:80 a@b.c",
+        "file:///me@work/x",
+        "no https: a@b.c",
         "layer `a`: requires b=1; c==2",
         "/srv/a=b/c",
     ],
@@ -88,5 +98,4 @@ def test_urls_to_ask_for_to_write_down_and_to_know_a_cache_by() -> None:
 @given(st.text(string.ascii_letters + string.digits + "-._~!$&'()*+,;=%", min_size=1))
 def test_any_password_that_a_url_can_hold_is_hidden(password: str) -> None:
     secret = f"{SECRET}{password}"
-    if not set(secret) & set("'\"`"):
-        assert SECRET not in redact(f"https://me:{secret}@a.org/x")
+    assert SECRET not in redact(f"https://me:{secret}@a.org/x")

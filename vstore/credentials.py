@@ -9,9 +9,13 @@ import re
 
 HIDDEN = "***"
 _END = r"/?#\s\"'`<>"  # what ends the host of a URL
+_BEFORE = r"(\bhttps?:[/\\\t]*|://)"  # uv and browsers take any number of slashes here
 _USERINFO = (
-    rf"(?<=://)(?!git@)[^{_END}]+@(?=[^{_END}@])"
-    rf"|(?<=://)[^{_END}:@[]*:(?!\d*(?:[{_END}]|$))[^\s\"'`<>]*@"  # a password in which / ? # are not encoded
+    rf"{_BEFORE}(?!git@)(?:"
+    rf"[^/?#\s\"`<>]+@(?=[^{_END}@])"
+    rf"|[^{_END}:@[]*:(?!\d*(?:[{_END}]|$))[^\s\"'`<>]*@"  # a password in which / ? # are not encoded
+    rf"|[^{_END}:@[]*:(?!\s|\d*(?:[{_END}:,;)]|$))[^\n]*?@(?![^\s/]*@)"  # nor spaces and quotes
+    r")"
 )
 _NAMES = (
     r"token|secret|passw|pwd|signature|credential|auth(?!or)|session|jwt|bearer"
@@ -21,7 +25,7 @@ _QUERY = (
     rf"(?<=[?&#;])([^=&#;\s\"'`]*(?:{_NAMES})[^=&#;\s\"'`]*|(?:x-[a-z-]+-)?(?:sig|key|pass|pw|code|hmac))"
     r"=[^&#\s\"'`<>]+"
 )
-_LONG = r"(?<=[?&])([^=&#;\s\"'`]+)=(?=[^&#\s\"'`<>]*\d)[\w.~%+/=-]{20,}"  # whatever it is called
+_LONG = r"(?<=[?&])((?:[^=&#;\s\"'`]+=)?)(?=[^&#\s\"'`<>]*\d)[\w.~%+/=-]{20,}"  # whatever it is called
 _HEADER = (
     r"(\b(?:proxy-)?authorization|\b(?:x-amz-security-token|x-api-key|(?:set-)?cookie))"
     r"([\"']?\s*[:=]\s*[\"']?)(?:(?:basic|bearer|token|digest)\s+)?[^\s\"',]+"
@@ -35,11 +39,12 @@ def has_credentials(url: str) -> bool:
 
 def redact(text: str) -> str:
     """Return the text with ``***`` in place of each login in a URL and each header that holds one."""
-    if "://" in text:
-        text = re.sub(_USERINFO, f"{HIDDEN}@", text)
+    if "@" in text:
+        text = re.sub(_USERINFO, rf"\1{HIDDEN}@", text)
     if "=" in text:
         text = re.sub(_QUERY, rf"\1={HIDDEN}", text, flags=re.IGNORECASE)
-        text = re.sub(_LONG, rf"\1={HIDDEN}", text)
+    if "?" in text or "&" in text:
+        text = re.sub(_LONG, rf"\1{HIDDEN}", text)
     if ":" in text or "=" in text:
         text = re.sub(_HEADER, rf"\1\2{HIDDEN}", text, flags=re.IGNORECASE)
     return text
@@ -47,7 +52,7 @@ def redact(text: str) -> str:
 
 def without_userinfo(url: str) -> str:
     """Return the URL without user and password, to be asked for; its parameters stay."""
-    return re.sub(_USERINFO, "", url)
+    return re.sub(_USERINFO, r"\1", url)
 
 
 def without_login(url: str) -> str:

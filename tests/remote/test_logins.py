@@ -117,6 +117,26 @@ def test_a_url_that_cannot_be_used_is_refused_without_its_login(place: Place, ur
     assert leaks(text) == [] and b"a mistake in vstore" not in text, text.decode()
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        *(f"https://{USER}:a{character}{QUOTED}@host/x" for character in (" ", "\t", "\n", '"', "<", "`", "\\")),
+        f"https://{QUOTED} {USER}@host/x",
+        f"https://{USER}:{QUOTED}",
+        f"https:/{USER}:{QUOTED}@host/x",
+        f"http:{USER}:{QUOTED}@host/x",
+        f"http//{USER}:{QUOTED}@host/x",
+        f"//{USER}:{QUOTED}@host/x",
+        f"{USER}:{QUOTED}@host/x",
+    ],
+)
+def test_what_is_nearly_a_url_is_refused_without_being_repeated(place: Place, url: str) -> None:
+    for arguments in (["pull", url, "stable"], ["cache", "verify", url]):
+        code, text = place.run("-vv", *arguments)
+        assert code == 2, text.decode()
+        assert leaks(text, place.folder) == [] and b"a mistake in vstore" not in text, text.decode()
+
+
 def test_options_of_a_cache_are_not_repeated(place: Place) -> None:
     config = f'[caches.corp]\nurl = "s3://b/x"\noptions = {{ aws_secret_access_key = "{SECRET}", region = 5 }}\n'
     code, text = place.run("-vv", "pull", "corp", "stable", config=config)

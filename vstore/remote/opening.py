@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from vstore.config import CacheConfig
 from vstore.credentials import public_url
@@ -27,6 +27,8 @@ from vstore.remote.web import WebTransport
 from vstore.stop import Stop
 
 _MOST_TRIED = 20
+_NEARLY_URL = re.compile(r"(?:https?|s3|gs|az|file):|https?//|[^/]*:.*@|[^:@]*//[^/]*:.*@", re.IGNORECASE)
+_NO_URL = re.compile(r"[\s\"<>\\^`{|}]")
 _SCHEMES = ("file", *WEB, *STORES[1:])
 
 
@@ -42,13 +44,19 @@ def open_cache(
     if "://" not in url:
         if config is None and "/" not in url and url not in (".", ".."):
             names = ", ".join(one.name for one in known) or "none yet"
-            raise UsageError(f"no such cache: {text}", hint=f"give a URL or a folder; names in config.toml: {names}")
+            hint = f"give a URL or a folder (./{text}); names in config.toml: {names}"
+            raise UsageError(f"no such cache: {text}", hint=hint)
+        if _NEARLY_URL.match(url):  # it may hold a login, and no folder's name is to
+            raise UsageError("neither a URL nor a folder: it lacks ://", hint="a folder is also written file:///…")
         url = absolute(url).as_uri()
+    if not url.startswith("file:") and (found := _NO_URL.search(url)):
+        raise UsageError(f"not a URL: it holds {found[0]!r}", hint=f"percent-encode it: {quote(found[0])}")
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
-        raise UsageError(f"not a URL: {url}") from None  # it repeats a part of it
+        hint = "a login is followed by @ and the host"
+        raise UsageError("not a URL: its host or port is malformed", hint=hint) from None  # it may be a login
     if parts.scheme == "file" and (parts.netloc not in ("", "localhost") or not parts.path.startswith("/")):
         raise UsageError(f"not the URL of a folder: {url}", hint="write file:///the/whole/path, or the path alone")
     options = config.options if config else {}
