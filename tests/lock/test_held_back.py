@@ -57,6 +57,17 @@ def test_the_way_out_leads_out(project: Project) -> None:
     assert lower["framework-doc"].findings.held_back == ()
 
 
+def test_a_pin_that_is_required_below_is_told_with_its_requirement_and_not_with_a_joint_lock(project: Project) -> None:
+    """A joint lock would have to meet the same requirement."""
+    wanted = project.spec(runtime=["utils != 2.0"], frameworks={"doc": ["docs"]})
+    (held,) = project.lock(wanted)["framework-doc"].findings.held_back
+    assert held.ways == ("require utils==2.0 in layer py instead of utils != 2.0",)
+    (held,) = project.lock(project.spec(runtime=["utils>2"], frameworks={"doc": ["theme"]}))[
+        "framework-doc"
+    ].findings.held_back[1:]
+    assert held.ways == ("require utils==2.0 in layer py instead of utils>2",)
+
+
 def test_a_package_held_back_by_way_of_another_names_the_pin(project: Project) -> None:
     locked = project.lock(project.spec(runtime=["utils"], frameworks={"doc": ["theme"]}))["framework-doc"]
     assert [(one.name, one.version, one.by) for one in locked.findings.held_back] == [

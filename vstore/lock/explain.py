@@ -9,7 +9,7 @@ from urllib.parse import urlparse
 
 from vstore.errors import LockError
 from vstore.lock.edit import NEED_WHEELS
-from vstore.lock.project import PROJECT, SETTINGS, ResolveRequest, lower_pins, names
+from vstore.lock.project import PROJECT, SETTINGS, ResolveRequest, excluding, lower_pins, names
 from vstore.spec import Layer
 from vstore.spec.misread import wheel_by_name, wheel_hint
 from vstore.spec.requirements import LOGIN_HINT
@@ -197,14 +197,9 @@ def _pins(request: ResolveRequest, output: str, instead: Mapping[str, str]) -> I
 
 def _declared(request: ResolveRequest, package: str, version: str) -> Iterator[str]:
     """The layers' own requirements of a package that its pin does not meet."""
-    from packaging.requirements import Requirement
-    from packaging.utils import canonicalize_name
-
     for layer in request.layers:
-        for text in layer.requirements:
-            requirement = Requirement(text)
-            if canonicalize_name(requirement.name) == package and not requirement.specifier.contains(version, True):
-                yield f"layer {layer.env_name} requires {text}"
+        for text in excluding(layer, package, version):
+            yield f"layer {layer.env_name} requires {text}"
 
 
 def _wanted(request: ResolveRequest, text: str, package: str, pinned: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from vstore.lock.edit import NoWheel, system_needed
 from vstore.lock.lockfile import parse_package
 from vstore.lock.markers import environment_marker
 from vstore.lock.model import HeldBack
-from vstore.lock.project import ResolveRequest
+from vstore.lock.project import ResolveRequest, excluding
 from vstore.spec import Layer
 from vstore.target import Target
 
@@ -65,6 +65,7 @@ def _held_by_pins(request: ResolveRequest, target: Target, solution: Solution) -
     names = frozenset(name for name, _, _ in behind)
     for name, version, without in behind:
         pins = sorted(_holders(name, free, frozenset(other), names))
+        written = all(_written(pin, other[pin], below[pin][1], request) for pin in pins)
         yield HeldBack(
             name=name,
             version=version,
@@ -72,7 +73,7 @@ def _held_by_pins(request: ResolveRequest, target: Target, solution: Solution) -
             by=tuple(f"{pin}=={below[pin][0]} of layer {below[pin][1]}" for pin in pins),
             ways=(
                 " and ".join(dict.fromkeys(_way_to(pin, other[pin], below[pin][1], request) for pin in pins)),
-                "lock with --joint",
+                *(() if written else ("lock with --joint",)),
             ),
         )
 
@@ -80,7 +81,14 @@ def _held_by_pins(request: ResolveRequest, target: Target, solution: Solution) -
 def _way_to(name: str, version: str, owner: str, request: ResolveRequest) -> str:
     """The way to have a version of a package in the layer below that pins another: that layer's own, if it has one."""
     held = (one for low in request.lowers if low.env_name == owner for one in low.findings.held_back)
-    return next((one.ways[0] for one in held if one.name == name), f"require {name}=={version} in layer {owner}")
+    way = next((one.ways[0] for one in held if one.name == name), f"require {name}=={version} in layer {owner}")
+    written = _written(name, version, owner, request)
+    return f"{way} instead of {' and '.join(written)}" if written else way
+
+
+def _written(name: str, version: str, owner: str, request: ResolveRequest) -> list[str]:
+    """The requirements of the layer that owns a pin which exclude this version anywhere: no other lock would help."""
+    return [text for text in excluding(request.spec.layer(owner), name, version) if ";" not in text]
 
 
 def _held_by_agreement(versions: Versions, free: Versions, agreed: Mapping[str, str]) -> Iterator[HeldBack]:

@@ -234,3 +234,16 @@ def required_name(text: str) -> str:
 def names(text: str, package: str) -> bool:
     """Whether a text speaks of a package, and not just of a word or a longer name that holds its letters."""
     return re.search(rf"(?<![\w.-]){re.escape(package)}(?![\w-])", text) is not None
+
+
+def excluding(layer: Layer, package: str, version: str) -> list[str]:
+    """The layer's own requirements of a package that this version does not meet."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    asked = ((text, Requirement(text)) for text in layer.requirements)
+    return [
+        text
+        for text, requirement in asked
+        if canonicalize_name(requirement.name) == package and not requirement.specifier.contains(version, True)
+    ]
