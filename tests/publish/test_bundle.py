@@ -19,7 +19,7 @@ from vstore.api.caches import make_generation
 from vstore.archive import Limits, pack
 from vstore.archive.tar import END, member, padding
 from vstore.digest import Digest, canonical_json
-from vstore.errors import ArchiveError, StoreError
+from vstore.errors import ArchiveError, CacheError, StoreError
 from vstore.fs.scan import scan
 from vstore.fs.tree import Entry, EntryKind
 from vstore.objects import Kind, StorePath
@@ -263,7 +263,7 @@ def test_an_unsigned_bomb_is_refused_however_it_comes(tmp_path: Path) -> None:
     with Store.open(tmp_path / "root") as store:
         with pytest.raises(ArchiveError, match="more than 1000 times its size"):
             unpack_bundle(store, tmp_path / "b", trust=Trust(), report=Silent())
-        with pytest.raises(ArchiveError, match="more than 1000 times its size"):
+        with pytest.raises(CacheError, match="more than 1000 times its size"):
             pull(Fetcher(store, trust=Trust(), report=Silent()), Cache(folder), [top])
         assert list(store.layout.tmp.iterdir()) == [store.layout.trash]
 

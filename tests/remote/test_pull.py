@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -13,7 +14,7 @@ from blake3 import blake3
 from tests.remote.liar import liar
 from tests.remote.small import KEY, TRUST, folder_cache, hasty, machine
 from tests.store.trees import recipe, run_in_child
-from vstore.errors import ArchiveError
+from vstore.errors import CacheError
 from vstore.fs.scan import scan
 from vstore.gc import collect
 from vstore.objects import StorePath
@@ -248,7 +249,7 @@ def test_what_came_before_something_below_it_failed_is_not_moved_again(tmp_path:
         assert record is not None
         with liar(tmp_path / "cache") as server:
             server.lie("wrong", archive_key(low))
-            with pytest.raises(ArchiveError):
+            with pytest.raises(CacheError, match=re.escape(f"{server.url}/{archive_key(low)}: ")):
                 pull(client.fetcher(), hasty(server.url), [top])
             assert list(client.store.layout.tmp.iterdir()) == [client.store.layout.trash], (
                 "what is damaged leaves nothing"

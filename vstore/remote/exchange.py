@@ -176,7 +176,7 @@ def _proxy_login(proxy: str) -> dict[str, str]:
 def reason(error: BaseException) -> str:
     """Why an exchange failed, in one line, without the server's own words."""
     import ssl
-    from http.client import BadStatusLine, IncompleteRead
+    from http.client import BadStatusLine, HTTPException, IncompleteRead
 
     for one in _causes(error):
         match one:
@@ -190,6 +190,8 @@ def reason(error: BaseException) -> str:
                 return "its answer is not HTTP"
             case IncompleteRead():
                 return "its answer ended early"
+            case HTTPException() if one.args:
+                return str(one).partition("\n")[0][:200]
             case TimeoutError():
                 return "no answer in time"
             case socket.gaierror():

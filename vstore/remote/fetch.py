@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
@@ -84,7 +84,8 @@ class Fetcher:
         started = time.monotonic()
         reader = RemoteReader(cache, archive_key(record.path), record.archive.size_bytes)
         try:
-            index = read_index(reader, tree=record.digest)
+            with _archive_of(cache, record):
+                index = read_index(reader, tree=record.digest)
         except NoRanges:
             return _fetched(record, record.archive.size_bytes, started)
         written = whole_files(leftovers(self.store.layout, record.path), index.files)
@@ -96,7 +97,7 @@ class Fetcher:
     ) -> Fetched | None:
         """Make the object present; None if it is already. Its references may come meanwhile: `references_ready` waits.
 
-        Raises CacheError, ArchiveError or StoreError; then nothing of it is in the store. If nothing is wrong but the
+        Raises CacheError or StoreError; then nothing of it is in the store. If nothing is wrong but the
         connection, its own or that of what it refers to, what was written stays for the next fetch.
         """
         started = time.monotonic()
@@ -110,7 +111,7 @@ class Fetcher:
                 reached(Point.PULL_STARTED)
                 tree = staging / TREE
                 with left_behind(staging, kept, after=_was_cut_off):
-                    with self._turn(record):
+                    with self._turn(record), _archive_of(cache, record):
                         moved, manifest = self._bring(cache, record, tree, kept)
                     reached(Point.PULL_UNPACKED)
                     references_ready()
@@ -171,9 +172,9 @@ class Fetcher:
         index = read_index(reader, tree=record.digest)
         manifest = index.manifest
         if StorePath.make(manifest.digest, record.path.name) != record.path:
-            raise ArchiveError(f"the archive of {record.path} holds another tree")
+            raise ArchiveError("it holds another tree")
         if tuple(sorted(manifest.references(record.path))) != record.references:
-            raise ArchiveError(f"the record of {record.path} names other references than its tree")
+            raise ArchiveError("its record names other references than its tree")
         written = whole_files(kept, index.files)
         have = AnyOf(written, self._donors or ())
         plan = plan_fetch(index, have)
@@ -207,6 +208,16 @@ class Fetcher:
             limits=limits,
             stays_after=(TransportError, Stopped),
         )
+
+
+@contextmanager
+def _archive_of(cache: Cache, record: ObjectRecord) -> Iterator[None]:
+    """Name the place of an archive that turns out to be damaged: to who uses a cache it is an error of the cache."""
+    try:
+        yield
+    except ArchiveError as error:
+        place = f"{cache.url}/{archive_key(record.path)}"
+        raise CacheError(f"{place}: {error.message}", details=error.details) from error
 
 
 def _was_cut_off(error: BaseException | None) -> bool:
