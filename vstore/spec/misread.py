@@ -96,7 +96,25 @@ def mistyped(text: str) -> str:
     if words != text or re.fullmatch(r"[\w.-]+(?:[\s,]+[\w.-]+)+", text):
         several = ", ".join(f'"{word}"' for word in re.split(r"[\s,]+", words) if word)
         return f"write `requirements = [{several}]`"
+    if mended := _mended(text):
+        return f"write `{mended}`"
     return "a requirement is NAME, NAME==1.0 or NAME[EXTRA]>=1,<2, with ` ; MARKER` behind it if need be"
+
+
+def _mended(text: str) -> str | None:
+    """The text with values of its marker in quotes, and `~=` with a second number, where it is a requirement then."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    wanted, _, marker = text.partition(";")
+    wanted = re.sub(r"~=\s*(\d+)(?=\s*(?:,|$))", r"~=\1.0", wanted).strip()
+    marker = re.sub(r"([=!<>~]=?)\s*([\w.]+)(?=\s|\)|$)", r"\1 '\2'", marker).strip()
+    marker = marker.replace("&&", "and").replace("||", "or")
+    mended = f"{wanted} ; {marker}" if marker else wanted
+    try:
+        Requirement(mended)
+    except InvalidRequirement:
+        return None
+    return mended
 
 
 def wheel_hint(source: str, spec: str, name: str = "") -> str:
