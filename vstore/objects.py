@@ -22,8 +22,9 @@ STACK_FILE = PurePosixPath("stack.json")  # of each stack: its layers
 
 
 class Kind(StrEnum):
-    """What an object is for. The store treats all alike."""
+    """The purpose of an object. The store treats all alike."""
 
+    SOURCE = "source"
     INTERPRETER = "interpreter"
     RUNTIME = "runtime"
     FRAMEWORK = "framework"
@@ -69,7 +70,7 @@ def is_store_path(text: str) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectInfo:
-    """What the index knows of an object."""
+    """The index's knowledge of an object. `inputs` are the source objects that it was built from."""
 
     path: StorePath
     digest: Digest
@@ -79,6 +80,7 @@ class ObjectInfo:
     references: tuple[StorePath, ...]
     recipe: Digest | None
     registered_at: datetime
+    inputs: tuple[StorePath, ...] = ()
 
 
 def bottom_up(references: Mapping[StorePath, Iterable[StorePath]]) -> list[StorePath]:

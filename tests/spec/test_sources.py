@@ -10,7 +10,8 @@ import pytest
 
 from tests.spec.specs import PYTHON, loaded, make_checkout
 from vstore.errors import SpecError
-from vstore.spec import Spec, source_digest, source_files
+from vstore.fs.scan import scan
+from vstore.spec import Spec, copy_source, source_files, source_manifest
 from vstore.spec.sources import read_source
 
 PACKAGE = PurePosixPath("package")
@@ -48,17 +49,17 @@ def test_a_folder_is_its_files_without_bytecode_folders(spec: Spec) -> None:
 
 
 def test_each_difference_counts(spec: Spec) -> None:
-    seen = {source_digest(spec, PACKAGE)}
+    seen = {source_manifest(spec, PACKAGE).digest}
     add(spec, "package/ab/c", b"1")
-    seen.add(source_digest(spec, PACKAGE))
+    seen.add(source_manifest(spec, PACKAGE).digest)
     add(spec, "package/ab/c", b"2")
-    seen.add(source_digest(spec, PACKAGE))
+    seen.add(source_manifest(spec, PACKAGE).digest)
     (spec.path.parent / "package/ab/c").chmod(0o755)
-    seen.add(source_digest(spec, PACKAGE))
+    seen.add(source_manifest(spec, PACKAGE).digest)
     (spec.path.parent / "package/ab/c").rename(spec.path.parent / "package/ab/d")
-    seen.add(source_digest(spec, PACKAGE))
+    seen.add(source_manifest(spec, PACKAGE).digest)
     add(spec, "other/ab/d", b"2").chmod(0o755)
-    seen.add(source_digest(spec, PurePosixPath("other")))
+    seen.add(source_manifest(spec, PurePosixPath("other")).digest)
     assert len(seen) == 6
 
 
@@ -66,13 +67,13 @@ def test_times_and_the_place_do_not_count(spec: Spec, tmp_path: Path) -> None:
     other = loaded(tmp_path / "elsewhere", PYTHON)
     os.utime(other.path.parent / "package" / "__init__.py", (5, 5))
     (other.path.parent / "package" / "__init__.py").chmod(0o600)
-    assert source_digest(spec, PACKAGE) == source_digest(other, PACKAGE)
+    assert source_manifest(spec, PACKAGE) == source_manifest(other, PACKAGE)
 
 
 def test_a_name_that_is_no_text(spec: Spec) -> None:
     add(spec, os.fsdecode(b"package/\xff.py"))
     assert source_files(spec, PACKAGE)[-1][1].exists()
-    assert source_digest(spec, PACKAGE)
+    assert source_manifest(spec, PACKAGE)
 
 
 def test_a_checkout_leaves_out_what_git_ignores(spec: Spec) -> None:
@@ -151,7 +152,7 @@ def test_a_bad_link_in_a_module(spec: Spec, target: str, said: str, in_git: bool
         git(spec.path.parent, "init", "-q")
     (spec.path.parent / "package/link.py").symlink_to(target)
     with pytest.raises(SpecError, match=said) as caught:
-        source_digest(spec, PACKAGE)
+        source_manifest(spec, PACKAGE)
     assert "stack.toml: module package: link.py" in caught.value.message
 
 
@@ -193,9 +194,9 @@ def test_a_large_file_takes_no_memory(spec: Spec, tmp_path: Path) -> None:
         file.truncate(3 << 30)
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))\n"
-        "from pathlib import Path, PurePosixPath; from vstore.spec import load, source_digest\n"
+        "from pathlib import Path, PurePosixPath; from vstore.spec import load, source_manifest\n"
         "from vstore.lock.metadata import module_hash; spec = load(Path(sys.argv[1]))\n"
-        "print(source_digest(spec, PurePosixPath('package')), module_hash(spec, PurePosixPath('package')))"
+        "print(source_manifest(spec, PurePosixPath('package')).digest, module_hash(spec, PurePosixPath('package')))"
     )
     done = subprocess.run([sys.executable, "-c", code, spec.path], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
@@ -204,13 +205,13 @@ def test_a_large_file_takes_no_memory(spec: Spec, tmp_path: Path) -> None:
 def test_the_copy_is_what_is_hashed(spec: Spec, tmp_path: Path) -> None:
     add(spec, "package/run", b"#!/bin/sh\n").chmod(0o700)
     add(spec, "package/large", bytes(3 << 20))
-    digest = source_digest(spec, PACKAGE, copy_to=tmp_path / "copy")
-    assert digest == source_digest(spec, PACKAGE)
+    copy_source(spec, PACKAGE, tmp_path / "copy")
+    assert scan(tmp_path / "copy") == source_manifest(spec, PACKAGE)
     assert (tmp_path / "copy/package/large").read_bytes() == bytes(3 << 20)
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "copy/package").iterdir()}
     assert (modes["run"], modes["large"]) == (0o755, 0o644)
     with pytest.raises(FileExistsError):
-        source_digest(spec, PACKAGE, copy_to=tmp_path / "copy")
+        copy_source(spec, PACKAGE, tmp_path / "copy")
 
 
 def test_a_file_that_grows_while_it_is_read_is_refused(spec: Spec) -> None:
@@ -239,4 +240,4 @@ def test_a_special_file_is_refused(spec: Spec) -> None:
 
 def test_a_module_that_went_away(spec: Spec) -> None:
     with pytest.raises(SpecError, match=r"module gone\.py: does not exist"):
-        source_digest(spec, PurePosixPath("gone.py"))
+        source_manifest(spec, PurePosixPath("gone.py"))

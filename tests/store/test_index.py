@@ -159,7 +159,7 @@ def test_forgetting_is_allowed_exactly_when_nothing_left_refers(links: set[tuple
 def test_a_newer_schema_is_refused(index: Index, tmp_path: Path) -> None:
     index.database.rows("PRAGMA user_version = 9999")
     for read_only in (False, True):
-        with pytest.raises(StoreError, match="newer release") as caught:
+        with pytest.raises(StoreError, match="another release") as caught:
             Index(tmp_path / "index.sqlite", read_only=read_only)
         assert caught.value.hint == "update vstore, or run `vstore reindex`"
 

@@ -66,27 +66,6 @@ def test_the_graph_tells_last_use_or_registration(store: Store) -> None:
     assert graph.used_on == (TODAY, graph.registered_at[1][:10]) and graph.used_by == ("app", "")
 
 
-def test_a_store_of_the_former_release_is_brought_up_to_date(store: Store, tmp_path: Path) -> None:
-    """What is there counts as used on the day of the migration: nothing may go for a use that nobody recorded."""
-    path = add(store, "low")
-    root = store.layout.root
-    store.close()
-    with sqlite3.connect(root / "index.sqlite") as old:
-        old.execute("DROP TABLE uses")
-        old.execute("PRAGMA user_version = 1")
-    old.close()
-    with Store.open(root) as store:
-        assert store.is_valid(path)
-        known = store.uses.last(path)
-        assert known is not None and known[0] >= TODAY
-        store.index.database.check()
-    with sqlite3.connect(root / "index.sqlite") as new, Store.open(tmp_path / "fresh") as fresh:
-        sql = "SELECT name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite_%' ORDER BY name"
-        assert [(name, text) for name, text in new.execute(sql)] == fresh.index.database.rows(sql)
-        assert new.execute("PRAGMA user_version").fetchone() == (SCHEMA,)
-    new.close()
-
-
 def test_a_new_index_waits_for_who_is_making_it(tmp_path: Path) -> None:
     code = "import sys; from pathlib import Path; from vstore.store import Store; Store.open(Path(sys.argv[1])).close()"
     root = tmp_path / "root"
@@ -100,23 +79,3 @@ def test_a_new_index_waits_for_who_is_making_it(tmp_path: Path) -> None:
     other.close()
     child.communicate(timeout=60)
     assert child.returncode == 0
-
-
-def test_several_processes_bring_it_up_to_date_at_once(store: Store) -> None:
-    add(store, "low")
-    root = store.layout.root
-    store.close()
-    with sqlite3.connect(root / "index.sqlite") as old:
-        old.execute("DROP TABLE uses")
-        old.execute("PRAGMA user_version = 1")
-    old.close()
-    code = (
-        "import sys; from pathlib import Path; from vstore.store import Store; sys.stdin.readline();"
-        "s = Store.open(Path(sys.argv[1])); print(len(s.index.objects()))"
-    )
-    children = [run_in_child(code, root) for _ in range(4)]
-    for child in children:
-        assert child.stdin is not None
-        child.stdin.write("\n")
-        child.stdin.flush()
-    assert [child.communicate(timeout=60)[0] for child in children] == ["1\n"] * 4

@@ -17,15 +17,14 @@ from vstore.build.foundation import tie_to_interpreter
 from vstore.build.layout import Layout
 from vstore.build.libraries import join_libraries
 from vstore.build.links import link_lower
+from vstore.build.modules import place_modules
 from vstore.build.packages import install
 from vstore.build.recipe import Recipe
 from vstore.build.scripts import find_starters, write_starters
 from vstore.build.venvstacks import write_venvstacks_metadata
-from vstore.digest import Digest
 from vstore.errors import BuildError
 from vstore.objects import StorePath
 from vstore.report import Report, Unit
-from vstore.spec import Layer, Spec, source_digest
 from vstore.stop import Stop
 from vstore.target import Target
 from vstore.uv import Uv
@@ -63,8 +62,6 @@ def build_layer(
     *,
     locate: Callable[[StorePath], Path],
     python: Path,
-    spec: Spec,
-    layer: Layer,
     donors: Donors,
     uv: Uv,
     jobs: int,
@@ -72,7 +69,7 @@ def build_layer(
 ) -> list[str]:
     """Fill `staging` with the layer; returns the lines of its build log.
 
-    `locate` gives the folder of an object below, `donors` the folders of objects that hold a part
+    `locate` gives the folder of an object that the recipe names, `donors` the folders of objects that hold a part
     (see `Recipe.part`); the caller keeps both alive meanwhile. `python` is an interpreter of this machine of the
     recipe's very version: uv asks it, and it compiles. Raises BuildError or ToolError, Stopped when `uv.stop` is set.
     """
@@ -86,16 +83,14 @@ def build_layer(
     log.stage(f"installing {len(recipe.wheels)} wheels")
     uv = replace(uv, on_bytes=log.fetching)
     overwritten = install(uv, staging, recipe.wheels, layout=layout, python=python, starters=starters)
-    copied = [_copy_module(spec, module, staging / layout.site) for module in layer.modules]
-    if [source.digest for source in recipe.sources] != copied:
-        raise BuildError(f"a module of layer {recipe.name} was edited while it was built", hint="run it again")
+    modules = [name for source in recipe.sources for name in place_modules(locate(source), staging / layout.site)]
     facts = collect_facts(
         staging,
         name=recipe.name,
         kind=recipe.kind,
         layout=layout,
         wheels=recipe.wheels,
-        own=[PurePosixPath(layout.site, module.name) for module in layer.modules],
+        own=[PurePosixPath(layout.site, name) for name in modules],
         launch_module=recipe.launch_module,
         dynlib_exclude=recipe.dynlib_exclude,
         clashes=[one.clash(recipe.name) for one in overwritten],
@@ -115,15 +110,6 @@ def build_layer(
     log.stage("checking")
     check_layer(staging, facts)
     return log.end()
-
-
-def _copy_module(spec: Spec, module: PurePosixPath, site: Path) -> Digest:
-    """Copy a launch or support module, content and executable bit only; returns the digest of the copy."""
-    try:
-        return source_digest(spec, module, copy_to=site)
-    except (FileExistsError, NotADirectoryError) as error:
-        name = Path(os.fsdecode(error.filename)).name
-        raise BuildError(f"{name} is a module of this layer and a file of one of its distributions") from error
 
 
 def _bytecode(

@@ -1,7 +1,7 @@
 """The recipe: everything that decides a layer's bytes, and nothing else.
 
-A recipe names the wheels by sha256 (not by where they come from), the objects below by store path,
-the launch and support modules by digest, the target, and the version of this builder. Its digest is
+A recipe names the wheels by sha256 (not by where they come from), the objects below and the source objects of its
+modules by store path, the target, and the version of this builder. Its digest is
 of the canonical JSON text in the domain ``recipe 1``. What Nix calls a derivation.
 """
 
@@ -16,16 +16,12 @@ from vstore.objects import Kind, StorePath
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """A launch or support module: the name it is imported by and the digest of what is copied."""
-
-    name: str
-    digest: Digest
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """`lowers` are the layers below, nearest first; `python` is the full version of `interpreter`."""
+    """A layer, whole: building it needs a store that has these objects, and uv.
+
+    `lowers` are the layers below, nearest first; `sources` the launch and support modules; `python` is the full version
+    of `interpreter`.
+    """
 
     name: str
     kind: Kind
@@ -34,7 +30,7 @@ class Recipe:
     interpreter: StorePath
     wheels: tuple[PinnedWheel, ...] = ()
     lowers: tuple[StorePath, ...] = ()
-    sources: tuple[Source, ...] = ()
+    sources: tuple[StorePath, ...] = ()
     launch_module: str | None = None
     dynlib_exclude: tuple[str, ...] = ()
 
@@ -48,7 +44,7 @@ class Recipe:
             "interpreter": str(self.interpreter),
             "wheels": sorted([wheel.name, wheel.version, wheel.sha256] for wheel in self.wheels),
             "lowers": [str(path) for path in self.lowers],
-            "sources": sorted([source.name, str(source.digest)] for source in self.sources),
+            "sources": sorted(str(path) for path in self.sources),
             "launch_module": self.launch_module,
             **({"dynlib_exclude": list(self.dynlib_exclude)} if self.dynlib_exclude else {}),
         }

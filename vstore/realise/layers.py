@@ -21,6 +21,7 @@ from vstore.objects import Kind, StorePath
 from vstore.realise.model import Origin, RealisedLayer, Request, Substitutes
 from vstore.realise.prepare import Prepared
 from vstore.realise.recipes import recipe_of
+from vstore.realise.sources import import_sources
 from vstore.realise.space import Space
 from vstore.report import Report
 from vstore.spec import Layer, Spec
@@ -213,6 +214,7 @@ class Realiser:
                 kind=layer.kind,
                 recipe=recipe.digest,
                 parts=[recipe.part(wheel) for wheel in recipe.wheels],
+                inputs=recipe.sources,
                 seconds=time.monotonic() - started,
                 metadata={"recipe_text": recipe.as_json()},
                 manifest=manifest,
@@ -221,14 +223,13 @@ class Realiser:
             return info.path
 
     def _fill(self, layer: Layer, recipe: Recipe, staging: Path) -> list[str]:
+        import_sources(self.store, self.spec, layer, recipe)
         self.space.hold_cache()
         return build_layer(
             recipe,
             staging,
             locate=self.store.layout.object,
             python=self.prepared.interpreters[layer.runtime or layer.name].program(self.store),
-            spec=self.spec,
-            layer=layer,
             donors=lambda part: [self.store.layout.object(path) for path in self.store.holders(part)[:1]],
             uv=self.uv,
             jobs=self.request.jobs,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from vstore.build.recipe import Recipe, Source
+from vstore.build.recipe import Recipe
 from vstore.lock import LockedLayer
 from vstore.lock.select import select
 from vstore.objects import StorePath
-from vstore.spec import Layer, Spec, source_digest
+from vstore.realise.sources import source_path
+from vstore.spec import Layer, Spec
 from vstore.target import Target
 
 
@@ -33,7 +34,7 @@ def recipe_of(
         interpreter=interpreter,
         wheels=select(locked, layer, target, python),
         lowers=tuple(path for path in lowers if path is not None),
-        sources=tuple(Source(name=module.name, digest=source_digest(spec, module)) for module in layer.modules),
+        sources=tuple(source_path(spec, module) for module in layer.modules),
         launch_module=layer.launch_module.stem if layer.launch_module else None,
         dynlib_exclude=tuple(sorted(set(layer.dynlib_exclude))),
     )

@@ -14,7 +14,7 @@ from vstore.digest import hash_fields
 from vstore.objects import StorePath
 from vstore.realise.model import Origin, Realised, RealisedLayer, Request
 from vstore.report import Report
-from vstore.spec import Spec, load, source_digest
+from vstore.spec import Spec, load, source_manifest
 from vstore.spec.lockfiles import lock_files, read_lock_file
 from vstore.store import Store
 from vstore.target import Target
@@ -77,7 +77,7 @@ def inputs_key(spec: Spec, target: Target, request: Request) -> bytes:
         parts += (file.name.encode(), read_lock_file(file) or b"missing")
     for layer in spec.layers:
         for module in layer.modules:
-            parts += (str(module).encode(), source_digest(spec, module).raw)
+            parts += (str(module).encode(), source_manifest(spec, module).digest.raw)
     return hash_fields("inputs 1", *parts).raw
 
 

@@ -5,6 +5,6 @@ What a no-op does without, choosing layers, is in `spec.select`.
 
 from vstore.spec.load import load
 from vstore.spec.model import DEFAULT_LINUX, DEFAULT_MACOS, Layer, Spec
-from vstore.spec.sources import source_digest, source_files
+from vstore.spec.sources import copy_source, source_files, source_manifest
 
-__all__ = ["DEFAULT_LINUX", "DEFAULT_MACOS", "Layer", "Spec", "load", "source_digest", "source_files"]
+__all__ = ["DEFAULT_LINUX", "DEFAULT_MACOS", "Layer", "Spec", "copy_source", "load", "source_files", "source_manifest"]

@@ -1,4 +1,4 @@
-"""Launch and support modules: which files they are, and their digest.
+"""Launch and support modules: which files they are, their manifest, and their copy.
 
 A module is named relative to the spec's folder, and its files lie in the project in truth: see `vstore.spec.project`.
 Inside a git checkout ignored files and names that start with ``.git`` are left out of a folder; ``__pycache__`` always
@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from vstore.digest import Digest, hash_fields, hash_pieces
+from blake3 import blake3
+
 from vstore.errors import SpecError
 from vstore.fs.reading import read_pieces
-from vstore.fs.tree import shown
+from vstore.fs.tree import Entry, EntryKind, Manifest, shown
 from vstore.spec.listing import list_files
 from vstore.spec.model import Spec
 from vstore.spec.project import Project
@@ -39,22 +40,33 @@ def source_files(spec: Spec, module: PurePosixPath) -> tuple[tuple[PurePosixPath
     raise AssertionError("unreachable")
 
 
-def source_digest(spec: Spec, module: PurePosixPath, *, copy_to: Path | None = None) -> Digest:
-    """The digest of a module: names, executable bits and content of its files.
+def source_manifest(spec: Spec, module: PurePosixPath) -> Manifest:
+    """Return the tree manifest of a module as it lies there now: what its source object would hold.
 
-    With `copy_to`, a folder, the files are written there, and the digest is of what was written. Raises SpecError as
-    `source_files` and for a file that changes meanwhile; FileExistsError where there is something already.
+    Raises SpecError as `source_files`, and for a file that cannot be read.
     """
-    fields: list[bytes] = []
+    entries: dict[bytes, Entry] = {}
     for relative, file in source_files(spec, module):
-        pieces = read_source(spec, relative, file)
-        with _explained(spec, str(relative)):
-            executable = bool(file.stat().st_mode & 0o100)
-        if copy_to is not None:
-            pieces = _written(pieces, copy_to / relative, 0o755 if executable else 0o644)
-        content = hash_pieces("source file 1", pieces)
-        fields += (os.fsencode(relative), b"x" if executable else b"-", content.raw)
-    return hash_fields("source 1", *fields)
+        for folder in relative.parents[:-1]:
+            path = os.fsencode(folder)
+            entries[path] = Entry(path, EntryKind.DIRECTORY)
+        hasher, size = blake3(), 0
+        for piece in read_source(spec, relative, file):
+            hasher.update(piece)
+            size += len(piece)
+        path = os.fsencode(relative)
+        entries[path] = Entry(path, EntryKind.FILE, _is_executable(spec, relative, file), size, hasher.digest())
+    return Manifest(tuple(sorted(entries.values())))
+
+
+def copy_source(spec: Spec, module: PurePosixPath, folder: Path) -> None:
+    """Copy a module into an empty folder: content and executable bits. Raises SpecError as `source_manifest`."""
+    for relative, file in source_files(spec, module):
+        target = folder / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(target, "xb") as copy:
+            copy.writelines(read_source(spec, relative, file))
+        target.chmod(0o755 if _is_executable(spec, relative, file) else 0o644)
 
 
 def read_source(spec: Spec, relative: PurePosixPath, file: Path) -> Iterator[bytes]:
@@ -63,14 +75,9 @@ def read_source(spec: Spec, relative: PurePosixPath, file: Path) -> Iterator[byt
         yield from read_pieces(file, follow=False)
 
 
-def _written(pieces: Iterator[bytes], target: Path, mode: int) -> Iterator[bytes]:
-    """The pieces, each after it was written to a new file."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with open(target, "xb") as file:
-        for piece in pieces:
-            file.write(piece)
-            yield piece
-    target.chmod(mode)
+def _is_executable(spec: Spec, relative: PurePosixPath, file: Path) -> bool:
+    with _explained(spec, str(relative)):
+        return bool(file.stat().st_mode & 0o100)
 
 
 def _regular_file(project: Project, top: Path, name: bytes) -> Path:

@@ -6,7 +6,6 @@ One connection serves all threads, one at a time; every `transaction` is durable
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 import stat
 import threading
@@ -24,9 +23,8 @@ from vstore.fs.waits import Wait
 
 T = TypeVar("T")
 
-SCHEMA = 2  # PRAGMA user_version of the schema that this release writes
+SCHEMA = 3  # PRAGMA user_version of the schema that this release writes
 _SCHEMA_FILE = Path(__file__).with_name("schema.sql")
-_MIGRATIONS_FILE = Path(__file__).with_name("migrations.sql")
 _TRY_SECONDS = 0.1  # how long SQLite itself waits for another process, deaf to signals; then `Wait` is asked
 _SMALL_PAGES = 1024  # 4 MiB
 _ALL_COLUMNS = "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'"
@@ -237,7 +235,7 @@ def _is_full(file: Path) -> bool:
 
 
 def connect(file: Path, *, read_only: bool, is_new: Callable[[], bool]) -> sqlite3.Connection:
-    """A connection with the schema in place. Raises StoreError for a newer schema or a damaged file."""
+    """A connection with the schema in place. Raises StoreError for another schema or a damaged file."""
     for one in (file, *beside(file)):
         if os.path.lexists(one) and not stat.S_ISREG(one.lstat().st_mode):
             raise damaged(one)
@@ -250,8 +248,8 @@ def connect(file: Path, *, read_only: bool, is_new: Callable[[], bool]) -> sqlit
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA temp_store = MEMORY")  # or it would want space on yet another file system
             connection.execute("PRAGMA synchronous = FULL")  # a registered object survives a power cut
-            if _version(connection, file) < SCHEMA:
-                _migrate(connection, file, is_new)
+            if _version(connection, file) == 0:
+                _make_schema(connection, file, is_new)
             return connection
 
 
@@ -272,15 +270,9 @@ def _connect_read_only(file: Path, is_new: Callable[[], bool]) -> sqlite3.Connec
     for query in ("mode=ro", "mode=ro&immutable=1"):
         try:
             with _opened(file, query) as connection:
-                version = _version(connection, file)
-                if version == 0:
+                if _version(connection, file) == 0:
                     _require_new(connection, file, is_new)
                     raise StoreError(f"the store is empty, or just being made: {file.parent}", hint="try again")
-                if version < SCHEMA:
-                    raise StoreError(
-                        f"the index is damaged, or of an older release: {file}",
-                        hint="run a command that writes, such as `vstore gc`, or `vstore reindex`",
-                    )
                 return connection
         except sqlite3.OperationalError:
             if "immutable" in query or not file.exists():
@@ -289,13 +281,12 @@ def _connect_read_only(file: Path, is_new: Callable[[], bool]) -> sqlite3.Connec
 
 
 def _version(connection: sqlite3.Connection, file: Path) -> int:
+    """Return the schema's version: 0 before there is one. StoreError for another than this release's."""
     found: int = waited(file, lambda: connection.execute("PRAGMA user_version").fetchone()[0])
-    if found < 0:
-        raise damaged(file)
-    if found > SCHEMA:
+    if found not in (0, SCHEMA):
         raise StoreError(
-            f"the index is damaged, or of a newer release (schema {found}, this one knows {SCHEMA}): {file}",
-            hint="update vstore, or run `vstore reindex`",
+            f"the index is damaged, or of another release (schema {found}, this one has {SCHEMA}): {file}",
+            hint="use that release of vstore, or run `vstore reindex`",
         )
     return found
 
@@ -306,26 +297,17 @@ def _require_new(connection: sqlite3.Connection, file: Path, is_new: Callable[[]
         raise damaged(file)
 
 
-def _migrate(connection: sqlite3.Connection, file: Path, is_new: Callable[[], bool]) -> None:
-    """Bring the schema up to date, once even with several openers."""
+def _make_schema(connection: sqlite3.Connection, file: Path, is_new: Callable[[], bool]) -> None:
+    """Make the tables, once even with several openers."""
     waited(file, lambda: connection.execute("PRAGMA journal_mode = WAL"))
     waited(file, lambda: connection.execute("BEGIN IMMEDIATE"))
-    version = _version(connection, file)
-    if version == 0:
+    if _version(connection, file) == 0:
         _require_new(connection, file, is_new)
-    for statement in _statements(_SCHEMA_FILE.read_text("utf-8")) if version == 0 else _newer_than(version):
-        connection.execute(statement)
-    connection.execute(f"PRAGMA user_version = {SCHEMA}")
+        for statement in _statements(_SCHEMA_FILE.read_text("utf-8")):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {SCHEMA}")
     reached(Point.SCHEMA_MADE)
     connection.execute("COMMIT")
-
-
-def _newer_than(version: int) -> Iterator[str]:
-    """The statements that lead from a schema to the present one; each step stands below ``-- to N``."""
-    steps = re.split(r"^-- to (\d+).*$", _MIGRATIONS_FILE.read_text("utf-8"), flags=re.MULTILINE)
-    for number, text in zip(steps[1::2], steps[2::2], strict=True):
-        if int(number) > version:
-            yield from _statements(text)
 
 
 def _statements(text: str) -> Iterator[str]:

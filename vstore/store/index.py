@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -20,12 +20,15 @@ from vstore.errors import StoreError
 from vstore.objects import Kind, ObjectInfo, StorePath, is_store_path
 from vstore.store.database import Database, blob, count, moment, understood
 
+_EDGES = "SELECT referrer, reference FROM refs UNION ALL SELECT object, input FROM inputs"  # all that keeps alive
 _COLUMNS = "id, path, digest, kind, size_bytes, files, recipe, registered_at"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
-    """All objects and references at once: `references[i]` are positions in `names`, the store paths as text.
+    """All objects and what keeps them alive, at once: `references[i]` are positions in `names`, the store paths as text.
+
+    Beside an object's references these are its inputs.
 
     `used_on` is the UTC day of the last use (that of registering, if it was never used) in ISO 8601, `used_by` what
     used it, `seconds` how long it took to build where that is known.
@@ -65,8 +68,10 @@ class Index:
             return None
         sql = "SELECT path FROM refs JOIN objects ON id = reference WHERE referrer = ?"
         references = self.database.read(StorePath.parse, sql, rows[0][0])
+        sql = "SELECT path FROM inputs JOIN objects ON id = input WHERE object = ?"
+        inputs = self.database.read(StorePath.parse, sql, rows[0][0])
         with understood(self.database.file):
-            return _info(rows[0], references)
+            return replace(_info(rows[0], references), inputs=tuple(sorted(inputs)))
 
     def is_valid(self, path: StorePath) -> bool:
         return bool(self.database.rows("SELECT 1 FROM objects WHERE path = ?", str(path)))
@@ -84,7 +89,7 @@ class Index:
             return [_info(row, references[row[0]]) for row in rows]
 
     def referrers(self, path: StorePath) -> list[StorePath]:
-        sql = """SELECT up.path FROM refs JOIN objects low ON low.id = reference JOIN objects up ON up.id = referrer
+        sql = f"""SELECT up.path FROM ({_EDGES}) JOIN objects low ON low.id = reference JOIN objects up ON up.id = referrer
                  WHERE low.path = ? ORDER BY up.path"""
         return self.database.read(StorePath.parse, sql, str(path))
 
@@ -101,7 +106,7 @@ class Index:
                  ORDER BY id"""
         with self.database.snapshot():
             objects = self.database.rows(sql)
-            pairs = self.database.rows("SELECT referrer, reference FROM refs")
+            pairs = self.database.rows(_EDGES)
         with understood(self.database.file):
             return _graph(objects, pairs)
 
@@ -117,11 +122,17 @@ class Index:
                 _register(connection, info, parts, None)
 
     def realise(
-        self, recipe: Digest | None, path: StorePath, *, parts: Iterable[bytes] = (), seconds: float | None
+        self,
+        recipe: Digest | None,
+        path: StorePath,
+        *,
+        parts: Iterable[bytes] = (),
+        inputs: Iterable[StorePath] = (),
+        seconds: float | None,
     ) -> None:
-        """Record that this recipe gives this registered object, and what parts it holds."""
+        """Record that this recipe gives this registered object, what it was built from, and what parts it holds."""
         with self.database.transaction() as connection:
-            _link(connection, path, recipe, parts, seconds)
+            _link(connection, path, recipe, parts, inputs, seconds)
 
     def forget(self, paths: Iterable[StorePath]) -> None:
         """Remove the rows of dead objects in one transaction; the schema refuses if a live one refers to them."""
@@ -131,12 +142,13 @@ class Index:
             connection.execute("DELETE FROM dead")
             connection.executemany("INSERT INTO dead SELECT id FROM objects WHERE path = ?", names)
             connection.execute("DELETE FROM refs WHERE referrer IN dead")
+            connection.execute("DELETE FROM inputs WHERE object IN dead")
             connection.execute("DELETE FROM objects WHERE id IN dead")
 
     def held_by_others(self, paths: Iterable[StorePath]) -> list[StorePath]:
         """Those of `paths` that an object beside them refers to."""
-        sql = """WITH these AS (SELECT id FROM objects WHERE path IN (SELECT value FROM json_each(?)))
-                 SELECT DISTINCT path FROM refs JOIN objects ON id = reference
+        sql = f"""WITH these AS (SELECT id FROM objects WHERE path IN (SELECT value FROM json_each(?)))
+                 SELECT DISTINCT path FROM ({_EDGES}) JOIN objects ON id = reference
                  WHERE reference IN these AND referrer NOT IN these"""
         return self.database.read(StorePath.parse, sql, _array(paths))
 
@@ -253,12 +265,18 @@ def _register(connection: Any, info: ObjectInfo, parts: Iterable[bytes], seconds
         if low is None:
             raise StoreError(f"{info.path} refers to what is not in the store: {reference}")
         connection.execute("INSERT INTO refs VALUES (?, ?) ON CONFLICT DO NOTHING", (number, low))
-    _link(connection, info.path, info.recipe, parts, seconds)
+    _link(connection, info.path, info.recipe, parts, info.inputs, seconds)
 
 
 def _link(
-    connection: Any, path: StorePath, recipe: Digest | None, parts: Iterable[bytes], seconds: float | None
+    connection: Any,
+    path: StorePath,
+    recipe: Digest | None,
+    parts: Iterable[bytes],
+    inputs: Iterable[StorePath],
+    seconds: float | None,
 ) -> None:
+    """Inputs that are not in the store are left out: an object from a cache comes without them."""
     number = object_id(connection, path)
     if number is None:
         raise StoreError(f"not in the store: {path}")
@@ -267,6 +285,10 @@ def _link(
             "INSERT OR REPLACE INTO realisations VALUES (?, ?, ?, ?)", (recipe.raw, number, seconds, _now())
         )
     connection.executemany("INSERT INTO parts VALUES (?, ?) ON CONFLICT DO NOTHING", [(key, number) for key in parts])
+    connection.executemany(
+        "INSERT INTO inputs SELECT ?, id FROM objects WHERE path = ? ON CONFLICT DO NOTHING",
+        [(number, str(one)) for one in inputs],
+    )
 
 
 def object_id(connection: Any, path: StorePath) -> int | None:

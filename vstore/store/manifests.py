@@ -45,6 +45,7 @@ def write_manifest(
         "digest": str(info.digest),
         "recipe": str(info.recipe) if info.recipe else None,
         "references": [str(path) for path in info.references],
+        "inputs": [str(path) for path in info.inputs],
         "registered_at": info.registered_at.isoformat(),
         "parts": [key.hex() for key in parts],
     }
@@ -88,7 +89,7 @@ def _checked(document: Any) -> dict[str, Any]:
     for digest in (document["digest"], document["recipe"], *document.get("recipes", ())):
         if digest is not None:
             Digest.parse(digest)
-    for path in document["references"]:
+    for path in (*document["references"], *document["inputs"]):
         StorePath.parse(path)
     for key in document["parts"]:
         bytes.fromhex(key)
@@ -117,6 +118,7 @@ def _object_info(path: StorePath, manifest: Manifest, metadata: Mapping[str, Any
         references=tuple(sorted(manifest.references(path))),
         recipe=Digest.parse(metadata["recipe"]) if metadata["recipe"] else None,
         registered_at=datetime.fromisoformat(metadata["registered_at"]),
+        inputs=tuple(map(StorePath.parse, metadata["inputs"])),
     )
 
 
@@ -130,7 +132,8 @@ def described_again(
 ) -> tuple[ObjectInfo, tuple[bytes, ...], Mapping[str, object]]:
     """What to write of a registered object that is put back: nothing that was known of it is lost."""
     path = known.path
-    info = replace(fresh, recipe=known.recipe, registered_at=known.registered_at)
+    inputs = tuple(sorted({*known.inputs, *fresh.inputs}))
+    info = replace(fresh, recipe=known.recipe, registered_at=known.registered_at, inputs=inputs)
     recipes = [str(recipe) for recipe in index.recipes([path]) if recipe != known.recipe]
     earlier: Mapping[str, object] = {"recipes": recipes} if recipes else {}
     with suppress(StoreError):

@@ -1,4 +1,4 @@
--- Schema 2. The schema itself refuses what must not happen: forgetting an object that another
+-- Schema 3. The schema itself refuses what must not happen: forgetting an object that another
 -- object or a generation refers to fails, whatever the program thinks.
 
 CREATE TABLE objects (
@@ -19,6 +19,15 @@ CREATE TABLE refs (
     CHECK (referrer <> reference)
 ) WITHOUT ROWID;
 CREATE INDEX refs_reference ON refs (reference);
+
+-- what an object was built from and does not refer to: it is kept as long as the object is
+CREATE TABLE inputs (
+    object INTEGER NOT NULL REFERENCES objects (id) ON DELETE CASCADE,
+    input  INTEGER NOT NULL REFERENCES objects (id) ON DELETE RESTRICT,
+    PRIMARY KEY (object, input),
+    CHECK (object <> input)
+) WITHOUT ROWID;
+CREATE INDEX inputs_input ON inputs (input);
 
 CREATE TABLE realisations (
     recipe     BLOB PRIMARY KEY CHECK (length(recipe) = 32),

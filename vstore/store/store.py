@@ -5,6 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
@@ -54,7 +55,7 @@ class Store:
     def open(cls, root: Path, *, read_only: bool = False) -> Self:
         """Open the store at `root`, making it unless read-only.
 
-        Raises StoreError when there is none to read, when it is damaged or of a newer release, and OSError.
+        Raises StoreError when there is none to read, when it is damaged or of another release, and OSError.
         """
         layout = Layout(root)
         layout.check()
@@ -208,6 +209,7 @@ class Store:
         kind: Kind,
         recipe: Digest | None = None,
         parts: Iterable[bytes] = (),
+        inputs: Iterable[StorePath] = (),
         seconds: float | None = None,
         metadata: Mapping[str, object] | None = None,
         manifest: Manifest | None = None,
@@ -223,14 +225,14 @@ class Store:
         manifest = manifest or scan(staged, freeze=True)
         reached(Point.ADD_SCANNED)
         path = StorePath.make(manifest.digest, name)
-        parts = tuple(parts)
+        parts, inputs = tuple(parts), tuple(sorted(inputs))
         self._expect(path, manifest, recipe)
         self.temp_root(path)
         reached(Point.ADD_NAMED)
         with lock_file(self.layout.object_lock(str(path))):
             known = self.index.info(path)
             if known is not None and path not in self._distrusted and self.layout.object(path).is_dir():
-                self._realised_again(path, recipe, parts, seconds)
+                self._realised_again(path, recipe, parts, inputs, seconds)
                 return known
             info = ObjectInfo(
                 path=path,
@@ -241,11 +243,9 @@ class Store:
                 references=tuple(sorted(manifest.references(path))),
                 recipe=recipe,
                 registered_at=datetime.now(UTC).replace(microsecond=0),
+                inputs=inputs,
             )
-            self.temp_root(*info.references)
-            missing = [str(reference) for reference in info.references if not self.is_valid(reference)]
-            if missing:
-                raise StoreError(f"{path} refers to what is not in the store", details=missing)
+            self._require(path, (*info.references, *inputs))
             if known is not None:
                 info, parts, metadata = described_again(self.index, self.layout, known, info, parts, metadata or {})
             write_manifest(self.layout, info, manifest, parts, metadata or {})
@@ -257,8 +257,14 @@ class Store:
             reached(Point.ADD_REGISTERED)
             self.trust_again(path)
             if known is not None:
-                self._realised_again(path, recipe, parts, seconds)
+                self._realised_again(path, recipe, parts, inputs, seconds)
             return info
+
+    def _require(self, path: StorePath, needed: tuple[StorePath, ...]) -> None:
+        self.temp_root(*needed)
+        missing = [str(one) for one in needed if not self.is_valid(one)]
+        if missing:
+            raise StoreError(f"{path} refers to what is not in the store", details=missing)
 
     def _expect(self, path: StorePath, manifest: Manifest, recipe: Digest | None) -> None:
         """A recipe that gave a distrusted object must give it again."""
@@ -274,23 +280,29 @@ class Store:
     def realised_again(self, path: StorePath, recipe: Digest) -> None:
         """Record that another recipe gives this registered object too."""
         with lock_file(self.layout.object_lock(str(path))):
-            self._realised_again(path, recipe, (), None)
+            self._realised_again(path, recipe, (), (), None)
 
     def _realised_again(
-        self, path: StorePath, recipe: Digest | None, parts: tuple[bytes, ...], seconds: float | None
+        self,
+        path: StorePath,
+        recipe: Digest | None,
+        parts: tuple[bytes, ...],
+        inputs: tuple[StorePath, ...],
+        seconds: float | None,
     ) -> None:
-        """Record what another recipe or another part tells of an object that is there; often nothing new."""
-        new_recipe = recipe if recipe and self.index.realisation(recipe) != path else None
-        new_parts = [part for part in parts if path not in self.index.holders(part)]
-        if new_recipe or new_parts:
-            self._note(path, new_recipe, new_parts)
-            self.index.realise(new_recipe, path, parts=new_parts, seconds=seconds)
-
-    def _note(self, path: StorePath, recipe: Digest | None, parts: Iterable[bytes]) -> None:
-        """Add it to the manifest's metadata, from which the index can be made anew. Needs the object's lock."""
+        """Record what another recipe, part or input tells of an object that is there; often nothing new."""
         info = self.index.info(path)
         assert info is not None
-        manifest, metadata = read_manifest(self.layout.manifest(path))
+        new_recipe = recipe if recipe and self.index.realisation(recipe) != path else None
+        new_parts = [part for part in parts if path not in self.index.holders(part)]
+        all_inputs = tuple(sorted({*info.inputs, *inputs}))
+        if new_recipe or new_parts or all_inputs != info.inputs:
+            self._note(replace(info, inputs=all_inputs), new_recipe, new_parts)
+            self.index.realise(new_recipe, path, parts=new_parts, inputs=inputs, seconds=seconds)
+
+    def _note(self, info: ObjectInfo, recipe: Digest | None, parts: Iterable[bytes]) -> None:
+        """Add it to the manifest's metadata, from which the index can be made anew. Needs the object's lock."""
+        manifest, metadata = read_manifest(self.layout.manifest(info.path))
         recipes = {*metadata.get("recipes", ()), *([str(recipe)] if recipe and recipe != info.recipe else [])}
         keys = {*(bytes.fromhex(key) for key in metadata["parts"]), *parts}
         write_manifest(

@@ -1,0 +1,39 @@
+"""Launch and support modules: from their source objects into a layer, as hard links."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from pathlib import Path
+
+from vstore.errors import BuildError
+
+
+def place_modules(source: Path, site: Path) -> list[str]:
+    """Put the modules of a source object into site-packages; returns their names there.
+
+    The files are those of the object, under one more name where the file system allows it. Raises BuildError where a
+    distribution has such a file already.
+    """
+    try:
+        for folder, _, files in os.walk(source):
+            target = site / Path(folder).relative_to(source)
+            target.mkdir(parents=True, exist_ok=True)  # not of the object's mode: bytecode is still to come
+            for name in files:
+                _link_or_copy(Path(folder, name), target / name)
+    except (FileExistsError, NotADirectoryError) as error:
+        found = Path(os.fsdecode(error.filename2 or error.filename)).name
+        raise BuildError(f"{found} is a module of this layer and a file of one of its distributions") from error
+    return sorted(os.listdir(source))
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        if error.errno not in (errno.EXDEV, errno.EMLINK, errno.EPERM):
+            raise
+        shutil.copy(source, target)
