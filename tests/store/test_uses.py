@@ -12,7 +12,6 @@ import pytest
 
 from tests.store.trees import WHEN, add, run_in_child
 from vstore.store import Store
-from vstore.store.database import SCHEMA
 
 TODAY = WHEN.date().isoformat()
 

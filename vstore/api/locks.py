@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 
 from vstore.api.stores import uv_of
 from vstore.lock import LockedLayer, LockWish, deployed_name, read_locks
 from vstore.lock.select import gaps
 from vstore.lock.staleness import check
-from vstore.realise.model import Request
+from vstore.realise.interpreters import Interpreters
 from vstore.realise.prepare import lock_spec, stale_error, wish_of
+from vstore.realise.session import Session
 from vstore.report import Report, Silent
 from vstore.spec import Spec
 from vstore.spec.select import Operation, Selection, Wish, select
@@ -48,14 +51,7 @@ def lock(
     Raises LockError, ToolError or StoreError. `environment` is where uv's settings are read, the process' own if None.
     """
     uv = uv_of(store, offline=offline, environment=environment).reaching(spec.uv, spec.path.parent)
-    prepared = lock_spec(
-        store,
-        spec,
-        Request(spec=spec.path, offline=offline, environment=uv.environment),
-        selection or select(spec, Wish(lock=Operation.LOCK_IF_NEEDED), Target.host()),
-        wish or LockWish(),
-        target=Target.host(),
-        uv=uv,
-        report=report or Silent(),
-    )
-    return prepared.locked
+    session = Session(store=store, uv=uv, report=report or Silent(), now=datetime.now(UTC))
+    wish = replace(wish or LockWish(), target=Target.host())
+    selected = selection or select(spec, Wish(lock=Operation.LOCK_IF_NEEDED), Target.host())
+    return lock_spec(session, spec, selected, wish, Interpreters(session, offline=offline))

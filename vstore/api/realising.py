@@ -40,6 +40,7 @@ def realise(store: Store, request: Request, *, report: Report | None = None, now
     if known is not None:
         return known
     from vstore.realise.realise import realise
+    from vstore.realise.session import Session
     from vstore.remote import substitution
     from vstore.stop import Stop
 
@@ -49,7 +50,10 @@ def realise(store: Store, request: Request, *, report: Report | None = None, now
     with substitution(
         store, request.caches, offline=offline, dry=request.dry_run, report=report, stop=stop
     ) as substituter:
-        found = realise(store, request, uv=uv, report=report, now=now, substitutes=substituter, stop=stop)
+        session = Session(
+            store=store, uv=uv, report=report, now=now, jobs=request.jobs, substitutes=substituter, stop=stop
+        )
+        found = realise(session, request)
         return replace(found, moved_bytes=substituter.pulled().moved_bytes)
 
 

@@ -19,7 +19,7 @@ from vstore.build.libraries import join_libraries
 from vstore.build.links import link_lower
 from vstore.build.modules import place_modules
 from vstore.build.packages import install
-from vstore.build.recipe import Recipe
+from vstore.build.recipe import LayerRecipe
 from vstore.build.scripts import find_starters, write_starters
 from vstore.build.venvstacks import write_venvstacks_metadata
 from vstore.errors import BuildError
@@ -57,7 +57,7 @@ class _Log:
 
 
 def build_layer(
-    recipe: Recipe,
+    recipe: LayerRecipe,
     staging: Path,
     *,
     locate: Callable[[StorePath], Path],
@@ -70,7 +70,7 @@ def build_layer(
     """Fill `staging` with the layer; returns the lines of its build log.
 
     `locate` gives the folder of an object that the recipe names, `donors` the folders of objects that hold a part
-    (see `Recipe.part`); the caller keeps both alive meanwhile. `python` is an interpreter of this machine of the
+    (see `LayerRecipe.part`); the caller keeps both alive meanwhile. `python` is an interpreter of this machine of the
     recipe's very version: uv asks it, and it compiles. Raises BuildError or ToolError, Stopped when `uv.stop` is set.
     """
     log = _Log(recipe.name, report)
@@ -113,7 +113,7 @@ def build_layer(
 
 
 def _bytecode(
-    recipe: Recipe,
+    recipe: LayerRecipe,
     staging: Path,
     facts: LayerFacts,
     python: Path,

@@ -1,31 +1,117 @@
-"""The recipe: everything that decides a layer's bytes, and nothing else.
+"""Recipes: everything that decides an object's bytes, and nothing else. What Nix calls a derivation.
 
-A recipe names the wheels by sha256 (not by where they come from), the objects below and the source objects of its
-modules by store path, the target, and the version of this builder. Its digest is
-of the canonical JSON text in the domain ``recipe 1``. What Nix calls a derivation.
+A recipe names wheels by sha256 (not by where they come from), the objects below and the source objects of modules by
+store path, the target, and the version of this builder. Its digest is of the canonical JSON text.
+
+A node is a recipe before the objects below it are known: their nodes' keys stand in their places. A key is the digest
+of the node's text and its name, with the suffix ``.node``; it is equal wherever the same is asked for.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
 
 from vstore.build import BUILDER
 from vstore.digest import Digest, hash_fields, hash_json
-from vstore.lock import InterpreterPin, PinnedWheel
+from vstore.lock import Download, InterpreterPin, PinnedWheel
 from vstore.objects import Kind, StorePath
 
+_NODE = ".node"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+def is_node_key(path: StorePath) -> bool:
+    """Return whether it stands for an object that is not known yet."""
+    return path.name.endswith(_NODE)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
+    """The base of all kinds of recipe. `name` is the object's."""
+
+    domain: ClassVar[str]
+    name: str
+    kind: Kind
+    target: str
+
+    def as_json(self) -> dict[str, object]:
+        """Return what is hashed."""
+        return {"builder": BUILDER, "name": self.name, "kind": str(self.kind), "target": self.target}
+
+    @property
+    def digest(self) -> Digest:
+        """The key of realisations. Of a node it says nothing."""
+        return hash_json(self.domain, self.as_json())
+
+    @property
+    def key(self) -> StorePath:
+        """The node key."""
+        return StorePath.make(hash_json("node 1", self.as_json()), f"{self.name}{_NODE}")
+
+    @property
+    def dependencies(self) -> tuple[StorePath, ...]:
+        """The objects below, or their nodes' keys."""
+        return ()
+
+    def over(self, objects: Mapping[StorePath, StorePath]) -> Self:
+        """Return the recipe with objects in the places of their nodes' keys. KeyError for one that is not known."""
+        return self
+
+
+@dataclass(frozen=True, kw_only=True)
+class InterpreterRecipe(Recipe):
+    """An interpreter: what the lock pins, so that any store can say whether it has it. `url` is where it is."""
+
+    domain = "interpreter 1"
+    implementation: str
+    version: str
+    source: str
+    sha256: str | None = None
+    kind: Kind = Kind.INTERPRETER
+    url: str | None = field(default=None, compare=False)
+
+    @classmethod
+    def of(cls, pin: InterpreterPin, target: str) -> Self:
+        """Return the recipe of a pinned interpreter."""
+        download = pin.downloads.get(target)
+        return cls(
+            name=f"{pin.implementation}-{pin.version}",
+            target=target,
+            implementation=pin.implementation,
+            version=pin.version,
+            source="managed" if pin.is_managed(target) else pin.source,
+            sha256=download.sha256 if download else None,
+            url=download.url if download else None,
+        )
+
+    @property
+    def pin(self) -> InterpreterPin:
+        """The pin for this target alone."""
+        downloads = {self.target: Download(url=self.url, sha256=self.sha256)} if self.url else {}
+        return InterpreterPin(
+            implementation=self.implementation, version=self.version, source=self.source, downloads=downloads
+        )
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            **super().as_json(),
+            "implementation": self.implementation,
+            "version": self.version,
+            "source": self.source,
+            "sha256": self.sha256,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerRecipe(Recipe):
     """A layer, whole: building it needs a store that has these objects, and uv.
 
     `lowers` are the layers below, nearest first; `sources` the launch and support modules; `python` is the full version
     of `interpreter`.
     """
 
-    name: str
-    kind: Kind
-    target: str
+    domain = "recipe 1"
     python: str
     interpreter: StorePath
     wheels: tuple[PinnedWheel, ...] = ()
@@ -36,10 +122,7 @@ class Recipe:
 
     def as_json(self) -> dict[str, object]:
         return {
-            "builder": BUILDER,
-            "name": self.name,
-            "kind": str(self.kind),
-            "target": self.target,
+            **super().as_json(),
             "python": self.python,
             "interpreter": str(self.interpreter),
             "wheels": sorted([wheel.name, wheel.version, wheel.sha256] for wheel in self.wheels),
@@ -50,25 +133,13 @@ class Recipe:
         }
 
     @property
-    def digest(self) -> Digest:
-        return hash_json("recipe 1", self.as_json())
+    def dependencies(self) -> tuple[StorePath, ...]:
+        return (self.interpreter, *self.lowers)
+
+    def over(self, objects: Mapping[StorePath, StorePath]) -> Self:
+        lowers = tuple(objects[path] for path in self.lowers)
+        return replace(self, interpreter=objects[self.interpreter], lowers=lowers)
 
     def part(self, wheel: PinnedWheel) -> bytes:
         """The key of "this wheel, compiled by this interpreter": objects that hold it can lend its bytecode."""
         return hash_fields("part 1", wheel.sha256.encode(), str(self.interpreter).encode()).raw
-
-
-def interpreter_recipe(pin: InterpreterPin, target: str) -> Digest:
-    """The recipe of an interpreter: what the lock pins, so that any store can say whether it has it."""
-    download = pin.downloads.get(target)
-    return hash_json(
-        "interpreter 1",
-        {
-            "builder": BUILDER,
-            "implementation": pin.implementation,
-            "version": pin.version,
-            "source": "managed" if pin.is_managed(target) else pin.source,
-            "sha256": download.sha256 if download else None,
-            "target": target,
-        },
-    )

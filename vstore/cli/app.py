@@ -22,6 +22,8 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, short help)
     "show": ("specs", "Show a spec's layers and their locks."),
     "lock": ("specs", "Resolve all layers together and write the lockfiles."),
     "realise": ("realise", "Make every layer present and switch the profile to the new stack."),
+    "plan": ("plan", "Print what realising specs needs, as a graph for other engines."),
+    "build": ("plan", "Build one node of a plan."),
     "run": ("run", "Start an application of a profile's current generation."),
     "publish": ("publish", "Write archives of a spec's layers."),
     "export": ("publish", "Copy a stack's layers to plain folders."),

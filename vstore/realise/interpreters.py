@@ -3,110 +3,126 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from vstore.build.interpreter import InterpreterSource, choose, materialise
 from vstore.build.layout import Layout
-from vstore.build.recipe import interpreter_recipe
-from vstore.digest import Digest
+from vstore.build.recipe import InterpreterRecipe
+from vstore.errors import BuildError
 from vstore.lock import InterpreterPin
-from vstore.objects import Kind, StorePath
-from vstore.realise.model import Request, Substitutes
-from vstore.report import Report
+from vstore.objects import StorePath
+from vstore.realise.model import Origin, RealisedLayer
+from vstore.realise.session import Session
 from vstore.spec import Layer
 from vstore.store import Store
 from vstore.target import Target
-from vstore.uv import Uv
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interpreter:
-    """A runtime's interpreter: what the lock pins and the object it is in (None in a dry run without one)."""
+    """An interpreter: its pin, its object (None in a dry run without one), and how it came to be present."""
 
-    name: str
     pin: InterpreterPin
     path: StorePath | None
-    built: bool
+    origin: Origin
     seconds: float
-    substituted: bool = False
-    here: StorePath | None = None  # of another machine's: an interpreter of the same version that runs on this one
-
-    def program(self, store: Store) -> Path:
-        """A program of this version that runs here: for uv to ask, and to compile with."""
-        found = self.here or self.path
-        assert found is not None
-        return store.layout.object(found) / Layout(target=Target.host(), python=self.pin.version).interpreter
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+def program_of(store: Store, interpreter: StorePath, version: str) -> Path:
+    """Return the program of an interpreter's object that runs here."""
+    return store.layout.object(interpreter) / Layout(target=Target.host(), python=version).interpreter
+
+
 class Interpreters:
-    """Makes interpreters present."""
+    """Makes interpreters present, each once in a session. Its methods run in several threads."""
 
-    store: Store
-    request: Request
-    uv: Uv
-    report: Report
-    substitutes: Substitutes
+    def __init__(self, session: Session, *, offline: bool = False, dry_run: bool = False) -> None:
+        self._session = session
+        self._offline = offline
+        self._dry_run = dry_run
+        self._chosen: dict[InterpreterRecipe, InterpreterSource] = {}
+        self._pins: dict[str, InterpreterPin] = {}  # by version
+        self._made: dict[InterpreterRecipe, Interpreter] = {}
 
-    def of(
-        self, runtimes: Iterable[Layer], pins: Mapping[str, InterpreterPin], target: Target
-    ) -> dict[str, Interpreter]:
-        """Those of these runtimes for a target, by the runtime's name; `pins` are by env name."""
-        return {layer.name: self._for_target(layer, pins.get(layer.env_name), target) for layer in runtimes}
+    def pin(self, runtime: Layer, locked: InterpreterPin | None) -> InterpreterPin:
+        """Return the pin of a runtime: the locked one if the spec still allows it, else the one that this machine has.
 
-    def _for_target(self, layer: Layer, pin: InterpreterPin | None, target: Target) -> Interpreter:
-        """For another machine's target also make one of the same version that runs here."""
-        assert layer.python_implementation is not None
-        if pin is not None and not pin.satisfies(layer.python_implementation):
-            pin = None
-        host = Target.host()
-        if target == host:
-            return self._make(layer, pin, target)
-        own = pin
-        if pin is not None and str(host) not in pin.downloads:
-            own = replace(pin, source="adopted")
-        here = self._make(layer, own, host)
-        compiler = here.program(self.store) if here.path else None
-        return replace(self._make(layer, pin or here.pin, target, compiler=compiler), here=here.path)
+        Raises BuildError where there is none.
+        """
+        wanted = runtime.python_implementation
+        assert wanted is not None
+        if locked is None or not locked.satisfies(wanted):
+            host = Target.host()
+            source = choose(wanted, pin=None, uv=self._session.uv, target=str(host), offline=self._offline)
+            self._chosen[InterpreterRecipe.of(source.pin, host)] = source
+            locked = source.pin
+        self._pins[locked.version] = locked
+        return locked
 
-    def _make(
-        self, layer: Layer, pin: InterpreterPin | None, target: Target, *, compiler: Path | None = None
-    ) -> Interpreter:
-        """From a cache or the store when the pin's recipe is realised there, else made and registered."""
+    def make(self, pin: InterpreterPin, target: Target) -> Interpreter:
+        """Make the pinned interpreter present. Raises BuildError, ToolError or StoreError."""
+        recipe = InterpreterRecipe.of(pin, target)
+        if recipe not in self._made:
+            self._made[recipe] = self._realised(recipe, pin, target)
+        return self._made[recipe]
+
+    def program(self, pin: InterpreterPin) -> Path:
+        """Make the pinned interpreter of this machine present, and return its program."""
+        path = self.make(pin, Target.host()).path
+        if path is None:
+            raise BuildError(f"CPython {pin.version} is not in the store", hint="a dry run makes none")
+        return program_of(self._session.store, path, pin.version)
+
+    def compiler(self, version: str) -> Path:
+        """Return a program of this version that runs here, for what is made for another machine.
+
+        Where no managed build for this machine is pinned, it is one adopted here.
+        """
+        pin = self._pins.get(version)
+        if pin is None or str(Target.host()) not in pin.downloads:
+            pin = InterpreterPin(implementation="cpython", version=version, source="adopted")
+        return self.program(pin)
+
+    def layer(self, recipe: InterpreterRecipe) -> RealisedLayer:
+        """Make a node's interpreter present, as a layer of the result."""
+        made = self.make(recipe.pin, Target(recipe.target))
+        return RealisedLayer(
+            name=recipe.name, kind=recipe.kind, path=made.path, origin=made.origin, seconds=made.seconds
+        )
+
+    def _realised(self, recipe: InterpreterRecipe, pin: InterpreterPin, target: Target) -> Interpreter:
+        """From a cache or the store when the recipe is realised there, else made and registered."""
         started = time.monotonic()
-        assert layer.python_implementation is not None
-        source, built = None, False
-        if pin is None:
-            source = self._choose(layer.python_implementation, None, target)
-            pin = source.pin
-        name = f"{pin.implementation}-{pin.version}"
-        recipe = interpreter_recipe(pin, str(target))
-        brought = self.substitutes.begun(recipe)
-        path = brought or self.store.realisation(recipe)
-        if path is None and self.request.dry_run:
-            path = brought = self.substitutes.substitute(recipe)
+        store, substitutes = self._session.store, self._session.substitutes
+        origin = Origin.PRESENT
+        path = brought = substitutes.begun(recipe.digest)
+        path = path or store.realisation(recipe.digest)
+        if path is None and self._dry_run:
+            path = brought = substitutes.substitute(recipe.digest)
+            origin = Origin.TO_BUILD
         elif path is None:
-            with self.store.recipe_lock(recipe):
-                path = self.store.realisation(recipe)
+            with store.recipe_lock(recipe.digest):
+                path = store.realisation(recipe.digest)
                 if path is None:
-                    path = brought = self.substitutes.substitute(recipe)
+                    path = brought = substitutes.substitute(recipe.digest)
                 if path is None:
-                    source = source or self._choose(layer.python_implementation, pin, target)
-                    path, built = self._build(source, name, recipe, compiler), True
+                    path = self._build(recipe, pin, target)
+                    origin = Origin.BUILT if pin.is_managed(target) else Origin.ADOPTED
+        if brought:
+            origin = Origin.TO_SUBSTITUTE if self._dry_run else Origin.SUBSTITUTED
         seconds = time.monotonic() - started
-        if built:
-            self.report.finished(name, "built" if pin.is_managed(target) else "adopted", seconds)
-        elif brought and not self.request.dry_run:
-            self.report.finished(name, "substituted", seconds)
-        return Interpreter(name=name, pin=pin, path=path, built=built, substituted=brought is not None, seconds=seconds)
+        if origin in (Origin.BUILT, Origin.ADOPTED, Origin.SUBSTITUTED):
+            self._session.report.finished(recipe.name, str(origin), seconds)
+        return Interpreter(pin=pin, path=path, origin=origin, seconds=seconds)
 
-    def _choose(self, wanted: str, pin: InterpreterPin | None, target: Target) -> InterpreterSource:
-        return choose(wanted, pin=pin, uv=self.uv, target=str(target), offline=self.request.offline)
-
-    def _build(self, source: InterpreterSource, name: str, recipe: Digest, compiler: Path | None) -> StorePath:
-        with self.store.staging(name) as staging:
-            materialise(source, staging, uv=self.uv, report=self.report, jobs=self.request.jobs, compiler=compiler)
-            self.report.stage(name, "hashing and flushing")
-            return self.store.add(staging, name=name, kind=Kind.INTERPRETER, recipe=recipe).path
+    def _build(self, recipe: InterpreterRecipe, pin: InterpreterPin, target: Target) -> StorePath:
+        session = self._session
+        source = self._chosen.get(recipe) or choose(
+            f"{pin.implementation}@{pin.version}", pin=pin, uv=session.uv, target=str(target), offline=self._offline
+        )
+        compiler = None if target == Target.host() else self.compiler(pin.version)
+        with session.store.staging(recipe.name) as staging:
+            materialise(source, staging, uv=session.uv, report=session.report, jobs=session.jobs, compiler=compiler)
+            session.report.stage(recipe.name, "hashing and flushing")
+            return session.store.add(staging, name=recipe.name, kind=recipe.kind, recipe=recipe.digest).path

@@ -1,4 +1,4 @@
-"""What must be known before layers can be made: an interpreter for each runtime, and valid locks."""
+"""What must be known before layers can be made: valid locks, and which interpreter each runtime has."""
 
 from __future__ import annotations
 
@@ -13,29 +13,22 @@ from vstore.lock.resolve import lock
 from vstore.lock.select import check_covered, gaps
 from vstore.lock.staleness import check, runtime_of
 from vstore.objects import Kind
-from vstore.realise.ahead import bring_ahead
-from vstore.realise.interpreters import Interpreter, Interpreters
-from vstore.realise.model import NOBODY, Request, Substitutes
+from vstore.realise.interpreters import Interpreters
+from vstore.realise.model import Request
+from vstore.realise.session import Session
 from vstore.report import Report
 from vstore.spec import Layer, Spec
 from vstore.spec.select import Operation, Selection, Wish
-from vstore.store import Store
 from vstore.target import Target
-from vstore.uv import Uv
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
-    """`interpreters` by runtime name, `locked` and `stale` by env name; `stale` is empty but for a dry run."""
+class Locks:
+    """`locked` and `stale` (the reasons) are by env name, `pins` by runtime; `stale` is empty but for a dry run."""
 
-    selection: Selection
-    interpreters: Mapping[str, Interpreter]
     locked: Mapping[str, LockedLayer]
+    pins: Mapping[str, InterpreterPin]
     stale: Mapping[str, str] = field(default_factory=dict)
-
-    def checks(self, layer: Layer) -> bool:
-        """Whether ``--check`` is for this layer, and not just for those that sit on it."""
-        return Operation.BUILD in self.selection.of(layer)
 
 
 def wish_of(request: Request) -> Wish:
@@ -50,21 +43,14 @@ def wish_of(request: Request) -> Wish:
     )
 
 
-def prepare(
-    store: Store,
-    spec: Spec,
-    request: Request,
-    selection: Selection,
-    *,
-    target: Target,
-    uv: Uv,
-    report: Report,
-    substitutes: Substitutes = NOBODY,
-) -> Prepared:
-    """Read the locks of the selected layers, or make those that are missing or stale; make the interpreters present.
+def ensure_locked(
+    session: Session, spec: Spec, request: Request, selection: Selection, interpreters: Interpreters
+) -> Locks:
+    """Read the locks of the selected layers, or make those that are missing or stale.
 
-    Raises LockError when one is stale and the request forbids locking.
+    Raises LockError when one is stale and the request forbids locking, or does not cover the platform.
     """
+    target, report = request.platform, session.report
     wanted = [layer for layer in spec.layers if selection.builds(layer)]
     lowers = {low.env_name for layer in wanted for low in spec.lower(layer)}  # with --no-dependencies not selected
     concerned = [one.env_name for one in spec.layers if one in selection or one.env_name in lowers]
@@ -74,31 +60,26 @@ def prepare(
         raise stale_error(spec, stale)
     if stale and not request.dry_run:
         wish = LockWish(local_wheels=request.local_wheels, index=request.index)
-        prepared = lock_spec(
-            store, spec, request, selection, wish, target=target, uv=uv, report=report, substitutes=substitutes
-        )
-        for layer in wanted:
-            if layer.env_name in prepared.locked:
-                check_covered(prepared.locked[layer.env_name], target)
-        _tell(prepared.locked.values(), report)
-        bring_ahead(store, spec, wanted, prepared.locked, target=target, substitutes=substitutes)
-        return prepared
-    found = [one for one in read_locks(spec) if one.env_name in concerned and one.env_name not in stale]
-    for gap in gaps(spec, found):
-        report.warn(gap, hint="it was locked by venvstacks, and cannot be realised there")
-    locked = {one.env_name: one for one in found}
+        locked = lock_spec(session, spec, selection, replace(wish, target=target), interpreters)
+        stale = {}
+        _tell(locked.values(), report)
+    else:
+        found = [one for one in read_locks(spec) if one.env_name in concerned and one.env_name not in stale]
+        locked = {one.env_name: one for one in found}
+        for gap in gaps(spec, found):
+            report.warn(gap, hint="it was locked by venvstacks, and cannot be realised there")
     for layer in wanted:
         if layer.env_name in locked:
             check_covered(locked[layer.env_name], target)
-    bring_ahead(store, spec, wanted, locked, target=target, substitutes=substitutes)
-    makers = Interpreters(store=store, request=request, uv=uv, report=report, substitutes=substitutes)
-    interpreters = makers.of(_runtimes(spec, selection, target), _pins(found), target)
+    known = _pins(locked.values())
+    runtimes = _runtimes(spec, selection, target)
+    pins = {layer.name: interpreters.pin(layer, known.get(layer.env_name)) for layer in runtimes}
     if not (request.locked or request.dry_run):
-        for one in found:
-            layer = spec.layer(one.env_name)
-            if layer.kind == Kind.RUNTIME and one.inputs is None and layer.name in interpreters:
-                write_interpreter(spec, layer, interpreters[layer.name].pin)
-    return Prepared(selection=selection, interpreters=interpreters, locked=locked, stale=stale)
+        for layer in runtimes:
+            by_venvstacks = layer.env_name in locked and locked[layer.env_name].inputs is None
+            if by_venvstacks and known.get(layer.env_name) != pins[layer.name]:
+                write_interpreter(spec, layer, pins[layer.name])
+    return Locks(locked=locked, pins=pins, stale=stale)
 
 
 def _tell(locked: Iterable[LockedLayer], report: Report) -> None:
@@ -122,33 +103,23 @@ def stale_error(spec: Spec, stale: Mapping[str, str]) -> LockError:
 
 
 def lock_spec(
-    store: Store,
-    spec: Spec,
-    request: Request,
-    selection: Selection,
-    wish: LockWish,
-    *,
-    target: Target,
-    uv: Uv,
-    report: Report,
-    substitutes: Substitutes = NOBODY,
-) -> Prepared:
-    """Lock the selected layers together; the interpreters are those that they will run on, on `target`.
+    session: Session, spec: Spec, selection: Selection, wish: LockWish, interpreters: Interpreters
+) -> Mapping[str, LockedLayer]:
+    """Lock the selected layers together; returns the locks by env name.
 
     uv asks an interpreter of this machine, so also a runtime that is only for others gets one.
     """
     check_places(spec, (layer for layer in spec.layers if selection.locks(layer)))
     anew = [name for name, operations in selection.operations.items() if _is_anew(operations, wish)]
-    pins = _pins(one for one in read_locks(spec, without=selection.resets) if one.env_name not in anew)
-    makers = Interpreters(store=store, request=request, uv=uv, report=report, substitutes=substitutes)
-    interpreters = makers.of(_runtimes(spec, selection), pins, Target.host())
-    pythons = {name: PythonForLocking(path=one.program(store), pin=one.pin) for name, one in interpreters.items()}
-    locked = lock(spec, selection, replace(wish, target=target), uv=uv, pythons=pythons, report=report)
+    known = _pins(one for one in read_locks(spec, without=selection.resets) if one.env_name not in anew)
+    pythons = {}
+    for layer in _runtimes(spec, selection):
+        pin = interpreters.pin(layer, known.get(layer.env_name))
+        pythons[layer.name] = PythonForLocking(path=interpreters.program(pin), pin=pin)
+    locked = lock(spec, selection, wish, uv=session.uv, pythons=pythons, report=session.report)
     for gap in gaps(spec, locked):
-        report.warn(gap, hint="lock this layer with --reset, or narrow its `platforms`")
-    if target != Target.host():
-        interpreters = makers.of(_runtimes(spec, selection, target), _pins(locked), target)
-    return Prepared(selection=selection, interpreters=interpreters, locked={one.env_name: one for one in locked})
+        session.report.warn(gap, hint="lock this layer with --reset, or narrow its `platforms`")
+    return {one.env_name: one for one in locked}
 
 
 def _is_anew(operations: tuple[Operation, ...], wish: LockWish) -> bool:

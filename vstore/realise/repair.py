@@ -16,6 +16,7 @@ from vstore.errors import VstoreError
 from vstore.realise.model import Request
 from vstore.realise.realise import realise
 from vstore.realise.remembered import inputs_key
+from vstore.realise.session import Session
 from vstore.remote import refetch
 from vstore.report import Report
 from vstore.spec import load
@@ -36,6 +37,7 @@ def repair(
     now: datetime,
 ) -> list[Problem]:
     """Repair what `verify` found wrong; returns what is wrong still, found by looking again."""
+    session = Session(store=store, uv=uv, report=report, now=now, jobs=jobs)
     damaged = {problem.path for problem in problems if problem.profile is None}
     store.distrust(damaged)
     for path in sorted(damaged):
@@ -48,7 +50,7 @@ def repair(
         Request(spec=Path(), locked=True, offline=uv.offline, jobs=jobs, generation=False, environment=environment),
     ):
         try:
-            realise(store, request, uv=uv, report=report, now=now)
+            realise(session, request)
         except VstoreError as error:
             report.warn(f"generation {row.number} of {row.profile} cannot be made again: {error.message}", error.hint)
     mend_links(store, problems)

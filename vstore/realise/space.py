@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from vstore import gc
-from vstore.build.recipe import Recipe
+from vstore.build.recipe import LayerRecipe
 from vstore.errors import StoreError
 from vstore.fs.disk import free_bytes
 from vstore.fs.filelock import lock_file
@@ -43,7 +43,7 @@ class Space:
                 self._held.enter_context(lock_file(self._store.layout.cache_lock, shared=True))
                 self._holds = True
 
-    def ensure(self, recipe: Recipe) -> None:
+    def ensure(self, recipe: LayerRecipe) -> None:
         """Collect if less than the floor is free. StoreError where there is no point in starting a build."""
         limits = self._store.config.gc
         with self._lock:

@@ -4,7 +4,7 @@ What most commands do without is in `store.verify`, `store.optimise` and `store.
 """
 
 from vstore.store.generations import GenerationRow
-from vstore.store.index import Graph, Index
+from vstore.store.index import Expected, Graph, Index
 from vstore.store.layout import ARCHIVE_SUFFIX, Layout, generation_link, generation_of, is_new_index, owner_of
 from vstore.store.pins import Pin
 from vstore.store.reserve import keep_reserve, release_reserve
@@ -22,6 +22,7 @@ from vstore.store.store import Store
 
 __all__ = [
     "ARCHIVE_SUFFIX",
+    "Expected",
     "GenerationRow",
     "Graph",
     "Index",

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from sys import intern
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from vstore.digest import Digest
 from vstore.errors import StoreError
@@ -26,7 +26,7 @@ _COLUMNS = "id, path, digest, kind, size_bytes, files, recipe, registered_at"
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
-    """All objects and what keeps them alive, at once: `references[i]` are positions in `names`, the store paths as text.
+    """All objects and what keeps them alive: `references[i]` are positions in `names`, the store paths as text.
 
     Beside an object's references these are its inputs.
 
@@ -46,6 +46,13 @@ class Graph:
     def paths(self) -> tuple[StorePath, ...]:
         """For questions about a few objects; a collection reads those that it takes."""
         return tuple(map(StorePath.parse, self.names))
+
+
+class Expected(NamedTuple):
+    """What an object like one before would take: seconds to build, and bytes."""
+
+    seconds: float
+    size_bytes: int
 
 
 class Index:
@@ -89,8 +96,8 @@ class Index:
             return [_info(row, references[row[0]]) for row in rows]
 
     def referrers(self, path: StorePath) -> list[StorePath]:
-        sql = f"""SELECT up.path FROM ({_EDGES}) JOIN objects low ON low.id = reference JOIN objects up ON up.id = referrer
-                 WHERE low.path = ? ORDER BY up.path"""
+        sql = f"""SELECT up.path FROM ({_EDGES}) JOIN objects low ON low.id = reference
+                 JOIN objects up ON up.id = referrer WHERE low.path = ? ORDER BY up.path"""
         return self.database.read(StorePath.parse, sql, str(path))
 
     def find(self, text: str) -> list[StorePath]:
@@ -167,6 +174,13 @@ class Index:
         return self._one(
             "SELECT path FROM realisations JOIN objects ON id = object WHERE realisations.recipe = ?", recipe.raw
         )
+
+    def expected(self, name: str) -> Expected | None:
+        """Return what the last object of this name that was built took and holds; None if there is none."""
+        sql = """SELECT seconds, size_bytes FROM objects JOIN realisations ON object = id
+                 WHERE substr(path, 34) = ? AND seconds IS NOT NULL ORDER BY id DESC LIMIT 1"""
+        found = self.database.read(lambda seconds, size: Expected(float(seconds), count(size)), sql, name)
+        return found[0] if found else None
 
     def holders(self, part: bytes) -> list[StorePath]:
         sql = "SELECT path FROM parts JOIN objects ON id = object WHERE key = ? ORDER BY id DESC"

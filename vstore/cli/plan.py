@@ -1,0 +1,136 @@
+"""`vstore plan` and `vstore build`: the graph of nodes for other engines, and one node of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from vstore.api.plans import Planned, build, node_document, plan
+from vstore.api.realising import Request
+from vstore.api.stores import StorePath
+from vstore.cli.settings import Settings, command, size, table
+from vstore.cli.targets import parse_targets
+from vstore.errors import UsageError
+
+SPEC = click.Path(path_type=Path, dir_okay=False)
+
+
+@command("plan")
+@click.argument("specs", nargs=-1, required=True, type=SPEC)
+@click.option("--platform", "platforms", multiple=True, metavar="TARGET", help="For this platform; may be repeated.")
+@click.option("--cache", "caches", multiple=True, metavar="CACHE", help="Ask this cache before the configured ones.")
+@click.option("--offline", is_flag=True, help="Use no network.")
+def plan_command(
+    settings: Settings, specs: tuple[Path, ...], platforms: tuple[str, ...], caches: tuple[str, ...], offline: bool
+) -> None:
+    """Print the objects that realising each SPEC needs, dependencies first, without those that are not missing.
+
+    With --json each node has its whole recipe, which `vstore build` takes here or on another machine. Nothing is locked
+    or built; the modules of layers that would be built are imported into the store.
+    """
+    requests = [
+        Request(spec=spec, target=target, caches=caches, offline=offline, environment=dict(os.environ))
+        for spec in specs
+        for target in parse_targets(platforms, spec)
+    ]
+    with settings.open_store() as store:
+        try:
+            found = plan(store, requests, report=settings.report)
+        finally:
+            settings.report.close()
+    settings.emit(_document(found), lambda: _text(found))
+
+
+@command("build")
+@click.argument("node", type=click.File("rb"))
+@click.option(
+    "--object",
+    "objects",
+    multiple=True,
+    metavar="KEY=PATH",
+    help="The store path of a dependency, by the key of its node; may be repeated.",
+)
+@click.option("--cache", "caches", multiple=True, metavar="CACHE", help="Ask this cache before the configured ones.")
+@click.option("--offline", is_flag=True, help="Use no network.")
+@click.option("-j", "--jobs", type=click.IntRange(1), help="Processes (default: the cores).")
+def build_command(
+    settings: Settings,
+    node: BinaryIO,
+    objects: tuple[str, ...],
+    caches: tuple[str, ...],
+    offline: bool,
+    jobs: int | None,
+) -> None:
+    """Make the object of one node of a plan present, and print its store path. NODE is a JSON file, `-` for stdin."""
+    try:
+        document = json.loads(node.read())
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"not a JSON document: {error}", hint="`vstore plan SPEC --json` prints nodes") from error
+    with settings.open_store() as store:
+        try:
+            done = build(
+                store,
+                document,
+                dict(map(_pair, objects)),
+                caches=caches,
+                offline=offline,
+                jobs=jobs,
+                report=settings.report,
+            )
+        finally:
+            settings.report.close()
+    row = {"name": done.name, "kind": str(done.kind), "path": str(done.path), "origin": str(done.origin)}
+    if settings.json:
+        settings.print_json({**row, "seconds": round(done.seconds, 3)})
+    else:  # the answer itself, also for --quiet
+        sys.stdout.write(f"{done.path}\n")
+
+
+def _pair(text: str) -> tuple[StorePath, StorePath]:
+    key, _, path = text.partition("=")
+    try:
+        return StorePath.parse(key), StorePath.parse(path)
+    except ValueError as error:
+        raise UsageError(f"--object {text}: {error}", hint="write KEY=PATH, as `vstore plan --json` has them") from None
+
+
+def _document(found: Planned) -> dict[str, object]:
+    return {
+        "format": 1,
+        "stacks": [
+            {"spec": one.spec, "target": one.target, "profile": one.profile, "node": str(one.node)}
+            for one in found.stacks
+        ],
+        "nodes": [
+            {
+                **node_document(one.node, one.objects),
+                "dependencies": [str(key) for key in one.dependencies],
+                "object": str(one.object) if one.object else None,
+                "cached": one.cached,
+                "expected_seconds": one.expected.seconds if one.expected else None,
+                "expected_bytes": one.expected.size_bytes if one.expected else None,
+            }
+            for one in found.nodes
+        ],
+    }
+
+
+def _text(found: Planned) -> str:
+    rows = [
+        {
+            "name": one.node.name,
+            "kind": str(one.node.kind),
+            "target": one.node.target,
+            "state": ("in a cache" if one.cached else "present") if one.object else "to build",
+            "seconds": f"{one.expected.seconds:.1f}" if one.expected and not one.object else None,
+            "size": size(one.expected.size_bytes) if one.expected and not one.object else None,
+        }
+        for one in found.nodes
+    ]
+    columns = {"name": "object", "kind": "kind", "target": "target", "state": "state"}
+    return table(rows, {**columns, "seconds": "seconds", "size": "size"})

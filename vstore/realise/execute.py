@@ -1,0 +1,66 @@
+"""Carrying out a graph of nodes: each is worked on when all below it are done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from graphlib import TopologicalSorter
+from typing import Protocol, TypeVar
+
+from vstore.build.recipe import Recipe
+from vstore.errors import VstoreError
+from vstore.objects import StorePath
+from vstore.stop import Stop, Stopped
+
+T = TypeVar("T")
+Work = Callable[[Recipe, Mapping[StorePath, T]], T]  # a node and the results of its dependencies
+
+
+class Executor(Protocol):
+    """An engine that carries out a graph of nodes."""
+
+    def run(
+        self, nodes: Mapping[StorePath, Recipe], work: Work[T]
+    ) -> tuple[dict[StorePath, T], dict[StorePath, VstoreError]]:
+        """Call `work` for each node after it was done for all below; returns the results and the failures by key.
+
+        What sits on a failure is not worked on.
+        """
+
+
+class Threads:
+    """This machine's threads. The first failure sets `stop`, unless told to keep going."""
+
+    def __init__(self, jobs: int, stop: Stop, *, keep_going: bool = False) -> None:
+        self._jobs = jobs
+        self._stop = stop
+        self._keep_going = keep_going
+
+    def run(
+        self, nodes: Mapping[StorePath, Recipe], work: Work[T]
+    ) -> tuple[dict[StorePath, T], dict[StorePath, VstoreError]]:
+        sorter = TopologicalSorter({key: recipe.dependencies for key, recipe in nodes.items()})
+        sorter.prepare()
+        done: dict[StorePath, T] = {}
+        failures: dict[StorePath, VstoreError] = {}
+        running: dict[Future[T], StorePath] = {}
+        with ThreadPoolExecutor(max_workers=self._jobs) as pool, self._stop.set_after(errors=True):
+            while True:
+                if not failures or self._keep_going:
+                    for key in sorter.get_ready():
+                        below = {one: done[one] for one in nodes[key].dependencies}
+                        running[pool.submit(work, nodes[key], below)] = key
+                if not running:
+                    return done, failures
+                finished, _ = wait(running, return_when=FIRST_COMPLETED)
+                for future in sorted(finished, key=running.__getitem__):
+                    key = running.pop(future)
+                    try:
+                        done[key] = future.result()
+                        sorter.done(key)
+                    except VstoreError as error:
+                        failures[key] = error
+                        if not self._keep_going:
+                            self._stop.set()
+                    except Stopped:
+                        pass

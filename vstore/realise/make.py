@@ -1,0 +1,116 @@
+"""Making the object of a recipe: in a staging folder, then into the store. Building it again to compare."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from vstore.build.builder import build_layer
+from vstore.build.recipe import LayerRecipe, Recipe
+from vstore.errors import NotReproducible, VstoreError
+from vstore.fs.scan import scan
+from vstore.gc import distrust_pools
+from vstore.objects import StorePath
+from vstore.realise.interpreters import Interpreters, program_of
+from vstore.realise.session import Session
+from vstore.realise.space import Space
+from vstore.realise.stack import StackRecipe, add_stack
+from vstore.target import Target
+
+
+class Maker:
+    """Makes the objects of layers and stacks; the caller holds the recipe's lock. Safe for several threads.
+
+    `import_sources` makes the source objects of a recipe present, or raises.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        interpreters: Interpreters,
+        *,
+        import_sources: Callable[[LayerRecipe], None],
+        keep_failed: bool = False,
+    ) -> None:
+        self.session = session
+        self.store = session.store
+        self.interpreters = interpreters
+        self._import_sources = import_sources
+        self._keep_failed = keep_failed
+        self._space = Space(session.store, session.report)
+
+    def close(self) -> None:
+        """Let others clean uv's cache again."""
+        self._space.close()
+
+    def make(self, recipe: Recipe) -> StorePath:
+        """Make the object. Raises BuildError, ToolError or StoreError.
+
+        When a damaged layer is made again, uv's cache may have the very same damaged files: then again without them.
+        """
+        if isinstance(recipe, StackRecipe):
+            return add_stack(self.store, recipe)
+        assert isinstance(recipe, LayerRecipe)
+        try:
+            return self._build(recipe)
+        except VstoreError:
+            if self.store.index.realisation(recipe.digest) not in self.store.distrusted:
+                raise
+            self.session.uv.forget(wheel.name for wheel in recipe.wheels)
+            distrust_pools(self.store.layout, self.session.told)
+            return self._build(recipe)
+
+    def _build(self, recipe: LayerRecipe) -> StorePath:
+        started = time.monotonic()
+        self._space.ensure(recipe)
+        with self.store.staging(recipe.name, keep_failed=self._keep_failed) as staging:
+            log = self._fill(recipe, staging)
+            self.session.told.stage(recipe.name, "hashing and flushing")
+            manifest = scan(staging, freeze=True, on_found=lambda *_: self.session.stop.check())
+            info = self.store.add(
+                staging,
+                name=recipe.name,
+                kind=recipe.kind,
+                recipe=recipe.digest,
+                parts=[recipe.part(wheel) for wheel in recipe.wheels],
+                inputs=recipe.sources,
+                seconds=time.monotonic() - started,
+                metadata={"recipe_text": recipe.as_json()},
+                manifest=manifest,
+            )
+            self.store.write_log(recipe.digest, log)
+            return info.path
+
+    def _fill(self, recipe: LayerRecipe, staging: Path) -> list[str]:
+        self._import_sources(recipe)
+        self._space.hold_cache()
+        if recipe.target == Target.host():
+            python = program_of(self.store, recipe.interpreter, recipe.python)
+        else:
+            python = self.interpreters.compiler(recipe.python)
+        return build_layer(
+            recipe,
+            staging,
+            locate=self.store.layout.object,
+            python=python,
+            donors=lambda part: [self.store.layout.object(path) for path in self.store.holders(part)[:1]],
+            uv=replace(self.session.uv, stop=self.session.stop),
+            jobs=self.session.jobs,
+            report=self.session.told,
+        )
+
+    def check(self, recipe: LayerRecipe, known: StorePath) -> None:
+        """Build a layer again aside. Raises NotReproducible if it is not the known object."""
+        with self.store.staging(recipe.name, keep_failed=self._keep_failed) as staging:
+            self._fill(recipe, staging)
+            expected, _ = self.store.manifest(known)
+            found = scan(staging, on_found=lambda *_: self.session.stop.check())
+            difference = next(expected.differences(found), None)
+            if difference is not None:
+                raise NotReproducible(
+                    f"layer {recipe.name} built again gives other bytes: {difference}",
+                    details=[f"in the store: {known}"],
+                    hint="run again with --keep-failed to keep the second result",
+                )

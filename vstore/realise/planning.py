@@ -1,0 +1,139 @@
+"""Plans for other engines: the graph of nodes that specs need, and building one of these nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+
+from vstore.build.recipe import LayerRecipe, Recipe, is_node_key
+from vstore.errors import StoreError, UsageError
+from vstore.objects import StorePath
+from vstore.realise.interpreters import Interpreters
+from vstore.realise.layers import Realiser
+from vstore.realise.make import Maker
+from vstore.realise.model import RealisedLayer, Request
+from vstore.realise.plan import find_known, make_plan, needed
+from vstore.realise.prepare import ensure_locked, wish_of
+from vstore.realise.remembered import profile_name
+from vstore.realise.session import Session
+from vstore.realise.sources import Sources
+from vstore.spec import load
+from vstore.spec.select import select
+from vstore.store import Expected
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStack:
+    """A stack of a plan: the spec and platform that ask for it, the profile that `realise` would switch, its node."""
+
+    spec: str
+    target: str
+    profile: str
+    node: StorePath
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedNode:
+    """A node. `object` is known where the store or a cache has it (`cached`), and then nothing below it is planned.
+
+    `dependencies` are the nodes to be built before, `objects` the objects that are known of all that it needs.
+    `expected` are the seconds and bytes of the last object of that name, None if there was none here.
+    """
+
+    node: Recipe
+    object: StorePath | None
+    cached: bool
+    dependencies: tuple[StorePath, ...]
+    objects: Mapping[StorePath, StorePath]
+    expected: Expected | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Planned:
+    """The plan of several specs and platforms, equal nodes joined; dependencies come first."""
+
+    stacks: tuple[PlannedStack, ...]
+    nodes: tuple[PlannedNode, ...]
+
+
+def plan(session: Session, requests: Sequence[Request]) -> Planned:
+    """Plan what realising these would need, and import the modules of the layers that would be built.
+
+    Raises SpecError, and LockError where a lock is missing or stale: a plan locks nothing.
+    """
+    stacks: list[PlannedStack] = []
+    nodes: dict[StorePath, Recipe] = {}
+    sources: dict[StorePath, Sources] = {}
+    for request in requests:
+        spec = load(request.spec, environment=request.environment)
+        for warning in spec.warnings:
+            session.report.warn(warning)
+        reaching, target = session.reaching(spec), request.platform
+        selection = select(spec, wish_of(replace(request, locked=True)), target)
+        wanted = tuple(layer for layer in spec.layers if selection.builds(layer))
+        if not wanted:
+            raise UsageError(f"{spec.path.name}: no layer is for {target}", hint="see `platforms` in the spec")
+        interpreters = Interpreters(reaching, offline=request.offline, dry_run=True)
+        locks = ensure_locked(reaching, spec, replace(request, locked=True), selection, interpreters)
+        modules = Sources(session.store, spec)
+        found = make_plan(spec, wanted, target, locked=locks.locked, pins=locks.pins, source=modules.path)
+        assert found.stack is not None  # all locks are there
+        stack = PlannedStack(
+            spec=str(spec.path), target=str(target), profile=profile_name(spec, request), node=found.stack
+        )
+        stacks.append(stack)
+        nodes |= found.nodes
+        sources |= dict.fromkeys(found.nodes, modules)
+    known = find_known(session.store, session.substitutes, nodes)
+    pruned = needed(nodes, [stack.node for stack in stacks], known)
+    for key, node in pruned.items():
+        if key not in known.objects and isinstance(node, LayerRecipe):
+            sources[key].add(node)
+
+    def missing(key: StorePath) -> bool:
+        return key not in known.objects or key in known.cached
+
+    return Planned(
+        stacks=tuple(stacks),
+        nodes=tuple(
+            PlannedNode(
+                node=node,
+                object=known.objects.get(key),
+                cached=key in known.cached,
+                dependencies=() if key in known.objects else tuple(filter(missing, node.dependencies)),
+                objects={one: known.objects[one] for one in node.dependencies if one in known.objects},
+                expected=session.store.index.expected(node.name),
+            )
+            for key, node in pruned.items()
+        ),
+    )
+
+
+def build(session: Session, node: Recipe, objects: Mapping[StorePath, StorePath], *, offline: bool) -> RealisedLayer:
+    """Realise one node over the objects of its dependencies: present, else substituted, else built.
+
+    Raises UsageError where the object of a dependency is not given, StoreError where it is not in the store.
+    """
+    below = {key: objects.get(key) if is_node_key(key) else key for key in node.dependencies}
+    missing = [str(key) for key, path in below.items() if path is None]
+    if missing:
+        raise UsageError(
+            f"{node.name}: the objects of {len(missing)} dependencies are not given: {', '.join(missing)}",
+            hint=f"build these first, then give `--object {missing[0]}=PATH`",
+        )
+    interpreters = Interpreters(session, offline=offline)
+    with closing(Maker(session, interpreters, import_sources=lambda recipe: _require(session, recipe))) as maker:
+        return Realiser(session, maker).realise(node, below)
+
+
+def _require(session: Session, recipe: LayerRecipe) -> None:
+    """Raise StoreError unless all that a recipe names is in the store."""
+    needed = (*recipe.dependencies, *recipe.sources)
+    session.store.temp_root(*needed)
+    gone = [str(path) for path in needed if not session.store.is_valid(path)]
+    if gone:
+        raise StoreError(
+            f"{recipe.name} is built from what is not in the store: {', '.join(gone)}",
+            hint="`vstore plan SPEC` imports modules, `vstore build` makes what is below; or pull them",
+        )

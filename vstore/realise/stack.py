@@ -1,0 +1,57 @@
+"""The small object that a generation is: a link per layer, a link per application, and `stack.json`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Self
+
+from vstore.build.launchers import link_application
+from vstore.build.recipe import Recipe
+from vstore.fs.links import make_link
+from vstore.objects import STACK_FILE, Kind, StorePath
+from vstore.profile import Stack, StackLayer
+from vstore.store import Store
+from vstore.target import Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class StackRecipe(Recipe):
+    """A stack: interpreters, then layers in the order of the spec. `profile` is the name that the spec gives it."""
+
+    domain = "stack 1"
+    profile: str
+    layers: tuple[StackLayer, ...]
+    kind: Kind = Kind.STACK
+
+    @classmethod
+    def of(cls, profile: str, target: str, layers: tuple[StackLayer, ...]) -> Self:
+        """Return the recipe of a profile's stack."""
+        return cls(name=f"{profile}-stack", target=target, profile=profile, layers=layers)
+
+    def as_json(self) -> dict[str, object]:
+        layers = [[one.name, str(one.kind), str(one.path)] for one in self.layers]
+        return {**super().as_json(), "profile": self.profile, "layers": layers}
+
+    @property
+    def dependencies(self) -> tuple[StorePath, ...]:
+        return tuple(one.path for one in self.layers)
+
+    def over(self, objects: Mapping[StorePath, StorePath]) -> Self:
+        return replace(self, layers=tuple(replace(one, path=objects[one.path]) for one in self.layers))
+
+
+def add_stack(store: Store, recipe: StackRecipe) -> StorePath:
+    """Make a stack and add it to the store."""
+    stack = Stack(name=recipe.profile, target=recipe.target, layers=recipe.layers)
+    with store.staging(recipe.name) as staging:
+        (staging / "layers").mkdir()
+        (staging / "bin").mkdir()
+        for one in recipe.layers:
+            if one.kind != Kind.INTERPRETER:  # which the runtime refers to; its name could be a layer's too
+                make_link(staging / "layers" / one.name, f"../../{one.path}", folder=True)
+            if one.kind == Kind.APPLICATION:
+                folder = store.layout.object(one.path)
+                link_application(staging / "bin", one.name, one.path, folder, Target(recipe.target))
+        (staging / STACK_FILE).write_bytes(stack.encode())
+        return store.add(staging, name=recipe.name, kind=Kind.STACK, recipe=recipe.digest).path
