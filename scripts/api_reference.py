@@ -16,6 +16,7 @@ MODULES = (
     "specs",
     "locks",
     "realising",
+    "plans",
     "profiles",
     "gc",
     "publishing",

@@ -1,8 +1,8 @@
 """vstore as a library: what scripts may build on, and all that the command line itself uses.
 
 A module per noun: `stores` (opening, objects, roots), `upkeep` (checking, repairing, sharing), `config`, `specs`,
-`locks`, `realising`, `profiles`, `gc`, `publishing` and `caches`. Errors are those of `vstore.errors`. What is named
-here keeps its name and meaning from one minor release to the next; anything else in the package may change::
+`locks`, `realising`, `plans`, `profiles`, `gc`, `publishing` and `caches`. Errors are those of `vstore.errors`. What is
+named here keeps its name and meaning from one minor release to the next; anything else in the package may change::
 
     from pathlib import Path
     from vstore.api import profiles, realising, stores

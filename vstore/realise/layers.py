@@ -69,6 +69,8 @@ class Realiser:
             self._maker.check(recipe, known)
             return Origin.CHECKED, known
         if known is not None:
+            if isinstance(recipe, LayerRecipe) and not self._store.distrusted.isdisjoint(recipe.sources):
+                self._maker.import_sources(recipe)  # a repair
             return Origin.PRESENT, known
         if recipe.name in self._left_alone:
             raise BuildError(

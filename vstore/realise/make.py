@@ -37,7 +37,7 @@ class Maker:
         self.session = session
         self.store = session.store
         self.interpreters = interpreters
-        self._import_sources = import_sources
+        self.import_sources = import_sources
         self._keep_failed = keep_failed
         self._space = Space(session.store, session.report)
 
@@ -84,7 +84,7 @@ class Maker:
             return info.path
 
     def _fill(self, recipe: LayerRecipe, staging: Path) -> list[str]:
-        self._import_sources(recipe)
+        self.import_sources(recipe)
         self._space.hold_cache()
         if recipe.target == Target.host():
             python = program_of(self.store, recipe.interpreter, recipe.python)

@@ -13,6 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from vstore.errors import VstoreError
+from vstore.objects import StorePath
 from vstore.realise.model import Request
 from vstore.realise.realise import realise
 from vstore.realise.remembered import inputs_key
@@ -61,7 +62,7 @@ def _sources(store: Store, request: Request) -> Iterator[tuple[GenerationRow, Re
     """The generations with damaged objects whose inputs, as they lie there now, give the same stack; newest first."""
     rows = [row for profile in store.generations.profiles() for row in store.generations.of(profile)]
     for row in sorted(rows, key=lambda row: row.created_at, reverse=True):
-        if row.spec_path is None or not store.closure([row.path]) & store.distrusted:
+        if row.spec_path is None or not _needed(store, row.path) & store.distrusted:
             continue
         try:
             spec = load(Path(row.spec_path), environment=request.environment)
@@ -71,3 +72,9 @@ def _sources(store: Store, request: Request) -> Iterator[tuple[GenerationRow, Re
         for target, key in keys.items():
             if store.index.memo(key) == row.path:
                 yield row, replace(request, spec=spec.path, target=target)
+
+
+def _needed(store: Store, stack: StorePath) -> set[StorePath]:
+    """The closure of a stack and the inputs of its objects."""
+    closure = store.closure([stack])
+    return closure | {one for path in closure if (info := store.index.info(path)) for one in info.inputs}

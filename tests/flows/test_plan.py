@@ -1,0 +1,195 @@
+"""Plans: printed, carried out node by node by make, refused when they are none; and the source objects of modules."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.flows.world import World
+from vstore.objects import Kind
+from vstore.store import Store
+
+TO_MAKE = Path(__file__).parents[2] / "examples" / "make" / "plan_to_make.py"
+
+
+@pytest.fixture
+def world(warm: World, tmp_path: Path) -> World:
+    return warm.copy(tmp_path / "w")
+
+
+def empty(world: World) -> World:
+    """The same project with a root that holds nothing."""
+    return World(world.folder, world.folder / "other")
+
+
+def plan(world: World, *arguments: str) -> Any:
+    return world.json("plan", str(world.spec), *arguments)
+
+
+def states(document: Any) -> dict[str, bool]:
+    """Whether each node's object is known, by name."""
+    return {node["recipe"]["name"]: node["object"] is not None for node in document["nodes"]}
+
+
+def write_node(world: World, node: Any) -> str:
+    file = world.folder / "node.json"
+    file.write_text(json.dumps(node))
+    return str(file)
+
+
+def make(world: World, document: Any) -> subprocess.CompletedProcess[str]:
+    """Carry out a plan by make."""
+    folder = world.folder / "make"
+    shutil.rmtree(folder, ignore_errors=True)
+    subprocess.run([sys.executable, TO_MAKE, folder], input=json.dumps(document), text=True, check=True)
+    command = f"{sys.executable} -m vstore --root {world.root}"
+    environment = {**world.environment(), "VSTORE": command, "PYTHONPATH": str(TO_MAKE.parents[2])}
+    return subprocess.run(["make", "-j2", "-C", folder], env=environment, check=False, capture_output=True, text=True)
+
+
+def test_make_carries_out_a_plan_and_realise_finds_all_of_it(world: World) -> None:
+    first = world.realise()
+    other = empty(world)
+    document = plan(other)
+    assert not any(states(document).values()) and len(document["nodes"]) == 6
+    make(other, document).check_returncode()
+    again = other.realise("--locked")
+    assert {layer["origin"] for layer in again["layers"]} == {"present"}
+    assert other.paths(again) == world.paths(first) and again["stack"] == first["stack"]
+    assert other.run("verify", "--contents")[0].endswith("0 problems\n")
+
+
+def test_a_plan_has_nothing_below_what_is_there(world: World) -> None:
+    assert states(plan(world)) == {"project-stack": True}
+    (world.spec.parent / "hello.py").write_text("print('edited')\n")
+    document = plan(world)
+    assert {name for name, known in states(document).items() if not known} == {"app-hello", "project-stack"}
+    app = next(node for node in document["nodes"] if node["recipe"]["name"] == "app-hello")
+    assert app["dependencies"] == [] and len(app["objects"]) == 4  # all that it needs is there
+    built = world.json("build", write_node(world, app))
+    assert built["origin"] == "built" and world.json("build", write_node(world, app))["origin"] == "present"
+    assert app["expected_seconds"] > 0 and app["expected_bytes"] > 0  # of the one before
+
+
+def test_equal_nodes_of_several_specs_are_joined(world: World) -> None:
+    shutil.copytree(world.spec.parent, world.folder / "second")
+    document = world.json("plan", str(world.spec), str(world.folder / "second" / "spec.toml"))
+    assert len(document["stacks"]) == 2 and len({one["node"] for one in document["stacks"]}) == 2
+    other = World(world.folder, world.folder / "none")
+    nodes = other.json("plan", str(world.spec), str(world.folder / "second" / "spec.toml"))["nodes"]
+    assert len(nodes) == 7  # two stacks over the same layers
+
+
+def test_a_cached_plan_is_one_node(world: World) -> None:
+    key = world.json("key", "generate", "builder")["public"]
+    world.run("push", str(world.folder / "cache"), "project")
+    other = empty(world)
+
+    other.root.mkdir()
+    (other.root / "config.toml").write_text(f"trusted_keys = [{key!r}]\n")
+    document = plan(other, "--cache", str(world.folder / "cache"))
+    (node,) = document["nodes"]
+    assert node["cached"] and node["dependencies"] == []
+    built = other.json("build", write_node(world, node), "--cache", str(world.folder / "cache"))
+    assert (built["path"], built["origin"]) == (node["object"], "substituted")
+    assert other.realise("--locked", "--cache", str(world.folder / "cache"))["moved_bytes"] == 0  # records alone
+
+
+def test_what_is_below_must_be_given_and_be_there(world: World) -> None:
+    document = plan(empty(world))
+    runtime = document["nodes"][1]
+    err = world.run("build", write_node(world, runtime), code=2)[1]
+    assert "the objects of 1 dependencies are not given" in err and f"--object {runtime['dependencies'][0]}=PATH" in err
+    gone = "0" * 32 + "-cpython-3"
+    pair = f"{runtime['dependencies'][0]}={gone}"
+    assert (
+        f"not in the store: {gone}"
+        in empty(world).run("build", write_node(world, runtime), "--object", pair, code=6)[1]
+    )
+    assert "write KEY=PATH" in world.run("build", write_node(world, runtime), "--object", "x", code=2)[1]
+
+
+def test_a_module_that_was_collected_is_told(world: World) -> None:
+    other = empty(world)
+    document = plan(other)
+    other.run("gc")
+    done = make(other, document)
+    assert done.returncode != 0 and "app-hello is built from what is not in the store" in done.stderr
+    assert "`vstore plan SPEC` imports modules" in done.stderr
+    make(other, plan(other)).check_returncode()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda node: node.clear(), "not a node of a plan"),
+        (lambda node: node["recipe"].update(builder=1), "the node is for builder 1"),
+        (lambda node: node["recipe"].update(name="other"), "its text does not give its key"),
+        (lambda node: node["recipe"].update(kind="nothing"), "not a node of a plan"),
+        (lambda node: node["recipe"].update(wheels=[["a", "1", 5]]), "not a node of a plan"),
+        (lambda node: node.update(origins=None), "not a node of a plan"),
+        (lambda node: node.update(objects={"x": "y"}), "not a node of a plan"),
+        (lambda node: node["recipe"].update(lowers=["../../etc"]), "not a node of a plan"),
+    ],
+)
+def test_what_is_no_node_is_one_line(world: World, change: Any, said: str) -> None:
+    node = plan(empty(world))["nodes"][1]
+    change(node)
+    err = world.run("build", write_node(world, node), code=2)[1]
+    assert said in err and "Traceback" not in err
+
+
+def test_a_plan_locks_nothing(world: World) -> None:
+    world.write_spec("==2.0")
+    before = sorted(world.spec.parent.iterdir())
+    assert "lock is missing or stale" in world.run("plan", str(world.spec), code=4)[1]
+    assert sorted(world.spec.parent.iterdir()) == before
+
+
+def sources(world: World) -> list[str]:
+    return [one["path"] for one in world.json("list") if one["kind"] == "source"]
+
+
+def test_a_source_shares_its_bytes_and_lives_as_long_as_its_layer(world: World) -> None:
+    (source,) = sources(world)
+    layer = next(one["path"] for one in world.json("list") if one["name"] == "app-hello")
+    info = world.json("info", layer)
+    assert info["inputs"] == [source] and source not in info["references"]
+    (copy,) = (world.root / "store" / layer).rglob("site-packages/hello.py")
+    assert os.path.samefile(copy, world.root / "store" / source / "hello.py")
+    assert world.json("gc")["deleted"] == []
+    assert "app-hello" in world.run("delete", source, code=6)[1]
+    world.run("reindex")
+    assert world.json("info", layer)["inputs"] == [source] and world.json("gc")["deleted"] == []
+    (world.spec.parent / "hello.py").write_text("print('edited')\n")
+    world.realise("--locked")
+    assert len(sources(world)) == 2
+    deleted = world.json("gc", "--keep", "1")["deleted"]
+    assert source in deleted and layer in deleted and len(sources(world)) == 1
+
+
+def test_a_damaged_source_is_imported_again(world: World) -> None:
+    (source,) = sources(world)
+    file = world.root / "store" / source / "hello.py"
+    file.unlink()
+    file.write_text("spoilt\n")
+    assert world.json("verify", "--contents", code=6)["problems"]
+    assert world.json("verify", "--repair")["problems"] == []
+
+
+def test_closures_leave_sources_out(world: World, tmp_path: Path) -> None:
+    (source,) = sources(world)
+    with Store.open(world.root) as store:
+        stack = next(info.path for info in store.index.objects() if info.kind == Kind.STACK)
+        assert source not in map(str, store.closure([stack]))
+    world.run("pack", "project", "-o", str(tmp_path / "bundle"))
+    other = World(world.folder, tmp_path / "unpacked")
+    other.run("unpack", str(tmp_path / "bundle"))
+    assert sources(other) == []
