@@ -19,6 +19,7 @@ _PATH = re.compile(rf"[{ALPHABET}]{{{SHORT_LENGTH}}}-{_NAME.pattern}")
 
 LAYER_FILE = PurePosixPath("share/vstore/layer.json")  # of each layer: what it is and holds
 STACK_FILE = PurePosixPath("stack.json")  # of each stack: its layers
+SOURCE_FOLDER = PurePosixPath("source")  # of each source object: all that it holds
 
 
 class Kind(StrEnum):

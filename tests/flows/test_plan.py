@@ -163,7 +163,7 @@ def test_a_source_shares_its_bytes_and_lives_as_long_as_its_layer(world: World) 
     info = world.json("info", layer)
     assert info["inputs"] == [source] and source not in info["references"]
     (copy,) = (world.root / "store" / layer).rglob("site-packages/hello.py")
-    assert os.path.samefile(copy, world.root / "store" / source / "hello.py")
+    assert os.path.samefile(copy, world.root / "store" / source / "source" / "hello.py")
     assert world.json("gc")["deleted"] == []
     assert "app-hello" in world.run("delete", source, code=6)[1]
     world.run("reindex")
@@ -177,7 +177,7 @@ def test_a_source_shares_its_bytes_and_lives_as_long_as_its_layer(world: World) 
 
 def test_a_damaged_source_is_imported_again(world: World) -> None:
     (source,) = sources(world)
-    file = world.root / "store" / source / "hello.py"
+    file = world.root / "store" / source / "source" / "hello.py"
     file.unlink()
     file.write_text("spoilt\n")
     assert world.json("verify", "--contents", code=6)["problems"]

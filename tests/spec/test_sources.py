@@ -207,8 +207,8 @@ def test_the_copy_is_what_is_hashed(spec: Spec, tmp_path: Path) -> None:
     add(spec, "package/large", bytes(3 << 20))
     copy_source(spec, PACKAGE, tmp_path / "copy")
     assert scan(tmp_path / "copy") == source_manifest(spec, PACKAGE)
-    assert (tmp_path / "copy/package/large").read_bytes() == bytes(3 << 20)
-    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "copy/package").iterdir()}
+    assert (tmp_path / "copy/source/package/large").read_bytes() == bytes(3 << 20)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "copy/source/package").iterdir()}
     assert (modes["run"], modes["large"]) == (0o755, 0o644)
     with pytest.raises(FileExistsError):
         copy_source(spec, PACKAGE, tmp_path / "copy")

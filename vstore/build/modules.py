@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 
 from vstore.errors import BuildError
+from vstore.objects import SOURCE_FOLDER
 
 
 def place_modules(source: Path, site: Path) -> list[str]:
@@ -16,16 +17,17 @@ def place_modules(source: Path, site: Path) -> list[str]:
     The files are those of the object, under one more name where the file system allows it. Raises BuildError where a
     distribution has such a file already.
     """
+    top = source / SOURCE_FOLDER
     try:
-        for folder, _, files in os.walk(source):
-            target = site / Path(folder).relative_to(source)
+        for folder, _, files in os.walk(top):
+            target = site / Path(folder).relative_to(top)
             target.mkdir(parents=True, exist_ok=True)  # not of the object's mode: bytecode is still to come
             for name in files:
                 _link_or_copy(Path(folder, name), target / name)
     except (FileExistsError, NotADirectoryError) as error:
         found = Path(os.fsdecode(error.filename2 or error.filename)).name
         raise BuildError(f"{found} is a module of this layer and a file of one of its distributions") from error
-    return sorted(os.listdir(source))
+    return sorted(os.listdir(top))
 
 
 def _link_or_copy(source: Path, target: Path) -> None:

@@ -52,6 +52,7 @@ def info_command(settings: Settings, path: str) -> None:
             "location": str(store.layout.object(found)),
             "digest": str(info.digest),
             "recipe": str(info.recipe) if info.recipe else None,
+            "inputs": [str(one) for one in info.inputs],
             "referrers": [str(referrer) for referrer in store.index.referrers(found)],
             "closure_size_bytes": sum(_size(store.index.info(member)) for member in store.closure([found])),
         }

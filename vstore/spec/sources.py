@@ -18,6 +18,7 @@ from blake3 import blake3
 from vstore.errors import SpecError
 from vstore.fs.reading import read_pieces
 from vstore.fs.tree import Entry, EntryKind, Manifest, shown
+from vstore.objects import SOURCE_FOLDER
 from vstore.spec.listing import list_files
 from vstore.spec.model import Spec
 from vstore.spec.project import Project
@@ -47,14 +48,15 @@ def source_manifest(spec: Spec, module: PurePosixPath) -> Manifest:
     """
     entries: dict[bytes, Entry] = {}
     for relative, file in source_files(spec, module):
-        for folder in relative.parents[:-1]:
+        place = SOURCE_FOLDER / relative
+        for folder in place.parents[:-1]:
             path = os.fsencode(folder)
             entries[path] = Entry(path, EntryKind.DIRECTORY)
         hasher, size = blake3(), 0
         for piece in read_source(spec, relative, file):
             hasher.update(piece)
             size += len(piece)
-        path = os.fsencode(relative)
+        path = os.fsencode(place)
         entries[path] = Entry(path, EntryKind.FILE, _is_executable(spec, relative, file), size, hasher.digest())
     return Manifest(tuple(sorted(entries.values())))
 
@@ -62,7 +64,7 @@ def source_manifest(spec: Spec, module: PurePosixPath) -> Manifest:
 def copy_source(spec: Spec, module: PurePosixPath, folder: Path) -> None:
     """Copy a module into an empty folder: content and executable bits. Raises SpecError as `source_manifest`."""
     for relative, file in source_files(spec, module):
-        target = folder / relative
+        target = folder / SOURCE_FOLDER / relative
         target.parent.mkdir(parents=True, exist_ok=True)
         with open(target, "xb") as copy:
             copy.writelines(read_source(spec, relative, file))

@@ -8,7 +8,7 @@ from pathlib import Path
 from vstore.digest import parse_json
 from vstore.fs.reading import read_regular
 from vstore.fs.tree import EntryKind, Manifest
-from vstore.objects import LAYER_FILE, STACK_FILE, Kind
+from vstore.objects import LAYER_FILE, SOURCE_FOLDER, STACK_FILE, Kind
 
 _MOST_BYTES = 1 << 26
 _LAYERS = {Kind.RUNTIME, Kind.FRAMEWORK, Kind.APPLICATION}
@@ -26,4 +26,7 @@ def kind_of(tree: Path, manifest: Manifest) -> Kind | None:
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         return kind if kind in _LAYERS else None
-    return Kind.STACK if os.fsencode(str(STACK_FILE)) in files else None
+    if os.fsencode(str(STACK_FILE)) in files:
+        return Kind.STACK
+    tops = {entry.path.partition(b"/")[0] for entry in manifest.entries}
+    return Kind.SOURCE if tops == {os.fsencode(str(SOURCE_FOLDER))} else None

@@ -25,7 +25,9 @@ from vstore.store.layout import Layout
 
 _MAGIC = b"vstore-manifest-1\n"
 _MOST_BYTES = 1 << 30
-OWN_KEYS = frozenset(("kind", "digest", "recipe", "recipes", "references", "registered_at", "parts"))  # of metadata
+OWN_KEYS = frozenset(
+    ("kind", "digest", "recipe", "recipes", "references", "inputs", "registered_at", "parts")
+)  # of metadata
 _HINT = "`vstore verify --repair` writes it again"
 
 
