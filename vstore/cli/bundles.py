@@ -44,20 +44,17 @@ def pack_command(
     if best and level is not None:
         raise UsageError("--best and --level exclude each other")
     with settings.open_source() as store:
-        try:
-            tops = [find(store, text) for text in what]
-            done = pack_bundle(
-                store,
-                tops,
-                output,
-                without=left_out(store, tops, closure=closure, without=[find(store, text) for text in without]),
-                keys=tuple(map(SecretKey.read, key_files)) or signing_keys(store.layout.root / "keys"),
-                level=Compression.ZST.best_level if best else level,
-                jobs=jobs or os.cpu_count() or 1,
-                report=settings.report,
-            )
-        finally:
-            settings.report.close()
+        tops = [find(store, text) for text in what]
+        done = pack_bundle(
+            store,
+            tops,
+            output,
+            without=left_out(store, tops, closure=closure, without=[find(store, text) for text in without]),
+            keys=tuple(map(SecretKey.read, key_files)) or signing_keys(store.layout.root / "keys"),
+            level=Compression.ZST.best_level if best else level,
+            jobs=jobs or os.cpu_count() or 1,
+            report=settings.report,
+        )
     document = {
         "file": str(output),
         "tops": [str(path) for path in tops],
@@ -75,10 +72,7 @@ def unpack_command(settings: Settings, file: Path, profile: str | None, trusted:
     """Take what a bundle holds into the store, all of it verified; what is here already is skipped."""
     with settings.open_store() as store:
         trust = trust_of(read_config(store.layout.config_file), trusted)
-        try:
-            done = unpack_bundle(store, file, trust=trust, report=settings.report)
-        finally:
-            settings.report.close()
+        done = unpack_bundle(store, file, trust=trust, report=settings.report)
         _, generation, changed = make_generation(store, done.tops, profile) if profile else (None, None, False)
     document = {
         "paths": [str(path) for path in done.tops],

@@ -55,25 +55,21 @@ def cache_command(
     with settings.open_store() as store:
         config = read_config(store.layout.config_file)
         opened = open_cache(cache, config.caches)
-        try:
-            if action == "ls":
-                _list(settings, opened)
-            elif action == "gc":
-                _collect(settings, opened, Policy(age=older_than, keep=keep, grace=grace), trust_of(config), dry_run)
-            elif action == "verify":
-                trust = trust_of(config)
-                checked, found = verify_cache(store, opened, contents=contents, trust=trust, report=settings.report)
-                problems = [{"key": one.key, "problem": one.problem} for one in found]
-                lines = [*(f"{one.key}: {one.problem}" for one in found), f"checked {checked} objects"]
-                settings.report.close()
-                settings.emit({"checked": checked, "problems": problems}, lambda: "\n".join(lines))
-                if found:
-                    hint = f"`vstore push --verify {cache} WHAT`, where a store has it, replaces what is damaged"
-                    raise CacheError(f"{len(found)} problems in {opened.name}", hint=hint)
-            else:
-                _pin(settings, opened, path, action == "pin")
-        finally:
-            settings.report.close()
+        if action == "ls":
+            _list(settings, opened)
+        elif action == "gc":
+            _collect(settings, opened, Policy(age=older_than, keep=keep, grace=grace), trust_of(config), dry_run)
+        elif action == "verify":
+            trust = trust_of(config)
+            checked, found = verify_cache(store, opened, contents=contents, trust=trust, report=settings.report)
+            problems = [{"key": one.key, "problem": one.problem} for one in found]
+            lines = [*(f"{one.key}: {one.problem}" for one in found), f"checked {checked} objects"]
+            settings.emit({"checked": checked, "problems": problems}, lambda: "\n".join(lines))
+            if found:
+                hint = f"`vstore push --verify {cache} WHAT`, where a store has it, replaces what is damaged"
+                raise CacheError(f"{len(found)} problems in {opened.name}", hint=hint)
+        else:
+            _pin(settings, opened, path, action == "pin")
 
 
 def _list(settings: Settings, cache: Cache) -> None:
@@ -128,7 +124,6 @@ def _collect(settings: Settings, cache: Cache, policy: Policy, trust: Trust, dry
         "waiting": [{"path": str(item.path), "deletable_at": when(at)} for item, at in plan.waiting],
         "kept": [{"path": str(item.path), "by": by} for item, by in plan.kept],
     }
-    settings.report.close()
     settings.emit(document, lambda: _text(plan, int(str(document["freed_bytes"])), dry_run))
 
 

@@ -63,8 +63,6 @@ def gc_command(settings: Settings, dry_run: bool, clean_cache: bool, until_free:
         except KeyboardInterrupt:
             report.note("the store is whole; `vstore gc` goes on where this one stopped")
             raise
-        finally:
-            report.close()
         if found.left:
             whose = ", ".join(gc.owners(store.layout, found.left))
             report.warn(
@@ -144,12 +142,9 @@ def delete_command(settings: Settings, paths: tuple[str, ...], recursive: bool, 
     with settings.open_store() as store:
         wanted = {store.resolve(path) for path in paths}
         report = settings.report
-        try:
-            found: gc.Plan | gc.Collected
-            if dry_run:
-                found = gc.plan_deletion(store, wanted, recursive=recursive, referrers=referrers)
-            else:
-                found = gc.delete(store, wanted, recursive=recursive, referrers=referrers, report=report)
-        finally:
-            report.close()
+        found: gc.Plan | gc.Collected
+        if dry_run:
+            found = gc.plan_deletion(store, wanted, recursive=recursive, referrers=referrers)
+        else:
+            found = gc.delete(store, wanted, recursive=recursive, referrers=referrers, report=report)
     settings.emit(_document(found, dry_run), lambda: _text(found, (), dry_run, datetime.now(UTC)))

@@ -23,13 +23,10 @@ def verify_command(settings: Settings, contents: bool, mend: bool, offline: bool
     """Check that index, manifests, objects and profiles agree; exit 6 when they do not, or cannot be repaired."""
     jobs, report = jobs or os.cpu_count() or 1, settings.report
     with settings.open_store(read_only=not mend) as store:
-        try:
-            checked, problems = verify(store, contents=contents or mend, jobs=jobs, report=report)
-            found = problems
-            if mend and found:
-                problems = repair(store, found, offline=offline, jobs=jobs, report=report)
-        finally:
-            report.close()
+        checked, problems = verify(store, contents=contents or mend, jobs=jobs, report=report)
+        found = problems
+        if mend and found:
+            problems = repair(store, found, offline=offline, jobs=jobs, report=report)
     wrong = {problem.path for problem in problems}
     repaired = sorted({str(problem.path) for problem in found if problem.path not in wrong})
     document = {
@@ -56,10 +53,7 @@ def verify_command(settings: Settings, contents: bool, mend: bool, offline: bool
 def optimise_command(settings: Settings, dry_run: bool) -> None:
     """Let equal files of different objects be hard links to one."""
     with settings.open_store() as store:
-        try:
-            done = optimise(store, dry_run=dry_run, report=settings.report)
-        finally:
-            settings.report.close()
+        done = optimise(store, dry_run=dry_run, report=settings.report)
     document = {
         "objects": done.objects,
         "shared_files": done.shared_files,

@@ -39,10 +39,7 @@ def plan_command(
         for target in parse_targets(platforms, spec)
     ]
     with settings.open_store() as store:
-        try:
-            found = plan(store, requests, report=settings.report)
-        finally:
-            settings.report.close()
+        found = plan(store, requests, report=settings.report)
     settings.emit(_document(found), lambda: _text(found))
 
 
@@ -72,18 +69,16 @@ def build_command(
     except (ValueError, RecursionError) as error:
         raise UsageError(f"not a JSON document: {error}", hint="`vstore plan SPEC --json` prints nodes") from error
     with settings.open_store() as store:
-        try:
-            done = build(
-                store,
-                document,
-                dict(map(_pair, objects)),
-                caches=caches,
-                offline=offline,
-                jobs=jobs,
-                report=settings.report,
-            )
-        finally:
-            settings.report.close()
+        done = build(
+            store,
+            document,
+            dict(map(_pair, objects)),
+            caches=caches,
+            offline=offline,
+            jobs=jobs,
+            report=settings.report,
+        )
+    settings.close()
     row = {"name": done.name, "kind": str(done.kind), "path": str(done.path), "origin": str(done.origin)}
     if settings.json:
         settings.print_json({**row, "seconds": round(done.seconds, 3)})

@@ -108,11 +108,8 @@ def publish_command(
     if len(targets) > 1 and not tag_outputs:
         raise UsageError("several platforms in one folder need --tag-outputs")
     with settings.open_store() as store:
-        try:
-            each = each_target(platforms, spec) if len(targets) > 1 else targets
-            done = [_publish(settings, store, _request(spec, target, **options), output, chosen) for target in each]
-        finally:
-            settings.report.close()
+        each = each_target(platforms, spec) if len(targets) > 1 else targets
+        done = [_publish(settings, store, _request(spec, target, **options), output, chosen) for target in each]
     documents = [_published(one, output, options["dry_run"]) for one in done]
     settings.emit(
         documents[0] if len(targets) == 1 else documents,
@@ -194,15 +191,12 @@ def export_command(
     """
     dry_run = bool(options["dry_run"])
     with settings.open_store() as store:
-        try:
-            handed = _handed(settings, store, what, output, platforms, options)
-            chosen = ExportOptions(links=Links(links), hardlink=hardlink, force=force, only=handed.only)
-            if dry_run:
-                plan = plan_export(store, handed.members, output, chosen)
-            else:
-                plan = export(store, handed.members, output, chosen, report=settings.report)
-        finally:
-            settings.report.close()
+        handed = _handed(settings, store, what, output, platforms, options)
+        chosen = ExportOptions(links=Links(links), hardlink=hardlink, force=force, only=handed.only)
+        if dry_run:
+            plan = plan_export(store, handed.members, output, chosen)
+        else:
+            plan = export(store, handed.members, output, chosen, report=settings.report)
     settings.emit(_exported(plan, output, dry_run), lambda: _export_text(plan, output, dry_run))
 
 

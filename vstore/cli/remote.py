@@ -78,20 +78,15 @@ def push_command(
         info = store.index.info(tops[0]) if channel else None
         if channel and (len(tops) != 1 or info is None or info.kind != Kind.STACK):
             raise UsageError(f"channel {channel} points to one stack", hint="give one profile, or the path of a stack")
-        try:
-            ready = partial(
-                Pusher, store, opened, keys=keys, report=settings.report, jobs=jobs, level=level, trust=trust
-            )
-            pusher = ready(verify=verify)
-            done = pusher.push(tops)
-            delta_bytes = pusher.push_deltas(tops, find(store, delta_from)) if delta_from else 0
-            now = datetime.now(UTC)
-            made = None
-            if channel and info:
-                made = publish_channel(opened, channel, info, keys=keys, lifetime=expires, now=now, trust=trust)
-                ready().push(tops)  # what a collection may have taken before it could see the channel
-        finally:
-            settings.report.close()
+        ready = partial(Pusher, store, opened, keys=keys, report=settings.report, jobs=jobs, level=level, trust=trust)
+        pusher = ready(verify=verify)
+        done = pusher.push(tops)
+        delta_bytes = pusher.push_deltas(tops, find(store, delta_from)) if delta_from else 0
+        now = datetime.now(UTC)
+        made = None
+        if channel and info:
+            made = publish_channel(opened, channel, info, keys=keys, lifetime=expires, now=now, trust=trust)
+            ready().push(tops)  # what a collection may have taken before it could see the channel
     _emit_pushed(settings, opened, done, delta_bytes, made)
 
 
@@ -143,13 +138,10 @@ def pull_command(
         config = read_config(store.layout.config_file)
         trust = trust_of(config, trusted)
         opened = open_cache(cache, config.caches)
-        try:
-            opened.check()
-            tops, is_channel = wanted(store, opened, what, trust)
-            pulled = pull(Fetcher(store, trust=trust, report=settings.report), opened, tops)
-            made = make_generation(store, tops, profile) if is_channel or profile else None
-        finally:
-            settings.report.close()
+        opened.check()
+        tops, is_channel = wanted(store, opened, what, trust)
+        pulled = pull(Fetcher(store, trust=trust, report=settings.report), opened, tops)
+        made = make_generation(store, tops, profile) if is_channel or profile else None
     document = {
         "cache": opened.url,
         "paths": [str(path) for path in tops],

@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,8 +76,14 @@ class Settings:
             click.echo(("," if start else "[") + text[1:-2], nl=False)
         click.echo("\n]")
 
+    def close(self) -> None:
+        """End the progress display, if there is one."""
+        if self._report is not None:
+            self._report.close()
+
     def emit(self, document: object, text: Callable[[], str]) -> None:
-        """Print the JSON document, or the text for people."""
+        """Print the JSON document, or the text for people, after the progress display."""
+        self.close()
         if self.json:
             self.print_json(document)
         elif self.verbosity >= 0:
@@ -138,7 +145,14 @@ def command(name: str) -> Callable[[Callable[..., Any]], click.Command]:
     """A subcommand with the shared options; its function takes the Settings first."""
 
     def decorate(function: Callable[..., Any]) -> click.Command:
-        return click.command(name)(shared_options(click.pass_obj(function)))
+        @wraps(function)
+        def call(settings: Settings, /, *arguments: Any, **options: Any) -> Any:
+            try:
+                return function(settings, *arguments, **options)
+            finally:
+                settings.close()
+
+        return click.command(name)(shared_options(click.pass_obj(call)))
 
     return decorate
 

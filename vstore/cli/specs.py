@@ -131,10 +131,7 @@ def lock_command(
         upgrade=upgrade, upgrade_packages=upgrade_package, joint=joint, local_wheels=local_wheels, index=index
     )
     with settings.open_store() as store:
-        try:
-            locked = lock(store, loaded, selection, wish, offline=offline, report=settings.report)
-        finally:
-            settings.report.close()
+        locked = lock(store, loaded, selection, wish, offline=offline, report=settings.report)
     if not locked and not selection.unmatched:
         raise LockError(f"{loaded.path.name}: nothing to lock")
     settings.emit({"layers": lock_rows(loaded, locked)}, lambda: lock_text(loaded, locked))
