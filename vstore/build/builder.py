@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from vstore.build.activation import write_activation
@@ -25,11 +25,8 @@ from vstore.build.venvstacks import write_venvstacks_metadata
 from vstore.errors import BuildError
 from vstore.objects import StorePath
 from vstore.report import Report, Unit
-from vstore.stop import Stop
 from vstore.target import Target
 from vstore.uv import Uv
-
-Donors = Callable[[bytes], Sequence[Path]]
 
 
 class _Log:
@@ -56,79 +53,75 @@ class _Log:
         self.lines.append(f"{time.monotonic() - self._started:8.3f} s  {text}")
 
 
-def build_layer(
-    recipe: LayerRecipe,
-    staging: Path,
-    *,
-    locate: Callable[[StorePath], Path],
-    python: Path,
-    donors: Donors,
-    uv: Uv,
-    jobs: int,
-    report: Report,
-) -> list[str]:
-    """Fill `staging` with the layer; returns the lines of its build log.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Builder:
+    """Builds layers out of folders. It knows no store.
 
-    `locate` gives the folder of an object that the recipe names, `donors` the folders of objects that hold a part
-    (see `LayerRecipe.part`); the caller keeps both alive meanwhile. `python` is an interpreter of this machine of the
-    recipe's very version: uv asks it, and it compiles. Raises BuildError or ToolError, Stopped when `uv.stop` is set.
+    `locate` gives the folder of an object that a recipe names, `donors` the folders of objects that hold a part
+    (see `LayerRecipe.part`); the caller keeps both alive meanwhile.
     """
-    log = _Log(recipe.name, report)
-    layout = Layout(target=Target(recipe.target), python=recipe.python)
-    if os.name == "nt" and not layout.windows:
-        raise BuildError(f"layers for {layout.target} cannot be made on Windows, whose files have no executable bit")
-    interpreter = locate(recipe.interpreter)
-    starters = find_starters(layout, interpreter)
-    tie_to_interpreter(staging, layout, interpreter, str(recipe.interpreter))
-    log.stage(f"installing {len(recipe.wheels)} wheels")
-    uv = replace(uv, on_bytes=log.fetching)
-    overwritten = install(uv, staging, recipe.wheels, layout=layout, python=python, starters=starters)
-    modules = [name for source in recipe.sources for name in place_modules(locate(source), staging / layout.site)]
-    facts = collect_facts(
-        staging,
-        name=recipe.name,
-        kind=recipe.kind,
-        layout=layout,
-        wheels=recipe.wheels,
-        own=[PurePosixPath(layout.site, name) for name in modules],
-        launch_module=recipe.launch_module,
-        dynlib_exclude=recipe.dynlib_exclude,
-        clashes=[one.clash(recipe.name) for one in overwritten],
-    )
-    log.stage("linking lower layers")
-    lowers = [(str(path), locate(path), read_facts(locate(path))) for path in recipe.lowers]
-    facts = link_lower(staging, facts, lowers)
-    log.lines += join_libraries(staging, facts, lowers)
-    facts = write_starters(staging, facts, lowers, starters)
-    write_activation(staging, facts)
-    log.lines += [f"clash: {line}" for line in describe_clashes(facts.clashes)]
-    write_facts(staging, facts)
-    write_venvstacks_metadata(staging, facts, str(recipe.interpreter))
-    log.stage("reusing bytecode")
-    _bytecode(recipe, staging, facts, python, donors, jobs, report, uv.stop)
-    set_executable(staging, layout)
-    log.stage("checking")
-    check_layer(staging, facts)
-    return log.end()
 
+    locate: Callable[[StorePath], Path]
+    donors: Callable[[bytes], Sequence[Path]]
+    uv: Uv
+    jobs: int
+    report: Report
 
-def _bytecode(
-    recipe: LayerRecipe,
-    staging: Path,
-    facts: LayerFacts,
-    python: Path,
-    donors: Donors,
-    jobs: int,
-    report: Report,
-    stop: Stop,
-) -> None:
-    """Link what another object has compiled already; compile the rest, all sources in one go."""
-    parts = {wheel.name: recipe.part(wheel) for wheel in recipe.wheels}
-    remaining: list[PurePosixPath] = []
-    for distribution in facts.distributions:
-        sources = facts.sources(staging, distribution)
-        for donor in donors(parts[distribution.name])[:1]:
-            sources = reuse(donor, staging, sources)
-        remaining += sources
-    remaining += facts.own_sources(staging)
-    compile_tree(python, staging, remaining, jobs, report, subject=recipe.name, stop=stop)
+    def build(self, recipe: LayerRecipe, staging: Path, python: Path) -> list[str]:
+        """Fill `staging` with the layer; returns the lines of its build log.
+
+        `python` is an interpreter of this machine of the recipe's very version: uv asks it, and it compiles. Raises
+        BuildError or ToolError, Stopped when the stop of uv is set.
+        """
+        locate = self.locate
+        log = _Log(recipe.name, self.report)
+        layout = Layout(target=Target(recipe.target), python=recipe.python)
+        if os.name == "nt" and not layout.windows:
+            raise BuildError(
+                f"layers for {layout.target} cannot be made on Windows, whose files have no executable bit"
+            )
+        interpreter = locate(recipe.interpreter)
+        starters = find_starters(layout, interpreter)
+        tie_to_interpreter(staging, layout, interpreter, str(recipe.interpreter))
+        log.stage(f"installing {len(recipe.wheels)} wheels")
+        uv = replace(self.uv, on_bytes=log.fetching)
+        overwritten = install(uv, staging, recipe.wheels, layout=layout, python=python, starters=starters)
+        modules = [name for source in recipe.sources for name in place_modules(locate(source), staging / layout.site)]
+        facts = collect_facts(
+            staging,
+            name=recipe.name,
+            kind=recipe.kind,
+            layout=layout,
+            wheels=recipe.wheels,
+            own=[PurePosixPath(layout.site, name) for name in modules],
+            launch_module=recipe.launch_module,
+            dynlib_exclude=recipe.dynlib_exclude,
+            clashes=[one.clash(recipe.name) for one in overwritten],
+        )
+        log.stage("linking lower layers")
+        lowers = [(str(path), locate(path), read_facts(locate(path))) for path in recipe.lowers]
+        facts = link_lower(staging, facts, lowers)
+        log.lines += join_libraries(staging, facts, lowers)
+        facts = write_starters(staging, facts, lowers, starters)
+        write_activation(staging, facts)
+        log.lines += [f"clash: {line}" for line in describe_clashes(facts.clashes)]
+        write_facts(staging, facts)
+        write_venvstacks_metadata(staging, facts, str(recipe.interpreter))
+        log.stage("reusing bytecode")
+        self._add_bytecode(recipe, staging, facts, python)
+        set_executable(staging, layout)
+        log.stage("checking")
+        check_layer(staging, facts)
+        return log.end()
+
+    def _add_bytecode(self, recipe: LayerRecipe, staging: Path, facts: LayerFacts, python: Path) -> None:
+        """Link what another object has compiled already; compile the rest, all sources in one go."""
+        parts = {wheel.name: recipe.part(wheel) for wheel in recipe.wheels}
+        remaining: list[PurePosixPath] = []
+        for distribution in facts.distributions:
+            sources = facts.sources(staging, distribution)
+            for donor in self.donors(parts[distribution.name])[:1]:
+                sources = reuse(donor, staging, sources)
+            remaining += sources
+        remaining += facts.own_sources(staging)
+        compile_tree(python, staging, remaining, self.jobs, self.report, subject=recipe.name, stop=self.uv.stop)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from vstore.build.builder import build_layer
+from vstore.build.builder import Builder
 from vstore.build.recipe import LayerRecipe, Recipe
 from vstore.errors import NotReproducible, VstoreError
 from vstore.fs.scan import scan
@@ -90,16 +90,13 @@ class Maker:
             python = program_of(self.store, recipe.interpreter, recipe.python)
         else:
             python = self.interpreters.compiler(recipe.python)
-        return build_layer(
-            recipe,
-            staging,
+        return Builder(
             locate=self.store.layout.object,
-            python=python,
             donors=lambda part: [self.store.layout.object(path) for path in self.store.holders(part)[:1]],
             uv=replace(self.session.uv, stop=self.session.stop),
             jobs=self.session.jobs,
             report=self.session.told,
-        )
+        ).build(recipe, staging, python)
 
     def check(self, recipe: LayerRecipe, known: StorePath) -> None:
         """Build a layer again aside. Raises NotReproducible if it is not the known object."""
