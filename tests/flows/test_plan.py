@@ -130,13 +130,13 @@ def test_a_module_that_was_collected_is_told(world: World) -> None:
     ("change", "said"),
     [
         (lambda node: node.clear(), "not a node of a plan"),
-        (lambda node: node["recipe"].update(builder=1), "the node is for builder 1"),
+        (lambda node: node["recipe"].update(builder=1), "the recipe is for builder 1"),
         (lambda node: node["recipe"].update(name="other"), "its text does not give its key"),
-        (lambda node: node["recipe"].update(kind="nothing"), "not a node of a plan"),
-        (lambda node: node["recipe"].update(wheels=[["a", "1", 5]]), "not a node of a plan"),
-        (lambda node: node.update(origins=None), "not a node of a plan"),
+        (lambda node: node["recipe"].update(kind="nothing"), "not a recipe"),
+        (lambda node: node["recipe"].update(wheels=[["a", "1", 5]]), "not a recipe"),
+        (lambda node: node.update(origins=None), "not a recipe"),
         (lambda node: node.update(objects={"x": "y"}), "not a node of a plan"),
-        (lambda node: node["recipe"].update(lowers=["../../etc"]), "not a node of a plan"),
+        (lambda node: node["recipe"].update(lowers=["../../etc"]), "not a recipe"),
     ],
 )
 def test_what_is_no_node_is_one_line(world: World, change: Any, said: str) -> None:
@@ -193,3 +193,15 @@ def test_closures_leave_sources_out(world: World, tmp_path: Path) -> None:
     other = World(world.folder, tmp_path / "unpacked")
     other.run("unpack", str(tmp_path / "bundle"))
     assert sources(other) == []
+
+
+def test_a_damaged_layer_is_made_again_from_its_recipe_alone(world: World) -> None:
+    """Nothing of the spec is needed: it is gone."""
+    layer = next(one["path"] for one in world.json("list") if one["name"] == "app-hello")
+    (copy,) = (world.root / "store" / layer).rglob("site-packages/hello.py")
+    copy.unlink()
+    copy.write_text("spoilt\n")
+    shutil.rmtree(world.spec.parent)
+    assert world.json("verify", "--contents", code=6)["problems"]
+    assert world.json("verify", "--repair")["problems"] == []
+    assert os.path.samefile(copy, world.root / "store" / sources(world)[0] / "source" / "hello.py")

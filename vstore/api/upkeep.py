@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -28,18 +27,12 @@ def repair(
 ) -> list[Problem]:
     """Put right what `verify` found, in one exchange each; returns what is wrong still.
 
-    In place where only modes, times or a manifest are wrong, else from a configured cache, else built again from the
-    spec of a generation that holds it, if spec and lock are still as they were.
+    In place where only modes, times or a manifest are wrong, else from a configured cache, else built again: from the
+    recipe in its manifest, or from the spec of a generation that holds it, if spec and lock are still as they were.
     """
     from vstore.realise.repair import repair
+    from vstore.realise.session import Session
 
-    chosen = os.environ if environment is None else environment
-    return repair(
-        store,
-        list(problems),
-        uv=uv_of(store, offline=offline, environment=chosen),
-        jobs=jobs,
-        environment=chosen,
-        report=report or Silent(),
-        now=now or datetime.now(UTC),
-    )
+    uv = uv_of(store, offline=offline, environment=environment)
+    session = Session(store=store, uv=uv, report=report or Silent(), now=now or datetime.now(UTC), jobs=jobs)
+    return repair(session, list(problems))

@@ -14,16 +14,33 @@ from vstore.profile import StackLayer
 from vstore.realise.stack import StackRecipe
 from vstore.target import Target
 
+_MALFORMED = (KeyError, TypeError, ValueError, AttributeError)
+_HINT = "`vstore plan SPEC --json` prints nodes"
+
 
 def node_document(node: Recipe, objects: Mapping[StorePath, StorePath]) -> dict[str, object]:
     """Return a node as JSON: the recipe that is hashed, where the bytes may be had, known objects of what it needs."""
-    origins: dict[str, dict[str, str]] = {}
-    if isinstance(node, LayerRecipe):
-        origins = {wheel.sha256: _origin(wheel) for wheel in node.wheels}
-    elif isinstance(node, InterpreterRecipe) and node.url and node.sha256:
-        origins = {node.sha256: {"url": node.url}}
     known = {str(key): str(path) for key, path in objects.items()}
-    return {"key": str(node.key), "recipe": node.as_json(), "origins": origins, "objects": known}
+    return {"key": str(node.key), "recipe": node.as_json(), "origins": _origins(node), "objects": known}
+
+
+def _origins(recipe: Recipe) -> dict[str, dict[str, str]]:
+    if isinstance(recipe, LayerRecipe):
+        return {wheel.sha256: _origin(wheel) for wheel in recipe.wheels}
+    if isinstance(recipe, InterpreterRecipe) and recipe.url and recipe.sha256:
+        return {recipe.sha256: {"url": recipe.url}}
+    return {}
+
+
+def recipe_metadata(recipe: Recipe) -> dict[str, object]:
+    """Return what an object's manifest keeps of its recipe: the text, and the URLs of the bytes."""
+    origins = {sha256: origin for sha256, origin in _origins(recipe).items() if "url" in origin}
+    return {"recipe_text": recipe.as_json(), "origins": origins}
+
+
+def recorded_recipe(metadata: Mapping[str, Any]) -> Recipe:
+    """Read the recipe that `recipe_metadata` wrote. Raises UsageError where it, or a wheel's URL, is not there."""
+    return _read(metadata.get("recipe_text"), metadata.get("origins"))
 
 
 def read_node(document: Any) -> tuple[Recipe, dict[StorePath, StorePath]]:
@@ -32,20 +49,30 @@ def read_node(document: Any) -> tuple[Recipe, dict[StorePath, StorePath]]:
     Raises UsageError for what is no node, is of another release, or has another key than it says.
     """
     try:
-        recipe = document["recipe"]
-        if recipe["builder"] != BUILDER:
+        node = _read(document["recipe"], document["origins"])
+        objects = {StorePath.parse(key): StorePath.parse(path) for key, path in document["objects"].items()}
+        same = str(node.key) == document["key"]
+    except _MALFORMED as error:
+        raise UsageError(f"not a node of a plan: {error}", hint=_HINT) from error
+    if not same:
+        raise UsageError(f"not a node of a plan: its text does not give its key {document['key']}", hint=_HINT)
+    return node, objects
+
+
+def _read(text: Any, origins: Any) -> Recipe:
+    """Read a recipe that would be written as it is."""
+    try:
+        if text["builder"] != BUILDER:
             raise UsageError(
-                f"the node is for builder {recipe['builder']}, and this vstore has builder {BUILDER}",
+                f"the recipe is for builder {text['builder']}, and this vstore has builder {BUILDER}",
                 hint="make the plan and build it with one release of vstore",
             )
-        node = _READERS[Kind(recipe["kind"])](recipe, document["origins"])
-        objects = {StorePath.parse(key): StorePath.parse(path) for key, path in document["objects"].items()}
-        same = node.as_json() == recipe and str(node.key) == document["key"]
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UsageError(f"not a node of a plan: {error}", hint="`vstore plan SPEC --json` prints nodes") from error
-    if not same:
-        raise UsageError(f"not a node of a plan: its text does not give its key {document['key']}")
-    return node, objects
+        recipe = _READERS[Kind(text["kind"])](text, origins)
+    except _MALFORMED as error:
+        raise UsageError(f"not a recipe: {error}", hint=_HINT) from error
+    if recipe.as_json() != text:
+        raise UsageError("not a recipe: it would be written in another way", hint=_HINT)
+    return recipe
 
 
 def _origin(wheel: PinnedWheel) -> dict[str, str]:

@@ -12,6 +12,7 @@ from vstore.build.recipe import InterpreterRecipe
 from vstore.errors import BuildError
 from vstore.lock import InterpreterPin
 from vstore.objects import StorePath
+from vstore.realise.document import recipe_metadata
 from vstore.realise.model import Origin, RealisedLayer
 from vstore.realise.session import Session
 from vstore.spec import Layer
@@ -125,4 +126,7 @@ class Interpreters:
         with session.store.staging(recipe.name) as staging:
             materialise(source, staging, uv=session.uv, report=session.report, jobs=session.jobs, compiler=compiler)
             session.report.stage(recipe.name, "hashing and flushing")
-            return session.store.add(staging, name=recipe.name, kind=recipe.kind, recipe=recipe.digest).path
+            metadata = recipe_metadata(recipe)
+            return session.store.add(
+                staging, name=recipe.name, kind=recipe.kind, recipe=recipe.digest, metadata=metadata
+            ).path

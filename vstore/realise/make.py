@@ -13,6 +13,7 @@ from vstore.errors import NotReproducible, VstoreError
 from vstore.fs.scan import scan
 from vstore.gc import distrust_pools
 from vstore.objects import StorePath
+from vstore.realise.document import recipe_metadata
 from vstore.realise.interpreters import Interpreters, program_of
 from vstore.realise.session import Session
 from vstore.realise.space import Space
@@ -51,7 +52,7 @@ class Maker:
         When a damaged layer is made again, uv's cache may have the very same damaged files: then again without them.
         """
         if isinstance(recipe, StackRecipe):
-            return add_stack(self.store, recipe)
+            return add_stack(self.store, recipe, recipe_metadata(recipe))
         assert isinstance(recipe, LayerRecipe)
         try:
             return self._build(recipe)
@@ -77,7 +78,7 @@ class Maker:
                 parts=[recipe.part(wheel) for wheel in recipe.wheels],
                 inputs=recipe.sources,
                 seconds=time.monotonic() - started,
-                metadata={"recipe_text": recipe.as_json()},
+                metadata=recipe_metadata(recipe),
                 manifest=manifest,
             )
             self.store.write_log(recipe.digest, log)

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 
 from vstore.build.recipe import LayerRecipe, Recipe, is_node_key
-from vstore.errors import StoreError, UsageError
+from vstore.errors import UsageError
 from vstore.objects import StorePath
 from vstore.realise.interpreters import Interpreters
 from vstore.realise.layers import Realiser
@@ -17,7 +17,7 @@ from vstore.realise.plan import find_known, make_plan, needed
 from vstore.realise.prepare import ensure_locked, wish_of
 from vstore.realise.remembered import profile_name
 from vstore.realise.session import Session
-from vstore.realise.sources import Sources
+from vstore.realise.sources import Sources, require
 from vstore.spec import load
 from vstore.spec.select import select
 from vstore.store import Expected
@@ -123,17 +123,5 @@ def build(session: Session, node: Recipe, objects: Mapping[StorePath, StorePath]
             hint=f"build these first, then give `--object {missing[0]}=PATH`",
         )
     interpreters = Interpreters(session, offline=offline)
-    with closing(Maker(session, interpreters, import_sources=lambda recipe: _require(session, recipe))) as maker:
+    with closing(Maker(session, interpreters, import_sources=lambda recipe: require(session.store, recipe))) as maker:
         return Realiser(session, maker).realise(node, below)
-
-
-def _require(session: Session, recipe: LayerRecipe) -> None:
-    """Raise StoreError unless all that a recipe names is in the store."""
-    needed = (*recipe.dependencies, *recipe.sources)
-    session.store.temp_root(*needed)
-    gone = [str(path) for path in needed if not session.store.is_valid(path)]
-    if gone:
-        raise StoreError(
-            f"{recipe.name} is built from what is not in the store: {', '.join(gone)}",
-            hint="`vstore plan SPEC` imports modules, `vstore build` makes what is below; or pull them",
-        )

@@ -1,5 +1,7 @@
 """Putting damaged objects right: in place where that is enough, else from a cache, else by building them again.
 
+An object is built from the recipe in its manifest, or from the spec of a generation if that is as it was.
+
 Damaged objects are distrusted: for this process they are not there. So what brings an object or builds one brings or
 builds these, the lowest first, lends from none of them, and `Store.add` exchanges the result with what was damaged.
 A build that does not give the same bytes again is not taken.
@@ -7,38 +9,32 @@ A build that does not give the same bytes again is not taken.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 
 from vstore.errors import VstoreError
-from vstore.objects import StorePath
+from vstore.objects import StorePath, bottom_up
+from vstore.realise.document import recorded_recipe
+from vstore.realise.interpreters import Interpreters
+from vstore.realise.layers import Realiser
+from vstore.realise.make import Maker
 from vstore.realise.model import Request
 from vstore.realise.realise import realise
 from vstore.realise.remembered import inputs_key
 from vstore.realise.session import Session
+from vstore.realise.sources import require
 from vstore.remote import refetch
-from vstore.report import Report
 from vstore.spec import load
 from vstore.store import GenerationRow, Store
 from vstore.store.verify import Problem, mend, mend_links, verify
 from vstore.target import Target
-from vstore.uv import Uv
 
 
-def repair(
-    store: Store,
-    problems: list[Problem],
-    *,
-    uv: Uv,
-    jobs: int,
-    environment: Mapping[str, str],
-    report: Report,
-    now: datetime,
-) -> list[Problem]:
+def repair(session: Session, problems: list[Problem]) -> list[Problem]:
     """Repair what `verify` found wrong; returns what is wrong still, found by looking again."""
-    session = Session(store=store, uv=uv, report=report, now=now, jobs=jobs)
+    store, report, uv = session.store, session.report, session.uv
     damaged = {problem.path for problem in problems if problem.profile is None}
     store.distrust(damaged)
     for path in sorted(damaged):
@@ -46,16 +42,41 @@ def repair(
         mend(store, path)
     if store.distrusted and not uv.offline:
         refetch(store, report=report)
-    for row, request in _sources(
-        store,
-        Request(spec=Path(), locked=True, offline=uv.offline, jobs=jobs, generation=False, environment=environment),
-    ):
+    if store.distrusted:
+        _make_again(session)
+    request = Request(
+        spec=Path(),
+        locked=True,
+        offline=uv.offline,
+        jobs=session.jobs,
+        generation=False,
+        environment=uv.environment,
+    )
+    for row, found in _sources(store, request):
         try:
-            realise(session, request)
+            realise(session, found)
         except VstoreError as error:
             report.warn(f"generation {row.number} of {row.profile} cannot be made again: {error.message}", error.hint)
     mend_links(store, problems)
-    return verify(store, contents=True, only={problem.path for problem in problems}, jobs=jobs, report=report)[1]
+    only = {problem.path for problem in problems}
+    return verify(store, contents=True, only=only, jobs=session.jobs, report=report)[1]
+
+
+def _make_again(session: Session) -> None:
+    """Make damaged objects again from the recipes in their manifests, the lowest first, as far as that is possible."""
+    store, offline = session.store, session.uv.offline
+    infos = [info for path in store.distrusted if (info := store.index.info(path)) is not None]
+    interpreters = Interpreters(session, offline=offline)
+    with closing(Maker(session, interpreters, import_sources=lambda recipe: require(store, recipe))) as maker:
+        realiser = Realiser(session, maker)
+        recipes = {info.path: info.recipe for info in infos}
+        for path in bottom_up({info.path: info.references for info in infos}):
+            try:
+                recipe = recorded_recipe(store.manifest(path)[1])
+                if recipe.digest == recipes[path]:
+                    realiser.realise(recipe, {below: below for below in recipe.dependencies})
+            except VstoreError as error:
+                session.report.note(f"{path.name} is not made again from its recipe: {error.message}")
 
 
 def _sources(store: Store, request: Request) -> Iterator[tuple[GenerationRow, Request]]:

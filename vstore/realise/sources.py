@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath
 
 from vstore.build.recipe import LayerRecipe
-from vstore.errors import BuildError
+from vstore.errors import BuildError, StoreError
 from vstore.objects import Kind, StorePath
 from vstore.spec import Spec, copy_source, source_manifest
 from vstore.store import Store
@@ -39,3 +39,15 @@ class Sources:
                 made = self._store.add(staging, name=path.name, kind=Kind.SOURCE).path
             if made != path:
                 raise BuildError(f"module {module} of layer {recipe.name} was edited meanwhile", hint="run it again")
+
+
+def require(store: Store, recipe: LayerRecipe) -> None:
+    """Raise StoreError unless all that a recipe names is in the store."""
+    needed = (*recipe.dependencies, *recipe.sources)
+    store.temp_root(*needed)
+    gone = [str(path) for path in needed if not store.is_valid(path)]
+    if gone:
+        raise StoreError(
+            f"{recipe.name} is built from what is not in the store: {', '.join(gone)}",
+            hint="`vstore plan SPEC` imports modules, `vstore build` makes what is below; or pull them",
+        )

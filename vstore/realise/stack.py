@@ -41,7 +41,7 @@ class StackRecipe(Recipe):
         return replace(self, layers=tuple(replace(one, path=objects[one.path]) for one in self.layers))
 
 
-def add_stack(store: Store, recipe: StackRecipe) -> StorePath:
+def add_stack(store: Store, recipe: StackRecipe, metadata: Mapping[str, object]) -> StorePath:
     """Make a stack and add it to the store."""
     stack = Stack(name=recipe.profile, target=recipe.target, layers=recipe.layers)
     with store.staging(recipe.name) as staging:
@@ -54,4 +54,4 @@ def add_stack(store: Store, recipe: StackRecipe) -> StorePath:
                 folder = store.layout.object(one.path)
                 link_application(staging / "bin", one.name, one.path, folder, Target(recipe.target))
         (staging / STACK_FILE).write_bytes(stack.encode())
-        return store.add(staging, name=recipe.name, kind=Kind.STACK, recipe=recipe.digest).path
+        return store.add(staging, name=recipe.name, kind=Kind.STACK, recipe=recipe.digest, metadata=metadata).path
