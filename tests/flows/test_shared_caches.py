@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import json
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -67,7 +66,7 @@ def test_a_cache_in_a_folder_without_locks(warm: World, tmp_path: Path, number: 
     world.run("key", "generate", "builder")
     for command in (["push", cache, "project"], ["cache", "verify", "--contents", cache], ["cache", "gc", cache]):
         assert ended(world, *command, **variables)[0] == 0
-    path = json.loads(world.run("--json", "list")[0])[0]["path"]
+    path = next(one["path"] for one in world.json("list") if one["kind"] == "stack")
     other = World(tmp_path / "other", tmp_path / "other/root")
     assert ended(other, "pull", cache, path, **variables)[0] == 0
     assert other.json("verify", "--contents")["problems"] == []

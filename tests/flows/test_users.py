@@ -243,7 +243,7 @@ def test_a_read_only_mount_can_be_read(people: list[Person]) -> None:
     try:
         subprocess.run(["mount", "-o", "remount,ro,bind", str(root.root)], check=True)
         for person in (root, first):
-            assert len(person.json("list")) == len(made["layers"]) + 1
+            assert len(person.json("list")) == len(made["layers"]) + 2  # the stack, and the module's source
             assert person.json("info", made["stack"])["path"] == made["stack"]
             assert "midlib 1.0" in person.run("run", "project", "hello")[0]
             assert person.json("verify", "--contents")["problems"] == []

@@ -161,7 +161,7 @@ def test_a_newer_schema_is_refused(index: Index, tmp_path: Path) -> None:
     for read_only in (False, True):
         with pytest.raises(StoreError, match="another release") as caught:
             Index(tmp_path / "index.sqlite", read_only=read_only)
-        assert caught.value.hint == "update vstore, or run `vstore reindex`"
+        assert caught.value.hint == "use that release of vstore, or run `vstore reindex`"
 
 
 @pytest.mark.parametrize("read_only", [False, True])

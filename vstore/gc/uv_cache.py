@@ -131,7 +131,7 @@ def _wheels(cache: str, folder: Folder) -> Iterator[CachedWheel]:
                     others.add(archive)
     for bucket in buckets:
         if bucket.startswith("archive-"):
-            with folder.folder(bucket) as archives:
+            with suppress(FileNotFoundError), folder.folder(bucket) as archives:  # another root may empty it
                 for name in archives.names():
                     if name not in others and (marks := _marks(archives, name)):
                         found = sorted(pointers.get(name, ()), key=lambda place: (place.suffix not in POINTERS, place))
@@ -149,7 +149,8 @@ def _pointers(parent: Folder, name: str, place: PurePosixPath) -> Iterator[tuple
         for entry in found:
             inner = place / entry.name
             if entry.is_symlink():
-                yield inner, PurePosixPath(folder.readlink(entry.name)).name
+                with suppress(FileNotFoundError):
+                    yield inner, PurePosixPath(folder.readlink(entry.name)).name
             elif entry.is_dir(follow_symlinks=False):
                 yield from _pointers(folder, entry.name, inner)
             elif inner.suffix not in (".lock", ".msgpack"):
