@@ -194,6 +194,7 @@ def test_a_reader_that_stands_still_does_not_hold_up_the_end(root: Path, tmp_pat
         began = time.monotonic()
         assert process.wait(20) == 143
         assert time.monotonic() - began < 10
+    assert "Traceback" not in (tmp_path / "log").read_text()
 
 
 def test_a_port_in_use_is_one_line(root: Path) -> None:

@@ -120,6 +120,11 @@ class RateLimit(logging.Filter):
         return self._lines <= _LINES
 
 
+def _is_no_stop(record: logging.LogRecord) -> bool:
+    """Whether a line tells of something else than an answer that was ended because the server stops."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
+
+
 class _Redacted(logging.Formatter):
     """Hides logins: a client may send one in the URL that it asks for."""
 
@@ -159,6 +164,7 @@ class _Server(uvicorn.Server):
 def listen(application: Starlette, bound: socket.socket, stop: Stop, *, log_requests: bool) -> None:
     """Answer until a signal says to stop; answers under way then have a second. Sets `stop` then."""
     handler = logging.StreamHandler()
+    handler.addFilter(_is_no_stop)
     handler.addFilter(RateLimit())
     handler.setFormatter(_Redacted("%(asctime)s %(message)s"))
     for name in ("uvicorn", "asyncio"):
