@@ -11,10 +11,14 @@ from pathlib import Path
 
 import pytest
 import uv
+from hypothesis import settings
 
 from tests.flows.world import World, make_world
 
 _PATIENCE_SECONDS = 10
+
+settings.register_profile("untimed", deadline=None)  # hypothesis's 200 ms would measure the machine
+settings.load_profile("untimed")
 
 # A shell lets what it starts in the background ignore Ctrl-C, and that is inherited: the programs under test would too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
