@@ -248,6 +248,8 @@ def test_a_damaged_realisation_is_replaced(small: World, damage: str) -> None:
     done = small.push()
     assert (done.pushed, done.conflicts) == ((), ())
     small.is_whole()
+    told = [text for text in small.builder.said.warnings if realisation_key(recipe("top")) in text]
+    assert len(told) == (damage not in ("gone", "not signed")), told
 
 
 def test_what_another_builder_says_is_not_replaced(small: World) -> None:

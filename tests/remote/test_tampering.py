@@ -16,7 +16,7 @@ from tests.remote.small import KEY, OTHER, TRUST, Machine, folder_cache, machine
 from tests.store.trees import recipe
 from vstore.archive import FileReader, Index, Place, read_index
 from vstore.archive.format import encode_index
-from vstore.errors import ArchiveError, CacheError
+from vstore.errors import ArchiveError, CacheError, UsageError
 from vstore.fs import zstd
 from vstore.objects import Kind, StorePath
 from vstore.remote import Cache, Trust, publish_channel, pull, read_channel
@@ -57,6 +57,15 @@ def world(tmp_path: Path) -> Iterator[World]:
         paths = builder.add_three()
         builder.push(folder_cache(folder), *paths)
         yield World(folder, folder_cache(folder), builder, client, paths)
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a b", "-x", "stable.json", "stable.JSON", "a" * 102])
+def test_a_name_that_no_channel_can_have(world: World, name: str) -> None:
+    """One that ends with .json would lie where the record of another channel lies."""
+    info = world.builder.store.index.info(world.paths[0])
+    assert info is not None
+    with pytest.raises(UsageError, match="not a name for a channel"):
+        publish_channel(world.cache, name, info, keys=(KEY,), lifetime=timedelta(days=1), now=NOW)
 
 
 def test_an_archive_swapped_for_another(world: World) -> None:

@@ -45,6 +45,12 @@ def test_a_damaged_secret_is_not_shown(tmp_path: Path) -> None:
     assert "topsecret" not in str(error.value)
 
 
+def test_the_public_half_of_a_key_signs_nothing(tmp_path: Path) -> None:
+    (tmp_path / "a.public").write_text(f"{A.public}\n")
+    with pytest.raises(UsageError, match="the public half of a key"):
+        SecretKey.read(tmp_path / "a.public")
+
+
 def test_only_a_trusted_key_counts() -> None:
     trust = Trust(keys=(A.public,))
     assert trust.refusal(LINE, (A.sign(LINE),)) is None

@@ -15,6 +15,7 @@ from vstore.api.caches import (
     Pushed,
     Pusher,
     SecretKey,
+    check_channel_name,
     make_generation,
     open_cache,
     publish_channel,
@@ -75,8 +76,10 @@ def push_command(
                 "pushed without a signature: nobody will take it by recipe", "`vstore key generate NAME` makes a key"
             )
         tops = [find(store, text) for text in what]
-        info = store.index.info(tops[0]) if channel else None
-        if channel and (len(tops) != 1 or info is None or info.kind != Kind.STACK):
+        info = store.index.info(tops[0]) if channel is not None else None
+        if channel is not None:
+            check_channel_name(channel)
+        if channel is not None and (len(tops) != 1 or info is None or info.kind != Kind.STACK):
             raise UsageError(f"channel {channel} points to one stack", hint="give one profile, or the path of a stack")
         ready = partial(Pusher, store, opened, keys=keys, report=settings.report, jobs=jobs, level=level, trust=trust)
         pusher = ready(verify=verify)
@@ -84,7 +87,7 @@ def push_command(
         delta_bytes = pusher.push_deltas(tops, find(store, delta_from)) if delta_from else 0
         now = datetime.now(UTC)
         made = None
-        if channel and info:
+        if channel is not None and info:
             made = publish_channel(opened, channel, info, keys=keys, lifetime=expires, now=now, trust=trust)
             ready().push(tops)  # what a collection may have taken before it could see the channel
     _emit_pushed(settings, opened, done, delta_bytes, made)

@@ -4,7 +4,7 @@ Start reading at `vstore.remote.layout` and `vstore.remote.model`; docs/cache.md
 """
 
 from vstore.remote.cache import Cache
-from vstore.remote.channels import publish_channel, read_channel
+from vstore.remote.channels import check_channel_name, publish_channel, read_channel
 from vstore.remote.collect import collect
 from vstore.remote.fetch import Fetcher
 from vstore.remote.front import refetch, substitution, trust_of
@@ -30,6 +30,7 @@ __all__ = [
     "Pusher",
     "SecretKey",
     "Trust",
+    "check_channel_name",
     "collect",
     "make_plan",
     "open_cache",

@@ -144,12 +144,14 @@ class Cache:
         """Its archive must be there, and the records of all that it refers to."""
         self.write(layout.object_key(record.path), record)
 
-    def add_realisation(self, mine: Realisation, trust: Trust) -> Realisation:
+    def add_realisation(
+        self, mine: Realisation, trust: Trust, tell: Callable[[str, str], None] | None = None
+    ) -> Realisation:
         """Add it, or its signatures to what is there; returns what is there then.
 
         When what is there gives another object, the builders disagree: it stays, and the caller is told by the answer;
         unless it is malformed, or every signature on it is wrong by the keys of `trust`. Two who sign at once may
-        lose one signature: read again, and signed again.
+        lose one signature: read again, and signed again. Calls `tell` with the key of what is replaced, and why.
         """
         key = layout.realisation_key(mine.recipe)
         for _ in range(5):
@@ -157,7 +159,9 @@ class Cache:
                 found = self.realisation(mine.recipe)
             except TransportError:
                 raise
-            except CacheError:
+            except CacheError as error:
+                if tell:
+                    tell(key, error.message)
                 self.write(key, mine)
                 continue
             if found is None:
@@ -170,5 +174,7 @@ class Cache:
             joined = replace(found, signatures=standing).signed(*mine.signatures) if found.line == mine.line else mine
             if joined == found:
                 return found
+            if tell and (found.path != mine.path or len(standing) < len(found.signatures)):
+                tell(key, "it is signed wrongly")
             self.write(key, joined)
         raise CacheError(f"{self.name}: others keep writing the realisation of {mine.recipe}", hint="try again")

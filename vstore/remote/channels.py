@@ -35,9 +35,10 @@ _MOST_UNSIGNED = 10  # numbers that wait for signatures at once
 _MOST_BYTES = 1 << 20
 
 
-def check_name(name: str) -> None:
+def check_channel_name(name: str) -> None:
+    """Raise UsageError for what cannot be the name of a channel, such as one that ends as records do."""
     if not layout.CHANNEL_NAME.fullmatch(name):
-        raise UsageError(f"not a name for a channel: {name!r}", hint="letters, digits, . _ - +")
+        raise UsageError(f"not a name for a channel: {name!r}", hint="letters, digits, . _ - +, not .json at its end")
 
 
 def read_channel(store: Store, cache: Cache, name: str, *, trust: Trust, now: datetime) -> Channel:
@@ -45,7 +46,7 @@ def read_channel(store: Store, cache: Cache, name: str, *, trust: Trust, now: da
 
     Raises CacheError when it is not there, expired, older than seen before, or not signed by enough trusted keys.
     """
-    check_name(name)
+    check_channel_name(name)
     found = cache.channel(name)
     if found is None:
         raise CacheError(f"{cache.name} has no channel {name}", hint=f"`vstore cache ls {cache.url}`")
@@ -116,7 +117,7 @@ def publish_channel(
     Where a key that `trust` names has let it point there already, for half of this lifetime at least, the record gets
     these signatures too. Else the channel gets a new number; each is given out once, even to two at once.
     """
-    check_name(name)
+    check_channel_name(name)
     if not keys:
         raise UsageError("a channel must be signed, and there is no key here", hint="`vstore key generate NAME`")
     own = Trust(keys=tuple(key.public for key in keys), require=len({key.public.raw for key in keys}))

@@ -15,7 +15,7 @@ from vstore.remote.model import Channel, DeltaRecord, ObjectRecord, Realisation,
 FORMAT = 1  # of every record; a reader refuses a higher one
 CACHE_FILE = "vstore-cache.json"
 FOLDERS = ("channels", "pins", "realisations", "objects", "deltas", "archives")
-CHANNEL_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9+._-]{0,100}")
+CHANNEL_NAME = re.compile(r"(?!.*\.(?i:json)$)[A-Za-z0-9_][A-Za-z0-9+._-]{0,100}")
 
 
 def realisation_key(recipe: Digest) -> str:

@@ -255,7 +255,7 @@ class Pusher:
         conflicts = []
         for recipe in self.store.index.recipes([info.path]):
             mine = realisation_of(info, recipe, self.keys)
-            found = self.cache.add_realisation(mine, self.trust)
+            found = self.cache.add_realisation(mine, self.trust, self._warn)
             reached(Point.PUSH_REALISED)
             if found.path != mine.path:
                 conflicts.append(

@@ -69,6 +69,8 @@ class SecretKey:
 
     @classmethod
     def read(cls, file: Path) -> Self:
+        if file.suffix == ".public":  # it would sign, with a secret that all know
+            raise UsageError(f"the public half of a key: {file}", hint="give the secret half, NAME.secret")
         try:
             key = Key.parse(read_regular(file, limit=_MAX_BYTES).decode("ascii"))
         except FileNotFoundError as error:
