@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.changelog import read_fragments
 from scripts.cli_reference import MARK, PAGE, reference
 from vstore import errors
 from vstore.cli.app import COMMANDS
@@ -82,6 +83,10 @@ def test_a_broken_link_is_noticed(tmp_path: Path) -> None:
 def test_what_security_promises_is_shown_by_tests() -> None:
     named = re.findall(r"`(tests/[^`]+)`", (ROOT / "SECURITY.md").read_text("utf-8"))
     assert len(named) > 10 and [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def test_the_fragments_of_the_changelog_are_well_formed() -> None:
+    assert read_fragments(ROOT / "changelog" / "unreleased")
 
 
 def test_every_decision_is_listed() -> None:

@@ -24,10 +24,6 @@ def project(folder: Path, **fragments: str) -> Path:
     return folder
 
 
-def test_the_fragments_of_this_project_are_well_formed() -> None:
-    assert read_fragments(ROOT / "changelog" / "unreleased")
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [
