@@ -99,3 +99,12 @@ def test_urls_to_ask_for_to_write_down_and_to_know_a_cache_by() -> None:
 def test_any_password_that_a_url_can_hold_is_hidden(password: str) -> None:
     secret = f"{SECRET}{password}"
     assert SECRET not in redact(f"https://me:{secret}@a.org/x")
+
+
+@pytest.mark.parametrize("unit", ["://a:b", "http:a:b", "://a@@ ", "://a:b c", "?a=", "x"])
+def test_a_stranger_makes_no_long_error(unit: str) -> None:
+    """Nor one that takes long: patterns look no further than 500 characters."""
+    text = (unit * 50_000)[:50_000] + f"://me:{SECRET}@a.org @"
+    assert len(UsageError(text, details=[text], hint=text).message) <= 5000
+    assert SECRET not in redact(text)
+    assert SECRET not in str(UsageError("x" * 3990 + f"://me:{SECRET}{SECRET}@a.org"))

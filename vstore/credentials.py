@@ -9,12 +9,12 @@ import re
 
 HIDDEN = "***"
 _END = r"/?#\s\"'`<>"  # what ends the host of a URL
-_BEFORE = r"(\bhttps?:[/\\\t]*|://)"  # uv and browsers take any number of slashes here
+_BEFORE = r"(\bhttps?:[/\\\t]{0,9}|://)"  # uv and browsers take any number of slashes here
 _USERINFO = (
     rf"{_BEFORE}(?!git@)(?:"
-    rf"[^/?#\s\"`<>]+@(?=[^{_END}@])"
-    rf"|[^{_END}:@[]*:(?!\d*(?:[{_END}]|$))[^\s\"'`<>]*@"  # a password in which / ? # are not encoded
-    rf"|[^{_END}:@[]*:(?!\s|\d*(?:[{_END}:,;)]|$))[^\n]*?@(?![^\s/]*@)"  # nor spaces and quotes
+    rf"[^/?#\s\"`<>]{{1,500}}@(?=[^{_END}@])"
+    rf"|[^{_END}:@[]{{0,200}}:(?!\d*(?:[{_END}]|$))[^\s\"'`<>]{{0,500}}@"  # a password in which / ? # are not encoded
+    rf"|[^{_END}:@[]{{0,200}}:(?!\s|\d*(?:[{_END}:,;)]|$))[^\n]{{0,500}}?@(?![^\s/]{{0,500}}@)"  # nor spaces and quotes
     r")"
 )
 _NAMES = (
@@ -22,10 +22,10 @@ _NAMES = (
     r"|(?:api|access|private|subscription|shared|account)[-_]?key"
 )
 _QUERY = (
-    rf"(?<=[?&#;])([^=&#;\s\"'`]*(?:{_NAMES})[^=&#;\s\"'`]*|(?:x-[a-z-]+-)?(?:sig|key|pass|pw|code|hmac))"
+    rf"(?<=[?&#;])([^=&#;\s\"'`]{{0,100}}(?:{_NAMES})[^=&#;\s\"'`]{{0,100}}|(?:x-[a-z-]+-)?(?:sig|key|pass|pw|code|hmac))"
     r"=[^&#\s\"'`<>]+"
 )
-_LONG = r"(?<=[?&])((?:[^=&#;\s\"'`]+=)?)(?=[^&#\s\"'`<>]*\d)[\w.~%+/=-]{20,}"  # whatever it is called
+_LONG = r"(?<=[?&])((?:[^=&#;\s\"'`]{1,200}=)?)(?=[^&#\s\"'`<>]{0,500}\d)[\w.~%+/=-]{20,}"  # whatever it is called
 _HEADER = (
     r"(\b(?:proxy-)?authorization|\b(?:x-amz-security-token|x-api-key|(?:set-)?cookie))"
     r"([\"']?\s*[:=]\s*[\"']?)(?:(?:basic|bearer|token|digest)\s+)?[^\s\"',]+"

@@ -30,15 +30,18 @@ from vstore.credentials import redact
 _CONTROLS = {code: ascii(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
 
 
+_MOST_CHARACTERS = 4000
+
+
 class VstoreError(Exception):
     """An error with a one-line message, details (one per line) and a hint. Logins in URLs are hidden in all three."""
 
     exit_code: ClassVar[int] = 1
 
     def __init__(self, message: str, *, details: Iterable[str] = (), hint: str | None = None) -> None:
-        self.message = printable(redact(message))
-        self.details = tuple(printable(redact(line)) for line in details)
-        self.hint = printable(redact(hint)) if hint else None
+        self.message = _shown(message)
+        self.details = tuple(map(_shown, details))
+        self.hint = _shown(hint) if hint else None
         super().__init__(self.message)
 
     def __str__(self) -> str:
@@ -94,6 +97,14 @@ class NotReproducible(VstoreError):
 
 class OutputError(VstoreError):
     exit_code = 15
+
+
+def _shown(text: str) -> str:
+    """One line of an error: a stranger's record may put a megabyte into it, and a URL that is cut shows its login."""
+    if len(text) > _MOST_CHARACTERS:
+        text = text[:_MOST_CHARACTERS].rpartition("://")[0] or text[:_MOST_CHARACTERS]
+        text += "…"
+    return printable(redact(text))
 
 
 def printable(text: str) -> str:
