@@ -442,6 +442,7 @@ def _manifest_files() -> list[bytes]:
         "recipe": None,
         "references": [],
         "registered_at": "2024-01-01T00:00:00+00:00",
+        "inputs": [],
         "parts": [],
     }
     text = json.dumps(document).encode()

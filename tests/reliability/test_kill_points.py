@@ -62,7 +62,7 @@ def test_a_step_that_fails(root: Path, point: Point, action: str) -> None:
 def test_every_point_is_in_the_code() -> None:
     """The list of steps and the calls in the code are the same; the sweep above shows that each is reached."""
     code = "".join(file.read_text("utf-8") for file in (SOURCE / "vstore").rglob("*.py"))
-    assert sorted(re.findall(r"reached\(Point\.(\w+)\)", code)) == sorted(Point.__members__)
+    assert set(re.findall(r"reached\(Point\.(\w+)\)", code)) == set(Point.__members__)
 
 
 @pytest.mark.skipif(why_no_strace() is not None, reason=str(why_no_strace()))

@@ -60,7 +60,9 @@ def test_all_layers_are_looked_up_before_the_first_archive_is_moved(
     asked = kinds(server)
     assert [*dict.fromkeys(asked)] == list(KINDS)
     assert asked == sorted(asked, key=KINDS.index), "no question came after the first answer to a later kind"
-    assert (asked.count("realisations"), asked.count("objects")) == (5, 5), "each was asked for once"
+    assert (asked.count("realisations"), asked.count("objects")) == (6, 6), (
+        "each layer and the stack were asked for once"
+    )
 
 
 def test_an_archive_that_is_damaged_is_built_and_the_rest_still_comes(
