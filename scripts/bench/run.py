@@ -204,7 +204,7 @@ def bench_first(work: Path) -> list[dict[str, object]]:
     uv_time, whole, layers = alternating(3, by_uv, lambda: by_vstore(False), lambda: by_vstore(True))
     what = "against uv venv + uv pip install --compile-bytecode"
     return [
-        row("first realise, warm cache", layers, uv_time, "<= 1.3", what + ", the interpreter there in both"),
+        row("first realise, warm cache", layers, uv_time, "<= 1.1", what + ", the interpreter there in both"),
         row("first realise, empty store", whole, uv_time, "", what + ", adopting the interpreter too"),
     ]
 

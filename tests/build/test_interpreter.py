@@ -258,3 +258,16 @@ def test_a_managed_build_with_another_hash_is_refused(
     (tmp_path / "tree").mkdir()
     with pytest.raises(ToolError, match=f"downloading CPython {version}"):
         materialise(source, tmp_path / "tree", uv=uv, report=Silent())
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs root, to become somebody else")
+def test_where_others_have_their_pythons_is_passed_over(tmp_path: Path) -> None:
+    """As of a user with root's variables: what lies in a folder that may not be entered is none of his."""
+    (tmp_path / "pyenv" / "versions" / "3.11" / "bin").mkdir(parents=True)
+    (tmp_path / "pyenv").chmod(0o700)
+    child = os.fork()
+    if not child:
+        os.setuid(65534)
+        found = find_local({"PYENV_ROOT": str(tmp_path / "pyenv"), "HOME": "/nonexistent"})
+        os._exit(0 if all("pyenv" not in str(one.executable) for one in found) else 1)
+    assert os.waitpid(child, 0)[1] == 0

@@ -97,6 +97,7 @@ CASES: dict[str, tuple[str, str]] = {
         runtime("platforms = []") + application("a", ON_PYTHON, 'platforms = ["win_amd64"]'),
         "applications[0].platforms: not supported by lower layers: win_amd64 (they have none)",
     ),
+    "libc without its name": (runtime('linux_target = "2.28"'), 'found "2.28", expected "glibc@2.28"'),
     "libc": (runtime('linux_target = "musl@1.2"'), "Linux libc variant must be one of ['glibc'], not \"musl\""),
     "glibc without minor": (
         runtime('linux_target = "glibc@235"'),

@@ -8,6 +8,7 @@ import platform
 import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -118,7 +119,8 @@ def _folders(environment: Mapping[str, str]) -> Iterable[Path]:
         data / "mise/installs/python",
         Path("/opt/python"),
     ):
-        yield from sorted(root.glob("*/bin"))
+        with suppress(OSError):  # another user's
+            yield from sorted(root.glob("*/bin"))
 
 
 def inspect(executable: Path) -> LocalPython | None:

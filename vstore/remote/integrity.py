@@ -50,7 +50,7 @@ def archive_fault(cache: Cache, record: ObjectRecord, *, contents: bool) -> str 
         except TransportError:
             raise
         except (ArchiveError, CacheError) as error:
-            return error.message
+            return error.message.removeprefix("the archive ")
 
 
 def _content_fault(cache: Cache, record: ObjectRecord, contents: bool) -> str | None:

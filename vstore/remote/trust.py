@@ -35,7 +35,8 @@ class Key:
         """Read ``name:base64``. UsageError if it is not one."""
         found = _KEY.fullmatch(text.strip())
         if not found:
-            raise UsageError(f"not a key: {text.strip()[:40]!r}", hint="a key is written name:base64, 44 characters")
+            name = text.partition(":")[0].strip()[:40] if ":" in text else "…"  # the rest may be a secret
+            raise UsageError(f"not a key: {name!r}", hint="a key is written name:base64, 44 characters")
         return cls(found[1], base64.b64decode(found[2]))
 
     def __str__(self) -> str:

@@ -122,6 +122,9 @@ def read_linux_target(table: Table) -> str | None:
     if text is None:
         return None
     variant, at, version = text.partition("@")
+    if variant != "glibc" and re.fullmatch(r"[0-9]+\.[0-9]+", text):
+        table.wrong("linux_target", f"found {quote(text)}, expected {quote(f'glibc@{text}')}")
+        return None
     if variant != "glibc":
         table.wrong("linux_target", f"Linux libc variant must be one of ['glibc'], not {quote(variant)}")
         return None
