@@ -92,8 +92,11 @@ def _of_object(store: Store, placed: Placed, names: Mapping[StorePath | None, st
         said = read_facts(store.layout.object(placed.path))
         recipe = store.manifest(placed.path)[1].get("recipe_text")
         recipe = recipe if isinstance(recipe, dict) else {}  # an object that came from elsewhere may have none
-        below = [StorePath.parse(path) for path in recipe.get("lowers", ())] or _below(store, placed.path)
-        lowers = [names[path] for path in below if path in names]
+        try:
+            below = [StorePath.parse(path) for path in recipe["lowers"]]
+        except (KeyError, TypeError, ValueError):  # metadata from elsewhere may be anything
+            below = []
+        lowers = [names[path] for path in below or _below(store, placed.path) if path in names]
         facts["bound_to_implementation"] = placed.kind == Kind.RUNTIME or str(recipe.get("target")).startswith("win_")
         facts["python_implementation"] = f"cpython@{said.python}"
         if said.launch_module is not None:
