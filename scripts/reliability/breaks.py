@@ -926,8 +926,8 @@ BREAKS = (
     Break(
         "errors hide logins",
         "errors.py",
-        "        self.message = printable(redact(message))\n",
-        "        self.message = printable(message)\n",
+        "    return printable(redact(text))\n",
+        "    return printable(text)\n",
         "tests/test_credentials.py",
     ),
     Break(

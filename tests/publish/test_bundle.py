@@ -63,7 +63,7 @@ def test_a_machine_without_wheels_or_network_gets_the_stack(
     file, key = bundle
     there = other(realised, tmp_path)
     done = unpack(there, file, "--profile", "project", "--trust", key)
-    assert done["generation"] == 1 and done["changed"] is True and done["realisations"] == 5
+    assert done["generation"] == 1 and done["changed"] is True and done["realisations"] == 6
     assert start(there.root / "profiles/project/bin/hello") == SAYS
     assert there.json("verify", "--contents")["problems"] == []
     again = unpack(there, file, "--profile", "project", "--trust", key)
