@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from vstore.build.interpreter import InterpreterSource, choose, materialise
@@ -14,20 +13,11 @@ from vstore.lock import InterpreterPin
 from vstore.objects import StorePath
 from vstore.realise.document import recipe_metadata
 from vstore.realise.model import Origin, RealisedLayer
+from vstore.realise.obtain import at_hand, obtain
 from vstore.realise.session import Session
 from vstore.spec import Layer
 from vstore.store import Store
 from vstore.target import Target
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interpreter:
-    """An interpreter: its pin, its object (None in a dry run without one), and how it came to be present."""
-
-    pin: InterpreterPin
-    path: StorePath | None
-    origin: Origin
-    seconds: float
 
 
 def program_of(store: Store, interpreter: StorePath, version: str) -> Path:
@@ -44,7 +34,7 @@ class Interpreters:
         self._dry_run = dry_run
         self._chosen: dict[InterpreterRecipe, InterpreterSource] = {}
         self._pins: dict[str, InterpreterPin] = {}  # by version
-        self._made: dict[InterpreterRecipe, Interpreter] = {}
+        self._made: dict[InterpreterRecipe, RealisedLayer] = {}
 
     def pin(self, runtime: Layer, locked: InterpreterPin | None) -> InterpreterPin:
         """Return the pin of a runtime: the locked one if the spec still allows it, else the one that this machine has.
@@ -61,16 +51,15 @@ class Interpreters:
         self._pins[locked.version] = locked
         return locked
 
-    def make(self, pin: InterpreterPin, target: Target) -> Interpreter:
-        """Make the pinned interpreter present. Raises BuildError, ToolError or StoreError."""
-        recipe = InterpreterRecipe.of(pin, target)
+    def realise(self, recipe: InterpreterRecipe) -> RealisedLayer:
+        """Make the interpreter present; without an object in a dry run. Raises BuildError, ToolError or StoreError."""
         if recipe not in self._made:
-            self._made[recipe] = self._realised(recipe, pin, target)
+            self._made[recipe] = self._realised(recipe)
         return self._made[recipe]
 
     def program(self, pin: InterpreterPin) -> Path:
         """Make the pinned interpreter of this machine present, and return its program."""
-        path = self.make(pin, Target.host()).path
+        path = self.realise(InterpreterRecipe.of(pin, Target.host())).path
         if path is None:
             raise BuildError(f"CPython {pin.version} is not in the store", hint="a dry run makes none")
         return program_of(self._session.store, path, pin.version)
@@ -85,44 +74,23 @@ class Interpreters:
             pin = InterpreterPin(implementation="cpython", version=version, source="adopted")
         return self.program(pin)
 
-    def layer(self, recipe: InterpreterRecipe) -> RealisedLayer:
-        """Make a node's interpreter present, as a layer of the result."""
-        made = self.make(recipe.pin, Target(recipe.target))
-        return RealisedLayer(
-            name=recipe.name, kind=recipe.kind, path=made.path, origin=made.origin, seconds=made.seconds
-        )
-
-    def _realised(self, recipe: InterpreterRecipe, pin: InterpreterPin, target: Target) -> Interpreter:
-        """From a cache or the store when the recipe is realised there, else made and registered."""
+    def _realised(self, recipe: InterpreterRecipe) -> RealisedLayer:
         started = time.monotonic()
-        store, substitutes = self._session.store, self._session.substitutes
-        origin = Origin.PRESENT
-        path = brought = substitutes.begun(recipe.digest)
-        path = path or store.realisation(recipe.digest)
-        if path is None and self._dry_run:
-            path = brought = substitutes.substitute(recipe.digest)
-            origin = Origin.TO_BUILD
-        elif path is None:
-            with store.recipe_lock(recipe.digest):
-                path = store.realisation(recipe.digest)
-                if path is None:
-                    path = brought = substitutes.substitute(recipe.digest)
-                if path is None:
-                    path = self._build(recipe, pin, target)
-                    origin = Origin.BUILT if pin.is_managed(target) else Origin.ADOPTED
-        if brought:
-            origin = Origin.TO_SUBSTITUTE if self._dry_run else Origin.SUBSTITUTED
+        found = at_hand(self._session, recipe, dry_run=self._dry_run)
+        origin, path = found or obtain(self._session, recipe, lambda: self._build(recipe), dry_run=self._dry_run)
+        if origin == Origin.BUILT and not recipe.pin.is_managed(recipe.target):
+            origin = Origin.ADOPTED
         seconds = time.monotonic() - started
         if origin in (Origin.BUILT, Origin.ADOPTED, Origin.SUBSTITUTED):
             self._session.report.finished(recipe.name, str(origin), seconds)
-        return Interpreter(pin=pin, path=path, origin=origin, seconds=seconds)
+        return RealisedLayer(name=recipe.name, kind=recipe.kind, path=path, origin=origin, seconds=seconds)
 
-    def _build(self, recipe: InterpreterRecipe, pin: InterpreterPin, target: Target) -> StorePath:
-        session = self._session
+    def _build(self, recipe: InterpreterRecipe) -> StorePath:
+        session, wanted = self._session, f"{recipe.implementation}@{recipe.version}"
         source = self._chosen.get(recipe) or choose(
-            f"{pin.implementation}@{pin.version}", pin=pin, uv=session.uv, target=str(target), offline=self._offline
+            wanted, pin=recipe.pin, uv=session.uv, target=recipe.target, offline=self._offline
         )
-        compiler = None if target == Target.host() else self.compiler(pin.version)
+        compiler = None if recipe.target == Target.host() else self.compiler(recipe.version)
         with session.store.staging(recipe.name) as staging:
             materialise(source, staging, uv=session.uv, report=session.report, jobs=session.jobs, compiler=compiler)
             session.report.stage(recipe.name, "hashing and flushing")

@@ -1,4 +1,4 @@
-"""Making the object of a node present: there already, else from a cache, else made."""
+"""Making the object of a node present, once the objects below it are."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from vstore.errors import BuildError
 from vstore.objects import Kind, StorePath
 from vstore.realise.make import Maker
 from vstore.realise.model import Origin, RealisedLayer
+from vstore.realise.obtain import at_hand, obtain
 from vstore.realise.session import Session
 
 
@@ -42,7 +43,7 @@ class Realiser:
         started = time.monotonic()
         self._session.stop.check()
         if isinstance(node, InterpreterRecipe):
-            return self._maker.interpreters.layer(node)
+            return self._maker.interpreters.realise(node)
         origin, path = Origin.TO_BUILD, None
         if None not in below.values():
             origin, path = self._realised(node.over({key: found for key, found in below.items() if found is not None}))
@@ -61,30 +62,19 @@ class Realiser:
         return tuple(one for one in read_facts(self._store.layout.object(path)).clashes if one not in known)
 
     def _realised(self, recipe: Recipe) -> tuple[Origin, StorePath | None]:
-        substitutes, digest = self._session.substitutes, recipe.digest
-        if (brought := substitutes.begun(digest)) is not None:
-            return (Origin.TO_SUBSTITUTE if self._dry_run else Origin.SUBSTITUTED), brought
-        known = self._store.realisation(digest)
-        if known is not None and recipe.name in self._checked and isinstance(recipe, LayerRecipe):
-            self._maker.check(recipe, known)
-            return Origin.CHECKED, known
-        if known is not None:
-            if isinstance(recipe, LayerRecipe) and not self._store.distrusted.isdisjoint(recipe.sources):
-                self._maker.import_sources(recipe)  # a repair
-            return Origin.PRESENT, known
-        if recipe.name in self._left_alone:
+        found = at_hand(self._session, recipe, dry_run=self._dry_run)
+        if found is None and recipe.name in self._left_alone:
             raise BuildError(
                 f"layer {recipe.name} is not in the store, and --no-dependencies leaves it alone",
                 hint="leave out --no-dependencies, or add the layer by --include",
             )
-        if self._dry_run:
-            foreseen = substitutes.substitute(digest)
-            return (Origin.TO_SUBSTITUTE if foreseen else Origin.TO_BUILD), foreseen
-        with self._store.recipe_lock(digest, self._session.stop):
-            known = self._store.realisation(digest)
-            if known is not None:  # another process built it while this one waited
-                return Origin.PRESENT, known
-            known = substitutes.substitute(digest)
-            if known is not None:
-                return Origin.SUBSTITUTED, known
-            return Origin.BUILT, self._maker.make(recipe)
+        if found is None:
+            return obtain(self._session, recipe, lambda: self._maker.make(recipe), dry_run=self._dry_run)
+        origin, path = found
+        if origin == Origin.PRESENT and isinstance(recipe, LayerRecipe):
+            if recipe.name in self._checked:
+                self._maker.check(recipe, path)
+                return Origin.CHECKED, path
+            if not self._store.distrusted.isdisjoint(recipe.sources):
+                self._maker.import_sources(recipe)  # a repair
+        return found

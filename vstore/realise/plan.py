@@ -121,8 +121,9 @@ def find_known(store: Store, substitutes: Substitutes, nodes: Mapping[StorePath,
         }
         here = {key: path for key, recipe in recipes.items() if (path := store.realisation(recipe)) is not None}
         found = substitutes.find(recipe for key, recipe in recipes.items() if key not in here)
-        cached |= {key: recipe for key, recipe in recipes.items() if recipe in found and key not in here}
-        objects |= here | {key: found[recipe] for key, recipe in cached.items() if key in level}
+        only_cached = {key: recipe for key, recipe in recipes.items() if recipe in found and key not in here}
+        objects |= here | {key: found[recipe] for key, recipe in only_cached.items()}
+        cached |= only_cached
     return Known(objects=objects, cached=cached)
 
 

@@ -13,13 +13,11 @@ from vstore.realise.interpreters import Interpreters
 from vstore.realise.layers import Realiser
 from vstore.realise.make import Maker
 from vstore.realise.model import RealisedLayer, Request
-from vstore.realise.plan import find_known, make_plan, needed
-from vstore.realise.prepare import ensure_locked, wish_of
+from vstore.realise.plan import find_known, needed
+from vstore.realise.prepare import prepare
 from vstore.realise.remembered import profile_name
 from vstore.realise.session import Session
 from vstore.realise.sources import Sources, require
-from vstore.spec import load
-from vstore.spec.select import select
 from vstore.store import Expected
 
 
@@ -66,25 +64,18 @@ def plan(session: Session, requests: Sequence[Request]) -> Planned:
     nodes: dict[StorePath, Recipe] = {}
     sources: dict[StorePath, Sources] = {}
     for request in requests:
-        spec = load(request.spec, environment=request.environment)
-        for warning in spec.warnings:
-            session.report.warn(warning)
-        reaching, target = session.reaching(spec), request.platform
-        selection = select(spec, wish_of(replace(request, locked=True)), target)
-        wanted = tuple(layer for layer in spec.layers if selection.builds(layer))
-        if not wanted:
-            raise UsageError(f"{spec.path.name}: no layer is for {target}", hint="see `platforms` in the spec")
-        interpreters = Interpreters(reaching, offline=request.offline, dry_run=True)
-        locks = ensure_locked(reaching, spec, replace(request, locked=True), selection, interpreters)
-        modules = Sources(session.store, spec)
-        found = make_plan(spec, wanted, target, locked=locks.locked, pins=locks.pins, source=modules.path)
+        ready = prepare(session, replace(request, locked=True, dry_run=True))
+        found = ready.plan
         assert found.stack is not None  # all locks are there
         stack = PlannedStack(
-            spec=str(spec.path), target=str(target), profile=profile_name(spec, request), node=found.stack
+            spec=str(ready.spec.path),
+            target=str(request.platform),
+            profile=profile_name(ready.spec, request),
+            node=found.stack,
         )
         stacks.append(stack)
         nodes |= found.nodes
-        sources |= dict.fromkeys(found.nodes, modules)
+        sources |= dict.fromkeys(found.nodes, ready.sources)
     known = find_known(session.store, session.substitutes, nodes)
     pruned = needed(nodes, [stack.node for stack in stacks], known)
     for key, node in pruned.items():

@@ -1,11 +1,11 @@
-"""What must be known before layers can be made: valid locks, and which interpreter each runtime has."""
+"""Before objects can be made: the spec read, valid locks, a pin for each runtime's interpreter, and the plan."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from vstore.errors import LockError
+from vstore.errors import LockError, UsageError
 from vstore.lock import InterpreterPin, LockedLayer, LockWish, PythonForLocking, read_locks
 from vstore.lock.lockfile import write_interpreter
 from vstore.lock.places import check_places
@@ -15,10 +15,12 @@ from vstore.lock.staleness import check, runtime_of
 from vstore.objects import Kind
 from vstore.realise.interpreters import Interpreters
 from vstore.realise.model import Request
+from vstore.realise.plan import Plan, make_plan
 from vstore.realise.session import Session
+from vstore.realise.sources import Sources
 from vstore.report import Report
-from vstore.spec import Layer, Spec
-from vstore.spec.select import Operation, Selection, Wish
+from vstore.spec import Layer, Spec, load
+from vstore.spec.select import Operation, Selection, Wish, select
 from vstore.target import Target
 
 
@@ -29,6 +31,54 @@ class Locks:
     locked: Mapping[str, LockedLayer]
     pins: Mapping[str, InterpreterPin]
     stale: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A request that is ready to be carried out; `session` reaches the places that the spec names.
+
+    `wanted` are the layers to realise with all that they sit on, in file order.
+    """
+
+    session: Session
+    spec: Spec
+    selection: Selection
+    wanted: tuple[Layer, ...]
+    interpreters: Interpreters
+    locks: Locks
+    sources: Sources
+    plan: Plan
+
+
+def prepare(session: Session, request: Request) -> Prepared:
+    """Read the spec, ensure that it is locked, and plan.
+
+    Raises SpecError, UsageError where no layer is for the platform, LockError, BuildError or ToolError.
+    """
+    spec, target = load(request.spec, environment=request.environment), request.platform
+    for warning in spec.warnings:
+        session.report.warn(warning)
+    session = session.reaching(spec)
+    selection = select(spec, wish_of(request), target)
+    for pattern in selection.unmatched:
+        session.report.warn(f"--include {pattern}: no such layer")
+    wanted = tuple(layer for layer in spec.layers if selection.builds(layer))
+    if not wanted and not selection.unmatched:
+        which = "selected " if selection.operations else ""
+        raise UsageError(f"{spec.path.name}: no {which}layer is for {target}", hint="see `platforms` in the spec")
+    interpreters = Interpreters(session, offline=request.offline, dry_run=request.dry_run)
+    locks = ensure_locked(session, spec, request, selection, interpreters)
+    sources = Sources(session.store, spec)
+    return Prepared(
+        session=session,
+        spec=spec,
+        selection=selection,
+        wanted=wanted,
+        interpreters=interpreters,
+        locks=locks,
+        sources=sources,
+        plan=make_plan(spec, wanted, target, locked=locks.locked, pins=locks.pins, source=sources.path),
+    )
 
 
 def wish_of(request: Request) -> Wish:

@@ -12,20 +12,18 @@ from collections.abc import Mapping
 from contextlib import closing
 
 from vstore.build.recipe import Recipe
-from vstore.errors import BuildError, UsageError, VstoreError
+from vstore.errors import BuildError, VstoreError
 from vstore.objects import Kind, StorePath
 from vstore.realise.execute import Executor, Threads
-from vstore.realise.interpreters import Interpreters
 from vstore.realise.layers import Realiser
 from vstore.realise.make import Maker
 from vstore.realise.model import Origin, Realised, RealisedLayer, Request
-from vstore.realise.plan import Plan, find_known, make_plan
-from vstore.realise.prepare import Locks, ensure_locked, wish_of
+from vstore.realise.plan import find_known
+from vstore.realise.prepare import Prepared, prepare
 from vstore.realise.remembered import inputs_key, profile_name, settle
 from vstore.realise.session import Session
-from vstore.realise.sources import Sources
-from vstore.spec import Layer, Spec, load
-from vstore.spec.select import Operation, Selection, select
+from vstore.spec import Layer
+from vstore.spec.select import Operation
 
 
 def realise(session: Session, request: Request) -> Realised:
@@ -34,31 +32,25 @@ def realise(session: Session, request: Request) -> Realised:
     The first layer that fails sets the session's `stop`, unless asked to keep going. Raises SpecError, LockError,
     BuildError, ToolError or StoreError; the store is intact after any of them.
     """
-    spec = load(request.spec, environment=request.environment)
-    for warning in spec.warnings:
-        session.report.warn(warning)
-    session = session.reaching(spec)
-    selection = select(spec, wish_of(request), request.platform)
-    wanted = _wanted(spec, selection, request, session)
-    interpreters = Interpreters(session, offline=request.offline, dry_run=request.dry_run)
-    locks = ensure_locked(session, spec, request, selection, interpreters)
-    sources = Sources(session.store, spec)
-    plan = make_plan(spec, wanted, request.platform, locked=locks.locked, pins=locks.pins, source=sources.path)
+    ready = prepare(session, request)
+    session, spec, plan = ready.session, ready.spec, ready.plan
     if session.substitutes.anybody:
         session.substitutes.begin(find_known(session.store, session.substitutes, plan.nodes).cached.values())
     whole = not (request.include or request.check or request.dry_run)
     nodes = {key: node for key, node in plan.nodes.items() if whole or node.kind != Kind.STACK}
-    with closing(Maker(session, interpreters, import_sources=sources.add, keep_failed=request.keep_failed)) as maker:
+    with closing(
+        Maker(session, ready.interpreters, import_sources=ready.sources.add, keep_failed=request.keep_failed)
+    ) as maker:
         realiser = Realiser(
             session,
             maker,
             dry_run=request.dry_run,
-            left_alone=_left_alone(spec, wanted),
-            checked=_checked(request, wanted, selection),
+            left_alone=_left_alone(ready.wanted),
+            checked=_checked(request, ready),
         )
         threads = Threads(request.jobs, session.stop, keep_going=request.keep_going)
         done = execute(threads, realiser, nodes)
-    layers = _layers(wanted, plan, locks, done)
+    layers = _layers(ready, done)
     if not whole:
         return Realised(
             profile=profile_name(spec, request),
@@ -76,27 +68,14 @@ def realise(session: Session, request: Request) -> Realised:
     return settle(session.store, spec, request, stack, layers, report=session.report, now=session.now)
 
 
-def _wanted(spec: Spec, selection: Selection, request: Request, session: Session) -> tuple[Layer, ...]:
-    """The layers to realise with all that they sit on, in file order."""
-    for pattern in selection.unmatched:
-        session.report.warn(f"--include {pattern}: no such layer")
-    wanted = tuple(layer for layer in spec.layers if selection.builds(layer))
-    if not wanted and not selection.unmatched:
-        which = "selected " if selection.operations else ""
-        raise UsageError(
-            f"{spec.path.name}: no {which}layer is for {request.platform}", hint="see `platforms` in the spec"
-        )
-    return wanted
-
-
-def _left_alone(spec: Spec, wanted: tuple[Layer, ...]) -> set[str]:
+def _left_alone(wanted: tuple[Layer, ...]) -> set[str]:
     """The layers below that are not to be made: with ``--no-dependencies``."""
     return {name for layer in wanted for name in layer.lower_names} - {layer.env_name for layer in wanted}
 
 
-def _checked(request: Request, wanted: tuple[Layer, ...], selection: Selection) -> set[str]:
+def _checked(request: Request, ready: Prepared) -> set[str]:
     """The layers to build again and compare: not those that are only needed by one."""
-    return {layer.env_name for layer in wanted if request.check and Operation.BUILD in selection.of(layer)}
+    return {one.env_name for one in ready.wanted if request.check and Operation.BUILD in ready.selection.of(one)}
 
 
 def execute(
@@ -134,15 +113,13 @@ def _combined(
     return BuildError(f"{len(failures)} layers could not be built", details=details)
 
 
-def _layers(
-    wanted: tuple[Layer, ...], plan: Plan, locks: Locks, done: Mapping[StorePath, RealisedLayer]
-) -> tuple[RealisedLayer, ...]:
+def _layers(ready: Prepared, done: Mapping[StorePath, RealisedLayer]) -> tuple[RealisedLayer, ...]:
     """The interpreters, once each, then the layers; a dry run has some without a node."""
-    interpreters = dict.fromkeys(plan.interpreters[layer.runtime or layer.name] for layer in wanted)
+    interpreters = dict.fromkeys(ready.plan.interpreters[layer.runtime or layer.name] for layer in ready.wanted)
     rows = [done[key] for key in interpreters]
-    for layer in wanted:
-        key = plan.layers.get(layer.env_name)
-        origin = Origin.TO_LOCK if layer.env_name in locks.stale else Origin.TO_BUILD
+    for layer in ready.wanted:
+        key = ready.plan.layers.get(layer.env_name)
+        origin = Origin.TO_LOCK if layer.env_name in ready.locks.stale else Origin.TO_BUILD
         without = RealisedLayer(name=layer.env_name, kind=layer.kind, path=None, origin=origin, seconds=0.0)
         rows.append(without if key is None else done[key])
     return tuple(rows)
