@@ -24,7 +24,7 @@ class Difference(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What was compared: how many things, which were not the same, and how many fail in the plain venv too.
+    """A comparison: how many things, which were not the same, and how many fail in the plain venv too.
 
     `meant` are the differences on purpose.
     """

@@ -89,7 +89,7 @@ def guarded(folder: Path) -> Iterator[tuple[Guarded, Guarded]]:
 
 
 def leaks(text: bytes, folder: Path | None = None) -> list[str]:
-    """Where a secret stands: in a text, or in the files below a folder but those called ``given``."""
+    """Find a secret in a text, or in the files below a folder but those called ``given``."""
     wanted = [secret.encode() for secret in SECRETS]
     found = ["text"] if any(secret in text for secret in wanted) else []
     for file in folder.rglob("*") if folder else ():

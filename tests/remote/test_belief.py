@@ -96,7 +96,7 @@ def spoilt(document: dict[str, object]) -> Iterator[dict[str, object]]:
 
 
 def is_believed_rightly(builder: Machine, client: Machine) -> None:
-    """Whatever is here is as the builder has it, or less is known of it."""
+    """Assert that all that is here is as the builder has it, or that less is known of it."""
     for info in client.store.index.objects():
         mine = builder.store.index.info(info.path)
         assert mine is not None

@@ -224,7 +224,7 @@ def test_requests_are_logged_when_asked_up_to_a_rate(root: Path, tmp_path: Path)
 
 
 def raw(port: int, data: bytes, seconds: float = 20) -> bytes:
-    """What the server answers to these bytes until it closes, or says nothing more."""
+    """Return the server's answer to these bytes until it closes, or says nothing more."""
     found = b""
     with socket.create_connection(("127.0.0.1", port), timeout=seconds) as client:
         client.sendall(data)

@@ -1,4 +1,4 @@
-"""What uv sees of the user's variables: those of uv's projects play no part, and places are where the user is."""
+"""The user's variables as uv gets them: those of uv's projects play no part, and places are where the user is."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 
 
 def lock(world: World, changes: Mapping[str, str], code: int = 0) -> str:
-    """What `vstore lock` says; run in the world's folder."""
+    """Run `vstore lock` in the world's folder and return its messages."""
     done = subprocess.run(
         [sys.executable, "-m", "vstore", "--root", str(world.root), "lock", "--upgrade", str(world.spec)],
         env={**world.environment(), "PYTHONPATH": SOURCE, **changes},

@@ -87,8 +87,10 @@ class Interpreters:
 
     def _build(self, recipe: InterpreterRecipe) -> StorePath:
         session, wanted = self._session, f"{recipe.implementation}@{recipe.version}"
+        known = self._pins.get(recipe.version)  # it has the builds for other targets too, which an error names
+        pin = known if known and InterpreterRecipe.of(known, recipe.target) == recipe else recipe.pin
         source = self._chosen.get(recipe) or choose(
-            wanted, pin=recipe.pin, uv=session.uv, target=recipe.target, offline=self._offline
+            wanted, pin=pin, uv=session.uv, target=recipe.target, offline=self._offline
         )
         compiler = None if recipe.target == Target.host() else self.compiler(recipe.version)
         with session.store.staging(recipe.name) as staging:

@@ -42,7 +42,7 @@ def check_channel_name(name: str) -> None:
 
 
 def read_channel(store: Store, cache: Cache, name: str, *, trust: Trust, now: datetime) -> Channel:
-    """Where the channel points now.
+    """Return the record of the channel as it is now.
 
     Raises CacheError when it is not there, expired, older than seen before, or not signed by enough trusted keys.
     """

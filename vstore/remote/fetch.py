@@ -130,7 +130,7 @@ class Fetcher:
         return self.trust.refusal(record.line, record.signatures) is None
 
     def _vouched(self, record: ObjectRecord) -> _Vouched:
-        """What no digest tells of an object, as far as enough trusted keys have signed it."""
+        """Return the facts of an object that no digest covers, as far as enough trusted keys have signed them."""
         if not self._believes(record):
             return {"kind": Kind.INTERPRETER, "parts": (), "metadata": {}}  # the tree of any other tells its kind
         metadata = {key: value for key, value in record.metadata.items() if key not in OWN_KEYS}

@@ -40,7 +40,7 @@ R = TypeVar("R", ObjectRecord, DeltaRecord)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pushed:
-    """What a push did: objects that were there already, objects and bytes that were moved.
+    """The result of a push: objects that were there already, objects and bytes that were moved.
 
     `replaced`, which `pushed` includes, were there, but not as their records state.
     """

@@ -1,4 +1,4 @@
-"""What is offered of a store: records, signed with its keys, and archives, packed when they are first asked for.
+"""The offer of a store: records, signed with its keys, and archives, packed when they are first asked for.
 
 An archive lies in ``cache/serve``. While it is packed its object is kept alive; afterwards the archive goes when the
 object does, or when a collection finds that nobody has asked for it for long, or when there are too many.

@@ -49,7 +49,7 @@ class Graph:
 
 
 class Expected(NamedTuple):
-    """What an object like one before would take: seconds to build, and bytes."""
+    """The cost of an object like one before: seconds to build it, and bytes."""
 
     seconds: float
     size_bytes: int
