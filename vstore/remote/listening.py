@@ -47,8 +47,13 @@ class Guarded(H11Protocol):
         super().connection_made(transport)
         self._wait(HEAD_SECONDS)
         if len(self.connections) > most_connections():
-            others = [one for one in self.connections if isinstance(one, Guarded) and one.waiting_since is not None]
-            min(others, key=lambda one: one.waiting_since or 0.0).transport.abort()
+            waiting = [one for one in self.connections if isinstance(one, Guarded) and one.waiting_since is not None]
+            min(waiting, key=lambda one: one.waiting_since or 0.0).cut()
+
+    def cut(self) -> None:
+        """Close the connection. It counts as a connection until the event loop has closed it, but waits no more."""
+        self._go_on()
+        self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._go_on()
@@ -77,7 +82,7 @@ class Guarded(H11Protocol):
         """The client is waited for, from now on."""
         self._go_on()
         self.waiting_since = self.loop.time()
-        self._timer = self.loop.call_later(seconds, self.transport.abort)
+        self._timer = self.loop.call_later(seconds, self.cut)
 
     def _go_on(self) -> None:
         if self._timer is not None:
