@@ -40,7 +40,7 @@ SLOW = (  # the rest takes some five minutes on two cores
     "tests/flows/test_waiting.py",
     "tests/platforms/test_emulated.py",
     "tests/platforms/test_handing.py",
-    "tests/publish/test_bundle.py",
+    "tests/publish/test_bundle_file.py",
     "tests/publish/test_export.py",
     "tests/reliability/",
     "tests/remote/test_flow.py",
@@ -49,7 +49,7 @@ SLOW = (  # the rest takes some five minutes on two cores
     "tests/remote/test_interrupted.py",
     "tests/remote/test_killed_uploads.py",
     "tests/remote/test_logins.py",
-    "tests/remote/test_serve.py",
+    "tests/remote/serving/test_site.py",
     "tests/remote/test_transports.py",
     "tests/uv/test_environment.py",
 )

@@ -38,7 +38,7 @@ def test_a_no_op_loads_nothing_that_builds() -> None:
     """What `vstore.api.realising` costs to import: no locking, no building, no caches."""
     said = "import sys, vstore.api.realising; print([name for name in sys.modules if name.startswith('vstore.')])"
     loaded = subprocess.run([sys.executable, "-c", said], capture_output=True, text=True, check=True).stdout
-    for name in ("vstore.build.builder", "vstore.lock.resolve", "vstore.remote", "vstore.publish"):
+    for name in ("vstore.build.builder", "vstore.lock.resolution.resolve", "vstore.remote", "vstore.publish"):
         assert f"'{name}'" not in loaded
 
 

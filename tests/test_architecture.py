@@ -48,7 +48,7 @@ LONGEST_FUNCTION = 60
 
 
 def module_name(package: Path, file: Path) -> str:
-    """``store.index`` for vstore/store/index.py, ``store`` for its `__init__`, empty for the package's own."""
+    """``store.index`` for vstore/store/index/objects.py, ``store`` for its `__init__`, empty for the package's own."""
     parts = file.relative_to(package).with_suffix("").parts
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
@@ -156,7 +156,7 @@ def test_the_checker_looks_at_something() -> None:
 
 
 def sample(folder: Path, **files: str) -> Path:
-    """A small package of this name with the given files (``store__index`` is store/index.py)."""
+    """A small package of this name with the given files (``store__index`` is store/index/objects.py)."""
     package = folder / "vstore"
     for floor in ("store", "lock", "build", "gc", "spec", "api", "cli"):
         (package / floor).mkdir(parents=True)
@@ -190,7 +190,7 @@ def sample(folder: Path, **files: str) -> Path:
     ],
 )
 def test_the_checker_goes_red(tmp_path: Path, file: str, text: str, said: str) -> None:
-    package = sample(tmp_path, store__verify="from vstore.store.index import x\n", **{file: text})
+    package = sample(tmp_path, store__verify="from vstore.store.index.objects import x\n", **{file: text})
     assert any(said in line for line in violations(package)), violations(package)
 
 
@@ -198,7 +198,7 @@ def test_the_checker_allows_what_is_allowed(tmp_path: Path) -> None:
     package = sample(
         tmp_path,
         store__index="from vstore.errors import E\n" + "x = 1\n" * 348,
-        store__verify="from vstore.store.index import x\nfrom . import index\n",
+        store__verify="from vstore.store.index.objects import x\nfrom . import index\n",
         api__stores="def f():\n    from vstore.store import verify\n",
         cli__app="def f():\n    from vstore.api import stores\n" + "    x = 1\n" * 57,
         build__plan="from vstore.lock import x\nfrom vstore.spec import y\nimport json, click\n",

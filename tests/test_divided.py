@@ -9,7 +9,7 @@ from functools import partial
 
 import pytest
 
-from vstore.processes import divided
+from vstore.workers import divided
 
 
 def made_by(seconds: float) -> int:

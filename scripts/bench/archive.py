@@ -79,7 +79,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path)
     options = parser.parse_args()
     sys.path.insert(0, str(REPOSITORY))
-    from vstore.fs.scan import scan
+    from vstore.fs.trees.scan import scan
 
     with tempfile.TemporaryDirectory(prefix="bench-archive-", dir=options.work) as folder:
         work, tree = Path(folder), options.tree.resolve()

@@ -26,7 +26,7 @@ from uv import find_uv_bin
 from tests.remote.servers import nginx
 from tests.remote.small import Machine, folder_cache
 from vstore.objects import Kind, StorePath
-from vstore.remote.layout import archive_key
+from vstore.remote.records.layout import archive_key
 from vstore.store import Store
 
 PULL = """

@@ -33,7 +33,9 @@ with Store.open(Path(sys.argv[1])) as store:
             assert store.add(staged, name="added", kind=Kind.FRAMEWORK).path == path
 """
 
-HASH = "import sys; from pathlib import Path; from vstore.fs.scan import scan; print(scan(Path(sys.argv[1])).digest)"
+HASH = (
+    "import sys; from pathlib import Path; from vstore.fs.trees.scan import scan; print(scan(Path(sys.argv[1])).digest)"
+)
 
 # Adds small objects until told to stop, one after another; what each waited for the collector's lock, and took at all.
 BESIDE = """

@@ -28,11 +28,11 @@ sys.path.insert(0, str(REPOSITORY))
 from tests.wheels import make_wheel  # noqa: E402
 from vstore import gc  # noqa: E402
 from vstore.digest import Digest, hash_bytes  # noqa: E402
-from vstore.fs.scan import scan  # noqa: E402
+from vstore.fs.trees.scan import scan  # noqa: E402
 from vstore.lock import read_locks  # noqa: E402
 from vstore.lock.select import select  # noqa: E402
 from vstore.objects import Kind, ObjectInfo, StorePath  # noqa: E402
-from vstore.report import Silent  # noqa: E402
+from vstore.reporter import Silent  # noqa: E402
 from vstore.spec import load  # noqa: E402
 from vstore.store import Store  # noqa: E402
 from vstore.target import Target  # noqa: E402
@@ -285,7 +285,7 @@ def bench_hash(work: Path) -> list[dict[str, object]]:
         (folder / f"f{number}").write_bytes(os.urandom(10_000))
     for number in range(8):
         (work / "tree" / f"big{number}").write_bytes(os.urandom(105 << 20))
-    code = "import sys, pathlib; from vstore.fs.scan import scan; scan(pathlib.Path(sys.argv[1]))"
+    code = "import sys, pathlib; from vstore.fs.trees.scan import scan; scan(pathlib.Path(sys.argv[1]))"
     subprocess.run(["sync"], check=True)
     size_bytes = scan(work / "tree").size_bytes
     samples = []

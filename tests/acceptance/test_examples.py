@@ -23,7 +23,7 @@ import pytest
 
 from tests.acceptance.projects import clean_environment
 from tests.flows.world import World, asking_the_index
-from vstore.build.local import find_local
+from vstore.build.interpreter.local import find_local
 
 pytestmark = pytest.mark.network
 EXAMPLES = Path(__file__).parent / "examples"

@@ -15,8 +15,8 @@ import pytest
 from tests.acceptance.compiled import extension, library, wheel, why_no_compiler
 from tests.acceptance.projects import clean_environment, layer, make_project, site, start
 from tests.flows.world import World
-from vstore.build.elf import read_elf
-from vstore.build.libraries import is_excluded
+from vstore.build.native.elf import read_elf
+from vstore.build.native.libraries import is_excluded
 from vstore.build.record import describe
 
 pytestmark = pytest.mark.skipif(why_no_compiler() is not None, reason=str(why_no_compiler()))

@@ -12,7 +12,7 @@ import pytest
 
 from tests.flows.test_environments import HERE, WithIndex, as_user, layer, of_the_user, pythons, stands_on
 from tests.flows.world import World, make_world
-from vstore.fs.removal import remove_tree
+from vstore.fs.trees.removal import remove_tree
 
 pytestmark = [
     pytest.mark.network,

@@ -18,7 +18,7 @@ from tests.acceptance.projects import clean_environment, layer, make_project, si
 from tests.flows.world import VERSION, World
 from tests.wheels import make_wheel
 from vstore import __version__
-from vstore.build.local import find_local
+from vstore.build.interpreter.local import find_local
 from vstore.cli.app import COMMANDS
 from vstore.target import Target
 

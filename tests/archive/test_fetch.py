@@ -14,9 +14,9 @@ from tests.archive.trees import MIB, SITE, index_of, large, modes, noise, packed
 from vstore.archive import FetchPlan, FileReader, Index, assemble, plan_fetch, unpack
 from vstore.archive.layout import package
 from vstore.errors import ArchiveError
-from vstore.fs.removal import remove_tree
-from vstore.fs.scan import scan
-from vstore.fs.tree import Manifest
+from vstore.fs.trees.manifest import Manifest
+from vstore.fs.trees.removal import remove_tree
+from vstore.fs.trees.scan import scan
 
 
 @pytest.fixture(scope="module")

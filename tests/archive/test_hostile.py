@@ -16,10 +16,10 @@ from tests.archive.trees import MIB, NAME, forged, index_of, large, noise, packe
 from vstore.archive import Compression, Limits, Place, pack, read_index, unpack
 from vstore.archive.tar import member
 from vstore.errors import ArchiveError
-from vstore.fs.admission import Admission
-from vstore.fs.removal import remove_tree
-from vstore.fs.scan import scan
-from vstore.fs.tree import Entry, EntryKind, Manifest
+from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
+from vstore.fs.trees.removal import remove_tree
+from vstore.fs.trees.scan import scan
+from vstore.fs.trees.validate import Admission
 
 each_compression = pytest.mark.parametrize("compression", list(Compression))
 

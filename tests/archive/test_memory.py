@@ -19,7 +19,7 @@ from vstore.digest import hash_bytes
 from vstore.errors import ArchiveError
 from vstore.fs import zstd
 from vstore.fs.disk import free_bytes
-from vstore.fs.tree import Entry, EntryKind, Manifest
+from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
 
 MEBIBYTES = 300
 _UNPACK = """

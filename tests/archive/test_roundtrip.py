@@ -17,8 +17,8 @@ from tests.archive.trees import MIB, NAME, index_of, large, modes, noise, packed
 from vstore.archive import Compression, case_collisions, pack, unpack
 from vstore.errors import ArchiveError
 from vstore.fs import zstd
-from vstore.fs.removal import remove_tree
-from vstore.fs.scan import scan
+from vstore.fs.trees.removal import remove_tree
+from vstore.fs.trees.scan import scan
 
 GOLDEN = Path(__file__).parent / "golden"
 each_compression = pytest.mark.parametrize("compression", list(Compression))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from vstore.archive import Compression, FileReader, Index, Place, pack, read_index
 from vstore.archive.format import encode_index
-from vstore.fs.admission import Limits
-from vstore.fs.scan import scan
-from vstore.fs.tree import Manifest
+from vstore.fs.trees.manifest import Manifest
+from vstore.fs.trees.scan import scan
+from vstore.fs.trees.validate import Limits
 
 NAME = "0123456789abcdfghijklmnpqrsvwxyz-thing"
 SIBLING = "zyxwvsrqpnmlkjihgfdcba9876543210-other"

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from vstore.build.activation import write_activation
-from vstore.build.facts import LayerFacts, collect_facts, write_facts
-from vstore.build.foundation import tie_to_interpreter
+from vstore.build.layer_metadata import LayerFacts, collect_facts, write_facts
 from vstore.build.layout import Layout
 from vstore.build.links import Lower, link_lower
 from vstore.build.packages import Overwritten, install
-from vstore.build.scripts import Starters, Trampolines, write_starters
+from vstore.build.python_link import tie_to_interpreter
+from vstore.build.scripts.activation import write_activation
+from vstore.build.scripts.relocatable import Starters, Trampolines, write_starters
 from vstore.lock.model import PinnedWheel
 from vstore.objects import Kind
 from vstore.target import Target

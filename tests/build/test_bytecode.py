@@ -11,9 +11,9 @@ from types import CodeType
 import pytest
 
 from vstore.build.bytecode import compile_tree, reuse
-from vstore.build.local import LocalPython, find_local
+from vstore.build.interpreter.local import LocalPython, find_local
 from vstore.errors import BuildError
-from vstore.report import Silent
+from vstore.reporter import Silent
 
 SERIES = ("3.8", "3.11", "3.12", "3.13")
 

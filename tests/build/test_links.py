@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.build.layers import SITE, VERSION, Store
 from tests.wheels import make_wheel
 from vstore.build.clashes import describe_clashes
-from vstore.build.facts import Distribution, LayerFacts
+from vstore.build.layer_metadata import Distribution, LayerFacts
 from vstore.build.links import Leaf, LinkPlan, Lower, link_lower, plan_links, relative_target
 from vstore.objects import Kind
 

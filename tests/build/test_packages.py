@@ -14,7 +14,7 @@ import pytest
 from tests.build.layers import LAYOUT, PYTHON, SITE, Store, pin, tree
 from tests.wheels import make_wheel
 from vstore.build.packages import install
-from vstore.build.scripts import Trampolines
+from vstore.build.scripts.relocatable import Trampolines
 from vstore.errors import BuildError, ToolError
 from vstore.uv import Uv
 

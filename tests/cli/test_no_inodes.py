@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from vstore.cli.mistakes import explain
+from vstore.cli.errors import explain
 
 
 def fill(folder: Path) -> None:

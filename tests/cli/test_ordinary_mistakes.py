@@ -50,7 +50,7 @@ def test_a_mistake_of_vstore_asks_to_be_reported(tmp_path: Path) -> None:
         "import sys\n"
         "class Broken:\n"
         "    def find_spec(self, name, path=None, target=None):\n"
-        "        if name == 'vstore.cli.query':\n"
+        "        if name == 'vstore.cli.commands.query':\n"
         "            raise KeyError('lost')\n"
         "sys.meta_path.insert(0, Broken())\n"
     )

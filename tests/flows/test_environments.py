@@ -14,8 +14,8 @@ import pytest
 from uv import find_uv_bin
 
 from tests.flows.world import World, asking_the_index, make_world
-from vstore.build.local import find_local, series
-from vstore.fs.removal import remove_tree
+from vstore.build.interpreter.local import find_local, series
+from vstore.fs.trees.removal import remove_tree
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts hide the machine's Pythons")
 

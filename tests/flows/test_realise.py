@@ -10,7 +10,7 @@ from threading import Barrier
 from tests.flows.world import VERSION, World
 from vstore.api import stores
 from vstore.api.realising import Request, realise
-from vstore.report import Silent, Unit
+from vstore.reporter import Silent, Unit
 from vstore.target import Target
 
 

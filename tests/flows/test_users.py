@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 from tests.flows.world import World, make_world
-from tests.fs.test_filelock import held
+from tests.fs.locking.test_filelock import held
 from tests.store.trees import run_in_child
 from vstore.gc import collect
-from vstore.report import Silent
+from vstore.reporter import Silent
 from vstore.store import Store
 
 pytestmark = pytest.mark.skipif(

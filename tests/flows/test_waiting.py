@@ -9,7 +9,7 @@ import time
 import pytest
 
 from tests.flows.world import World
-from tests.fs.test_filelock import held
+from tests.fs.locking.test_filelock import held
 
 
 @pytest.mark.parametrize("name", ["gc", "realise", "optimise", "roots add mine app-hello"])

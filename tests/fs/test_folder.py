@@ -11,7 +11,7 @@ import pytest
 from vstore.errors import StoreError
 from vstore.fs.disk import one_mount
 from vstore.fs.folder import Folder
-from vstore.fs.removal import remove_tree
+from vstore.fs.trees.removal import remove_tree
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows opens no folders")
 

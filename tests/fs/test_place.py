@@ -13,7 +13,7 @@ import pytest
 
 from tests.publish.mounts import mounted
 from vstore.errors import UsageError
-from vstore.fs.filelock import lock_file
+from vstore.fs.locking.filelock import lock_file
 from vstore.fs.place import (
     Claim,
     check_output_folder,

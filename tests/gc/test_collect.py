@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from tests.store.trees import WHEN, add, info, run_in_child
 from vstore import profile as profiles
-from vstore.fs.filelock import lock_file
-from vstore.fs.scan import scan
+from vstore.fs.locking.filelock import lock_file
+from vstore.fs.trees.scan import scan
 from vstore.gc import Policy, collect, exclusive_sizes, plan_collection, shortfall
 from vstore.objects import StorePath
-from vstore.report import Silent
+from vstore.reporter import Silent
 from vstore.store import GenerationRow, Root, RootKind, Store, add_root, list_roots, remove_root
-from vstore.store.optimise import optimise
-from vstore.store.verify import verify
+from vstore.store.health.optimise import optimise
+from vstore.store.health.verify import verify
 
 
 def on_disk(store: Store) -> set[str]:

@@ -11,9 +11,9 @@ from vstore import profile as profiles
 from vstore.errors import StoreError
 from vstore.gc import delete, plan_deletion
 from vstore.objects import StorePath
-from vstore.report import Silent
+from vstore.reporter import Silent
 from vstore.store import Store, add_root
-from vstore.store.verify import verify
+from vstore.store.health.verify import verify
 
 
 def reopened(store: Store) -> Store:

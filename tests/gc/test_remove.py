@@ -15,13 +15,13 @@ import pytest
 
 from tests.small_disk import mounted
 from tests.store.trees import add, info, recipe, run_in_child
-from vstore.fs.filelock import lock_file
+from vstore.fs.locking.filelock import lock_file
 from vstore.gc import collect, plan_collection
 from vstore.gc.plan import make_plan
 from vstore.gc.remove import Removal, current_roots
-from vstore.report import Silent
+from vstore.reporter import Silent
 from vstore.store import Store, add_root
-from vstore.store.verify import verify
+from vstore.store.health.verify import verify
 
 
 def reopened(store: Store) -> Store:
@@ -104,7 +104,7 @@ def test_logs_locks_and_failed_builds_go(store: Store) -> None:
 
 
 COUNT = """
-import sys; from pathlib import Path; from vstore.fs.filelock import lock_file
+import sys; from pathlib import Path; from vstore.fs.locking.filelock import lock_file
 place = Path(sys.argv[1])
 for _ in range(300):
     with lock_file(place / "lock", transient=True):

@@ -11,7 +11,7 @@ import pytest
 from tests.reliability.sweep import why_no_strace
 from tests.store.trees import run_in_child
 from vstore.gc import collect
-from vstore.report import Silent
+from vstore.reporter import Silent
 from vstore.store import Store
 
 

@@ -16,10 +16,10 @@ from uv import find_uv_bin
 from tests.small_disk import mounted
 from tests.wheels import make_wheel
 from vstore.fs.disk import free_bytes
-from vstore.fs.filelock import lock_file
+from vstore.fs.locking.filelock import lock_file
 from vstore.gc import Collected, Plan, Policy, collect, plan_collection
 from vstore.objects import Kind, StorePath
-from vstore.report import Silent
+from vstore.reporter import Silent
 from vstore.store import Store, add_root
 
 SAME = b"def same(): pass\n" * 40_000

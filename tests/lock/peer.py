@@ -16,9 +16,9 @@ import pytest
 import uv
 
 from tests.wheels import make_wheel
-from vstore.build.adopt import adopt
-from vstore.build.local import find_local
-from vstore.report import Silent
+from vstore.build.interpreter.adopt import adopt
+from vstore.build.interpreter.local import find_local
+from vstore.reporter import Silent
 
 SPEC = """\
 [[runtimes]]

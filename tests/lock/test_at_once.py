@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
-from vstore.lock.places import write_changed
+from vstore.lock.paths import write_changed
 
 
 def test_files_of_a_lock_are_written_by_several_at_once(tmp_path: Path) -> None:

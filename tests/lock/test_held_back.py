@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lock.test_joint import stacks
+from tests.lock.resolution.test_joint import stacks
 from tests.lock.test_lock import MINOR, Project, versions
 from tests.wheels import make_wheel
 from vstore.errors import LockError

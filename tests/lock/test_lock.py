@@ -17,9 +17,9 @@ import pytest
 from tests.wheels import make_wheel
 from vstore.errors import LockError
 from vstore.lock import InterpreterPin, LockedLayer, LockWish, PythonForLocking, lock_path, read_locks
-from vstore.lock.resolve import lock
+from vstore.lock.resolution.resolve import lock
 from vstore.lock.staleness import check
-from vstore.report import Report, Silent, Unit
+from vstore.reporter import Report, Silent, Unit
 from vstore.spec import Spec, load
 from vstore.spec.select import Operation, Wish, select
 from vstore.target import Target

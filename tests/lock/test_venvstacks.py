@@ -14,11 +14,12 @@ from typing import Any
 import pytest
 
 from tests.lock.peer import LOCKS, Venvstacks, local_version, peer, write_project
-from vstore.lock import InterpreterPin, LockWish, PythonForLocking, deployed_name, read_locks, resolve
+from vstore.lock import InterpreterPin, LockWish, PythonForLocking, deployed_name, read_locks
 from vstore.lock.metadata import requirements_hash
+from vstore.lock.resolution import resolve
 from vstore.lock.select import gaps
 from vstore.lock.staleness import check
-from vstore.report import Silent
+from vstore.reporter import Silent
 from vstore.spec import load
 from vstore.spec.lockfiles import interpreter_path
 from vstore.spec.select import Wish, select

@@ -21,7 +21,7 @@ import pytest
 
 from tests.platforms.mirror import list_mirror
 from tests.platforms.test_index import Index
-from vstore.build.local import find_local
+from vstore.build.interpreter.local import find_local
 from vstore.target import Target
 
 pytestmark = pytest.mark.network

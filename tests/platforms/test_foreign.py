@@ -12,12 +12,12 @@ from tests.build.layers import pin
 from tests.platforms.mirror import ARM64, VERSION, X86_64, elf, mach_o, pe, universal
 from tests.platforms.world import DIGITS, EXTENSIONS, PLATFORM_TAGS, Realised
 from tests.wheels import make_wheel
-from vstore.build.facts import LayerFacts, collect_facts
-from vstore.build.foreign import check_layer
-from vstore.build.launchers import BatchFiles
+from vstore.build.layer_metadata import LayerFacts, collect_facts
 from vstore.build.layout import Layout
+from vstore.build.native.foreign import check_layer
 from vstore.build.packages import install
-from vstore.build.scripts import Starters, Trampolines
+from vstore.build.scripts.relocatable import Starters, Trampolines
+from vstore.build.scripts.windows import BatchFiles
 from vstore.errors import BuildError
 from vstore.objects import Kind
 from vstore.target import Target

@@ -9,7 +9,7 @@ import pytest
 from tests.flows.world import asking_the_index
 from tests.platforms.mirror import SERIES, make_mirror
 from tests.platforms.world import DIGITS, HOST, Platforms
-from vstore.build.binaries import read_binary
+from vstore.build.native.binaries import read_binary
 from vstore.target import Target
 
 pytestmark = pytest.mark.network

@@ -14,21 +14,21 @@ import pytest
 
 from vstore.errors import BusyError
 from vstore.fs.atomic import flush_file, flush_filesystem, replace_symlink
-from vstore.fs.filelock import lock_file
 from vstore.fs.links import make_link
+from vstore.fs.locking.filelock import lock_file
 
 ROOT = Path(__file__).parents[2]
 # file → names that it uses only where it has looked for them
 GUARDED = {
     "vstore/archive/write.py": {"copy_file_range", "fchmod"},  # AttributeError is caught; _BY_HANDLE
     "vstore/cli/signals.py": {"set_blocking"},  # os.name is asked
-    "vstore/fs/holders.py": {"major", "minor", "sysconf"},  # where /proc/locks is
-    "vstore/fs/removal.py": {"fchmod"},  # BY_HANDLE
-    "vstore/fs/scan.py": {"fchmod", "O_CLOEXEC"},  # from open folders only
-    "vstore/spec/project.py": {"geteuid"},  # os.name is asked
+    "vstore/fs/locking/holders.py": {"major", "minor", "sysconf"},  # where /proc/locks is
+    "vstore/fs/trees/removal.py": {"fchmod"},  # BY_HANDLE
+    "vstore/fs/trees/scan.py": {"fchmod", "O_CLOEXEC"},  # from open folders only
+    "vstore/spec/files/allowed.py": {"geteuid"},  # os.name is asked
     "vstore/store/layout.py": {"fchmod"},  # geteuid is asked for
     "vstore/uv/bars.py": {"openpty", "ioctl", "TIOCSWINSZ"},  # ImportError is caught
-    "vstore/publish/copying.py": {"ioctl"},  # ImportError is caught
+    "vstore/publish/copy_tree.py": {"ioctl"},  # ImportError is caught
     "vstore/fs/faults.py": {"SIGKILL", "SIGSTOP"},  # armed by tests only
 }
 

@@ -11,7 +11,7 @@ import pytest
 from tests.platforms.mirror import PROGRAMS, SERIES, VERSION
 from tests.platforms.world import FOREIGN, HOST, Realised
 from vstore.build.layout import Layout
-from vstore.build.scripts import Trampolines, trampoline
+from vstore.build.scripts.relocatable import Trampolines, trampoline
 from vstore.target import Target
 
 POSIX = [target for target in FOREIGN if not target.is_windows]

@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from tests.platforms.mirror import ARM64, SERIES, VERSION, elf, list_mirror, mach_o, make_build, make_mirror
-from vstore.build.elf import read_elf
-from vstore.build.interpreter import choose, materialise
+from vstore.build.interpreter.provide import choose, materialise
+from vstore.build.interpreter.standalone import take
 from vstore.build.layout import Layout
-from vstore.build.standalone import take
+from vstore.build.native.elf import read_elf
 from vstore.errors import BuildError, ToolError
-from vstore.fs.scan import scan
+from vstore.fs.trees.scan import scan
 from vstore.lock.model import InterpreterPin
-from vstore.report import Silent
+from vstore.reporter import Silent
 from vstore.target import Target
 from vstore.uv import Uv
 

@@ -15,10 +15,10 @@ import pytest
 from tests.platforms.getpath import ROOT, windows_paths
 from tests.platforms.mirror import SERIES, VERSION
 from tests.platforms.world import DIGITS, Realised
-from vstore.build.launchers import BatchFiles, find_launchers
 from vstore.build.layout import Layout
 from vstore.build.record import read_record
-from vstore.fs.scan import scan
+from vstore.build.scripts.windows import BatchFiles, find_launchers
+from vstore.fs.trees.scan import scan
 from vstore.target import Target
 
 LAYOUT = Layout(target=Target.WIN_AMD64, python=VERSION)

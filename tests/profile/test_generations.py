@@ -19,11 +19,11 @@ from tests.store.trees import SOURCE, WHEN, add, info, run_in_child
 from vstore import profile as profiles
 from vstore.digest import hash_bytes
 from vstore.errors import ProfileError
-from vstore.fs.removal import remove_tree
+from vstore.fs.trees.removal import remove_tree
 from vstore.gc import collect
-from vstore.report import Silent
+from vstore.reporter import Silent
 from vstore.store import RootKind, Store, list_roots
-from vstore.store.records import write_record
+from vstore.store.generation_records import write_record
 
 DIGEST = hash_bytes("test spec", b"spec")
 

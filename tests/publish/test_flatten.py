@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from vstore.errors import StoreError
-from vstore.fs.tree import Entry, EntryKind, Manifest
+from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
 from vstore.objects import StorePath
 from vstore.publish.flatten import Flat, flatten
 

@@ -13,8 +13,8 @@ from vstore.digest import Digest
 from vstore.errors import UsageError
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.publish.model import Member, Record, own
+from vstore.publish.output_dir import all_records, combined
 from vstore.publish.plan import PublishOptions, Step, plan_archives, stems
-from vstore.publish.state import all_records, combined
 
 OPTIONS = PublishOptions()
 

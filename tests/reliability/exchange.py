@@ -19,7 +19,7 @@ from vstore.errors import VstoreError
 from vstore.fs import faults
 from vstore.objects import Kind, StorePath
 from vstore.remote import Cache, Fetcher, Pusher, open_cache, publish_channel, pull, read_channel
-from vstore.report import Silent
+from vstore.reporter import Silent
 from vstore.store import Store
 
 NAMES = ("builder", "client")

@@ -19,10 +19,10 @@ from vstore.errors import BusyError, VstoreError
 from vstore.fs import faults
 from vstore.gc import Policy, collect
 from vstore.objects import Kind, StorePath
-from vstore.report import Silent
+from vstore.reporter import Silent
 from vstore.store import Store
-from vstore.store.outlinks import make_out_link
-from vstore.store.reindex import reindex
+from vstore.store.health.reindex import reindex
+from vstore.store.out_links import make_out_link
 
 
 def add(store: Store, name: str, text: str, references: tuple[StorePath, ...] = ()) -> StorePath:

@@ -14,9 +14,9 @@ from pathlib import Path
 
 from tests.reliability.sweep import SOURCE
 from vstore.gc import collect
-from vstore.report import Silent
+from vstore.reporter import Silent
 from vstore.store import Store
-from vstore.store.verify import verify
+from vstore.store.health.verify import verify
 
 ADD = """
 import shutil, sys

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from vstore import profile as profiles
 from vstore.gc import collect, plan_collection
-from vstore.report import Silent
+from vstore.reporter import Silent
 from vstore.store import Store
-from vstore.store.records import recorded
-from vstore.store.verify import verify
+from vstore.store.generation_records import recorded
+from vstore.store.health.verify import verify
 
 
 def check_intact(root: Path) -> None:

@@ -24,37 +24,37 @@ from blake3 import blake3
 from vstore import archive
 from vstore.archive import Compression, Limits
 from vstore.archive.format import encode_index
-from vstore.build.facts import read_facts, write_facts
-from vstore.build.managed import parse_downloads, parse_hashes
+from vstore.build.interpreter.managed import parse_downloads, parse_hashes
+from vstore.build.interpreter.tarball import extract
+from vstore.build.layer_metadata import read_facts, write_facts
 from vstore.build.record import read_record
-from vstore.build.scripts import entry_points
-from vstore.build.tarball import extract
+from vstore.build.scripts.relocatable import entry_points
+from vstore.cancel import Stop
 from vstore.config import read_config
 from vstore.digest import canonical_json, hash_bytes
 from vstore.errors import ArchiveError, BuildError, LockError, StoreError, VstoreError
 from vstore.fs import zstd
 from vstore.fs.folder import Folder
-from vstore.fs.scan import scan
-from vstore.fs.tree import Entry, EntryKind, Manifest
+from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
+from vstore.fs.trees.scan import scan
 from vstore.lock.lockfile import read_document, read_lock, write_lock
 from vstore.lock.metadata import read_record as read_lock_record
 from vstore.lock.metadata import record_text
 from vstore.objects import StorePath
 from vstore.profile import read_stack
-from vstore.publish.bundle import BundleReader, BundleWriter
-from vstore.remote.delta import apply_delta
-from vstore.remote.delta import read_index as read_delta
-from vstore.remote.model import Record
-from vstore.remote.records import decode_channel, decode_delta, decode_object, decode_realisation, encode
-from vstore.remote.trust import SecretKey
+from vstore.publish.bundle_file import BundleReader, BundleWriter
+from vstore.remote.records.encoding import decode_channel, decode_delta, decode_object, decode_realisation, encode
+from vstore.remote.records.model import Record
+from vstore.remote.records.trust import SecretKey
+from vstore.remote.sync.delta import apply_delta
+from vstore.remote.sync.delta import read_index as read_delta
 from vstore.spec import load
-from vstore.stop import Stop
+from vstore.store.generation_records import read_record as read_generation
+from vstore.store.generation_records import record_file
+from vstore.store.generation_records import write_record as write_generation
 from vstore.store.layout import Layout
 from vstore.store.manifests import object_info, read_manifest
-from vstore.store.pins import NO_PIN, read_pin, write_pin
-from vstore.store.records import read_record as read_generation
-from vstore.store.records import record_file
-from vstore.store.records import write_record as write_generation
+from vstore.store.root_notes import NO_PIN, read_pin, write_pin
 
 _GOLDEN = Path(__file__).parents[1] / "remote" / "golden"
 _RECORDS: Mapping[str, Callable[[bytes, str], Record]] = {

@@ -17,11 +17,11 @@ from tests.reliability.spoil import spoil
 from tests.remote.small import KEY, TRUST, Machine, folder_cache, machine
 from tests.store.trees import recipe
 from vstore.errors import ArchiveError, CacheError, UsageError
-from vstore.fs.scan import scan
+from vstore.fs.trees.scan import scan
 from vstore.objects import StorePath
-from vstore.publish.airgap import pack_bundle, unpack_bundle
+from vstore.publish.bundles import pack_bundle, unpack_bundle
 from vstore.remote import Cache, Pusher, Trust, pull
-from vstore.remote.memory import MemoryTransport
+from vstore.remote.transport.memory import MemoryTransport
 
 
 def library(version: int) -> dict[str, bytes]:

@@ -20,7 +20,7 @@ from tests.remote.servers import free_port, running
 from tests.remote.small import machine
 from vstore.digest import hash_bytes
 from vstore.objects import StorePath
-from vstore.remote.layout import archive_key, object_key, realisation_key
+from vstore.remote.records.layout import archive_key, object_key, realisation_key
 
 LIMIT_BYTES = 1 << 20  # of packed archives
 _OBJECTS = 12

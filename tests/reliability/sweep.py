@@ -16,10 +16,10 @@ from tests.remote.small import TRUST
 from tests.store.trees import add
 from vstore.fs.faults import Point
 from vstore.remote import open_cache, verify_cache
-from vstore.report import Silent
+from vstore.reporter import Silent
 from vstore.store import Store, add_root
-from vstore.store.reindex import reindex
-from vstore.store.verify import verify
+from vstore.store.health.reindex import reindex
+from vstore.store.health.verify import verify
 
 EXCHANGE_POINTS = tuple(point for point in Point if point.startswith(("push-", "pull-")))
 OVERLAY_POINTS = (Point.GC_IN_PLACE,)  # reached only where folders cannot be moved

@@ -26,7 +26,7 @@ from tests.reliability.sweep import (
 from vstore.errors import StoreError
 from vstore.fs.faults import Point
 from vstore.store import Store
-from vstore.store.reindex import reindex
+from vstore.store.health.reindex import reindex
 
 
 @pytest.fixture(scope="module")

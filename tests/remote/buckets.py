@@ -26,7 +26,7 @@ from pathlib import Path
 import pytest
 
 from tests.remote.servers import free_port, nginx, running
-from vstore.remote.objectstore import ObjectStoreTransport
+from vstore.remote.transport.objectstore import ObjectStoreTransport
 
 WEED = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
 AZURITE = shutil.which("azurite-blob")

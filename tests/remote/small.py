@@ -11,11 +11,11 @@ from pathlib import Path
 from tests.store.trees import recipe, write
 from vstore.objects import Kind, StorePath
 from vstore.remote import Cache, Fetcher, Pusher, SecretKey, Trust
-from vstore.remote.opening import open_transport
-from vstore.remote.patience import Patient
-from vstore.remote.substitute import Substituter
-from vstore.remote.transport import Transport
-from vstore.report import Silent
+from vstore.remote.sync.substitute import Substituter
+from vstore.remote.transport.protocol import Transport
+from vstore.remote.transport.registry import open_transport
+from vstore.remote.transport.retry import Patient
+from vstore.reporter import Silent
 from vstore.store import Store
 
 KEY = SecretKey("builder-1", b"1" * 32)

@@ -13,7 +13,7 @@ from tests.flows.world import World
 from tests.remote.fleet import Fleet, make_fleet, origins, realise
 from tests.remote.liar import Liar, liar
 from vstore.objects import StorePath
-from vstore.remote.layout import archive_key, object_key
+from vstore.remote.records.layout import archive_key, object_key
 
 KINDS = ("realisations", "objects", "archives")
 

@@ -22,13 +22,13 @@ from vstore.errors import VstoreError
 from vstore.objects import LAYER_FILE, Kind, StorePath
 from vstore.publish import pack_bundle, unpack_bundle
 from vstore.remote import Cache, Trust, publish_channel, pull, read_channel
-from vstore.remote.layout import CACHE_FILE, archive_key, channel_key, object_key, realisation_key
-from vstore.remote.trust import sign
-from vstore.report import Silent
+from vstore.remote.records.layout import CACHE_FILE, archive_key, channel_key, object_key, realisation_key
+from vstore.remote.records.trust import sign
+from vstore.reporter import Silent
 from vstore.store import Store
+from vstore.store.health.reindex import reindex
+from vstore.store.health.verify import mend, verify
 from vstore.store.manifests import write_manifest
-from vstore.store.reindex import reindex
-from vstore.store.verify import mend, verify
 
 NOW = datetime.now(UTC)
 PART = b"part"

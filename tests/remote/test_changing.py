@@ -16,9 +16,9 @@ from tests.remote.small import KEY, Machine, folder_cache, hasty, machine
 from vstore.errors import ArchiveError, CacheError
 from vstore.objects import StorePath
 from vstore.remote import Cache, Policy, Pusher, collect, make_plan, pull, read_inventory
-from vstore.remote.layout import archive_key, object_key
-from vstore.report import Silent
-from vstore.store.verify import verify
+from vstore.remote.records.layout import archive_key, object_key
+from vstore.reporter import Silent
+from vstore.store.health.verify import verify
 
 _PULLS = 12
 

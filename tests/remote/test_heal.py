@@ -32,8 +32,8 @@ from vstore.remote import (
     read_inventory,
     verify_cache,
 )
-from vstore.remote.integrity import archive_fault
-from vstore.remote.layout import (
+from vstore.remote.maintenance.integrity import archive_fault
+from vstore.remote.records.layout import (
     CACHE_FILE,
     archive_key,
     channel_key,
@@ -43,8 +43,8 @@ from vstore.remote.layout import (
     object_key,
     realisation_key,
 )
-from vstore.remote.memory import MemoryTransport
-from vstore.remote.trust import sign
+from vstore.remote.records.trust import sign
+from vstore.remote.transport.memory import MemoryTransport
 
 LIMIT = 1 << 24
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.remote.hostile import RIGHT, WRONG, hostile
 from tests.remote.small import folder_cache, machine
-from vstore.remote.layout import archive_key, object_key
+from vstore.remote.records.layout import archive_key, object_key
 
 MEBIBYTES = 300
 SECONDS = 120

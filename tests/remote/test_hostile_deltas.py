@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
+from vstore.cancel import Stop
 from vstore.digest import Digest, canonical_json
 from vstore.errors import CacheError
-from vstore.fs.tree import Entry, EntryKind, Manifest
+from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
 from vstore.objects import StorePath
-from vstore.remote.delta import NOTHING, apply_delta
-from vstore.remote.model import DeltaRecord
-from vstore.stop import Stop
+from vstore.remote.records.model import DeltaRecord
+from vstore.remote.sync.delta import NOTHING, apply_delta
 
 hdiffpatch = pytest.importorskip("hdiffpatch")
 

@@ -15,9 +15,9 @@ from tests.remote.guarded import QUOTED, SECRET, USER, Guarded, guarded, leaks
 from tests.remote.small import KEY, folder_cache, hasty, machine
 from tests.store.trees import recipe
 from vstore.objects import StorePath
-from vstore.remote.misses import Misses
-from vstore.remote.opening import open_transport
-from vstore.remote.transport import Busy, Refused, TransportError
+from vstore.remote.sync.negative_cache import Misses
+from vstore.remote.transport.protocol import Busy, Refused, TransportError
+from vstore.remote.transport.registry import open_transport
 
 Way = Callable[[str, Path], tuple[str, dict[str, str], str]]
 
@@ -163,7 +163,7 @@ def test_a_redirect_never_leads_from_tls_into_the_open(tmp_path: Path) -> None:
         server.mode = "redirecting"
         server.socket = context.wrap_socket(server.socket, server_side=True)
         code = (
-            "import sys; from vstore.remote.opening import open_transport\n"
+            "import sys; from vstore.remote.transport.registry import open_transport\n"
             "open_transport(sys.argv[1], {'redirects': 'anywhere'}).get('a', limit=9)\n"
         )
         done = subprocess.run(

@@ -15,8 +15,8 @@ from tests.store.trees import recipe
 from vstore.errors import ArchiveError, CacheError
 from vstore.objects import StorePath
 from vstore.remote import Cache, pull
-from vstore.remote.layout import object_key, realisation_key
-from vstore.remote.memory import MemoryTransport
+from vstore.remote.records.layout import object_key, realisation_key
+from vstore.remote.transport.memory import MemoryTransport
 
 VALUES = (
     "null", "true", "-1", "0", "1.5", "NaN", "1e999", "9223372036854775808", '""', '"x"', '"\\ud800"', '"a\\u0000b"',

@@ -14,9 +14,9 @@ from tests.store.trees import recipe
 from vstore.errors import CacheError
 from vstore.objects import StorePath
 from vstore.remote import Cache, Channel, Pusher, SecretKey, Trust, publish_channel, pull, read_channel
-from vstore.remote.layout import channel_key, channel_number_key, realisation_key
-from vstore.remote.model import Signature
-from vstore.remote.records import decode_channel
+from vstore.remote.records.encoding import decode_channel
+from vstore.remote.records.layout import channel_key, channel_number_key, realisation_key
+from vstore.remote.records.model import Signature
 
 THIRD = SecretKey("builder-3", b"3" * 32)
 BOTH = Trust(keys=(KEY.public, OTHER.public), require=2)

@@ -20,7 +20,7 @@ from vstore.errors import ArchiveError, CacheError, UsageError
 from vstore.fs import zstd
 from vstore.objects import Kind, StorePath
 from vstore.remote import Cache, Trust, publish_channel, pull, read_channel
-from vstore.remote.layout import archive_key, channel_key, object_key, realisation_key
+from vstore.remote.records.layout import archive_key, channel_key, object_key, realisation_key
 from vstore.store import Store
 
 NOW = datetime.now(UTC)

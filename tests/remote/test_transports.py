@@ -20,12 +20,12 @@ from cryptography.x509.oid import NameOID
 
 from tests.remote.buckets import JUDGES, SERVERS, Bucket
 from tests.remote.servers import free_port, nginx
+from vstore.cancel import Stop, Stopped
 from vstore.errors import UsageError
-from vstore.remote.memory import MemoryTransport
-from vstore.remote.opening import open_transport
-from vstore.remote.patience import Patient
-from vstore.remote.transport import NoListing, Transport, TransportError
-from vstore.stop import Stop, Stopped
+from vstore.remote.transport.memory import MemoryTransport
+from vstore.remote.transport.protocol import NoListing, Transport, TransportError
+from vstore.remote.transport.registry import open_transport
+from vstore.remote.transport.retry import Patient
 
 DATA = bytes(range(256)) * 1000
 KEY = "objects/ab/abc-cpython-3.11.7+x@1.json"

@@ -16,7 +16,7 @@ from tests.spec.specs import PYTHON, application, framework, mistakes, write
 from vstore.credentials import has_credentials, redact, without_login
 from vstore.errors import SpecError
 from vstore.spec import load
-from vstore.spec.misread import wheel_hint
+from vstore.spec.requirement_hints import wheel_hint
 from vstore.target import Target
 
 VERSION = ".".join(map(str, sys.version_info[:3]))

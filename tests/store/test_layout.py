@@ -15,10 +15,10 @@ from tests.reliability.sweep import vstore
 from tests.store.trees import add
 from vstore.errors import StoreError, UsageError
 from vstore.gc import collect, plan_collection
-from vstore.report import Silent
+from vstore.reporter import Silent
 from vstore.store import Layout, Pin, Store, add_root, keep_reserve, list_roots, read_roots
-from vstore.store.optimise import optimise
-from vstore.store.reindex import reindex
+from vstore.store.health.optimise import optimise
+from vstore.store.health.reindex import reindex
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows makes no link without a right to it")
 FOLDERS = (

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.store.trees import add, recipe, run_in_child
-from vstore.report import Silent
+from vstore.reporter import Silent
 from vstore.store import Store
-from vstore.store.verify import verify
+from vstore.store.health.verify import verify
 
 ADD = """
 import sys; from pathlib import Path

@@ -13,7 +13,7 @@ import pytest
 
 from tests.store.trees import add, info, run_in_child
 from vstore.errors import StoreError
-from vstore.fs.filelock import lock_file
+from vstore.fs.locking.filelock import lock_file
 from vstore.objects import StorePath
 from vstore.store import RootKind, Store, add_root, generation_links, list_roots, read_roots, remove_root
 

@@ -15,14 +15,14 @@ from blake3 import blake3
 
 from tests.store.trees import SOURCE, add, info, recipe, write
 from vstore.errors import BuildError, StoreError
-from vstore.fs.filelock import is_held
-from vstore.fs.scan import scan
-from vstore.fs.tree import Entry, EntryKind
-from vstore.fs.waits import set_waiting
+from vstore.fs.locking.filelock import is_held
+from vstore.fs.locking.waits import set_waiting
+from vstore.fs.trees.manifest import Entry, EntryKind
+from vstore.fs.trees.scan import scan
 from vstore.objects import Kind
-from vstore.report import Silent
+from vstore.reporter import Silent
 from vstore.store import Store
-from vstore.store.verify import verify
+from vstore.store.health.verify import verify
 
 
 def test_an_added_object_is_whole_and_read_only(store: Store) -> None:

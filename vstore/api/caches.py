@@ -33,8 +33,8 @@ from vstore.remote import (
     verify_cache,
     write_key,
 )
-from vstore.remote.layout import pin_key
-from vstore.report import Report, Silent
+from vstore.remote.records.layout import pin_key
+from vstore.reporter import Report, Silent
 from vstore.store import Store
 
 __all__ = [
@@ -124,9 +124,9 @@ def serve(
     Raises UsageError without the extra ``serve`` or for an address that cannot be had, BusyError for a port in use.
     """
     try:
-        from vstore.remote.listening import bind, listen
-        from vstore.remote.serve import application
-        from vstore.remote.shelf import MOST_BYTES, Shelf
+        from vstore.remote.serving.server import bind, listen
+        from vstore.remote.serving.shelf import MOST_BYTES, Shelf
+        from vstore.remote.serving.site import application
     except ImportError as error:
         raise UsageError(
             f"`serve` needs more packages: {error.name}", hint="install vstore with its extra: vstore[serve]"

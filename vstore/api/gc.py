@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from vstore import profile as profiles
 from vstore.config import GcConfig
 from vstore.errors import BusyError
-from vstore.fs.usage import used_bytes
+from vstore.fs.trees.usage import used_bytes
 from vstore.gc import (
     Collected,
     Plan,
@@ -22,7 +22,7 @@ from vstore.gc import (
     plan_deletion,
     shortfall,
 )
-from vstore.report import Report, Silent
+from vstore.reporter import Report, Silent
 from vstore.store import Store
 
 __all__ = [

@@ -13,7 +13,7 @@ from vstore.lock.staleness import check
 from vstore.realise.interpreters import Interpreters
 from vstore.realise.prepare import lock_spec, stale_error, wish_of
 from vstore.realise.session import Session
-from vstore.report import Report, Silent
+from vstore.reporter import Report, Silent
 from vstore.spec import Spec
 from vstore.spec.select import Operation, Selection, Wish, select
 from vstore.store import Store

@@ -12,7 +12,7 @@ from vstore.objects import StorePath
 from vstore.realise.document import node_document, read_node
 from vstore.realise.model import RealisedLayer, Request
 from vstore.realise.planning import Planned, PlannedNode, PlannedStack
-from vstore.report import Report, Silent
+from vstore.reporter import Report, Silent
 from vstore.store import Store
 
 __all__ = ["Planned", "PlannedNode", "PlannedStack", "build", "node_document", "plan"]
@@ -49,10 +49,10 @@ def build(
 
     Raises UsageError for what is no node, BuildError, ToolError or StoreError.
     """
+    from vstore.cancel import Stop
     from vstore.realise.planning import build
     from vstore.realise.session import Session
     from vstore.remote import substitution
-    from vstore.stop import Stop
 
     node, known = read_node(document)
     report, stop, jobs = report or Silent(), Stop(), jobs or os.cpu_count() or 1

@@ -33,9 +33,9 @@ from vstore.publish import (
     unpack_bundle,
 )
 from vstore.realise.model import Request
+from vstore.realise.noop import remembered
 from vstore.realise.prepare import wish_of
-from vstore.realise.remembered import remembered
-from vstore.report import Report
+from vstore.reporter import Report
 from vstore.spec import load
 from vstore.spec.select import Operation, select
 from vstore.store import Store

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from vstore.api.stores import uv_of
 from vstore.objects import StorePath
 from vstore.realise.model import Origin, Realised, RealisedLayer, Request
-from vstore.realise.remembered import remembered
-from vstore.report import Report, Silent
+from vstore.realise.noop import remembered
+from vstore.reporter import Report, Silent
 from vstore.store import Store
 
 if TYPE_CHECKING:
@@ -39,10 +39,10 @@ def realise(store: Store, request: Request, *, report: Report | None = None, now
     known = remembered(store, request, report=report, now=now)
     if known is not None:
         return known
+    from vstore.cancel import Stop
     from vstore.realise.realise import realise
     from vstore.realise.session import Session
     from vstore.remote import substitution
-    from vstore.stop import Stop
 
     stop = Stop()
     uv = uv_of(store, offline=request.offline, environment=request.environment)
@@ -69,7 +69,7 @@ def clashes_of(store: Store, path: StorePath) -> tuple[Clash, ...]:
 
     Empty for an object that is no layer. Raises StoreError if the layer is damaged.
     """
-    from vstore.build.facts import FACTS, read_facts
+    from vstore.build.layer_metadata import FACTS, read_facts
 
     folder = store.layout.object(path)
     return read_facts(folder).clashes if (folder / FACTS).exists() else ()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vstore.errors import UsageError
 from vstore.spec import Layer, Spec, load
-from vstore.spec.project import ALLOW_OUTSIDE
+from vstore.spec.files.allowed import ALLOW_OUTSIDE
 from vstore.target import Target
 
 __all__ = ["ALLOW_OUTSIDE", "Layer", "Spec", "Target", "load", "write_template"]

@@ -85,7 +85,7 @@ def keep(store: Store, path: StorePath, place: Path, pin: Pin | None = None) -> 
 
     Raises StoreError if the object is not there any more, and UsageError for a place where something else is.
     """
-    from vstore.store.outlinks import claim_root, make_out_link
+    from vstore.store.out_links import claim_root, make_out_link
 
     claim_root(store.layout, place)
     store.temp_root(path)
@@ -101,7 +101,7 @@ def check_out_link(layout: Layout, place: Path, *, trial: bool) -> None:
 
     With `trial` a link is made there for a moment.
     """
-    from vstore.store.outlinks import claim_root
+    from vstore.store.out_links import claim_root
 
     claim_root(layout, place, trial=trial)
 

@@ -24,7 +24,7 @@ from vstore.archive.pack import pack
 from vstore.archive.plan import plan_fetch
 from vstore.archive.unpack import unpack
 from vstore.archive.whole import check_whole
-from vstore.fs.admission import Limits
+from vstore.fs.trees.validate import Limits
 
 __all__ = [
     "FOOTER_BYTES",

@@ -19,9 +19,9 @@ from vstore.archive.plan import plan_files
 from vstore.archive.write import OpenFile, TreeWriter, new_folder, wrong
 from vstore.errors import ArchiveError
 from vstore.fs import zstd
-from vstore.fs.admission import Limits
 from vstore.fs.disk import free_bytes
-from vstore.fs.tree import Entry, EntryKind, Manifest
+from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
+from vstore.fs.trees.validate import Limits
 
 _BATCH_BYTES = 4 << 20  # asked of the reader at once
 _READS = 4  # side by side; one more is held

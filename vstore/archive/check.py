@@ -8,8 +8,8 @@ from collections import defaultdict
 
 from vstore.archive.model import Index
 from vstore.errors import ArchiveError
-from vstore.fs.admission import Admission, Limits
-from vstore.fs.tree import Manifest
+from vstore.fs.trees.manifest import Manifest
+from vstore.fs.trees.validate import Admission, Limits
 
 
 def admit_all(manifest: Manifest, limits: Limits) -> None:

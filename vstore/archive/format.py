@@ -18,8 +18,8 @@ from vstore.archive.model import Frame, Index, Place
 from vstore.digest import Digest, hash_bytes
 from vstore.errors import ArchiveError, StoreError
 from vstore.fs import zstd
-from vstore.fs.admission import Limits
-from vstore.fs.tree import EntryKind, Manifest
+from vstore.fs.trees.manifest import EntryKind, Manifest
+from vstore.fs.trees.validate import Limits
 
 FOOTER_BYTES = 64
 _FOOTER = struct.Struct(">32sQQ16s")

@@ -12,8 +12,8 @@ from vstore.archive.format import FOOTER_BYTES, decode_index, index_range
 from vstore.archive.model import Index, RangeReader
 from vstore.digest import Digest
 from vstore.errors import ArchiveError
-from vstore.fs.admission import Limits
 from vstore.fs.reading import open_regular
+from vstore.fs.trees.validate import Limits
 
 _TAIL_BYTES = 128 << 10  # the first read: the index of about 2,000 files lies in it
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from vstore.archive.tar import END, member, padding
-from vstore.fs.tree import Entry, EntryKind, Manifest
+from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
 
 _PACKAGES = b"site-packages"  # below it each folder is a package; elsewhere each folder counts as one
 _EARLIEST_CUT = 2  # between packages a frame is cut when it is half full

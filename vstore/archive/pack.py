@@ -22,9 +22,9 @@ from vstore.archive.pipeline import in_order
 from vstore.digest import Digest
 from vstore.errors import ArchiveError
 from vstore.fs import zstd
-from vstore.fs.admission import Limits
 from vstore.fs.reading import open_handle
-from vstore.fs.tree import Entry, EntryKind, Manifest
+from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
+from vstore.fs.trees.validate import Limits
 
 _MIB = 1 << 20
 _HIGH = 16  # from this zstd level on, frames are larger

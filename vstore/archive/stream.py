@@ -16,8 +16,8 @@ from vstore.archive.model import Compression, RangeReader
 from vstore.archive.tar import padding, read_member
 from vstore.archive.write import TreeWriter, new_folder, wrong
 from vstore.errors import ArchiveError
-from vstore.fs.admission import Admission, Limits
-from vstore.fs.tree import Entry, EntryKind, Manifest
+from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
+from vstore.fs.trees.validate import Admission, Limits
 
 _READ_BYTES = 1 << 20
 _MEMORY_BYTES = 128 << 20  # xz -9 asks for 65 MiB to decompress

@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 
-from vstore.fs.tree import FIXED_TIME, Entry, EntryKind
+from vstore.fs.trees.manifest import FIXED_TIME, Entry, EntryKind
 
 BLOCK = 512
 END = bytes(2 * BLOCK)

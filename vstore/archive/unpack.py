@@ -11,8 +11,8 @@ from vstore.archive.model import Compression, RangeReader
 from vstore.archive.plan import plan_fetch
 from vstore.archive.stream import check_expected, unpack_stream
 from vstore.errors import ArchiveError
-from vstore.fs.admission import Limits
-from vstore.fs.tree import Manifest
+from vstore.fs.trees.manifest import Manifest
+from vstore.fs.trees.validate import Limits
 
 _MAGIC = {
     b"\x28\xb5\x2f\xfd": Compression.ZST,

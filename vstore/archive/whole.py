@@ -15,8 +15,8 @@ from vstore.archive.stream import check_expected
 from vstore.archive.tar import padding, read_member
 from vstore.errors import ArchiveError
 from vstore.fs import zstd
-from vstore.fs.admission import Limits
-from vstore.fs.tree import Entry, EntryKind, Manifest
+from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
+from vstore.fs.trees.validate import Limits
 
 _READ_BYTES = 1 << 20
 

@@ -18,9 +18,9 @@ from blake3 import blake3
 from vstore.errors import ArchiveError
 from vstore.fs.atomic import begin_flush
 from vstore.fs.reading import open_handle
-from vstore.fs.removal import remove_tree
-from vstore.fs.scan import freeze_directory, hash_file
-from vstore.fs.tree import Entry
+from vstore.fs.trees.manifest import Entry
+from vstore.fs.trees.removal import remove_tree
+from vstore.fs.trees.scan import freeze_directory, hash_file
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
 _CHUNK_BYTES = 1 << 20

@@ -8,23 +8,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from vstore.build.activation import write_activation
 from vstore.build.bytecode import compile_tree, reuse
 from vstore.build.clashes import describe_clashes
-from vstore.build.facts import LayerFacts, collect_facts, read_facts, write_facts
-from vstore.build.foreign import check_layer, set_executable
-from vstore.build.foundation import tie_to_interpreter
+from vstore.build.layer_metadata import LayerFacts, collect_facts, read_facts, write_facts
 from vstore.build.layout import Layout
-from vstore.build.libraries import join_libraries
 from vstore.build.links import link_lower
 from vstore.build.modules import place_modules
+from vstore.build.native.foreign import check_layer, set_executable
+from vstore.build.native.libraries import join_libraries
 from vstore.build.packages import install
+from vstore.build.python_link import tie_to_interpreter
 from vstore.build.recipe import LayerRecipe
-from vstore.build.scripts import find_starters, write_starters
+from vstore.build.scripts.activation import write_activation
+from vstore.build.scripts.relocatable import find_starters, write_starters
 from vstore.build.venvstacks import write_venvstacks_metadata
 from vstore.errors import BuildError
 from vstore.objects import StorePath
-from vstore.report import Report, Unit
+from vstore.reporter import Report, Unit
 from vstore.target import Target
 from vstore.uv import Uv
 

@@ -15,10 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from vstore.build.local import bare_environment
+from vstore.build.interpreter.local import bare_environment
+from vstore.cancel import Stop
 from vstore.errors import BuildError
-from vstore.report import Report
-from vstore.stop import Stop
+from vstore.reporter import Report
 
 _WORKER = Path(__file__).with_name("compile_worker.py")
 _CHUNK_BYTES = 192 * 1024  # of source: about a tenth of a second

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from vstore.build.clashes import Clash
-from vstore.build.facts import Distribution, LayerFacts
+from vstore.build.layer_metadata import Distribution, LayerFacts
 from vstore.build.layout import CODE, Layout
 from vstore.fs.links import make_link
 

@@ -19,14 +19,14 @@ from urllib.parse import unquote, urlsplit
 import tomli_w
 
 from vstore.build.clashes import Clash
-from vstore.build.facts import find_infos
+from vstore.build.layer_metadata import find_infos
 from vstore.build.layout import LOCK, Layout
 from vstore.build.record import Line, describe, encode_record, read_record
-from vstore.build.scripts import Starters, entry_points, python_script
+from vstore.build.scripts.relocatable import Starters, entry_points, python_script
 from vstore.errors import BuildError
 from vstore.fs.atomic import write_file
 from vstore.fs.reading import check_regular
-from vstore.fs.removal import remove_tree
+from vstore.fs.trees.removal import remove_tree
 from vstore.lock.model import PinnedWheel
 from vstore.target import Target
 from vstore.uv import Uv

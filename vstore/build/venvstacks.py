@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from vstore.build.facts import LayerFacts
+from vstore.build.layer_metadata import LayerFacts
 from vstore.fs.atomic import write_file
 from vstore.objects import Kind
 

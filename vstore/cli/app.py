@@ -161,7 +161,7 @@ def _interrupted(cause: BaseException | None) -> int:
 
 def _failed(error: Exception, settings: Settings) -> int:
     """Show an error, a mistake of vstore itself with the place where it was made, and return the exit code."""
-    from vstore.cli.mistakes import explain
+    from vstore.cli.errors import explain
 
     if isinstance(error, click.exceptions.NoArgsIsHelpError):
         error.show()

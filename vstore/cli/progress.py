@@ -12,7 +12,7 @@ import click
 
 from vstore.credentials import redact
 from vstore.errors import printable
-from vstore.report import Unit
+from vstore.reporter import Unit
 
 _TELL_AGAIN_SECONDS = 10.0  # in a log, of the bytes or packages that come
 
@@ -34,7 +34,7 @@ class _Stage(NamedTuple):
 
 
 class Progress:
-    """The `vstore.report.Report` of the command line. Rich is loaded only when something takes long."""
+    """The `vstore.reporter.Report` of the command line. Rich is loaded only when something takes long."""
 
     def __init__(self, *, live: bool, verbosity: int) -> None:
         self._live = live and verbosity >= 0 and sys.stderr.isatty()

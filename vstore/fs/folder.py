@@ -17,8 +17,8 @@ from typing import BinaryIO, Self
 from vstore.errors import StoreError
 from vstore.fs.atomic import exchange, flush_file, replace_symlink, write_file
 from vstore.fs.reading import open_regular, read_regular
-from vstore.fs.removal import BY_HANDLE, NO_LINK, OPEN_FOLDER, remove_tree, thaw
-from vstore.fs.tree import shown
+from vstore.fs.trees.manifest import shown
+from vstore.fs.trees.removal import BY_HANDLE, NO_LINK, OPEN_FOLDER, remove_tree, thaw
 
 
 class Folder:

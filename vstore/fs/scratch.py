@@ -13,9 +13,9 @@ from pathlib import Path
 
 from vstore.errors import BusyError
 from vstore.fs.faults import Point, reached
-from vstore.fs.filelock import lock_file
+from vstore.fs.locking.filelock import lock_file
 from vstore.fs.reading import read_regular
-from vstore.fs.removal import remove_tree
+from vstore.fs.trees.removal import remove_tree
 
 PREFIX = ".vstore-"
 _MARK, _TEXT = "vstore-unfinished", b"This folder is unfinished work of vstore; the next run removes it.\n"

@@ -4,7 +4,7 @@ from vstore.gc.clean import distrust_pools
 from vstore.gc.collect import collect, exclusive_sizes, plan_collection, shortfall
 from vstore.gc.delete import delete, keepers, plan_deletion
 from vstore.gc.model import Collected, Plan, Policy, Victim
-from vstore.gc.owners import owners
+from vstore.gc.ownership import owners
 from vstore.gc.plan import make_plan
 
 __all__ = [

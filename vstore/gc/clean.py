@@ -17,12 +17,12 @@ from pathlib import Path
 
 from vstore.errors import BusyError
 from vstore.fs.faults import Point, reached
-from vstore.fs.filelock import NoFileLocks, lock_file
 from vstore.fs.folder import Folder
-from vstore.fs.usage import Tally, held_bytes, statuses
+from vstore.fs.locking.filelock import NoFileLocks, lock_file
+from vstore.fs.trees.usage import Tally, held_bytes, statuses
 from vstore.gc.unlink import unlink_all
 from vstore.gc.uv_cache import POINTERS, TEMPORARY, CachedWheel, UvCaches, own_caches, pools, temporaries
-from vstore.report import Report
+from vstore.reporter import Report
 from vstore.store import Layout
 
 _LOCK = ".lock"

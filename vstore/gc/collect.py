@@ -14,21 +14,21 @@ from datetime import UTC, datetime
 
 from vstore.fs.disk import free_bytes
 from vstore.fs.faults import Point, reached
-from vstore.fs.usage import Tally, used_bytes
+from vstore.fs.trees.usage import Tally, used_bytes
 from vstore.gc.clean import Cleaned, clean_everything, clean_wheels, leftovers
-from vstore.gc.litter import entries, find_litter, lacks_folders, require_rows, stray_links, unclaimed
 from vstore.gc.measure import Measure, logs_of
 from vstore.gc.model import Collected, Plan, Policy, Victim
-from vstore.gc.owners import foreign
+from vstore.gc.orphans import entries, find_litter, lacks_folders, require_rows, stray_links, unclaimed
+from vstore.gc.ownership import foreign
 from vstore.gc.plan import Limits, choose_wheels, exclusive_objects, make_plan
 from vstore.gc.remove import Removal, current_roots
-from vstore.gc.served import archives_of, other_archives, remove_archives
+from vstore.gc.served_archives import archives_of, other_archives, remove_archives
 from vstore.gc.unlink import empty_trash
 from vstore.gc.uv_cache import CachedWheel, UvCaches
 from vstore.objects import StorePath
-from vstore.report import Report
+from vstore.reporter import Report
 from vstore.store import Graph, Root, RootKind, Store, generation_link
-from vstore.store.interrupted import freeze_interrupted
+from vstore.store.health.interrupted import freeze_interrupted
 
 _SMALLEST, _LARGEST = 250, 2000  # objects removed in one transaction, whose commit costs the same for few as for many
 _OBJECTS = ("store/", "manifests/")

@@ -6,15 +6,15 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from vstore.errors import BusyError, StoreError
-from vstore.gc.litter import require_rows
 from vstore.gc.measure import Measure, logs_of
 from vstore.gc.model import Collected, Plan
-from vstore.gc.owners import owners, removable
+from vstore.gc.orphans import require_rows
+from vstore.gc.ownership import owners, removable
 from vstore.gc.plan import make_plan
 from vstore.gc.remove import Removal, current_roots
 from vstore.gc.unlink import empty_trash
 from vstore.objects import StorePath, chain
-from vstore.report import Report
+from vstore.reporter import Report
 from vstore.store import Graph, Root, RootKind, Store, generation_link, generation_of, list_roots
 
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterable
 from itertools import chain
 
-from vstore.fs.usage import Tally, statuses
+from vstore.fs.trees.usage import Tally, statuses
 from vstore.objects import StorePath
 from vstore.store import Layout, Store
 

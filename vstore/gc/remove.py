@@ -12,15 +12,15 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 
 from vstore.fs.faults import Point, reached
-from vstore.fs.filelock import lock_file
 from vstore.fs.folder import Folder
-from vstore.fs.tree import shown
-from vstore.fs.usage import Tally, statuses
-from vstore.gc.litter import find_litter, stray_links
+from vstore.fs.locking.filelock import lock_file
+from vstore.fs.trees.manifest import shown
+from vstore.fs.trees.usage import Tally, statuses
 from vstore.gc.model import Victim
-from vstore.gc.served import archives_of
+from vstore.gc.orphans import find_litter, stray_links
+from vstore.gc.served_archives import archives_of
 from vstore.objects import StorePath
-from vstore.report import Report
+from vstore.reporter import Report
 from vstore.store import Graph, Layout, Store, generation_link, read_roots
 
 _LOOK_SECONDS = 1.0  # how often running programs are looked for: what they use was alive when the plan was made

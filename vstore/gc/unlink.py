@@ -15,12 +15,12 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from vstore.fs.faults import Point, reached
-from vstore.fs.filelock import lock_file
 from vstore.fs.folder import Folder
-from vstore.fs.removal import BY_HANDLE, DEEPEST, in_folder, move_up, open_folder
-from vstore.fs.usage import Tally, held_bytes, is_last_name, statuses
-from vstore.gc.owners import removable
-from vstore.report import Report
+from vstore.fs.locking.filelock import lock_file
+from vstore.fs.trees.removal import BY_HANDLE, DEEPEST, in_folder, move_up, open_folder
+from vstore.fs.trees.usage import Tally, held_bytes, is_last_name, statuses
+from vstore.gc.ownership import removable
+from vstore.reporter import Report
 from vstore.store import Layout
 
 if TYPE_CHECKING:

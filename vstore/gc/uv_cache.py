@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 from vstore.fs.folder import Folder
-from vstore.fs.usage import Tally, statuses
+from vstore.fs.trees.usage import Tally, statuses
 from vstore.store import Layout
 
 TEMPORARY = ".tmp"  # how names begin that uv, and a collector, use while they work

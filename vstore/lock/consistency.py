@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from vstore.lock.answers import resolve_versions
 from vstore.lock.markers import holds
 from vstore.lock.model import LockedLayer, LockedPackage
-from vstore.lock.project import ResolveRequest, pins_on
+from vstore.lock.resolution.uv_answers import resolve_versions
+from vstore.lock.resolution.uv_project import ResolveRequest, pins_on
 from vstore.spec import Layer
 from vstore.target import Target
 from vstore.uv import Uv, UvFailed

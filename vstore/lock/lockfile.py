@@ -23,7 +23,7 @@ from vstore.lock.model import (
     LockedPackage,
     LockedWheel,
 )
-from vstore.lock.places import INTERPRETER_HEAD, remove, write_changed
+from vstore.lock.paths import INTERPRETER_HEAD, remove, write_changed
 from vstore.objects import Kind
 from vstore.spec import Layer, Spec
 from vstore.spec.lockfiles import interpreter_path, lock_path, read_lock_file, record_path

@@ -19,7 +19,7 @@ from vstore.fs.reading import read_regular
 from vstore.lock.model import FROM_LOWER, LockedLayer, LockRecord
 from vstore.objects import Kind
 from vstore.spec import DEFAULT_LINUX, DEFAULT_MACOS, Layer, Spec, source_files
-from vstore.spec.sources import read_source
+from vstore.spec.files.sources import read_source
 
 _MAX_RECORD_BYTES = 1 << 20
 

@@ -17,12 +17,12 @@ from datetime import datetime
 from vstore.digest import Digest
 from vstore.errors import ProfileError
 from vstore.fs.faults import Point, reached
-from vstore.fs.filelock import lock_file
+from vstore.fs.locking.filelock import lock_file
 from vstore.objects import StorePath
 from vstore.profile.model import Generation
 from vstore.profile.retention import Retention, expired
 from vstore.store import GenerationRow, Store, generation_link, generation_links, generation_of
-from vstore.store.records import drop_records, record_file, recorded, write_record
+from vstore.store.generation_records import drop_records, record_file, recorded, write_record
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,100}")
 

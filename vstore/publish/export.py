@@ -18,16 +18,16 @@ from typing import NamedTuple
 
 from vstore.errors import UsageError
 from vstore.fs.place import Claim, check_output_folder, look, put_link, recognise
-from vstore.fs.tree import EntryKind, Manifest
+from vstore.fs.trees.manifest import EntryKind, Manifest
 from vstore.objects import Kind, StorePath
-from vstore.publish.copying import Copier, Copy
+from vstore.publish.copy_tree import Copier, Copy
 from vstore.publish.filesystem import check_names, probe
 from vstore.publish.flatten import flatten
 from vstore.publish.marks import is_flat_layer, is_link_to_object
 from vstore.publish.members import bottom_up
 from vstore.publish.model import Member, Record, own, placed_record
-from vstore.publish.state import State, claimed, combined
-from vstore.report import Report
+from vstore.publish.output_dir import State, claimed, combined
+from vstore.reporter import Report
 from vstore.store import Store
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from vstore.archive import case_collisions
 from vstore.errors import VstoreError
 from vstore.fs.scratch import scratch
-from vstore.fs.tree import Entry, EntryKind, Manifest
+from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
 
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+@")
 _LONG_BYTES = 120

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from vstore.errors import StoreError
-from vstore.fs.tree import Entry, EntryKind, Manifest
+from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
 from vstore.objects import StorePath
 
 _MOST_HOPS = 40  # as Linux: more links after each other are a circle

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from vstore.archive.format import FOOTER_MAGIC
-from vstore.build.facts import FACTS
+from vstore.build.layer_metadata import FACTS
 from vstore.digest import parse_json
 from vstore.fs.reading import open_regular, read_regular
 from vstore.objects import StorePath
-from vstore.publish.bundle import TOP
+from vstore.publish.bundle_file import TOP
 
 _JSON_BYTES = 64 << 20
 _START_BYTES = 64 << 10

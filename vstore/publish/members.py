@@ -7,7 +7,7 @@ from datetime import UTC
 from fnmatch import fnmatchcase
 
 from vstore import objects
-from vstore.build.facts import read_facts
+from vstore.build.layer_metadata import read_facts
 from vstore.errors import LockError, UsageError
 from vstore.lock.lockfile import read_document
 from vstore.lock.metadata import module_hash, read_record, requirements_hash

@@ -17,13 +17,13 @@ from vstore.archive import pack
 from vstore.fs.atomic import flush_file, fsync_directory
 from vstore.fs.place import Claim, check_output_folder, look, put_file, recognise
 from vstore.fs.scratch import scratch
-from vstore.fs.tree import Manifest
+from vstore.fs.trees.manifest import Manifest
 from vstore.objects import StorePath
 from vstore.publish.marks import is_archive
 from vstore.publish.model import Member, Record, own
+from vstore.publish.output_dir import State, all_records, claimed, combined
 from vstore.publish.plan import ARCHIVE_KEYS, PublishOptions, Step, plan_archives, stems
-from vstore.publish.state import State, all_records, claimed, combined
-from vstore.report import Report, Unit
+from vstore.reporter import Report, Unit
 from vstore.store import Store
 
 _BYTECODE = b"__pycache__"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vstore.build.facts import read_facts
+from vstore.build.layer_metadata import read_facts
 from vstore.objects import Kind, StorePath
 from vstore.profile import read_stack
 from vstore.store import Store

@@ -8,9 +8,9 @@ from graphlib import TopologicalSorter
 from typing import Protocol, TypeVar
 
 from vstore.build.recipe import Recipe
+from vstore.cancel import Stop, Stopped
 from vstore.errors import VstoreError
 from vstore.objects import StorePath
-from vstore.stop import Stop, Stopped
 
 T = TypeVar("T")
 Work = Callable[[Recipe, Mapping[StorePath, T]], T]  # a node and the results of its dependencies

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from vstore.build.interpreter import InterpreterSource, choose, materialise
+from vstore.build.interpreter.provide import InterpreterSource, choose, materialise
 from vstore.build.layout import Layout
 from vstore.build.recipe import InterpreterRecipe
 from vstore.errors import BuildError

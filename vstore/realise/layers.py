@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 
 from vstore.build.clashes import Clash
-from vstore.build.facts import FACTS, read_facts
+from vstore.build.layer_metadata import FACTS, read_facts
 from vstore.build.recipe import InterpreterRecipe, LayerRecipe, Recipe
 from vstore.errors import BuildError
 from vstore.objects import Kind, StorePath

@@ -10,13 +10,13 @@ from pathlib import Path
 from vstore.build.builder import Builder
 from vstore.build.recipe import LayerRecipe, Recipe
 from vstore.errors import NotReproducible, VstoreError
-from vstore.fs.scan import scan
+from vstore.fs.trees.scan import scan
 from vstore.gc import distrust_pools
 from vstore.objects import StorePath
+from vstore.realise.disk_guard import Space
 from vstore.realise.document import recipe_metadata
 from vstore.realise.interpreters import Interpreters, program_of
 from vstore.realise.session import Session
-from vstore.realise.space import Space
 from vstore.realise.stack import StackRecipe, add_stack
 from vstore.target import Target
 

@@ -13,9 +13,9 @@ from vstore.realise.interpreters import Interpreters
 from vstore.realise.layers import Realiser
 from vstore.realise.make import Maker
 from vstore.realise.model import RealisedLayer, Request
+from vstore.realise.noop import profile_name
 from vstore.realise.plan import find_known, needed
 from vstore.realise.prepare import prepare
-from vstore.realise.remembered import profile_name
 from vstore.realise.session import Session
 from vstore.realise.sources import Sources, require
 from vstore.store import Expected

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from vstore.errors import LockError, UsageError
 from vstore.lock import InterpreterPin, LockedLayer, LockWish, PythonForLocking, read_locks
 from vstore.lock.lockfile import write_interpreter
-from vstore.lock.places import check_places
-from vstore.lock.resolve import lock
+from vstore.lock.paths import check_places
+from vstore.lock.resolution.resolve import lock
 from vstore.lock.select import check_covered, gaps
 from vstore.lock.staleness import check, runtime_of
 from vstore.objects import Kind
@@ -18,7 +18,7 @@ from vstore.realise.model import Request
 from vstore.realise.plan import Plan, make_plan
 from vstore.realise.session import Session
 from vstore.realise.sources import Sources
-from vstore.report import Report
+from vstore.reporter import Report
 from vstore.spec import Layer, Spec, load
 from vstore.spec.select import Operation, Selection, Wish, select
 from vstore.target import Target

@@ -18,9 +18,9 @@ from vstore.realise.execute import Executor, Threads
 from vstore.realise.layers import Realiser
 from vstore.realise.make import Maker
 from vstore.realise.model import Origin, Realised, RealisedLayer, Request
+from vstore.realise.noop import inputs_key, profile_name, settle
 from vstore.realise.plan import find_known
 from vstore.realise.prepare import Prepared, prepare
-from vstore.realise.remembered import inputs_key, profile_name, settle
 from vstore.realise.session import Session
 from vstore.spec import Layer
 from vstore.spec.select import Operation

@@ -21,14 +21,14 @@ from vstore.realise.interpreters import Interpreters
 from vstore.realise.layers import Realiser
 from vstore.realise.make import Maker
 from vstore.realise.model import Request
+from vstore.realise.noop import inputs_key
 from vstore.realise.realise import realise
-from vstore.realise.remembered import inputs_key
 from vstore.realise.session import Session
 from vstore.realise.sources import require
 from vstore.remote import refetch
 from vstore.spec import load
 from vstore.store import GenerationRow, Store
-from vstore.store.verify import Problem, mend, mend_links, verify
+from vstore.store.health.verify import Problem, mend, mend_links, verify
 from vstore.target import Target
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Self
 
+from vstore.cancel import Stop, Stoppable
 from vstore.realise.model import NOBODY, Substitutes
-from vstore.report import Report
+from vstore.reporter import Report
 from vstore.spec import Spec
-from vstore.stop import Stop, Stoppable
 from vstore.store import Store
 from vstore.uv import Uv
 

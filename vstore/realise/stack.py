@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
-from vstore.build.launchers import link_application
 from vstore.build.recipe import Recipe
+from vstore.build.scripts.windows import link_application
 from vstore.fs.links import make_link
 from vstore.objects import STACK_FILE, Kind, StorePath
 from vstore.profile import Stack, StackLayer

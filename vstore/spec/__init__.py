@@ -3,8 +3,8 @@
 What a no-op does without, choosing layers, is in `spec.select`.
 """
 
+from vstore.spec.files.sources import copy_source, source_files, source_manifest
 from vstore.spec.load import load
 from vstore.spec.model import DEFAULT_LINUX, DEFAULT_MACOS, Layer, Spec
-from vstore.spec.sources import copy_source, source_files, source_manifest
 
 __all__ = ["DEFAULT_LINUX", "DEFAULT_MACOS", "Layer", "Spec", "copy_source", "load", "source_files", "source_manifest"]

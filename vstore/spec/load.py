@@ -13,12 +13,12 @@ from vstore.errors import SpecError, nearest
 from vstore.fs.reading import read_regular
 from vstore.objects import Kind
 from vstore.spec import fields
-from vstore.spec.checkout import foreign_repository
-from vstore.spec.foundation import Known, read_foundation
+from vstore.spec.dependencies import Known, read_foundation
+from vstore.spec.files.allowed import Project, allowed_outside
+from vstore.spec.files.checkout import foreign_repository
 from vstore.spec.indexes import read_package_indexes, read_priority_indexes, read_uv
 from vstore.spec.model import DEFAULT_GLIBC, DEFAULT_MACOS, Layer, Spec
 from vstore.spec.modules import read_modules
-from vstore.spec.project import Project, allowed_outside
 from vstore.spec.reader import Mistakes, Table, quote
 from vstore.spec.requirements import read_requirements
 from vstore.target import Target

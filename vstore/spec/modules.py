@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from vstore.spec.project import Project
+from vstore.spec.files.allowed import Project
 from vstore.spec.reader import Table, quote
 
 

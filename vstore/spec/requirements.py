@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from vstore.credentials import has_credentials, redact
-from vstore.spec.misread import misread, mistyped
 from vstore.spec.reader import Table
+from vstore.spec.requirement_hints import misread, mistyped
 
 LOGIN_HINT = (
     "give logins by UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD, by ~/.netrc, or by a keyring"

@@ -3,11 +3,11 @@
 What most commands do without is in `store.verify`, `store.optimise` and `store.reindex`.
 """
 
-from vstore.store.generations import GenerationRow
-from vstore.store.index import Expected, Graph, Index
+from vstore.store.emergency_space import keep_reserve, release_reserve
+from vstore.store.index.generations import GenerationRow
+from vstore.store.index.objects import Expected, Graph, Index
 from vstore.store.layout import ARCHIVE_SUFFIX, Layout, generation_link, generation_of, is_new_index, owner_of
-from vstore.store.pins import Pin
-from vstore.store.reserve import keep_reserve, release_reserve
+from vstore.store.root_notes import Pin
 from vstore.store.roots import (
     Root,
     RootKind,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vstore.digest import parse_json
 from vstore.fs.reading import read_regular
-from vstore.fs.tree import EntryKind, Manifest
+from vstore.fs.trees.manifest import EntryKind, Manifest
 from vstore.objects import LAYER_FILE, SOURCE_FOLDER, STACK_FILE, Kind
 
 _MOST_BYTES = 1 << 26

@@ -15,9 +15,9 @@ from vstore.errors import StoreError
 from vstore.fs.disk import one_mount, spread_folders
 from vstore.fs.faults import Point, reached
 from vstore.fs.folder import Folder, refuse_links
-from vstore.fs.removal import BY_HANDLE
+from vstore.fs.trees.removal import BY_HANDLE
 from vstore.objects import StorePath
-from vstore.store.newroot import check_new_root
+from vstore.store.new_root import check_new_root
 
 _FOLDERS = (
     "store",

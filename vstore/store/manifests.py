@@ -18,9 +18,9 @@ from vstore.digest import Digest, canonical_json, parse_json
 from vstore.errors import StoreError
 from vstore.fs import zstd
 from vstore.fs.reading import read_regular
-from vstore.fs.tree import Manifest
+from vstore.fs.trees.manifest import Manifest
 from vstore.objects import Kind, ObjectInfo, StorePath
-from vstore.store.index import Index
+from vstore.store.index.objects import Index
 from vstore.store.layout import Layout
 
 _MAGIC = b"vstore-manifest-1\n"

@@ -21,11 +21,11 @@ from typing import NamedTuple
 from vstore.digest import hash_bytes
 from vstore.errors import StoreError
 from vstore.fs.faults import Point, reached
-from vstore.fs.filelock import is_held, lock_file
 from vstore.fs.folder import Folder
+from vstore.fs.locking.filelock import is_held, lock_file
 from vstore.objects import StorePath
 from vstore.store.layout import Layout, generation_of
-from vstore.store.pins import NO_PIN, Pin, pin_name, read_pin, remove_pin, write_pin
+from vstore.store.root_notes import NO_PIN, Pin, pin_name, read_pin, remove_pin, write_pin
 from vstore.store.running import running_objects
 
 _MOST_BYTES = 1 << 26  # of a temp root

@@ -11,10 +11,10 @@ from pathlib import Path
 
 from vstore.errors import StoreError, VstoreError
 from vstore.fs.faults import Point, reached
-from vstore.fs.filelock import lock_file
 from vstore.fs.folder import Folder
-from vstore.fs.removal import BY_HANDLE
-from vstore.fs.scan import freeze_directory
+from vstore.fs.locking.filelock import lock_file
+from vstore.fs.trees.removal import BY_HANDLE
+from vstore.fs.trees.scan import freeze_directory
 from vstore.store.layout import Layout
 
 

@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Self
 
+from vstore.cancel import Stop
 from vstore.config import Config, read_config
 from vstore.credentials import redact
 from vstore.digest import Digest
@@ -19,20 +20,19 @@ from vstore.errors import NotReproducible, StoreError, nearest
 from vstore.fs.atomic import flush_filesystem
 from vstore.fs.disk import is_read_only
 from vstore.fs.faults import Point, reached
-from vstore.fs.filelock import lock_file
-from vstore.fs.scan import scan
-from vstore.fs.tree import Manifest
+from vstore.fs.locking.filelock import lock_file
+from vstore.fs.trees.manifest import Manifest
+from vstore.fs.trees.scan import scan
 from vstore.objects import Kind, ObjectInfo, StorePath
-from vstore.stop import Stop
-from vstore.store.generations import Generations
-from vstore.store.index import Index
+from vstore.store.emergency_space import keep_reserve
+from vstore.store.index.generations import Generations
+from vstore.store.index.objects import Index
 from vstore.store.kinds import kind_of
+from vstore.store.last_used import Uses
 from vstore.store.layout import Layout
 from vstore.store.manifests import described_again, read_manifest, write_manifest
-from vstore.store.reserve import keep_reserve
 from vstore.store.roots import TempRoots, object_at
 from vstore.store.staging import check_mounts, move_in, staging
-from vstore.store.uses import Uses
 
 _LOG_BYTES = 1 << 28
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
+from vstore.cancel import Stop
 from vstore.errors import ToolError
-from vstore.stop import Stop
 from vstore.uv.access import access_settings
 from vstore.uv.bars import Bars, Chosen, OnBytes, OnPackages, Terminal
 from vstore.uv.environment import environment_of

@@ -1,0 +1,120 @@
+"""What a layer says of itself."""
+
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+from tests.build.layers import LAYOUT, SITE, Store, pin
+from tests.wheels import make_wheel
+from vstore.build.layer_metadata import LayerFacts, collect_facts, normalise, read_facts, write_facts
+from vstore.build.record import encode_record, read_record, resolve
+from vstore.digest import canonical_json
+from vstore.errors import BuildError, StoreError
+from vstore.objects import Kind
+
+
+@pytest.fixture
+def layer(tmp_path: Path) -> tuple[Path, LayerFacts]:
+    """A layer of two distributions that share a folder, and a launch module."""
+    one = make_wheel(
+        tmp_path, "One.Dist", "1", {"one/a.py": "", "one/b/c.py": "", "ns/one/x.py": "", "ns/same.py": ""},
+        entry_points={"one": "one.a:main"}, data={"data/share/one/x": "", "data/etc/one": ""},
+    )  # fmt: skip
+    two = make_wheel(tmp_path, "two", "2", {"two.py": "", "ns/two.py": "", "ns/same.py": ""})
+    _, folder, facts = Store(tmp_path).layer("app", [two, pin_name(one)], [], {"hello.py": ""}, "hello")
+    return folder, facts
+
+
+def pin_name(wheel: Path) -> Path:
+    """The same wheel under the name that PEP 427 wants."""
+    return wheel.rename(wheel.with_name(wheel.name.replace("One.Dist", "one_dist")))
+
+
+def test_a_distribution_owns_the_fewest_paths(layer: tuple[Path, LayerFacts]) -> None:
+    one, two = layer[1].distributions
+    assert (one.name, one.version, two.name, two.version) == ("one-dist", "1", "two", "2")
+    site = {path.removeprefix(SITE + "/") for path in one.owns}
+    assert site - {path for path in site if path.endswith(".dist-info/")} == {
+        "one/", "ns/one/", "ns/same.py", "bin/one", "libexec/bin/one", "share/one/", "etc/one",
+    }  # fmt: skip
+    assert {path.removeprefix(SITE + "/") for path in two.owns} == {
+        "two.py",
+        "ns/two.py",
+        "ns/same.py",
+        "two-2.dist-info/",
+    }
+    assert layer[1].own == (f"{SITE}/hello.py",)
+
+
+def test_facts_survive_writing(layer: tuple[Path, LayerFacts]) -> None:
+    folder, facts = layer
+    assert read_facts(folder) == facts
+    before = (folder / "share/vstore/layer.json").read_bytes()
+    write_facts(folder, facts)
+    assert (folder / "share/vstore/layer.json").read_bytes() == before
+
+
+def test_sources_are_the_python_files(layer: tuple[Path, LayerFacts]) -> None:
+    folder, facts = layer
+    names = [str(path.relative_to(SITE)) for path in facts.sources(folder, facts.distributions[0])]
+    assert names == ["ns/one/x.py", "ns/same.py", "one/a.py", "one/b/c.py"]
+    assert facts.own_sources(folder) == [PurePosixPath(SITE, "hello.py")]
+
+
+def test_a_module_and_a_distribution_may_not_share_a_name(layer: tuple[Path, LayerFacts], tmp_path: Path) -> None:
+    folder, _ = layer
+    with pytest.raises(BuildError, match=r"two.py is a module of this layer and of distribution two too"):
+        collect_facts(
+            folder,
+            name="app",
+            kind=Kind.APPLICATION,
+            layout=LAYOUT,
+            wheels=[pin(tmp_path / "two-2-py3-none-any.whl")],
+            own=[PurePosixPath(SITE, "two.py")],
+        )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"name": 3}, {"kind": "pie"}, {"python": "3.11.1\0"}, {"python": "../.."},
+     {"own": ["a\0b"]}, {"more": 1}, {"distributions": {}}, {"own": ["../x"]}, {"own": ["/x"]}, {"launch_module": 1},
+     {"distributions": [{"name": "a", "version": "1", "wheel": "", "owns": ["a//b"]}]}],
+)  # fmt: skip
+def test_damaged_facts_are_a_store_error(layer: tuple[Path, LayerFacts], change: dict[str, object]) -> None:
+    folder, facts = layer
+    (folder / "share/vstore/layer.json").write_bytes(canonical_json({**facts.as_json(), **change}) + b"\n")
+    with pytest.raises(StoreError, match=r"damaged share/vstore/layer\.json"):
+        read_facts(folder)
+
+
+def test_missing_facts_are_a_store_error(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="no facts"):
+        read_facts(tmp_path)
+
+
+@pytest.mark.parametrize("entry", ["/etc/passwd", "../../../../x", "a\\b", "a\0b", "", "../../..", "../../../../../x"])
+def test_record_paths_may_not_leave_the_layer(entry: str) -> None:
+    with pytest.raises(BuildError, match="refused path"):
+        resolve(entry, SITE)
+
+
+def test_record_paths_are_relative_to_site_packages(tmp_path: Path) -> None:
+    assert resolve("../../../bin/x", SITE) == "bin/x"
+    info = f"{SITE}/a-1.dist-info"
+    (tmp_path / info).mkdir(parents=True)
+    text = '"a, b.py",sha256=x,1\na-1.dist-info/RECORD,,\n../../../bin/x,,\n'
+    (tmp_path / info / "RECORD").write_text(text)
+    lines = read_record(tmp_path, info)
+    assert set(lines) == {f"{SITE}/a, b.py", f"{info}/RECORD", "bin/x"}
+    assert sorted(encode_record(lines.values(), info).decode().splitlines()) == sorted(text.splitlines())
+
+
+@pytest.mark.parametrize("text", ['"unfinished', "../../../../../x,,\n"])
+def test_a_malformed_record_is_a_build_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "RECORD").write_text(text)
+    with pytest.raises(BuildError):
+        read_record(tmp_path, "")
+
+
+def test_names_are_normalised() -> None:
+    assert normalise("Ruamel.YAML__x") == "ruamel-yaml-x"

@@ -1,0 +1,225 @@
+"""A cache is collected by channels, pins and age; a push that runs meanwhile loses nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from tests.remote.small import KEY, TRUST, Machine, folder_cache, machine
+from tests.store.trees import run_in_child
+from vstore.digest import Digest
+from vstore.errors import CacheError
+from vstore.objects import Kind, StorePath
+from vstore.remote import (
+    Cache,
+    CacheProblem,
+    Policy,
+    Trust,
+    collect,
+    make_plan,
+    publish_channel,
+    pull,
+    read_inventory,
+    verify_cache,
+)
+from vstore.remote.records.layout import archive_key, channel_number_key, object_key, pin_key
+from vstore.remote.transport.memory import MemoryTransport
+
+NOW = datetime(2030, 1, 1, tzinfo=UTC)  # by then everything that a test writes is old
+POLICY = Policy(age=timedelta(days=14), keep=2)
+
+
+@dataclass
+class World:
+    builder: Machine
+    cache: Cache
+
+    def publish(self, path: StorePath) -> None:
+        info = self.builder.store.index.info(path)
+        assert info is not None
+        publish_channel(self.cache, "stable", info, keys=(KEY,), lifetime=timedelta(days=1), now=datetime.now(UTC))
+
+    def paths(self) -> set[StorePath]:
+        return set(read_inventory(self.cache).items)
+
+    def check(self) -> list[CacheProblem]:
+        store, said = self.builder.store, self.builder.said
+        return verify_cache(store, self.cache, contents=True, trust=Trust(), report=said)[1]
+
+    def collect(self, policy: Policy = POLICY, now: datetime = NOW) -> set[StorePath]:
+        plan = make_plan(read_inventory(self.cache), policy, now=now)
+        return {item.path for item in collect(self.cache, plan, policy, report=self.builder.said)}
+
+
+@pytest.fixture(params=["memory", "folder"])
+def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
+    cache = Cache(MemoryTransport()) if request.param == "memory" else folder_cache(tmp_path / "cache")
+    with machine(tmp_path / "builder") as builder:
+        yield World(builder, cache)
+
+
+def stacks(world: World, count: int) -> tuple[StorePath, list[StorePath]]:
+    low = world.builder.add("low")
+    made = [world.builder.add("s-stack", {"a": bytes([n])}, (low,), kind=Kind.STACK) for n in range(count)]
+    world.builder.push(world.cache, *made)
+    return low, made
+
+
+def test_the_last_numbers_of_a_channel_and_pins_keep(world: World) -> None:
+    low, made = stacks(world, 5)
+    for path in made[:4]:
+        world.publish(path)
+    world.cache.transport.put(pin_key(made[0]), b"{}\n")
+    assert world.collect() == {made[1], made[4]}
+    assert world.paths() == {low, made[0], made[2], made[3]}
+    assert world.check() == []
+    world.cache.transport.delete([pin_key(made[0])])
+    assert world.collect() == {made[0]}
+
+
+def test_what_is_young_waits_and_says_until_when(world: World) -> None:
+    low, made = stacks(world, 1)
+    now = datetime.now(UTC)
+    plan = make_plan(read_inventory(world.cache), POLICY, now=now)
+    assert plan.dead == ()
+    assert {item.path for item, _ in plan.waiting} == {low, *made}
+    for _, at in plan.waiting:
+        assert timedelta(days=13, hours=23) < at - now <= timedelta(days=14)
+    impatient = Policy(age=timedelta(0))
+    assert world.collect(impatient, now=now) == set(), "the grace period holds whatever age is asked for"
+    assert world.collect(impatient, now=now + timedelta(days=2)) == {low, *made}
+    assert [
+        stat.key for name in ("archives", "objects", "realisations") for stat in world.cache.transport.scan(name)
+    ] == []
+
+
+def test_what_a_young_object_refers_to_stays_with_it(world: World) -> None:
+    low, made = stacks(world, 1)
+    inventory = read_inventory(world.cache)
+    touched = max(item.touched_at for item in inventory.items.values())
+    plan = make_plan(
+        inventory, Policy(age=timedelta(days=1)), now=touched + timedelta(days=1) - timedelta(microseconds=1)
+    )
+    assert plan.dead == ()
+    assert low in {item.path for item, _ in plan.waiting}
+    assert made[0] in {item.path for item, _ in plan.waiting}
+
+
+def test_a_push_that_comes_between_plan_and_deletion_keeps_its_objects(world: World) -> None:
+    """It finds them there and pushes nothing, but touches them; or its channel is read in time."""
+    low, made = stacks(world, 3)
+    plan = make_plan(read_inventory(world.cache), POLICY, now=NOW)
+    assert {item.path for item in plan.dead} == {low, *made}
+    world.publish(made[0])
+    record = world.cache.object(made[1])
+    assert record is not None
+    world.cache.add_object(record)  # what a push does with an old record
+    gone = {item.path for item in collect(world.cache, plan, POLICY, report=world.builder.said)}
+    assert gone == {made[2]}
+    assert world.paths() == {low, made[0], made[1]}
+
+
+def test_a_number_that_nobody_signed_displaces_none(world: World) -> None:
+    """Whoever may write to a cache could else have its collection delete what is current."""
+    _, made = stacks(world, 3)
+    for path in made[:2]:
+        world.publish(path)
+    record = world.cache.channel("stable")
+    assert record is not None
+    for number in (1000, 1001):
+        forged = replace(record, number=number, signatures=(), path=made[2], digest=digest_of(world, made[2]))
+        world.cache.write(channel_number_key("stable", number), forged)
+    plan = make_plan(read_inventory(world.cache), POLICY, now=NOW, trust=TRUST)
+    assert plan.dead == ()
+    gone = collect(world.cache, plan, POLICY, report=world.builder.said, trust=TRUST)
+    assert gone == ()
+    absent = replace(record, number=1002, signatures=(), path=StorePath(record.path.short, "absent"))
+    world.cache.write(channel_number_key("stable", 1002), absent)
+    assert make_plan(read_inventory(world.cache), POLICY, now=NOW, trust=TRUST).dead == ()
+
+
+def digest_of(world: World, path: StorePath) -> Digest:
+    info = world.builder.store.index.info(path)
+    assert info is not None
+    return info.digest
+
+
+def test_a_damaged_record_stops_a_collection_and_not_a_check(world: World, tmp_path: Path) -> None:
+    _, made = stacks(world, 2)
+    world.cache.transport.put(object_key(made[0]), b"{")
+    with pytest.raises(CacheError, match="malformed record"):
+        world.collect()
+    assert [problem.key for problem in world.check()] == [object_key(made[0])]
+    world.builder.push(world.cache, *made)
+    assert world.check() == []
+
+
+def test_verify_finds_what_is_missing_short_or_wrong(world: World) -> None:
+    low, made = stacks(world, 3)
+    transport = world.cache.transport
+    assert world.check() == []
+    data = transport.get(archive_key(made[0]), limit=1 << 20)
+    assert data is not None
+    transport.put(archive_key(made[0]), data[:-1])
+    transport.put(archive_key(made[1]), bytes([data[40] ^ 1]).join([data[:40], data[41:]]))
+    transport.delete([object_key(low)])
+    found = {problem.key: problem.problem for problem in world.check()}
+    assert archive_key(made[0]) in found
+    assert archive_key(made[1]) in found
+    assert "which is not there" in found[object_key(made[2])]
+
+
+UPLOAD = """
+import sys
+from pathlib import Path
+from vstore.remote.opening import open_transport
+print("ready", flush=True)
+sys.stdin.readline()
+open_transport(sys.argv[1]).put(sys.argv[2], Path(sys.argv[3]))
+"""
+
+
+def test_what_killed_uploads_to_a_folder_left_goes_after_the_grace_period(tmp_path: Path) -> None:
+    """Nothing else sees it, and it does not stop the next upload."""
+    folder, big = tmp_path / "cache", tmp_path / "big"
+    with big.open("wb") as file:
+        file.truncate(2 << 30)  # takes long enough to be killed in
+    with machine(tmp_path / "builder") as builder:
+        world = World(builder, folder_cache(folder))
+        low, made = stacks(world, 1)
+        key = archive_key(made[0])
+        for count in (1, 2):
+            child = run_in_child(UPLOAD, f"file://{folder}", key, big)
+            child.stdin.write("go\n")  # type: ignore[union-attr]
+            child.stdin.flush()  # type: ignore[union-attr]
+            while len(left := list(folder.rglob("*#*"))) < count:
+                time.sleep(0.001)
+            child.kill()
+            child.wait()
+        assert {file.name for file in left} == {f"{Path(key).name}#{n}" for n in (1, 2)}
+        assert world.check() == []
+        assert world.paths() == {low, *made}
+        plan = make_plan(read_inventory(world.cache), Policy(age=timedelta(0)), now=datetime.now(UTC))
+        assert plan.stray == ()
+        tomorrow = datetime.now(UTC) + timedelta(days=1)
+        plan = make_plan(read_inventory(world.cache), POLICY, now=tomorrow)
+        assert set(plan.stray) == {file.relative_to(folder).as_posix() for file in left}
+        assert world.collect(now=tomorrow) == set()
+        assert not any(file.exists() for file in left)
+        assert world.check() == []
+
+
+def test_after_a_collection_the_rest_can_be_pulled(world: World, tmp_path: Path) -> None:
+    _, made = stacks(world, 4)
+    for path in made:
+        world.publish(path)
+    assert world.collect() == {made[0], made[1]}
+    with machine(tmp_path / "client") as client:
+        assert len(pull(client.fetcher(), world.cache, [made[3]]).fetched) == 2
+        with pytest.raises(CacheError, match="does not have"):
+            pull(client.fetcher(), world.cache, [made[0]])

@@ -1,0 +1,1 @@
+"""Interpreters: finding, adopting or downloading a CPython, as a relocatable tree."""

@@ -1,0 +1,47 @@
+"""Fitting an interpreter for a place that nobody writes to, so that environments made from it still work.
+
+Installing into it is refused (PEP 668). Tools that look for the interpreter below `base_prefix` where a layer has it
+(``libexec``) find it there; virtualenv does. Its `venv` makes files that can be written, and never copies a program
+that needs the shared library beside it: the copy would start with another libpython of the machine, or not at all.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from vstore.build.native.elf import read_elf
+from vstore.fs.links import make_link
+
+_EXTERNALLY_MANAGED = """\
+[externally-managed]
+Error=vstore made this Python, and nothing in it is to be changed.
+ Add the package to the spec and run "vstore realise", or make an environment: python -m venv DIR
+"""
+_COPIES = re.compile(r"^( +)shutil\.copy(?:mode|2)\(srcfile, dstfile\)\n", re.MULTILINE)
+_WRITABLE = r"\g<0>\1os.chmod(dstfile, os.stat(dstfile).st_mode | 0o200)  # the store's files are read-only" + "\n"
+
+_PARSED = re.compile(r"^( +)options = parser\.parse_args\(args\)\n", re.MULTILINE)
+_NO_COPIES = r"""\g<0>\1if os.name != "nt" and not options.symlinks:
+\1    parser.error("--copies is not possible with this Python, whose libpython is shared and lies beside it")
+"""
+_SYMLINKS = re.compile(r"^( +)self\.symlinks = symlinks\n", re.MULTILINE)
+_ALWAYS = r"\1self.symlinks = True  # a copy would not find its libpython" + "\n"
+
+
+def fit_for_store(root: Path, stdlib: Path) -> None:
+    """Change the tree `root`, whose library is at `stdlib`, before the library is compiled."""
+    (stdlib / "EXTERNALLY-MANAGED").write_text(_EXTERNALLY_MANAGED, "utf-8")
+    if (root / "bin").is_dir():
+        make_link(root / "libexec", "bin", folder=True)
+    module = stdlib / "venv" / "__init__.py"
+    if module.is_file():  # Debian has it in a package of its own
+        text = _COPIES.sub(_WRITABLE, module.read_bytes().decode("utf-8"))
+        if _needs_libpython(root / "bin" / stdlib.name):
+            text = _SYMLINKS.sub(_ALWAYS, _PARSED.sub(_NO_COPIES, text))
+        module.write_bytes(text.encode("utf-8"))
+
+
+def _needs_libpython(program: Path) -> bool:
+    elf = read_elf(program) if program.is_file() else None
+    return elf is not None and any(name.startswith("libpython") for name in elf.needed)

@@ -1,0 +1,1 @@
+"""Native code in layers: binaries, ELF files and shared libraries."""

@@ -1,0 +1,1 @@
+"""Console scripts, Windows launchers and activation scripts."""

@@ -1,0 +1,1 @@
+"""File locks between processes, and waiting for them."""

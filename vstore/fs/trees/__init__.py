@@ -1,0 +1,1 @@
+"""Trees of files: manifests, hashing, validation, removal, disk usage."""

@@ -1,0 +1,1 @@
+"""Resolving requirements with uv into lock documents."""

@@ -1,0 +1,1 @@
+"""Records: what a cache says of its objects, realisations and channels, encoded, signed and checked."""

@@ -1,0 +1,213 @@
+"""Records as bytes: canonical JSON and a newline, with ``format`` and ``signatures``.
+
+What comes in is untrusted: CacheError unless every field is there and is what it should be.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import TypeVar
+
+from vstore.digest import Digest, canonical_json, from_hex, parse_json
+from vstore.errors import CacheError
+from vstore.objects import Kind, StorePath
+from vstore.remote.records.layout import FORMAT
+from vstore.remote.records.model import Archive, Channel, DeltaRecord, ObjectRecord, Realisation, Record, Signature
+
+_LARGEST_SIZE = 1 << 50
+MOST_BYTES = 1 << 20  # of one record
+_MOST_VALUES = 20_000
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+T = TypeVar("T")
+
+
+def encode(record: Record) -> bytes:
+    """Return the one text of a record. CacheError for one that is beyond the limits of those who read it."""
+    document = {"format": FORMAT, **_fields(record)}
+    document["signatures"] = [
+        {"key": signature.key, "signature": base64.b64encode(signature.value).decode()}
+        for signature in record.signatures
+    ]
+    data = canonical_json(document) + b"\n"
+    try:
+        if len(data) > MOST_BYTES:
+            raise ValueError(f"more than {MOST_BYTES} bytes")
+        parse_json(data, most_values=_MOST_VALUES)
+    except ValueError as error:
+        raise CacheError(f"a record that nobody could read is not written: {error}") from error
+    return data
+
+
+def _fields(record: Record) -> dict[str, object]:
+    match record:
+        case ObjectRecord():
+            return record.as_json()
+        case Realisation():
+            return {
+                "recipe": str(record.recipe),
+                "path": str(record.path),
+                "digest": str(record.digest),
+                "size_bytes": record.size_bytes,
+            }
+        case Channel():
+            return {
+                "channel": record.name,
+                "number": record.number,
+                "path": str(record.path),
+                "digest": str(record.digest),
+                "created_at": record.created_at.isoformat(),
+                "expires_at": record.expires_at.isoformat(),
+            }
+        case DeltaRecord():
+            return {
+                "new": str(record.new),
+                "old": str(record.old),
+                "size_bytes": record.size_bytes,
+                "sha256": record.sha256,
+            }
+
+
+class Fields:
+    """A JSON object from outside, read field by field."""
+
+    def __init__(self, value: object, what: str) -> None:
+        self.what = what
+        if not isinstance(value, dict):
+            raise self.error("it is not an object")
+        self._values: dict[str, object] = value
+
+    @classmethod
+    def read(cls, data: bytes, what: str) -> Fields:
+        try:
+            value = parse_json(data, most_values=_MOST_VALUES)
+        except ValueError as error:
+            raise CacheError(f"malformed record {what}: {error}") from error
+        fields = cls(value, what)
+        if (found := fields.size("format")) != FORMAT:
+            raise fields.error(f"it has format {found}, this vstore knows {FORMAT}")
+        return fields
+
+    def error(self, reason: str) -> CacheError:
+        return CacheError(f"malformed record {self.what}: {reason}")
+
+    def text(self, key: str) -> str:
+        value = self._values.get(key)
+        if not isinstance(value, str):
+            raise self.error(f"`{key}` is not a text")
+        return value
+
+    def size(self, key: str) -> int:
+        value = self._values.get(key)
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LARGEST_SIZE:
+            raise self.error(f"`{key}` is not a size")
+        return value
+
+    def items(self, key: str) -> list[object]:
+        value = self._values.get(key)
+        if not isinstance(value, list):
+            raise self.error(f"`{key}` is not a list")
+        return value
+
+    def inner(self, key: str) -> Fields:
+        return Fields(self._values.get(key), f"{self.what}, `{key}`")
+
+    def mapping(self, key: str) -> dict[str, object]:
+        return self.inner(key)._values
+
+    def parsed(self, key: str, parse: Callable[[str], T]) -> T:
+        return self.parse(self.text(key), key, parse)
+
+    def each(self, key: str, parse: Callable[[str], T]) -> tuple[T, ...]:
+        items = self.items(key)
+        if not all(isinstance(item, str) for item in items):
+            raise self.error(f"`{key}` holds something else than texts")
+        return tuple(self.parse(str(item), key, parse) for item in items)
+
+    def parse(self, text: str, key: str, parse: Callable[[str], T]) -> T:
+        try:
+            return parse(text)
+        except (ValueError, binascii.Error) as error:
+            raise self.error(f"`{key}`: {error}") from error
+
+    def signatures(self) -> tuple[Signature, ...]:
+        found = []
+        for item in self.items("signatures"):
+            one = Fields(item, f"{self.what}, `signatures`")
+            found.append(Signature(one.text("key"), one.parsed("signature", _base64)))
+        return tuple(found)
+
+
+def _base64(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
+
+
+def _sha256(text: str) -> str:
+    if not _SHA256.fullmatch(text):
+        raise ValueError("not a SHA-256 digest")
+    return text
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None or moment.utcoffset() or moment.isoformat() != text:
+        raise ValueError("not a time in UTC")
+    return moment
+
+
+def decode_realisation(data: bytes, what: str) -> Realisation:
+    fields = Fields.read(data, what)
+    return Realisation(
+        recipe=fields.parsed("recipe", Digest.parse),
+        path=fields.parsed("path", StorePath.parse),
+        digest=fields.parsed("digest", Digest.parse),
+        size_bytes=fields.size("size_bytes"),
+        signatures=fields.signatures(),
+    )
+
+
+def decode_object(data: bytes, what: str) -> ObjectRecord:
+    fields = Fields.read(data, what)
+    archive = fields.inner("archive")
+    return ObjectRecord(
+        path=fields.parsed("path", StorePath.parse),
+        digest=fields.parsed("digest", Digest.parse),
+        kind=fields.parsed("kind", Kind),
+        size_bytes=fields.size("size_bytes"),
+        references=fields.each("references", StorePath.parse),
+        archive=Archive(
+            size_bytes=archive.size("size_bytes"),
+            sha256=archive.parsed("sha256", _sha256),
+            index_digest=archive.parsed("index_digest", Digest.parse),
+        ),
+        parts=fields.each("parts", from_hex),
+        metadata=fields.mapping("metadata"),
+        signatures=fields.signatures(),
+    )
+
+
+def decode_channel(data: bytes, what: str) -> Channel:
+    fields = Fields.read(data, what)
+    return Channel(
+        name=fields.text("channel"),
+        number=fields.size("number"),
+        path=fields.parsed("path", StorePath.parse),
+        digest=fields.parsed("digest", Digest.parse),
+        created_at=fields.parsed("created_at", _moment),
+        expires_at=fields.parsed("expires_at", _moment),
+        signatures=fields.signatures(),
+    )
+
+
+def decode_delta(data: bytes, what: str) -> DeltaRecord:
+    fields = Fields.read(data, what)
+    return DeltaRecord(
+        new=fields.parsed("new", StorePath.parse),
+        old=fields.parsed("old", StorePath.parse),
+        size_bytes=fields.size("size_bytes"),
+        sha256=fields.parsed("sha256", _sha256),
+        signatures=fields.signatures(),
+    )

@@ -1,0 +1,1 @@
+"""Serving a store as a read-only cache over HTTP."""

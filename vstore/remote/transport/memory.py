@@ -1,0 +1,73 @@
+"""The transport that keeps everything in this process: for tests and for trying things out."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from vstore.remote.transport.protocol import Stat, TransportError
+
+
+class MemoryTransport:
+    """A dictionary behind a lock."""
+
+    def __init__(self, url: str = "memory://") -> None:
+        self.url = url
+        self._objects: dict[str, tuple[bytes, datetime]] = {}
+        self._lock = threading.Lock()
+
+    def get(self, key: str, *, limit: int) -> bytes | None:
+        found = self._find(key)
+        if found is not None and len(found) > limit:
+            raise TransportError(f"{self.url}/{key} has more than {limit} bytes")
+        return found
+
+    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
+        found = self._find(key)
+        if found is None:
+            return None
+        if any(not 0 <= start <= end <= len(found) for start, end in ranges):
+            raise TransportError(f"{self.url}/{key} is shorter than the bytes that were asked for")
+        return [found[start:end] for start, end in ranges]
+
+    def download(self, key: str, target: Path, *, limit: int) -> int | None:
+        found = self.get(key, limit=limit)
+        if found is None:
+            return None
+        target.write_bytes(found)
+        return len(found)
+
+    def head(self, key: str) -> Stat | None:
+        with self._lock:
+            found = self._objects.get(key)
+        return Stat(key=key, size_bytes=len(found[0]), modified=found[1]) if found else None
+
+    def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
+        content = data.read_bytes() if isinstance(data, Path) else bytes(data)
+        with self._lock:
+            if create_only and key in self._objects:
+                return False
+            self._objects[key] = (content, datetime.now(UTC))
+            return True
+
+    def scan(self, prefix: str) -> Iterator[Stat]:
+        with self._lock:
+            found = list(self._objects.items())
+        for key, (data, modified) in found:
+            if key.startswith(f"{prefix}/"):
+                yield Stat(key=key, size_bytes=len(data), modified=modified)
+
+    def unfinished(self) -> Iterator[Stat]:
+        return iter(())
+
+    def delete(self, keys: Iterable[str]) -> None:
+        with self._lock:
+            for key in keys:
+                self._objects.pop(key, None)
+
+    def _find(self, key: str) -> bytes | None:
+        with self._lock:
+            found = self._objects.get(key)
+        return found[0] if found else None

@@ -1,0 +1,65 @@
+"""The folders that the modules of a spec may lie in: its checkout's, or its own; others only by the user's word."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Self
+
+from vstore.fs.trees.manifest import shown
+from vstore.spec.files.checkout import find_checkout
+
+ALLOW_OUTSIDE = "VSTORE_ALLOW_OUTSIDE"  # more folders, separated as in PATH
+_ROOT = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A spec's surroundings. `owners` are the users whose repositories are believed: the spec's, root, and this one."""
+
+    folder: Path
+    roots: tuple[Path, ...]
+    owners: frozenset[int]
+
+    @classmethod
+    def of(cls, spec: Path, allow_outside: Sequence[Path] = ()) -> Self:
+        """The project of a spec that exists. Raises OSError."""
+        folder = Path(os.path.realpath(spec.parent))
+        owners = (
+            frozenset((_ROOT, os.geteuid(), os.stat(spec).st_uid, os.stat(folder).st_uid))
+            if os.name == "posix"
+            else frozenset()
+        )
+        checkout = find_checkout(folder, owners)
+        outside = (Path(os.path.realpath(place)) for place in allow_outside)
+        return cls(folder=spec.parent, roots=(checkout.top if checkout else folder, *outside), owners=owners)
+
+    def real_path(self, module: PurePosixPath) -> Path:
+        """Where a module is, links resolved; ValueError says why it is not there or may not be used."""
+        place = self.folder / module
+        if "\0" in str(module):
+            raise ValueError("does not exist")
+        try:
+            real = Path(os.path.realpath(place, strict=True))
+        except OSError as error:
+            raise ValueError("does not exist" if not os.path.lexists(place) else "is a broken link") from error
+        self.check_inside(real)
+        if not real.is_dir() and not real.is_file():
+            raise ValueError("is neither a file nor a folder")
+        return real
+
+    def check_inside(self, real: Path, name: bytes = b"") -> None:
+        """Raise ValueError unless a path without links lies in one of the folders; `name` is what leads there."""
+        if not any(real.is_relative_to(root) for root in self.roots):
+            subject = f"{shown(name)} leads" if name else "leads"
+            place, folder = (shown(os.fsencode(path)) for path in (real, real.parent))
+            raise ValueError(
+                f"{subject} out of the spec's folder, to {place}; --allow-outside {folder} would allow that"
+            )
+
+
+def allowed_outside(environment: Mapping[str, str]) -> tuple[Path, ...]:
+    """The folders named by `ALLOW_OUTSIDE`."""
+    return tuple(Path(os.path.abspath(one)) for one in environment.get(ALLOW_OUTSIDE, "").split(os.pathsep) if one)

@@ -1,0 +1,109 @@
+"""Launch and support modules: which files they are, their manifest, and their copy.
+
+A module is named relative to the spec's folder, and its files lie in the project in truth: see `vstore.spec.files.allowed`.
+Inside a git checkout ignored files and names that start with ``.git`` are left out of a folder; ``__pycache__`` always
+is. What the spec names itself counts.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from blake3 import blake3
+
+from vstore.errors import SpecError
+from vstore.fs.reading import read_pieces
+from vstore.fs.trees.manifest import Entry, EntryKind, Manifest, shown
+from vstore.objects import SOURCE_FOLDER
+from vstore.spec.files.allowed import Project
+from vstore.spec.files.listing import list_files
+from vstore.spec.model import Spec
+
+
+def source_files(spec: Spec, module: PurePosixPath) -> tuple[tuple[PurePosixPath, Path], ...]:
+    """What is copied for a module: path in site-packages and real file, in the order of the paths' bytes.
+
+    Raises SpecError for a file that is missing, unreadable, special, or outside of the project.
+    """
+    with _explained(spec, f"module {module}"):
+        project = Project.of(spec.path, spec.allow_outside)
+        top = project.real_path(module)
+        if not top.is_dir():
+            return ((PurePosixPath(module.name), top),)
+        names = sorted(list_files(top, project.owners))
+        return tuple(
+            (PurePosixPath(module.name, os.fsdecode(name)), _regular_file(project, top, name)) for name in names
+        )
+    raise AssertionError("unreachable")
+
+
+def source_manifest(spec: Spec, module: PurePosixPath) -> Manifest:
+    """Return the tree manifest of a module as it lies there now: what its source object would hold.
+
+    Raises SpecError as `source_files`, and for a file that cannot be read.
+    """
+    entries: dict[bytes, Entry] = {}
+    for relative, file in source_files(spec, module):
+        place = SOURCE_FOLDER / relative
+        for folder in place.parents[:-1]:
+            path = os.fsencode(folder)
+            entries[path] = Entry(path, EntryKind.DIRECTORY)
+        hasher, size = blake3(), 0
+        for piece in read_source(spec, relative, file):
+            hasher.update(piece)
+            size += len(piece)
+        path = os.fsencode(place)
+        entries[path] = Entry(path, EntryKind.FILE, _is_executable(spec, relative, file), size, hasher.digest())
+    return Manifest(tuple(sorted(entries.values())))
+
+
+def copy_source(spec: Spec, module: PurePosixPath, folder: Path) -> None:
+    """Copy a module into an empty folder: content and executable bits. Raises SpecError as `source_manifest`."""
+    for relative, file in source_files(spec, module):
+        target = folder / SOURCE_FOLDER / relative
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with open(target, "xb") as copy:
+            copy.writelines(read_source(spec, relative, file))
+        target.chmod(0o755 if _is_executable(spec, relative, file) else 0o644)
+
+
+def read_source(spec: Spec, relative: PurePosixPath, file: Path) -> Iterator[bytes]:
+    """The content of one of `source_files`, in pieces. Raises SpecError."""
+    with _explained(spec, str(relative)):
+        yield from read_pieces(file, follow=False)
+
+
+def _is_executable(spec: Spec, relative: PurePosixPath, file: Path) -> bool:
+    with _explained(spec, str(relative)):
+        return bool(file.stat().st_mode & 0o100)
+
+
+def _regular_file(project: Project, top: Path, name: bytes) -> Path:
+    path = top / os.fsdecode(name)
+    mode = path.lstat().st_mode
+    if stat.S_ISLNK(mode):
+        target = Path(os.path.realpath(path))
+        project.check_inside(target, name)
+        if not target.is_file():
+            raise ValueError(
+                f"{shown(name)} is a link to {'a folder' if target.is_dir() else 'nothing'}, expected a file"
+            )
+        return target
+    if not stat.S_ISREG(mode):
+        raise ValueError(f"{shown(name)} is neither a file nor a folder")
+    return path
+
+
+@contextmanager
+def _explained(spec: Spec, subject: str) -> Iterator[None]:
+    """Name the spec and the subject of an error."""
+    try:
+        yield
+    except ValueError as error:
+        raise SpecError(f"{spec.path.name}: {shown(os.fsencode(subject))}: {error}") from error
+    except OSError as error:
+        raise SpecError(f"{spec.path.name}: {shown(os.fsencode(subject))} cannot be read: {error.strerror}") from error

@@ -1,0 +1,189 @@
+"""Sharing equal files of different objects by hard links, found by the digests in their manifests.
+
+Only registered objects are touched, each kept alive meanwhile. Before a file is replaced its bytes are compared with
+those of the one to be shared, so a damaged file is never spread. The exchange is one rename, so readers see
+either; what runs keeps the file that it has open. A folder is writable meanwhile: what an end in between leaves is
+noted first (`store.interrupted`).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from typing import BinaryIO, NamedTuple
+
+from vstore.errors import StoreError
+from vstore.fs.faults import Point, reached
+from vstore.fs.folder import Folder
+from vstore.fs.locking.filelock import lock_file
+from vstore.fs.trees.manifest import EntryKind
+from vstore.fs.trees.usage import Tally
+from vstore.objects import ObjectInfo, StorePath
+from vstore.reporter import Report
+from vstore.store.health.interrupted import STAGING, freeze_again, freeze_interrupted, note_change
+from vstore.store.store import Store
+
+_FILES_AT_ONCE = 1_000_000  # how many files are known at a time, some 250 bytes each
+_READ_BYTES = 1 << 20
+_LINK, _FULL = "link", "full"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Optimised:
+    """What was shared: files that are links to others' now, and how many bytes only they had held."""
+
+    objects: int
+    shared_files: int
+    saved_bytes: int
+
+
+def optimise(store: Store, *, dry_run: bool = False, report: Report) -> Optimised:
+    """Share the equal files of all objects, or count what would be shared. May be interrupted at any time.
+
+    Only files of one owner are shared, and those of other users are left. BusyError if another process does it already.
+    """
+    infos = store.index.objects()
+    shards = 1 + sum(info.files for info in infos) // _FILES_AT_ONCE
+    with ExitStack() as held:
+        held.enter_context(lock_file(store.layout.locks / "optimise", blocking=False))
+        freeze_interrupted(store.layout)
+        scratch = held.enter_context(store.layout.opened(held.enter_context(store.staging(STAGING))))
+        objects = held.enter_context(store.layout.opened(store.layout.store))
+        sharer = _Sharer(store, objects, scratch, dry_run=dry_run)
+        for shard in range(shards):
+            for number, info in enumerate(infos):
+                report.stage("optimise", "looking for equal files", shard * len(infos) + number, shards * len(infos))
+                sharer.visit(info, shard, shards)
+            sharer.first.clear()
+    return Optimised(objects=len(infos), shared_files=sharer.shared_files, saved_bytes=sharer.saved_bytes)
+
+
+class _Name(NamedTuple):
+    folder: Folder
+    name: str
+
+
+class _Sharer:
+    """Remembers where each content was first seen, and makes the others links to it."""
+
+    def __init__(self, store: Store, objects: Folder, scratch: Folder, *, dry_run: bool) -> None:
+        self.first: dict[tuple[bytes, bool, int], tuple[StorePath, bytes]] = {}
+        self.shared_files = 0
+        self.saved_bytes = 0
+        self._gone = Tally()  # in a dry run the names that would go are there still
+        self._store = store
+        self._objects = objects
+        self._scratch = scratch
+        self._dry_run = dry_run
+        self._changed: set[bytes] = set()  # folders of the object that is visited
+
+    def visit(self, info: ObjectInfo, shard: int, shards: int) -> None:
+        """Share the files of one object whose digests are in the shard."""
+        self._store.temp_root(info.path)
+        if not self._store.is_valid(info.path):
+            return  # collected meanwhile
+        manifest, _ = self._store.manifest(info.path)
+        try:
+            owner = self._objects.lstat(str(info.path)).st_uid  # who owns a file can change it, whatever its mode
+        except FileNotFoundError:
+            return  # `verify` names it
+        if not _movable(self._objects, str(info.path), self._scratch):
+            return
+        try:
+            for entry in manifest.entries:
+                if entry.kind != EntryKind.FILE or not entry.size or entry.digest[0] % shards != shard:
+                    continue
+                key = (entry.digest, entry.executable, owner)
+                known = self.first.setdefault(key, (info.path, entry.path))
+                if known != (info.path, entry.path) and not self._share(*known, info.path, entry.path):
+                    self.first[key] = (info.path, entry.path)
+        finally:
+            freeze_again(self._objects, info.path, self._changed)
+            self._changed.clear()
+
+    def _share(self, source: StorePath, there: bytes, target: StorePath, here: bytes) -> bool:
+        """Make one file a link to the other; False if the other can be shared no more."""
+        try:
+            with self._holder(source, there) as low, self._holder(target, here) as high:
+                return self._share_in(_Name(low, _last(there)), _Name(high, _last(here)), target, here)
+        except (FileNotFoundError, StoreError):
+            return True  # a damaged object: `verify` names it
+
+    def _share_in(self, old: _Name, new: _Name, target: StorePath, here: bytes) -> bool:
+        after = new.folder.lstat(new.name)
+        with old.folder.open_file(old.name) as one, new.folder.open_file(new.name) as other:
+            before = os.fstat(one.fileno())
+            if before.st_ino == after.st_ino or _kind(before) != _kind(after) or not _same_bytes(one, other):
+                return True
+        if not self._dry_run:
+            try:
+                self._thaw(new.folder, target, here.rpartition(b"/")[0])
+                if not self._replace(old, before, new):
+                    return True
+            except PermissionError:  # another user's folder, or fs.protected_hardlinks
+                return True
+            except OSError as error:
+                if error.errno == errno.EMLINK:
+                    return False
+                raise
+        self.shared_files += 1
+        self.saved_bytes += self._gone.remove([after])
+        return True
+
+    def _thaw(self, folder: Folder, target: StorePath, inside: bytes) -> None:
+        """Make a folder of the object writable until the visit ends."""
+        if inside not in self._changed:
+            if not self._changed:
+                note_change(self._scratch, target)
+                reached(Point.OPTIMISE_NOTED)
+            folder.chmod(0o755)
+            self._changed.add(inside)
+            reached(Point.OPTIMISE_THAWED)
+
+    def _replace(self, old: _Name, seen: os.stat_result, new: _Name) -> bool:
+        """Put a link to the file that was seen in the place of the other; False if it is not there any more."""
+        old.folder.link(old.name, self._scratch, _LINK)
+        reached(Point.OPTIMISE_LINKED)
+        if not os.path.samestat(self._scratch.lstat(_LINK), seen):  # its owner put another one there meanwhile
+            self._scratch.unlink(_LINK)
+            return False
+        self._scratch.rename(_LINK, new.folder, new.name)
+        reached(Point.OPTIMISE_REPLACED)
+        return True
+
+    def _holder(self, path: StorePath, inside: bytes) -> Folder:
+        """Open the folder of a file, following no link."""
+        return self._objects.down(str(path), *os.fsdecode(inside).split("/")[:-1])
+
+
+def _movable(objects: Folder, name: str, scratch: Folder) -> bool:
+    """Whether an object is not in the lower layer of an overlay, where a link is a copy and nothing becomes free.
+
+    An overlay refuses to move such a folder (EXDEV) before it looks whether the place is empty; this one is not.
+    """
+    with suppress(FileExistsError):
+        scratch.make_folder(_FULL)
+        with scratch.folder(_FULL) as full:
+            full.make_folder(_FULL)
+    try:
+        objects.rename(name, scratch, _FULL)
+    except OSError as error:
+        return error.errno != errno.EXDEV
+    raise AssertionError("a folder took the place of one that is not empty")
+
+
+def _last(path: bytes) -> str:
+    return os.fsdecode(path.rpartition(b"/")[2])
+
+
+def _kind(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_mode, status.st_mtime_ns, status.st_uid
+
+
+def _same_bytes(one: BinaryIO, other: BinaryIO) -> bool:
+    while data := one.read(_READ_BYTES):
+        if other.read(len(data)) != data:
+            return False
+    return not other.read(1)
