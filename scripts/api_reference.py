@@ -11,7 +11,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 MODULES = (
     "stores",
     "process",
-    "upkeep",
+    "maintenance",
     "config",
     "specs",
     "locks",
@@ -43,7 +43,7 @@ with stores.open_store() as store:  # $VSTORE_ROOT, or this user's data folder
         print(victim.path, victim.size_bytes)
 ```
 
-A `Request` holds what `vstore realise` takes as options. Long work takes a `report` (`vstore.reporter.Report`, four
+A `Request` holds what `vstore realise` takes as options. Long work takes a `reporter` (`vstore.reporter.Report`, four
 methods); without one it is silent. This page is written by `scripts/api_reference.py`.
 """
 

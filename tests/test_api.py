@@ -47,7 +47,7 @@ def test_a_stack_by_library_calls_alone(tmp_path: Path) -> None:
     environment = world.environment()
     with stores.open_store(world.root) as store:
         spec = specs.load(world.spec, environment=environment)
-        wish = locks.LockWish(local_wheels=(world.wheels,), index=False)
+        wish = locks.LockOptions(local_wheels=(world.wheels,), index=False)
         locked = locks.lock(store, spec, wish=wish, environment=environment)
         assert set(locked) == {layer.env_name for layer in spec.layers}
         request = realising.Request(spec=world.spec, locked=True, offline=True, environment=environment)

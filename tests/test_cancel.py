@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from vstore.cancel import Stop, Stoppable, Stopped
-from vstore.reporter import Silent
+from vstore.cancel import CancellableReporter, Cancelled, CancelToken
+from vstore.reporter import NullReporter
 
 
 def sleeper() -> subprocess.Popen[bytes]:
@@ -16,31 +16,35 @@ def sleeper() -> subprocess.Popen[bytes]:
 
 
 def test_nothing_ends_before_it_is_set() -> None:
-    stop = Stop()
-    stop.check()
-    stop.wait(0)
-    Stoppable(Silent(), stop).stage("layer", "compiling")
+    cancel = CancelToken()
+    cancel.check()
+    cancel.wait(0)
+    CancellableReporter(NullReporter(), cancel).stage("layer", "compiling")
 
 
 def test_whoever_asks_and_whoever_tells_of_a_stage_is_ended() -> None:
-    stop = Stop()
-    stop.set()
-    for ask in (stop.check, lambda: stop.wait(600), lambda: Stoppable(Silent(), stop).stage("layer", "compiling")):
-        with pytest.raises(Stopped):
+    cancel = CancelToken()
+    cancel.set()
+    for ask in (
+        cancel.check,
+        lambda: cancel.wait(600),
+        lambda: CancellableReporter(NullReporter(), cancel).stage("layer", "compiling"),
+    ):
+        with pytest.raises(Cancelled):
             ask()
-    assert not issubclass(Stopped, Exception), "or it would be handled as a failure"
-    Stoppable(Silent(), stop).warn("what is said last is said")
+    assert not issubclass(Cancelled, Exception), "or it would be handled as a failure"
+    CancellableReporter(NullReporter(), cancel).warn("what is said last is said")
 
 
 @pytest.mark.parametrize("already", [False, True])
 def test_processes_are_killed_also_those_that_start_too_late(already: bool) -> None:
-    stop = Stop()
+    cancel = CancelToken()
     if already:
-        stop.set()
-    with sleeper() as process, stop.calling(process.kill):
-        stop.set()
+        cancel.set()
+    with sleeper() as process, cancel.calling(process.kill):
+        cancel.set()
         assert process.wait(30) != 0
     with sleeper() as after:
-        stop.set()
+        cancel.set()
         assert after.poll() is None, "it was not given to be killed"
         after.kill()

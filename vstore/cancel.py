@@ -6,14 +6,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from vstore.reporter import Report, Unit
+from vstore.reporter import Reporter, Unit
 
 
-class Stopped(BaseException):
+class Cancelled(BaseException):
     """Raised in work that was stopped. No Exception, as nothing failed: it is neither told nor handled as a failure."""
 
 
-class Stop:
+class CancelToken:
     """Whether some work is to end early. Safe for several threads."""
 
     def __init__(self) -> None:
@@ -29,14 +29,14 @@ class Stop:
                 end()
 
     def check(self) -> None:
-        """Raise Stopped once it is set."""
+        """Raise Cancelled once it is set."""
         if self._set.is_set():
-            raise Stopped
+            raise Cancelled
 
     def wait(self, seconds: float) -> None:
-        """Sleep. Raises Stopped as soon as it is set."""
+        """Sleep. Raises Cancelled as soon as it is set."""
         if self._set.wait(seconds):
-            raise Stopped
+            raise Cancelled
 
     @contextmanager
     def set_after(self, *, errors: bool) -> Iterator[None]:
@@ -62,16 +62,16 @@ class Stop:
                 self._ends.discard(end)
 
 
-class Stoppable:
+class CancellableReporter:
     """A report that ends the work that tells it of a stage, once a stop is set."""
 
-    def __init__(self, report: Report, stop: Stop) -> None:
-        self._report = report
-        self._stop = stop
-        self.finished = report.finished
-        self.note = report.note
-        self.warn = report.warn
+    def __init__(self, reporter: Reporter, cancel: CancelToken) -> None:
+        self._reporter = reporter
+        self._cancel = cancel
+        self.finished = reporter.finished
+        self.note = reporter.note
+        self.warn = reporter.warn
 
     def stage(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
-        self._stop.check()
-        self._report.stage(subject, activity, done, total, unit)
+        self._cancel.check()
+        self._reporter.stage(subject, activity, done, total, unit)

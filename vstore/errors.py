@@ -13,7 +13,7 @@
     ├── ArchiveError       9   an archive is malformed
     ├── CacheError        10   a remote collection failed
     ├── ToolError         11   an outside tool (uv, patchelf) failed
-    ├── NotReproducible   12   a rebuild gave other bytes
+    ├── NotReproducibleError   12   a rebuild gave other bytes
     └── OutputError       15   the work is done, but its answer could not be written
 
 An error carries one line that says what and where, details for below it, and a hint.
@@ -91,7 +91,7 @@ class ToolError(VstoreError):
     exit_code = 11
 
 
-class NotReproducible(VstoreError):
+class NotReproducibleError(VstoreError):
     exit_code = 12
 
 

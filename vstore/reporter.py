@@ -14,7 +14,7 @@ class Unit(StrEnum):
     PACKAGES = "packages"
 
 
-class Report(Protocol):
+class Reporter(Protocol):
     """Told what happens; may be called from several threads."""
 
     def stage(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
@@ -30,7 +30,7 @@ class Report(Protocol):
         """Something odd that does not stop the work."""
 
 
-class Silent:
+class NullReporter:
     """A report nobody reads."""
 
     def stage(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None: ...

@@ -25,13 +25,13 @@ T = TypeVar("T")
 _START = """
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
-from vstore.processes import answer
+from vstore.workers import answer
 answer()
 """
 
 
 @contextmanager
-def divided(calls: Sequence[Callable[[], T]], processes: int) -> Iterator[Iterator[tuple[int, T]]]:
+def map_unordered(calls: Sequence[Callable[[], T]], processes: int) -> Iterator[Iterator[tuple[int, T]]]:
     """The number and the result of each call, as they come, made by this process and `processes` - 1 others.
 
     The calls and their results can be pickled. What a process had in hand that has died, or in which it failed, is

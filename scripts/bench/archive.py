@@ -21,7 +21,7 @@ OURS = """
 import sys
 from pathlib import Path
 from vstore.archive import Compression, pack, unpack
-from vstore.fs.tree import Manifest
+from vstore.fs.trees.manifest import Manifest
 verb, manifest, tree, archive, compression, level, jobs = sys.argv[1:]
 expected = Manifest.decode(Path(manifest).read_bytes())
 if verb == "pack":

@@ -99,7 +99,7 @@ class Bench:
 
     def delta(self, before: str, after: str) -> int:
         with Store.open(self.place / "builder") as store:
-            pusher = Pusher(store, folder_cache(self.place / "cache"), keys=(KEY,), report=Said(), level=None)
+            pusher = Pusher(store, folder_cache(self.place / "cache"), keys=(KEY,), reporter=Said(), level=None)
             return pusher.push_deltas([self.path(after)], self.path(before))
 
     def client(self, name: str, requirement: str) -> int:

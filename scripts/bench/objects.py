@@ -21,7 +21,7 @@ CHAIN = 10  # objects that refer to one another in a row; every second chain has
 ADD = """
 import subprocess, sys
 from pathlib import Path
-from vstore.fs.scan import scan
+from vstore.fs.trees.scan import scan
 from vstore.objects import Kind, StorePath
 from vstore.store import Store
 with Store.open(Path(sys.argv[1])) as store:

@@ -32,7 +32,7 @@ from vstore.fs.trees.scan import scan  # noqa: E402
 from vstore.lock import read_locks  # noqa: E402
 from vstore.lock.select import select  # noqa: E402
 from vstore.objects import Kind, ObjectInfo, StorePath  # noqa: E402
-from vstore.reporter import Silent  # noqa: E402
+from vstore.reporter import NullReporter  # noqa: E402
 from vstore.spec import load  # noqa: E402
 from vstore.store import Store  # noqa: E402
 from vstore.target import Target  # noqa: E402
@@ -222,7 +222,7 @@ def bench_gc(work: Path) -> list[dict[str, object]]:
             for place in trees[0].iterdir():
                 place.rename(store.layout.trash / place.name)
             started = time.perf_counter()
-            gc.collect(store, report=Silent())
+            gc.collect(store, reporter=NullReporter())
             unlinking.append(time.perf_counter() - started)
         removing.append(timed(["rm", "-rf", str(trees[1])]))
     what = "300 trees of 50 files, against rm -rf of equal ones"

@@ -247,13 +247,13 @@ def suites(folders: dict[str, list[str]]) -> dict[str, object]:
         name = os.path.basename(folder)
         place = os.path.join(tempfile.mkdtemp(prefix="suite-"), name)
         shutil.copytree(folder, place)
-        report = os.path.join(place, "report.xml")
+        reporter = os.path.join(place, "report.xml")
         command = [sys.executable, "-m", "pytest", "-q", "--continue-on-collection-errors", "-p", "no:cacheprovider"]
-        command += ["--junitxml", report, *arguments]
+        command += ["--junitxml", reporter, *arguments]
         done = subprocess.run(
             command, cwd=place, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
-        cases = list(xml.etree.ElementTree.parse(report).iter("testcase")) if os.path.exists(report) else []
+        cases = list(xml.etree.ElementTree.parse(reporter).iter("testcase")) if os.path.exists(reporter) else []
         if not cases:
             found[name] = {"output": done.stdout, "failed": done.returncode}
         for case in cases:

@@ -242,7 +242,7 @@ BREAKS = (
     ),
     Break(
         "the schema forgets nothing that is referred to",
-        "store/schema.sql",
+        "store/index/schema.sql",
         "    reference INTEGER NOT NULL REFERENCES objects (id) ON DELETE RESTRICT,",
         "    reference INTEGER NOT NULL REFERENCES objects (id) ON DELETE CASCADE,",
         "tests/store/index/test_objects.py",
@@ -278,7 +278,7 @@ BREAKS = (
     Break(
         "what came alive after the plan is spared",
         "gc/remove.py",
-        "            self._revive(current_roots(store, running=look) - self._roots)\n",
+        "            self._mark_live(current_roots(store, running=look) - self._roots)\n",
         "",
         "tests/gc",
     ),
@@ -662,7 +662,7 @@ BREAKS = (
         "            self._links[path] = member.linkname\n",
         "            self._make_parents(path)\n"
         "            make_link(self._staging / path, member.linkname, folder=False)\n"
-        "            self._admission = Admission(Limits())\n",
+        "            self._admission = TreeValidator(Limits())\n",
         "tests/platforms/test_standalone.py",
     ),
     Break(
@@ -675,7 +675,7 @@ BREAKS = (
     Break(
         "a stop ends what waits for a network",
         "remote/transport/event_loop.py",
-        "        with stop.calling(future.cancel):\n",
+        "        with cancel.calling(future.cancel):\n",
         "        if True:\n",
         "tests/remote/test_interrupted.py",
     ),
@@ -731,7 +731,7 @@ BREAKS = (
     Break(
         "a client that keeps the server waiting is cut",
         "remote/serving/server.py",
-        "        self._timer = self.loop.call_later(seconds, self.transport.abort)\n",
+        "        self._timer = self.loop.call_later(seconds, self.cut)\n",
         "        self._timer = None\n",
         "tests/remote/serving/test_site.py",
     ),
@@ -897,7 +897,7 @@ BREAKS = (
     Break(
         "a signal ends what is being packed",
         "remote/serving/server.py",
-        "        self._stop.set()\n",
+        "        self._cancel.set()\n",
         "",
         "tests/remote/serving/test_site.py -k signal_ends",
     ),

@@ -19,7 +19,7 @@ from vstore.errors import ArchiveError
 from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
 from vstore.fs.trees.removal import remove_tree
 from vstore.fs.trees.scan import scan
-from vstore.fs.trees.validate import Admission
+from vstore.fs.trees.validate import TreeValidator
 
 each_compression = pytest.mark.parametrize("compression", list(Compression))
 
@@ -129,7 +129,7 @@ BAD_ENTRIES = {
 
 @pytest.mark.parametrize("entries", list(BAD_ENTRIES.values()), ids=list(BAD_ENTRIES))
 def test_bad_entries_are_not_admitted(entries: list[Entry]) -> None:
-    admission = Admission(Limits())
+    admission = TreeValidator(Limits())
     for one in entries[:-1]:
         admission.admit(one)
     with pytest.raises(ArchiveError, match="refused"):
@@ -139,8 +139,8 @@ def test_bad_entries_are_not_admitted(entries: list[Entry]) -> None:
 @pytest.mark.parametrize("name", [b"a:b", b"a\\b", b"a?", b"a.", b"a "])
 def test_names_that_windows_cannot_have(name: bytes) -> None:
     with pytest.raises(ArchiveError, match="Windows"):
-        Admission(Limits(), windows=True).admit(entry(name))
-    Admission(Limits(), windows=False).admit(entry(name))
+        TreeValidator(Limits(), windows=True).admit(entry(name))
+    TreeValidator(Limits(), windows=False).admit(entry(name))
 
 
 @pytest.mark.parametrize("entries", list(BAD_ENTRIES.values()), ids=list(BAD_ENTRIES))

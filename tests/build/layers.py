@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from vstore.build.layer_metadata import LayerFacts, collect_facts, write_facts
+from vstore.build.layer_metadata import LayerMetadata, collect_facts, write_facts
 from vstore.build.layout import Layout
 from vstore.build.links import Lower, link_lower
 from vstore.build.packages import Overwritten, install
 from vstore.build.python_link import tie_to_interpreter
 from vstore.build.scripts.activation import write_activation
-from vstore.build.scripts.relocatable import Starters, Trampolines, write_starters
+from vstore.build.scripts.relocatable import LauncherFormat, Trampolines, write_starters
 from vstore.lock.model import PinnedWheel
 from vstore.objects import Kind
 from vstore.target import Target
@@ -85,7 +85,7 @@ class Store:
     def install(
         self, folder: Path, wheels: Sequence[PinnedWheel], layout: Layout = LAYOUT, uv: Uv | None = None
     ) -> list[Overwritten]:
-        starters: Starters = Trampolines(layout=layout)
+        starters: LauncherFormat = Trampolines(layout=layout)
         return install(uv or self.uv, folder, wheels, layout=layout, python=PYTHON, starters=starters)
 
     def facts(
@@ -96,7 +96,7 @@ class Store:
         modules: dict[str, str],
         launch: str | None,
         layout: Layout,
-    ) -> LayerFacts:
+    ) -> LayerMetadata:
         return collect_facts(
             folder,
             name=name,

@@ -6,7 +6,7 @@ import pytest
 
 from tests.build.layers import LAYOUT, SITE, Store, pin
 from tests.wheels import make_wheel
-from vstore.build.layer_metadata import LayerFacts, collect_facts, normalise, read_facts, write_facts
+from vstore.build.layer_metadata import LayerMetadata, collect_facts, normalise, read_facts, write_facts
 from vstore.build.record import encode_record, read_record, resolve
 from vstore.digest import canonical_json
 from vstore.errors import BuildError, StoreError
@@ -14,7 +14,7 @@ from vstore.objects import Kind
 
 
 @pytest.fixture
-def layer(tmp_path: Path) -> tuple[Path, LayerFacts]:
+def layer(tmp_path: Path) -> tuple[Path, LayerMetadata]:
     """A layer of two distributions that share a folder, and a launch module."""
     one = make_wheel(
         tmp_path, "One.Dist", "1", {"one/a.py": "", "one/b/c.py": "", "ns/one/x.py": "", "ns/same.py": ""},
@@ -30,7 +30,7 @@ def pin_name(wheel: Path) -> Path:
     return wheel.rename(wheel.with_name(wheel.name.replace("One.Dist", "one_dist")))
 
 
-def test_a_distribution_owns_the_fewest_paths(layer: tuple[Path, LayerFacts]) -> None:
+def test_a_distribution_owns_the_fewest_paths(layer: tuple[Path, LayerMetadata]) -> None:
     one, two = layer[1].distributions
     assert (one.name, one.version, two.name, two.version) == ("one-dist", "1", "two", "2")
     site = {path.removeprefix(SITE + "/") for path in one.owns}
@@ -46,7 +46,7 @@ def test_a_distribution_owns_the_fewest_paths(layer: tuple[Path, LayerFacts]) ->
     assert layer[1].own == (f"{SITE}/hello.py",)
 
 
-def test_facts_survive_writing(layer: tuple[Path, LayerFacts]) -> None:
+def test_facts_survive_writing(layer: tuple[Path, LayerMetadata]) -> None:
     folder, facts = layer
     assert read_facts(folder) == facts
     before = (folder / "share/vstore/layer.json").read_bytes()
@@ -54,14 +54,14 @@ def test_facts_survive_writing(layer: tuple[Path, LayerFacts]) -> None:
     assert (folder / "share/vstore/layer.json").read_bytes() == before
 
 
-def test_sources_are_the_python_files(layer: tuple[Path, LayerFacts]) -> None:
+def test_sources_are_the_python_files(layer: tuple[Path, LayerMetadata]) -> None:
     folder, facts = layer
     names = [str(path.relative_to(SITE)) for path in facts.sources(folder, facts.distributions[0])]
     assert names == ["ns/one/x.py", "ns/same.py", "one/a.py", "one/b/c.py"]
     assert facts.own_sources(folder) == [PurePosixPath(SITE, "hello.py")]
 
 
-def test_a_module_and_a_distribution_may_not_share_a_name(layer: tuple[Path, LayerFacts], tmp_path: Path) -> None:
+def test_a_module_and_a_distribution_may_not_share_a_name(layer: tuple[Path, LayerMetadata], tmp_path: Path) -> None:
     folder, _ = layer
     with pytest.raises(BuildError, match=r"two.py is a module of this layer and of distribution two too"):
         collect_facts(
@@ -80,7 +80,7 @@ def test_a_module_and_a_distribution_may_not_share_a_name(layer: tuple[Path, Lay
      {"own": ["a\0b"]}, {"more": 1}, {"distributions": {}}, {"own": ["../x"]}, {"own": ["/x"]}, {"launch_module": 1},
      {"distributions": [{"name": "a", "version": "1", "wheel": "", "owns": ["a//b"]}]}],
 )  # fmt: skip
-def test_damaged_facts_are_a_store_error(layer: tuple[Path, LayerFacts], change: dict[str, object]) -> None:
+def test_damaged_facts_are_a_store_error(layer: tuple[Path, LayerMetadata], change: dict[str, object]) -> None:
     folder, facts = layer
     (folder / "share/vstore/layer.json").write_bytes(canonical_json({**facts.as_json(), **change}) + b"\n")
     with pytest.raises(StoreError, match=r"damaged share/vstore/layer\.json"):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.build.layers import SITE, VERSION, Store
 from tests.wheels import make_wheel
 from vstore.build.clashes import describe_clashes
-from vstore.build.layer_metadata import Distribution, LayerFacts
+from vstore.build.layer_metadata import Distribution, LayerMetadata
 from vstore.build.links import Leaf, LinkPlan, Lower, link_lower, plan_links, relative_target
 from vstore.objects import Kind
 
@@ -44,7 +44,7 @@ class Memory:
         return self.files[one.layer][one.path] == self.files[other.layer][other.path]
 
 
-def facts(number: int, layer: Layer) -> LayerFacts:
+def facts(number: int, layer: Layer) -> LayerMetadata:
     """Facts whose claims are as small as they may be (no folders), unless one distribution has a whole folder."""
     distributions = []
     for name, files in layer.items():
@@ -59,7 +59,9 @@ def facts(number: int, layer: Layer) -> LayerFacts:
             else:
                 owns.add(path)
         distributions.append(Distribution(name=name, version="1", wheel="0" * 64, owns=tuple(sorted(owns))))
-    return LayerFacts(name=f"layer{number}", kind=Kind.FRAMEWORK, python="3.11.7", distributions=tuple(distributions))
+    return LayerMetadata(
+        name=f"layer{number}", kind=Kind.FRAMEWORK, python="3.11.7", distributions=tuple(distributions)
+    )
 
 
 def site(**files: str) -> Files:
@@ -367,7 +369,7 @@ def test_a_hidden_distribution_leaves_no_trace_in_a_shared_folder(tmp_path: Path
 def test_linking_again_gives_the_same(tmp_path: Path, three: tuple[Lower, Lower, Lower]) -> None:
     names = []
     for place in ("one", "two"):
-        own = LayerFacts(name="x", kind=Kind.FRAMEWORK, python=VERSION)
+        own = LayerMetadata(name="x", kind=Kind.FRAMEWORK, python=VERSION)
         (tmp_path / place).mkdir()
         link_lower(tmp_path / place, own, three)
         names.append(

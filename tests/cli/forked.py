@@ -64,7 +64,7 @@ def _serve() -> None:
     from vstore.cli.app import COMMANDS
 
     for module, _ in COMMANDS.values():
-        importlib.import_module(f"vstore.cli.{module}")
+        importlib.import_module(f"vstore.cli.commands.{module}")
     for line in sys.stdin.buffer:
         call = json.loads(line)
         sys.stdout.write(json.dumps(_call(call["arguments"], call["cwd"])) + "\n")

@@ -10,7 +10,7 @@ from threading import Barrier
 from tests.flows.world import VERSION, World
 from vstore.api import stores
 from vstore.api.realising import Request, realise
-from vstore.reporter import Silent, Unit
+from vstore.reporter import NullReporter, Unit
 from vstore.target import Target
 
 
@@ -50,7 +50,7 @@ def test_two_roots_give_the_same_digests(realised: World, tmp_path: Path) -> Non
     assert other.paths(result) == realised.paths(realised.realise())
 
 
-class Meeting(Silent):
+class Meeting(NullReporter):
     """Lets neither of two layers be installed before the other one is about to be."""
 
     def __init__(self, *names: str) -> None:
@@ -68,7 +68,7 @@ def test_layers_beside_each_other_are_built_at_the_same_time(realised: World, tm
         request = Request(
             spec=realised.spec, locked=True, offline=True, jobs=2, environment=realised.environment(), generation=False
         )
-        result = realise(store, request, report=Meeting("framework-mid", "framework-side"))
+        result = realise(store, request, reporter=Meeting("framework-mid", "framework-side"))
     assert {layer.origin for layer in result.layers if layer.name.startswith("framework-")} == {"built"}
 
 

@@ -18,7 +18,7 @@ from tests.flows.world import World, make_world
 from tests.fs.locking.test_filelock import held
 from tests.store.trees import run_in_child
 from vstore.gc import collect
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 from vstore.store import Store
 
 pytestmark = pytest.mark.skipif(
@@ -35,9 +35,9 @@ from pathlib import Path
 from vstore.errors import StoreError
 from vstore.objects import Kind
 from vstore.store import Store
-from vstore.store.verify import verify
+from vstore.store.health.verify import verify
 from vstore.gc import collect
-from vstore.report import Silent
+from vstore.reporter import NullReporter
 user, root, name, what = sys.argv[1:]
 entry = pwd.getpwnam(user)
 os.initgroups(user, entry.pw_gid)
@@ -51,9 +51,9 @@ try:
                 (staged / "a").write_text(name)
                 print(store.add(staged, name=name, kind=Kind.FRAMEWORK).path)
         elif what == "collect":
-            print(len(collect(store, report=Silent()).victims))
+            print(len(collect(store, reporter=NullReporter()).victims))
         else:
-            print(len(store.index.objects()), len(verify(store, contents=True, report=Silent())[1]))
+            print(len(store.index.objects()), len(verify(store, contents=True, reporter=NullReporter())[1]))
 except StoreError as error:
     print(error)
 """
@@ -151,7 +151,7 @@ def test_two_users_of_a_group_share_a_store(place: Path) -> None:
     assert as_user(USERS[1], root, USERS[0], "add") == first, "what the other added is found, not made again"
     assert stat.S_IMODE((root / "index.sqlite").stat().st_mode) == 0o664
     with Store.open(root) as store:
-        assert len(collect(store, report=Silent()).victims) == 2, "root collects for all"
+        assert len(collect(store, reporter=NullReporter()).victims) == 2, "root collects for all"
     assert not list((root / "store").iterdir())
     assert as_user(USERS[1], root, "", "read") == "0 0"
 

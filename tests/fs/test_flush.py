@@ -19,7 +19,7 @@ with Store.open(Path(sys.argv[1])) as store:
 UNPACK = """
 import os, sys
 from vstore.archive.write import OpenFile; from vstore.fs.atomic import flush_filesystem
-from vstore.fs.tree import Entry, EntryKind
+from vstore.fs.trees.manifest import Entry, EntryKind
 entry = Entry(b"", EntryKind.FILE)
 for name, size in {"one": 3 << 20, "two": 2 << 20, "small": 1}.items():
     with OpenFile(os.fsencode(f"{sys.argv[1]}-{name}"), entry) as file:

@@ -16,7 +16,7 @@ from vstore.fs.locking.filelock import lock_file
 from vstore.fs.trees.scan import scan
 from vstore.gc import Policy, collect, exclusive_sizes, plan_collection, shortfall
 from vstore.objects import StorePath
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 from vstore.store import GenerationRow, Root, RootKind, Store, add_root, list_roots, remove_root
 from vstore.store.health.optimise import optimise
 from vstore.store.health.verify import verify
@@ -44,14 +44,14 @@ def test_only_what_no_root_reaches_goes(store: Store) -> None:
     add_root(store.layout, store.layout.gcroots / "mine", kept)
     with reopened(store) as store:
         plan = plan_collection(store)
-        done = collect(store, report=Silent())
+        done = collect(store, reporter=NullReporter())
         assert plan.dead == done.deleted == (gone,)
         assert plan.freed_bytes == done.freed_bytes > 0
         assert on_disk(store) == {str(low), str(kept)}
         assert {place.name for place in store.layout.manifests.iterdir()} == {str(low), str(kept)}
         assert list(store.layout.trash.iterdir()) == []
-        assert verify(store, contents=True, report=Silent()) == (2, [])
-        assert collect(store, report=Silent()).deleted == ()
+        assert verify(store, contents=True, reporter=NullReporter()) == (2, [])
+        assert collect(store, reporter=NullReporter()).deleted == ()
 
 
 def test_an_older_generation_keeps_its_stack_until_it_is_forgotten(store: Store) -> None:
@@ -62,14 +62,14 @@ def test_an_older_generation_keeps_its_stack_until_it_is_forgotten(store: Store)
         assert plan_collection(store).dead == ()
         assert plan_collection(store, without=[("p", 1)]).dead == (first,)
         profiles.forget(store, "p", [1])
-        assert collect(store, report=Silent()).deleted == (first,)
+        assert collect(store, reporter=NullReporter()).deleted == (first,)
 
 
 def test_a_living_process_keeps_what_it_named(store: Store) -> None:
     path = add(store, "low")
-    assert plan_collection(store).dead == collect(store, report=Silent()).deleted == ()
+    assert plan_collection(store).dead == collect(store, reporter=NullReporter()).deleted == ()
     with reopened(store) as store:
-        assert collect(store, report=Silent()).deleted == (path,)
+        assert collect(store, reporter=NullReporter()).deleted == (path,)
 
 
 def test_only_a_collector_clears_the_temp_roots_of_ended_processes(store: Store) -> None:
@@ -78,7 +78,7 @@ def test_only_a_collector_clears_the_temp_roots_of_ended_processes(store: Store)
     with reopened(store) as store:
         assert len(plan_collection(store).dead) == 1
         assert stale.exists()
-        assert len(collect(store, report=Silent()).deleted) == 1
+        assert len(collect(store, reporter=NullReporter()).deleted) == 1
         assert not stale.exists()
 
 
@@ -88,9 +88,9 @@ def test_a_process_using_it_keeps_it(store: Store) -> None:
         child = run_in_child("import sys; print(flush=True); sys.stdin.readline()", store.layout.object(path) / "a")
         assert child.stdout is not None
         child.stdout.readline()
-        assert collect(store, report=Silent()).deleted == ()
+        assert collect(store, reporter=NullReporter()).deleted == ()
         child.communicate("\n", timeout=30)
-        assert collect(store, report=Silent()).deleted == (path,)
+        assert collect(store, reporter=NullReporter()).deleted == (path,)
 
 
 def test_a_generation_whose_link_was_removed_by_hand_is_kept(store: Store) -> None:
@@ -99,7 +99,7 @@ def test_a_generation_whose_link_was_removed_by_hand_is_kept(store: Store) -> No
     generation(store, add(store, "second"))
     (store.layout.profiles / "p-1-link").unlink()
     with reopened(store) as store:
-        assert plan_collection(store).dead == collect(store, report=Silent()).deleted == ()
+        assert plan_collection(store).dead == collect(store, reporter=NullReporter()).deleted == ()
         assert profiles.switch(store, "p", 1).path == first
         assert (store.layout.profiles / "p" / "a").read_bytes() == b"first"
 
@@ -109,9 +109,9 @@ def test_max_freed_leaves_the_rest_for_later(store: Store) -> None:
     limit = exclusive_sizes(store, [Root(kind=RootKind.USER, name="r", path=paths[0])])["r"] + 1
     with reopened(store) as store:
         plan = plan_collection(store, Policy(max_freed=limit))
-        assert plan.dead == collect(store, Policy(max_freed=limit), report=Silent()).deleted == tuple(paths[:2])
+        assert plan.dead == collect(store, Policy(max_freed=limit), reporter=NullReporter()).deleted == tuple(paths[:2])
         assert [info.path for info in store.index.objects()] == sorted(paths[2:])
-        assert verify(store, contents=True, report=Silent()) == (3, [])
+        assert verify(store, contents=True, reporter=NullReporter()) == (3, [])
 
 
 def test_shortfall_is_zero_where_enough_is_free(store: Store) -> None:
@@ -125,7 +125,7 @@ def test_exclusive_sizes_by_root(store: Store) -> None:
     for name in ("one", "two"):
         path = add(store, name, {"b": b"y" * 2_000_000, "c": name.encode()}, references=[low])
         add_root(store.layout, store.layout.gcroots / name, path)
-    optimise(store, report=Silent())
+    optimise(store, reporter=NullReporter())
     with reopened(store) as store:
         before = exclusive_sizes(store, list_roots(store.layout))
         assert 0 < before["gcroots/one"] == before["gcroots/two"] < 100_000
@@ -135,7 +135,7 @@ def test_exclusive_sizes_by_root(store: Store) -> None:
         assert size > 3_000_000, "what only dead objects share is freed with it"
         remove_root(store.layout, store.layout.gcroots / "two")
         assert dead in plan_collection(store).dead
-        assert collect(store, report=Silent()).freed_bytes == first + size
+        assert collect(store, reporter=NullReporter()).freed_bytes == first + size
 
 
 def leftover(store: Store, kind: str, outside: Path) -> str:
@@ -211,7 +211,7 @@ def test_leftovers_of_killed_processes_go(store: Store, tmp_path: Path, kind: st
     kept = add(store, "kept")
     generation(store, kept)
     place = leftover(store, kind, outside)
-    assert plan_collection(store).litter == collect(store, report=Silent()).litter == (place,)
+    assert plan_collection(store).litter == collect(store, reporter=NullReporter()).litter == (place,)
     assert not os.path.lexists(store.layout.root / place)
     assert plan_collection(store).litter == ()
     assert (outside / "mine").exists()
@@ -229,7 +229,7 @@ def test_what_a_living_process_makes_is_no_litter(store: Store) -> None:
     locks = (store.layout.object_lock(str(path)), store.layout.profile_lock("p"))
     with store.staging("low") as build, lock_file(locks[0]), lock_file(locks[1]):
         (store.layout.profiles / "p-1-link").symlink_to(f"../store/{path}")
-        assert plan_collection(store).litter == collect(store, report=Silent()).litter == ()
+        assert plan_collection(store).litter == collect(store, reporter=NullReporter()).litter == ()
         assert build.is_dir()
     assert store.layout.object(path).is_dir()
 
@@ -239,7 +239,7 @@ def test_an_orphaned_generation_does_not_keep_its_stack(store: Store) -> None:
     generation(store, first)
     (store.layout.profiles / "p-2-link").symlink_to(f"../store/{second}")
     with reopened(store) as store:
-        assert plan_collection(store).dead == collect(store, report=Silent()).deleted == (second,)
+        assert plan_collection(store).dead == collect(store, reporter=NullReporter()).deleted == (second,)
         assert generation(store, add(store, "third")) == 2
 
 
@@ -253,7 +253,7 @@ def test_a_generation_of_unknown_past_is_kept(store: Store) -> None:
     (store.layout.profiles / "p-1-link").symlink_to(f"../store/{path}")
     with reopened(store) as store:
         assert path not in plan_collection(store).dead
-        assert path not in collect(store, report=Silent()).deleted
+        assert path not in collect(store, reporter=NullReporter()).deleted
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -294,12 +294,12 @@ def test_the_dry_run_names_exactly_what_goes(
         with suppress(IndexError):
             profiles.forget(store, gone[0].profile, [one.number for one in gone])
         reached = store.closure(path for path in roots if path not in {one.path for one in gone})
-        done = collect(store, policy, report=Silent())
+        done = collect(store, policy, reporter=NullReporter())
         assert (done.deleted, done.freed_bytes, done.litter) == (plan.dead, plan.freed_bytes, plan.litter)
         assert not reached & set(done.deleted)
         removed = {str(path) for path in done.deleted} | {place.partition("store/")[2] for place in done.litter} - {""}
         assert before - on_disk(store) == removed
-        assert verify(store, contents=True, report=Silent())[1] == []
+        assert verify(store, contents=True, reporter=NullReporter())[1] == []
 
 
 def test_the_index_refuses_to_forget_what_a_generation_needs(store: Store) -> None:
@@ -311,7 +311,7 @@ def test_the_index_refuses_to_forget_what_a_generation_needs(store: Store) -> No
         )
     )
     with reopened(store) as store:
-        assert collect(store, report=Silent()).deleted == ()
+        assert collect(store, reporter=NullReporter()).deleted == ()
         assert store.is_valid(path)
 
 
@@ -333,7 +333,7 @@ def test_collecting_while_others_make_generations(store: Store) -> None:
         for name in profiles.names(store):
             old = [one.number for one in profiles.history(store, name)][:-2]
             profiles.forget(store, name, old)
-        collect(store, report=Silent())
+        collect(store, reporter=NullReporter())
         rounds += 1
     assert [child.communicate()[0] for child in children] == ["", ""]
     assert [child.returncode for child in children] == [0, 0]
@@ -341,17 +341,17 @@ def test_collecting_while_others_make_generations(store: Store) -> None:
     for name in ("p", "q"):
         assert (store.layout.profiles / name / "a").read_bytes() == b"24"
         assert (store.layout.profiles / name / "to-low").read_bytes() == b"low"
-    collect(store, report=Silent())
-    assert verify(store, contents=True, report=Silent())[1] == []
+    collect(store, reporter=NullReporter())
+    assert verify(store, contents=True, reporter=NullReporter())[1] == []
     assert on_disk(store) == {str(info.path) for info in store.index.objects()}
 
 
 COLLECT = """
 import sys; from pathlib import Path
-from vstore.gc import collect; from vstore.report import Silent; from vstore.store import Store
+from vstore.gc import collect; from vstore.reporter import NullReporter; from vstore.store import Store
 with Store.open(Path(sys.argv[1])) as store:
     print("ready", flush=True)
-    collect(store, report=Silent())
+    collect(store, reporter=NullReporter())
 """
 
 
@@ -369,10 +369,10 @@ def test_killed_while_collecting(store: Store) -> None:
         time.sleep(delay * 0.002)
         child.kill()
         child.communicate()
-        checked, problems = verify(store, contents=True, report=Silent())
+        checked, problems = verify(store, contents=True, reporter=NullReporter())
         assert problems == []
         assert checked in (0, present), "rows go all at once"
-    collect(store, report=Silent())
+    collect(store, reporter=NullReporter())
     assert on_disk(store) == set()
     assert list(store.layout.manifests.iterdir()) == list(store.layout.trash.iterdir()) == []
     store.close()
@@ -383,6 +383,6 @@ def test_a_profile_that_an_older_index_does_not_know_is_kept(store: Store) -> No
     generation(store, path)
     store.generations.drop("p", [1])
     with reopened(store) as store:
-        assert collect(store, report=Silent()).litter == ()
+        assert collect(store, reporter=NullReporter()).litter == ()
         assert (store.layout.profiles / "p").resolve() == store.layout.object(path).resolve()
         assert store.layout.object(path).is_dir()

@@ -11,7 +11,7 @@ from vstore import profile as profiles
 from vstore.errors import StoreError
 from vstore.gc import delete, plan_deletion
 from vstore.objects import StorePath
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 from vstore.store import Store, add_root
 from vstore.store.health.verify import verify
 
@@ -27,7 +27,7 @@ def on_disk(store: Store) -> set[str]:
 
 def refused(store: Store, *paths: StorePath) -> StoreError:
     with pytest.raises(StoreError) as caught:
-        delete(store, paths, report=Silent())
+        delete(store, paths, reporter=NullReporter())
     assert all(store.layout.object(path).is_dir() for path in paths)
     return caught.value
 
@@ -36,9 +36,9 @@ def test_a_dead_object_goes_alone(store: Store) -> None:
     low = add(store, "low")
     high, other = add(store, "high", references=[low]), add(store, "other")
     with reopened(store) as store:
-        assert plan_deletion(store, [high]).dead == delete(store, [high], report=Silent()).deleted == (high,)
+        assert plan_deletion(store, [high]).dead == delete(store, [high], reporter=NullReporter()).deleted == (high,)
         assert on_disk(store) == {str(low), str(other)}
-        assert verify(store, contents=True, report=Silent()) == (2, [])
+        assert verify(store, contents=True, reporter=NullReporter()) == (2, [])
         assert list(store.layout.trash.iterdir()) == []
 
 
@@ -84,7 +84,7 @@ def test_alive_through_a_process_names_it(store: Store) -> None:
         error = refused(store, path)
         assert error.details[0] == f"process {child.pid}" and f"process {child.pid}" in str(error.hint)
         child.communicate("\n", timeout=30)
-        assert delete(store, [path], report=Silent()).deleted == (path,)
+        assert delete(store, [path], reporter=NullReporter()).deleted == (path,)
 
 
 def test_dead_referrers_are_named_and_go_only_when_asked(store: Store) -> None:
@@ -93,7 +93,7 @@ def test_dead_referrers_are_named_and_go_only_when_asked(store: Store) -> None:
     with reopened(store) as store:
         error = refused(store, low)
         assert error.details == (str(high),) and "--referrers" in str(error.hint)
-        assert delete(store, [low], referrers=True, report=Silent()).deleted == (high, low)
+        assert delete(store, [low], referrers=True, reporter=NullReporter()).deleted == (high, low)
         assert on_disk(store) == set()
 
 
@@ -105,7 +105,7 @@ def test_recursive_spares_what_is_rooted_or_referred_to_from_outside(store: Stor
     add_root(store.layout, store.layout.gcroots / "mine", rooted)
     with reopened(store) as store:
         planned = plan_deletion(store, [top], recursive=True)
-        assert planned.dead == delete(store, [top], recursive=True, report=Silent()).deleted
+        assert planned.dead == delete(store, [top], recursive=True, reporter=NullReporter()).deleted
         assert set(planned.dead) == {top, below, own}
         assert on_disk(store) == {str(path) for path in (shared, rooted, outside, unrelated)}
-        assert verify(store, contents=True, report=Silent()) == (4, [])
+        assert verify(store, contents=True, reporter=NullReporter()) == (4, [])

@@ -19,7 +19,7 @@ from vstore.fs.locking.filelock import lock_file
 from vstore.gc import collect, plan_collection
 from vstore.gc.plan import make_plan
 from vstore.gc.remove import Removal, current_roots
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 from vstore.store import Store, add_root
 from vstore.store.health.verify import verify
 
@@ -38,7 +38,7 @@ def started(store: Store) -> tuple[Removal, list[str]]:
 def removed(store: Store, removal: Removal) -> list[str]:
     victims = make_plan(store.index.graph(), []).victims
     gone = [victim.path.name for victim in removal.remove(victims)]
-    assert verify(store, contents=True, report=Silent())[1] == []
+    assert verify(store, contents=True, reporter=NullReporter())[1] == []
     return gone
 
 
@@ -94,7 +94,7 @@ def test_logs_locks_and_failed_builds_go(store: Store) -> None:
     with reopened(store) as store, store.recipe_lock(recipe("busy")):
         plan = plan_collection(store)
         assert set(plan.litter) == {f"logs/{layout.log(recipe('lost')).name}", "locks/recipe-stale", "failed/old"}
-        done = collect(store, report=Silent())
+        done = collect(store, reporter=NullReporter())
         assert done.litter == plan.litter and done.deleted == (dead,)
         assert store.read_log(recipe("dead")) is None and store.read_log(recipe("live")) == "live"
         assert store.read_log(recipe("fresh")) == "fresh", "its row may be a moment away"
@@ -175,7 +175,7 @@ def test_an_interruption_does_not_wait_for_a_large_object(store: Store) -> None:
     interrupted_at("gc-unlinking:3", root, running=True)
     with reopened(store) as store:
         assert sum(len(files) for _, _, files in os.walk(store.layout.trash)) > 10_000
-        collect(store, report=Silent())
+        collect(store, reporter=NullReporter())
         assert list(store.layout.trash.iterdir()) == []
 
 
@@ -188,9 +188,9 @@ def test_interrupted_while_collecting(store: Store) -> None:
         store.close()
         interrupted_at(point, root)
         store = Store.open(root)
-        assert verify(store, contents=True, report=Silent())[1] == []
+        assert verify(store, contents=True, reporter=NullReporter())[1] == []
     with reopened(store) as store:
-        collect(store, report=Silent())
+        collect(store, reporter=NullReporter())
         assert list(store.layout.store.iterdir()) == list(store.layout.trash.iterdir()) == []
 
 
@@ -229,8 +229,8 @@ def test_what_cannot_be_moved_and_is_added_again_is_not_removed_in_place(store: 
             removal, _ = started(store)
             assert sorted(removed(store, removal)) == ["one", "two"]
             assert add(store, "one") == one
-            removal.finish(Silent())
-            assert verify(store, contents=True, report=Silent()) == (1, [])
+            removal.finish(NullReporter())
+            assert verify(store, contents=True, reporter=NullReporter()) == (1, [])
             assert [place.name for place in store.layout.store.iterdir()] == [str(one)]
     finally:
         subprocess.run(["umount", trash], check=True)

@@ -19,7 +19,7 @@ from vstore.fs.disk import free_bytes
 from vstore.fs.locking.filelock import lock_file
 from vstore.gc import Collected, Plan, Policy, collect, plan_collection
 from vstore.objects import Kind, StorePath
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 from vstore.store import Store, add_root
 
 SAME = b"def same(): pass\n" * 40_000
@@ -68,7 +68,7 @@ def checked(bench: Bench, chosen: Policy) -> tuple[Plan, Collected]:
     with Store.open(bench.root) as store:
         plan = plan_collection(store, chosen)
         free = free_bytes(bench.root)
-        done = collect(store, chosen, report=Silent())
+        done = collect(store, chosen, reporter=NullReporter())
         assert (plan.dead, plan.wheels, plan.freed_bytes) == (done.deleted, done.wheels, done.freed_bytes)
         assert abs(free_bytes(bench.root) - free - done.freed_bytes) < 200_000
         return plan, done
@@ -150,10 +150,10 @@ def test_a_cache_in_use_is_left_as_it_is(bench: Bench, who: str) -> None:
     with Store.open(bench.root) as store:
         lock = cache / ".lock" if who == "uv" else store.layout.cache_lock
         with lock_file(lock, shared=True):
-            done = collect(store, policy(-timedelta(hours=1)), report=Silent())
+            done = collect(store, policy(-timedelta(hours=1)), reporter=NullReporter())
             assert (done.deleted, done.wheels) == ((dead,), ())
             assert (cache / ".tmpLeft").exists()
-        assert collect(store, policy(), report=Silent()).wheels == ("aa/1.0-py3-none-any",)
+        assert collect(store, policy(), reporter=NullReporter()).wheels == ("aa/1.0-py3-none-any",)
         assert not [name for name in os.listdir(cache) if name.startswith(".tmp")]
 
 
@@ -175,12 +175,12 @@ def test_what_nothing_leads_to_goes_at_once(bench: Bench) -> None:
     """A collector was killed between the pointers and the archive."""
     with Store.open(bench.root) as store:
         bench.add(store, "aa")
-        collect(store, report=Silent())
+        collect(store, reporter=NullReporter())
     for place in list((bench.root / "cache" / "uv").glob("wheels-*/index/*/aa/*")):
         place.unlink()
     with Store.open(bench.root) as store:
         bench.add(store, "bb")
     with Store.open(bench.root) as store:
-        done = collect(store, policy(timedelta(days=1)), report=Silent())
+        done = collect(store, policy(timedelta(days=1)), reporter=NullReporter())
         assert len(done.wheels) == 1 and done.freed_bytes > 800_000
         bench.add(store, "aa", "bb")

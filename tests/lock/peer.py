@@ -18,7 +18,7 @@ import uv
 from tests.wheels import make_wheel
 from vstore.build.interpreter.adopt import adopt
 from vstore.build.interpreter.local import find_local
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 
 SPEC = """\
 [[runtimes]]
@@ -109,7 +109,7 @@ class Venvstacks:
     def place_interpreter(self, spec: Path, version: str) -> None:
         place = spec.parent / "_build" / f"cpython@{version}"
         place.mkdir(parents=True)
-        adopt(find_local(os.environ, version)[0], place, jobs=2, report=Silent())
+        adopt(find_local(os.environ, version)[0], place, jobs=2, reporter=NullReporter())
 
 
 @cache

@@ -16,12 +16,12 @@ import pytest
 
 from tests.wheels import make_wheel
 from vstore.errors import LockError
-from vstore.lock import InterpreterPin, LockedLayer, LockWish, PythonForLocking, lock_path, read_locks
+from vstore.lock import InterpreterPin, LockedLayer, LockOptions, PythonForLocking, lock_path, read_locks
 from vstore.lock.resolution.resolve import lock
 from vstore.lock.staleness import check
-from vstore.reporter import Report, Silent, Unit
+from vstore.reporter import NullReporter, Reporter, Unit
 from vstore.spec import Spec, load
-from vstore.spec.select import Operation, Wish, select
+from vstore.spec.select import Operation, SelectionRequest, select
 from vstore.target import Target
 from vstore.uv import Uv
 from vstore.uv.bars import Chosen
@@ -62,17 +62,17 @@ class Project:
         self,
         spec: Spec,
         environment: Mapping[str, str] = MappingProxyType({}),
-        wish: Wish | None = None,
-        report: Report | None = None,
+        wish: SelectionRequest | None = None,
+        reporter: Reporter | None = None,
         **options: Any,
     ) -> dict[str, LockedLayer]:
         pin = InterpreterPin(implementation="cpython", version=VERSION, source="adopted")
         pythons = {layer.name: PythonForLocking(path=Path(sys.executable), pin=pin) for layer in spec.layers}
-        how = LockWish(**{"index": False, "local_wheels": (self.wheels,), **options})
+        how = LockOptions(**{"index": False, "local_wheels": (self.wheels,), **options})
         uv = Uv(cache_dir=self.folder / "cache", environment=environment)
         full = Operation.LOCK if how.upgrade or how.upgrade_packages else Operation.LOCK_IF_NEEDED
-        selection = select(spec, wish or Wish(lock=full), Target.LINUX_X86_64)
-        locked = lock(spec, selection, how, uv=uv, pythons=pythons, report=report or Silent())
+        selection = select(spec, wish or SelectionRequest(lock=full), Target.LINUX_X86_64)
+        locked = lock(spec, selection, how, uv=uv, pythons=pythons, reporter=reporter or NullReporter())
         return {one.env_name: one for one in locked}
 
 
@@ -279,7 +279,7 @@ def test_what_is_shadowed_does_not_constrain(tmp_path: Path, marker: str) -> Non
     assert [(one.version, one.shared) for one in locked["app-hello"].packages] == [("2.0", True)]
 
 
-class Shown(Silent):
+class Shown(NullReporter):
     """Keeps the stages."""
 
     def __init__(self) -> None:
@@ -301,6 +301,6 @@ def test_the_packages_of_a_resolution_are_counted_while_it_lasts() -> None:
 
 def test_each_platform_is_a_step_that_is_shown(project: Project) -> None:
     shown = Shown()
-    project.lock(project.spec(runtime=["alpha"], app=["beta"]), report=shown)
+    project.lock(project.spec(runtime=["alpha"], app=["beta"]), reporter=shown)
     subjects = list(dict.fromkeys((subject, activity) for subject, activity, _ in shown.stages))
     assert subjects == [("layer py", "resolving for linux_x86_64"), ("layer app-hello", "resolving for linux_x86_64")]

@@ -16,7 +16,7 @@ from vstore.lock import deployed_name, lock_path, read_locks
 from vstore.lock.staleness import check
 from vstore.spec import Spec, load
 from vstore.spec.lockfiles import record_path
-from vstore.spec.select import Wish
+from vstore.spec.select import SelectionRequest
 
 __all__ = ["project"]
 
@@ -79,7 +79,7 @@ def test_reset_goes_on_counting(project: Project) -> None:
     spec = versioned(project)
     numbers(project, spec)
     make_wheel(project.wheels, "beta", "9.0", {"beta.py": ""}, requires=["alpha"])
-    assert numbers(project, spec, wish=Wish(reset=("app-hello",)))["app-hello"] == "app-hello@2"
+    assert numbers(project, spec, wish=SelectionRequest(reset=("app-hello",)))["app-hello"] == "app-hello@2"
 
 
 def test_a_plain_layer_deploys_under_its_name(project: Project) -> None:

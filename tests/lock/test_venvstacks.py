@@ -14,15 +14,15 @@ from typing import Any
 import pytest
 
 from tests.lock.peer import LOCKS, Venvstacks, local_version, peer, write_project
-from vstore.lock import InterpreterPin, LockWish, PythonForLocking, deployed_name, read_locks
+from vstore.lock import InterpreterPin, LockOptions, PythonForLocking, deployed_name, read_locks
 from vstore.lock.metadata import requirements_hash
 from vstore.lock.resolution import resolve
 from vstore.lock.select import gaps
 from vstore.lock.staleness import check
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 from vstore.spec import load
 from vstore.spec.lockfiles import interpreter_path
-from vstore.spec.select import Wish, select
+from vstore.spec.select import SelectionRequest, select
 from vstore.target import Target
 from vstore.uv import Uv
 
@@ -214,13 +214,13 @@ def test_locking_anew_makes_its_lock_ours(project: Path) -> None:
     pin = InterpreterPin(implementation="cpython", version=version, source="adopted")
     pythons = {"python-3.11": PythonForLocking(path=Path(sys.executable), pin=pin)}
     beside = interpreter_path(spec, spec.layer("python-3.11"))
-    wish = LockWish(index=False, local_wheels=(project.parent / "wheels",))
+    wish = LockOptions(index=False, local_wheels=(project.parent / "wheels",))
     for reset, ours in (((), False), (("python-3.11",), True)):
-        selection = select(spec, Wish(include=("python-3.11",), reset=reset), Target.LINUX_X86_64)
+        selection = select(spec, SelectionRequest(include=("python-3.11",), reset=reset), Target.LINUX_X86_64)
         if ours and f"{sys.version_info.major}.{sys.version_info.minor}" != "3.11":
             pytest.skip("only a Python 3.11 can lock for 3.11")
         locked = resolve.lock(
-            spec, selection, wish, uv=Uv(cache_dir=project.parent / "cache"), pythons=pythons, report=Silent()
+            spec, selection, wish, uv=Uv(cache_dir=project.parent / "cache"), pythons=pythons, reporter=NullReporter()
         )
         assert (locked[0].inputs is not None, locked[0].interpreter, beside.exists()) == (ours, pin, not ours)
         assert deployed_name(spec.layer("python-3.11"), locked[0]) == ("python-3.11@2" if ours else "python-3.11@1")

@@ -12,11 +12,11 @@ from tests.build.layers import pin
 from tests.platforms.mirror import ARM64, VERSION, X86_64, elf, mach_o, pe, universal
 from tests.platforms.world import DIGITS, EXTENSIONS, PLATFORM_TAGS, Realised
 from tests.wheels import make_wheel
-from vstore.build.layer_metadata import LayerFacts, collect_facts
+from vstore.build.layer_metadata import LayerMetadata, collect_facts
 from vstore.build.layout import Layout
 from vstore.build.native.foreign import check_layer
 from vstore.build.packages import install
-from vstore.build.scripts.relocatable import Starters, Trampolines
+from vstore.build.scripts.relocatable import LauncherFormat, Trampolines
 from vstore.build.scripts.windows import BatchFiles
 from vstore.errors import BuildError
 from vstore.objects import Kind
@@ -26,10 +26,10 @@ from vstore.uv import Uv
 LINUX, ARM_LINUX, MAC, WINDOWS = Target.LINUX_X86_64, Target.LINUX_AARCH64, Target.MACOSX_ARM64, Target.WIN_AMD64
 
 
-def build(folder: Path, target: Target, files: dict[str, bytes | str], modules: tuple[str, ...] = ()) -> LayerFacts:
+def build(folder: Path, target: Target, files: dict[str, bytes | str], modules: tuple[str, ...] = ()) -> LayerMetadata:
     """The layer `folder`/layer with one distribution of these files, and modules of its own."""
     layout = Layout(target=target, python=VERSION)
-    starters: Starters = BatchFiles(layout=layout) if layout.windows else Trampolines(layout=layout)
+    starters: LauncherFormat = BatchFiles(layout=layout) if layout.windows else Trampolines(layout=layout)
     wheel = make_wheel(folder, "one", "1", files, tag=f"cp{DIGITS}-cp{DIGITS}-{PLATFORM_TAGS[target]}")
     uv = Uv(cache_dir=folder / "uv", environment={"PATH": os.environ["PATH"], "UV_NO_INDEX": "1"})
     layer = folder / "layer"

@@ -22,7 +22,7 @@ from vstore.build.native.elf import read_elf
 from vstore.errors import BuildError, ToolError
 from vstore.fs.trees.scan import scan
 from vstore.lock.model import InterpreterPin
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 from vstore.target import Target
 from vstore.uv import Uv
 
@@ -225,7 +225,7 @@ _IN_LITTLE_MEMORY = """
 import resource, sys
 from pathlib import Path
 from vstore.build.layout import Layout
-from vstore.build.standalone import take
+from vstore.build.interpreter.standalone import take
 from vstore.errors import BuildError
 from vstore.target import Target
 resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))
@@ -295,7 +295,7 @@ def test_a_hostile_build_in_a_list_of_downloads_is_an_error(
     source = choose(f"cpython@{SERIES}", pin=None, uv=uv, target=LINUX)
     assert source.pin.downloads[LINUX].sha256
     with pytest.raises((BuildError, ToolError)) as caught:
-        materialise(source, tree, uv=uv, report=Silent(), jobs=1, compiler=Path(sys.executable))
+        materialise(source, tree, uv=uv, reporter=NullReporter(), jobs=1, compiler=Path(sys.executable))
     assert "\n" not in caught.value.message
     assert [one.name for one in outside.iterdir()] == ["mine"] and not Path("/outside").exists()
     assert not any(one.stat().st_mode & 0o6000 for one in tree.rglob("*") if one.is_file())
@@ -348,12 +348,12 @@ def test_from_a_server_on_the_loopback(tmp_path: Path, tree: Path) -> None:
             assert source.pin.downloads[WINDOWS].url.startswith(base) and source.pin.downloads[WINDOWS].sha256
             plain = Uv(cache_dir=tmp_path / "uv", environment={})
             compiler = Path(sys.executable)
-            materialise(source, tree, uv=plain, report=Silent(), jobs=2, compiler=compiler)
+            materialise(source, tree, uv=plain, reporter=NullReporter(), jobs=2, compiler=compiler)
             assert (tree / "python.exe").is_file()
             make_build(mirror, WINDOWS, more={"Lib/more.py": b""})
             (tmp_path / "again").mkdir()
             with pytest.raises(ToolError, match=f"downloading CPython {VERSION}"):
-                materialise(source, tmp_path / "again", uv=plain, report=Silent(), jobs=2, compiler=compiler)
+                materialise(source, tmp_path / "again", uv=plain, reporter=NullReporter(), jobs=2, compiler=compiler)
         finally:
             server.shutdown()
 

@@ -30,7 +30,7 @@ from vstore.remote.records.encoding import encode
 from vstore.remote.records.layout import archive_key, object_key
 from vstore.remote.records.model import Archive, ObjectRecord
 from vstore.remote.transport.memory import MemoryTransport
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 from vstore.store import Store
 
 TOP = StorePath.parse("0" * 32 + "-demo-stack")
@@ -262,9 +262,9 @@ def test_an_unsigned_bomb_is_refused_however_it_comes(tmp_path: Path) -> None:
     fill(folder := MemoryTransport())
     with Store.open(tmp_path / "root") as store:
         with pytest.raises(ArchiveError, match="more than 1000 times its size"):
-            unpack_bundle(store, tmp_path / "b", trust=Trust(), report=Silent())
+            unpack_bundle(store, tmp_path / "b", trust=Trust(), reporter=NullReporter())
         with pytest.raises(CacheError, match="more than 1000 times its size"):
-            pull(Fetcher(store, trust=Trust(), report=Silent()), Cache(folder), [top])
+            pull(Fetcher(store, trust=Trust(), reporter=NullReporter()), Cache(folder), [top])
         assert list(store.layout.tmp.iterdir()) == [store.layout.trash]
 
 

@@ -50,7 +50,7 @@ class Ended:
 
 
 for name, _ in set(MODULES.values()):  # loaded once, not in each fork
-    importlib.import_module(f"vstore.cli.{name}")
+    importlib.import_module(f"vstore.cli.commands.{name}")
 
 
 def command(root: Path, *arguments: str) -> Ended:

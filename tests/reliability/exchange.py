@@ -19,7 +19,7 @@ from vstore.errors import VstoreError
 from vstore.fs import faults
 from vstore.objects import Kind, StorePath
 from vstore.remote import Cache, Fetcher, Pusher, open_cache, publish_channel, pull, read_channel
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 from vstore.store import Store
 
 NAMES = ("builder", "client")
@@ -42,7 +42,7 @@ def _add(store: Store, name: str, files: dict[str, bytes], references: tuple[Sto
 
 
 def push(store: Store, cache: Cache, top: StorePath, older: StorePath | None) -> None:
-    pusher = Pusher(store, cache, keys=(KEY,), report=Silent(), level=None)
+    pusher = Pusher(store, cache, keys=(KEY,), reporter=NullReporter(), level=None)
     pusher.push([top])
     if older is not None:
         pusher.push_deltas([top], older)
@@ -55,7 +55,7 @@ def follow(store: Store, cache: Cache) -> StorePath:
     """What the channel points to becomes a generation."""
     now = datetime.now(UTC)
     channel = read_channel(store, cache, CHANNEL, trust=TRUST, now=now)
-    pull(Fetcher(store, trust=TRUST, report=Silent()), cache, [channel.path])
+    pull(Fetcher(store, trust=TRUST, reporter=NullReporter()), cache, [channel.path])
     profiles.append(store, "p", channel.path, spec_path=None, spec_digest=None, now=now)
     return channel.path
 

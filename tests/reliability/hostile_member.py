@@ -24,7 +24,7 @@ from pathlib import Path
 
 from tests.store.trees import SOURCE, add
 from vstore import profile as profiles
-from vstore.store import Pin, Store, add_root
+from vstore.store import RootNote, Store, add_root
 
 GROUP = f"vstore-hostile-{os.getpid()}"  # two processes that run tests have a member each
 MEMBER = f"{GROUP}-m"
@@ -422,7 +422,7 @@ def set_scene(place: Path) -> Scene:
             profiles.append(store, "p", other, spec_path=None, spec_digest=None, now=now)
             (root / "failed").mkdir()
             (decoy / "kept").symlink_to(root / "store" / str(other))
-            add_root(store.layout, decoy / "kept", other, Pin(note="root's"))
+            add_root(store.layout, decoy / "kept", other, RootNote(note="root's"))
         as_member(lambda: _add_own(place, root))
     finally:
         os.umask(before)

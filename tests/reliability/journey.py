@@ -19,7 +19,7 @@ from vstore.errors import BusyError, VstoreError
 from vstore.fs import faults
 from vstore.gc import Policy, collect
 from vstore.objects import Kind, StorePath
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 from vstore.store import Store
 from vstore.store.health.reindex import reindex
 from vstore.store.out_links import make_out_link
@@ -69,7 +69,7 @@ def live(root: Path, token: str, profile: str) -> None:
         profiles.forget_all(store, f"{profile}-gone")
     with Store.open(root) as store:
         cache_wheel(store, f"{profile}{token}")
-        collect(store, Policy(cache_unshared_since=datetime.max.replace(tzinfo=UTC)), report=Silent())
+        collect(store, Policy(cache_unshared_since=datetime.max.replace(tzinfo=UTC)), reporter=NullReporter())
     with suppress(BusyError):  # others may have the store open
         reindex(root)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from vstore import profile as profiles
 from vstore.gc import collect, plan_collection
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 from vstore.store import Store
 from vstore.store.generation_records import recorded
 from vstore.store.health.verify import verify
@@ -18,7 +18,7 @@ def check_intact(root: Path) -> None:
     if not (root / "index.sqlite").exists():  # it died before there was a store, or while reindexing
         return
     with Store.open(root) as store:
-        _, problems = verify(store, contents=True, report=Silent())
+        _, problems = verify(store, contents=True, reporter=NullReporter())
         assert problems == [], problems
         check_profiles(store)
 
@@ -49,7 +49,7 @@ def check_nothing_left(root: Path) -> None:
     """A dry run names what the next collection takes; that leaves nothing that killed processes made."""
     with Store.open(root) as store:
         plan = plan_collection(store)
-        done = collect(store, report=Silent())
+        done = collect(store, reporter=NullReporter())
         assert (done.deleted, done.litter) == (plan.dead, plan.litter)
         rows = {str(info.path) for info in store.index.objects()}
         layout = store.layout

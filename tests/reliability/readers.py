@@ -29,7 +29,7 @@ from vstore.build.interpreter.tarball import extract
 from vstore.build.layer_metadata import read_facts, write_facts
 from vstore.build.record import read_record
 from vstore.build.scripts.relocatable import entry_points
-from vstore.cancel import Stop
+from vstore.cancel import CancelToken
 from vstore.config import read_config
 from vstore.digest import canonical_json, hash_bytes
 from vstore.errors import ArchiveError, BuildError, LockError, StoreError, VstoreError
@@ -325,7 +325,7 @@ def _patch(data: bytes, folder: Path) -> object:
     record = decode_delta((_GOLDEN / "delta.json").read_bytes(), "it")
     record = replace(record, sha256=sha256(delta.read_bytes()).hexdigest())
     source = _put(old, folder / "old")
-    (made,) = apply_delta(delta, record, lambda _: source, expected, folder, Stop()).values()
+    (made,) = apply_delta(delta, record, lambda _: source, expected, folder, CancelToken()).values()
     assert made.read_bytes() == new, "a wrong byte"
     return made
 

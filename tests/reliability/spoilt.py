@@ -41,7 +41,9 @@ class Spoilt:
             builder.push(folder_cache(folder / "cache"), *self.paths)
             old, self.newer = (builder.add("versioned", library(version)) for version in (0, 1))
             builder.push(folder_cache(folder / "cache"), old, self.newer)
-            pusher = Pusher(builder.store, folder_cache(folder / "cache"), keys=(KEY,), report=builder.said, level=None)
+            pusher = Pusher(
+                builder.store, folder_cache(folder / "cache"), keys=(KEY,), reporter=builder.said, level=None
+            )
             assert pusher.push_deltas([self.newer], old), "deltas are tried too"
             self.bundle = folder / "bundle"
             nothing = frozenset[StorePath]()
@@ -53,7 +55,7 @@ class Spoilt:
                 keys=[KEY],
                 level=None,
                 jobs=1,
-                report=builder.said,
+                reporter=builder.said,
             )
         files = sorted(path for path in (folder / "cache").rglob("*") if path.is_file())
         self.files = {path.relative_to(folder / "cache").as_posix(): path.read_bytes() for path in files}
@@ -91,7 +93,7 @@ def attempt(world: Spoilt, client: Machine, chance: random.Random, number: int) 
     ways: tuple[Callable[[], object], ...] = (
         lambda: pull(client.fetcher(Trust()), world.cache(chance), [world.paths[2]]),
         lambda: client.substituter(world.cache(chance)).substitute(recipe("top")),
-        lambda: unpack_bundle(client.store, world.spoilt_bundle(chance), trust=TRUST, report=client.said),
+        lambda: unpack_bundle(client.store, world.spoilt_bundle(chance), trust=TRUST, reporter=client.said),
         lambda: pull(client.fetcher(), world.cache(chance, "delta"), [world.newer]),
     )
     client.said.warnings.clear()

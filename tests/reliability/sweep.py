@@ -16,7 +16,7 @@ from tests.remote.small import TRUST
 from tests.store.trees import add
 from vstore.fs.faults import Point
 from vstore.remote import open_cache, verify_cache
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 from vstore.store import Store, add_root
 from vstore.store.health.reindex import reindex
 from vstore.store.health.verify import verify
@@ -153,7 +153,7 @@ def kill_optimise_at(root: Path, point: Point, occurrence: int, *, then: Sequenc
     if ended.code == 0:
         return False
     with Store.open(root) as store:
-        texts = [one.problem for one in verify(store, contents=True, report=Silent())[1]]
+        texts = [one.problem for one in verify(store, contents=True, reporter=NullReporter())[1]]
         assert all(text.startswith(("its mode is 0755: ", "its time was changed: ")) for text in texts), texts
         assert texts or point in (Point.OPTIMISE_NOTED,), "nothing is named"
     assert vstore(root, *then).code == 0
@@ -167,7 +167,7 @@ def check_exchange(folder: Path, url: str) -> None:
     cache = open_cache(url)
     with Store.open(folder / "checker") as store:
         if cache.exists():
-            _, problems = verify_cache(store, cache, contents=True, trust=TRUST, report=Silent())
+            _, problems = verify_cache(store, cache, contents=True, trust=TRUST, reporter=NullReporter())
             assert problems == [], problems
     for name in NAMES:
         check_intact(folder / name)

@@ -22,15 +22,15 @@ _TIME = re.compile(r"\b\d+\.\d+\b|\d{4}-\d\d-\d\d[T ][\d:Z]+")
 
 ADOPT = """
 import sys; from pathlib import Path
-from vstore.build.adopt import adopt; from vstore.build.local import find_local
-from vstore.fs.scan import scan; from vstore.report import Silent
+from vstore.build.interpreter.adopt import adopt; from vstore.build.interpreter.local import find_local
+from vstore.fs.trees.scan import scan; from vstore.reporter import NullReporter
 found = [one for one in find_local({"PATH": "/usr/bin"}) if one.of_the_system]
-adopt(found[0], Path(sys.argv[1]), jobs=1, report=Silent())
+adopt(found[0], Path(sys.argv[1]), jobs=1, reporter=NullReporter())
 print(scan(Path(sys.argv[1])).digest)
 """
 
 RELOCATE = """
-from vstore.build.relocate import relocatable_sysconfig
+from vstore.build.interpreter.relocate import relocatable_sysconfig
 folders = {"prefix": "/opt/py", "abs_srcdir": "/src/python", "abs_builddir": "/src/python/build/static"}
 texts = {f"FLAGS{number}": f"-I{folder}/include -L{folder}" for number, folder in enumerate(folders.values())}
 print(relocatable_sysconfig(f"build_time_vars = {folders | texts}", "/opt/py"))

@@ -14,8 +14,8 @@ from vstore.remote import Cache, Fetcher, Pusher, SecretKey, Trust
 from vstore.remote.sync.substitute import Substituter
 from vstore.remote.transport.protocol import Transport
 from vstore.remote.transport.registry import open_transport
-from vstore.remote.transport.retry import Patient
-from vstore.reporter import Silent
+from vstore.remote.transport.retry import RetryingTransport
+from vstore.reporter import NullReporter
 from vstore.store import Store
 
 KEY = SecretKey("builder-1", b"1" * 32)
@@ -23,7 +23,7 @@ OTHER = SecretKey("builder-2", b"2" * 32)
 TRUST = Trust(keys=(KEY.public,))
 
 
-class Said(Silent):
+class Said(NullReporter):
     """Remembers warnings and notes."""
 
     def __init__(self) -> None:
@@ -45,13 +45,13 @@ class Machine:
     said: Said = field(default_factory=Said)
 
     def fetcher(self, trust: Trust = TRUST) -> Fetcher:
-        return Fetcher(self.store, trust=trust, report=self.said)
+        return Fetcher(self.store, trust=trust, reporter=self.said)
 
     def substituter(self, *caches: Cache, trust: Trust = TRUST) -> Substituter:
         return Substituter(caches, self.fetcher(trust))
 
     def push(self, cache: Cache, *paths: StorePath, keys: tuple[SecretKey, ...] = (KEY,)) -> None:
-        Pusher(self.store, cache, keys=keys, report=self.said, level=None).push(paths)
+        Pusher(self.store, cache, keys=keys, reporter=self.said, level=None).push(paths)
 
     def is_clean(self) -> bool:
         """Nothing is registered, and nothing lies about in the store or half built."""
@@ -99,5 +99,5 @@ def hasty(url: str, name: str | None = None) -> Cache:
     return Cache(impatient(inner), name=name)
 
 
-def impatient(inner: Transport) -> Patient:
-    return Patient(inner, attempts=2, first_pause_seconds=0.05, patience_seconds=3.0, failures=1)
+def impatient(inner: Transport) -> RetryingTransport:
+    return RetryingTransport(inner, attempts=2, first_pause_seconds=0.05, patience_seconds=3.0, failures=1)

@@ -24,7 +24,7 @@ from vstore.publish import pack_bundle, unpack_bundle
 from vstore.remote import Cache, Trust, publish_channel, pull, read_channel
 from vstore.remote.records.layout import CACHE_FILE, archive_key, channel_key, object_key, realisation_key
 from vstore.remote.records.trust import sign
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 from vstore.store import Store
 from vstore.store.health.reindex import reindex
 from vstore.store.health.verify import mend, verify
@@ -157,7 +157,7 @@ def test_the_top_of_a_bundle_that_lies_is_refused_or_is_another_object(world: Wo
     """What a bundle is for is the word of whoever gave it; what it brings is what its names say."""
     file = tmp_path / "bundle"
     store = world.builder.store
-    pack_bundle(store, world.paths[2:], file, without=frozenset(), keys=(), level=None, jobs=1, report=Silent())
+    pack_bundle(store, world.paths[2:], file, without=frozenset(), keys=(), level=None, jobs=1, reporter=NullReporter())
     good = file.read_bytes()
     for old, new in (
         (b'"kind":"stack"', b'"kind":"layer"'),
@@ -169,7 +169,7 @@ def test_the_top_of_a_bundle_that_lies_is_refused_or_is_another_object(world: Wo
             file.write_bytes(good.replace(old, new))
             with machine(tmp_path / f"{hash_json('x', new.hex())}") as client:
                 try:
-                    unpack_bundle(client.store, file, trust=Trust(), report=Silent())
+                    unpack_bundle(client.store, file, trust=Trust(), reporter=NullReporter())
                 except VstoreError:
                     continue
                 is_believed_rightly(world.builder, client)
@@ -236,7 +236,7 @@ def test_a_wrong_kind_in_a_store_is_found_and_mended(tmp_path: Path, manifests: 
         if way == "reindex":
             reindex(root)
         with machine(root) as one:
-            found = verify(one.store, contents=False, report=Silent())[1]
+            found = verify(one.store, contents=False, reporter=NullReporter())[1]
             assert {problem.path for problem in found} == (set(paths[1:]) if way != "reindex" or manifests else set())
             if way == "repair":
                 assert all(mend(one.store, path) for path in paths)
@@ -245,7 +245,7 @@ def test_a_wrong_kind_in_a_store_is_found_and_mended(tmp_path: Path, manifests: 
                 pull(one.fetcher(), cache, paths)
             assert {info.path: info.kind for info in one.store.index.objects()} == before
             if way == "repair":
-                assert verify(one.store, contents=False, report=Silent())[1] == []
+                assert verify(one.store, contents=False, reporter=NullReporter())[1] == []
 
 
 def test_every_byte_that_is_changed_in_an_unsigned_archive_is_a_miss_or_changes_nothing(

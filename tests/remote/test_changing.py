@@ -17,7 +17,7 @@ from vstore.errors import ArchiveError, CacheError
 from vstore.objects import StorePath
 from vstore.remote import Cache, Policy, Pusher, collect, make_plan, pull, read_inventory
 from vstore.remote.records.layout import archive_key, object_key
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 from vstore.store.health.verify import verify
 
 _PULLS = 12
@@ -44,10 +44,10 @@ def changing(builder: Machine, cache: Cache, tops: tuple[StorePath, ...]) -> Ite
                 case 3:
                     policy = Policy(age=timedelta(), grace=timedelta(), keep=1)
                     plan = make_plan(read_inventory(cache), policy, now=datetime.now(UTC))
-                    collect(cache, plan, policy, report=Silent())
+                    collect(cache, plan, policy, reporter=NullReporter())
                 case _:
                     pass
-            Pusher(builder.store, cache, keys=(KEY,), report=Silent(), level=chance.randint(1, 9)).push(tops)
+            Pusher(builder.store, cache, keys=(KEY,), reporter=NullReporter(), level=chance.randint(1, 9)).push(tops)
 
     def run() -> None:
         while not over.is_set():
@@ -86,7 +86,7 @@ def _pulled(root: Path, url: str, tops: tuple[StorePath, ...]) -> bool:
         with suppress(CacheError, ArchiveError):
             pull(client.fetcher(), hasty(url), tops)
             done = True
-        assert verify(client.store, contents=True, report=Silent())[1] == []
+        assert verify(client.store, contents=True, reporter=NullReporter())[1] == []
         assert not done or all(client.store.is_valid(path) for path in tops)
         left = [path for path in client.store.layout.tmp.iterdir() if not path.name.startswith(("fetch-", "trash"))]
         assert left == []

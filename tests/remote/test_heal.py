@@ -66,7 +66,7 @@ class World:
 
     def pusher(self, *, verify: bool = False) -> Pusher:
         said = self.builder.said
-        return Pusher(self.builder.store, self.cache, keys=(KEY,), report=said, level=None, verify=verify)
+        return Pusher(self.builder.store, self.cache, keys=(KEY,), reporter=said, level=None, verify=verify)
 
     def get(self, key: str) -> bytes:
         data = self.cache.transport.get(key, limit=LIMIT)
@@ -81,7 +81,7 @@ class World:
 
     def problems(self, *, contents: bool = True) -> list[str]:
         store, said = self.builder.store, self.builder.said
-        found = verify_cache(store, self.cache, contents=contents, trust=TRUST, report=said)[1]
+        found = verify_cache(store, self.cache, contents=contents, trust=TRUST, reporter=said)[1]
         return [problem.key for problem in found]
 
     def is_whole(self) -> None:
@@ -270,11 +270,11 @@ def test_a_new_key_signs_what_is_there_only_when_all_of_it_is_right(small: World
     key = archive_key(small.paths[0])
     small.put(key, flipped(small.get(key), -1000))
     store, said = small.builder.store, small.builder.said
-    done = Pusher(store, small.cache, keys=(KEY, OTHER), report=said, level=None).push(small.paths)
+    done = Pusher(store, small.cache, keys=(KEY, OTHER), reporter=said, level=None).push(small.paths)
     assert done.replaced == small.paths[:1]
     small.is_whole()
     both = Trust(keys=(KEY.public, OTHER.public), require=2)
-    assert verify_cache(store, small.cache, contents=True, trust=both, report=said)[1] == []
+    assert verify_cache(store, small.cache, contents=True, trust=both, reporter=said)[1] == []
 
 
 @pytest.mark.parametrize("data", [None, b"", b"{}", b'{"compression":"zst"'])

@@ -24,10 +24,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from tests.remote.small import impatient, machine
 from vstore.errors import ArchiveError, CacheError
-from vstore.fs.scan import scan
+from vstore.fs.trees.scan import scan
 from vstore.objects import StorePath
 from vstore.remote import Cache, pull
-from vstore.remote.opening import open_transport
+from vstore.remote.transport.registry import open_transport
 task, folder = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
 
 def hasty(url):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from vstore.cancel import Stop
+from vstore.cancel import CancelToken
 from vstore.digest import Digest, canonical_json
 from vstore.errors import CacheError
 from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
@@ -64,7 +64,7 @@ def applied(delta: Path, size: int, digest: bytes, *, have: Mapping[bytes, Path]
     record = DeltaRecord(new=PATHS[1], old=PATHS[0], size_bytes=len(data), sha256=sha256(data).hexdigest())
     folder = delta.with_name("made")
     folder.mkdir(exist_ok=True)
-    return apply_delta(delta, record, (have or {}).get, expected, folder, Stop())
+    return apply_delta(delta, record, (have or {}).get, expected, folder, CancelToken())
 
 
 def try_delta(folder: Path, data: bytes, *, old: bytes = OLD) -> Mapping[bytes, Path]:

@@ -22,8 +22,8 @@ _ENTRY = (
 _CLIENT = r"""
 import re, sys
 from pathlib import Path
-from vstore.remote.objectstore import ObjectStoreTransport
-from vstore.remote.transport import TransportError
+from vstore.remote.transport.objectstore import ObjectStoreTransport
+from vstore.remote.transport.protocol import TransportError
 options = {"endpoint": sys.argv[1], "access_key_id": "a", "secret_access_key": "b", "region": "us-east-1"}
 try:
     print(sum(1 for _ in ObjectStoreTransport("s3://b", options).scan("objects")))

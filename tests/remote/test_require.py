@@ -143,7 +143,7 @@ def test_what_one_builder_alone_says_of_an_object_lends_nothing(world: World) ->
     """Its content proves itself; which parts it lends to later builds, and its recipe's text, does not."""
     path = world.builder.add("low", {"a": b"low"}, parts=(b"part",))
     for keys, holders in (((KEY,), []), ((OTHER,), [path])):
-        Pusher(world.builder.store, world.cache, keys=keys, report=world.builder.said, level=None).push([path])
+        Pusher(world.builder.store, world.cache, keys=keys, reporter=world.builder.said, level=None).push([path])
         with machine(world.client.store.layout.root.parent / keys[0].name) as client:
             pull(client.fetcher(BOTH), world.cache, [path])
             assert client.store.holders(b"part") == holders

@@ -20,12 +20,12 @@ from cryptography.x509.oid import NameOID
 
 from tests.remote.buckets import JUDGES, SERVERS, Bucket
 from tests.remote.servers import free_port, nginx
-from vstore.cancel import Stop, Stopped
+from vstore.cancel import Cancelled, CancelToken
 from vstore.errors import UsageError
 from vstore.remote.transport.memory import MemoryTransport
 from vstore.remote.transport.protocol import NoListing, Transport, TransportError
 from vstore.remote.transport.registry import open_transport
-from vstore.remote.transport.retry import Patient
+from vstore.remote.transport.retry import RetryingTransport
 
 DATA = bytes(range(256)) * 1000
 KEY = "objects/ab/abc-cpython-3.11.7+x@1.json"
@@ -58,7 +58,7 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path, bucket_of: Callable[[st
             one = MemoryTransport()
             yield Pair(one, one)
         case "patient":
-            wrapped = Patient(MemoryTransport())
+            wrapped = RetryingTransport(MemoryTransport())
             yield Pair(wrapped, wrapped)
         case "file":
             folder = open_transport(f"file://{tmp_path}/some%20cache")
@@ -157,8 +157,8 @@ def test_what_a_killed_writer_left_in_a_folder_can_be_removed(tmp_path: Path) ->
 
 def test_a_stop_ends_every_question(tmp_path: Path) -> None:
     """Here one that is set before; tests/remote/test_interrupted.py sets one while a server keeps it waiting."""
-    stop = Stop()
-    stop.set()
+    cancel = CancelToken()
+    cancel.set()
     questions: list[Callable[[Transport], object]] = [
         lambda place: place.get(KEY, limit=1),
         lambda place: place.head(KEY),
@@ -168,9 +168,9 @@ def test_a_stop_ends_every_question(tmp_path: Path) -> None:
         lambda place: place.delete([KEY]),
     ]
     for url in (f"file://{tmp_path}", "http://127.0.0.1:9/x", "s3://bucket/x"):
-        stopped = open_transport(url, stop=stop)
+        stopped = open_transport(url, cancel=cancel)
         for question in questions:
-            with pytest.raises(Stopped):
+            with pytest.raises(Cancelled):
                 question(stopped)
 
 

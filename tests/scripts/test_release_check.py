@@ -39,7 +39,7 @@ def facts(*urls: str) -> Message:
 
 def test_every_file_of_the_package_is_looked_for(tmp_path: Path) -> None:
     assert missing_files(*archives(tmp_path)) == []
-    for name in ("vstore/store/schema.sql", "vstore/build/compile_worker.py", "vstore/py.typed"):
+    for name in ("vstore/store/index/schema.sql", "vstore/build/compile_worker.py", "vstore/py.typed"):
         assert missing_files(*archives(tmp_path, without=name)) == [f"vstore-1-py3-none-any.whl lacks {name}"]
 
 

@@ -15,8 +15,8 @@ from tests.reliability.sweep import vstore
 from tests.store.trees import add
 from vstore.errors import StoreError, UsageError
 from vstore.gc import collect, plan_collection
-from vstore.reporter import Silent
-from vstore.store import Layout, Pin, Store, add_root, keep_reserve, list_roots, read_roots
+from vstore.reporter import NullReporter
+from vstore.store import Layout, RootNote, Store, add_root, keep_reserve, list_roots, read_roots
 from vstore.store.health.optimise import optimise
 from vstore.store.health.reindex import reindex
 
@@ -75,11 +75,11 @@ def test_a_folder_that_becomes_a_link_under_an_open_store_is_not_followed(root: 
         (root / name).symlink_to(decoy)
         (decoy / "bbb").mkdir()
         for work in (
-            lambda: collect(store, report=Silent()),
+            lambda: collect(store, reporter=NullReporter()),
             lambda: plan_collection(store),
             lambda: list_roots(store.layout),
             lambda: add(store, "two"),
-            lambda: optimise(store, report=Silent()),
+            lambda: optimise(store, reporter=NullReporter()),
         ):
             with suppress(StoreError):
                 work()
@@ -103,7 +103,7 @@ def test_the_root_itself_may_be_a_link_and_a_missing_folder_is_made(root: Path) 
     link.symlink_to("root")
     (root / "tmp" / "trash").rmdir()
     with Store.open(link) as store:
-        assert len(collect(store, report=Silent()).victims) == 1
+        assert len(collect(store, reporter=NullReporter()).victims) == 1
         add(store, "two")
 
 
@@ -150,7 +150,7 @@ def test_a_link_elsewhere_is_removed_only_by_who_made_all_of_the_root(root: Path
     """A member of a shared store could else end another's root, and have his link removed by root's collection."""
     if os.geteuid() != 0:
         pytest.skip("only root gives files away")
-    ended = Pin(expires_at=datetime(2020, 1, 1, tzinfo=UTC))
+    ended = RootNote(expires_at=datetime(2020, 1, 1, tzinfo=UTC))
     with Store.open(root) as store:
         (info,) = store.index.objects()
         for name, foreign in (("own", ""), ("by-pin", "pin"), ("by-entry", "entry")):

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.store.trees import add, recipe, run_in_child
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 from vstore.store import Store
 from vstore.store.health.verify import verify
 
@@ -45,9 +45,9 @@ def test_killed_between_moving_in_and_registering(store: Store) -> None:
         child.kill()
         assert child.communicate()[0] == ""
     assert (litter / "a").read_bytes() == b"low"
-    assert verify(store, contents=True, report=Silent()) == (0, [])
+    assert verify(store, contents=True, reporter=NullReporter()) == (0, [])
     assert str(add(store, "low", recipe=recipe("low"))) == litter.name
-    assert verify(store, contents=True, report=Silent()) == (1, [])
+    assert verify(store, contents=True, reporter=NullReporter()) == (1, [])
 
 
 REALISE = """

@@ -20,7 +20,7 @@ from vstore.fs.locking.waits import set_waiting
 from vstore.fs.trees.manifest import Entry, EntryKind
 from vstore.fs.trees.scan import scan
 from vstore.objects import Kind
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 from vstore.store import Store
 from vstore.store.health.verify import verify
 
@@ -76,14 +76,14 @@ def test_adding_over_litter(store: Store, tmp_path: Path) -> None:
     store.layout.manifest(path).write_bytes(b"torn")
     assert add(store, "low") == path
     assert (store.layout.object(path) / "a").read_bytes() == b"low"
-    assert verify(store, contents=True, report=Silent()) == (1, [])
+    assert verify(store, contents=True, reporter=NullReporter()) == (1, [])
 
 
 def test_adding_again_what_somebody_deleted(store: Store) -> None:
     path = add(store, "low")
     subprocess.run(["rm", "-rf", store.layout.object(path)], check=True)
     assert add(store, "low") == path
-    assert verify(store, contents=True, report=Silent()) == (1, [])
+    assert verify(store, contents=True, reporter=NullReporter()) == (1, [])
 
 
 def test_a_reference_to_what_is_not_there_is_refused(store: Store) -> None:
@@ -194,7 +194,7 @@ def test_a_read_only_root_answers_questions(read_only_root: Path) -> None:
     with Store.open(read_only_root, read_only=True) as store:
         path = store.resolve("low")
         assert store.is_valid(path) and store.index.realisation(recipe("low")) == path
-        assert verify(store, contents=True, report=Silent()) == (1, [])
+        assert verify(store, contents=True, reporter=NullReporter()) == (1, [])
     with pytest.raises(OSError, match="Read-only"):
         Store.open(read_only_root)
 

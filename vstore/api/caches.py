@@ -34,7 +34,7 @@ from vstore.remote import (
     write_key,
 )
 from vstore.remote.records.layout import pin_key
-from vstore.reporter import Report, Silent
+from vstore.reporter import NullReporter, Reporter
 from vstore.store import Store
 
 __all__ = [
@@ -115,7 +115,7 @@ def serve(
     port: int,
     most_bytes: int | None = None,
     log_requests: bool = False,
-    report: Report | None = None,
+    reporter: Reporter | None = None,
 ) -> None:
     """Offer the store read-only as a cache until interrupted; port 0 takes any that is free.
 
@@ -133,6 +133,6 @@ def serve(
         ) from error
     with bind(host, port) as bound:
         place = f"[{host}]" if ":" in host else host
-        (report or Silent()).note(f"serving {store.layout.root} on http://{place}:{bound.getsockname()[1]}")
+        (reporter or NullReporter()).note(f"serving {store.layout.root} on http://{place}:{bound.getsockname()[1]}")
         shelf = Shelf(store, tuple(keys), MOST_BYTES if most_bytes is None else most_bytes)
-        listen(application(shelf), bound, shelf.stop, log_requests=log_requests)
+        listen(application(shelf), bound, shelf.cancel, log_requests=log_requests)

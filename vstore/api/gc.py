@@ -22,7 +22,7 @@ from vstore.gc import (
     plan_deletion,
     shortfall,
 )
-from vstore.reporter import Report, Silent
+from vstore.reporter import NullReporter, Reporter
 from vstore.store import Store
 
 __all__ = [
@@ -72,7 +72,7 @@ def forgettable(store: Store, limits: GcConfig, *, now: datetime) -> list[tuple[
 
 
 def forget_expired(
-    store: Store, limits: GcConfig, *, now: datetime, report: Report | None = None
+    store: Store, limits: GcConfig, *, now: datetime, reporter: Reporter | None = None
 ) -> list[tuple[str, int]]:
     """Forget the generations of all profiles that all limits let go, never a current one.
 
@@ -83,7 +83,9 @@ def forget_expired(
         try:
             numbers = profiles.forget_expired(store, name, _retention(limits), now=now, blocking=False)
         except BusyError as error:
-            (report or Silent()).warn(f"left profile {name} alone: {'; '.join([error.message, *error.details])}")
+            (reporter or NullReporter()).warn(
+                f"left profile {name} alone: {'; '.join([error.message, *error.details])}"
+            )
             continue
         forgotten += [(name, number) for number in numbers]
     return forgotten

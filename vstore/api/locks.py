@@ -7,24 +7,24 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from vstore.api.stores import uv_of
-from vstore.lock import LockedLayer, LockWish, deployed_name, read_locks
+from vstore.lock import LockedLayer, LockOptions, deployed_name, read_locks
 from vstore.lock.select import gaps
 from vstore.lock.staleness import check
 from vstore.realise.interpreters import Interpreters
 from vstore.realise.prepare import lock_spec, stale_error, wish_of
 from vstore.realise.session import Session
-from vstore.reporter import Report, Silent
+from vstore.reporter import NullReporter, Reporter
 from vstore.spec import Spec
-from vstore.spec.select import Operation, Selection, Wish, select
+from vstore.spec.select import Operation, Selection, SelectionRequest, select
 from vstore.store import Store
 from vstore.target import Target
 
 __all__ = [
-    "LockWish",
+    "LockOptions",
     "LockedLayer",
     "Operation",
     "Selection",
-    "Wish",
+    "SelectionRequest",
     "check",
     "deployed_name",
     "gaps",
@@ -40,18 +40,18 @@ def lock(
     store: Store,
     spec: Spec,
     selection: Selection | None = None,
-    wish: LockWish | None = None,
+    wish: LockOptions | None = None,
     *,
     offline: bool = False,
     environment: Mapping[str, str] | None = None,
-    report: Report | None = None,
+    reporter: Reporter | None = None,
 ) -> Mapping[str, LockedLayer]:
     """Lock the selected layers (all whose locks are not valid, unless told) together; the locks by env name.
 
     Raises LockError, ToolError or StoreError. `environment` is where uv's settings are read, the process' own if None.
     """
     uv = uv_of(store, offline=offline, environment=environment).reaching(spec.uv, spec.path.parent)
-    session = Session(store=store, uv=uv, report=report or Silent(), now=datetime.now(UTC))
-    wish = replace(wish or LockWish(), target=Target.host())
-    selected = selection or select(spec, Wish(lock=Operation.LOCK_IF_NEEDED), Target.host())
+    session = Session(store=store, uv=uv, reporter=reporter or NullReporter(), now=datetime.now(UTC))
+    wish = replace(wish or LockOptions(), target=Target.host())
+    selected = selection or select(spec, SelectionRequest(lock=Operation.LOCK_IF_NEEDED), Target.host())
     return lock_spec(session, spec, selected, wish, Interpreters(session, offline=offline))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from vstore.api.stores import uv_of
-from vstore.reporter import Report, Silent
+from vstore.reporter import NullReporter, Reporter
 from vstore.store import Store
 from vstore.store.health.optimise import Optimised, optimise
 from vstore.store.health.reindex import reindex
@@ -22,7 +22,7 @@ def repair(
     offline: bool = False,
     jobs: int = 1,
     environment: Mapping[str, str] | None = None,
-    report: Report | None = None,
+    reporter: Reporter | None = None,
     now: datetime | None = None,
 ) -> list[Problem]:
     """Put right what `verify` found, in one exchange each; returns what is wrong still.
@@ -34,5 +34,5 @@ def repair(
     from vstore.realise.session import Session
 
     uv = uv_of(store, offline=offline, environment=environment)
-    session = Session(store=store, uv=uv, report=report or Silent(), now=now or datetime.now(UTC), jobs=jobs)
+    session = Session(store=store, uv=uv, reporter=reporter or NullReporter(), now=now or datetime.now(UTC), jobs=jobs)
     return repair(session, list(problems))

@@ -12,13 +12,13 @@ from vstore.objects import StorePath
 from vstore.realise.document import node_document, read_node
 from vstore.realise.model import RealisedLayer, Request
 from vstore.realise.planning import Planned, PlannedNode, PlannedStack
-from vstore.reporter import Report, Silent
+from vstore.reporter import NullReporter, Reporter
 from vstore.store import Store
 
 __all__ = ["Planned", "PlannedNode", "PlannedStack", "build", "node_document", "plan"]
 
 
-def plan(store: Store, requests: Sequence[Request], *, report: Report | None = None) -> Planned:
+def plan(store: Store, requests: Sequence[Request], *, reporter: Reporter | None = None) -> Planned:
     """Return what realising these requests would need, pruned of what the store or a cache has.
 
     The modules of layers that would be built are imported into the store. All requests have the caches and the
@@ -28,10 +28,10 @@ def plan(store: Store, requests: Sequence[Request], *, report: Report | None = N
     from vstore.realise.session import Session
     from vstore.remote import substitution
 
-    first, report = requests[0], report or Silent()
+    first, reporter = requests[0], reporter or NullReporter()
     uv = uv_of(store, offline=first.offline, environment=first.environment)
-    with substitution(store, first.caches, offline=first.offline, dry=True, report=report) as substituter:
-        session = Session(store=store, uv=uv, report=report, now=datetime.now(UTC), substitutes=substituter)
+    with substitution(store, first.caches, offline=first.offline, dry=True, reporter=reporter) as substituter:
+        session = Session(store=store, uv=uv, reporter=reporter, now=datetime.now(UTC), substitutes=substituter)
         return plan(session, requests)
 
 
@@ -43,28 +43,30 @@ def build(
     caches: Sequence[str] = (),
     offline: bool = False,
     jobs: int | None = None,
-    report: Report | None = None,
+    reporter: Reporter | None = None,
 ) -> RealisedLayer:
     """Make the object of one node present; `objects` are those of its dependencies that its document does not know.
 
     Raises UsageError for what is no node, BuildError, ToolError or StoreError.
     """
-    from vstore.cancel import Stop
+    from vstore.cancel import CancelToken
     from vstore.realise.planning import build
     from vstore.realise.session import Session
     from vstore.remote import substitution
 
     node, known = read_node(document)
-    report, stop, jobs = report or Silent(), Stop(), jobs or os.cpu_count() or 1
+    reporter, cancel, jobs = reporter or NullReporter(), CancelToken(), jobs or os.cpu_count() or 1
     uv = uv_of(store, offline=offline).reaching({}, store.layout.root)
-    with substitution(store, tuple(caches), offline=offline, dry=False, report=report, stop=stop) as substituter:
+    with substitution(
+        store, tuple(caches), offline=offline, dry=False, reporter=reporter, cancel=cancel
+    ) as substituter:
         session = Session(
             store=store,
             uv=uv,
-            report=report,
+            reporter=reporter,
             now=datetime.now(UTC),
             jobs=jobs,
             substitutes=substituter,
-            stop=stop,
+            cancel=cancel,
         )
         return build(session, node, {**known, **objects}, offline=offline)

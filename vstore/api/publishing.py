@@ -14,7 +14,7 @@ from vstore.publish import (
     ExportPlan,
     Links,
     Member,
-    Placed,
+    PlacedObject,
     Published,
     PublishOptions,
     Unpacked,
@@ -35,7 +35,7 @@ from vstore.publish import (
 from vstore.realise.model import Request
 from vstore.realise.noop import remembered
 from vstore.realise.prepare import wish_of
-from vstore.reporter import Report
+from vstore.reporter import Reporter
 from vstore.spec import load
 from vstore.spec.select import Operation, select
 from vstore.store import Store
@@ -44,9 +44,9 @@ __all__ = [
     "Compression",
     "ExportOptions",
     "ExportPlan",
-    "Handed",
     "Links",
     "Member",
+    "PublishInput",
     "PublishOptions",
     "Published",
     "Unpacked",
@@ -67,7 +67,7 @@ __all__ = [
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Handed:
+class PublishInput:
     """What a spec gives: its members, and of them the layers that were asked for (None: all)."""
 
     members: tuple[Member, ...]
@@ -75,8 +75,8 @@ class Handed:
 
 
 def realise_members(
-    store: Store, request: Request, *, report: Report, check: Callable[[Sequence[str]], None] = lambda _: None
-) -> Handed:
+    store: Store, request: Request, *, reporter: Reporter, check: Callable[[Sequence[str]], None] = lambda _: None
+) -> PublishInput:
     """The spec's layers, made present without a generation; in a dry run what is known of them.
 
     `check` gets the names that layers will have, as far as the spec says them, before any work: it may raise.
@@ -85,15 +85,15 @@ def realise_members(
     check([layer.env_name for layer in layers if not layer.versioned])
     request = replace(request, generation=False)
     now = datetime.now(UTC)
-    result = remembered(store, replace(request, dry_run=False), report=report, now=now)
+    result = remembered(store, replace(request, dry_run=False), reporter=reporter, now=now)
     if result is None:
-        result = realise(store, request, report=report, now=now)
+        result = realise(store, request, reporter=reporter, now=now)
     spec = load(request.spec, environment=request.environment)
-    placed = [Placed(layer.name, layer.kind, layer.path) for layer in result.layers]
+    placed = [PlacedObject(layer.name, layer.kind, layer.path) for layer in result.layers]
     only = None
     if request.include:
         operations = select(spec, wish_of(request), request.platform).operations
         only = frozenset(name for name, found in operations.items() if Operation.BUILD in found)
     else:
-        placed.append(Placed(f"{spec.profile}-stack", Kind.STACK, result.stack))
-    return Handed(members=members_of_spec(spec, request.platform, placed), only=only)
+        placed.append(PlacedObject(f"{spec.profile}-stack", Kind.STACK, result.stack))
+    return PublishInput(members=members_of_spec(spec, request.platform, placed), only=only)

@@ -11,7 +11,7 @@ from vstore.api.stores import uv_of
 from vstore.objects import StorePath
 from vstore.realise.model import Origin, Realised, RealisedLayer, Request
 from vstore.realise.noop import remembered
-from vstore.reporter import Report, Silent
+from vstore.reporter import NullReporter, Reporter
 from vstore.store import Store
 
 if TYPE_CHECKING:
@@ -29,29 +29,31 @@ __all__ = [
 ]
 
 
-def realise(store: Store, request: Request, *, report: Report | None = None, now: datetime | None = None) -> Realised:
+def realise(
+    store: Store, request: Request, *, reporter: Reporter | None = None, now: datetime | None = None
+) -> Realised:
     """Lock if needed, make every layer present, from a cache or by building, and switch the profile to the stack.
 
     A no-op is answered before anything that builds is even loaded.
     Raises SpecError, LockError, BuildError, ToolError or StoreError; the store is intact after any of them.
     """
-    report, now = report or Silent(), now or datetime.now(UTC)
-    known = remembered(store, request, report=report, now=now)
+    reporter, now = reporter or NullReporter(), now or datetime.now(UTC)
+    known = remembered(store, request, reporter=reporter, now=now)
     if known is not None:
         return known
-    from vstore.cancel import Stop
+    from vstore.cancel import CancelToken
     from vstore.realise.realise import realise
     from vstore.realise.session import Session
     from vstore.remote import substitution
 
-    stop = Stop()
+    cancel = CancelToken()
     uv = uv_of(store, offline=request.offline, environment=request.environment)
     offline = request.offline or request.check
     with substitution(
-        store, request.caches, offline=offline, dry=request.dry_run, report=report, stop=stop
+        store, request.caches, offline=offline, dry=request.dry_run, reporter=reporter, cancel=cancel
     ) as substituter:
         session = Session(
-            store=store, uv=uv, report=report, now=now, jobs=request.jobs, substitutes=substituter, stop=stop
+            store=store, uv=uv, reporter=reporter, now=now, jobs=request.jobs, substitutes=substituter, cancel=cancel
         )
         found = realise(session, request)
         return replace(found, moved_bytes=substituter.pulled().moved_bytes)

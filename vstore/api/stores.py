@@ -14,9 +14,9 @@ from vstore.fs.reading import read_regular
 from vstore.objects import Kind, ObjectInfo, StorePath, chain
 from vstore.store import (
     Layout,
-    Pin,
     Root,
     RootKind,
+    RootNote,
     Store,
     add_root,
     keep_reserve,
@@ -37,9 +37,9 @@ __all__ = [
     "Kind",
     "Layout",
     "ObjectInfo",
-    "Pin",
     "Root",
     "RootKind",
+    "RootNote",
     "Store",
     "StorePath",
     "check_out_link",
@@ -80,7 +80,7 @@ def uv_of(store: Store, *, offline: bool = False, environment: Mapping[str, str]
     return Uv(cache_dir=store.layout.own_uv_cache(), offline=offline, environment=chosen)
 
 
-def keep(store: Store, path: StorePath, place: Path, pin: Pin | None = None) -> None:
+def keep(store: Store, path: StorePath, place: Path, pin: RootNote | None = None) -> None:
     """Keep an object alive by a link at `place`, in the store's ``gcroots`` or anywhere else.
 
     Raises StoreError if the object is not there any more, and UsageError for a place where something else is.
@@ -93,7 +93,7 @@ def keep(store: Store, path: StorePath, place: Path, pin: Pin | None = None) -> 
         raise StoreError(f"just collected: {path}")
     if place.parent != store.layout.gcroots:
         make_out_link(store.layout, place, path)
-    add_root(store.layout, place, path, pin or Pin())
+    add_root(store.layout, place, path, pin or RootNote())
 
 
 def check_out_link(layout: Layout, place: Path, *, trial: bool) -> None:

@@ -103,7 +103,7 @@ def _fetch(plan: FetchPlan, reader: RangeReader, writer: TreeWriter, told: Calla
     """Reading, decompressing and writing go on side by side; only of files larger than a frame is the order kept."""
     index = plan.index
     frames = _Frames(plan, writer)
-    growing = _Growing(writer, told)
+    growing = _LargeFileWriter(writer, told)
     largest = max((index.frames[number].content_bytes for number in plan.frames), default=1)
     jobs = max(1, min(_WORKERS, _CONTENT_BYTES // largest))
     with (
@@ -170,7 +170,7 @@ def _skip(parts: _Parts, count: int) -> _Parts:
     return found
 
 
-class _Growing:
+class _LargeFileWriter:
     """Writes files from frames; of a file that reaches over frames, what is written so far."""
 
     def __init__(self, writer: TreeWriter, told: Callable[[int], None]) -> None:

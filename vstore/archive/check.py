@@ -9,12 +9,12 @@ from collections import defaultdict
 from vstore.archive.model import Index
 from vstore.errors import ArchiveError
 from vstore.fs.trees.manifest import Manifest
-from vstore.fs.trees.validate import Admission, Limits
+from vstore.fs.trees.validate import Limits, TreeValidator
 
 
 def admit_all(manifest: Manifest, limits: Limits) -> None:
     """ArchiveError unless the whole tree may be written."""
-    admission = Admission(limits)
+    admission = TreeValidator(limits)
     for entry in manifest.entries:
         admission.admit(entry)
 

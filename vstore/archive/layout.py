@@ -26,7 +26,7 @@ class Sizes:
     part_bytes: int  # of one part of such a file
 
 
-class Piece(NamedTuple):
+class TarSegment(NamedTuple):
     """A stretch of the tar stream: a header (of the first piece of an entry), a part of its content, zeros."""
 
     entry: Entry | None
@@ -44,7 +44,7 @@ class Piece(NamedTuple):
         return self.entry is not None and self.end - self.start == self.entry.size
 
 
-def frames(manifest: Manifest, name: str, sizes: Sizes) -> Iterator[list[Piece]]:
+def frames(manifest: Manifest, name: str, sizes: Sizes) -> Iterator[list[TarSegment]]:
     """The pieces of each frame, in order; together they are the tar stream."""
     top = os.fsencode(name)
     small: list[Entry] = []
@@ -62,7 +62,7 @@ def frames(manifest: Manifest, name: str, sizes: Sizes) -> Iterator[list[Piece]]
     yield from _packages(top, sorted(small, key=_key), sizes.frame_bytes)
     for entry in sorted(large, key=_key):
         yield from _parts(top, entry, sizes.part_bytes)
-    last = [*(_whole(top, entry) for entry in links), Piece(None, END)]
+    last = [*(_whole(top, entry) for entry in links), TarSegment(None, END)]
     yield from _together(last, sizes.frame_bytes)
 
 
@@ -79,13 +79,13 @@ def _key(entry: Entry) -> tuple[bytes, bytes, bytes]:
     return package(entry.path), os.path.splitext(entry.path)[1], entry.path
 
 
-def _whole(top: bytes, entry: Entry) -> Piece:
-    return Piece(entry, member(top, entry), 0, entry.size, padding(entry.size))
+def _whole(top: bytes, entry: Entry) -> TarSegment:
+    return TarSegment(entry, member(top, entry), 0, entry.size, padding(entry.size))
 
 
-def _together(pieces: Iterable[Piece], frame_bytes: int) -> Iterator[list[Piece]]:
+def _together(pieces: Iterable[TarSegment], frame_bytes: int) -> Iterator[list[TarSegment]]:
     """Cut only where a frame is full."""
-    frame: list[Piece] = []
+    frame: list[TarSegment] = []
     filled = 0
     for piece in pieces:
         if frame and filled + piece.size_bytes > frame_bytes:
@@ -97,9 +97,9 @@ def _together(pieces: Iterable[Piece], frame_bytes: int) -> Iterator[list[Piece]
         yield frame
 
 
-def _packages(top: bytes, entries: list[Entry], frame_bytes: int) -> Iterator[list[Piece]]:
+def _packages(top: bytes, entries: list[Entry], frame_bytes: int) -> Iterator[list[TarSegment]]:
     """Cut where a frame is full, and between packages where it is not nearly empty."""
-    run: list[Piece] = []
+    run: list[TarSegment] = []
     filled, last = 0, b""
     for entry in entries:
         here = package(entry.path)
@@ -117,11 +117,11 @@ def _packages(top: bytes, entries: list[Entry], frame_bytes: int) -> Iterator[li
         yield run
 
 
-def _parts(top: bytes, entry: Entry, part_bytes: int) -> Iterator[list[Piece]]:
+def _parts(top: bytes, entry: Entry, part_bytes: int) -> Iterator[list[TarSegment]]:
     """Parts of equal length, as few as may be."""
     count = -(-entry.size // part_bytes)
     length = -(-entry.size // count)
     for start in range(0, entry.size, length):
         end = min(start + length, entry.size)
         head = b"" if start else member(top, entry)
-        yield [Piece(entry, head, start, end, padding(entry.size) if end == entry.size else 0)]
+        yield [TarSegment(entry, head, start, end, padding(entry.size) if end == entry.size else 0)]

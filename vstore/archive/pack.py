@@ -16,7 +16,7 @@ from blake3 import blake3
 
 from vstore.archive.check import admit_all, check_ratio
 from vstore.archive.format import check_name, encode_index
-from vstore.archive.layout import Piece, Sizes, frames
+from vstore.archive.layout import Sizes, TarSegment, frames
 from vstore.archive.model import ArchiveInfo, Compression, Place
 from vstore.archive.pipeline import in_order
 from vstore.digest import Digest
@@ -93,7 +93,7 @@ class _Sink:
 class _Made(NamedTuple):
     """A compressed frame, and what it was made from: the content itself only of a part of a large file."""
 
-    pieces: list[Piece]
+    pieces: list[TarSegment]
     data: bytes
     content_bytes: int
     part: memoryview
@@ -131,7 +131,7 @@ def _pack(
     return digest
 
 
-def _place(pieces: list[Piece], frame: int, places: dict[bytes, Place]) -> None:
+def _place(pieces: list[TarSegment], frame: int, places: dict[bytes, Place]) -> None:
     """Note where the files of a frame start."""
     offset = 0
     for piece in pieces:
@@ -140,7 +140,7 @@ def _place(pieces: list[Piece], frame: int, places: dict[bytes, Place]) -> None:
         offset += piece.size_bytes
 
 
-def _make(tree: bytes, compress: Callable[[bytes], bytes], pieces: list[Piece]) -> _Made:
+def _make(tree: bytes, compress: Callable[[bytes], bytes], pieces: list[TarSegment]) -> _Made:
     """Read, check and compress one frame."""
     parts: list[bytes] = []
     for piece in pieces:
@@ -155,7 +155,7 @@ def _make(tree: bytes, compress: Callable[[bytes], bytes], pieces: list[Piece]) 
     return _Made(pieces, compress(content), len(content), part)
 
 
-def _read(tree: bytes, piece: Piece) -> bytes:
+def _read(tree: bytes, piece: TarSegment) -> bytes:
     """The content of a piece; a whole file is checked here, a link too."""
     entry = piece.entry
     assert entry is not None

@@ -17,7 +17,7 @@ from vstore.archive.tar import padding, read_member
 from vstore.archive.write import TreeWriter, new_folder, wrong
 from vstore.errors import ArchiveError
 from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
-from vstore.fs.trees.validate import Admission, Limits
+from vstore.fs.trees.validate import Limits, TreeValidator
 
 _READ_BYTES = 1 << 20
 _MEMORY_BYTES = 128 << 20  # xz -9 asks for 65 MiB to decompress
@@ -141,7 +141,7 @@ def unpack_stream(
 ) -> Manifest:
     """Unpack into a new folder; `expected` is compared as it goes and at the end."""
     stream = _Stream(reader, compression, limits if expected is None else None)
-    admission = Admission(limits)
+    admission = TreeValidator(limits)
     known = {entry.path: entry for entry in expected.entries} if expected is not None else None
     entries: list[Entry] = []
     with new_folder(destination) as writer:

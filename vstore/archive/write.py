@@ -53,7 +53,7 @@ def new_folder(destination: Path, *, stays_after: tuple[type[BaseException], ...
 
 
 class TreeWriter:
-    """Makes the entries of a tree that `Admission` let pass: directories first, links last."""
+    """Makes the entries of a tree that `TreeValidator` let pass: directories first, links last."""
 
     def __init__(self, root: Path) -> None:
         self._root = os.fsencode(root)

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from vstore.build.bytecode import compile_tree, reuse
 from vstore.build.clashes import describe_clashes
-from vstore.build.layer_metadata import LayerFacts, collect_facts, read_facts, write_facts
+from vstore.build.layer_metadata import LayerMetadata, collect_facts, read_facts, write_facts
 from vstore.build.layout import Layout
 from vstore.build.links import link_lower
 from vstore.build.modules import place_modules
@@ -24,7 +24,7 @@ from vstore.build.scripts.relocatable import find_starters, write_starters
 from vstore.build.venvstacks import write_venvstacks_metadata
 from vstore.errors import BuildError
 from vstore.objects import StorePath
-from vstore.reporter import Report, Unit
+from vstore.reporter import Reporter, Unit
 from vstore.target import Target
 from vstore.uv import Uv
 
@@ -32,18 +32,18 @@ from vstore.uv import Uv
 class _Log:
     """Says each stage to the report and keeps it, with its time, for the build log."""
 
-    def __init__(self, subject: str, report: Report) -> None:
+    def __init__(self, subject: str, reporter: Reporter) -> None:
         self.subject = subject
-        self.report = report
+        self.reporter = reporter
         self.lines: list[str] = []
         self._started = time.monotonic()
 
     def stage(self, activity: str) -> None:
-        self.report.stage(self.subject, activity)
+        self.reporter.stage(self.subject, activity)
         self._write(activity)
 
     def fetching(self, done_bytes: int, total_bytes: int) -> None:
-        self.report.stage(self.subject, "fetching wheels", done_bytes, total_bytes, Unit.BYTES)
+        self.reporter.stage(self.subject, "fetching wheels", done_bytes, total_bytes, Unit.BYTES)
 
     def end(self) -> list[str]:
         self._write("done")
@@ -65,16 +65,16 @@ class Builder:
     donors: Callable[[bytes], Sequence[Path]]
     uv: Uv
     jobs: int
-    report: Report
+    reporter: Reporter
 
     def build(self, recipe: LayerRecipe, staging: Path, python: Path) -> list[str]:
         """Fill `staging` with the layer; returns the lines of its build log.
 
         `python` is an interpreter of this machine of the recipe's very version: uv asks it, and it compiles. Raises
-        BuildError or ToolError, Stopped when the stop of uv is set.
+        BuildError or ToolError, Cancelled when the stop of uv is set.
         """
         locate = self.locate
-        log = _Log(recipe.name, self.report)
+        log = _Log(recipe.name, self.reporter)
         layout = Layout(target=Target(recipe.target), python=recipe.python)
         if os.name == "nt" and not layout.windows:
             raise BuildError(
@@ -114,7 +114,7 @@ class Builder:
         check_layer(staging, facts)
         return log.end()
 
-    def _add_bytecode(self, recipe: LayerRecipe, staging: Path, facts: LayerFacts, python: Path) -> None:
+    def _add_bytecode(self, recipe: LayerRecipe, staging: Path, facts: LayerMetadata, python: Path) -> None:
         """Link what another object has compiled already; compile the rest, all sources in one go."""
         parts = {wheel.name: recipe.part(wheel) for wheel in recipe.wheels}
         remaining: list[PurePosixPath] = []
@@ -124,4 +124,4 @@ class Builder:
                 sources = reuse(donor, staging, sources)
             remaining += sources
         remaining += facts.own_sources(staging)
-        compile_tree(python, staging, remaining, self.jobs, self.report, subject=recipe.name, stop=self.uv.stop)
+        compile_tree(python, staging, remaining, self.jobs, self.reporter, subject=recipe.name, cancel=self.uv.cancel)

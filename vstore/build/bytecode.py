@@ -16,9 +16,9 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from vstore.build.interpreter.local import bare_environment
-from vstore.cancel import Stop
+from vstore.cancel import CancelToken
 from vstore.errors import BuildError
-from vstore.reporter import Report
+from vstore.reporter import Reporter
 
 _WORKER = Path(__file__).with_name("compile_worker.py")
 _CHUNK_BYTES = 192 * 1024  # of source: about a tenth of a second
@@ -41,26 +41,26 @@ def compile_tree(
     layer: Path,
     sources: Sequence[PurePosixPath],
     jobs: int,
-    report: Report,
+    reporter: Reporter,
     *,
     subject: str | None = None,
-    stop: Stop | None = None,
+    cancel: CancelToken | None = None,
 ) -> int:
     """Compile `sources` (relative to `layer`) with `interpreter`; how many files got bytecode.
 
     The code's file name is the relative path. Raises BuildError when the interpreter dies or a file
-    cannot be read or written, Stopped when it is to end early; then, and when it is interrupted, the processes are
+    cannot be read or written, Cancelled when it is to end early; then, and when it is interrupted, the processes are
     killed.
     """
     if not sources:
         return 0
-    stop = stop or Stop()
-    work = _Work(layer, sources, jobs, report, subject or layer.name, stop)
+    cancel = cancel or CancelToken()
+    work = _Work(layer, sources, jobs, reporter, subject or layer.name, cancel)
     count = min(jobs, len(sources))
-    with ThreadPoolExecutor(count) as pool, stop.set_after(errors=True):
+    with ThreadPoolExecutor(count) as pool, cancel.set_after(errors=True):
         for worker in [pool.submit(work.run, interpreter) for _ in range(count)]:
             worker.result()
-    stop.check()
+    cancel.check()
     if work.failure is not None:
         raise work.failure
     return work.written
@@ -70,11 +70,17 @@ class _Work:
     """What the worker processes share: the chunks left, the counts, the first failure."""
 
     def __init__(
-        self, layer: Path, sources: Sequence[PurePosixPath], jobs: int, report: Report, subject: str, stop: Stop
+        self,
+        layer: Path,
+        sources: Sequence[PurePosixPath],
+        jobs: int,
+        reporter: Reporter,
+        subject: str,
+        cancel: CancelToken,
     ) -> None:
         self.layer = layer
-        self.stop = stop
-        self.report = report
+        self.cancel = cancel
+        self.reporter = reporter
         self.subject = subject
         self.total = len(sources)
         self.done = 0
@@ -92,7 +98,7 @@ class _Work:
             self.done += files
             self.written += written
             done = self.done
-        self.report.stage(self.subject, "compiling", done, self.total)
+        self.reporter.stage(self.subject, "compiling", done, self.total)
 
     def _fail(self, error: BuildError) -> None:
         with self._lock:
@@ -120,7 +126,7 @@ class _Work:
 
     def _feed(self, worker: subprocess.Popen[bytes], chunk: list[str] | None, errors: IO[bytes]) -> None:
         try:
-            with worker, self.stop.calling(worker.kill):
+            with worker, self.cancel.calling(worker.kill):
                 while chunk is not None:
                     answer = _ask(worker, chunk)
                     word, _, value = answer.partition(" ")

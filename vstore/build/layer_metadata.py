@@ -53,7 +53,7 @@ class Distribution:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LayerFacts:
+class LayerMetadata:
     """`own` are the paths of launch and support modules, written like `Distribution.owns`.
 
     `dynlib_exclude` are patterns of libraries that are not offered to other packages by their plain names.
@@ -143,17 +143,17 @@ def normalise(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def read_facts(layer: Path) -> LayerFacts:
+def read_facts(layer: Path) -> LayerMetadata:
     """The facts of a built layer; StoreError if they are missing or damaged."""
     try:
-        return LayerFacts.parse(read_regular(layer / FACTS, limit=_MAX_BYTES))
+        return LayerMetadata.parse(read_regular(layer / FACTS, limit=_MAX_BYTES))
     except OSError as error:
         raise StoreError(f"no facts of layer {layer.name}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise StoreError(f"damaged {FACTS} of {layer.name}: {error}", hint="run `vstore verify --contents`") from error
 
 
-def write_facts(layer: Path, facts: LayerFacts) -> None:
+def write_facts(layer: Path, facts: LayerMetadata) -> None:
     """Write share/vstore/layer.json, the same bytes for the same facts."""
     path = layer / FACTS
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -171,7 +171,7 @@ def collect_facts(
     launch_module: str | None = None,
     dynlib_exclude: tuple[str, ...] = (),
     clashes: Iterable[Clash] = (),
-) -> LayerFacts:
+) -> LayerMetadata:
     """Find who owns what in a layer that has its own files and no links yet.
 
     Raises BuildError when a distribution is not there, or has a file where an own module is.
@@ -192,7 +192,7 @@ def collect_facts(
     _minimal(tree, "", layout.folders, owns)
     for module in modules:
         _refuse_shared(module, owns)
-    return LayerFacts(
+    return LayerMetadata(
         name=name,
         kind=kind,
         python=layout.python,

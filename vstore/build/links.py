@@ -18,12 +18,12 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from vstore.build.clashes import Clash
-from vstore.build.layer_metadata import Distribution, LayerFacts
+from vstore.build.layer_metadata import Distribution, LayerMetadata
 from vstore.build.layout import CODE, Layout
 from vstore.fs.links import make_link
 
 OWN = 0  # the number of the layer itself; the layers below are 1, 2, …, nearest first
-Lower = tuple[str, Path, LayerFacts]
+Lower = tuple[str, Path, LayerMetadata]
 
 
 class Trees(Protocol):
@@ -62,14 +62,14 @@ class LinkPlan:
     """The links, sorted; `own` are the layer's facts without the folders that others now share, with all clashes."""
 
     links: tuple[Link, ...]
-    own: LayerFacts
+    own: LayerMetadata
 
     @property
     def folders(self) -> tuple[str, ...]:
         return tuple(sorted({posixpath.dirname(link.path) for link in self.links}))
 
 
-def visible(own: LayerFacts, lowers: Iterable[LayerFacts]) -> list[tuple[int, Distribution]]:
+def visible(own: LayerMetadata, lowers: Iterable[LayerMetadata]) -> list[tuple[int, Distribution]]:
     """The distributions of the layers below that no nearer layer hides, with their layer's number."""
     seen = {one.name for one in own.distributions}
     found = []
@@ -79,7 +79,7 @@ def visible(own: LayerFacts, lowers: Iterable[LayerFacts]) -> list[tuple[int, Di
     return found
 
 
-def plan_links(own: LayerFacts, lowers: Sequence[LayerFacts], trees: Trees) -> LinkPlan:
+def plan_links(own: LayerMetadata, lowers: Sequence[LayerMetadata], trees: Trees) -> LinkPlan:
     """Decide which links make the layers below visible."""
     merge = _Merge(own.layout, trees)
     shown = [(OWN, one) for one in own.distributions] + visible(own, lowers)
@@ -109,7 +109,7 @@ def plan_links(own: LayerFacts, lowers: Sequence[LayerFacts], trees: Trees) -> L
     return LinkPlan(links=merge.links(), own=refined)
 
 
-def _within_layers(own: LayerFacts, lowers: Sequence[LayerFacts], shown: set[tuple[str, str]]) -> set[Clash]:
+def _within_layers(own: LayerMetadata, lowers: Sequence[LayerMetadata], shown: set[tuple[str, str]]) -> set[Clash]:
     """The clashes of one layer's distributions among themselves, of those that are shown."""
     return {
         one
@@ -258,7 +258,7 @@ def relative_target(path: str, store_path: str, target: str) -> str:
     return "../" * (path.count("/") + 1) + f"{store_path}/{target}"
 
 
-def link_lower(layer_dir: Path, own: LayerFacts, lowers: Sequence[Lower]) -> LayerFacts:
+def link_lower(layer_dir: Path, own: LayerMetadata, lowers: Sequence[Lower]) -> LayerMetadata:
     """Link everything visible of `lowers` (nearest first) into the layer, except scripts.
 
     Returns the layer's facts, to be written instead of `own`: folders that the layer now

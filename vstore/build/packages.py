@@ -22,7 +22,7 @@ from vstore.build.clashes import Clash
 from vstore.build.layer_metadata import find_infos
 from vstore.build.layout import LOCK, Layout
 from vstore.build.record import Line, describe, encode_record, read_record
-from vstore.build.scripts.relocatable import Starters, entry_points, python_script
+from vstore.build.scripts.relocatable import LauncherFormat, entry_points, python_script
 from vstore.errors import BuildError
 from vstore.fs.atomic import write_file
 from vstore.fs.reading import check_regular
@@ -95,7 +95,7 @@ def install(
     *,
     layout: Layout,
     python: Path,
-    starters: Starters,
+    starters: LauncherFormat,
 ) -> list[Overwritten]:
     """Install wheels into `prefix`, deterministically and without running their code.
 
@@ -263,7 +263,7 @@ def _unpack_separately(uv: Uv, wheels: Sequence[PinnedWheel], scratch: Path, pyt
     return whole
 
 
-def _finish(tree: _Tree, wheel: PinnedWheel, layout: Layout, starters: Starters) -> None:
+def _finish(tree: _Tree, wheel: PinnedWheel, layout: Layout, starters: LauncherFormat) -> None:
     """Replace scripts, drop what tells of this machine, write the RECORD."""
     info = tree.infos[wheel.name]
     lines = tree.records[wheel.name]
@@ -280,7 +280,7 @@ def _finish(tree: _Tree, wheel: PinnedWheel, layout: Layout, starters: Starters)
     lines[f"{info}/RECORD"] = Line(f"{info}/RECORD", "", "")
 
 
-def _replace_scripts(root: Path, info: str, lines: dict[str, Line], layout: Layout, starters: Starters) -> None:
+def _replace_scripts(root: Path, info: str, lines: dict[str, Line], layout: Layout, starters: LauncherFormat) -> None:
     source = root / info / "entry_points.txt"
     generated = entry_points(source.read_text("utf-8", "replace")) if source.exists() else {}
     inside = f"{layout.scripts}/"

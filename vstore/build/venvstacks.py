@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from vstore.build.layer_metadata import LayerFacts
+from vstore.build.layer_metadata import LayerMetadata
 from vstore.fs.atomic import write_file
 from vstore.objects import Kind
 
 METADATA = "share/venv/metadata/venvstacks_layer.json"
 
 
-def write_venvstacks_metadata(layer: Path, facts: LayerFacts, interpreter: str) -> None:
+def write_venvstacks_metadata(layer: Path, facts: LayerMetadata, interpreter: str) -> None:
     """Write it; `interpreter` is the store path of the interpreter's object."""
     layout = facts.layout
     described = {

@@ -49,9 +49,9 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, short help)
     "cache": ("caches", "Look at a cache, collect it, check it."),
     "serve": ("serve", "Offer this store as a cache on the network."),
     "key": ("remote", "Make the keys that pushes are signed with."),
-    "verify": ("maintain", "Check the store against its index and manifests."),
-    "optimise": ("maintain", "Let equal files of different objects share their space."),
-    "reindex": ("maintain", "Rebuild the index from the objects on disk."),
+    "verify": ("maintenance", "Check the store against its index and manifests."),
+    "optimise": ("maintenance", "Let equal files of different objects share their space."),
+    "reindex": ("maintenance", "Rebuild the index from the objects on disk."),
     "doctor": ("doctor", "Say what is odd on this machine or in this store."),
 }
 
@@ -72,7 +72,7 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"vstore.cli.{COMMANDS[cmd_name][0]}")
+        module = importlib.import_module(f"vstore.cli.commands.{COMMANDS[cmd_name][0]}")
         command = getattr(module, cmd_name.replace("-", "_") + "_command")
         assert isinstance(command, click.Command)
         return command
@@ -114,7 +114,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     output.prepare()
     settings = Settings()
     signals.end_on_signals()
-    set_waiting(lambda text: settings.report.note(text), settings.wait_seconds)
+    set_waiting(lambda text: settings.reporter.note(text), settings.wait_seconds)
     given = sys.argv[1:] if arguments is None else arguments
     try:
         code = _run(given, settings)

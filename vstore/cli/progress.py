@@ -34,7 +34,7 @@ class _Stage(NamedTuple):
 
 
 class Progress:
-    """The `vstore.reporter.Report` of the command line. Rich is loaded only when something takes long."""
+    """The `vstore.reporter.Reporter` of the command line. Rich is loaded only when something takes long."""
 
     def __init__(self, *, live: bool, verbosity: int) -> None:
         self._live = live and verbosity >= 0 and sys.stderr.isatty()

@@ -32,7 +32,7 @@ class Settings:
     verbosity: int = 0
     progress: bool = True
     wait: float | None = None
-    _report: Progress | None = None
+    _reporter: Progress | None = None
 
     def location(self) -> Path:
         from vstore.api.stores import default_root
@@ -61,10 +61,10 @@ class Settings:
         return configured.total_seconds() if configured is not None else None
 
     @property
-    def report(self) -> Progress:
-        if self._report is None:
-            self._report = Progress(live=self.progress and not self.json, verbosity=self.verbosity)
-        return self._report
+    def reporter(self) -> Progress:
+        if self._reporter is None:
+            self._reporter = Progress(live=self.progress and not self.json, verbosity=self.verbosity)
+        return self._reporter
 
     def print_json(self, document: object) -> None:
         """A long list in pieces: its text is several times as large as what it says."""
@@ -78,8 +78,8 @@ class Settings:
 
     def close(self) -> None:
         """End the progress display, if there is one."""
-        if self._report is not None:
-            self._report.close()
+        if self._reporter is not None:
+            self._reporter.close()
 
     def emit(self, document: object, text: Callable[[], str]) -> None:
         """Print the JSON document, or the text for people, after the progress display."""

@@ -2,7 +2,7 @@
 
 ``VSTORE_FAULT=POINT[:N][:ACTION]``, read once by the command line, acts when the point is reached for the N-th time
 (the first, unless told): ``kill`` (SIGKILL, the default), ``enospc`` or ``eio`` (as if the step had failed so), or
-``stop`` (SIGSTOP, until somebody continues it). Otherwise a point costs a call and a comparison.
+``cancel`` (SIGSTOP, until somebody continues it). Otherwise a point costs a call and a comparison.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ from vstore.fs.locking.filelock import NoFileLocks, lock_file
 from vstore.fs.trees.usage import Tally, held_bytes, statuses
 from vstore.gc.unlink import unlink_all
 from vstore.gc.uv_cache import POINTERS, TEMPORARY, CachedWheel, UvCaches, own_caches, pools, temporaries
-from vstore.reporter import Report
+from vstore.reporter import Reporter
 from vstore.store import Layout
 
 _LOCK = ".lock"
@@ -37,7 +37,7 @@ class Cleaned:
     freed_bytes: int = 0
 
 
-def clean_wheels(layout: Layout, chosen: Sequence[CachedWheel], *, now: datetime, report: Report) -> Cleaned:
+def clean_wheels(layout: Layout, chosen: Sequence[CachedWheel], *, now: datetime, reporter: Reporter) -> Cleaned:
     """Remove wheels that are unshared still, and leftovers of killed uvs. A cache in use is left as it is."""
     names: list[str] = []
     freed_bytes = 0
@@ -49,7 +49,7 @@ def clean_wheels(layout: Layout, chosen: Sequence[CachedWheel], *, now: datetime
             with _alone(layout, folder, blocking=False) as is_alone:
                 if not is_alone:
                     if wanted:
-                        report.note(
+                        reporter.note(
                             "uv's cache is in use, or has no file locks; its unshared wheels are left as they are"
                         )
                     continue
@@ -58,11 +58,11 @@ def clean_wheels(layout: Layout, chosen: Sequence[CachedWheel], *, now: datetime
                 freed_bytes += _discard(folder, wheels)
                 names += [wheel.name for wheel in wheels]
                 left = temporaries(folder)
-            freed_bytes += unlink_all(folder, left, report) + _sweep_pools(layout, folder)
+            freed_bytes += unlink_all(folder, left, reporter) + _sweep_pools(layout, folder)
     return Cleaned(wheels=tuple(names), freed_bytes=freed_bytes)
 
 
-def clean_everything(layout: Layout, report: Report) -> int:
+def clean_everything(layout: Layout, reporter: Reporter) -> int:
     """Empty the caches that this user may clean; waits for builds and uvs. Returns the bytes that the disk got back."""
     freed_bytes = 0
     for cache in own_caches(layout):
@@ -70,18 +70,18 @@ def clean_everything(layout: Layout, report: Report) -> int:
             with _alone(layout, folder, blocking=True):
                 freed_bytes += _move_aside(folder, ((folder, name) for name in _contents(folder)))
                 left = temporaries(folder)
-            freed_bytes += unlink_all(folder, left, report)
+            freed_bytes += unlink_all(folder, left, reporter)
     return freed_bytes
 
 
-def distrust_pools(layout: Layout, report: Report) -> None:
+def distrust_pools(layout: Layout, reporter: Reporter) -> None:
     """Empty the caches in which wheels share files: one that is damaged may be in any of them."""
     for cache in own_caches(layout):
         with layout.opened(layout.uv_cache.with_name(cache)) as folder:
             if pools(folder):
                 with _uv_lock(folder, blocking=True):
                     _move_aside(folder, ((folder, name) for name in _contents(folder)))
-                unlink_all(folder, [name for name in temporaries(folder) if name.startswith(_ASIDE)], report)
+                unlink_all(folder, [name for name in temporaries(folder) if name.startswith(_ASIDE)], reporter)
 
 
 def leftovers(layout: Layout, *, everything: bool = False) -> list[Path]:

@@ -26,7 +26,7 @@ from vstore.gc.served_archives import archives_of, other_archives, remove_archiv
 from vstore.gc.unlink import empty_trash
 from vstore.gc.uv_cache import CachedWheel, UvCaches
 from vstore.objects import StorePath
-from vstore.reporter import Report
+from vstore.reporter import Reporter
 from vstore.store import Graph, Root, RootKind, Store, generation_link
 from vstore.store.health.interrupted import freeze_interrupted
 
@@ -56,7 +56,7 @@ def plan_collection(store: Store, policy: Policy | None = None, *, without: Coll
     return replace(plan, freed_bytes=measure.tally.freed_bytes, wheels=names)
 
 
-def collect(store: Store, policy: Policy | None = None, *, report: Report) -> Collected:
+def collect(store: Store, policy: Policy | None = None, *, reporter: Reporter) -> Collected:
     """Delete what no root reaches as far as the policy says, litter, and unshared wheels of uv's caches.
 
     Others may go on building meanwhile. Where a policy wants so much free, objects go until that is so, or none is left
@@ -65,10 +65,10 @@ def collect(store: Store, policy: Policy | None = None, *, report: Report) -> Co
     policy = policy or Policy()
     freed = 0
     if policy.clean_cache:
-        freed = clean_everything(store.layout, report) + remove_archives(store, datetime.now(UTC))
+        freed = clean_everything(store.layout, reporter) + remove_archives(store, datetime.now(UTC))
     done = Collected(victims=(), litter=(), freed_bytes=freed)
     while True:
-        more = _collect_once(store, policy, report, done.freed_bytes)
+        more = _collect_once(store, policy, reporter, done.freed_bytes)
         done = Collected(
             victims=done.victims + more.victims,
             litter=done.litter + more.litter,
@@ -81,8 +81,8 @@ def collect(store: Store, policy: Policy | None = None, *, report: Report) -> Co
             return done
 
 
-def _collect_once(store: Store, policy: Policy, report: Report, freed_before: int) -> Collected:
-    report.stage("gc", "marking")
+def _collect_once(store: Store, policy: Policy, reporter: Reporter, freed_before: int) -> Collected:
+    reporter.stage("gc", "marking")
     with stray_links(store) as stray:
         measure = None
         limits = _limits(store, policy, freed_before)
@@ -94,7 +94,7 @@ def _collect_once(store: Store, policy: Policy, report: Report, freed_before: in
     if plan.victims or plan.litter:
         store.index.database.check()  # nothing is deleted on the word of a damaged index
     if plan.unclear:
-        report.warn(
+        reporter.warn(
             f"{len(plan.unclear)} leftovers without a row stay, as objects that have one are missing",
             hint="run `vstore verify --repair`, or `vstore reindex` if the index is an old one",
         )
@@ -107,13 +107,13 @@ def _collect_once(store: Store, policy: Policy, report: Report, freed_before: in
     while done < len(plan.victims):
         victims += removal.remove(plan.victims[done : done + batch])
         done = min(done + batch, len(plan.victims))
-        report.stage("gc", "removing", done, len(plan.victims))
+        reporter.stage("gc", "removing", done, len(plan.victims))
         batch = max(_SMALLEST, min(2 * batch, int(batch * _HOLD_SECONDS / removal.seconds), _LARGEST))
     store.index.database.compact()
     reached(Point.GC_RELEASED)
-    freed = empty_trash(store.layout, report) + removal.finish(report)
+    freed = empty_trash(store.layout, reporter) + removal.finish(reporter)
     reached(Point.GC_EMPTIED)
-    cleaned = _clean(store, policy, report, freed_before + freed)
+    cleaned = _clean(store, policy, reporter, freed_before + freed)
     return Collected(
         victims=tuple(victims),
         litter=tuple(litter),
@@ -123,14 +123,14 @@ def _collect_once(store: Store, policy: Policy, report: Report, freed_before: in
     )
 
 
-def _clean(store: Store, policy: Policy, report: Report, freed_before: int) -> Cleaned:
+def _clean(store: Store, policy: Policy, reporter: Reporter, freed_before: int) -> Cleaned:
     """Take out of uv's caches what the policy lets go, as things are now."""
     if not policy.takes_wheels:
         return Cleaned()
     now = datetime.now(UTC)
     caches = UvCaches(store.layout, Tally())
     chosen = _wheels(caches, policy, _limits(store, policy, freed_before), now)
-    return clean_wheels(store.layout, chosen, now=now, report=report)
+    return clean_wheels(store.layout, chosen, now=now, reporter=reporter)
 
 
 def _expired(caches: UvCaches | None, policy: Policy, limits: Limits, now: datetime) -> list[CachedWheel]:

@@ -14,7 +14,7 @@ from vstore.gc.plan import make_plan
 from vstore.gc.remove import Removal, current_roots
 from vstore.gc.unlink import empty_trash
 from vstore.objects import StorePath, chain
-from vstore.reporter import Report
+from vstore.reporter import Reporter
 from vstore.store import Graph, Root, RootKind, Store, generation_link, generation_of, list_roots
 
 
@@ -37,7 +37,7 @@ def delete(
     *,
     recursive: bool = False,
     referrers: bool = False,
-    report: Report,
+    reporter: Reporter,
 ) -> Collected:
     """Delete these objects; `recursive` also what only they refer to, `referrers` also dead ones that refer to them.
 
@@ -47,7 +47,7 @@ def delete(
     store.index.database.check()  # nothing is deleted on the word of a damaged index
     removal = Removal(store, graph, roots)
     gone = removal.remove(plan.victims)
-    freed = empty_trash(store.layout, report) + removal.finish(report)
+    freed = empty_trash(store.layout, reporter) + removal.finish(reporter)
     spared = set(paths) - {victim.path for victim in gone}
     if spared:
         raise BusyError("just come into use, and left:", details=map(str, sorted(spared)))

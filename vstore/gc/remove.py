@@ -20,7 +20,7 @@ from vstore.gc.model import Victim
 from vstore.gc.orphans import find_litter, stray_links
 from vstore.gc.served_archives import archives_of
 from vstore.objects import StorePath
-from vstore.reporter import Report
+from vstore.reporter import Reporter
 from vstore.store import Graph, Layout, Store, generation_link, read_roots
 
 _LOOK_SECONDS = 1.0  # how often running programs are looked for: what they use was alive when the plan was made
@@ -56,7 +56,7 @@ class Removal:
         others = [place for place in places if not place.startswith("profiles/")]
         with lock_file(layout.gc_lock), stray_links(self._store) as stray:
             roots = current_roots(self._store, stray, prune=True)
-            self._revive(roots - self._roots)
+            self._mark_live(roots - self._roots)
             known = {str(path) for path in roots}
             known |= {name for place in others if self._is_valid(name := place.rpartition("/")[2])}
             found = list(find_litter(self._store, others, known, now=datetime.now(UTC)))
@@ -76,10 +76,10 @@ class Removal:
             reached(Point.GC_LOCKED)
             paths = {victim.path for victim in victims}
             look = time.monotonic() - self._looked > _LOOK_SECONDS
-            self._revive(current_roots(store, running=look) - self._roots)
+            self._mark_live(current_roots(store, running=look) - self._roots)
             self._looked = time.monotonic() if look else self._looked
             started = time.monotonic()
-            self._revive(store.index.held_by_others(paths - self._revived))
+            self._mark_live(store.index.held_by_others(paths - self._revived))
             gone = [victim for victim in victims if victim.path not in self._revived]
             logs = store.index.recipes(victim.path for victim in gone)
             store.index.forget(victim.path for victim in gone)
@@ -92,14 +92,14 @@ class Removal:
             self.seconds = max(time.monotonic() - started, 1e-6)
         return gone
 
-    def finish(self, report: Report) -> int:
+    def finish(self, reporter: Reporter) -> int:
         """Remove where it is what could not be moved to the trash. Returns the bytes that the disk got back.
 
         Each under its object's lock, and only without a row: an object that is added again has this name for its own.
         """
         layout, failures, freed_bytes = self._store.layout, [], 0
         for number, place in enumerate(self._stuck):
-            report.stage("gc", "unlinking in place", number, len(self._stuck))
+            reporter.stage("gc", "unlinking in place", number, len(self._stuck))
             above, _, name = place.rpartition("/")
             try:
                 with ExitStack() as held:
@@ -116,10 +116,10 @@ class Removal:
             reached(Point.GC_IN_PLACE)
         self._stuck.clear()
         if failures:
-            report.warn(f"{len(failures)} leftovers could not be removed: {failures[0]}", "`vstore gc` tries again")
+            reporter.warn(f"{len(failures)} leftovers could not be removed: {failures[0]}", "`vstore gc` tries again")
         return freed_bytes
 
-    def _revive(self, starts: Iterable[StorePath]) -> None:
+    def _mark_live(self, starts: Iterable[StorePath]) -> None:
         """These are needed again, with all that they refer to; what is not in the graph came after it."""
         queue = list(starts)
         while queue:

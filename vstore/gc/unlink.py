@@ -20,7 +20,7 @@ from vstore.fs.locking.filelock import lock_file
 from vstore.fs.trees.removal import BY_HANDLE, DEEPEST, in_folder, move_up, open_folder
 from vstore.fs.trees.usage import Tally, held_bytes, is_last_name, statuses
 from vstore.gc.ownership import removable
-from vstore.reporter import Report
+from vstore.reporter import Reporter
 from vstore.store import Layout
 
 if TYPE_CHECKING:
@@ -31,34 +31,34 @@ _WINDOW_SECONDS = 0.02  # after which it is asked whether it does; where not, th
 _TURNS = 64  # threads wait for each other where inodes agree in this remainder
 
 
-def empty_trash(layout: Layout, report: Report) -> int:
+def empty_trash(layout: Layout, reporter: Reporter) -> int:
     """Unlink everything in the trash but others' folders; what cannot be is warned of and stays for the next time.
 
     Returns the bytes that the disk got back.
     """
     # two collectors would only be in each other's way
     with lock_file(layout.locks / "trash"), layout.opened(layout.trash) as trash:
-        return unlink_all(trash, [name for name in trash.names() if removable(trash.path / name)], report)
+        return unlink_all(trash, [name for name in trash.names() if removable(trash.path / name)], reporter)
 
 
-def unlink_all(folder: Folder, names: list[str], report: Report) -> int:
+def unlink_all(folder: Folder, names: list[str], reporter: Reporter) -> int:
     """Unlink entries with all below; what cannot be is warned of. Returns the bytes that the disk got back."""
     if not names:
         return 0
-    report.stage("gc", "unlinking", 0, len(names))
-    work = _Unlinker(folder, names, report)
+    reporter.stage("gc", "unlinking", 0, len(names))
+    work = _Unlinker(folder, names, reporter)
     failures = work.run()
     if failures:
-        report.warn(f"{len(failures)} leftovers could not be unlinked: {failures[0]}", hint=f"see {folder.path}")
+        reporter.warn(f"{len(failures)} leftovers could not be unlinked: {failures[0]}", hint=f"see {folder.path}")
     return work.freed_bytes
 
 
 class _Unlinker:
-    def __init__(self, trash: Folder, names: list[str], report: Report) -> None:
+    def __init__(self, trash: Folder, names: list[str], reporter: Reporter) -> None:
         self._trash = trash
         self._pending = deque(names)
         self._total = len(names)
-        self._report = report
+        self._reporter = reporter
         self._failures: list[OSError] = []
         self._helpers: list[Future[None]] = []
         self._stopped = False
@@ -109,7 +109,7 @@ class _Unlinker:
                 self._failures.append(error)
             done = max(self._total - len(self._pending), 0)
             if done % 64 == 0:
-                self._report.stage("gc", "unlinking", done, self._total)
+                self._reporter.stage("gc", "unlinking", done, self._total)
             yield
 
     def _remove(self, name: str, parent: int) -> None:

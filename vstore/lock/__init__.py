@@ -10,8 +10,8 @@ from vstore.lock.model import (
     InterpreterPin,
     LockedLayer,
     LockedPackage,
+    LockOptions,
     LockRecord,
-    LockWish,
     PinnedWheel,
     PythonForLocking,
 )
@@ -20,8 +20,8 @@ from vstore.spec.lockfiles import lock_files, lock_path
 __all__ = [
     "Download",
     "InterpreterPin",
+    "LockOptions",
     "LockRecord",
-    "LockWish",
     "LockedLayer",
     "LockedPackage",
     "PinnedWheel",

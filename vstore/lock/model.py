@@ -137,7 +137,7 @@ class LockedLayer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LockWish:
+class LockOptions:
     """How to lock: whether old pins are kept, whether jointly (None: as before), and where packages come from.
 
     `target` must be covered where a spec names no platforms; the machine's own if None.

@@ -6,7 +6,7 @@ What is handed out is made by `realise` before; here it is only named, packed an
 from vstore.publish.bundles import Packed, Unpacked, left_out, pack_bundle, unpack_bundle
 from vstore.publish.export import ExportOptions, ExportPlan, Links, check_export, export, plan_export
 from vstore.publish.members import bottom_up, matching, members_of_spec, members_of_stack
-from vstore.publish.model import Member, Placed
+from vstore.publish.model import Member, PlacedObject
 from vstore.publish.plan import PublishOptions
 from vstore.publish.publish import Published, check_publish, plan_publish, publish
 from vstore.publish.selector import find
@@ -17,7 +17,7 @@ __all__ = [
     "Links",
     "Member",
     "Packed",
-    "Placed",
+    "PlacedObject",
     "PublishOptions",
     "Published",
     "Unpacked",

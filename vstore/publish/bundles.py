@@ -16,7 +16,7 @@ from vstore.publish.marks import is_bundle
 from vstore.remote import Cache, Fetcher, Pusher, SecretKey, Trust, pull
 from vstore.remote.records.encoding import decode_realisation
 from vstore.remote.records.layout import realisation_key
-from vstore.reporter import Report
+from vstore.reporter import Reporter
 from vstore.store import Store
 
 
@@ -46,7 +46,7 @@ def pack_bundle(
     keys: Sequence[SecretKey],
     level: int | None,
     jobs: int,
-    report: Report,
+    reporter: Reporter,
 ) -> Packed:
     """Write these objects and their closures, but for `without`, into one file, whole or not at all.
 
@@ -59,7 +59,7 @@ def pack_bundle(
         with open(aside / "bundle", "xb") as file:
             writer = BundleWriter(file, tops, url=str(output))
             cache = Cache(writer, name=output.name)
-            pusher = Pusher(store, cache, keys=keys, report=report, jobs=jobs, level=level, without=without)
+            pusher = Pusher(store, cache, keys=keys, reporter=reporter, jobs=jobs, level=level, without=without)
             done = pusher.push(tops)
             writer.finish()
             file.flush()
@@ -69,7 +69,7 @@ def pack_bundle(
     return Packed(paths=done.pushed, size_bytes=size)
 
 
-def unpack_bundle(store: Store, file: Path, *, trust: Trust, report: Report) -> Unpacked:
+def unpack_bundle(store: Store, file: Path, *, trust: Trust, reporter: Reporter) -> Unpacked:
     """Make what a bundle holds present; what came before an error is whole and stays, so it can be run again.
 
     Everything is verified against the names of the objects. What no name proves, which recipe gives which object, is
@@ -79,7 +79,7 @@ def unpack_bundle(store: Store, file: Path, *, trust: Trust, report: Report) -> 
         cache = Cache(reader, name=file.name)
         try:
             cache.check()
-            pulled = pull(Fetcher(store, trust=trust, report=report), cache, reader.tops)
+            pulled = pull(Fetcher(store, trust=trust, reporter=reporter), cache, reader.tops)
             realisations = _believe(store, cache, trust)
         except CacheError as error:
             raise ArchiveError(f"{file.name}: {error.message}", details=error.details) from error

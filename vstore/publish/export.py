@@ -27,7 +27,7 @@ from vstore.publish.marks import is_flat_layer, is_link_to_object
 from vstore.publish.members import bottom_up
 from vstore.publish.model import Member, Record, own, placed_record
 from vstore.publish.output_dir import State, claimed, combined
-from vstore.reporter import Report
+from vstore.reporter import Reporter
 from vstore.store import Store
 
 
@@ -108,7 +108,7 @@ def plan_export(store: Store, members: Sequence[Member], output: Path, options: 
 
 
 def export(
-    store: Store, members: Sequence[Member], output: Path, options: ExportOptions, *, report: Report
+    store: Store, members: Sequence[Member], output: Path, options: ExportOptions, *, reporter: Reporter
 ) -> ExportPlan:
     """Make the members' folders in `output`, leaving alone those that are there already; what was done.
 
@@ -116,7 +116,7 @@ def export(
     """
     with claimed(store, output) as place:
         plan = plan_export(store, members, place, options)
-        work = _Export(store, place, plan, options, report)
+        work = _Export(store, place, plan, options, reporter)
         for step in plan.write:
             if step.member is None:
                 work.copy_object(step.path)
@@ -133,14 +133,14 @@ def export(
 class _Export:
     """One run into one folder."""
 
-    def __init__(self, store: Store, place: Path, plan: ExportPlan, options: ExportOptions, report: Report) -> None:
+    def __init__(self, store: Store, place: Path, plan: ExportPlan, options: ExportOptions, reporter: Reporter) -> None:
         self.store = store
         self.place = place
         self._claims = plan.claims
         self.state = State(place)
         self._features = probe(place)
         self._copier = Copier(hardlink=options.hardlink, share=plan.links == Links.COPY and self._features.hard_links)
-        self._report = report
+        self._reporter = reporter
 
     def name(self, member: Member) -> None:
         """Make the layer's name a link to its object."""
@@ -164,7 +164,7 @@ class _Export:
         flat = flatten(path, self._interpreter(path), self._manifest)
         check_names(self.place, [*flat.folders, *flat.files], self._features, subject=member.deployed)
         if flat.dangling:
-            self._report.note(f"{member.deployed}: left out {len(flat.dangling)} links that lead nowhere")
+            self._reporter.note(f"{member.deployed}: left out {len(flat.dangling)} links that lead nowhere")
         files = [
             Copy(to, os.fsencode(self.store.layout.object(one.object)) + b"/" + one.path, one.executable)
             for to, one in flat.files.items()
@@ -180,16 +180,16 @@ class _Export:
         links: Sequence[tuple[bytes, bytes]],
     ) -> None:
         started, done = time.monotonic(), 0
-        self._report.stage(name, "copying", 0, len(files))
+        self._reporter.stage(name, "copying", 0, len(files))
 
         def on_file() -> None:
             nonlocal done
             done += 1
             if done % 256 == 0:
-                self._report.stage(name, "copying", done, len(files))
+                self._reporter.stage(name, "copying", done, len(files))
 
         self._copier.tree(self._claims[name], folders, files, links, on_file=on_file)
-        self._report.finished(name, "exported", time.monotonic() - started)
+        self._reporter.finished(name, "exported", time.monotonic() - started)
 
     def _manifest(self, path: StorePath) -> Manifest:
         return self.store.manifest(path)[0]

@@ -13,14 +13,14 @@ from vstore.lock.lockfile import read_document
 from vstore.lock.metadata import module_hash, read_record, requirements_hash
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.profile import read_stack
-from vstore.publish.model import LAYER_KINDS, Member, Placed
+from vstore.publish.model import LAYER_KINDS, Member, PlacedObject
 from vstore.spec import Layer, Spec
 from vstore.spec.lockfiles import record_path
 from vstore.store import Store
 from vstore.target import Target
 
 
-def members_of_spec(spec: Spec, target: Target, placed: Iterable[Placed]) -> tuple[Member, ...]:
+def members_of_spec(spec: Spec, target: Target, placed: Iterable[PlacedObject]) -> tuple[Member, ...]:
     """What a spec's realised layers are called and what their locks say of them; others keep their label."""
     layers = {layer.env_name: layer for layer in spec.layers}
     return tuple(
@@ -31,7 +31,7 @@ def members_of_spec(spec: Spec, target: Target, placed: Iterable[Placed]) -> tup
     )
 
 
-def _of_layer(spec: Spec, target: Target, layer: Layer, placed: Placed) -> Member:
+def _of_layer(spec: Spec, target: Target, layer: Layer, placed: PlacedObject) -> Member:
     lowers = spec.lower(layer)
     runtime = lowers[-1] if lowers else layer
     facts: dict[str, object] = {
@@ -79,13 +79,13 @@ def members_of_stack(store: Store, stack: StorePath) -> tuple[Member, ...]:
 
     Only what the objects themselves say is known: nothing of the lock they were made from.
     """
-    layers = [Placed(one.name, one.kind, one.path) for one in read_stack(store.layout.object(stack)).layers]
+    layers = [PlacedObject(one.name, one.kind, one.path) for one in read_stack(store.layout.object(stack)).layers]
     names = {one.path: one.name for one in layers if one.kind in LAYER_KINDS}
     found = [_of_object(store, one, names) for one in layers]
     return (*found, Member(name=stack.name, kind=Kind.STACK, path=stack, deployed=stack.name))
 
 
-def _of_object(store: Store, placed: Placed, names: Mapping[StorePath | None, str]) -> Member:
+def _of_object(store: Store, placed: PlacedObject, names: Mapping[StorePath | None, str]) -> Member:
     facts: dict[str, object] = {}
     lowers: Sequence[str] = ()
     if placed.kind in LAYER_KINDS and placed.path is not None:

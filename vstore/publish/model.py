@@ -13,7 +13,7 @@ LAYER_KINDS = {Kind.RUNTIME: "runtimes", Kind.FRAMEWORK: "frameworks", Kind.APPL
 OTHER_KINDS = {Kind.INTERPRETER: "interpreters", Kind.STACK: "stacks"}
 
 
-class Placed(NamedTuple):
+class PlacedObject(NamedTuple):
     """A layer, an interpreter or a stack and its object; `path` is None only where nothing was built yet."""
 
     name: str

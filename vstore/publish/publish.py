@@ -23,7 +23,7 @@ from vstore.publish.marks import is_archive
 from vstore.publish.model import Member, Record, own
 from vstore.publish.output_dir import State, all_records, claimed, combined
 from vstore.publish.plan import ARCHIVE_KEYS, PublishOptions, Step, plan_archives, stems
-from vstore.reporter import Report, Unit
+from vstore.reporter import Reporter, Unit
 from vstore.store import Store
 
 _BYTECODE = b"__pycache__"
@@ -67,7 +67,7 @@ def publish(
     *,
     target: str,
     jobs: int,
-    report: Report,
+    reporter: Reporter,
 ) -> Published:
     """Write the archives that are missing or changed, then the metadata; `jobs` threads compress one archive.
 
@@ -76,7 +76,7 @@ def publish(
     """
     with claimed(store, output) as place:
         state = _state(place, options, target)
-        work = _Publish(store, place, state, options, jobs, report)
+        work = _Publish(store, place, state, options, jobs, reporter)
         steps = _steps(store, members, place, state, options, target)
         state.check(step.stem for step in steps)
         claims = _claims(place, state, _packed(steps))
@@ -87,7 +87,7 @@ def publish(
         state.write_manifest(published.document)
         fsync_directory(place)
         for name in published.outdated:
-            report.warn(
+            reporter.warn(
                 f"{name} in {place} needs objects that are not there any more",
                 hint="publish it again, or the whole spec",
             )
@@ -98,26 +98,26 @@ class _Publish:
     """One run into one folder."""
 
     def __init__(
-        self, store: Store, place: Path, state: State, options: PublishOptions, jobs: int, report: Report
+        self, store: Store, place: Path, state: State, options: PublishOptions, jobs: int, reporter: Reporter
     ) -> None:
         self._store = store
         self._place = place
         self._state = state
         self._options = options
         self._jobs = jobs
-        self._report = report
+        self._reporter = reporter
 
     def make(self, step: Step, place: Claim) -> Step:
         """Pack one archive: aside, flushed, then in its place; the record goes before and comes back after."""
         path = step.member.path
         assert path is not None
         started, done, total = time.monotonic(), 0, _size(self._store, step)
-        self._report.stage(step.stem, "packing", 0, total, Unit.BYTES)
+        self._reporter.stage(step.stem, "packing", 0, total, Unit.BYTES)
 
         def on_bytes(count: int) -> None:
             nonlocal done
             done += count
-            self._report.stage(step.stem, "packing", done, total, Unit.BYTES)
+            self._reporter.stage(step.stem, "packing", done, total, Unit.BYTES)
 
         name = str(step.record["archive_name"])
         with scratch(self._place, "publish") as aside:
@@ -139,7 +139,7 @@ class _Publish:
         index = str(info.index_digest) if info.index_digest else None
         record["vstore"] = {**own(record), "index_digest": index, "content_bytes": info.content_bytes}
         self._state.write(step.stem, record)
-        self._report.finished(step.stem, "packed", time.monotonic() - started)
+        self._reporter.finished(step.stem, "packed", time.monotonic() - started)
         return step._replace(record=record)
 
     def _content(self, path: StorePath) -> Manifest:

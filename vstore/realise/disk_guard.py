@@ -15,18 +15,18 @@ from vstore.build.recipe import LayerRecipe
 from vstore.errors import StoreError
 from vstore.fs.disk import free_bytes
 from vstore.fs.locking.filelock import lock_file
-from vstore.reporter import Report, Silent
+from vstore.reporter import NullReporter, Reporter
 from vstore.store import Store
 
 _LEAST_BYTES = 4 << 20  # below it not even the index can be relied on
 
 
-class Space:
+class DiskGuard:
     """Watches over the free space during one run; `ensure` may be called from several threads."""
 
-    def __init__(self, store: Store, report: Report) -> None:
+    def __init__(self, store: Store, reporter: Reporter) -> None:
         self._store = store
-        self._report = report
+        self._reporter = reporter
         self._lock = threading.Lock()
         self._in_vain = False
         self._held = ExitStack()
@@ -65,14 +65,14 @@ class Space:
             until_free=goal,
             max_freed=limits.max_freed,
         )
-        done = gc.collect(self._store, policy, report=Silent())
+        done = gc.collect(self._store, policy, reporter=NullReporter())
         free = self._free()
         self._in_vain = free < floor
         said = f"less than {_gib(floor)} were free: collected {len(done.deleted)} objects, now {_gib(free)} are"
         hint = None
         if self._in_vain:
             hint = "`vstore gc --cache-unshared-for 0s` may free more, `vstore roots` shows what is kept"
-        self._report.warn(said, hint)
+        self._reporter.warn(said, hint)
 
     def _free(self) -> int:
         return free_bytes(self._store.layout.root)

@@ -8,7 +8,7 @@ from graphlib import TopologicalSorter
 from typing import Protocol, TypeVar
 
 from vstore.build.recipe import Recipe
-from vstore.cancel import Stop, Stopped
+from vstore.cancel import Cancelled, CancelToken
 from vstore.errors import VstoreError
 from vstore.objects import StorePath
 
@@ -29,11 +29,11 @@ class Executor(Protocol):
 
 
 class Threads:
-    """This machine's threads. The first failure sets `stop`, unless told to keep going."""
+    """This machine's threads. The first failure sets `cancel`, unless told to keep going."""
 
-    def __init__(self, jobs: int, stop: Stop, *, keep_going: bool = False) -> None:
+    def __init__(self, jobs: int, cancel: CancelToken, *, keep_going: bool = False) -> None:
         self._jobs = jobs
-        self._stop = stop
+        self._cancel = cancel
         self._keep_going = keep_going
 
     def run(
@@ -44,7 +44,7 @@ class Threads:
         done: dict[StorePath, T] = {}
         failures: dict[StorePath, VstoreError] = {}
         running: dict[Future[T], StorePath] = {}
-        with ThreadPoolExecutor(max_workers=self._jobs) as pool, self._stop.set_after(errors=True):
+        with ThreadPoolExecutor(max_workers=self._jobs) as pool, self._cancel.set_after(errors=True):
             while True:
                 if not failures or self._keep_going:
                     for key in sorter.get_ready():
@@ -61,6 +61,6 @@ class Threads:
                     except VstoreError as error:
                         failures[key] = error
                         if not self._keep_going:
-                            self._stop.set()
-                    except Stopped:
+                            self._cancel.set()
+                    except Cancelled:
                         pass

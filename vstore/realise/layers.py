@@ -41,7 +41,7 @@ class Realiser:
     def realise(self, node: Recipe, below: Mapping[StorePath, StorePath | None]) -> RealisedLayer:
         """Make a node's object present; `below` are the objects of its dependencies, None where a dry run has none."""
         started = time.monotonic()
-        self._session.stop.check()
+        self._session.cancel.check()
         if isinstance(node, InterpreterRecipe):
             return self._maker.interpreters.realise(node)
         origin, path = Origin.TO_BUILD, None

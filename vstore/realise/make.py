@@ -9,11 +9,11 @@ from pathlib import Path
 
 from vstore.build.builder import Builder
 from vstore.build.recipe import LayerRecipe, Recipe
-from vstore.errors import NotReproducible, VstoreError
+from vstore.errors import NotReproducibleError, VstoreError
 from vstore.fs.trees.scan import scan
 from vstore.gc import distrust_pools
 from vstore.objects import StorePath
-from vstore.realise.disk_guard import Space
+from vstore.realise.disk_guard import DiskGuard
 from vstore.realise.document import recipe_metadata
 from vstore.realise.interpreters import Interpreters, program_of
 from vstore.realise.session import Session
@@ -40,7 +40,7 @@ class Maker:
         self.interpreters = interpreters
         self.import_sources = import_sources
         self._keep_failed = keep_failed
-        self._space = Space(session.store, session.report)
+        self._space = DiskGuard(session.store, session.reporter)
 
     def close(self) -> None:
         """Let others clean uv's cache again."""
@@ -69,7 +69,7 @@ class Maker:
         with self.store.staging(recipe.name, keep_failed=self._keep_failed) as staging:
             log = self._fill(recipe, staging)
             self.session.told.stage(recipe.name, "hashing and flushing")
-            manifest = scan(staging, freeze=True, on_found=lambda *_: self.session.stop.check())
+            manifest = scan(staging, freeze=True, on_found=lambda *_: self.session.cancel.check())
             info = self.store.add(
                 staging,
                 name=recipe.name,
@@ -94,20 +94,20 @@ class Maker:
         return Builder(
             locate=self.store.layout.object,
             donors=lambda part: [self.store.layout.object(path) for path in self.store.holders(part)[:1]],
-            uv=replace(self.session.uv, stop=self.session.stop),
+            uv=replace(self.session.uv, cancel=self.session.cancel),
             jobs=self.session.jobs,
-            report=self.session.told,
+            reporter=self.session.told,
         ).build(recipe, staging, python)
 
     def check(self, recipe: LayerRecipe, known: StorePath) -> None:
-        """Build a layer again aside. Raises NotReproducible if it is not the known object."""
+        """Build a layer again aside. Raises NotReproducibleError if it is not the known object."""
         with self.store.staging(recipe.name, keep_failed=self._keep_failed) as staging:
             self._fill(recipe, staging)
             expected, _ = self.store.manifest(known)
-            found = scan(staging, on_found=lambda *_: self.session.stop.check())
+            found = scan(staging, on_found=lambda *_: self.session.cancel.check())
             difference = next(expected.differences(found), None)
             if difference is not None:
-                raise NotReproducible(
+                raise NotReproducibleError(
                     f"layer {recipe.name} built again gives other bytes: {difference}",
                     details=[f"in the store: {known}"],
                     hint="run again with --keep-failed to keep the second result",

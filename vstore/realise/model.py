@@ -91,8 +91,8 @@ class Realised:
     moved_bytes: int = 0  # from caches; in a dry run what would be, at most
 
 
-class Substitutes(Protocol):
-    """Who may have what recipes give: caches, or `Nobody`. In a dry run nothing is brought, but said what would be."""
+class Substituter(Protocol):
+    """Looks recipes up in caches and fetches their objects; in a dry run it only says what it would fetch."""
 
     @property
     def anybody(self) -> bool:
@@ -111,7 +111,7 @@ class Substitutes(Protocol):
         """Bring what the recipe gives; None for a miss."""
 
 
-class Nobody:
+class NullSubstituter:
     """Has nothing."""
 
     anybody = False
@@ -127,4 +127,4 @@ class Nobody:
     substitute = begun
 
 
-NOBODY = Nobody()
+NOBODY = NullSubstituter()

@@ -13,14 +13,14 @@ from vstore.build import BUILDER
 from vstore.digest import hash_fields
 from vstore.objects import StorePath
 from vstore.realise.model import Origin, Realised, RealisedLayer, Request
-from vstore.reporter import Report
+from vstore.reporter import Reporter
 from vstore.spec import Spec, load, source_manifest
 from vstore.spec.lockfiles import lock_files, read_lock_file
 from vstore.store import Store
 from vstore.target import Target
 
 
-def remembered(store: Store, request: Request, *, report: Report, now: datetime) -> Realised | None:
+def remembered(store: Store, request: Request, *, reporter: Reporter, now: datetime) -> Realised | None:
     """What `realise` would answer, if these inputs have been realised before and their stack is still there."""
     if request.include or request.check or request.dry_run:
         return None
@@ -28,7 +28,7 @@ def remembered(store: Store, request: Request, *, report: Report, now: datetime)
     stack = store.remembered(inputs_key(spec, request.platform, request))
     if stack is None:
         return None
-    return settle(store, spec, request, stack, _layers(store, stack), report=report, now=now)
+    return settle(store, spec, request, stack, _layers(store, stack), reporter=reporter, now=now)
 
 
 def settle(
@@ -38,7 +38,7 @@ def settle(
     stack: StorePath,
     layers: tuple[RealisedLayer, ...],
     *,
-    report: Report,
+    reporter: Reporter,
     now: datetime,
 ) -> Realised:
     """Make the stack the profile's current generation, unless it is already or none is asked for."""
@@ -49,7 +49,9 @@ def settle(
         )
     before = profiles.current(store, name)
     if before is not None and before.spec_path not in (None, str(spec.path)) and before.path != stack:
-        report.warn(f"profile {name} came from another spec: {before.spec_path}", hint="choose another with --profile")
+        reporter.warn(
+            f"profile {name} came from another spec: {before.spec_path}", hint="choose another with --profile"
+        )
     made = profiles.append(store, name, stack, spec_path=str(spec.path), spec_digest=spec.digest, now=now)
     now_current = made or profiles.current(store, name)
     number = now_current.number if now_current else None

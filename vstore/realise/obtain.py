@@ -26,7 +26,7 @@ def obtain(
     if dry_run:
         foreseen = substitutes.substitute(recipe.digest)
         return (Origin.TO_SUBSTITUTE if foreseen else Origin.TO_BUILD), foreseen
-    with session.store.recipe_lock(recipe.digest, session.stop):
+    with session.store.recipe_lock(recipe.digest, session.cancel):
         known = session.store.realisation(recipe.digest)
         if known is not None:  # another process built it while this one waited
             return Origin.PRESENT, known

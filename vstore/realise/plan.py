@@ -14,7 +14,7 @@ from vstore.lock.select import select
 from vstore.lock.staleness import runtime_of
 from vstore.objects import Kind, StorePath
 from vstore.profile import StackLayer
-from vstore.realise.model import Substitutes
+from vstore.realise.model import Substituter
 from vstore.realise.stack import StackRecipe
 from vstore.spec import Layer, Spec
 from vstore.store import Store
@@ -105,7 +105,7 @@ class Known:
     cached: Mapping[StorePath, Digest]
 
 
-def find_known(store: Store, substitutes: Substitutes, nodes: Mapping[StorePath, Recipe]) -> Known:
+def find_known(store: Store, substitutes: Substituter, nodes: Mapping[StorePath, Recipe]) -> Known:
     """Ask the store and the caches for what nodes give, all of a level at once; no byte of an archive is moved.
 
     A recipe names the objects below by store path, and a cache's record of one below says that path: so what caches

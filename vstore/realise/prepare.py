@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from vstore.errors import LockError, UsageError
-from vstore.lock import InterpreterPin, LockedLayer, LockWish, PythonForLocking, read_locks
+from vstore.lock import InterpreterPin, LockedLayer, LockOptions, PythonForLocking, read_locks
 from vstore.lock.lockfile import write_interpreter
 from vstore.lock.paths import check_places
 from vstore.lock.resolution.resolve import lock
@@ -18,9 +18,9 @@ from vstore.realise.model import Request
 from vstore.realise.plan import Plan, make_plan
 from vstore.realise.session import Session
 from vstore.realise.sources import Sources
-from vstore.reporter import Report
+from vstore.reporter import Reporter
 from vstore.spec import Layer, Spec, load
-from vstore.spec.select import Operation, Selection, Wish, select
+from vstore.spec.select import Operation, Selection, SelectionRequest, select
 from vstore.target import Target
 
 
@@ -57,11 +57,11 @@ def prepare(session: Session, request: Request) -> Prepared:
     """
     spec, target = load(request.spec, environment=request.environment), request.platform
     for warning in spec.warnings:
-        session.report.warn(warning)
+        session.reporter.warn(warning)
     session = session.reaching(spec)
     selection = select(spec, wish_of(request), target)
     for pattern in selection.unmatched:
-        session.report.warn(f"--include {pattern}: no such layer")
+        session.reporter.warn(f"--include {pattern}: no such layer")
     wanted = tuple(layer for layer in spec.layers if selection.builds(layer))
     if not wanted and not selection.unmatched:
         which = "selected " if selection.operations else ""
@@ -81,9 +81,9 @@ def prepare(session: Session, request: Request) -> Prepared:
     )
 
 
-def wish_of(request: Request) -> Wish:
+def wish_of(request: Request) -> SelectionRequest:
     """What `realise` does with which layers."""
-    return Wish(
+    return SelectionRequest(
         include=request.include,
         allow_missing=request.allow_missing,
         dependencies=request.dependencies,
@@ -100,7 +100,7 @@ def ensure_locked(
 
     Raises LockError when one is stale and the request forbids locking, or does not cover the platform.
     """
-    target, report = request.platform, session.report
+    target, reporter = request.platform, session.reporter
     wanted = [layer for layer in spec.layers if selection.builds(layer)]
     lowers = {low.env_name for layer in wanted for low in spec.lower(layer)}  # with --no-dependencies not selected
     concerned = [one.env_name for one in spec.layers if one in selection or one.env_name in lowers]
@@ -109,15 +109,15 @@ def ensure_locked(
     if stale and request.locked:
         raise stale_error(spec, stale)
     if stale and not request.dry_run:
-        wish = LockWish(local_wheels=request.local_wheels, index=request.index)
+        wish = LockOptions(local_wheels=request.local_wheels, index=request.index)
         locked = lock_spec(session, spec, selection, replace(wish, target=target), interpreters)
         stale = {}
-        _tell(locked.values(), report)
+        _tell(locked.values(), reporter)
     else:
         found = [one for one in read_locks(spec) if one.env_name in concerned and one.env_name not in stale]
         locked = {one.env_name: one for one in found}
         for gap in gaps(spec, found):
-            report.warn(gap, hint="it was locked by venvstacks, and cannot be realised there")
+            reporter.warn(gap, hint="it was locked by venvstacks, and cannot be realised there")
     for layer in wanted:
         if layer.env_name in locked:
             check_covered(locked[layer.env_name], target)
@@ -132,15 +132,15 @@ def ensure_locked(
     return Locks(locked=locked, pins=pins, stale=stale)
 
 
-def _tell(locked: Iterable[LockedLayer], report: Report) -> None:
+def _tell(locked: Iterable[LockedLayer], reporter: Reporter) -> None:
     """Say what locking found: packages held back, conflicts in a stack, platforms left out."""
     for one in locked:
         for held in one.findings.held_back:
-            report.note(f"layer {one.env_name}: held back: {held}")
+            reporter.note(f"layer {one.env_name}: held back: {held}")
         for conflict in one.findings.conflicts:
-            report.warn(f"conflict: {conflict}")
+            reporter.warn(f"conflict: {conflict}")
         for target, why in one.findings.left_out.items():
-            report.note(f"layer {one.env_name}: not locked for {target}: {why}")
+            reporter.note(f"layer {one.env_name}: not locked for {target}: {why}")
 
 
 def stale_error(spec: Spec, stale: Mapping[str, str]) -> LockError:
@@ -153,7 +153,7 @@ def stale_error(spec: Spec, stale: Mapping[str, str]) -> LockError:
 
 
 def lock_spec(
-    session: Session, spec: Spec, selection: Selection, wish: LockWish, interpreters: Interpreters
+    session: Session, spec: Spec, selection: Selection, wish: LockOptions, interpreters: Interpreters
 ) -> Mapping[str, LockedLayer]:
     """Lock the selected layers together; returns the locks by env name.
 
@@ -166,13 +166,13 @@ def lock_spec(
     for layer in _runtimes(spec, selection):
         pin = interpreters.pin(layer, known.get(layer.env_name))
         pythons[layer.name] = PythonForLocking(path=interpreters.program(pin), pin=pin)
-    locked = lock(spec, selection, wish, uv=session.uv, pythons=pythons, report=session.report)
+    locked = lock(spec, selection, wish, uv=session.uv, pythons=pythons, reporter=session.reporter)
     for gap in gaps(spec, locked):
-        session.report.warn(gap, hint="lock this layer with --reset, or narrow its `platforms`")
+        session.reporter.warn(gap, hint="lock this layer with --reset, or narrow its `platforms`")
     return {one.env_name: one for one in locked}
 
 
-def _is_anew(operations: tuple[Operation, ...], wish: LockWish) -> bool:
+def _is_anew(operations: tuple[Operation, ...], wish: LockOptions) -> bool:
     """Whether a layer's old pins are all given up."""
     return Operation.RESET_LOCK in operations or (wish.upgrade and Operation.LOCK in operations)
 

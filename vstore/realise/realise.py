@@ -29,7 +29,7 @@ from vstore.spec.select import Operation
 def realise(session: Session, request: Request) -> Realised:
     """Make the spec's stack present and its profile's current generation; ask `remembered` first.
 
-    The first layer that fails sets the session's `stop`, unless asked to keep going. Raises SpecError, LockError,
+    The first layer that fails sets the session's `cancel`, unless asked to keep going. Raises SpecError, LockError,
     BuildError, ToolError or StoreError; the store is intact after any of them.
     """
     ready = prepare(session, request)
@@ -48,7 +48,7 @@ def realise(session: Session, request: Request) -> Realised:
             left_alone=_left_alone(ready.wanted),
             checked=_checked(request, ready),
         )
-        threads = Threads(request.jobs, session.stop, keep_going=request.keep_going)
+        threads = Threads(request.jobs, session.cancel, keep_going=request.keep_going)
         done = execute(threads, realiser, nodes)
     layers = _layers(ready, done)
     if not whole:
@@ -65,7 +65,7 @@ def realise(session: Session, request: Request) -> Realised:
     stack = done[plan.stack].path
     assert stack is not None
     session.store.index.remember(inputs_key(spec, request.platform, request), stack)
-    return settle(session.store, spec, request, stack, layers, report=session.report, now=session.now)
+    return settle(session.store, spec, request, stack, layers, reporter=session.reporter, now=session.now)
 
 
 def _left_alone(wanted: tuple[Layer, ...]) -> set[str]:

@@ -34,14 +34,14 @@ from vstore.target import Target
 
 def repair(session: Session, problems: list[Problem]) -> list[Problem]:
     """Repair what `verify` found wrong; returns what is wrong still, found by looking again."""
-    store, report, uv = session.store, session.report, session.uv
+    store, reporter, uv = session.store, session.reporter, session.uv
     damaged = {problem.path for problem in problems if problem.profile is None}
     store.distrust(damaged)
     for path in sorted(damaged):
-        report.stage("repair", f"looking at {path.name}")
+        reporter.stage("repair", f"looking at {path.name}")
         mend(store, path)
     if store.distrusted and not uv.offline:
-        refetch(store, report=report)
+        refetch(store, reporter=reporter)
     if store.distrusted:
         _make_again(session)
     request = Request(
@@ -56,10 +56,10 @@ def repair(session: Session, problems: list[Problem]) -> list[Problem]:
         try:
             realise(session, found)
         except VstoreError as error:
-            report.warn(f"generation {row.number} of {row.profile} cannot be made again: {error.message}", error.hint)
+            reporter.warn(f"generation {row.number} of {row.profile} cannot be made again: {error.message}", error.hint)
     mend_links(store, problems)
     only = {problem.path for problem in problems}
-    return verify(store, contents=True, only=only, jobs=session.jobs, report=report)[1]
+    return verify(store, contents=True, only=only, jobs=session.jobs, reporter=reporter)[1]
 
 
 def _make_again(session: Session) -> None:
@@ -76,7 +76,7 @@ def _make_again(session: Session) -> None:
                 if recipe.digest == recipes[path]:
                     realiser.realise(recipe, {below: below for below in recipe.dependencies})
             except VstoreError as error:
-                session.report.note(f"{path.name} is not made again from its recipe: {error.message}")
+                session.reporter.note(f"{path.name} is not made again from its recipe: {error.message}")
 
 
 def _sources(store: Store, request: Request) -> Iterator[tuple[GenerationRow, Request]]:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Self
 
-from vstore.cancel import Stop, Stoppable
-from vstore.realise.model import NOBODY, Substitutes
-from vstore.reporter import Report
+from vstore.cancel import CancellableReporter, CancelToken
+from vstore.realise.model import NOBODY, Substituter
+from vstore.reporter import Reporter
 from vstore.spec import Spec
 from vstore.store import Store
 from vstore.uv import Uv
@@ -16,20 +16,20 @@ from vstore.uv import Uv
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """A store, uv, a reporter that also ends the work once `stop` is set, the caches to ask, and the time."""
+    """A store, uv, a reporter that also ends the work once `cancel` is set, the caches to ask, and the time."""
 
     store: Store
     uv: Uv
-    report: Report
+    reporter: Reporter
     now: datetime
     jobs: int = 1
-    substitutes: Substitutes = NOBODY
-    stop: Stop = field(default_factory=Stop)
+    substitutes: Substituter = NOBODY
+    cancel: CancelToken = field(default_factory=CancelToken)
 
     @property
-    def told(self) -> Report:
-        """The reporter that raises Stopped in work that tells it of a stage, once the work is to end."""
-        return Stoppable(self.report, self.stop)
+    def told(self) -> Reporter:
+        """The reporter that raises Cancelled in work that tells it of a stage, once the work is to end."""
+        return CancellableReporter(self.reporter, self.cancel)
 
     def reaching(self, spec: Spec) -> Self:
         """Return the session with uv reaching the places that a spec names."""

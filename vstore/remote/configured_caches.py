@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 
-from vstore.cancel import Stop
+from vstore.cancel import CancelToken
 from vstore.config import Config, read_config
 from vstore.errors import ArchiveError, CacheError
 from vstore.remote.records.trust import Key, Trust
@@ -14,7 +14,7 @@ from vstore.remote.sync.pull import Pulled, pull
 from vstore.remote.sync.substitute import Substituter
 from vstore.remote.transport.protocol import TransportError
 from vstore.remote.transport.registry import open_cache
-from vstore.reporter import Report
+from vstore.reporter import Reporter
 from vstore.store import Store
 
 
@@ -30,44 +30,44 @@ def substitution(
     *,
     offline: bool,
     dry: bool = False,
-    report: Report,
-    stop: Stop | None = None,
+    reporter: Reporter,
+    cancel: CancelToken | None = None,
 ) -> Iterator[Substituter]:
     """What answers recipes from caches: these first, then the configured ones; none when `offline`.
 
-    Setting `stop` ends what it fetches, and so does what ends the block without being an error.
+    Setting `cancel` ends what it fetches, and so does what ends the block without being an error.
     """
     config = read_config(store.layout.config_file)
     names = [] if offline else list(dict.fromkeys((*caches, *(one.name for one in config.caches))))
     trust = trust_of(config) if names else Trust()
-    fetcher = Fetcher(store, trust=trust, report=report, stop=stop)
-    opened = [open_cache(name, config.caches, hasty=True, stop=fetcher.stop) for name in names]
+    fetcher = Fetcher(store, trust=trust, reporter=reporter, cancel=cancel)
+    opened = [open_cache(name, config.caches, hasty=True, cancel=fetcher.cancel) for name in names]
     substituter = Substituter(opened, fetcher, dry=dry)
-    with closing(substituter), fetcher.stop.set_after(errors=False):
+    with closing(substituter), fetcher.cancel.set_after(errors=False):
         yield substituter
         if not dry:
-            report_moved(substituter.pulled(), report)
+            report_moved(substituter.pulled(), reporter)
 
 
-def refetch(store: Store, *, report: Report) -> None:
+def refetch(store: Store, *, reporter: Reporter) -> None:
     """Bring what the store distrusts from the configured caches. Contents prove themselves: nobody need be trusted."""
-    fetcher = Fetcher(store, trust=trust_of(store.config), report=report)
+    fetcher = Fetcher(store, trust=trust_of(store.config), reporter=reporter)
     for known in store.config.caches:
-        cache = open_cache(known.name, store.config.caches, hasty=True, stop=fetcher.stop)
+        cache = open_cache(known.name, store.config.caches, hasty=True, cancel=fetcher.cancel)
         for path in sorted(store.distrusted):
             if store.is_valid(path):  # came with another
                 continue
             try:
                 pull(fetcher, cache, [path])
             except TransportError as error:
-                report.warn(f"{cache.name}: {error.message}", error.hint)
+                reporter.warn(f"{cache.name}: {error.message}", error.hint)
                 break
             except (CacheError, ArchiveError) as error:
-                report.note(f"{cache.name}: {error.message}")
+                reporter.note(f"{cache.name}: {error.message}")
 
 
-def report_moved(pulled: Pulled, report: Report) -> None:
+def report_moved(pulled: Pulled, reporter: Reporter) -> None:
     """Say what substitution cost and spared, if there was any."""
     moved, saved = pulled.moved_bytes, pulled.saved_bytes
     if moved or saved:
-        report.note(f"fetched {moved / 1048576:.1f} MiB from caches; {saved / 1048576:.1f} MiB were here already")
+        reporter.note(f"fetched {moved / 1048576:.1f} MiB from caches; {saved / 1048576:.1f} MiB were here already")

@@ -24,7 +24,7 @@ class Operation(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class SelectionRequest:
     """What a user asks for: patterns, and what is to happen with the layers below and above those that match.
 
     `lock` is None for a command that may not lock. `dependencies`: True treats the layers below like the included
@@ -70,7 +70,7 @@ def matches(layer: Layer, patterns: Sequence[str]) -> bool:
     return any(fnmatchcase(layer.env_name, pattern) for pattern in patterns)
 
 
-def select(spec: Spec, wish: Wish, target: Target) -> Selection:
+def select(spec: Spec, wish: SelectionRequest, target: Target) -> Selection:
     """What happens with which layer; building is for `target` only, locking for all platforms.
 
     Raises UsageError for a pattern that matches nothing, or a layer of which two contrary things are asked.
@@ -119,7 +119,7 @@ def _names_below(tops: Iterable[Layer]) -> set[str]:
     return {name for top in tops for name in top.lower_names}
 
 
-def _operations(layer: Layer, wish: Wish, target: Target, *, full: bool) -> tuple[Operation, ...]:
+def _operations(layer: Layer, wish: SelectionRequest, target: Target, *, full: bool) -> tuple[Operation, ...]:
     """Of an included or derived layer (`full`), or of one that lies below them."""
     if not full and wish.dependencies is False:
         return ()

@@ -7,7 +7,7 @@ from vstore.store.emergency_space import keep_reserve, release_reserve
 from vstore.store.index.generations import GenerationRow
 from vstore.store.index.objects import Expected, Graph, Index
 from vstore.store.layout import ARCHIVE_SUFFIX, Layout, generation_link, generation_of, is_new_index, owner_of
-from vstore.store.root_notes import Pin
+from vstore.store.root_notes import RootNote
 from vstore.store.roots import (
     Root,
     RootKind,
@@ -27,9 +27,9 @@ __all__ = [
     "Graph",
     "Index",
     "Layout",
-    "Pin",
     "Root",
     "RootKind",
+    "RootNote",
     "Store",
     "add_root",
     "generation_link",

@@ -124,7 +124,7 @@ def _object_info(path: StorePath, manifest: Manifest, metadata: Mapping[str, Any
     )
 
 
-def described_again(
+def merge_metadata(
     index: Index,
     layout: Layout,
     known: ObjectInfo,

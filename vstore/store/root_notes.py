@@ -16,7 +16,7 @@ _MOST_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pin:
+class RootNote:
     """`expires_at` is aware; from that moment on the root keeps nothing, and the next collection removes it."""
 
     note: str = ""
@@ -26,7 +26,7 @@ class Pin:
         return self.expires_at is not None and self.expires_at <= now
 
 
-NO_PIN = Pin()
+NO_PIN = RootNote()
 
 
 def pin_name(name: str) -> str:
@@ -34,7 +34,7 @@ def pin_name(name: str) -> str:
     return f".{name}.json"
 
 
-def read_pin(folder: Folder, name: str) -> Pin:
+def read_pin(folder: Folder, name: str) -> RootNote:
     """What is said of the root whose link in this folder is called so."""
     try:
         document = parse_json(folder.read(pin_name(name), limit=_MOST_BYTES))
@@ -42,12 +42,12 @@ def read_pin(folder: Folder, name: str) -> Pin:
         if not isinstance(note, str):
             return NO_PIN
         moment = datetime.fromisoformat(until) if until is not None else None
-        return Pin(note=note, expires_at=moment if moment is not None and moment.tzinfo else None)
+        return RootNote(note=note, expires_at=moment if moment is not None and moment.tzinfo else None)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return NO_PIN
 
 
-def write_pin(folder: Folder, name: str, pin: Pin) -> None:
+def write_pin(folder: Folder, name: str, pin: RootNote) -> None:
     """Say it; durable when it returns. To be done before the link is made."""
     if pin == NO_PIN:
         remove_pin(folder, name)

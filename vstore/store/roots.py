@@ -25,7 +25,7 @@ from vstore.fs.folder import Folder
 from vstore.fs.locking.filelock import is_held, lock_file
 from vstore.objects import StorePath
 from vstore.store.layout import Layout, generation_of
-from vstore.store.root_notes import NO_PIN, Pin, pin_name, read_pin, remove_pin, write_pin
+from vstore.store.root_notes import NO_PIN, RootNote, pin_name, read_pin, remove_pin, write_pin
 from vstore.store.running import running_objects
 
 _MOST_BYTES = 1 << 26  # of a temp root
@@ -47,7 +47,7 @@ class Root:
     name: str
     path: StorePath
     since: datetime | None = None
-    pin: Pin = NO_PIN
+    pin: RootNote = NO_PIN
 
 
 class RootAt(NamedTuple):
@@ -57,7 +57,7 @@ class RootAt(NamedTuple):
     name: str
     path: StorePath
     place: str | Path | None = None
-    pin: Pin = NO_PIN
+    pin: RootNote = NO_PIN
 
 
 class TempRoots:
@@ -250,7 +250,7 @@ def _named_in(folder: Folder, name: str) -> Iterator[StorePath]:
             continue
 
 
-def add_root(layout: Layout, link: Path, path: StorePath, pin: Pin = NO_PIN) -> None:
+def add_root(layout: Layout, link: Path, path: StorePath, pin: RootNote = NO_PIN) -> None:
     """Make `link` a root for `path`: inside ``gcroots/`` directly, elsewhere by an entry that names it.
 
     An outside link must exist already and lead to the object; removing it ends the root.

@@ -12,11 +12,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Self
 
-from vstore.cancel import Stop
+from vstore.cancel import CancelToken
 from vstore.config import Config, read_config
 from vstore.credentials import redact
 from vstore.digest import Digest
-from vstore.errors import NotReproducible, StoreError, nearest
+from vstore.errors import NotReproducibleError, StoreError, nearest
 from vstore.fs.atomic import flush_filesystem
 from vstore.fs.disk import is_read_only
 from vstore.fs.faults import Point, reached
@@ -30,7 +30,7 @@ from vstore.store.index.objects import Index
 from vstore.store.kinds import kind_of
 from vstore.store.last_used import Uses
 from vstore.store.layout import Layout
-from vstore.store.manifests import described_again, read_manifest, write_manifest
+from vstore.store.manifests import merge_metadata, read_manifest, write_manifest
 from vstore.store.roots import TempRoots, object_at
 from vstore.store.staging import check_mounts, move_in, staging
 
@@ -196,9 +196,9 @@ class Store:
             yield folder
 
     @contextmanager
-    def recipe_lock(self, recipe: Digest, stop: Stop | None = None) -> Iterator[None]:
-        """Held while a recipe is built, so that others wait and then find it; until `stop` is set."""
-        with lock_file(self.layout.locks / f"recipe-{recipe.short}", transient=True, builds=True, stop=stop):
+    def recipe_lock(self, recipe: Digest, cancel: CancelToken | None = None) -> Iterator[None]:
+        """Held while a recipe is built, so that others wait and then find it; until `cancel` is set."""
+        with lock_file(self.layout.locks / f"recipe-{recipe.short}", transient=True, builds=True, cancel=cancel):
             yield
 
     def add(
@@ -219,8 +219,8 @@ class Store:
         The tree tells the `kind`; that of the caller counts for a tree that tells none.
         Order: hash and freeze, name it in a temp root, manifest, flush, move into place, row. With a `manifest`, of
         one who hashed every file while writing and froze them, the first of these is done.
-        Raises StoreError if it refers to what is not valid, or cannot be in a store; NotReproducible if a distrusted
-        object is what the recipe gave.
+        Raises StoreError if it refers to what is not valid, or cannot be in a store;
+        NotReproducibleError if a distrusted object is what the recipe gave.
         """
         manifest = manifest or scan(staged, freeze=True)
         reached(Point.ADD_SCANNED)
@@ -247,7 +247,7 @@ class Store:
             )
             self._require(path, (*info.references, *inputs))
             if known is not None:
-                info, parts, metadata = described_again(self.index, self.layout, known, info, parts, metadata or {})
+                info, parts, metadata = merge_metadata(self.index, self.layout, known, info, parts, metadata or {})
             write_manifest(self.layout, info, manifest, parts, metadata or {})
             reached(Point.ADD_DESCRIBED)
             flush_filesystem(self.layout.store)
@@ -275,7 +275,7 @@ class Store:
             differences = list(islice(self.manifest(earlier)[0].differences(manifest), 5))
         except StoreError:
             differences = []
-        raise NotReproducible(f"made again, {earlier} has other bytes", details=differences)
+        raise NotReproducibleError(f"made again, {earlier} has other bytes", details=differences)
 
     def realised_again(self, path: StorePath, recipe: Digest) -> None:
         """Record that another recipe gives this registered object too."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from vstore.cancel import Stop
+from vstore.cancel import CancelToken
 from vstore.errors import ToolError
 from vstore.uv.access import access_settings
 from vstore.uv.bars import Bars, Chosen, OnBytes, OnPackages, Terminal
@@ -48,7 +48,7 @@ class Uv:
     offline: bool = False
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     settings: Mapping[str, Any] = field(default_factory=dict)
-    stop: Stop = field(default_factory=Stop, compare=False)
+    cancel: CancelToken = field(default_factory=CancelToken, compare=False)
     on_bytes: OnBytes | None = field(default=None, compare=False)
     on_packages: OnPackages | None = field(default=None, compare=False)
 
@@ -69,7 +69,7 @@ class Uv:
         doing: str = "running",
         changes: Mapping[str, str] | None = None,
     ) -> str:
-        """Run uv and return its standard output. Raises UvFailed with uv's own words, ToolError without uv, Stopped."""
+        """Run uv and return its standard output. Raises UvFailed (uv's own words), ToolError (no uv), Cancelled."""
         import subprocess  # most commands do without it
 
         with ExitStack() as held:
@@ -87,7 +87,7 @@ class Uv:
                     errors="replace",
                     stdin=subprocess.DEVNULL,
                 )
-                with process, self.stop.calling(process.kill):
+                with process, self.cancel.calling(process.kill):
                     try:
                         out, said = process.communicate(timeout=timeout_seconds)
                     except BaseException:  # interrupted, or it took too long
@@ -99,7 +99,7 @@ class Uv:
             except OSError as error:
                 raise ToolError(f"uv cannot be started: {error.strerror}", hint="install the `uv` package") from error
             if process.returncode != 0:
-                self.stop.check()
+                self.cancel.check()
                 raise self._failure(doing, terminal.said() if terminal else said)
             return out
 

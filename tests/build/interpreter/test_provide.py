@@ -16,7 +16,7 @@ from vstore.build.interpreter.relocate import relocatable_sysconfig
 from vstore.errors import BuildError, ToolError
 from vstore.fs.trees.scan import scan
 from vstore.lock.model import Download, InterpreterPin
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 from vstore.target import Target
 from vstore.uv import Uv
 
@@ -25,7 +25,7 @@ HOST = str(Target.host())
 KEY = {"linux_x86_64": "linux-x86_64-gnu", "linux_aarch64": "linux-aarch64-gnu"}[HOST]
 
 
-class Notes(Silent):
+class Notes(NullReporter):
     def __init__(self) -> None:
         self.notes: list[str] = []
 
@@ -45,7 +45,7 @@ def adopted(tmp_path_factory: pytest.TempPathFactory) -> tuple[LocalPython, Path
     python = standing_alone()
     tree = tmp_path_factory.mktemp("adopted") / "tree"
     tree.mkdir()
-    adopt(python, tree, jobs=2, report=Silent())
+    adopt(python, tree, jobs=2, reporter=NullReporter())
     return python, tree
 
 
@@ -122,7 +122,7 @@ def test_adopting_twice_gives_the_same_tree(adopted: tuple[LocalPython, Path], t
     python, tree = adopted
     again = tmp_path / "again"
     again.mkdir()
-    adopt(python, again, jobs=1, report=Silent())
+    adopt(python, again, jobs=1, reporter=NullReporter())
     assert scan(again).digest == scan(tree).digest
 
 
@@ -130,7 +130,7 @@ def test_an_interpreter_that_shares_its_prefix_is_adopted_too(tmp_path: Path) ->
     found = [one for one in find_local(os.environ) if one.of_the_system]
     if not found:
         pytest.skip("no CPython of the system here")
-    adopt(found[0], tmp_path / "tree", jobs=2, report=Silent())
+    adopt(found[0], tmp_path / "tree", jobs=2, reporter=NullReporter())
     python = tmp_path / "tree" / "bin" / "python3"
     assert run(python, "import sys, zlib; print(sys.base_prefix)") == str(tmp_path / "tree")
 
@@ -184,7 +184,9 @@ def test_a_pinned_managed_interpreter_is_never_replaced_by_an_adopted_one(tmp_pa
     assert source.pin == pin and source.local is None
     (tmp_path / "tree").mkdir()
     with pytest.raises((BuildError, ToolError), match="CPython"):
-        materialise(source, tmp_path / "tree", uv=uv_for(tmp_path, UV_HTTP_RETRIES="0"), report=Silent(), jobs=1)
+        materialise(
+            source, tmp_path / "tree", uv=uv_for(tmp_path, UV_HTTP_RETRIES="0"), reporter=NullReporter(), jobs=1
+        )
     assert list((tmp_path / "tree").iterdir()) == []
 
 
@@ -241,7 +243,7 @@ def test_a_managed_interpreter_is_pinned_downloaded_and_made(
     assert source.pin.downloads == {HOST: Download(url=f"file://{archive}", sha256=sha256)}
     tree = tmp_path / "tree"
     tree.mkdir()
-    materialise(source, tree, uv=uv_for(tmp_path), report=Silent(), jobs=2)  # from the pin alone
+    materialise(source, tree, uv=uv_for(tmp_path), reporter=NullReporter(), jobs=2)  # from the pin alone
     assert run(tree / "bin" / "python3", "import ssl, sys; print(sys.base_prefix)") == str(tree)
     assert sorted(os.listdir(tree)) == sorted(os.listdir(original))
     assert not [path for path in tree.rglob("*") if path.is_file() and os.fsencode(tree) in path.read_bytes()]
@@ -257,7 +259,7 @@ def test_a_managed_build_with_another_hash_is_refused(
     source = choose(f"cpython@{version}", pin=pin, uv=uv, target=HOST)
     (tmp_path / "tree").mkdir()
     with pytest.raises(ToolError, match=f"downloading CPython {version}"):
-        materialise(source, tmp_path / "tree", uv=uv, report=Silent())
+        materialise(source, tmp_path / "tree", uv=uv, reporter=NullReporter())
 
 
 @pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs root, to become somebody else")

@@ -12,7 +12,7 @@ import pytest
 from tests.build.layers import Store
 from tests.wheels import make_wheel
 from vstore.build.clashes import describe_clashes
-from vstore.build.layer_metadata import LayerFacts
+from vstore.build.layer_metadata import LayerMetadata
 from vstore.build.links import Lower
 from vstore.build.scripts.activation import write_activation
 from vstore.objects import Kind
@@ -145,7 +145,7 @@ def test_a_distributions_script_of_that_name_is_left_out_and_told(tmp_path: Path
 
 
 def test_windows_layers_have_batch_files(tmp_path: Path) -> None:
-    facts = LayerFacts(name="app", kind=Kind.APPLICATION, python="3.12.1", target=Target.WIN_AMD64)
+    facts = LayerMetadata(name="app", kind=Kind.APPLICATION, python="3.12.1", target=Target.WIN_AMD64)
     (tmp_path / "Scripts").mkdir()
     write_activation(tmp_path, facts)
     assert {path.name for path in (tmp_path / "Scripts").iterdir()} == {

@@ -19,7 +19,7 @@ from vstore import profile as profiles
 from vstore.fs.disk import free_bytes
 from vstore.fs.trees.usage import used_bytes
 from vstore.objects import StorePath
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 from vstore.store import Layout, Store, add_root
 from vstore.store.health.optimise import optimise
 
@@ -131,7 +131,7 @@ def test_freed_is_what_the_disk_got_back(tmp_path: Path) -> None:
             add_root(store.layout, store.layout.gcroots / "mine", add(store, "kept", {"a": b"kept" * 1_000_000}))
             add(store, "like-kept", {"a": b"kept" * 1_000_000, "b": b"x" * 500_000})
             shared(store, "outside", b"x" * 3_000_000, 0)
-            optimise(store, report=Silent())
+            optimise(store, reporter=NullReporter())
             (store.layout.tmp / "left-1234").mkdir()
             (store.layout.tmp / "left-1234" / "a").write_bytes(b"x" * 300_000)
         planned = shop.json("delete", "one", "--dry-run")

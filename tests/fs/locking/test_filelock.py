@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from vstore.cancel import Stop, Stopped
+from vstore.cancel import Cancelled, CancelToken
 from vstore.errors import BusyError, StoreError
 from vstore.fs.locking.filelock import is_held, lock_file
 
@@ -30,7 +30,7 @@ with lock_file(Path(sys.argv[1]), shared=len(sys.argv) > 2):
 
 WAIT = """
 import sys; from pathlib import Path
-from vstore.fs.filelock import lock_file; from vstore.fs.waits import set_waiting
+from vstore.fs.locking.filelock import lock_file; from vstore.fs.locking.waits import set_waiting
 set_waiting(lambda text: print(text, flush=True), lambda: float(sys.argv[2]))
 with lock_file(Path(sys.argv[1])):
     print("mine", flush=True)
@@ -38,7 +38,7 @@ with lock_file(Path(sys.argv[1])):
 
 IN_A_THREAD = """
 import signal, sys; from concurrent.futures import ThreadPoolExecutor; from pathlib import Path
-from vstore.fs.filelock import lock_file; from vstore.fs.waits import end_waits
+from vstore.fs.locking.filelock import lock_file; from vstore.fs.locking.waits import end_waits
 def end(*_): end_waits(); raise KeyboardInterrupt
 signal.signal(signal.SIGTERM, end)
 def wait():
@@ -140,11 +140,11 @@ def test_who_does_not_wait_is_told_the_holders_at_once(tmp_path: Path) -> None:
 
 def test_a_wait_that_is_given_up_takes_nothing(tmp_path: Path) -> None:
     """The thread in the kernel gets the lock later, and lets it go at once."""
-    lock, stop = tmp_path / "lock", Stop()
+    lock, cancel = tmp_path / "lock", CancelToken()
     with held(lock) as holder:
-        timer = threading.Timer(0.3, stop.set)
+        timer = threading.Timer(0.3, cancel.set)
         timer.start()
-        with pytest.raises(Stopped), lock_file(lock, stop=stop):
+        with pytest.raises(Cancelled), lock_file(lock, cancel=cancel):
             pass
         holder.communicate("")
     with lock_file(lock):

@@ -13,14 +13,14 @@ from tests.wheels import make_wheel
 from vstore.errors import LockError
 from vstore.lock import lock_path
 from vstore.lock.staleness import check
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 from vstore.spec import Spec, load
-from vstore.spec.select import Wish
+from vstore.spec.select import SelectionRequest
 
 PLATFORMS = '["linux_x86_64"]'
 
 
-class Notes(Silent):
+class Notes(NullReporter):
     """A report that keeps the notes."""
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ def test_a_direct_conflict_names_the_requirement(project: Project) -> None:
 def test_a_first_lock_that_pins_below_forbid_is_made_jointly(project: Project) -> None:
     spec = project.spec(runtime=["num"], frameworks={"web": ["old-fashioned"]}, app=["modest"])
     said = Notes()
-    locked = project.lock(spec, report=said)
+    locked = project.lock(spec, reporter=said)
     assert versions(locked["py"]) == {"num": "1.0"}
     assert list(locked) == ["py", "framework-web", "app-hello"]
     assert all(one.joint for one in locked.values())
@@ -137,7 +137,7 @@ def test_a_joint_lock_stays_joint(project: Project) -> None:
 def test_include_in_a_joint_lock_takes_all_of_it(project: Project) -> None:
     project.lock(project.spec(runtime=["num"], app=["modest"]), joint=True)
     spec = project.spec(runtime=["num"], app=["old-fashioned"])
-    locked = project.lock(spec, wish=Wish(include=("app-hello",)))
+    locked = project.lock(spec, wish=SelectionRequest(include=("app-hello",)))
     assert versions(locked["py"]) == {"num": "1.0"}
 
 

@@ -49,11 +49,11 @@ class World:
 
     def check(self) -> list[CacheProblem]:
         store, said = self.builder.store, self.builder.said
-        return verify_cache(store, self.cache, contents=True, trust=Trust(), report=said)[1]
+        return verify_cache(store, self.cache, contents=True, trust=Trust(), reporter=said)[1]
 
     def collect(self, policy: Policy = POLICY, now: datetime = NOW) -> set[StorePath]:
         plan = make_plan(read_inventory(self.cache), policy, now=now)
-        return {item.path for item in collect(self.cache, plan, policy, report=self.builder.said)}
+        return {item.path for item in collect(self.cache, plan, policy, reporter=self.builder.said)}
 
 
 @pytest.fixture(params=["memory", "folder"])
@@ -119,7 +119,7 @@ def test_a_push_that_comes_between_plan_and_deletion_keeps_its_objects(world: Wo
     record = world.cache.object(made[1])
     assert record is not None
     world.cache.add_object(record)  # what a push does with an old record
-    gone = {item.path for item in collect(world.cache, plan, POLICY, report=world.builder.said)}
+    gone = {item.path for item in collect(world.cache, plan, POLICY, reporter=world.builder.said)}
     assert gone == {made[2]}
     assert world.paths() == {low, made[0], made[1]}
 
@@ -136,7 +136,7 @@ def test_a_number_that_nobody_signed_displaces_none(world: World) -> None:
         world.cache.write(channel_number_key("stable", number), forged)
     plan = make_plan(read_inventory(world.cache), POLICY, now=NOW, trust=TRUST)
     assert plan.dead == ()
-    gone = collect(world.cache, plan, POLICY, report=world.builder.said, trust=TRUST)
+    gone = collect(world.cache, plan, POLICY, reporter=world.builder.said, trust=TRUST)
     assert gone == ()
     absent = replace(record, number=1002, signatures=(), path=StorePath(record.path.short, "absent"))
     world.cache.write(channel_number_key("stable", 1002), absent)
@@ -177,7 +177,7 @@ def test_verify_finds_what_is_missing_short_or_wrong(world: World) -> None:
 UPLOAD = """
 import sys
 from pathlib import Path
-from vstore.remote.opening import open_transport
+from vstore.remote.transport.registry import open_transport
 print("ready", flush=True)
 sys.stdin.readline()
 open_transport(sys.argv[1]).put(sys.argv[2], Path(sys.argv[3]))

@@ -434,7 +434,8 @@ def test_an_address_that_cannot_be_had_is_one_line(root: Path, host: str, said: 
 def test_a_port_that_is_not_permitted_is_one_line() -> None:
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 81:
         pytest.skip("this machine lets everybody have every port")
-    code = "import os, encodings.idna; from vstore.remote.serving.server import bind; os.setuid(65534); bind('127.0.0.1', 81)"
+    code = "import os, encodings.idna; from vstore.remote.serving.server import bind; "
+    code += "os.setuid(65534); bind('127.0.0.1', 81)"
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=60
     )

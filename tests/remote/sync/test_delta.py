@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.remote.small import KEY, OTHER, Machine, folder_cache, machine
-from vstore.cancel import Stop, Stopped
+from vstore.cancel import Cancelled, CancelToken
 from vstore.digest import canonical_json
 from vstore.errors import CacheError
 from vstore.objects import StorePath
@@ -46,7 +46,7 @@ class World:
     new: StorePath
 
     def push_delta(self) -> int:
-        pusher = Pusher(self.builder.store, self.cache, keys=(KEY,), report=self.builder.said, level=None)
+        pusher = Pusher(self.builder.store, self.cache, keys=(KEY,), reporter=self.builder.said, level=None)
         return pusher.push_deltas([self.new], self.old)
 
     def upgrade(self) -> Pulled:
@@ -176,7 +176,9 @@ def test_a_large_file_is_made_window_by_window(world: World, tmp_path: Path) -> 
     folder = tmp_path / "made"
     folder.mkdir()
     (folder / "delta").write_bytes(delta)
-    (made,) = apply_delta(folder / "delta", record, lambda _: trees[0] / "f", manifests[1], folder, Stop()).values()
+    (made,) = apply_delta(
+        folder / "delta", record, lambda _: trees[0] / "f", manifests[1], folder, CancelToken()
+    ).values()
     assert made.read_bytes() == (trees[1] / "f").read_bytes()
 
 
@@ -195,7 +197,9 @@ def test_the_name_of_an_old_file_says_nothing_to_the_process_that_patches(
     (tmp_path / "delta").write_bytes(world.delta())
     before = set(tmp_path.iterdir())
     expected = world.builder.store.manifest(world.new)[0]
-    made = apply_delta(tmp_path / "delta", record, lambda digest: donors / places[digest], expected, folder, Stop())
+    made = apply_delta(
+        tmp_path / "delta", record, lambda digest: donors / places[digest], expected, folder, CancelToken()
+    )
     assert made and {place.parent for place in made.values()} == {folder}
     assert set(tmp_path.iterdir()) == before
 
@@ -216,10 +220,10 @@ def test_what_a_patch_gives_is_not_taken_for_another_file_of_its_size(world: Wor
         (folder / "delta").write_bytes(data)
         record = DeltaRecord(new=new, old=old, size_bytes=len(data), sha256=sha256(data).hexdigest())
         if data is delta:
-            assert len(apply_delta(folder / "delta", record, places.get, manifests[1], folder, Stop())) == 2
+            assert len(apply_delta(folder / "delta", record, places.get, manifests[1], folder, CancelToken())) == 2
         else:
             with pytest.raises(CacheError, match="gives another file than it says"):
-                apply_delta(folder / "delta", record, places.get, manifests[1], folder, Stop())
+                apply_delta(folder / "delta", record, places.get, manifests[1], folder, CancelToken())
 
 
 def test_a_stop_ends_patching(world: World, tmp_path: Path) -> None:
@@ -228,10 +232,10 @@ def test_a_stop_ends_patching(world: World, tmp_path: Path) -> None:
     assert record is not None
     (tmp_path / "delta").write_bytes(world.delta())
     places = files_of(world.builder.store, world.old)
-    stop, expected = Stop(), world.builder.store.manifest(world.new)[0]
-    stop.set()
-    with pytest.raises(Stopped):
-        apply_delta(tmp_path / "delta", record, places.get, expected, tmp_path, stop)
+    cancel, expected = CancelToken(), world.builder.store.manifest(world.new)[0]
+    cancel.set()
+    with pytest.raises(Cancelled):
+        apply_delta(tmp_path / "delta", record, places.get, expected, tmp_path, cancel)
 
 
 def test_a_window_larger_than_any_that_is_made_is_refused() -> None:

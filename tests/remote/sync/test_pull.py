@@ -22,7 +22,7 @@ from vstore.remote import Fetcher, pull
 from vstore.remote.records.layout import archive_key
 from vstore.remote.sync.local_files import Donors
 from vstore.remote.transport.protocol import TransportError
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 from vstore.store.health.verify import verify
 
 PULL = """
@@ -121,7 +121,7 @@ def test_a_donor_that_was_damaged_is_not_believed(tmp_path: Path) -> None:
         file.write_bytes(b"!" + file.read_bytes()[1:])
         pull(client.fetcher(), cache, [new])
         assert (client.store.layout.object(new) / "torch" / "3").read_bytes() == big["torch/3"]
-        assert verify(client.store, contents=True, only=[new], report=Silent())[1] == []
+        assert verify(client.store, contents=True, only=[new], reporter=NullReporter())[1] == []
 
 
 def test_two_processes_that_want_one_object_fetch_it_once(tmp_path: Path) -> None:
@@ -175,7 +175,7 @@ def test_a_pull_that_fails_halfway_keeps_what_is_whole_and_goes_on(tmp_path: Pat
             assert client.store.is_valid(low)
             assert not client.store.is_valid(top)
             server.lie("honest")
-            found = pull(Fetcher(client.store, trust=TRUST, report=client.said), hasty(server.url), [top])
+            found = pull(Fetcher(client.store, trust=TRUST, reporter=client.said), hasty(server.url), [top])
             assert {one.path for one in found.fetched} <= {mid, top}
 
 
@@ -231,7 +231,7 @@ def test_a_pull_whose_server_goes_away_within_an_object_goes_on_where_it_was(tmp
                 with pytest.raises(TransportError):
                     pull(other.fetcher(), hasty(server.url), [path])
                 assert list(other.store.layout.tmp.glob("fetch-*"))
-                collect(other.store, None, report=Silent())
+                collect(other.store, None, reporter=NullReporter())
                 assert not list(other.store.layout.tmp.glob("fetch-*"))
             server.lie("honest")
             found = pull(client.fetcher(), hasty(server.url), [path])

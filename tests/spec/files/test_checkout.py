@@ -38,7 +38,7 @@ def hook(event, arguments):
         os._exit(9)
 sys.addaudithook(hook)
 from pathlib import Path
-from vstore.spec.listing import list_files
+from vstore.spec.files.listing import list_files
 names = list_files(Path(sys.argv[1]), frozenset({os.geteuid()}))
 print(json.dumps(sorted(map(os.fsdecode, names))))
 """

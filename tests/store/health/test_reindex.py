@@ -9,7 +9,7 @@ from tests.store.trees import WHEN, add, recipe
 from vstore import profile as profiles
 from vstore.digest import hash_bytes
 from vstore.gc import collect
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 from vstore.store import Store
 from vstore.store.health.reindex import reindex
 
@@ -56,7 +56,7 @@ def test_records_of_what_was_forgotten_go_and_leave_no_litter(tmp_path: Path) ->
         profiles.forget(store, "p", [1])
         (store.layout.profiles / ".p-9.json").write_text("killed before its link")
         (store.layout.profiles / ".q-1.json").write_text("torn")
-        assert set(collect(store, report=Silent()).litter) == {"profiles/.p-9.json", "profiles/.q-1.json"}
+        assert set(collect(store, reporter=NullReporter()).litter) == {"profiles/.p-9.json", "profiles/.q-1.json"}
         assert [place.name for place in sorted(store.layout.profiles.glob(".*"))] == [".p-2.json", ".p-3.json"]
 
 

@@ -19,7 +19,7 @@ from tests.store.trees import WHEN, add, recipe
 from vstore.errors import BusyError, StoreError
 from vstore.objects import StorePath
 from vstore.profile import append
-from vstore.reporter import Silent
+from vstore.reporter import NullReporter
 from vstore.store import GenerationRow, Index, Store
 from vstore.store.health.reindex import reindex
 from vstore.store.health.verify import mend, verify
@@ -27,7 +27,7 @@ from vstore.store.health.verify import mend, verify
 needs_proc = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs Linux's /proc")
 
 
-class Heard(Silent):
+class Heard(NullReporter):
     def __init__(self) -> None:
         self.warnings: list[str] = []
 
@@ -37,7 +37,7 @@ class Heard(Silent):
 
 def problems(store: Store, *, contents: bool = False) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for problem in verify(store, contents=contents, report=Silent())[1]:
+    for problem in verify(store, contents=contents, reporter=NullReporter())[1]:
         found.setdefault(problem.path.name, []).append(problem.problem)
     return found
 
@@ -49,7 +49,7 @@ def pair(store: Store) -> tuple[StorePath, StorePath]:
 
 
 def test_a_sound_store(store: Store, pair: tuple[StorePath, StorePath]) -> None:
-    assert verify(store, contents=True, report=Silent()) == (2, [])
+    assert verify(store, contents=True, reporter=NullReporter()) == (2, [])
 
 
 def test_changed_missing_and_added_files_are_named(store: Store, pair: tuple[StorePath, StorePath]) -> None:
@@ -130,8 +130,8 @@ def test_processes_find_what_one_finds(store: Store, names: list[str]) -> None:
         (folder / inside).write_bytes(b"!")
         (folder / "d2" / "f2").unlink()
         (folder / "d2" / "link").symlink_to("../a")
-    alone = verify(store, contents=True, report=Silent())
-    assert verify(store, contents=True, report=Silent(), jobs=3) == alone
+    alone = verify(store, contents=True, reporter=NullReporter())
+    assert verify(store, contents=True, reporter=NullReporter(), jobs=3) == alone
     assert alone[0] == len(names) and {problem.path for problem in alone[1]} == set(paths[:2])
     assert {problem.problem for problem in alone[1] if problem.path == paths[0]} == {
         "changed: d1/f1",
@@ -152,7 +152,10 @@ def test_what_processes_cannot_read_is_named_once(store: Store) -> None:
     (folder / "d3").chmod(0o555)
     alone = problems(store, contents=True)
     assert alone == {"one": ["cannot be read: refused d3/pipe: neither a file, a directory nor a link"]}
-    assert verify(store, contents=True, report=Silent(), jobs=3)[1] == verify(store, contents=True, report=Silent())[1]
+    assert (
+        verify(store, contents=True, reporter=NullReporter(), jobs=3)[1]
+        == verify(store, contents=True, reporter=NullReporter())[1]
+    )
 
 
 Busy = tuple[subprocess.Popen[str], int]
@@ -266,7 +269,7 @@ def test_a_deleted_index_is_made_anew_with_the_same_rows(tmp_path: Path) -> None
         known = [replace(row, used_on=None) for row in store.generations.of("p")]
         assert known == rows and store.generations.last_number("p") == 7
         assert store.realisation(recipe("high")) == high and store.holders(b"wheel") == [high]
-        assert verify(store, contents=True, report=Silent()) == (2, [])
+        assert verify(store, contents=True, reporter=NullReporter()) == (2, [])
         assert [place.name for place in store.layout.tmp.iterdir()] == ["trash"]
 
 

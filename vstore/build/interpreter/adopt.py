@@ -18,7 +18,7 @@ from vstore.build.interpreter.local import LocalPython, bare_environment
 from vstore.build.interpreter.readonly import fit_for_store
 from vstore.build.interpreter.relocate import ELF, needed_libraries, relocate_binaries, relocate_texts
 from vstore.errors import BuildError
-from vstore.reporter import Report
+from vstore.reporter import Reporter
 from vstore.target import Target
 
 _LEFT_OUT = frozenset(("__pycache__", "site-packages", "dist-packages", "test", "tests", "idle_test", "python.o"))
@@ -42,7 +42,7 @@ print(json.dumps({{"loaded": loaded, "mapped": sorted(mapped), "path": sys.path,
 """
 
 
-def adopt(python: LocalPython, staging: Path, *, jobs: int, report: Report) -> None:
+def adopt(python: LocalPython, staging: Path, *, jobs: int, reporter: Reporter) -> None:
     """Fill `staging` with a relocatable copy of `python`, compile its library and start it there as a check.
 
     Raises BuildError when the copy cannot start, lacks modules, or still uses files of its origin.
@@ -53,7 +53,7 @@ def adopt(python: LocalPython, staging: Path, *, jobs: int, report: Report) -> N
             hint="let uv download the interpreter, or set UV_PYTHON_INSTALL_MIRROR",
         )
     subject = f"cpython-{python.version}"
-    report.stage(subject, "copying")
+    reporter.stage(subject, "copying")
     stdlib = staging / python.stdlib.relative_to(python.prefix)
     files = [_copy_executable(python, staging)]
     files += _copy_tree(python.stdlib, stdlib)
@@ -67,10 +67,10 @@ def adopt(python: LocalPython, staging: Path, *, jobs: int, report: Report) -> N
     fit_for_store(staging, stdlib)
     sources = [PurePosixPath(path.relative_to(staging)) for path in sorted(stdlib.rglob("*.py"))]
     interpreter = staging / "bin" / python.name
-    compile_tree(interpreter, staging, sources, jobs, report, subject=subject)
-    report.stage(subject, "checking")
+    compile_tree(interpreter, staging, sources, jobs, reporter, subject=subject)
+    reporter.stage(subject, "checking")
     check(python, interpreter)
-    _warn_of_foreign_libraries(python, stdlib, report)
+    _warn_of_foreign_libraries(python, stdlib, reporter)
 
 
 def _built_prefix(python: LocalPython) -> str:
@@ -203,11 +203,11 @@ def _names(value: object) -> list[str]:
     return [str(one) for one in value] if isinstance(value, list) else []
 
 
-def _warn_of_foreign_libraries(python: LocalPython, stdlib: Path, report: Report) -> None:
+def _warn_of_foreign_libraries(python: LocalPython, stdlib: Path, reporter: Reporter) -> None:
     for file in sorted((stdlib / "lib-dynload").glob("*.so")):
         if not file.read_bytes().startswith(ELF):
             continue
         for name, path in needed_libraries(file).items():
             own = path.is_relative_to(stdlib.parent.parent)
             if path.is_absolute() and not own and not str(path).startswith(_SYSTEM_LIBRARIES):
-                report.warn(f"cpython {python.version}: {file.name} needs {path}, which is not copied ({name})")
+                reporter.warn(f"cpython {python.version}: {file.name} needs {path}, which is not copied ({name})")

@@ -19,7 +19,7 @@ from vstore.build.interpreter.standalone import take
 from vstore.build.layout import Layout
 from vstore.errors import BuildError
 from vstore.lock.model import InterpreterPin
-from vstore.reporter import Report
+from vstore.reporter import Reporter
 from vstore.target import Target
 from vstore.uv import Uv
 
@@ -117,7 +117,7 @@ def materialise(
     staging: Path,
     *,
     uv: Uv,
-    report: Report,
+    reporter: Reporter,
     jobs: int | None = None,
     compiler: Path | None = None,
 ) -> None:
@@ -127,19 +127,19 @@ def materialise(
     """
     jobs = jobs or os.cpu_count() or 1
     if source.note:
-        report.note(source.note)
+        reporter.note(source.note)
     if source.local is not None:
-        adopt(source.local, staging, jobs=jobs, report=report)
+        adopt(source.local, staging, jobs=jobs, reporter=reporter)
         return
     subject = f"cpython-{source.pin.version}"
     layout = Layout(target=source.target, python=source.pin.version)
-    report.stage(subject, "downloading")
+    reporter.stage(subject, "downloading")
     with tempfile.TemporaryDirectory(prefix=".download-", dir=staging) as scratch:
         archive = download(source.pin, source.target, Path(scratch) / "uv", uv)
-        report.stage(subject, "unpacking")
+        reporter.stage(subject, "unpacking")
         sources = take(archive, staging, layout)
     program = staging / layout.interpreter
-    compile_tree(compiler or program, staging, sources, jobs, report, subject=subject)
+    compile_tree(compiler or program, staging, sources, jobs, reporter, subject=subject)
     if source.target == Target.host():
-        report.stage(subject, "checking")
+        reporter.stage(subject, "checking")
         start(program, staging)

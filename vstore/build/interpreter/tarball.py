@@ -18,7 +18,7 @@ from typing import IO
 from vstore.errors import ArchiveError, BuildError
 from vstore.fs.links import make_link
 from vstore.fs.trees.manifest import Entry, EntryKind, linked_object
-from vstore.fs.trees.validate import Admission, Limits
+from vstore.fs.trees.validate import Limits, TreeValidator
 
 _HEADER_BYTES = 64 << 10  # what tarfile reads at once: names and attributes that are too long for a header's fields
 _BUFFER_BYTES = 64 << 10
@@ -82,7 +82,7 @@ class _Bounded:
 class _Extraction:
     def __init__(self, staging: Path, wanted: Callable[[str], bool], executable: Callable[[str, bool], bool]) -> None:
         self._staging, self._wanted, self._executable = staging, wanted, executable
-        self._admission = Admission(_LIMITS)
+        self._admission = TreeValidator(_LIMITS)
         self._directories = {""}
         self._files: dict[str, Path] = {}
         self._links: dict[str, str] = {}

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-from vstore.build.layer_metadata import LayerFacts
+from vstore.build.layer_metadata import LayerMetadata
 from vstore.build.layout import Layout
 from vstore.build.native.binaries import expected_format, machine, read_binary
 from vstore.errors import BuildError
@@ -19,7 +19,7 @@ from vstore.fs.trees.names import collisions, refused_by_windows
 _LONGEST = 20  # how many faults are told
 
 
-def check_layer(layer: Path, facts: LayerFacts) -> None:
+def check_layer(layer: Path, facts: LayerMetadata) -> None:
     """Raises BuildError naming each file that the layer's target cannot have or load."""
     layout = facts.layout
     faults = [] if layout.target.is_linux else list(_names(layer, "", layout))
@@ -48,7 +48,7 @@ def _names(layer: Path, prefix: str, layout: Layout) -> Iterator[str]:
             yield from _names(layer, f"{prefix}{entry.name}/", layout)
 
 
-def _extensions(layer: Path, facts: LayerFacts) -> Iterator[str]:
+def _extensions(layer: Path, facts: LayerMetadata) -> Iterator[str]:
     layout = facts.layout
     needed = f"{expected_format(layout.target)} for {machine(layout.target)}"
     for distribution in facts.distributions:

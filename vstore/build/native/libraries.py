@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vstore.build.interpreter.relocate import patchelf
-from vstore.build.layer_metadata import LayerFacts
+from vstore.build.layer_metadata import LayerMetadata
 from vstore.build.links import OWN, Lower, visible
 from vstore.build.native.elf import Elf, read_elf
 from vstore.build.record import Line, describe, encode_record, read_record
@@ -53,7 +53,7 @@ class _Offer(NamedTuple):
     path: str
 
 
-def join_libraries(layer: Path, facts: LayerFacts, lowers: Sequence[Lower]) -> list[str]:
+def join_libraries(layer: Path, facts: LayerMetadata, lowers: Sequence[Lower]) -> list[str]:
     """Give run paths to the layer's files that need them; a line of the build log for each.
 
     The layer is complete but for bytecode. RECORDs of the changed files are true again. Raises BuildError or ToolError.
@@ -137,7 +137,7 @@ def _recorded(records: Mapping[str, tuple[str, Mapping[str, Line]]]) -> Iterator
         yield from ((name, path) for path in sorted(lines))
 
 
-def _modules(layer: Path, facts: LayerFacts) -> Iterator[tuple[str, str]]:
+def _modules(layer: Path, facts: LayerMetadata) -> Iterator[tuple[str, str]]:
     """The files of launch and support modules; they belong to no distribution."""
     for own in facts.own:
         top = layer / own
@@ -161,7 +161,7 @@ def _found(tree: _Tree, path: str, elf: Elf, name: str) -> bool:
     return False
 
 
-def _offers(tree: _Tree, facts: LayerFacts, lowers: Sequence[Lower], names: set[str]) -> dict[str, _Offer]:
+def _offers(tree: _Tree, facts: LayerMetadata, lowers: Sequence[Lower], names: set[str]) -> dict[str, _Offer]:
     """Library name → the best offer."""
     found: dict[str, _Offer] = {}
     layers = [(tree.layer, facts), *((folder, lower) for _, folder, lower in lowers)]

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from vstore.build.layer_metadata import LayerFacts
+from vstore.build.layer_metadata import LayerMetadata
 from vstore.fs.atomic import write_file
 
 _TEMPLATES = Path(__file__).with_name("activate")
 
 
-def write_activation(layer_dir: Path, facts: LayerFacts) -> None:
+def write_activation(layer_dir: Path, facts: LayerMetadata) -> None:
     """Write the scripts beside the layer's others."""
     layout = facts.layout
     for name in layout.activation:

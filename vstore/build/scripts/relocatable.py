@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from vstore.build.clashes import Clash
-from vstore.build.layer_metadata import LayerFacts
+from vstore.build.layer_metadata import LayerMetadata
 from vstore.build.layout import CODE, LAUNCHER, Layout
 from vstore.build.links import Lower, relative_target, visible
 from vstore.build.scripts.windows import find_launchers
@@ -70,7 +70,7 @@ _LONG_PYTHON_LINES = re.compile(rb"#!/bin/sh\r?\n'''exec' [^\n]*python[^\n]*\n' 
 _TARGET = re.compile(r"(?P<module>[\w.]+)[ \t]*:[ \t]*(?P<attribute>[\w.]+)[ \t]*(?:\[[^\]]*\])?")
 
 
-class Starters(Protocol):
+class LauncherFormat(Protocol):
     """What starts Python code in its layer: paths in the layer and what is there."""
 
     def script(self, name: str, code: bytes, *, window: bool = False) -> tuple[str, bytes]:
@@ -82,7 +82,7 @@ class Starters(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trampolines:
-    """``/bin/sh`` scripts; a `Starters` for POSIX."""
+    """``/bin/sh`` scripts; a `LauncherFormat` for POSIX."""
 
     layout: Layout
 
@@ -105,7 +105,7 @@ def both(shell: str, python: str) -> bytes:
     return f"{head}\n'''':\n{lines}'''\n{python}".encode()
 
 
-def find_starters(layout: Layout, interpreter: Path) -> Starters:
+def find_starters(layout: Layout, interpreter: Path) -> LauncherFormat:
     """How scripts are started in layers on this interpreter (the folder of its object)."""
     return find_launchers(interpreter, layout) if layout.windows else Trampolines(layout=layout)
 
@@ -170,7 +170,9 @@ def python_script(data: bytes) -> bytes | None:
     return None
 
 
-def write_starters(layer_dir: Path, facts: LayerFacts, lowers: Sequence[Lower], starters: Starters) -> LayerFacts:
+def write_starters(
+    layer_dir: Path, facts: LayerMetadata, lowers: Sequence[Lower], starters: LauncherFormat
+) -> LayerMetadata:
     """Write the launcher of an application, and the scripts of the layers below.
 
     A script of a distribution below runs in this layer's environment; one that is not of Python is linked. Of different

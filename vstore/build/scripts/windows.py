@@ -28,7 +28,7 @@ _SUFFIXES = (".exe", ".pyw", ".py")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Launchers:
-    """The two programs; a `Starters` for Windows."""
+    """The two programs; a `LauncherFormat` for Windows."""
 
     console: bytes
     window: bytes
@@ -45,7 +45,7 @@ class Launchers:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchFiles:
-    """``.cmd`` files, where the interpreter carries no launcher; a `Starters` for Windows."""
+    """``.cmd`` files, where the interpreter carries no launcher; a `LauncherFormat` for Windows."""
 
     layout: Layout
 

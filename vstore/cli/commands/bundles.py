@@ -53,7 +53,7 @@ def pack_command(
             keys=tuple(map(SecretKey.read, key_files)) or signing_keys(store.layout.root / "keys"),
             level=Compression.ZST.best_level if best else level,
             jobs=jobs or os.cpu_count() or 1,
-            report=settings.report,
+            reporter=settings.reporter,
         )
     document = {
         "file": str(output),
@@ -72,7 +72,7 @@ def unpack_command(settings: Settings, file: Path, profile: str | None, trusted:
     """Take what a bundle holds into the store, all of it verified; what is here already is skipped."""
     with settings.open_store() as store:
         trust = trust_of(read_config(store.layout.config_file), trusted)
-        done = unpack_bundle(store, file, trust=trust, report=settings.report)
+        done = unpack_bundle(store, file, trust=trust, reporter=settings.reporter)
         _, generation, changed = make_generation(store, done.tops, profile) if profile else (None, None, False)
     document = {
         "paths": [str(path) for path in done.tops],

@@ -61,7 +61,7 @@ def cache_command(
             _collect(settings, opened, Policy(age=older_than, keep=keep, grace=grace), trust_of(config), dry_run)
         elif action == "verify":
             trust = trust_of(config)
-            checked, found = verify_cache(store, opened, contents=contents, trust=trust, report=settings.report)
+            checked, found = verify_cache(store, opened, contents=contents, trust=trust, reporter=settings.reporter)
             problems = [{"key": one.key, "problem": one.problem} for one in found]
             lines = [*(f"{one.key}: {one.problem}" for one in found), f"checked {checked} objects"]
             settings.emit({"checked": checked, "problems": problems}, lambda: "\n".join(lines))
@@ -115,7 +115,7 @@ def _list(settings: Settings, cache: Cache) -> None:
 
 def _collect(settings: Settings, cache: Cache, policy: Policy, trust: Trust, dry_run: bool) -> None:
     plan = make_plan(read_inventory(cache), policy, now=datetime.now(UTC), trust=trust)
-    deleted = () if dry_run else collect(cache, plan, policy, report=settings.report, trust=trust)
+    deleted = () if dry_run else collect(cache, plan, policy, reporter=settings.reporter, trust=trust)
     document = {
         "dead": [str(item.path) for item in plan.dead],
         "deleted": [str(item.path) for item in deleted],

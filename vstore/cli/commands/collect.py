@@ -50,27 +50,29 @@ def gc_command(settings: Settings, dry_run: bool, clean_cache: bool, until_free:
         limits = _limits(store, given)
         now = datetime.now(UTC)
         policy = gc.policy_of(limits, until_free=until_free, now=now, clean_cache=clean_cache)
-        report = settings.report
+        reporter = settings.reporter
         found: gc.Plan | gc.Collected
         try:
             if dry_run:
                 forgotten = gc.forgettable(store, limits, now=now)
                 found = gc.plan_collection(store, policy, without=forgotten)
             else:
-                forgotten = gc.forget_expired(store, limits, now=now, report=report)
-                found = gc.collect(store, policy, report=report)
+                forgotten = gc.forget_expired(store, limits, now=now, reporter=reporter)
+                found = gc.collect(store, policy, reporter=reporter)
                 keep_reserve(store.layout)
         except KeyboardInterrupt:
-            report.note("the store is whole; `vstore gc` goes on where this one stopped")
+            reporter.note("the store is whole; `vstore gc` goes on where this one stopped")
             raise
         if found.left:
             whose = ", ".join(gc.owners(store.layout, found.left))
-            report.warn(
+            reporter.warn(
                 f"{len(found.left)} dead objects belong to {whose} and stay",
                 hint="their `vstore gc`, or root's, can delete them",
             )
         if not dry_run and until_free is not None and gc.shortfall(store, until_free):
-            report.warn(f"less than {size(until_free)} are free still", hint="`vstore roots` shows what keeps the rest")
+            reporter.warn(
+                f"less than {size(until_free)} are free still", hint="`vstore roots` shows what keeps the rest"
+            )
     document = {
         **(_document(found, dry_run) if settings.json else {}),
         "left": [str(path) for path in found.left],
@@ -141,10 +143,10 @@ def delete_command(settings: Settings, paths: tuple[str, ...], recursive: bool, 
     """Delete the objects that PATHs name; refuse while one is alive, saying which root keeps it and how."""
     with settings.open_store() as store:
         wanted = {store.resolve(path) for path in paths}
-        report = settings.report
+        reporter = settings.reporter
         found: gc.Plan | gc.Collected
         if dry_run:
             found = gc.plan_deletion(store, wanted, recursive=recursive, referrers=referrers)
         else:
-            found = gc.delete(store, wanted, recursive=recursive, referrers=referrers, report=report)
+            found = gc.delete(store, wanted, recursive=recursive, referrers=referrers, reporter=reporter)
     settings.emit(_document(found, dry_run), lambda: _text(found, (), dry_run, datetime.now(UTC)))

@@ -123,7 +123,7 @@ def _about_logins(config: Path) -> Iterator[str]:
 def _about_store(settings: Settings) -> Iterator[str]:
     try:
         with settings.open_store(read_only=True) as store:
-            problems = verify(store, contents=False, report=settings.report)[1]
+            problems = verify(store, contents=False, reporter=settings.reporter)[1]
             yield from (f"{problem.path}: {problem.problem}" for problem in problems)
             if os.access(store.layout.locks, os.W_OK):
                 plan = plan_collection(store, policy_of(store.config.gc, until_free=None, now=datetime.now(UTC)))

@@ -21,12 +21,12 @@ from vstore.errors import StoreError
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Processes (default: the cores).")
 def verify_command(settings: Settings, contents: bool, mend: bool, offline: bool, jobs: int | None) -> None:
     """Check that index, manifests, objects and profiles agree; exit 6 when they do not, or cannot be repaired."""
-    jobs, report = jobs or os.cpu_count() or 1, settings.report
+    jobs, reporter = jobs or os.cpu_count() or 1, settings.reporter
     with settings.open_store(read_only=not mend) as store:
-        checked, problems = verify(store, contents=contents or mend, jobs=jobs, report=report)
+        checked, problems = verify(store, contents=contents or mend, jobs=jobs, reporter=reporter)
         found = problems
         if mend and found:
-            problems = repair(store, found, offline=offline, jobs=jobs, report=report)
+            problems = repair(store, found, offline=offline, jobs=jobs, reporter=reporter)
     wrong = {problem.path for problem in problems}
     repaired = sorted({str(problem.path) for problem in found if problem.path not in wrong})
     document = {
@@ -39,7 +39,7 @@ def verify_command(settings: Settings, contents: bool, mend: bool, offline: bool
     settings.emit(document, lambda: "\n".join([*lines, f"checked {checked} objects, {len(problems)} problems"]))
     damaged = {problem.path for problem in problems if problem.profile is None}
     if damaged and mend:
-        report.warn(
+        reporter.warn(
             f"{len(damaged)} objects could not be repaired",
             "no cache and no unchanged spec of a generation gives them; `vstore pull` or `vstore realise` what they "
             "are of, or `vstore gc` them",
@@ -53,7 +53,7 @@ def verify_command(settings: Settings, contents: bool, mend: bool, offline: bool
 def optimise_command(settings: Settings, dry_run: bool) -> None:
     """Let equal files of different objects be hard links to one."""
     with settings.open_store() as store:
-        done = optimise(store, dry_run=dry_run, report=settings.report)
+        done = optimise(store, dry_run=dry_run, reporter=settings.reporter)
     document = {
         "objects": done.objects,
         "shared_files": done.shared_files,
@@ -67,5 +67,5 @@ def optimise_command(settings: Settings, dry_run: bool) -> None:
 @command("reindex")
 def reindex_command(settings: Settings) -> None:
     """Rebuild the index from the manifests and profiles on disk."""
-    count = reindex(settings.location(), settings.report)
+    count = reindex(settings.location(), settings.reporter)
     settings.emit({"objects": count}, lambda: f"indexed {count} objects")

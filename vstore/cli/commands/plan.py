@@ -39,7 +39,7 @@ def plan_command(
         for target in parse_targets(platforms, spec)
     ]
     with settings.open_store() as store:
-        found = plan(store, requests, report=settings.report)
+        found = plan(store, requests, reporter=settings.reporter)
     settings.emit(_document(found), lambda: _text(found))
 
 
@@ -76,7 +76,7 @@ def build_command(
             caches=caches,
             offline=offline,
             jobs=jobs,
-            report=settings.report,
+            reporter=settings.reporter,
         )
     settings.close()
     row = {"name": done.name, "kind": str(done.kind), "path": str(done.path), "origin": str(done.origin)}

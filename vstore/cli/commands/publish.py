@@ -13,9 +13,9 @@ from vstore.api.publishing import (
     Compression,
     ExportOptions,
     ExportPlan,
-    Handed,
     Links,
     Published,
+    PublishInput,
     PublishOptions,
     check_export,
     check_publish,
@@ -122,12 +122,12 @@ def _publish(settings: Settings, store: Store, request: Request, output: Path, o
     handed = realise_members(
         store,
         request,
-        report=settings.report,
+        reporter=settings.reporter,
         check=lambda names: check_publish(store, output, names, options, target=target),
     )
     if request.dry_run:
         return plan_publish(store, handed.members, output, options, target=target)
-    return publish(store, handed.members, output, options, target=target, jobs=request.jobs, report=settings.report)
+    return publish(store, handed.members, output, options, target=target, jobs=request.jobs, reporter=settings.reporter)
 
 
 def _level(compression: Compression, level: int | None, best: bool) -> int | None:
@@ -196,13 +196,13 @@ def export_command(
         if dry_run:
             plan = plan_export(store, handed.members, output, chosen)
         else:
-            plan = export(store, handed.members, output, chosen, report=settings.report)
+            plan = export(store, handed.members, output, chosen, reporter=settings.reporter)
     settings.emit(_exported(plan, output, dry_run), lambda: _export_text(plan, output, dry_run))
 
 
 def _handed(
     settings: Settings, store: Store, what: str, output: Path, platforms: tuple[str, ...], options: dict[str, Any]
-) -> Handed:
+) -> PublishInput:
     """What is to be exported, of a spec or of what is in the store."""
     if Path(what).is_file() or what.endswith(".toml"):
         targets = parse_targets(platforms, Path(what))
@@ -211,7 +211,7 @@ def _handed(
         return realise_members(
             store,
             _request(Path(what), targets[0], **options),
-            report=settings.report,
+            reporter=settings.reporter,
             check=lambda names: check_export(store, output, names),
         )
     if platforms:
@@ -219,7 +219,7 @@ def _handed(
     members = members_of_stack(store, find(store, what))
     include: Sequence[str] = options["include"]
     only = matching(members, include, allow_missing=options["allow_missing"]) if include else None
-    return Handed(members=members, only=only)
+    return PublishInput(members=members, only=only)
 
 
 def _exported(plan: ExportPlan, output: Path, dry_run: bool) -> dict[str, object]:

@@ -67,9 +67,9 @@ def realise_command(
     if out_link is not None:
         check_out_link(Layout(settings.location()), out_link, trial=not request.dry_run)
     with settings.open_store() as store:
-        report = settings.report
+        reporter = settings.reporter
         each = each_target(platforms, spec) if len(targets) > 1 else targets
-        results = [realise(store, replace(request, target=target), report=report) for target in each]
+        results = [realise(store, replace(request, target=target), reporter=reporter) for target in each]
         result = results[0]
         if out_link is not None and result.stack is not None:
             keep(store, result.stack, out_link)

@@ -72,7 +72,7 @@ def push_command(
         opened, trust = open_cache(cache, config.caches), trust_of(config)
         keys = tuple(map(SecretKey.read, key_files)) or signing_keys(_key_folder(store))
         if not keys:
-            settings.report.warn(
+            settings.reporter.warn(
                 "pushed without a signature: nobody will take it by recipe", "`vstore key generate NAME` makes a key"
             )
         tops = [find(store, text) for text in what]
@@ -81,7 +81,9 @@ def push_command(
             check_channel_name(channel)
         if channel is not None and (len(tops) != 1 or info is None or info.kind != Kind.STACK):
             raise UsageError(f"channel {channel} points to one stack", hint="give one profile, or the path of a stack")
-        ready = partial(Pusher, store, opened, keys=keys, report=settings.report, jobs=jobs, level=level, trust=trust)
+        ready = partial(
+            Pusher, store, opened, keys=keys, reporter=settings.reporter, jobs=jobs, level=level, trust=trust
+        )
         pusher = ready(verify=verify)
         done = pusher.push(tops)
         delta_bytes = pusher.push_deltas(tops, find(store, delta_from)) if delta_from else 0
@@ -143,7 +145,7 @@ def pull_command(
         opened = open_cache(cache, config.caches)
         opened.check()
         tops, is_channel = wanted(store, opened, what, trust)
-        pulled = pull(Fetcher(store, trust=trust, report=settings.report), opened, tops)
+        pulled = pull(Fetcher(store, trust=trust, reporter=settings.reporter), opened, tops)
         made = make_generation(store, tops, profile) if is_channel or profile else None
     document = {
         "cache": opened.url,

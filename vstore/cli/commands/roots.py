@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from vstore.api import gc
-from vstore.api.stores import ENVIRONMENT_ROOT, Pin, Root, Store, environment_base, keep, list_roots, remove_root
+from vstore.api.stores import ENVIRONMENT_ROOT, Root, RootNote, Store, environment_base, keep, list_roots, remove_root
 from vstore.cli.parse import MOMENT
 from vstore.cli.places import parse_place
 from vstore.cli.settings import Settings, command, size, table, when
@@ -36,7 +36,7 @@ def roots_command(
         if action == "list":
             _list(settings, store)
         elif action == "add":
-            _add(settings, store, arguments, Pin(note=note, expires_at=expires))
+            _add(settings, store, arguments, RootNote(note=note, expires_at=expires))
         else:
             place = _place(store, arguments[0])
             remove_root(store.layout, place)
@@ -50,7 +50,7 @@ def _place(store: Store, text: str) -> Path:
     return parse_place(text) if "/" in text else store.layout.gcroots / parse_place(text).name
 
 
-def _add(settings: Settings, store: Store, arguments: tuple[str, ...], pin: Pin) -> None:
+def _add(settings: Settings, store: Store, arguments: tuple[str, ...], pin: RootNote) -> None:
     environment = parse_place(arguments[-1], folder=True)
     if len(arguments) == 1 and (base := environment_base(store, environment)) is not None:
         target, place = base, environment / ENVIRONMENT_ROOT
@@ -63,7 +63,7 @@ def _add(settings: Settings, store: Store, arguments: tuple[str, ...], pin: Pin)
     settings.emit(document, lambda: f"{place} keeps {target}{until}")
 
 
-def _said(pin: Pin) -> dict[str, object]:
+def _said(pin: RootNote) -> dict[str, object]:
     return {"note": pin.note or None, "expires_at": when(pin.expires_at) if pin.expires_at else None}
 
 

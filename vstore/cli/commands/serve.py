@@ -24,7 +24,7 @@ def serve_command(settings: Settings, host: str, port: int, max_size: int | None
     with settings.open_store() as store:
         keys = signing_keys(store.layout.root / "keys")
         if not keys:
-            settings.report.warn(
+            settings.reporter.warn(
                 "there is no key here, so nobody will take anything by recipe", "`vstore key generate`"
             )
         log_requests = settings.verbosity > 0
@@ -35,5 +35,5 @@ def serve_command(settings: Settings, host: str, port: int, max_size: int | None
             port=port,
             most_bytes=max_size,
             log_requests=log_requests,
-            report=settings.report,
+            reporter=settings.reporter,
         )

@@ -8,7 +8,18 @@ from typing import Any
 
 import click
 
-from vstore.api.locks import LockWish, Operation, Selection, Wish, check, gaps, lock, read_locks, select, stale_error
+from vstore.api.locks import (
+    LockOptions,
+    Operation,
+    Selection,
+    SelectionRequest,
+    check,
+    gaps,
+    lock,
+    read_locks,
+    select,
+    stale_error,
+)
 from vstore.api.specs import Spec, Target, load, write_template
 from vstore.cli.options import selection_options, wheel_options
 from vstore.cli.places import FOLDER
@@ -59,15 +70,15 @@ def init_command(settings: Settings, directory: Path) -> None:
 def _load(settings: Settings, path: Path) -> Spec:
     loaded = load(path, environment=os.environ)
     for warning in loaded.warnings:
-        settings.report.warn(warning)
+        settings.reporter.warn(warning)
     return loaded
 
 
-def selected(settings: Settings, spec: Spec, wish: Wish) -> Selection:
+def selected(settings: Settings, spec: Spec, wish: SelectionRequest) -> Selection:
     """What happens with which layer; patterns that match none are warned about where that is allowed."""
     selection = select(spec, wish, Target.host())
     for pattern in selection.unmatched:
-        settings.report.warn(f"no layer matches {pattern}")
+        settings.reporter.warn(f"no layer matches {pattern}")
     return selection
 
 
@@ -77,9 +88,9 @@ def selected(settings: Settings, spec: Spec, wish: Wish) -> Selection:
 def show_command(settings: Settings, spec: Path, **options: Any) -> None:
     """Show the layers of SPEC, what each sits on in import order, their locks, and what `realise` would do."""
     loaded = _load(settings, spec)
-    showing = Showing(loaded, selected(settings, loaded, Wish(build=True, **options)))
+    showing = Showing(loaded, selected(settings, loaded, SelectionRequest(build=True, **options)))
     for gap in gaps(loaded, showing.locks.values()):
-        settings.report.warn(gap)
+        settings.reporter.warn(gap)
     settings.emit(showing.document(), showing.text)
 
 
@@ -119,7 +130,7 @@ def lock_command(
         raise UsageError("--upgrade and --if-needed contradict each other")
     loaded = _load(settings, spec)
     how = Operation.LOCK if upgrade or upgrade_package else Operation.LOCK_IF_NEEDED
-    selection = selected(settings, loaded, Wish(lock=how, reset=reset, **options))
+    selection = selected(settings, loaded, SelectionRequest(lock=how, reset=reset, **options))
     if only_check:
         _check(settings, loaded, selection)
         return
@@ -127,11 +138,11 @@ def lock_command(
         showing = Showing(loaded, selection)
         settings.emit(showing.document(), showing.text)
         return
-    wish = LockWish(
+    wish = LockOptions(
         upgrade=upgrade, upgrade_packages=upgrade_package, joint=joint, local_wheels=local_wheels, index=index
     )
     with settings.open_store() as store:
-        locked = lock(store, loaded, selection, wish, offline=offline, report=settings.report)
+        locked = lock(store, loaded, selection, wish, offline=offline, reporter=settings.reporter)
     if not locked and not selection.unmatched:
         raise LockError(f"{loaded.path.name}: nothing to lock")
     settings.emit({"layers": lock_rows(loaded, locked)}, lambda: lock_text(loaded, locked))
@@ -142,5 +153,5 @@ def _check(settings: Settings, spec: Spec, selection: Selection) -> None:
     if stale:
         raise stale_error(spec, stale)
     for gap in gaps(spec, read_locks(spec)):
-        settings.report.warn(gap)
+        settings.reporter.warn(gap)
     settings.emit({"valid": True}, lambda: "all locks are valid")

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vstore.cancel import Stop
+from vstore.cancel import CancelToken
 from vstore.errors import StoreError
 from vstore.fs.locking.waits import LOOK_SECONDS, Wait
 from vstore.fs.reading import open_handle
@@ -69,15 +69,15 @@ def lock_file(
     blocking: bool = True,
     transient: bool = False,
     builds: bool = False,
-    stop: Stop | None = None,
+    cancel: CancelToken | None = None,
 ) -> Iterator[int]:
     """Hold the lock of `path` (made if absent); yields the open descriptor.
 
     Raises BusyError naming the holders when they hold it for too long (see `vstore.fs.locking.waits`; for a day with
-    `builds`), or at all with ``blocking=False``; Stopped when a `stop` is set; StoreError for what is no file, and
+    `builds`), or at all with ``blocking=False``; Cancelled when a `cancel` is set; StoreError for what is no file, and
     NoFileLocks for one on a file system without locks. The file of a transient one is removed at the end.
     """
-    handle = _locked(path, shared, blocking, Wait(_what(path), [path], shared=shared, builds=builds, stop=stop))
+    handle = _locked(path, shared, blocking, Wait(_what(path), [path], shared=shared, builds=builds, cancel=cancel))
     try:
         yield handle
     finally:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vstore.cancel import Stop, Stopped
+from vstore.cancel import Cancelled, CancelToken
 from vstore.errors import BusyError
 from vstore.fs.locking.holders import holders
 
@@ -49,23 +49,29 @@ class Wait:
     """One wait for what other processes hold a lock on `files` for; it begins when `go_on` is first asked."""
 
     def __init__(
-        self, what: str, files: Sequence[Path], *, shared: bool = False, builds: bool = False, stop: Stop | None = None
+        self,
+        what: str,
+        files: Sequence[Path],
+        *,
+        shared: bool = False,
+        builds: bool = False,
+        cancel: CancelToken | None = None,
     ) -> None:
         self._what = what
         self._files = files
         self._shared = shared
         self._builds = builds
-        self._stop = stop
+        self._cancel = cancel
         self._began: float | None = None
         self._limit = 0.0
         self._told = False
 
     def go_on(self) -> None:
-        """Say after a second what is waited for. Raises BusyError once it took too long, Stopped when it is to end."""
+        """After a second, report what is waited for. Raises BusyError at the time limit, Cancelled if cancelled."""
         if _policy.ended:
-            raise Stopped
-        if self._stop is not None:
-            self._stop.check()
+            raise Cancelled
+        if self._cancel is not None:
+            self._cancel.check()
         if self._began is None:
             self._began = time.monotonic()
             limit = _policy.limit_seconds()

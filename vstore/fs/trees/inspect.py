@@ -10,34 +10,34 @@ from typing import NamedTuple
 
 from vstore.errors import StoreError
 from vstore.fs.trees.manifest import Entry, EntryKind
-from vstore.fs.trees.scan import Share, scan
+from vstore.fs.trees.scan import Shard, scan
 
 _FROZEN = {stat.S_IFDIR | 0o555, stat.S_IFREG | 0o444, stat.S_IFREG | 0o555}
 
 
-class Looked(NamedTuple):
-    """What is there of a tree, or of a share of it; `thawed` is what has another mode or time than all in a store."""
+class TreeState(NamedTuple):
+    """The entries of a tree, or of a shard; `mode_changes` are those with other modes or times than a store gives."""
 
     entries: tuple[Entry, ...]
-    thawed: tuple[tuple[bytes, str], ...]
+    mode_changes: tuple[tuple[bytes, str], ...]
     unreadable: str | None = None
 
 
-def look(folder: Path, share: Share | None = None) -> Looked:
+def look(folder: Path, share: Shard | None = None) -> TreeState:
     """Hash what is there; of a folder that is missing, or only a link, that is nothing."""
-    thawed: list[tuple[bytes, str]] = []
+    mode_changes: list[tuple[bytes, str]] = []
 
     def note(entry: Entry, status: os.stat_result) -> None:
         if status.st_mode not in _FROZEN and os.name == "posix":
-            thawed.append((entry.path, f"its mode is {stat.S_IMODE(status.st_mode):04o}"))
+            mode_changes.append((entry.path, f"its mode is {stat.S_IMODE(status.st_mode):04o}"))
         if status.st_mtime_ns != entry.mtime * 10**9:
-            thawed.append((entry.path, "its time was changed"))
+            mode_changes.append((entry.path, "its time was changed"))
 
     try:
         entries = scan(folder, on_found=note, share=share).entries if is_folder(folder) else ()
     except (StoreError, OSError) as error:
-        return Looked((), tuple(thawed), str(error))
-    return Looked(entries, tuple(thawed))
+        return TreeState((), tuple(mode_changes), str(error))
+    return TreeState(entries, tuple(mode_changes))
 
 
 def changed_folders(folder: Path, entries: Iterable[Entry]) -> Iterator[bytes]:

@@ -28,7 +28,7 @@ _DEEPEST = 400  # folders held open at once
 _BY_HANDLE = os.utime in os.supports_fd and os.chmod in os.supports_fd  # without looking the path up again
 
 
-class Share(NamedTuple):
+class Shard(NamedTuple):
     """The entries of a tree that one of `of` takes who look at it side by side."""
 
     number: int = 0
@@ -43,7 +43,7 @@ def scan(
     *,
     freeze: bool = False,
     on_found: Callable[[Entry, os.stat_result], None] | None = None,
-    share: Share | None = None,
+    share: Shard | None = None,
 ) -> Manifest:
     """Hash a tree; with `freeze` also make it read-only with the times of a store, except for the top folder itself.
 
@@ -53,7 +53,7 @@ def scan(
     at. No link is followed, not even one that takes the place of a folder meanwhile. Raises StoreError for devices,
     sockets and links that may not be in a store, and for folders that lie too deep.
     """
-    return _scanned(root, _Scan(freeze, on_found, share or Share(), None))
+    return _scanned(root, _Scan(freeze, on_found, share or Shard(), None))
 
 
 def mended(folder: Folder, expected: Manifest | None) -> Manifest:
@@ -63,7 +63,7 @@ def mended(folder: Folder, expected: Manifest | None) -> Manifest:
     folder, who may have linked anybody's here: it is replaced by a copy. Raises as `scan` does.
     """
     wanted = {entry.path: entry for entry in expected.entries} if expected else {}
-    found = _scanned(folder, _Scan(True, None, Share(), wanted))
+    found = _scanned(folder, _Scan(True, None, Shard(), wanted))
     freeze_directory(folder.handle if BY_HANDLE else folder.path)
     return found
 
@@ -83,7 +83,7 @@ class _Scan:
         self,
         freeze: bool,
         on_found: Callable[[Entry, os.stat_result], None] | None,
-        share: Share,
+        share: Shard,
         wanted: Mapping[bytes, Entry] | None,
     ) -> None:
         self.entries: list[Entry] = []

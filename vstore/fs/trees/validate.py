@@ -35,7 +35,7 @@ class Limits:
         return replace(self, ratio_free_bytes=self.total_bytes)
 
 
-class Admission:
+class TreeValidator:
     """Looks at entries one by one, parents before children, before anything of them is written."""
 
     def __init__(self, limits: Limits, *, windows: bool = os.name == "nt") -> None:

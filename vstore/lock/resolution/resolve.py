@@ -10,7 +10,7 @@ from vstore.errors import LockError
 from vstore.lock.consistency import find_conflicts
 from vstore.lock.lockfile import parse_package, read_document, read_lock, read_locks, write_interpreter, write_lock
 from vstore.lock.markers import holds
-from vstore.lock.model import Findings, LockedLayer, LockWish, PythonForLocking
+from vstore.lock.model import Findings, LockedLayer, LockOptions, PythonForLocking
 from vstore.lock.resolution.held_back import held_back
 from vstore.lock.resolution.joint import resolve_joint
 from vstore.lock.resolution.postprocess import edited
@@ -21,7 +21,7 @@ from vstore.lock.resolution.uv_project import ResolveRequest
 from vstore.lock.sidecar_files import write_companions
 from vstore.lock.staleness import check, inputs, reason
 from vstore.objects import Kind
-from vstore.reporter import Report
+from vstore.reporter import Reporter
 from vstore.spec import Layer, Spec
 from vstore.spec.select import Operation, Selection
 from vstore.target import Target
@@ -33,11 +33,11 @@ Keep = Mapping[Target, Mapping[str, str]]
 def lock(
     spec: Spec,
     selection: Selection,
-    wish: LockWish,
+    wish: LockOptions,
     *,
     uv: Uv,
     pythons: Mapping[str, PythonForLocking],
-    report: Report,
+    reporter: Reporter,
 ) -> tuple[LockedLayer, ...]:
     """Lock the selected layers, lowest first, and return their locks; `pythons` is by runtime name.
 
@@ -45,7 +45,7 @@ def lock(
     where a pin below makes one above impossible. Raises LockError; locks of the layers below the failing one are
     complete by then.
     """
-    locker = _Locker(spec, selection, wish, uv, pythons, report)
+    locker = _Locker(spec, selection, wish, uv, pythons, reporter)
     for layer in spec.layers:
         if selection.locks(layer) or layer.env_name in locker.joint:
             locker.one(layer)
@@ -59,18 +59,18 @@ class _Locker:
         self,
         spec: Spec,
         selection: Selection,
-        wish: LockWish,
+        wish: LockOptions,
         uv: Uv,
         pythons: Mapping[str, PythonForLocking],
-        report: Report,
+        reporter: Reporter,
     ) -> None:
         self.spec = spec
         self.selection = selection
         self.wish = wish
         self.uv = uv
         self.pythons = pythons
-        self.solver = Solver(uv, report)
-        self.report = report
+        self.solver = Solver(uv, reporter)
+        self.reporter = reporter
         self.host = wish.target or Target.host()
         self.done: dict[str, LockedLayer] = {}
         self.olds = {one.env_name: one for one in read_locks(spec, without=selection.resets)}
@@ -117,7 +117,7 @@ class _Locker:
                 self._joint_solution(layer)
             except ResolutionConflict:
                 raise PinConflict(error.message, details=error.details, hint="change the requirements") from error
-            self.report.note(f"layers on one runtime are locked jointly: {error.details[0]}")
+            self.reporter.note(f"layers on one runtime are locked jointly: {error.details[0]}")
             for one in tree[: tree.index(layer) + 1]:
                 self._one(one)
 

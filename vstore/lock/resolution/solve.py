@@ -21,7 +21,7 @@ from vstore.lock.resolution.uv_answers import Solution, Versions, any_machine, d
 from vstore.lock.resolution.uv_errors import explained, is_about_wheels, is_outage, short_reason
 from vstore.lock.resolution.uv_project import ResolveRequest, required_name
 from vstore.lock.select import missing_targets
-from vstore.reporter import Report, Unit
+from vstore.reporter import Reporter, Unit
 from vstore.target import Target
 from vstore.uv import Uv, UvFailed
 
@@ -44,9 +44,9 @@ class _Answer:
 class Solver:
     """Resolves requirements by running uv."""
 
-    def __init__(self, uv: Uv, report: Report) -> None:
+    def __init__(self, uv: Uv, reporter: Reporter) -> None:
         self.uv = uv
-        self.report = report
+        self.reporter = reporter
 
     def solve(self, request: ResolveRequest) -> Solution:
         """The solution. Raises LockError: ResolutionConflict where other pins or layers could help."""
@@ -83,14 +83,14 @@ class Solver:
             except UvFailed:
                 return None
 
-        with ThreadPoolExecutor(_AT_A_TIME) as pool, self.uv.stop.set_after(errors=False):
+        with ThreadPoolExecutor(_AT_A_TIME) as pool, self.uv.cancel.set_after(errors=False):
             return list(pool.map(versions, requests))
 
     def _solve(self, request: ResolveRequest) -> Solution:
         first, *others = request.required
         found = {first: self._required(request, first)}
         like = found[first].versions
-        with ThreadPoolExecutor(_AT_A_TIME) as pool, self.uv.stop.set_after(errors=False):
+        with ThreadPoolExecutor(_AT_A_TIME) as pool, self.uv.cancel.set_after(errors=False):
             required = list(pool.map(partial(self._required, request, like=like), others))
             optional = list(pool.map(partial(self._optional, request, like=like), request.optional))
         found |= dict(zip(others, required, strict=True))
@@ -153,7 +153,7 @@ class Solver:
         """A uv whose resolution is shown while it lasts."""
 
         def on_packages(count: int) -> None:
-            self.report.stage(request.title, f"resolving for {target}", count, unit=Unit.PACKAGES)
+            self.reporter.stage(request.title, f"resolving for {target}", count, unit=Unit.PACKAGES)
 
         if target == request.required[0]:  # the others run beside each other
             on_packages(0)
@@ -191,13 +191,13 @@ class Solver:
             alone = replace(request, layers=(layer,), lowers=(), keep={})
             return self.alone([alone], one.target) != [None]
 
-        with ThreadPoolExecutor(_AT_A_TIME) as pool, self.uv.stop.set_after(errors=False):
+        with ThreadPoolExecutor(_AT_A_TIME) as pool, self.uv.cancel.set_after(errors=False):
             return [one for one, older in zip(missing, pool.map(has_older, missing), strict=True) if not older]
 
     def _possible(self, request: ResolveRequest, gone: Collection[Target]) -> list[Target]:
         """The other targets for which the layers can be locked."""
         others = [target for target in (*request.required, *request.optional) if target not in gone]
-        with ThreadPoolExecutor(_AT_A_TIME) as pool, self.uv.stop.set_after(errors=False):
+        with ThreadPoolExecutor(_AT_A_TIME) as pool, self.uv.cancel.set_after(errors=False):
             possible = pool.map(partial(self._can, request), others)
             return [target for target, can in zip(others, possible, strict=True) if can]
 

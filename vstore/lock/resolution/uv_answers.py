@@ -151,7 +151,7 @@ def _export(
         def closure(number: int) -> dict[str, Any]:
             return _with_wheels(tomllib.loads(uv.run([*export, group(number)], cwd=project, doing=doing)))
 
-        with ThreadPoolExecutor(_AT_A_TIME) as pool, uv.stop.set_after(errors=False):
+        with ThreadPoolExecutor(_AT_A_TIME) as pool, uv.cancel.set_after(errors=False):
             found = pool.map(closure, range(len(request.layers)))
             return {layer.env_name: document for layer, document in zip(request.layers, found, strict=True)}
 

@@ -11,18 +11,18 @@ from vstore.remote.records import layout
 from vstore.remote.records.cache import Cache
 from vstore.remote.records.inventory import Item, read_inventory
 from vstore.remote.records.trust import NOBODY, Trust
-from vstore.reporter import Report
+from vstore.reporter import Reporter
 
 
 def collect(
-    cache: Cache, plan: CachePlan, policy: Policy, *, report: Report, trust: Trust = NOBODY
+    cache: Cache, plan: CachePlan, policy: Policy, *, reporter: Reporter, trust: Trust = NOBODY
 ) -> tuple[Item, ...]:
     """Delete what the plan calls dead, unless it was touched or is reached meanwhile; returns what went."""
     again = read_inventory(cache)
     alive = again.closure(roots(again, policy.keep, trust))
     gone: list[Item] = []
     for number, item in enumerate(plan.dead):
-        report.stage("cache gc", "deleting", number, len(plan.dead))
+        reporter.stage("cache gc", "deleting", number, len(plan.dead))
         stat = cache.transport.head(layout.object_key(item.path))
         if stat is not None and stat.modified > item.touched_at:
             alive |= again.closure([item.path])

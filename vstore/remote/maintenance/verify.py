@@ -19,7 +19,7 @@ from vstore.remote.records.model import Channel, DeltaRecord, ObjectRecord, Real
 from vstore.remote.records.trust import Trust
 from vstore.remote.sync.reader import RemoteReader
 from vstore.remote.transport.protocol import TransportError
-from vstore.reporter import Report
+from vstore.reporter import Reporter
 from vstore.store import Store
 
 _ARCHIVES_AT_ONCE = 4
@@ -34,7 +34,7 @@ class CacheProblem:
 
 
 def verify_cache(
-    store: Store, cache: Cache, *, contents: bool, trust: Trust, report: Report
+    store: Store, cache: Cache, *, contents: bool, trust: Trust, reporter: Reporter
 ) -> tuple[int, list[CacheProblem]]:
     """Check every record, archive and delta, with `contents` every byte of them.
 
@@ -50,7 +50,7 @@ def verify_cache(
         for number, fault in enumerate(
             pool.map(lambda item: archive_fault(cache, item.record, contents=contents), items)
         ):
-            report.stage("cache verify", "reading archives", number, len(items))
+            reporter.stage("cache verify", "reading archives", number, len(items))
             if fault is not None:
                 problems.append(CacheProblem(key=layout.archive_key(items[number].path), problem=fault))
     for item in items:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TypeVar
 
-from vstore.cancel import Stop
+from vstore.cancel import CancelToken
 from vstore.digest import Digest, canonical_json, parse_json
 from vstore.errors import CacheError
 from vstore.objects import StorePath
@@ -35,13 +35,13 @@ _NOUNS = {Realisation: "recipe", ObjectRecord: "object", Channel: "channel", Del
 class Cache:
     """A remote collection of objects and of what recipes give. `name` is how its owner calls it.
 
-    Setting `stop` ends what waits for it.
+    Setting `cancel` ends what waits for it.
     """
 
-    def __init__(self, transport: Transport, *, name: str | None = None, stop: Stop | None = None) -> None:
+    def __init__(self, transport: Transport, *, name: str | None = None, cancel: CancelToken | None = None) -> None:
         self.transport = transport
         self.name = name or transport.url
-        self.stop = stop or Stop()
+        self.cancel = cancel or CancelToken()
         self._checked = False
         self._lock = threading.Lock()
 
@@ -52,7 +52,7 @@ class Cache:
     @contextmanager
     def threads(self, count: int = QUESTIONS_AT_ONCE) -> Iterator[Executor]:
         """Threads to ask it; what ends the block without being an error, such as Ctrl-C, ends their questions."""
-        with ThreadPoolExecutor(count) as pool, self.stop.set_after(errors=False):
+        with ThreadPoolExecutor(count) as pool, self.cancel.set_after(errors=False):
             yield pool
 
     def exists(self) -> bool:

@@ -19,7 +19,7 @@ from urllib.parse import unquote
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from vstore.cancel import Stop
+from vstore.cancel import CancelToken
 from vstore.credentials import redact
 from vstore.errors import BusyError, UsageError, printable
 
@@ -157,17 +157,17 @@ def bind(host: str, port: int) -> socket.socket:
 class _Server(uvicorn.Server):
     """A server that ends its own work when a signal says to stop."""
 
-    def __init__(self, config: uvicorn.Config, stop: Stop) -> None:
+    def __init__(self, config: uvicorn.Config, cancel: CancelToken) -> None:
         super().__init__(config)
-        self._stop = stop
+        self._cancel = cancel
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        self._stop.set()
+        self._cancel.set()
         super().handle_exit(sig, frame)
 
 
-def listen(application: Starlette, bound: socket.socket, stop: Stop, *, log_requests: bool) -> None:
-    """Answer until a signal says to stop; answers under way then have a second. Sets `stop` then."""
+def listen(application: Starlette, bound: socket.socket, cancel: CancelToken, *, log_requests: bool) -> None:
+    """Answer until a signal says to stop; answers under way then have a second. Sets `cancel` then."""
     handler = logging.StreamHandler()
     handler.addFilter(_is_no_stop)
     handler.addFilter(RateLimit())
@@ -188,4 +188,4 @@ def listen(application: Starlette, bound: socket.socket, stop: Stop, *, log_requ
         access_log=log_requests,
         server_header=False,
     )
-    _Server(config, stop).run(sockets=[bound])
+    _Server(config, cancel).run(sockets=[bound])

@@ -18,7 +18,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from vstore.archive import ArchiveInfo, FileReader, pack, read_index
-from vstore.cancel import Stop
+from vstore.cancel import CancelToken
 from vstore.digest import Digest
 from vstore.errors import ArchiveError
 from vstore.fs.locking.filelock import lock_file
@@ -48,12 +48,12 @@ class Offer:
 
 @dataclass
 class Shelf:
-    """The records and archives of one store. Setting `stop` ends what is being packed."""
+    """The records and archives of one store. Setting `cancel` ends what is being packed."""
 
     store: Store
     keys: tuple[SecretKey, ...]
     most_bytes: int = MOST_BYTES
-    stop: Stop = field(default_factory=Stop)
+    cancel: CancelToken = field(default_factory=CancelToken)
     _known: OrderedDict[Path, tuple[tuple[int, ...], ArchiveInfo]] = field(default_factory=OrderedDict)
     _mutex: threading.Lock = field(default_factory=threading.Lock)
 
@@ -89,7 +89,7 @@ class Shelf:
     def pack(self, path: StorePath) -> Offer | None:
         """Return the archive of an object, packed now if it was not; None if there is no such object.
 
-        Takes as long as reading the object. Raises ArchiveError for a damaged object, OSError, and Stopped.
+        Takes as long as reading the object. Raises ArchiveError for a damaged object, OSError, and Cancelled.
         """
         layout = self.store.layout
         file = layout.served_archive(path)
@@ -97,7 +97,7 @@ class Shelf:
             if not self.store.is_valid(path):
                 return None
             file.parent.mkdir(parents=True, exist_ok=True)
-            with lock_file(layout.locks / f"serve-{path.short}", transient=True, stop=self.stop):
+            with lock_file(layout.locks / f"serve-{path.short}", transient=True, cancel=self.cancel):
                 status, made = _own(file), None
                 if status is not None:
                     with suppress(ArchiveError):  # cut off by a power cut
@@ -121,7 +121,7 @@ class Shelf:
                 manifest,
                 staging / "archive",
                 name=str(path),
-                on_bytes=lambda _: self.stop.check(),
+                on_bytes=lambda _: self.cancel.check(),
             )
             with (staging / "archive").open("r+b") as written:
                 os.fsync(written.fileno())
@@ -135,7 +135,7 @@ class Shelf:
         digest = sha256()
         with file.open("rb") as content:
             while data := content.read(_CHUNK_BYTES):
-                self.stop.check()
+                self.cancel.check()
                 digest.update(data)
         return ArchiveInfo(
             size_bytes=file.stat().st_size,

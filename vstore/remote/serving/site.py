@@ -22,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from vstore.cancel import Stopped
+from vstore.cancel import Cancelled
 from vstore.digest import Digest, canonical_json
 from vstore.errors import BusyError, VstoreError
 from vstore.objects import StorePath
@@ -118,7 +118,7 @@ class Site:
     async def _answered(self, kind: str, asked: T | None, answer: Callable[[T], Awaitable[Response]]) -> Response:
         try:
             response = Response(status_code=404) if asked is None else await answer(asked)
-        except (BusyError, Stopped):
+        except (BusyError, Cancelled):
             response = Response(status_code=503, headers={"Retry-After": str(_LATER_SECONDS)})
         except (VstoreError, OSError) as error:  # a damaged object, a full disk
             _log.error("%s cannot be offered: %s", asked, error)

@@ -23,7 +23,7 @@ from hashlib import file_digest
 from pathlib import Path
 from typing import BinaryIO
 
-from vstore.cancel import Stop
+from vstore.cancel import CancelToken
 from vstore.digest import canonical_json, from_hex, parse_json
 from vstore.errors import CacheError, UsageError
 from vstore.fs import zstd
@@ -209,11 +209,16 @@ def _listed(value: object) -> list[object]:
 
 
 def apply_delta(
-    delta: Path, record: DeltaRecord, find: Callable[[bytes], Path | None], expected: Manifest, folder: Path, stop: Stop
+    delta: Path,
+    record: DeltaRecord,
+    find: Callable[[bytes], Path | None],
+    expected: Manifest,
+    folder: Path,
+    cancel: CancelToken,
 ) -> dict[bytes, Path]:
     """Make the files that can be made in `folder`; returns them by digest, each verified.
 
-    Sizes are those of the expected tree, never what the delta says. Raises Stopped, CacheError for anything else.
+    Sizes are those of the expected tree, never what the delta says. Raises Cancelled, CacheError for anything else.
     """
     with delta.open("rb") as content:
         if file_digest(content, "sha256").hexdigest() != record.sha256:
@@ -238,21 +243,21 @@ def apply_delta(
             jobs.append(json.dumps([*part, one.at, one.patch_bytes, str(made[digest]), one.size_bytes]) + "\n")
     if sum(sizes[digest] for digest in made) > free_bytes(folder):
         raise CacheError(f"the delta of {record.new} gives more than the disk has free")
-    _run(delta, record, "".join(jobs), max((sizes[digest] for digest in made), default=0), stop)
+    _run(delta, record, "".join(jobs), max((sizes[digest] for digest in made), default=0), cancel)
     for digest, file in made.items():
         if hash_file(file) != digest:
             raise CacheError(f"the delta of {record.new} gives another file than it says")
     return made
 
 
-def _run(delta: Path, record: DeltaRecord, jobs: str, largest: int, stop: Stop) -> None:
+def _run(delta: Path, record: DeltaRecord, jobs: str, largest: int, cancel: CancelToken) -> None:
     """Apply the patches in a process of its own."""
     limits = [str(_MEMORY), str(_SECONDS), str(largest)]
     command = [sys.executable, "-I", "-X", "utf8", "-c", _APPLY, str(delta), *limits]
     nothing, pipe = subprocess.DEVNULL, subprocess.PIPE
     with (
         subprocess.Popen(command, stdin=pipe, stdout=nothing, stderr=pipe) as process,
-        stop.calling(process.kill),
+        cancel.calling(process.kill),
     ):
         try:
             said = process.communicate(jobs.encode(), timeout=2 * _SECONDS)[1]
@@ -260,6 +265,6 @@ def _run(delta: Path, record: DeltaRecord, jobs: str, largest: int, stop: Stop) 
             process.kill()
             raise CacheError(f"the delta of {record.new} takes too long") from error
     if process.returncode:
-        stop.check()
+        cancel.check()
         last = said.decode(errors="replace").strip().rpartition("\n")[2]
         raise CacheError(f"the delta of {record.new} cannot be applied: {last or process.returncode}")

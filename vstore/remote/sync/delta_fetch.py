@@ -53,7 +53,7 @@ def patch_files(
         moved = cache.transport.download(delta_key(record.new, record.old), delta, limit=record.size_bytes) or 0
         if not moved:
             return Patched()
-        return Patched(files=apply_delta(delta, record, find, expected, folder, cache.stop), moved_bytes=moved)
+        return Patched(files=apply_delta(delta, record, find, expected, folder, cache.cancel), moved_bytes=moved)
     except CacheError as error:
         return Patched(moved_bytes=moved, problem=error.message)
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from vstore.archive import FileReader, Limits, RangeReader, assemble, check_cost, plan_fetch, read_index
-from vstore.cancel import Stop, Stoppable, Stopped
+from vstore.cancel import CancellableReporter, Cancelled, CancelToken
 from vstore.digest import Digest
 from vstore.errors import ArchiveError, CacheError
 from vstore.fs.faults import Point, reached
@@ -32,7 +32,7 @@ from vstore.remote.sync.local_files import AnyOf, Donors
 from vstore.remote.sync.partial import TREE, left_behind, leftovers, remove, staging_name, whole_files
 from vstore.remote.sync.reader import RemoteReader
 from vstore.remote.transport.protocol import NoRanges, TransportError
-from vstore.reporter import Report, Unit
+from vstore.reporter import Reporter, Unit
 from vstore.store import Store
 from vstore.store.manifests import OWN_KEYS
 
@@ -56,18 +56,18 @@ class _Vouched(TypedDict):
     metadata: Mapping[str, object]
 
 
-class NotBelow(CacheError):
+class DependencyFailed(CacheError):
     """An object was not brought because one that it refers to was not, which is the cause: nothing else is wrong."""
 
 
 class Fetcher:
     """Fetches objects into one store. Safe for several threads."""
 
-    def __init__(self, store: Store, *, trust: Trust, report: Report, stop: Stop | None = None) -> None:
+    def __init__(self, store: Store, *, trust: Trust, reporter: Reporter, cancel: CancelToken | None = None) -> None:
         self.store = store
         self.trust = trust
-        self.stop = stop or Stop()
-        self.report = Stoppable(report, self.stop)
+        self.cancel = cancel or CancelToken()
+        self.reporter = CancellableReporter(reporter, self.cancel)
         self._donors: Donors | None = None
         self._large = threading.Lock()
         self._lock = threading.Lock()
@@ -79,7 +79,7 @@ class Fetcher:
                 self._donors = Donors(self.store)
             self._donors.look(names)
 
-    def foresee(self, cache: Cache, record: ObjectRecord) -> Fetched:
+    def estimate(self, cache: Cache, record: ObjectRecord) -> Fetched:
         """What fetching it would take, at most: a delta may make it less. Reads the archive's index."""
         started = time.monotonic()
         reader = RemoteReader(cache, archive_key(record.path), record.archive.size_bytes)
@@ -102,7 +102,7 @@ class Fetcher:
         """
         started = time.monotonic()
         lock = self.store.layout.locks / f"fetch-{record.path.short}"
-        with lock_file(lock, transient=True, builds=True, stop=self.stop):
+        with lock_file(lock, transient=True, builds=True, cancel=self.cancel):
             self.store.temp_root(record.path)
             if self.store.is_valid(record.path):
                 return None
@@ -145,7 +145,7 @@ class Fetcher:
         total = record.archive.size_bytes
 
         def on_bytes(_: int) -> None:
-            self.report.stage(record.path.name, "fetching", reader.moved_bytes, total, Unit.BYTES)
+            self.reporter.stage(record.path.name, "fetching", reader.moved_bytes, total, Unit.BYTES)
 
         reader = RemoteReader(cache, archive_key(record.path), total, on_bytes)
         try:
@@ -158,7 +158,7 @@ class Fetcher:
     def _bring_whole(self, cache: Cache, record: ObjectRecord, tree: Path, kept: list[Path]) -> tuple[int, Manifest]:
         """From a place that gives no ranges: the archive into a file beside, then from there."""
         file = tree.with_name("archive")
-        self.report.stage(record.path.name, "fetching whole")
+        self.reporter.stage(record.path.name, "fetching whole")
         size = cache.transport.download(archive_key(record.path), file, limit=record.archive.size_bytes)
         if size is None:
             raise CacheError(f"{cache.name} does not have the archive of {record.path}")
@@ -187,7 +187,7 @@ class Fetcher:
                 self.store, cache, manifest, record.path, self._donors.find, plan.fetch_bytes, folder, self.trust
             )
             if patched.problem is not None:
-                self.report.warn(f"{cache.name}: {patched.problem}; fetching the files themselves")
+                self.reporter.warn(f"{cache.name}: {patched.problem}; fetching the files themselves")
             if patched.files:
                 reached(Point.PULL_PATCHED)
             plan = plan_fetch(index, AnyOf(patched.files, have))
@@ -206,7 +206,7 @@ class Fetcher:
             donor,
             may_link=lambda place: place in own or place.is_relative_to(objects),
             limits=limits,
-            stays_after=(TransportError, Stopped),
+            stays_after=(TransportError, Cancelled),
         )
 
 
@@ -222,9 +222,9 @@ def _archive_of(cache: Cache, record: ObjectRecord) -> Iterator[None]:
 
 def _was_cut_off(error: BaseException | None) -> bool:
     """Whether the connection was lost or the work stopped, and nothing is wrong with the bytes that came."""
-    if isinstance(error, NotBelow):
+    if isinstance(error, DependencyFailed):
         return _was_cut_off(error.__cause__)
-    return isinstance(error, TransportError | Stopped)
+    return isinstance(error, TransportError | Cancelled)
 
 
 def _fetched(record: ObjectRecord, moved_bytes: int, started: float) -> Fetched:

@@ -14,7 +14,7 @@ from vstore.objects import StorePath, bottom_up
 from vstore.remote.records.cache import QUESTIONS_AT_ONCE, Cache
 from vstore.remote.records.encoding import encode
 from vstore.remote.records.model import ObjectRecord
-from vstore.remote.sync.fetch import Fetched, Fetcher, NotBelow
+from vstore.remote.sync.fetch import DependencyFailed, Fetched, Fetcher
 
 _ARCHIVES_AT_ONCE = 4
 _MOST_OBJECTS = 10_000  # of one closure; a cache that lies could name new ones for ever
@@ -36,7 +36,7 @@ class Pulled:
         return sum(one.saved_bytes for one in self.fetched)
 
 
-class Bringer:
+class PullPool:
     """Brings objects in threads of its own, each once whoever asks for it; when `dry`, only looks what that takes."""
 
     def __init__(self, fetcher: Fetcher, *, dry: bool = False) -> None:
@@ -71,7 +71,7 @@ class Bringer:
         return [record.path for record in records]
 
     def wait(self, *paths: StorePath) -> None:
-        """Until all of these have ended. Raises what went wrong with the first; NotBelow if not with itself."""
+        """Until all of these have ended. Raises what went wrong with the first; DependencyFailed if not with itself."""
         futures = [self._running[path] for path in paths]
         wait(futures)
         for future in futures:
@@ -90,13 +90,13 @@ class Bringer:
                 try:
                     future.result()
                 except Exception as error:
-                    raise NotBelow(f"{record.path} was not brought, as what it refers to was not") from error
+                    raise DependencyFailed(f"{record.path} was not brought, as what it refers to was not") from error
 
         if self._dry:
-            return self._fetcher.foresee(cache, record)
+            return self._fetcher.estimate(cache, record)
         found = self._fetcher.fetch(cache, record, recipe=recipe, references_ready=references_ready)
         if found is not None:
-            self._fetcher.report.finished(record.path.name, "fetched", found.seconds)
+            self._fetcher.reporter.finished(record.path.name, "fetched", found.seconds)
         return found
 
 
@@ -106,9 +106,9 @@ def pull(fetcher: Fetcher, cache: Cache, tops: Iterable[StorePath]) -> Pulled:
     Raises CacheError when the cache lacks one of them; what came before it is whole and stays.
     """
     with (
-        closing(Bringer(fetcher)) as bringer,
-        fetcher.stop.set_after(errors=False),
-        cache.stop.set_after(errors=False),
+        closing(PullPool(fetcher)) as bringer,
+        fetcher.cancel.set_after(errors=False),
+        cache.cancel.set_after(errors=False),
     ):
         for path in bringer.begin(cache, tops):
             bringer.wait(path)

@@ -15,7 +15,7 @@ from hashlib import sha256
 from typing import TypeVar
 
 from vstore.archive import ArchiveInfo, Limits, pack
-from vstore.cancel import Stoppable
+from vstore.cancel import CancellableReporter
 from vstore.digest import Digest
 from vstore.errors import CacheError
 from vstore.fs.faults import Point, reached
@@ -31,7 +31,7 @@ from vstore.remote.records.trust import SecretKey, Trust, sign
 from vstore.remote.sync.delta import make_delta
 from vstore.remote.transport.protocol import TransportError
 from vstore.remote.transport.registry import check_target
-from vstore.reporter import Report, Unit
+from vstore.reporter import Reporter, Unit
 from vstore.store import Store
 from vstore.store.manifests import OWN_KEYS
 
@@ -64,7 +64,7 @@ class Pusher:
         cache: Cache,
         *,
         keys: Sequence[SecretKey],
-        report: Report,
+        reporter: Reporter,
         jobs: int = 2,
         level: int | None,
         without: Container[StorePath] = (),
@@ -74,7 +74,7 @@ class Pusher:
         self.store = store
         self.cache = cache
         self.keys = tuple(keys)
-        self.report = Stoppable(report, cache.stop)
+        self.reporter = CancellableReporter(reporter, cache.cancel)
         self.jobs = jobs
         self.level = level
         self.without = without  # what is known to be where this goes
@@ -89,7 +89,7 @@ class Pusher:
         check_target(self.cache, self.store.layout.root)
         self.cache.create()
         reached(Point.PUSH_STARTED)
-        self.report.stage("push", f"asking for {len(infos)} objects")
+        self.reporter.stage("push", f"asking for {len(infos)} objects")
         with self.cache.threads() as pool:
             there = dict(zip(infos, pool.map(self._is_there, infos.values()), strict=True))
         with self.cache.threads(self.jobs) as pool:
@@ -102,7 +102,7 @@ class Pusher:
         with self.cache.threads() as pool:
             conflicts = [text for found in pool.map(self._realise, infos.values()) for text in found]
         for text in conflicts:
-            self.report.warn(text)
+            self.reporter.warn(text)
         return Pushed(
             present=tuple(path for path in infos if there[path]),
             pushed=tuple(running),
@@ -125,7 +125,7 @@ class Pusher:
         if self._has_delta(new, old):
             return 0
         started = time.monotonic()
-        self.report.stage(new.name, "making a delta")
+        self.reporter.stage(new.name, "making a delta")
         manifests = [self.store.manifest(path)[0] for path in (old, new)]
         trees = [self.store.layout.object(path) for path in (old, new)]
         data = make_delta(trees[0], manifests[0], trees[1], manifests[1])
@@ -140,7 +140,7 @@ class Pusher:
             made = self._standing(found)
         self.cache.write(key, sign(made, self.keys))
         reached(Point.PUSH_DELTA_DESCRIBED)
-        self.report.finished(new.name, "delta pushed", time.monotonic() - started)
+        self.reporter.finished(new.name, "delta pushed", time.monotonic() - started)
         return len(data)
 
     def _closure(self, tops: Iterable[StorePath]) -> dict[StorePath, ObjectInfo]:
@@ -217,7 +217,7 @@ class Pusher:
 
     def _warn(self, key: str, fault: str | None) -> None:
         if fault is not None:
-            self.report.warn(f"{self.cache.name}: {key} is replaced: {fault}")
+            self.reporter.warn(f"{self.cache.name}: {key} is replaced: {fault}")
 
     def _manifest(self, path: StorePath) -> Manifest:
         return self.store.manifest(path)[0]
@@ -232,14 +232,14 @@ class Pusher:
             def on_bytes(count: int) -> None:
                 nonlocal packed_bytes
                 packed_bytes += count
-                self.report.stage(name, "packing", packed_bytes, info.size_bytes, Unit.BYTES)
+                self.reporter.stage(name, "packing", packed_bytes, info.size_bytes, Unit.BYTES)
 
             on_bytes(0)
             tree = self.store.layout.object(info.path)
             limits = Limits().trusting() if self.keys else Limits()  # what a trusted key signs, clients take
             made = pack(tree, manifest, file, name=str(info.path), level=self.level, limits=limits, on_bytes=on_bytes)
             reached(Point.PUSH_PACKED)
-            self.report.stage(name, "pushing", 0, made.size_bytes, Unit.BYTES)
+            self.reporter.stage(name, "pushing", 0, made.size_bytes, Unit.BYTES)
             self.cache.transport.put(layout.archive_key(info.path), file)
         reached(Point.PUSH_UPLOADED)
         record = record_of(info, metadata, made)
@@ -247,7 +247,7 @@ class Pusher:
             future.result()
         self.cache.add_object(sign(record, self.keys))
         reached(Point.PUSH_DESCRIBED)
-        self.report.finished(name, "pushed", time.monotonic() - started)
+        self.reporter.finished(name, "pushed", time.monotonic() - started)
         return made.size_bytes
 
     def _realise(self, info: ObjectInfo) -> list[str]:

@@ -16,9 +16,9 @@ from vstore.errors import ArchiveError, CacheError
 from vstore.objects import StorePath
 from vstore.remote.records.cache import QUESTIONS_AT_ONCE, Cache
 from vstore.remote.records.model import Realisation, Signature
-from vstore.remote.sync.fetch import Fetcher, NotBelow
+from vstore.remote.sync.fetch import DependencyFailed, Fetcher
 from vstore.remote.sync.negative_cache import ABSENT_SECONDS, BAD_SECONDS, DOWN_SECONDS, Misses
-from vstore.remote.sync.pull import Bringer, Pulled
+from vstore.remote.sync.pull import Pulled, PullPool
 from vstore.remote.transport.protocol import Busy, Refused, TransportError
 
 _DOWN = "down"
@@ -57,7 +57,7 @@ class Substituter:
         self._said: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(QUESTIONS_AT_ONCE)
-        self._bringer = Bringer(fetcher, dry=dry)
+        self._bringer = PullPool(fetcher, dry=dry)
         if caches and not fetcher.trust.keys:
             self._say("caches", "no key is trusted, so nothing is taken from them", "set `trusted_keys` in config.toml")
             self.caches = ()
@@ -102,7 +102,7 @@ class Substituter:
             return None
         try:
             self._bringer.wait(found.realisation.path)
-        except NotBelow:
+        except DependencyFailed:
             return None
         except (CacheError, ArchiveError) as error:
             self._failed(cache, str(recipe), error)
@@ -189,4 +189,4 @@ class Substituter:
             if (subject, reason) in self._said:
                 return
             self._said.add((subject, reason))
-        self._fetcher.report.warn(f"{subject}: {reason}", hint)
+        self._fetcher.reporter.warn(f"{subject}: {reason}", hint)

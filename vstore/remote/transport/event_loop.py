@@ -9,7 +9,7 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, TypeVar
 
-from vstore.cancel import Stop, Stopped
+from vstore.cancel import Cancelled, CancelToken
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop  # most commands do without it
@@ -19,21 +19,21 @@ _loop: AbstractEventLoop | None = None
 T = TypeVar("T")
 
 
-def wait_for(begin: Callable[[], Awaitable[T]], stop: Stop) -> T:
-    """What it gives that `begin` starts in the loop. Raises what that raises, and Stopped as soon as `stop` is set."""
+def wait_for(begin: Callable[[], Awaitable[T]], cancel: CancelToken) -> T:
+    """Run `begin`'s coroutine on the shared event loop and return its result. Raises Cancelled once `cancel` is set."""
     import asyncio
     from concurrent.futures import CancelledError
 
     async def run() -> T:
         return await begin()
 
-    stop.check()
+    cancel.check()
     future = asyncio.run_coroutine_threadsafe(run(), _running())
     try:
-        with stop.calling(future.cancel):
+        with cancel.calling(future.cancel):
             return future.result()
     except CancelledError:
-        raise Stopped from None
+        raise Cancelled from None
     except BaseException:
         future.cancel()  # Ctrl-C in the thread that waits
         raise

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from vstore.archive.model import Data
-from vstore.cancel import Stop
+from vstore.cancel import CancelToken
 from vstore.credentials import public_url
 from vstore.errors import UsageError
 from vstore.remote.transport.event_loop import wait_for
@@ -41,7 +41,7 @@ class ObjectStoreTransport:
 
     Every request has a time limit: `record_seconds` for small ones, `ranges_seconds` for each `PIECE_BYTES` of what is
     read, an hour to write an archive; and one that brings nothing for `stall_seconds` is given up.
-    Setting `stop` ends them all.
+    Setting `cancel` ends them all.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class ObjectStoreTransport:
         stall_seconds: float = 15.0,
         record_seconds: float = 30.0,
         ranges_seconds: float = 60.0,
-        stop: Stop | None = None,
+        cancel: CancelToken | None = None,
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in SCHEMES:
@@ -65,7 +65,7 @@ class ObjectStoreTransport:
         self._stall_seconds = stall_seconds
         self._record_seconds = record_seconds
         self._ranges_seconds = ranges_seconds
-        self._stop = stop or Stop()
+        self._cancel = cancel or CancelToken()
         self._folder = Path(unquote(parts.path)) if parts.scheme == "file" else None
         self._opened: dict[float, Any] = {}
 
@@ -107,7 +107,7 @@ class ObjectStoreTransport:
             size = result.meta["size"]
             if size > limit:
                 raise TransportError(f"{self.url}/{key} has more than {limit} bytes")
-            data = wait_for(lambda: _exactly(result, size), self._stop)
+            data = wait_for(lambda: _exactly(result, size), self._cancel)
             if len(data) != size:
                 raise TransportError(f"{self.url}/{key} ended early", transient=True)
             return bytes(data)
@@ -121,7 +121,7 @@ class ObjectStoreTransport:
 
         def read() -> Sequence[Data]:
             store = self._store(self._ranges_seconds)
-            pieces = wait_for(lambda: _ranges(store, key, ranges), self._stop)
+            pieces = wait_for(lambda: _ranges(store, key, ranges), self._cancel)
             if [len(piece) for piece in pieces] != [end - start for start, end in ranges]:
                 raise TransportError(f"{self.url}/{key} is shorter than the bytes that were asked for")
             return pieces
@@ -222,9 +222,9 @@ class ObjectStoreTransport:
     def _call(self, owner: Any, name: str, *arguments: Any, **options: Any) -> Any:
         """What this function of obstore's gives. A disk keeps nobody waiting, a network only until a stop."""
         if self._folder is not None:
-            self._stop.check()
+            self._cancel.check()
             return getattr(owner, name)(*arguments, **options)
-        return wait_for(lambda: getattr(owner, f"{name}_async")(*arguments, **options), self._stop)
+        return wait_for(lambda: getattr(owner, f"{name}_async")(*arguments, **options), self._cancel)
 
     def _each(self, stream: Any) -> Iterator[Any]:
         """What one of obstore's streams gives."""
@@ -232,7 +232,7 @@ class ObjectStoreTransport:
             yield from stream
             return
         end = object()
-        while (item := wait_for(lambda: anext(stream, end), self._stop)) is not end:
+        while (item := wait_for(lambda: anext(stream, end), self._cancel)) is not end:
             yield item
 
     def _asked(self, key: str, question: Callable[[], T]) -> T | None:
@@ -241,7 +241,7 @@ class ObjectStoreTransport:
 
         try:
             if self._folder is not None:
-                self._stop.check()
+                self._cancel.check()
             return question()
         except (FileNotFoundError, NotADirectoryError):
             return None

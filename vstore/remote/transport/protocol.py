@@ -1,6 +1,6 @@
 """What a cache asks of the place it lies in: a few methods on keys and bytes.
 
-`vstore.remote.transport.memory` and `vstore.remote.transport.objectstore` implement it, `vstore.remote.transport.retry` wraps any of
+`memory` and `objectstore` beside this module implement it, `retry` wraps any of
 them. "Not there" is None, because asking is normal; everything else is a TransportError.
 """
 

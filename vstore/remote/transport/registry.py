@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
-from vstore.cancel import Stop
+from vstore.cancel import CancelToken
 from vstore.config import CacheConfig
 from vstore.credentials import public_url
 from vstore.errors import CacheError, UsageError
@@ -22,7 +22,7 @@ from vstore.remote.records.encoding import decode_object
 from vstore.remote.transport.objectstore import SCHEMES as STORES
 from vstore.remote.transport.objectstore import ObjectStoreTransport
 from vstore.remote.transport.protocol import Transport, TransportError
-from vstore.remote.transport.retry import Patient
+from vstore.remote.transport.retry import RetryingTransport
 from vstore.remote.transport.web import SCHEMES as WEB
 from vstore.remote.transport.web import WebTransport
 
@@ -33,11 +33,11 @@ _SCHEMES = ("file", *WEB, *STORES[1:])
 
 
 def open_cache(
-    text: str, known: tuple[CacheConfig, ...] = (), *, hasty: bool = False, stop: Stop | None = None
+    text: str, known: tuple[CacheConfig, ...] = (), *, hasty: bool = False, cancel: CancelToken | None = None
 ) -> Cache:
     """The cache that `text` names. UsageError if it is nothing of the kind.
 
-    A `hasty` one gives up soon, for when there is another way to what is asked for. Setting `stop` ends all waiting.
+    A `hasty` one gives up soon, for when there is another way to what is asked for. Setting `cancel` ends all waiting.
     """
     config = next((one for one in known if one.name == text), None)
     url = config.url if config else text
@@ -60,13 +60,13 @@ def open_cache(
     if parts.scheme == "file" and (parts.netloc not in ("", "localhost") or not parts.path.startswith("/")):
         raise UsageError(f"not the URL of a folder: {url}", hint="write file:///the/whole/path, or the path alone")
     options = config.options if config else {}
-    stop = stop or Stop()
+    cancel = cancel or CancelToken()
     if hasty:
-        quick = open_transport(url, options, stall_seconds=8.0, record_seconds=10.0, stop=stop)
-        transport = Patient(quick, attempts=2, patience_seconds=10.0, failures=1, sleep=stop.wait)
+        quick = open_transport(url, options, stall_seconds=8.0, record_seconds=10.0, cancel=cancel)
+        transport = RetryingTransport(quick, attempts=2, patience_seconds=10.0, failures=1, sleep=cancel.wait)
     else:
-        transport = Patient(open_transport(url, options, stop=stop), sleep=stop.wait)
-    return Cache(transport, name=config.name if config else None, stop=stop)
+        transport = RetryingTransport(open_transport(url, options, cancel=cancel), sleep=cancel.wait)
+    return Cache(transport, name=config.name if config else None, cancel=cancel)
 
 
 def check_target(cache: Cache, store: Path) -> None:
@@ -108,7 +108,7 @@ def open_transport(
     stall_seconds: float = 15.0,
     record_seconds: float = 30.0,
     ranges_seconds: float = 60.0,
-    stop: Stop | None = None,
+    cancel: CancelToken | None = None,
 ) -> Transport:
     """The transport for a URL, with these limits of time for requests. UsageError if there is none."""
     scheme = urlsplit(url).scheme
@@ -123,5 +123,5 @@ def open_transport(
         stall_seconds=stall_seconds,
         record_seconds=record_seconds,
         ranges_seconds=ranges_seconds,
-        stop=stop,
+        cancel=cancel,
     )

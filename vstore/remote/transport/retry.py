@@ -20,7 +20,7 @@ from vstore.remote.transport.protocol import Busy, Stat, Transport, TransportErr
 T = TypeVar("T")
 
 
-class Patient:
+class RetryingTransport:
     """Asks up to `attempts` times within `patience_seconds`; gives up on the place after `failures` in a row."""
 
     def __init__(

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-from vstore.cancel import Stop
+from vstore.cancel import CancelToken
 from vstore.credentials import public_url
 from vstore.errors import UsageError
 from vstore.fs.netrc import netrc_login
@@ -56,7 +56,7 @@ _LENGTH = re.compile(r"\d{1,19}")
 class WebTransport:
     """A folder behind a web server, read only. It retries nothing: see `vstore.remote.transport.retry`.
 
-    Time limits as those of `ObjectStoreTransport`. Setting `stop` ends all requests.
+    Time limits as those of `ObjectStoreTransport`. Setting `cancel` ends all requests.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class WebTransport:
         stall_seconds: float = 15.0,
         record_seconds: float = 30.0,
         ranges_seconds: float = 60.0,
-        stop: Stop | None = None,
+        cancel: CancelToken | None = None,
     ) -> None:
         self._parts = urlsplit(url)
         self.url = public_url(url)
@@ -77,7 +77,7 @@ class WebTransport:
         self._stall_seconds = stall_seconds
         self._record_seconds = record_seconds
         self._ranges_seconds = ranges_seconds
-        self._stop = stop or Stop()
+        self._cancel = cancel or CancelToken()
         self._lock = threading.Lock()
         self._made: PoolManager | None = None
 
@@ -89,7 +89,7 @@ class WebTransport:
         if len(ranges) < 2:
             found = [self._get_range(key, one) for one in ranges]
         else:
-            with ThreadPoolExecutor(min(len(ranges), _RANGES_AT_ONCE)) as pool, self._stop.set_after(errors=False):
+            with ThreadPoolExecutor(min(len(ranges), _RANGES_AT_ONCE)) as pool, self._cancel.set_after(errors=False):
                 found = list(pool.map(lambda one: self._get_range(key, one), ranges))
         pieces = [piece for piece in found if piece is not None]
         return pieces if len(pieces) == len(ranges) else None
@@ -130,7 +130,7 @@ class WebTransport:
             return Stat(key=key, size_bytes=size, modified=_modified(answer.headers.get("Last-Modified")))
 
     def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
-        self._stop.check()
+        self._cancel.check()
         raise TransportError(f"cannot write {self.url}/{key}: a web server is only read from")
 
     def scan(self, prefix: str) -> Iterator[Stat]:
@@ -140,7 +140,7 @@ class WebTransport:
         return iter(())
 
     def delete(self, keys: Iterable[str]) -> None:
-        self._stop.check()
+        self._cancel.check()
         raise TransportError(f"cannot delete from {self.url}: a web server is only read from")
 
     def _content(self, answer: BaseHTTPResponse, key: str, limit: int) -> Iterator[bytes]:
@@ -163,15 +163,15 @@ class WebTransport:
         """The answer to a request, None for an object that is not there, a TransportError for everything else."""
         from urllib3.exceptions import HTTPError
 
-        self._stop.check()
+        self._cancel.check()
         guard = Guard(seconds)
         try:
-            with guard, self._stop.calling(guard.end), self._followed(method, key, headers or {}) as answer:
+            with guard, self._cancel.calling(guard.end), self._followed(method, key, headers or {}) as answer:
                 guard.check()
                 yield answer
                 guard.check()
         except (HTTPError, ValueError, TimeoutError) as error:
-            self._stop.check()
+            self._cancel.check()
             said = f"no whole answer within {seconds:g} seconds" if guard.over else reason(error)
             raise TransportError(f"{self.url}: {said}", transient=True) from error
 

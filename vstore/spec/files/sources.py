@@ -1,6 +1,6 @@
 """Launch and support modules: which files they are, their manifest, and their copy.
 
-A module is named relative to the spec's folder, and its files lie in the project in truth: see `vstore.spec.files.allowed`.
+A module is named relative to the spec's folder, and its files lie in the project in truth: see `allowed`.
 Inside a git checkout ignored files and names that start with ``.git`` are left out of a folder; ``__pycache__`` always
 is. What the spec names itself counts.
 """

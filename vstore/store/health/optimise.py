@@ -21,7 +21,7 @@ from vstore.fs.locking.filelock import lock_file
 from vstore.fs.trees.manifest import EntryKind
 from vstore.fs.trees.usage import Tally
 from vstore.objects import ObjectInfo, StorePath
-from vstore.reporter import Report
+from vstore.reporter import Reporter
 from vstore.store.health.interrupted import STAGING, freeze_again, freeze_interrupted, note_change
 from vstore.store.store import Store
 
@@ -39,7 +39,7 @@ class Optimised:
     saved_bytes: int
 
 
-def optimise(store: Store, *, dry_run: bool = False, report: Report) -> Optimised:
+def optimise(store: Store, *, dry_run: bool = False, reporter: Reporter) -> Optimised:
     """Share the equal files of all objects, or count what would be shared. May be interrupted at any time.
 
     Only files of one owner are shared, and those of other users are left. BusyError if another process does it already.
@@ -54,7 +54,7 @@ def optimise(store: Store, *, dry_run: bool = False, report: Report) -> Optimise
         sharer = _Sharer(store, objects, scratch, dry_run=dry_run)
         for shard in range(shards):
             for number, info in enumerate(infos):
-                report.stage("optimise", "looking for equal files", shard * len(infos) + number, shards * len(infos))
+                reporter.stage("optimise", "looking for equal files", shard * len(infos) + number, shards * len(infos))
                 sharer.visit(info, shard, shards)
             sharer.first.clear()
     return Optimised(objects=len(infos), shared_files=sharer.shared_files, saved_bytes=sharer.saved_bytes)

@@ -21,7 +21,7 @@ from vstore.fs.folder import Folder
 from vstore.fs.locking.filelock import lock_file
 from vstore.fs.trees.manifest import shown
 from vstore.objects import ObjectInfo, StorePath
-from vstore.reporter import Report, Silent
+from vstore.reporter import NullReporter, Reporter
 from vstore.store.generation_records import read_record, recorded, write_record
 from vstore.store.index.generations import GenerationRow, Generations
 from vstore.store.index.objects import Index
@@ -32,14 +32,14 @@ from vstore.store.manifests import object_info, read_manifest
 from vstore.store.roots import generation_links, object_at
 
 
-def reindex(root: Path, report: Report | None = None) -> int:
+def reindex(root: Path, reporter: Reporter | None = None) -> int:
     """Rebuild the index of the store at `root` from its manifests and profiles; returns the number of objects.
 
     The new index is made aside and moved into place, so a failure leaves the old one. What cannot be
     taken in, such as an object whose manifest is damaged, is warned of and becomes litter.
     Raises BusyError while another process writes to the store.
     """
-    report = report or Silent()
+    reporter = reporter or NullReporter()
     layout = Layout(root)
     layout.check()
     if not layout.store.is_dir():
@@ -49,18 +49,18 @@ def reindex(root: Path, report: Report | None = None) -> int:
     fresh = layout.new_index_file()
     with _alone(layout), lock_file(layout.gc_lock):
         with Index(fresh) as index:
-            found = {one.info.path: one for one in _on_disk(layout, report)}
+            found = {one.info.path: one for one in _on_disk(layout, reporter)}
             order = list(_lowest_first({path: one.info for path, one in found.items()}))
             for path in sorted(found.keys() - {info.path for info in order}):
-                report.warn(f"left out {path}: it refers to what is not in the store")
+                reporter.warn(f"left out {path}: it refers to what is not in the store")
             index.register_all((info, found[info.path].parts) for info in order)
             for info in order:
                 for recipe in found[info.path].recipes:
                     index.realise(recipe, info.path, seconds=None)
             Uses(index.database).record_all(now=datetime.now(UTC))
-            _restore_generations(layout, index, report)
+            _restore_generations(layout, index, reporter)
         reached(Point.REINDEX_FILLED)
-        _replace_index(layout, fresh, report)
+        _replace_index(layout, fresh, reporter)
         reached(Point.REINDEX_REPLACED)
     return len(order)
 
@@ -75,7 +75,7 @@ def _alone(layout: Layout) -> Iterator[None]:
         yield
 
 
-def _replace_index(layout: Layout, fresh: Path, report: Report) -> None:
+def _replace_index(layout: Layout, fresh: Path, reporter: Reporter) -> None:
     """Put a closed index in place. The old log goes first: SQLite would apply it to the new file.
 
     And the old index before its log: without it, it would look sound and lack what was written last. A store
@@ -87,14 +87,14 @@ def _replace_index(layout: Layout, fresh: Path, report: Report) -> None:
         )
     with layout.opened(layout.root) as folder:
         for suffix in ("", "-wal", "-shm"):
-            _put_aside(folder, layout.index_file.name + suffix, report)
+            _put_aside(folder, layout.index_file.name + suffix, reporter)
             folder.flush()
         reached(Point.REINDEX_LOG_GONE)
         folder.rename(fresh.name, folder, layout.index_file.name)
         folder.flush()
 
 
-def _put_aside(folder: Folder, name: str, report: Report) -> None:
+def _put_aside(folder: Folder, name: str, reporter: Reporter) -> None:
     """Remove a file of SQLite's; a folder in its place is somebody's, and gets another name."""
     try:
         is_folder = stat.S_ISDIR(folder.lstat(name).st_mode)
@@ -105,7 +105,7 @@ def _put_aside(folder: Folder, name: str, report: Report) -> None:
         return
     other = f"{name}.moved-{os.urandom(4).hex()}"
     folder.rename(name, folder, other)
-    report.warn(f"{folder.path / name} was a folder, and is {other} now")
+    reporter.warn(f"{folder.path / name} was a folder, and is {other} now")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +115,7 @@ class _Found:
     recipes: tuple[Digest, ...]
 
 
-def _on_disk(layout: Layout, report: Report) -> Iterator[_Found]:
+def _on_disk(layout: Layout, reporter: Reporter) -> Iterator[_Found]:
     with layout.opened(layout.store) as store:
         names = store.names()
     for name in names:
@@ -129,7 +129,7 @@ def _on_disk(layout: Layout, report: Report) -> Iterator[_Found]:
                 recipes=tuple(Digest.parse(text) for text in metadata.get("recipes", ())),
             )
         except (StoreError, OSError, KeyError, ValueError, TypeError) as error:
-            report.warn(f"left out {shown(os.fsencode(name))}: {error}")
+            reporter.warn(f"left out {shown(os.fsencode(name))}: {error}")
 
 
 def _lowest_first(infos: dict[StorePath, ObjectInfo]) -> Iterator[ObjectInfo]:
@@ -142,13 +142,13 @@ def _lowest_first(infos: dict[StorePath, ObjectInfo]) -> Iterator[ObjectInfo]:
             yield info
 
 
-def _restore_generations(layout: Layout, index: Index, report: Report) -> None:
+def _restore_generations(layout: Layout, index: Index, reporter: Reporter) -> None:
     """The links tell profile, number and object; the records beside them the rest, as far as they are there."""
     rows, previous = Generations(index.database), dict[str, int]()
     for profile, number, link in sorted(generation_links(layout)):
         path = object_at(layout, link)
         if path is None or not index.is_valid(path):
-            report.warn(f"left out generation {number} of profile {profile}: its stack is not in the store")
+            reporter.warn(f"left out generation {number} of profile {profile}: its stack is not in the store")
             continue
         known = read_record(layout, profile, number)
         if known is None or known.path != path:

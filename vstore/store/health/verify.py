@@ -12,13 +12,13 @@ from vstore.fs.locking.filelock import lock_file
 from vstore.fs.trees.inspect import is_folder
 from vstore.fs.trees.scan import mended
 from vstore.objects import StorePath
-from vstore.reporter import Report
+from vstore.reporter import Reporter
 from vstore.store.generation_records import is_dropped, read_record, record_file, write_record
 from vstore.store.health.verify_workers import checked
 from vstore.store.index.generations import GenerationRow
 from vstore.store.kinds import kind_of
 from vstore.store.layout import generation_link
-from vstore.store.manifests import described_again, write_manifest
+from vstore.store.manifests import merge_metadata, write_manifest
 from vstore.store.store import Store
 
 
@@ -32,7 +32,7 @@ class Problem:
 
 
 def verify(
-    store: Store, *, contents: bool, report: Report, only: Collection[StorePath] | None = None, jobs: int = 1
+    store: Store, *, contents: bool, reporter: Reporter, only: Collection[StorePath] | None = None, jobs: int = 1
 ) -> tuple[int, list[Problem]]:
     """Check every object, or only some; with `contents` hash every file, a large store's by up to `jobs` processes.
 
@@ -45,7 +45,7 @@ def verify(
     with checked(store.layout, infos, contents=contents, jobs=jobs) as answers:
         for number, (info, texts) in enumerate(answers, 1):
             if contents:
-                report.stage("verify", "hashing objects", number, len(infos))
+                reporter.stage("verify", "hashing objects", number, len(infos))
             if texts and store.index.is_valid(info.path):
                 found[info.path] = texts
     problems = [Problem(path=info.path, problem=text) for info in infos for text in found.get(info.path, ())]
@@ -76,7 +76,7 @@ def mend(store: Store, path: StorePath) -> bool:
             return False
         right = replace(info, references=references, kind=kind_of(folder, found) or info.kind)
         if manifest is None or manifest.digest != info.digest or metadata["kind"] != right.kind:
-            right, parts, kept = described_again(store.index, store.layout, info, right, (), {})
+            right, parts, kept = merge_metadata(store.index, store.layout, info, right, (), {})
             write_manifest(store.layout, right, found, parts, kept, durable=True)
         if right != info:
             store.index.register(right)

@@ -11,18 +11,18 @@ from functools import partial
 from itertools import chain
 
 from vstore.errors import StoreError
-from vstore.fs.trees.inspect import Looked, changed_folders, is_folder, look
+from vstore.fs.trees.inspect import TreeState, changed_folders, is_folder, look
 from vstore.fs.trees.manifest import Manifest, shown
-from vstore.fs.trees.scan import Share
+from vstore.fs.trees.scan import Shard
 from vstore.objects import ObjectInfo, StorePath
 from vstore.store.kinds import kind_of
 from vstore.store.layout import Layout
 from vstore.store.manifests import read_manifest
-from vstore.workers import divided
+from vstore.workers import map_unordered
 
 _TOP = "the object's folder"
 _FILES_EACH = 4000  # a process takes as long to start as to hash so many files
-_Call = Callable[[], list[str] | Looked]
+_Call = Callable[[], list[str] | TreeState]
 
 
 @contextmanager
@@ -42,19 +42,19 @@ def checked(
             calls.append((info, 1, partial(_faults, layout, info, contents=contents)))
         else:
             folder = layout.object(info.path)
-            calls += [(info, shares, partial(look, folder, Share(number, shares))) for number in range(shares)]
-    with divided([call for _, _, call in calls], processes) as results:
+            calls += [(info, shares, partial(look, folder, Shard(number, shares))) for number in range(shares)]
+    with map_unordered([call for _, _, call in calls], processes) as results:
         yield _whole(layout, calls, results)
 
 
 def _whole(
-    layout: Layout, calls: Sequence[tuple[ObjectInfo, int, _Call]], results: Iterator[tuple[int, list[str] | Looked]]
+    layout: Layout, calls: Sequence[tuple[ObjectInfo, int, _Call]], results: Iterator[tuple[int, list[str] | TreeState]]
 ) -> Iterator[tuple[ObjectInfo, list[str]]]:
     """The objects as all their shares have come."""
-    came: dict[StorePath, list[Looked]] = {}
+    came: dict[StorePath, list[TreeState]] = {}
     for number, result in results:
         info, shares, _ = calls[number]
-        if isinstance(result, Looked):
+        if isinstance(result, TreeState):
             came.setdefault(info.path, []).append(result)
             if len(came[info.path]) < shares:
                 continue
@@ -66,7 +66,7 @@ def _faults(layout: Layout, info: ObjectInfo, *, contents: bool) -> list[str]:
     return list(_wrong(layout, info, [look(layout.object(info.path))] if contents else []))
 
 
-def _wrong(layout: Layout, info: ObjectInfo, shares: Sequence[Looked]) -> Iterator[str]:
+def _wrong(layout: Layout, info: ObjectInfo, shares: Sequence[TreeState]) -> Iterator[str]:
     """What is wrong with an object, in lines; its content only if it was looked at."""
     if not is_folder(layout.object(info.path)):
         yield "the object's folder is missing"
@@ -91,5 +91,5 @@ def _wrong(layout: Layout, info: ObjectInfo, shares: Sequence[Looked]) -> Iterat
         yield from (f"an entry was added or removed in this folder: {shown(path) or _TOP}" for path in changed)
     if found is not None:
         yield from manifest.differences(found)
-        thawed = sorted(chain(*(share.thawed for share in shares)))
-        yield from (f"{fault}: {shown(path) or _TOP}" for path, fault in thawed)
+        mode_changes = sorted(chain(*(share.mode_changes for share in shares)))
+        yield from (f"{fault}: {shown(path) or _TOP}" for path, fault in mode_changes)

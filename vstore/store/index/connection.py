@@ -112,7 +112,7 @@ class Database:
 
 
 def waited(file: Path, ask: Callable[[], T]) -> T:
-    """The answer of SQLite, asked again while another process keeps it busy. Raises BusyError, Stopped, and its own."""
+    """Query SQLite, again while another process keeps it busy. Raises BusyError, Cancelled, sqlite3.Error."""
     wait = None
     while True:
         try:
