@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from vstore.build.layer_metadata import LayerMetadata, collect_facts, write_facts
 from vstore.build.layout import Layout
-from vstore.build.links import Lower, link_lower
+from vstore.build.links import Dependency, link_dependencies
 from vstore.build.packages import Overwritten, install
 from vstore.build.python_link import tie_to_interpreter
 from vstore.build.scripts.activation import write_activation
@@ -51,11 +51,11 @@ class Store:
         self,
         name: str,
         wheels: Sequence[Path] = (),
-        lowers: Sequence[Lower] = (),
+        dependencies: Sequence[Dependency] = (),
         modules: dict[str, str] | None = None,
         launch: str | None = None,
         python: str = VERSION,
-    ) -> Lower:
+    ) -> Dependency:
         """Build a layer, all but its bytecode."""
         layout = Layout(target=Target.host(), python=python)
         store_path = f"{hashlib.md5(name.encode()).hexdigest().translate(str.maketrans('e', 'x'))}-{name}"
@@ -68,8 +68,8 @@ class Store:
             (folder / SITE / path).write_text(text)
         facts = self.facts(folder, name, wheels, modules or {}, launch, layout)
         facts = replace(facts, clashes=tuple(one.clash(name) for one in overwritten))
-        facts = link_lower(folder, facts, lowers)
-        facts = write_starters(folder, facts, lowers, starters)
+        facts = link_dependencies(folder, facts, dependencies)
+        facts = write_starters(folder, facts, dependencies, starters)
         write_activation(folder, facts)
         write_facts(folder, facts)
         return store_path, folder, facts

@@ -14,7 +14,7 @@ from tests.build.layers import SITE, VERSION, Store
 from tests.wheels import make_wheel
 from vstore.build.clashes import describe_clashes
 from vstore.build.layer_metadata import Distribution, LayerMetadata
-from vstore.build.links import Leaf, LinkPlan, Lower, link_lower, plan_links, relative_target
+from vstore.build.links import Dependency, Leaf, LinkPlan, link_dependencies, plan_links, relative_target
 from vstore.objects import Kind
 
 SITE_311 = "lib/python3.11/site-packages"
@@ -297,7 +297,7 @@ def test_relative_targets_count_the_depth() -> None:
 
 
 @pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lower, Lower, Lower]:
+def three(tmp_path_factory: pytest.TempPathFactory) -> tuple[Dependency, Dependency, Dependency]:
     """Three real layers, lowest last, that share a namespace package, share/ and etc/."""
     folder = tmp_path_factory.mktemp("links")
     store = Store(folder)
@@ -314,7 +314,7 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lower, Lower, Lower
     return store.layer("top", [wheels[2]], [mid, low]), mid, low
 
 
-def test_real_layers_share_everything(three: tuple[Lower, Lower, Lower]) -> None:
+def test_real_layers_share_everything(three: tuple[Dependency, Dependency, Dependency]) -> None:
     (_, top, _), (mid, _, _), (low, _, _) = three
     code = (
         "import ns.low, ns.mid, ns.top, low_alone; print(ns.low.NAME, ns.mid.NAME, ns.top.NAME, *map(str, ns.__path__))"
@@ -329,7 +329,7 @@ def test_real_layers_share_everything(three: tuple[Lower, Lower, Lower]) -> None
     assert {path.name for path in (top / SITE).glob("*.pth")} == {"low.pth", "mid.pth", "top.pth"}
 
 
-def test_metadata_is_a_real_folder_with_links(three: tuple[Lower, Lower, Lower]) -> None:
+def test_metadata_is_a_real_folder_with_links(three: tuple[Dependency, Dependency, Dependency]) -> None:
     (_, top, _), _, (low, _, _) = three
     info = top / SITE / "low_dist-1.dist-info"
     assert info.is_dir() and not info.is_symlink()
@@ -340,13 +340,13 @@ def test_metadata_is_a_real_folder_with_links(three: tuple[Lower, Lower, Lower])
     assert done.stdout == "low-dist mid-dist top-dist\n"
 
 
-def test_bytecode_of_single_modules_is_linked(three: tuple[Lower, Lower, Lower]) -> None:
+def test_bytecode_of_single_modules_is_linked(three: tuple[Dependency, Dependency, Dependency]) -> None:
     caches = [path for path in (three[0][1] / SITE / "__pycache__").iterdir() if path.is_symlink()]
     assert [path.name.partition(".")[0] for path in caches] == ["low_alone"]
     assert caches[0].resolve().parent == three[2][1] / SITE / "__pycache__"
 
 
-def test_every_link_leads_somewhere_in_one_step(three: tuple[Lower, Lower, Lower]) -> None:
+def test_every_link_leads_somewhere_in_one_step(three: tuple[Dependency, Dependency, Dependency]) -> None:
     for _, folder, _ in three[:2]:
         links = [path for path in folder.rglob("*") if path.is_symlink() and path.parent.name != "libexec"]
         assert links
@@ -366,12 +366,12 @@ def test_a_hidden_distribution_leaves_no_trace_in_a_shared_folder(tmp_path: Path
     assert {path.name for path in (top / SITE / "ns").iterdir()} == {"lib_new.py", "other.py"}
 
 
-def test_linking_again_gives_the_same(tmp_path: Path, three: tuple[Lower, Lower, Lower]) -> None:
+def test_linking_again_gives_the_same(tmp_path: Path, three: tuple[Dependency, Dependency, Dependency]) -> None:
     names = []
     for place in ("one", "two"):
         own = LayerMetadata(name="x", kind=Kind.FRAMEWORK, python=VERSION)
         (tmp_path / place).mkdir()
-        link_lower(tmp_path / place, own, three)
+        link_dependencies(tmp_path / place, own, three)
         names.append(
             sorted(
                 (str(p.relative_to(tmp_path / place)), os.path.islink(p) and os.readlink(p))
@@ -429,14 +429,14 @@ def test_real_wheels_split_over_layers_give_what_one_layer_gives(
         for (name, files), script in zip(contents.items(), scripts, strict=True)
     }
     _, one, facts = store.layer("one", list(wheels.values()))
-    lowers: list[Lower] = []
+    dependencies: list[Dependency] = []
     for place in (2, 1, 0):
         here = [wheel for wheel, at_place in zip(wheels.values(), places, strict=True) if at_place == place]
-        lowers.insert(0, store.layer(f"split{place}", here, lowers))
-    clashing = {clash.path for clash in lowers[0][2].clashes}
+        dependencies.insert(0, store.layer(f"split{place}", here, dependencies))
+    clashing = {clash.path for clash in dependencies[0][2].clashes}
     assert clashing == {clash.path for clash in facts.clashes}
     told = {f"libexec/{path}" for path in clashing} | clashing
-    told |= {f"{SITE}/{name}-1.dist-info/RECORD" for c in lowers[0][2].clashes for name in (c.kept, c.hidden)}
-    left, right = whole(one), whole(lowers[0][1])
+    told |= {f"{SITE}/{name}-1.dist-info/RECORD" for c in dependencies[0][2].clashes for name in (c.kept, c.hidden)}
+    left, right = whole(one), whole(dependencies[0][1])
     assert left.keys() == right.keys()
     assert {path for path in left if left[path] != right[path]} <= told

@@ -78,15 +78,15 @@ def test_layers_are_in_file_order_and_named_by_kind(whole: Spec) -> None:
     assert names[1:7] == ["framework-A", "framework-B", "framework-C", "framework-D", "framework-E", "framework-F@1"]
     assert names[7:] == ["app-A", "app-off"]
     for position, name in enumerate(names):
-        assert {low.env_name for low in whole.lower(whole.layer(name))} <= set(names[:position])
+        assert {low.env_name for low in whole.dependencies(whole.layer(name))} <= set(names[:position])
         assert StorePath("0" * 32, name).name == name
 
 
 def test_lower_is_the_import_order_with_the_runtime_last(whole: Spec) -> None:
-    lower = [layer.name for layer in whole.lower(whole.layer("app-A"))]
+    lower = [layer.name for layer in whole.dependencies(whole.layer("app-A"))]
     assert lower == ["D", "F@1", "E", "B", "C", "A", "cpython@3.12"]
-    assert whole.lower(whole.layer("cpython@3.12")) == ()
-    assert [layer.name for layer in whole.lower(whole.layer("app-off"))] == ["cpython@3.12"]
+    assert whole.dependencies(whole.layer("cpython@3.12")) == ()
+    assert [layer.name for layer in whole.dependencies(whole.layer("app-off"))] == ["cpython@3.12"]
     assert whole.layer("app-A").runtime == "cpython@3.12"
     assert whole.layer("app-A").frameworks == ("D", "F@1")
 

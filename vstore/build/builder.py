@@ -12,7 +12,7 @@ from vstore.build.bytecode import compile_tree, reuse
 from vstore.build.clashes import describe_clashes
 from vstore.build.layer_metadata import LayerMetadata, collect_facts, read_facts, write_facts
 from vstore.build.layout import Layout
-from vstore.build.links import link_lower
+from vstore.build.links import link_dependencies
 from vstore.build.modules import place_modules
 from vstore.build.native.foreign import check_layer, set_executable
 from vstore.build.native.libraries import join_libraries
@@ -99,10 +99,10 @@ class Builder:
             clashes=[one.clash(recipe.name) for one in overwritten],
         )
         log.stage("linking lower layers")
-        lowers = [(str(path), locate(path), read_facts(locate(path))) for path in recipe.lowers]
-        facts = link_lower(staging, facts, lowers)
-        log.lines += join_libraries(staging, facts, lowers)
-        facts = write_starters(staging, facts, lowers, starters)
+        dependencies = [(str(path), locate(path), read_facts(locate(path))) for path in recipe.dependencies]
+        facts = link_dependencies(staging, facts, dependencies)
+        log.lines += join_libraries(staging, facts, dependencies)
+        facts = write_starters(staging, facts, dependencies, starters)
         write_activation(staging, facts)
         log.lines += [f"clash: {line}" for line in describe_clashes(facts.clashes)]
         write_facts(staging, facts)

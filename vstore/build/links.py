@@ -23,7 +23,7 @@ from vstore.build.layout import CODE, Layout
 from vstore.fs.links import make_link
 
 OWN = 0  # the number of the layer itself; the layers below are 1, 2, …, nearest first
-Lower = tuple[str, Path, LayerMetadata]
+Dependency = tuple[str, Path, LayerMetadata]
 
 
 class Trees(Protocol):
@@ -69,25 +69,25 @@ class LinkPlan:
         return tuple(sorted({posixpath.dirname(link.path) for link in self.links}))
 
 
-def visible(own: LayerMetadata, lowers: Iterable[LayerMetadata]) -> list[tuple[int, Distribution]]:
+def visible(own: LayerMetadata, dependencies: Iterable[LayerMetadata]) -> list[tuple[int, Distribution]]:
     """The distributions of the layers below that no nearer layer hides, with their layer's number."""
     seen = {one.name for one in own.distributions}
     found = []
-    for number, facts in enumerate(lowers, start=1):
+    for number, facts in enumerate(dependencies, start=1):
         found += [(number, one) for one in facts.distributions if one.name not in seen]
         seen |= {one.name for one in facts.distributions}
     return found
 
 
-def plan_links(own: LayerMetadata, lowers: Sequence[LayerMetadata], trees: Trees) -> LinkPlan:
+def plan_links(own: LayerMetadata, dependencies: Sequence[LayerMetadata], trees: Trees) -> LinkPlan:
     """Decide which links make the layers below visible."""
     merge = _Merge(own.layout, trees)
-    shown = [(OWN, one) for one in own.distributions] + visible(own, lowers)
+    shown = [(OWN, one) for one in own.distributions] + visible(own, dependencies)
     offers = [(number, one.name, one.owns) for number, one in shown]
-    offers += [(number, "", facts.own) for number, facts in enumerate((own, *lowers))]
+    offers += [(number, "", facts.own) for number, facts in enumerate((own, *dependencies))]
     for number, distribution, owns in sorted(offers, key=itemgetter(0)):
         merge.offer(number, distribution, owns)
-    layers = [own.name, *(facts.name for facts in lowers)]
+    layers = [own.name, *(facts.name for facts in dependencies)]
     clashes = {
         Clash(
             path=kept.path,
@@ -99,7 +99,7 @@ def plan_links(own: LayerMetadata, lowers: Sequence[LayerMetadata], trees: Trees
         for kept, hidden in merge.clashes
     }
     whose = {(layers[number], one.name) for number, one in shown}
-    clashes |= _within_layers(own, lowers, whose | {(layer, "") for layer in layers})
+    clashes |= _within_layers(own, dependencies, whose | {(layer, "") for layer in layers})
     refined = replace(
         own,
         distributions=tuple(replace(one, owns=merge.still_owned(one.name, one.owns)) for one in own.distributions),
@@ -109,11 +109,13 @@ def plan_links(own: LayerMetadata, lowers: Sequence[LayerMetadata], trees: Trees
     return LinkPlan(links=merge.links(), own=refined)
 
 
-def _within_layers(own: LayerMetadata, lowers: Sequence[LayerMetadata], shown: set[tuple[str, str]]) -> set[Clash]:
+def _within_layers(
+    own: LayerMetadata, dependencies: Sequence[LayerMetadata], shown: set[tuple[str, str]]
+) -> set[Clash]:
     """The clashes of one layer's distributions among themselves, of those that are shown."""
     return {
         one
-        for facts in (own, *lowers)
+        for facts in (own, *dependencies)
         for one in facts.clashes
         if one.kept_layer == one.hidden_layer == facts.name
         and {(facts.name, one.kept), (facts.name, one.hidden)} <= shown
@@ -258,23 +260,25 @@ def relative_target(path: str, store_path: str, target: str) -> str:
     return "../" * (path.count("/") + 1) + f"{store_path}/{target}"
 
 
-def link_lower(layer_dir: Path, own: LayerMetadata, lowers: Sequence[Lower]) -> LayerMetadata:
-    """Link everything visible of `lowers` (nearest first) into the layer, except scripts.
+def link_dependencies(layer_dir: Path, own: LayerMetadata, dependencies: Sequence[Dependency]) -> LayerMetadata:
+    """Link everything visible of `dependencies` (nearest first) into the layer, except scripts.
 
     Returns the layer's facts, to be written instead of `own`: folders that the layer now
     shares with others are no longer wholly its distributions'.
     """
-    trees = _Disk([layer_dir, *(folder for _, folder, _ in lowers)])
-    plan = plan_links(own, [facts for _, _, facts in lowers], trees)
-    make_links(layer_dir, plan.folders, plan.links, lowers)
+    trees = _Disk([layer_dir, *(folder for _, folder, _ in dependencies)])
+    plan = plan_links(own, [facts for _, _, facts in dependencies], trees)
+    make_links(layer_dir, plan.folders, plan.links, dependencies)
     return plan.own
 
 
-def make_links(layer_dir: Path, folders: Iterable[str], links: Iterable[Link], lowers: Sequence[Lower]) -> None:
+def make_links(
+    layer_dir: Path, folders: Iterable[str], links: Iterable[Link], dependencies: Sequence[Dependency]
+) -> None:
     """Make folders and relative links; what a folder on the way may be is never a link itself."""
     for folder in folders:
         os.makedirs(layer_dir / folder, exist_ok=True)
     for path, number, target in links:
-        store_path, lower, _ = lowers[number - 1]
-        is_folder = os.name == "nt" and (lower / target).is_dir()
+        store_path, dependency, _ = dependencies[number - 1]
+        is_folder = os.name == "nt" and (dependency / target).is_dir()
         make_link(layer_dir / path, relative_target(path, store_path, target), folder=is_folder)

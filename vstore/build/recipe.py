@@ -50,7 +50,7 @@ class Recipe:
         return StorePath.make(hash_json("node 1", self.as_json()), f"{self.name}{_NODE}")
 
     @property
-    def dependencies(self) -> tuple[StorePath, ...]:
+    def all_dependencies(self) -> tuple[StorePath, ...]:
         """The objects below, or their nodes' keys."""
         return ()
 
@@ -107,15 +107,15 @@ class InterpreterRecipe(Recipe):
 class LayerRecipe(Recipe):
     """A layer, whole: building it needs a store that has these objects, and uv.
 
-    `lowers` are the layers below, nearest first; `sources` the launch and support modules; `python` is the full version
-    of `interpreter`.
+    `dependencies` are the layers below, nearest first; `sources` the launch and support modules; `python` is the full
+    version of `interpreter`.
     """
 
     domain = "recipe 1"
     python: str
     interpreter: StorePath
     wheels: tuple[PinnedWheel, ...] = ()
-    lowers: tuple[StorePath, ...] = ()
+    dependencies: tuple[StorePath, ...] = ()
     sources: tuple[StorePath, ...] = ()
     launch_module: str | None = None
     dynlib_exclude: tuple[str, ...] = ()
@@ -126,19 +126,19 @@ class LayerRecipe(Recipe):
             "python": self.python,
             "interpreter": str(self.interpreter),
             "wheels": sorted([wheel.name, wheel.version, wheel.sha256] for wheel in self.wheels),
-            "lowers": [str(path) for path in self.lowers],
+            "lowers": [str(path) for path in self.dependencies],
             "sources": sorted(str(path) for path in self.sources),
             "launch_module": self.launch_module,
             **({"dynlib_exclude": list(self.dynlib_exclude)} if self.dynlib_exclude else {}),
         }
 
     @property
-    def dependencies(self) -> tuple[StorePath, ...]:
-        return (self.interpreter, *self.lowers)
+    def all_dependencies(self) -> tuple[StorePath, ...]:
+        return (self.interpreter, *self.dependencies)
 
     def over(self, objects: Mapping[StorePath, StorePath]) -> Self:
-        lowers = tuple(objects[path] for path in self.lowers)
-        return replace(self, interpreter=objects[self.interpreter], lowers=lowers)
+        dependencies = tuple(objects[path] for path in self.dependencies)
+        return replace(self, interpreter=objects[self.interpreter], dependencies=dependencies)
 
     def part(self, wheel: PinnedWheel) -> bytes:
         """The key of "this wheel, compiled by this interpreter": objects that hold it can lend its bytecode."""

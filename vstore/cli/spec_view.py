@@ -41,7 +41,7 @@ class Showing:
     def _status(self, layer: Layer) -> dict[str, object]:
         status = self._brief(layer, [str(operation) for operation in self.selection.of(layer)])
         if layer.kind != Kind.RUNTIME:
-            status["dependencies"] = [self._briefs[name] for name in layer.lower_names]
+            status["dependencies"] = [self._briefs[name] for name in layer.dependency_names]
         return status
 
     def _brief(self, layer: Layer, operations: list[str] | None) -> dict[str, object]:
@@ -59,7 +59,7 @@ class Showing:
             "name": layer.env_name,
             "kind": str(layer.kind),
             "requirements": list(layer.requirements),
-            "dependencies": list(layer.lower_names),
+            "dependencies": list(layer.dependency_names),
             "platforms": [str(target) for target in layer.targets],
             "lock": self.stale.get(layer.env_name) or "valid",
             "lock_version": record.lock_version if record else None,
@@ -92,7 +92,7 @@ class Showing:
                     + (f" ({operations})" if operations else "")
                     + (f": {reason}" if reason else "")
                 )
-                lines += [f"      {self._names[name]}" for name in layer.lower_names]
+                lines += [f"      {self._names[name]}" for name in layer.dependency_names]
         return "\n".join(lines)
 
     def _name(self, layer: Layer) -> str:

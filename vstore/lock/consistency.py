@@ -26,9 +26,9 @@ _MOST = 20  # conflicts that are looked for
 
 
 def find_conflicts(
-    request: ResolveRequest, layer: Layer, own: Sequence[LockedPackage], lowers: Sequence[LockedLayer], uv: Uv
+    request: ResolveRequest, layer: Layer, own: Sequence[LockedPackage], dependencies: Sequence[LockedLayer], uv: Uv
 ) -> list[str]:
-    """The conflicts in the stack of a layer with these `own` packages over its `lowers`, nearest first."""
+    """The conflicts in the stack of a layer with these `own` packages over its `dependencies`, nearest first."""
     python = request.python.pin.version
     found: dict[str, None] = {}
     for target in request.required:
@@ -37,20 +37,20 @@ def find_conflicts(
             for one in own
             if not one.shared and holds(one.marker, target, python)
         }
-        visible = pins_on(lowers, target, python) | visible
-        hidden = dict(_hidden(lowers, visible, target, python))
+        visible = pins_on(dependencies, target, python) | visible
+        hidden = dict(_hidden(dependencies, visible, target, python))
         if hidden:
             alone = replace(layer, requirements=())
-            asked = replace(request, layers=(alone,), lowers=(), pins=(), keep={}, any_system=True)
+            asked = replace(request, layers=(alone,), dependencies=(), pins=(), keep={}, any_system=True)
             found |= dict.fromkeys(_conflicts(asked, target, visible, hidden, uv))
     return list(found)
 
 
 def _hidden(
-    lowers: Sequence[LockedLayer], visible: Mapping[str, tuple[str, str]], target: Target, python: str
+    dependencies: Sequence[LockedLayer], visible: Mapping[str, tuple[str, str]], target: Target, python: str
 ) -> Iterator[tuple[str, tuple[str, str]]]:
     """By name, the versions (and their layers) that a nearer layer hides."""
-    for locked in lowers:
+    for locked in dependencies:
         for package in locked.packages:
             hides = not package.shared and visible.get(package.name, (package.version,))[0] != package.version
             if hides and holds(package.marker, target, python):

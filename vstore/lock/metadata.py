@@ -121,16 +121,16 @@ def requirements_hash(document: Mapping[str, Any]) -> str:
 
 def other_inputs_hash(spec: Spec, layer: Layer) -> str:
     """Of Python X.Y, the lowest systems, and the layers below."""
-    lowers = spec.lower(layer)
-    runtime = lowers[-1] if lowers else layer
+    dependencies = spec.dependencies(layer)
+    runtime = dependencies[-1] if dependencies else layer
     version = (runtime.python_implementation or "").partition("@")[2]
     lines = [f"py_version={'.'.join(version.split('.')[:2])}"]
     if any(target.is_linux for target in layer.targets):
         lines.append(f"linux_target={layer.linux_target or DEFAULT_LINUX}")
     if any(target.is_macosx for target in layer.targets):
         lines.append(f"macosx_target={layer.macosx_target or DEFAULT_MACOS}")
-    if lowers:
-        lines += [runtime.env_name, *(low.name for low in lowers[:-1])]
+    if dependencies:
+        lines += [runtime.env_name, *(low.name for low in dependencies[:-1])]
     return _joined(lines)
 
 

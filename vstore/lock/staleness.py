@@ -25,8 +25,8 @@ _REASONS = {
 }
 
 
-def inputs(spec: Spec, layer: Layer, lowers: Mapping[str, str]) -> dict[str, Any]:
-    """All that a lock is made from; `lowers` gives the digest of each lock below, by env name."""
+def inputs(spec: Spec, layer: Layer, dependencies: Mapping[str, str]) -> dict[str, Any]:
+    """All that a lock is made from; `dependencies` gives the digest of each lock below, by env name."""
     version = (runtime_of(spec, layer).python_implementation or "").partition("@")[2]
     settings = {
         "uv": spec.uv,
@@ -41,13 +41,13 @@ def inputs(spec: Spec, layer: Layer, lowers: Mapping[str, str]) -> dict[str, Any
         "python": ".".join(version.split(".")[:2]),
         "targets": [str(target) for target in layer.targets],
         "settings": str(hash_json("lock settings 1", _plain(settings))),
-        "lower": dict(lowers),
+        "lower": dict(dependencies),
     }
 
 
 def runtime_of(spec: Spec, layer: Layer) -> Layer:
     """The runtime that a layer is, or sits on."""
-    return spec.lower(layer)[-1] if layer.kind != Kind.RUNTIME else layer
+    return spec.dependencies(layer)[-1] if layer.kind != Kind.RUNTIME else layer
 
 
 def _plain(value: Any) -> Any:
@@ -73,7 +73,7 @@ def check(spec: Spec, *, numbers: bool = True) -> dict[str, str | None]:
             continue
         name, locked = layer.env_name, read_lock(spec, layer)
         why = reason(spec, layer, locked, digests)
-        stale_below = [low.env_name for low in spec.lower(layer) if low.env_name not in resolved]
+        stale_below = [low.env_name for low in spec.dependencies(layer) if low.env_name not in resolved]
         if stale_below and locked is not None:
             why = f"the lock of {stale_below[0]} below is stale"
         if why is None:
@@ -92,8 +92,8 @@ def reason(spec: Spec, layer: Layer, locked: LockedLayer | None, digests: Mappin
         return _foreign_reason(spec, layer, locked)
     if locked.edited:
         return f"{locked.path.name} was edited by hand"
-    lowers = {low.env_name: digests.get(low.env_name, "") for low in spec.lower(layer)}
-    wanted = inputs(spec, layer, lowers)
+    dependencies = {low.env_name: digests.get(low.env_name, "") for low in spec.dependencies(layer)}
+    wanted = inputs(spec, layer, dependencies)
     for key, sentence in _REASONS.items():
         if wanted[key] != locked.inputs.get(key):
             return sentence

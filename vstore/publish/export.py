@@ -282,7 +282,9 @@ def _selected(members: Sequence[Member], only: frozenset[str] | None, links: Lin
     if only is None:
         found = list(members)
     else:
-        needed = {low for member in members if member.name in only and links == Links.SYMLINK for low in member.lowers}
+        needed = {
+            low for member in members if member.name in only and links == Links.SYMLINK for low in member.dependencies
+        }
         found = [member for member in members if member.is_layer and member.name in only | needed]
     names = [member.deployed for member in found if member.kind != Kind.INTERPRETER]
     twice = sorted({name for name in names if names.count(name) > 1})

@@ -32,8 +32,8 @@ def members_of_spec(spec: Spec, target: Target, placed: Iterable[PlacedObject]) 
 
 
 def _of_layer(spec: Spec, target: Target, layer: Layer, placed: PlacedObject) -> Member:
-    lowers = spec.lower(layer)
-    runtime = lowers[-1] if lowers else layer
+    dependencies = spec.dependencies(layer)
+    runtime = dependencies[-1] if dependencies else layer
     facts: dict[str, object] = {
         **lock_facts(spec, layer),
         "python_implementation": runtime.python_implementation,
@@ -51,7 +51,7 @@ def _of_layer(spec: Spec, target: Target, layer: Layer, placed: PlacedObject) ->
         kind=layer.kind,
         path=placed.path,
         deployed=f"{layer.env_name}@{facts['lock_version']}" if layer.versioned else layer.env_name,
-        lowers=tuple(low.env_name for low in lowers),
+        dependencies=tuple(low.env_name for low in dependencies),
         facts=facts,
     )
 
@@ -87,7 +87,7 @@ def members_of_stack(store: Store, stack: StorePath) -> tuple[Member, ...]:
 
 def _of_object(store: Store, placed: PlacedObject, names: Mapping[StorePath | None, str]) -> Member:
     facts: dict[str, object] = {}
-    lowers: Sequence[str] = ()
+    dependencies: Sequence[str] = ()
     if placed.kind in LAYER_KINDS and placed.path is not None:
         said = read_facts(store.layout.object(placed.path))
         recipe = store.manifest(placed.path)[1].get("recipe_text")
@@ -96,7 +96,7 @@ def _of_object(store: Store, placed: PlacedObject, names: Mapping[StorePath | No
             below = [StorePath.parse(path) for path in recipe["lowers"]]
         except (KeyError, TypeError, ValueError):  # metadata from elsewhere may be anything
             below = []
-        lowers = [names[path] for path in below or _below(store, placed.path) if path in names]
+        dependencies = [names[path] for path in below or _below(store, placed.path) if path in names]
         facts["bound_to_implementation"] = placed.kind == Kind.RUNTIME or str(recipe.get("target")).startswith("win_")
         facts["python_implementation"] = f"cpython@{said.python}"
         if said.launch_module is not None:
@@ -106,7 +106,7 @@ def _of_object(store: Store, placed: PlacedObject, names: Mapping[StorePath | No
         kind=placed.kind,
         path=placed.path,
         deployed=placed.name,
-        lowers=tuple(lowers),
+        dependencies=tuple(dependencies),
         facts=facts,
     )
 

@@ -25,7 +25,7 @@ class PlacedObject(NamedTuple):
 class Member:
     """An object with what is said of it. `deployed` is its name with ``@N`` if it is versioned.
 
-    `lowers` are the names of the layers below, nearest first, the runtime last; `facts` are the fields of a
+    `dependencies` are the names of the layers below, nearest first, the runtime last; `facts` are the fields of a
     record that do not depend on where the layer is put.
     """
 
@@ -33,7 +33,7 @@ class Member:
     kind: Kind
     path: StorePath | None
     deployed: str
-    lowers: tuple[str, ...] = ()
+    dependencies: tuple[str, ...] = ()
     facts: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -46,9 +46,9 @@ def placed_record(member: Member, folders: Mapping[str, str | None]) -> Record:
     record: Record = {**member.facts, "layer_name": member.name}
     if member.kind == Kind.RUNTIME:
         record["runtime_layer"] = folders[member.name]
-    elif member.lowers:
-        record["runtime_layer"] = folders.get(member.lowers[-1])
-        record["required_layers"] = [folders.get(name) for name in member.lowers[:-1]]
+    elif member.dependencies:
+        record["runtime_layer"] = folders.get(member.dependencies[-1])
+        record["required_layers"] = [folders.get(name) for name in member.dependencies[:-1]]
     return record
 
 

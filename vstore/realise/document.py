@@ -100,7 +100,7 @@ def _layer(recipe: Any, origins: Any) -> Recipe:
         python=_text(recipe["python"]),
         interpreter=StorePath.parse(recipe["interpreter"]),
         wheels=tuple(_wheel(row, origins[row[2]]) for row in recipe["wheels"]),
-        lowers=tuple(map(StorePath.parse, recipe["lowers"])),
+        dependencies=tuple(map(StorePath.parse, recipe["lowers"])),
         sources=tuple(map(StorePath.parse, recipe["sources"])),
         launch_module=recipe["launch_module"] and _text(recipe["launch_module"]),
         dynlib_exclude=tuple(map(_text, recipe.get("dynlib_exclude", ()))),

@@ -39,7 +39,7 @@ class Threads:
     def run(
         self, nodes: Mapping[StorePath, Recipe], work: Work[T]
     ) -> tuple[dict[StorePath, T], dict[StorePath, VstoreError]]:
-        sorter = TopologicalSorter({key: recipe.dependencies for key, recipe in nodes.items()})
+        sorter = TopologicalSorter({key: recipe.all_dependencies for key, recipe in nodes.items()})
         sorter.prepare()
         done: dict[StorePath, T] = {}
         failures: dict[StorePath, VstoreError] = {}
@@ -48,7 +48,7 @@ class Threads:
             while True:
                 if not failures or self._keep_going:
                     for key in sorter.get_ready():
-                        below = {one: done[one] for one in nodes[key].dependencies}
+                        below = {one: done[one] for one in nodes[key].all_dependencies}
                         running[pool.submit(work, nodes[key], below)] = key
                 if not running:
                     return done, failures

@@ -49,14 +49,14 @@ def make_plan(
     """
     nodes: dict[StorePath, Recipe] = {}
     keys: dict[str, StorePath] = {}
-    wanted = {low.env_name for layer in layers for low in (layer, *spec.lower(layer))}
+    wanted = {low.env_name for layer in layers for low in (layer, *spec.dependencies(layer))}
     interpreters = {name: InterpreterRecipe.of(pin, str(target)) for name, pin in pins.items()}
     nodes.update((one.key, one) for one in interpreters.values())
     for layer in spec.layers:
         interpreter, lock = interpreters.get(runtime_of(spec, layer).name), locked.get(layer.env_name)
         if layer.env_name not in wanted or interpreter is None or lock is None:
             continue
-        if any(name not in keys for name in layer.lower_names):
+        if any(name not in keys for name in layer.dependency_names):
             continue
         recipe = LayerRecipe(
             name=layer.env_name,
@@ -65,7 +65,7 @@ def make_plan(
             python=interpreter.version,
             interpreter=interpreter.key,
             wheels=select(lock, layer, target, interpreter.version),
-            lowers=tuple(keys[name] for name in layer.lower_names),
+            dependencies=tuple(keys[name] for name in layer.dependency_names),
             sources=tuple(source(module) for module in layer.modules),
             launch_module=layer.launch_module.stem if layer.launch_module else None,
             dynlib_exclude=tuple(sorted(set(layer.dynlib_exclude))),
@@ -90,7 +90,7 @@ def make_plan(
 
 def levels(nodes: Mapping[StorePath, Recipe]) -> Iterator[tuple[StorePath, ...]]:
     """The keys in groups: a group needs only groups before it."""
-    sorter = TopologicalSorter({key: recipe.dependencies for key, recipe in nodes.items()})
+    sorter = TopologicalSorter({key: recipe.all_dependencies for key, recipe in nodes.items()})
     sorter.prepare()
     while ready := sorter.get_ready():
         yield ready
@@ -117,7 +117,7 @@ def find_known(store: Store, substitutes: Substituter, nodes: Mapping[StorePath,
         recipes = {
             key: nodes[key].over(objects).digest
             for key in level
-            if all(below in objects for below in nodes[key].dependencies)
+            if all(below in objects for below in nodes[key].all_dependencies)
         }
         here = {key: path for key, recipe in recipes.items() if (path := store.realisation(recipe)) is not None}
         found = substitutes.find(recipe for key, recipe in recipes.items() if key not in here)
@@ -135,5 +135,5 @@ def needed(nodes: Mapping[StorePath, Recipe], tops: Sequence[StorePath], known: 
         key = queue.pop()
         if key not in found:
             found.add(key)
-            queue += () if key in known.objects else nodes[key].dependencies
+            queue += () if key in known.objects else nodes[key].all_dependencies
     return {key: recipe for key, recipe in nodes.items() if key in found}

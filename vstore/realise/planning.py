@@ -92,8 +92,8 @@ def plan(session: Session, requests: Sequence[Request]) -> Planned:
                 node=node,
                 object=known.objects.get(key),
                 cached=key in known.cached,
-                dependencies=() if key in known.objects else tuple(filter(missing, node.dependencies)),
-                objects={one: known.objects[one] for one in node.dependencies if one in known.objects},
+                dependencies=() if key in known.objects else tuple(filter(missing, node.all_dependencies)),
+                objects={one: known.objects[one] for one in node.all_dependencies if one in known.objects},
                 expected=session.store.index.expected(node.name),
             )
             for key, node in pruned.items()
@@ -106,7 +106,7 @@ def build(session: Session, node: Recipe, objects: Mapping[StorePath, StorePath]
 
     Raises UsageError where the object of a dependency is not given, StoreError where it is not in the store.
     """
-    below = {key: objects.get(key) if is_node_key(key) else key for key in node.dependencies}
+    below = {key: objects.get(key) if is_node_key(key) else key for key in node.all_dependencies}
     missing = [str(key) for key, path in below.items() if path is None]
     if missing:
         raise UsageError(

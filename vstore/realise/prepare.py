@@ -102,8 +102,10 @@ def ensure_locked(
     """
     target, reporter = request.platform, session.reporter
     wanted = [layer for layer in spec.layers if selection.builds(layer)]
-    lowers = {low.env_name for layer in wanted for low in spec.lower(layer)}  # with --no-dependencies not selected
-    concerned = [one.env_name for one in spec.layers if one in selection or one.env_name in lowers]
+    dependencies = {
+        low.env_name for layer in wanted for low in spec.dependencies(layer)
+    }  # with --no-dependencies not selected
+    concerned = [one.env_name for one in spec.layers if one in selection or one.env_name in dependencies]
     reasons = check(spec)
     stale = {name: why for name in concerned if (why := reasons.get(name)) is not None}
     if stale and request.locked:

@@ -70,7 +70,7 @@ def realise(session: Session, request: Request) -> Realised:
 
 def _left_alone(wanted: tuple[Layer, ...]) -> set[str]:
     """The layers below that are not to be made: with ``--no-dependencies``."""
-    return {name for layer in wanted for name in layer.lower_names} - {layer.env_name for layer in wanted}
+    return {name for layer in wanted for name in layer.dependency_names} - {layer.env_name for layer in wanted}
 
 
 def _checked(request: Request, ready: Prepared) -> set[str]:

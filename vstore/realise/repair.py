@@ -74,7 +74,7 @@ def _make_again(session: Session) -> None:
             try:
                 recipe = recorded_recipe(store.manifest(path)[1])
                 if recipe.digest == recipes[path]:
-                    realiser.realise(recipe, {below: below for below in recipe.dependencies})
+                    realiser.realise(recipe, {below: below for below in recipe.all_dependencies})
             except VstoreError as error:
                 session.reporter.note(f"{path.name} is not made again from its recipe: {error.message}")
 

@@ -43,7 +43,7 @@ class Sources:
 
 def require(store: Store, recipe: LayerRecipe) -> None:
     """Raise StoreError unless all that a recipe names is in the store."""
-    needed = (*recipe.dependencies, *recipe.sources)
+    needed = (*recipe.all_dependencies, *recipe.sources)
     store.temp_root(*needed)
     gone = [str(path) for path in needed if not store.is_valid(path)]
     if gone:

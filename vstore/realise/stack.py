@@ -34,7 +34,7 @@ class StackRecipe(Recipe):
         return {**super().as_json(), "profile": self.profile, "layers": layers}
 
     @property
-    def dependencies(self) -> tuple[StorePath, ...]:
+    def all_dependencies(self) -> tuple[StorePath, ...]:
         return tuple(one.path for one in self.layers)
 
     def over(self, objects: Mapping[StorePath, StorePath]) -> Self:

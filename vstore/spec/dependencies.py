@@ -36,7 +36,7 @@ class Foundation:
         return tuple(layer for layer in self.frameworks if layer.name in self.declared) or (self.runtime,)
 
     @property
-    def heirs_of(self) -> tuple[Layer, ...]:
+    def inherited_from(self) -> tuple[Layer, ...]:
         """The layers that pass on what they were told (a framework has the runtime's already)."""
         return self.frameworks or (self.runtime,)
 

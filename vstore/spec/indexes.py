@@ -84,17 +84,17 @@ def _check_sources(table: Table, indexes: frozenset[str]) -> None:
     _normalised(sources, dict.fromkeys(sources.values, ""))
 
 
-def read_package_indexes(table: Table, indexes: frozenset[str], lowers: Sequence[Layer]) -> dict[str, str]:
+def read_package_indexes(table: Table, indexes: frozenset[str], dependencies: Sequence[Layer]) -> dict[str, str]:
     """Distribution (normalised) to index: this layer's over those of the layers below, which must agree with it.
 
-    `lowers` are the layers whose choices it inherits, nearest first.
+    `dependencies` are the layers whose choices it inherits, nearest first.
     """
     overrides = table.string_table("index_overrides")
     for name in (*overrides, *overrides.values()):
         if name not in indexes:
             table.odd("index_overrides", f"unknown package index {quote(name)}")
     merged: dict[str, str] = {}
-    for lower in lowers:
+    for lower in dependencies:
         for distribution, index in lower.package_indexes.items():
             chosen = merged.setdefault(distribution, index)
             if chosen not in (index, overrides.get(index)):

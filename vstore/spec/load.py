@@ -173,10 +173,10 @@ class _LayerReader:
         implementation = fields.read_implementation(table) if kind == Kind.RUNTIME else None
         foundation = None if kind == Kind.RUNTIME else read_foundation(table, name, known)
         launch, support = read_modules(table, self.project) if kind == Kind.APPLICATION else (None, ())
-        lowers = () if foundation is None else (foundation.runtime, *foundation.frameworks)
+        dependencies = () if foundation is None else (foundation.runtime, *foundation.frameworks)
         parents = () if foundation is None else foundation.parents  # whose targets are among those of all below
         supported = [target for target in Target if all(target in parent.targets for parent in parents)]
-        heirs_of = () if foundation is None else foundation.heirs_of
+        inherited_from = () if foundation is None else foundation.inherited_from
         linux, macosx = fields.read_linux_target(table), fields.read_macosx_target(table)
         layer = Layer(
             kind=kind,
@@ -184,13 +184,13 @@ class _LayerReader:
             requirements=read_requirements(table, check=self.check_requirements),
             versioned=table.boolean("versioned"),
             targets=fields.read_platforms(table, supported),
-            platforms_named="platforms" in table or any(lower.platforms_named for lower in lowers),
+            platforms_named="platforms" in table or any(lower.platforms_named for lower in dependencies),
             linux_target=linux,
             macosx_target=macosx or self.macosx_target,
-            glibc=fields.glibc_of(linux) if linux else max((one.glibc for one in lowers), default=DEFAULT_GLIBC),
-            macos=fields.macos_of(macosx) if macosx else max((one.macos for one in lowers), default=self.macos),
+            glibc=fields.glibc_of(linux) if linux else max((one.glibc for one in dependencies), default=DEFAULT_GLIBC),
+            macos=fields.macos_of(macosx) if macosx else max((one.macos for one in dependencies), default=self.macos),
             dynlib_exclude=table.strings("dynlib_exclude") or (),
-            package_indexes=MappingProxyType(read_package_indexes(table, self.indexes, heirs_of)),
+            package_indexes=MappingProxyType(read_package_indexes(table, self.indexes, inherited_from)),
             index_overrides=MappingProxyType(table.string_table("index_overrides")),
             priority_indexes=read_priority_indexes(table, self.indexes),
             python_implementation=implementation,

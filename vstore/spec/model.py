@@ -54,7 +54,7 @@ class Layer:
         return PREFIXES[self.kind] + self.name
 
     @property
-    def lower_names(self) -> tuple[str, ...]:
+    def dependency_names(self) -> tuple[str, ...]:
         """The env names of all layers below, in import order."""
         if self.runtime is None:
             return ()
@@ -92,9 +92,9 @@ class Spec:
         """The layer of that name; KeyError if there is none."""
         return self._by_name[env_name]
 
-    def lower(self, layer: Layer) -> tuple[Layer, ...]:
+    def dependencies(self, layer: Layer) -> tuple[Layer, ...]:
         """All layers below, in import order: frameworks nearest first (C3), the runtime last."""
-        return tuple(self._by_name[name] for name in layer.lower_names)
+        return tuple(self._by_name[name] for name in layer.dependency_names)
 
     def required(self, layer: Layer) -> tuple[Target, ...]:
         """The targets that the spec names for a layer, itself or in a layer below or above it; empty if it names none.
@@ -106,7 +106,7 @@ class Spec:
         if not self._named_above:
             for one in self.layers:
                 if one.platforms_named:
-                    for name in one.lower_names:
+                    for name in one.dependency_names:
                         self._named_above.setdefault(name, set()).update(one.targets)
         above = self._named_above.get(layer.env_name, set())
         return tuple(target for target in layer.targets if target in above)

@@ -111,12 +111,12 @@ def _unmatched(patterns: Sequence[str], layers: Sequence[Layer], option: str, al
 def _above(layers: Iterable[Layer], included: Sequence[Layer]) -> list[Layer]:
     """The layers that sit on an included one and are not included themselves."""
     names = {layer.env_name for layer in included}
-    return [layer for layer in layers if layer.env_name not in names and not names.isdisjoint(layer.lower_names)]
+    return [layer for layer in layers if layer.env_name not in names and not names.isdisjoint(layer.dependency_names)]
 
 
 def _names_below(tops: Iterable[Layer]) -> set[str]:
     """The names of the layers that these sit on."""
-    return {name for top in tops for name in top.lower_names}
+    return {name for top in tops for name in top.dependency_names}
 
 
 def _operations(layer: Layer, wish: SelectionRequest, target: Target, *, full: bool) -> tuple[Operation, ...]:

@@ -13,7 +13,7 @@ from tests.build.layers import Store
 from tests.wheels import make_wheel
 from vstore.build.clashes import describe_clashes
 from vstore.build.layer_metadata import LayerMetadata
-from vstore.build.links import Lower
+from vstore.build.links import Dependency
 from vstore.build.scripts.activation import write_activation
 from vstore.objects import Kind
 from vstore.target import Target
@@ -88,7 +88,7 @@ SHELLS = {
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Lower:
+def app(tmp_path_factory: pytest.TempPathFactory) -> Dependency:
     """A layer below a folder with odd characters, and a profile that leads to it."""
     folder = tmp_path_factory.mktemp("activation") / "it's my wörk $1"
     layer = Store(folder).layer("app")
@@ -98,7 +98,7 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Lower:
 
 @pytest.mark.parametrize("shell", SHELLS)
 @pytest.mark.parametrize("from_where", ["a profile", "its own folder"])
-def test_activated_and_left(app: Lower, tmp_path: Path, shell: str, from_where: str) -> None:
+def test_activated_and_left(app: Dependency, tmp_path: Path, shell: str, from_where: str) -> None:
     program = shutil.which(shell)
     if program is None:
         pytest.skip(f"no {shell} here")
@@ -125,7 +125,7 @@ def test_activated_and_left(app: Lower, tmp_path: Path, shell: str, from_where: 
         assert layer == f"{tmp_path}/x/p"
 
 
-def test_a_shell_that_cannot_tell_says_so(app: Lower) -> None:
+def test_a_shell_that_cannot_tell_says_so(app: Dependency) -> None:
     text = (app[1] / "bin/activate").read_text().replace("/proc/", "/nowhere/")
     done = subprocess.run(["dash"], input=f"{text}\n", capture_output=True, text=True)
     assert "use bash, zsh or ksh" in done.stderr

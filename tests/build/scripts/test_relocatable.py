@@ -9,7 +9,7 @@ import pytest
 
 from tests.build.layers import PYTHON, SITE, VERSION, Store
 from tests.wheels import make_wheel
-from vstore.build.links import Lower
+from vstore.build.links import Dependency
 from vstore.build.scripts.relocatable import entry_points, python_script, trampoline
 from vstore.errors import BuildError
 
@@ -42,9 +42,11 @@ print(*sorted(name for name in globals() if not name.startswith("__")))
 FUTURE = '#!python\n"""Says what it is."""\nfrom __future__ import annotations\nprint(__doc__)\n'
 HELLO = "import sys, show\nprint('hello', sys.prefix, *sys.argv[1:])\n"
 
+Stack = tuple[Store, Dependency, Dependency]
+
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, Lower, Lower]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Stack:
     """A framework with scripts and an application on it, below a folder with a space and an emoji."""
     folder = tmp_path_factory.mktemp("scripts") / "my wörk 🐍"
     store = Store(folder)
@@ -71,7 +73,7 @@ def run(*command: str | Path, **options: str | Path) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True, **options).stdout  # type: ignore[call-overload, no-any-return]
 
 
-def test_interpreter_runs_in_its_layer(stack: tuple[Store, Lower, Lower]) -> None:
+def test_interpreter_runs_in_its_layer(stack: Stack) -> None:
     _, _, (_, app, _) = stack
     for name in ("python", "python3", "python" + VERSION.rpartition(".")[0]):
         code = "import sys, show; print(sys.prefix); print(sys.executable)"
@@ -80,7 +82,7 @@ def test_interpreter_runs_in_its_layer(stack: tuple[Store, Lower, Lower]) -> Non
         assert Path(executable).parent == app / "libexec"
 
 
-def test_scripts_of_lower_layers_run_in_this_layer(stack: tuple[Store, Lower, Lower]) -> None:
+def test_scripts_of_lower_layers_run_in_this_layer(stack: Stack) -> None:
     _, (_, low, _), (_, app, _) = stack
     assert f"prefix {app}\n" in run(app / "bin/show")
     assert f"prefix {low}\n" in run(low / "bin/show")
@@ -89,7 +91,7 @@ def test_scripts_of_lower_layers_run_in_this_layer(stack: tuple[Store, Lower, Lo
     assert (app / "bin/tool").is_symlink()
 
 
-def test_arguments_of_the_process_show_the_real_path(stack: tuple[Store, Lower, Lower], tmp_path: Path) -> None:
+def test_arguments_of_the_process_show_the_real_path(stack: Stack, tmp_path: Path) -> None:
     _, _, (_, app, _) = stack
     (tmp_path / "profile").symlink_to(app)
     lines = run(tmp_path / "profile/bin/show").splitlines()
@@ -99,7 +101,7 @@ def test_arguments_of_the_process_show_the_real_path(stack: tuple[Store, Lower, 
 
 
 @pytest.mark.parametrize("how", ["folder", "file", "chain", "relative", "working directory", "PATH", "dash"])
-def test_reached_in_many_ways(stack: tuple[Store, Lower, Lower], tmp_path: Path, how: str) -> None:
+def test_reached_in_many_ways(stack: Stack, tmp_path: Path, how: str) -> None:
     _, _, (_, app, _) = stack
     (tmp_path / "profile").symlink_to(app)
     (tmp_path / "-d a").symlink_to("profile")
@@ -117,14 +119,14 @@ def test_reached_in_many_ways(stack: tuple[Store, Lower, Lower], tmp_path: Path,
     assert f"prefix {app}\n" in output
 
 
-def test_launch_starts_the_application(stack: tuple[Store, Lower, Lower], tmp_path: Path) -> None:
+def test_launch_starts_the_application(stack: Stack, tmp_path: Path) -> None:
     _, _, (_, app, _) = stack
     (tmp_path / "show.py").write_text("raise SystemExit('the working directory is not for import')")
     (tmp_path / "hello").symlink_to(app / "libexec/launch")
     assert run(tmp_path / "hello", "a b", "", "*", cwd=tmp_path) == f"hello {app} a b  *\n"
 
 
-def test_launch_through_a_profile_and_its_stack(stack: tuple[Store, Lower, Lower], tmp_path: Path) -> None:
+def test_launch_through_a_profile_and_its_stack(stack: Stack, tmp_path: Path) -> None:
     store, _, (store_path, app, _) = stack
     (store.folder / "a-stack/bin").mkdir(parents=True)
     (store.folder / "a-stack/bin/hello").symlink_to(f"../../{store_path}/libexec/launch")
@@ -133,14 +135,14 @@ def test_launch_through_a_profile_and_its_stack(stack: tuple[Store, Lower, Lower
     assert run("profile/bin/hello", cwd=tmp_path) == f"hello {app}\n"
 
 
-def test_exit_code_and_environment_pass_through(stack: tuple[Store, Lower, Lower]) -> None:
+def test_exit_code_and_environment_pass_through(stack: Stack) -> None:
     _, _, (_, app, _) = stack
     code = "import os, sys; sys.exit(int(os.environ['WANTED']))"
     done = subprocess.run([app / "bin/python", "-c", code], env={"WANTED": "7"})
     assert done.returncode == 7
 
 
-def test_docstring_followed_by_future_import(stack: tuple[Store, Lower, Lower]) -> None:
+def test_docstring_followed_by_future_import(stack: Stack) -> None:
     for _, folder, _ in stack[1:]:
         assert run(folder / "bin/future") == "Says what it is.\n"
 
@@ -169,7 +171,7 @@ def run_by(way: str, layer: Path, scratch: Path, *command: str | Path) -> str:
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("name", ["self", "odd '' $(name) ö"])
-def test_a_script_is_shell_and_python(stack: tuple[Store, Lower, Lower], tmp_path: Path, way: str, name: str) -> None:
+def test_a_script_is_shell_and_python(stack: Stack, tmp_path: Path, way: str, name: str) -> None:
     _, (_, low, _), (_, app, _) = stack
     (tmp_path / "profile").symlink_to(app)
     output = run_by(way, app, tmp_path, tmp_path / "profile/bin" / name, "a b").splitlines()
@@ -182,34 +184,32 @@ def test_a_script_is_shell_and_python(stack: tuple[Store, Lower, Lower], tmp_pat
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_an_application_is_shell_and_python(stack: tuple[Store, Lower, Lower], tmp_path: Path, way: str) -> None:
+def test_an_application_is_shell_and_python(stack: Stack, tmp_path: Path, way: str) -> None:
     _, _, (_, app, _) = stack
     (tmp_path / "hello").symlink_to(app / "libexec/launch")
     assert f"hello {app} a b\n" in run_by(way, app, tmp_path, tmp_path / "hello", "a b")
 
 
 @pytest.mark.parametrize("way", ["dash", "python", "runpy"])
-def test_a_scripts_functions_reach_spawned_processes(
-    stack: tuple[Store, Lower, Lower], tmp_path: Path, way: str
-) -> None:
+def test_a_scripts_functions_reach_spawned_processes(stack: Stack, tmp_path: Path, way: str) -> None:
     _, _, (_, app, _) = stack
     assert run_by(way, app, tmp_path, app / "bin/worker") == "Item 2 __main__\n"
 
 
-def test_a_docstring_and_a_future_import_by_python(stack: tuple[Store, Lower, Lower], tmp_path: Path) -> None:
+def test_a_docstring_and_a_future_import_by_python(stack: Stack, tmp_path: Path) -> None:
     _, _, (_, app, _) = stack
     assert run_by("python", app, tmp_path, app / "bin/future") == "Says what it is.\n"
     assert f"prefix {app}\n" in run_by("python", app, tmp_path, app / "bin/show")
 
 
-def test_python_says_nothing_of_the_shells_lines(stack: tuple[Store, Lower, Lower]) -> None:
+def test_python_says_nothing_of_the_shells_lines(stack: Stack) -> None:
     for path in sorted((stack[2][1] / "bin").iterdir()):  # but for what shells source, such as activate
         if path.read_bytes().startswith(b"#!") and "python" not in path.name and path.name != "tool":
             done = subprocess.run([PYTHON, "-W", "error", "-m", "py_compile", path], capture_output=True, text=True)
             assert done.returncode == 0, done.stderr
 
 
-def test_pip_style_tools_see_the_lower_layers(stack: tuple[Store, Lower, Lower]) -> None:
+def test_pip_style_tools_see_the_lower_layers(stack: Stack) -> None:
     store, _, (_, app, _) = stack
     listing = store.uv.run(["pip", "list", "--python", str(app)])
     assert "show" in listing
@@ -269,6 +269,6 @@ def test_names_with_special_characters_are_quoted() -> None:
     subprocess.run(["sh", "-n"], input=text, text=True, check=True)
 
 
-def test_site_packages_has_no_code_of_scripts(stack: tuple[Store, Lower, Lower]) -> None:
+def test_site_packages_has_no_code_of_scripts(stack: Stack) -> None:
     _, (_, low, _), _ = stack
     assert {path.name for path in (low / SITE).iterdir()} == {"show.py", "show-1.dist-info"}

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from vstore.build.interpreter.relocate import patchelf
 from vstore.build.layer_metadata import LayerMetadata
-from vstore.build.links import OWN, Lower, visible
+from vstore.build.links import OWN, Dependency, visible
 from vstore.build.native.elf import Elf, read_elf
 from vstore.build.record import Line, describe, encode_record, read_record
 from vstore.errors import BuildError
@@ -53,12 +53,12 @@ class _Offer(NamedTuple):
     path: str
 
 
-def join_libraries(layer: Path, facts: LayerMetadata, lowers: Sequence[Lower]) -> list[str]:
+def join_libraries(layer: Path, facts: LayerMetadata, dependencies: Sequence[Dependency]) -> list[str]:
     """Give run paths to the layer's files that need them; a line of the build log for each.
 
     The layer is complete but for bytecode. RECORDs of the changed files are true again. Raises BuildError or ToolError.
     """
-    tree = _Tree(layer, lowers)
+    tree = _Tree(layer, dependencies)
     records = {one.name: (one.info, read_record(layer, one.info)) for one in facts.distributions}
     has = {name: {posixpath.basename(path) for path in lines} for name, (_, lines) in records.items()}
     consumers = [
@@ -68,7 +68,9 @@ def join_libraries(layer: Path, facts: LayerMetadata, lowers: Sequence[Lower]) -
         and (elf := read_elf(layer / path)) is not None
         and (missing := tuple(name for name in _missing(tree, path, elf) if name not in has.get(distribution, ())))
     ]
-    offers = _offers(tree, facts, lowers, {name for one in consumers for name in one.missing}) if consumers else {}
+    offers = (
+        _offers(tree, facts, dependencies, {name for one in consumers for name in one.missing}) if consumers else {}
+    )
     log = []
     changed = set()
     for one in consumers:
@@ -104,10 +106,10 @@ def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
 class _Tree:
     """The layer's tree as it will be in the store; while it is built, its links lead nowhere yet."""
 
-    def __init__(self, layer: Path, lowers: Sequence[Lower]) -> None:
+    def __init__(self, layer: Path, dependencies: Sequence[Dependency]) -> None:
         self.layer = layer
-        self.lowers = lowers
-        self._folders = {store_path: folder for store_path, folder, _ in lowers}
+        self.dependencies = dependencies
+        self._folders = {store_path: folder for store_path, folder, _ in dependencies}
 
     def find(self, path: str) -> Path | None:
         """The real file at a layer-relative path, in this layer or the one that it is linked from."""
@@ -128,7 +130,7 @@ class _Tree:
 
     def shows(self, offer: _Offer) -> bool:
         """Whether the layer has the library, and nothing else, where it would look for it."""
-        folder = self.layer if offer.layer == OWN else self.lowers[offer.layer - 1][1]
+        folder = self.layer if offer.layer == OWN else self.dependencies[offer.layer - 1][1]
         return self.find(offer.path) == folder / offer.path
 
 
@@ -161,11 +163,15 @@ def _found(tree: _Tree, path: str, elf: Elf, name: str) -> bool:
     return False
 
 
-def _offers(tree: _Tree, facts: LayerMetadata, lowers: Sequence[Lower], names: set[str]) -> dict[str, _Offer]:
+def _offers(
+    tree: _Tree, facts: LayerMetadata, dependencies: Sequence[Dependency], names: set[str]
+) -> dict[str, _Offer]:
     """Library name → the best offer."""
     found: dict[str, _Offer] = {}
-    layers = [(tree.layer, facts), *((folder, lower) for _, folder, lower in lowers)]
-    everyone = [(OWN, one) for one in facts.distributions] + visible(facts, [lower for _, _, lower in lowers])
+    layers = [(tree.layer, facts), *((folder, dependency) for _, folder, dependency in dependencies)]
+    everyone = [(OWN, one) for one in facts.distributions] + visible(
+        facts, [dependency for _, _, dependency in dependencies]
+    )
     offers = [
         _Offer(number, path)
         for number, distribution in everyone

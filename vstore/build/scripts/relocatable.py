@@ -22,7 +22,7 @@ from typing import NamedTuple, Protocol
 from vstore.build.clashes import Clash
 from vstore.build.layer_metadata import LayerMetadata
 from vstore.build.layout import CODE, LAUNCHER, Layout
-from vstore.build.links import Lower, relative_target, visible
+from vstore.build.links import Dependency, relative_target, visible
 from vstore.build.scripts.windows import find_launchers
 from vstore.errors import BuildError
 from vstore.fs.atomic import write_file
@@ -171,7 +171,7 @@ def python_script(data: bytes) -> bytes | None:
 
 
 def write_starters(
-    layer_dir: Path, facts: LayerMetadata, lowers: Sequence[Lower], starters: LauncherFormat
+    layer_dir: Path, facts: LayerMetadata, dependencies: Sequence[Dependency], starters: LauncherFormat
 ) -> LayerMetadata:
     """Write the launcher of an application, and the scripts of the layers below.
 
@@ -185,8 +185,8 @@ def write_starters(
     inside = f"{layout.scripts}/"
     taken = {path: _Owner(one.name, facts.name, layer_dir) for one in facts.distributions for path in one.owns}
     clashes = []
-    for number, distribution in visible(facts, [facts for _, _, facts in lowers]):
-        store_path, folder, its_facts = lowers[number - 1]
+    for number, distribution in visible(facts, [facts for _, _, facts in dependencies]):
+        store_path, folder, its_facts = dependencies[number - 1]
         owns = set(distribution.owns)
         for path in sorted(owns):
             if not path.startswith(inside):

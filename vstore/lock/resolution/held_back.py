@@ -80,7 +80,7 @@ def _held_by_pins(request: ResolveRequest, target: Target, solution: Solution) -
 
 def _way_to(name: str, version: str, owner: str, request: ResolveRequest) -> str:
     """The way to have a version of a package in the layer below that pins another: that layer's own, if it has one."""
-    held = (one for low in request.lowers if low.env_name == owner for one in low.findings.held_back)
+    held = (one for low in request.dependencies if low.env_name == owner for one in low.findings.held_back)
     way = next((one.ways[0] for one in held if one.name == name), f"require {name}=={version} in layer {owner}")
     written = _written(name, version, owner, request)
     return f"{way} instead of {' and '.join(written)}" if written else way

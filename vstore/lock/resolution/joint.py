@@ -21,9 +21,9 @@ Plain = Callable[[Sequence[Sequence[Layer]], Target], Sequence[Versions | None]]
 
 def stacks_of(spec: Spec, layers: Sequence[Layer]) -> list[list[Layer]]:
     """The stacks that these layers form, each in spec order."""
-    below = {low.env_name for layer in layers for low in spec.lower(layer)}
+    below = {low.env_name for layer in layers for low in spec.dependencies(layer)}
     tops = [layer for layer in layers if layer.env_name not in below]
-    members = [{one.env_name for one in (top, *spec.lower(top))} for top in tops]
+    members = [{one.env_name for one in (top, *spec.dependencies(top))} for top in tops]
     return [[layer for layer in layers if layer.env_name in names] for names in members]
 
 

@@ -98,12 +98,12 @@ def edited(
     layer: Layer,
     document: Mapping[str, Any],
     *,
-    lowers: Sequence[LockedLayer],
+    dependencies: Sequence[LockedLayer],
     targets: Sequence[Target],
 ) -> dict[str, Any]:
     """The lock document of a layer for its targets, over the locks of those below it."""
     python = request.python.pin.version
-    below = {target: pins_on(lowers, target, python) for target in targets}
+    below = {target: pins_on(dependencies, target, python) for target in targets}
     folder = lock_path(request.spec, layer).parent
     tables = (_edited(dict(table), below, python, folder) for table in document["packages"])
     return {

@@ -92,7 +92,7 @@ class _Locker:
 
     def _tree_of(self, layer: Layer) -> tuple[Layer, ...]:
         """All layers on the runtime of a layer."""
-        return self._tree(self.spec.lower(layer)[-1] if layer.runtime else layer)
+        return self._tree(self.spec.dependencies(layer)[-1] if layer.runtime else layer)
 
     def _tree(self, runtime: Layer) -> tuple[Layer, ...]:
         return tuple(one for one in self.spec.layers if one.targets and runtime.name == (one.runtime or one.name))
@@ -123,11 +123,11 @@ class _Locker:
 
     def _one(self, layer: Layer) -> None:
         """Resolve the layer if it must be; its companions are brought up to date in any case."""
-        lowers = [self._lower(layer, low) for low in self.spec.lower(layer)]
-        digests = {one.env_name: one.digest for one in lowers}
+        dependencies = [self._dependency(layer, low) for low in self.spec.dependencies(layer)]
+        digests = {one.env_name: one.digest for one in dependencies}
         old = None if Operation.RESET_LOCK in self.selection.of(layer) else read_lock(self.spec, layer)
         if layer.env_name in self.joint or old is None or self._must(layer, old, digests):
-            self._resolve(layer, lowers, old)
+            self._resolve(layer, dependencies, old)
         elif layer.kind == Kind.RUNTIME and old.inputs is None:
             write_interpreter(self.spec, layer, self._python(layer).pin)
         document, now = read_document(self.spec, layer), datetime.now(UTC)
@@ -144,28 +144,30 @@ class _Locker:
         asked = Operation.LOCK in self.selection.of(layer) or (old.joint and self.wish.joint is False)
         return asked or reason(self.spec, layer, old, digests) is not None
 
-    def _resolve(self, layer: Layer, lowers: Sequence[LockedLayer], old: LockedLayer | None) -> None:
+    def _resolve(self, layer: Layer, dependencies: Sequence[LockedLayer], old: LockedLayer | None) -> None:
         joint = layer.env_name in self.joint
-        request = self._request((layer,), lowers, self._keep(layer, [] if old is None else [old]))
+        request = self._request((layer,), dependencies, self._keep(layer, [] if old is None else [old]))
         solution = self._joint_solution(layer) if joint else self.solver.solve(request)
         targets = [target for target in layer.targets if target in solution.versions]
-        document = edited(request, layer, solution.documents[layer.env_name], lowers=lowers, targets=targets)
-        findings = Findings(
-            left_out=self._left_out(layer, solution, lowers),
-            held_back=tuple(held_back(request, layer, solution, document)),
-            conflicts=tuple(self._conflicts(request, layer, document, lowers)),
+        document = edited(
+            request, layer, solution.documents[layer.env_name], dependencies=dependencies, targets=targets
         )
-        digests = {one.env_name: one.digest for one in lowers}
+        findings = Findings(
+            left_out=self._left_out(layer, solution, dependencies),
+            held_back=tuple(held_back(request, layer, solution, document)),
+            conflicts=tuple(self._conflicts(request, layer, document, dependencies)),
+        )
+        digests = {one.env_name: one.digest for one in dependencies}
         pin = request.python.pin if layer.kind == Kind.RUNTIME else None
         write_lock(self.spec, layer, document, inputs(self.spec, layer, digests), pin, findings=findings, joint=joint)
 
     def _conflicts(
-        self, request: ResolveRequest, layer: Layer, document: Mapping[str, Any], lowers: Sequence[LockedLayer]
+        self, request: ResolveRequest, layer: Layer, document: Mapping[str, Any], dependencies: Sequence[LockedLayer]
     ) -> Iterator[str]:
         """The conflicts in a finished stack, which is one whose layer nothing sits on."""
-        if not any(layer in self.spec.lower(above) for above in self.spec.layers):
+        if not any(layer in self.spec.dependencies(above) for above in self.spec.layers):
             own = [parse_package(table) for table in document["packages"]]
-            yield from find_conflicts(request, layer, own, lowers, self.uv)
+            yield from find_conflicts(request, layer, own, dependencies, self.uv)
 
     def _joint_solution(self, layer: Layer) -> Solution:
         """The layer's solution, together with all layers on its runtime."""
@@ -183,18 +185,18 @@ class _Locker:
         return self.solutions[layer.env_name]
 
     def _request(
-        self, layers: Sequence[Layer], lowers: Sequence[LockedLayer], keep: Keep, pins: tuple[str, ...] = ()
+        self, layers: Sequence[Layer], dependencies: Sequence[LockedLayer], keep: Keep, pins: tuple[str, ...] = ()
     ) -> ResolveRequest:
         check_requirements(layers, self.spec.path.name)
         needed = {target for layer in layers for target in self.spec.required(layer)}
         needed |= {self.host for layer in layers if not layer.platforms_named and self.host in layer.targets}
-        lost = {Target(target) for low in lowers for target in low.findings.left_out}
+        lost = {Target(target) for low in dependencies for target in low.findings.left_out}
         if lost & needed:
             raise LockError(
                 f"layer {layers[0].env_name} cannot be locked for {', '.join(sorted(lost & needed))}",
                 details=[
                     f"layer {low.env_name} is not locked for {target}: {why}"
-                    for low in lowers
+                    for low in dependencies
                     for target, why in low.findings.left_out.items()
                 ],
                 hint="change what the layer below requires there, or name fewer `platforms`",
@@ -205,7 +207,7 @@ class _Locker:
         return ResolveRequest(
             spec=self.spec,
             layers=tuple(layers),
-            lowers=lowers,
+            dependencies=dependencies,
             python=self._python(layers[0]),
             required=tuple(target for target in targets if target in needed),
             optional=tuple(target for target in targets if target not in needed | lost),
@@ -215,9 +217,11 @@ class _Locker:
             index=self.wish.index,
         )
 
-    def _left_out(self, layer: Layer, solution: Solution, lowers: Sequence[LockedLayer]) -> dict[str, str]:
+    def _left_out(self, layer: Layer, solution: Solution, dependencies: Sequence[LockedLayer]) -> dict[str, str]:
         """The targets that the lock does not cover, with the reasons, which may lie below."""
-        below = {target: f"layer {low.env_name} is left out" for low in lowers for target in low.findings.left_out}
+        below = {
+            target: f"layer {low.env_name} is left out" for low in dependencies for target in low.findings.left_out
+        }
         found = {target: str(solution.left_out.get(target) or below.get(target, "")) for target in layer.targets}
         return {str(target): why for target, why in found.items() if target not in solution.versions}
 
@@ -238,10 +242,10 @@ class _Locker:
             found[target] = {name: one.pop() for name, one in versions.items() if len(one) == 1}
         return found
 
-    def _lower(self, layer: Layer, low: Layer) -> LockedLayer:
+    def _dependency(self, layer: Layer, low: Layer) -> LockedLayer:
         """The lock of a layer below: just made, or there and valid."""
         if low.env_name not in self.done:
-            below = {one.env_name: self._lower(low, one).digest for one in self.spec.lower(low)}
+            below = {one.env_name: self._dependency(low, one).digest for one in self.spec.dependencies(low)}
             locked = read_lock(self.spec, low)
             why = reason(self.spec, low, locked, below)
             if locked is None or why is not None:

@@ -188,7 +188,7 @@ class Solver:
             own = [text for layer in request.layers for text in layer.requirements]
             wanted = [text for text in own if required_name(text) == one.package.name]
             layer = replace(one.layer, requirements=(*wanted, f"{one.package.name}<{one.package.version}"))
-            alone = replace(request, layers=(layer,), lowers=(), keep={})
+            alone = replace(request, layers=(layer,), dependencies=(), keep={})
             return self.alone([alone], one.target) != [None]
 
         with ThreadPoolExecutor(_AT_A_TIME) as pool, self.uv.cancel.set_after(errors=False):
@@ -218,7 +218,7 @@ def _misfits(request: ResolveRequest, solution: Solution) -> Iterator[NoWheel]:
     for layer in request.layers:
         packages = [parse_package(table) for table in solution.documents[layer.env_name]["packages"]]
         seen[layer.env_name] = {(package.name, package.version) for package in packages}
-        provided = {one for low in request.spec.lower(layer) for one in seen.get(low.env_name, ())}
+        provided = {one for low in request.spec.dependencies(layer) for one in seen.get(low.env_name, ())}
         for package in packages:
             if (package.name, package.version) in provided:
                 continue

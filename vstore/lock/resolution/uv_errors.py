@@ -9,7 +9,7 @@ from urllib.parse import urlparse
 
 from vstore.errors import LockError
 from vstore.lock.resolution.postprocess import NEED_WHEELS
-from vstore.lock.resolution.uv_project import PROJECT, SETTINGS, ResolveRequest, excluding, lower_pins, names
+from vstore.lock.resolution.uv_project import PROJECT, SETTINGS, ResolveRequest, dependency_pins, excluding, names
 from vstore.spec import Layer
 from vstore.spec.requirement_hints import wheel_by_name, wheel_hint
 from vstore.spec.requirements import LOGIN_HINT
@@ -185,7 +185,7 @@ def _pins(request: ResolveRequest, output: str, instead: Mapping[str, str]) -> I
     These are the pins that a resolution without them does not meet; where there is none, those that uv speaks of.
     """
     text = " ".join(output.split())
-    for pin, owner in lower_pins(request.lowers):
+    for pin, owner in dependency_pins(request.dependencies):
         package, _, version = pin.partition(" ;")[0].partition("==")
         if not version or not (package in instead if instead else names(output, package)):
             continue

@@ -36,7 +36,7 @@ class ResolveRequest:
     python: PythonForLocking
     required: tuple[Target, ...]
     optional: tuple[Target, ...] = ()
-    lowers: Sequence[LockedLayer] = ()
+    dependencies: Sequence[LockedLayer] = ()
     pins: tuple[str, ...] = ()
     keep: Mapping[Target, Mapping[str, str]] = field(default_factory=dict)
     local_wheels: Sequence[Path] = ()
@@ -59,12 +59,12 @@ class ResolveRequest:
 
     def below(self, target: Target) -> dict[str, tuple[str, str]]:
         """By name, the version that constrains the resolution for a target, and the layer that pins it."""
-        return pins_on((*self.lowers[-1:], *self.lowers[:-1]), target, self.python.pin.version)
+        return pins_on((*self.dependencies[-1:], *self.dependencies[:-1]), target, self.python.pin.version)
 
     def constraints(self) -> list[str]:
         """What the layers below install, and the pins."""
         named = _named_by_url(self)
-        lower = [named.get(pin.partition("==")[0], pin) for pin, _ in lower_pins(self.lowers)]
+        lower = [named.get(pin.partition("==")[0], pin) for pin, _ in dependency_pins(self.dependencies)]
         return [*lower, *self.pins]
 
 
@@ -151,7 +151,7 @@ def _named_by_url(request: ResolveRequest) -> dict[str, str]:
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
-    layers = [request.spec.layer(locked.env_name) for locked in request.lowers]
+    layers = [request.spec.layer(locked.env_name) for locked in request.dependencies]
     found = [Requirement(text) for layer in layers for text in layer.requirements if "@" in text]
     return {canonicalize_name(one.name): str(one) for one in found if one.url is not None}
 
@@ -194,14 +194,14 @@ def _index(spec: Spec, index: Mapping[str, Any]) -> dict[str, Any]:
     return {**index, "url": str((spec.path.parent / url).resolve()) if local else url}
 
 
-def lower_pins(lowers: Sequence[LockedLayer]) -> Iterator[tuple[str, str]]:
+def dependency_pins(dependencies: Sequence[LockedLayer]) -> Iterator[tuple[str, str]]:
     """(constraint, env name) of what the layers below install themselves, the runtime first.
 
     The first pin of a name hides later ones under the same condition, and all later ones if it has none: what is
     shadowed must not constrain.
     """
     hidden: set[tuple[str, str | None]] = set()
-    for locked in (*lowers[-1:], *lowers[:-1]):
+    for locked in (*dependencies[-1:], *dependencies[:-1]):
         own = [package for package in locked.packages if not package.shared]
         for package in own:
             if hidden.isdisjoint({(package.name, None), (package.name, package.marker)}):
@@ -209,10 +209,10 @@ def lower_pins(lowers: Sequence[LockedLayer]) -> Iterator[tuple[str, str]]:
         hidden |= {(package.name, package.marker) for package in own}
 
 
-def pins_on(lowers: Sequence[LockedLayer], target: Target, python: str) -> dict[str, tuple[str, str]]:
+def pins_on(dependencies: Sequence[LockedLayer], target: Target, python: str) -> dict[str, tuple[str, str]]:
     """By name, the version that these layers install on a target, and the layer's env name; the first that has it."""
     found: dict[str, tuple[str, str]] = {}
-    for locked in lowers:
+    for locked in dependencies:
         for package in locked.packages:
             if not package.shared and holds(package.marker, target, python):
                 found.setdefault(package.name, (package.version, locked.env_name))
