@@ -43,7 +43,7 @@ with stores.open_store() as store:  # $VSTORE_ROOT, or this user's data folder
         print(victim.path, victim.size_bytes)
 ```
 
-A `Request` holds what `vstore realise` takes as options. Long work takes a `reporter` (`vstore.reporter.Report`, four
+A `Request` holds what `vstore realise` takes as options. Long work takes a `reporter` (`vstore.reporter.Reporter`, four
 methods); without one it is silent. This page is written by `scripts/api_reference.py`.
 """
 

@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from vstore.cancel import CancellableReporter, Cancelled, CancelToken
-from vstore.reporter import NullReporter
+from vstore.cancel import Cancelled, CancelToken
+from vstore.reporter import CancellableReporter, NullReporter
 
 
 def sleeper() -> subprocess.Popen[bytes]:
@@ -19,7 +19,7 @@ def test_nothing_ends_before_it_is_set() -> None:
     cancel = CancelToken()
     cancel.check()
     cancel.wait(0)
-    CancellableReporter(NullReporter(), cancel).stage("layer", "compiling")
+    CancellableReporter(NullReporter(), cancel).progress("layer", "compiling")
 
 
 def test_whoever_asks_and_whoever_tells_of_a_stage_is_ended() -> None:
@@ -28,7 +28,7 @@ def test_whoever_asks_and_whoever_tells_of_a_stage_is_ended() -> None:
     for ask in (
         cancel.check,
         lambda: cancel.wait(600),
-        lambda: CancellableReporter(NullReporter(), cancel).stage("layer", "compiling"),
+        lambda: CancellableReporter(NullReporter(), cancel).progress("layer", "compiling"),
     ):
         with pytest.raises(Cancelled):
             ask()

@@ -1,9 +1,11 @@
-"""What a long piece of work says while it runs. Values only; `vstore.cli.progress` shows them."""
+"""Reporters: progress, notes and warnings of long work. `vstore.cli.progress` shows them."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 from typing import Protocol
+
+from vstore.cancel import CancelToken
 
 
 class Unit(StrEnum):
@@ -15,25 +17,49 @@ class Unit(StrEnum):
 
 
 class Reporter(Protocol):
-    """Told what happens; may be called from several threads."""
+    """Receives progress, notes and warnings. Its methods are called from several threads."""
 
-    def stage(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
-        """`subject` (a layer, a file) is now at `activity`; `done` and `total` are in `unit`, 0 if unknown."""
+    def progress(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
+        """Report the current activity of a subject, such as a layer. `done` and `total` are in `unit`, 0 if unknown."""
 
-    def finished(self, subject: str, outcome: str, seconds: float) -> None:
-        """`subject` needs no more work; `outcome` is one word such as ``built``."""
+    def completed(self, subject: str, outcome: str, seconds: float) -> None:
+        """Report that the work on a subject is complete. `outcome` is one word such as ``built``."""
 
     def note(self, text: str) -> None:
-        """Something a person may like to know."""
+        """Report a fact that may be of interest."""
 
     def warn(self, text: str, hint: str | None = None) -> None:
-        """Something odd that does not stop the work."""
+        """Report a problem that does not stop the work."""
 
 
 class NullReporter:
-    """A report nobody reads."""
+    """Discards all reports."""
 
-    def stage(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None: ...
-    def finished(self, subject: str, outcome: str, seconds: float) -> None: ...
-    def note(self, text: str) -> None: ...
-    def warn(self, text: str, hint: str | None = None) -> None: ...
+    def progress(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
+        """Discard the progress."""
+
+    def completed(self, subject: str, outcome: str, seconds: float) -> None:
+        """Discard the outcome."""
+
+    def note(self, text: str) -> None:
+        """Discard the note."""
+
+    def warn(self, text: str, hint: str | None = None) -> None:
+        """Discard the warning."""
+
+
+class CancellableReporter:
+    """Passes reports on; `progress` raises Cancelled once `cancel` is set. Notes and warnings still pass."""
+
+    def __init__(self, reporter: Reporter | None = None, cancel: CancelToken | None = None) -> None:
+        self.cancel = cancel or CancelToken()
+        reporter = reporter or NullReporter()
+        self._progress = reporter.progress
+        self.completed = reporter.completed
+        self.note = reporter.note
+        self.warn = reporter.warn
+
+    def progress(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
+        """Pass the progress on. Raises Cancelled if the work is cancelled."""
+        self.cancel.check()
+        self._progress(subject, activity, done, total, unit)

@@ -57,7 +57,7 @@ class Meeting(NullReporter):
         self._waiting = set(names)
         self._barrier = Barrier(len(names), timeout=60)
 
-    def stage(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
+    def progress(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
         if activity.startswith("installing ") and subject in self._waiting:
             self._waiting.discard(subject)
             self._barrier.wait()

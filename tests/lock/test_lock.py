@@ -285,7 +285,7 @@ class Shown(NullReporter):
     def __init__(self) -> None:
         self.stages: list[tuple[str, str, int]] = []
 
-    def stage(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
+    def progress(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
         self.stages.append((subject, activity, done))
 
 

@@ -38,12 +38,12 @@ class _Log:
         self.lines: list[str] = []
         self._started = time.monotonic()
 
-    def stage(self, activity: str) -> None:
-        self.reporter.stage(self.subject, activity)
+    def progress(self, activity: str) -> None:
+        self.reporter.progress(self.subject, activity)
         self._write(activity)
 
     def fetching(self, done_bytes: int, total_bytes: int) -> None:
-        self.reporter.stage(self.subject, "fetching wheels", done_bytes, total_bytes, Unit.BYTES)
+        self.reporter.progress(self.subject, "fetching wheels", done_bytes, total_bytes, Unit.BYTES)
 
     def end(self) -> list[str]:
         self._write("done")
@@ -83,7 +83,7 @@ class Builder:
         interpreter = locate(recipe.interpreter)
         starters = find_starters(layout, interpreter)
         tie_to_interpreter(staging, layout, interpreter, str(recipe.interpreter))
-        log.stage(f"installing {len(recipe.wheels)} wheels")
+        log.progress(f"installing {len(recipe.wheels)} wheels")
         uv = replace(self.uv, on_bytes=log.fetching)
         overwritten = install(uv, staging, recipe.wheels, layout=layout, python=python, starters=starters)
         modules = [name for source in recipe.sources for name in place_modules(locate(source), staging / layout.site)]
@@ -98,7 +98,7 @@ class Builder:
             dynlib_exclude=recipe.dynlib_exclude,
             clashes=[one.clash(recipe.name) for one in overwritten],
         )
-        log.stage("linking lower layers")
+        log.progress("linking lower layers")
         dependencies = [(str(path), locate(path), read_facts(locate(path))) for path in recipe.dependencies]
         facts = link_dependencies(staging, facts, dependencies)
         log.lines += join_libraries(staging, facts, dependencies)
@@ -107,10 +107,10 @@ class Builder:
         log.lines += [f"clash: {line}" for line in describe_clashes(facts.clashes)]
         write_facts(staging, facts)
         write_venvstacks_metadata(staging, facts, str(recipe.interpreter))
-        log.stage("reusing bytecode")
+        log.progress("reusing bytecode")
         self._add_bytecode(recipe, staging, facts, python)
         set_executable(staging, layout)
-        log.stage("checking")
+        log.progress("checking")
         check_layer(staging, facts)
         return log.end()
 

@@ -98,7 +98,7 @@ class _Work:
             self.done += files
             self.written += written
             done = self.done
-        self.reporter.stage(self.subject, "compiling", done, self.total)
+        self.reporter.progress(self.subject, "compiling", done, self.total)
 
     def _fail(self, error: BuildError) -> None:
         with self._lock:

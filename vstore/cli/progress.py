@@ -45,7 +45,7 @@ class Progress:
         self._since: dict[str, float] = {}
         self._display: Any = None
 
-    def stage(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
+    def progress(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
         with self._lock:
             stage, now = _Stage(activity, done, total, unit), time.monotonic()
             new = self._stages.get(subject, _Stage()).activity != activity
@@ -61,7 +61,7 @@ class Progress:
     def _is_due(self, subject: str, stage: _Stage, now: float) -> bool:
         return stage.unit != Unit.ITEMS and now - self._told.get(subject, now) > _TELL_AGAIN_SECONDS
 
-    def finished(self, subject: str, outcome: str, seconds: float) -> None:
+    def completed(self, subject: str, outcome: str, seconds: float) -> None:
         with self._lock:
             self._stages.pop(subject, None)
             if self._live and self._display is not None:

@@ -82,7 +82,7 @@ def collect(store: Store, policy: Policy | None = None, *, reporter: Reporter) -
 
 
 def _collect_once(store: Store, policy: Policy, reporter: Reporter, freed_before: int) -> Collected:
-    reporter.stage("gc", "marking")
+    reporter.progress("gc", "marking")
     with stray_links(store) as stray:
         measure = None
         limits = _limits(store, policy, freed_before)
@@ -107,7 +107,7 @@ def _collect_once(store: Store, policy: Policy, reporter: Reporter, freed_before
     while done < len(plan.victims):
         victims += removal.remove(plan.victims[done : done + batch])
         done = min(done + batch, len(plan.victims))
-        reporter.stage("gc", "removing", done, len(plan.victims))
+        reporter.progress("gc", "removing", done, len(plan.victims))
         batch = max(_SMALLEST, min(2 * batch, int(batch * _HOLD_SECONDS / removal.seconds), _LARGEST))
     store.index.database.compact()
     reached(Point.GC_RELEASED)

@@ -99,7 +99,7 @@ class Removal:
         """
         layout, failures, freed_bytes = self._store.layout, [], 0
         for number, place in enumerate(self._stuck):
-            reporter.stage("gc", "unlinking in place", number, len(self._stuck))
+            reporter.progress("gc", "unlinking in place", number, len(self._stuck))
             above, _, name = place.rpartition("/")
             try:
                 with ExitStack() as held:

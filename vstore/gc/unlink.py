@@ -45,7 +45,7 @@ def unlink_all(folder: Folder, names: list[str], reporter: Reporter) -> int:
     """Unlink entries with all below; what cannot be is warned of. Returns the bytes that the disk got back."""
     if not names:
         return 0
-    reporter.stage("gc", "unlinking", 0, len(names))
+    reporter.progress("gc", "unlinking", 0, len(names))
     work = _Unlinker(folder, names, reporter)
     failures = work.run()
     if failures:
@@ -109,7 +109,7 @@ class _Unlinker:
                 self._failures.append(error)
             done = max(self._total - len(self._pending), 0)
             if done % 64 == 0:
-                self._reporter.stage("gc", "unlinking", done, self._total)
+                self._reporter.progress("gc", "unlinking", done, self._total)
             yield
 
     def _remove(self, name: str, parent: int) -> None:

@@ -180,16 +180,16 @@ class _Export:
         links: Sequence[tuple[bytes, bytes]],
     ) -> None:
         started, done = time.monotonic(), 0
-        self._reporter.stage(name, "copying", 0, len(files))
+        self._reporter.progress(name, "copying", 0, len(files))
 
         def on_file() -> None:
             nonlocal done
             done += 1
             if done % 256 == 0:
-                self._reporter.stage(name, "copying", done, len(files))
+                self._reporter.progress(name, "copying", done, len(files))
 
         self._copier.tree(self._claims[name], folders, files, links, on_file=on_file)
-        self._reporter.finished(name, "exported", time.monotonic() - started)
+        self._reporter.completed(name, "exported", time.monotonic() - started)
 
     def _manifest(self, path: StorePath) -> Manifest:
         return self.store.manifest(path)[0]

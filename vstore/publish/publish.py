@@ -112,12 +112,12 @@ class _Publish:
         path = step.member.path
         assert path is not None
         started, done, total = time.monotonic(), 0, _size(self._store, step)
-        self._reporter.stage(step.stem, "packing", 0, total, Unit.BYTES)
+        self._reporter.progress(step.stem, "packing", 0, total, Unit.BYTES)
 
         def on_bytes(count: int) -> None:
             nonlocal done
             done += count
-            self._reporter.stage(step.stem, "packing", done, total, Unit.BYTES)
+            self._reporter.progress(step.stem, "packing", done, total, Unit.BYTES)
 
         name = str(step.record["archive_name"])
         with scratch(self._place, "publish") as aside:
@@ -139,7 +139,7 @@ class _Publish:
         index = str(info.index_digest) if info.index_digest else None
         record["vstore"] = {**own(record), "index_digest": index, "content_bytes": info.content_bytes}
         self._state.write(step.stem, record)
-        self._reporter.finished(step.stem, "packed", time.monotonic() - started)
+        self._reporter.completed(step.stem, "packed", time.monotonic() - started)
         return step._replace(record=record)
 
     def _content(self, path: StorePath) -> Manifest:

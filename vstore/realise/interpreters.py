@@ -82,7 +82,7 @@ class Interpreters:
             origin = Origin.ADOPTED
         seconds = time.monotonic() - started
         if origin in (Origin.BUILT, Origin.ADOPTED, Origin.SUBSTITUTED):
-            self._session.reporter.finished(recipe.name, str(origin), seconds)
+            self._session.reporter.completed(recipe.name, str(origin), seconds)
         return RealisedLayer(name=recipe.name, kind=recipe.kind, path=path, origin=origin, seconds=seconds)
 
     def _build(self, recipe: InterpreterRecipe) -> StorePath:
@@ -95,7 +95,7 @@ class Interpreters:
         compiler = None if recipe.target == Target.host() else self.compiler(recipe.version)
         with session.store.staging(recipe.name) as staging:
             materialise(source, staging, uv=session.uv, reporter=session.reporter, jobs=session.jobs, compiler=compiler)
-            session.reporter.stage(recipe.name, "hashing and flushing")
+            session.reporter.progress(recipe.name, "hashing and flushing")
             metadata = recipe_metadata(recipe)
             return session.store.add(
                 staging, name=recipe.name, kind=recipe.kind, recipe=recipe.digest, metadata=metadata

@@ -50,7 +50,7 @@ class Realiser:
         seconds = time.monotonic() - started
         clashes: tuple[Clash, ...] = ()
         if node.kind != Kind.STACK:
-            self._session.told.finished(node.name, str(origin), seconds)
+            self._session.told.completed(node.name, str(origin), seconds)
             if path and origin in (Origin.BUILT, Origin.SUBSTITUTED):
                 clashes = self._new_clashes(path, below.values())
         return RealisedLayer(name=node.name, kind=node.kind, path=path, origin=origin, seconds=seconds, clashes=clashes)

@@ -68,7 +68,7 @@ class Maker:
         self._space.ensure(recipe)
         with self.store.staging(recipe.name, keep_failed=self._keep_failed) as staging:
             log = self._fill(recipe, staging)
-            self.session.told.stage(recipe.name, "hashing and flushing")
+            self.session.told.progress(recipe.name, "hashing and flushing")
             manifest = scan(staging, freeze=True, on_found=lambda *_: self.session.cancel.check())
             info = self.store.add(
                 staging,

@@ -38,7 +38,7 @@ def repair(session: Session, problems: list[Problem]) -> list[Problem]:
     damaged = {problem.path for problem in problems if problem.profile is None}
     store.distrust(damaged)
     for path in sorted(damaged):
-        reporter.stage("repair", f"looking at {path.name}")
+        reporter.progress("repair", f"looking at {path.name}")
         mend(store, path)
     if store.distrusted and not uv.offline:
         refetch(store, reporter=reporter)

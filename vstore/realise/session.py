@@ -6,9 +6,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Self
 
-from vstore.cancel import CancellableReporter, CancelToken
+from vstore.cancel import CancelToken
 from vstore.realise.model import NOBODY, Substituter
-from vstore.reporter import Reporter
+from vstore.reporter import CancellableReporter, Reporter
 from vstore.spec import Spec
 from vstore.store import Store
 from vstore.uv import Uv

@@ -53,7 +53,7 @@ def adopt(python: LocalPython, staging: Path, *, jobs: int, reporter: Reporter) 
             hint="let uv download the interpreter, or set UV_PYTHON_INSTALL_MIRROR",
         )
     subject = f"cpython-{python.version}"
-    reporter.stage(subject, "copying")
+    reporter.progress(subject, "copying")
     stdlib = staging / python.stdlib.relative_to(python.prefix)
     files = [_copy_executable(python, staging)]
     files += _copy_tree(python.stdlib, stdlib)
@@ -68,7 +68,7 @@ def adopt(python: LocalPython, staging: Path, *, jobs: int, reporter: Reporter) 
     sources = [PurePosixPath(path.relative_to(staging)) for path in sorted(stdlib.rglob("*.py"))]
     interpreter = staging / "bin" / python.name
     compile_tree(interpreter, staging, sources, jobs, reporter, subject=subject)
-    reporter.stage(subject, "checking")
+    reporter.progress(subject, "checking")
     check(python, interpreter)
     _warn_of_foreign_libraries(python, stdlib, reporter)
 

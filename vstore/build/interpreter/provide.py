@@ -133,13 +133,13 @@ def materialise(
         return
     subject = f"cpython-{source.pin.version}"
     layout = Layout(target=source.target, python=source.pin.version)
-    reporter.stage(subject, "downloading")
+    reporter.progress(subject, "downloading")
     with tempfile.TemporaryDirectory(prefix=".download-", dir=staging) as scratch:
         archive = download(source.pin, source.target, Path(scratch) / "uv", uv)
-        reporter.stage(subject, "unpacking")
+        reporter.progress(subject, "unpacking")
         sources = take(archive, staging, layout)
     program = staging / layout.interpreter
     compile_tree(compiler or program, staging, sources, jobs, reporter, subject=subject)
     if source.target == Target.host():
-        reporter.stage(subject, "checking")
+        reporter.progress(subject, "checking")
         start(program, staging)

@@ -153,7 +153,7 @@ class Solver:
         """A uv whose resolution is shown while it lasts."""
 
         def on_packages(count: int) -> None:
-            self.reporter.stage(request.title, f"resolving for {target}", count, unit=Unit.PACKAGES)
+            self.reporter.progress(request.title, f"resolving for {target}", count, unit=Unit.PACKAGES)
 
         if target == request.required[0]:  # the others run beside each other
             on_packages(0)

@@ -22,7 +22,7 @@ def collect(
     alive = again.closure(roots(again, policy.keep, trust))
     gone: list[Item] = []
     for number, item in enumerate(plan.dead):
-        reporter.stage("cache gc", "deleting", number, len(plan.dead))
+        reporter.progress("cache gc", "deleting", number, len(plan.dead))
         stat = cache.transport.head(layout.object_key(item.path))
         if stat is not None and stat.modified > item.touched_at:
             alive |= again.closure([item.path])

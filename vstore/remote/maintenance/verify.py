@@ -50,7 +50,7 @@ def verify_cache(
         for number, fault in enumerate(
             pool.map(lambda item: archive_fault(cache, item.record, contents=contents), items)
         ):
-            reporter.stage("cache verify", "reading archives", number, len(items))
+            reporter.progress("cache verify", "reading archives", number, len(items))
             if fault is not None:
                 problems.append(CacheProblem(key=layout.archive_key(items[number].path), problem=fault))
     for item in items:

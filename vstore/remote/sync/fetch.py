@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from vstore.archive import FileReader, Limits, RangeReader, assemble, check_cost, plan_fetch, read_index
-from vstore.cancel import CancellableReporter, Cancelled, CancelToken
+from vstore.cancel import Cancelled, CancelToken
 from vstore.digest import Digest
 from vstore.errors import ArchiveError, CacheError
 from vstore.fs.faults import Point, reached
@@ -32,7 +32,7 @@ from vstore.remote.sync.local_files import AnyOf, Donors
 from vstore.remote.sync.partial import TREE, left_behind, leftovers, remove, staging_name, whole_files
 from vstore.remote.sync.reader import RemoteReader
 from vstore.remote.transport.protocol import NoRanges, TransportError
-from vstore.reporter import Reporter, Unit
+from vstore.reporter import CancellableReporter, Reporter, Unit
 from vstore.store import Store
 from vstore.store.manifests import OWN_KEYS
 
@@ -145,7 +145,7 @@ class Fetcher:
         total = record.archive.size_bytes
 
         def on_bytes(_: int) -> None:
-            self.reporter.stage(record.path.name, "fetching", reader.moved_bytes, total, Unit.BYTES)
+            self.reporter.progress(record.path.name, "fetching", reader.moved_bytes, total, Unit.BYTES)
 
         reader = RemoteReader(cache, archive_key(record.path), total, on_bytes)
         try:
@@ -158,7 +158,7 @@ class Fetcher:
     def _bring_whole(self, cache: Cache, record: ObjectRecord, tree: Path, kept: list[Path]) -> tuple[int, Manifest]:
         """From a place that gives no ranges: the archive into a file beside, then from there."""
         file = tree.with_name("archive")
-        self.reporter.stage(record.path.name, "fetching whole")
+        self.reporter.progress(record.path.name, "fetching whole")
         size = cache.transport.download(archive_key(record.path), file, limit=record.archive.size_bytes)
         if size is None:
             raise CacheError(f"{cache.name} does not have the archive of {record.path}")

@@ -96,7 +96,7 @@ class PullPool:
             return self._fetcher.estimate(cache, record)
         found = self._fetcher.fetch(cache, record, recipe=recipe, references_ready=references_ready)
         if found is not None:
-            self._fetcher.reporter.finished(record.path.name, "fetched", found.seconds)
+            self._fetcher.reporter.completed(record.path.name, "fetched", found.seconds)
         return found
 
 

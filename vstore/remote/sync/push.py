@@ -15,7 +15,6 @@ from hashlib import sha256
 from typing import TypeVar
 
 from vstore.archive import ArchiveInfo, Limits, pack
-from vstore.cancel import CancellableReporter
 from vstore.digest import Digest
 from vstore.errors import CacheError
 from vstore.fs.faults import Point, reached
@@ -31,7 +30,7 @@ from vstore.remote.records.trust import SecretKey, Trust, sign
 from vstore.remote.sync.delta import make_delta
 from vstore.remote.transport.protocol import TransportError
 from vstore.remote.transport.registry import check_target
-from vstore.reporter import Reporter, Unit
+from vstore.reporter import CancellableReporter, Reporter, Unit
 from vstore.store import Store
 from vstore.store.manifests import OWN_KEYS
 
@@ -89,7 +88,7 @@ class Pusher:
         check_target(self.cache, self.store.layout.root)
         self.cache.create()
         reached(Point.PUSH_STARTED)
-        self.reporter.stage("push", f"asking for {len(infos)} objects")
+        self.reporter.progress("push", f"asking for {len(infos)} objects")
         with self.cache.threads() as pool:
             there = dict(zip(infos, pool.map(self._is_there, infos.values()), strict=True))
         with self.cache.threads(self.jobs) as pool:
@@ -125,7 +124,7 @@ class Pusher:
         if self._has_delta(new, old):
             return 0
         started = time.monotonic()
-        self.reporter.stage(new.name, "making a delta")
+        self.reporter.progress(new.name, "making a delta")
         manifests = [self.store.manifest(path)[0] for path in (old, new)]
         trees = [self.store.layout.object(path) for path in (old, new)]
         data = make_delta(trees[0], manifests[0], trees[1], manifests[1])
@@ -140,7 +139,7 @@ class Pusher:
             made = self._standing(found)
         self.cache.write(key, sign(made, self.keys))
         reached(Point.PUSH_DELTA_DESCRIBED)
-        self.reporter.finished(new.name, "delta pushed", time.monotonic() - started)
+        self.reporter.completed(new.name, "delta pushed", time.monotonic() - started)
         return len(data)
 
     def _closure(self, tops: Iterable[StorePath]) -> dict[StorePath, ObjectInfo]:
@@ -232,14 +231,14 @@ class Pusher:
             def on_bytes(count: int) -> None:
                 nonlocal packed_bytes
                 packed_bytes += count
-                self.reporter.stage(name, "packing", packed_bytes, info.size_bytes, Unit.BYTES)
+                self.reporter.progress(name, "packing", packed_bytes, info.size_bytes, Unit.BYTES)
 
             on_bytes(0)
             tree = self.store.layout.object(info.path)
             limits = Limits().trusting() if self.keys else Limits()  # what a trusted key signs, clients take
             made = pack(tree, manifest, file, name=str(info.path), level=self.level, limits=limits, on_bytes=on_bytes)
             reached(Point.PUSH_PACKED)
-            self.reporter.stage(name, "pushing", 0, made.size_bytes, Unit.BYTES)
+            self.reporter.progress(name, "pushing", 0, made.size_bytes, Unit.BYTES)
             self.cache.transport.put(layout.archive_key(info.path), file)
         reached(Point.PUSH_UPLOADED)
         record = record_of(info, metadata, made)
@@ -247,7 +246,7 @@ class Pusher:
             future.result()
         self.cache.add_object(sign(record, self.keys))
         reached(Point.PUSH_DESCRIBED)
-        self.reporter.finished(name, "pushed", time.monotonic() - started)
+        self.reporter.completed(name, "pushed", time.monotonic() - started)
         return made.size_bytes
 
     def _realise(self, info: ObjectInfo) -> list[str]:

@@ -54,7 +54,9 @@ def optimise(store: Store, *, dry_run: bool = False, reporter: Reporter) -> Opti
         sharer = _Sharer(store, objects, scratch, dry_run=dry_run)
         for shard in range(shards):
             for number, info in enumerate(infos):
-                reporter.stage("optimise", "looking for equal files", shard * len(infos) + number, shards * len(infos))
+                reporter.progress(
+                    "optimise", "looking for equal files", shard * len(infos) + number, shards * len(infos)
+                )
                 sharer.visit(info, shard, shards)
             sharer.first.clear()
     return Optimised(objects=len(infos), shared_files=sharer.shared_files, saved_bytes=sharer.saved_bytes)

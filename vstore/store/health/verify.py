@@ -45,7 +45,7 @@ def verify(
     with checked(store.layout, infos, contents=contents, jobs=jobs) as answers:
         for number, (info, texts) in enumerate(answers, 1):
             if contents:
-                reporter.stage("verify", "hashing objects", number, len(infos))
+                reporter.progress("verify", "hashing objects", number, len(infos))
             if texts and store.index.is_valid(info.path):
                 found[info.path] = texts
     problems = [Problem(path=info.path, problem=text) for info in infos for text in found.get(info.path, ())]
