@@ -1,4 +1,8 @@
-"""One realised world for all tests of a run; tests marked `network` are skipped where the index is out of reach."""
+"""Options and markers of the whole suite, and one realised world that all tests of a run share.
+
+`slow`: left out unless `--all` or a path is given. `root`: skipped unless root gives `--as-root`.
+`network`: skipped where the package index cannot be reached.
+"""
 
 from __future__ import annotations
 
@@ -16,43 +20,6 @@ from hypothesis import settings
 from tests.flows.world import World, make_world
 
 _PATIENCE_SECONDS = 10
-SLOW = (  # the rest takes some five minutes on two cores
-    "tests/acceptance/",
-    "tests/flows/test_disasters.py",
-    "tests/flows/test_ending.py",
-    "tests/flows/test_environments.py",
-    "tests/flows/test_locking.py",
-    "tests/flows/test_logins_of_indexes.py",
-    "tests/flows/test_mistakes.py",
-    "tests/flows/test_modules.py",
-    "tests/flows/test_plan.py",
-    "tests/flows/test_private_index.py",
-    "tests/flows/test_readonly.py",
-    "tests/flows/test_repair.py",
-    "tests/flows/test_scenarios.py",
-    "tests/flows/test_selection.py",
-    "tests/flows/test_shared_caches.py",
-    "tests/flows/test_shared_inodes.py",
-    "tests/flows/test_signals.py",
-    "tests/flows/test_space.py",
-    "tests/flows/test_special_files.py",
-    "tests/flows/test_users.py",
-    "tests/flows/test_waiting.py",
-    "tests/platforms/test_emulated.py",
-    "tests/platforms/test_handing.py",
-    "tests/publish/test_bundle_file.py",
-    "tests/publish/test_export.py",
-    "tests/reliability/",
-    "tests/remote/test_flow.py",
-    "tests/remote/test_heal.py",
-    "tests/remote/test_hostile.py",
-    "tests/remote/test_interrupted.py",
-    "tests/remote/test_killed_uploads.py",
-    "tests/remote/test_logins.py",
-    "tests/remote/serving/test_site.py",
-    "tests/remote/test_transports.py",
-    "tests/uv/test_environment.py",
-)
 
 settings.register_profile("untimed", deadline=None)  # hypothesis's 200 ms would measure the machine
 settings.load_profile("untimed")
@@ -84,22 +51,41 @@ def why_no_index() -> str | None:
     return (done.stderr.strip().splitlines() or [f"uv ended with {done.returncode}"])[-1].strip()
 
 
+def why_not_as_root(config: pytest.Config) -> str | None:
+    """Return why a test that needs root is skipped; None when it can run."""
+    if not config.getoption("--as-root"):
+        return "makes users, mounts or changes owners: needs root and --as-root"
+    return None if hasattr(os, "geteuid") and os.geteuid() == 0 else "--as-root is given, but not by root"
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of this suite."""
     parser.addoption("--all", action="store_true", help="Run the slow tests too.")
+    parser.addoption("--as-root", action="store_true", help="Run the tests that make users, mount or change owners.")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out slow tests, unless they are asked for by ``--all`` or by a path."""
+    """Leave out slow tests, unless `--all` or a path asks for them."""
     if config.getoption("--all") or config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return
-    slow = [item for item in items if item.nodeid.startswith(SLOW)]
+    slow = [item for item in items if item.get_closest_marker("slow") is not None]
     config.hook.pytest_deselected(items=slow)
-    items[:] = [item for item in items if not item.nodeid.startswith(SLOW)]
+    items[:] = [item for item in items if item.get_closest_marker("slow") is None]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip tests whose surroundings are missing."""
+    if item.get_closest_marker("root") is not None and (reason := why_not_as_root(item.config)) is not None:
+        pytest.skip(reason)
     if item.get_closest_marker("network") is not None and (reason := why_no_index()) is not None:
         pytest.skip(f"the package index cannot be reached: {reason}")
+
+
+@pytest.fixture(scope="session")
+def as_root(pytestconfig: pytest.Config) -> None:
+    """For fixtures that need root: skip what uses them, as the marker `root` does for a test."""
+    if (reason := why_not_as_root(pytestconfig)) is not None:
+        pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,7 @@ from tests.acceptance.projects import clean_environment
 from tests.flows.world import World, asking_the_index
 from vstore.build.interpreter.local import find_local
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.slow, pytest.mark.network]
 EXAMPLES = Path(__file__).parent / "examples"
 
 

@@ -18,6 +18,8 @@ from tests.wheels import make_wheel
 from vstore.cli.app import COMMANDS
 from vstore.target import Target
 
+pytestmark = pytest.mark.slow
+
 OTHER = next(target for target in Target if target.is_macosx)
 
 # What each framework sits on; the class of the same name in Python has these bases.

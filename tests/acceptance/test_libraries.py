@@ -19,7 +19,7 @@ from vstore.build.native.elf import read_elf
 from vstore.build.native.libraries import is_excluded
 from vstore.build.record import describe
 
-pytestmark = pytest.mark.skipif(why_no_compiler() is not None, reason=str(why_no_compiler()))
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(why_no_compiler() is not None, reason=str(why_no_compiler()))]
 
 SPEC = """\
 [[runtimes]]

@@ -11,6 +11,8 @@ import pytest
 from scripts.matrix.compare import inventories, outputs, set_apart
 from scripts.matrix.versions import behind
 
+pytestmark = pytest.mark.slow
+
 MATRIX = Path(__file__).parents[2] / "scripts" / "matrix" / "main.py"
 
 

@@ -15,6 +15,7 @@ from tests.flows.world import World, make_world
 from vstore.fs.trees.removal import remove_tree
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.network,
     pytest.mark.skipif(sys.platform != "linux", reason="mounts hide the machine's Pythons"),
 ]

@@ -13,6 +13,8 @@ from tests.acceptance.projects import clean_environment, layer, make_project, si
 from tests.flows.world import World
 from tests.wheels import make_wheel
 
+pytestmark = pytest.mark.slow
+
 FOUNDATION = """\
 [[runtimes]]
 name = "python"

@@ -22,6 +22,8 @@ from vstore.build.interpreter.local import find_local
 from vstore.cli.app import COMMANDS
 from vstore.target import Target
 
+pytestmark = pytest.mark.slow
+
 RUNTIME = """\
 [[runtimes]]
 name = "python"

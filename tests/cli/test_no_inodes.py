@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
 from itertools import count
 from pathlib import Path
 
 import pytest
 
+from tests.mounts import mounted
 from vstore.cli.errors import explain
 
 
@@ -16,20 +16,13 @@ def fill(folder: Path) -> None:
         (folder / str(number)).touch()
 
 
+@pytest.mark.root
 def test_no_inodes_left_is_told_with_what_helps(tmp_path: Path) -> None:
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=8", "tmpfs", str(tmp_path)]
-    try:
-        done = subprocess.run(mount, capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("there is no mount")
-    if done.returncode:
-        pytest.skip("mounting is not allowed here")
-    try:
+    options = "size=1m,nr_inodes=8"
+    with mounted(tmp_path / "small", "mount", "-t", "tmpfs", "-o", options, "tmpfs") as small:
         with pytest.raises(OSError, match="No space left") as caught:
-            fill(tmp_path)
+            fill(small)
         told = explain(caught.value)
-    finally:
-        subprocess.run(["umount", str(tmp_path)], check=True)
     assert told is not None
     assert told.message.startswith("no inodes left on the file system: ")
     assert told.hint is not None and "df -i" in told.hint

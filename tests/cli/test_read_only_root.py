@@ -2,34 +2,25 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.flows.world import World
+from tests.mounts import remount_read_only, tmpfs
 from tests.remote.small import folder_cache, machine
 
 
+@pytest.mark.root
 def test_pack_and_push_read_a_read_only_root(tmp_path: Path) -> None:
-    root = tmp_path / "mount"
-    root.mkdir()
-    try:
-        done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", str(root)], capture_output=True)
-    except FileNotFoundError:
-        pytest.skip("there is no mount")
-    if done.returncode:
-        pytest.skip("mounting is not allowed here")
-    try:
+    with tmpfs(tmp_path / "mount", 16 << 20) as root:
         world = World(tmp_path, root / "store")
         with machine(world.root) as builder:
             path = builder.add("one")
         world.run("key", "generate", "builder")
-        subprocess.run(["mount", "-o", "remount,ro", str(root)], check=True)
+        remount_read_only(root)
         world.run("pack", str(path), "-o", str(tmp_path / "bundle"))
         world.run("push", f"file://{tmp_path}/cache", str(path))
-    finally:
-        subprocess.run(["umount", str(root)], check=True)
     with machine(tmp_path / "other") as other:
         assert folder_cache(tmp_path / "cache").object(path) is not None
         World(tmp_path, other.store.layout.root).run("unpack", str(tmp_path / "bundle"))

@@ -14,7 +14,9 @@ from pathlib import Path
 import pytest
 
 from tests.flows.world import World
-from tests.small_disk import mounted
+from tests.mounts import tmpfs
+
+pytestmark = pytest.mark.slow
 
 
 def healthy(world: World) -> None:
@@ -101,8 +103,8 @@ def test_a_running_program_keeps_its_generation(world: World) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    with mounted(tmp_path / "small", 24 << 20) as place:
+def small_disk(as_root: None, tmp_path: Path) -> Iterator[Path]:
+    with tmpfs(tmp_path / "small", 24 << 20) as place:
         yield place
 
 

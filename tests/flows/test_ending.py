@@ -15,6 +15,8 @@ import pytest
 from tests.flows.world import World
 from tests.wheels import make_wheel
 
+pytestmark = pytest.mark.slow
+
 SLOW = "".join(f"def f{n}(a, b=[{n}, 'x{n}']):\n    return {{a: b, 'k{n}': (a, b, {n})}}\n" for n in range(20_000))
 
 

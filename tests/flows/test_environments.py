@@ -17,7 +17,7 @@ from tests.flows.world import World, asking_the_index, make_world
 from vstore.build.interpreter.local import find_local, series
 from vstore.fs.trees.removal import remove_tree
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="mounts hide the machine's Pythons")
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="mounts hide the machine's Pythons")]
 
 NOBODY = 65534
 HERE = """

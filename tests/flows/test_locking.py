@@ -10,6 +10,8 @@ from tests.flows.world import VERSION, World, make_world
 from tests.wheels import make_wheel
 from vstore.target import Target
 
+pytestmark = pytest.mark.slow
+
 TAG = {
     Target.LINUX_X86_64: "manylinux_2_17_x86_64",
     Target.LINUX_AARCH64: "manylinux_2_17_aarch64",

@@ -11,6 +11,8 @@ import pytest
 from tests.flows.world import VERSION, World, make_world
 from tests.store.trees import SOURCE
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:

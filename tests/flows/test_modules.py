@@ -11,6 +11,8 @@ import pytest
 from tests.flows.world import World
 from tests.spec.checkouts import TRICKS, git, make_program
 
+pytestmark = pytest.mark.slow
+
 ODD = [
     *(b"a\nb.py", b"\xff.py", b"c d.py", b"-x.py", b"\"q'.py", b"back\\slash.py", b"\r.py", b"x\n", b"\x01", b"$(id)"),
     *(

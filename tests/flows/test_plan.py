@@ -16,6 +16,8 @@ from tests.flows.world import World
 from vstore.objects import Kind
 from vstore.store import Store
 
+pytestmark = pytest.mark.slow
+
 TO_MAKE = Path(__file__).parents[2] / "examples" / "make" / "plan_to_make.py"
 
 

@@ -14,6 +14,8 @@ from tests.flows.private_index import PASSWORD, USER, Index, make_certificate, s
 from tests.flows.world import World
 from tests.wheels import make_wheel
 
+pytestmark = pytest.mark.slow
+
 Access = Callable[[Path, str], dict[str, str]]
 
 

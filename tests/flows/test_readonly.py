@@ -15,6 +15,8 @@ from uv import find_uv_bin
 
 from tests.flows.world import World, make_world
 
+pytestmark = pytest.mark.slow
+
 BACKEND = """\
 import zipfile
 def build_wheel(folder, config_settings=None, metadata_directory=None):
@@ -99,7 +101,7 @@ def test_pip_and_uv_may_not_write_for_an_ordinary_user(world: World) -> None:
     assert world.json("verify")["problems"] == []
 
 
-@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="only root may write there")
+@pytest.mark.root
 @pytest.mark.parametrize("writer", ["pip", "uv", "bytecode"])
 def test_verify_tells_what_root_has_changed(other: World, writer: str) -> None:
     layer = other.root / "profiles/project/layers/app-hello"
@@ -117,7 +119,7 @@ def test_verify_tells_what_root_has_changed(other: World, writer: str) -> None:
     assert other.json("verify", "--contents")["problems"] == []
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root may mount")
+@pytest.mark.root
 def test_a_store_mounted_read_only_refuses_root(other: World) -> None:
     """As docs/compatibility.md shows it."""
     store, layer = (

@@ -14,6 +14,8 @@ from tests.flows.world import World, make_world
 from tests.reliability.promises import check_intact, check_nothing_left
 from vstore.fs.faults import Point
 
+pytestmark = pytest.mark.slow
+
 STEPS = [point for point in Point if point.startswith(("staged", "temp-root", "add-", "file-written"))]
 
 

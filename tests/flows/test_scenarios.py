@@ -14,6 +14,8 @@ import pytest
 from tests.flows.world import World
 from tests.wheels import make_wheel
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def world(warm: World, tmp_path: Path) -> World:

@@ -9,6 +9,8 @@ import pytest
 
 from tests.flows.world import World, make_world
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import errno
-import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.flows.world import World
+from tests.mounts import bind_mount
 from tests.wheels import make_wheel
 from tests.without_locks import without_locks
 
-
-@contextmanager
-def bound(source: Path, place: Path) -> Iterator[None]:
-    """One folder in two places; without root it is skipped."""
-    done = subprocess.run(["mount", "--bind", source, place], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"cannot mount here: {done.stderr.strip()}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "-l", place], check=True)
+pytestmark = pytest.mark.slow
 
 
 def ended(world: World, *arguments: str, **changes: str) -> tuple[int, str]:
@@ -43,7 +31,7 @@ def upgraded(world: World) -> tuple[int, str]:
 def test_two_roots_on_one_uv_cache_at_once(warm: World, tmp_path: Path) -> None:
     """Builds in both, while each collects and one empties the cache: all end well, and nothing is damaged."""
     worlds = [warm.copy(tmp_path / name) for name in ("a", "b")]
-    with bound(worlds[0].root / "cache/uv", worlds[1].root / "cache/uv"), ThreadPoolExecutor(5) as pool:
+    with bind_mount(worlds[0].root / "cache/uv", worlds[1].root / "cache/uv"), ThreadPoolExecutor(5) as pool:
         for number in range(2, 5):
             for world in worlds:
                 make_wheel(world.wheels, "low", f"1.{number}", {"low/__init__.py": f"VERSION = '1.{number}'\n"})

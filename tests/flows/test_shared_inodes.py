@@ -14,6 +14,8 @@ from tests.flows.world import World, make_world
 from tests.reliability.promises import check_nothing_left
 from tests.wheels import make_wheel
 
+pytestmark = pytest.mark.slow
+
 POOL: Any = {"UV_PREVIEW_FEATURES": "content-addressed-cache"}
 SAME = "SAME = 1\n" * 400
 SHELL = "#!/bin/sh\necho same\n"

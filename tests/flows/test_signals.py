@@ -13,6 +13,8 @@ import pytest
 from tests.flows.world import World
 from tests.spec.test_limits import frameworks
 
+pytestmark = pytest.mark.slow
+
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT"
 _GUARD_SECONDS = 20
 

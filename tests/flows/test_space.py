@@ -11,10 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.flows.world import World, make_world
-from tests.small_disk import mounted
+from tests.mounts import tmpfs
 from tests.store.trees import add
 from vstore.fs.disk import free_bytes
 from vstore.store import Store
+
+pytestmark = pytest.mark.slow
 
 ALWAYS = '[gc]\nmin_free = "1000T"\n'
 
@@ -46,11 +48,12 @@ def test_a_build_collects_when_space_is_short_and_says_so_once(world: World) -> 
     assert world.json("verify", "--contents")["problems"] == []
 
 
+@pytest.mark.root
 def test_between_the_two_limits_only_what_was_made_first_goes(world: World, tmp_path: Path) -> None:
     """On a disk that does fill: below `min_free` a build collects until `max_free` is free, and no more."""
     world.realise("--include", "python*")
     size = 20 << 20
-    with mounted(tmp_path / "small", 400 << 20) as disk:
+    with tmpfs(tmp_path / "small", 400 << 20) as disk:
         small = World(world.folder, disk / "root")
         subprocess.run(["cp", "-a", world.root, small.root], check=True)
         with Store.open(small.root) as store:

@@ -12,6 +12,8 @@ import pytest
 
 from tests.flows.world import World
 
+pytestmark = pytest.mark.slow
+
 KINDS: dict[str, Callable[[Path], object]] = {
     "a FIFO": os.mkfifo,
     "a socket": lambda path: socket.socket(socket.AF_UNIX).bind(os.path.relpath(path)),

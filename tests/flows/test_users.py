@@ -16,15 +16,17 @@ import pytest
 
 from tests.flows.world import World, make_world
 from tests.fs.locking.test_filelock import held
+from tests.mounts import bind_mount, remount_read_only
 from tests.store.trees import run_in_child
 from vstore.gc import collect
 from vstore.reporter import NullReporter
 from vstore.store import Store
 
-pytestmark = pytest.mark.skipif(
-    not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("useradd") is None,
-    reason="only root can make users",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.root,
+    pytest.mark.skipif(shutil.which("useradd") is None, reason="useradd is not installed"),
+]
 GROUP = f"vstore-test-{os.getpid()}"  # two processes that run tests make users of their own
 USERS = (f"{GROUP}-a", f"{GROUP}-b")
 
@@ -238,10 +240,8 @@ def test_who_may_only_read_cannot_lock(people: list[Person]) -> None:
 def test_a_read_only_mount_can_be_read(people: list[Person]) -> None:
     root, first, _ = people
     made = root.realise()
-    if subprocess.run(["mount", "--bind", str(root.root), str(root.root)], check=False).returncode:
-        pytest.skip("may not mount here")
-    try:
-        subprocess.run(["mount", "-o", "remount,ro,bind", str(root.root)], check=True)
+    with bind_mount(root.root):
+        remount_read_only(root.root)
         for person in (root, first):
             assert len(person.json("list")) == len(made["layers"]) + 2  # the stack, and the module's source
             assert person.json("info", made["stack"])["path"] == made["stack"]
@@ -249,5 +249,3 @@ def test_a_read_only_mount_can_be_read(people: list[Person]) -> None:
             assert person.json("verify", "--contents")["problems"] == []
             said = person.run("gc", code=6)[1]
             assert "read-only" in said or "not writable" in said
-    finally:
-        subprocess.run(["umount", str(root.root)], check=True)

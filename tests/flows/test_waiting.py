@@ -11,6 +11,8 @@ import pytest
 from tests.flows.world import World
 from tests.fs.locking.test_filelock import held
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", ["gc", "realise", "optimise", "roots add mine app-hello"])
 def test_each_wait_for_the_collectors_lock_is_told_and_ends(world: World, name: str) -> None:

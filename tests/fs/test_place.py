@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.publish.mounts import mounted
+from tests.mounts import file_system
 from vstore.errors import UsageError
 from vstore.fs.locking.filelock import lock_file
 from vstore.fs.place import (
@@ -113,9 +113,10 @@ def test_a_folder_of_ours_is_replaced_in_one_step(tmp_path: Path) -> None:
     assert os.listdir(place) == [] and os.listdir(new) == ["old"]
 
 
+@pytest.mark.root
 @pytest.mark.parametrize("kind", ["exfat"])
 def test_where_the_kernel_cannot_refuse_by_itself(tmp_path: Path, kind: str) -> None:
-    with mounted(kind, tmp_path) as folder:
+    with file_system(kind, tmp_path) as folder:
         for make in (Path.touch, Path.mkdir):
             old, new = folder / "old", folder / f"new-{make.__name__}"
             make(old)

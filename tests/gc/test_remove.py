@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.small_disk import mounted
+from tests.mounts import bind_mount, tmpfs
 from tests.store.trees import add, info, recipe, run_in_child
 from vstore.fs.locking.filelock import lock_file
 from vstore.gc import collect, plan_collection
@@ -128,8 +128,8 @@ def test_a_lock_whose_file_goes_still_excludes(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    with mounted(tmp_path / "small", 192 << 20) as place:
+def small_disk(as_root: None, tmp_path: Path) -> Iterator[Path]:
+    with tmpfs(tmp_path / "small", 192 << 20) as place:
         yield place
 
 
@@ -218,19 +218,15 @@ def interrupted_at(point: str, root: Path, *, running: bool = False) -> None:
     assert "`vstore gc` goes on where this one stopped" in err
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can mount")
+@pytest.mark.root
 def test_what_cannot_be_moved_and_is_added_again_is_not_removed_in_place(store: Store) -> None:
     """Nothing moves between mounts, as nothing moves out of an overlay's lower layer."""
     one, trash = add(store, "one"), store.layout.trash
     add(store, "two")
-    subprocess.run(["mount", "--bind", trash, trash], check=True)
-    try:
-        with reopened(store) as store:
-            removal, _ = started(store)
-            assert sorted(removed(store, removal)) == ["one", "two"]
-            assert add(store, "one") == one
-            removal.finish(NullReporter())
-            assert verify(store, contents=True, reporter=NullReporter()) == (1, [])
-            assert [place.name for place in store.layout.store.iterdir()] == [str(one)]
-    finally:
-        subprocess.run(["umount", trash], check=True)
+    with bind_mount(trash), reopened(store) as store:
+        removal, _ = started(store)
+        assert sorted(removed(store, removal)) == ["one", "two"]
+        assert add(store, "one") == one
+        removal.finish(NullReporter())
+        assert verify(store, contents=True, reporter=NullReporter()) == (1, [])
+        assert [place.name for place in store.layout.store.iterdir()] == [str(one)]

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from tests.small_disk import mounted
+from tests.mounts import tmpfs
 from tests.wheels import make_wheel
 from vstore.fs.disk import free_bytes
 from vstore.fs.locking.filelock import lock_file
@@ -54,8 +54,8 @@ class Bench:
 
 
 @pytest.fixture(params=["", POOL], ids=["plain", "pool"])
-def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
-    with mounted(tmp_path / "disk", 512 << 20) as disk:
+def bench(as_root: None, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    with tmpfs(tmp_path / "disk", 512 << 20) as disk:
         yield Bench(disk, request.param)
 
 

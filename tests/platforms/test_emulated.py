@@ -24,7 +24,7 @@ from tests.platforms.test_index import Index
 from vstore.build.interpreter.local import find_local
 from vstore.target import Target
 
-pytestmark = pytest.mark.network
+pytestmark = [pytest.mark.slow, pytest.mark.network]
 ARM = Target.LINUX_AARCH64
 QEMU = shutil.which("qemu-aarch64-static")
 PACKAGES = (

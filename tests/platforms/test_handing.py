@@ -17,6 +17,8 @@ from tests.platforms.mirror import SERIES, VERSION
 from tests.platforms.world import DIGITS, EXTENSIONS, FOREIGN, Platforms, Realised
 from vstore.target import Target
 
+pytestmark = pytest.mark.slow
+
 WINDOWS = Target.WIN_AMD64
 ALL = [word for target in FOREIGN for word in ("--platform", str(target))]
 

@@ -33,6 +33,8 @@ from vstore.remote.transport.memory import MemoryTransport
 from vstore.reporter import NullReporter
 from vstore.store import Store
 
+pytestmark = pytest.mark.slow
+
 TOP = StorePath.parse("0" * 32 + "-demo-stack")
 
 

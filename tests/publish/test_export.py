@@ -11,11 +11,13 @@ import pytest
 
 from tests.flows.test_realise import snapshot
 from tests.flows.world import World
+from tests.mounts import file_system
 from tests.publish.guest import check_on_vfat
 from tests.publish.looking import appears
-from tests.publish.mounts import mounted
 from vstore.errors import VstoreError
 from vstore.publish.filesystem import Features, check_names, probe
+
+pytestmark = pytest.mark.slow
 
 SAYS = "low 1.0 midlib 1.0 side app\n"
 
@@ -201,9 +203,10 @@ def check_without_links(world: World, place: Path) -> None:
     assert not list(output.glob(".*"))
 
 
+@pytest.mark.root
 @pytest.mark.parametrize("kind", ["vfat", "exfat"])
 def test_exported_to_a_file_system_without_links(realised: World, tmp_path: Path, kind: str) -> None:
-    with mounted(kind, tmp_path) as place:
+    with file_system(kind, tmp_path) as place:
         check_without_links(realised, place)
 
 
@@ -211,8 +214,9 @@ def test_exported_to_fat_as_another_kernel_writes_it(realised: World, tmp_path: 
     check_on_vfat(f"{__name__}:check_without_links", realised, tmp_path)
 
 
+@pytest.mark.root
 def test_copies_share_blocks_where_the_file_system_can(realised: World, tmp_path: Path) -> None:
-    with mounted("btrfs", tmp_path, megabytes=600) as place:
+    with file_system("btrfs", tmp_path, megabytes=600) as place:
         there = World(realised.folder, place / "root")
         there.realise()
         export(there, place / "warm")

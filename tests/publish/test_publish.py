@@ -55,9 +55,10 @@ def test_unpacked_side_by_side_by_tar_it_runs(published: Path, tmp_path: Path) -
         assert hashlib.sha256(data).hexdigest() == row["archive_hashes"]["sha256"] and len(data) == row["archive_size"]
 
 
+@pytest.mark.root
 def test_it_runs_where_nothing_else_is(published: Path, tmp_path: Path) -> None:
-    if os.geteuid() != 0 or shutil.which("unshare") is None or shutil.which("zstd") is None:
-        pytest.skip("a mount namespace needs root and unshare; tar needs zstd")
+    if shutil.which("unshare") is None or shutil.which("zstd") is None:
+        pytest.skip("a mount namespace needs unshare; tar needs zstd")
     root = tmp_path / "root"
     root.mkdir()
     untar(published, root / "apps")

@@ -8,6 +8,8 @@ import pytest
 
 from tests.reliability.nix import big_tree, race_nix, race_vstore, why_no_nix
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:

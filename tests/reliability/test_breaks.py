@@ -8,6 +8,8 @@ import pytest
 
 from scripts.reliability.breaks import BREAKS, ROOT, Break, is_noticed
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("one", BREAKS, ids=lambda one: one.promise)
 def test_what_is_broken_is_there_once(one: Break) -> None:

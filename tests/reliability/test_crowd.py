@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.flows.world import World
 from tests.reliability.crowd import crowd
+
+pytestmark = pytest.mark.slow
 
 
 def test_realising_collecting_switching_and_running_at_once(world: World) -> None:

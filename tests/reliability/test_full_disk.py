@@ -9,23 +9,25 @@ from pathlib import Path
 
 import pytest
 
+from tests.mounts import tmpfs
 from tests.reliability.promises import check_intact, check_nothing_left
 from tests.reliability.sweep import journey, vstore
-from tests.small_disk import mounted
 from vstore.objects import Kind
 from vstore.store import Store
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Path]:
-    with mounted(tmp_path / "small", 12 << 20) as place:
+def disk(as_root: None, tmp_path: Path) -> Iterator[Path]:
+    with tmpfs(tmp_path / "small", 12 << 20) as place:
         yield place
 
 
 @pytest.fixture
-def roomy(tmp_path: Path) -> Iterator[Path]:
+def roomy(as_root: None, tmp_path: Path) -> Iterator[Path]:
     """So much room that space is kept back for collections."""
-    with mounted(tmp_path / "roomy", 200 << 20) as place:
+    with tmpfs(tmp_path / "roomy", 200 << 20) as place:
         yield place
 
 

@@ -16,6 +16,8 @@ import pytest
 from tests.flows.world import World
 from tests.reliability.sweep import SOURCE
 
+pytestmark = pytest.mark.slow
+
 SEEDS = range(6)
 SYSTEM = Path("/usr/bin/python3")
 _TIME = re.compile(r"\b\d+\.\d+\b|\d{4}-\d\d-\d\d[T ][\d:Z]+")

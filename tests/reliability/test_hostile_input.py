@@ -13,6 +13,8 @@ from scripts.reliability.fuzz import fuzz, why_no_fuzzing
 from tests.reliability.readers import READERS, try_reader
 from tests.reliability.spoil import spoil
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", READERS)
 def test_the_samples_are_valid(name: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Iterator
 
 import pytest
 
 from tests.reliability.hostile_member import TRICKS, member, play
+
+pytestmark = pytest.mark.slow
 
 _SAMPLE = (
     "tmp/trash is a link", "gcroots/temp is a FIFO", "tmp is the member's, its trash a link", "links in the trash",
@@ -19,9 +20,9 @@ _SAMPLE = (
 
 
 @pytest.fixture(scope="module", autouse=True)
-def played() -> Iterator[None]:
-    if not hasattr(os, "geteuid") or os.geteuid() != 0 or shutil.which("useradd") is None:
-        pytest.skip("only root can make users")
+def played(as_root: None) -> Iterator[None]:
+    if shutil.which("useradd") is None:
+        pytest.skip("useradd is not installed")
     with member():
         yield
 

@@ -17,6 +17,8 @@ from tests.reliability.promises import check_intact, check_nothing_left
 from tests.wheels import make_wheel
 from vstore.errors import BuildError, ToolError
 
+pytestmark = pytest.mark.slow
+
 INFO = "bad-1.dist-info"
 METADATA = "Metadata-Version: 2.1\nName: bad\nVersion: 1\n"
 WHEEL = "Wheel-Version: 1.0\nGenerator: tests\nRoot-Is-Purelib: true\nTag: py3-none-any\n"

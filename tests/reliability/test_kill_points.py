@@ -28,6 +28,8 @@ from vstore.fs.faults import Point
 from vstore.store import Store
 from vstore.store.health.reindex import reindex
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:

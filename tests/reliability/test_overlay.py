@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.flows.world import World, make_world
+from tests.mounts import bind_mount
 from tests.reliability.overlay import overlaid, why_no_overlay
 from tests.reliability.promises import check_intact, check_nothing_left
 from tests.reliability.sweep import journey, kill_at, vstore
 from vstore.fs.faults import Point
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module", autouse=True)
-def mountable(tmp_path_factory: pytest.TempPathFactory) -> None:
+def mountable(as_root: None, tmp_path_factory: pytest.TempPathFactory) -> None:
     if (reason := why_no_overlay(tmp_path_factory.mktemp("tried"))) is not None:
         pytest.skip(reason)
 
@@ -104,8 +106,7 @@ def test_a_folder_that_is_a_mount_of_its_own(tmp_path: Path, name: str) -> None:
     """Objects cannot move to the trash, nor from the staging area: collecting works, adding is refused in one line."""
     root = tmp_path / "root"
     assert journey(root, "one").code == 0
-    subprocess.run(["mount", "--bind", root / name, root / name], check=True)
-    try:
+    with bind_mount(root / name):
         again = journey(root, "two")
         if name in ("tmp", "store"):
             assert again.code == 1 and "on different mounts" in again.error and "Traceback" not in again.error
@@ -117,5 +118,3 @@ def test_a_folder_that_is_a_mount_of_its_own(tmp_path: Path, name: str) -> None:
         check_intact(root)
         check_nothing_left(root)
         assert vstore(root, "reindex").code == 0
-    finally:
-        subprocess.run(["umount", root / name], check=True)

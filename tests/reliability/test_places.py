@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +11,10 @@ from tests.cli.forked import CommandLine
 from tests.flows.world import World, make_world
 from tests.reliability.places import COMMANDS, KINDS, STRANGE, random_places, try_place, try_strange
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="makes devices, which takes root")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.root,
+]
 
 SLOW = {"publish", "export", "export --links copy, a layer", "push"}  # where the place is free they copy much
 

@@ -9,7 +9,10 @@ import pytest
 from tests.reliability.disk import why_no_disk
 from tests.reliability.power import cut_power
 
+pytestmark = pytest.mark.slow
 
+
+@pytest.mark.root
 @pytest.mark.skipif(why_no_disk() is not None, reason=str(why_no_disk()))
 def test_the_power_fails_at_any_instant(tmp_path: Path) -> None:
     done = cut_power(tmp_path, lives=3, cuts=8, seed=3)

@@ -9,6 +9,8 @@ import pytest
 from tests.flows.world import World
 from tests.reliability.kills import random_kills
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL")
 def test_commands_killed_at_random_instants(world: World) -> None:

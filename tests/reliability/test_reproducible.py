@@ -17,6 +17,8 @@ from tests.flows.world import World
 from tests.reliability.promises import check_intact
 from tests.reliability.sweep import SOURCE
 
+pytestmark = pytest.mark.slow
+
 NOBODY = 65534
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None) if sys.platform == "linux" else None
 
@@ -82,7 +84,7 @@ def test_another_order_of_folders(realised: World, world: World, shuffled: Path)
     check_intact(there.root)
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() != 0, reason="needs root, to become another user")
+@pytest.mark.root
 def test_another_user(realised: World) -> None:
     if shutil.which("setpriv") is None:
         pytest.skip("setpriv is not installed")

@@ -8,6 +8,8 @@ import pytest
 
 from tests.reliability.strangers import strangers
 
+pytestmark = pytest.mark.slow
+
 
 def test_hostile_requests_leave_the_server_as_it_was(tmp_path: Path) -> None:
     pytest.importorskip("uvicorn")

@@ -13,6 +13,8 @@ from tests.remote.buckets import SERVERS
 from tests.remote.fleet import Fleet, make_fleet, origins, realise, run
 from tests.remote.servers import nginx
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:

@@ -14,6 +14,8 @@ from tests.remote.hostile import RIGHT, WRONG, hostile
 from tests.remote.small import folder_cache, machine
 from vstore.remote.records.layout import archive_key, object_key
 
+pytestmark = pytest.mark.slow
+
 MEBIBYTES = 300
 SECONDS = 120
 

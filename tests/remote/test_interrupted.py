@@ -19,6 +19,8 @@ from tests.remote.small import folder_cache, machine
 from tests.store.trees import add
 from vstore.store import Store
 
+pytestmark = pytest.mark.slow
+
 AT_ONCE_SECONDS = 5.0  # much less than the 15 s after which a cache that says nothing is given up
 
 

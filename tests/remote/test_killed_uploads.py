@@ -15,6 +15,8 @@ from tests.remote.buckets import SERVERS, Bucket
 from tests.store.trees import add
 from vstore.store import Store
 
+pytestmark = pytest.mark.slow
+
 BIG_BYTES = 96 << 20  # six parts
 
 

@@ -27,6 +27,8 @@ from vstore.remote.transport.protocol import NoListing, Transport, TransportErro
 from vstore.remote.transport.registry import open_transport
 from vstore.remote.transport.retry import RetryingTransport
 
+pytestmark = pytest.mark.slow
+
 DATA = bytes(range(256)) * 1000
 KEY = "objects/ab/abc-cpython-3.11.7+x@1.json"
 

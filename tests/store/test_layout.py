@@ -129,9 +129,8 @@ def test_an_index_of_somebody_else_is_not_opened(root: Path, name: str, kind: st
     Store.open(root).close()
 
 
+@pytest.mark.root
 def test_each_user_has_a_cache_for_uv_of_his_own(root: Path) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("only root gives folders away")
     layout = Layout(root)
     first = layout.own_uv_cache()
     assert first == root / "cache" / "uv" and first.stat().st_mode & 0o777 == 0o700
@@ -146,10 +145,9 @@ def test_each_user_has_a_cache_for_uv_of_his_own(root: Path) -> None:
         layout.own_uv_cache()
 
 
+@pytest.mark.root
 def test_a_link_elsewhere_is_removed_only_by_who_made_all_of_the_root(root: Path) -> None:
     """A member of a shared store could else end another's root, and have his link removed by root's collection."""
-    if os.geteuid() != 0:
-        pytest.skip("only root gives files away")
     ended = RootNote(expires_at=datetime(2020, 1, 1, tzinfo=UTC))
     with Store.open(root) as store:
         (info,) = store.index.objects()

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
+from tests.mounts import bind_mount, remount_read_only
 from tests.store.trees import SOURCE, add, info, recipe, write
 from vstore.errors import BuildError, StoreError
 from vstore.fs.locking.filelock import is_held
@@ -178,16 +179,13 @@ def test_a_lost_index_is_not_taken_for_an_empty_one(tmp_path: Path, read_only: b
 
 
 @pytest.fixture
-def read_only_root(tmp_path: Path) -> Iterator[Path]:
+def read_only_root(as_root: None, tmp_path: Path) -> Iterator[Path]:
     root = tmp_path / "root"
     with Store.open(root) as store:
         add(store, "low", recipe=recipe("low"))
-    for options in (["--bind", str(root)], ["-o", "remount,bind,ro"]):
-        done = subprocess.run(["mount", *options, str(root)], capture_output=True, text=True)
-        if done.returncode != 0:
-            pytest.skip(f"cannot mount here: {done.stderr.strip()}")
-    yield root
-    subprocess.run(["umount", "-l", root], check=True)
+    with bind_mount(root):
+        remount_read_only(root)
+        yield root
 
 
 def test_a_read_only_root_answers_questions(read_only_root: Path) -> None:

@@ -13,6 +13,8 @@ import pytest
 from tests.flows.world import World, make_world
 from vstore.uv.environment import environment_of
 
+pytestmark = pytest.mark.slow
+
 COMPILE = ("pip", "compile")
 SOURCE = str(Path(__file__).parents[2])
 

@@ -262,7 +262,7 @@ def test_a_managed_build_with_another_hash_is_refused(
         materialise(source, tmp_path / "tree", uv=uv, reporter=NullReporter())
 
 
-@pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="needs root, to become somebody else")
+@pytest.mark.root
 def test_where_others_have_their_pythons_is_passed_over(tmp_path: Path) -> None:
     """As of a user with root's variables: what lies in a folder that may not be entered is none of his."""
     (tmp_path / "pyenv" / "versions" / "3.11" / "bin").mkdir(parents=True)

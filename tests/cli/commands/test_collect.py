@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.small_disk import mounted
+from tests.mounts import tmpfs
 from tests.store.trees import add, info
 from vstore import profile as profiles
 from vstore.fs.disk import free_bytes
@@ -123,8 +123,9 @@ def shared(store: Store, name: str, data: bytes, days_ago: int) -> StorePath:
     return path
 
 
+@pytest.mark.root
 def test_freed_is_what_the_disk_got_back(tmp_path: Path) -> None:
-    with mounted(tmp_path / "small", 256 << 20) as disk:
+    with tmpfs(tmp_path / "small", 256 << 20) as disk:
         shop = Shop(disk / "root")
         with Store.open(shop.root) as store:
             twins = [add(store, name, {"a": b"twin" * 1_000_000, "b": name.encode()}) for name in ("one", "two")]
@@ -149,9 +150,10 @@ def test_freed_is_what_the_disk_got_back(tmp_path: Path) -> None:
         )
 
 
+@pytest.mark.root
 def test_until_free_goes_on_until_the_disk_has_it(tmp_path: Path) -> None:
     """Objects that are used longest ago and share all they have give nothing: the next ones go as well."""
-    with mounted(tmp_path / "small", 256 << 20) as disk:
+    with tmpfs(tmp_path / "small", 256 << 20) as disk:
         shop = Shop(disk / "root")
         with Store.open(shop.root) as store:
             for number in range(3):

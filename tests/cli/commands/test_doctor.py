@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.small_disk import mounted
+from tests.mounts import bind_mount, tmpfs
 from tests.store.trees import SOURCE, add
 from vstore.store import Store
 
@@ -31,8 +31,9 @@ def doctor(root: Path) -> str:
     return "\n".join(line for line in found if "others may clean" not in line and " free" not in line)
 
 
+@pytest.mark.root
 def test_little_space(tmp_path: Path) -> None:
-    with mounted(tmp_path / "small", 64 << 20) as disk:
+    with tmpfs(tmp_path / "small", 64 << 20) as disk:
         with Store.open(disk / "root") as store:
             add(store, "dead", {"a": b"x" * 3_000_000})
         command = [sys.executable, "-m", "vstore", "--json", "--root", str(disk / "root")]
@@ -75,22 +76,19 @@ def test_a_newer_schema(root: Path) -> None:
     assert "another release" in doctor(root)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give a folder away")
+@pytest.mark.root
 def test_another_owner(root: Path) -> None:
     os.chown(root, 65534, -1)
     assert "belongs to " in doctor(root)
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="only root can mount")
+@pytest.mark.root
 @pytest.mark.parametrize(
     ("folder", "said"), [("cache", "files are copied, not linked"), ("tmp", "nothing can be added")]
 )
 def test_a_folder_that_is_a_mount_of_its_own(root: Path, folder: str, said: str) -> None:
-    subprocess.run(["mount", "--bind", root / folder, root / folder], check=True)
-    try:
+    with bind_mount(root / folder):
         assert said in doctor(root)
-    finally:
-        subprocess.run(["umount", root / folder], check=True)
     assert said not in doctor(root)
 
 

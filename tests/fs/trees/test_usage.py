@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.small_disk import mounted
+from tests.mounts import tmpfs
 from vstore.fs.disk import free_bytes
 from vstore.fs.trees.removal import remove_tree
 from vstore.fs.trees.usage import Tally, held_bytes, statuses, used_bytes
@@ -50,8 +50,9 @@ def test_a_tally_knows_what_removing_frees(
     assert before - used_bytes(top) == told
 
 
+@pytest.mark.root
 def test_the_disk_agrees(tmp_path: Path) -> None:
-    with mounted(tmp_path / "small", 64 << 20) as disk:
+    with tmpfs(tmp_path / "small", 64 << 20) as disk:
         fill(disk, [("a", number % 5, 70_000) for number in range(40)] + [("b", 9, 100_000)])
         free = free_bytes(disk)
         tally = Tally()

@@ -29,6 +29,8 @@ from vstore.remote import write_key
 from vstore.remote.records.layout import archive_key, object_key
 from vstore.store import Store
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass
 class Served:
@@ -430,7 +432,7 @@ def test_an_address_that_cannot_be_had_is_one_line(root: Path, host: str, said: 
     assert done.stderr.startswith(f"error: {said}") and "\n  hint: see --host" in done.stderr
 
 
-@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="needs root, to become another user")
+@pytest.mark.root
 def test_a_port_that_is_not_permitted_is_one_line() -> None:
     if int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 81:
         pytest.skip("this machine lets everybody have every port")
