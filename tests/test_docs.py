@@ -15,7 +15,7 @@ import pytest
 from scripts.changelog import read_fragments
 from scripts.cli_reference import MARK, PAGE, reference
 from vstore import errors
-from vstore.cli.app import COMMANDS
+from vstore.cli.commands import COMMANDS
 from vstore.spec import load
 
 ROOT = Path(__file__).parents[1]

@@ -15,7 +15,7 @@ import pytest
 from tests.acceptance.projects import clean_environment, layer, make_project, site, start
 from tests.flows.world import VERSION, World
 from tests.wheels import make_wheel
-from vstore.cli.app import COMMANDS
+from vstore.cli.commands import COMMANDS
 from vstore.target import Target
 
 pytestmark = pytest.mark.slow

@@ -19,7 +19,7 @@ from tests.flows.world import VERSION, World
 from tests.wheels import make_wheel
 from vstore import __version__
 from vstore.build.interpreter.local import find_local
-from vstore.cli.app import COMMANDS
+from vstore.cli.commands import COMMANDS
 from vstore.target import Target
 
 pytestmark = pytest.mark.slow

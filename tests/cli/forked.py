@@ -61,7 +61,7 @@ class CommandLine:
 
 
 def _serve() -> None:
-    from vstore.cli.app import COMMANDS
+    from vstore.cli.commands import COMMANDS
 
     for module, _ in COMMANDS.values():
         importlib.import_module(f"vstore.cli.commands.{module}")

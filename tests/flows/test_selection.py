@@ -53,8 +53,8 @@ def test_realising_some_layers_locks_only_these(world: World) -> None:
     assert names(first)[1:] == ["python", "framework-mid"]
     assert first["generation"] is None
     assert locks(world) == {"python", "framework-mid"}
-    derived = world.realise("--include", "framework-mid", "--derived")
-    assert names(derived)[1:] == ["python", "framework-mid", "framework-side", "app-hello"]
+    dependents = world.realise("--include", "framework-mid", "--dependents")
+    assert names(dependents)[1:] == ["python", "framework-mid", "framework-side", "app-hello"]
     assert locks(world) == {"python", "framework-mid", "framework-side", "app-hello"}
     assert world.realise("--include", "nothing*", "--allow-missing")["layers"] == []
     world.realise("--include", "nothing*", code=2)

@@ -18,8 +18,8 @@ from pathlib import Path
 
 from tests.reliability.spoil import spoil
 from tests.store.trees import add, recipe
-from vstore.cli.app import COMMANDS as MODULES
 from vstore.cli.app import main
+from vstore.cli.commands import COMMANDS as MODULES
 from vstore.profile import append
 from vstore.store import Store, add_root
 

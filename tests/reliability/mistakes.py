@@ -15,7 +15,8 @@ from tests.cli.forked import HUNG, CommandLine, Ended
 from tests.reliability.places import make_decoys, snapshot
 from tests.store.trees import WHEN, add
 from vstore import profile as profiles
-from vstore.cli.app import COMMANDS, cli
+from vstore.cli.app import cli
+from vstore.cli.commands import COMMANDS
 from vstore.objects import Kind
 from vstore.store import Store
 

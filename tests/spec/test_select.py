@@ -53,7 +53,7 @@ def test_locking_takes_what_is_above_and_what_is_needed_below(spec: Spec) -> Non
         "python": ["lock-if-needed"],
         "A": ["lock-if-needed"],
         "B": ["lock-if-needed"],
-        "C": ["lock-if-needed"],  # below the derived application
+        "C": ["lock-if-needed"],  # below the dependent application
         "D": ["lock-if-needed"],
         "E": ["lock"],
         "both": ["lock"],
@@ -79,10 +79,10 @@ def test_realising_takes_only_what_is_needed_below(spec: Spec) -> None:
     }
 
 
-def test_derived_layers_are_realised_where_asked_for(spec: Spec) -> None:
-    derived = chosen(spec, SelectionRequest(include=("framework-C",), build=True, derived=True))
-    assert {name for name, ops in derived.items() if "build" in ops} == {"C", "D", "both"}
-    assert {name for name, ops in derived.items() if "build-if-needed" in ops} == {"python", "A", "B", "E"}
+def test_dependents_are_realised_where_asked_for(spec: Spec) -> None:
+    dependents = chosen(spec, SelectionRequest(include=("framework-C",), build=True, dependents=True))
+    assert {name for name, ops in dependents.items() if "build" in ops} == {"C", "D", "both"}
+    assert {name for name, ops in dependents.items() if "build-if-needed" in ops} == {"python", "A", "B", "E"}
 
 
 def test_above_one_and_below_another_is_a_conflict(spec: Spec) -> None:
@@ -91,7 +91,7 @@ def test_above_one_and_below_another_is_a_conflict(spec: Spec) -> None:
         chosen(spec, SelectionRequest(include=include, lock=LOCK))
     assert "--dependencies" in (caught.value.hint or "")
     with pytest.raises(UsageError, match="Conflicting build instructions"):
-        chosen(spec, SelectionRequest(include=include, build=True, derived=True))
+        chosen(spec, SelectionRequest(include=include, build=True, dependents=True))
     assert chosen(spec, SelectionRequest(include=include, lock=LOCK, dependencies=True))["B"] == ["lock"]
     assert chosen(spec, SelectionRequest(include=include))["B"] == ["lock-if-needed"]
     assert chosen(spec, SelectionRequest(include=(*include, "framework-[B-E]"), lock=LOCK))["B"] == ["lock"]

@@ -13,47 +13,11 @@ import click
 from vstore import __version__
 from vstore.api.process import arm_fault, set_waiting
 from vstore.cli import output, signals
-from vstore.cli.settings import Settings, shared_options
+from vstore.cli.command import shared_options
+from vstore.cli.commands import COMMANDS
+from vstore.cli.settings import Settings
 from vstore.credentials import redact
 from vstore.errors import OutputError, VstoreError
-
-COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, short help)
-    "init": ("specs", "Write a small commented spec."),
-    "show": ("specs", "Show a spec's layers and their locks."),
-    "lock": ("specs", "Resolve all layers together and write the lockfiles."),
-    "realise": ("realise", "Make every layer present and switch the profile to the new stack."),
-    "plan": ("plan", "Print what realising specs needs, as a graph for other engines."),
-    "build": ("plan", "Build one node of a plan."),
-    "run": ("run", "Start an application of a profile's current generation."),
-    "publish": ("publish", "Write archives of a spec's layers."),
-    "export": ("publish", "Copy a stack's layers to plain folders."),
-    "pack": ("bundles", "Write a stack with all it refers to into one file."),
-    "unpack": ("bundles", "Take what such a file holds into the store."),
-    "profiles": ("profiles", "List the profiles."),
-    "history": ("profiles", "List a profile's generations."),
-    "switch": ("profiles", "Switch a profile to one of its generations."),
-    "rollback": ("profiles", "Go back to the generation that the current one replaced."),
-    "diff": ("profiles", "Compare two generations by package and version."),
-    "forget": ("profiles", "Forget generations, so that gc may collect them."),
-    "gc": ("collect", "Forget generations by policy, then delete what no root reaches."),
-    "delete": ("collect", "Delete objects, or say which root keeps them."),
-    "roots": ("roots", "List, add and remove garbage collection roots."),
-    "list": ("query", "List the objects in the store."),
-    "info": ("query", "Show what is known of one object."),
-    "tree": ("query", "Show what an object refers to, as a tree."),
-    "why-depends": ("query", "Show a chain of references from one object to another."),
-    "log": ("query", "Show the build log of an object."),
-    "sql": ("query", "Ask the index itself, read-only."),
-    "push": ("remote", "Put objects and all they refer to into a cache."),
-    "pull": ("remote", "Bring a channel's stack or objects from a cache."),
-    "cache": ("caches", "Look at a cache, collect it, check it."),
-    "serve": ("serve", "Offer this store as a cache on the network."),
-    "key": ("remote", "Make the keys that pushes are signed with."),
-    "verify": ("maintenance", "Check the store against its index and manifests."),
-    "optimise": ("maintenance", "Let equal files of different objects share their space."),
-    "reindex": ("maintenance", "Rebuild the index from the objects on disk."),
-    "doctor": ("doctor", "Say what is odd on this machine or in this store."),
-}
 
 
 class _Hidden(Exception):
@@ -167,7 +131,7 @@ def _failed(error: Exception, settings: Settings) -> int:
         error.show()
         return error.exit_code
     told = explain(error)
-    if told is None or settings.verbosity > 1:
+    if told is None or settings.verbose > 1:
         import traceback
 
         click.echo(redact("".join(traceback.format_exception(error))), err=True, nl=False)

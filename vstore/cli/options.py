@@ -1,40 +1,38 @@
-"""Options that `lock`, `show` and `realise` have in common."""
+"""Options that several commands take."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
 from vstore.api.specs import ALLOW_OUTSIDE
+from vstore.cli.command import Function, add_options
+from vstore.cli.paths import EXISTING_FOLDER
 
 
-def selection_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Which layers: `--include` and what goes with it."""
-    options = [
-        click.option("--include", multiple=True, metavar="GLOB", help="Only these layers, and what goes with them."),
-        click.option("--allow-missing", is_flag=True, help="A pattern that matches no layer is only a warning."),
+def selection_options(function: Function) -> Function:
+    """Add the options that select layers of a spec: `--include` and its like."""
+    return add_options(
+        function,
+        click.option("--include", multiple=True, metavar="GLOB", help="Select only these layers, and what they need."),
+        click.option("--allow-missing", is_flag=True, help="Warn about a pattern that matches no layer, do not fail."),
         click.option(
             "--dependencies/--no-dependencies",
             default=None,
-            help="Treat the layers below like the included ones, or leave them alone (default: as far as needed).",
+            help="Treat the layers below like the selected ones, or leave them alone (default: as far as needed).",
         ),
-        click.option("--derived", is_flag=True, help="Also the layers that sit on the included ones."),
+        click.option("--dependents", is_flag=True, help="Also select the layers that depend on the selected ones."),
         click.option(
             "--allow-outside",
             multiple=True,
-            type=click.Path(path_type=Path, exists=True, file_okay=False),
+            type=EXISTING_FOLDER,
             callback=_allow_outside,
             expose_value=False,
-            help="Take modules from this folder, though it is outside of the spec's checkout or folder.",
+            help="Accept modules from this folder, although it is outside the project of the spec.",
         ),
-    ]
-    for option in reversed(options):
-        function = option(function)
-    return function
+    )
 
 
 def _allow_outside(_: click.Context, __: click.Parameter, folders: tuple[Path, ...]) -> None:
@@ -45,10 +43,26 @@ def _allow_outside(_: click.Context, __: click.Parameter, folders: tuple[Path, .
     os.environ[ALLOW_OUTSIDE] = os.pathsep.join(one for one in given if one)
 
 
-def wheel_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Where packages come from when locking."""
-    folder = click.Path(path_type=Path, exists=True, file_okay=False)
-    function = click.option("--local-wheels", multiple=True, type=folder, help="Wheel folders.")(function)
-    return click.option("--index/--no-index", default=True, help="Whether to ask the package index when locking.")(
-        function
+def wheel_options(function: Function) -> Function:
+    """Add the options that say where wheels come from when a spec is locked."""
+    return add_options(
+        function,
+        click.option("--index/--no-index", default=True, help="Use the package index when locking (default: yes)."),
+        click.option("--local-wheels", multiple=True, type=EXISTING_FOLDER, help="Also use the wheels in this folder."),
     )
+
+
+platform_option = click.option(
+    "--platform",
+    "platforms",
+    multiple=True,
+    metavar="TARGET",
+    help="The platform, instead of this machine's; `all` stands for all of the spec.",
+)
+cache_option = click.option(
+    "--cache", "caches", multiple=True, metavar="CACHE", help="Ask this cache before the configured ones."
+)
+locked_option = click.option("--locked", is_flag=True, help="Fail if the lock is missing or stale.")
+offline_option = click.option("--offline", is_flag=True, help="Do not use the network.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be done, and stop.")
+jobs_option = click.option("-j", "--jobs", type=click.IntRange(1), help="Parallel jobs (default: one per CPU).")

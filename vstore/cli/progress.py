@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from vstore.cli.text import size
 from vstore.credentials import redact
 from vstore.errors import printable
 from vstore.reporter import Unit
@@ -115,13 +116,3 @@ class Progress:
             whole = _Stage("", sum(one.done for one in moving), sum(one.total for one in moving), Unit.BYTES)
             rows.add_row("all together", "", whole.amount, "")
         self._display.update(rows)
-
-
-def size(number: int) -> str:
-    """A size for people: ``1.5 MiB``."""
-    amount = float(number)
-    for unit in ("B", "KiB", "MiB"):
-        if amount < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} GiB"

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from vstore.api.locks import LockedLayer, Selection, check, deployed_name, read_locks
 from vstore.api.specs import Layer, Spec
 from vstore.api.stores import Kind
-from vstore.cli.settings import when
+from vstore.cli.text import when
 
 _ARRAYS = {Kind.RUNTIME: "runtimes", Kind.FRAMEWORK: "frameworks", Kind.APPLICATION: "applications"}
 

@@ -29,7 +29,7 @@ class Request:
     include: tuple[str, ...] = ()
     allow_missing: bool = False
     dependencies: bool | None = None
-    derived: bool = False
+    dependents: bool = False
     locked: bool = False
     offline: bool = False
     dry_run: bool = False

@@ -87,7 +87,7 @@ def wish_of(request: Request) -> SelectionRequest:
         include=request.include,
         allow_missing=request.allow_missing,
         dependencies=request.dependencies,
-        derived=request.derived,
+        dependents=request.dependents,
         lock=None if request.locked else Operation.LOCK_IF_NEEDED,
         build=True,
     )

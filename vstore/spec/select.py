@@ -28,13 +28,13 @@ class SelectionRequest:
     """What a user asks for: patterns, and what is to happen with the layers below and above those that match.
 
     `lock` is None for a command that may not lock. `dependencies`: True treats the layers below like the included
-    ones, None as far as needed, False not at all. `derived` takes the layers above in; locking always does.
+    ones, None as far as needed, False not at all. `dependents` takes the layers above in; locking always does.
     """
 
     include: tuple[str, ...] = ()
     allow_missing: bool = False
     dependencies: bool | None = None
-    derived: bool = False
+    dependents: bool = False
     lock: Operation | None = Operation.LOCK_IF_NEEDED
     build: bool = False
     reset: tuple[str, ...] = ()
@@ -79,11 +79,11 @@ def select(spec: Spec, wish: SelectionRequest, target: Target) -> Selection:
     unmatched = _unmatched(wish.include, layers, "--include", wish.allow_missing)
     unmatched += _unmatched(wish.reset, layers, "--reset", wish.allow_missing)
     included = [layer for layer in layers if not wish.include or matches(layer, wish.include)]
-    derived = _above(layers, included) if wish.derived or not wish.build else []
-    fully = {layer.env_name for layer in (*included, *derived)}
-    below = _names_below([*included, *derived]) - fully
+    dependents = _above(layers, included) if wish.dependents or not wish.build else []
+    fully = {layer.env_name for layer in (*included, *dependents)}
+    below = _names_below([*included, *dependents]) - fully
     under = _names_below(included)
-    contrary = [layer for layer in derived if layer.env_name in under]
+    contrary = [layer for layer in dependents if layer.env_name in under]
     for layer in contrary:
         if _operations(layer, wish, target, full=True) != _operations(layer, wish, target, full=False):
             doing = "build" if wish.build else "lock"
@@ -120,7 +120,7 @@ def _names_below(tops: Iterable[Layer]) -> set[str]:
 
 
 def _operations(layer: Layer, wish: SelectionRequest, target: Target, *, full: bool) -> tuple[Operation, ...]:
-    """Of an included or derived layer (`full`), or of one that lies below them."""
+    """Of an included or dependent layer (`full`), or of one that lies below them."""
     if not full and wish.dependencies is False:
         return ()
     full = full or wish.dependencies is True

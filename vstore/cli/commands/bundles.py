@@ -10,8 +10,10 @@ import click
 from vstore.api.caches import SecretKey, make_generation, signing_keys, trust_of
 from vstore.api.config import read_config
 from vstore.api.publishing import Compression, Unpacked, find, left_out, pack_bundle, unpack_bundle
-from vstore.cli.places import PLACE
-from vstore.cli.settings import Settings, command, size
+from vstore.cli.command import command
+from vstore.cli.paths import PLACE
+from vstore.cli.settings import Settings
+from vstore.cli.text import size
 from vstore.errors import UsageError
 
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -37,10 +39,7 @@ def pack_command(
     best: bool,
     jobs: int | None,
 ) -> None:
-    """Write WHAT (a profile, PROFILE@N or a store path) and all that it refers to into one file.
-
-    `vstore unpack` takes it into another store.
-    """
+    """WHAT is a profile, PROFILE@N or a store path. `vstore unpack` adds the objects to another store."""
     if best and level is not None:
         raise UsageError("--best and --level exclude each other")
     with settings.open_source() as store:
@@ -69,7 +68,7 @@ def pack_command(
 @click.option("--profile", metavar="NAME", help="Make the stack a generation of this profile.")
 @click.option("--trust", "trusted", multiple=True, metavar="KEY", help="Trust this key too, written name:base64.")
 def unpack_command(settings: Settings, file: Path, profile: str | None, trusted: tuple[str, ...]) -> None:
-    """Take what a bundle holds into the store, all of it verified; what is here already is skipped."""
+    """Every object is verified. Objects that the store has are skipped."""
     with settings.open_store() as store:
         trust = trust_of(read_config(store.layout.config_file), trusted)
         done = unpack_bundle(store, file, trust=trust, reporter=settings.reporter)

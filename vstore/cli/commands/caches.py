@@ -21,8 +21,10 @@ from vstore.api.caches import (
 )
 from vstore.api.config import read_config
 from vstore.api.stores import StorePath
-from vstore.cli.parse import AGE
-from vstore.cli.settings import Settings, command, size, table, when
+from vstore.cli.command import command
+from vstore.cli.quantities import AGE
+from vstore.cli.settings import Settings
+from vstore.cli.text import size, table, when
 from vstore.errors import CacheError, UsageError
 
 _POLICY = Policy()

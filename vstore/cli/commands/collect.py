@@ -11,8 +11,10 @@ import click
 from vstore.api import gc
 from vstore.api.config import GcConfig
 from vstore.api.stores import Layout, Store, keep_reserve, release_reserve
-from vstore.cli.parse import AGE, SIZE
-from vstore.cli.settings import Settings, command, size, when
+from vstore.cli.command import command
+from vstore.cli.quantities import AGE, SIZE
+from vstore.cli.settings import Settings
+from vstore.cli.text import size, when
 
 
 @command("gc")
@@ -40,10 +42,8 @@ from vstore.cli.settings import Settings, command, size, when
     "--clean-cache", is_flag=True, help="Empty uv's cache, whatever is shared, and that of `serve`; waits for builds."
 )
 def gc_command(settings: Settings, dry_run: bool, clean_cache: bool, until_free: int | None, **given: object) -> None:
-    """Forget generations by policy, then delete objects that no root reaches, the longest unused first.
-
-    What is not given is taken from [gc] in the store's config.toml. Policies combine: a generation goes when all
-    limits let it go, an object when it is dead and no limit spares it.
+    """Options that are not given are taken from [gc] in config.toml. A generation is forgotten when all limits allow
+    it, an object is deleted when no root reaches it and no limit spares it. The longest unused objects go first.
     """
     release_reserve(Layout(settings.location()))
     with settings.open_store() as store:
@@ -140,7 +140,7 @@ def _why(victim: gc.Victim, now: datetime) -> str:
 @click.option("--referrers", is_flag=True, help="Also delete dead objects that refer to these.")
 @click.option("--dry-run", is_flag=True, help="Say what would be deleted, and stop.")
 def delete_command(settings: Settings, paths: tuple[str, ...], recursive: bool, referrers: bool, dry_run: bool) -> None:
-    """Delete the objects that PATHs name; refuse while one is alive, saying which root keeps it and how."""
+    """If an object is alive, nothing is deleted, and the roots that keep it are shown."""
     with settings.open_store() as store:
         wanted = {store.resolve(path) for path in paths}
         reporter = settings.reporter

@@ -14,7 +14,9 @@ from vstore.api.config import read_config
 from vstore.api.gc import plan_collection, policy_of
 from vstore.api.maintenance import verify
 from vstore.api.stores import Layout, owner_of
-from vstore.cli.settings import Settings, command, size
+from vstore.cli.command import command
+from vstore.cli.settings import Settings
+from vstore.cli.text import size
 from vstore.credentials import has_credentials
 from vstore.errors import VstoreError
 
@@ -34,7 +36,7 @@ _WITHOUT_LINKS = {"vfat", "exfat", "msdos"}
 
 @command("doctor")
 def doctor_command(settings: Settings) -> None:
-    """Say what is odd on this machine or in this store, and what to do."""
+    """The exit code is 0 even if there are findings; `verify` checks the store."""
     root = settings.location()
     findings = [*_about_machine(), *_about_place(root)]
     if root.exists():

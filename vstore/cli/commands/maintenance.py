@@ -8,7 +8,9 @@ import sys
 import click
 
 from vstore.api.maintenance import optimise, reindex, repair, verify
-from vstore.cli.settings import Settings, command, size
+from vstore.cli.command import command
+from vstore.cli.settings import Settings
+from vstore.cli.text import size
 from vstore.errors import StoreError
 
 
@@ -20,7 +22,7 @@ from vstore.errors import StoreError
 @click.option("--offline", is_flag=True, help="Repair without the network.")
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Processes (default: the cores).")
 def verify_command(settings: Settings, contents: bool, mend: bool, offline: bool, jobs: int | None) -> None:
-    """Check that index, manifests, objects and profiles agree; exit 6 when they do not, or cannot be repaired."""
+    """The exit code is 6 if there are problems that remain."""
     jobs, reporter = jobs or os.cpu_count() or 1, settings.reporter
     with settings.open_store(read_only=not mend) as store:
         checked, problems = verify(store, contents=contents or mend, jobs=jobs, reporter=reporter)
@@ -51,7 +53,7 @@ def verify_command(settings: Settings, contents: bool, mend: bool, offline: bool
 @command("optimise")
 @click.option("--dry-run", is_flag=True, help="Say what would be saved, and stop.")
 def optimise_command(settings: Settings, dry_run: bool) -> None:
-    """Let equal files of different objects be hard links to one."""
+    """Files in the store never change, so equal ones can share their space."""
     with settings.open_store() as store:
         done = optimise(store, dry_run=dry_run, reporter=settings.reporter)
     document = {
@@ -66,6 +68,6 @@ def optimise_command(settings: Settings, dry_run: bool) -> None:
 
 @command("reindex")
 def reindex_command(settings: Settings) -> None:
-    """Rebuild the index from the manifests and profiles on disk."""
+    """The index only repeats what manifests, profiles and roots on disk say."""
     count = reindex(settings.location(), settings.reporter)
     settings.emit({"objects": count}, lambda: f"indexed {count} objects")

@@ -13,8 +13,10 @@ import click
 from vstore.api.plans import Planned, build, node_document, plan
 from vstore.api.realising import Request
 from vstore.api.stores import StorePath
-from vstore.cli.settings import Settings, command, size, table
+from vstore.cli.command import command
+from vstore.cli.settings import Settings
 from vstore.cli.targets import parse_targets
+from vstore.cli.text import size, table
 from vstore.errors import UsageError
 
 SPEC = click.Path(path_type=Path, dir_okay=False)
@@ -28,10 +30,9 @@ SPEC = click.Path(path_type=Path, dir_okay=False)
 def plan_command(
     settings: Settings, specs: tuple[Path, ...], platforms: tuple[str, ...], caches: tuple[str, ...], offline: bool
 ) -> None:
-    """Print the objects that realising each SPEC needs, dependencies first, without those that are not missing.
-
-    With --json each node has its whole recipe, which `vstore build` takes here or on another machine. Nothing is locked
-    or built; the modules of layers that would be built are imported into the store.
+    """Dependencies come first; objects that the store or a cache has are left out. With --json each node has its whole
+    recipe, which `vstore build` takes here or on another machine. Nothing is locked or built, but the modules of layers
+    that would be built are added to the store.
     """
     requests = [
         Request(spec=spec, target=target, caches=caches, offline=offline, environment=dict(os.environ))
@@ -63,7 +64,7 @@ def build_command(
     offline: bool,
     jobs: int | None,
 ) -> None:
-    """Make the object of one node of a plan present, and print its store path. NODE is a JSON file, `-` for stdin."""
+    """NODE is a JSON file, or `-` for standard input. The store path of the object is printed."""
     try:
         document = json.loads(node.read())
     except (ValueError, RecursionError) as error:

@@ -8,8 +8,10 @@ import click
 
 from vstore.api import profiles
 from vstore.api.profiles import Generation
-from vstore.cli.parse import AGE
-from vstore.cli.settings import Settings, command, table, when
+from vstore.cli.command import command
+from vstore.cli.quantities import AGE
+from vstore.cli.settings import Settings
+from vstore.cli.text import table, when
 from vstore.errors import UsageError
 
 
@@ -25,7 +27,7 @@ def _row(generation: Generation) -> dict[str, object]:
 
 @command("profiles")
 def profiles_command(settings: Settings) -> None:
-    """List the profiles with their current generation."""
+    """Each with its current generation and the number of its generations."""
     with settings.open_store(read_only=True) as store:
         rows = []
         for name in profiles.names(store):
@@ -39,7 +41,7 @@ def profiles_command(settings: Settings) -> None:
 @command("history")
 @click.argument("profile")
 def history_command(settings: Settings, profile: str) -> None:
-    """List the generations of PROFILE, oldest first."""
+    """The oldest comes first."""
     with settings.open_store(read_only=True) as store:
         rows = [_row(generation) for generation in profiles.history(store, profile)]
     columns = {
@@ -61,7 +63,7 @@ def _switched(settings: Settings, generation: Generation, verb: str) -> None:
 @click.argument("profile")
 @click.argument("generation", type=int)
 def switch_command(settings: Settings, profile: str, generation: int) -> None:
-    """Make GENERATION the current one of PROFILE."""
+    """Programs that run keep the generation that they were started from."""
     with settings.open_store() as store:
         _switched(settings, profiles.switch(store, profile, generation), "switched")
 
@@ -70,7 +72,7 @@ def switch_command(settings: Settings, profile: str, generation: int) -> None:
 @click.argument("profile")
 @click.option("--to", type=int, metavar="N", help="This generation, instead of the one that was replaced.")
 def rollback_command(settings: Settings, profile: str, to: int | None) -> None:
-    """Go back to the generation that the current one of PROFILE replaced."""
+    """With --to it switches to generation N instead."""
     with settings.open_store() as store:
         _switched(settings, profiles.rollback(store, profile, to=to), "rolled back")
 
@@ -80,7 +82,7 @@ def rollback_command(settings: Settings, profile: str, to: int | None) -> None:
 @click.argument("old", type=int, required=False)
 @click.argument("new", type=int, required=False)
 def diff_command(settings: Settings, profile: str, old: int | None, new: int | None) -> None:
-    """Compare generation OLD of PROFILE (default: the one it replaced) with NEW (default: the current)."""
+    """OLD is by default the generation that NEW replaced, NEW the current one."""
     from vstore.api.realising import distributions
 
     with settings.open_store(read_only=True) as store:
@@ -118,7 +120,7 @@ def forget_command(
     everything: bool,
     dry_run: bool,
 ) -> None:
-    """Forget GENERATIONS of PROFILE, never the current one but with --all; their objects stay until gc."""
+    """The current generation is forgotten only with --all."""
     limits = profiles.Retention(keep=keep, older_than=older_than, unused_for=unused_for)
     if (bool(generations), limits != profiles.Retention(), everything).count(True) != 1:
         raise UsageError("say which generations, or --keep, --older-than or --unused-for, or --all")

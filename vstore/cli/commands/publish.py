@@ -31,10 +31,12 @@ from vstore.api.publishing import (
 from vstore.api.realising import Request
 from vstore.api.specs import Target
 from vstore.api.stores import Store
+from vstore.cli.command import command
 from vstore.cli.options import selection_options, wheel_options
-from vstore.cli.places import FOLDER
-from vstore.cli.settings import Settings, command, size, table
+from vstore.cli.paths import FOLDER
+from vstore.cli.settings import Settings
 from vstore.cli.targets import each_target, parse_targets
+from vstore.cli.text import size, table
 from vstore.errors import UsageError
 
 PLATFORM = "For this platform instead of this machine's, or `all`"
@@ -92,9 +94,8 @@ def publish_command(
     platforms: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Write an archive for each layer of SPEC, with metadata. Unpacked side by side, they run.
-
-    SPEC is realised first, without making a generation. Archives that are there and unchanged are kept.
+    """The spec is realised first, without a new generation. The archives run where they are unpacked side by side, and
+    have metadata. Archives that exist and are unchanged are kept.
     """
     chosen = PublishOptions(
         compression=Compression(compression),
@@ -185,9 +186,8 @@ def export_command(
     platforms: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Copy a stack's layers to plain folders for systems without a store.
-
-    SPEC is realised first. A profile (its current generation), PROFILE@N or a stack's store path is exported as it is.
+    """The folders work on systems without a store. A SPEC is realised first. A profile (its current generation),
+    PROFILE@N or the store path of a stack is exported as it is.
     """
     dry_run = bool(options["dry_run"])
     with settings.open_store() as store:

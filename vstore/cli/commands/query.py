@@ -9,7 +9,9 @@ import click
 
 from vstore.api.realising import clashes_of, describe_clashes
 from vstore.api.stores import ObjectInfo, StorePath, dependency_chain
-from vstore.cli.settings import Settings, command, size, table, when
+from vstore.cli.command import command
+from vstore.cli.settings import Settings
+from vstore.cli.text import size, table, when
 from vstore.errors import StoreError, UsageError
 
 
@@ -27,7 +29,7 @@ def _document(info: ObjectInfo) -> dict[str, object]:
 
 @command("list")
 def list_command(settings: Settings) -> None:
-    """List the objects in the store."""
+    """Each with its kind, size, number of files and time of registration."""
     with settings.open_store(read_only=True) as store:
         documents = [_document(info) for info in store.index.objects()]
 
@@ -42,7 +44,7 @@ def list_command(settings: Settings) -> None:
 @command("info")
 @click.argument("path")
 def info_command(settings: Settings, path: str) -> None:
-    """Everything known of the object that PATH names (a store path, a digest's start or a layer's name)."""
+    """PATH is a store path, the unique start of one, or the name of a layer."""
     with settings.open_store(read_only=True) as store:
         found = store.resolve(path)
         info = store.index.info(found)
@@ -73,7 +75,7 @@ def _text(value: object) -> str:
 @command("tree")
 @click.argument("path")
 def tree_command(settings: Settings, path: str) -> None:
-    """What the object that PATH names refers to, directly and further down."""
+    """References of references are indented below them."""
     with settings.open_store(read_only=True) as store:
         top = store.resolve(path)
         closure = store.closure([top])
@@ -102,7 +104,7 @@ def _branches(
 @click.argument("path")
 @click.argument("dependency")
 def why_depends_command(settings: Settings, path: str, dependency: str) -> None:
-    """Show the shortest chain of references from PATH to DEPENDENCY."""
+    """The chain from PATH to DEPENDENCY is the shortest."""
     with settings.open_store(read_only=True) as store:
         top, bottom = store.resolve(path), store.resolve(dependency)
         chain = dependency_chain(store, top, bottom)
@@ -136,7 +138,7 @@ def _plain(value: object) -> object:
 @command("log")
 @click.argument("path")
 def log_command(settings: Settings, path: str) -> None:
-    """Show how the object that PATH names was built."""
+    """Objects that were built on another machine have no log."""
     with settings.open_store(read_only=True) as store:
         found = store.resolve(path)
         info = store.index.info(found)

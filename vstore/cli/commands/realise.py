@@ -14,10 +14,12 @@ import click
 from vstore.api.realising import Realised, RealisedLayer, Request, describe_clashes, realise
 from vstore.api.specs import Target
 from vstore.api.stores import Layout, Store, check_out_link, keep
+from vstore.cli.command import command
 from vstore.cli.options import selection_options, wheel_options
-from vstore.cli.places import PLACE
-from vstore.cli.settings import Settings, command, size, table
+from vstore.cli.paths import PLACE
+from vstore.cli.settings import Settings
 from vstore.cli.targets import each_target, parse_targets
+from vstore.cli.text import size, table
 from vstore.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,9 +57,8 @@ def realise_command(
     platforms: tuple[str, ...],
     **options: object,
 ) -> None:
-    """Make every layer of SPEC present and switch its profile to the new stack.
-
-    With --include only those layers and what they need are made, and there is no new generation.
+    """The spec is locked first if its lock is missing or stale. With --include only the matching layers and what they
+    need are made, and no generation.
     """
     started = time.monotonic()
     request = Request(spec=spec, jobs=jobs or os.cpu_count() or 1, environment=dict(os.environ), **options)  # type: ignore[arg-type]

@@ -28,8 +28,10 @@ from vstore.api.caches import (
 from vstore.api.config import read_config
 from vstore.api.publishing import find
 from vstore.api.stores import Kind, Store
-from vstore.cli.parse import AGE
-from vstore.cli.settings import Settings, command, size, when
+from vstore.cli.command import command
+from vstore.cli.quantities import AGE
+from vstore.cli.settings import Settings
+from vstore.cli.text import size, when
 from vstore.errors import UsageError
 
 _LIFETIME = timedelta(days=30)
@@ -63,9 +65,8 @@ def push_command(
     jobs: int,
     verify: bool,
 ) -> None:
-    """Put WHAT, profiles or objects, with all that they refer to into CACHE, signed.
-
-    CACHE is a URL (file, https, s3, gs, az), a folder, or a name from config.toml; it is made when it is not there.
+    """WHAT is a profile or a store path. CACHE is a URL (file, https, s3, gs, az), a folder, or a name from
+    config.toml; it is made if it does not exist. Objects are signed with the keys of this store.
     """
     with settings.open_source() as store:
         config = read_config(store.layout.config_file)
@@ -135,9 +136,8 @@ def _key_folder(store: Store) -> Path:
 def pull_command(
     settings: Settings, cache: str, what: tuple[str, ...], profile: str | None, trusted: tuple[str, ...]
 ) -> None:
-    """Bring WHAT, a channel or store paths, with all that it refers to from CACHE.
-
-    The stack of a channel becomes a generation, as does a stack when --profile is given.
+    """WHAT is the name of a channel, or store paths. The stack of a channel becomes a generation, as does a stack with
+    --profile.
     """
     with settings.open_store() as store:
         config = read_config(store.layout.config_file)

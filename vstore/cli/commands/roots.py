@@ -9,9 +9,11 @@ import click
 
 from vstore.api import gc
 from vstore.api.stores import ENVIRONMENT_ROOT, Root, RootNote, Store, environment_base, keep, list_roots, remove_root
-from vstore.cli.parse import MOMENT
-from vstore.cli.places import parse_place
-from vstore.cli.settings import Settings, command, size, table, when
+from vstore.cli.command import command
+from vstore.cli.paths import parse_place
+from vstore.cli.quantities import DEADLINE
+from vstore.cli.settings import Settings
+from vstore.cli.text import size, table, when
 from vstore.errors import UsageError
 
 
@@ -19,7 +21,7 @@ from vstore.errors import UsageError
 @click.argument("action", type=click.Choice(["list", "add", "remove"]), default="list")
 @click.argument("arguments", metavar="[LINK] [PATH]", nargs=-1)
 @click.option("--note", default="", metavar="TEXT", help="With add: why it is kept.")
-@click.option("--expires", type=MOMENT, metavar="AGE|DATE", help="With add: keep it for AGE, or until DATE (UTC).")
+@click.option("--expires", type=DEADLINE, metavar="AGE|DATE", help="With add: keep it for AGE, or until DATE (UTC).")
 def roots_command(
     settings: Settings, action: str, arguments: tuple[str, ...], note: str, expires: datetime | None
 ) -> None:

@@ -8,7 +8,8 @@ import subprocess
 import click
 
 from vstore.api.profiles import Target, current, names, read_stack
-from vstore.cli.settings import Settings, command
+from vstore.cli.command import command
+from vstore.cli.settings import Settings
 from vstore.errors import ProfileError
 
 
@@ -17,7 +18,7 @@ from vstore.errors import ProfileError
 @click.argument("application")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def run_command(settings: Settings, profile: str, application: str, arguments: tuple[str, ...]) -> None:
-    """Start APPLICATION of the current generation of PROFILE; what follows -- goes to it."""
+    """Arguments after `--` are passed to APPLICATION."""
     store = settings.open_store(read_only=True)
     generation = current(store, profile)
     if generation is None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from vstore.api.caches import serve, signing_keys
-from vstore.cli.parse import SIZE
-from vstore.cli.settings import Settings, command
+from vstore.cli.command import command
+from vstore.cli.quantities import SIZE
+from vstore.cli.settings import Settings
 
 
 @command("serve")
@@ -14,12 +15,13 @@ from vstore.cli.settings import Settings, command
 @click.option("--port", type=click.IntRange(0, 65535), default=8311, help="The port (default: 8311).")
 @click.option("--max-size", type=SIZE, metavar="SIZE", help="Keep no more than SIZE of packed archives (default 10G).")
 def serve_command(settings: Settings, host: str, port: int, max_size: int | None) -> None:
-    """Offer this store read-only as a cache, until interrupted. Anyone who reaches it can read all of it.
+    """The store is read-only for clients. There is no access control: whoever reaches the port can read all of it.
 
-    Archives are packed when they are first asked for, and kept in cache/serve. Beyond --max-size those go that were not
-    asked for the longest, as they do with `gc` after 14 days, or with their objects.
+    Archives are packed when a client first asks for them, and kept in `cache/serve`. Beyond --max-size the longest
+    unused are deleted; `gc` deletes those unused for 14 days, and those of deleted objects.
 
-    /metrics is in Prometheus' form, /healthz answers ok. --verbose logs each request, up to 50 lines in ten seconds.
+    /metrics has counters in the format of Prometheus, /healthz answers ok. --verbose logs requests, at most 50 lines in
+    ten seconds.
     """
     with settings.open_store() as store:
         keys = signing_keys(store.layout.root / "keys")
@@ -27,7 +29,7 @@ def serve_command(settings: Settings, host: str, port: int, max_size: int | None
             settings.reporter.warn(
                 "there is no key here, so nobody will take anything by recipe", "`vstore key generate`"
             )
-        log_requests = settings.verbosity > 0
+        log_requests = settings.verbose > 0
         serve(
             store,
             keys,

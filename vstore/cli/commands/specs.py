@@ -21,9 +21,10 @@ from vstore.api.locks import (
     stale_error,
 )
 from vstore.api.specs import Spec, Target, load, write_template
+from vstore.cli.command import command
 from vstore.cli.options import selection_options, wheel_options
-from vstore.cli.places import FOLDER
-from vstore.cli.settings import Settings, command
+from vstore.cli.paths import FOLDER
+from vstore.cli.settings import Settings
 from vstore.cli.spec_view import Showing, lock_rows, lock_text
 from vstore.errors import LockError, UsageError
 
@@ -60,7 +61,7 @@ print("hello from flask", flask.__name__)
 @command("init")
 @click.argument("directory", type=FOLDER, default=".")
 def init_command(settings: Settings, directory: Path) -> None:
-    """Write a small commented spec into DIRECTORY (default: here)."""
+    """The spec is `spec.toml` in DIRECTORY (default: the current folder), with a module for its application."""
     spec = directory / "spec.toml"
     text = TEMPLATE.replace("linux_x86_64", str(Target.host()))
     write_template(spec, text, {"hello.py": HELLO}, store=settings.location())
@@ -86,7 +87,7 @@ def selected(settings: Settings, spec: Spec, wish: SelectionRequest) -> Selectio
 @click.argument("spec", type=SPEC)
 @selection_options
 def show_command(settings: Settings, spec: Path, **options: Any) -> None:
-    """Show the layers of SPEC, what each sits on in import order, their locks, and what `realise` would do."""
+    """Each layer with its dependencies in the order of their import, and what `realise` would do."""
     loaded = _load(settings, spec)
     showing = Showing(loaded, selected(settings, loaded, SelectionRequest(build=True, **options)))
     for gap in gaps(loaded, showing.locks.values()):
@@ -125,7 +126,7 @@ def lock_command(
     local_wheels: tuple[Path, ...],
     **options: Any,
 ) -> None:
-    """Resolve all layers of SPEC together and write their lockfiles."""
+    """Pins are kept where they still satisfy the requirements, unless --upgrade or --upgrade-package says otherwise."""
     if upgrade and if_needed:
         raise UsageError("--upgrade and --if-needed contradict each other")
     loaded = _load(settings, spec)

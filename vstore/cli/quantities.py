@@ -1,4 +1,4 @@
-"""Values a person types: ages (`30d`, `12h`), sizes (`5G`, `500MiB`), moments to come."""
+"""Ages, sizes and times that people type."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ from vstore.api.config import parse_age, parse_size
 
 
 class Age(click.ParamType[timedelta]):
+    """A duration such as `30d` or `12h`."""
+
     name = "age"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        """Return the duration."""
         if isinstance(value, timedelta):
             return value
         try:
@@ -22,9 +25,12 @@ class Age(click.ParamType[timedelta]):
 
 
 class Size(click.ParamType[int]):
+    """A size such as `5G` or `500MiB`."""
+
     name = "size"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the size in bytes."""
         if isinstance(value, int):
             return value
         try:
@@ -33,12 +39,13 @@ class Size(click.ParamType[int]):
             self.fail(str(error), param, ctx)
 
 
-class Moment(click.ParamType[datetime]):
-    """A moment to come: an age from now (`30d`) or a date (`2026-12-31`), UTC."""
+class Deadline(click.ParamType[datetime]):
+    """A time in the future: an age from now (`30d`) or a date (`2026-12-31`), UTC."""
 
-    name = "moment"
+    name = "age|date"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the time, with its time zone."""
         if isinstance(value, datetime):
             return value
         now = datetime.now(UTC).replace(microsecond=0)
@@ -52,10 +59,10 @@ class Moment(click.ParamType[datetime]):
             self.fail(f"{value!r} is neither an age such as 30d nor a date such as 2026-12-31", param, ctx)
         moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         if moment <= now:
-            self.fail(f"{value!r} is past", param, ctx)
+            self.fail(f"{value!r} is in the past", param, ctx)
         return moment
 
 
 AGE = Age()
-MOMENT = Moment()
+DEADLINE = Deadline()
 SIZE = Size()
