@@ -37,7 +37,7 @@ from vstore.objects import StorePath
 from vstore.remote import Fetcher, open_cache, pull
 from vstore.store import Store
 with Store.open(Path(sys.argv[2])) as store:
-    fetcher = Fetcher(store, trust=TRUST, report=Said())
+    fetcher = Fetcher(store, trust=TRUST, reporter=Said())
     pull(fetcher, open_cache(sys.argv[1]), map(StorePath.parse, sys.argv[3:]))
 peak = next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
 print(f"peak memory of a pull: {int(peak) >> 10} MiB")  # ru_maxrss would be that of the parent before exec

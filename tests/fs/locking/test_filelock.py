@@ -20,7 +20,7 @@ from vstore.cancel import Cancelled, CancelToken
 from vstore.errors import BusyError, StoreError
 from vstore.fs.locking.filelock import is_held, lock_file
 
-SOURCE = Path(__file__).parents[2]
+SOURCE = Path(__file__).parents[3]
 
 HOLD = """
 import sys; from pathlib import Path; from vstore.fs.locking.filelock import lock_file

@@ -54,7 +54,7 @@ def serving(folder: Path) -> Iterator[Served]:
     write_key(folder / "builder" / "keys", KEY)
     port = free_port()
     command = [sys.executable, "-m", "vstore", "--root", str(folder / "builder"), "serve", "--port", str(port)]
-    with running(command, port, cwd=Path(__file__).parents[2]):
+    with running(command, port, cwd=Path(__file__).parents[3]):
         yield Served(f"http://127.0.0.1:{port}", paths)
 
 
@@ -118,7 +118,7 @@ def served_by(root: Path, log: Path, *options: str) -> Iterator[tuple[int, subpr
     port = free_port()
     command = f"ulimit -n 384; exec {sys.executable} -m vstore --root {root} serve --port {port} {' '.join(options)}"
     with log.open("wb") as file:
-        started = running(["sh", "-c", command], port, cwd=Path(__file__).parents[2], stdout=file, stderr=file)
+        started = running(["sh", "-c", command], port, cwd=Path(__file__).parents[3], stdout=file, stderr=file)
         with started as process:
             yield port, process
 
@@ -206,7 +206,7 @@ def test_a_port_in_use_is_one_line(root: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         command = [sys.executable, "-m", "vstore", "--root", str(root), "serve", "--port", str(port)]
-        done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3], timeout=60)
     assert done.returncode == 7
     assert f"error: the port is in use: 127.0.0.1:{port}\n  hint: " in done.stderr
 
@@ -342,7 +342,7 @@ def test_what_was_served_is_collected_and_its_archive_with_it(served: Served, tm
 def gc(root: Path, *options: str) -> dict[str, Any]:
     command = [sys.executable, "-m", "vstore", "--root", str(root), "--json", "gc", *options]
     done = subprocess.run(
-        command, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=120, check=True
+        command, capture_output=True, text=True, cwd=Path(__file__).parents[3], timeout=120, check=True
     )
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -427,7 +427,7 @@ def test_serving_while_collections_run(root: Path, tmp_path: Path) -> None:
 )
 def test_an_address_that_cannot_be_had_is_one_line(root: Path, host: str, said: str) -> None:
     command = [sys.executable, "-m", "vstore", "--root", str(root), "serve", "--host", host, "--port", "0"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3], timeout=60)
     assert done.returncode == 2, done.stderr
     assert done.stderr.startswith(f"error: {said}") and "\n  hint: see --host" in done.stderr
 
@@ -439,7 +439,7 @@ def test_a_port_that_is_not_permitted_is_one_line() -> None:
     code = "import os, encodings.idna; from vstore.remote.serving.server import bind; "
     code += "os.setuid(65534); bind('127.0.0.1', 81)"
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=60
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[3], timeout=60
     )
     assert "UsageError: not permitted to listen on 127.0.0.1:81" in done.stderr
 

@@ -33,7 +33,7 @@ from vstore.remote import Fetcher, pull
 from vstore.objects import StorePath
 from vstore.store import Store
 with Store.open(Path(sys.argv[1])) as store:
-    fetcher = Fetcher(store, trust=TRUST, report=Said())
+    fetcher = Fetcher(store, trust=TRUST, reporter=Said())
     print("ready", flush=True)
     sys.stdin.readline()
     found = pull(fetcher, hasty(sys.argv[2]), [StorePath.parse(sys.argv[3])])
