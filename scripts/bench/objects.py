@@ -26,7 +26,7 @@ from vstore.objects import Kind, StorePath
 from vstore.store import Store
 with Store.open(Path(sys.argv[1])) as store:
     path = StorePath.make(scan(Path(sys.argv[2])).digest, "added")
-    store.temp_root(path)
+    store.add_temp_root(path)
     if not store.is_valid(path):
         with store.staging("added") as staged:
             subprocess.run(["cp", "-rT", sys.argv[2], staged], check=True)
@@ -50,7 +50,7 @@ with Store.open(Path(sys.argv[1])) as store:
     while not select.select([sys.stdin], [], [], 0)[0]:
         token = os.urandom(8)
         started = time.perf_counter()
-        store.temp_root(StorePath.make(hash_bytes("bench", token), "beside"))
+        store.add_temp_root(StorePath.make(hash_bytes("bench", token), "beside"))
         named = time.perf_counter()
         with store.staging("beside") as staged:
             (staged / "f").write_bytes(token)

@@ -222,7 +222,7 @@ def bench_gc(work: Path) -> list[dict[str, object]]:
             for place in trees[0].iterdir():
                 place.rename(store.layout.trash / place.name)
             started = time.perf_counter()
-            gc.collect(store, reporter=NullReporter())
+            gc.collect_garbage(store, reporter=NullReporter())
             unlinking.append(time.perf_counter() - started)
         removing.append(timed(["rm", "-rf", str(trees[1])]))
     what = "300 trees of 50 files, against rm -rf of equal ones"

@@ -304,9 +304,9 @@ BREAKS = (
     Break(
         "a dry run names what is deleted",
         "gc/collect.py",
-        "    return replace(plan, litter=litter, unclear=unclear), graph, roots\n",
+        "    return replace(plan, orphans=orphans, unclear=unclear), graph, roots\n",
         "    plan = replace(plan, victims=plan.victims[1:] if measure else plan.victims)\n"
-        "    return replace(plan, litter=litter, unclear=unclear), graph, roots\n",
+        "    return replace(plan, orphans=orphans, unclear=unclear), graph, roots\n",
         "tests/gc tests/cli/commands/test_collect.py",
     ),
     Break(
@@ -877,7 +877,7 @@ BREAKS = (
         "what was served can be collected",
         "remote/serving/shelf.py",
         "        with self.store.kept(path):\n",
-        "        self.store.temp_root(path)\n        if True:\n",
+        "        self.store.add_temp_root(path)\n        if True:\n",
         "tests/remote/serving/test_site.py -k collected",
     ),
     Break(

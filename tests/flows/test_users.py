@@ -18,7 +18,7 @@ from tests.flows.world import World, make_world
 from tests.fs.locking.test_filelock import held
 from tests.mounts import bind_mount, remount_read_only
 from tests.store.trees import run_in_child
-from vstore.gc import collect
+from vstore.gc import collect_garbage
 from vstore.reporter import NullReporter
 from vstore.store import Store
 
@@ -38,7 +38,7 @@ from vstore.errors import StoreError
 from vstore.objects import Kind
 from vstore.store import Store
 from vstore.store.health.verify import verify
-from vstore.gc import collect
+from vstore.gc import collect_garbage
 from vstore.reporter import NullReporter
 user, root, name, what = sys.argv[1:]
 entry = pwd.getpwnam(user)
@@ -53,7 +53,7 @@ try:
                 (staged / "a").write_text(name)
                 print(store.add(staged, name=name, kind=Kind.FRAMEWORK).path)
         elif what == "collect":
-            print(len(collect(store, reporter=NullReporter()).victims))
+            print(len(collect_garbage(store, reporter=NullReporter()).victims))
         else:
             print(len(store.index.objects()), len(verify(store, contents=True, reporter=NullReporter())[1]))
 except StoreError as error:
@@ -153,7 +153,7 @@ def test_two_users_of_a_group_share_a_store(place: Path) -> None:
     assert as_user(USERS[1], root, USERS[0], "add") == first, "what the other added is found, not made again"
     assert stat.S_IMODE((root / "index.sqlite").stat().st_mode) == 0o664
     with Store.open(root) as store:
-        assert len(collect(store, reporter=NullReporter()).victims) == 2, "root collects for all"
+        assert len(collect_garbage(store, reporter=NullReporter()).victims) == 2, "root collects for all"
     assert not list((root / "store").iterdir())
     assert as_user(USERS[1], root, "", "read") == "0 0"
 
@@ -187,12 +187,12 @@ def test_two_users_realise_the_same_spec_and_collect_what_is_their_own(people: l
     second.run("forget", "project", "1", "2")
     planned, collected = (second.json("gc", *options) for options in (["--dry-run"], []))
     assert planned["dead"] == collected["deleted"] == []
-    assert len(collected["left"]) == 3, "the layer, the application and the stack of the first"
+    assert len(collected["skipped"]) == 3, "the layer, the application and the stack of the first"
     assert first.user in second.run("gc")[1]
     assert f"belongs to {first.user}" in second.run("delete", made["stack"], code=6)[1]
     assert second.json("verify", "--contents")["problems"] == []
-    assert sorted(first.json("gc")["deleted"]) == sorted(collected["left"])
-    assert second.json("gc")["left"] == []
+    assert sorted(first.json("gc")["deleted"]) == sorted(collected["skipped"])
+    assert second.json("gc")["skipped"] == []
 
 
 def test_a_leftover_of_another_user_stands_in_nobodys_way(people: list[Person]) -> None:

@@ -14,7 +14,7 @@ from tests.store.trees import WHEN, add, info, run_in_child
 from vstore import profile as profiles
 from vstore.fs.locking.filelock import lock_file
 from vstore.fs.trees.scan import scan
-from vstore.gc import Policy, collect, exclusive_sizes, plan_collection, shortfall
+from vstore.gc import CollectionPolicy, collect_garbage, exclusive_sizes, plan_collection, shortfall
 from vstore.objects import StorePath
 from vstore.reporter import NullReporter
 from vstore.store import GenerationRow, Root, RootKind, Store, add_root, list_roots, remove_root
@@ -44,14 +44,14 @@ def test_only_what_no_root_reaches_goes(store: Store) -> None:
     add_root(store.layout, store.layout.gcroots / "mine", kept)
     with reopened(store) as store:
         plan = plan_collection(store)
-        done = collect(store, reporter=NullReporter())
+        done = collect_garbage(store, reporter=NullReporter())
         assert plan.dead == done.deleted == (gone,)
         assert plan.freed_bytes == done.freed_bytes > 0
         assert on_disk(store) == {str(low), str(kept)}
         assert {place.name for place in store.layout.manifests.iterdir()} == {str(low), str(kept)}
         assert list(store.layout.trash.iterdir()) == []
         assert verify(store, contents=True, reporter=NullReporter()) == (2, [])
-        assert collect(store, reporter=NullReporter()).deleted == ()
+        assert collect_garbage(store, reporter=NullReporter()).deleted == ()
 
 
 def test_an_older_generation_keeps_its_stack_until_it_is_forgotten(store: Store) -> None:
@@ -62,14 +62,14 @@ def test_an_older_generation_keeps_its_stack_until_it_is_forgotten(store: Store)
         assert plan_collection(store).dead == ()
         assert plan_collection(store, without=[("p", 1)]).dead == (first,)
         profiles.forget(store, "p", [1])
-        assert collect(store, reporter=NullReporter()).deleted == (first,)
+        assert collect_garbage(store, reporter=NullReporter()).deleted == (first,)
 
 
 def test_a_living_process_keeps_what_it_named(store: Store) -> None:
     path = add(store, "low")
-    assert plan_collection(store).dead == collect(store, reporter=NullReporter()).deleted == ()
+    assert plan_collection(store).dead == collect_garbage(store, reporter=NullReporter()).deleted == ()
     with reopened(store) as store:
-        assert collect(store, reporter=NullReporter()).deleted == (path,)
+        assert collect_garbage(store, reporter=NullReporter()).deleted == (path,)
 
 
 def test_only_a_collector_clears_the_temp_roots_of_ended_processes(store: Store) -> None:
@@ -78,7 +78,7 @@ def test_only_a_collector_clears_the_temp_roots_of_ended_processes(store: Store)
     with reopened(store) as store:
         assert len(plan_collection(store).dead) == 1
         assert stale.exists()
-        assert len(collect(store, reporter=NullReporter()).deleted) == 1
+        assert len(collect_garbage(store, reporter=NullReporter()).deleted) == 1
         assert not stale.exists()
 
 
@@ -88,9 +88,9 @@ def test_a_process_using_it_keeps_it(store: Store) -> None:
         child = run_in_child("import sys; print(flush=True); sys.stdin.readline()", store.layout.object(path) / "a")
         assert child.stdout is not None
         child.stdout.readline()
-        assert collect(store, reporter=NullReporter()).deleted == ()
+        assert collect_garbage(store, reporter=NullReporter()).deleted == ()
         child.communicate("\n", timeout=30)
-        assert collect(store, reporter=NullReporter()).deleted == (path,)
+        assert collect_garbage(store, reporter=NullReporter()).deleted == (path,)
 
 
 def test_a_generation_whose_link_was_removed_by_hand_is_kept(store: Store) -> None:
@@ -99,7 +99,7 @@ def test_a_generation_whose_link_was_removed_by_hand_is_kept(store: Store) -> No
     generation(store, add(store, "second"))
     (store.layout.profiles / "p-1-link").unlink()
     with reopened(store) as store:
-        assert plan_collection(store).dead == collect(store, reporter=NullReporter()).deleted == ()
+        assert plan_collection(store).dead == collect_garbage(store, reporter=NullReporter()).deleted == ()
         assert profiles.switch(store, "p", 1).path == first
         assert (store.layout.profiles / "p" / "a").read_bytes() == b"first"
 
@@ -108,8 +108,12 @@ def test_max_freed_leaves_the_rest_for_later(store: Store) -> None:
     paths = [add(store, f"n{number}") for number in range(5)]
     limit = exclusive_sizes(store, [Root(kind=RootKind.USER, name="r", path=paths[0])])["r"] + 1
     with reopened(store) as store:
-        plan = plan_collection(store, Policy(max_freed=limit))
-        assert plan.dead == collect(store, Policy(max_freed=limit), reporter=NullReporter()).deleted == tuple(paths[:2])
+        plan = plan_collection(store, CollectionPolicy(max_freed=limit))
+        assert (
+            plan.dead
+            == collect_garbage(store, CollectionPolicy(max_freed=limit), reporter=NullReporter()).deleted
+            == tuple(paths[:2])
+        )
         assert [info.path for info in store.index.objects()] == sorted(paths[2:])
         assert verify(store, contents=True, reporter=NullReporter()) == (3, [])
 
@@ -135,7 +139,7 @@ def test_exclusive_sizes_by_root(store: Store) -> None:
         assert size > 3_000_000, "what only dead objects share is freed with it"
         remove_root(store.layout, store.layout.gcroots / "two")
         assert dead in plan_collection(store).dead
-        assert collect(store, reporter=NullReporter()).freed_bytes == first + size
+        assert collect_garbage(store, reporter=NullReporter()).freed_bytes == first + size
 
 
 def leftover(store: Store, kind: str, outside: Path) -> str:
@@ -211,9 +215,9 @@ def test_leftovers_of_killed_processes_go(store: Store, tmp_path: Path, kind: st
     kept = add(store, "kept")
     generation(store, kept)
     place = leftover(store, kind, outside)
-    assert plan_collection(store).litter == collect(store, reporter=NullReporter()).litter == (place,)
+    assert plan_collection(store).orphans == collect_garbage(store, reporter=NullReporter()).orphans == (place,)
     assert not os.path.lexists(store.layout.root / place)
-    assert plan_collection(store).litter == ()
+    assert plan_collection(store).orphans == ()
     assert (outside / "mine").exists()
     assert outside.stat().st_mode & 0o777 == 0o555
     assert on_disk(store) == {str(kept)}
@@ -223,13 +227,13 @@ def test_leftovers_of_killed_processes_go(store: Store, tmp_path: Path, kind: st
 
 def test_what_a_living_process_makes_is_no_litter(store: Store) -> None:
     path = info("coming").path
-    store.temp_root(path)
+    store.add_temp_root(path)
     store.layout.object(path).mkdir()
     (store.layout.manifests / f".{path}.0123abcd").touch()
     locks = (store.layout.object_lock(str(path)), store.layout.profile_lock("p"))
     with store.staging("low") as build, lock_file(locks[0]), lock_file(locks[1]):
         (store.layout.profiles / "p-1-link").symlink_to(f"../store/{path}")
-        assert plan_collection(store).litter == collect(store, reporter=NullReporter()).litter == ()
+        assert plan_collection(store).orphans == collect_garbage(store, reporter=NullReporter()).orphans == ()
         assert build.is_dir()
     assert store.layout.object(path).is_dir()
 
@@ -239,7 +243,7 @@ def test_an_orphaned_generation_does_not_keep_its_stack(store: Store) -> None:
     generation(store, first)
     (store.layout.profiles / "p-2-link").symlink_to(f"../store/{second}")
     with reopened(store) as store:
-        assert plan_collection(store).dead == collect(store, reporter=NullReporter()).deleted == (second,)
+        assert plan_collection(store).dead == collect_garbage(store, reporter=NullReporter()).deleted == (second,)
         assert generation(store, add(store, "third")) == 2
 
 
@@ -253,20 +257,20 @@ def test_a_generation_of_unknown_past_is_kept(store: Store) -> None:
     (store.layout.profiles / "p-1-link").symlink_to(f"../store/{path}")
     with reopened(store) as store:
         assert path not in plan_collection(store).dead
-        assert path not in collect(store, reporter=NullReporter()).deleted
+        assert path not in collect_garbage(store, reporter=NullReporter()).deleted
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     shape=st.lists(st.tuples(st.sets(st.integers(0, 7), max_size=3), st.sampled_from("-gu")), min_size=1, max_size=8),
-    litter=st.sets(st.sampled_from(LEFTOVERS)),
+    orphans=st.sets(st.sampled_from(LEFTOVERS)),
     max_freed=st.none() | st.integers(0, 20),
     forgotten=st.sets(st.integers(1, 6)),
 )
 def test_the_dry_run_names_exactly_what_goes(
     tmp_path_factory: pytest.TempPathFactory,
     shape: list[tuple[set[int], str]],
-    litter: set[str],
+    orphans: set[str],
     max_freed: int | None,
     forgotten: set[int],
 ) -> None:
@@ -282,22 +286,22 @@ def test_the_dry_run_names_exactly_what_goes(
             elif kind == "u":
                 roots.append(paths[-1])
                 add_root(store.layout, store.layout.gcroots / f"r{number}", paths[-1])
-        for left in sorted(litter):
+        for left in sorted(orphans):
             if "generation" not in left:
                 leftover(store, left, root)
     with Store.open(root) as store:
         history = profiles.history(store, "p") if "p" in profiles.names(store) else []
         gone = [one for one in history if one.number in forgotten and not one.current]
-        policy = Policy(max_freed=max_freed)
+        policy = CollectionPolicy(max_freed=max_freed)
         plan = plan_collection(store, policy, without=[("p", one.number) for one in gone])
         before = on_disk(store)
         with suppress(IndexError):
             profiles.forget(store, gone[0].profile, [one.number for one in gone])
         reached = store.closure(path for path in roots if path not in {one.path for one in gone})
-        done = collect(store, policy, reporter=NullReporter())
-        assert (done.deleted, done.freed_bytes, done.litter) == (plan.dead, plan.freed_bytes, plan.litter)
+        done = collect_garbage(store, policy, reporter=NullReporter())
+        assert (done.deleted, done.freed_bytes, done.orphans) == (plan.dead, plan.freed_bytes, plan.orphans)
         assert not reached & set(done.deleted)
-        removed = {str(path) for path in done.deleted} | {place.partition("store/")[2] for place in done.litter} - {""}
+        removed = {str(path) for path in done.deleted} | {place.partition("store/")[2] for place in done.orphans} - {""}
         assert before - on_disk(store) == removed
         assert verify(store, contents=True, reporter=NullReporter())[1] == []
 
@@ -311,7 +315,7 @@ def test_the_index_refuses_to_forget_what_a_generation_needs(store: Store) -> No
         )
     )
     with reopened(store) as store:
-        assert collect(store, reporter=NullReporter()).deleted == ()
+        assert collect_garbage(store, reporter=NullReporter()).deleted == ()
         assert store.is_valid(path)
 
 
@@ -333,7 +337,7 @@ def test_collecting_while_others_make_generations(store: Store) -> None:
         for name in profiles.names(store):
             old = [one.number for one in profiles.history(store, name)][:-2]
             profiles.forget(store, name, old)
-        collect(store, reporter=NullReporter())
+        collect_garbage(store, reporter=NullReporter())
         rounds += 1
     assert [child.communicate()[0] for child in children] == ["", ""]
     assert [child.returncode for child in children] == [0, 0]
@@ -341,17 +345,17 @@ def test_collecting_while_others_make_generations(store: Store) -> None:
     for name in ("p", "q"):
         assert (store.layout.profiles / name / "a").read_bytes() == b"24"
         assert (store.layout.profiles / name / "to-low").read_bytes() == b"low"
-    collect(store, reporter=NullReporter())
+    collect_garbage(store, reporter=NullReporter())
     assert verify(store, contents=True, reporter=NullReporter())[1] == []
     assert on_disk(store) == {str(info.path) for info in store.index.objects()}
 
 
 COLLECT = """
 import sys; from pathlib import Path
-from vstore.gc import collect; from vstore.reporter import NullReporter; from vstore.store import Store
+from vstore.gc import collect_garbage; from vstore.reporter import NullReporter; from vstore.store import Store
 with Store.open(Path(sys.argv[1])) as store:
     print("ready", flush=True)
-    collect(store, reporter=NullReporter())
+    collect_garbage(store, reporter=NullReporter())
 """
 
 
@@ -372,7 +376,7 @@ def test_killed_while_collecting(store: Store) -> None:
         checked, problems = verify(store, contents=True, reporter=NullReporter())
         assert problems == []
         assert checked in (0, present), "rows go all at once"
-    collect(store, reporter=NullReporter())
+    collect_garbage(store, reporter=NullReporter())
     assert on_disk(store) == set()
     assert list(store.layout.manifests.iterdir()) == list(store.layout.trash.iterdir()) == []
     store.close()
@@ -383,6 +387,6 @@ def test_a_profile_that_an_older_index_does_not_know_is_kept(store: Store) -> No
     generation(store, path)
     store.generations.drop("p", [1])
     with reopened(store) as store:
-        assert collect(store, reporter=NullReporter()).litter == ()
+        assert collect_garbage(store, reporter=NullReporter()).orphans == ()
         assert (store.layout.profiles / "p").resolve() == store.layout.object(path).resolve()
         assert store.layout.object(path).is_dir()

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.store.trees import WHEN, info
-from vstore.gc import Plan, Policy, make_plan
-from vstore.gc.plan import Limits, exclusive_objects
+from vstore.gc import CollectionPlan, CollectionPolicy, plan_victims
+from vstore.gc.plan import ByteLimits, exclusive_objects
 from vstore.objects import StorePath, chain
 from vstore.store import Graph
 
@@ -54,7 +54,7 @@ def kept_by(graph: Graph, roots: Sequence[StorePath]) -> set[StorePath]:
 @given(graphs())
 def test_dead_is_exactly_what_no_root_reaches(case: tuple[Graph, list[StorePath]]) -> None:
     graph, roots = case
-    plan = make_plan(graph, roots)
+    plan = plan_victims(graph, roots)
     assert set(plan.dead) == set(graph.paths) - kept_by(graph, roots)
     assert len(plan.dead) == len(set(plan.dead)) == len(graph.paths) - plan.live - plan.spared
     sizes = dict(zip(graph.paths, graph.sizes, strict=True))
@@ -67,7 +67,7 @@ def test_any_plan_can_be_carried_out_and_spares_the_reachable(
 ) -> None:
     graph, roots = case
     before = WHEN + timedelta(days=days) if days is not None else None
-    plan = make_plan(graph, roots, Policy(fresh_since=before), limit=max_freed)
+    plan = plan_victims(graph, roots, CollectionPolicy(fresh_since=before), limit=max_freed)
     gone: set[StorePath] = set()
     referrers = {path: set[StorePath]() for path in graph.paths}
     for number, references in enumerate(graph.references):
@@ -86,28 +86,28 @@ def test_any_plan_can_be_carried_out_and_spares_the_reachable(
 
 def test_stops_when_enough_is_freed_oldest_first() -> None:
     graph = make_graph([(), (), (), (1,)], sizes=[10, 10, 10, 1])
-    assert [path.name for path in make_plan(graph, []).dead] == ["n0", "n2", "n3", "n1"]
-    assert [path.name for path in make_plan(graph, [], limit=11).dead] == ["n0", "n2"]
-    assert make_plan(graph, [], limit=0).dead == ()
-    assert [path.name for path in make_plan(make_graph([(), (0,), (), ()]), []).dead] == ["n1", "n0", "n2", "n3"]
+    assert [path.name for path in plan_victims(graph, []).dead] == ["n0", "n2", "n3", "n1"]
+    assert [path.name for path in plan_victims(graph, [], limit=11).dead] == ["n0", "n2"]
+    assert plan_victims(graph, [], limit=0).dead == ()
+    assert [path.name for path in plan_victims(make_graph([(), (0,), (), ()]), []).dead] == ["n1", "n0", "n2", "n3"]
 
 
 def test_what_was_registered_lately_stays_with_what_it_refers_to() -> None:
     graph = make_graph([(), (), (0,)])
-    plan = make_plan(graph, [], Policy(fresh_since=WHEN + timedelta(days=2)))
+    plan = plan_victims(graph, [], CollectionPolicy(fresh_since=WHEN + timedelta(days=2)))
     assert [path.name for path in plan.dead] == ["n1"]
 
 
 def test_a_root_that_is_not_in_the_index_keeps_nothing() -> None:
-    plan = make_plan(make_graph([()]), [info("elsewhere").path])
+    plan = plan_victims(make_graph([()]), [info("elsewhere").path])
     assert [path.name for path in plan.dead] == ["n0"]
 
 
 @given(graphs())
 def test_exclusive_bytes_are_what_taking_the_root_away_frees(case: tuple[Graph, list[StorePath]]) -> None:
     graph, roots = case
-    all_kept = make_plan(graph, roots).freed_bytes
-    without = [make_plan(graph, [*roots[:n], *roots[n + 1 :]]).freed_bytes for n in range(len(roots))]
+    all_kept = plan_victims(graph, roots).freed_bytes
+    without = [plan_victims(graph, [*roots[:n], *roots[n + 1 :]]).freed_bytes for n in range(len(roots))]
     sizes = dict(zip(graph.names, graph.sizes, strict=True))
     exclusive = [sum(sizes[name] for name in names) for names in exclusive_objects(graph, roots)]
     assert exclusive == [freed - all_kept for freed in without]
@@ -121,50 +121,50 @@ def aged(
     return replace(graph, used_on=used_on, seconds=tuple(map(float, seconds)))
 
 
-def names(plan: Plan) -> list[str]:
+def names(plan: CollectionPlan) -> list[str]:
     return [path.name for path in plan.dead]
 
 
 def test_the_longest_unused_goes_first_then_what_gives_most_for_its_cost() -> None:
     graph = aged([(), (), (), ()], [3, 1, 2, 2], [1, 1, 10, 100], [0, 0, 1, 1000])
-    assert names(make_plan(graph, [])) == ["n1", "n2", "n3", "n0"]
+    assert names(plan_victims(graph, [])) == ["n1", "n2", "n3", "n0"]
 
 
 def test_a_dependency_is_not_younger_for_a_dead_referrer() -> None:
     """The pair of an old layer and its lately used, dead referrer: the layer goes right after it, before others."""
     graph = aged([(), (0,), ()], [1, 8, 5], [1, 1, 1], [0, 0, 0])
-    assert names(make_plan(graph, [])) == ["n2", "n1", "n0"]
+    assert names(plan_victims(graph, [])) == ["n2", "n1", "n0"]
     graph = aged([(), (0,), ()], [1, 4, 5], [1, 1, 1], [0, 0, 0])
-    assert names(make_plan(graph, [], limit=2)) == ["n1", "n0"]
+    assert names(plan_victims(graph, [], limit=2)) == ["n1", "n0"]
 
 
 def test_what_was_used_lately_is_spared_with_all_it_refers_to() -> None:
     graph = aged([(), (0,), (), ()], [1, 8, 5, 9], [1, 1, 1, 1], [0, 0, 0, 0])
-    plan = make_plan(graph, [graph.paths[3]], Policy(used_since=(WHEN + timedelta(days=8)).date()))
+    plan = plan_victims(graph, [graph.paths[3]], CollectionPolicy(used_since=(WHEN + timedelta(days=8)).date()))
     assert names(plan) == ["n2"] and (plan.live, plan.spared) == (1, 2)
 
 
 def test_goals_and_limits_combine() -> None:
     graph = aged([(), (), (), (), ()], [1, 2, 3, 4, 5], [10] * 5, [0] * 5)
     for policy, count in (
-        (Policy(max_size=50), 0),
-        (Policy(max_size=49), 1),
-        (Policy(max_size=0), 5),
-        (Policy(until_free=125), 3),
-        (Policy(max_size=40, until_free=125), 3),
-        (Policy(max_size=0, until_free=125, max_freed=11), 2),
-        (Policy(max_size=0, fresh_since=WHEN + timedelta(days=3)), 3),
-        (Policy(until_free=100), 0),
+        (CollectionPolicy(max_size=50), 0),
+        (CollectionPolicy(max_size=49), 1),
+        (CollectionPolicy(max_size=0), 5),
+        (CollectionPolicy(until_free=125), 3),
+        (CollectionPolicy(max_size=40, until_free=125), 3),
+        (CollectionPolicy(max_size=0, until_free=125, max_freed=11), 2),
+        (CollectionPolicy(max_size=0, fresh_since=WHEN + timedelta(days=3)), 3),
+        (CollectionPolicy(until_free=100), 0),
     ):
-        limit = Limits.of(policy, used_bytes=50, free_bytes=100).least
-        assert len(make_plan(graph, [], policy, limit=limit).dead) == count, policy
+        limit = ByteLimits.of(policy, used_bytes=50, free_bytes=100).least
+        assert len(plan_victims(graph, [], policy, limit=limit).dead) == count, policy
 
 
 def test_what_was_freed_before_counts() -> None:
-    assert Limits.of(Policy(max_freed=10), freed_bytes=4) == Limits(cap=6)
-    assert Limits.of(Policy(max_freed=10), freed_bytes=40).least == 0
-    assert Limits.of(Policy(), freed_bytes=40).least is None
-    assert Limits(goal=5, cap=9).after(7) == Limits(goal=0, cap=2)
+    assert ByteLimits.of(CollectionPolicy(max_freed=10), freed_bytes=4) == ByteLimits(cap=6)
+    assert ByteLimits.of(CollectionPolicy(max_freed=10), freed_bytes=40).least == 0
+    assert ByteLimits.of(CollectionPolicy(), freed_bytes=40).least is None
+    assert ByteLimits(goal=5, cap=9).after(7) == ByteLimits(goal=0, cap=2)
 
 
 class Given:
@@ -185,9 +185,9 @@ class Given:
 def test_a_goal_is_reached_by_bytes_that_become_free() -> None:
     graph = aged([(), (), (), ()], [1, 1, 1, 2], [1000, 10, 10, 10], [0] * 4)
     sizes = Given({"n0": (0, 0), "n1": (5, 5), "n2": (9, 9), "n3": (9, 9)})
-    assert names(make_plan(graph, [], limit=9, sizes=sizes)) == ["n2"], "n0 is large, and shares it all with others"
+    assert names(plan_victims(graph, [], limit=9, sizes=sizes)) == ["n2"], "n0 is large, and shares it all with others"
     assert sorted(sizes.asked) == ["n0", "n1", "n2"], "nobody looks at files of objects whose day has not come"
-    plan = make_plan(graph, [], limit=20, sizes=sizes)
+    plan = plan_victims(graph, [], limit=20, sizes=sizes)
     assert (names(plan), plan.freed_bytes) == (["n2", "n1", "n0", "n3"], 23)
 
 
@@ -195,12 +195,12 @@ def test_a_goal_is_reached_by_bytes_that_become_free() -> None:
 def test_spared_and_goals_hold_for_any_graph(case: tuple[Graph, list[StorePath]], day: int, ceiling: int) -> None:
     graph, roots = case
     since = (WHEN + timedelta(days=day)).date()
-    policy = Policy(used_since=since, max_size=ceiling)
-    limit = Limits.of(policy, used_bytes=sum(graph.sizes)).least
-    plan = make_plan(graph, roots, policy, limit=limit)
+    policy = CollectionPolicy(used_since=since, max_size=ceiling)
+    limit = ByteLimits.of(policy, used_bytes=sum(graph.sizes)).least
+    plan = plan_victims(graph, roots, policy, limit=limit)
     assert not set(plan.dead) & kept_by(graph, [*roots, *graph.paths[day:]])
     left = sum(graph.sizes) - plan.freed_bytes
-    everything = make_plan(graph, roots, Policy(used_since=since))
+    everything = plan_victims(graph, roots, CollectionPolicy(used_since=since))
     assert left <= ceiling or plan.dead == everything.dead
 
 

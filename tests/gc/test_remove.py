@@ -16,8 +16,8 @@ import pytest
 from tests.mounts import bind_mount, tmpfs
 from tests.store.trees import add, info, recipe, run_in_child
 from vstore.fs.locking.filelock import lock_file
-from vstore.gc import collect, plan_collection
-from vstore.gc.plan import make_plan
+from vstore.gc import collect_garbage, plan_collection
+from vstore.gc.plan import plan_victims
 from vstore.gc.remove import Removal, current_roots
 from vstore.reporter import NullReporter
 from vstore.store import Store, add_root
@@ -32,11 +32,11 @@ def reopened(store: Store) -> Store:
 def started(store: Store) -> tuple[Removal, list[str]]:
     """A removal whose plan is made and not yet carried out, and the names it wants to remove."""
     roots, graph = current_roots(store), store.index.graph()
-    return Removal(store, graph, roots), [path.name for path in make_plan(graph, roots).dead]
+    return Removal(store, graph, roots), [path.name for path in plan_victims(graph, roots).dead]
 
 
 def removed(store: Store, removal: Removal) -> list[str]:
-    victims = make_plan(store.index.graph(), []).victims
+    victims = plan_victims(store.index.graph(), []).victims
     gone = [victim.path.name for victim in removal.remove(victims)]
     assert verify(store, contents=True, reporter=NullReporter())[1] == []
     return gone
@@ -61,7 +61,7 @@ def test_an_object_made_after_the_plan_keeps_what_it_refers_to(store: Store) -> 
         removal, planned = started(store)
         assert set(planned) == {"low", "other"}
         store.index.register(info("late", [low]))
-        victims = make_plan(store.index.graph(), []).victims
+        victims = plan_victims(store.index.graph(), []).victims
         gone = removal.remove([victim for victim in victims if victim.path.name in planned])
         assert [victim.path.name for victim in gone] == ["other"]
         assert store.is_valid(low)
@@ -72,7 +72,7 @@ def test_what_a_process_names_after_the_plan_stays(store: Store) -> None:
     with reopened(store) as store:
         removal, planned = started(store)
         assert planned == ["low"]
-        store.temp_root(low)
+        store.add_temp_root(low)
         assert store.is_valid(low)
         assert removed(store, removal) == []
 
@@ -93,9 +93,9 @@ def test_logs_locks_and_failed_builds_go(store: Store) -> None:
     os.utime(layout.failed / "old", (old, old))
     with reopened(store) as store, store.recipe_lock(recipe("busy")):
         plan = plan_collection(store)
-        assert set(plan.litter) == {f"logs/{layout.log(recipe('lost')).name}", "locks/recipe-stale", "failed/old"}
-        done = collect(store, reporter=NullReporter())
-        assert done.litter == plan.litter and done.deleted == (dead,)
+        assert set(plan.orphans) == {f"logs/{layout.log(recipe('lost')).name}", "locks/recipe-stale", "failed/old"}
+        done = collect_garbage(store, reporter=NullReporter())
+        assert done.orphans == plan.orphans and done.deleted == (dead,)
         assert store.read_log(recipe("dead")) is None and store.read_log(recipe("live")) == "live"
         assert store.read_log(recipe("fresh")) == "fresh", "its row may be a moment away"
         assert [place.name for place in layout.failed.iterdir()] == ["new"]
@@ -175,7 +175,7 @@ def test_an_interruption_does_not_wait_for_a_large_object(store: Store) -> None:
     interrupted_at("gc-unlinking:3", root, running=True)
     with reopened(store) as store:
         assert sum(len(files) for _, _, files in os.walk(store.layout.trash)) > 10_000
-        collect(store, reporter=NullReporter())
+        collect_garbage(store, reporter=NullReporter())
         assert list(store.layout.trash.iterdir()) == []
 
 
@@ -190,7 +190,7 @@ def test_interrupted_while_collecting(store: Store) -> None:
         store = Store.open(root)
         assert verify(store, contents=True, reporter=NullReporter())[1] == []
     with reopened(store) as store:
-        collect(store, reporter=NullReporter())
+        collect_garbage(store, reporter=NullReporter())
         assert list(store.layout.store.iterdir()) == list(store.layout.trash.iterdir()) == []
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.reliability.sweep import why_no_strace
 from tests.store.trees import run_in_child
-from vstore.gc import collect
+from vstore.gc import collect_garbage
 from vstore.reporter import NullReporter
 from vstore.store import Store
 
@@ -24,7 +24,7 @@ def test_what_links_lead_to_stays(store: Store, tmp_path: Path) -> None:
     (old / "d" / "to-file").symlink_to(tmp_path / "mine" / "deep" / "file")
     (old / "d" / "dangling").symlink_to("nowhere")
     (store.layout.trash / "bare").symlink_to(tmp_path / "mine")
-    collect(store, reporter=NullReporter())
+    collect_garbage(store, reporter=NullReporter())
     assert list(store.layout.trash.iterdir()) == []
     assert (tmp_path / "mine" / "deep" / "file").read_text() == "mine"
 
@@ -40,13 +40,13 @@ def test_a_tree_deeper_than_the_stack(store: Store) -> None:
         os.close(handle)
         handle = below
     os.close(handle)
-    collect(store, reporter=NullReporter())
+    collect_garbage(store, reporter=NullReporter())
     assert list(store.layout.trash.iterdir()) == []
 
 
 FILL_AND_EMPTY = """
 import concurrent.futures.thread, os, sys; from pathlib import Path
-from vstore.gc import collect; from vstore.reporter import NullReporter; from vstore.store import Store
+from vstore.gc import collect_garbage; from vstore.reporter import NullReporter; from vstore.store import Store
 from tests.store.trees import add
 root = Path(sys.argv[1])
 with Store.open(root) as store:
@@ -63,7 +63,7 @@ with Store.open(root) as store:
     os.chmod(closed / "in", 0)
     os.chmod(closed, 0)
 with Store.open(root) as store:
-    deleted = collect(store, reporter=NullReporter()).deleted
+    deleted = collect_garbage(store, reporter=NullReporter()).deleted
     print(len(deleted), os.listdir(store.layout.trash), os.listdir(store.layout.store))
 """
 
@@ -76,10 +76,10 @@ def test_read_only_folders_of_an_ordinary_user() -> None:
 
 COLLECT = """
 import sys; from pathlib import Path
-from vstore.gc import collect; from vstore.reporter import NullReporter; from vstore.store import Store
+from vstore.gc import collect_garbage; from vstore.reporter import NullReporter; from vstore.store import Store
 with Store.open(Path(sys.argv[1])) as store:
     print("ready", flush=True); sys.stdin.readline()
-    collect(store, reporter=NullReporter())
+    collect_garbage(store, reporter=NullReporter())
 """
 
 

@@ -17,7 +17,7 @@ from tests.mounts import tmpfs
 from tests.wheels import make_wheel
 from vstore.fs.disk import free_bytes
 from vstore.fs.locking.filelock import lock_file
-from vstore.gc import Collected, Plan, Policy, collect, plan_collection
+from vstore.gc import Collected, CollectionPlan, CollectionPolicy, collect_garbage, plan_collection
 from vstore.objects import Kind, StorePath
 from vstore.reporter import NullReporter
 from vstore.store import Store, add_root
@@ -59,16 +59,16 @@ def bench(as_root: None, tmp_path: Path, request: pytest.FixtureRequest) -> Iter
         yield Bench(disk, request.param)
 
 
-def policy(age: timedelta = timedelta(0), **more: int) -> Policy:
-    return Policy(cache_unshared_since=datetime.now(UTC) - age, **more)  # type: ignore[arg-type]
+def policy(age: timedelta = timedelta(0), **more: int) -> CollectionPolicy:
+    return CollectionPolicy(cache_unshared_since=datetime.now(UTC) - age, **more)  # type: ignore[arg-type]
 
 
-def checked(bench: Bench, chosen: Policy) -> tuple[Plan, Collected]:
+def checked(bench: Bench, chosen: CollectionPolicy) -> tuple[CollectionPlan, Collected]:
     """A dry run and the collection: both say what the disk says, but for the index."""
     with Store.open(bench.root) as store:
         plan = plan_collection(store, chosen)
         free = free_bytes(bench.root)
-        done = collect(store, chosen, reporter=NullReporter())
+        done = collect_garbage(store, chosen, reporter=NullReporter())
         assert (plan.dead, plan.wheels, plan.freed_bytes) == (done.deleted, done.wheels, done.freed_bytes)
         assert abs(free_bytes(bench.root) - free - done.freed_bytes) < 200_000
         return plan, done
@@ -78,7 +78,7 @@ def test_what_no_object_shares_goes_and_what_one_shares_stays(bench: Bench) -> N
     with Store.open(bench.root) as store:
         add_root(store.layout, store.layout.gcroots / "mine", bench.add(store, "aa"))
         dead = bench.add(store, "bb", "cc")
-    _, done = checked(bench, Policy())
+    _, done = checked(bench, CollectionPolicy())
     assert (done.deleted, done.wheels) == ((dead,), ()), "without a policy the caches are left alone"
     assert done.freed_bytes < 500_000, "uv's cache has another name of every file"
     time.sleep(0.01)
@@ -99,7 +99,7 @@ def test_wheels_of_objects_that_go_in_the_same_run_go_too(bench: Bench) -> None:
             bench.add(store, *names)
         kept = bench.add(store, "cc")
         add_root(store.layout, store.layout.gcroots / "mine", kept)
-    _, done = checked(bench, Policy(cache_unshared_since=datetime.now(UTC) + timedelta(hours=1)))
+    _, done = checked(bench, CollectionPolicy(cache_unshared_since=datetime.now(UTC) + timedelta(hours=1)))
     assert len(done.deleted) == 2
     assert set(done.wheels) == {"aa/1.0-py3-none-any", "bb/1.0-py3-none-any"}
 
@@ -110,10 +110,12 @@ def test_wheels_go_until_the_rest_is_small_enough(bench: Bench) -> None:
             bench.add(store, name)
     long_ago = datetime.now(UTC) - timedelta(days=1)
     held = 3 * 800_000 + (1 if bench.preview else 3) * len(SAME)  # and some small files
-    assert checked(bench, Policy(cache_unshared_since=long_ago, cache_max_size=held + 200_000))[1].wheels == ()
-    _, done = checked(bench, Policy(cache_unshared_since=long_ago, cache_max_size=held))
+    assert (
+        checked(bench, CollectionPolicy(cache_unshared_since=long_ago, cache_max_size=held + 200_000))[1].wheels == ()
+    )
+    _, done = checked(bench, CollectionPolicy(cache_unshared_since=long_ago, cache_max_size=held))
     assert done.wheels == ("aa/1.0-py3-none-any",), "unshared since one day, so by name"
-    _, done = checked(bench, Policy(cache_unshared_since=long_ago, cache_max_size=0))
+    _, done = checked(bench, CollectionPolicy(cache_unshared_since=long_ago, cache_max_size=0))
     assert done.wheels == ("bb/1.0-py3-none-any", "cc/1.0-py3-none-any")
 
 
@@ -122,12 +124,12 @@ def test_goals_reach_into_the_cache(bench: Bench) -> None:
         dead = bench.add(store, "aa", "bb", "cc")
         wanted = free_bytes(bench.root) + 1_000_000
     long_ago = datetime.now(UTC) - timedelta(days=1)
-    _, done = checked(bench, Policy(cache_unshared_since=long_ago, until_free=wanted))
+    _, done = checked(bench, CollectionPolicy(cache_unshared_since=long_ago, until_free=wanted))
     assert done.deleted == (dead,) and len(done.wheels) in (1, 2)
     assert free_bytes(bench.root) >= wanted
-    _, done = checked(bench, Policy(cache_unshared_since=datetime.now(UTC), max_freed=1))
+    _, done = checked(bench, CollectionPolicy(cache_unshared_since=datetime.now(UTC), max_freed=1))
     assert len(done.wheels) == 1
-    _, done = checked(bench, Policy(cache_unshared_since=long_ago, max_size=1))
+    _, done = checked(bench, CollectionPolicy(cache_unshared_since=long_ago, max_size=1))
     assert sum(1 for _ in (bench.root / "cache" / "uv" / "archive-v0").iterdir()) == 0
 
 
@@ -135,7 +137,7 @@ def test_an_empty_cache(bench: Bench) -> None:
     with Store.open(bench.root) as store:
         add_root(store.layout, store.layout.gcroots / "mine", bench.add(store, "aa"))
         bench.add(store, "bb")
-    _, done = checked(bench, Policy(clean_cache=True))
+    _, done = checked(bench, CollectionPolicy(clean_cache=True))
     assert len(done.deleted) == 1 and os.listdir(bench.root / "cache" / "uv") == [".lock"]
     with Store.open(bench.root) as store:
         bench.add(store, "aa", "bb")
@@ -150,10 +152,10 @@ def test_a_cache_in_use_is_left_as_it_is(bench: Bench, who: str) -> None:
     with Store.open(bench.root) as store:
         lock = cache / ".lock" if who == "uv" else store.layout.cache_lock
         with lock_file(lock, shared=True):
-            done = collect(store, policy(-timedelta(hours=1)), reporter=NullReporter())
+            done = collect_garbage(store, policy(-timedelta(hours=1)), reporter=NullReporter())
             assert (done.deleted, done.wheels) == ((dead,), ())
             assert (cache / ".tmpLeft").exists()
-        assert collect(store, policy(), reporter=NullReporter()).wheels == ("aa/1.0-py3-none-any",)
+        assert collect_garbage(store, policy(), reporter=NullReporter()).wheels == ("aa/1.0-py3-none-any",)
         assert not [name for name in os.listdir(cache) if name.startswith(".tmp")]
 
 
@@ -175,12 +177,12 @@ def test_what_nothing_leads_to_goes_at_once(bench: Bench) -> None:
     """A collector was killed between the pointers and the archive."""
     with Store.open(bench.root) as store:
         bench.add(store, "aa")
-        collect(store, reporter=NullReporter())
+        collect_garbage(store, reporter=NullReporter())
     for place in list((bench.root / "cache" / "uv").glob("wheels-*/index/*/aa/*")):
         place.unlink()
     with Store.open(bench.root) as store:
         bench.add(store, "bb")
     with Store.open(bench.root) as store:
-        done = collect(store, policy(timedelta(days=1)), reporter=NullReporter())
+        done = collect_garbage(store, policy(timedelta(days=1)), reporter=NullReporter())
         assert len(done.wheels) == 1 and done.freed_bytes > 800_000
         bench.add(store, "aa", "bb")

@@ -20,7 +20,7 @@ from vstore import profile as profiles
 from vstore.digest import hash_bytes
 from vstore.errors import ProfileError
 from vstore.fs.trees.removal import remove_tree
-from vstore.gc import collect
+from vstore.gc import collect_garbage
 from vstore.reporter import NullReporter
 from vstore.store import RootKind, Store, list_roots
 from vstore.store.generation_records import write_record
@@ -345,5 +345,5 @@ def test_what_a_killed_process_began_is_collected_even_after_the_next_generation
     (store.layout.profiles / "p-2-link").symlink_to(f"../store/{paths[1]}")
     made = profiles.append(store, "p", paths[2], spec_path=None, spec_digest=None, now=WHEN)
     assert made is not None and made.number == 3
-    assert collect(store, reporter=NullReporter()).litter == ("profiles/p-2-link",)
+    assert collect_garbage(store, reporter=NullReporter()).orphans == ("profiles/p-2-link",)
     assert sorted(os.listdir(store.layout.profiles)) == [".p-1.json", ".p-3.json", "p", "p-1-link", "p-3-link"]

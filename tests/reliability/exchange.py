@@ -65,7 +65,7 @@ def exchange(folder: Path, cache: Cache, token: str) -> None:
     for version in ("first", "second"):
         with Store.open(folder / NAMES[0]) as builder:
             if older is not None:
-                builder.temp_root(older)
+                builder.add_temp_root(older)
             top = add(builder, f"{token} {version}")
             push(builder, cache, top, older)
             older = top

@@ -17,7 +17,7 @@ from pathlib import Path
 from vstore import profile as profiles
 from vstore.errors import BusyError, VstoreError
 from vstore.fs import faults
-from vstore.gc import Policy, collect
+from vstore.gc import CollectionPolicy, collect_garbage
 from vstore.objects import Kind, StorePath
 from vstore.reporter import NullReporter
 from vstore.store import Store
@@ -69,7 +69,9 @@ def live(root: Path, token: str, profile: str) -> None:
         profiles.forget_all(store, f"{profile}-gone")
     with Store.open(root) as store:
         cache_wheel(store, f"{profile}{token}")
-        collect(store, Policy(cache_unshared_since=datetime.max.replace(tzinfo=UTC)), reporter=NullReporter())
+        collect_garbage(
+            store, CollectionPolicy(cache_unshared_since=datetime.max.replace(tzinfo=UTC)), reporter=NullReporter()
+        )
     with suppress(BusyError):  # others may have the store open
         reindex(root)
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.reliability.sweep import SOURCE
-from vstore.gc import collect
+from vstore.gc import collect_garbage
 from vstore.reporter import NullReporter
 from vstore.store import Store
 from vstore.store.health.verify import verify
@@ -104,9 +104,9 @@ def race_vstore(root: Path, tree: Path, delay_seconds: float) -> Raced:
         assert adding.stdin is not None and adding.stdout is not None
         time.sleep(delay_seconds)
         while not select.select([adding.stdout], [], [], 0)[0]:  # not once, as for Nix, but all the time
-            collect(store, reporter=NullReporter())
+            collect_garbage(store, reporter=NullReporter())
         path = adding.stdout.readline().strip()
-        collect(store, reporter=NullReporter())
+        collect_garbage(store, reporter=NullReporter())
         registered = [str(info.path) for info in store.index.objects()] == [path]
         whole = registered and verify(store, contents=True, reporter=NullReporter())[1] == []
         whole = whole and len(os.listdir(store.layout.store / path)) == len(os.listdir(tree))

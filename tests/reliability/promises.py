@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from vstore import profile as profiles
-from vstore.gc import collect, plan_collection
+from vstore.gc import collect_garbage, plan_collection
 from vstore.reporter import NullReporter
 from vstore.store import Store
 from vstore.store.generation_records import recorded
@@ -49,8 +49,8 @@ def check_nothing_left(root: Path) -> None:
     """A dry run names what the next collection takes; that leaves nothing that killed processes made."""
     with Store.open(root) as store:
         plan = plan_collection(store)
-        done = collect(store, reporter=NullReporter())
-        assert (done.deleted, done.litter) == (plan.dead, plan.litter)
+        done = collect_garbage(store, reporter=NullReporter())
+        assert (done.deleted, done.orphans) == (plan.dead, plan.orphans)
         rows = {str(info.path) for info in store.index.objects()}
         layout = store.layout
         check_cache(layout.uv_cache)

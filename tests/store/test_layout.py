@@ -14,9 +14,9 @@ import pytest
 from tests.reliability.sweep import vstore
 from tests.store.trees import add
 from vstore.errors import StoreError, UsageError
-from vstore.gc import collect, plan_collection
+from vstore.gc import collect_garbage, plan_collection
 from vstore.reporter import NullReporter
-from vstore.store import Layout, RootNote, Store, add_root, keep_reserve, list_roots, read_roots
+from vstore.store import Layout, RootNote, Store, add_root, keep_emergency_space, list_roots, read_roots
 from vstore.store.health.optimise import optimise
 from vstore.store.health.reindex import reindex
 
@@ -75,7 +75,7 @@ def test_a_folder_that_becomes_a_link_under_an_open_store_is_not_followed(root: 
         (root / name).symlink_to(decoy)
         (decoy / "bbb").mkdir()
         for work in (
-            lambda: collect(store, reporter=NullReporter()),
+            lambda: collect_garbage(store, reporter=NullReporter()),
             lambda: plan_collection(store),
             lambda: list_roots(store.layout),
             lambda: add(store, "two"),
@@ -103,7 +103,7 @@ def test_the_root_itself_may_be_a_link_and_a_missing_folder_is_made(root: Path) 
     link.symlink_to("root")
     (root / "tmp" / "trash").rmdir()
     with Store.open(link) as store:
-        assert len(collect(store, reporter=NullReporter()).victims) == 1
+        assert len(collect_garbage(store, reporter=NullReporter()).victims) == 1
         add(store, "two")
 
 
@@ -111,7 +111,7 @@ def test_the_reserve_is_no_way_out(root: Path) -> None:
     (root / "reserve").unlink(missing_ok=True)
     (root / "reserve").symlink_to(root.parent / "decoy" / "new")
     with Store.open(root) as store:
-        keep_reserve(store.layout)
+        keep_emergency_space(store.layout)
     assert os.listdir(root.parent / "decoy") == ["file"]
 
 

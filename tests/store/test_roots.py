@@ -25,8 +25,8 @@ def roots(store: Store, kind: RootKind) -> list[tuple[str, StorePath]]:
 def test_temp_roots_live_as_long_as_the_store_is_open(store: Store) -> None:
     one, two = info("one").path, info("two").path
     with Store.open(store.layout.root) as other:
-        other.temp_root(one)
-        other.temp_root(one, two)
+        other.add_temp_root(one)
+        other.add_temp_root(one, two)
         ((name, _), _) = found = roots(store, RootKind.TEMP)
         assert {path for _, path in found} == {one, two}
         assert f"{os.getpid()}-" in name
@@ -36,7 +36,7 @@ def test_temp_roots_live_as_long_as_the_store_is_open(store: Store) -> None:
 
 CHILD = """
 import sys; from pathlib import Path; from vstore.store import Store; from vstore.objects import StorePath
-s = Store.open(Path(sys.argv[1])); s.temp_root(StorePath.parse(sys.argv[2])); print("ready", flush=True)
+s = Store.open(Path(sys.argv[1])); s.add_temp_root(StorePath.parse(sys.argv[2])); print("ready", flush=True)
 sys.stdin.readline()
 """
 
@@ -56,7 +56,7 @@ def test_temp_roots_of_a_killed_process_count_for_nothing(store: Store) -> None:
 
 
 def test_a_temp_root_waits_while_a_collector_decides(store: Store) -> None:
-    thread = threading.Thread(target=store.temp_root, args=(info("low").path,))
+    thread = threading.Thread(target=store.add_temp_root, args=(info("low").path,))
     with lock_file(store.layout.gc_lock):
         thread.start()
         thread.join(0.2)
@@ -71,7 +71,7 @@ def test_threads_share_one_file_of_temp_roots(store: Store) -> None:
 
     def name(other: Store, path: StorePath) -> None:
         together.wait()
-        other.temp_root(path)
+        other.add_temp_root(path)
 
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)

@@ -10,16 +10,16 @@ from vstore.errors import BusyError
 from vstore.fs.trees.usage import used_bytes
 from vstore.gc import (
     Collected,
-    Plan,
-    Policy,
+    CollectionPlan,
+    CollectionPolicy,
     Victim,
-    collect,
+    collect_garbage,
     delete,
     exclusive_sizes,
-    keepers,
-    owners,
+    owner_names,
     plan_collection,
     plan_deletion,
+    roots_keeping,
     shortfall,
 )
 from vstore.reporter import NullReporter, Reporter
@@ -27,19 +27,19 @@ from vstore.store import Store
 
 __all__ = [
     "Collected",
-    "Plan",
-    "Policy",
+    "CollectionPlan",
+    "CollectionPolicy",
     "Victim",
-    "collect",
+    "collect_garbage",
     "delete",
     "exclusive_sizes",
     "forget_expired",
     "forgettable",
-    "keepers",
-    "owners",
+    "owner_names",
     "plan_collection",
     "plan_deletion",
     "policy_of",
+    "roots_keeping",
     "shortfall",
     "used_bytes",
 ]
@@ -48,9 +48,11 @@ __all__ = [
 _FOREVER = datetime.max.replace(tzinfo=UTC)  # what this very collection makes unshared as well
 
 
-def policy_of(limits: GcConfig, *, until_free: int | None, now: datetime, clean_cache: bool = False) -> Policy:
+def policy_of(
+    limits: GcConfig, *, until_free: int | None, now: datetime, clean_cache: bool = False
+) -> CollectionPolicy:
     """Return what a collection spares and when it ends; `until_free` in bytes on the store's file system."""
-    return Policy(
+    return CollectionPolicy(
         fresh_since=now - limits.grace if limits.grace is not None else None,
         used_since=(now - limits.unused_for).date() if limits.unused_for is not None else None,
         max_size=limits.max_size,

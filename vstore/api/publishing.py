@@ -33,7 +33,7 @@ from vstore.publish import (
     unpack_bundle,
 )
 from vstore.realise.model import Request
-from vstore.realise.noop import remembered
+from vstore.realise.noop import cached_stack
 from vstore.realise.prepare import wish_of
 from vstore.reporter import Reporter
 from vstore.spec import load
@@ -85,7 +85,7 @@ def realise_members(
     check([layer.env_name for layer in layers if not layer.versioned])
     request = replace(request, generation=False)
     now = datetime.now(UTC)
-    result = remembered(store, replace(request, dry_run=False), reporter=reporter, now=now)
+    result = cached_stack(store, replace(request, dry_run=False), reporter=reporter, now=now)
     if result is None:
         result = realise(store, request, reporter=reporter, now=now)
     spec = load(request.spec, environment=request.environment)

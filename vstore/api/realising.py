@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from vstore.api.stores import uv_of
 from vstore.objects import StorePath
 from vstore.realise.model import Origin, Realised, RealisedLayer, Request
-from vstore.realise.noop import remembered
+from vstore.realise.noop import cached_stack
 from vstore.reporter import NullReporter, Reporter
 from vstore.store import Store
 
@@ -38,7 +38,7 @@ def realise(
     Raises SpecError, LockError, BuildError, ToolError or StoreError; the store is intact after any of them.
     """
     reporter, now = reporter or NullReporter(), now or datetime.now(UTC)
-    known = remembered(store, request, reporter=reporter, now=now)
+    known = cached_stack(store, request, reporter=reporter, now=now)
     if known is not None:
         return known
     from vstore.cancel import CancelToken

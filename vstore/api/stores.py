@@ -19,11 +19,11 @@ from vstore.store import (
     RootNote,
     Store,
     add_root,
-    keep_reserve,
+    keep_emergency_space,
     list_roots,
     object_at,
     owner_of,
-    release_reserve,
+    release_emergency_space,
     remove_root,
 )
 
@@ -48,11 +48,11 @@ __all__ = [
     "environment_base",
     "is_read_only",
     "keep",
-    "keep_reserve",
+    "keep_emergency_space",
     "list_roots",
     "open_store",
     "owner_of",
-    "release_reserve",
+    "release_emergency_space",
     "remove_root",
     "uv_of",
 ]
@@ -88,7 +88,7 @@ def keep(store: Store, path: StorePath, place: Path, pin: RootNote | None = None
     from vstore.store.out_links import claim_root, make_out_link
 
     claim_root(store.layout, place)
-    store.temp_root(path)
+    store.add_temp_root(path)
     if not store.is_valid(path):
         raise StoreError(f"just collected: {path}")
     if place.parent != store.layout.gcroots:

@@ -1,25 +1,25 @@
 """Collecting garbage: a pure plan, then carrying it out."""
 
 from vstore.gc.clean import distrust_pools
-from vstore.gc.collect import collect, exclusive_sizes, plan_collection, shortfall
-from vstore.gc.delete import delete, keepers, plan_deletion
-from vstore.gc.model import Collected, Plan, Policy, Victim
-from vstore.gc.ownership import owners
-from vstore.gc.plan import make_plan
+from vstore.gc.collect import collect_garbage, exclusive_sizes, plan_collection, shortfall
+from vstore.gc.delete import delete, plan_deletion, roots_keeping
+from vstore.gc.model import Collected, CollectionPlan, CollectionPolicy, Victim
+from vstore.gc.ownership import owner_names
+from vstore.gc.plan import plan_victims
 
 __all__ = [
     "Collected",
-    "Plan",
-    "Policy",
+    "CollectionPlan",
+    "CollectionPolicy",
     "Victim",
-    "collect",
+    "collect_garbage",
     "delete",
     "distrust_pools",
     "exclusive_sizes",
-    "keepers",
-    "make_plan",
-    "owners",
+    "owner_names",
     "plan_collection",
     "plan_deletion",
+    "plan_victims",
+    "roots_keeping",
     "shortfall",
 ]

@@ -17,10 +17,10 @@ from vstore.fs.faults import Point, reached
 from vstore.fs.trees.usage import Tally, used_bytes
 from vstore.gc.clean import Cleaned, clean_everything, clean_wheels, leftovers
 from vstore.gc.measure import Measure, logs_of
-from vstore.gc.model import Collected, Plan, Policy, Victim
-from vstore.gc.orphans import entries, find_litter, lacks_folders, require_rows, stray_links, unclaimed
-from vstore.gc.ownership import foreign
-from vstore.gc.plan import Limits, choose_wheels, exclusive_objects, make_plan
+from vstore.gc.model import Collected, CollectionPlan, CollectionPolicy, Victim
+from vstore.gc.orphans import entries, find_orphans, lacks_folders, orphan_candidates, orphan_links, require_rows
+from vstore.gc.ownership import owned_by_others
+from vstore.gc.plan import ByteLimits, choose_wheels, exclusive_objects, plan_victims
 from vstore.gc.remove import Removal, current_roots
 from vstore.gc.served_archives import archives_of, other_archives, remove_archives
 from vstore.gc.unlink import empty_trash
@@ -35,45 +35,49 @@ _OBJECTS = ("store/", "manifests/")
 _HOLD_SECONDS = 0.05  # how long removing them may take: others wait for the lock meanwhile
 
 
-def plan_collection(store: Store, policy: Policy | None = None, *, without: Collection[tuple[str, int]] = ()) -> Plan:
-    """Plan what `collect` would delete now, if the generations `without` were forgotten first."""
-    policy, layout, now = policy or Policy(), store.layout, datetime.now(UTC)
-    skipped = {f"profiles/{generation_link(*one)}" for one in without}
+def plan_collection(
+    store: Store, policy: CollectionPolicy | None = None, *, without: Collection[tuple[str, int]] = ()
+) -> CollectionPlan:
+    """Plan what `collect_garbage` would delete now, if the generations `without` were forgotten first."""
+    policy, layout, now = policy or CollectionPolicy(), store.layout, datetime.now(UTC)
+    ignored = {f"profiles/{generation_link(*one)}" for one in without}
     measure, limits = Measure(layout), _limits(store, policy)
     if policy.clean_cache or policy.takes_wheels:
         measure.take_places(leftovers(layout, everything=policy.clean_cache))
     if policy.clean_cache:
         measure.take_places(layout.served / name for name in other_archives(store, now))
     caches = UvCaches(layout, measure.tally) if policy.takes_wheels else None
-    with stray_links(store) as stray:
+    with orphan_links(store) as orphan_links_found:
         expired = _expired(caches, policy, limits.after(measure.tally.freed_bytes), now)
-        plan = _planned(store, policy, {*skipped, *stray}, stray, measure=measure, limits=limits)[0]
+        plan = _planned(
+            store, policy, {*ignored, *orphan_links_found}, orphan_links_found, measure=measure, limits=limits
+        )[0]
         measure.take_places(logs_of(store, plan.dead))
         if not policy.clean_cache:
-            measure.take_places(set(archives_of(layout, plan.dead)) - set(plan.litter))
+            measure.take_places(set(archives_of(layout, plan.dead)) - set(plan.orphans))
     wheels = expired + _wheels(caches, policy, limits.after(measure.tally.freed_bytes), now)
     names = tuple(wheel.name for wheel in wheels)
     return replace(plan, freed_bytes=measure.tally.freed_bytes, wheels=names)
 
 
-def collect(store: Store, policy: Policy | None = None, *, reporter: Reporter) -> Collected:
+def collect_garbage(store: Store, policy: CollectionPolicy | None = None, *, reporter: Reporter) -> Collected:
     """Delete what no root reaches as far as the policy says, litter, and unshared wheels of uv's caches.
 
     Others may go on building meanwhile. Where a policy wants so much free, objects go until that is so, or none is left
     that may go.
     """
-    policy = policy or Policy()
+    policy = policy or CollectionPolicy()
     freed = 0
     if policy.clean_cache:
         freed = clean_everything(store.layout, reporter) + remove_archives(store, datetime.now(UTC))
-    done = Collected(victims=(), litter=(), freed_bytes=freed)
+    done = Collected(victims=(), orphans=(), freed_bytes=freed)
     while True:
         more = _collect_once(store, policy, reporter, done.freed_bytes)
         done = Collected(
             victims=done.victims + more.victims,
-            litter=done.litter + more.litter,
+            orphans=done.orphans + more.orphans,
             freed_bytes=done.freed_bytes + more.freed_bytes,
-            left=more.left,
+            skipped=more.skipped,
             wheels=done.wheels + more.wheels,
         )
         short = policy.until_free is not None and shortfall(store, policy.until_free)
@@ -81,17 +85,19 @@ def collect(store: Store, policy: Policy | None = None, *, reporter: Reporter) -
             return done
 
 
-def _collect_once(store: Store, policy: Policy, reporter: Reporter, freed_before: int) -> Collected:
+def _collect_once(store: Store, policy: CollectionPolicy, reporter: Reporter, freed_before: int) -> Collected:
     reporter.progress("gc", "marking")
-    with stray_links(store) as stray:
+    with orphan_links(store) as orphan_links_found:
         measure = None
         limits = _limits(store, policy, freed_before)
         if limits.least is not None:
             measure = Measure(store.layout)
             caches = UvCaches(store.layout, measure.tally) if policy.takes_wheels else None
             _expired(caches, policy, limits, datetime.now(UTC))
-        plan, graph, roots = _planned(store, policy, stray, stray, measure=measure, limits=limits)
-    if plan.victims or plan.litter:
+        plan, graph, roots = _planned(
+            store, policy, orphan_links_found, orphan_links_found, measure=measure, limits=limits
+        )
+    if plan.victims or plan.orphans:
         store.index.database.check()  # nothing is deleted on the word of a damaged index
     if plan.unclear:
         reporter.warn(
@@ -101,7 +107,7 @@ def _collect_once(store: Store, policy: Policy, reporter: Reporter, freed_before
     reached(Point.GC_DECIDED)
     removal = Removal(store, graph, roots)
     freeze_interrupted(store.layout)
-    litter = removal.clear(plan.litter)
+    orphans = removal.clear(plan.orphans)
     victims: list[Victim] = []
     done, batch = 0, _SMALLEST
     while done < len(plan.victims):
@@ -116,14 +122,14 @@ def _collect_once(store: Store, policy: Policy, reporter: Reporter, freed_before
     cleaned = _clean(store, policy, reporter, freed_before + freed)
     return Collected(
         victims=tuple(victims),
-        litter=tuple(litter),
+        orphans=tuple(orphans),
         freed_bytes=freed + cleaned.freed_bytes,
-        left=plan.left,
+        skipped=plan.skipped,
         wheels=cleaned.wheels,
     )
 
 
-def _clean(store: Store, policy: Policy, reporter: Reporter, freed_before: int) -> Cleaned:
+def _clean(store: Store, policy: CollectionPolicy, reporter: Reporter, freed_before: int) -> Cleaned:
     """Take out of uv's caches what the policy lets go, as things are now."""
     if not policy.takes_wheels:
         return Cleaned()
@@ -133,7 +139,7 @@ def _clean(store: Store, policy: Policy, reporter: Reporter, freed_before: int) 
     return clean_wheels(store.layout, chosen, now=now, reporter=reporter)
 
 
-def _expired(caches: UvCaches | None, policy: Policy, limits: Limits, now: datetime) -> list[CachedWheel]:
+def _expired(caches: UvCaches | None, policy: CollectionPolicy, limits: ByteLimits, now: datetime) -> list[CachedWheel]:
     """Take the wheels that go whatever the goals say."""
     if caches is None:
         return []
@@ -141,7 +147,7 @@ def _expired(caches: UvCaches | None, policy: Policy, limits: Limits, now: datet
     return choose_wheels(caches.unshared(now=now), only, replace(limits, goal=None), take=caches.take)
 
 
-def _wheels(caches: UvCaches | None, policy: Policy, limits: Limits, now: datetime) -> list[CachedWheel]:
+def _wheels(caches: UvCaches | None, policy: CollectionPolicy, limits: ByteLimits, now: datetime) -> list[CachedWheel]:
     if caches is None:
         return []
     unshared = caches.unshared(now=now)
@@ -151,11 +157,11 @@ def _wheels(caches: UvCaches | None, policy: Policy, limits: Limits, now: dateti
     return choose_wheels(unshared, policy, limits, held_bytes=held, take=caches.take)
 
 
-def _limits(store: Store, policy: Policy, freed_bytes: int = 0) -> Limits:
+def _limits(store: Store, policy: CollectionPolicy, freed_bytes: int = 0) -> ByteLimits:
     """The limits as the disk is now."""
     root = store.layout.root
     used = used_bytes(root) if policy.max_size is not None else 0
-    return Limits.of(policy, used_bytes=used, free_bytes=free_bytes(root), freed_bytes=freed_bytes)
+    return ByteLimits.of(policy, used_bytes=used, free_bytes=free_bytes(root), freed_bytes=freed_bytes)
 
 
 def exclusive_sizes(store: Store, roots: Collection[Root]) -> dict[str, int]:
@@ -167,7 +173,7 @@ def exclusive_sizes(store: Store, roots: Collection[Root]) -> dict[str, int]:
     graph = store.index.graph()
     kept = exclusive_objects(graph, [root.path for root in lasting])
     dead = Measure(store.layout)
-    make_plan(graph, [root.path for root in roots], sizes=dead)
+    plan_victims(graph, [root.path for root in roots], sizes=dead)
     sizes = dict.fromkeys((root.name for root in roots), 0)
     for root, names in zip(lasting, kept, strict=True):
         measure = Measure(store.layout, after=dead)
@@ -185,31 +191,36 @@ def shortfall(store: Store, wanted_bytes: int) -> int:
 
 def _planned(
     store: Store,
-    policy: Policy,
-    skipped: Collection[str],
-    stray: Collection[str],
+    policy: CollectionPolicy,
+    ignored: Collection[str],
+    orphan_links_found: Collection[str],
     *,
     measure: Measure | None,
-    limits: Limits,
-) -> tuple[Plan, Graph, set[StorePath]]:
+    limits: ByteLimits,
+) -> tuple[CollectionPlan, Graph, set[StorePath]]:
     """The plan, read in an order in which nothing alive is missed: what lies there, roots, generations, objects.
 
     What goes anyway has been told to `measure`, and counts for the limits.
     """
     places = entries(store.layout)
-    roots = current_roots(store, skipped)
+    roots = current_roots(store, ignored)
     graph = store.index.graph()
     names = set(graph.names)
-    require_rows(store, (path for path in roots if str(path) not in names), skipped)
+    require_rows(store, (path for path in roots if str(path) not in names), ignored)
     known = names.union(map(str, roots))
-    litter = (*stray, *find_litter(store, unclaimed(places, known), known, now=datetime.now(UTC)))
-    unclear = tuple(place for place in litter if place.startswith(_OBJECTS))
+    orphans = (
+        *orphan_links_found,
+        *find_orphans(store, orphan_candidates(places, known), known, now=datetime.now(UTC)),
+    )
+    unclear = tuple(place for place in orphans if place.startswith(_OBJECTS))
     if unclear and lacks_folders(store, places["store"], graph.names):
-        litter = tuple(place for place in litter if place not in unclear)
+        orphans = tuple(place for place in orphans if place not in unclear)
     else:
         unclear = ()
     if measure is not None:
-        measure.take_places(litter)
+        measure.take_places(orphans)
         limits = limits.after(measure.tally.freed_bytes)
-    plan = make_plan(graph, roots, policy, limit=limits.least, foreign=foreign(store.layout), sizes=measure)
-    return replace(plan, litter=litter, unclear=unclear), graph, roots
+    plan = plan_victims(
+        graph, roots, policy, limit=limits.least, owned_by_others=owned_by_others(store.layout), sizes=measure
+    )
+    return replace(plan, orphans=orphans, unclear=unclear), graph, roots

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from vstore.errors import BusyError, StoreError
 from vstore.gc.measure import Measure, logs_of
-from vstore.gc.model import Collected, Plan
+from vstore.gc.model import Collected, CollectionPlan
 from vstore.gc.orphans import require_rows
-from vstore.gc.ownership import owners, removable
-from vstore.gc.plan import make_plan
+from vstore.gc.ownership import owner_names, removable
+from vstore.gc.plan import plan_victims
 from vstore.gc.remove import Removal, current_roots
 from vstore.gc.unlink import empty_trash
 from vstore.objects import StorePath, chain
@@ -20,7 +20,7 @@ from vstore.store import Graph, Root, RootKind, Store, generation_link, generati
 
 def plan_deletion(
     store: Store, paths: Collection[StorePath], *, recursive: bool = False, referrers: bool = False
-) -> Plan:
+) -> CollectionPlan:
     """Plan what `delete` would delete now. Raises StoreError where it would refuse."""
     plan = _planned(store, paths, recursive, referrers)[0]
     measure = Measure(store.layout)
@@ -51,20 +51,20 @@ def delete(
     spared = set(paths) - {victim.path for victim in gone}
     if spared:
         raise BusyError("just come into use, and left:", details=map(str, sorted(spared)))
-    return Collected(victims=tuple(gone), litter=(), freed_bytes=freed)
+    return Collected(victims=tuple(gone), orphans=(), freed_bytes=freed)
 
 
 def _planned(
     store: Store, paths: Collection[StorePath], recursive: bool, referrers: bool
-) -> tuple[Plan, Graph, set[StorePath]]:
+) -> tuple[CollectionPlan, Graph, set[StorePath]]:
     roots = current_roots(store)
     graph = store.index.graph()
     require_rows(store, roots, ())
-    everything = make_plan(graph, roots)
+    everything = plan_victims(graph, roots)
     dead = set(everything.dead)
     for path in sorted(paths):
         if path not in dead:
-            raise refusal(store, graph, path)
+            raise explain_live(store, graph, path)
     above = _referrers(graph)
     wanted = _closure(paths, above) if referrers else set(paths)
     if not referrers:
@@ -96,7 +96,7 @@ def _refuse_foreign(store: Store, wanted: Collection[StorePath]) -> None:
     others = sorted(path for path in wanted if not removable(store.layout.object(path)))
     if others:
         raise StoreError(
-            f"not deleted, it belongs to {', '.join(owners(store.layout, others))}: {others[0]}",
+            f"not deleted, it belongs to {', '.join(owner_names(store.layout, others))}: {others[0]}",
             details=map(str, others[1:]),
             hint="in a shared store only its owner, or root, can remove an object",
         )
@@ -128,11 +128,11 @@ def _closure(starts: Iterable[StorePath], edges: dict[StorePath, set[StorePath]]
     return found
 
 
-def refusal(store: Store, graph: Graph, path: StorePath) -> StoreError:
+def explain_live(store: Store, graph: Graph, path: StorePath) -> StoreError:
     """Why an object cannot be deleted: the root nearest to it, the chain from there, and what ends it."""
     if path not in graph.paths:
         return StoreError(f"not in the store: {path}", hint="`vstore list` shows what is")
-    found = keepers(store, graph, path)
+    found = roots_keeping(store, graph, path)
     if not found:
         return BusyError(f"in use until a moment ago: {path}", hint="try again")
     root, links = found[0]
@@ -143,7 +143,7 @@ def refusal(store: Store, graph: Graph, path: StorePath) -> StoreError:
     return StoreError(f"not deleted, it is alive: {path}", details=details, hint=_hint(store, root))
 
 
-def keepers(store: Store, graph: Graph, path: StorePath) -> list[tuple[Root, tuple[StorePath, ...]]]:
+def roots_keeping(store: Store, graph: Graph, path: StorePath) -> list[tuple[Root, tuple[StorePath, ...]]]:
     """The roots that keep an object alive, each with the chain of references from it, the shortest first."""
     above, below = _closure([path], _referrers(graph)), _below(graph)
     roots = list_roots(store.layout)

@@ -9,7 +9,7 @@ from vstore.objects import StorePath
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
+class CollectionPolicy:
     """Which of the dead may go, and how many. Without any limit all go.
 
     Spared are objects registered at `fresh_since` or later, and objects used on `used_since` or later. Goals end the
@@ -54,28 +54,29 @@ class Victim:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class CollectionPlan:
     """`victims` in the order in which they can be deleted: referrers before what they refer to.
 
     `spared` counts the dead that stay: too fresh or too lately used, beyond the goal, another user's, or kept by one
-    of these. `left` are those that stay only because they are another user's. `litter` is what killed processes left,
-    as places relative to the root; `unclear` is what looks like that, and stays while objects are missing. `wheels`
-    are those that go from uv's caches, as names for people. `freed_bytes` is what the disk gets back of all this.
+    of these. `skipped` are those that stay only because they are another user's. `orphans` is what killed processes
+    left, as places relative to the root; `unclear` is what looks like that, and stays while objects are missing.
+    `wheels` are those that go from uv's caches, as names for people. `freed_bytes` is what the disk gets back of all
+    this.
     """
 
     victims: tuple[Victim, ...]
     live: int
     spared: int
     freed_bytes: int
-    litter: tuple[str, ...] = ()
+    orphans: tuple[str, ...] = ()
     unclear: tuple[str, ...] = ()
-    left: tuple[StorePath, ...] = ()
+    skipped: tuple[StorePath, ...] = ()
     wheels: tuple[str, ...] = ()
 
     @property
     def archives(self) -> tuple[str, ...]:
-        """Those of `litter` that `vstore serve` packed."""
-        return tuple(place for place in self.litter if place.startswith("cache/serve/"))
+        """Those of `orphans` that `vstore serve` packed."""
+        return tuple(place for place in self.orphans if place.startswith("cache/serve/"))
 
     @property
     def dead(self) -> tuple[StorePath, ...]:
@@ -84,22 +85,22 @@ class Plan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """What a collection deleted; `litter` is what it removed of killed processes, relative to the root.
+    """What a collection deleted; `orphans` is what it removed of killed processes, relative to the root.
 
     `wheels` are those taken out of uv's caches, as names for people. `freed_bytes` is what the disk got back, counted
-    at each unlink. `left` are dead objects of other users, which only they or root can remove.
+    at each unlink. `skipped` are dead objects of other users, which only they or root can remove.
     """
 
     victims: tuple[Victim, ...]
-    litter: tuple[str, ...]
+    orphans: tuple[str, ...]
     freed_bytes: int
-    left: tuple[StorePath, ...] = ()
+    skipped: tuple[StorePath, ...] = ()
     wheels: tuple[str, ...] = ()
 
     @property
     def archives(self) -> tuple[str, ...]:
-        """Those of `litter` that `vstore serve` packed."""
-        return tuple(place for place in self.litter if place.startswith("cache/serve/"))
+        """Those of `orphans` that `vstore serve` packed."""
+        return tuple(place for place in self.orphans if place.startswith("cache/serve/"))
 
     @property
     def deleted(self) -> tuple[StorePath, ...]:

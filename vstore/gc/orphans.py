@@ -37,7 +37,7 @@ def entries(layout: Layout) -> dict[str, list[str]]:
     return found
 
 
-def unclaimed(places: Mapping[str, Collection[str]], known: Collection[str]) -> list[str]:
+def orphan_candidates(places: Mapping[str, Collection[str]], known: Collection[str]) -> list[str]:
     """Those of `entries` that are not named like one of the `known` objects, as places relative to the root."""
     return [f"{folder}/{name}" for folder, names in places.items() for name in names if name not in known]
 
@@ -48,7 +48,7 @@ def lacks_folders(store: Store, listed: Collection[str], names: Collection[str])
     return any(store.index.is_valid(StorePath.parse(name)) for name in gone)
 
 
-def require_rows(store: Store, roots: Iterable[StorePath], skipped: Collection[str]) -> None:
+def require_rows(store: Store, roots: Iterable[StorePath], ignored: Collection[str]) -> None:
     """Raise StoreError if the index lacks an object that a generation or a user's root names, and that is on disk.
 
     Then nobody knows what that one refers to.
@@ -58,7 +58,7 @@ def require_rows(store: Store, roots: Iterable[StorePath], skipped: Collection[s
     found = [root for root in (read_roots(layout, running=False) if unknown else ()) if root.path in unknown]
     being_made = {root.path for root in found if root.kind == RootKind.TEMP}
     wrong = [
-        f"{root.name} -> {root.path}" for root in found if root.path not in being_made and root.name not in skipped
+        f"{root.name} -> {root.path}" for root in found if root.path not in being_made and root.name not in ignored
     ]
     if wrong:
         raise StoreError(
@@ -68,7 +68,7 @@ def require_rows(store: Store, roots: Iterable[StorePath], skipped: Collection[s
         )
 
 
-def find_litter(store: Store, places: Collection[str], known: Collection[str], *, now: datetime) -> Iterator[str]:
+def find_orphans(store: Store, places: Collection[str], known: Collection[str], *, now: datetime) -> Iterator[str]:
     """Those of `places` that nobody needs and this user can remove; `known` are the objects with a row or a root."""
     found = _ownerless(store, places, known, now)
     return (place for place in found if removable(store.layout.root / place))
@@ -119,7 +119,7 @@ def _older(place: Path, moment: datetime) -> bool:
 
 
 @contextmanager
-def stray_links(store: Store) -> Iterator[list[str]]:
+def orphan_links(store: Store) -> Iterator[list[str]]:
     """What lies in ``profiles/`` of generations that were not made in the end, or forgotten; locks their profiles.
 
     Without a row, and with a number never given or a record that is gone: else it is a root, whatever became of its

@@ -25,7 +25,7 @@ def removable(place: str | os.PathLike[str]) -> bool:
     return status.st_uid == os.geteuid() or not stat.S_ISDIR(status.st_mode)
 
 
-def foreign(layout: Layout) -> Callable[[str], bool] | None:
+def owned_by_others(layout: Layout) -> Callable[[str], bool] | None:
     """The question whether the object of a name is another user's; None where none can be, so that nobody asks."""
     if not hasattr(os, "geteuid") or os.geteuid() == 0:
         return None
@@ -33,6 +33,6 @@ def foreign(layout: Layout) -> Callable[[str], bool] | None:
     return lambda name: not removable(os.path.join(store, name))
 
 
-def owners(layout: Layout, paths: Iterable[StorePath]) -> list[str]:
+def owner_names(layout: Layout, paths: Iterable[StorePath]) -> list[str]:
     """The users whose these objects are."""
     return sorted({owner_of(place) for path in paths if (place := layout.object(path)).exists()})

@@ -14,7 +14,7 @@ from heapq import heapify, heappop, heappush
 from math import inf
 from typing import Protocol, Self
 
-from vstore.gc.model import Plan, Policy, Victim
+from vstore.gc.model import CollectionPlan, CollectionPolicy, Victim
 from vstore.gc.uv_cache import CachedWheel
 from vstore.objects import StorePath
 from vstore.store import Graph
@@ -22,7 +22,7 @@ from vstore.store import Graph
 _NOBODY, _SEVERAL = -1, -2
 
 
-class Sizes(Protocol):
+class FreedBytes(Protocol):
     """Answers how many bytes objects give back; `take` counts inodes that several of the taken ones share."""
 
     def own_bytes(self, name: str) -> int: ...
@@ -43,26 +43,30 @@ class _Recorded:
         return self._sizes[name]
 
 
-def make_plan(
+def plan_victims(
     graph: Graph,
     roots: Iterable[StorePath],
-    policy: Policy | None = None,
+    policy: CollectionPolicy | None = None,
     *,
     limit: int | None = None,
-    foreign: Callable[[str], bool] | None = None,
-    sizes: Sizes | None = None,
-) -> Plan:
+    owned_by_others: Callable[[str], bool] | None = None,
+    sizes: FreedBytes | None = None,
+) -> CollectionPlan:
     """Everything that no root reaches is dead; of that, what the policy lets go, longest unused first.
 
-    It ends where `limit` bytes are freed, as `sizes` counts them. What is `foreign` cannot be removed by this user and
-    stays, with all it refers to; only the dead are asked about.
+    End when `limit` bytes are freed, as `sizes` counts them. Objects that are `owned_by_others` cannot be removed by
+    this user and stay, with all that they refer to; only dead objects are checked.
     """
-    policy = policy or Policy()
+    policy = policy or CollectionPolicy()
     wanted = set(map(str, roots))
     alive = _reachable(graph, (number for number, name in enumerate(graph.names) if name in wanted))
     live = sum(alive)
     kept = _reachable(graph, _spared(graph, alive, policy), alive)
-    left = [number for number, name in enumerate(graph.names) if foreign and not kept[number] and foreign(name)]
+    left = [
+        number
+        for number, name in enumerate(graph.names)
+        if owned_by_others and not kept[number] and owned_by_others(name)
+    ]
     kept = _reachable(graph, left, kept)
     sizes = sizes or _Recorded(graph)
     own = graph.sizes.__getitem__ if limit is None else lambda number: sizes.own_bytes(graph.names[number])
@@ -73,12 +77,12 @@ def make_plan(
         if limit is not None and freed >= limit:
             break
     spared = len(graph.names) - live - len(chosen)
-    return Plan(
+    return CollectionPlan(
         victims=tuple(chosen),
         live=live,
         spared=spared,
         freed_bytes=freed,
-        left=tuple(StorePath.parse(graph.names[number]) for number in left),
+        skipped=tuple(StorePath.parse(graph.names[number]) for number in left),
     )
 
 
@@ -93,7 +97,7 @@ def _victim(graph: Graph, number: int) -> Victim:
     )
 
 
-def _spared(graph: Graph, alive: Sequence[int], policy: Policy) -> Iterable[int]:
+def _spared(graph: Graph, alive: Sequence[int], policy: CollectionPolicy) -> Iterable[int]:
     """The dead that are too fresh or were used too lately."""
     used = policy.used_since.isoformat() if policy.used_since else None
     if policy.fresh_since is None and used is None:
@@ -107,14 +111,14 @@ def _spared(graph: Graph, alive: Sequence[int], policy: Policy) -> Iterable[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class ByteLimits:
     """How many bytes to free: up to `goal` (None: there is none), and never more than `cap` (None: no matter)."""
 
     goal: int | None = None
     cap: int | None = None
 
     @classmethod
-    def of(cls, policy: Policy, *, used_bytes: int = 0, free_bytes: int = 0, freed_bytes: int = 0) -> Self:
+    def of(cls, policy: CollectionPolicy, *, used_bytes: int = 0, free_bytes: int = 0, freed_bytes: int = 0) -> Self:
         """Return the limits where the store's root takes so much, so much is free, and so much was freed already."""
         goals = []
         if policy.until_free is not None:
@@ -137,8 +141,8 @@ class Limits:
 
 def choose_wheels(
     unshared: Iterable[tuple[datetime, CachedWheel]],
-    policy: Policy,
-    limits: Limits,
+    policy: CollectionPolicy,
+    limits: ByteLimits,
     *,
     held_bytes: int = 0,
     take: Callable[[CachedWheel], int],

@@ -17,7 +17,7 @@ from vstore.fs.locking.filelock import lock_file
 from vstore.fs.trees.manifest import shown
 from vstore.fs.trees.usage import Tally, statuses
 from vstore.gc.model import Victim
-from vstore.gc.orphans import find_litter, stray_links
+from vstore.gc.orphans import find_orphans, orphan_links
 from vstore.gc.served_archives import archives_of
 from vstore.objects import StorePath
 from vstore.reporter import Reporter
@@ -27,14 +27,14 @@ _LOOK_SECONDS = 1.0  # how often running programs are looked for: what they use 
 
 
 def current_roots(
-    store: Store, skipped: Collection[str] = (), *, prune: bool = False, running: bool = True
+    store: Store, ignored: Collection[str] = (), *, prune: bool = False, running: bool = True
 ) -> set[StorePath]:
     """Where reachability starts. A generation in the index counts even without its link."""
     named = [(root.name, root.path) for root in read_roots(store.layout, prune=prune, running=running)]
     for profile in store.generations.profiles():
         rows = store.generations.of(profile)
         named += [(f"profiles/{generation_link(profile, row.number)}", row.path) for row in rows]
-    return {path for name, path in named if name not in skipped}
+    return {path for name, path in named if name not in ignored}
 
 
 class Removal:
@@ -54,14 +54,14 @@ class Removal:
         """Put litter into the trash; which of it is still litter is asked again under the lock."""
         layout = self._store.layout
         others = [place for place in places if not place.startswith("profiles/")]
-        with lock_file(layout.gc_lock), stray_links(self._store) as stray:
-            roots = current_roots(self._store, stray, prune=True)
+        with lock_file(layout.gc_lock), orphan_links(self._store) as orphan_links_found:
+            roots = current_roots(self._store, orphan_links_found, prune=True)
             self._mark_live(roots - self._roots)
             known = {str(path) for path in roots}
             known |= {name for place in others if self._is_valid(name := place.rpartition("/")[2])}
-            found = list(find_litter(self._store, others, known, now=datetime.now(UTC)))
-            self._stuck += _discard(layout, [*stray, *found])
-        return [*stray, *found]
+            found = list(find_orphans(self._store, others, known, now=datetime.now(UTC)))
+            self._stuck += _discard(layout, [*orphan_links_found, *found])
+        return [*orphan_links_found, *found]
 
     def _is_valid(self, name: str) -> bool:
         try:

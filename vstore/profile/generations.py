@@ -88,7 +88,7 @@ def append(
     store: Store, profile: str, path: StorePath, *, spec_path: str | None, spec_digest: Digest | None, now: datetime
 ) -> Generation | None:
     """Make `path` the newest and current generation; None when the current one is that stack already."""
-    store.temp_root(path)
+    store.add_temp_root(path)
     with _locked(store, profile):
         before = current(store, profile)
         if before is not None and before.path == path:

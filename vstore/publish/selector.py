@@ -14,7 +14,7 @@ def find(store: Store, what: str) -> StorePath:
     A profile wins over an object of the same name. Raises StoreError or ProfileError when there is none.
     """
     path = _find(store, what)
-    store.temp_root(path)
+    store.add_temp_root(path)
     if not store.is_valid(path):
         raise StoreError(f"not in the store: {path}")
     return path

@@ -60,12 +60,12 @@ class DiskGuard:
     def _collect(self, floor: int, goal: int) -> None:
         limits = self._store.config.gc
         now = datetime.now(UTC)
-        policy = gc.Policy(
+        policy = gc.CollectionPolicy(
             fresh_since=now - limits.grace if limits.grace is not None else None,
             until_free=goal,
             max_freed=limits.max_freed,
         )
-        done = gc.collect(self._store, policy, reporter=NullReporter())
+        done = gc.collect_garbage(self._store, policy, reporter=NullReporter())
         free = self._free()
         self._in_vain = free < floor
         said = f"less than {_gib(floor)} were free: collected {len(done.deleted)} objects, now {_gib(free)} are"

@@ -20,12 +20,12 @@ from vstore.store import Store
 from vstore.target import Target
 
 
-def remembered(store: Store, request: Request, *, reporter: Reporter, now: datetime) -> Realised | None:
+def cached_stack(store: Store, request: Request, *, reporter: Reporter, now: datetime) -> Realised | None:
     """What `realise` would answer, if these inputs have been realised before and their stack is still there."""
     if request.include or request.check or request.dry_run:
         return None
     spec = load(request.spec, check_requirements=False, environment=request.environment)
-    stack = store.remembered(inputs_key(spec, request.platform, request))
+    stack = store.cached_stack(inputs_key(spec, request.platform, request))
     if stack is None:
         return None
     return settle(store, spec, request, stack, _layers(store, stack), reporter=reporter, now=now)

@@ -27,7 +27,7 @@ from vstore.spec.select import Operation
 
 
 def realise(session: Session, request: Request) -> Realised:
-    """Make the spec's stack present and its profile's current generation; ask `remembered` first.
+    """Make the spec's stack present and its profile's current generation; ask `cached_stack` first.
 
     The first layer that fails sets the session's `cancel`, unless asked to keep going. Raises SpecError, LockError,
     BuildError, ToolError or StoreError; the store is intact after any of them.

@@ -28,7 +28,7 @@ from vstore.realise.sources import require
 from vstore.remote import refetch
 from vstore.spec import load
 from vstore.store import GenerationRow, Store
-from vstore.store.health.verify import Problem, mend, mend_links, verify
+from vstore.store.health.verify import Problem, mend, repair_links, verify
 from vstore.target import Target
 
 
@@ -57,7 +57,7 @@ def repair(session: Session, problems: list[Problem]) -> list[Problem]:
             realise(session, found)
         except VstoreError as error:
             reporter.warn(f"generation {row.number} of {row.profile} cannot be made again: {error.message}", error.hint)
-    mend_links(store, problems)
+    repair_links(store, problems)
     only = {problem.path for problem in problems}
     return verify(store, contents=True, only=only, jobs=session.jobs, reporter=reporter)[1]
 

@@ -30,7 +30,7 @@ class Sources:
     def add(self, recipe: LayerRecipe) -> None:
         """Make the source objects of a recipe present. Raises BuildError for a module that was edited meanwhile."""
         for path in recipe.sources:
-            self._store.temp_root(path)
+            self._store.add_temp_root(path)
             if self._store.is_valid(path):
                 continue
             module = self._modules[path]
@@ -44,7 +44,7 @@ class Sources:
 def require(store: Store, recipe: LayerRecipe) -> None:
     """Raise StoreError unless all that a recipe names is in the store."""
     needed = (*recipe.all_dependencies, *recipe.sources)
-    store.temp_root(*needed)
+    store.add_temp_root(*needed)
     gone = [str(path) for path in needed if not store.is_valid(path)]
     if gone:
         raise StoreError(

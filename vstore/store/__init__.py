@@ -3,7 +3,7 @@
 What most commands do without is in `store.verify`, `store.optimise` and `store.reindex`.
 """
 
-from vstore.store.emergency_space import keep_reserve, release_reserve
+from vstore.store.emergency_space import keep_emergency_space, release_emergency_space
 from vstore.store.index.generations import GenerationRow
 from vstore.store.index.objects import Expected, Graph, Index
 from vstore.store.layout import ARCHIVE_SUFFIX, Layout, generation_link, generation_of, is_new_index, owner_of
@@ -36,11 +36,11 @@ __all__ = [
     "generation_links",
     "generation_of",
     "is_new_index",
-    "keep_reserve",
+    "keep_emergency_space",
     "list_roots",
     "object_at",
     "owner_of",
     "read_roots",
-    "release_reserve",
+    "release_emergency_space",
     "remove_root",
 ]

@@ -12,7 +12,7 @@ RESERVE_BYTES = 8 << 20  # the index's log while a batch of objects is removed, 
 _ROOMY_BYTES = 16 * RESERVE_BYTES
 
 
-def keep_reserve(layout: Layout) -> None:
+def keep_emergency_space(layout: Layout) -> None:
     """Fill the reserve if there is plenty of room; if that fails, the store works without."""
     with suppress(OSError):
         if os.path.lexists(layout.reserve) or free_bytes(layout.root) < _ROOMY_BYTES:
@@ -36,8 +36,8 @@ def _fill(handle: int) -> None:
         os.close(handle)
 
 
-def release_reserve(layout: Layout) -> None:
-    """Give the space back if the file system is nearly full; `keep_reserve` takes it again when there is room."""
+def release_emergency_space(layout: Layout) -> None:
+    """Give the space back if the file system is nearly full; `keep_emergency_space` takes it again later."""
     with suppress(OSError):
         if free_bytes(layout.root) < RESERVE_BYTES:
             layout.reserve.unlink()

@@ -24,7 +24,7 @@ from vstore.fs.locking.filelock import lock_file
 from vstore.fs.trees.manifest import Manifest
 from vstore.fs.trees.scan import scan
 from vstore.objects import Kind, ObjectInfo, StorePath
-from vstore.store.emergency_space import keep_reserve
+from vstore.store.emergency_space import keep_emergency_space
 from vstore.store.index.generations import Generations
 from vstore.store.index.objects import Index
 from vstore.store.kinds import kind_of
@@ -68,7 +68,7 @@ class Store:
             if not read_only:
                 layout.check_owner()
                 if layout.create():
-                    keep_reserve(layout)
+                    keep_emergency_space(layout)
                 held.enter_context(lock_file(layout.use_lock, shared=True))  # `reindex` replaces the index
                 if not layout.index_file.exists() and not layout.is_empty():
                     raise StoreError(f"the index is missing: {layout.index_file}", hint="run `vstore reindex`")
@@ -92,7 +92,7 @@ class Store:
 
     # using what is there
 
-    def temp_root(self, *paths: StorePath) -> None:
+    def add_temp_root(self, *paths: StorePath) -> None:
         """Keep these objects alive until the store is closed. Ask whether they are valid only afterwards."""
         if not self._immutable:
             self._temp.add(paths)
@@ -115,7 +115,7 @@ class Store:
         """
         self._distrusted.update(paths)
 
-    def trust_again(self, path: StorePath) -> None:
+    def trust(self, path: StorePath) -> None:
         """It was put right where it is."""
         self._distrusted.discard(path)
 
@@ -127,7 +127,7 @@ class Store:
         """The object that this recipe gave, kept alive from now on; None if there is none."""
         return self._kept(self.index.realisation(recipe))
 
-    def remembered(self, key: bytes) -> StorePath | None:
+    def cached_stack(self, key: bytes) -> StorePath | None:
         """The object that answers a question asked before, kept alive from now on."""
         return self._kept(self.index.memo(key))
 
@@ -227,7 +227,7 @@ class Store:
         path = StorePath.make(manifest.digest, name)
         parts, inputs = tuple(parts), tuple(sorted(inputs))
         self._expect(path, manifest, recipe)
-        self.temp_root(path)
+        self.add_temp_root(path)
         reached(Point.ADD_NAMED)
         with lock_file(self.layout.object_lock(str(path))):
             known = self.index.info(path)
@@ -255,13 +255,13 @@ class Store:
             move_in(self.layout, staged, self.layout.object(path))
             self.index.register(info, parts=parts, seconds=seconds)
             reached(Point.ADD_REGISTERED)
-            self.trust_again(path)
+            self.trust(path)
             if known is not None:
                 self._realised_again(path, recipe, parts, inputs, seconds)
             return info
 
     def _require(self, path: StorePath, needed: tuple[StorePath, ...]) -> None:
-        self.temp_root(*needed)
+        self.add_temp_root(*needed)
         missing = [str(one) for one in needed if not self.is_valid(one)]
         if missing:
             raise StoreError(f"{path} refers to what is not in the store", details=missing)
@@ -277,7 +277,7 @@ class Store:
             differences = []
         raise NotReproducibleError(f"made again, {earlier} has other bytes", details=differences)
 
-    def realised_again(self, path: StorePath, recipe: Digest) -> None:
+    def record_realisation(self, path: StorePath, recipe: Digest) -> None:
         """Record that another recipe gives this registered object too."""
         with lock_file(self.layout.object_lock(str(path))):
             self._realised_again(path, recipe, (), (), None)

@@ -351,7 +351,7 @@ def gc(root: Path, *options: str) -> dict[str, Any]:
 def test_archives_that_nobody_asks_for_go_and_all_with_the_cache(root: Path, tmp_path: Path) -> None:
     with served_by(root, tmp_path / "log") as (port, _), Store.open(root) as store:
         paths = [info.path for info in store.index.objects()]
-        store.temp_root(*paths)
+        store.add_temp_root(*paths)
         for path in paths:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/{archive_key(path)}", timeout=30) as answer:
                 answer.read()
@@ -361,7 +361,7 @@ def test_archives_that_nobody_asks_for_go_and_all_with_the_cache(root: Path, tmp
         (old.parent / "what is this").write_text("?")
         place = f"cache/serve/{old.name}"
         for options in (["--dry-run"], []):
-            assert sorted(gc(root, *options)["litter"]) == sorted([place, "cache/serve/what is this"])
+            assert sorted(gc(root, *options)["orphans"]) == sorted([place, "cache/serve/what is this"])
         assert not old.exists() and fresh.exists()
         planned, done = gc(root, "--clean-cache", "--dry-run"), gc(root, "--clean-cache")
         assert planned["freed_bytes"] == done["freed_bytes"] and done["freed_bytes"] > 0

@@ -16,7 +16,7 @@ from tests.remote.small import KEY, TRUST, folder_cache, hasty, machine
 from tests.store.trees import recipe, run_in_child
 from vstore.errors import CacheError
 from vstore.fs.trees.scan import scan
-from vstore.gc import collect
+from vstore.gc import collect_garbage
 from vstore.objects import StorePath
 from vstore.remote import Fetcher, pull
 from vstore.remote.records.layout import archive_key
@@ -231,7 +231,7 @@ def test_a_pull_whose_server_goes_away_within_an_object_goes_on_where_it_was(tmp
                 with pytest.raises(TransportError):
                     pull(other.fetcher(), hasty(server.url), [path])
                 assert list(other.store.layout.tmp.glob("fetch-*"))
-                collect(other.store, None, reporter=NullReporter())
+                collect_garbage(other.store, None, reporter=NullReporter())
                 assert not list(other.store.layout.tmp.glob("fetch-*"))
             server.lie("honest")
             found = pull(client.fetcher(), hasty(server.url), [path])

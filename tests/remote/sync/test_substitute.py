@@ -14,7 +14,7 @@ import pytest
 from tests.remote.liar import Liar, liar
 from tests.remote.small import KEY, OTHER, TRUST, Machine, folder_cache, hasty, machine
 from tests.store.trees import recipe
-from vstore.gc import collect
+from vstore.gc import collect_garbage
 from vstore.objects import StorePath
 from vstore.remote import Cache, Trust
 from vstore.remote.sync.negative_cache import Misses
@@ -78,7 +78,7 @@ def test_a_server_that_lies_is_a_miss_with_one_warning(world: World, mode: str, 
     store = world.client.store
     left = [place.name for place in store.layout.tmp.glob("fetch-*")]
     assert not [name for name in left if world.paths[0].short in name], "what was wrong itself leaves nothing"
-    collect(store, None, reporter=world.client.said)
+    collect_garbage(store, None, reporter=world.client.said)
     assert world.client.is_clean()
     asked = len(world.server.requests)
     assert world.client.substituter(hasty(world.server.url)).substitute(recipe("top")) is None

@@ -121,7 +121,7 @@ def test_only_one_at_a_time(store: Store) -> None:
 HOLD = """
 import sys
 from pathlib import Path
-from vstore.gc import collect
+from vstore.gc import collect_garbage
 from vstore.errors import BusyError
 from vstore.fs.locking.filelock import lock_file
 from vstore.fs.trees.manifest import FIXED_TIME
@@ -130,7 +130,7 @@ from vstore.store import Store
 with Store.open(Path(sys.argv[1])) as store:
     print("open", flush=True)
     sys.stdin.readline()
-    print(len(collect(store, reporter=NullReporter()).victims), flush=True)
+    print(len(collect_garbage(store, reporter=NullReporter()).victims), flush=True)
 """
 
 

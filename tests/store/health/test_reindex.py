@@ -8,7 +8,7 @@ from pathlib import Path
 from tests.store.trees import WHEN, add, recipe
 from vstore import profile as profiles
 from vstore.digest import hash_bytes
-from vstore.gc import collect
+from vstore.gc import collect_garbage
 from vstore.reporter import NullReporter
 from vstore.store import Store
 from vstore.store.health.reindex import reindex
@@ -56,7 +56,10 @@ def test_records_of_what_was_forgotten_go_and_leave_no_litter(tmp_path: Path) ->
         profiles.forget(store, "p", [1])
         (store.layout.profiles / ".p-9.json").write_text("killed before its link")
         (store.layout.profiles / ".q-1.json").write_text("torn")
-        assert set(collect(store, reporter=NullReporter()).litter) == {"profiles/.p-9.json", "profiles/.q-1.json"}
+        assert set(collect_garbage(store, reporter=NullReporter()).orphans) == {
+            "profiles/.p-9.json",
+            "profiles/.q-1.json",
+        }
         assert [place.name for place in sorted(store.layout.profiles.glob(".*"))] == [".p-2.json", ".p-3.json"]
 
 
@@ -65,7 +68,7 @@ def test_recipes_and_parts_told_later_are_not_lost(tmp_path: Path) -> None:
     with Store.open(root) as store:
         path = add(store, "low", recipe=recipe("first"), parts=[b"one"])
         assert add(store, "low", recipe=recipe("second"), parts=[b"two"]) == path
-        store.realised_again(path, recipe("third"))
+        store.record_realisation(path, recipe("third"))
     lose_the_index(root)
     with Store.open(root) as store:
         assert [store.realisation(recipe(name)) for name in ("first", "second", "third")] == [path] * 3

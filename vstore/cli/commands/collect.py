@@ -10,7 +10,7 @@ import click
 
 from vstore.api import gc
 from vstore.api.config import GcConfig
-from vstore.api.stores import Layout, Store, keep_reserve, release_reserve
+from vstore.api.stores import Layout, Store, keep_emergency_space, release_emergency_space
 from vstore.cli.command import command
 from vstore.cli.quantities import AGE, SIZE
 from vstore.cli.settings import Settings
@@ -45,28 +45,28 @@ def gc_command(settings: Settings, dry_run: bool, clean_cache: bool, until_free:
     """Options that are not given are taken from [gc] in config.toml. A generation is forgotten when all limits allow
     it, an object is deleted when no root reaches it and no limit spares it. The longest unused objects go first.
     """
-    release_reserve(Layout(settings.location()))
+    release_emergency_space(Layout(settings.location()))
     with settings.open_store() as store:
         limits = _limits(store, given)
         now = datetime.now(UTC)
         policy = gc.policy_of(limits, until_free=until_free, now=now, clean_cache=clean_cache)
         reporter = settings.reporter
-        found: gc.Plan | gc.Collected
+        found: gc.CollectionPlan | gc.Collected
         try:
             if dry_run:
                 forgotten = gc.forgettable(store, limits, now=now)
                 found = gc.plan_collection(store, policy, without=forgotten)
             else:
                 forgotten = gc.forget_expired(store, limits, now=now, reporter=reporter)
-                found = gc.collect(store, policy, reporter=reporter)
-                keep_reserve(store.layout)
+                found = gc.collect_garbage(store, policy, reporter=reporter)
+                keep_emergency_space(store.layout)
         except KeyboardInterrupt:
             reporter.note("the store is whole; `vstore gc` goes on where this one stopped")
             raise
-        if found.left:
-            whose = ", ".join(gc.owners(store.layout, found.left))
+        if found.skipped:
+            whose = ", ".join(gc.owner_names(store.layout, found.skipped))
             reporter.warn(
-                f"{len(found.left)} dead objects belong to {whose} and stay",
+                f"{len(found.skipped)} dead objects belong to {whose} and stay",
                 hint="their `vstore gc`, or root's, can delete them",
             )
         if not dry_run and until_free is not None and gc.shortfall(store, until_free):
@@ -75,8 +75,8 @@ def gc_command(settings: Settings, dry_run: bool, clean_cache: bool, until_free:
             )
     document = {
         **(_document(found, dry_run) if settings.json else {}),
-        "left": [str(path) for path in found.left],
-        "litter": [os.fsencode(name).decode(errors="backslashreplace") for name in found.litter],
+        "skipped": [str(path) for path in found.skipped],
+        "orphans": [os.fsencode(name).decode(errors="backslashreplace") for name in found.orphans],
         "cached_wheels": list(found.wheels),
         "forgotten": [{"profile": name, "generation": number} for name, number in forgotten],
     }
@@ -90,7 +90,7 @@ def _limits(store: Store, given: Mapping[str, object]) -> GcConfig:
     return GcConfig(**chosen)  # type: ignore[arg-type]
 
 
-def _document(found: gc.Plan | gc.Collected, dry_run: bool) -> dict[str, object]:
+def _document(found: gc.CollectionPlan | gc.Collected, dry_run: bool) -> dict[str, object]:
     paths = [str(victim.path) for victim in found.victims]
     return {
         "dead": paths,
@@ -110,11 +110,13 @@ def _document(found: gc.Plan | gc.Collected, dry_run: bool) -> dict[str, object]
     }
 
 
-def _text(found: gc.Plan | gc.Collected, forgotten: Sequence[tuple[str, int]], dry_run: bool, now: datetime) -> str:
+def _text(
+    found: gc.CollectionPlan | gc.Collected, forgotten: Sequence[tuple[str, int]], dry_run: bool, now: datetime
+) -> str:
     verb, past, gain = ("would delete", "would forget", "would free") if dry_run else ("deleted", "forgot", "freed")
     lines = [f"{past} generation {number} of {name}" for name, number in forgotten]
     lines += [f"{verb} {victim.path}  {_why(victim, now)}" for victim in found.victims]
-    if left := len(found.litter) - len(found.archives):
+    if left := len(found.orphans) - len(found.archives):
         lines.append(f"{verb} {left} leftovers of killed processes")
     if found.archives:
         lines.append(f"{verb} {len(found.archives)} archives that `vstore serve` packed")
@@ -144,7 +146,7 @@ def delete_command(settings: Settings, paths: tuple[str, ...], recursive: bool, 
     with settings.open_store() as store:
         wanted = {store.resolve(path) for path in paths}
         reporter = settings.reporter
-        found: gc.Plan | gc.Collected
+        found: gc.CollectionPlan | gc.Collected
         if dry_run:
             found = gc.plan_deletion(store, wanted, recursive=recursive, referrers=referrers)
         else:

@@ -129,7 +129,7 @@ def _about_store(settings: Settings) -> Iterator[str]:
             yield from (f"{problem.path}: {problem.problem}" for problem in problems)
             if os.access(store.layout.locks, os.W_OK):
                 plan = plan_collection(store, policy_of(store.config.gc, until_free=None, now=datetime.now(UTC)))
-                if left := len(plan.litter) - len(plan.archives):
+                if left := len(plan.orphans) - len(plan.archives):
                     yield f"{left} leftovers of killed processes; `vstore gc` removes them"
                 if shutil.disk_usage(store.layout.root).free < _LITTLE_BYTES:
                     yield f"`vstore gc` would free {size(plan.freed_bytes)}; `vstore roots` shows what keeps the rest"

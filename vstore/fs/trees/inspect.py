@@ -40,7 +40,7 @@ def look(folder: Path, share: Shard | None = None) -> TreeState:
     return TreeState(entries, tuple(mode_changes))
 
 
-def changed_folders(folder: Path, entries: Iterable[Entry]) -> Iterator[bytes]:
+def folders_changed(folder: Path, entries: Iterable[Entry]) -> Iterator[bytes]:
     """The folders of a tree that gained or lost an entry since it was frozen: one lstat(2) each, no file is read."""
     top = os.fsencode(folder)
     for entry in (Entry(b"", EntryKind.DIRECTORY), *entries):

@@ -56,7 +56,7 @@ def scan(
     return _scanned(root, _Scan(freeze, on_found, share or Shard(), None))
 
 
-def mended(folder: Folder, expected: Manifest | None) -> Manifest:
+def repair_modes(folder: Folder, expected: Manifest | None) -> Manifest:
     """Freeze a tree in place, its top folder too, and make executable what is expected to be; how it is then.
 
     Files whose bytes are not the expected ones are left as they are. So is a file that is not of the owner of its

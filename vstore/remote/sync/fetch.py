@@ -103,7 +103,7 @@ class Fetcher:
         started = time.monotonic()
         lock = self.store.layout.locks / f"fetch-{record.path.short}"
         with lock_file(lock, transient=True, builds=True, cancel=self.cancel):
-            self.store.temp_root(record.path)
+            self.store.add_temp_root(record.path)
             if self.store.is_valid(record.path):
                 return None
             kept = leftovers(self.store.layout, record.path)

@@ -39,7 +39,7 @@ class Donors:
 
     def add(self, path: StorePath) -> None:
         self._seen.add(path)
-        self._store.temp_root(path)
+        self._store.add_temp_root(path)
         if not self._store.index.is_valid(path):  # of a damaged object the sound files will do: all are checked
             return
         try:

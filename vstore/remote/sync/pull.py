@@ -134,7 +134,7 @@ def missing_records(fetcher: Fetcher, cache: Cache, tops: tuple[StorePath, ...])
         while level:
             if len(found) + len(level) > _MOST_OBJECTS:
                 raise CacheError(f"{cache.name} names more than {_MOST_OBJECTS} objects for one")
-            fetcher.store.temp_root(*level)
+            fetcher.store.add_temp_root(*level)
             asked = sorted(path for path in level if not fetcher.store.is_valid(path))
             for path, record in zip(asked, pool.map(ask, asked), strict=True):
                 if record is None:

@@ -145,7 +145,7 @@ class Pusher:
     def _closure(self, tops: Iterable[StorePath]) -> dict[StorePath, ObjectInfo]:
         """All objects to push, references first."""
         tops = tuple(tops)
-        self.store.temp_root(*tops)
+        self.store.add_temp_root(*tops)
         found = {path: self.store.index.info(path) for path in self.store.closure(tops)}
         infos = {path: info for path, info in found.items() if info is not None}
         return {path: infos[path] for path in bottom_up({path: info.references for path, info in infos.items()})}

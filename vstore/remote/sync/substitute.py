@@ -135,7 +135,7 @@ class Substituter:
     def _brought(self, recipe: Digest, path: StorePath) -> StorePath:
         store = self._fetcher.store
         if not self._dry and store.realisation(recipe) != path:
-            store.realised_again(path, recipe)
+            store.record_realisation(path, recipe)
         return path
 
     def _believed(self, recipe: Digest, answers: _Answers) -> _Found | None:

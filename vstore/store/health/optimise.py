@@ -83,7 +83,7 @@ class _Sharer:
 
     def visit(self, info: ObjectInfo, shard: int, shards: int) -> None:
         """Share the files of one object whose digests are in the shard."""
-        self._store.temp_root(info.path)
+        self._store.add_temp_root(info.path)
         if not self._store.is_valid(info.path):
             return  # collected meanwhile
         manifest, _ = self._store.manifest(info.path)

@@ -10,7 +10,7 @@ from pathlib import Path
 from vstore.errors import StoreError
 from vstore.fs.locking.filelock import lock_file
 from vstore.fs.trees.inspect import is_folder
-from vstore.fs.trees.scan import mended
+from vstore.fs.trees.scan import repair_modes
 from vstore.objects import StorePath
 from vstore.reporter import Reporter
 from vstore.store.generation_records import is_dropped, read_record, record_file, write_record
@@ -55,7 +55,7 @@ def verify(
 
 def mend(store: Store, path: StorePath) -> bool:
     """Put right what needs no other bytes: modes, times, the manifest, rows that are lost. Whether it is whole now."""
-    store.temp_root(path)
+    store.add_temp_root(path)
     with lock_file(store.layout.object_lock(str(path))):
         info, folder = store.index.info(path), store.layout.object(path)
         if info is None or not is_folder(folder):
@@ -66,7 +66,7 @@ def mend(store: Store, path: StorePath) -> bool:
             manifest, metadata = None, {}
         try:
             with store.layout.opened(folder) as opened:
-                found = mended(opened, manifest)
+                found = repair_modes(opened, manifest)
         except (StoreError, OSError):
             return False
         if found.digest != info.digest:
@@ -80,11 +80,11 @@ def mend(store: Store, path: StorePath) -> bool:
             write_manifest(store.layout, right, found, parts, kept, durable=True)
         if right != info:
             store.index.register(right)
-        store.trust_again(path)
+        store.trust(path)
         return True
 
 
-def mend_links(store: Store, problems: Collection[Problem]) -> None:
+def repair_links(store: Store, problems: Collection[Problem]) -> None:
     """Put back the generations' links and records that are wrong. What lies there and is no link is left alone."""
     broken = {(problem.profile, problem.path) for problem in problems if problem.profile}
     for profile, path in broken:

@@ -11,7 +11,7 @@ from functools import partial
 from itertools import chain
 
 from vstore.errors import StoreError
-from vstore.fs.trees.inspect import TreeState, changed_folders, is_folder, look
+from vstore.fs.trees.inspect import TreeState, folders_changed, is_folder, look
 from vstore.fs.trees.manifest import Manifest, shown
 from vstore.fs.trees.scan import Shard
 from vstore.objects import ObjectInfo, StorePath
@@ -87,7 +87,7 @@ def _wrong(layout: Layout, info: ObjectInfo, shares: Sequence[TreeState]) -> Ite
         yield f"the index or the manifest calls it something else than {kind}"
     yield from (f"cannot be read: {text}" for text in unreadable)
     if not shares:
-        changed = changed_folders(layout.object(info.path), manifest.entries)
+        changed = folders_changed(layout.object(info.path), manifest.entries)
         yield from (f"an entry was added or removed in this folder: {shown(path) or _TOP}" for path in changed)
     if found is not None:
         yield from manifest.differences(found)
