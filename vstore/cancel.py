@@ -58,3 +58,28 @@ class CancelToken:
         finally:
             with self._lock:
                 self._actions.discard(action)
+
+
+class WaitPolicy:
+    """How this process waits for locks that other processes hold."""
+
+    def __init__(self) -> None:
+        self.tell: Callable[[str], object] = lambda text: None
+        self.limit_seconds: Callable[[], float | None] = lambda: None
+        self.ended = False
+
+
+WAITING = WaitPolicy()
+
+
+def set_waiting(tell: Callable[[str], object], limit_seconds: Callable[[], float | None]) -> None:
+    """Report waits longer than a second to `tell`, and bound them; a limit of None means the defaults.
+
+    `limit_seconds` is called when there is something to wait for.
+    """
+    WAITING.tell, WAITING.limit_seconds = tell, limit_seconds
+
+
+def end_waits() -> None:
+    """End every wait of this process within a moment. Takes no lock, so that a signal handler may call it."""
+    WAITING.ended = True

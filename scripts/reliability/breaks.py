@@ -695,8 +695,8 @@ BREAKS = (
     ),
     Break(
         "a signal ends the waits of threads",
-        "fs/locking/waits.py",
-        "    _policy.ended = True\n",
+        "cancel.py",
+        "    WAITING.ended = True\n",
         "    pass\n",
         "tests/fs/locking/test_filelock.py",
     ),

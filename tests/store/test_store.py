@@ -15,9 +15,9 @@ from blake3 import blake3
 
 from tests.mounts import bind_mount, remount_read_only
 from tests.store.trees import SOURCE, add, info, recipe, write
+from vstore.cancel import set_waiting
 from vstore.errors import BuildError, StoreError
 from vstore.fs.locking.filelock import is_held
-from vstore.fs.locking.waits import set_waiting
 from vstore.fs.trees.manifest import Entry, EntryKind
 from vstore.fs.trees.scan import scan
 from vstore.objects import Kind

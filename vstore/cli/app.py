@@ -11,7 +11,7 @@ from typing import NoReturn
 import click
 
 from vstore import __version__
-from vstore.api.process import arm_fault, set_waiting
+from vstore.cancel import set_waiting
 from vstore.cli import output, signals
 from vstore.cli.command import shared_options
 from vstore.cli.commands import COMMANDS
@@ -97,10 +97,22 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def _run(arguments: list[str], settings: Settings) -> int:
-    arm_fault(os.environ.get("VSTORE_FAULT"))
-    code = cli.main(arguments, prog_name="vstore", standalone_mode=False, obj=settings)
+    if fault := os.environ.get("VSTORE_FAULT"):
+        from vstore.api.process import arm_fault
+
+        arm_fault(fault)
+    code = cli.main(arguments, prog_name="vstore", standalone_mode=False, obj=settings, terminal_width=_help_columns())
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
+
+
+def _help_columns() -> int:
+    """The width of help texts as click computes it, without `shutil` and the compression modules that it loads."""
+    try:
+        columns = int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size(1).columns or 80
+    except (ValueError, OSError):
+        columns = 80
+    return max(min(columns, 80) - 2, 50)
 
 
 def _options(arguments: list[str]) -> list[str]:

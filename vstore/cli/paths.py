@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
+from typing import TYPE_CHECKING
 
 import click
 
-from vstore.api.process import absolute
 from vstore.errors import UsageError
 
+if TYPE_CHECKING:
+    from pathlib import Path
 
-class Place(click.ParamType[Path]):
+
+class Place(click.ParamType["Path"]):
     """The path of a new file or link, or of a new folder."""
 
     def __init__(self, *, folder: bool = False) -> None:
@@ -19,6 +22,8 @@ class Place(click.ParamType[Path]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> Path:
         """Return the absolute path."""
+        from pathlib import Path
+
         if isinstance(value, Path):
             return value
         try:
@@ -33,10 +38,22 @@ def parse_place(text: str, *, folder: bool = False) -> Path:
         raise UsageError(f"{text!r} is a folder")
     if text == "-":
         raise UsageError("writing to standard output is not supported; use ./- for a file named -")
+    from vstore.api.process import absolute
+
     return absolute(text)
+
+
+class LoadedPath(click.Path):
+    """A path as `click.Path` checks it, given as a `pathlib.Path`, which is loaded only then."""
+
+    def convert(self, value: str | os.PathLike[str], param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """Return the path. Fails unless it is one of the kind, and exists if it must."""
+        from pathlib import Path
+
+        return Path(os.fsdecode(super().convert(value, param, ctx)))
 
 
 FOLDER = Place(folder=True)
 PLACE = Place()
-FILE = click.Path(path_type=Path, dir_okay=False)
-EXISTING_FOLDER = click.Path(path_type=Path, exists=True, file_okay=False)
+FILE = LoadedPath(dir_okay=False)
+EXISTING_FOLDER = LoadedPath(exists=True, file_okay=False)

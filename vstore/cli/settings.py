@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vstore.cli.progress import Progress
-
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vstore.api.stores import Store
+    from vstore.cli.progress import Progress
 
 _PIECE = 1000
 
 
-@dataclass(slots=True)
 class Settings:
-    """The values of the shared options. Each field has the name of its option."""
+    """The values of the shared options. Each attribute has the name of its option."""
 
-    root: Path | None = None
-    json: bool = False
-    quiet: bool = False
-    verbose: int = 0
-    no_progress: bool = False
-    wait: float | None = None
-    _reporter: Progress | None = None
+    def __init__(self) -> None:
+        self.root: Path | None = None
+        self.json = False
+        self.quiet = False
+        self.verbose = 0
+        self.no_progress = False
+        self.wait: float | None = None
+        self._reporter: Progress | None = None
 
     def location(self) -> Path:
         """Return the root of the store."""
@@ -62,12 +60,16 @@ class Settings:
     def reporter(self) -> Progress:
         """The reporter that shows progress, notes and warnings on standard error."""
         if self._reporter is None:
+            from vstore.cli.progress import Progress
+
             verbosity = -1 if self.quiet else self.verbose
             self._reporter = Progress(live=not self.no_progress and not self.json, verbosity=verbosity)
         return self._reporter
 
     def print_json(self, document: object) -> None:
         """Print a JSON document. A long list is written in pieces: its text takes several times its memory."""
+        import json
+
         if not isinstance(document, list) or len(document) <= _PIECE:
             click.echo(json.dumps(document, indent=2, ensure_ascii=False))
             return

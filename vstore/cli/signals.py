@@ -13,7 +13,7 @@ import threading
 from contextlib import suppress
 from types import FrameType
 
-from vstore.api.process import end_waits
+from vstore.cancel import end_waits
 
 INTERRUPTED = "interrupted; what is complete is kept, the next run goes on"
 _HEARING_SECONDS = 0.7

@@ -30,7 +30,7 @@ with lock_file(Path(sys.argv[1]), shared=len(sys.argv) > 2):
 
 WAIT = """
 import sys; from pathlib import Path
-from vstore.fs.locking.filelock import lock_file; from vstore.fs.locking.waits import set_waiting
+from vstore.fs.locking.filelock import lock_file; from vstore.cancel import set_waiting
 set_waiting(lambda text: print(text, flush=True), lambda: float(sys.argv[2]))
 with lock_file(Path(sys.argv[1])):
     print("mine", flush=True)
@@ -38,7 +38,7 @@ with lock_file(Path(sys.argv[1])):
 
 IN_A_THREAD = """
 import signal, sys; from concurrent.futures import ThreadPoolExecutor; from pathlib import Path
-from vstore.fs.locking.filelock import lock_file; from vstore.fs.locking.waits import end_waits
+from vstore.fs.locking.filelock import lock_file; from vstore.cancel import end_waits
 def end(*_): end_waits(); raise KeyboardInterrupt
 signal.signal(signal.SIGTERM, end)
 def wait():

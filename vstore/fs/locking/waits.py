@@ -1,17 +1,16 @@
 """Waiting for another process: told after a second, bounded, and ended by a signal.
 
-One policy for the whole process, set by the command line as the fault points are. A program that sets none waits in
-silence, as long as the defaults say.
+The policy of the whole process is `vstore.cancel.WAITING`. A program that sets none waits in silence, as long as the
+defaults say.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-from vstore.cancel import Cancelled, CancelToken
+from vstore.cancel import WAITING, Cancelled, CancelToken
 from vstore.errors import BusyError
 from vstore.fs.locking.holders import holders
 
@@ -20,29 +19,6 @@ BUILD_LIMIT_SECONDS = 86400.0  # where others build or fetch what this process n
 LOOK_SECONDS = 0.1  # how often whoever waits must ask `Wait.go_on`
 _TOLD_SECONDS = 1.0
 _UNSEEN = "a process that cannot be seen from here"
-
-
-@dataclass(slots=True)
-class _Policy:
-    tell: Callable[[str], object]
-    limit_seconds: Callable[[], float | None]
-    ended: bool = False
-
-
-_policy = _Policy(lambda text: None, lambda: None)
-
-
-def set_waiting(tell: Callable[[str], object], limit_seconds: Callable[[], float | None]) -> None:
-    """Tell of waits longer than a second by `tell`, and bound them; a limit of None means the defaults.
-
-    The limit is asked for when there is something to wait for.
-    """
-    _policy.tell, _policy.limit_seconds = tell, limit_seconds
-
-
-def end_waits() -> None:
-    """End every wait of this process within a moment; for the handler of a signal, so it takes no lock."""
-    _policy.ended = True
 
 
 class Wait:
@@ -68,13 +44,13 @@ class Wait:
 
     def go_on(self) -> None:
         """After a second, report what is waited for. Raises BusyError at the time limit, Cancelled if cancelled."""
-        if _policy.ended:
+        if WAITING.ended:
             raise Cancelled
         if self._cancel is not None:
             self._cancel.check()
         if self._began is None:
             self._began = time.monotonic()
-            limit = _policy.limit_seconds()
+            limit = WAITING.limit_seconds()
             self._limit = limit if limit is not None else BUILD_LIMIT_SECONDS if self._builds else LIMIT_SECONDS
         waited = time.monotonic() - self._began
         if waited >= self._limit:
@@ -82,7 +58,7 @@ class Wait:
         if waited >= _TOLD_SECONDS and not self._told:
             self._told = True
             names = "; ".join(map(str, holders(self._files, writers=self._shared)))
-            _policy.tell(f"waiting for {self._what}, held by {names or _UNSEEN}")
+            WAITING.tell(f"waiting for {self._what}, held by {names or _UNSEEN}")
 
     def busy(self, hint: str = "wait for its end") -> BusyError:
         """The error that names what is held, and who holds it."""
