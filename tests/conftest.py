@@ -17,7 +17,7 @@ import pytest
 import uv
 from hypothesis import settings
 
-from tests.flows.world import World, make_world
+from testing.world import World, make_world
 
 _PATIENCE_SECONDS = 10
 

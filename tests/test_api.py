@@ -13,7 +13,7 @@ import pytest
 
 import vstore.api
 from scripts import api_reference
-from tests.flows.world import make_world
+from testing.world import make_world
 from vstore.api import gc, locks, profiles, realising, specs, stores
 
 MODULES = sorted(module.name for module in pkgutil.iter_modules(vstore.api.__path__))

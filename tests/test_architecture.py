@@ -148,6 +148,15 @@ def test_the_floors_hold() -> None:
     assert violations(PACKAGE) == []
 
 
+@pytest.mark.parametrize("folder", ["testing", "scripts", "vstore"])
+def test_nothing_but_tests_imports_tests(folder: str) -> None:
+    for file in (PACKAGE.parent / folder).rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            named = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            named += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not [name for name in named if name.split(".")[0] == "tests"], file
+
+
 def test_the_checker_looks_at_something() -> None:
     files = sorted(PACKAGE.rglob("*.py"))
     assert len(files) > 20

@@ -23,8 +23,8 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from tests.remote.servers import nginx
-from tests.remote.small import Machine, folder_cache
+from testing.machine import Machine, folder_cache
+from testing.servers import nginx
 from vstore.objects import Kind, StorePath
 from vstore.remote.records.layout import archive_key
 from vstore.store import Store
@@ -32,7 +32,7 @@ from vstore.store import Store
 PULL = """
 import sys
 from pathlib import Path
-from tests.remote.small import TRUST, Said
+from testing.machine import TRUST, Said
 from vstore.objects import StorePath
 from vstore.remote import Fetcher, open_cache, pull
 from vstore.store import Store

@@ -21,7 +21,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.remote.small import KEY, Machine, Said, folder_cache
+from testing.machine import KEY, Machine, Said, folder_cache
 from vstore.objects import Kind, StorePath
 from vstore.remote import Pusher, pull
 from vstore.store import Store

@@ -20,9 +20,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tests.flows.world import VERSION, make_world
-from tests.remote.fleet import Fleet, make_fleet, origins, realise
-from tests.remote.servers import nginx
+from testing.fleet import Fleet, make_fleet, origins, realise
+from testing.servers import nginx
+from testing.world import VERSION, make_world
 from vstore.target import Target
 
 DELAYS = (0.0, 0.05, 0.2)

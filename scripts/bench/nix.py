@@ -35,7 +35,7 @@ from scripts.bench.objects import (
     program,
     write_files,
 )
-from tests.reliability.nix import NixStore, why_no_nix
+from scripts.reliability.crashes.nix import NixStore, why_no_nix
 
 ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"
 Command = tuple[list[str], dict[str, str] | None]

@@ -15,7 +15,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 _SECONDS = 900
-_PARTS = ("vstore", "tests", "scripts", "docs", "examples", "pyproject.toml", "README.md")
+_PARTS = ("vstore", "tests", "testing", "scripts", "docs", "examples", "pyproject.toml", "README.md")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Coverage-guided fuzzing (atheris) of everything that reads bytes from outside; see tests/reliability/readers.py.
+"""Coverage-guided fuzzing (atheris) of all that hostile/readers.py lists: what reads bytes from outside.
 
 `scripts/reliability/run fuzz --reader READER --seconds N --seed S` tries one reader, or without `--reader` one after
 another. Says how much was tried and how many branches of vstore were reached; or prints the traceback and leaves the
@@ -50,7 +50,7 @@ def main() -> None:
     import atheris
 
     with atheris.instrument_imports(include=["vstore"]):
-        from tests.reliability.readers import READERS, try_reader
+        from scripts.reliability.hostile.readers import READERS, try_reader
     reader = READERS[name]
     for number, sample in enumerate([*reader.samples(), *reader.hostile()]):
         (Path(folder) / f"sample-{number}").write_bytes(sample)

@@ -24,22 +24,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from scripts.reliability.breaks import BREAKS, is_noticed
-from scripts.reliability.fuzz import fuzz, why_no_fuzzing
-from tests.flows.world import World, make_world
-from tests.reliability.crowd import crowd
-from tests.reliability.damage import spoil_indexes
-from tests.reliability.hostile_member import TRICKS, member, play
-from tests.reliability.kills import random_kills
-from tests.reliability.mistakes import random_mistakes
-from tests.reliability.nix import big_tree, race_nix, race_vstore, why_no_nix
-from tests.reliability.overlay import overlaid, why_no_overlay
-from tests.reliability.places import random_places
-from tests.reliability.power import cut_power
-from tests.reliability.readers import READERS, try_reader
-from tests.reliability.spoil import spoil
-from tests.reliability.spoilt import run as spoil_caches
-from tests.reliability.strangers import strangers
-from tests.reliability.sweep import (
+from scripts.reliability.crashes.crowd import crowd
+from scripts.reliability.crashes.kills import random_kills
+from scripts.reliability.crashes.nix import big_tree, race_nix, race_vstore, why_no_nix
+from scripts.reliability.crashes.overlay import overlaid, why_no_overlay
+from scripts.reliability.crashes.power import cut_power
+from scripts.reliability.crashes.sweep import (
     EXCHANGE_POINTS,
     MUTATING,
     OPTIMISE_POINTS,
@@ -51,6 +41,16 @@ from tests.reliability.sweep import (
     kill_optimise_at,
     recover,
 )
+from scripts.reliability.fuzz import fuzz, why_no_fuzzing
+from scripts.reliability.hostile.damage import spoil_indexes
+from scripts.reliability.hostile.hostile_member import TRICKS, member, play
+from scripts.reliability.hostile.mistakes import random_mistakes
+from scripts.reliability.hostile.places import random_places
+from scripts.reliability.hostile.readers import READERS, try_reader
+from scripts.reliability.hostile.spoil import spoil
+from scripts.reliability.hostile.spoilt import run as spoil_caches
+from scripts.reliability.hostile.strangers import strangers
+from testing.world import World, make_world
 from vstore.fs.faults import Point
 
 Counts = dict[str, object]

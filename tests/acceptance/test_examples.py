@@ -21,8 +21,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from testing.world import World, asking_the_index
 from tests.acceptance.projects import clean_environment
-from tests.flows.world import World, asking_the_index
 from vstore.build.interpreter.local import find_local
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from testing.wheels import make_wheel
+from testing.world import VERSION, World
 from tests.acceptance.projects import clean_environment, layer, make_project, site, start
-from tests.flows.world import VERSION, World
-from tests.wheels import make_wheel
 from vstore.cli.commands import COMMANDS
 from vstore.target import Target
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from testing.world import World
 from tests.acceptance.compiled import extension, library, wheel, why_no_compiler
 from tests.acceptance.projects import clean_environment, layer, make_project, site, start
-from tests.flows.world import World
 from vstore.build.native.elf import read_elf
 from vstore.build.native.libraries import is_excluded
 from vstore.build.record import describe

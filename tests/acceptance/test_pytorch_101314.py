@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from testing.world import World
 from tests.acceptance.compiled import library, wheel, why_no_compiler
 from tests.acceptance.projects import clean_environment, layer, make_project, site, start
-from tests.flows.world import World
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(why_no_compiler() is not None, reason=str(why_no_compiler()))]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from testing.world import World, make_world
 from tests.flows.test_environments import HERE, WithIndex, as_user, layer, of_the_user, pythons, stands_on
-from tests.flows.world import World, make_world
 from vstore.fs.trees.removal import remove_tree
 
 pytestmark = [

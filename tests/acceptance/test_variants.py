@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from testing.wheels import make_wheel
+from testing.world import World
 from tests.acceptance.projects import clean_environment, layer, make_project, site, start, write_spec
-from tests.flows.world import World
-from tests.wheels import make_wheel
 
 pytestmark = pytest.mark.slow
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from testing.wheels import make_wheel
+from testing.world import VERSION, World
 from tests.acceptance.compiled import extension, library, wheel, why_no_compiler
 from tests.acceptance.projects import clean_environment, layer, make_project, site, start, write_spec
-from tests.flows.world import VERSION, World
-from tests.wheels import make_wheel
 from vstore import __version__
 from vstore.build.interpreter.local import find_local
 from vstore.cli.commands import COMMANDS

@@ -4,8 +4,8 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from testing.wheels import make_wheel
 from tests.build.layers import LAYOUT, SITE, Store, pin
-from tests.wheels import make_wheel
 from vstore.build.layer_metadata import LayerMetadata, collect_facts, normalise, read_facts, write_facts
 from vstore.build.record import encode_record, read_record, resolve
 from vstore.digest import canonical_json

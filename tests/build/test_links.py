@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from testing.wheels import make_wheel
 from tests.build.layers import SITE, VERSION, Store
-from tests.wheels import make_wheel
 from vstore.build.clashes import describe_clashes
 from vstore.build.layer_metadata import Distribution, LayerMetadata
 from vstore.build.links import Dependency, Leaf, LinkPlan, link_dependencies, plan_links, relative_target

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from testing.wheels import make_wheel
 from tests.build.layers import LAYOUT, PYTHON, SITE, Store, pin, tree
-from tests.wheels import make_wheel
 from vstore.build.packages import install
 from vstore.build.scripts.relocatable import Trampolines
 from vstore.errors import BuildError, ToolError

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability.mistakes import random_mistakes
-from tests.store.trees import SOURCE
+from scripts.reliability.hostile.mistakes import random_mistakes
+from testing.trees import SOURCE
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kinds of files of POSIX systems")
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.forked import CommandLine, Ended
-from tests.flows.world import World, make_world
-from tests.reliability.places import KINDS, make_decoys, snapshot
-from tests.store.trees import add
+from scripts.reliability.hostile.places import KINDS, make_decoys, snapshot
+from testing.forked import CommandLine, Ended
+from testing.trees import add
+from testing.world import World, make_world
 from vstore.objects import StorePath
 from vstore.store import Store
 

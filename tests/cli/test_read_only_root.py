@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.world import World
+from testing.machine import folder_cache, machine
+from testing.world import World
 from tests.mounts import remount_read_only, tmpfs
-from tests.remote.small import folder_cache, machine
 
 
 @pytest.mark.root

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.flows.world import World, make_world
+from testing.world import World, make_world
 
 
 @pytest.fixture(scope="module")

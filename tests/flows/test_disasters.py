@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.world import World
+from testing.world import World
 from tests.mounts import tmpfs
 
 pytestmark = pytest.mark.slow

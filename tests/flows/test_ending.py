@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.world import World
-from tests.wheels import make_wheel
+from testing.wheels import make_wheel
+from testing.world import World
 
 pytestmark = pytest.mark.slow
 

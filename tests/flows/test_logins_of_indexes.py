@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from testing.world import World
 from tests.flows.private_index import PASSWORD, USER, serving
 from tests.flows.test_private_index import by_netrc, by_settings_of_the_user, by_variables, private, written
-from tests.flows.world import World
 
 pytestmark = pytest.mark.slow
 

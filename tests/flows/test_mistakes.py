@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.world import VERSION, World, make_world
-from tests.store.trees import SOURCE
+from testing.trees import SOURCE
+from testing.world import VERSION, World, make_world
 
 pytestmark = pytest.mark.slow
 

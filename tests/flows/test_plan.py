@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.flows.world import World
+from testing.world import World
 from vstore.objects import Kind
 from vstore.store import Store
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from testing.wheels import make_wheel
+from testing.world import World
 from tests.flows.private_index import PASSWORD, USER, Index, make_certificate, serving
-from tests.flows.world import World
-from tests.wheels import make_wheel
 
 pytestmark = pytest.mark.slow
 

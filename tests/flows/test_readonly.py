@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from tests.flows.world import World, make_world
+from testing.world import World, make_world
 
 pytestmark = pytest.mark.slow
 

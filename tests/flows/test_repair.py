@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from tests.flows.world import World, make_world
-from tests.reliability.promises import check_intact, check_nothing_left
+from scripts.reliability.crashes.promises import check_intact, check_nothing_left
+from testing.world import World, make_world
 from vstore.fs.faults import Point
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.flows.world import World, make_world
+from testing.world import World, make_world
 
 pytestmark = pytest.mark.slow
 

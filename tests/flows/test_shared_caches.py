@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.world import World
+from testing.wheels import make_wheel
+from testing.world import World
 from tests.mounts import bind_mount
-from tests.wheels import make_wheel
 from tests.without_locks import without_locks
 
 pytestmark = pytest.mark.slow

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from scripts.reliability.crashes.promises import check_nothing_left
+from testing.wheels import make_wheel
+from testing.world import World, make_world
 from tests.flows.test_repair import module, spoil
-from tests.flows.world import World, make_world
-from tests.reliability.promises import check_nothing_left
-from tests.wheels import make_wheel
 
 pytestmark = pytest.mark.slow
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.world import World, make_world
+from testing.trees import add
+from testing.world import World, make_world
 from tests.mounts import tmpfs
-from tests.store.trees import add
 from vstore.fs.disk import free_bytes
 from vstore.store import Store
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.world import World
+from testing.world import World
 
 pytestmark = pytest.mark.slow
 

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.world import World, make_world
+from testing.trees import run_in_child
+from testing.world import World, make_world
 from tests.fs.locking.test_filelock import held
 from tests.mounts import bind_mount, remount_read_only
-from tests.store.trees import run_in_child
 from vstore.gc import collect_garbage
 from vstore.reporter import NullReporter
 from vstore.store import Store

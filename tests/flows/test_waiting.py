@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from tests.flows.world import World
+from testing.world import World
 from tests.fs.locking.test_filelock import held
 
 pytestmark = pytest.mark.slow

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability.sweep import why_no_strace
+from scripts.reliability.crashes.sweep import why_no_strace
 
 ADD = """
-import sys; from pathlib import Path; from vstore.store import Store; from tests.store.trees import add
+import sys; from pathlib import Path; from vstore.store import Store; from testing.trees import add
 with Store.open(Path(sys.argv[1])) as store:
     add(store, "some", {"one": bytes(3 << 20), "two": bytes(2 << 20), "small": b"1", "smaller": b""})
 """

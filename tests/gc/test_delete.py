@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.trees import WHEN, add, run_in_child
+from testing.trees import WHEN, add, run_in_child
 from vstore import profile as profiles
 from vstore.errors import StoreError
 from vstore.gc import delete, plan_deletion

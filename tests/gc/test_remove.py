@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from testing.trees import add, info, recipe, run_in_child
 from tests.mounts import bind_mount, tmpfs
-from tests.store.trees import add, info, recipe, run_in_child
 from vstore.fs.locking.filelock import lock_file
 from vstore.gc import collect_garbage, plan_collection
 from vstore.gc.plan import plan_victims

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
+from testing.wheels import make_wheel
 from tests.mounts import tmpfs
-from tests.wheels import make_wheel
 from vstore.fs.disk import free_bytes
 from vstore.fs.locking.filelock import lock_file
 from vstore.gc import Collected, CollectionPlan, CollectionPolicy, collect_garbage, plan_collection

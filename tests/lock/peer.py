@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import uv
 
-from tests.wheels import make_wheel
+from testing.wheels import make_wheel
 from vstore.build.interpreter.adopt import adopt
 from vstore.build.interpreter.local import find_local
 from vstore.reporter import NullReporter

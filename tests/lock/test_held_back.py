@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from testing.wheels import make_wheel
 from tests.lock.resolution.test_joint import stacks
 from tests.lock.test_lock import MINOR, Project, versions
-from tests.wheels import make_wheel
 from vstore.errors import LockError
 from vstore.lock import lock_path
 from vstore.lock.model import HeldBack

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.wheels import make_wheel
+from testing.wheels import make_wheel
 from vstore.errors import LockError
 from vstore.lock import InterpreterPin, LockedLayer, LockOptions, PythonForLocking, lock_path, read_locks
 from vstore.lock.resolution.resolve import lock

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from testing.wheels import make_wheel
 from tests.lock.test_lock import Project, project
-from tests.wheels import make_wheel
 from vstore.errors import LockError
 from vstore.lock import deployed_name, lock_path, read_locks
 from vstore.lock.staleness import check

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from testing.wheels import make_wheel
 from tests.lock.test_lock import MINOR, VERSION, Project, versions
-from tests.wheels import make_wheel
 from vstore.errors import LockError
 from vstore.lock import LockedLayer, lock_path
 from vstore.lock.markers import exact_marker, holds, marker_environment, uv_platform

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from testing.wheels import make_wheel
 from tests.lock.test_lock import MINOR, VERSION, Project, document, versions
-from tests.wheels import make_wheel
 from vstore.errors import LockError
 from vstore.lock.markers import wheel_tags
 from vstore.lock.model import LockedPackage, LockedWheel

@@ -8,10 +8,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from testing.wheels import make_wheel
 from tests.build.layers import pin
 from tests.platforms.mirror import ARM64, VERSION, X86_64, elf, mach_o, pe, universal
 from tests.platforms.world import DIGITS, EXTENSIONS, PLATFORM_TAGS, Realised
-from tests.wheels import make_wheel
 from vstore.build.layer_metadata import LayerMetadata, collect_facts
 from vstore.build.layout import Layout
 from vstore.build.native.foreign import check_layer

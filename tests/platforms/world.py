@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.flows.world import World
+from testing.wheels import make_wheel
+from testing.world import World
 from tests.platforms.mirror import SERIES, elf, mach_o, make_mirror, pe
-from tests.wheels import make_wheel
 from vstore.target import Target
 
 HOST = Target.host()

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.world import World
+from testing.machine import folder_cache, machine
+from testing.world import World
 from tests.publish.looking import appears
 from tests.publish.test_export import SAYS, start
-from tests.remote.small import folder_cache, machine
 from vstore.api.caches import make_generation
 from vstore.archive import Limits, pack
 from vstore.archive.tar import END, member, padding

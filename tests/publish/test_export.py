@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from testing.world import World
 from tests.flows.test_realise import snapshot
-from tests.flows.world import World
 from tests.mounts import file_system
 from tests.publish.guest import check_on_vfat
 from tests.publish.looking import appears

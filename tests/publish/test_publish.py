@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.flows.world import World
+from testing.world import World
 from tests.publish.looking import appears
 from tests.publish.test_export import SAYS, start
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability.nix import big_tree, race_nix, race_vstore, why_no_nix
+from scripts.reliability.crashes.nix import big_tree, race_nix, race_vstore, why_no_nix
 
 pytestmark = pytest.mark.slow
 

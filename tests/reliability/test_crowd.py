@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.flows.world import World
-from tests.reliability.crowd import crowd
+from scripts.reliability.crashes.crowd import crowd
+from testing.world import World
 
 pytestmark = pytest.mark.slow
 

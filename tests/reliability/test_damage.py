@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability.damage import command, flushed, make_store, recovered, spoil_indexes
+from scripts.reliability.hostile.damage import command, flushed, make_store, recovered, spoil_indexes
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="needs fork and FIFOs")]
 

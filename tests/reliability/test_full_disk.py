@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts.reliability.crashes.promises import check_intact, check_nothing_left
+from scripts.reliability.crashes.sweep import journey, vstore
 from tests.mounts import tmpfs
-from tests.reliability.promises import check_intact, check_nothing_left
-from tests.reliability.sweep import journey, vstore
 from vstore.objects import Kind
 from vstore.store import Store
 

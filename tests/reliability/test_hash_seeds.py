@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.world import World
-from tests.reliability.sweep import SOURCE
+from scripts.reliability.crashes.sweep import SOURCE
+from testing.world import World
 
 pytestmark = pytest.mark.slow
 

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from scripts.reliability.fuzz import fuzz, why_no_fuzzing
-from tests.reliability.readers import READERS, try_reader
-from tests.reliability.spoil import spoil
+from scripts.reliability.hostile.readers import READERS, try_reader
+from scripts.reliability.hostile.spoil import spoil
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.reliability.hostile_member import TRICKS, member, play
+from scripts.reliability.hostile.hostile_member import TRICKS, member, play
 
 pytestmark = pytest.mark.slow
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from scripts.reliability.crashes.promises import check_intact, check_nothing_left
+from testing.wheels import make_wheel
+from testing.world import World
 from tests.build.layers import SITE, Store, pin
-from tests.flows.world import World
-from tests.reliability.promises import check_intact, check_nothing_left
-from tests.wheels import make_wheel
 from vstore.errors import BuildError, ToolError
 
 pytestmark = pytest.mark.slow

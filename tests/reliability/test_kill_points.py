@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability.sweep import (
+from scripts.reliability.crashes.sweep import (
     EXCHANGE_POINTS,
     MUTATING,
     OPTIMISE_POINTS,

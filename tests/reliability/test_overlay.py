@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.world import World, make_world
+from scripts.reliability.crashes.overlay import overlaid, why_no_overlay
+from scripts.reliability.crashes.promises import check_intact, check_nothing_left
+from scripts.reliability.crashes.sweep import journey, kill_at, vstore
+from testing.world import World, make_world
 from tests.mounts import bind_mount
-from tests.reliability.overlay import overlaid, why_no_overlay
-from tests.reliability.promises import check_intact, check_nothing_left
-from tests.reliability.sweep import journey, kill_at, vstore
 from vstore.fs.faults import Point
 
 pytestmark = pytest.mark.slow

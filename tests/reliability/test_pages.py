@@ -7,8 +7,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.slow
-
 TESTS = Path(__file__).parents[1]
 DOCS = TESTS.parent / "docs"
 

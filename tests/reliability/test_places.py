@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.forked import CommandLine
-from tests.flows.world import World, make_world
-from tests.reliability.places import COMMANDS, KINDS, STRANGE, random_places, try_place, try_strange
+from scripts.reliability.hostile.places import COMMANDS, KINDS, STRANGE, random_places, try_place, try_strange
+from testing.forked import CommandLine
+from testing.world import World, make_world
 
 pytestmark = [
     pytest.mark.slow,

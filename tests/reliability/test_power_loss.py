@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability.disk import why_no_disk
-from tests.reliability.power import cut_power
+from scripts.reliability.crashes.disk import why_no_disk
+from scripts.reliability.crashes.power import cut_power
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from tests.flows.world import World
-from tests.reliability.kills import random_kills
+from scripts.reliability.crashes.kills import random_kills
+from testing.world import World
 
 pytestmark = pytest.mark.slow
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.world import World
-from tests.reliability.promises import check_intact
-from tests.reliability.sweep import SOURCE
+from scripts.reliability.crashes.promises import check_intact
+from scripts.reliability.crashes.sweep import SOURCE
+from testing.world import World
 
 pytestmark = pytest.mark.slow
 

@@ -1,4 +1,4 @@
-"""A few spoilt caches and bundles in every run; `tests/reliability/spoilt.py` tries as many as one likes."""
+"""A few spoilt caches and bundles in every run; `scripts/reliability/hostile/spoilt.py` tries as many as one likes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MEBIBYTES = 300
 
 
 def test_what_is_spoilt_is_a_miss_or_an_error_never_a_wrong_byte(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "tests.reliability.spoilt", "90", "1", str(tmp_path)]
+    command = [sys.executable, "-m", "scripts.reliability.hostile.spoilt", "90", "1", str(tmp_path)]
     root = Path(__file__).resolve().parents[2]
     found = json.loads(subprocess.run(command, cwd=root, stdout=subprocess.PIPE, check=True, timeout=300).stdout)
     assert found["tried"] == 90 and found["refused"] > 10, found

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability.strangers import strangers
+from scripts.reliability.hostile.strangers import strangers
 
 pytestmark = pytest.mark.slow
 

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.remote.servers import free_port, nginx, running
+from testing.servers import free_port, nginx, running
 from vstore.remote.transport.objectstore import ObjectStoreTransport
 
 WEED = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")

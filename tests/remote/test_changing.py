@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.remote.servers import nginx
-from tests.remote.small import KEY, Machine, folder_cache, hasty, machine
+from testing.machine import KEY, Machine, folder_cache, hasty, machine
+from testing.servers import nginx
 from vstore.errors import ArchiveError, CacheError
 from vstore.objects import StorePath
 from vstore.remote import Cache, Policy, Pusher, collect, make_plan, pull, read_inventory

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from testing.fleet import Fleet, make_fleet, origins, realise, run
+from testing.servers import nginx
 from tests.remote.buckets import SERVERS
-from tests.remote.fleet import Fleet, make_fleet, origins, realise, run
-from tests.remote.servers import nginx
 
 pytestmark = pytest.mark.slow
 

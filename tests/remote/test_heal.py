@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.world import World as CommandLine
+from testing.machine import KEY, OTHER, TRUST, Machine, folder_cache, machine
+from testing.servers import nginx
+from testing.trees import recipe
+from testing.world import World as CommandLine
 from tests.remote.buckets import SERVERS
-from tests.remote.servers import nginx
-from tests.remote.small import KEY, OTHER, TRUST, Machine, folder_cache, machine
-from tests.store.trees import recipe
 from vstore.archive import FileReader, read_index
 from vstore.errors import CacheError, UsageError
 from vstore.fs import zstd

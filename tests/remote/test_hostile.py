@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from testing.machine import folder_cache, machine
 from tests.remote.hostile import RIGHT, WRONG, hostile
-from tests.remote.small import folder_cache, machine
 from vstore.remote.records.layout import archive_key, object_key
 
 pytestmark = pytest.mark.slow
@@ -24,7 +24,7 @@ _CLIENT = """
 import json, sys, threading, time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from tests.remote.small import impatient, machine
+from testing.machine import impatient, machine
 from vstore.errors import ArchiveError, CacheError
 from vstore.fs.trees.scan import scan
 from vstore.objects import StorePath

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.world import World
-from tests.remote.fleet import Fleet, make_fleet
+from testing.fleet import Fleet, make_fleet
+from testing.machine import folder_cache, machine
+from testing.trees import add
+from testing.world import World
 from tests.remote.liar import Liar, liar
-from tests.remote.small import folder_cache, machine
-from tests.store.trees import add
 from vstore.store import Store
 
 pytestmark = pytest.mark.slow

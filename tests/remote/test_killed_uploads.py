@@ -10,9 +10,9 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.flows.world import World
+from testing.trees import add
+from testing.world import World
 from tests.remote.buckets import SERVERS, Bucket
-from tests.store.trees import add
 from vstore.store import Store
 
 pytestmark = pytest.mark.slow

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from testing.machine import KEY, folder_cache, hasty, machine
+from testing.trees import recipe
 from tests.remote.guarded import QUOTED, SECRET, USER, Guarded, guarded, leaks
-from tests.remote.small import KEY, folder_cache, hasty, machine
-from tests.store.trees import recipe
 from vstore.objects import StorePath
 from vstore.remote.sync.negative_cache import Misses
 from vstore.remote.transport.protocol import Busy, Refused, TransportError

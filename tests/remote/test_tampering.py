@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.remote.small import KEY, OTHER, TRUST, Machine, folder_cache, machine
-from tests.store.trees import recipe
+from testing.machine import KEY, OTHER, TRUST, Machine, folder_cache, machine
+from testing.trees import recipe
 from vstore.archive import FileReader, Index, Place, read_index
 from vstore.archive.format import encode_index
 from vstore.errors import ArchiveError, CacheError, UsageError

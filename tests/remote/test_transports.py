@@ -18,8 +18,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
+from testing.servers import free_port, nginx
 from tests.remote.buckets import JUDGES, SERVERS, Bucket
-from tests.remote.servers import free_port, nginx
 from vstore.cancel import Cancelled, CancelToken
 from vstore.errors import UsageError
 from vstore.remote.transport.memory import MemoryTransport

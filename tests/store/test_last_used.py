@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.trees import WHEN, add, run_in_child
+from testing.trees import WHEN, add, run_in_child
 from vstore.store import Store
 
 TODAY = WHEN.date().isoformat()

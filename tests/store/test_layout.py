@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.reliability.sweep import vstore
-from tests.store.trees import add
+from scripts.reliability.crashes.sweep import vstore
+from testing.trees import add
 from vstore.errors import StoreError, UsageError
 from vstore.gc import collect_garbage, plan_collection
 from vstore.reporter import NullReporter

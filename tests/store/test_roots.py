@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.trees import add, info, run_in_child
+from testing.trees import add, info, run_in_child
 from vstore.errors import StoreError
 from vstore.fs.locking.filelock import lock_file
 from vstore.objects import StorePath

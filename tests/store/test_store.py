@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
+from testing.trees import SOURCE, add, info, recipe, write
 from tests.mounts import bind_mount, remount_read_only
-from tests.store.trees import SOURCE, add, info, recipe, write
 from vstore.cancel import set_waiting
 from vstore.errors import BuildError, StoreError
 from vstore.fs.locking.filelock import is_held

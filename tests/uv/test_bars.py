@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from testing.wheels import make_wheel
 from tests.flows.private_index import serving
-from tests.wheels import make_wheel
 from vstore.uv import Uv, UvFailed
 from vstore.uv.bars import Bars
 

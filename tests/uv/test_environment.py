@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.world import World, make_world
+from testing.world import World, make_world
 from vstore.uv.environment import environment_of
 
 pytestmark = pytest.mark.slow

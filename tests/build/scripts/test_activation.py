@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from testing.wheels import make_wheel
 from tests.build.layers import Store
-from tests.wheels import make_wheel
 from vstore.build.clashes import describe_clashes
 from vstore.build.layer_metadata import LayerMetadata
 from vstore.build.links import Dependency

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from testing.wheels import make_wheel
 from tests.build.layers import PYTHON, SITE, VERSION, Store
-from tests.wheels import make_wheel
 from vstore.build.links import Dependency
 from vstore.build.scripts.relocatable import entry_points, python_script, trampoline
 from vstore.errors import BuildError

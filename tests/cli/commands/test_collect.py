@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
+from testing.trees import add, info
 from tests.mounts import tmpfs
-from tests.store.trees import add, info
 from vstore import profile as profiles
 from vstore.fs.disk import free_bytes
 from vstore.fs.trees.usage import used_bytes

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from testing.trees import SOURCE, add
 from tests.mounts import bind_mount, tmpfs
-from tests.store.trees import SOURCE, add
 from vstore.store import Store
 
 

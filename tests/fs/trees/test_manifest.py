@@ -12,7 +12,7 @@ from blake3 import blake3
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.reliability.disk import why_no_disk
+from scripts.reliability.crashes.disk import why_no_disk
 from vstore.errors import StoreError
 from vstore.fs.trees.manifest import FIXED_TIME, Manifest, linked_object
 from vstore.fs.trees.scan import _hash_file, hash_file, scan

@@ -8,8 +8,8 @@ from types import MappingProxyType
 
 import pytest
 
+from testing.wheels import make_wheel
 from tests.lock.test_lock import MINOR, Project, versions
-from tests.wheels import make_wheel
 from vstore.errors import LockError
 from vstore.lock import lock_path
 from vstore.lock.staleness import check

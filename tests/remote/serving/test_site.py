@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
-from tests.remote.servers import free_port, running
-from tests.remote.small import KEY, hasty, machine
-from tests.store.trees import recipe
+from testing.machine import KEY, hasty, machine
+from testing.servers import free_port, running
+from testing.trees import recipe
 from vstore.digest import hash_bytes
 from vstore.objects import Kind, StorePath
 from vstore.remote import write_key

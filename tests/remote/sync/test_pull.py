@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
+from testing.machine import KEY, TRUST, folder_cache, hasty, machine
+from testing.trees import recipe, run_in_child
 from tests.remote.liar import liar
-from tests.remote.small import KEY, TRUST, folder_cache, hasty, machine
-from tests.store.trees import recipe, run_in_child
 from vstore.errors import CacheError
 from vstore.fs.trees.scan import scan
 from vstore.gc import collect_garbage
@@ -28,7 +28,7 @@ from vstore.store.health.verify import verify
 PULL = """
 import sys
 from pathlib import Path
-from tests.remote.small import TRUST, Said, hasty
+from testing.machine import TRUST, Said, hasty
 from vstore.remote import Fetcher, pull
 from vstore.objects import StorePath
 from vstore.store import Store
@@ -49,7 +49,7 @@ PULL_PATIENTLY = (
 PUSH = """
 import sys
 from pathlib import Path
-from tests.remote.small import KEY, Machine, folder_cache
+from testing.machine import KEY, Machine, folder_cache
 from vstore.objects import StorePath
 from vstore.store import Store
 with Store.open(Path(sys.argv[1])) as store:

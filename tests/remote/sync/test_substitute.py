@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from testing.machine import KEY, OTHER, TRUST, Machine, folder_cache, hasty, machine
+from testing.trees import recipe
 from tests.remote.liar import Liar, liar
-from tests.remote.small import KEY, OTHER, TRUST, Machine, folder_cache, hasty, machine
-from tests.store.trees import recipe
 from vstore.gc import collect_garbage
 from vstore.objects import StorePath
 from vstore.remote import Cache, Trust

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.trees import add, run_in_child
+from testing.trees import add, run_in_child
 from vstore.errors import BusyError
 from vstore.fs.locking.filelock import lock_file
 from vstore.fs.trees.manifest import FIXED_TIME

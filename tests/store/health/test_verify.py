@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.store.trees import WHEN, add, recipe
+from testing.trees import WHEN, add, recipe
 from vstore.errors import BusyError, StoreError
 from vstore.objects import StorePath
 from vstore.profile import append

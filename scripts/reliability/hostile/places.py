@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cli.forked import HUNG, CommandLine, Ended
-from tests.flows.world import World
+from testing.forked import HUNG, CommandLine, Ended
+from testing.world import World
 
 Maker = Callable[[Path, Path], object]  # gets the place and the folder of decoys
 SECRET = b"not vstore's\n"

@@ -10,10 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.reliability.exchange import NAMES
-from tests.reliability.promises import check_intact, check_nothing_left
-from tests.remote.small import TRUST
-from tests.store.trees import add
+from scripts.reliability.crashes.exchange import NAMES
+from scripts.reliability.crashes.promises import check_intact, check_nothing_left
+from testing.machine import TRUST
+from testing.trees import add
 from vstore.fs.faults import Point
 from vstore.remote import open_cache, verify_cache
 from vstore.reporter import NullReporter
@@ -25,7 +25,7 @@ EXCHANGE_POINTS = tuple(point for point in Point if point.startswith(("push-", "
 OVERLAY_POINTS = (Point.GC_IN_PLACE,)  # reached only where folders cannot be moved
 OPTIMISE_POINTS = tuple(point for point in Point if point.startswith("optimise-"))
 STORE_POINTS = tuple(point for point in Point if point not in (*EXCHANGE_POINTS, *OVERLAY_POINTS, *OPTIMISE_POINTS))
-SOURCE = Path(__file__).parents[2]
+SOURCE = Path(__file__).parents[3]
 MUTATING = (
     "write",
     "pwrite64",
@@ -67,8 +67,8 @@ class Ended:
 def journey(
     root: Path, token: str, profile: str = "p", *, fault: str | None = None, trace: Iterable[str] = ()
 ) -> Ended:
-    """One life of a store (see `tests.reliability.journey`), perhaps under strace with these arguments."""
-    command = [*trace, sys.executable, "-m", "tests.reliability.journey", str(root), token, profile]
+    """One life of a store (see `scripts.reliability.crashes.journey`), perhaps under strace with these arguments."""
+    command = [*trace, sys.executable, "-m", "scripts.reliability.crashes.journey", str(root), token, profile]
     return _ended(command, fault)
 
 
@@ -124,7 +124,7 @@ def kill_exchange_at(folder: Path, url: str, point: Point, occurrence: int, toke
 
     Then nothing incomplete is listed, both stores are intact, and the same again goes on from there.
     """
-    command = [sys.executable, "-m", "tests.reliability.exchange", str(folder), url, token]
+    command = [sys.executable, "-m", "scripts.reliability.crashes.exchange", str(folder), url, token]
     ended = _ended(command, f"{point}:{occurrence}")
     assert ended.code in (0, -9), ended.error
     if ended.code == 0:

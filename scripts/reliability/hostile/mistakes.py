@@ -11,9 +11,9 @@ from pathlib import Path
 
 import click
 
-from tests.cli.forked import HUNG, CommandLine, Ended
-from tests.reliability.places import make_decoys, snapshot
-from tests.store.trees import WHEN, add
+from scripts.reliability.hostile.places import make_decoys, snapshot
+from testing.forked import HUNG, CommandLine, Ended
+from testing.trees import WHEN, add
 from vstore import profile as profiles
 from vstore.cli.app import cli
 from vstore.cli.commands import COMMANDS

@@ -11,9 +11,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 
-from tests.flows.world import World
-from tests.reliability.promises import check_intact, check_nothing_left
-from tests.reliability.sweep import SOURCE, reindex_if_missing
+from scripts.reliability.crashes.promises import check_intact, check_nothing_left
+from scripts.reliability.crashes.sweep import SOURCE, reindex_if_missing
+from testing.world import World
 from vstore.store import Store
 
 _COMMANDS = ("realise", "realise", "realise", "gc", "rollback", "forget", "reindex")

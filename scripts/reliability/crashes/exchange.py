@@ -1,4 +1,4 @@
-"""A cache's whole life in one short process: ``python -m tests.reliability.exchange FOLDER URL TOKEN``.
+"""A cache's whole life in one short process: ``python -m scripts.reliability.crashes.exchange FOLDER URL TOKEN``.
 
 A builder in FOLDER pushes a stack, a client pulls it by its channel; the builder pushes the next version with a
 delta, the client follows. Each TOKEN gives other objects. ``VSTORE_FAULT`` works as it does for the command line.
@@ -12,8 +12,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from tests.remote.small import KEY, TRUST
-from tests.store.trees import recipe, write
+from testing.machine import KEY, TRUST
+from testing.trees import recipe, write
 from vstore import profile as profiles
 from vstore.errors import VstoreError
 from vstore.fs import faults

@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.reliability.sweep import SOURCE
+from scripts.reliability.crashes.sweep import SOURCE
 from vstore.gc import collect_garbage
 from vstore.reporter import NullReporter
 from vstore.store import Store

@@ -1,4 +1,4 @@
-"""Serves the file of a disk that remembers: ``python -m tests.reliability.disk_server FOLDER LOG SIZE``.
+"""Serves the file of a disk that remembers: ``python -m scripts.reliability.crashes.disk_server FOLDER LOG SIZE``.
 
 The log is a sequence of writes, each a head and its bytes, and of flushes, which are heads alone.
 """

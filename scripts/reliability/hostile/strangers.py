@@ -16,8 +16,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from tests.remote.servers import free_port, running
-from tests.remote.small import machine
+from testing.machine import machine
+from testing.servers import free_port, running
 from vstore.digest import hash_bytes
 from vstore.objects import StorePath
 from vstore.remote.records.layout import archive_key, object_key, realisation_key

@@ -1,6 +1,6 @@
 """Spoilt caches and bundles against pull, substitution and unpack: a miss or an error in one line, never a wrong byte.
 
-    python -m tests.reliability.spoilt COUNT SEED FOLDER
+    python -m scripts.reliability.hostile.spoilt COUNT SEED FOLDER
 
 Prints as JSON how many were tried, taken and refused, and the peak of memory in MiB.
 """
@@ -13,9 +13,9 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.reliability.spoil import spoil
-from tests.remote.small import KEY, TRUST, Machine, folder_cache, machine
-from tests.store.trees import recipe
+from scripts.reliability.hostile.spoil import spoil
+from testing.machine import KEY, TRUST, Machine, folder_cache, machine
+from testing.trees import recipe
 from vstore.errors import ArchiveError, CacheError, UsageError
 from vstore.fs.trees.scan import scan
 from vstore.objects import StorePath

@@ -11,9 +11,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.flows.world import World
-from tests.reliability.promises import check_intact, check_nothing_left
-from tests.reliability.sweep import SOURCE
+from scripts.reliability.crashes.promises import check_intact, check_nothing_left
+from scripts.reliability.crashes.sweep import SOURCE
+from testing.world import World
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ from ctypes.util import find_library
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.reliability.disk_server import FLUSH, HEAD
+from scripts.reliability.crashes.disk_server import FLUSH, HEAD
 
 SECTOR = 4096
 
@@ -89,9 +89,9 @@ def recorded_disk(folder: Path, size_bytes: int) -> Iterator[tuple[Path, Recordi
     """A mounted ext4 file system on such a disk, and its recording."""
     served, mounted, log = folder / "served", folder / "mounted", folder / "log"
     served.mkdir()
-    command = [sys.executable, "-m", "tests.reliability.disk_server", str(served), str(log), str(size_bytes)]
+    command = [sys.executable, "-m", "scripts.reliability.crashes.disk_server", str(served), str(log), str(size_bytes)]
     with ExitStack() as held:
-        server = subprocess.Popen(command, cwd=Path(__file__).parents[2])
+        server = subprocess.Popen(command, cwd=Path(__file__).parents[3])
         held.callback(server.wait, 30)
         held.callback(_run, "fusermount3", "-u", str(served))
         deadline = time.monotonic() + 20

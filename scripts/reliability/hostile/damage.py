@@ -16,8 +16,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from tests.reliability.spoil import spoil
-from tests.store.trees import add, recipe
+from scripts.reliability.hostile.spoil import spoil
+from testing.trees import add, recipe
 from vstore.cli.app import main
 from vstore.cli.commands import COMMANDS as MODULES
 from vstore.profile import append

@@ -56,7 +56,7 @@ from vstore.store.layout import Layout
 from vstore.store.manifests import object_info, read_manifest
 from vstore.store.root_notes import NO_PIN, read_pin, write_pin
 
-_GOLDEN = Path(__file__).parents[1] / "remote" / "records" / "golden"
+_GOLDEN = Path(__file__).parents[3] / "tests" / "remote" / "records" / "golden"
 _RECORDS: Mapping[str, Callable[[bytes, str], Record]] = {
     "realisation": decode_realisation,
     "object": decode_object,

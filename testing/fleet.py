@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.flows.world import World, make_world
+from testing.world import World, make_world
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Fleet:
 
 
 def make_fleet(folder: Path, builder: World | None = None) -> Fleet:
-    """A builder that has realised its spec, that of `tests.flows.world` if none is given, and has a key."""
+    """A builder that has realised its spec, that of `testing.world` if none is given, and has a key."""
     builder = builder or make_world(folder / "builder")
     builder.realise()
     key = builder.json("key", "generate", "builder-1")["public"]

@@ -7,9 +7,9 @@ import random
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.reliability.disk import mounted_image, recorded_disk
-from tests.reliability.promises import check_intact
-from tests.reliability.sweep import journey, recover, reindex_if_missing
+from scripts.reliability.crashes.disk import mounted_image, recorded_disk
+from scripts.reliability.crashes.promises import check_intact
+from scripts.reliability.crashes.sweep import journey, recover, reindex_if_missing
 from vstore.store import Store
 
 DISK_BYTES = 96 << 20

@@ -1,4 +1,4 @@
-"""A store's whole life in one short process: ``python -m tests.reliability.journey ROOT TOKEN [PROFILE]``.
+"""A store's whole life in one short process: ``python -m scripts.reliability.crashes.journey ROOT TOKEN [PROFILE]``.
 
 Makes the root, adds objects, makes two generations, moves a link of a user's on, goes back and forth, forgets one,
 makes another profile and removes it, collects, and reindexes. Each TOKEN gives other objects, so that there is always

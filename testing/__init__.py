@@ -1,0 +1,1 @@
+"""Worlds to try vstore in: wheels, stores, machines, servers. Tests, benchmarks and campaigns use them."""
