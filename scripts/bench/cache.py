@@ -33,14 +33,14 @@ PULL = """
 import sys
 from pathlib import Path
 from testing.machine import TRUST, Said
+from testing.memory import peak_mebibytes
 from vstore.objects import StorePath
 from vstore.remote import Fetcher, open_cache, pull
 from vstore.store import Store
 with Store.open(Path(sys.argv[2])) as store:
     fetcher = Fetcher(store, trust=TRUST, reporter=Said())
     pull(fetcher, open_cache(sys.argv[1]), map(StorePath.parse, sys.argv[3:]))
-peak = next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-print(f"peak memory of a pull: {int(peak) >> 10} MiB")  # ru_maxrss would be that of the parent before exec
+print(f"peak memory of a pull: {peak_mebibytes()} MiB")
 """
 WHEELS = {  # 1 GiB of content
     "qt": ("PySide6-Essentials==6.9.1", "PySide6-Addons==6.9.1", "shiboken6==6.9.1"),

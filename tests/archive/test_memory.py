@@ -25,14 +25,14 @@ MEBIBYTES = 300
 _UNPACK = """
 import sys
 from pathlib import Path
+from testing.memory import peak_mebibytes
 from vstore.archive import unpack
 from vstore.errors import ArchiveError
 try:
     unpack(Path(sys.argv[1]), Path(sys.argv[2]))
 except ArchiveError as error:
     print("refused:", error.message)
-peak = next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-print(int(peak) >> 10)
+print(peak_mebibytes())
 """
 
 

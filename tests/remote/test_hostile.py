@@ -17,14 +17,14 @@ from vstore.remote.records.layout import archive_key, object_key
 pytestmark = pytest.mark.slow
 
 MEBIBYTES = 300
-SECONDS = 120
 
 # Asks servers of the modes, eight at a time; the arguments are a file of what to ask and a folder to write to.
 _CLIENT = """
-import json, sys, threading, time
+import json, sys, threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from testing.machine import impatient, machine
+from testing.memory import peak_mebibytes
 from vstore.errors import ArchiveError, CacheError
 from vstore.fs.trees.scan import scan
 from vstore.objects import StorePath
@@ -44,7 +44,7 @@ def ask(question):
     return "none" if answer is None else answer
 
 def one(item):
-    (number, (mode, url)), started = item, time.monotonic()
+    number, (mode, url) = item
     place = folder / str(number)
     place.mkdir()
     def whole():
@@ -65,13 +65,12 @@ def one(item):
         found = hasty(url).transport.head(task["archive"])
         return None if found is None else found.size_bytes
     said = {question.__name__: ask(question) for question in (record, part, whole, size, brought)}
-    return mode, {**said, "seconds": time.monotonic() - started}
+    return mode, said
 
 threading.excepthook = lambda failure: None
 with ThreadPoolExecutor(8) as pool:
     answers = dict(pool.map(one, enumerate(task["urls"].items())))
-peak = next(line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-print(json.dumps({"answers": answers, "peak": int(peak) >> 10}))
+print(json.dumps({"answers": answers, "peak": peak_mebibytes()}))
 """
 
 
@@ -98,11 +97,10 @@ def test_a_server_that_misbehaves_costs_an_error(tmp_path: Path) -> None:
         (tmp_path / "task").write_text(json.dumps({**task, "record": object_key(path)}))
         (tmp_path / "client").mkdir()
         command = [sys.executable, "-c", _CLIENT, str(tmp_path / "task"), str(tmp_path / "client")]
-        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=5 * SECONDS)
+        done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=600)
     found = json.loads(done.stdout)
     assert found["peak"] < MEBIBYTES, found["peak"]
     for mode, answers in found["answers"].items():
-        assert answers.pop("seconds") < SECONDS, mode
         for question, answer in answers.items():
             refused = answer == "none" or str(answer).startswith("error: ")
             if mode in RIGHT:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from scripts.reliability.hostile.spoil import spoil
 from testing.machine import KEY, TRUST, Machine, folder_cache, machine
+from testing.memory import peak_mebibytes
 from testing.trees import recipe
 from vstore.errors import ArchiveError, CacheError, UsageError
 from vstore.fs.trees.scan import scan
@@ -112,11 +113,7 @@ def attempt(world: Spoilt, client: Machine, chance: random.Random, number: int) 
 
 def main() -> None:
     found = run(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
-    status = Path("/proc/self/status")
-    if status.exists():
-        peak = next(line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        found["peak"] = int(peak) >> 10
-    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.write(json.dumps({**found, "peak": peak_mebibytes()}) + "\n")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from testing.machine import machine
+from testing.memory import peak_mebibytes
 from testing.servers import free_port, running
 from vstore.digest import hash_bytes
 from vstore.objects import StorePath
@@ -111,7 +112,7 @@ def strangers(work: Path, *, requests: int, seed: int) -> dict[str, object]:
         while (held := _held(root, process)) and time.monotonic() < deadline:
             time.sleep(0.2)
         assert held == [], held
-        peak = _peak_mebibytes(process)
+        peak = peak_mebibytes(process.pid)
         assert peak < 300, peak
         for path in paths:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/{archive_key(path)}", timeout=30) as answer:
@@ -133,11 +134,3 @@ def _held(root: Path, process: subprocess.Popen[bytes]) -> list[str]:
 
 def _waiting(folder: Path) -> list[Path]:
     return [file for file in folder.iterdir() if "serve" in file.name or folder.name == "temp"]
-
-
-def _peak_mebibytes(process: subprocess.Popen[bytes]) -> int:
-    try:
-        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
-    except FileNotFoundError:
-        return 0
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) // 1024

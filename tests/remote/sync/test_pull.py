@@ -264,18 +264,14 @@ def test_what_came_before_something_below_it_failed_is_not_moved_again(tmp_path:
         assert list(client.store.layout.tmp.iterdir()) == [client.store.layout.trash]
 
 
-def test_two_hundred_objects_that_are_there_take_moments(tmp_path: Path) -> None:
-    """The figure itself is in scripts/bench; here only that nothing is packed again."""
+def test_objects_that_are_there_are_not_packed_again(tmp_path: Path) -> None:
     with machine(tmp_path / "builder") as builder:
         paths = [builder.add(f"o{n}") for n in range(200)]
         cache = folder_cache(tmp_path / "cache")
         builder.push(cache, *paths)
         before = {stat.key: stat.modified for stat in cache.transport.scan("archives")}
-        started = time.monotonic()
         builder.push(cache, *paths)
-        seconds = time.monotonic() - started
         assert {stat.key: stat.modified for stat in cache.transport.scan("archives")} == before
-        assert seconds < 10
 
 
 def test_an_unsigned_object_can_be_pulled_by_name_but_lends_no_parts(tmp_path: Path) -> None:

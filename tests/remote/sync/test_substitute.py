@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -66,10 +65,8 @@ def test_a_server_that_ignores_ranges_is_good_enough(world: World) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_a_server_that_lies_is_a_miss_with_one_warning(world: World, mode: str, about: str) -> None:
     world.server.lie(mode, about)
-    started = time.monotonic()
     substituter = world.client.substituter(hasty(world.server.url))
     answers = [substituter.substitute(recipe(name)) for name in ("top", "top")]
-    assert time.monotonic() - started < 30
     if mode == "other range" and about != "archives" and about:
         assert None not in answers, "records are not asked for by range"
         return
@@ -99,11 +96,17 @@ def test_a_bad_archive_is_taken_from_the_next_cache(world: World, tmp_path: Path
 
 
 def test_all_caches_are_asked_at_once(world: World) -> None:
-    world.server.lie("slow")
-    substituter = world.client.substituter(*(hasty(world.server.url, name=f"{n}") for n in range(8)))
-    started = time.monotonic()
+    """No cache answers before all are asked."""
+    all_asked = threading.Barrier(8)
+
+    class Meeting(ObjectStoreTransport):
+        def get(self, key: str, *, limit: int) -> bytes | None:
+            if key.startswith("realisations/"):
+                all_asked.wait(timeout=60)
+            return super().get(key, limit=limit)
+
+    substituter = world.client.substituter(*(Cache(Meeting(f"file://{world.folder}")) for _ in range(8)))
     assert substituter.find([recipe("top")])
-    assert time.monotonic() - started < 4  # 16 questions of half a second each
 
 
 def test_the_records_of_two_caches_are_read_at_once(world: World, tmp_path: Path) -> None:
@@ -115,7 +118,7 @@ def test_the_records_of_two_caches_are_read_at_once(world: World, tmp_path: Path
     class Meeting(ObjectStoreTransport):
         def get(self, key: str, *, limit: int) -> bytes | None:
             if key.startswith("objects/") and key.endswith(("-top.json", "-other.json")):
-                both.wait(timeout=10)
+                both.wait(timeout=60)
             return super().get(key, limit=limit)
 
     caches = [Cache(Meeting(f"file://{folder}")) for folder in (world.folder, tmp_path / "second")]
