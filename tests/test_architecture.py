@@ -37,6 +37,7 @@ FLOORS = {
     "cancel": 0,
     "target": 0,
     "toml": 0,
+    "values": 0,
 }
 PYTHON_COLUMN = {"spec", "uv", "lock", "build"}  # knows Python, never sees a store
 STORE_COLUMN = {"store", "archive", "profile", "gc", "remote"}  # does not know that Python exists

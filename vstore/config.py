@@ -17,6 +17,7 @@ from typing import TypeVar
 from vstore.errors import UsageError
 from vstore.fs.reading import read_regular
 from vstore.toml import TomlError, parse_toml
+from vstore.values import frozen
 
 T = TypeVar("T")
 
@@ -46,7 +47,7 @@ def parse_size(text: str) -> int:
     return int(float(found[1]) * _SIZES[found[2]])
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class GcConfig:
     """``[gc]``: the policy of `vstore gc` without options, and when `realise` collects by itself.
 
@@ -65,13 +66,13 @@ class GcConfig:
     cache_max_size: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CacheConfig:
     """``[caches.<name>]``, or ``<name> = "<url>"`` in ``[caches]``. `options` are those of its kind of store."""
 
     name: str
     url: str
-    options: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

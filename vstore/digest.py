@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any, Self
 
 from blake3 import blake3
+
+from vstore.values import frozen
 
 ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"  # Nix's base 32: no e, o, t, u, so no words
 SHORT_LENGTH = 32  # characters: 160 bits
@@ -16,7 +17,7 @@ _MOST_DEPTH = 64
 _MOST_VALUES = 2_000_000  # of one text: 64 bytes or more of memory each
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen(kw_only=False, order=True)
 class Digest:
     """A 256-bit BLAKE3 digest; prints as 64 hexadecimal characters."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from graphlib import TopologicalSorter
@@ -12,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import Self
 
 from vstore.digest import ALPHABET, SHORT_LENGTH, Digest, is_short
+from vstore.values import frozen
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,126}")
 _PATH = re.compile(rf"[{ALPHABET}]{{{SHORT_LENGTH}}}-{_NAME.pattern}")
@@ -33,7 +33,7 @@ class Kind(StrEnum):
     STACK = "stack"
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen(kw_only=False, order=True)
 class StorePath:
     """``<digest>-<name>``: the name of an object's folder, never an absolute path."""
 
@@ -69,7 +69,7 @@ def is_store_path(text: str) -> bool:
     return _PATH.fullmatch(text) is not None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ObjectInfo:
     """The index's knowledge of an object. `inputs` are the source objects that it was built from."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from vstore.api.realising import realise
@@ -39,6 +39,7 @@ from vstore.reporter import Reporter
 from vstore.spec import load
 from vstore.spec.select import Operation, select
 from vstore.store import Store
+from vstore.values import frozen
 
 __all__ = [
     "Compression",
@@ -66,7 +67,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PublishInput:
     """What a spec gives: its members, and of them the layers that were asked for (None: all)."""
 

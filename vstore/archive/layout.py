@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from vstore.archive.tar import END, member, padding
 from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
+from vstore.values import frozen
 
 _PACKAGES = b"site-packages"  # below it each folder is a package; elsewhere each folder counts as one
 _EARLIEST_CUT = 2  # between packages a frame is cut when it is half full
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Sizes:
     """How much content a frame may hold."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from itertools import accumulate
@@ -12,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from vstore.digest import Digest
 from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
+from vstore.values import frozen
 
 Data = bytes | memoryview  # as it came, without a copy
 
@@ -39,7 +39,7 @@ class Compression(StrEnum):
         return 19 if self is Compression.ZST else 9
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ArchiveInfo:
     """What `pack` wrote."""
 
@@ -85,7 +85,7 @@ class Place(NamedTuple):
     offset: int
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False, slots=False)
 class Index:
     """What an archive holds and where; `places` are those of `files`, which are in the manifest's order."""
 
@@ -113,7 +113,7 @@ class Index:
         return range(first, bisect_right(self.starts, self.starts[first] + offset + size - 1))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class FetchPlan:
     """How to get a tree: files (numbers in ``index.files``) from donors, the others from ranges of the archive."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from vstore.build.bytecode import compile_tree, reuse
@@ -27,6 +27,7 @@ from vstore.objects import StorePath
 from vstore.reporter import Reporter, Unit
 from vstore.target import Target
 from vstore.uv import Uv
+from vstore.values import frozen
 
 
 class _Log:
@@ -53,7 +54,7 @@ class _Log:
         self.lines.append(f"{time.monotonic() - self._started:8.3f} s  {text}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Builder:
     """Builds layers out of folders. It knows no store.
 

@@ -7,10 +7,12 @@ the distribution whose name is later. A layer keeps its clashes in its facts, so
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+
+from vstore.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+@frozen(order=True)
 class Clash:
     """At `path` is the file of distribution `kept`, and not that of `hidden`.
 

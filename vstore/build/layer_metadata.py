@@ -25,6 +25,7 @@ from vstore.fs.reading import read_regular
 from vstore.lock.model import PinnedWheel
 from vstore.objects import LAYER_FILE, Kind
 from vstore.target import Target
+from vstore.values import frozen
 
 _MAX_BYTES = 256 << 20
 _PYTHON = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}\.[0-9]{1,3}((a|b|rc)[0-9]{1,3})?")
@@ -32,7 +33,7 @@ FACTS = LAYER_FILE
 _Owners = dict[str, "_Owners | list[str]"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Distribution:
     """An installed distribution; `name` is normalised (PEP 503), `wheel` the sha256 of its wheel."""
 

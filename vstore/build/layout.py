@@ -7,10 +7,10 @@ interpreter finds its library beside itself or above, never through a link (docs
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import cached_property
 
 from vstore.target import Target
+from vstore.values import frozen
 
 CODE = "libexec/bin"  # the code of Python scripts
 LAUNCHER = "libexec/launch"  # what starts an application, on Windows with a suffix
@@ -18,7 +18,7 @@ LOCK = ".lock"  # of uv: a look into an environment makes one
 _FOLDERS = ("", "etc", "include", "include/site", "libexec", CODE, "share")
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class Layout:
     """The layout of layers for `target` and CPython `python` (a full version). Paths are relative, with ``/``."""
 

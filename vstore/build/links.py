@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -21,6 +21,7 @@ from vstore.build.clashes import Clash
 from vstore.build.layer_metadata import Distribution, LayerMetadata
 from vstore.build.layout import CODE, Layout
 from vstore.fs.links import make_link
+from vstore.values import frozen
 
 OWN = 0  # the number of the layer itself; the layers below are 1, 2, …, nearest first
 Dependency = tuple[str, Path, LayerMetadata]
@@ -57,7 +58,7 @@ Folder = dict[str, "Node"]
 Node = Leaf | Folder
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LinkPlan:
     """The links, sorted; `own` are the layer's facts without the folders that others now share, with all clashes."""
 

@@ -11,7 +11,6 @@ import errno
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -24,12 +23,13 @@ from vstore.gc.unlink import unlink_all
 from vstore.gc.uv_cache import POINTERS, TEMPORARY, CachedWheel, UvCaches, own_caches, pools, temporaries
 from vstore.reporter import Reporter
 from vstore.store import Layout
+from vstore.values import frozen
 
 _LOCK = ".lock"
 _ASIDE = f"{TEMPORARY}vstore-"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Cleaned:
     """The names of the wheels that went, and the bytes that the disk got back."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 
 from vstore.objects import StorePath
+from vstore.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CollectionPolicy:
     """Which of the dead may go, and how many. Without any limit all go.
 
@@ -37,7 +37,7 @@ class CollectionPolicy:
         return wanted and not self.clean_cache
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Victim:
     """A dead object with what speaks for taking it.
 
@@ -53,7 +53,7 @@ class Victim:
     seconds: float | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CollectionPlan:
     """`victims` in the order in which they can be deleted: referrers before what they refer to.
 
@@ -83,7 +83,7 @@ class CollectionPlan:
         return tuple(victim.path for victim in self.victims)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Collected:
     """What a collection deleted; `orphans` is what it removed of killed processes, relative to the root.
 

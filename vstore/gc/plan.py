@@ -8,7 +8,7 @@ without its references.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
 from heapq import heapify, heappop, heappush
 from math import inf
@@ -18,6 +18,7 @@ from vstore.gc.model import CollectionPlan, CollectionPolicy, Victim
 from vstore.gc.uv_cache import CachedWheel
 from vstore.objects import StorePath
 from vstore.store import Graph
+from vstore.values import frozen
 
 _NOBODY, _SEVERAL = -1, -2
 
@@ -110,7 +111,7 @@ def _spared(graph: Graph, alive: Sequence[int], policy: CollectionPolicy) -> Ite
             yield number
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ByteLimits:
     """How many bytes to free: up to `goal` (None: there is none), and never more than `cap` (None: no matter)."""
 

@@ -14,13 +14,13 @@ import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
 
 from vstore.fs.folder import Folder
 from vstore.fs.trees.usage import Tally, statuses
 from vstore.store import Layout
+from vstore.values import frozen
 
 TEMPORARY = ".tmp"  # how names begin that uv, and a collector, use while they work
 _MARKS = ("METADATA", "WHEEL")  # in each wheel's dist-info, installed as links; the first is hardly another wheel's too
@@ -31,7 +31,7 @@ _LARGEST_POINTER_BYTES = 1 << 16
 _EPOCH = datetime.fromtimestamp(0, UTC)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CachedWheel:
     """An unpacked wheel; `archive`, and `pointers` to it, are relative to its cache, a folder of ``cache/``."""
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from vstore.target import Target
+from vstore.values import frozen
 
 FROM_LOWER = "sys_platform == 'from_lower_layer'"  # venvstacks' marker of a package that a layer below provides
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Download:
     """A managed interpreter for one target."""
 
@@ -21,7 +22,7 @@ class Download:
     sha256: str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class InterpreterPin:
     """The interpreter of a runtime: `source`, ``managed`` or ``adopted``, is what the machine that locked had.
 
@@ -31,7 +32,7 @@ class InterpreterPin:
     implementation: str
     version: str
     source: str
-    downloads: Mapping[str, Download] = field(default_factory=dict)
+    downloads: Mapping[str, Download] = {}
 
     def satisfies(self, requirement: str) -> bool:
         """Whether it is what ``cpython@3.11`` or ``cpython@3.11.7`` asks for."""
@@ -48,7 +49,7 @@ class InterpreterPin:
         return self.version.rpartition(".")[0]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LockedWheel:
     """A wheel that a lock offers: where it is (a URL, or a path relative to the lock file) and what it must hash to."""
 
@@ -58,7 +59,7 @@ class LockedWheel:
     size_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LockedPackage:
     """A package at one version; `shared` ones are provided by a layer below and not installed."""
 
@@ -70,7 +71,7 @@ class LockedPackage:
     index: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LockRecord:
     """venvstacks' ``pylock.<env>.meta.json``: what a lock was made from, which number it has and since when."""
 
@@ -82,7 +83,7 @@ class LockRecord:
     locked_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class HeldBack:
     """A package that is locked at an older `version` than `without` the pins (or the setting) in `by`; ways out."""
 
@@ -96,7 +97,7 @@ class HeldBack:
         return f"{self.name} {self.version} ({self.without} without {', '.join(self.by)}): {', or '.join(self.ways)}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Findings:
     """The results of locking that a person should know; recorded in the lock.
 
@@ -104,7 +105,7 @@ class Findings:
     `conflicts` the packages in the finished stack that do not get the version that they need.
     """
 
-    left_out: Mapping[str, str] = field(default_factory=dict)
+    left_out: Mapping[str, str] = {}
     held_back: tuple[HeldBack, ...] = ()
     conflicts: tuple[str, ...] = ()
 
@@ -136,7 +137,7 @@ class LockedLayer:
         return f"{self.packages_digest} {self.interpreter.version}" if self.interpreter else self.packages_digest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LockOptions:
     """How to lock: whether old pins are kept, whether jointly (None: as before), and where packages come from.
 
@@ -151,7 +152,7 @@ class LockOptions:
     target: Target | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PinnedWheel:
     """The one wheel of a package for one target; `location` is a URL or an absolute path.
 
@@ -166,7 +167,7 @@ class PinnedWheel:
     index: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PythonForLocking:
     """An interpreter of a runtime's version that uv can ask, and its pin."""
 

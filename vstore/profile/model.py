@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date, datetime
 
 from vstore.digest import Digest
 from vstore.objects import StorePath
+from vstore.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Generation:
     """One state of a profile: a stack, when it was made and last used, and the number of the one it replaced."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from vstore.digest import canonical_json, parse_json
 from vstore.errors import StoreError
 from vstore.fs.reading import read_regular
 from vstore.objects import STACK_FILE, Kind, StorePath, is_object_name
+from vstore.values import frozen
 
 __all__ = ["Stack", "StackLayer", "read_stack"]
 
@@ -16,7 +16,7 @@ _FORMAT = 1
 _MOST_BYTES = 1 << 26
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class StackLayer:
     """One layer of a stack: its name there, its kind, and its object."""
 
@@ -25,7 +25,7 @@ class StackLayer:
     path: StorePath
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Stack:
     """The layers, the lowest first, and the platform that they are for; `name` is that of the first profile."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from vstore.errors import ArchiveError, CacheError, UsageError
@@ -18,9 +17,10 @@ from vstore.remote.records.encoding import decode_realisation
 from vstore.remote.records.layout import realisation_key
 from vstore.reporter import Reporter
 from vstore.store import Store
+from vstore.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Packed:
     """What went into a bundle, lowest first, and its size."""
 
@@ -28,7 +28,7 @@ class Packed:
     size_bytes: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Unpacked:
     """What a bundle is for, what of it was not here before, and how many recipes it answers from now on."""
 

@@ -11,7 +11,6 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import NamedTuple
@@ -29,6 +28,7 @@ from vstore.publish.model import Member, Record, own, placed_record
 from vstore.publish.output_dir import State, claimed, combined
 from vstore.reporter import Reporter
 from vstore.store import Store
+from vstore.values import frozen
 
 
 class Links(StrEnum):
@@ -39,7 +39,7 @@ class Links(StrEnum):
     COPY = "copy"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ExportOptions:
     """`only`: the names of the layers wanted, None for all; `hardlink`: files may be the store's own."""
 
@@ -57,7 +57,7 @@ class Step(NamedTuple):
     member: Member | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ExportPlan:
     """What an export would do; `keep` is there already. `named` are the members that get a record, and a name.
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from vstore.archive import case_collisions
 from vstore.errors import VstoreError
 from vstore.fs.scratch import scratch
 from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
+from vstore.values import frozen
 
 _PLAIN = frozenset(b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+@")
 _LONG_BYTES = 120
 _SHOWN = 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Features:
     """`symlinks`, `hard_links`: whether it has them; `case_sensitive`: whether ``a`` and ``A`` are two names."""
 

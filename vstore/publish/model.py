@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from vstore.objects import Kind, StorePath
+from vstore.values import frozen
 
 Record = dict[str, object]  # one layer in the metadata files; its keys are in docs/publish.md
 LAYER_KINDS = {Kind.RUNTIME: "runtimes", Kind.FRAMEWORK: "frameworks", Kind.APPLICATION: "applications"}
@@ -21,7 +21,7 @@ class PlacedObject(NamedTuple):
     path: StorePath | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Member:
     """An object with what is said of it. `deployed` is its name with ``@N`` if it is versioned.
 
@@ -34,7 +34,7 @@ class Member:
     path: StorePath | None
     deployed: str
     dependencies: tuple[str, ...] = ()
-    facts: Mapping[str, object] = field(default_factory=dict)
+    facts: Mapping[str, object] = {}
 
     @property
     def is_layer(self) -> bool:

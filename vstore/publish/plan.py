@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from vstore.archive import Compression
 from vstore.errors import UsageError
 from vstore.objects import Kind, ObjectInfo
 from vstore.publish.model import Member, Record, own, placed_record
+from vstore.values import frozen
 
 ARCHIVE_KEYS = ("archive_size", "archive_hashes")  # what only packing tells
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PublishOptions:
     """`level` None is the format's usual one; `partial`: the members are not the whole stack; `bytecode`: with it."""
 

@@ -9,7 +9,6 @@ import os
 import stat
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +24,12 @@ from vstore.publish.output_dir import State, all_records, claimed, combined
 from vstore.publish.plan import ARCHIVE_KEYS, PublishOptions, Step, plan_archives, stems
 from vstore.reporter import Reporter, Unit
 from vstore.store import Store
+from vstore.values import frozen
 
 _BYTECODE = b"__pycache__"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Published:
     """What was done, or would be: the steps in the members' order, and the combined manifest."""
 

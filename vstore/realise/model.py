@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -11,12 +10,13 @@ from typing import TYPE_CHECKING, Protocol
 from vstore.digest import Digest
 from vstore.objects import Kind, StorePath
 from vstore.target import Target
+from vstore.values import frozen
 
 if TYPE_CHECKING:  # a no-op needs none
     from vstore.build.clashes import Clash
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Request:
     """What a user may ask of `realise`; `environment` is where uv's own settings come from.
 
@@ -41,7 +41,7 @@ class Request:
     local_wheels: tuple[Path, ...] = ()
     index: bool = True
     caches: tuple[str, ...] = ()
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = {}
 
     @property
     def platform(self) -> Target:
@@ -62,7 +62,7 @@ class Origin(StrEnum):
     TO_SUBSTITUTE = "to substitute"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RealisedLayer:
     """A layer and its object; `path` is None only in a dry run, where it may not be known.
 
@@ -77,7 +77,7 @@ class RealisedLayer:
     clashes: tuple[Clash, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Realised:
     """What came of it; `stack` and `generation` are None for a partial or a dry run."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from graphlib import TopologicalSorter
 from pathlib import PurePosixPath
 
@@ -19,18 +18,19 @@ from vstore.realise.stack import StackRecipe
 from vstore.spec import Layer, Spec
 from vstore.store import Store
 from vstore.target import Target
+from vstore.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Plan:
     """`nodes` by key, dependencies first; `layers` are the keys of layers by env name, `interpreters` by runtime.
 
     Layers whose lock is not known have none, nor have those above them; then `stack` is None.
     """
 
-    nodes: Mapping[StorePath, Recipe] = field(default_factory=dict)
-    layers: Mapping[str, StorePath] = field(default_factory=dict)
-    interpreters: Mapping[str, StorePath] = field(default_factory=dict)
+    nodes: Mapping[StorePath, Recipe] = {}
+    layers: Mapping[str, StorePath] = {}
+    interpreters: Mapping[str, StorePath] = {}
     stack: StorePath | None = None
 
 
@@ -97,7 +97,7 @@ def levels(nodes: Mapping[StorePath, Recipe]) -> Iterator[tuple[StorePath, ...]]
         sorter.done(*ready)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Known:
     """The objects of nodes that are known: those in the store, and those that only a cache has, with their recipes."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from vstore.build.recipe import LayerRecipe, Recipe, is_node_key
 from vstore.errors import UsageError
@@ -19,9 +19,10 @@ from vstore.realise.prepare import prepare
 from vstore.realise.session import Session
 from vstore.realise.sources import Sources, require
 from vstore.store import Expected
+from vstore.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PlannedStack:
     """A stack of a plan: the spec and platform that ask for it, the profile that `realise` would switch, its node."""
 
@@ -31,7 +32,7 @@ class PlannedStack:
     node: StorePath
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class PlannedNode:
     """A node. `object` is known where the store or a cache has it (`cached`), and then nothing below it is planned.
 
@@ -47,7 +48,7 @@ class PlannedNode:
     expected: Expected | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Planned:
     """The plan of several specs and platforms, equal nodes joined; dependencies come first."""
 

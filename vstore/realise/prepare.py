@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from vstore.errors import LockError, UsageError
 from vstore.lock import InterpreterPin, LockedLayer, LockOptions, PythonForLocking, read_locks
@@ -22,18 +22,19 @@ from vstore.reporter import Reporter
 from vstore.spec import Layer, Spec, load
 from vstore.spec.select import Operation, Selection, SelectionRequest, select
 from vstore.target import Target
+from vstore.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Locks:
     """`locked` and `stale` (the reasons) are by env name, `pins` by runtime; `stale` is empty but for a dry run."""
 
     locked: Mapping[str, LockedLayer]
     pins: Mapping[str, InterpreterPin]
-    stale: Mapping[str, str] = field(default_factory=dict)
+    stale: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Prepared:
     """A request that is ready to be carried out; `session` reaches the places that the spec names.
 

@@ -9,6 +9,7 @@ from vstore.errors import nearest
 from vstore.spec.graph import OrderConflict, find_cycle, linearise
 from vstore.spec.model import Layer
 from vstore.spec.reader import Table, quote
+from vstore.values import frozen
 
 _MAX_BELOW = 2_500  # what is kept for a chain grows with the square
 
@@ -22,7 +23,7 @@ class Known:
     edges: Mapping[str, Sequence[str]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Foundation:
     """The runtime at the bottom, the frameworks as declared, and all frameworks below, nearest first."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from vstore.credentials import has_credentials, redact
@@ -13,12 +12,13 @@ from vstore.spec.model import Layer
 from vstore.spec.reader import Mistakes, Table, quote
 from vstore.spec.requirements import LOGIN_HINT
 from vstore.toml import TomlError, parse_toml
+from vstore.values import frozen
 
 SIDE_FILE = "venvstacks.uv.toml"
 _MAX_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class UvTable:
     """The common uv configuration, the names of its indexes, and the bytes of the side file if it comes from there."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 
@@ -23,6 +22,7 @@ from vstore.spec.reader import Mistakes, Table, quote
 from vstore.spec.requirements import read_requirements
 from vstore.target import Target
 from vstore.toml import TomlError, parse_toml
+from vstore.values import frozen
 
 _MAX_BYTES = 4 * 2**20
 _MAX_LAYERS = 20_000
@@ -131,7 +131,7 @@ def _hint_line(hint: str) -> list[str]:
     return [f"  hint: {hint}"] if hint else []
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _LayerReader:
     """Reads the layers in file order; each sees those read before it."""
 

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from vstore.digest import Digest
 from vstore.objects import Kind
 from vstore.target import Target
+from vstore.values import frozen
 
 DEFAULT_LINUX = "glibc@2.28"
 DEFAULT_MACOS = "13.0"
@@ -16,7 +17,7 @@ DEFAULT_GLIBC = (2, 28)
 PREFIXES = {Kind.RUNTIME: "", Kind.FRAMEWORK: "framework-", Kind.APPLICATION: "app-"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Layer:
     """One layer as declared, checked, and completed by what it inherits from the layers below.
 

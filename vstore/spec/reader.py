@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from vstore.errors import nearest
+from vstore.values import frozen
 
 _SHOWN = 60  # characters of a faulty value
 
@@ -30,7 +31,7 @@ class Mistakes:
         self.warnings.append(f"{key}: {text}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Table:
     """A TOML table, the key path that leads to it, and where its mistakes go."""
 

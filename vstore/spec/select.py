@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from types import MappingProxyType
@@ -11,6 +10,7 @@ from types import MappingProxyType
 from vstore.errors import UsageError
 from vstore.spec.model import Layer, Spec
 from vstore.target import Target
+from vstore.values import frozen
 
 
 class Operation(StrEnum):
@@ -23,7 +23,7 @@ class Operation(StrEnum):
     BUILD_IF_NEEDED = "build-if-needed"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class SelectionRequest:
     """What a user asks for: patterns, and what is to happen with the layers below and above those that match.
 
@@ -40,7 +40,7 @@ class SelectionRequest:
     reset: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Selection:
     """The operations by env name, of the layers that a command is about, in the order of the spec."""
 

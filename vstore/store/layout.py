@@ -7,7 +7,6 @@ import re
 import stat
 import sys
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from vstore.digest import Digest
@@ -18,6 +17,7 @@ from vstore.fs.folder import Folder, refuse_links
 from vstore.fs.trees.removal import BY_HANDLE
 from vstore.objects import StorePath
 from vstore.store.new_root import check_new_root
+from vstore.values import frozen
 
 _FOLDERS = (
     "store",
@@ -40,7 +40,7 @@ _NEW_INDEX = re.compile(r"index-[0-9a-f]{12}(-wal|-shm|-journal)?")
 _GENERATION_LINK = re.compile(r"(?P<profile>.+)-(?P<number>[1-9][0-9]{0,8})-link")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Layout:
     """The folders and files of one store."""
 

@@ -6,16 +6,16 @@ does not expire; one that cannot be read counts the same, since keeping too much
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from vstore.digest import canonical_json, parse_json
 from vstore.fs.folder import Folder
+from vstore.values import frozen
 
 _MOST_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class RootNote:
     """`expires_at` is aware; from that moment on the root keeps nothing, and the next collection removes it."""
 

@@ -11,7 +11,6 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -27,6 +26,7 @@ from vstore.objects import StorePath
 from vstore.store.layout import Layout, generation_of
 from vstore.store.root_notes import NO_PIN, RootNote, pin_name, read_pin, remove_pin, write_pin
 from vstore.store.running import running_objects
+from vstore.values import frozen
 
 _MOST_BYTES = 1 << 26  # of a temp root
 _parsed = lru_cache(1 << 16)(StorePath.parse)  # the same roots are read for each batch of a collection
@@ -39,7 +39,7 @@ class RootKind(StrEnum):
     PROCESS = "process"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Root:
     """One reason why `path` is alive: a place on disk or a process, and since when. Only a user's root has a pin."""
 

@@ -9,8 +9,9 @@ import re
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from vstore.values import frozen
 
 _NAME = re.compile(r"python3\.\d+")
 _QUERY = """
@@ -32,7 +33,7 @@ print(json.dumps({
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LocalPython:
     """A CPython found here; `executable` and `prefix` are the real ones, never a virtual environment's."""
 

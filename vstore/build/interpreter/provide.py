@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 from vstore.build.bytecode import compile_tree
@@ -22,9 +21,10 @@ from vstore.lock.model import InterpreterPin
 from vstore.reporter import Reporter
 from vstore.target import Target
 from vstore.uv import Uv
+from vstore.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class InterpreterSource:
     """Where an interpreter comes from: a managed download, or `local`, to be adopted. `note` is for people."""
 

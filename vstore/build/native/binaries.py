@@ -9,11 +9,11 @@ from __future__ import annotations
 import mmap
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from vstore.target import Target
+from vstore.values import frozen
 
 
 class Format(StrEnum):
@@ -22,7 +22,7 @@ class Format(StrEnum):
     PE = "PE"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Binary:
     """`machines` are those it runs on (a universal Mach-O has several); `libraries` what a Mach-O file has loaded.
 

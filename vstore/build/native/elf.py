@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+
+from vstore.values import frozen
 
 _IDENT = b"\x7fELF\x02\x01"  # 64 bits, little-endian
 _LOAD, _DYNAMIC = 1, 2
@@ -19,7 +20,7 @@ _LONGEST_STRING_BYTES = 1 << 16
 _MOST_STRINGS = 1000  # libraries and run paths: more is damage
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Elf:
     """`inherited` says that the run path is of the old kind (DT_RPATH), which also serves the libraries it loads."""
 

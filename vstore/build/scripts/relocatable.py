@@ -15,7 +15,7 @@ import os
 import re
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -26,6 +26,7 @@ from vstore.build.links import Dependency, relative_target, visible
 from vstore.build.scripts.windows import find_launchers
 from vstore.errors import BuildError
 from vstore.fs.atomic import write_file
+from vstore.values import frozen
 
 _FIND_LAYER = """\
 case $0 in */*) self=$0 ;; *) self=./$0 ;; esac
@@ -80,7 +81,7 @@ class LauncherFormat(Protocol):
         """For the module that an application is started by."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Trampolines:
     """``/bin/sh`` scripts; a `LauncherFormat` for POSIX."""
 

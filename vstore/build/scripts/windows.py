@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import io
 import zipfile
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from vstore.build.layout import CODE, LAUNCHER, Layout
@@ -18,6 +17,7 @@ from vstore.fs.atomic import write_file
 from vstore.fs.links import make_link
 from vstore.objects import StorePath
 from vstore.target import Target
+from vstore.values import frozen
 
 _PROGRAMS = {Target.WIN_AMD64: "{kind}64.exe", Target.WIN_ARM64: "{kind}64-arm.exe"}
 _BESIDE = "<launcher_dir>"
@@ -26,7 +26,7 @@ _WHEN = (1980, 1, 1, 0, 0, 0)  # the first moment that a zip can tell
 _SUFFIXES = (".exe", ".pyw", ".py")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Launchers:
     """The two programs; a `LauncherFormat` for Windows."""
 
@@ -43,7 +43,7 @@ class Launchers:
         return f"{LAUNCHER}.exe", _launcher(self.console, f"{_BESIDE}\\..\\Scripts\\python.exe", code)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class BatchFiles:
     """``.cmd`` files, where the interpreter carries no launcher; a `LauncherFormat` for Windows."""
 

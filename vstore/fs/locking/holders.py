@@ -7,14 +7,15 @@ import sys
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+from vstore.values import frozen
 
 _LONGEST_COMMAND = 120
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Holder:
     """A process as a person knows it; `since` is when it started, None where that cannot be read."""
 

@@ -17,7 +17,6 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
 from itertools import pairwise
@@ -26,6 +25,7 @@ from typing import NamedTuple, Self
 from vstore.digest import Digest, hash_bytes
 from vstore.errors import StoreError
 from vstore.objects import StorePath
+from vstore.values import frozen
 
 _MAGIC = b"vstore-tree-1\n"
 _DOMAIN = "tree 1"
@@ -60,7 +60,7 @@ class Entry(NamedTuple):
         return FIXED_TIME + 2 * (int.from_bytes(self.digest[:8], "big") % _TIMES)
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False, slots=False)
 class Manifest:
     """All entries of a tree below its top folder, sorted by path bytes."""
 

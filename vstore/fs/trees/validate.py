@@ -6,15 +6,16 @@ All readers of archives ask it: of vstore's own, of bundles and caches, and of i
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from vstore.errors import ArchiveError, StoreError
 from vstore.fs.trees.manifest import Entry, EntryKind, linked_object
+from vstore.values import frozen
 
 _WINDOWS = frozenset(b'<>:"\\|?*')
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Limits:
     """Limits on an archive from outside; the defaults admit any layer in less than 300 MiB of memory."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
@@ -19,12 +18,13 @@ from vstore.lock.select import platforms_of_wheels, wheels_for_other_pythons
 from vstore.spec import Layer
 from vstore.spec.lockfiles import lock_path
 from vstore.target import Target
+from vstore.values import frozen
 
 NEED_WHEELS = "make one with `uv build --wheel` (or fromager), and offer its folder by --local-wheels"
 _SYSTEM = re.compile(r"(?:manylinux|macosx)_(\d+)_(\d+)_(\w+)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class NoWheel:
     """A package of a layer that has no wheel for a target."""
 

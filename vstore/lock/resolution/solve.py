@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -24,12 +24,13 @@ from vstore.lock.select import missing_targets
 from vstore.reporter import Reporter, Unit
 from vstore.target import Target
 from vstore.uv import Uv, UvFailed
+from vstore.values import frozen
 
 _AT_A_TIME = 4
 _ROUNDS = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Answer:
     """The resolution for one target; `free` without the pins below, `apart` without the versions of the first target.
 

@@ -8,7 +8,7 @@ import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ from vstore.lock.resolution.uv_project import PROJECT, SETTINGS, ResolveRequest,
 from vstore.target import Target
 from vstore.uv import Uv, UvFailed
 from vstore.uv.environment import refuse_changed_dependencies
+from vstore.values import frozen
 
 _AT_A_TIME = 4
 _LINE = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?P<rest>(?:==| @ ).*?)(?:\s+# via (?P<via>.*))?")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Versions:
     """The resolution for one target: by name, the exact requirement, and which packages depend on it."""
 
@@ -36,7 +37,7 @@ class Versions:
         return version if exact else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Alone:
     """The resolution of one stack without the layers of others; `others` are these, by the packages they share."""
 
@@ -44,7 +45,7 @@ class Alone:
     others: Mapping[str, tuple[str, ...]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Solution:
     """The raw `documents` by env name, and the versions by target.
 
@@ -57,12 +58,12 @@ class Solution:
 
     documents: Mapping[str, dict[str, Any]]
     versions: Mapping[Target, Versions]
-    free: Mapping[Target, Versions] = field(default_factory=dict)
-    apart: Mapping[Target, Versions] = field(default_factory=dict)
-    newest: Mapping[Target, Versions] = field(default_factory=dict)
-    left_out: Mapping[Target, str] = field(default_factory=dict)
+    free: Mapping[Target, Versions] = {}
+    apart: Mapping[Target, Versions] = {}
+    newest: Mapping[Target, Versions] = {}
+    left_out: Mapping[Target, str] = {}
     too_new: Sequence[NoWheel] = ()
-    agreed: Mapping[str, str] = field(default_factory=dict)
+    agreed: Mapping[str, str] = {}
     alone: Sequence[Alone] = ()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from vstore.lock.markers import exact_marker, holds, targets_marker
 from vstore.lock.model import LockedLayer, LockedPackage, PythonForLocking
 from vstore.spec import Layer, Spec
 from vstore.target import Target
+from vstore.values import frozen
 
 PROJECT = "vstore-layers"
 SETTINGS = "settings.toml"
@@ -23,7 +23,7 @@ _PROJECT_ONLY = {  # uv refuses these in a uv.toml
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ResolveRequest:
     """Layers to resolve together, over the locks of those below them (nearest first).
 
@@ -38,7 +38,7 @@ class ResolveRequest:
     optional: tuple[Target, ...] = ()
     dependencies: Sequence[LockedLayer] = ()
     pins: tuple[str, ...] = ()
-    keep: Mapping[Target, Mapping[str, str]] = field(default_factory=dict)
+    keep: Mapping[Target, Mapping[str, str]] = {}
     local_wheels: Sequence[Path] = ()
     index: bool = True
     any_system: bool = False

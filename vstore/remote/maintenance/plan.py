@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from vstore.errors import CacheError
@@ -11,9 +10,10 @@ from vstore.objects import StorePath, bottom_up
 from vstore.remote.records.inventory import Inventory, Item
 from vstore.remote.records.trust import NOBODY, Trust
 from vstore.remote.transport.protocol import Stat
+from vstore.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Policy:
     """The last `keep` numbers of each channel keep their stacks; the rest goes `age` after it was last touched.
 
@@ -29,7 +29,7 @@ class Policy:
         return max(self.age, self.grace)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CachePlan:
     """`dead` is in the order of deletion, referrers first; `waiting` is not reached, but young; `kept` by whom."""
 

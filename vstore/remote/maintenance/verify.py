@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from vstore.archive import read_index
 from vstore.errors import ArchiveError, CacheError
@@ -21,11 +20,12 @@ from vstore.remote.sync.reader import RemoteReader
 from vstore.remote.transport.protocol import TransportError
 from vstore.reporter import Reporter
 from vstore.store import Store
+from vstore.values import frozen
 
 _ARCHIVES_AT_ONCE = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class CacheProblem:
     """Something wrong in a cache, in one line."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
@@ -14,11 +13,12 @@ from vstore.remote.records.cache import Cache
 from vstore.remote.records.encoding import decode_channel, decode_object, decode_realisation
 from vstore.remote.records.model import Channel, ObjectRecord, Realisation
 from vstore.remote.transport.protocol import Stat, TransportError
+from vstore.values import frozen
 
 R = TypeVar("R", Realisation, ObjectRecord, Channel)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Item:
     """One object with all that belongs to it; `keys` are in the order in which they may be deleted."""
 
@@ -33,7 +33,7 @@ class Item:
         return self.record.path
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Inventory:
     """`channels` are all records of all channels, by key.
 

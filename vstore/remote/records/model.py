@@ -8,15 +8,16 @@ points, what a delta is.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Self
 
 from vstore.digest import Digest, hash_json
 from vstore.objects import Kind, StorePath
+from vstore.values import frozen
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@frozen(kw_only=False, order=True)
 class Signature:
     """An Ed25519 signature of a record's line, and the name of the key that made it."""
 
@@ -24,7 +25,7 @@ class Signature:
     value: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Realisation:
     """This recipe gives this object."""
 
@@ -42,7 +43,7 @@ class Realisation:
         return replace(self, signatures=merged(self.signatures, signatures))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Archive:
     """The archive of an object: its bytes, and the digest of the index at its end."""
 
@@ -51,7 +52,7 @@ class Archive:
     index_digest: Digest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class ObjectRecord:
     """What a cache says of an object. The signature covers everything, the archive's bytes too."""
 
@@ -62,7 +63,7 @@ class ObjectRecord:
     references: tuple[StorePath, ...]
     archive: Archive
     parts: tuple[bytes, ...] = ()
-    metadata: Mapping[str, object] = field(default_factory=dict)
+    metadata: Mapping[str, object] = {}
     signatures: tuple[Signature, ...] = ()
 
     def as_json(self) -> dict[str, object]:
@@ -90,7 +91,7 @@ class ObjectRecord:
         return replace(self, signatures=merged(self.signatures, signatures))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Channel:
     """A name such as ``stable`` points to a stack; `number` only ever rises, and it expires."""
 
@@ -111,7 +112,7 @@ class Channel:
         return replace(self, signatures=merged(self.signatures, signatures))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class DeltaRecord:
     """A delta that makes `new` of `old`."""
 

@@ -9,7 +9,6 @@ import base64
 import os
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -17,13 +16,14 @@ from vstore.errors import UsageError
 from vstore.fs.place import create_file, real_folder, recognise
 from vstore.fs.reading import read_regular
 from vstore.remote.records.model import Channel, DeltaRecord, ObjectRecord, Realisation, Signature
+from vstore.values import frozen
 
 R = TypeVar("R", Realisation, ObjectRecord, Channel, DeltaRecord)
 _MAX_BYTES = 1 << 16
 _KEY = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,99}):([A-Za-z0-9+/]{43}=)")
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Key:
     """A named public key."""
 
@@ -53,7 +53,7 @@ class Key:
         return True
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class SecretKey:
     """A named secret key; never printed."""
 
@@ -97,7 +97,7 @@ class SecretKey:
         return Signature(self.name, Ed25519PrivateKey.from_private_bytes(self.seed).sign(line))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Trust:
     """Whom to believe: these keys, and how many of them must have signed one line."""
 

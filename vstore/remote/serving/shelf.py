@@ -27,13 +27,14 @@ from vstore.remote.records.encoding import encode
 from vstore.remote.records.trust import SecretKey, sign
 from vstore.remote.sync.push import realisation_of, record_of
 from vstore.store import Store
+from vstore.values import frozen
 
 MOST_BYTES = 10 << 30  # of all archives together
 _MOST_KNOWN = 10_000  # descriptions of archives that are kept in memory
 _CHUNK_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Offer:
     """An archive: its file as it was found, and what its record says of it."""
 

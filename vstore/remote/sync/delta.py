@@ -18,7 +18,6 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 from typing import BinaryIO
@@ -33,6 +32,7 @@ from vstore.fs.trees.scan import hash_file
 from vstore.remote.records.encoding import Fields
 from vstore.remote.records.model import DeltaRecord
 from vstore.remote.sync.delta_base import pairs
+from vstore.values import frozen
 
 _MAGIC = b"vstore-delta-2\n"
 _WINDOW_BYTES = 32 << 20  # of a new file: making a patch takes some seven bytes of memory per byte
@@ -82,7 +82,7 @@ with open(delta, "rb") as patches:
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Patch:
     """A window of a file from a part of another; `at` is where its patch starts in the delta."""
 

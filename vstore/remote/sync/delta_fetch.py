@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from vstore.errors import CacheError
@@ -15,17 +14,18 @@ from vstore.remote.records.model import DeltaRecord
 from vstore.remote.records.trust import Trust
 from vstore.remote.sync.delta import apply_delta, available
 from vstore.store import Store
+from vstore.values import frozen
 
 LEAST_BYTES = 256 << 10  # less is not worth a question
 _MOST_OLD = 3  # how many older objects are asked about
 _MOST_BYTES = 1 << 30
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Patched:
     """The files made, by digest, and what that took; `problem` says why there are none where there should be."""
 
-    files: Mapping[bytes, Path] = field(default_factory=dict)
+    files: Mapping[bytes, Path] = {}
     moved_bytes: int = 0
     problem: str | None = None
 

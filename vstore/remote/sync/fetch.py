@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypedDict
 
@@ -35,11 +34,12 @@ from vstore.remote.transport.protocol import NoRanges, TransportError
 from vstore.reporter import CancellableReporter, Reporter, Unit
 from vstore.store import Store
 from vstore.store.manifests import OWN_KEYS
+from vstore.values import frozen
 
 _SMALL_BYTES = 4 << 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Fetched:
     """What it took: bytes moved, and bytes of the archive that were not."""
 

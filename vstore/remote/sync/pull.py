@@ -6,7 +6,6 @@ import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
-from dataclasses import dataclass
 
 from vstore.digest import Digest
 from vstore.errors import CacheError
@@ -15,13 +14,14 @@ from vstore.remote.records.cache import QUESTIONS_AT_ONCE, Cache
 from vstore.remote.records.encoding import encode
 from vstore.remote.records.model import ObjectRecord
 from vstore.remote.sync.fetch import DependencyFailed, Fetched, Fetcher
+from vstore.values import frozen
 
 _ARCHIVES_AT_ONCE = 4
 _MOST_OBJECTS = 10_000  # of one closure; a cache that lies could name new ones for ever
 _MOST_BYTES = 32 << 20  # of their records
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pulled:
     """What a pull brought: what was not here before. `saved_bytes` had not to be moved."""
 

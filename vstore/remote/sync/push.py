@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
 from typing import TypeVar
@@ -33,11 +33,12 @@ from vstore.remote.transport.registry import check_target
 from vstore.reporter import CancellableReporter, Reporter, Unit
 from vstore.store import Store
 from vstore.store.manifests import OWN_KEYS
+from vstore.values import frozen
 
 R = TypeVar("R", ObjectRecord, DeltaRecord)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Pushed:
     """The result of a push: objects that were there already, objects and bytes that were moved.
 

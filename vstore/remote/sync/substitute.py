@@ -9,7 +9,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 
 from vstore.digest import Digest
 from vstore.errors import ArchiveError, CacheError
@@ -20,12 +19,13 @@ from vstore.remote.sync.fetch import DependencyFailed, Fetcher
 from vstore.remote.sync.negative_cache import ABSENT_SECONDS, BAD_SECONDS, DOWN_SECONDS, Misses
 from vstore.remote.sync.pull import Pulled, PullPool
 from vstore.remote.transport.protocol import Busy, Refused, TransportError
+from vstore.values import frozen
 
 _DOWN = "down"
 _Answers = Sequence[tuple[Cache, Future[Realisation | None]]]
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class _Found:
     """What trusted builders say that a recipe gives, and what each cache answered."""
 

@@ -7,13 +7,13 @@ them. "Not there" is None, because asking is normal; everything else is a Transp
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from vstore.archive.model import Data
 from vstore.errors import CacheError
+from vstore.values import frozen
 
 PIECE_BYTES = 8 << 20  # of one request: what a slow connection still brings within its time limit
 
@@ -50,7 +50,7 @@ class NoListing(TransportError):
     """This place cannot say what it holds, as plain web servers cannot."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Stat:
     """What is known of one object without its content."""
 

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Self
 
 from vstore.fs.trees.manifest import shown
 from vstore.spec.files.checkout import find_checkout
+from vstore.values import frozen
 
 ALLOW_OUTSIDE = "VSTORE_ALLOW_OUTSIDE"  # more folders, separated as in PATH
 _ROOT = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Project:
     """A spec's surroundings. `owners` are the users whose repositories are believed: the spec's, root, and this one."""
 

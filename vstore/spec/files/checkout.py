@@ -12,12 +12,12 @@ import struct
 from bisect import bisect_left
 from collections.abc import Iterator, Set
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from vstore.fs.reading import read_regular
 from vstore.spec.files.gitignore import Rule, read_rules
+from vstore.values import frozen
 
 _MAX_RULES_BYTES = 1 << 20
 _MAX_INDEX_BYTES = 256 << 20  # and of the paths in it: those of version 4 are compressed
@@ -27,7 +27,7 @@ _STAT_BYTES = 40  # of an entry, before the object's hash
 _EXTENDED, _LONG_NAME = 0x4000, 0xFFF
 
 
-@dataclass(frozen=True)
+@frozen(kw_only=False, slots=False)
 class Checkout:
     """The checkout whose top folder is `top`, and the folder with its index. Both are absolute."""
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import cache
+
+from vstore.values import frozen
 
 Segment = re.Pattern[bytes] | None  # what one part of a path must be; None is any number of parts
 
@@ -31,7 +32,7 @@ _CLASSES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@frozen(kw_only=False)
 class Rule:
     """One pattern. `ignores` is False after ``!``; `by_name` matches the last part of a path wherever it lies."""
 

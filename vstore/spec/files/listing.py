@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Set
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from vstore.spec.files.checkout import Checkout, checkout_at, find_checkout, ignore_rules
 from vstore.spec.files.gitignore import Rule, verdict
+from vstore.values import frozen
 
 _MAX_DEPTH = 200  # folders in folders
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Place:
     """A folder on the way: its path below the top, and its parts, rules and state in its checkout.
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import errno
 import os
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple
 
 from vstore.errors import StoreError
@@ -24,13 +23,14 @@ from vstore.objects import ObjectInfo, StorePath
 from vstore.reporter import Reporter
 from vstore.store.health.interrupted import STAGING, freeze_again, freeze_interrupted, note_change
 from vstore.store.store import Store
+from vstore.values import frozen
 
 _FILES_AT_ONCE = 1_000_000  # how many files are known at a time, some 250 bytes each
 _READ_BYTES = 1 << 20
 _LINK, _FULL = "link", "full"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Optimised:
     """What was shared: files that are links to others' now, and how many bytes only they had held."""
 

@@ -10,7 +10,7 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from vstore.store.last_used import Uses
 from vstore.store.layout import Layout
 from vstore.store.manifests import object_info, read_manifest
 from vstore.store.roots import generation_links, object_at
+from vstore.values import frozen
 
 
 def reindex(root: Path, reporter: Reporter | None = None) -> int:
@@ -108,7 +109,7 @@ def _put_aside(folder: Folder, name: str, reporter: Reporter) -> None:
     reporter.warn(f"{folder.path / name} was a folder, and is {other} now")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class _Found:
     info: ObjectInfo
     parts: tuple[bytes, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from vstore.errors import StoreError
@@ -20,9 +20,10 @@ from vstore.store.kinds import kind_of
 from vstore.store.layout import generation_link
 from vstore.store.manifests import merge_metadata, write_manifest
 from vstore.store.store import Store
+from vstore.values import frozen
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Problem:
     """Something wrong with one object or, where it names a `profile`, with a link to it; said in one line."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
@@ -12,6 +11,7 @@ from vstore.errors import StoreError
 from vstore.objects import StorePath
 from vstore.store.index.connection import Database, blob, count, moment, text
 from vstore.store.index.objects import object_id
+from vstore.values import frozen
 
 _USE_UP = """
 INSERT INTO profiles VALUES (?, ?)
@@ -19,7 +19,7 @@ ON CONFLICT (name) DO UPDATE SET last_number = max(last_number, excluded.last_nu
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class GenerationRow:
     """What the index keeps of a generation beside its link."""
 

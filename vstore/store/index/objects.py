@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
@@ -19,12 +19,13 @@ from vstore.digest import Digest
 from vstore.errors import StoreError
 from vstore.objects import Kind, ObjectInfo, StorePath, is_store_path
 from vstore.store.index.connection import Database, blob, count, moment, understood
+from vstore.values import frozen
 
 _EDGES = "SELECT referrer, reference FROM refs UNION ALL SELECT object, input FROM inputs"  # all that keeps alive
 _COLUMNS = "id, path, digest, kind, size_bytes, files, recipe, registered_at"
 
 
-@dataclass(frozen=True, kw_only=True)
+@frozen(slots=False)
 class Graph:
     """All objects and what keeps them alive: `references[i]` are positions in `names`, the store paths as text.
 
