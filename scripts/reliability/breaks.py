@@ -647,7 +647,7 @@ BREAKS = (
         "remote/sync/fetch.py",
         "Limits().trusting() if self._believes(record) else Limits()",
         "Limits().trusting()",
-        "tests/publish/test_bundle_file.py",
+        "tests/publish/test_bundle.py",
     ),
     Break(
         "a tree is written only where it has room",
@@ -670,7 +670,7 @@ BREAKS = (
         "api/caches.py",
         "    if missing or not layers:\n",
         "    if False:\n",
-        "tests/publish/test_bundle_file.py",
+        "tests/publish/test_bundle.py",
     ),
     Break(
         "a stop ends what waits for a network",

@@ -122,4 +122,4 @@ def test_what_lies_below_is_left_alone_when_asked(world: World) -> None:
     assert done == {"app-hello": "built"}
     output = world.folder / "out"
     published = world.json("publish", str(world.spec), "--output-dir", str(output), *only)
-    assert [name for name in published["packed"] if not name.startswith("cpython")] == ["app-hello.tar.zst"]
+    assert [name for name in published["written"] if not name.startswith("cpython")] == ["app-hello.tar.zst"]

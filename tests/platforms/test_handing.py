@@ -41,7 +41,7 @@ def test_all_platforms_are_published_into_one_folder(realised: Realised, tmp_pat
     assert "--tag-outputs" in error["message"]
     output = tmp_path / "out"
     done = hand(world, "publish", output, *ALL, "--tag-outputs")
-    assert [one["packed"] for one in hand(world, "publish", output, *ALL, "--tag-outputs")] == [[]] * len(FOREIGN)
+    assert [one["written"] for one in hand(world, "publish", output, *ALL, "--tag-outputs")] == [[]] * len(FOREIGN)
     for target, one in zip(FOREIGN, done, strict=True):
         (app,) = one["layers"]["applications"]
         assert app == json.loads((output / f"__venvstacks__/env_metadata/app-hello-{target}.json").read_bytes())

@@ -7,7 +7,7 @@ import pytest
 from vstore.errors import StoreError
 from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
 from vstore.objects import StorePath
-from vstore.publish.flatten import Flat, flatten
+from vstore.publish.flatten import FlatTree, flatten
 
 TOP = StorePath.parse("0" * 32 + "-app")
 LOW = StorePath.parse("1" * 32 + "-low")
@@ -33,12 +33,12 @@ def tree(*paths: str) -> Manifest:
     return Manifest(tuple(sorted(entries.values())))
 
 
-def flat(top: Manifest, low: Manifest | None = None, python: Manifest | None = None) -> Flat:
+def flat(top: Manifest, low: Manifest | None = None, python: Manifest | None = None) -> FlatTree:
     found = {TOP: top, LOW: low or tree(), PYTHON: python or tree()}
     return flatten(TOP, PYTHON if python else None, found.__getitem__)
 
 
-def files(found: Flat) -> dict[str, str]:
+def files(found: FlatTree) -> dict[str, str]:
     return {path.decode(): f"{one.object.name}:{one.path.decode()}" for path, one in found.files.items()}
 
 

@@ -20,7 +20,7 @@ from testing.trees import recipe
 from vstore.digest import hash_json
 from vstore.errors import VstoreError
 from vstore.objects import LAYER_FILE, Kind, StorePath
-from vstore.publish import pack_bundle, unpack_bundle
+from vstore.publish import BundleOptions, BundleOutput, members_of_objects, unpack_bundle
 from vstore.remote import Cache, Trust, publish_channel, pull, read_channel
 from vstore.remote.records.layout import CACHE_FILE, archive_key, channel_key, object_key, realisation_key
 from vstore.remote.records.trust import sign
@@ -157,7 +157,8 @@ def test_the_top_of_a_bundle_that_lies_is_refused_or_is_another_object(world: Wo
     """What a bundle is for is the word of whoever gave it; what it brings is what its names say."""
     file = tmp_path / "bundle"
     store = world.builder.store
-    pack_bundle(store, world.paths[2:], file, without=frozenset(), keys=(), level=None, jobs=1, reporter=NullReporter())
+    output = BundleOutput(store=store, file=file, options=BundleOptions())
+    output.write(members_of_objects(store, world.paths[2:]), jobs=1, reporter=NullReporter())
     good = file.read_bytes()
     for old, new in (
         (b'"kind":"stack"', b'"kind":"layer"'),

@@ -1,8 +1,7 @@
-"""Handing stacks to others: archives with metadata, plain folders, and bundles for machines without a network."""
+"""Outputs for machines without a store: archives with metadata, plain folders, and bundles."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -10,26 +9,27 @@ from vstore.api.realising import realise
 from vstore.archive import Compression
 from vstore.objects import Kind
 from vstore.publish import (
-    ExportOptions,
-    ExportPlan,
-    Links,
+    ArchiveOptions,
+    ArchiveOutput,
+    BundleOptions,
+    BundleOutput,
+    CombinedManifest,
+    FolderOptions,
+    FolderOutput,
+    LinkMode,
     Member,
+    MemberRecord,
+    Output,
+    OutputItem,
+    OutputPlan,
     PlacedObject,
-    Published,
-    PublishOptions,
+    StackMembers,
     Unpacked,
-    check_export,
-    check_publish,
-    export,
-    find,
-    left_out,
-    matching,
+    members_of_objects,
     members_of_spec,
     members_of_stack,
-    pack_bundle,
-    plan_export,
-    plan_publish,
-    publish,
+    outdated_layers,
+    resolve_selector,
     unpack_bundle,
 )
 from vstore.realise.model import Request
@@ -39,52 +39,46 @@ from vstore.reporter import Reporter
 from vstore.spec import load
 from vstore.spec.select import Operation, select
 from vstore.store import Store
-from vstore.values import frozen
 
 __all__ = [
+    "ArchiveOptions",
+    "ArchiveOutput",
+    "BundleOptions",
+    "BundleOutput",
+    "CombinedManifest",
     "Compression",
-    "ExportOptions",
-    "ExportPlan",
-    "Links",
+    "FolderOptions",
+    "FolderOutput",
+    "LinkMode",
     "Member",
-    "PublishInput",
-    "PublishOptions",
-    "Published",
+    "MemberRecord",
+    "Output",
+    "OutputItem",
+    "OutputPlan",
+    "StackMembers",
     "Unpacked",
-    "check_export",
-    "check_publish",
-    "export",
-    "find",
-    "left_out",
-    "matching",
+    "members_of_objects",
     "members_of_stack",
-    "pack_bundle",
-    "plan_export",
-    "plan_publish",
-    "publish",
-    "realise_members",
+    "outdated_layers",
+    "resolve_selector",
     "unpack_bundle",
+    "write_spec",
 ]
 
 
-@frozen
-class PublishInput:
-    """What a spec gives: its members, and of them the layers that were asked for (None: all)."""
+def write_spec(store: Store, request: Request, output: Output, *, reporter: Reporter) -> OutputPlan:
+    """Realise the layers of a spec without making a generation, and write them to an output.
 
-    members: tuple[Member, ...]
-    only: frozenset[str] | None
-
-
-def realise_members(
-    store: Store, request: Request, *, reporter: Reporter, check: Callable[[Sequence[str]], None] = lambda _: None
-) -> PublishInput:
-    """The spec's layers, made present without a generation; in a dry run what is known of them.
-
-    `check` gets the names that layers will have, as far as the spec says them, before any work: it may raise.
+    In a dry run nothing is realised or written. Return the plan of the output. Raises what `realise` raises, and
+    UsageError, before any work where possible, if the place of the output is not free.
     """
     layers = load(request.spec, environment=request.environment).layers
-    check([layer.env_name for layer in layers if not layer.versioned])
-    request = replace(request, generation=False)
+    output.check([layer.env_name for layer in layers if not layer.versioned])
+    stack = _realise_members(store, replace(request, generation=False), reporter)
+    return output.plan(stack) if request.dry_run else output.write(stack, jobs=request.jobs, reporter=reporter)
+
+
+def _realise_members(store: Store, request: Request, reporter: Reporter) -> StackMembers:
     now = datetime.now(UTC)
     result = cached_stack(store, replace(request, dry_run=False), reporter=reporter, now=now)
     if result is None:
@@ -97,4 +91,4 @@ def realise_members(
         only = frozenset(name for name, found in operations.items() if Operation.BUILD in found)
     else:
         placed.append(PlacedObject(f"{spec.profile}-stack", Kind.STACK, result.stack))
-    return PublishInput(members=members_of_spec(spec, request.platform, placed), only=only)
+    return StackMembers(members=members_of_spec(spec, request.platform, placed), only=only)

@@ -1,38 +1,45 @@
-"""Handing stacks to others: archives with metadata, plain folders, and bundles for machines without a network.
+"""Outputs: archives with metadata, plain folders, and bundles, for machines without a store.
 
-What is handed out is made by `realise` before; here it is only named, packed and copied.
+`realise` makes what is written. An output only names, packs and copies it.
 """
 
-from vstore.publish.bundles import Packed, Unpacked, left_out, pack_bundle, unpack_bundle
-from vstore.publish.export import ExportOptions, ExportPlan, Links, check_export, export, plan_export
-from vstore.publish.members import bottom_up, matching, members_of_spec, members_of_stack
-from vstore.publish.model import Member, PlacedObject
-from vstore.publish.plan import PublishOptions
-from vstore.publish.publish import Published, check_publish, plan_publish, publish
-from vstore.publish.selector import find
+from vstore.publish.archive_plan import ArchiveOptions
+from vstore.publish.archives import ArchiveOutput
+from vstore.publish.bundle import BundleOptions, BundleOutput, Unpacked, unpack_bundle
+from vstore.publish.folders import FolderOptions, FolderOutput, LinkMode
+from vstore.publish.members import (
+    Member,
+    PlacedObject,
+    StackMembers,
+    members_of_objects,
+    members_of_spec,
+    members_of_stack,
+    resolve_selector,
+)
+from vstore.publish.output import Output, OutputItem, OutputPlan
+from vstore.publish.records import CombinedManifest, MemberRecord, outdated_layers
 
 __all__ = [
-    "ExportOptions",
-    "ExportPlan",
-    "Links",
+    "ArchiveOptions",
+    "ArchiveOutput",
+    "BundleOptions",
+    "BundleOutput",
+    "CombinedManifest",
+    "FolderOptions",
+    "FolderOutput",
+    "LinkMode",
     "Member",
-    "Packed",
+    "MemberRecord",
+    "Output",
+    "OutputItem",
+    "OutputPlan",
     "PlacedObject",
-    "PublishOptions",
-    "Published",
+    "StackMembers",
     "Unpacked",
-    "bottom_up",
-    "check_export",
-    "check_publish",
-    "export",
-    "find",
-    "left_out",
-    "matching",
+    "members_of_objects",
     "members_of_spec",
     "members_of_stack",
-    "pack_bundle",
-    "plan_export",
-    "plan_publish",
-    "publish",
+    "outdated_layers",
+    "resolve_selector",
     "unpack_bundle",
 ]

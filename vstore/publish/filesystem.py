@@ -1,4 +1,4 @@
-"""What the file system of a folder can do, found by trying: a name that it takes today it takes tomorrow."""
+"""Probe what the file system of a folder supports: links, upper and lower case, and names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHOWN = 20
 
 @frozen(kw_only=False)
 class Features:
-    """`symlinks`, `hard_links`: whether it has them; `case_sensitive`: whether ``a`` and ``A`` are two names."""
+    """The features of a file system; `case_sensitive` says that ``a`` and ``A`` are two names."""
 
     symlinks: bool
     hard_links: bool
@@ -27,7 +27,7 @@ class Features:
 
 
 def probe(folder: Path) -> Features:
-    """Try it in a scratch folder."""
+    """Return the features of the file system of a folder, by trials in a scratch folder."""
     with scratch(folder, "probe") as place:
         (place / "file").touch()
         return Features(
@@ -46,7 +46,7 @@ def _possible(action: Callable[[], object]) -> bool:
 
 
 def check_names(folder: Path, paths: Iterable[bytes], features: Features, *, subject: str) -> None:
-    """Raise one error that names every path which the file system of `folder` cannot hold."""
+    """Raise one VstoreError that names every path which the file system of `folder` cannot hold."""
     wanted = list(paths)
     problems = [] if features.case_sensitive else list(_collisions(wanted))
     problems += _refused(folder, wanted)
@@ -63,11 +63,11 @@ def check_names(folder: Path, paths: Iterable[bytes], features: Features, *, sub
 def _collisions(paths: Iterable[bytes]) -> Iterator[str]:
     tree = Manifest(tuple(Entry(path, EntryKind.FILE) for path in sorted(paths)))
     for group in case_collisions(tree):
-        yield f"{' and '.join(group)} are one name there"
+        yield f"{' and '.join(group)} are the same name there"
 
 
 def _refused(folder: Path, paths: Iterable[bytes]) -> Iterator[str]:
-    """Names that are not plain are tried out, each once."""
+    """Try each name that is not plain once, and yield those that are refused."""
     odd: dict[bytes, bytes] = {}
     for path in paths:
         name = path.rpartition(b"/")[2]

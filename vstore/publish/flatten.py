@@ -1,7 +1,7 @@
-"""A layer without links: a tree in which everything that a link leads to is in its place.
+"""Flatten a layer: replace every link by what it leads to. Pure: reads manifests only.
 
-Pure: works on manifests alone. The interpreter's files are merged in, so that the tree is a whole Python
-prefix and needs neither the folders beside it nor a ``pyvenv.cfg``.
+The files of the interpreter are merged in, so that the tree is a whole Python prefix. It needs neither the objects
+beside it nor a ``pyvenv.cfg``.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from vstore.errors import StoreError
 from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
 from vstore.objects import StorePath
 
-_MOST_HOPS = 40  # as Linux: more links after each other are a circle
+_MOST_HOPS = 40  # as Linux: a longer chain of links is taken for a circle
 _OF_LAYER = frozenset((b".lock", b"libexec/include", b"libexec/lib", b"pip.conf", b"pip.ini", b"pyvenv.cfg"))
 
 
-class Source(NamedTuple):
-    """The file of the store that a path of the flat tree is a copy of."""
+class ObjectFile(NamedTuple):
+    """A file of an object in the store."""
 
     object: StorePath
     path: bytes
@@ -26,30 +26,33 @@ class Source(NamedTuple):
     size: int
 
 
-class Flat(NamedTuple):
-    """`folders` parents first; `dangling` are links that lead nowhere and are left out."""
+class FlatTree(NamedTuple):
+    """A tree without links. `folders` lists parents first; `dangling` links lead nowhere and are left out."""
 
     folders: tuple[bytes, ...]
-    files: dict[bytes, Source]
+    files: dict[bytes, ObjectFile]
     dangling: tuple[bytes, ...]
 
 
-def flatten(layer: StorePath, interpreter: StorePath | None, manifests: Callable[[StorePath], Manifest]) -> Flat:
-    """What lies where when all links of `layer` are replaced by what they lead to. The layer wins over Python."""
+def flatten(layer: StorePath, interpreter: StorePath | None, manifests: Callable[[StorePath], Manifest]) -> FlatTree:
+    """Return the tree of `layer` with its links replaced. A file of the layer is preferred to one of the interpreter.
+
+    Raises StoreError for a link into a folder that contains the link.
+    """
     walk = _Walk(manifests)
-    walk.take(layer, b"", b"", (), lambda path: path not in _OF_LAYER)
+    walk.merge(layer, b"", b"", (), lambda path: path not in _OF_LAYER)
     if interpreter is not None:
-        walk.take(interpreter, b"", b"", (), _is_of_interpreter)
+        walk.merge(interpreter, b"", b"", (), _is_of_interpreter)
     folders = sorted(walk.folders - {b""})
-    return Flat(tuple(folders), dict(sorted(walk.files.items())), tuple(sorted(walk.dangling)))
+    return FlatTree(tuple(folders), dict(sorted(walk.files.items())), tuple(sorted(walk.dangling)))
 
 
 def _is_of_interpreter(path: bytes) -> bool:
     return path != b"libexec" and b"site-packages" not in path.split(b"/")
 
 
-class _Tree:
-    """One manifest, looked up by path and by folder."""
+class _ManifestIndex:
+    """One manifest, by path and by folder."""
 
     def __init__(self, manifest: Manifest) -> None:
         self.entries = {entry.path: entry for entry in manifest.entries}
@@ -61,17 +64,17 @@ class _Tree:
 class _Walk:
     def __init__(self, manifests: Callable[[StorePath], Manifest]) -> None:
         self._manifests = manifests
-        self._trees: dict[StorePath, _Tree] = {}
+        self._trees: dict[StorePath, _ManifestIndex] = {}
         self.folders: set[bytes] = set()
-        self.files: dict[bytes, Source] = {}
+        self.files: dict[bytes, ObjectFile] = {}
         self.dangling: list[bytes] = []
 
-    def _tree(self, path: StorePath) -> _Tree:
+    def _tree(self, path: StorePath) -> _ManifestIndex:
         if path not in self._trees:
-            self._trees[path] = _Tree(self._manifests(path))
+            self._trees[path] = _ManifestIndex(self._manifests(path))
         return self._trees[path]
 
-    def take(
+    def merge(
         self,
         place: StorePath,
         folder: bytes,
@@ -79,7 +82,7 @@ class _Walk:
         above: tuple[tuple[StorePath, bytes], ...],
         wanted: Callable[[bytes], bool],
     ) -> None:
-        """Put the folder of an object at `to`, under what is there already."""
+        """Merge a folder of an object into the folder `to`. Files that are there already stay."""
         if (place, folder) in above:
             raise StoreError(f"{place}: a link in {to.decode(errors='replace')} leads to a folder that it is in")
         if to in self.files:
@@ -93,13 +96,13 @@ class _Walk:
             if found is None:
                 self.dangling.append(path)
             elif found[1].kind == EntryKind.DIRECTORY:
-                self.take(found[0], found[1].path, path, (*above, (place, folder)), wanted)
+                self.merge(found[0], found[1].path, path, (*above, (place, folder)), wanted)
             elif path not in self.files and path not in self.folders:
                 target = found[1]
-                self.files[path] = Source(found[0], target.path, target.executable, target.size)
+                self.files[path] = ObjectFile(found[0], target.path, target.executable, target.size)
 
     def _follow(self, place: StorePath, path: bytes, hops: int = 0) -> tuple[StorePath, Entry] | None:
-        """What is at a path, links followed on the way too; None if nothing is."""
+        """Return the entry at a path, following all links on the way; None if there is none."""
         parts = path.split(b"/") if path else []
         for count in range(1, len(parts) + 1):
             here = b"/".join(parts[:count])
@@ -115,7 +118,7 @@ class _Walk:
 
 
 def _leads_to(place: StorePath, path: bytes, target: bytes) -> tuple[StorePath, list[bytes]]:
-    """The object and the path in it that a link leads to; manifests hold only links of which this can be said."""
+    """Return the object and the path in it that a link leads to. Every link of a manifest has such a target."""
     parts = [part for part in target.split(b"/") if part not in (b"", b".")]
     ups = sum(part == b".." for part in parts)
     folder = path.split(b"/")[:-1]

@@ -1,70 +1,143 @@
-"""Finding out what is to be published: from a spec and its locks, or from a stack that is in the store."""
+"""The members of a stack, as outputs describe them: from a spec and its locks, or from a stack in the store."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC
 from fnmatch import fnmatchcase
+from typing import NamedTuple, Self
 
 from vstore import objects
+from vstore import profile as profiles
 from vstore.build.layer_metadata import read_facts
-from vstore.errors import LockError, UsageError
+from vstore.errors import LockError, ProfileError, StoreError, UsageError
 from vstore.lock.lockfile import read_document
 from vstore.lock.metadata import module_hash, read_record, requirements_hash
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.profile import read_stack
-from vstore.publish.model import LAYER_KINDS, Member, PlacedObject
+from vstore.publish.records import LAYER_KINDS, MemberRecord
 from vstore.spec import Layer, Spec
 from vstore.spec.lockfiles import record_path
 from vstore.store import Store
 from vstore.target import Target
+from vstore.values import frozen, replace
+
+
+class PlacedObject(NamedTuple):
+    """A layer, an interpreter or a stack, and its object; `path` is None in a dry run, before the object is built."""
+
+    name: str
+    kind: Kind
+    path: StorePath | None
+
+
+@frozen
+class Member:
+    """A layer, an interpreter or a stack to write to an output.
+
+    `deployed_name` is its name, with ``@N`` if it is versioned. `dependencies` are the names of the layers below,
+    nearest first, the runtime last. `fields` are the fields of its record that do not depend on the output.
+    """
+
+    name: str
+    kind: Kind
+    path: StorePath | None
+    deployed_name: str
+    dependencies: tuple[str, ...] = ()
+    fields: MemberRecord
+
+    @property
+    def is_layer(self) -> bool:
+        """Whether it is a runtime, a framework or an application."""
+        return self.kind in LAYER_KINDS
+
+    def record(self, info: ObjectInfo | None, folder: str | None, folders: Mapping[str, str | None]) -> MemberRecord:
+        """Return the part of the member's record that all outputs share.
+
+        `folder` is where the output puts the member, `folders` where it puts layers, by name.
+        """
+        record: MemberRecord = {**self.fields, "layer_name": self.name, "install_target": folder}
+        if self.kind == Kind.RUNTIME:
+            record["runtime_layer"] = folder
+        elif self.dependencies:
+            record["runtime_layer"] = folders.get(self.dependencies[-1])
+            record["required_layers"] = [folders.get(name) for name in self.dependencies[:-1]]
+        record["vstore"] = {
+            "store_path": str(self.path) if self.path else None,
+            "digest": str(info.digest) if info else None,
+            "kind": str(self.kind),
+            "name": self.deployed_name,
+            "references": [str(path) for path in info.references] if info else [],
+        }
+        return record
+
+
+@frozen
+class StackMembers:
+    """The members of a stack; `only` are the names of the selected layers, None for all."""
+
+    members: tuple[Member, ...]
+    only: frozenset[str] | None = None
+
+    def matching(self, patterns: Sequence[str], *, allow_missing: bool = False) -> Self:
+        """Select the layers that match any of the shell-style patterns; all of them if there are no patterns.
+
+        Raises UsageError for a pattern that matches no layer.
+        """
+        if not patterns:
+            return self
+        names = [member.name for member in self.members if member.is_layer]
+        for pattern in patterns:
+            if not allow_missing and not any(fnmatchcase(name, pattern) for name in names):
+                raise UsageError(f"--include {pattern}: no such layer", hint=f"layers: {', '.join(names)}")
+        selected = frozenset(name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns))
+        return replace(self, only=selected)
 
 
 def members_of_spec(spec: Spec, target: Target, placed: Iterable[PlacedObject]) -> tuple[Member, ...]:
-    """What a spec's realised layers are called and what their locks say of them; others keep their label."""
+    """Describe the realised members of a spec by the spec and its locks."""
     layers = {layer.env_name: layer for layer in spec.layers}
     return tuple(
-        _of_layer(spec, target, layers[one.name], one)
+        _member_of_layer(spec, target, layers[one.name], one.path)
         if one.kind in LAYER_KINDS
-        else Member(name=one.name, kind=one.kind, path=one.path, deployed=one.name)
+        else Member(name=one.name, kind=one.kind, path=one.path, deployed_name=one.name, fields={})
         for one in placed
     )
 
 
-def _of_layer(spec: Spec, target: Target, layer: Layer, placed: PlacedObject) -> Member:
+def _member_of_layer(spec: Spec, target: Target, layer: Layer, path: StorePath | None) -> Member:
     dependencies = spec.dependencies(layer)
     runtime = dependencies[-1] if dependencies else layer
-    facts: dict[str, object] = {
-        **lock_facts(spec, layer),
+    fields: MemberRecord = {
+        **_lock_fields(spec, layer),
         "python_implementation": runtime.python_implementation,
         "bound_to_implementation": layer.kind == Kind.RUNTIME or target.is_windows,
     }
     if layer.launch_module is not None:
-        facts["app_launch_module"] = layer.launch_module.stem
-        facts["app_launch_module_hash"] = module_hash(spec, layer.launch_module)
+        fields["app_launch_module"] = layer.launch_module.stem
+        fields["app_launch_module_hash"] = module_hash(spec, layer.launch_module)
     if layer.support_modules:
-        facts["app_support_modules"] = [
+        fields["app_support_modules"] = [
             {"name": module.stem, "hash": module_hash(spec, module)} for module in layer.support_modules
         ]
     return Member(
         name=layer.env_name,
         kind=layer.kind,
-        path=placed.path,
-        deployed=f"{layer.env_name}@{facts['lock_version']}" if layer.versioned else layer.env_name,
-        dependencies=tuple(low.env_name for low in dependencies),
-        facts=facts,
+        path=path,
+        deployed_name=f"{layer.env_name}@{fields['lock_version']}" if layer.versioned else layer.env_name,
+        dependencies=tuple(dependency.env_name for dependency in dependencies),
+        fields=fields,
     )
 
 
-def lock_facts(spec: Spec, layer: Layer) -> dict[str, object]:
-    """`requirements_hash`, `lock_version` and `locked_at` of a lock; of one without a record as far as it says."""
+def _lock_fields(spec: Spec, layer: Layer) -> MemberRecord:
+    """Return the fields of a record that come from the lock; without a lock record only what the lock itself says."""
     record = read_record(record_path(spec, layer))
     if record is not None:
-        locked_at = record.locked_at.astimezone(UTC).isoformat()
         return {
             "requirements_hash": record.requirements_hash,
             "lock_version": record.lock_version,
-            "locked_at": locked_at,
+            "locked_at": record.locked_at.astimezone(UTC).isoformat(),
         }
     try:
         document = read_document(spec, layer)
@@ -74,45 +147,44 @@ def lock_facts(spec: Spec, layer: Layer) -> dict[str, object]:
     return {"requirements_hash": hashed, "lock_version": 1, "locked_at": None}
 
 
-def members_of_stack(store: Store, stack: StorePath) -> tuple[Member, ...]:
-    """The layers of a stack in the store, and the stack. StoreError if it is none.
-
-    Only what the objects themselves say is known: nothing of the lock they were made from.
-    """
+def members_of_stack(store: Store, stack: StorePath) -> StackMembers:
+    """Describe the members of a stack by their objects, without the locks. Raises StoreError if it is not a stack."""
     layers = [PlacedObject(one.name, one.kind, one.path) for one in read_stack(store.layout.object(stack)).layers]
     names = {one.path: one.name for one in layers if one.kind in LAYER_KINDS}
-    found = [_of_object(store, one, names) for one in layers]
-    return (*found, Member(name=stack.name, kind=Kind.STACK, path=stack, deployed=stack.name))
+    members = [_member_of_object(store, one, names) for one in layers]
+    members.append(Member(name=stack.name, kind=Kind.STACK, path=stack, deployed_name=stack.name, fields={}))
+    return StackMembers(members=tuple(members))
 
 
-def _of_object(store: Store, placed: PlacedObject, names: Mapping[StorePath | None, str]) -> Member:
-    facts: dict[str, object] = {}
+def _member_of_object(store: Store, placed: PlacedObject, names: Mapping[StorePath | None, str]) -> Member:
+    fields: MemberRecord = {}
     dependencies: Sequence[str] = ()
     if placed.kind in LAYER_KINDS and placed.path is not None:
-        said = read_facts(store.layout.object(placed.path))
+        metadata = read_facts(store.layout.object(placed.path))
         recipe = store.manifest(placed.path)[1].get("recipe_text")
-        recipe = recipe if isinstance(recipe, dict) else {}  # an object that came from elsewhere may have none
+        recipe = recipe if isinstance(recipe, dict) else {}  # metadata from elsewhere may be anything
         try:
             below = [StorePath.parse(path) for path in recipe["lowers"]]
-        except (KeyError, TypeError, ValueError):  # metadata from elsewhere may be anything
+        except (KeyError, TypeError, ValueError):
             below = []
-        dependencies = [names[path] for path in below or _below(store, placed.path) if path in names]
-        facts["bound_to_implementation"] = placed.kind == Kind.RUNTIME or str(recipe.get("target")).startswith("win_")
-        facts["python_implementation"] = f"cpython@{said.python}"
-        if said.launch_module is not None:
-            facts["app_launch_module"] = said.launch_module
+        dependencies = [names[path] for path in below or _references(store, placed.path) if path in names]
+        is_windows = str(recipe.get("target")).startswith("win_")
+        fields["bound_to_implementation"] = placed.kind == Kind.RUNTIME or is_windows
+        fields["python_implementation"] = f"cpython@{metadata.python}"
+        if metadata.launch_module is not None:
+            fields["app_launch_module"] = metadata.launch_module
     return Member(
         name=placed.name,
         kind=placed.kind,
         path=placed.path,
-        deployed=placed.name,
+        deployed_name=placed.name,
         dependencies=tuple(dependencies),
-        facts=facts,
+        fields=fields,
     )
 
 
-def _below(store: Store, path: StorePath) -> list[StorePath]:
-    """What a layer refers to, the runtime last: all that is known of the order where there is no recipe."""
+def _references(store: Store, path: StorePath) -> list[StorePath]:
+    """Return what a layer refers to, the runtime last. Without a recipe no more is known of the order."""
     info = store.index.info(path)
     found = [(store.index.info(reference), reference) for reference in (info.references if info else ())]
     return [reference for _, reference in sorted(found, key=lambda one: (_is_runtime(one[0]), one[1]))]
@@ -122,16 +194,47 @@ def _is_runtime(info: ObjectInfo | None) -> bool:
     return info is not None and info.kind == Kind.RUNTIME
 
 
-def matching(members: Sequence[Member], patterns: Sequence[str], *, allow_missing: bool = False) -> frozenset[str]:
-    """The names of the layers that match any of the shell-style patterns. UsageError for one that matches none."""
-    names = [member.name for member in members if member.is_layer]
-    for pattern in patterns:
-        if not allow_missing and not any(fnmatchcase(name, pattern) for name in names):
-            raise UsageError(f"--include {pattern}: no such layer", hint=f"layers: {', '.join(names)}")
-    return frozenset(name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns))
+def members_of_objects(store: Store, paths: Iterable[StorePath]) -> StackMembers:
+    """Describe any objects of the store by their index entries. Raises StoreError for one that is not there."""
+    members = []
+    for path in paths:
+        info = store.index.info(path)
+        if info is None:
+            raise StoreError(f"not in the store: {path}")
+        members.append(Member(name=path.name, kind=info.kind, path=path, deployed_name=path.name, fields={}))
+    return StackMembers(members=tuple(members))
 
 
 def bottom_up(store: Store, paths: Iterable[StorePath]) -> list[StorePath]:
-    """The objects and all that they refer to, each after what it refers to; the same order every time."""
+    """Return the objects and their closures, each object after its references, in the same order every time."""
     infos = {path: store.index.info(path) for path in store.closure(paths)}
     return objects.bottom_up({path: info.references if info else () for path, info in infos.items()})
+
+
+def resolve_selector(store: Store, selector: str) -> StorePath:
+    """Return the object of a selector, protected from collection as long as this process runs.
+
+    A selector is the name of a profile (its current generation), ``PROFILE@N``, or a store path. A profile is preferred
+    to an object of the same name. Raises StoreError or ProfileError if there is no such object.
+    """
+    path = _resolve(store, selector)
+    store.add_temp_root(path)
+    if not store.is_valid(path):
+        raise StoreError(f"not in the store: {path}")
+    return path
+
+
+def _resolve(store: Store, selector: str) -> StorePath:
+    known = profiles.names(store)
+    if selector in known:
+        generation = profiles.current(store, selector)
+        if generation is None:
+            raise ProfileError(f"profile {selector} has no current generation", hint=f"`vstore history {selector}`")
+        return generation.path
+    profile, _, number = selector.rpartition("@")
+    if profile in known and number.isdecimal():
+        for generation in profiles.history(store, profile):
+            if generation.number == int(number):
+                return generation.path
+        raise ProfileError(f"profile {profile} has no generation {number}", hint=f"`vstore history {profile}`")
+    return store.resolve(selector)

@@ -42,7 +42,7 @@ from vstore.lock.metadata import read_record as read_lock_record
 from vstore.lock.metadata import record_text
 from vstore.objects import StorePath
 from vstore.profile import read_stack
-from vstore.publish.bundle_file import BundleReader, BundleWriter
+from vstore.publish.bundle_transport import BundleReader, BundleWriter
 from vstore.remote.records.encoding import decode_channel, decode_delta, decode_object, decode_realisation, encode
 from vstore.remote.records.model import Record
 from vstore.remote.records.trust import SecretKey

@@ -20,7 +20,7 @@ from testing.trees import recipe
 from vstore.errors import ArchiveError, CacheError, UsageError
 from vstore.fs.trees.scan import scan
 from vstore.objects import StorePath
-from vstore.publish.bundles import pack_bundle, unpack_bundle
+from vstore.publish import BundleOptions, BundleOutput, members_of_objects, unpack_bundle
 from vstore.remote import Cache, Pusher, Trust, pull
 from vstore.remote.transport.memory import MemoryTransport
 
@@ -47,17 +47,8 @@ class Spoilt:
             )
             assert pusher.push_deltas([self.newer], old), "deltas are tried too"
             self.bundle = folder / "bundle"
-            nothing = frozenset[StorePath]()
-            pack_bundle(
-                builder.store,
-                self.paths,
-                self.bundle,
-                without=nothing,
-                keys=[KEY],
-                level=None,
-                jobs=1,
-                reporter=builder.said,
-            )
+            output = BundleOutput(store=builder.store, file=self.bundle, options=BundleOptions(keys=(KEY,)))
+            output.write(members_of_objects(builder.store, self.paths), jobs=1, reporter=builder.said)
         files = sorted(path for path in (folder / "cache").rglob("*") if path.is_file())
         self.files = {path.relative_to(folder / "cache").as_posix(): path.read_bytes() for path in files}
 

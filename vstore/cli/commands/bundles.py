@@ -9,11 +9,21 @@ import click
 
 from vstore.api.caches import SecretKey, make_generation, signing_keys, trust_of
 from vstore.api.config import read_config
-from vstore.api.publishing import Compression, Unpacked, find, left_out, pack_bundle, unpack_bundle
+from vstore.api.publishing import (
+    BundleOptions,
+    BundleOutput,
+    Compression,
+    OutputPlan,
+    Unpacked,
+    members_of_objects,
+    resolve_selector,
+    unpack_bundle,
+)
 from vstore.cli.command import command
+from vstore.cli.commands.publish import plan_document
 from vstore.cli.paths import PLACE
 from vstore.cli.settings import Settings
-from vstore.cli.text import size
+from vstore.cli.text import size, table
 from vstore.errors import UsageError
 
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -28,6 +38,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--level", type=click.IntRange(1, 22), help="How hard to compress (default: 3).")
 @click.option("--best", is_flag=True, help="Smallest bundle, for a much longer time.")
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Objects at a time (default: the cores).")
+@click.option("--dry-run", is_flag=True, help="Print the objects that would be packed, and stop.")
 def pack_command(
     settings: Settings,
     what: tuple[str, ...],
@@ -38,29 +49,40 @@ def pack_command(
     level: int | None,
     best: bool,
     jobs: int | None,
+    dry_run: bool,
 ) -> None:
     """WHAT is a profile, PROFILE@N or a store path. `vstore unpack` adds the objects to another store."""
     if best and level is not None:
         raise UsageError("--best and --level exclude each other")
     with settings.open_source() as store:
-        tops = [find(store, text) for text in what]
-        done = pack_bundle(
-            store,
-            tops,
-            output,
-            without=left_out(store, tops, closure=closure, without=[find(store, text) for text in without]),
-            keys=tuple(map(SecretKey.read, key_files)) or signing_keys(store.layout.root / "keys"),
+        tops = [resolve_selector(store, text) for text in what]
+        options = BundleOptions(
             level=Compression.ZST.best_level if best else level,
-            jobs=jobs or os.cpu_count() or 1,
-            reporter=settings.reporter,
+            keys=tuple(map(SecretKey.read, key_files)) or signing_keys(store.layout.root / "keys"),
+            closure=closure,
+            without=tuple(resolve_selector(store, text) for text in without),
         )
+        bundle = BundleOutput(store=store, file=output, options=options)
+        stack = members_of_objects(store, tops)
+        if dry_run:
+            plan = bundle.plan(stack)
+        else:
+            plan = bundle.write(stack, jobs=jobs or os.cpu_count() or 1, reporter=settings.reporter)
     document = {
+        **plan_document(plan, dry_run),
         "file": str(output),
         "tops": [str(path) for path in tops],
-        "paths": [str(path) for path in done.paths],
-        "size_bytes": done.size_bytes,
+        "size_bytes": None if dry_run else output.stat().st_size,
     }
-    settings.emit(document, lambda: f"packed {len(done.paths)} objects, {size(done.size_bytes)}: {output}")
+    settings.emit(document, lambda: _pack_text(plan, output, dry_run))
+
+
+def _pack_text(plan: OutputPlan, output: Path, dry_run: bool) -> str:
+    if not dry_run:
+        return f"packed {len(plan.items)} objects, {size(output.stat().st_size)}: {output}"
+    rows = [{"object": item.name, "size": size(item.size_bytes or 0)} for item in plan.items]
+    text = table(rows, {"object": "object", "size": "size"})
+    return f"{text}\n{len(rows)} objects would be packed: {output}"
 
 
 @command("unpack")

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
 
 from vstore.api.publishing import (
+    ArchiveOptions,
+    ArchiveOutput,
     Compression,
-    ExportOptions,
-    ExportPlan,
-    Links,
-    Published,
-    PublishInput,
-    PublishOptions,
-    check_export,
-    check_publish,
-    export,
-    find,
-    matching,
+    FolderOptions,
+    FolderOutput,
+    LinkMode,
+    Output,
+    OutputPlan,
     members_of_stack,
-    plan_export,
-    plan_publish,
-    publish,
-    realise_members,
+    outdated_layers,
+    resolve_selector,
+    write_spec,
 )
 from vstore.api.realising import Request
 from vstore.api.specs import Target
@@ -97,38 +92,31 @@ def publish_command(
     """The spec is realised first, without a new generation. The archives run where they are unpacked side by side, and
     have metadata. Archives that exist and are unchanged are kept.
     """
-    chosen = PublishOptions(
+    chosen = ArchiveOptions(
         compression=Compression(compression),
         level=_level(Compression(compression), level, best),
         tag_outputs=tag_outputs,
         force=force,
         bytecode=not no_bytecode,
-        partial=bool(options["include"]),
     )
     targets = parse_targets(platforms, spec)
     if len(targets) > 1 and not tag_outputs:
         raise UsageError("several platforms in one folder need --tag-outputs")
     with settings.open_store() as store:
-        each = each_target(platforms, spec) if len(targets) > 1 else targets
-        done = [_publish(settings, store, _request(spec, target, **options), output, chosen) for target in each]
-    documents = [_published(one, output, options["dry_run"]) for one in done]
+        plans = [
+            write_spec(
+                store,
+                _request(spec, target, **options),
+                ArchiveOutput(store=store, folder=output, target=str(target), options=chosen),
+                reporter=settings.reporter,
+            )
+            for target in (each_target(platforms, spec) if len(targets) > 1 else targets)
+        ]
+    documents = [_archives_document(plan, output, options["dry_run"]) for plan in plans]
     settings.emit(
         documents[0] if len(targets) == 1 else documents,
-        lambda: "\n\n".join(_publish_text(one, output, options["dry_run"]) for one in done),
+        lambda: "\n\n".join(_archives_text(plan, output, options["dry_run"]) for plan in plans),
     )
-
-
-def _publish(settings: Settings, store: Store, request: Request, output: Path, options: PublishOptions) -> Published:
-    target = str(request.platform)
-    handed = realise_members(
-        store,
-        request,
-        reporter=settings.reporter,
-        check=lambda names: check_publish(store, output, names, options, target=target),
-    )
-    if request.dry_run:
-        return plan_publish(store, handed.members, output, options, target=target)
-    return publish(store, handed.members, output, options, target=target, jobs=request.jobs, reporter=settings.reporter)
 
 
 def _level(compression: Compression, level: int | None, best: bool) -> int | None:
@@ -139,28 +127,34 @@ def _level(compression: Compression, level: int | None, best: bool) -> int | Non
     return compression.best_level if best else level
 
 
-def _published(done: Published, output: Path, dry_run: bool) -> dict[str, object]:
+def plan_document(plan: OutputPlan, dry_run: bool) -> dict[str, object]:
+    """Return the part of the JSON document that all outputs share."""
     document = {
-        **done.document,
-        "output_dir": str(output),
-        "packed": [step.record["archive_name"] for step in done.steps if not step.keep],
-        "kept": [step.record["archive_name"] for step in done.steps if step.keep],
-        "outdated": list(done.outdated),
+        **(plan.manifest or {}),
+        "written": [item.name for item in plan.written],
+        "unchanged": [item.name for item in plan.unchanged],
     }
     return {**document, "dry_run": True} if dry_run else document
 
 
-def _publish_text(done: Published, output: Path, dry_run: bool) -> str:
+def _archives_document(plan: OutputPlan, output: Path, dry_run: bool) -> dict[str, object]:
+    outdated = outdated_layers(plan.manifest) if plan.manifest else []
+    return {**plan_document(plan, dry_run), "output_dir": str(output), "outdated": outdated}
+
+
+def _archives_text(plan: OutputPlan, output: Path, dry_run: bool) -> str:
     verb = "would be packed" if dry_run else "packed"
-    rows = [
-        {
-            "archive": step.record["archive_name"],
-            "kind": str(step.member.kind),
-            "size": size(length) if isinstance(length := step.record.get("archive_size"), int) else "?",
-            "state": "unchanged" if step.keep else verb,
-        }
-        for step in done.steps
-    ]
+    rows = []
+    for item in plan.items:
+        length = item.record.get("archive_size") if item.record else None
+        rows.append(
+            {
+                "archive": item.name,
+                "kind": str(item.kind),
+                "size": "?" if length is None else size(length),
+                "state": "unchanged" if item.unchanged else verb,
+            }
+        )
     columns = {"archive": "archive", "kind": "kind", "size": "size", "state": "state"}
     return f"{table(rows, columns)}\nmetadata in {output / '__venvstacks__'}"
 
@@ -171,7 +165,7 @@ def _publish_text(done: Published, output: Path, dry_run: bool) -> str:
 @click.option("--platform", "platforms", multiple=True, metavar="TARGET", help=f"{PLATFORM}.")
 @click.option(
     "--links",
-    type=click.Choice([link.value for link in Links]),
+    type=click.Choice([mode.value for mode in LinkMode]),
     default="auto",
     help="Whether to use symlinks (default: if possible).",
 )
@@ -191,53 +185,41 @@ def export_command(
     """
     dry_run = bool(options["dry_run"])
     with settings.open_store() as store:
-        handed = _handed(settings, store, what, output, platforms, options)
-        chosen = ExportOptions(links=Links(links), hardlink=hardlink, force=force, only=handed.only)
-        if dry_run:
-            plan = plan_export(store, handed.members, output, chosen)
-        else:
-            plan = export(store, handed.members, output, chosen, reporter=settings.reporter)
-    settings.emit(_exported(plan, output, dry_run), lambda: _export_text(plan, output, dry_run))
+        chosen = FolderOptions(links=LinkMode(links), hardlink=hardlink, force=force)
+        result = FolderOutput(store=store, folder=output, options=chosen)
+        plan = write_stack(settings, store, what, result, platforms, options)
+    settings.emit(_folders_document(plan, output, dry_run), lambda: _folders_text(plan, output, dry_run))
 
 
-def _handed(
-    settings: Settings, store: Store, what: str, output: Path, platforms: tuple[str, ...], options: dict[str, Any]
-) -> PublishInput:
-    """What is to be exported, of a spec or of what is in the store."""
+def write_stack(
+    settings: Settings, store: Store, what: str, output: Output, platforms: tuple[str, ...], options: dict[str, Any]
+) -> OutputPlan:
+    """Write a spec, or a stack that is in the store; in a dry run return the plan only."""
     if Path(what).is_file() or what.endswith(".toml"):
         targets = parse_targets(platforms, Path(what))
         if len(targets) != 1:
             raise UsageError("one platform goes into one folder")
-        return realise_members(
-            store,
-            _request(Path(what), targets[0], **options),
-            reporter=settings.reporter,
-            check=lambda names: check_export(store, output, names),
-        )
+        return write_spec(store, _request(Path(what), targets[0], **options), output, reporter=settings.reporter)
     if platforms:
         raise UsageError("--platform goes with a spec; what is in the store is for one platform already")
-    members = members_of_stack(store, find(store, what))
-    include: Sequence[str] = options["include"]
-    only = matching(members, include, allow_missing=options["allow_missing"]) if include else None
-    return PublishInput(members=members, only=only)
+    stack = members_of_stack(store, resolve_selector(store, what))
+    stack = stack.matching(options["include"], allow_missing=options["allow_missing"])
+    if options["dry_run"]:
+        return output.plan(stack)
+    return output.write(stack, jobs=options["jobs"] or os.cpu_count() or 1, reporter=settings.reporter)
 
 
-def _exported(plan: ExportPlan, output: Path, dry_run: bool) -> dict[str, object]:
-    document: dict[str, object] = {
-        **plan.document,
-        "output_dir": str(output),
-        "links": str(plan.links),
-        "written": [step.folder for step in plan.write],
-        "kept": [step.folder for step in plan.keep],
-    }
-    return {**document, "dry_run": True} if dry_run else document
+def _folders_document(plan: OutputPlan, output: Path, dry_run: bool) -> dict[str, object]:
+    links = next((item.record["vstore"]["links"] for item in plan.items if item.record), None)
+    return {**plan_document(plan, dry_run), "output_dir": str(output), "links": links}
 
 
-def _export_text(plan: ExportPlan, output: Path, dry_run: bool) -> str:
+def _folders_text(plan: OutputPlan, output: Path, dry_run: bool) -> str:
     rows = [
-        {"name": member.deployed, "kind": str(member.kind), "folder": record["install_target"]}
-        for member, record in plan.named
+        {"name": item.label, "kind": str(item.kind), "folder": item.record["install_target"] or "?"}
+        for item in plan.items
+        if item.record
     ]
     verb = "would be written" if dry_run else "written"
-    counts = f"{len(plan.write)} folders {verb}, {len(plan.keep)} there already: {output}"
+    counts = f"{len(plan.written)} folders {verb}, {len(plan.unchanged)} there already: {output}"
     return f"{table(rows, {'name': 'layer', 'kind': 'kind', 'folder': 'folder'})}\n{counts}"

@@ -26,7 +26,7 @@ from vstore.api.caches import (
     write_key,
 )
 from vstore.api.config import read_config
-from vstore.api.publishing import find
+from vstore.api.publishing import resolve_selector
 from vstore.api.stores import Kind, Store
 from vstore.cli.command import command
 from vstore.cli.quantities import AGE
@@ -76,7 +76,7 @@ def push_command(
             settings.reporter.warn(
                 "pushed without a signature: nobody will take it by recipe", "`vstore key generate NAME` makes a key"
             )
-        tops = [find(store, text) for text in what]
+        tops = [resolve_selector(store, text) for text in what]
         info = store.index.info(tops[0]) if channel is not None else None
         if channel is not None:
             check_channel_name(channel)
@@ -87,7 +87,7 @@ def push_command(
         )
         pusher = ready(verify=verify)
         done = pusher.push(tops)
-        delta_bytes = pusher.push_deltas(tops, find(store, delta_from)) if delta_from else 0
+        delta_bytes = pusher.push_deltas(tops, resolve_selector(store, delta_from)) if delta_from else 0
         now = datetime.now(UTC)
         made = None
         if channel is not None and info:

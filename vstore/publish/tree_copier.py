@@ -1,6 +1,6 @@
-"""Copying trees out of the store: whole or not there, writable by their owner, never the store's own files.
+"""Copy trees out of the store. A copy appears whole or not at all, and its owner can write to it.
 
-A copy may share blocks with the store where the file system can (reflinks), never an inode, unless asked to.
+A copy shares blocks with the store where the file system can (reflinks). It shares an inode only with `hardlink`.
 """
 
 from __future__ import annotations
@@ -22,37 +22,37 @@ _FIXED = (FIXED_TIME, FIXED_TIME)
 _NO_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES)
 
 
-class Copy(NamedTuple):
-    """A file to make: relative path, where its bytes are, whether it can be executed."""
+class TreeFile(NamedTuple):
+    """A file to create: its path in the tree, the file with its content, and whether it is executable."""
 
     path: bytes
     source: bytes
     executable: bool
 
 
-class Copier:
-    """Makes trees in one output folder.
+class TreeCopier:
+    """Creates trees in one output folder.
 
-    With `hardlink` files are the store's own inodes. With `share` a file of the store that lies in several
-    trees is one file, linked from each of them.
+    With `hardlink` the files are inodes of the store. With `share` a file of the store that is in several trees is one
+    file with a link in each of them.
     """
 
     def __init__(self, *, hardlink: bool = False, share: bool = False) -> None:
         self._hardlink = hardlink
         self._share = share
         self._copied: dict[bytes, bytes] = {}
-        self._reflinks = os.name != "nt"  # until the first refusal: it is one file system and another
+        self._reflinks = os.name != "nt"  # until the first refusal: source and target stay on the same two file systems
 
-    def tree(
+    def copy(
         self,
         final: Claim,
         folders: Sequence[bytes],
-        files: Iterable[Copy],
+        files: Iterable[TreeFile],
         links: Iterable[tuple[bytes, bytes]],
         *,
         on_file: Callable[[], None],
     ) -> None:
-        """Make a tree beside `final`, flush it, and put it in its place. `folders` parents first."""
+        """Create a tree beside `final`, flush it, and move it to its place. `folders` lists parents first."""
         with scratch(final.path.parent, "export") as place:
             top = place / "tree"
             top.mkdir()

@@ -13,7 +13,7 @@ from testing.world import World
 from tests.flows.test_realise import snapshot
 from tests.mounts import file_system
 from tests.publish.guest import check_on_vfat
-from tests.publish.looking import appears
+from tests.publish.waiting import appears
 from vstore.errors import VstoreError
 from vstore.publish.filesystem import Features, check_names, probe
 
@@ -35,7 +35,7 @@ def export(world: World, output: Path, *arguments: str) -> dict[str, object]:
 def test_exported_side_by_side(realised: World, tmp_path: Path) -> None:
     output = tmp_path / "out \N{SNOWMAN}"
     document = export(realised, output)
-    assert document["links"] == "symlink" and document["kept"] == []
+    assert document["links"] == "symlink" and document["unchanged"] == []
     assert start(output / "app-hello/libexec/launch") == SAYS
     assert start(output / "project-stack/bin/hello") == SAYS
     links = [path for path in output.rglob("*") if path.is_symlink()]
@@ -65,9 +65,9 @@ def test_exported_again_nothing_is_written(realised: World, tmp_path: Path) -> N
         first = export(realised, output, "--links", links)
         before = snapshot(output)
         again = export(realised, output, "--links", links)
-        assert again["written"] == [] and again["kept"] == first["written"]
+        assert again["written"] == [] and again["unchanged"] == first["written"]
         assert snapshot(output) == before
-        assert export(realised, output, "--links", links, "--force", "--include", "app-hello")["kept"] == []
+        assert export(realised, output, "--links", links, "--force", "--include", "app-hello")["unchanged"] == []
 
 
 def test_a_versioned_layer_is_exported_once_per_version(world: World, tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from testing.machine import folder_cache, machine
 from testing.world import World
-from tests.publish.looking import appears
-from tests.publish.test_export import SAYS, start
+from tests.publish.test_folders import SAYS, start
+from tests.publish.waiting import appears
 from vstore.api.caches import make_generation
 from vstore.archive import Limits, pack
 from vstore.archive.tar import END, member, padding
@@ -23,8 +23,8 @@ from vstore.errors import ArchiveError, CacheError, StoreError
 from vstore.fs.trees.manifest import Entry, EntryKind
 from vstore.fs.trees.scan import scan
 from vstore.objects import Kind, StorePath
-from vstore.publish.bundle_file import BundleReader, BundleWriter
-from vstore.publish.bundles import unpack_bundle
+from vstore.publish.bundle import unpack_bundle
+from vstore.publish.bundle_transport import BundleReader, BundleWriter
 from vstore.remote import Cache, Fetcher, Trust, pull
 from vstore.remote.records.encoding import encode
 from vstore.remote.records.layout import archive_key, object_key
@@ -43,7 +43,7 @@ def bundle(realised: World, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     """The world's profile in a file, and the key that signed it."""
     file = tmp_path_factory.mktemp("bundle") / "project.vstore"
     key = realised.json("key", "generate", "builder")["public"]
-    assert len(realised.json("pack", "project", "-o", str(file))["paths"]) == 6
+    assert len(realised.json("pack", "project", "-o", str(file))["written"]) == 6
     return file, key
 
 
@@ -97,9 +97,9 @@ def test_only_what_is_not_there_is_added(realised: World, bundle: tuple[Path, st
 def test_a_bundle_without_what_the_other_side_has(realised: World, tmp_path: Path) -> None:
     there = other(realised, tmp_path)
     rest = realised.json("pack", "project@1", "-o", str(tmp_path / "rest"), "--without", "framework-mid")
-    assert sorted(path[33:] for path in rest["paths"]) == ["app-hello", "framework-side", "project-stack"]
+    assert sorted(path[33:] for path in rest["written"]) == ["app-hello", "framework-side", "project-stack"]
     alone = realised.json("pack", "app-hello", "-o", str(tmp_path / "alone"), "--no-closure")
-    assert len(alone["paths"]) == 1
+    assert len(alone["written"]) == 1
     error = unpack(there, tmp_path / "rest", code=9)["error"]
     assert isinstance(error, dict) and "does not have" in error["message"]
     realised.json("pack", "framework-mid", "-o", str(tmp_path / "low"))

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from testing.world import World
-from tests.publish.looking import appears
-from tests.publish.test_export import SAYS, start
+from tests.publish.test_folders import SAYS, start
+from tests.publish.waiting import appears
 
 
 def publish(world: World, output: Path, *arguments: str, code: int = 0) -> Any:
@@ -25,7 +25,7 @@ def publish(world: World, output: Path, *arguments: str, code: int = 0) -> Any:
 def published(realised: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the world publishes, which tests only read."""
     output = tmp_path_factory.mktemp("archives")
-    assert len(publish(realised, output)["packed"]) == 6
+    assert len(publish(realised, output)["written"]) == 6
     return output
 
 
@@ -78,7 +78,7 @@ def test_it_runs_where_nothing_else_is(published: Path, tmp_path: Path) -> None:
 def test_published_again_nothing_is_packed(realised: World, published: Path) -> None:
     before = {path: path.lstat() for path in published.rglob("*")}
     again = publish(realised, published)
-    assert again["packed"] == [] and len(again["kept"]) == 6
+    assert again["written"] == [] and len(again["unchanged"]) == 6
     assert {path: path.lstat() for path in published.rglob("*") if path.is_file()} == {
         path: status for path, status in before.items() if path.is_file()
     }
@@ -89,7 +89,7 @@ def test_an_edited_launch_module_is_published_with_what_is_above_it(world: World
     shutil.copytree(published, output)
     (world.spec.parent / "hello.py").write_text("print('edited')\n")
     done = publish(world, output)
-    assert done["packed"] == ["app-hello.tar.zst", "project-stack.tar.zst"]
+    assert done["written"] == ["app-hello.tar.zst", "project-stack.tar.zst"]
     old, new = records(published)["app-hello"], records(output)["app-hello"]
     assert old["app_launch_module_hash"] != new["app_launch_module_hash"] and new["archive_build"] == 2
     assert [row["generation"] for row in world.json("history", "project")] == [1]
@@ -105,7 +105,7 @@ def test_layers_above_name_the_versions_that_are_published(world: World, tmp_pat
         world.spec.write_text(text.replace("midlib==1.0", f"midlib{midlib}"))
         world.realise()
         done = publish(world, tmp_path)
-        assert f"framework-mid@{number}.tar.zst" in done["packed"]
+        assert f"framework-mid@{number}.tar.zst" in done["written"]
         found = records(tmp_path)
         framework = found[f"framework-mid@{number}"]
         assert framework["lock_version"] == number and framework["archive_build"] == 1
@@ -119,7 +119,7 @@ def test_a_partial_run_keeps_the_other_records_and_says_what_is_outdated(world: 
     shutil.copytree(published, output)
     world.write_spec("==2.0")
     done = publish(world, output, "--include", "framework-mid", "--local-wheels", str(world.wheels))
-    assert done["packed"] == ["framework-mid.tar.zst"]
+    assert done["written"] == ["framework-mid.tar.zst"]
     assert records(output).keys() == records(published).keys()
     assert records(output)["app-hello"] == records(published)["app-hello"]
     assert done["outdated"] == ["app-hello", "project-stack"]
@@ -140,7 +140,7 @@ def test_the_bytes_do_not_depend_on_the_root_the_jobs_or_the_day(
 def test_tagged_names_and_other_formats(realised: World, tmp_path: Path) -> None:
     done = publish(realised, tmp_path, "--include", "python", "--tag-outputs", "--format", "gz", "--level", "1")
     target = done["layers"]["runtimes"][0]["target_platform"]
-    assert f"python-{target}-1.tar.gz" in done["packed"]
+    assert f"python-{target}-1.tar.gz" in done["written"]
     assert (tmp_path / f"__venvstacks__/venvstacks-{target}.json").is_file()
     assert (tmp_path / f"__venvstacks__/env_metadata/python-{target}.json").is_file()
     if shutil.which("gzip") is not None:
@@ -148,7 +148,7 @@ def test_tagged_names_and_other_formats(realised: World, tmp_path: Path) -> None
         (runtime,) = (tmp_path / "there").glob("*-python")
         assert subprocess.check_output([runtime / "bin/python", "-c", "import low; print(low.VERSION)"]) == b"1.0\n"
     done = publish(realised, tmp_path / "xz", "--include", "python", "--format", "xz", "--level", "1")
-    assert "python.tar.xz" in done["packed"]
+    assert "python.tar.xz" in done["written"]
     if shutil.which("xz") is not None:
         subprocess.run(["tar", "-tJf", tmp_path / "xz/python.tar.xz"], check=True, capture_output=True)
     error = publish(realised, tmp_path, "--format", "xz", "--level", "19", code=2)["error"]
@@ -159,7 +159,7 @@ def test_tagged_names_and_other_formats(realised: World, tmp_path: Path) -> None
 def test_without_bytecode_it_is_smaller_and_runs(realised: World, published: Path, tmp_path: Path) -> None:
     output, there = tmp_path / "out", tmp_path / "there"
     done = publish(realised, output, "--no-bytecode")
-    assert publish(realised, output, "--no-bytecode")["kept"] == done["packed"]
+    assert publish(realised, output, "--no-bytecode")["unchanged"] == done["written"]
     whole = records(published)
     for name, row in records(output).items():
         assert row["vstore"]["store_path"] == whole[name]["vstore"]["store_path"]
@@ -168,7 +168,7 @@ def test_without_bytecode_it_is_smaller_and_runs(realised: World, published: Pat
         untar(output, there)
         assert not list(there.rglob("*.pyc"))
         assert start(next(there.glob("*-project-stack")) / "bin/hello") == SAYS
-    assert publish(realised, output)["packed"] == done["packed"]
+    assert publish(realised, output)["written"] == done["written"]
 
 
 def test_a_damaged_or_missing_archive_is_packed_again(realised: World, published: Path, tmp_path: Path) -> None:
@@ -178,7 +178,7 @@ def test_a_damaged_or_missing_archive_is_packed_again(realised: World, published
     (output / "app-hello.tar.zst").unlink()
     (output / "__venvstacks__/env_metadata/framework-mid.json").write_text("{")
     done = publish(realised, output)
-    assert done["packed"] == ["python.tar.zst", "framework-mid.tar.zst", "app-hello.tar.zst"]
+    assert done["written"] == ["python.tar.zst", "framework-mid.tar.zst", "app-hello.tar.zst"]
     assert records(output) == records(published)
 
 
@@ -186,11 +186,11 @@ def test_a_dry_run_says_what_would_be_packed_and_writes_nothing(
     realised: World, published: Path, tmp_path: Path
 ) -> None:
     planned = publish(realised, tmp_path / "out", "--dry-run")
-    assert planned["dry_run"] and len(planned["packed"]) == 6 and not (tmp_path / "out").exists()
+    assert planned["dry_run"] and len(planned["written"]) == 6 and not (tmp_path / "out").exists()
     (app,) = planned["layers"]["applications"]
     assert app["install_target"] == records(published)["app-hello"]["install_target"]
     assert "archive_hashes" not in app
-    assert publish(realised, published, "--dry-run")["packed"] == []
+    assert publish(realised, published, "--dry-run")["written"] == []
 
 
 def test_killed_half_way_no_archive_is_half(realised: World, tmp_path: Path) -> None:
@@ -203,6 +203,6 @@ def test_killed_half_way_no_archive_is_half(realised: World, tmp_path: Path) -> 
     process.communicate()
     assert list(output.glob(".vstore-*")) and not list(output.glob("cpython-*"))
     done = publish(realised, output)
-    assert any(name.startswith("cpython-") for name in done["packed"])
+    assert any(name.startswith("cpython-") for name in done["written"])
     assert not list(output.glob(".*"))
     assert all((output / row["archive_name"]).stat().st_size == row["archive_size"] for row in records(output).values())

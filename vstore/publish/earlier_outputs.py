@@ -1,4 +1,4 @@
-"""Recognise what vstore has published among the files of others. Nothing here follows a link or waits."""
+"""Recognise the outputs of earlier runs among the files of others. No function follows a link or blocks on a FIFO."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ import stat
 import zlib
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from vstore.archive.format import FOOTER_MAGIC
-from vstore.build.layer_metadata import FACTS
 from vstore.digest import parse_json
 from vstore.fs.reading import open_regular, read_regular
-from vstore.objects import StorePath
-from vstore.publish.bundle_file import TOP
+from vstore.objects import LAYER_FILE, StorePath
+from vstore.publish.bundle_transport import TOP
 
 _JSON_BYTES = 64 << 20
 _START_BYTES = 64 << 10
@@ -23,12 +21,12 @@ _HEAD_BYTES = 4096
 
 
 def is_bundle(path: Path, _: os.stat_result) -> bool:
-    """Whether it is a bundle, or the beginning of one."""
+    """Whether a file is a bundle, or the beginning of one."""
     return _top_folder(_start(path)) == TOP
 
 
 def is_archive(path: Path, _: os.stat_result) -> bool:
-    """Whether it is an archive that `publish` writes: with vstore's index, or below the name of a store object."""
+    """Whether a file is a published archive: it has the index of vstore, or a top folder named by a store path."""
     try:
         with open_regular(path, follow=False) as file:
             size = os.fstat(file.fileno()).st_size
@@ -43,19 +41,19 @@ def is_archive(path: Path, _: os.stat_result) -> bool:
 
 
 def is_flat_layer(folder: Path) -> bool:
-    """Whether an export without links made this folder of a layer."""
-    return read_json(folder / FACTS) is not None
+    """Whether a folder is a layer that was exported without links."""
+    return read_json(folder / LAYER_FILE) is not None
 
 
 def is_link_to_object(path: Path, status: os.stat_result) -> bool:
-    """Whether it is a link to an object that lies beside it."""
+    """Whether it is a link to an object in the same folder."""
     with suppress(OSError, ValueError):
         return stat.S_ISLNK(status.st_mode) and bool(StorePath.parse(os.readlink(path)))
     return False
 
 
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The document in a JSON file; None for one that cannot be read, and for anything but a table."""
+def read_json(path: Path) -> dict[str, object] | None:
+    """Return the object in a JSON file; None if the file cannot be read or holds anything else."""
     try:
         document = parse_json(read_regular(path, limit=_JSON_BYTES, follow=False))
     except (OSError, ValueError, RecursionError):
@@ -72,12 +70,12 @@ def _start(path: Path) -> bytes:
 
 
 def _top_folder(tar: bytes) -> bytes:
-    """The name of the first member of a tar archive; empty for anything else (POSIX.1-1988, ustar)."""
+    """Return the name of the first member of a tar archive (POSIX.1-1988, ustar); empty for anything else."""
     return tar[:100].rstrip(b"\0").removesuffix(b"/") if tar[257:262] == b"ustar" else b""
 
 
 def _decompressed(data: bytes) -> bytes:
-    """The beginning of what xz or gzip made this of; empty for anything else."""
+    """Return the beginning of data that xz or gzip compressed; empty for anything else."""
     with suppress(zlib.error):
         return zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(data, _HEAD_BYTES)
     with suppress(lzma.LZMAError):

@@ -1,0 +1,139 @@
+"""Bundles: objects with their closures in one file, for machines without a network."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from vstore.errors import ArchiveError, CacheError, UsageError
+from vstore.fs.place import claim, put_file
+from vstore.fs.scratch import scratch
+from vstore.objects import StorePath
+from vstore.publish.bundle_transport import BundleReader, BundleWriter
+from vstore.publish.earlier_outputs import is_bundle
+from vstore.publish.members import StackMembers, bottom_up
+from vstore.publish.output import OutputItem, OutputPlan
+from vstore.remote import Cache, Fetcher, Pusher, SecretKey, Trust, pull
+from vstore.remote.records.encoding import decode_realisation
+from vstore.remote.records.layout import realisation_key
+from vstore.reporter import Reporter
+from vstore.store import Store
+from vstore.values import frozen
+
+
+@frozen
+class BundleOptions:
+    """`level` None is the default compression. `keys` sign the realisations.
+
+    `without` and their closures are left out; without `closure`, everything but the named objects.
+    """
+
+    level: int | None = None
+    keys: tuple[SecretKey, ...] = ()
+    closure: bool = True
+    without: tuple[StorePath, ...] = ()
+
+
+@frozen
+class BundleOutput:
+    """One bundle, at `file`. A bundle has no metadata files, and is always written whole."""
+
+    store: Store
+    file: Path
+    options: BundleOptions
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raise UsageError if the file is anything but a bundle. `names` do not matter."""
+        claim(self.file, is_bundle, store=self.store.layout.root)
+
+    def plan(self, stack: StackMembers) -> OutputPlan:
+        """Return the objects to pack, each after its references. Raises UsageError if there are none."""
+        self.check(())
+        return self._plan(stack)
+
+    def write(self, stack: StackMembers, *, jobs: int, reporter: Reporter) -> OutputPlan:
+        """Write the bundle, whole or not at all; `jobs` objects are compressed at a time. Raises UsageError."""
+        plan = self._plan(stack)
+        place = claim(self.file, is_bundle, store=self.store.layout.root)
+        tops, level = _paths(stack), self.options.level
+        with scratch(self.file.parent, "pack") as aside:
+            with open(aside / "bundle", "xb") as file:
+                writer = BundleWriter(file, tops, url=str(self.file))
+                cache, without = Cache(writer, name=self.file.name), self._excluded(tops)
+                pusher = Pusher(
+                    self.store,
+                    cache,
+                    keys=self.options.keys,
+                    reporter=reporter,
+                    jobs=jobs,
+                    level=level,
+                    without=without,
+                )
+                pusher.push(tops)
+                writer.finish()
+                file.flush()
+                os.fsync(file.fileno())
+            put_file(aside / "bundle", place)
+        return plan
+
+    def _plan(self, stack: StackMembers) -> OutputPlan:
+        tops = _paths(stack)
+        excluded = self._excluded(tops)
+        if not set(tops) - excluded:
+            raise UsageError("there is nothing left to pack")
+        paths = [path for path in bottom_up(self.store, tops) if path not in excluded]
+        infos = [info for path in paths if (info := self.store.index.info(path))]
+        items = (OutputItem(info.path.name, str(info.path), info.kind, info.path, info.size_bytes) for info in infos)
+        return OutputPlan(items=tuple(items))
+
+    def _excluded(self, tops: Iterable[StorePath]) -> frozenset[StorePath]:
+        tops = set(tops)
+        beside = set() if self.options.closure else self.store.closure(tops) - tops
+        return frozenset(self.store.closure(self.options.without) | beside)
+
+
+def _paths(stack: StackMembers) -> tuple[StorePath, ...]:
+    return tuple(member.path for member in stack.members if member.path)
+
+
+@frozen
+class Unpacked:
+    """The named objects of a bundle, the objects that it added, and how many recipes it answers from now on."""
+
+    tops: tuple[StorePath, ...]
+    added: tuple[StorePath, ...]
+    realisations: int
+
+
+def unpack_bundle(store: Store, file: Path, *, trust: Trust, reporter: Reporter) -> Unpacked:
+    """Add the objects of a bundle to the store. Objects added before an error stay, so it can be run again.
+
+    Every object is verified by its name. The result of a recipe, which no name proves, is accepted only if trusted keys
+    signed it. Raises ArchiveError for a bundle that is malformed or incomplete.
+    """
+    with BundleReader(file) as reader:
+        cache = Cache(reader, name=file.name)
+        try:
+            cache.check()
+            pulled = pull(Fetcher(store, trust=trust, reporter=reporter), cache, reader.tops)
+            realisations = _add_realisations(store, cache, trust)
+        except CacheError as error:
+            raise ArchiveError(f"{file.name}: {error.message}", details=error.details) from error
+        return Unpacked(tops=reader.tops, added=tuple(one.path for one in pulled.fetched), realisations=realisations)
+
+
+def _add_realisations(store: Store, cache: Cache, trust: Trust) -> int:
+    """Register the results of recipes that trusted keys signed and whose objects are here, and return their number."""
+    count = 0
+    for stat in cache.transport.scan("realisations"):
+        found = cache.read(stat.key, decode_realisation)
+        if found is None or realisation_key(found.recipe) != stat.key:
+            raise ArchiveError(f"{stat.key} is the record of another recipe")
+        info = store.index.info(found.path)
+        signed = trust.refusal(found.line, found.signatures) is None
+        if signed and info is not None and info.digest == found.digest:
+            if store.realisation(found.recipe) is None:
+                store.index.realise(found.recipe, found.path, seconds=None)
+            count += 1
+    return count
