@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -75,7 +74,7 @@ class CacheConfig:
     options: Mapping[str, str] = {}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class Config:
     """The whole file.
 
@@ -83,7 +82,7 @@ class Config:
     on what a recipe gives. `lock_wait` is how long to wait for what another process holds.
     """
 
-    gc: GcConfig = field(default_factory=GcConfig)
+    gc: GcConfig = GcConfig()
     caches: tuple[CacheConfig, ...] = ()
     trusted_keys: tuple[str, ...] = ()
     require: int = 1

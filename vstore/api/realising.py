@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from vstore.realise.model import Origin, Realised, RealisedLayer, Request
 from vstore.realise.noop import cached_stack
 from vstore.reporter import NullReporter, Reporter
 from vstore.store import Store
+from vstore.values import replace
 
 if TYPE_CHECKING:
     from vstore.build.clashes import Clash

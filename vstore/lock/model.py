@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -110,7 +109,7 @@ class Findings:
     conflicts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen
 class LockedLayer:
     """One lock file; `inputs` is what it was made from, as the file itself records it (None: venvstacks wrote it).
 
@@ -127,7 +126,7 @@ class LockedLayer:
     edited: bool
     interpreter: InterpreterPin | None
     joint: bool = False
-    findings: Findings = field(default_factory=Findings)
+    findings: Findings = Findings()
     record: LockRecord | None = None
     content_hash: str | None = None
 

@@ -11,7 +11,6 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from datetime import datetime
 
 from vstore.digest import Digest
@@ -23,6 +22,7 @@ from vstore.profile.model import Generation
 from vstore.profile.retention import Retention, expired
 from vstore.store import GenerationRow, Store, generation_link, generation_links, generation_of
 from vstore.store.generation_records import drop_records, record_file, recorded, write_record
+from vstore.values import replace
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,100}")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -148,6 +147,8 @@ class Table:
 
 def quote(text: str) -> str:
     """The text in double quotes, shortened, with control characters escaped."""
+    import json
+
     return json.dumps(text if len(text) <= _SHOWN else text[:_SHOWN] + "…", ensure_ascii=False)
 
 

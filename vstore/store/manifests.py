@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from vstore.fs.trees.manifest import Manifest
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.store.index.objects import Index
 from vstore.store.layout import Layout
+from vstore.values import replace
 
 _MAGIC = b"vstore-manifest-1\n"
 _MOST_BYTES = 1 << 30

@@ -5,7 +5,6 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cached_property
 from itertools import islice
@@ -33,6 +32,7 @@ from vstore.store.layout import Layout
 from vstore.store.manifests import merge_metadata, read_manifest, write_manifest
 from vstore.store.roots import TempRoots, object_at
 from vstore.store.staging import check_mounts, move_in, staging
+from vstore.values import replace
 
 _LOG_BYTES = 1 << 28
 

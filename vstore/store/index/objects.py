@@ -6,20 +6,18 @@ durable transaction.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from sys import intern
 from typing import Any, NamedTuple, Self
 
-from vstore.digest import Digest
+from vstore.digest import Digest, canonical_json
 from vstore.errors import StoreError
 from vstore.objects import Kind, ObjectInfo, StorePath, is_store_path
 from vstore.store.index.connection import Database, blob, count, moment, understood
-from vstore.values import frozen
+from vstore.values import frozen, replace
 
 _EDGES = "SELECT referrer, reference FROM refs UNION ALL SELECT object, input FROM inputs"  # all that keeps alive
 _COLUMNS = "id, path, digest, kind, size_bytes, files, recipe, registered_at"
@@ -207,7 +205,7 @@ class Index:
 
 
 def _array(paths: Iterable[StorePath]) -> str:
-    return json.dumps([str(path) for path in paths])
+    return canonical_json([str(path) for path in paths]).decode()
 
 
 def _now() -> str:
