@@ -8,8 +8,8 @@ from typing import Any
 MAX_KEY_PARTS = 32  # of a dotted key; the time that tomllib takes for one grows with their square
 
 _NAME = r"""(?:[A-Za-z0-9_-]++|"[^"\n]*+"|'[^'\n]*+')"""
-_LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-]){_NAME}(?:[ \t]*+\.[ \t]*+{_NAME}){{{MAX_KEY_PARTS}}}")
-_TOMLLIB = re.compile(r"(.*) \(at (?:line (\d+), column (\d+)|end of document)\)", re.DOTALL)
+_LONG_KEY = rf"(?<![A-Za-z0-9_-]){_NAME}(?:[ \t]*+\.[ \t]*+{_NAME}){{{MAX_KEY_PARTS}}}"
+_TOMLLIB = r"(?s)(.*) \(at (?:line (\d+), column (\d+)|end of document)\)"
 
 
 class TomlError(ValueError):
@@ -29,7 +29,7 @@ def parse_toml(data: bytes) -> dict[str, Any]:
         text = data.decode()
     except UnicodeDecodeError as error:
         raise TomlError("not UTF-8", _place(data[: error.start].decode())) from error
-    long = _LONG_KEY.search(text)
+    long = re.search(_LONG_KEY, text)
     if long is not None:
         raise TomlError(f"a key of more than {MAX_KEY_PARTS} parts", _place(text[: long.start()]))
     try:
@@ -37,7 +37,7 @@ def parse_toml(data: bytes) -> dict[str, Any]:
     except RecursionError as error:
         raise TomlError("nested too deeply") from error
     except ValueError as error:  # TOMLDecodeError, or a number of too many digits
-        found = _TOMLLIB.fullmatch(str(error))
+        found = re.fullmatch(_TOMLLIB, str(error))
         if found is None:
             raise TomlError(str(error)) from error
         place = f"line {found[2]}, column {found[3]}" if found[2] else f"{_place(text)} (the end)"

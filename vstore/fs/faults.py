@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import os
 import signal
-from dataclasses import dataclass
 from enum import StrEnum
 
 from vstore.errors import UsageError
@@ -78,11 +77,11 @@ class Point(StrEnum):
     PULL_ADDED = "pull-added"
 
 
-@dataclass(slots=True)
 class _Fault:
-    point: Point
-    left: int
-    action: str
+    def __init__(self, point: Point, left: int, action: str) -> None:
+        self.point = point
+        self.left = left
+        self.action = action
 
 
 _armed: _Fault | None = None

@@ -24,7 +24,7 @@ from vstore.store import GenerationRow, Store, generation_link, generation_links
 from vstore.store.generation_records import drop_records, record_file, recorded, write_record
 from vstore.values import replace
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,100}")
+_NAME = r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,100}"
 
 
 def names(store: Store) -> list[str]:
@@ -73,7 +73,7 @@ def _current_number(store: Store, profile: str) -> int | None:
 
 
 def _locked(store: Store, profile: str, *, blocking: bool = True) -> AbstractContextManager[int]:
-    if not _NAME.fullmatch(profile) or re.search(r"-[0-9]+-link$", profile):
+    if not re.fullmatch(_NAME, profile) or re.search(r"-[0-9]+-link$", profile):
         raise ProfileError(f"not a name for a profile: {profile!r}", hint="letters, digits, . _ - + @")
     return lock_file(store.layout.profile_lock(profile), blocking=blocking)
 

@@ -20,7 +20,7 @@ from vstore.store.layout import Layout
 
 _MOST_BYTES = 1 << 20
 _MARK = b"{}\n"
-_NAME = re.compile(r"\.(?P<profile>.+)-(?P<number>[1-9][0-9]{0,8})\.json")
+_NAME = r"\.(?P<profile>.+)-(?P<number>[1-9][0-9]{0,8})\.json"
 
 
 def record_file(layout: Layout, profile: str, number: int) -> Path:
@@ -91,5 +91,5 @@ def recorded(layout: Layout) -> Iterator[tuple[str, int]]:
 
 def belongs_to(name: str) -> tuple[str, int] | None:
     """The generation that a file in ``profiles/`` of this name is the record of."""
-    found = _NAME.fullmatch(name)
+    found = re.fullmatch(_NAME, name)
     return (found["profile"], int(found["number"])) if found else None

@@ -36,8 +36,8 @@ _FOLDERS = (
 _FURTHER = ("cache/remote", "cache/serve", "channels", "failed", "keys")  # each made when it is needed
 ARCHIVE_SUFFIX = ".tar.zst"
 _SPREAD = ("tmp", "uv")  # see `spread_folders`
-_NEW_INDEX = re.compile(r"index-[0-9a-f]{12}(-wal|-shm|-journal)?")
-_GENERATION_LINK = re.compile(r"(?P<profile>.+)-(?P<number>[1-9][0-9]{0,8})-link")
+_NEW_INDEX = r"index-[0-9a-f]{12}(-wal|-shm|-journal)?"
+_GENERATION_LINK = r"(?P<profile>.+)-(?P<number>[1-9][0-9]{0,8})-link"
 
 
 @frozen(kw_only=False)
@@ -267,13 +267,13 @@ def generation_link(profile: str, number: int) -> str:
 
 def generation_of(name: str) -> tuple[str, int] | None:
     """The profile and the number of the generation whose link is called so; None if none is."""
-    found = _GENERATION_LINK.fullmatch(name)
+    found = re.fullmatch(_GENERATION_LINK, name)
     return (found["profile"], int(found["number"])) if found else None
 
 
 def is_new_index(name: str) -> bool:
     """Whether a file in the root of this name is of an index that is made beside the old one."""
-    return _NEW_INDEX.fullmatch(name) is not None
+    return re.fullmatch(_NEW_INDEX, name) is not None
 
 
 def owner_of(place: Path) -> str:

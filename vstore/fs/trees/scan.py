@@ -8,7 +8,6 @@ import stat
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import NamedTuple
 from zlib import crc32
 
 from blake3 import blake3
@@ -18,6 +17,7 @@ from vstore.fs.atomic import begin_flush
 from vstore.fs.folder import Folder
 from vstore.fs.trees.manifest import FIXED_TIME, Entry, EntryKind, Manifest, linked_object, shown
 from vstore.fs.trees.removal import BY_HANDLE, NO_LINK, OPEN_FOLDER
+from vstore.values import frozen
 
 _BIG_BYTES = 1 << 20  # larger files are hashed in threads
 _READ_BYTES = 4 << 20  # at a time, where they cannot be mapped
@@ -28,7 +28,8 @@ _DEEPEST = 400  # folders held open at once
 _BY_HANDLE = os.utime in os.supports_fd and os.chmod in os.supports_fd  # without looking the path up again
 
 
-class Shard(NamedTuple):
+@frozen(kw_only=False)
+class Shard:
     """The entries of a tree that one of `of` takes who look at it side by side."""
 
     number: int = 0

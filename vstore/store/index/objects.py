@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime
 from functools import cached_property
 from pathlib import Path
 from sys import intern
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from vstore.digest import Digest, canonical_json
 from vstore.errors import StoreError
@@ -47,7 +47,8 @@ class Graph:
         return tuple(map(StorePath.parse, self.names))
 
 
-class Expected(NamedTuple):
+@frozen(kw_only=False)
+class Expected:
     """The cost of an object like one before: seconds to build it, and bytes."""
 
     seconds: float
