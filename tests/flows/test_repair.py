@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 from scripts.reliability.crashes.promises import check_intact, check_nothing_left
 from testing.world import World, make_world
 from vstore.fs.faults import Point
+from vstore.fs.trees.removal import remove_tree
 
 pytestmark = pytest.mark.slow
 
@@ -83,7 +83,7 @@ def spoil_all(layer: Path, file: Path) -> None:
 
 
 def replace_folder(layer: Path) -> None:
-    subprocess.run(["rm", "-rf", layer], check=True)
+    remove_tree(layer)
     layer.write_text("rubbish")
 
 
@@ -97,7 +97,7 @@ DAMAGES: dict[str, Callable[[Path, Path], object]] = {
     "a file is gone": lambda layer, file: remove(file),
     "a file too many": lambda layer, file: add_file(file),
     "a link goes elsewhere": lambda layer, file: relink(layer),
-    "the folder is gone": lambda layer, file: subprocess.run(["rm", "-rf", layer], check=True),
+    "the folder is gone": lambda layer, file: remove_tree(layer),
     "the folder is a file": lambda layer, file: replace_folder(layer),
     "the manifest is gone": lambda layer, file: manifest_of(layer).unlink(),
     "the manifest is another's": lambda layer, file: steal_manifest(layer),

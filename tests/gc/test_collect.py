@@ -210,8 +210,9 @@ LEFTOVERS = (
 @pytest.mark.parametrize("kind", LEFTOVERS)
 def test_leftovers_of_killed_processes_go(store: Store, tmp_path: Path, kind: str) -> None:
     outside = tmp_path / "outside"
-    outside.mkdir(mode=0o555)
+    outside.mkdir()
     (outside / "mine").touch()
+    outside.chmod(0o555)
     kept = add(store, "kept")
     generation(store, kept)
     place = leftover(store, kind, outside)

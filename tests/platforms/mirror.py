@@ -10,6 +10,7 @@ import struct
 import sys
 import sysconfig
 import tarfile
+import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -27,7 +28,7 @@ KEYS = {
     Target.WIN_AMD64: "windows-x86_64-none",
     Target.WIN_ARM64: "windows-aarch64-none",
 }
-_PACKAGES = ("collections", "encodings", "ensurepip", "_bundled", "importlib", "json", "re")  # enough to see by
+_PACKAGES = ("collections", "encodings", "ensurepip", "importlib", "json", "re")  # enough to see by
 _WINDOWS_ALSO = ("python3.dll", f"python{SERIES.replace('.', '')}.dll", "vcruntime140.dll", "vcruntime140_1.dll")
 
 
@@ -112,6 +113,15 @@ def make_build(
     return archive
 
 
+def _pip_with_launchers(program: bytes) -> bytes:
+    """A wheel that holds pip's launchers for Windows alone; Debian's own pip comes without them."""
+    wheel = io.BytesIO()
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name in ("t64", "w64", "t64-arm", "w64-arm"):
+            archive.writestr(f"pip/_vendor/distlib/{name}.exe", program + "<launcher_dir>".encode("utf-16-le"))
+    return wheel.getvalue()
+
+
 def _files(target: Target, program: bytes) -> dict[str, bytes | Path]:
     stdlib = "Lib" if target.is_windows else f"lib/python{SERIES}"
     include = "include" if target.is_windows else f"include/python{SERIES}"
@@ -119,7 +129,7 @@ def _files(target: Target, program: bytes) -> dict[str, bytes | Path]:
     for folder, folders, names in os.walk(STDLIB):
         folders[:] = sorted(set(folders) & set(_PACKAGES))
         for name in sorted(names):
-            if name.endswith((".py", ".whl")) and not name.startswith("_sysconfigdata"):
+            if name.endswith(".py") and not name.startswith("_sysconfigdata"):
                 path = Path(folder, name)
                 found[f"{stdlib}/{path.relative_to(STDLIB).as_posix()}"] = path
     found[f"{stdlib}/test/test_it.py"] = b"left out"
@@ -127,6 +137,7 @@ def _files(target: Target, program: bytes) -> dict[str, bytes | Path]:
     found[f"{include}/patchlevel.h"] = INCLUDE / "patchlevel.h"
     if target.is_windows:
         found |= {"python.exe": program, "pythonw.exe": program, "DLLs/_ssl.pyd": program, "tcl/tcl8.6/init.tcl": b"#"}
+        found[f"{stdlib}/ensurepip/_bundled/pip-1-py3-none-any.whl"] = _pip_with_launchers(program)
         return found | dict.fromkeys(_WINDOWS_ALSO, program)
     found[f"bin/python{SERIES}"] = program
     found[f"{stdlib}/_sysconfigdata__x_.py"] = SYSCONFIG.encode()

@@ -19,6 +19,7 @@ from vstore.cancel import set_waiting
 from vstore.errors import BuildError, StoreError
 from vstore.fs.locking.filelock import is_held
 from vstore.fs.trees.manifest import Entry, EntryKind
+from vstore.fs.trees.removal import remove_tree
 from vstore.fs.trees.scan import scan
 from vstore.objects import Kind
 from vstore.reporter import NullReporter
@@ -82,7 +83,7 @@ def test_adding_over_litter(store: Store, tmp_path: Path) -> None:
 
 def test_adding_again_what_somebody_deleted(store: Store) -> None:
     path = add(store, "low")
-    subprocess.run(["rm", "-rf", store.layout.object(path)], check=True)
+    remove_tree(store.layout.object(path))
     assert add(store, "low") == path
     assert verify(store, contents=True, reporter=NullReporter()) == (1, [])
 

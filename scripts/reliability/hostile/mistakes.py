@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from testing.trees import WHEN, add
 from vstore import profile as profiles
 from vstore.cli.app import cli
 from vstore.cli.commands import COMMANDS
+from vstore.fs.trees.removal import remove_tree
 from vstore.objects import Kind
 from vstore.store import Store
 
@@ -80,7 +80,7 @@ def make_files(folder: Path) -> None:
 
 def make_store(root: Path) -> None:
     """Two objects and a profile."""
-    shutil.rmtree(root, ignore_errors=True)
+    remove_tree(root)
     with Store.open(root) as store:
         one = add(store, "one")
         add(store, "two", references=[one])
@@ -123,7 +123,7 @@ def random_mistakes(work: Path, *, count: int, seed: int) -> Iterator[tuple[Sequ
         for number in range(count):
             if number % 25 == 0:
                 make_store(root)
-                shutil.rmtree(work / "deeper", ignore_errors=True)
+                remove_tree(work / "deeper")
                 make_files(case)
                 before = snapshot(case)
             words = random_call(chance)

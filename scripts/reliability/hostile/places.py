@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import shutil
 import stat
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pathlib import Path
 
 from testing.forked import HUNG, CommandLine, Ended
 from testing.world import World
+from vstore.fs.trees.removal import remove_tree
 
 Maker = Callable[[Path, Path], object]  # gets the place and the folder of decoys
 SECRET = b"not vstore's\n"
@@ -120,7 +120,8 @@ def snapshot(folder: Path) -> dict[str, object]:
         if stat.S_ISLNK(status.st_mode):
             content = os.readlink(path)
         elif stat.S_ISREG(status.st_mode):
-            content = path.read_bytes() if status.st_size < 1 << 20 else status.st_size
+            small = status.st_size < 1 << 20 and os.access(path, os.R_OK)
+            content = path.read_bytes() if small else status.st_size
         time = None if stat.S_ISDIR(status.st_mode) else status.st_mtime_ns
         found[str(path)] = (status.st_mode, status.st_uid, status.st_ino, time, content)
     return found
@@ -166,7 +167,7 @@ def try_place(world: World, cli: CommandLine, work: Path, command: str, kind: st
         assert not new and str(place) in ended.error, f"{told}\n{new}"
     else:  # a link to a folder is as good as the folder
         assert all(Path(name).is_relative_to(os.path.realpath(named)) for name in new), f"{told}\n{new}"
-    _remove(case)
+    remove_tree(case)
     return Tried(what=f"{command}, {kind}", refused=ended.code != 0)
 
 
@@ -194,7 +195,7 @@ def try_strange(world: World, cli: CommandLine, work: Path, command: str, text: 
     after = snapshot(case), _store_files(world)
     assert all(after[0].get(name) == was for name, was in before[0].items()) and after[1] == before[1], told
     assert ended.code != 0 or not text.startswith(INSIDE), told
-    _remove(case)
+    remove_tree(case)
     return Tried(what=told, refused=ended.code != 0)
 
 
@@ -211,13 +212,6 @@ def _check_end(ended: Ended, told: str) -> None:
         (line,) = [line for line in ended.error.splitlines() if line.startswith("error: ")]
         rest = ended.error.partition(line)[2].splitlines()
         assert all(one.startswith("  ") or not one for one in rest), told
-
-
-def _remove(folder: Path) -> None:
-    for path in folder.rglob("*"):
-        if path.is_dir() and not path.is_symlink():
-            path.chmod(0o755)
-    shutil.rmtree(folder)
 
 
 def random_places(world: World, work: Path, *, count: int, seed: int) -> Iterator[Tried]:
