@@ -7,7 +7,6 @@ from pathlib import Path
 
 import click
 
-from vstore.api.specs import ALLOW_OUTSIDE
 from vstore.cli.command import Function, add_options
 from vstore.cli.paths import EXISTING_FOLDER
 
@@ -37,6 +36,8 @@ def selection_options(function: Function) -> Function:
 
 def _allow_outside(_: click.Context, __: click.Parameter, folders: tuple[Path, ...]) -> None:
     """Add the folders to the environment variable of the same meaning, which loading a spec reads."""
+    from vstore.api.specs import ALLOW_OUTSIDE
+
     if any(os.pathsep in str(folder.absolute()) for folder in folders):
         raise click.BadParameter(f"the path of a folder may not contain {os.pathsep!r}")
     given = [os.environ.get(ALLOW_OUTSIDE, ""), *(str(folder.absolute()) for folder in folders)]

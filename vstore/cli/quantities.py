@@ -6,8 +6,6 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
-from vstore.api.config import parse_age, parse_size
-
 
 class Age(click.ParamType[timedelta]):
     """A duration such as `30d` or `12h`."""
@@ -16,6 +14,8 @@ class Age(click.ParamType[timedelta]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
         """Return the duration."""
+        from vstore.api.config import parse_age
+
         if isinstance(value, timedelta):
             return value
         try:
@@ -31,6 +31,8 @@ class Size(click.ParamType[int]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
         """Return the size in bytes."""
+        from vstore.api.config import parse_size
+
         if isinstance(value, int):
             return value
         try:
@@ -46,6 +48,8 @@ class Deadline(click.ParamType[datetime]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         """Return the time, with its time zone."""
+        from vstore.api.config import parse_age
+
         if isinstance(value, datetime):
             return value
         now = datetime.now(UTC).replace(microsecond=0)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vstore.api.specs import Spec, Target, load
 from vstore.errors import UsageError
+
+if TYPE_CHECKING:
+    from vstore.api.specs import Spec, Target
 
 ALL = "all"
 
@@ -17,6 +20,8 @@ def parse_targets(names: Iterable[str], spec: Path) -> tuple[Target, ...]:
 
     A target that a lock leaves out is not among ``all``.
     """
+    from vstore.api.specs import Target, load
+
     found: dict[Target, None] = {}
     for name in names:
         if name == ALL:
@@ -40,6 +45,7 @@ def each_target(names: Sequence[str], spec: Path) -> Iterator[Target]:
 def _covered(spec: Spec) -> list[Target]:
     """This machine's target first: a lock is made for it."""
     from vstore.api.locks import read_locks
+    from vstore.api.specs import Target
 
     left_out = {target for one in read_locks(spec) for target in one.findings.left_out}
     found = [target for target in Target if any(target in layer.targets for layer in spec.layers)]

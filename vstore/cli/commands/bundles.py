@@ -4,27 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from vstore.api.caches import SecretKey, make_generation, signing_keys, trust_of
-from vstore.api.config import read_config
-from vstore.api.publishing import (
-    BundleOptions,
-    BundleOutput,
-    Compression,
-    OutputPlan,
-    Unpacked,
-    members_of_objects,
-    resolve_selector,
-    unpack_bundle,
-)
 from vstore.cli.command import command
 from vstore.cli.commands.publish import plan_document
 from vstore.cli.paths import PLACE
 from vstore.cli.settings import Settings
 from vstore.cli.text import size, table
 from vstore.errors import UsageError
+
+if TYPE_CHECKING:
+    from vstore.api.publishing import OutputPlan, Unpacked
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -52,6 +44,9 @@ def pack_command(
     dry_run: bool,
 ) -> None:
     """WHAT is a profile, PROFILE@N or a store path. `vstore unpack` adds the objects to another store."""
+    from vstore.api.caches import SecretKey, signing_keys
+    from vstore.api.publishing import BundleOptions, BundleOutput, Compression, members_of_objects, resolve_selector
+
     if best and level is not None:
         raise UsageError("--best and --level exclude each other")
     with settings.open_source() as store:
@@ -91,6 +86,10 @@ def _pack_text(plan: OutputPlan, output: Path, dry_run: bool) -> str:
 @click.option("--trust", "trusted", multiple=True, metavar="KEY", help="Trust this key too, written name:base64.")
 def unpack_command(settings: Settings, file: Path, profile: str | None, trusted: tuple[str, ...]) -> None:
     """Every object is verified. Objects that the store has are skipped."""
+    from vstore.api.caches import make_generation, trust_of
+    from vstore.api.config import read_config
+    from vstore.api.publishing import unpack_bundle
+
     with settings.open_store() as store:
         trust = trust_of(read_config(store.layout.config_file), trusted)
         done = unpack_bundle(store, file, trust=trust, reporter=settings.reporter)

@@ -3,29 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 
-from vstore.api.caches import (
-    Cache,
-    CachePlan,
-    Policy,
-    Trust,
-    collect,
-    make_plan,
-    open_cache,
-    pin_key,
-    read_inventory,
-    trust_of,
-    verify_cache,
-)
-from vstore.api.config import read_config
-from vstore.api.stores import StorePath
+from vstore.api.caches import Policy
 from vstore.cli.command import command
 from vstore.cli.quantities import AGE
 from vstore.cli.settings import Settings
 from vstore.cli.text import size, table, when
 from vstore.errors import CacheError, UsageError
+
+if TYPE_CHECKING:
+    from vstore.api.caches import Cache, CachePlan, Trust
 
 _POLICY = Policy()
 
@@ -54,6 +44,9 @@ def cache_command(
 
     `pin PATH` keeps a stack or any other object whatever the channels say, `unpin PATH` ends that.
     """
+    from vstore.api.caches import open_cache, trust_of, verify_cache
+    from vstore.api.config import read_config
+
     with settings.open_store() as store:
         config = read_config(store.layout.config_file)
         opened = open_cache(cache, config.caches)
@@ -75,6 +68,8 @@ def cache_command(
 
 
 def _list(settings: Settings, cache: Cache) -> None:
+    from vstore.api.caches import read_inventory
+
     inventory = read_inventory(cache)
     objects = [
         {
@@ -116,6 +111,8 @@ def _list(settings: Settings, cache: Cache) -> None:
 
 
 def _collect(settings: Settings, cache: Cache, policy: Policy, trust: Trust, dry_run: bool) -> None:
+    from vstore.api.caches import collect, make_plan, read_inventory
+
     plan = make_plan(read_inventory(cache), policy, now=datetime.now(UTC), trust=trust)
     deleted = () if dry_run else collect(cache, plan, policy, reporter=settings.reporter, trust=trust)
     document = {
@@ -140,6 +137,9 @@ def _text(plan: CachePlan, freed_bytes: int, dry_run: bool) -> str:
 
 
 def _pin(settings: Settings, cache: Cache, path: str | None, pin: bool) -> None:
+    from vstore.api.caches import pin_key
+    from vstore.api.stores import StorePath
+
     if path is None:
         raise UsageError("usage: vstore cache pin CACHE PATH")
     try:

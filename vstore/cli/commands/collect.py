@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import click
 
-from vstore.api import gc
-from vstore.api.config import GcConfig
-from vstore.api.stores import Layout, Store, keep_emergency_space, release_emergency_space
 from vstore.cli.command import command
 from vstore.cli.quantities import AGE, SIZE
 from vstore.cli.settings import Settings
 from vstore.cli.text import size, when
+
+if TYPE_CHECKING:
+    from vstore.api import gc
+    from vstore.api.config import GcConfig
+    from vstore.api.stores import Store
 
 
 @command("gc")
@@ -45,6 +48,9 @@ def gc_command(settings: Settings, dry_run: bool, clean_cache: bool, until_free:
     """Options that are not given are taken from [gc] in config.toml. A generation is forgotten when all limits allow
     it, an object is deleted when no root reaches it and no limit spares it. The longest unused objects go first.
     """
+    from vstore.api import gc
+    from vstore.api.stores import Layout, keep_emergency_space, release_emergency_space
+
     release_emergency_space(Layout(settings.location()))
     with settings.open_store() as store:
         limits = _limits(store, given)
@@ -85,6 +91,8 @@ def gc_command(settings: Settings, dry_run: bool, clean_cache: bool, until_free:
 
 def _limits(store: Store, given: Mapping[str, object]) -> GcConfig:
     """The options, and for those not given what config.toml says."""
+    from vstore.api.config import GcConfig
+
     configured = store.config.gc
     chosen = {name: getattr(configured, name) if value is None else value for name, value in given.items()}
     return GcConfig(**chosen)  # type: ignore[arg-type]
@@ -143,6 +151,8 @@ def _why(victim: gc.Victim, now: datetime) -> str:
 @click.option("--dry-run", is_flag=True, help="Say what would be deleted, and stop.")
 def delete_command(settings: Settings, paths: tuple[str, ...], recursive: bool, referrers: bool, dry_run: bool) -> None:
     """If an object is alive, nothing is deleted, and the roots that keep it are shown."""
+    from vstore.api import gc
+
     with settings.open_store() as store:
         wanted = {store.resolve(path) for path in paths}
         reporter = settings.reporter

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vstore.api.config import read_config
-from vstore.api.gc import plan_collection, policy_of
-from vstore.api.maintenance import verify
-from vstore.api.stores import Layout, owner_of
 from vstore.cli.command import command
 from vstore.cli.settings import Settings
 from vstore.cli.text import size
 from vstore.credentials import has_credentials
 from vstore.errors import VstoreError
+
+if TYPE_CHECKING:
+    from vstore.api.stores import Layout
 
 _SWEPT = {"cache", ".cache", "tmp", "scratch"}
 _BIG_LOG_BYTES = 64 << 20
@@ -37,6 +36,8 @@ _WITHOUT_LINKS = {"vfat", "exfat", "msdos"}
 @command("doctor")
 def doctor_command(settings: Settings) -> None:
     """The exit code is 0 even if there are findings; `verify` checks the store."""
+    from vstore.api.stores import Layout
+
     root = settings.location()
     findings = [*_about_machine(), *_about_place(root)]
     if root.exists():
@@ -94,6 +95,10 @@ def _file_system(place: Path) -> str | None:
 
 
 def _about_root(layout: Layout) -> Iterator[str]:
+    import shutil
+
+    from vstore.api.stores import owner_of
+
     root = layout.root
     if not os.access(root, os.W_OK):
         yield f"{root} is not writable by this user; only list, info, run and verify will work"
@@ -114,6 +119,8 @@ def _about_root(layout: Layout) -> Iterator[str]:
 
 def _about_logins(config: Path) -> Iterator[str]:
     """A login in config.toml that others can read."""
+    from vstore.api.config import read_config
+
     if os.name == "nt" or not config.is_file() or not config.stat().st_mode & 0o077:
         return
     with suppress(VstoreError):  # told elsewhere
@@ -123,6 +130,11 @@ def _about_logins(config: Path) -> Iterator[str]:
 
 
 def _about_store(settings: Settings) -> Iterator[str]:
+    import shutil
+
+    from vstore.api.gc import plan_collection, policy_of
+    from vstore.api.maintenance import verify
+
     try:
         with settings.open_store(read_only=True) as store:
             problems = verify(store, contents=False, reporter=settings.reporter)[1]

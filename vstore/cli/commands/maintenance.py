@@ -7,7 +7,6 @@ import sys
 
 import click
 
-from vstore.api.maintenance import optimise, reindex, repair, verify
 from vstore.cli.command import command
 from vstore.cli.settings import Settings
 from vstore.cli.text import size
@@ -23,6 +22,8 @@ from vstore.errors import StoreError
 @click.option("-j", "--jobs", type=click.IntRange(1), help="Processes (default: the cores).")
 def verify_command(settings: Settings, contents: bool, mend: bool, offline: bool, jobs: int | None) -> None:
     """The exit code is 6 if there are problems that remain."""
+    from vstore.api.maintenance import repair, verify
+
     jobs, reporter = jobs or os.cpu_count() or 1, settings.reporter
     with settings.open_store(read_only=not mend) as store:
         checked, problems = verify(store, contents=contents or mend, jobs=jobs, reporter=reporter)
@@ -54,6 +55,8 @@ def verify_command(settings: Settings, contents: bool, mend: bool, offline: bool
 @click.option("--dry-run", is_flag=True, help="Say what would be saved, and stop.")
 def optimise_command(settings: Settings, dry_run: bool) -> None:
     """Files in the store never change, so equal ones can share their space."""
+    from vstore.api.maintenance import optimise
+
     with settings.open_store() as store:
         done = optimise(store, dry_run=dry_run, reporter=settings.reporter)
     document = {
@@ -69,5 +72,7 @@ def optimise_command(settings: Settings, dry_run: bool) -> None:
 @command("reindex")
 def reindex_command(settings: Settings) -> None:
     """The index only repeats what manifests, profiles and roots on disk say."""
+    from vstore.api.maintenance import reindex
+
     count = reindex(settings.location(), settings.reporter)
     settings.emit({"objects": count}, lambda: f"indexed {count} objects")

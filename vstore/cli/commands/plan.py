@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
-from vstore.api.plans import Planned, build, node_document, plan
-from vstore.api.realising import Request
-from vstore.api.stores import StorePath
 from vstore.cli.command import command
 from vstore.cli.settings import Settings
-from vstore.cli.targets import parse_targets
 from vstore.cli.text import size, table
 from vstore.errors import UsageError
+
+if TYPE_CHECKING:
+    from vstore.api.plans import Planned
+    from vstore.api.stores import StorePath
 
 SPEC = click.Path(path_type=Path, dir_okay=False)
 
@@ -34,6 +33,10 @@ def plan_command(
     recipe, which `vstore build` takes here or on another machine. Nothing is locked or built, but the modules of layers
     that would be built are added to the store.
     """
+    from vstore.api.plans import plan
+    from vstore.api.realising import Request
+    from vstore.cli.targets import parse_targets
+
     requests = [
         Request(spec=spec, target=target, caches=caches, offline=offline, environment=dict(os.environ))
         for spec in specs
@@ -65,6 +68,10 @@ def build_command(
     jobs: int | None,
 ) -> None:
     """NODE is a JSON file, or `-` for standard input. The store path of the object is printed."""
+    import json
+
+    from vstore.api.plans import build
+
     try:
         document = json.loads(node.read())
     except (ValueError, RecursionError) as error:
@@ -88,6 +95,8 @@ def build_command(
 
 
 def _pair(text: str) -> tuple[StorePath, StorePath]:
+    from vstore.api.stores import StorePath
+
     key, _, path = text.partition("=")
     try:
         return StorePath.parse(key), StorePath.parse(path)
@@ -96,6 +105,8 @@ def _pair(text: str) -> tuple[StorePath, StorePath]:
 
 
 def _document(found: Planned) -> dict[str, object]:
+    from vstore.api.plans import node_document
+
     return {
         "format": 1,
         "stacks": [

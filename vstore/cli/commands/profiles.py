@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import click
 
-from vstore.api import profiles
-from vstore.api.profiles import Generation
 from vstore.cli.command import command
 from vstore.cli.quantities import AGE
 from vstore.cli.settings import Settings
 from vstore.cli.text import table, when
 from vstore.errors import UsageError
+
+if TYPE_CHECKING:
+    from vstore.api.profiles import Generation
 
 
 def _row(generation: Generation) -> dict[str, object]:
@@ -28,6 +30,8 @@ def _row(generation: Generation) -> dict[str, object]:
 @command("profiles")
 def profiles_command(settings: Settings) -> None:
     """Each with its current generation and the number of its generations."""
+    from vstore.api import profiles
+
     with settings.open_store(read_only=True) as store:
         rows = []
         for name in profiles.names(store):
@@ -42,6 +46,8 @@ def profiles_command(settings: Settings) -> None:
 @click.argument("profile")
 def history_command(settings: Settings, profile: str) -> None:
     """The oldest comes first."""
+    from vstore.api import profiles
+
     with settings.open_store(read_only=True) as store:
         rows = [_row(generation) for generation in profiles.history(store, profile)]
     columns = {
@@ -64,6 +70,8 @@ def _switched(settings: Settings, generation: Generation, verb: str) -> None:
 @click.argument("generation", type=int)
 def switch_command(settings: Settings, profile: str, generation: int) -> None:
     """Programs that run keep the generation that they were started from."""
+    from vstore.api import profiles
+
     with settings.open_store() as store:
         _switched(settings, profiles.switch(store, profile, generation), "switched")
 
@@ -73,6 +81,8 @@ def switch_command(settings: Settings, profile: str, generation: int) -> None:
 @click.option("--to", type=int, metavar="N", help="This generation, instead of the one that was replaced.")
 def rollback_command(settings: Settings, profile: str, to: int | None) -> None:
     """With --to it switches to generation N instead."""
+    from vstore.api import profiles
+
     with settings.open_store() as store:
         _switched(settings, profiles.rollback(store, profile, to=to), "rolled back")
 
@@ -83,6 +93,7 @@ def rollback_command(settings: Settings, profile: str, to: int | None) -> None:
 @click.argument("new", type=int, required=False)
 def diff_command(settings: Settings, profile: str, old: int | None, new: int | None) -> None:
     """OLD is by default the generation that NEW replaced, NEW the current one."""
+    from vstore.api import profiles
     from vstore.api.realising import distributions
 
     with settings.open_store(read_only=True) as store:
@@ -121,6 +132,8 @@ def forget_command(
     dry_run: bool,
 ) -> None:
     """The current generation is forgotten only with --all."""
+    from vstore.api import profiles
+
     limits = profiles.Retention(keep=keep, older_than=older_than, unused_for=unused_for)
     if (bool(generations), limits != profiles.Retention(), everything).count(True) != 1:
         raise UsageError("say which generations, or --keep, --older-than or --unused-for, or --all")

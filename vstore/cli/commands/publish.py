@@ -5,34 +5,23 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vstore.api.publishing import (
-    ArchiveOptions,
-    ArchiveOutput,
-    Compression,
-    FolderOptions,
-    FolderOutput,
-    LinkMode,
-    Output,
-    OutputPlan,
-    members_of_stack,
-    outdated_layers,
-    resolve_selector,
-    write_spec,
-)
-from vstore.api.realising import Request
-from vstore.api.specs import Target
-from vstore.api.stores import Store
+from vstore.api.publishing import Compression, LinkMode
 from vstore.cli.command import command
 from vstore.cli.options import selection_options, wheel_options
 from vstore.cli.paths import FOLDER
 from vstore.cli.settings import Settings
-from vstore.cli.targets import each_target, parse_targets
 from vstore.cli.text import size, table
 from vstore.errors import UsageError
+
+if TYPE_CHECKING:
+    from vstore.api.publishing import Output, OutputPlan
+    from vstore.api.realising import Request
+    from vstore.api.specs import Target
+    from vstore.api.stores import Store
 
 PLATFORM = "For this platform instead of this machine's, or `all`"
 
@@ -55,6 +44,8 @@ def _options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _request(spec: Path, target: Target, jobs: int | None, **options: Any) -> Request:
+    from vstore.api.realising import Request
+
     environment = dict(os.environ)
     return Request(
         spec=spec, target=target, jobs=jobs or os.cpu_count() or 1, generation=False, environment=environment, **options
@@ -92,6 +83,9 @@ def publish_command(
     """The spec is realised first, without a new generation. The archives run where they are unpacked side by side, and
     have metadata. Archives that exist and are unchanged are kept.
     """
+    from vstore.api.publishing import ArchiveOptions, ArchiveOutput, write_spec
+    from vstore.cli.targets import each_target, parse_targets
+
     chosen = ArchiveOptions(
         compression=Compression(compression),
         level=_level(Compression(compression), level, best),
@@ -138,6 +132,8 @@ def plan_document(plan: OutputPlan, dry_run: bool) -> dict[str, object]:
 
 
 def _archives_document(plan: OutputPlan, output: Path, dry_run: bool) -> dict[str, object]:
+    from vstore.api.publishing import outdated_layers
+
     outdated = outdated_layers(plan.manifest) if plan.manifest else []
     return {**plan_document(plan, dry_run), "output_dir": str(output), "outdated": outdated}
 
@@ -183,6 +179,8 @@ def export_command(
     """The folders work on systems without a store. A SPEC is realised first. A profile (its current generation),
     PROFILE@N or the store path of a stack is exported as it is.
     """
+    from vstore.api.publishing import FolderOptions, FolderOutput
+
     dry_run = bool(options["dry_run"])
     with settings.open_store() as store:
         chosen = FolderOptions(links=LinkMode(links), hardlink=hardlink, force=force)
@@ -195,6 +193,9 @@ def write_stack(
     settings: Settings, store: Store, what: str, output: Output, platforms: tuple[str, ...], options: dict[str, Any]
 ) -> OutputPlan:
     """Write a spec, or a stack that is in the store; in a dry run return the plan only."""
+    from vstore.api.publishing import members_of_stack, resolve_selector, write_spec
+    from vstore.cli.targets import parse_targets
+
     if Path(what).is_file() or what.endswith(".toml"):
         targets = parse_targets(platforms, Path(what))
         if len(targets) != 1:

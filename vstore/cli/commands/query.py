@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import click
 
-from vstore.api.realising import clashes_of, describe_clashes
-from vstore.api.stores import ObjectInfo, StorePath, dependency_chain
 from vstore.cli.command import command
 from vstore.cli.settings import Settings
 from vstore.cli.text import size, table, when
 from vstore.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from vstore.api.stores import ObjectInfo, StorePath
 
 
 def _document(info: ObjectInfo) -> dict[str, object]:
@@ -45,6 +46,8 @@ def list_command(settings: Settings) -> None:
 @click.argument("path")
 def info_command(settings: Settings, path: str) -> None:
     """PATH is a store path, the unique start of one, or the name of a layer."""
+    from vstore.api.realising import clashes_of, describe_clashes
+
     with settings.open_store(read_only=True) as store:
         found = store.resolve(path)
         info = store.index.info(found)
@@ -105,6 +108,8 @@ def _branches(
 @click.argument("dependency")
 def why_depends_command(settings: Settings, path: str, dependency: str) -> None:
     """The chain from PATH to DEPENDENCY is the shortest."""
+    from vstore.api.stores import dependency_chain
+
     with settings.open_store(read_only=True) as store:
         top, bottom = store.resolve(path), store.resolve(dependency)
         chain = dependency_chain(store, top, bottom)
@@ -117,6 +122,8 @@ def why_depends_command(settings: Settings, path: str, dependency: str) -> None:
 @click.argument("query")
 def sql_command(settings: Settings, query: str) -> None:
     """Ask the index itself, read-only: tables objects, refs, realisations, parts, generations, …"""
+    import sqlite3
+
     from sqlite_utils import Database
 
     with settings.open_store(read_only=True) as store:

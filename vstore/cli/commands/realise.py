@@ -5,24 +5,22 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vstore.api.realising import Realised, RealisedLayer, Request, describe_clashes, realise
-from vstore.api.specs import Target
-from vstore.api.stores import Layout, Store, check_out_link, keep
 from vstore.cli.command import command
 from vstore.cli.options import selection_options, wheel_options
 from vstore.cli.paths import PLACE
 from vstore.cli.settings import Settings
-from vstore.cli.targets import each_target, parse_targets
 from vstore.cli.text import size, table
 from vstore.errors import UsageError
 
 if TYPE_CHECKING:
+    from vstore.api.realising import Realised, RealisedLayer, Request
+    from vstore.api.specs import Target
+    from vstore.api.stores import Store
     from vstore.cli.spec_view import Showing
 
 SPEC = click.Path(path_type=Path, dir_okay=False)
@@ -60,6 +58,12 @@ def realise_command(
     """The spec is locked first if its lock is missing or stale. With --include only the matching layers and what they
     need are made, and no generation.
     """
+    from dataclasses import replace
+
+    from vstore.api.realising import Request, realise
+    from vstore.api.stores import Layout, check_out_link, keep
+    from vstore.cli.targets import each_target, parse_targets
+
     started = time.monotonic()
     request = Request(spec=spec, jobs=jobs or os.cpu_count() or 1, environment=dict(os.environ), **options)  # type: ignore[arg-type]
     targets = parse_targets(platforms, spec)
@@ -125,6 +129,8 @@ def _row(layer: RealisedLayer) -> dict[str, object]:
 
 
 def _summary(store: Store, result: Realised, seconds: float) -> str:
+    from vstore.api.realising import describe_clashes
+
     rows: Sequence[dict[str, object]] = [
         {**_row(layer), "path": layer.path or "-", "seconds": f"{layer.seconds:.1f}"} for layer in result.layers
     ]

@@ -5,34 +5,19 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from vstore.api.caches import (
-    Cache,
-    Channel,
-    Fetcher,
-    Pushed,
-    Pusher,
-    SecretKey,
-    check_channel_name,
-    make_generation,
-    open_cache,
-    publish_channel,
-    pull,
-    signing_keys,
-    trust_of,
-    wanted,
-    write_key,
-)
-from vstore.api.config import read_config
-from vstore.api.publishing import resolve_selector
-from vstore.api.stores import Kind, Store
 from vstore.cli.command import command
 from vstore.cli.quantities import AGE
 from vstore.cli.settings import Settings
 from vstore.cli.text import size, when
 from vstore.errors import UsageError
+
+if TYPE_CHECKING:
+    from vstore.api.caches import Cache, Channel, Pushed
+    from vstore.api.stores import Store
 
 _LIFETIME = timedelta(days=30)
 
@@ -68,6 +53,19 @@ def push_command(
     """WHAT is a profile or a store path. CACHE is a URL (file, https, s3, gs, az), a folder, or a name from
     config.toml; it is made if it does not exist. Objects are signed with the keys of this store.
     """
+    from vstore.api.caches import (
+        Pusher,
+        SecretKey,
+        check_channel_name,
+        open_cache,
+        publish_channel,
+        signing_keys,
+        trust_of,
+    )
+    from vstore.api.config import read_config
+    from vstore.api.publishing import resolve_selector
+    from vstore.api.stores import Kind
+
     with settings.open_source() as store:
         config = read_config(store.layout.config_file)
         opened, trust = open_cache(cache, config.caches), trust_of(config)
@@ -139,6 +137,9 @@ def pull_command(
     """WHAT is the name of a channel, or store paths. The stack of a channel becomes a generation, as does a stack with
     --profile.
     """
+    from vstore.api.caches import Fetcher, make_generation, open_cache, pull, trust_of, wanted
+    from vstore.api.config import read_config
+
     with settings.open_store() as store:
         config = read_config(store.layout.config_file)
         trust = trust_of(config, trusted)
@@ -171,6 +172,8 @@ def pull_command(
 @click.argument("name", required=False)
 def key_command(settings: Settings, action: str, name: str | None) -> None:
     """`generate NAME` makes a key that `push` signs with, and prints what others put into `trusted_keys`."""
+    from vstore.api.caches import SecretKey, signing_keys, write_key
+
     with settings.open_store() as store:
         folder = _key_folder(store)
     if action == "list":

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from vstore.api import gc
-from vstore.api.stores import ENVIRONMENT_ROOT, Root, RootNote, Store, environment_base, keep, list_roots, remove_root
 from vstore.cli.command import command
 from vstore.cli.paths import parse_place
 from vstore.cli.quantities import DEADLINE
 from vstore.cli.settings import Settings
 from vstore.cli.text import size, table, when
 from vstore.errors import UsageError
+
+if TYPE_CHECKING:
+    from vstore.api.stores import Root, RootNote, Store
 
 
 @command("roots")
@@ -30,6 +32,8 @@ def roots_command(
     LINK is a place in the file system, or a bare name for a root inside the store (default: the store path). A PATH
     that is a virtual environment made by a layer's Python keeps alive what it stands on, for as long as it is there.
     """
+    from vstore.api.stores import RootNote, remove_root
+
     if action != "add" and (note or expires):
         raise UsageError("--note and --expires go with `vstore roots add`")
     if len(arguments) not in {"list": (0,), "add": (1, 2), "remove": (1,)}[action]:
@@ -46,6 +50,8 @@ def roots_command(
 
 
 def _place(store: Store, text: str) -> Path:
+    from vstore.api.stores import ENVIRONMENT_ROOT
+
     folder = parse_place(text, folder=True)
     if (folder / ENVIRONMENT_ROOT).is_symlink():
         return folder / ENVIRONMENT_ROOT
@@ -53,6 +59,8 @@ def _place(store: Store, text: str) -> Path:
 
 
 def _add(settings: Settings, store: Store, arguments: tuple[str, ...], pin: RootNote) -> None:
+    from vstore.api.stores import ENVIRONMENT_ROOT, environment_base, keep
+
     environment = parse_place(arguments[-1], folder=True)
     if len(arguments) == 1 and (base := environment_base(store, environment)) is not None:
         target, place = base, environment / ENVIRONMENT_ROOT
@@ -70,6 +78,9 @@ def _said(pin: RootNote) -> dict[str, object]:
 
 
 def _list(settings: Settings, store: Store) -> None:
+    from vstore.api import gc
+    from vstore.api.stores import list_roots
+
     roots = list_roots(store.layout)
     exclusive = gc.exclusive_sizes(store, roots)
     now = datetime.now(UTC)
@@ -101,6 +112,8 @@ def _list(settings: Settings, store: Store) -> None:
 
 
 def _total(store: Store) -> str:
+    from vstore.api import gc
+
     return f"the store takes {size(gc.used_bytes(store.layout.root))} on the disk"
 
 

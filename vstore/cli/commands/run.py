@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import subprocess
 
 import click
 
-from vstore.api.profiles import Target, current, names, read_stack
 from vstore.cli.command import command
 from vstore.cli.settings import Settings
 from vstore.errors import ProfileError
@@ -19,6 +17,10 @@ from vstore.errors import ProfileError
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def run_command(settings: Settings, profile: str, application: str, arguments: tuple[str, ...]) -> None:
     """Arguments after `--` are passed to APPLICATION."""
+    import subprocess
+
+    from vstore.api.profiles import Target, current, names, read_stack
+
     store = settings.open_store(read_only=True)
     generation = current(store, profile)
     if generation is None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from vstore.api.caches import serve, signing_keys
 from vstore.cli.command import command
 from vstore.cli.quantities import SIZE
 from vstore.cli.settings import Settings
@@ -23,6 +22,8 @@ def serve_command(settings: Settings, host: str, port: int, max_size: int | None
     /metrics has counters in the format of Prometheus, /healthz answers ok. --verbose logs requests, at most 50 lines in
     ten seconds.
     """
+    from vstore.api.caches import serve, signing_keys
+
     with settings.open_store() as store:
         keys = signing_keys(store.layout.root / "keys")
         if not keys:

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from vstore.api.locks import (
-    LockOptions,
-    Operation,
-    Selection,
-    SelectionRequest,
-    check,
-    gaps,
-    lock,
-    read_locks,
-    select,
-    stale_error,
-)
-from vstore.api.specs import Spec, Target, load, write_template
 from vstore.cli.command import command
 from vstore.cli.options import selection_options, wheel_options
 from vstore.cli.paths import FOLDER
 from vstore.cli.settings import Settings
-from vstore.cli.spec_view import Showing, lock_rows, lock_text
 from vstore.errors import LockError, UsageError
+
+if TYPE_CHECKING:
+    from vstore.api.locks import Selection, SelectionRequest
+    from vstore.api.specs import Spec
 
 SPEC = click.Path(path_type=Path, dir_okay=False)
 
@@ -62,6 +52,8 @@ print("hello from flask", flask.__name__)
 @click.argument("directory", type=FOLDER, default=".")
 def init_command(settings: Settings, directory: Path) -> None:
     """The spec is `spec.toml` in DIRECTORY (default: the current folder), with a module for its application."""
+    from vstore.api.specs import Target, write_template
+
     spec = directory / "spec.toml"
     text = TEMPLATE.replace("linux_x86_64", str(Target.host()))
     write_template(spec, text, {"hello.py": HELLO}, store=settings.location())
@@ -69,6 +61,8 @@ def init_command(settings: Settings, directory: Path) -> None:
 
 
 def _load(settings: Settings, path: Path) -> Spec:
+    from vstore.api.specs import load
+
     loaded = load(path, environment=os.environ)
     for warning in loaded.warnings:
         settings.reporter.warn(warning)
@@ -77,6 +71,9 @@ def _load(settings: Settings, path: Path) -> Spec:
 
 def selected(settings: Settings, spec: Spec, wish: SelectionRequest) -> Selection:
     """What happens with which layer; patterns that match none are warned about where that is allowed."""
+    from vstore.api.locks import select
+    from vstore.api.specs import Target
+
     selection = select(spec, wish, Target.host())
     for pattern in selection.unmatched:
         settings.reporter.warn(f"no layer matches {pattern}")
@@ -88,6 +85,9 @@ def selected(settings: Settings, spec: Spec, wish: SelectionRequest) -> Selectio
 @selection_options
 def show_command(settings: Settings, spec: Path, **options: Any) -> None:
     """Each layer with its dependencies in the order of their import, and what `realise` would do."""
+    from vstore.api.locks import SelectionRequest, gaps
+    from vstore.cli.spec_view import Showing
+
     loaded = _load(settings, spec)
     showing = Showing(loaded, selected(settings, loaded, SelectionRequest(build=True, **options)))
     for gap in gaps(loaded, showing.locks.values()):
@@ -127,6 +127,9 @@ def lock_command(
     **options: Any,
 ) -> None:
     """Pins are kept where they still satisfy the requirements, unless --upgrade or --upgrade-package says otherwise."""
+    from vstore.api.locks import LockOptions, Operation, SelectionRequest, lock
+    from vstore.cli.spec_view import Showing, lock_rows, lock_text
+
     if upgrade and if_needed:
         raise UsageError("--upgrade and --if-needed contradict each other")
     loaded = _load(settings, spec)
@@ -150,6 +153,8 @@ def lock_command(
 
 
 def _check(settings: Settings, spec: Spec, selection: Selection) -> None:
+    from vstore.api.locks import check, gaps, read_locks, stale_error
+
     stale = {name: why for name, why in check(spec).items() if why and name in selection.operations}
     if stale:
         raise stale_error(spec, stale)
