@@ -1,6 +1,7 @@
 """Options and markers of the whole suite, and one realised world that all tests of a run share.
 
-`slow`: left out unless `--all` or a path is given. `root`: skipped unless root gives `--as-root`.
+`slow`: left out unless `--all` or a path is given; `fast`: not left out, though its file is slow.
+`root`: skipped unless root gives `--as-root`.
 `network`: skipped where the package index cannot be reached.
 """
 
@@ -65,12 +66,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out slow tests, unless `--all` or a path asks for them."""
+    """Mark the tests that use `as_root`; leave out slow tests, unless `--all` or a path asks for them."""
+    for item in items:
+        if "as_root" in getattr(item, "fixturenames", ()):
+            item.add_marker("root")
     if config.getoption("--all") or config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return
-    slow = [item for item in items if item.get_closest_marker("slow") is not None]
-    config.hook.pytest_deselected(items=slow)
-    items[:] = [item for item in items if item.get_closest_marker("slow") is None]
+    slow = {item for item in items if item.get_closest_marker("slow") and not item.get_closest_marker("fast")}
+    config.hook.pytest_deselected(items=list(slow))
+    items[:] = [item for item in items if item not in slow]
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -82,10 +86,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session")
-def as_root(pytestconfig: pytest.Config) -> None:
-    """For fixtures that need root: skip what uses them, as the marker `root` does for a test."""
-    if (reason := why_not_as_root(pytestconfig)) is not None:
-        pytest.skip(reason)
+def as_root() -> None:
+    """For fixtures that need root: the tests that use them get the marker `root`."""
 
 
 @pytest.fixture(scope="session")

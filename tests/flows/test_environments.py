@@ -123,6 +123,7 @@ def test_a_venv_stands_on_the_stores_interpreter(world: World, folder: Path, mak
     stands_on(world, as_user(world, folder, f"{python} {making} e && e/bin/python -c '{HERE}'"))
 
 
+@pytest.mark.fast
 def test_a_venv_is_made_twice_and_its_files_are_the_users(world: World, folder: Path) -> None:
     make = f"{layer(world)}/bin/python -m venv --without-pip e"
     as_user(world, folder, f"{make} && {make} && echo >> e/bin/activate && . e/bin/activate && deactivate")
@@ -133,6 +134,7 @@ def test_a_venv_of_a_venv_stands_on_the_stores_interpreter(world: World, folder:
     stands_on(world, as_user(world, folder, f"{make} && f/bin/python -c '{HERE}'"))
 
 
+@pytest.mark.fast
 def test_uv_venv_stands_on_the_stores_interpreter(world: World, folder: Path) -> None:
     make = f"{world.folder}/uv venv -q --python {layer(world)}/bin/python e"
     stands_on(world, as_user(world, folder, f"{make} && e/bin/python -c '{HERE}'"))

@@ -119,6 +119,7 @@ def commands(world: World, variables: dict[str, str]) -> str:
     return said
 
 
+@pytest.mark.fast
 def test_tokens_that_an_index_gives_are_not_written_into_a_lock(warm: World, tmp_path: Path) -> None:
     with serving(warm.wheels) as index:
         world = private(warm, tmp_path, index.url)

@@ -133,7 +133,9 @@ def test_a_module_that_was_collected_is_told(world: World) -> None:
     [
         (lambda node: node.clear(), "not a node of a plan"),
         (lambda node: node["recipe"].update(builder=1), "the recipe is for builder 1"),
-        (lambda node: node["recipe"].update(name="other"), "its text does not give its key"),
+        pytest.param(
+            lambda node: node["recipe"].update(name="other"), "its text does not give its key", marks=pytest.mark.fast
+        ),
         (lambda node: node["recipe"].update(kind="nothing"), "not a recipe"),
         (lambda node: node["recipe"].update(wheels=[["a", "1", 5]]), "not a recipe"),
         (lambda node: node.update(origins=None), "not a recipe"),
@@ -159,6 +161,7 @@ def sources(world: World) -> list[str]:
     return [one["path"] for one in world.json("list") if one["kind"] == "source"]
 
 
+@pytest.mark.fast
 def test_a_source_shares_its_bytes_and_lives_as_long_as_its_layer(world: World) -> None:
     (source,) = sources(world)
     layer = next(one["path"] for one in world.json("list") if one["name"] == "app-hello")

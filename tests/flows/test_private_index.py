@@ -124,7 +124,7 @@ def test_a_certificate_of_an_own_authority(warm: World, tmp_path: Path) -> None:
         _check_asked(index)
 
 
-@pytest.mark.parametrize("of", ["spec", "user"])
+@pytest.mark.parametrize("of", ["spec", pytest.param("user", marks=pytest.mark.fast)])
 def test_a_host_that_may_be_insecure(warm: World, tmp_path: Path, of: str) -> None:
     certificate, _ = make_certificate(tmp_path)
     with serving(warm.wheels, certificate=certificate) as index:

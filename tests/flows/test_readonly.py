@@ -70,6 +70,7 @@ def told(world: World) -> list[str]:
     return [problem["problem"] for problem in document["problems"]]
 
 
+@pytest.mark.fast
 def test_uninstalling_is_refused_in_one_line_and_changes_nothing(world: World) -> None:
     said = pip(world, "uninstall", "--yes", "midlib", code=1)
     assert len(said.splitlines()) == 1 and "change-its-spec-and-run-vstore-realise" in said
@@ -86,6 +87,7 @@ def test_building_and_installing_elsewhere_work(world: World, tmp_path: Path) ->
     assert world.json("verify")["problems"] == []
 
 
+@pytest.mark.fast
 def test_uv_looks_and_writes_nothing(world: World) -> None:
     layer = str(world.root / "profiles/project/layers/app-hello")
     wheels = ("--no-index", "--find-links", str(world.wheels))

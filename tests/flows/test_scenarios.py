@@ -76,6 +76,7 @@ def test_a_build_waits_for_a_collector_that_holds_its_lock(world: World, stopped
     assert world.run("run", "project", "hello")[0] == "newest\n"
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("stopped", ["gc-released", "gc-unlinking"], indirect=True)
 def test_a_build_does_not_wait_while_a_collector_unlinks(world: World, stopped: subprocess.Popen[str]) -> None:
     edit(world, "newest")

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from testing.wheels import make_wheel
+from testing.without_locks import without_locks
 from testing.world import World
 from tests.mounts import bind_mount
-from tests.without_locks import without_locks
 
 pytestmark = pytest.mark.slow
 
@@ -69,6 +69,7 @@ def test_a_root_in_a_folder_without_locks_is_told(tmp_path: Path, number: int) -
     assert "hint: put it on a local disk" in text
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
 def test_a_uv_cache_in_a_folder_without_locks_is_left_alone(warm: World, tmp_path: Path, number: int) -> None:
     """A collection cannot know whether a uv uses it."""

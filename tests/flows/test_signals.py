@@ -34,6 +34,7 @@ def ended(process: subprocess.Popen[str], number: signal.Signals) -> None:
     assert said.count("interrupted; what is complete is kept") == 1 and "Traceback" not in said
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("query", [f"{ENDLESS} count(*) FROM n", f"{ENDLESS} max(i) FROM n WHERE i < 0"])
 def test_an_endless_query(world: World, query: str, number: signal.Signals) -> None:

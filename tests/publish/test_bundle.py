@@ -238,6 +238,7 @@ def test_what_is_no_bundle_is_refused(tmp_path: Path, data: bytes) -> None:
         BundleReader(tmp_path / "b")
 
 
+@pytest.mark.fast
 def test_an_unsigned_bomb_is_refused_however_it_comes(tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     with open(tmp_path / "tree/zeros", "wb") as file:
@@ -270,6 +271,7 @@ def test_an_unsigned_bomb_is_refused_however_it_comes(tmp_path: Path) -> None:
         assert list(store.layout.tmp.iterdir()) == [store.layout.trash]
 
 
+@pytest.mark.fast
 @pytest.mark.parametrize("layers", [[], [{"name": "app", "kind": "application", "path": f"{'1' * 32}-app"}]])
 def test_a_stack_that_could_not_run_becomes_no_generation(tmp_path: Path, layers: list[object]) -> None:
     with machine(tmp_path / "root") as one:

@@ -12,7 +12,7 @@ import pytest
 
 from scripts.reliability.hostile.damage import command, flushed, make_store, recovered, spoil_indexes
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(os.name == "nt", reason="needs fork and FIFOs")]
+pytestmark = [pytest.mark.skipif(os.name == "nt", reason="needs fork and FIFOs")]
 
 
 @pytest.fixture(scope="module")

@@ -54,6 +54,7 @@ def under_each_seed(program: str, *arguments: str) -> set[str]:
     }
 
 
+@pytest.mark.fast
 def test_the_text_of_an_interpreter_whose_folders_lie_in_one_another() -> None:
     (text,) = under_each_seed(RELOCATE)
     assert "'FLAGS2': '-I/build/include -L/build'" in text

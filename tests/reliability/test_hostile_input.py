@@ -13,8 +13,6 @@ from scripts.reliability.fuzz import fuzz, why_no_fuzzing
 from scripts.reliability.hostile.readers import READERS, try_reader
 from scripts.reliability.hostile.spoil import spoil
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.mark.parametrize("name", READERS)
 def test_the_samples_are_valid(name: str) -> None:
@@ -52,6 +50,7 @@ def test_any_bytes(name: str, data: bytes) -> None:
     try_reader(READERS[name], data)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(why_no_fuzzing() is not None, reason=why_no_fuzzing() or "")
 def test_with_coverage_guidance(tmp_path: Path) -> None:
     """A slice of `scripts/reliability/run fuzz`; what it keeps is a start for the next run."""

@@ -28,8 +28,6 @@ from vstore.fs.faults import Point
 from vstore.store import Store
 from vstore.store.health.reindex import reindex
 
-pytestmark = pytest.mark.slow
-
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -67,6 +65,7 @@ def test_every_point_is_in_the_code() -> None:
     assert set(re.findall(r"reached\(Point\.(\w+)\)", code)) == set(Point.__members__)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(why_no_strace() is not None, reason=str(why_no_strace()))
 @pytest.mark.parametrize(
     ("call", "occurrence"),

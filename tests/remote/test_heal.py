@@ -46,8 +46,6 @@ from vstore.remote.records.layout import (
 from vstore.remote.records.trust import sign
 from vstore.remote.transport.memory import MemoryTransport
 
-pytestmark = pytest.mark.slow
-
 LIMIT = 1 << 24
 
 

@@ -19,8 +19,6 @@ from vstore.remote.sync.negative_cache import Misses
 from vstore.remote.transport.protocol import Busy, Refused, TransportError
 from vstore.remote.transport.registry import open_transport
 
-pytestmark = pytest.mark.slow
-
 Way = Callable[[str, Path], tuple[str, dict[str, str], str]]
 
 

@@ -44,7 +44,8 @@ def lock(world: World, changes: Mapping[str, str], code: int = 0) -> str:
 @pytest.mark.parametrize(
     "variable",
     [
-        *("UV_FROZEN", "UV_LOCKED", "UV_NO_SYNC", "UV_NO_SOURCES", "UV_ISOLATED", "UV_NO_DEV", "UV_NO_DEFAULT_GROUPS"),
+        pytest.param("UV_FROZEN", marks=pytest.mark.fast),
+        *("UV_LOCKED", "UV_NO_SYNC", "UV_NO_SOURCES", "UV_ISOLATED", "UV_NO_DEV", "UV_NO_DEFAULT_GROUPS"),
         *("UV_NO_EDITABLE", "UV_NO_BINARY", "UV_NO_BUILD", "UV_SYSTEM_PYTHON"),
     ],
 )
@@ -59,7 +60,7 @@ def test_one_that_names_a_part_of_a_project_neither(world: World, variable: str,
     assert "midlib-2.0" in pins(world, "framework-mid")
 
 
-@pytest.mark.parametrize("given", ["wheels", "./wheels", "wheels,none/../wheels"])
+@pytest.mark.parametrize("given", [pytest.param("wheels", marks=pytest.mark.fast), "./wheels", "wheels,none/../wheels"])
 def test_places_are_relative_to_the_users_folder(world: World, given: str) -> None:
     lock(world, {"UV_FIND_LINKS": given})
     assert "../../../wheels/midlib-2.0" in pins(world, "framework-mid")

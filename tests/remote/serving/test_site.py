@@ -138,6 +138,7 @@ def health(port: int) -> bytes:
         return found
 
 
+@pytest.mark.fast
 @pytest.mark.skipif(sys.platform == "win32", reason="ulimit is not there")
 def test_idle_connections_leave_it_answering_and_its_log_short(root: Path, tmp_path: Path) -> None:
     import resource
@@ -160,6 +161,7 @@ def test_idle_connections_leave_it_answering_and_its_log_short(root: Path, tmp_p
     assert len(log) < 10_000 and "out of system resource" not in log, log[:2000]
 
 
+@pytest.mark.fast
 def test_a_client_that_keeps_it_waiting_is_cut(root: Path, tmp_path: Path) -> None:
     """Nothing sent, a head that drips, silence after an answer, a body that nobody asked for and that drips."""
     starts = [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX: ", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"]
@@ -311,6 +313,7 @@ def test_odd_paths_give_nothing(asked_only: Served, path: str) -> None:
     assert asked_only.get("healthz")[2] == b"ok\n"
 
 
+@pytest.mark.fast
 def test_what_was_served_is_collected_and_its_archive_with_it(served: Served, tmp_path: Path) -> None:
     """While a client reads the archive, which comes whole."""
     root = tmp_path / "builder"
@@ -367,6 +370,7 @@ def test_archives_that_nobody_asks_for_go_and_all_with_the_cache(root: Path, tmp
         assert health(port) == b"ok\n"
 
 
+@pytest.mark.fast
 def test_packed_archives_have_a_limit(root: Path, tmp_path: Path) -> None:
     with Store.open(root) as store, served_by(root, tmp_path / "log", "--max-size", "1K") as (port, _):
         for info in store.index.objects():
@@ -375,6 +379,7 @@ def test_packed_archives_have_a_limit(root: Path, tmp_path: Path) -> None:
             assert [file.name for file in store.layout.served.iterdir()] == [f"{info.path}.tar.zst"]
 
 
+@pytest.mark.fast
 def test_a_signal_ends_what_is_being_packed(root: Path, tmp_path: Path) -> None:
     with Store.open(root) as store, store.staging("large") as staged:
         for number in range(24):
@@ -441,6 +446,7 @@ def test_a_port_that_is_not_permitted_is_one_line() -> None:
     assert "UsageError: not permitted to listen on 127.0.0.1:81" in done.stderr
 
 
+@pytest.mark.fast
 def test_requests_do_not_log_logins(root: Path, tmp_path: Path) -> None:
     with served_by(root, tmp_path / "log", "-v") as (port, _):
         raw(port, b"GET /x?token=hunter2 HTTP/1.0\r\n\r\n")
