@@ -45,8 +45,19 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["--nonsense"]])
+@pytest.mark.parametrize(
+    "arguments", [["--version"], ["--help"], ["--nonsense"], ["list", "--nonsense"], ["realise", "--nonsense"]]
+)
 def test_what_needs_no_store_loads_none(folder: Path, arguments: list[str]) -> None:
     code, modules = loaded(folder, *arguments)
     assert code == (2 if "--nonsense" in arguments else 0)
     assert modules & (HEAVY | {"blake3", "json", "sqlite3", "vstore.store"}) == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"), [(["list"], 0), (["history", "none"], 8), (["switch", "none", "1"], 8)]
+)
+def test_what_reads_the_index_loads_no_more_than_the_store(folder: Path, arguments: list[str], expected: int) -> None:
+    code, modules = loaded(folder, *arguments)
+    assert code == expected
+    assert modules & HEAVY == set()
