@@ -16,7 +16,7 @@ from vstore.remote.transport.protocol import Transport
 from vstore.remote.transport.registry import open_transport
 from vstore.remote.transport.retry import RetryingTransport
 from vstore.reporter import NullReporter
-from vstore.store import Store
+from vstore.store import Provenance, Store
 
 KEY = SecretKey("builder-1", b"1" * 32)
 OTHER = SecretKey("builder-2", b"2" * 32)
@@ -72,7 +72,12 @@ class Machine:
         """An object whose recipe is called like it."""
         with self.store.staging(name) as staged:
             write(staged, files if files is not None else {"a": name.encode()}, references)
-            made = self.store.add(staged, name=name, kind=kind, recipe=recipe(recipe_name or name), parts=parts)
+            made = self.store.add(
+                staged,
+                name=name,
+                kind=kind,
+                provenance=Provenance(recipe=recipe(recipe_name or name), wheel_keys=tuple(parts)),
+            )
             return made.path
 
     def add_three(self) -> tuple[StorePath, StorePath, StorePath]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vstore.digest import Digest, hash_bytes
 from vstore.objects import Kind, ObjectInfo, StorePath
-from vstore.store import Store
+from vstore.store import Provenance, Store
 
 WHEN = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
 SOURCE = Path(__file__).parents[1]
@@ -55,7 +55,9 @@ def add(
 ) -> StorePath:
     with store.staging(name) as staged:
         write(staged, files if files is not None else {"a": name.encode()}, references)
-        return store.add(staged, name=name, kind=Kind.FRAMEWORK, recipe=recipe, parts=parts).path
+        return store.add(
+            staged, name=name, kind=Kind.FRAMEWORK, provenance=Provenance(recipe=recipe, wheel_keys=tuple(parts))
+        ).path
 
 
 def run_in_child(code: str, *arguments: object) -> subprocess.Popen[str]:

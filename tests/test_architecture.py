@@ -35,6 +35,7 @@ FLOORS = {
     "objects": 0,
     "reporter": 0,
     "cancel": 0,
+    "graph": 0,
     "target": 0,
     "toml": 0,
     "values": 0,

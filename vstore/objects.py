@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from graphlib import TopologicalSorter
 from pathlib import PurePosixPath
 from typing import Self
 
@@ -82,30 +80,3 @@ class ObjectInfo:
     recipe: Digest | None
     registered_at: datetime
     inputs: tuple[StorePath, ...] = ()
-
-
-def bottom_up(references: Mapping[StorePath, Iterable[StorePath]]) -> list[StorePath]:
-    """The keys, each after those that it refers to, in the same order every time. ValueError for a circle."""
-    sorter = TopologicalSorter({path: sorted(references[path]) for path in sorted(references)})
-    return [path for path in sorter.static_order() if path in references]
-
-
-def chain(
-    start: StorePath, end: StorePath, references: Callable[[StorePath], Iterable[StorePath]]
-) -> tuple[StorePath, ...]:
-    """The shortest chain of references from one object to another, both included; empty if there is none."""
-    came_from: dict[StorePath, StorePath | None] = {start: None}
-    queue = [start]
-    for path in queue:  # grows while it is read: breadth first
-        if path == end:
-            break
-        for reference in references(path):
-            if reference not in came_from:
-                came_from[reference] = path
-                queue.append(reference)
-    found: list[StorePath] = []
-    step = end if end in came_from else None
-    while step is not None:
-        found.append(step)
-        step = came_from[step]
-    return tuple(reversed(found))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vstore.digest import hash_bytes
 from vstore.objects import Kind, ObjectInfo, StorePath
-from vstore.store import Store
+from vstore.store import Provenance, Store
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 VSTORE = [str(Path(sys.executable).parent / "vstore"), "--no-progress", "-q"]
@@ -97,11 +97,11 @@ def fill(root: Path, count: int, *, files: int = 1) -> None:
                 recipe=None,
                 registered_at=datetime.now(UTC).replace(microsecond=0),
             )
-            objects.append((info, ()))
+            objects.append((info, Provenance()))
             previous = path
             if number % CHAIN == CHAIN - 1 and number // CHAIN % 2 == 0:
                 (root / "gcroots" / f"r{number}").symlink_to(f"../store/{path}")
-        store.index.register_all(objects)
+        store.objects.register_all(objects)
 
 
 def adds_beside_a_collection(root: Path) -> dict[str, list[float]]:

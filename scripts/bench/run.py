@@ -34,7 +34,7 @@ from vstore.lock.select import select  # noqa: E402
 from vstore.objects import Kind, ObjectInfo, StorePath  # noqa: E402
 from vstore.reporter import NullReporter  # noqa: E402
 from vstore.spec import load  # noqa: E402
-from vstore.store import Store  # noqa: E402
+from vstore.store import Provenance, Store  # noqa: E402
 from vstore.target import Target  # noqa: E402
 
 PYTHON = sys.executable
@@ -241,15 +241,15 @@ def _mark(root: Path) -> float:
         for number in range(10_000):
             digest = hash_bytes("bench", str(number).encode())
             path = StorePath.make(digest, "x")
-            infos.append((_info(path, digest, previous if number % 10 else None, now), ()))
+            infos.append((_info(path, digest, previous if number % 10 else None, now), Provenance()))
             store.layout.object(path).mkdir()
             if number % 20 == 9:
                 (store.layout.gcroots / f"r{number}").symlink_to(f"../store/{path}")
             previous = path
-        store.index.register_all(infos)
+        store.objects.register_all(infos)
         started = time.perf_counter()
         plan = gc.plan_collection(store)
-        store.index.forget(plan.dead)
+        store.objects.forget(plan.dead)
         taken = time.perf_counter() - started
         assert len(plan.dead) == 5_000
         return taken

@@ -48,7 +48,7 @@ BREAKS = (
     Break(
         "a source object lives as long as its layer",
         "store/index/objects.py",
-        " UNION ALL SELECT object, input FROM inputs",
+        " UNION ALL SELECT object, input FROM object_inputs",
         "",
         "tests/flows/test_plan.py",
     ),
@@ -115,9 +115,9 @@ BREAKS = (
         "the row comes after the content",
         "store/store.py",
         """            move_in(self.layout, staged, self.layout.object(path))
-            self.index.register(info, parts=parts, seconds=seconds)
+            self.objects.register(info, kept)
 """,
-        """            self.index.register(info, parts=parts, seconds=seconds)
+        """            self.objects.register(info, kept)
             move_in(self.layout, staged, self.layout.object(path))
 """,
         "tests/reliability/test_kill_points.py",
@@ -230,7 +230,7 @@ BREAKS = (
     Break(
         "an object is read-only",
         "store/staging.py",
-        "            freeze_directory(folder.handle if BY_HANDLE else final)\n",
+        "            freeze_directory(folder.at)\n",
         "",
         "tests/store/test_store.py tests/store/health/test_verify.py",
     ),
@@ -250,28 +250,28 @@ BREAKS = (
     ),
     Break(
         "two processes build a recipe once",
-        "store/store.py",
+        "store/layout.py",
         'f"recipe-{recipe.short}"',
         'f"recipe-{recipe.short}-{os.getpid()}"',
         "tests/store/test_processes.py",
     ),
     Break(
         "naming a temp root waits for a collector that decides",
-        "store/roots.py",
-        "            with lock_file(self._layout.gc_lock, shared=True):\n",
-        '            with lock_file(self._layout.gc_lock.with_name("other"), shared=True):\n',
+        "store/roots/temp.py",
+        "            with lock_file(self._layout.locks.gc, shared=True):\n",
+        '            with lock_file(self._layout.locks.gc.with_name("other"), shared=True):\n',
         "tests/store/test_roots.py tests/gc/test_collect.py",
     ),
     Break(
         "a temp root keeps its objects",
-        "store/roots.py",
+        "store/roots/reading.py",
         "    yield from _temp_roots(layout, prune)  # first",
         "    pass  # first",
         "tests/store/test_roots.py tests/gc",
     ),
     Break(
         "a running program keeps its objects",
-        "store/roots.py",
+        "store/roots/reading.py",
         "    if running:  # last",
         "    if False:  # last",
         "tests/store/test_roots.py tests/gc",
@@ -286,11 +286,11 @@ BREAKS = (
     Break(
         "deleting takes the row out first",
         "gc/remove.py",
-        """            store.index.forget(victim.path for victim in gone)
+        """            store.objects.forget(victim.path for victim in gone)
             reached(Point.GC_FORGOTTEN)
 """,
         """            _discard(layout, [f"{layout.store.name}/{victim.path}" for victim in gone])
-            store.index.forget(victim.path for victim in gone)
+            store.objects.forget(victim.path for victim in gone)
             reached(Point.GC_FORGOTTEN)
 """,
         "tests/reliability/test_kill_points.py",
@@ -298,8 +298,8 @@ BREAKS = (
     Break(
         "nobody waits while a collector unlinks",
         "gc/unlink.py",
-        '    with lock_file(layout.locks / "trash"), layout',
-        '    with lock_file(layout.gc_lock), lock_file(layout.locks / "trash"), layout',
+        "    with lock_file(layout.locks.trash), layout",
+        "    with lock_file(layout.locks.gc), lock_file(layout.locks.trash), layout",
         "tests/flows/test_scenarios.py",
     ),
     Break(
@@ -313,7 +313,7 @@ BREAKS = (
     Break(
         "there is room to collect on a full disk",
         "store/emergency_space.py",
-        "            layout.reserve.unlink()\n",
+        "            layout.emergency_space.unlink()\n",
         "            pass\n",
         "tests/gc/test_remove.py -k full_disk",
     ),
@@ -378,22 +378,22 @@ BREAKS = (
     Break(
         "a profile is switched in one step",
         "profile/generations.py",
-        "        folder.replace_symlink(profile, generation_link(profile, number))\n",
-        """        folder.unlink(profile)
+        "        folder.replace_symlink(generation.profile, generation_link(generation.profile, generation.number))\n",
+        """        folder.unlink(generation.profile)
         reached(Point.PROFILE_SWITCHED)
-        folder.replace_symlink(profile, generation_link(profile, number))
+        folder.replace_symlink(generation.profile, generation_link(generation.profile, generation.number))
 """,
         "tests/reliability/test_kill_points.py",
     ),
     Break(
         "a profile leads to a generation that is recorded",
         "profile/generations.py",
-        """        store.generations.add(row)
+        """        store.generations.add(generation)
         reached(Point.GENERATION_RECORDED)
-        _set_current(store, profile, number)
+        _set_current(store, generation)
 """,
-        """        _set_current(store, profile, number)
-        store.generations.add(row)
+        """        _set_current(store, generation)
+        store.generations.add(generation)
         reached(Point.GENERATION_RECORDED)
 """,
         "tests/reliability/test_kill_points.py",
@@ -725,7 +725,7 @@ BREAKS = (
     Break(
         "nothing is deleted on the word of a damaged index",
         "gc/collect.py",
-        "        store.index.database.check()",
+        "        store.database.check()",
         "        pass",
         "tests/reliability/test_damage.py",
     ),
@@ -776,9 +776,9 @@ BREAKS = (
     ),
     Break(
         "a store with a link in place of a folder is refused",
-        "store/layout.py",
-        "                if not stat.S_ISDIR(os.lstat(place).st_mode):",
-        "                if not stat.S_ISDIR(os.stat(place).st_mode):",
+        "store/creation.py",
+        "            if not stat.S_ISDIR(os.lstat(place).st_mode):",
+        "            if not stat.S_ISDIR(os.stat(place).st_mode):",
         "tests/store/test_layout.py",
     ),
     Break(
@@ -839,9 +839,9 @@ BREAKS = (
     ),
     Break(
         "a folder with files of others does not become a store",
-        "store/layout.py",
-        "            check_new_root(self.root, (*_FOLDERS, *_FURTHER))",
-        "            pass",
+        "store/creation.py",
+        "        _check_new_root(layout.root)\n",
+        "        pass\n",
         "tests/cli/test_places.py",
     ),
     Break(
@@ -877,14 +877,14 @@ BREAKS = (
     Break(
         "what was served can be collected",
         "remote/serving/shelf.py",
-        "        with self.store.kept(path):\n",
+        "        with self.store.kept_alive(path):\n",
         "        self.store.add_temp_root(path)\n        if True:\n",
         "tests/remote/serving/test_site.py -k collected",
     ),
     Break(
         "a packed archive goes with its object",
         "gc/remove.py",
-        "[*places, *archives_of(layout, paths - self._revived)]",
+        "[*places, *archives_of(layout, paths - self._live)]",
         "places",
         "tests/remote/serving/test_site.py -k collected",
     ),
@@ -1061,14 +1061,14 @@ BREAKS = (
     Break(
         "the kind of an object is read off its tree",
         "store/store.py",
-        "kind=kind_of(staged, manifest) or kind,",
+        "kind=kind_in_tree(staged, manifest) or kind,",
         "kind=kind,",
         "tests/remote/test_belief.py",
     ),
     Break(
         "a wrong kind in a store is put right by making its index anew",
         "store/health/reindex.py",
-        "kind=kind_of(layout.object(path), manifest) or info.kind",
+        "kind=kind_in_tree(layout.object(path), manifest) or info.kind",
         "kind=info.kind",
         "tests/remote/test_belief.py -k mended",
     ),

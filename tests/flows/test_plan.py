@@ -194,8 +194,8 @@ def test_a_damaged_source_is_imported_again(world: World) -> None:
 def test_closures_leave_sources_out(world: World, tmp_path: Path) -> None:
     (source,) = sources(world)
     with Store.open(world.root) as store:
-        stack = next(info.path for info in store.index.objects() if info.kind == Kind.STACK)
-        assert source not in map(str, store.closure([stack]))
+        stack = next(info.path for info in store.objects.all() if info.kind == Kind.STACK)
+        assert source not in map(str, store.objects.closure([stack]))
     world.run("pack", "project", "-o", str(tmp_path / "bundle"))
     other = World(world.folder, tmp_path / "unpacked")
     other.run("unpack", str(tmp_path / "bundle"))

@@ -55,7 +55,7 @@ try:
         elif what == "collect":
             print(len(collect_garbage(store, reporter=NullReporter()).victims))
         else:
-            print(len(store.index.objects()), len(verify(store, contents=True, reporter=NullReporter())[1]))
+            print(len(store.objects.all()), len(verify(store, contents=True, reporter=NullReporter())[1]))
 except StoreError as error:
     print(error)
 """

@@ -10,7 +10,7 @@ import pytest
 
 from vstore.errors import StoreError
 from vstore.fs.disk import one_mount
-from vstore.fs.folder import Folder
+from vstore.fs.folder import Folder, thaw_folder
 from vstore.fs.trees.removal import remove_tree
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows opens no folders")
@@ -32,7 +32,7 @@ def test_a_name_that_leads_elsewhere_meanwhile_changes_nothing(tmp_path: Path, d
         folder.write("file", b"1")
         folder.replace_symlink("link", "file")
         folder.make_folder("deep")
-        os.close(folder.make_file("new"))
+        os.close(folder.create("new"))
         folder.rename("new", folder, "newer")
         assert folder.names() == ["deep", "file", "link", "newer"]
         assert (folder.read("file", limit=1), folder.readlink("link")) == (b"1", "file")
@@ -50,12 +50,12 @@ def test_no_link_below_is_followed(tmp_path: Path, decoy: Path, inside: str) -> 
     (root / "link").symlink_to(decoy)
     (root / "real" / "link").symlink_to(decoy)
     with pytest.raises(StoreError, match=f"a link, which is not followed: .*link -> {decoy}"):
-        Folder.below(root, *inside.split("/"))
+        Folder.open(root, *inside.split("/"))
 
 
 def test_the_first_folder_may_be_a_link(tmp_path: Path, decoy: Path) -> None:
     (tmp_path / "root").symlink_to(decoy)
-    with Folder.below(tmp_path / "root", "deep") as folder:
+    with Folder.open(tmp_path / "root", "deep") as folder:
         assert folder.names() == ["file"]
 
 
@@ -64,9 +64,9 @@ def test_what_is_no_folder_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "a\nb").write_text("")
     for name, said in (("fifo", "something else: .*fifo"), ("a\nb", r"a file: .*a\\nb\s")):
         with pytest.raises(StoreError, match=said):
-            Folder.below(tmp_path, name)
+            Folder.open(tmp_path, name)
     with pytest.raises(FileNotFoundError):
-        Folder.below(tmp_path, "missing")
+        Folder.open(tmp_path, "missing")
 
 
 def test_removing_follows_no_link_and_meets_any_depth_and_mode(tmp_path: Path, decoy: Path) -> None:
@@ -92,7 +92,7 @@ def test_thawing_follows_no_link(tmp_path: Path, decoy: Path) -> None:
     decoy.chmod(0o755)
     (tmp_path / "link").symlink_to(decoy)
     with Folder.open(tmp_path) as folder, pytest.raises(OSError, match="link"):
-        folder.thaw("link")
+        thaw_folder(folder, "link")
     assert decoy.stat().st_mode & 0o777 == 0o755
 
 

@@ -17,7 +17,7 @@ from vstore.fs.trees.scan import scan
 from vstore.gc import CollectionPolicy, collect_garbage, exclusive_sizes, plan_collection, shortfall
 from vstore.objects import StorePath
 from vstore.reporter import NullReporter
-from vstore.store import GenerationRow, Root, RootKind, Store, add_root, list_roots, remove_root
+from vstore.store import Generation, Root, RootKind, Store, add_root, list_roots, remove_root
 from vstore.store.health.optimise import optimise
 from vstore.store.health.verify import verify
 
@@ -114,7 +114,7 @@ def test_max_freed_leaves_the_rest_for_later(store: Store) -> None:
             == collect_garbage(store, CollectionPolicy(max_freed=limit), reporter=NullReporter()).deleted
             == tuple(paths[:2])
         )
-        assert [info.path for info in store.index.objects()] == sorted(paths[2:])
+        assert [info.path for info in store.objects.all()] == sorted(paths[2:])
         assert verify(store, contents=True, reporter=NullReporter()) == (3, [])
 
 
@@ -231,7 +231,7 @@ def test_what_a_living_process_makes_is_no_litter(store: Store) -> None:
     store.add_temp_root(path)
     store.layout.object(path).mkdir()
     (store.layout.manifests / f".{path}.0123abcd").touch()
-    locks = (store.layout.object_lock(str(path)), store.layout.profile_lock("p"))
+    locks = (store.layout.locks.object(str(path)), store.layout.locks.profile("p"))
     with store.staging("low") as build, lock_file(locks[0]), lock_file(locks[1]):
         (store.layout.profiles / "p-1-link").symlink_to(f"../store/{path}")
         assert plan_collection(store).orphans == collect_garbage(store, reporter=NullReporter()).orphans == ()
@@ -298,7 +298,7 @@ def test_the_dry_run_names_exactly_what_goes(
         before = on_disk(store)
         with suppress(IndexError):
             profiles.forget(store, gone[0].profile, [one.number for one in gone])
-        reached = store.closure(path for path in roots if path not in {one.path for one in gone})
+        reached = store.objects.closure(path for path in roots if path not in {one.path for one in gone})
         done = collect_garbage(store, policy, reporter=NullReporter())
         assert (done.deleted, done.freed_bytes, done.orphans) == (plan.dead, plan.freed_bytes, plan.orphans)
         assert not reached & set(done.deleted)
@@ -311,8 +311,8 @@ def test_the_index_refuses_to_forget_what_a_generation_needs(store: Store) -> No
     """Two locks on one door: were the roots misread, the schema would still say no."""
     path = add(store, "low")
     store.generations.add(
-        GenerationRow(
-            profile="p", number=1, path=path, created_at=WHEN, spec_path=None, spec_digest=None, replaced=None
+        Generation(
+            profile="p", number=1, path=path, created_at=WHEN, spec_path=None, spec_digest=None, replaced_number=None
         )
     )
     with reopened(store) as store:
@@ -348,7 +348,7 @@ def test_collecting_while_others_make_generations(store: Store) -> None:
         assert (store.layout.profiles / name / "to-low").read_bytes() == b"low"
     collect_garbage(store, reporter=NullReporter())
     assert verify(store, contents=True, reporter=NullReporter())[1] == []
-    assert on_disk(store) == {str(info.path) for info in store.index.objects()}
+    assert on_disk(store) == {str(info.path) for info in store.objects.all()}
 
 
 COLLECT = """

@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 from testing.trees import WHEN, info
 from vstore.gc import CollectionPlan, CollectionPolicy, plan_victims
 from vstore.gc.plan import ByteLimits, exclusive_objects
-from vstore.objects import StorePath, chain
-from vstore.store import Graph
+from vstore.graph import shortest_path
+from vstore.objects import StorePath
+from vstore.store import ObjectGraph
 
 
 @st.composite
-def graphs(draw: st.DrawFn) -> tuple[Graph, list[StorePath]]:
+def graphs(draw: st.DrawFn) -> tuple[ObjectGraph, list[StorePath]]:
     """A graph in which each object refers to earlier ones, and some of its objects as roots."""
     size = draw(st.integers(0, 12))
     references = tuple(
@@ -27,32 +28,30 @@ def graphs(draw: st.DrawFn) -> tuple[Graph, list[StorePath]]:
     return graph, roots
 
 
-def make_graph(references: Sequence[Sequence[int]], sizes: Sequence[int] | None = None) -> Graph:
-    return Graph(
+def make_graph(references: Sequence[Sequence[int]], sizes: Sequence[int] | None = None) -> ObjectGraph:
+    return ObjectGraph(
         names=tuple(str(info(f"n{number}").path) for number in range(len(references))),
         sizes=tuple(sizes or [1] * len(references)),
         registered_at=tuple((WHEN + timedelta(days=number)).isoformat() for number in range(len(references))),
-        references=tuple(map(tuple, references)),
+        edges=tuple(map(tuple, references)),
         used_on=tuple((WHEN + timedelta(days=number)).date().isoformat() for number in range(len(references))),
         used_by=("",) * len(references),
-        seconds=(None,) * len(references),
+        build_seconds=(None,) * len(references),
     )
 
 
-def kept_by(graph: Graph, roots: Sequence[StorePath]) -> set[StorePath]:
+def kept_by(graph: ObjectGraph, roots: Sequence[StorePath]) -> set[StorePath]:
     """Reachability said another way: a fixed point of sets."""
     kept = set(roots)
     while True:
-        more = {
-            graph.paths[low] for n, path in enumerate(graph.paths) if path in kept for low in graph.references[n]
-        } - kept
+        more = {graph.paths[low] for n, path in enumerate(graph.paths) if path in kept for low in graph.edges[n]} - kept
         if not more:
             return kept
         kept |= more
 
 
 @given(graphs())
-def test_dead_is_exactly_what_no_root_reaches(case: tuple[Graph, list[StorePath]]) -> None:
+def test_dead_is_exactly_what_no_root_reaches(case: tuple[ObjectGraph, list[StorePath]]) -> None:
     graph, roots = case
     plan = plan_victims(graph, roots)
     assert set(plan.dead) == set(graph.paths) - kept_by(graph, roots)
@@ -63,14 +62,14 @@ def test_dead_is_exactly_what_no_root_reaches(case: tuple[Graph, list[StorePath]
 
 @given(graphs(), st.none() | st.integers(0, 40), st.none() | st.integers(0, 12))
 def test_any_plan_can_be_carried_out_and_spares_the_reachable(
-    case: tuple[Graph, list[StorePath]], max_freed: int | None, days: int | None
+    case: tuple[ObjectGraph, list[StorePath]], max_freed: int | None, days: int | None
 ) -> None:
     graph, roots = case
     before = WHEN + timedelta(days=days) if days is not None else None
     plan = plan_victims(graph, roots, CollectionPolicy(fresh_since=before), limit=max_freed)
     gone: set[StorePath] = set()
     referrers = {path: set[StorePath]() for path in graph.paths}
-    for number, references in enumerate(graph.references):
+    for number, references in enumerate(graph.edges):
         for low in references:
             referrers[graph.paths[low]].add(graph.paths[number])
     for path in plan.dead:
@@ -104,7 +103,7 @@ def test_a_root_that_is_not_in_the_index_keeps_nothing() -> None:
 
 
 @given(graphs())
-def test_exclusive_bytes_are_what_taking_the_root_away_frees(case: tuple[Graph, list[StorePath]]) -> None:
+def test_exclusive_bytes_are_what_taking_the_root_away_frees(case: tuple[ObjectGraph, list[StorePath]]) -> None:
     graph, roots = case
     all_kept = plan_victims(graph, roots).freed_bytes
     without = [plan_victims(graph, [*roots[:n], *roots[n + 1 :]]).freed_bytes for n in range(len(roots))]
@@ -115,10 +114,10 @@ def test_exclusive_bytes_are_what_taking_the_root_away_frees(case: tuple[Graph, 
 
 def aged(
     references: Sequence[Sequence[int]], days: Sequence[int], sizes: Sequence[int], seconds: Sequence[int]
-) -> Graph:
+) -> ObjectGraph:
     graph = make_graph(references, sizes)
     used_on = tuple((WHEN + timedelta(days=day)).date().isoformat() for day in days)
-    return replace(graph, used_on=used_on, seconds=tuple(map(float, seconds)))
+    return replace(graph, used_on=used_on, build_seconds=tuple(map(float, seconds)))
 
 
 def names(plan: CollectionPlan) -> list[str]:
@@ -192,7 +191,7 @@ def test_a_goal_is_reached_by_bytes_that_become_free() -> None:
 
 
 @given(graphs(), st.integers(0, 12), st.integers(0, 60))
-def test_spared_and_goals_hold_for_any_graph(case: tuple[Graph, list[StorePath]], day: int, ceiling: int) -> None:
+def test_spared_and_goals_hold_for_any_graph(case: tuple[ObjectGraph, list[StorePath]], day: int, ceiling: int) -> None:
     graph, roots = case
     since = (WHEN + timedelta(days=day)).date()
     policy = CollectionPolicy(used_since=since, max_size=ceiling)
@@ -205,18 +204,18 @@ def test_spared_and_goals_hold_for_any_graph(case: tuple[Graph, list[StorePath]]
 
 
 @given(graphs(), st.data())
-def test_a_chain_is_a_shortest_path(case: tuple[Graph, list[StorePath]], data: st.DataObject) -> None:
+def test_a_chain_is_a_shortest_path(case: tuple[ObjectGraph, list[StorePath]], data: st.DataObject) -> None:
     graph, _ = case
     if not graph.paths:
         return
     start, end = data.draw(st.sampled_from(graph.paths)), data.draw(st.sampled_from(graph.paths))
-    below = {path: [graph.paths[low] for low in lows] for path, lows in zip(graph.paths, graph.references, strict=True)}
-    found = chain(start, end, below.__getitem__)
+    below = {path: [graph.paths[low] for low in lows] for path, lows in zip(graph.paths, graph.edges, strict=True)}
+    found = shortest_path(start, end, below.__getitem__)
     assert bool(found) == (end in kept_by(graph, [start]))
     for high, low in pairwise(found):
-        assert graph.paths.index(low) in graph.references[graph.paths.index(high)]
+        assert graph.paths.index(low) in graph.edges[graph.paths.index(high)]
     reached, steps = {start}, 0
     while found and end not in reached:
-        reached |= {graph.paths[low] for path in reached for low in graph.references[graph.paths.index(path)]}
+        reached |= {graph.paths[low] for path in reached for low in graph.edges[graph.paths.index(path)]}
         steps += 1
     assert len(found) == (steps + 1 if found else 0)

@@ -21,6 +21,7 @@ from vstore.gc.plan import plan_victims
 from vstore.gc.remove import Removal, current_roots
 from vstore.reporter import NullReporter
 from vstore.store import Store, add_root
+from vstore.store.build_logs import read_log, write_log
 from vstore.store.health.verify import verify
 
 
@@ -31,12 +32,12 @@ def reopened(store: Store) -> Store:
 
 def started(store: Store) -> tuple[Removal, list[str]]:
     """A removal whose plan is made and not yet carried out, and the names it wants to remove."""
-    roots, graph = current_roots(store), store.index.graph()
+    roots, graph = current_roots(store), store.objects.graph()
     return Removal(store, graph, roots), [path.name for path in plan_victims(graph, roots).dead]
 
 
 def removed(store: Store, removal: Removal) -> list[str]:
-    victims = plan_victims(store.index.graph(), []).victims
+    victims = plan_victims(store.objects.graph(), []).victims
     gone = [victim.path.name for victim in removal.remove(victims)]
     assert verify(store, contents=True, reporter=NullReporter())[1] == []
     return gone
@@ -60,8 +61,8 @@ def test_an_object_made_after_the_plan_keeps_what_it_refers_to(store: Store) -> 
     with reopened(store) as store:
         removal, planned = started(store)
         assert set(planned) == {"low", "other"}
-        store.index.register(info("late", [low]))
-        victims = plan_victims(store.index.graph(), []).victims
+        store.objects.register(info("late", [low]))
+        victims = plan_victims(store.objects.graph(), []).victims
         gone = removal.remove([victim for victim in victims if victim.path.name in planned])
         assert [victim.path.name for victim in gone] == ["other"]
         assert store.is_valid(low)
@@ -84,10 +85,10 @@ def test_logs_locks_and_failed_builds_go(store: Store) -> None:
     layout, old = store.layout, (datetime.now(UTC) - timedelta(days=30)).timestamp()
     dead, live = add(store, "dead", recipe=recipe("dead")), add(store, "live", recipe=recipe("live"))
     for name in ("dead", "live", "lost", "fresh"):
-        store.write_log(recipe(name), [name])
+        write_log(store.layout, recipe(name), [name])
     add_root(layout, layout.gcroots / "mine", live)
     os.utime(layout.log(recipe("lost")), (old, old))
-    (layout.locks / "recipe-stale").touch()
+    (layout.locks.folder / "recipe-stale").touch()
     for name in ("old", "new"):
         (layout.failed / name / "deep").mkdir(parents=True)
     os.utime(layout.failed / "old", (old, old))
@@ -96,11 +97,11 @@ def test_logs_locks_and_failed_builds_go(store: Store) -> None:
         assert set(plan.orphans) == {f"logs/{layout.log(recipe('lost')).name}", "locks/recipe-stale", "failed/old"}
         done = collect_garbage(store, reporter=NullReporter())
         assert done.orphans == plan.orphans and done.deleted == (dead,)
-        assert store.read_log(recipe("dead")) is None and store.read_log(recipe("live")) == "live"
-        assert store.read_log(recipe("fresh")) == "fresh", "its row may be a moment away"
+        assert read_log(store.layout, recipe("dead")) is None and read_log(store.layout, recipe("live")) == "live"
+        assert read_log(store.layout, recipe("fresh")) == "fresh", "its row may be a moment away"
         assert [place.name for place in layout.failed.iterdir()] == ["new"]
-        assert [place.name for place in layout.locks.glob("recipe-*")] == [f"recipe-{recipe('busy').short}"]
-    assert list(layout.locks.glob("recipe-*")) == []
+        assert [place.name for place in layout.locks.folder.glob("recipe-*")] == [f"recipe-{recipe('busy').short}"]
+    assert list(layout.locks.folder.glob("recipe-*")) == []
 
 
 COUNT = """
@@ -153,7 +154,7 @@ def test_a_collection_runs_on_a_full_disk(small_disk: Path) -> None:
     with Store.open(root) as store:
         for number in range(300):
             add(store, f"n{number}", {f"f{file}": b"%d" % number for file in range(5)})
-    assert (root / "reserve").stat().st_blocks * 512 >= 8 << 20
+    assert (root / "emergency-space").stat().st_blocks * 512 >= 8 << 20
     fill(small_disk / "filler")
     full = vstore(root, "roots", "add", "n1")
     assert full.returncode == 6 and "no space left" in full.stderr and "hint: " in full.stderr
@@ -161,10 +162,10 @@ def test_a_collection_runs_on_a_full_disk(small_disk: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "deleted 300 objects" in done.stdout
     assert list((root / "store").iterdir()) == []
-    assert not (root / "reserve").exists(), "still full"
+    assert not (root / "emergency-space").exists(), "still full"
     (small_disk / "filler").unlink()
     assert vstore(root, "gc").returncode == 0
-    assert (root / "reserve").exists()
+    assert (root / "emergency-space").exists()
     assert vstore(root, "verify").returncode == 0
 
 

@@ -150,7 +150,7 @@ def test_a_cache_in_use_is_left_as_it_is(bench: Bench, who: str) -> None:
     cache = bench.root / "cache" / "uv"
     (cache / ".tmpLeft").mkdir()
     with Store.open(bench.root) as store:
-        lock = cache / ".lock" if who == "uv" else store.layout.cache_lock
+        lock = cache / ".lock" if who == "uv" else store.layout.locks.uv_cache
         with lock_file(lock, shared=True):
             done = collect_garbage(store, policy(-timedelta(hours=1)), reporter=NullReporter())
             assert (done.deleted, done.wheels) == ((dead,), ())

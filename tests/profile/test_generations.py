@@ -23,7 +23,8 @@ from vstore.fs.trees.removal import remove_tree
 from vstore.gc import collect_garbage
 from vstore.reporter import NullReporter
 from vstore.store import RootKind, Store, list_roots
-from vstore.store.generation_records import write_record
+from vstore.store.generation_records import write_generation_record
+from vstore.store.index.last_used import Use
 
 DIGEST = hash_bytes("test spec", b"spec")
 
@@ -50,9 +51,9 @@ def test_what_is_kept_of_a_generation(store: Store) -> None:
     assert made is not None
     first, second = profiles.history(store, "p")
     assert replace(second, used_on=None) == made and second.used_on == later.date()
-    assert (second.number, second.replaced, second.created_at, second.current) == (2, 1, later, True)
+    assert (second.number, second.replaced_number, second.created_at, second.current) == (2, 1, later, True)
     assert (second.spec_path, second.spec_digest) == ("/spec.toml", DIGEST)
-    assert (first.number, first.replaced, first.current, first.path.name) == (1, None, False, "first")
+    assert (first.number, first.replaced_number, first.current, first.path.name) == (1, None, False, "first")
     assert profiles.names(store) == ["p"]
 
 
@@ -143,14 +144,14 @@ def test_switching_to_an_unknown_one(store: Store) -> None:
     assert caught.value.hint == "generations: 1"
     with pytest.raises(ProfileError, match="no such profile: q") as caught:
         profiles.rollback(store, "q")
-    assert caught.value.hint == "profiles here: p"
+    assert caught.value.hint == "profiles in this store: p"
 
 
 def test_switching_to_a_lost_stack_is_refused(store: Store) -> None:
     install(store, "one")
     install(store, "two")
     remove_tree(store.layout.object(profiles.history(store, "p")[0].path))
-    with pytest.raises(ProfileError, match="is gone"):
+    with pytest.raises(ProfileError, match="is missing"):
         profiles.switch(store, "p", 1)
     assert shown(store) == "two"
 
@@ -246,7 +247,7 @@ class Journey(RuleBasedStateMachine):
         assert number(self.store) == self.now_current
         if self.now_current is not None:
             assert shown(self.store) == self.known[self.now_current][0]
-            history = {g.number: (g.path.name, g.replaced) for g in profiles.history(self.store, "p")}
+            history = {g.number: (g.path.name, g.replaced_number) for g in profiles.history(self.store, "p")}
             assert history == self.known
 
 
@@ -307,7 +308,7 @@ with Store.open(Path(sys.argv[1])) as store:
     numbers = [int(line) for child in children for line in child.communicate(timeout=60)[0].split()]
     assert sorted(numbers) == list(range(1, 31))
     history = profiles.history(store, "p")
-    assert [one.replaced for one in history] == [None, *range(1, 30)]
+    assert [one.replaced_number for one in history] == [None, *range(1, 30)]
     assert number(store) == 30
 
 
@@ -327,13 +328,13 @@ def test_making_and_switching_are_uses(store: Store) -> None:
     later = WHEN + timedelta(days=90)
     for path, now in ((first, WHEN), (second, later)):
         profiles.append(store, "p", path, spec_path=None, spec_digest=None, now=now)
-    days = [store.uses.last(path) for path in (first, second)]
-    assert days == [(later.date().isoformat(), "p")] * 2
+    days = [store.last_used.of(path) for path in (first, second)]
+    assert days == [Use(later.date().isoformat(), "p")] * 2
     profiles.append(store, "p", second, spec_path=None, spec_digest=None, now=later + timedelta(days=1))
-    assert store.uses.last(second) == ((later + timedelta(days=1)).date().isoformat(), "p")
+    assert store.last_used.of(second) == Use((later + timedelta(days=1)).date().isoformat(), "p")
     profiles.rollback(store, "p")
-    known = store.uses.last(first)
-    assert known is not None and known[0] > later.date().isoformat()
+    known = store.last_used.of(first)
+    assert known is not None and known.used_on > later.date().isoformat()
 
 
 def test_what_a_killed_process_began_is_collected_even_after_the_next_generation(store: Store) -> None:
@@ -341,7 +342,7 @@ def test_what_a_killed_process_began_is_collected_even_after_the_next_generation
     paths = [add(store, f"s{number}-stack") for number in range(3)]
     profiles.append(store, "p", paths[0], spec_path=None, spec_digest=None, now=WHEN)
     row = store.generations.of("p")[0]
-    write_record(store.layout, replace(row, number=2, path=paths[1]))
+    write_generation_record(store.layout, replace(row, number=2, path=paths[1]))
     (store.layout.profiles / "p-2-link").symlink_to(f"../store/{paths[1]}")
     made = profiles.append(store, "p", paths[2], spec_path=None, spec_digest=None, now=WHEN)
     assert made is not None and made.number == 3

@@ -22,7 +22,7 @@ def generations(count: int, current: int) -> list[Generation]:
             created_at=WHEN + timedelta(days=number),
             spec_path=None,
             spec_digest=None,
-            replaced=number - 1 or None,
+            replaced_number=number - 1 or None,
             current=number == current,
         )
         for number in range(1, count + 1)

@@ -60,7 +60,7 @@ def test_rows_that_were_in_a_lost_log_cost_no_object(root: Path) -> None:
         other.commit()
     for arguments in (("gc",), ("gc", "--dry-run"), ("delete", "dead")):
         ended = command(root, *arguments)
-        assert ended.code == 6 and "the index is damaged: it lacks what roots name" in ended.error, ended
+        assert ended.code == 6 and "the index is damaged: it lacks objects that roots name" in ended.error, ended
     assert "`vstore reindex`" in command(root, "doctor").out
     recovered(root, "lost rows")
     assert "app-stack" in command(root, "list").out
@@ -79,7 +79,7 @@ def test_nothing_is_deleted_on_the_word_of_references_that_are_damaged(root: Pat
     with closing(sqlite3.connect(root / "index.sqlite")) as other:
         row = other.execute("SELECT * FROM sqlite_master WHERE name = 'refs_reference'").fetchone()
     change(("DELETE FROM sqlite_master WHERE name = 'refs_reference'", ()))
-    change(("DELETE FROM refs", ()), ("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", row))
+    change(("DELETE FROM object_references", ()), ("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", row))
     for arguments in (("gc",), ("delete", "dead"), ("verify",)):
         ended = command(root, *arguments)
         assert (ended.code, "the index is damaged" in ended.error) == (6, True), ended
@@ -100,7 +100,7 @@ def test_a_damaged_record_is_named_and_written_again(root: Path) -> None:
     for data in (b"", b"\xff", b"[]", record.read_bytes().replace(b"+00:00", b"")):
         record.write_bytes(data)
         ended = command(root, "verify")
-        assert ended.code == 6 and ".app-1.json does not say what generation 1 is" in ended.out, ended
+        assert ended.code == 6 and ".app-1.json does not describe generation 1" in ended.out, ended
         assert command(root, "verify", "--repair", "--offline").code == 0
         assert command(root, "verify").code == 0
 

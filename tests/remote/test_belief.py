@@ -25,9 +25,9 @@ from vstore.remote import Cache, Trust, publish_channel, pull, read_channel
 from vstore.remote.records.layout import CACHE_FILE, archive_key, channel_key, object_key, realisation_key
 from vstore.remote.records.trust import sign
 from vstore.reporter import NullReporter
-from vstore.store import Store
+from vstore.store import Provenance, Store
 from vstore.store.health.reindex import reindex
-from vstore.store.health.verify import mend, verify
+from vstore.store.health.verify import repair_in_place, verify
 from vstore.store.manifests import write_manifest
 
 NOW = datetime.now(UTC)
@@ -63,7 +63,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     with machine(folder / "builder") as builder:
         made = World(folder, builder, three(builder))
         builder.push(made.cache, *made.paths)
-        info = builder.store.index.info(made.paths[2])
+        info = builder.store.objects.info(made.paths[2])
         assert info is not None
         publish_channel(made.cache, "c", info, keys=(KEY,), lifetime=timedelta(days=1), now=NOW)
         yield made
@@ -97,20 +97,22 @@ def spoilt(document: dict[str, object]) -> Iterator[dict[str, object]]:
 
 def is_believed_rightly(builder: Machine, client: Machine) -> None:
     """Assert that all that is here is as the builder has it, or that less is known of it."""
-    for info in client.store.index.objects():
-        mine = builder.store.index.info(info.path)
+    for info in client.store.objects.all():
+        mine = builder.store.objects.info(info.path)
         assert mine is not None
         for name in ("digest", "kind", "size_bytes", "files", "references"):
             assert getattr(info, name) == getattr(mine, name), name
         manifest, metadata = client.store.manifest(info.path)
         known, told = builder.store.manifest(info.path)
         assert manifest == known
-        assert metadata["parts"] in ([], told["parts"])
+        assert metadata["wheel_keys"] in ([], told["wheel_keys"])
         assert "recipes" not in metadata
-    assert {*client.store.holders(PART), *client.store.holders(bytes(32))} <= set(builder.store.holders(PART))
+    assert {*client.store.objects_with_wheel(PART), *client.store.objects_with_wheel(bytes(32))} <= set(
+        builder.store.objects_with_wheel(PART)
+    )
     for name in RECIPES:
         assert client.store.realisation(recipe(name)) in (None, builder.store.realisation(recipe(name)))
-    assert len(client.store.index.all_recipes()) <= len(RECIPES)
+    assert len(client.store.realisations.recipes()) <= len(RECIPES)
 
 
 KEYS = {
@@ -186,7 +188,7 @@ def test_signed_metadata_gives_no_recipe(world: World, tmp_path: Path) -> None:
         world.cache.write(key, sign(replace(good, metadata=metadata, signatures=()), [KEY]))
         with machine(tmp_path / "client") as client:
             pull(client.fetcher(), world.cache, world.paths[:1])
-            assert client.store.manifest(world.paths[0])[1]["of no meaning"] == 1
+            assert dict(client.store.manifest(world.paths[0])[1])["of no meaning"] == 1
         reindex(tmp_path / "client")
         with machine(tmp_path / "client") as client:
             assert client.store.realisation(recipe("made up")) is None
@@ -219,9 +221,9 @@ def spoil_kinds(root: Path, *, manifests: bool) -> None:
     connection.close()
     if manifests:
         with Store.open(root) as store:
-            for info in store.index.objects():
+            for info in store.objects.all():
                 manifest, metadata = store.manifest(info.path)
-                write_manifest(store.layout, info, manifest, (), metadata)
+                write_manifest(store.layout, info, manifest, Provenance(metadata={**metadata}))
 
 
 @pytest.mark.parametrize("manifests", [False, True])
@@ -230,7 +232,7 @@ def test_a_wrong_kind_in_a_store_is_found_and_mended(tmp_path: Path, manifests: 
         root = tmp_path / way
         with machine(root) as one:
             paths = three(one)
-            before = {info.path: info.kind for info in one.store.index.objects()}
+            before = {info.path: info.kind for info in one.store.objects.all()}
             cache = folder_cache(tmp_path / "cache")
             one.push(cache, *paths)
         spoil_kinds(root, manifests=manifests)
@@ -240,11 +242,11 @@ def test_a_wrong_kind_in_a_store_is_found_and_mended(tmp_path: Path, manifests: 
             found = verify(one.store, contents=False, reporter=NullReporter())[1]
             assert {problem.path for problem in found} == (set(paths[1:]) if way != "reindex" or manifests else set())
             if way == "repair":
-                assert all(mend(one.store, path) for path in paths)
+                assert all(repair_in_place(one.store, path) for path in paths)
             if way == "pull":
-                one.store.distrust(paths)
+                one.store.distrusted.update(paths)
                 pull(one.fetcher(), cache, paths)
-            assert {info.path: info.kind for info in one.store.index.objects()} == before
+            assert {info.path: info.kind for info in one.store.objects.all()} == before
             if way == "repair":
                 assert verify(one.store, contents=False, reporter=NullReporter())[1] == []
 

@@ -94,7 +94,7 @@ class World:
             pull(client.fetcher(), self.cache, self.paths)
             for path in self.paths:
                 assert client.store.manifest(path)[0] == self.builder.store.manifest(path)[0]
-            assert client.store.holders(b"part of low") == [self.paths[0]]
+            assert client.store.objects_with_wheel(b"part of low") == [self.paths[0]]
 
 
 @pytest.fixture(params=["memory", "folder", "moto"])
@@ -311,7 +311,7 @@ def publish(world: World, content: bytes) -> StorePath:
     name = f"stack {content!r}"
     path = world.builder.add("s-stack", {"stack.json": content}, world.paths, recipe_name=name)
     assert world.pusher().push([path]).conflicts == ()
-    info = world.builder.store.index.info(path)
+    info = world.builder.store.objects.info(path)
     assert info is not None and info.kind == Kind.STACK
     publish_channel(world.cache, "c", info, keys=(KEY,), lifetime=timedelta(days=1), now=datetime.now(UTC))
     return path

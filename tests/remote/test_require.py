@@ -37,7 +37,7 @@ class World:
         return path
 
     def publish(self, path: StorePath, key: SecretKey, *, trust: Trust = ONE, now: datetime = NOW) -> Channel:
-        info = self.builder.store.index.info(path)
+        info = self.builder.store.objects.info(path)
         assert info is not None
         return publish_channel(self.cache, "c", info, keys=(key,), lifetime=DAY, now=now, trust=trust)
 
@@ -146,7 +146,7 @@ def test_what_one_builder_alone_says_of_an_object_lends_nothing(world: World) ->
         Pusher(world.builder.store, world.cache, keys=keys, reporter=world.builder.said, level=None).push([path])
         with machine(world.client.store.layout.root.parent / keys[0].name) as client:
             pull(client.fetcher(BOTH), world.cache, [path])
-            assert client.store.holders(b"part") == holders
+            assert client.store.objects_with_wheel(b"part") == holders
 
 
 def test_a_wrong_signature_in_one_cache_hides_none_in_another(world: World, tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 @pytest.mark.parametrize("name", ["", ".", "..", "../x", "a/b", "a b", "-x", "stable.json", "stable.JSON", "a" * 102])
 def test_a_name_that_no_channel_can_have(world: World, name: str) -> None:
     """One that ends with .json would lie where the record of another channel lies."""
-    info = world.builder.store.index.info(world.paths[0])
+    info = world.builder.store.objects.info(world.paths[0])
     assert info is not None
     with pytest.raises(UsageError, match="not a name for a channel"):
         publish_channel(world.cache, name, info, keys=(KEY,), lifetime=timedelta(days=1), now=NOW)
@@ -134,7 +134,7 @@ def test_a_record_with_other_references(world: World) -> None:
 def test_a_changed_record_lends_no_parts(world: World) -> None:
     world.edit(object_key(world.paths[0]), parts=["00ff"])
     pull(world.client.fetcher(), world.cache, [world.paths[0]])
-    assert world.client.store.holders(b"\x00\xff") == []
+    assert world.client.store.objects_with_wheel(b"\x00\xff") == []
 
 
 @pytest.mark.parametrize("keep", [0, 1, 63, 64, 65, 1000, -1])
@@ -271,7 +271,7 @@ def test_a_cache_that_names_new_objects_for_ever(world: World) -> None:
 
 
 def publish(world: World, path: StorePath, days: int = 1) -> int:
-    info = world.builder.store.index.info(path)
+    info = world.builder.store.objects.info(path)
     assert info is not None
     lifetime = timedelta(days=days)
     return publish_channel(world.cache, "stable", info, keys=(KEY,), lifetime=lifetime, now=NOW).number

@@ -12,27 +12,28 @@ import pytest
 
 from testing.trees import WHEN, add, run_in_child
 from vstore.store import Store
+from vstore.store.index.last_used import Use
 
 TODAY = WHEN.date().isoformat()
 
 
 def changes(store: Store) -> int:
-    return int(store.index.database.rows("SELECT total_changes()")[0][0])
+    return int(store.database.rows("SELECT total_changes()")[0][0])
 
 
 def test_a_use_is_of_the_object_and_all_it_refers_to_once_a_day(store: Store) -> None:
     low = add(store, "low")
     high, other = add(store, "high", references=[low]), add(store, "other")
-    assert store.uses.record(high, "app", now=WHEN)
-    assert store.uses.last(high) == store.uses.last(low) == (TODAY, "app")
-    assert store.uses.last(other) is None
+    assert store.last_used.record(high, "app", now=WHEN)
+    assert store.last_used.of(high) == store.last_used.of(low) == Use(TODAY, "app")
+    assert store.last_used.of(other) is None
     before = changes(store)
-    assert store.uses.record(high, "another", now=WHEN + timedelta(hours=3))
-    assert changes(store) == before and store.uses.last(high) == (TODAY, "app")
-    assert store.uses.record(high, "another", now=WHEN + timedelta(days=1))
-    assert changes(store) == before + 2 and store.uses.last(low) == ("2024-05-07", "another")
-    assert store.uses.record(low, "late", now=WHEN), "a clock that goes back loses nothing"
-    assert store.uses.last(low) == ("2024-05-07", "another")
+    assert store.last_used.record(high, "another", now=WHEN + timedelta(hours=3))
+    assert changes(store) == before and store.last_used.of(high) == Use(TODAY, "app")
+    assert store.last_used.record(high, "another", now=WHEN + timedelta(days=1))
+    assert changes(store) == before + 2 and store.last_used.of(low) == Use("2024-05-07", "another")
+    assert store.last_used.record(low, "late", now=WHEN), "a clock that goes back loses nothing"
+    assert store.last_used.of(low) == Use("2024-05-07", "another")
 
 
 def test_a_busy_index_is_not_waited_for(store: Store) -> None:
@@ -41,27 +42,27 @@ def test_a_busy_index_is_not_waited_for(store: Store) -> None:
     other.execute("BEGIN IMMEDIATE")
     end = Timer(60, other.execute, ["ROLLBACK"])  # who waits would then record
     end.start()
-    assert not store.uses.record(path, "app")
+    assert not store.last_used.record(path, "app")
     with Store.open(store.layout.root, read_only=True) as reader:
-        assert not reader.uses.record(path, "app")
+        assert not reader.last_used.record(path, "app")
     end.cancel()
     other.execute("ROLLBACK")
     other.close()
-    assert store.uses.record(path, "app")
+    assert store.last_used.record(path, "app")
     add(store, "more")
 
 
 def test_a_reader_records_through_a_connection_of_its_own(store: Store) -> None:
     path = add(store, "low")
     with Store.open(store.layout.root, read_only=True) as reader:
-        assert reader.uses.record(path, "app", now=WHEN)
-        assert reader.uses.last(path) == (TODAY, "app")
+        assert reader.last_used.record(path, "app", now=WHEN)
+        assert reader.last_used.of(path) == Use(TODAY, "app")
 
 
 def test_the_graph_tells_last_use_or_registration(store: Store) -> None:
     used, unused = add(store, "used"), add(store, "unused")
-    store.uses.record(used, "app", now=WHEN)
-    graph = store.index.graph()
+    store.last_used.record(used, "app", now=WHEN)
+    graph = store.objects.graph()
     assert graph.paths == (used, unused)
     assert graph.used_on == (TODAY, graph.registered_at[1][:10]) and graph.used_by == ("app", "")
 

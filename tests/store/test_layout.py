@@ -16,7 +16,16 @@ from testing.trees import add
 from vstore.errors import StoreError, UsageError
 from vstore.gc import collect_garbage, plan_collection
 from vstore.reporter import NullReporter
-from vstore.store import Layout, RootNote, Store, add_root, keep_emergency_space, list_roots, read_roots
+from vstore.store import (
+    RootNote,
+    Store,
+    StoreLayout,
+    add_root,
+    keep_emergency_space,
+    list_roots,
+    own_uv_cache,
+    read_roots,
+)
 from vstore.store.health.optimise import optimise
 from vstore.store.health.reindex import reindex
 
@@ -131,18 +140,18 @@ def test_an_index_of_somebody_else_is_not_opened(root: Path, name: str, kind: st
 
 @pytest.mark.root
 def test_each_user_has_a_cache_for_uv_of_his_own(root: Path) -> None:
-    layout = Layout(root)
-    first = layout.own_uv_cache()
+    layout = StoreLayout(root)
+    first = own_uv_cache(layout)
     assert first == root / "cache" / "uv" and first.stat().st_mode & 0o777 == 0o700
     first.chmod(0o775)
-    assert layout.own_uv_cache() == first and first.stat().st_mode & 0o777 == 0o700
+    assert own_uv_cache(layout) == first and first.stat().st_mode & 0o777 == 0o700
     os.chown(first, 12345, -1)
-    own = layout.own_uv_cache()
+    own = own_uv_cache(layout)
     assert own == root / "cache" / "uv-0" and own.stat().st_mode & 0o777 == 0o700
     own.rmdir()
     own.symlink_to(root.parent / "decoy")
     with pytest.raises(StoreError, match="not followed"):
-        layout.own_uv_cache()
+        own_uv_cache(layout)
 
 
 @pytest.mark.root
@@ -150,7 +159,7 @@ def test_a_link_elsewhere_is_removed_only_by_who_made_all_of_the_root(root: Path
     """A member of a shared store could else end another's root, and have his link removed by root's collection."""
     ended = RootNote(expires_at=datetime(2020, 1, 1, tzinfo=UTC))
     with Store.open(root) as store:
-        (info,) = store.index.objects()
+        (info,) = store.objects.all()
         for name, foreign in (("own", ""), ("by-pin", "pin"), ("by-entry", "entry")):
             link = root.parent / "decoy" / name
             link.symlink_to(store.layout.object(info.path))

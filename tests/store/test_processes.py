@@ -74,7 +74,7 @@ def test_two_processes_realise_a_recipe_once(store: Store) -> None:
         child.stdin.write("\n")
         child.stdin.flush()
     assert sorted(child.communicate(timeout=60)[0] for child in children) == ["built\n", "present\n"]
-    assert len(store.index.objects()) == 1
+    assert len(store.objects.all()) == 1
 
 
 def test_processes_add_the_same_object_at_once(store: Store) -> None:
@@ -86,6 +86,6 @@ def test_processes_add_the_same_object_at_once(store: Store) -> None:
             time.sleep(0.01)
         time.sleep(0.2)
     said = {child.communicate(timeout=60)[0] for child in children}
-    (info,) = store.index.objects()
+    (info,) = store.objects.all()
     assert said == {f"{info.path}\n"}
     assert store.layout.object(info.path).stat().st_ino == first and list(store.layout.trash.iterdir()) == []

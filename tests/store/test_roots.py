@@ -57,7 +57,7 @@ def test_temp_roots_of_a_killed_process_count_for_nothing(store: Store) -> None:
 
 def test_a_temp_root_waits_while_a_collector_decides(store: Store) -> None:
     thread = threading.Thread(target=store.add_temp_root, args=(info("low").path,))
-    with lock_file(store.layout.gc_lock):
+    with lock_file(store.layout.locks.gc):
         thread.start()
         thread.join(0.2)
         assert thread.is_alive() and list(store.layout.temp_roots.iterdir()) == []

@@ -24,13 +24,14 @@ from vstore.fs.trees.scan import scan
 from vstore.objects import Kind
 from vstore.reporter import NullReporter
 from vstore.store import Store
+from vstore.store.build_logs import read_log, write_log
 from vstore.store.health.verify import verify
 
 
 def test_an_added_object_is_whole_and_read_only(store: Store) -> None:
     low = add(store, "low", {"a": b"1", "bin/tool": b"#!/bin/sh\n"})
     high = add(store, "high", {"b": b"2"}, [low], recipe=recipe("high"), parts=[b"wheel"])
-    found = store.index.info(high)
+    found = store.objects.info(high)
     assert found is not None and found.references == (low,) and found.files == 2 and found.size_bytes == 1
     folder = store.layout.object(low)
     for place in [folder, *folder.rglob("*")]:
@@ -42,7 +43,7 @@ def test_an_added_object_is_whole_and_read_only(store: Store) -> None:
     assert manifest == scan(store.layout.object(high)) and manifest.digest == found.digest
     assert metadata["references"] == [str(low)] and metadata["recipe"] == str(recipe("high"))
     assert (store.layout.object(high) / "to-low").read_bytes() == b"1"
-    assert store.realisation(recipe("high")) == high and store.holders(b"wheel") == [high]
+    assert store.realisation(recipe("high")) == high and store.objects_with_wheel(b"wheel") == [high]
     assert list(store.layout.tmp.iterdir()) == [store.layout.trash]
 
 
@@ -68,7 +69,7 @@ def test_adding_what_is_there_under_another_recipe_records_it(store: Store) -> N
     first = add(store, "low", recipe=recipe("one"))
     assert add(store, "low", recipe=recipe("two"), parts=[b"wheel"]) == first
     assert store.realisation(recipe("one")) == store.realisation(recipe("two")) == first
-    assert store.holders(b"wheel") == [first]
+    assert store.objects_with_wheel(b"wheel") == [first]
 
 
 def test_adding_over_litter(store: Store, tmp_path: Path) -> None:
@@ -91,7 +92,7 @@ def test_adding_again_what_somebody_deleted(store: Store) -> None:
 def test_a_reference_to_what_is_not_there_is_refused(store: Store) -> None:
     with pytest.raises(StoreError, match="not in the store"):
         add(store, "high", references=[info("gone").path])
-    assert store.index.objects() == [] and list(store.layout.store.iterdir()) == []
+    assert store.objects.all() == [] and list(store.layout.store.iterdir()) == []
 
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../etc", "../not-an-object/a", "a/../../x"])
@@ -149,15 +150,15 @@ def test_the_closure(store: Store) -> None:
     middle = add(store, "middle", references=[low])
     top = add(store, "top", references=[middle])
     add(store, "beside", references=[low])
-    assert store.closure([top]) == {low, middle, top}
+    assert store.objects.closure([top]) == {low, middle, top}
     with pytest.raises(StoreError, match="not in the store"):
-        store.closure([info("gone").path])
+        store.objects.closure([info("gone").path])
 
 
 def test_logs(store: Store) -> None:
-    assert store.read_log(recipe("r")) is None
-    store.write_log(recipe("r"), ["one", "zwölf"])
-    assert store.read_log(recipe("r")) == "one\nzwölf"
+    assert read_log(store.layout, recipe("r")) is None
+    write_log(store.layout, recipe("r"), ["one", "zwölf"])
+    assert read_log(store.layout, recipe("r")) == "one\nzwölf"
 
 
 # opening
@@ -192,7 +193,7 @@ def read_only_root(as_root: None, tmp_path: Path) -> Iterator[Path]:
 def test_a_read_only_root_answers_questions(read_only_root: Path) -> None:
     with Store.open(read_only_root, read_only=True) as store:
         path = store.resolve("low")
-        assert store.is_valid(path) and store.index.realisation(recipe("low")) == path
+        assert store.is_valid(path) and store.realisations.object_of(recipe("low")) == path
         assert verify(store, contents=True, reporter=NullReporter()) == (1, [])
     with pytest.raises(OSError, match="Read-only"):
         Store.open(read_only_root)
@@ -232,7 +233,7 @@ def test_the_row_is_written_last(store: Store) -> None:
         other.execute("ROLLBACK")
     other.close()
     (folder,) = store.layout.store.iterdir()
-    assert (store.layout.manifests / folder.name).exists() and store.index.objects() == []
+    assert (store.layout.manifests / folder.name).exists() and store.objects.all() == []
     assert str(add(store, "low")) == folder.name
 
 

@@ -90,7 +90,7 @@ def make_generation(
     Raises UsageError for anything but one stack, StoreError for a stack that could not run.
     """
     stacks = list(paths)
-    info = store.index.info(stacks[0]) if len(stacks) == 1 else None
+    info = store.objects.info(stacks[0]) if len(stacks) == 1 else None
     if info is None or info.kind != Kind.STACK:
         raise UsageError("only one stack can become a generation", hint="name a channel, or one stack")
     layers = profiles.read_stack(store.layout.object(info.path)).layers

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from vstore.api.stores import uv_of
 from vstore.reporter import NullReporter, Reporter
 from vstore.store import Store
 from vstore.store.health.optimise import Optimised, optimise
-from vstore.store.health.reindex import reindex
 from vstore.store.health.verify import Problem, verify
 
 __all__ = ["Optimised", "Problem", "optimise", "reindex", "repair", "verify"]
@@ -36,3 +36,14 @@ def repair(
     uv = uv_of(store, offline=offline, environment=environment)
     session = Session(store=store, uv=uv, reporter=reporter or NullReporter(), now=now or datetime.now(UTC), jobs=jobs)
     return repair(session, list(problems))
+
+
+def reindex(root: Path, reporter: Reporter | None = None) -> int:
+    """Rebuild the index of the store at `root` from its manifests and profiles, and return the number of objects.
+
+    An object that cannot be indexed is left out with a warning. Raises BusyError while another process writes to the
+    store.
+    """
+    from vstore.store.health.reindex import reindex
+
+    return reindex(root, reporter)

@@ -7,21 +7,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vstore.digest import Digest
 from vstore.errors import StoreError
 from vstore.fs.disk import is_read_only
 from vstore.fs.paths import absolute
 from vstore.fs.reading import read_regular
-from vstore.objects import Kind, ObjectInfo, StorePath, chain
+from vstore.graph import shortest_path
+from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.store import (
-    Layout,
     Root,
     RootKind,
     RootNote,
     Store,
+    StoreLayout,
     add_root,
     keep_emergency_space,
     list_roots,
     object_at,
+    own_uv_cache,
     owner_of,
     release_emergency_space,
     remove_root,
@@ -35,12 +38,12 @@ ENVIRONMENT_ROOT = ".vstore-root"  # the link in a virtual environment that keep
 __all__ = [
     "ENVIRONMENT_ROOT",
     "Kind",
-    "Layout",
     "ObjectInfo",
     "Root",
     "RootKind",
     "RootNote",
     "Store",
+    "StoreLayout",
     "StorePath",
     "check_out_link",
     "default_root",
@@ -52,6 +55,7 @@ __all__ = [
     "list_roots",
     "open_store",
     "owner_of",
+    "read_log",
     "release_emergency_space",
     "remove_root",
     "uv_of",
@@ -77,31 +81,31 @@ def uv_of(store: Store, *, offline: bool = False, environment: Mapping[str, str]
     from vstore.uv import Uv
 
     chosen = os.environ if environment is None else environment
-    return Uv(cache_dir=store.layout.own_uv_cache(), offline=offline, environment=chosen)
+    return Uv(cache_dir=own_uv_cache(store.layout), offline=offline, environment=chosen)
 
 
-def keep(store: Store, path: StorePath, place: Path, pin: RootNote | None = None) -> None:
+def keep(store: Store, path: StorePath, place: Path, note: RootNote | None = None) -> None:
     """Keep an object alive by a link at `place`, in the store's ``gcroots`` or anywhere else.
 
     Raises StoreError if the object is not there any more, and UsageError for a place where something else is.
     """
-    from vstore.store.out_links import claim_root, make_out_link
+    from vstore.store.roots.links import claim_root, make_out_link
 
     claim_root(store.layout, place)
     store.add_temp_root(path)
     if not store.is_valid(path):
-        raise StoreError(f"just collected: {path}")
+        raise StoreError(f"the object was garbage-collected in the meantime: {path}")
     if place.parent != store.layout.gcroots:
         make_out_link(store.layout, place, path)
-    add_root(store.layout, place, path, pin or RootNote())
+    add_root(store.layout, place, path, note or RootNote())
 
 
-def check_out_link(layout: Layout, place: Path, *, trial: bool) -> None:
+def check_out_link(layout: StoreLayout, place: Path, *, trial: bool) -> None:
     """Raise UsageError, before any work, unless a link at `place` can be made, or one of this store's is there.
 
     With `trial` a link is made there for a moment.
     """
-    from vstore.store.out_links import claim_root
+    from vstore.store.roots.links import claim_root
 
     claim_root(layout, place, trial=trial)
 
@@ -127,4 +131,11 @@ def environment_base(store: Store, folder: Path) -> StorePath | None:
 
 def dependency_chain(store: Store, top: StorePath, bottom: StorePath) -> tuple[StorePath, ...]:
     """The shortest chain of references from `top` to `bottom`, both included; empty if there is none."""
-    return chain(top, bottom, lambda path: info.references if (info := store.index.info(path)) else ())
+    return shortest_path(top, bottom, lambda path: info.references if (info := store.objects.info(path)) else ())
+
+
+def read_log(store: Store, recipe: Digest) -> str | None:
+    """Return the log of the build of a recipe; None if it was not built in this store."""
+    from vstore.store.build_logs import read_log
+
+    return read_log(store.layout, recipe)

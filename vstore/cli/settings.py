@@ -51,9 +51,9 @@ class Settings:
         if self.wait is not None:
             return self.wait
         from vstore.api.config import read_config
-        from vstore.api.stores import Layout
+        from vstore.api.stores import StoreLayout
 
-        configured = read_config(Layout(self.location()).config_file).lock_wait
+        configured = read_config(StoreLayout(self.location()).config_file).lock_wait
         return configured.total_seconds() if configured is not None else None
 
     @property

@@ -33,20 +33,20 @@ def is_read_only(place: Path) -> bool:
         return False
 
 
-def spread_folders(handle: int) -> None:
+def spread_folders(folder: int | str) -> None:
     """Ask ext4 for folders in an open one to start in block groups far apart, as for top folders (``chattr +T``).
 
     It looks for a free inode near the folder, and passes one by one over those deleted in the last half minute: a file
     made after a large removal costs twenty times as much as in a group of its own. Other file systems are left alone.
     """
-    if sys.platform != "linux":
+    if sys.platform != "linux" or isinstance(folder, str):
         return
     import fcntl
     import struct
 
     with suppress(OSError):  # no file system with flags, or a folder of somebody else's
-        (flags,) = struct.unpack("i", fcntl.ioctl(handle, _GET_FLAGS, bytes(4)))
-        fcntl.ioctl(handle, _SET_FLAGS, struct.pack("i", flags | _TOP_FOLDER))
+        (flags,) = struct.unpack("i", fcntl.ioctl(folder, _GET_FLAGS, bytes(4)))
+        fcntl.ioctl(folder, _SET_FLAGS, struct.pack("i", flags | _TOP_FOLDER))
 
 
 def one_mount(one: Path, other: Path) -> bool:

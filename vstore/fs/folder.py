@@ -1,8 +1,8 @@
-"""Folders held open: what is done in one is done there, wherever its name leads meanwhile.
+"""Open folders: entries are reached from a folder's descriptor, wherever its name leads meanwhile.
 
-In a folder that others may write to a name can become a link between two system calls. So a folder is opened once,
-without following a link, and its entries are reached from its descriptor (openat(2)). Windows opens no folders: there
-paths are joined.
+In a folder that others may write to, a name can become a link between two system calls. So a folder is opened once,
+without following a link, and its entries are reached with openat(2) and its relatives. Windows cannot open folders:
+there paths are joined.
 """
 
 from __future__ import annotations
@@ -22,159 +22,148 @@ from vstore.fs.trees.removal import BY_HANDLE, NO_LINK, OPEN_FOLDER, remove_tree
 
 
 class Folder:
-    """An open folder. Names are of its own entries; `path` is where it was opened, for messages."""
+    """An open folder. Methods take names of its entries.
 
-    __slots__ = ("_at", "path")
+    `path` is the path it was opened with, for messages. `at` is what names the folder in a system call: its descriptor,
+    or its path where folders cannot be opened.
+    """
+
+    __slots__ = ("_fd", "at", "path")
 
     def __init__(self, path: Path, handle: int | None) -> None:
         self.path = path
-        self._at = handle
+        self.at: int | str = str(path) if handle is None else handle
+        self._fd = handle
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open a folder that a user named: links on the way to it, and itself a link, are followed. Raises OSError."""
-        return cls(path, os.open(path, OPEN_FOLDER) if BY_HANDLE else None)
-
-    @classmethod
-    def below(cls, root: Path, *names: str) -> Self:
-        """Open a folder below `root`, following no link there. StoreError for a link, and for what is no folder."""
-        opened = cls.open(root)
+    def open(cls, path: Path, *names: str) -> Self:
+        """Open a folder: follow links in `path`, and none in `names` below it. Raises StoreError and OSError."""
+        top = cls(path, os.open(path, OPEN_FOLDER) if BY_HANDLE else None)
         if not names:
-            return opened
-        with opened:
-            return opened.down(*names)
+            return top
+        with top:
+            return top.folder(*names)
 
-    def folder(self, name: str) -> Self:
-        """Open a folder in this one. Raises StoreError for a link and for what is no folder, and OSError."""
+    def folder(self, name: str, *names: str) -> Self:
+        """Open a folder below this one, following no link. Raises StoreError for a link or a file, and OSError."""
+        found = self._folder(name)
+        for below in names:
+            with found:
+                found = found._folder(below)
+        return found
+
+    def _folder(self, name: str) -> Self:
         self._name(name)
         place = self.path / name
-        if self._at is None:
+        if self._fd is None:
             refuse_links(place)
             return type(self)(place, None)
         try:
-            return type(self)(place, os.open(name, OPEN_FOLDER | NO_LINK, dir_fd=self._at))
+            return type(self)(place, os.open(name, OPEN_FOLDER | NO_LINK, dir_fd=self._fd))
         except OSError as error:
             if error.errno in (errno.ENOTDIR, errno.ELOOP):
                 refuse_links(place)
             raise
 
-    def down(self, *names: str) -> Self:
-        """Open a folder further below, following no link. Raises as `folder`."""
-        found = self.folder(names[0])
-        for name in names[1:]:
-            with found:
-                found = found.folder(name)
-        return found
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        if self._at is not None:
-            os.close(self._at)
-
-    @property
-    def handle(self) -> int:
-        """The descriptor; only where there are such (`BY_HANDLE`)."""
-        assert self._at is not None
-        return self._at
+        if self._fd is not None:
+            os.close(self._fd)
 
     def _name(self, name: str) -> str:
-        """What names an entry for a system call. StoreError for what is no name of one, as a hostile index may hold."""
+        """Return the name or path for a system call. StoreError for a name that leads elsewhere."""
         if "/" in name or name in ("", ".", ".."):
             raise StoreError(f"not a name in a folder of the store: {shown(os.fsencode(name))!r}")
-        return name if self._at is not None else str(self.path / name)
+        return name if self._fd is not None else str(self.path / name)
 
-    # looking
+    # reading
 
     def names(self) -> list[str]:
-        """The names of all entries, sorted."""
-        return sorted(os.listdir(self.path if self._at is None else self._at))
+        """Return the names of all entries, sorted."""
+        return sorted(os.listdir(self.at))
 
     def scan(self) -> os._ScandirIterator[str]:
-        """All entries, as scandir does; each knows its kind, and is looked at no further."""
-        return os.scandir(self.path if self._at is None else self._at)
+        """Return all entries as os.scandir does."""
+        return os.scandir(self.at)
 
     def lstat(self, name: str) -> os.stat_result:
-        return os.lstat(self._name(name), dir_fd=self._at)
+        """Return the status of an entry, not following a link."""
+        return os.lstat(self._name(name), dir_fd=self._fd)
 
     def readlink(self, name: str) -> str:
-        """Where a link leads. OSError for what is none."""
-        return os.readlink(self._name(name), dir_fd=self._at)
+        """Return the target of a link. Raises OSError for an entry that is not a link."""
+        return os.readlink(self._name(name), dir_fd=self._fd)
 
     def open_file(self, name: str) -> BinaryIO:
-        """Open a regular file, and no link, for reading; raises as `open_regular`."""
-        return open_regular(self._name(name), follow=False, dir_fd=self._at)
+        """Open a regular file for reading, not following a link. Raises as `open_regular`."""
+        return open_regular(self._name(name), follow=False, dir_fd=self._fd)
 
     def read(self, name: str, *, limit: int) -> bytes:
-        """Read a regular file, and no link; raises as `read_regular`."""
-        return read_regular(self._name(name), limit=limit, follow=False, dir_fd=self._at)
+        """Read a regular file of at most `limit` bytes, not following a link. Raises as `read_regular`."""
+        return read_regular(self._name(name), limit=limit, follow=False, dir_fd=self._fd)
 
     # changing
 
     def write(self, name: str, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
-        """Write a whole file and move it into place, as `write_file` does."""
-        write_file(Path(self._name(name)), data, mode=mode, durable=durable, dir_fd=self._at)
+        """Write a file and move it into place, as `write_file` does."""
+        write_file(Path(self._name(name)), data, mode=mode, durable=durable, dir_fd=self._fd)
 
-    def replace_symlink(self, name: str, target: str) -> None:
-        """Make a link point to `target` in one rename, as `replace_symlink` does."""
-        replace_symlink(Path(self._name(name)), target, dir_fd=self._at)
+    def create(self, name: str, mode: int = 0o666, *, append: bool = False) -> int:
+        """Create a file and return its descriptor for writing. FileExistsError if it exists, unless to `append` to."""
+        flags = os.O_WRONLY | os.O_CREAT | (os.O_APPEND | NO_LINK if append else os.O_EXCL)
+        flags |= getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+        return os.open(self._name(name), flags, mode, dir_fd=self._fd)
 
     def make_folder(self, name: str, mode: int = 0o777) -> None:
         """Make a folder. FileExistsError if the name is taken."""
-        os.mkdir(self._name(name), mode, dir_fd=self._at)
+        os.mkdir(self._name(name), mode, dir_fd=self._fd)
 
-    def make_file(self, name: str, mode: int = 0o666) -> int:
-        """Make a new file and return its descriptor, for writing. FileExistsError if the name is taken."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
-        return os.open(self._name(name), flags, mode, dir_fd=self._at)
-
-    def append(self, name: str) -> int:
-        """Open a file of this folder for writing at its end, made if it is missing, and return its descriptor."""
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | NO_LINK | getattr(os, "O_CLOEXEC", 0)
-        return os.open(self._name(name), flags, 0o600, dir_fd=self._at)
-
-    def link(self, name: str, to: Folder, new: str) -> None:
-        """Make a further name of a file, in another folder; a link is not followed."""
-        follow = os.link not in os.supports_follow_symlinks  # Windows follows none in any case
-        os.link(self._name(name), to._name(new), src_dir_fd=self._at, dst_dir_fd=to._at, follow_symlinks=follow)
-
-    def chmod(self, mode: int) -> None:
-        """Change the mode of the folder itself."""
-        os.chmod(self.path if self._at is None else self._at, mode)
+    def replace_symlink(self, name: str, target: str) -> None:
+        """Make a link lead to `target` in one rename, as `replace_symlink` does."""
+        replace_symlink(Path(self._name(name)), target, dir_fd=self._fd)
 
     def rename(self, name: str, to: Folder, new: str) -> None:
         """Move an entry to another folder, replacing what rename(2) replaces."""
-        os.replace(self._name(name), to._name(new), src_dir_fd=self._at, dst_dir_fd=to._at)
-
-    def exchange(self, name: str, to: Folder, new: str) -> bool:
-        """Let two entries change places in one step, as `exchange` does."""
-        return exchange(Path(self._name(name)), Path(to._name(new)), one_fd=self._at, other_fd=to._at)
+        os.replace(self._name(name), to._name(new), src_dir_fd=self._fd, dst_dir_fd=to._fd)
 
     def unlink(self, name: str) -> None:
-        """Remove a file or link, if it is there."""
+        """Remove a file or link if it exists."""
         with suppress(FileNotFoundError):
-            os.unlink(self._name(name), dir_fd=self._at)
+            os.unlink(self._name(name), dir_fd=self._fd)
 
     def remove(self, name: str) -> None:
-        """Remove an entry with all that it holds, as `remove_tree` does."""
-        remove_tree(self._name(name), dir_fd=self._at)
+        """Remove an entry with all below it if it exists, as `remove_tree` does."""
+        remove_tree(self._name(name), dir_fd=self._fd)
 
-    def thaw(self, name: str) -> None:
-        """Make a folder of this user writable for him, and readable."""
-        thaw(self._name(name), self._at)
 
-    def flush(self) -> None:
-        """Make what was renamed here durable."""
-        if self._at is not None:
-            flush_file(self._at)
+def flush_folder(folder: Folder) -> None:
+    """Make the renames in a folder durable."""
+    if folder._fd is not None:
+        flush_file(folder._fd)
+
+
+def exchange_entries(folder: Folder, name: str, other: Folder, other_name: str) -> bool:
+    """Exchange two entries in one step, as `exchange` does."""
+    one, two = Path(folder._name(name)), Path(other._name(other_name))
+    return exchange(one, two, one_fd=folder._fd, other_fd=other._fd)
+
+
+def link_file(folder: Folder, name: str, other: Folder, new: str) -> None:
+    """Make a hard link to a file in another folder, not following a symlink."""
+    follow = os.link not in os.supports_follow_symlinks  # Windows never follows one
+    one, two = folder._name(name), other._name(new)
+    os.link(one, two, src_dir_fd=folder._fd, dst_dir_fd=other._fd, follow_symlinks=follow)
+
+
+def thaw_folder(folder: Folder, name: str) -> None:
+    """Make a folder of this user readable and writable for the user."""
+    thaw(folder._name(name), folder._fd)
 
 
 def refuse_links(place: Path) -> None:
-    """Raise StoreError if a link or a file lies where a folder of a store should; FileNotFoundError if nothing does."""
+    """Raise StoreError if `place` is not a folder but a link or a file, and FileNotFoundError if it is missing."""
     kind = stat.S_IFMT(os.lstat(place).st_mode)
     if kind == stat.S_IFDIR:
         return
@@ -184,4 +173,4 @@ def refuse_links(place: Path) -> None:
         text = f"a folder of the store is a link, which is not followed: {name} -> {target}"
     else:
         text = f"not a folder, but {'a file' if kind == stat.S_IFREG else 'something else'}: {name}"
-    raise StoreError(text, hint=f"see whose it is (`ls -ld {name}`) and move it away; vstore makes the folder anew")
+    raise StoreError(text, hint=f"see whose it is (`ls -ld {name}`) and move it away; vstore creates the folder again")

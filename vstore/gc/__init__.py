@@ -1,4 +1,4 @@
-"""Collecting garbage: a pure plan, then carrying it out."""
+"""Garbage collection: a pure plan, and its execution."""
 
 from vstore.gc.clean import distrust_pools
 from vstore.gc.collect import collect_garbage, exclusive_sizes, plan_collection, shortfall

@@ -1,8 +1,8 @@
-"""Taking wheels, or everything, out of uv's caches beside builds and running uvs.
+"""Removing wheels, or everything, from uv's caches while builds and uv may run.
 
-Every uv holds its cache's ``.lock`` shared while it runs; a build holds the store's `cache_lock` shared from the moment
-at which it counts on what is cached. Whoever removes holds both alone, but only for renames: what goes is unlinked
-afterwards. Pointers go before the archive that they lead to, since uv does not ask whether that is still there.
+Every uv holds the ``.lock`` of its cache shared while it runs, and a build holds the store's lock `uv_cache` shared as
+long as it relies on the caches. A removal holds both exclusively, but only to rename: entries are unlinked afterwards.
+Pointers are removed before the archive that they lead to, since uv does not check that the archive exists.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from vstore.fs.trees.usage import Tally, held_bytes, statuses
 from vstore.gc.unlink import unlink_all
 from vstore.gc.uv_cache import POINTERS, TEMPORARY, CachedWheel, UvCaches, own_caches, pools, temporaries
 from vstore.reporter import Reporter
-from vstore.store import Layout
+from vstore.store import StoreLayout
 from vstore.values import frozen
 
 _LOCK = ".lock"
@@ -31,14 +31,14 @@ _ASIDE = f"{TEMPORARY}vstore-"
 
 @frozen
 class Cleaned:
-    """The names of the wheels that went, and the bytes that the disk got back."""
+    """The names of the removed wheels, and the bytes that were freed."""
 
     wheels: tuple[str, ...] = ()
     freed_bytes: int = 0
 
 
-def clean_wheels(layout: Layout, chosen: Sequence[CachedWheel], *, now: datetime, reporter: Reporter) -> Cleaned:
-    """Remove wheels that are unshared still, and leftovers of killed uvs. A cache in use is left as it is."""
+def clean_wheels(layout: StoreLayout, chosen: Sequence[CachedWheel], *, now: datetime, reporter: Reporter) -> Cleaned:
+    """Remove the chosen wheels that are still unshared, and what killed uvs left. Skip a cache that is in use."""
     names: list[str] = []
     freed_bytes = 0
     for cache in own_caches(layout):
@@ -49,9 +49,7 @@ def clean_wheels(layout: Layout, chosen: Sequence[CachedWheel], *, now: datetime
             with _alone(layout, folder, blocking=False) as is_alone:
                 if not is_alone:
                     if wanted:
-                        reporter.note(
-                            "uv's cache is in use, or has no file locks; its unshared wheels are left as they are"
-                        )
+                        reporter.note("uv's cache is in use or has no file locks; its unshared wheels stay")
                     continue
                 found = UvCaches(layout, Tally(), [cache]).unshared(now=now) if wanted else []
                 wheels = [wheel for _, wheel in found if wheel.place in wanted]
@@ -62,8 +60,8 @@ def clean_wheels(layout: Layout, chosen: Sequence[CachedWheel], *, now: datetime
     return Cleaned(wheels=tuple(names), freed_bytes=freed_bytes)
 
 
-def clean_everything(layout: Layout, reporter: Reporter) -> int:
-    """Empty the caches that this user may clean; waits for builds and uvs. Returns the bytes that the disk got back."""
+def clean_everything(layout: StoreLayout, reporter: Reporter) -> int:
+    """Empty the caches that this user may clean, after builds and uvs have ended. Return the bytes that were freed."""
     freed_bytes = 0
     for cache in own_caches(layout):
         with layout.opened(layout.uv_cache.with_name(cache)) as folder:
@@ -74,8 +72,8 @@ def clean_everything(layout: Layout, reporter: Reporter) -> int:
     return freed_bytes
 
 
-def distrust_pools(layout: Layout, reporter: Reporter) -> None:
-    """Empty the caches in which wheels share files: one that is damaged may be in any of them."""
+def distrust_pools(layout: StoreLayout, reporter: Reporter) -> None:
+    """Empty the caches in which wheels share files: a damaged file may belong to any wheel."""
     for cache in own_caches(layout):
         with layout.opened(layout.uv_cache.with_name(cache)) as folder:
             if pools(folder):
@@ -84,8 +82,8 @@ def distrust_pools(layout: Layout, reporter: Reporter) -> None:
                 unlink_all(folder, [name for name in temporaries(folder) if name.startswith(_ASIDE)], reporter)
 
 
-def leftovers(layout: Layout, *, everything: bool = False) -> list[Path]:
-    """Return the places of what `clean_wheels` removes beside wheels, or of all that `clean_everything` removes."""
+def leftovers(layout: StoreLayout, *, everything: bool = False) -> list[Path]:
+    """Return what `clean_wheels` removes beside wheels, or with `everything` all that `clean_everything` removes."""
     found = []
     for cache in own_caches(layout):
         with layout.opened(layout.uv_cache.with_name(cache)) as folder:
@@ -102,11 +100,11 @@ def _contents(cache: Folder) -> list[str]:
 
 
 @contextmanager
-def _alone(layout: Layout, cache: Folder, *, blocking: bool) -> Iterator[bool]:
-    """Hold both locks; yields False if somebody else holds one, or there are no locks, and nobody is to wait."""
+def _alone(layout: StoreLayout, cache: Folder, *, blocking: bool) -> Iterator[bool]:
+    """Hold both locks. Yield False if that fails, because of another holder or no locks, and `blocking` is False."""
     with ExitStack() as held:
         try:
-            held.enter_context(lock_file(layout.cache_lock, blocking=blocking, builds=True))
+            held.enter_context(lock_file(layout.locks.uv_cache, blocking=blocking, builds=True))
             held.enter_context(_uv_lock(cache, blocking=blocking))
         except (BusyError, NoFileLocks):
             if blocking:
@@ -118,7 +116,7 @@ def _alone(layout: Layout, cache: Folder, *, blocking: bool) -> Iterator[bool]:
 
 @contextmanager
 def _uv_lock(cache: Folder, *, blocking: bool) -> Iterator[None]:
-    """Hold the lock of uv's own; where there is none, no uv has been."""
+    """Hold uv's own lock. If there is none, no uv has used the cache."""
     if _LOCK in cache.names():
         with lock_file(cache.path / _LOCK, blocking=blocking):
             yield
@@ -127,25 +125,25 @@ def _uv_lock(cache: Folder, *, blocking: bool) -> Iterator[None]:
 
 
 def _discard(cache: Folder, wheels: Sequence[CachedWheel]) -> int:
-    """Let nothing lead to these archives any more, then move them aside."""
+    """Remove the pointers to these archives, then move the archives aside. Return the bytes that were freed."""
     for wheel in wheels:
         for pointer in wheel.pointers:
             ends = ("",) if pointer.suffix in POINTERS else (*POINTERS, "")
-            with cache.down(*pointer.parent.parts) as folder:
+            with cache.folder(*pointer.parent.parts) as folder:
                 for end in ends:
                     folder.unlink(pointer.name + end)
         reached(Point.CACHE_UNLINKED)
     with ExitStack() as held:
         folders = {
-            above: held.enter_context(cache.down(*above.parts)) for above in {one.archive.parent for one in wheels}
+            above: held.enter_context(cache.folder(*above.parts)) for above in {one.archive.parent for one in wheels}
         }
         return _move_aside(cache, ((folders[wheel.archive.parent], wheel.archive.name) for wheel in wheels))
 
 
 def _move_aside(cache: Folder, places: Iterable[tuple[Folder, str]]) -> int:
-    """Give entries temporary names in the cache. Returns the bytes of those that had to be removed where they are.
+    """Rename entries to temporary names in the cache. Return the bytes of those that were removed in place instead.
 
-    An overlay moves no folder of its lower layer (EXDEV).
+    An overlay does not move folders of its lower layer (EXDEV).
     """
     token, freed_bytes = os.urandom(8).hex(), 0
     for number, (folder, name) in enumerate(places):
@@ -160,8 +158,8 @@ def _move_aside(cache: Folder, places: Iterable[tuple[Folder, str]]) -> int:
     return freed_bytes
 
 
-def _sweep_pools(layout: Layout, cache: Folder) -> int:
-    """Remove the files that nothing but a pool names any more. Returns the bytes that the disk got back."""
+def _sweep_pools(layout: StoreLayout, cache: Folder) -> int:
+    """Remove the files whose only name is in a pool. Return the bytes that were freed."""
     freed_bytes = 0
     if not pools(cache):
         return 0

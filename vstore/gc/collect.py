@@ -1,15 +1,14 @@
-"""Carrying out a collection.
+"""Executing a collection.
 
-The plan is made without any lock. It is carried out in batches: under the exclusive lock, briefly, ask which roots
-there are now, leave what they reach, remove the rows of the rest in one transaction, rename the folders to the trash.
-Between batches others go on; after all, the trash is unlinked in several threads. Killed or interrupted anywhere, a
-collection leaves only litter, in the trash or without a row, which the next one removes.
+The plan is made without any lock, and executed in batches. For each batch, under the exclusive lock: read the roots
+again, leave what they reach, remove the rows of the rest in one transaction, rename the folders to the trash. Other
+processes go on between batches. At the end the trash is unlinked in several threads. A collection that is killed
+anywhere leaves only orphans, in the trash or without a row, which the next one removes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from vstore.fs.disk import free_bytes
@@ -18,7 +17,7 @@ from vstore.fs.trees.usage import Tally, used_bytes
 from vstore.gc.clean import Cleaned, clean_everything, clean_wheels, leftovers
 from vstore.gc.measure import Measure, logs_of
 from vstore.gc.model import Collected, CollectionPlan, CollectionPolicy, Victim
-from vstore.gc.orphans import entries, find_orphans, lacks_folders, orphan_candidates, orphan_links, require_rows
+from vstore.gc.orphans import entries, find_orphans, lacks_folders, orphan_candidates, require_rows
 from vstore.gc.ownership import owned_by_others
 from vstore.gc.plan import ByteLimits, choose_wheels, exclusive_objects, plan_victims
 from vstore.gc.remove import Removal, current_roots
@@ -27,18 +26,20 @@ from vstore.gc.unlink import empty_trash
 from vstore.gc.uv_cache import CachedWheel, UvCaches
 from vstore.objects import StorePath
 from vstore.reporter import Reporter
-from vstore.store import Graph, Root, RootKind, Store, generation_link
+from vstore.store import ObjectGraph, Root, RootKind, Store, generation_link
 from vstore.store.health.interrupted import freeze_interrupted
+from vstore.store.roots.orphan_links import orphan_links
+from vstore.values import replace
 
-_SMALLEST, _LARGEST = 250, 2000  # objects removed in one transaction, whose commit costs the same for few as for many
+_SMALLEST, _LARGEST = 250, 2000  # objects removed in one transaction: a commit costs the same for few as for many
 _OBJECTS = ("store/", "manifests/")
-_HOLD_SECONDS = 0.05  # how long removing them may take: others wait for the lock meanwhile
+_HOLD_SECONDS = 0.05  # the longest that others shall wait for the lock
 
 
 def plan_collection(
     store: Store, policy: CollectionPolicy | None = None, *, without: Collection[tuple[str, int]] = ()
 ) -> CollectionPlan:
-    """Plan what `collect_garbage` would delete now, if the generations `without` were forgotten first."""
+    """Plan what `collect_garbage` would delete now, after the generations `without` were forgotten."""
     policy, layout, now = policy or CollectionPolicy(), store.layout, datetime.now(UTC)
     ignored = {f"profiles/{generation_link(*one)}" for one in without}
     measure, limits = Measure(layout), _limits(store, policy)
@@ -47,11 +48,9 @@ def plan_collection(
     if policy.clean_cache:
         measure.take_places(layout.served / name for name in other_archives(store, now))
     caches = UvCaches(layout, measure.tally) if policy.takes_wheels else None
-    with orphan_links(store) as orphan_links_found:
+    with orphan_links(store) as links:
         expired = _expired(caches, policy, limits.after(measure.tally.freed_bytes), now)
-        plan = _planned(
-            store, policy, {*ignored, *orphan_links_found}, orphan_links_found, measure=measure, limits=limits
-        )[0]
+        plan = _planned(store, policy, {*ignored, *links}, links, measure=measure, limits=limits)[0]
         measure.take_places(logs_of(store, plan.dead))
         if not policy.clean_cache:
             measure.take_places(set(archives_of(layout, plan.dead)) - set(plan.orphans))
@@ -61,16 +60,16 @@ def plan_collection(
 
 
 def collect_garbage(store: Store, policy: CollectionPolicy | None = None, *, reporter: Reporter) -> Collected:
-    """Delete what no root reaches as far as the policy says, litter, and unshared wheels of uv's caches.
+    """Delete orphans, unshared wheels of uv's caches, and objects that no root reaches, as far as the policy allows.
 
-    Others may go on building meanwhile. Where a policy wants so much free, objects go until that is so, or none is left
-    that may go.
+    Other processes may build meanwhile. If the policy has `until_free`, repeat until so much is free, or until nothing
+    more may go.
     """
     policy = policy or CollectionPolicy()
     freed = 0
     if policy.clean_cache:
         freed = clean_everything(store.layout, reporter) + remove_archives(store, datetime.now(UTC))
-    done = Collected(victims=(), orphans=(), freed_bytes=freed)
+    done = Collected(freed_bytes=freed)
     while True:
         more = _collect_once(store, policy, reporter, done.freed_bytes)
         done = Collected(
@@ -87,21 +86,19 @@ def collect_garbage(store: Store, policy: CollectionPolicy | None = None, *, rep
 
 def _collect_once(store: Store, policy: CollectionPolicy, reporter: Reporter, freed_before: int) -> Collected:
     reporter.progress("gc", "marking")
-    with orphan_links(store) as orphan_links_found:
+    with orphan_links(store) as links:
         measure = None
         limits = _limits(store, policy, freed_before)
         if limits.least is not None:
             measure = Measure(store.layout)
             caches = UvCaches(store.layout, measure.tally) if policy.takes_wheels else None
             _expired(caches, policy, limits, datetime.now(UTC))
-        plan, graph, roots = _planned(
-            store, policy, orphan_links_found, orphan_links_found, measure=measure, limits=limits
-        )
+        plan, graph, roots = _planned(store, policy, links, links, measure=measure, limits=limits)
     if plan.victims or plan.orphans:
-        store.index.database.check()  # nothing is deleted on the word of a damaged index
+        store.database.check()  # nothing is deleted because of a damaged index
     if plan.unclear:
         reporter.warn(
-            f"{len(plan.unclear)} leftovers without a row stay, as objects that have one are missing",
+            f"{len(plan.unclear)} entries without a row stay, as objects with a row are missing",
             hint="run `vstore verify --repair`, or `vstore reindex` if the index is an old one",
         )
     reached(Point.GC_DECIDED)
@@ -115,7 +112,7 @@ def _collect_once(store: Store, policy: CollectionPolicy, reporter: Reporter, fr
         done = min(done + batch, len(plan.victims))
         reporter.progress("gc", "removing", done, len(plan.victims))
         batch = max(_SMALLEST, min(2 * batch, int(batch * _HOLD_SECONDS / removal.seconds), _LARGEST))
-    store.index.database.compact()
+    store.database.compact()
     reached(Point.GC_RELEASED)
     freed = empty_trash(store.layout, reporter) + removal.finish(reporter)
     reached(Point.GC_EMPTIED)
@@ -130,7 +127,7 @@ def _collect_once(store: Store, policy: CollectionPolicy, reporter: Reporter, fr
 
 
 def _clean(store: Store, policy: CollectionPolicy, reporter: Reporter, freed_before: int) -> Cleaned:
-    """Take out of uv's caches what the policy lets go, as things are now."""
+    """Remove the wheels from uv's caches that the policy allows to go now."""
     if not policy.takes_wheels:
         return Cleaned()
     now = datetime.now(UTC)
@@ -140,7 +137,7 @@ def _clean(store: Store, policy: CollectionPolicy, reporter: Reporter, freed_bef
 
 
 def _expired(caches: UvCaches | None, policy: CollectionPolicy, limits: ByteLimits, now: datetime) -> list[CachedWheel]:
-    """Take the wheels that go whatever the goals say."""
+    """Take the wheels that go whatever the goals are."""
     if caches is None:
         return []
     only = replace(policy, cache_max_size=None)
@@ -158,19 +155,19 @@ def _wheels(caches: UvCaches | None, policy: CollectionPolicy, limits: ByteLimit
 
 
 def _limits(store: Store, policy: CollectionPolicy, freed_bytes: int = 0) -> ByteLimits:
-    """The limits as the disk is now."""
+    """Return the limits for the current state of the disk."""
     root = store.layout.root
     used = used_bytes(root) if policy.max_size is not None else 0
     return ByteLimits.of(policy, used_bytes=used, free_bytes=free_bytes(root), freed_bytes=freed_bytes)
 
 
 def exclusive_sizes(store: Store, roots: Collection[Root]) -> dict[str, int]:
-    """Return by root name the bytes that collecting gives back in addition once this root has ended.
+    """Return by root name the bytes that a collection frees in addition once this root has ended.
 
-    Temp roots and processes get 0, and do not count as others that keep something.
+    Temp roots and processes get 0; other roots are measured as if they did not exist.
     """
     lasting = [root for root in roots if root.kind in (RootKind.PROFILE, RootKind.USER)]
-    graph = store.index.graph()
+    graph = store.objects.graph()
     kept = exclusive_objects(graph, [root.path for root in lasting])
     dead = Measure(store.layout)
     plan_victims(graph, [root.path for root in roots], sizes=dead)
@@ -193,23 +190,23 @@ def _planned(
     store: Store,
     policy: CollectionPolicy,
     ignored: Collection[str],
-    orphan_links_found: Collection[str],
+    links: Collection[str],
     *,
     measure: Measure | None,
     limits: ByteLimits,
-) -> tuple[CollectionPlan, Graph, set[StorePath]]:
-    """The plan, read in an order in which nothing alive is missed: what lies there, roots, generations, objects.
+) -> tuple[CollectionPlan, ObjectGraph, set[StorePath]]:
+    """Make the plan from entries, roots and objects, read in this order so that nothing alive is missed.
 
-    What goes anyway has been told to `measure`, and counts for the limits.
+    `measure` has counted what goes in any case, which counts for the limits.
     """
     places = entries(store.layout)
     roots = current_roots(store, ignored)
-    graph = store.index.graph()
+    graph = store.objects.graph()
     names = set(graph.names)
     require_rows(store, (path for path in roots if str(path) not in names), ignored)
     known = names.union(map(str, roots))
     orphans = (
-        *orphan_links_found,
+        *links,
         *find_orphans(store, orphan_candidates(places, known), known, now=datetime.now(UTC)),
     )
     unclear = tuple(place for place in orphans if place.startswith(_OBJECTS))

@@ -1,4 +1,4 @@
-"""Bytes that a deletion gives back, found from one lstat for each file that goes."""
+"""The bytes that a deletion frees, from one lstat for each file that goes."""
 
 from __future__ import annotations
 
@@ -8,23 +8,23 @@ from itertools import chain
 
 from vstore.fs.trees.usage import Tally, statuses
 from vstore.objects import StorePath
-from vstore.store import Layout, Store
+from vstore.store import Store, StoreLayout
 
 
 class Measure:
-    """Counts what becomes free while objects, and other places, are taken one after the other."""
+    """Counts the bytes that become free while objects and other places are taken one after the other."""
 
-    def __init__(self, layout: Layout, after: Measure | None = None) -> None:
+    def __init__(self, layout: StoreLayout, after: Measure | None = None) -> None:
         self.tally: Tally = Tally(after.tally if after else None)
         self._folders = (os.fspath(layout.store), os.fspath(layout.manifests))
         self._root = layout.root
 
     def own_bytes(self, name: str) -> int:
-        """Return the bytes that an object gives back alone: those whose names are all its own."""
+        """Return the bytes that an object frees by itself: those of files whose names are all in it."""
         return Tally().remove(self._statuses(name))
 
     def take(self, name: str) -> int:
-        """Take an object with its manifest. Return the bytes that become free now that all earlier ones are gone."""
+        """Take an object with its manifest. Return the bytes that become free after all that was taken before."""
         return self.tally.remove(self._statuses(name))
 
     def take_places(self, places: Iterable[str | os.PathLike[str]]) -> None:
@@ -37,5 +37,5 @@ class Measure:
 
 
 def logs_of(store: Store, paths: Iterable[StorePath]) -> list[str]:
-    """Return the places of the build logs that go with objects."""
-    return [os.fspath(store.layout.log(recipe)) for recipe in store.index.recipes(paths)]
+    """Return the build logs that go with objects."""
+    return [os.fspath(store.layout.log(recipe)) for recipe in store.realisations.recipes_of(paths)]

@@ -1,4 +1,4 @@
-"""What a collection is told and what it answers, as values."""
+"""The values of a collection: its policy, its plan and its result."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from vstore.values import frozen
 
 @frozen
 class CollectionPolicy:
-    """Which of the dead may go, and how many. Without any limit all go.
+    """Which dead objects may go, and how many; without any limit all go.
 
-    Spared are objects registered at `fresh_since` or later, and objects used on `used_since` or later. Goals end the
-    work when all of them are reached: `max_size` for the bytes that the store's root takes on the disk, `until_free`
-    for the bytes that are free on its file system. `max_freed` ends it whatever the goals say.
+    Spared are objects registered at `fresh_since` or later, and objects used on `used_since` or later. The collection
+    ends when all goals are reached: the store's root takes `max_size` bytes on the disk, its file system has
+    `until_free` bytes free. It ends in any case when `max_freed` bytes are freed.
 
-    Of the wheels in uv's caches that no object shares, those go that have been unshared at `cache_unshared_since`, then
-    the longest unshared until all of them hold no more than `cache_max_size` and the goals are reached; None of both
-    leaves the caches alone. `clean_cache` empties them.
+    Of the wheels in uv's caches that no object shares, those unshared since `cache_unshared_since` go, then the longest
+    unshared until all of them take no more than `cache_max_size` and the goals are reached; None for both leaves the
+    caches alone. `clean_cache` empties them.
     """
 
     fresh_since: datetime | None = None
@@ -32,17 +32,16 @@ class CollectionPolicy:
 
     @property
     def takes_wheels(self) -> bool:
-        """Return whether wheels in uv's caches may go, if no object shares them."""
+        """Return whether wheels that no object shares may be removed from uv's caches."""
         wanted = self.cache_unshared_since is not None or self.cache_max_size is not None
         return wanted and not self.clean_cache
 
 
 @frozen
 class Victim:
-    """A dead object with what speaks for taking it.
+    """A dead object that goes, and the reasons for taking it.
 
-    `size_bytes` is the content of its files, whoever else shares them. `seconds` is what building it took, None if
-    unknown.
+    `size_bytes` is the content of its files, whoever else shares them. `build_seconds` is None if it is unknown.
     """
 
     path: StorePath
@@ -50,18 +49,18 @@ class Victim:
     registered_at: datetime
     used_on: date
     used_by: str
-    seconds: float | None
+    build_seconds: float | None
 
 
 @frozen
 class CollectionPlan:
-    """`victims` in the order in which they can be deleted: referrers before what they refer to.
+    """What a collection would remove.
 
-    `spared` counts the dead that stay: too fresh or too lately used, beyond the goal, another user's, or kept by one
-    of these. `skipped` are those that stay only because they are another user's. `orphans` is what killed processes
-    left, as places relative to the root; `unclear` is what looks like that, and stays while objects are missing.
-    `wheels` are those that go from uv's caches, as names for people. `freed_bytes` is what the disk gets back of all
-    this.
+    `victims` are in the order of deletion, referrers before the objects that they refer to. `live` counts the live
+    objects, `spared` the dead ones that stay: too fresh, used too lately, beyond the goal, another user's, or referred
+    to by one of these. `skipped` stay only because another user owns them. `orphans` are what killed processes left,
+    relative to the root; `unclear` look like orphans and stay while objects are missing. `wheels` go from uv's caches,
+    as names for people. `freed_bytes` is what the disk gets back.
     """
 
     victims: tuple[Victim, ...]
@@ -75,33 +74,35 @@ class CollectionPlan:
 
     @property
     def archives(self) -> tuple[str, ...]:
-        """Those of `orphans` that `vstore serve` packed."""
-        return tuple(place for place in self.orphans if place.startswith("cache/serve/"))
+        """The `orphans` that `vstore serve` packed."""
+        return _archives(self.orphans)
 
     @property
     def dead(self) -> tuple[StorePath, ...]:
+        """The store paths of the victims."""
         return tuple(victim.path for victim in self.victims)
 
 
 @frozen
 class Collected:
-    """What a collection deleted; `orphans` is what it removed of killed processes, relative to the root.
+    """What a collection removed. The fields are as in `CollectionPlan`; `freed_bytes` was counted at each unlink."""
 
-    `wheels` are those taken out of uv's caches, as names for people. `freed_bytes` is what the disk got back, counted
-    at each unlink. `skipped` are dead objects of other users, which only they or root can remove.
-    """
-
-    victims: tuple[Victim, ...]
-    orphans: tuple[str, ...]
-    freed_bytes: int
+    victims: tuple[Victim, ...] = ()
+    orphans: tuple[str, ...] = ()
+    freed_bytes: int = 0
     skipped: tuple[StorePath, ...] = ()
     wheels: tuple[str, ...] = ()
 
     @property
     def archives(self) -> tuple[str, ...]:
-        """Those of `orphans` that `vstore serve` packed."""
-        return tuple(place for place in self.orphans if place.startswith("cache/serve/"))
+        """The `orphans` that `vstore serve` packed."""
+        return _archives(self.orphans)
 
     @property
     def deleted(self) -> tuple[StorePath, ...]:
+        """The store paths of the victims."""
         return tuple(victim.path for victim in self.victims)
+
+
+def _archives(places: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(place for place in places if place.startswith("cache/serve/"))

@@ -1,7 +1,7 @@
-"""Whose a folder is: in a store shared by a group everyone collects what is his own, and root everything.
+"""Ownership: in a store shared by a group every user collects the own objects, and root collects all.
 
-Only its owner may move a read-only folder to another one, since its ``..`` changes (rename(2)), and only he can make
-it writable to empty it. So this is asked before a row is removed.
+Only its owner can rename a read-only folder to another one, since its ``..`` changes (rename(2)), and only its owner
+can make it writable to empty it. So ownership is checked before a row is removed.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ import stat
 from collections.abc import Callable, Iterable
 
 from vstore.objects import StorePath
-from vstore.store import Layout, owner_of
+from vstore.store import StoreLayout, owner_of
 
 
 def removable(place: str | os.PathLike[str]) -> bool:
-    """Whether this user can take it away; what is not there, and what is no folder, everyone can."""
+    """Return whether this user can remove a file or folder. Everybody can remove files, and what does not exist."""
     if not hasattr(os, "geteuid") or os.geteuid() == 0:
         return True
     try:
@@ -25,14 +25,14 @@ def removable(place: str | os.PathLike[str]) -> bool:
     return status.st_uid == os.geteuid() or not stat.S_ISDIR(status.st_mode)
 
 
-def owned_by_others(layout: Layout) -> Callable[[str], bool] | None:
-    """The question whether the object of a name is another user's; None where none can be, so that nobody asks."""
+def owned_by_others(layout: StoreLayout) -> Callable[[str], bool] | None:
+    """Return the function that tells whether the object of a name is another user's; None if no object can be."""
     if not hasattr(os, "geteuid") or os.geteuid() == 0:
         return None
     store = os.fspath(layout.store)
     return lambda name: not removable(os.path.join(store, name))
 
 
-def owner_names(layout: Layout, paths: Iterable[StorePath]) -> list[str]:
-    """The users whose these objects are."""
+def owner_names(layout: StoreLayout, paths: Iterable[StorePath]) -> list[str]:
+    """Return the names of the users who own these objects."""
     return sorted({owner_of(place) for path in paths if (place := layout.object(path)).exists()})

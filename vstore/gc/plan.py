@@ -1,14 +1,13 @@
-"""What a collection would do, decided on a graph in memory: no query per object, nothing touched.
+"""The plan of a collection (pure), computed on a graph in memory without a query per object.
 
-Liveness first, then order: what is dead does not become younger because something dead that refers to it was used
-lately. Only where a policy spares an object must all that it refers to stay too, since an object is never left
-without its references.
+Liveness is decided first, then the order: a dead object does not become younger because a dead object that refers to it
+was used lately. If a policy spares an object, all that it refers to stays too, since an object never loses its
+references.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from datetime import date, datetime
 from heapq import heapify, heappop, heappush
 from math import inf
@@ -17,24 +16,26 @@ from typing import Protocol, Self
 from vstore.gc.model import CollectionPlan, CollectionPolicy, Victim
 from vstore.gc.uv_cache import CachedWheel
 from vstore.objects import StorePath
-from vstore.store import Graph
-from vstore.values import frozen
+from vstore.store import ObjectGraph
+from vstore.values import frozen, replace
 
-_NOBODY, _SEVERAL = -1, -2
+_NO_ROOT, _SEVERAL = -1, -2
 
 
 class FreedBytes(Protocol):
-    """Answers how many bytes objects give back; `take` counts inodes that several of the taken ones share."""
+    """Counts the bytes that objects free when they are deleted."""
 
-    def own_bytes(self, name: str) -> int: ...
+    def own_bytes(self, name: str) -> int:
+        """Return the bytes that an object frees by itself."""
 
-    def take(self, name: str) -> int: ...
+    def take(self, name: str) -> int:
+        """Return the bytes that an object frees after all that was taken before, with the inodes that they share."""
 
 
-class _Recorded:
-    """The sizes in the index, as if objects shared nothing."""
+class _RecordedSizes:
+    """Counts the sizes in the index, as if objects shared no bytes."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: ObjectGraph) -> None:
         self._sizes = dict(zip(graph.names, graph.sizes, strict=True))
 
     def own_bytes(self, name: str) -> int:
@@ -45,7 +46,7 @@ class _Recorded:
 
 
 def plan_victims(
-    graph: Graph,
+    graph: ObjectGraph,
     roots: Iterable[StorePath],
     policy: CollectionPolicy | None = None,
     *,
@@ -53,7 +54,7 @@ def plan_victims(
     owned_by_others: Callable[[str], bool] | None = None,
     sizes: FreedBytes | None = None,
 ) -> CollectionPlan:
-    """Everything that no root reaches is dead; of that, what the policy lets go, longest unused first.
+    """Plan to delete the objects that no root reaches, as far as the policy allows, the longest unused first.
 
     End when `limit` bytes are freed, as `sizes` counts them. Objects that are `owned_by_others` cannot be removed by
     this user and stay, with all that they refer to; only dead objects are checked.
@@ -63,13 +64,13 @@ def plan_victims(
     alive = _reachable(graph, (number for number, name in enumerate(graph.names) if name in wanted))
     live = sum(alive)
     kept = _reachable(graph, _spared(graph, alive, policy), alive)
-    left = [
+    skipped = [
         number
         for number, name in enumerate(graph.names)
         if owned_by_others and not kept[number] and owned_by_others(name)
     ]
-    kept = _reachable(graph, left, kept)
-    sizes = sizes or _Recorded(graph)
+    kept = _reachable(graph, skipped, kept)
+    sizes = sizes or _RecordedSizes(graph)
     own = graph.sizes.__getitem__ if limit is None else lambda number: sizes.own_bytes(graph.names[number])
     freed, chosen = 0, []
     for number in _referrers_first(graph, kept, own) if limit != 0 else ():
@@ -83,23 +84,23 @@ def plan_victims(
         live=live,
         spared=spared,
         freed_bytes=freed,
-        skipped=tuple(StorePath.parse(graph.names[number]) for number in left),
+        skipped=tuple(StorePath.parse(graph.names[number]) for number in skipped),
     )
 
 
-def _victim(graph: Graph, number: int) -> Victim:
+def _victim(graph: ObjectGraph, number: int) -> Victim:
     return Victim(
         path=StorePath.parse(graph.names[number]),
         size_bytes=graph.sizes[number],
         registered_at=datetime.fromisoformat(graph.registered_at[number]),
         used_on=date.fromisoformat(graph.used_on[number]),
         used_by=graph.used_by[number],
-        seconds=graph.seconds[number],
+        build_seconds=graph.build_seconds[number],
     )
 
 
-def _spared(graph: Graph, alive: Sequence[int], policy: CollectionPolicy) -> Iterable[int]:
-    """The dead that are too fresh or were used too lately."""
+def _spared(graph: ObjectGraph, alive: Sequence[int], policy: CollectionPolicy) -> Iterable[int]:
+    """Yield the dead objects that are too fresh or were used too lately."""
     used = policy.used_since.isoformat() if policy.used_since else None
     if policy.fresh_since is None and used is None:
         return
@@ -113,14 +114,14 @@ def _spared(graph: Graph, alive: Sequence[int], policy: CollectionPolicy) -> Ite
 
 @frozen
 class ByteLimits:
-    """How many bytes to free: up to `goal` (None: there is none), and never more than `cap` (None: no matter)."""
+    """How many bytes to free: up to `goal`, and no more once `cap` are freed. None means no such limit."""
 
     goal: int | None = None
     cap: int | None = None
 
     @classmethod
     def of(cls, policy: CollectionPolicy, *, used_bytes: int = 0, free_bytes: int = 0, freed_bytes: int = 0) -> Self:
-        """Return the limits where the store's root takes so much, so much is free, and so much was freed already."""
+        """Return the limits of a policy, given the bytes of the store's root, and the bytes free and already freed."""
         goals = []
         if policy.until_free is not None:
             goals.append(max(policy.until_free - free_bytes, 0))
@@ -130,13 +131,13 @@ class ByteLimits:
         return cls(goal=max(goals, default=None), cap=cap)
 
     def after(self, freed_bytes: int) -> Self:
-        """Return what remains once so many bytes more are freed."""
+        """Return the limits that remain after more bytes are freed."""
         goal, cap = (None if one is None else max(one - freed_bytes, 0) for one in (self.goal, self.cap))
         return replace(self, goal=goal, cap=cap)
 
     @property
     def least(self) -> int | None:
-        """Return the bytes after which to end, None if there is no end."""
+        """The bytes after which to end; None if there is no limit."""
         return min((one for one in (self.goal, self.cap) if one is not None), default=None)
 
 
@@ -148,9 +149,9 @@ def choose_wheels(
     held_bytes: int = 0,
     take: Callable[[CachedWheel], int],
 ) -> list[CachedWheel]:
-    """Choose wheels, the longest unshared first, while the policy wants more to go; `take` answers what each frees.
+    """Choose wheels to remove, the longest unshared first, until the policy and the limits are satisfied.
 
-    `held_bytes` is what all of them hold.
+    `held_bytes` is what all of them take, and `take` returns the bytes that removing a wheel frees.
     """
     chosen: list[CachedWheel] = []
     for since, wheel in unshared:
@@ -165,25 +166,25 @@ def choose_wheels(
     return chosen
 
 
-def _reachable(graph: Graph, starts: Iterable[int], alive: bytes | bytearray = b"") -> bytearray:
-    """A flag per object of the graph; those in `alive` have theirs already, with all they refer to."""
+def _reachable(graph: ObjectGraph, starts: Iterable[int], alive: bytes | bytearray = b"") -> bytearray:
+    """Return a flag for each object: set for `starts`, for all that they lead to, and for those set in `alive`."""
     found = bytearray(alive or len(graph.names))
     queue = list(starts)
     while queue:
         number = queue.pop()
         if not found[number]:
             found[number] = 1
-            queue.extend(graph.references[number])
+            queue.extend(graph.edges[number])
     return found
 
 
-def _referrers_first(graph: Graph, kept: Sequence[int], own: Callable[[int], int]) -> Iterator[int]:
-    """What is not kept, topologically sorted (Kahn); of what can go, the longest unused goes first.
+def _referrers_first(graph: ObjectGraph, kept: Sequence[int], own: Callable[[int], int]) -> Iterator[int]:
+    """Yield the objects that are not kept, referrers first (Kahn's algorithm), the longest unused first.
 
-    Of those last used on one day, the one that gives back most of its `own` bytes per second of building it again.
+    Of objects last used on the same day, yield the one that frees most of its `own` bytes per second of build time.
     """
     waiting = [0] * len(graph.names)
-    for number, references in enumerate(graph.references):
+    for number, references in enumerate(graph.edges):
         if not kept[number]:
             for reference in references:
                 waiting[reference] += 1
@@ -195,30 +196,30 @@ def _referrers_first(graph: Graph, kept: Sequence[int], own: Callable[[int], int
     heapify(ready)
     while ready:
         day, rank, number = heappop(ready)
-        if rank == -inf:  # bytes are asked for only of objects whose day has come
-            heappush(ready, (day, -own(number) / max(graph.seconds[number] or 0, 1), number))
+        if rank == -inf:  # bytes are counted only of objects whose day has come
+            heappush(ready, (day, -own(number) / max(graph.build_seconds[number] or 0, 1), number))
             continue
         yield number
-        for reference in graph.references[number]:
+        for reference in graph.edges[number]:
             waiting[reference] -= 1
             if not waiting[reference] and not kept[reference]:
                 heappush(ready, unranked(reference))
 
 
-def exclusive_objects(graph: Graph, roots: Sequence[StorePath]) -> list[list[str]]:
-    """Return for each root the names of the objects that nothing else would keep if it went away.
+def exclusive_objects(graph: ObjectGraph, roots: Sequence[StorePath]) -> list[list[str]]:
+    """Return for each root the names of the objects that no other root keeps.
 
-    One walk for all: an object is marked at most twice, with its only root and then as kept by several.
+    One walk for all roots: an object is marked at most twice, first with its root and then as kept by several.
     """
     position = {path: number for number, path in enumerate(graph.paths)}
-    owner = [_NOBODY] * len(graph.paths)
+    owner = [_NO_ROOT] * len(graph.paths)
     for root, path in enumerate(roots):
         queue = [position[path]] if path in position else []
         while queue:
             number = queue.pop()
             if owner[number] not in (root, _SEVERAL):
-                owner[number] = root if owner[number] == _NOBODY else _SEVERAL
-                queue.extend(graph.references[number])
+                owner[number] = root if owner[number] == _NO_ROOT else _SEVERAL
+                queue.extend(graph.edges[number])
     result: list[list[str]] = [[] for _ in roots]
     for number, root in enumerate(owner):
         if root >= 0:

@@ -1,7 +1,7 @@
-"""The archives that `vstore serve` packed: which of them go, as each can be packed again.
+"""Archives that `vstore serve` packed. Each can be packed again.
 
-An archive goes with its object, and when nobody asked for it for a while. `serve` notes when it was asked for in its
-access time, whatever the mount says of such times.
+An archive is removed with its object, and when it was not requested for a while. `serve` records each request in the
+archive's access time, whatever the mount options for access times are.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from datetime import datetime, timedelta
 from vstore.fs.trees.usage import Tally, statuses
 from vstore.gc.ownership import removable
 from vstore.objects import StorePath
-from vstore.store import ARCHIVE_SUFFIX, Layout, Store
+from vstore.store import ARCHIVE_SUFFIX, Store, StoreLayout
 
-UNASKED_AGE = timedelta(days=14)  # how long an archive is kept that nobody asks for
+UNREQUESTED_AGE = timedelta(days=14)  # how long an archive is kept that is not requested
 
 
 def is_expired(store: Store, name: str, now: datetime) -> bool:
-    """Return whether what lies in ``cache/serve`` is no archive of an object, or was not asked for lately."""
+    """Return whether an entry of ``cache/serve`` is not the archive of an object, or was not requested lately."""
     try:
         path = StorePath.parse(name.removesuffix(ARCHIVE_SUFFIX))
-        asked = (store.layout.served / name).lstat().st_atime
+        requested = (store.layout.served / name).lstat().st_atime
     except ValueError:
         return True
     except FileNotFoundError:
         return False
-    return not store.is_valid(path) or asked < (now - UNASKED_AGE).timestamp()
+    return not store.is_valid(path) or requested < (now - UNREQUESTED_AGE).timestamp()
 
 
-def archives_of(layout: Layout, paths: Iterable[StorePath]) -> list[str]:
-    """Return the places of the archives that go with objects, relative to the root."""
+def archives_of(layout: StoreLayout, paths: Iterable[StorePath]) -> list[str]:
+    """Return the archives that are removed with objects, relative to the root."""
     files = (layout.served_archive(path) for path in paths) if layout.served.is_dir() else ()
-    return [file.relative_to(layout.root).as_posix() for file in files if file.is_file() and removable(file)]
+    return [layout.relative(file) for file in files if file.is_file() and removable(file)]
 
 
 def other_archives(store: Store, now: datetime) -> list[str]:
-    """Return the names in ``cache/serve`` that do not go by themselves, and that this user may remove."""
+    """Return the names in ``cache/serve`` that are not expired and that this user can remove."""
     served = store.layout.served
     names = []
     with suppress(FileNotFoundError), store.layout.opened(served) as folder:
@@ -46,7 +46,7 @@ def other_archives(store: Store, now: datetime) -> list[str]:
 
 
 def remove_archives(store: Store, now: datetime) -> int:
-    """Remove the archives that do not go by themselves. Return the bytes that the disk got back."""
+    """Remove the archives that are not expired. Return the bytes that were freed."""
     tally = Tally()
     for name in other_archives(store, now):
         with store.layout.opened(store.layout.served) as folder:

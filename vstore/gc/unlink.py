@@ -1,6 +1,6 @@
 """Unlinking the trash: the slow part of a collection, without any lock that others wait for.
 
-Works on open directories, never on paths that somebody could bend, and never follows a link.
+It works on open folders, not on paths that another user could redirect, and never follows a link.
 """
 
 from __future__ import annotations
@@ -21,41 +21,44 @@ from vstore.fs.trees.removal import BY_HANDLE, DEEPEST, in_folder, move_up, open
 from vstore.fs.trees.usage import Tally, held_bytes, is_last_name, statuses
 from vstore.gc.ownership import removable
 from vstore.reporter import Reporter
-from vstore.store import Layout
+from vstore.store import StoreLayout
 
 if TYPE_CHECKING:
     from concurrent.futures import Future, ThreadPoolExecutor
 
-_THREADS = 8  # not for the cores: where removing waits for the disk, those who wait share a commit of its journal
-_WINDOW_SECONDS = 0.02  # after which it is asked whether it does; where not, threads are in each other's way
-_TURNS = 64  # threads wait for each other where inodes agree in this remainder
+_THREADS = 8  # where removing waits for the disk, the threads share a commit of its journal
+_WINDOW_SECONDS = 0.02  # time after which to decide that; otherwise threads only hinder each other
+_LOCKS = 64  # threads that unlink inodes with the same remainder wait for each other
 
 
-def empty_trash(layout: Layout, reporter: Reporter) -> int:
-    """Unlink everything in the trash but others' folders; what cannot be is warned of and stays for the next time.
+def empty_trash(layout: StoreLayout, reporter: Reporter) -> int:
+    """Unlink the trash, except for other users' folders. Return the bytes that were freed.
 
-    Returns the bytes that the disk got back.
+    An entry that cannot be unlinked is reported as a warning, and stays for the next collection.
     """
-    # two collectors would only be in each other's way
-    with lock_file(layout.locks / "trash"), layout.opened(layout.trash) as trash:
+    # two collectors would only hinder each other
+    with lock_file(layout.locks.trash), layout.opened(layout.trash) as trash:
         return unlink_all(trash, [name for name in trash.names() if removable(trash.path / name)], reporter)
 
 
 def unlink_all(folder: Folder, names: list[str], reporter: Reporter) -> int:
-    """Unlink entries with all below; what cannot be is warned of. Returns the bytes that the disk got back."""
+    """Unlink entries with all below them, with a warning for failures. Return the bytes that were freed."""
     if not names:
         return 0
     reporter.progress("gc", "unlinking", 0, len(names))
     work = _Unlinker(folder, names, reporter)
     failures = work.run()
     if failures:
-        reporter.warn(f"{len(failures)} leftovers could not be unlinked: {failures[0]}", hint=f"see {folder.path}")
+        reporter.warn(f"{len(failures)} entries could not be unlinked: {failures[0]}", hint=f"see {folder.path}")
     return work.freed_bytes
 
 
 class _Unlinker:
+    """Removes entries of the trash in this thread, and in helpers if it mostly waits for the disk."""
+
     def __init__(self, trash: Folder, names: list[str], reporter: Reporter) -> None:
         self._trash = trash
+        self._handle = trash.at if isinstance(trash.at, int) else -1  # -1 only without `BY_HANDLE`
         self._pending = deque(names)
         self._total = len(names)
         self._reporter = reporter
@@ -64,7 +67,7 @@ class _Unlinker:
         self._stopped = False
         self.freed_bytes = 0
         self._counting = threading.Lock()
-        self._turns = [threading.Lock() for _ in range(_TURNS)]
+        self._locks = [threading.Lock() for _ in range(_LOCKS)]
 
     def run(self) -> list[OSError]:
         from concurrent.futures import ThreadPoolExecutor  # other commands do without it
@@ -79,7 +82,7 @@ class _Unlinker:
         return self._failures
 
     def _lead(self, pool: ThreadPoolExecutor) -> None:
-        """Work, and call for help as soon as that is mostly waiting."""
+        """Work, and start the helpers as soon as that is mostly waiting."""
         wall, busy = time.monotonic(), time.thread_time()
         for _ in self._work():
             passed = time.monotonic() - wall
@@ -93,7 +96,7 @@ class _Unlinker:
             pass
 
     def _work(self) -> Iterator[None]:
-        """Remove one after the other, with a stop after each."""
+        """Remove one entry after the other, and yield after each."""
         while not self._stopped:
             try:
                 name = self._pending.popleft()
@@ -101,7 +104,7 @@ class _Unlinker:
                 return
             try:
                 if BY_HANDLE:
-                    self._remove(name, self._trash.handle)
+                    self._remove(name, self._handle)
                 else:
                     self._freed(Tally().remove(statuses(self._trash.path / name)))
                     self._trash.remove(name)
@@ -113,7 +116,7 @@ class _Unlinker:
             yield
 
     def _remove(self, name: str, parent: int) -> None:
-        """A file or link, or a folder with all in it."""
+        """Remove a file, a link, or a folder with all in it."""
         with suppress(FileNotFoundError):
             if stat.S_ISDIR(os.stat(name, dir_fd=parent, follow_symlinks=False).st_mode):
                 self._remove_folder(name, parent, 0)
@@ -121,15 +124,15 @@ class _Unlinker:
                 self._unlink(name, parent)
 
     def _unlink(self, name: str, parent: int) -> None:
-        """Unlink a file or link. Its bytes are free if that was its last name.
+        """Unlink a file or link, and count its bytes if that was its last name.
 
-        Threads that unlink names of one inode take turns, or each could find another name there still.
+        Threads that unlink names of one inode take turns; otherwise each could see the other's name.
         """
         status = os.stat(name, dir_fd=parent, follow_symlinks=False)
         if is_last_name(status):
             in_folder(os.unlink, name, parent)
         else:
-            with self._turns[status.st_ino % _TURNS]:
+            with self._locks[status.st_ino % _LOCKS]:
                 status = os.stat(name, dir_fd=parent, follow_symlinks=False)
                 in_folder(os.unlink, name, parent)
         if is_last_name(status):
@@ -165,7 +168,7 @@ class _Unlinker:
         self._freed(held)
 
     def _moved_up(self, name: str, parent: int) -> bool:
-        """Make a folder an entry of its own, if the file system moves folders."""
-        aside = move_up(name, parent, self._trash.handle)
+        """Move a folder to the top of the trash as an entry of its own, if the file system can."""
+        aside = move_up(name, parent, self._handle)
         self._pending += [aside] if aside else []
         return aside is not None

@@ -1,9 +1,9 @@
-"""uv's caches in a store: which wheels no object shares any more.
+"""The wheels in uv's caches, and which of them no object shares.
 
 uv unpacks a wheel once, to ``archive-v*/<id>``, and installs it by hard links. A link ``wheels-v*/…/<name>/<version>``
 leads to the archive, and a pointer beside it (``.rev``, ``.http``) names it. With its preview feature
-``content-addressed-cache``, ``files-v*`` holds one more name of each file. So link counts tell what is shared, and no
-record is kept: an inode's change time is the moment at which it lost its last name elsewhere.
+``content-addressed-cache``, ``files-v*`` holds one more name of each file. So link counts show what is
+shared: an inode's change time is the moment at which it lost its last name elsewhere.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pathlib import PurePosixPath
 
 from vstore.fs.folder import Folder
 from vstore.fs.trees.usage import Tally, statuses
-from vstore.store import Layout
+from vstore.store import StoreLayout
 from vstore.values import frozen
 
-TEMPORARY = ".tmp"  # how names begin that uv, and a collector, use while they work
-_MARKS = ("METADATA", "WHEEL")  # in each wheel's dist-info, installed as links; the first is hardly another wheel's too
-_LEADING = ("wheels-", "sdists-", "environments-")  # buckets from which something leads to archives
-POINTERS = (".rev", ".http")  # what uv reads beside a link; it may believe that the archive is there
+TEMPORARY = ".tmp"  # the prefix of names that uv and a collector use while they work
+_MARKS = ("METADATA", "WHEEL")  # in each wheel's dist-info, installed as links; equal METADATA in two wheels is rare
+_LEADING = ("wheels-", "sdists-", "environments-")  # buckets whose entries lead to archives
+POINTERS = (".rev", ".http")  # files beside a link that uv reads; it does not check that the archive exists
 _IDENTIFIER = re.compile(rb"[0-9A-Za-z_-]{12,}")
 _LARGEST_POINTER_BYTES = 1 << 16
 _EPOCH = datetime.fromtimestamp(0, UTC)
@@ -33,7 +33,7 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 
 @frozen
 class CachedWheel:
-    """An unpacked wheel; `archive`, and `pointers` to it, are relative to its cache, a folder of ``cache/``."""
+    """An unpacked wheel in `cache`, a folder of ``cache/``. `archive` and the `pointers` to it are relative to that."""
 
     cache: str
     archive: PurePosixPath
@@ -42,33 +42,33 @@ class CachedWheel:
 
     @property
     def name(self) -> str:
-        """Return the distribution with its version and tag, for people; the archive's name if nothing leads there."""
+        """The distribution with its version and tag, for people; the archive's name if there is no pointer."""
         return "/".join(self.pointers[-1].parts[-2:]) if self.pointers else self.archive.name
 
     @property
     def place(self) -> str:
-        """Return the archive's place, relative to the store's root."""
+        """The place of the archive, relative to the store's root."""
         return f"cache/{self.cache}/{self.archive}"
 
 
 class UvCaches:
-    """The wheels in some caches, all that this user may clean if none are named, while a tally is told what goes."""
+    """The wheels in `caches`, by default in all that this user may clean. The tally `gone` counts what is removed."""
 
-    def __init__(self, layout: Layout, gone: Tally, caches: Iterable[str] | None = None) -> None:
+    def __init__(self, layout: StoreLayout, gone: Tally, caches: Iterable[str] | None = None) -> None:
         self._layout = layout
         self._gone = gone
         self._wheels: dict[str, CachedWheel] = {}
         for cache in own_caches(layout) if caches is None else caches:
             with layout.opened(layout.uv_cache.with_name(cache)) as folder:
                 self._wheels |= {wheel.place: wheel for wheel in _wheels(cache, folder)}
-                for pool in pools(folder):  # its names go with the last ones elsewhere
+                for pool in pools(folder):  # its names are removed with the last ones elsewhere
                     gone.remove(one for one in statuses(folder.path / pool) if not stat.S_ISDIR(one.st_mode))
         marks = [mark for wheel in self._wheels.values() for mark in wheel.marks]
         self._inside = Counter(map(_inode, marks))
         self._names = {_inode(mark): gone.names_left(mark) for mark in marks}
 
     def unshared(self, *, now: datetime) -> list[tuple[datetime, CachedWheel]]:
-        """Return the wheels that nothing outside uv's caches shares, and since when: the longest first, by the day."""
+        """Return the wheels that nothing outside uv's caches shares, and since when, the longest unshared first."""
         found = []
         for wheel in self._wheels.values():
             since = self._since(wheel, now) if wheel.pointers else _EPOCH
@@ -84,7 +84,7 @@ class UvCaches:
         return None
 
     def take(self, wheel: CachedWheel) -> int:
-        """Let a wheel go. Return the bytes that become free."""
+        """Count a wheel as removed. Return the bytes that become free."""
         del self._wheels[wheel.place]
         self._inside.subtract(map(_inode, wheel.marks))
         return self._gone.remove(statuses(self._layout.root / wheel.place))
@@ -95,8 +95,8 @@ class UvCaches:
         return sum(after.remove(statuses(self._layout.root / wheel.place)) for wheel in wheels)
 
 
-def own_caches(layout: Layout) -> list[str]:
-    """Return the names of the caches, in ``cache/``, that this user may clean: his own, and all if he is root."""
+def own_caches(layout: StoreLayout) -> list[str]:
+    """Return the names of the caches in ``cache/`` that this user may clean: the own one, or all for root."""
     user = os.geteuid() if hasattr(os, "geteuid") else 0
     found: list[str] = []
     with suppress(FileNotFoundError), layout.opened(layout.uv_cache.parent) as parent:
@@ -113,12 +113,12 @@ def pools(cache: Folder) -> list[str]:
 
 
 def temporaries(cache: Folder) -> list[str]:
-    """Return what uv, or a collector, works in: left over if none does."""
+    """Return the temporary entries of uv or of a collector. If none runs, they are orphans."""
     return [name for name in cache.names() if name.startswith(TEMPORARY)]
 
 
 def _wheels(cache: str, folder: Folder) -> Iterator[CachedWheel]:
-    """All archives that are wheels, but those that something else leads to, such as a built source distribution."""
+    """Yield the archives that are wheels, without those that other entries lead to, as built source distributions."""
     pointers: dict[str, list[PurePosixPath]] = {}
     others: set[str] = set()
     buckets = folder.names()
@@ -140,7 +140,7 @@ def _wheels(cache: str, folder: Folder) -> Iterator[CachedWheel]:
 
 
 def _pointers(parent: Folder, name: str, place: PurePosixPath) -> Iterator[tuple[PurePosixPath, str]]:
-    """Each entry below that may lead to an archive, with the archive's name."""
+    """Yield each entry below that may lead to an archive, with the archive's name."""
     try:
         folder = parent.folder(name)
     except OSError:

@@ -1,4 +1,4 @@
-"""Profiles: generations of a stack, switched in one rename."""
+"""Profiles: generations of stacks, switched in one rename."""
 
 from vstore.profile.diff import Change, compare
 from vstore.profile.generations import (
@@ -13,9 +13,9 @@ from vstore.profile.generations import (
     rollback,
     switch,
 )
-from vstore.profile.model import Generation
 from vstore.profile.retention import Retention, expired
 from vstore.profile.stack import Stack, StackLayer, read_stack
+from vstore.store import Generation
 
 __all__ = [
     "Change",

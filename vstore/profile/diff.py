@@ -1,4 +1,4 @@
-"""What changed between two stacks, in packages and versions: a pure comparison."""
+"""Comparing the packages of two stacks (pure)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from vstore.values import frozen
 
 @frozen
 class Change:
-    """A package that came, went or changed in a layer; None for "not there"."""
+    """A package that was added, removed or changed in a layer. A missing version is None."""
 
     layer: str
     name: str
@@ -18,7 +18,7 @@ class Change:
 
 
 def compare(old: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping[str, str]]) -> tuple[Change, ...]:
-    """Compare layer name → package → version on both sides, in the new stack's order of layers."""
+    """Return the changes between two mappings of layer → package → version, in the order of the new layers."""
     layers = [*new, *(layer for layer in old if layer not in new)]
     changes = []
     for layer in layers:

@@ -1,8 +1,8 @@
-"""Making, switching and forgetting generations.
+"""Making, switching and forgetting the generations of profiles.
 
-On disk a generation is the link ``<profile>-<n>-link``, and the profile is a link to it. A new one is made in the order
-link, row, switch, each durable before the next: whatever the instant of a crash, the profile leads to a
-complete generation. A link without a row was never a generation; the next collection removes it.
+On disk a generation is the link ``<profile>-<n>-link``, and the profile is a link to it. A generation is made in the
+order record, link, row, switch, each durable before the next: after a crash at any instant the profile leads to a
+complete generation. A link without a row is an orphan, which the next collection removes.
 """
 
 from __future__ import annotations
@@ -16,155 +16,98 @@ from datetime import datetime
 from vstore.digest import Digest
 from vstore.errors import ProfileError
 from vstore.fs.faults import Point, reached
+from vstore.fs.folder import flush_folder
 from vstore.fs.locking.filelock import lock_file
 from vstore.objects import StorePath
-from vstore.profile.model import Generation
 from vstore.profile.retention import Retention, expired
-from vstore.store import GenerationRow, Store, generation_link, generation_links, generation_of
-from vstore.store.generation_records import drop_records, record_file, recorded, write_record
+from vstore.store import Generation, Store, generation_link, generation_links
+from vstore.store.generation_records import (
+    drop_generation_records,
+    recorded_generations,
+    write_generation_record,
+)
 from vstore.values import replace
 
 _NAME = r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,100}"
 
 
 def names(store: Store) -> list[str]:
-    """The profiles that have generations."""
+    """Return the names of the profiles that have generations."""
     return store.generations.profiles()
 
 
 def history(store: Store, profile: str) -> list[Generation]:
-    """The generations of a profile, oldest first. ProfileError if there is no such profile."""
-    rows = store.generations.of(profile)
-    if not rows:
-        known = ", ".join(names(store)) or "none yet"
-        raise ProfileError(f"no such profile: {profile}", hint=f"profiles here: {known}")
-    number = _current_number(store, profile)
-    return [_generation(row, row.number == number) for row in rows]
+    """Return the generations of a profile, oldest first. Raises ProfileError if there is no such profile."""
+    generations = store.generations.of(profile)
+    if not generations:
+        known = ", ".join(names(store)) or "none"
+        raise ProfileError(f"no such profile: {profile}", hint=f"profiles in this store: {known}")
+    return generations
 
 
 def current(store: Store, profile: str) -> Generation | None:
-    """The current generation, None if there is no such profile."""
-    number = _current_number(store, profile)
-    rows = [row for row in store.generations.of(profile) if row.number == number]
-    return _generation(rows[0], True) if rows else None
+    """Return the current generation of a profile; None if there is no such profile."""
+    return _current(store.generations.of(profile))
 
 
-def _generation(row: GenerationRow, is_current: bool) -> Generation:
-    return Generation(
-        profile=row.profile,
-        number=row.number,
-        path=row.path,
-        created_at=row.created_at,
-        spec_path=row.spec_path,
-        spec_digest=row.spec_digest,
-        replaced=row.replaced,
-        current=is_current,
-        used_on=row.used_on,
-    )
-
-
-def _current_number(store: Store, profile: str) -> int | None:
-    try:
-        target = os.readlink(store.layout.profiles / profile)
-    except OSError:
-        return None
-    found = generation_of(target)
-    return found[1] if found and found[0] == profile else None
-
-
-def _locked(store: Store, profile: str, *, blocking: bool = True) -> AbstractContextManager[int]:
-    if not re.fullmatch(_NAME, profile) or re.search(r"-[0-9]+-link$", profile):
-        raise ProfileError(f"not a name for a profile: {profile!r}", hint="letters, digits, . _ - + @")
-    return lock_file(store.layout.profile_lock(profile), blocking=blocking)
-
-
-def _set_current(store: Store, profile: str, number: int) -> None:
-    with store.layout.opened(store.layout.profiles) as folder:
-        folder.replace_symlink(profile, generation_link(profile, number))
-    reached(Point.PROFILE_SWITCHED)
+def _current(generations: Iterable[Generation]) -> Generation | None:
+    return next((one for one in generations if one.current), None)
 
 
 def append(
     store: Store, profile: str, path: StorePath, *, spec_path: str | None, spec_digest: Digest | None, now: datetime
 ) -> Generation | None:
-    """Make `path` the newest and current generation; None when the current one is that stack already."""
+    """Make a new generation of the stack `path` and switch to it. Return None if it is the current stack already.
+
+    Raises ProfileError if the stack is not in the store.
+    """
     store.add_temp_root(path)
     with _locked(store, profile):
         before = current(store, profile)
         if before is not None and before.path == path:
-            _lead(store, before)
-            store.uses.record(path, profile, now=now)
+            _restore_link(store, before)
+            store.last_used.record(path, profile, now=now)
             return None
         if not store.is_valid(path):
             raise ProfileError(f"profile {profile}: not in the store: {path}")
         linked = [number for name, number, _ in generation_links(store.layout) if name == profile]
-        number = max([store.generations.last_number(profile), *linked]) + 1
-        row = GenerationRow(
+        generation = Generation(
             profile=profile,
-            number=number,
+            number=max([store.generations.last_number(profile), *linked]) + 1,
             path=path,
             created_at=now,
             spec_path=spec_path,
             spec_digest=spec_digest,
-            replaced=before.number if before else None,
+            replaced_number=before.number if before else None,
+            current=True,
         )
-        made = _generation(row, True)
-        write_record(store.layout, row)
-        _lead(store, made)
+        write_generation_record(store.layout, generation)
+        _restore_link(store, generation)
         reached(Point.GENERATION_LINKED)
-        store.generations.add(row)
+        store.generations.add(generation)
         reached(Point.GENERATION_RECORDED)
-        _set_current(store, profile, number)
-        _used(store, profile, before, made, now=now)
-        _drop_old_marks(store, profile)
-        return made
-
-
-def _used(
-    store: Store, profile: str, before: Generation | None, after: Generation, *, now: datetime | None = None
-) -> None:
-    """A switch is a use of both: what was current until now was there to be used, with or without vstore."""
-    for generation in (before, after):
-        if generation is not None:
-            store.uses.record(generation.path, profile, now=now)
-
-
-def _lead(store: Store, generation: Generation) -> None:
-    """Make the generation's link lead to its stack, unless it does."""
-    link, target = store.layout.generation(generation.profile, generation.number), f"../store/{generation.path}"
-    if not link.is_symlink() or os.readlink(link) != target:
-        with store.layout.opened(store.layout.profiles) as folder:
-            folder.replace_symlink(link.name, target)
+        _set_current(store, generation)
+        _record_use(store, before, generation, now=now)
+        _drop_old_records(store, profile)
+        return generation
 
 
 def switch(store: Store, profile: str, number: int) -> Generation:
-    """Make an existing generation the current one."""
+    """Make an existing generation the current one. Raises ProfileError if there is none with this number."""
     with _locked(store, profile):
-        return _switch(store, history(store, profile), profile, number)
-
-
-def _switch(store: Store, known: list[Generation], profile: str, number: int) -> Generation:
-    for generation in known:
-        if generation.number == number:
-            if not store.layout.object(generation.path).is_dir():
-                raise ProfileError(
-                    f"profile {profile}: the stack of generation {number} is gone", hint="run `vstore verify`"
-                )
-            _lead(store, generation)
-            _set_current(store, profile, number)
-            _used(store, profile, next((one for one in known if one.current), None), generation)
-            return replace(generation, current=True)
-    numbers = ", ".join(str(generation.number) for generation in known)
-    raise ProfileError(f"profile {profile} has no generation {number}", hint=f"generations: {numbers}")
+        return _switch(store, history(store, profile), number)
 
 
 def rollback(store: Store, profile: str, *, to: int | None = None) -> Generation:
-    """Go back to the generation that the current one replaced, or to `to`."""
+    """Switch to the generation that the current one replaced, or to number `to`.
+
+    Raises ProfileError if the current generation replaced none, or if the other one was forgotten.
+    """
     with _locked(store, profile):
         known = history(store, profile)
         if to is None:
-            now_current = next((generation for generation in known if generation.current), None)
-            to = now_current.replaced if now_current else None
+            now_current = _current(known)
+            to = now_current.replaced_number if now_current else None
             if to is None:
                 raise ProfileError(
                     f"profile {profile}: the current generation replaced none", hint=f"`vstore history {profile}`"
@@ -174,17 +117,60 @@ def rollback(store: Store, profile: str, *, to: int | None = None) -> Generation
                     f"profile {profile}: generation {to}, which the current one replaced, was forgotten",
                     hint=f"`vstore history {profile}`, then `vstore switch {profile} N`",
                 )
-        return _switch(store, known, profile, to)
+        return _switch(store, known, to)
+
+
+def _switch(store: Store, known: Sequence[Generation], number: int) -> Generation:
+    profile = known[0].profile
+    for generation in known:
+        if generation.number == number:
+            if not store.layout.object(generation.path).is_dir():
+                raise ProfileError(
+                    f"profile {profile}: the stack of generation {number} is missing", hint="run `vstore verify`"
+                )
+            _restore_link(store, generation)
+            _set_current(store, generation)
+            _record_use(store, _current(known), generation)
+            return replace(generation, current=True)
+    numbers = ", ".join(str(generation.number) for generation in known)
+    raise ProfileError(f"profile {profile} has no generation {number}", hint=f"generations: {numbers}")
+
+
+def _locked(store: Store, profile: str, *, blocking: bool = True) -> AbstractContextManager[int]:
+    if not re.fullmatch(_NAME, profile) or re.search(r"-[0-9]+-link$", profile):
+        raise ProfileError(f"not a name for a profile: {profile!r}", hint="use letters, digits, . _ - + @")
+    return lock_file(store.layout.locks.profile(profile), blocking=blocking)
+
+
+def _set_current(store: Store, generation: Generation) -> None:
+    with store.layout.opened(store.layout.profiles) as folder:
+        folder.replace_symlink(generation.profile, generation_link(generation.profile, generation.number))
+    reached(Point.PROFILE_SWITCHED)
+
+
+def _restore_link(store: Store, generation: Generation) -> None:
+    """Make the generation's link lead to its stack if it does not."""
+    link, target = store.layout.generation(generation.profile, generation.number), f"../store/{generation.path}"
+    if not link.is_symlink() or os.readlink(link) != target:
+        with store.layout.opened(store.layout.profiles) as folder:
+            folder.replace_symlink(link.name, target)
+
+
+def _record_use(store: Store, before: Generation | None, after: Generation, *, now: datetime | None = None) -> None:
+    """Record a use of both stacks: the one that was current until now may have been used without vstore."""
+    for generation in (before, after):
+        if generation is not None:
+            store.last_used.record(generation.path, after.profile, now=now)
 
 
 def forget(store: Store, profile: str, numbers: Iterable[int]) -> None:
-    """Forget generations; their objects stay until a collection. Refuses the current one and unknown ones."""
+    """Forget generations; a collection deletes their objects. Raises as `forgettable`."""
     with _locked(store, profile):
         _forget(store, profile, forgettable(history(store, profile), numbers))
 
 
 def forgettable(known: Sequence[Generation], numbers: Iterable[int]) -> tuple[int, ...]:
-    """These numbers, sorted. ProfileError if one is not in the history of the profile, or is the current one."""
+    """Return these numbers, sorted. Raises ProfileError if one is unknown, or is the current generation's."""
     there = {generation.number: generation for generation in known}
     wanted = tuple(sorted(set(numbers)))
     for number in wanted:
@@ -199,9 +185,9 @@ def forgettable(known: Sequence[Generation], numbers: Iterable[int]) -> tuple[in
 
 
 def forget_all(store: Store, profile: str) -> tuple[int, ...]:
-    """Remove a profile with all its generations, the current one too; returns their numbers, which stay used up.
+    """Remove a profile with all its generations. Return their numbers, which are not given again.
 
-    Their rows go in one transaction, and with them the profile; a link that is left then is one for the collector.
+    The rows are removed in one transaction, and the profile with them. A link that stays then is an orphan.
     """
     with _locked(store, profile):
         numbers = tuple(generation.number for generation in history(store, profile))
@@ -212,20 +198,20 @@ def forget_all(store: Store, profile: str) -> tuple[int, ...]:
 def forget_expired(
     store: Store, profile: str, limits: Retention, *, now: datetime, blocking: bool = True
 ) -> tuple[int, ...]:
-    """Forget what `expired` says of the history as it is now; returns the numbers.
+    """Forget the expired generations of a profile. Return their numbers.
 
-    With ``blocking=False`` raises BusyError while another process changes the profile.
+    Raises BusyError, without `blocking` at once, while another process changes the profile.
     """
     with _locked(store, profile, blocking=blocking):
-        gone = expired(history(store, profile), limits, now=now)
-        _forget(store, profile, gone)
-        return gone
+        numbers = expired(history(store, profile), limits, now=now)
+        _forget(store, profile, numbers)
+        return numbers
 
 
 def _forget(store: Store, profile: str, numbers: Sequence[int], *, with_profile: bool = False) -> None:
     if not numbers:
         return
-    drop_records(store.layout, profile, numbers, last=store.generations.last_number(profile))
+    drop_generation_records(store.layout, profile, numbers, last=store.generations.last_number(profile))
     store.generations.drop(profile, numbers)
     reached(Point.GENERATIONS_DROPPED)
     with store.layout.opened(store.layout.profiles) as folder:
@@ -234,17 +220,17 @@ def _forget(store: Store, profile: str, numbers: Sequence[int], *, with_profile:
             reached(Point.PROFILE_REMOVED)
         for number in numbers:
             folder.unlink(generation_link(profile, number))
-        folder.flush()
+        flush_folder(folder)
 
 
-def _drop_old_marks(store: Store, profile: str) -> None:
-    """Remove the records of what was forgotten, but for the last number's, which shows that it is used up.
+def _drop_old_records(store: Store, profile: str) -> None:
+    """Remove the records of forgotten generations, except for the last number's, which marks the number as used.
 
-    And those of generations that killed processes made no row for: their links are for the collector then.
+    Remove also those of generations that killed processes made no row for: their links are orphans then.
     """
     last = store.generations.last_number(profile)
     rows = {row.number for row in store.generations.of(profile)}
     with store.layout.opened(store.layout.profiles) as folder:
-        for name, number in recorded(store.layout):
+        for name, number in recorded_generations(store.layout):
             if name == profile and number != last and number not in rows:
-                folder.unlink(record_file(store.layout, profile, number).name)
+                folder.unlink(store.layout.generation_record(profile, number).name)

@@ -1,4 +1,4 @@
-"""What a stack says of itself: `stack.json`, which may have come from elsewhere."""
+"""The description of a stack, `stack.json`. It may come from another machine, so it is checked."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from vstore.values import frozen
 __all__ = ["Stack", "StackLayer", "read_stack"]
 
 _FORMAT = 1
-_MOST_BYTES = 1 << 26
+_MAX_BYTES = 1 << 26
 
 
 @frozen
 class StackLayer:
-    """One layer of a stack: its name there, its kind, and its object."""
+    """One layer of a stack: its name in the stack, its kind and its object."""
 
     name: str
     kind: Kind
@@ -27,23 +27,23 @@ class StackLayer:
 
 @frozen
 class Stack:
-    """The layers, the lowest first, and the platform that they are for; `name` is that of the first profile."""
+    """A stack: its layers, dependencies first, and their platform. `name` is the profile that it was made for."""
 
     name: str
     target: str
     layers: tuple[StackLayer, ...]
 
     def encode(self) -> bytes:
-        """Return the one text of `stack.json` for this stack."""
+        """Return the content of `stack.json`. There is one for each stack."""
         layers = [{"name": one.name, "kind": str(one.kind), "path": str(one.path)} for one in self.layers]
         document = {"format": _FORMAT, "name": self.name, "target": self.target, "layers": layers}
         return canonical_json(document) + b"\n"
 
 
 def read_stack(folder: Path) -> Stack:
-    """Return the stack in this folder of the store. StoreError unless `encode` would write its `stack.json`."""
+    """Return the stack in a folder of the store. Raises StoreError unless its `stack.json` is as `encode` writes it."""
     try:
-        data = read_regular(folder / STACK_FILE, limit=_MOST_BYTES)
+        data = read_regular(folder / STACK_FILE, limit=_MAX_BYTES)
         document = parse_json(data)
         layers = tuple(
             StackLayer(name=_name(one["name"]), kind=Kind(one["kind"]), path=StorePath.parse(_text(one["path"])))
@@ -58,7 +58,7 @@ def read_stack(folder: Path) -> Stack:
 
 
 def _name(value: object) -> str:
-    """The value, if it can be the name of an object: layers are linked, published and exported under theirs."""
+    """Return a valid object name. Layers are linked, published and exported under their names."""
     text = _text(value)
     if not is_object_name(text):
         raise ValueError(f"not a name: {text!r}")

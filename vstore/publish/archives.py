@@ -86,7 +86,7 @@ class ArchiveOutput:
 
     def _items(self, stack: StackMembers) -> tuple[OutputItem, ...]:
         members, metadata = stack.members, self._metadata
-        infos = (self.store.index.info(member.path) for member in members if member.path)
+        infos = (self.store.objects.info(member.path) for member in members if member.path)
         listed = metadata.read_manifest()
         return plan_archives(
             members,

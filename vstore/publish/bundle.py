@@ -18,7 +18,7 @@ from vstore.remote import Cache, Fetcher, Pusher, SecretKey, Trust, pull
 from vstore.remote.records.encoding import decode_realisation
 from vstore.remote.records.layout import realisation_key
 from vstore.reporter import Reporter
-from vstore.store import Store
+from vstore.store import Provenance, Store
 from vstore.values import frozen
 
 
@@ -83,14 +83,14 @@ class BundleOutput:
         if not set(tops) - excluded:
             raise UsageError("there is nothing left to pack")
         paths = [path for path in bottom_up(self.store, tops) if path not in excluded]
-        infos = [info for path in paths if (info := self.store.index.info(path))]
+        infos = [info for path in paths if (info := self.store.objects.info(path))]
         items = (OutputItem(info.path.name, str(info.path), info.kind, info.path, info.size_bytes) for info in infos)
         return OutputPlan(items=tuple(items))
 
     def _excluded(self, tops: Iterable[StorePath]) -> frozenset[StorePath]:
         tops = set(tops)
-        beside = set() if self.options.closure else self.store.closure(tops) - tops
-        return frozenset(self.store.closure(self.options.without) | beside)
+        beside = set() if self.options.closure else self.store.objects.closure(tops) - tops
+        return frozenset(self.store.objects.closure(self.options.without) | beside)
 
 
 def _paths(stack: StackMembers) -> tuple[StorePath, ...]:
@@ -130,10 +130,10 @@ def _add_realisations(store: Store, cache: Cache, trust: Trust) -> int:
         found = cache.read(stat.key, decode_realisation)
         if found is None or realisation_key(found.recipe) != stat.key:
             raise ArchiveError(f"{stat.key} is the record of another recipe")
-        info = store.index.info(found.path)
+        info = store.objects.info(found.path)
         signed = trust.refusal(found.line, found.signatures) is None
         if signed and info is not None and info.digest == found.digest:
             if store.realisation(found.recipe) is None:
-                store.index.realise(found.recipe, found.path, seconds=None)
+                store.add_provenance(found.path, Provenance(recipe=found.recipe))
             count += 1
     return count

@@ -125,7 +125,7 @@ class FolderOutput:
         def folder(one: Member) -> str | None:
             return one.deployed_name if links == LinkMode.COPY else str(one.path) if one.path else None
 
-        info = self.store.index.info(member.path) if member.path else None
+        info = self.store.objects.info(member.path) if member.path else None
         record = member.record(info, folder(member), {one.name: folder(one) for one in members if one.is_layer})
         own_fields(record)["links"] = str(links)
         return record
@@ -136,7 +136,7 @@ class FolderOutput:
         """Yield an item for each object of the closure; with a record if a layer or the stack is a link to it."""
         by_path = {member.path: (member, record) for member, record in named if member.path}
         for path in bottom_up(self.store, [member.path for member in members if member.path]):
-            info, (member, record) = self.store.index.info(path), by_path.get(path, (None, None))
+            info, (member, record) = self.store.objects.info(path), by_path.get(path, (None, None))
             label = member.deployed_name if member else path.name
             size, kind = (info.size_bytes, info.kind) if info else (None, Kind.SOURCE)
             unchanged = not self.options.force and _is_folder(self.folder / str(path))
@@ -149,7 +149,7 @@ class FolderOutput:
         """Yield an item for each layer."""
         metadata = MetadataFolder(self.folder)
         for member, record in named:
-            name, info = member.deployed_name, self.store.index.info(member.path) if member.path else None
+            name, info = member.deployed_name, self.store.objects.info(member.path) if member.path else None
             earlier = metadata.read_record(name)
             same = earlier is not None and own_fields(earlier) == own_fields(record) and member.path is not None
             unchanged = same and not self.options.force and _is_folder(self.folder / name)
@@ -238,9 +238,9 @@ class _Copying:
 
     def _interpreter(self, path: StorePath) -> StorePath | None:
         """Return the interpreter of a layer, which the layer itself refers to."""
-        info = self._store.index.info(path)
+        info = self._store.objects.info(path)
         for reference in info.references if info else ():
-            below = self._store.index.info(reference)
+            below = self._store.objects.info(reference)
             if below is not None and below.kind == Kind.INTERPRETER:
                 return reference
         return None

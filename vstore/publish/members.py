@@ -7,7 +7,7 @@ from datetime import UTC
 from fnmatch import fnmatchcase
 from typing import NamedTuple, Self
 
-from vstore import objects
+from vstore import graph
 from vstore import profile as profiles
 from vstore.build.layer_metadata import read_facts
 from vstore.errors import LockError, ProfileError, StoreError, UsageError
@@ -185,8 +185,8 @@ def _member_of_object(store: Store, placed: PlacedObject, names: Mapping[StorePa
 
 def _references(store: Store, path: StorePath) -> list[StorePath]:
     """Return what a layer refers to, the runtime last. Without a recipe no more is known of the order."""
-    info = store.index.info(path)
-    found = [(store.index.info(reference), reference) for reference in (info.references if info else ())]
+    info = store.objects.info(path)
+    found = [(store.objects.info(reference), reference) for reference in (info.references if info else ())]
     return [reference for _, reference in sorted(found, key=lambda one: (_is_runtime(one[0]), one[1]))]
 
 
@@ -198,7 +198,7 @@ def members_of_objects(store: Store, paths: Iterable[StorePath]) -> StackMembers
     """Describe any objects of the store by their index entries. Raises StoreError for one that is not there."""
     members = []
     for path in paths:
-        info = store.index.info(path)
+        info = store.objects.info(path)
         if info is None:
             raise StoreError(f"not in the store: {path}")
         members.append(Member(name=path.name, kind=info.kind, path=path, deployed_name=path.name, fields={}))
@@ -207,8 +207,8 @@ def members_of_objects(store: Store, paths: Iterable[StorePath]) -> StackMembers
 
 def bottom_up(store: Store, paths: Iterable[StorePath]) -> list[StorePath]:
     """Return the objects and their closures, each object after its references, in the same order every time."""
-    infos = {path: store.index.info(path) for path in store.closure(paths)}
-    return objects.bottom_up({path: info.references if info else () for path, info in infos.items()})
+    infos = {path: store.objects.info(path) for path in store.objects.closure(paths)}
+    return graph.bottom_up({path: info.references if info else () for path, info in infos.items()})
 
 
 def resolve_selector(store: Store, selector: str) -> StorePath:

@@ -31,7 +31,7 @@ def lock_output_folder(store: Store, folder: Path) -> Iterator[Path]:
     check_output_folder(place, store=store.layout.root)
     place.mkdir(parents=True, exist_ok=True)
     name = hash_bytes("output 1", os.fsencode(os.path.realpath(place))).short
-    with lock_file(store.layout.locks / f"output-{name}", blocking=False):
+    with lock_file(store.layout.locks.output(name), blocking=False):
         sweep(place)
         yield place
 

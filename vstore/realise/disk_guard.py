@@ -40,7 +40,7 @@ class DiskGuard:
         """Let nobody take wheels out of uv's cache from now on: this run may need them."""
         with self._lock:
             if not self._holds:
-                self._held.enter_context(lock_file(self._store.layout.cache_lock, shared=True))
+                self._held.enter_context(lock_file(self._store.layout.locks.uv_cache, shared=True))
                 self._holds = True
 
     def ensure(self, recipe: LayerRecipe) -> None:
@@ -49,7 +49,7 @@ class DiskGuard:
         with self._lock:
             if limits.min_free is not None and not self._in_vain and self._free() < limits.min_free:
                 for wheel in recipe.wheels:
-                    self._store.holders(recipe.part(wheel))
+                    self._store.objects_with_wheel(recipe.part(wheel))
                 self._collect(limits.min_free, max(limits.max_free or 0, limits.min_free))
             if (free := self._free()) < _LEAST_BYTES:
                 raise StoreError(

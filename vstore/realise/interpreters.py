@@ -16,7 +16,7 @@ from vstore.realise.model import Origin, RealisedLayer
 from vstore.realise.obtain import at_hand, obtain
 from vstore.realise.session import Session
 from vstore.spec import Layer
-from vstore.store import Store
+from vstore.store import Provenance, Store
 from vstore.target import Target
 
 
@@ -96,7 +96,5 @@ class Interpreters:
         with session.store.staging(recipe.name) as staging:
             materialise(source, staging, uv=session.uv, reporter=session.reporter, jobs=session.jobs, compiler=compiler)
             session.reporter.progress(recipe.name, "hashing and flushing")
-            metadata = recipe_metadata(recipe)
-            return session.store.add(
-                staging, name=recipe.name, kind=recipe.kind, recipe=recipe.digest, metadata=metadata
-            ).path
+            provenance = Provenance(recipe=recipe.digest, metadata=recipe_metadata(recipe))
+            return session.store.add(staging, name=recipe.name, kind=recipe.kind, provenance=provenance).path

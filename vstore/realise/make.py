@@ -18,6 +18,8 @@ from vstore.realise.document import recipe_metadata
 from vstore.realise.interpreters import Interpreters, program_of
 from vstore.realise.session import Session
 from vstore.realise.stack import StackRecipe, add_stack
+from vstore.store import Provenance
+from vstore.store.build_logs import write_log
 from vstore.target import Target
 
 
@@ -57,7 +59,7 @@ class Maker:
         try:
             return self._build(recipe)
         except VstoreError:
-            if self.store.index.realisation(recipe.digest) not in self.store.distrusted:
+            if self.store.realisations.object_of(recipe.digest) not in self.store.distrusted:
                 raise
             self.session.uv.forget(wheel.name for wheel in recipe.wheels)
             distrust_pools(self.store.layout, self.session.told)
@@ -74,14 +76,16 @@ class Maker:
                 staging,
                 name=recipe.name,
                 kind=recipe.kind,
-                recipe=recipe.digest,
-                parts=[recipe.part(wheel) for wheel in recipe.wheels],
-                inputs=recipe.sources,
-                seconds=time.monotonic() - started,
-                metadata=recipe_metadata(recipe),
+                provenance=Provenance(
+                    recipe=recipe.digest,
+                    wheel_keys=tuple(recipe.part(wheel) for wheel in recipe.wheels),
+                    inputs=tuple(recipe.sources),
+                    build_seconds=time.monotonic() - started,
+                    metadata=recipe_metadata(recipe),
+                ),
                 manifest=manifest,
             )
-            self.store.write_log(recipe.digest, log)
+            write_log(self.store.layout, recipe.digest, log)
             return info.path
 
     def _fill(self, recipe: LayerRecipe, staging: Path) -> list[str]:
@@ -93,7 +97,7 @@ class Maker:
             python = self.interpreters.compiler(recipe.python)
         return Builder(
             locate=self.store.layout.object,
-            donors=lambda part: [self.store.layout.object(path) for path in self.store.holders(part)[:1]],
+            donors=lambda part: [self.store.layout.object(path) for path in self.store.objects_with_wheel(part)[:1]],
             uv=replace(self.session.uv, cancel=self.session.cancel),
             jobs=self.session.jobs,
             reporter=self.session.told,

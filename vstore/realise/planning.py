@@ -18,7 +18,7 @@ from vstore.realise.plan import find_known, needed
 from vstore.realise.prepare import prepare
 from vstore.realise.session import Session
 from vstore.realise.sources import Sources, require
-from vstore.store import Expected
+from vstore.store import BuildCost
 from vstore.values import frozen
 
 
@@ -45,7 +45,7 @@ class PlannedNode:
     cached: bool
     dependencies: tuple[StorePath, ...]
     objects: Mapping[StorePath, StorePath]
-    expected: Expected | None
+    expected: BuildCost | None
 
 
 @frozen
@@ -95,7 +95,7 @@ def plan(session: Session, requests: Sequence[Request]) -> Planned:
                 cached=key in known.cached,
                 dependencies=() if key in known.objects else tuple(filter(missing, node.all_dependencies)),
                 objects={one: known.objects[one] for one in node.all_dependencies if one in known.objects},
-                expected=session.store.index.expected(node.name),
+                expected=session.store.realisations.expected_cost(node.name),
             )
             for key, node in pruned.items()
         ),

@@ -64,7 +64,7 @@ def realise(session: Session, request: Request) -> Realised:
     assert plan.stack is not None
     stack = done[plan.stack].path
     assert stack is not None
-    session.store.index.remember(inputs_key(spec, request.platform, request), stack)
+    session.store.realisations.cache_stack(inputs_key(spec, request.platform, request), stack)
     return settle(session.store, spec, request, stack, layers, reporter=session.reporter, now=session.now)
 
 

@@ -15,7 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from vstore.errors import VstoreError
-from vstore.objects import StorePath, bottom_up
+from vstore.graph import bottom_up
+from vstore.objects import StorePath
 from vstore.realise.document import recorded_recipe
 from vstore.realise.interpreters import Interpreters
 from vstore.realise.layers import Realiser
@@ -27,8 +28,8 @@ from vstore.realise.session import Session
 from vstore.realise.sources import require
 from vstore.remote import refetch
 from vstore.spec import load
-from vstore.store import GenerationRow, Store
-from vstore.store.health.verify import Problem, mend, repair_links, verify
+from vstore.store import Generation, Store
+from vstore.store.health.verify import Problem, repair_in_place, repair_links, verify
 from vstore.target import Target
 
 
@@ -36,10 +37,10 @@ def repair(session: Session, problems: list[Problem]) -> list[Problem]:
     """Repair what `verify` found wrong; returns what is wrong still, found by looking again."""
     store, reporter, uv = session.store, session.reporter, session.uv
     damaged = {problem.path for problem in problems if problem.profile is None}
-    store.distrust(damaged)
+    store.distrusted.update(damaged)
     for path in sorted(damaged):
         reporter.progress("repair", f"looking at {path.name}")
-        mend(store, path)
+        repair_in_place(store, path)
     if store.distrusted and not uv.offline:
         refetch(store, reporter=reporter)
     if store.distrusted:
@@ -65,7 +66,7 @@ def repair(session: Session, problems: list[Problem]) -> list[Problem]:
 def _make_again(session: Session) -> None:
     """Make damaged objects again from the recipes in their manifests, the lowest first, as far as that is possible."""
     store, offline = session.store, session.uv.offline
-    infos = [info for path in store.distrusted if (info := store.index.info(path)) is not None]
+    infos = [info for path in store.distrusted if (info := store.objects.info(path)) is not None]
     interpreters = Interpreters(session, offline=offline)
     with closing(Maker(session, interpreters, import_sources=lambda recipe: require(store, recipe))) as maker:
         realiser = Realiser(session, maker)
@@ -79,7 +80,7 @@ def _make_again(session: Session) -> None:
                 session.reporter.note(f"{path.name} is not made again from its recipe: {error.message}")
 
 
-def _sources(store: Store, request: Request) -> Iterator[tuple[GenerationRow, Request]]:
+def _sources(store: Store, request: Request) -> Iterator[tuple[Generation, Request]]:
     """The generations with damaged objects whose inputs, as they lie there now, give the same stack; newest first."""
     rows = [row for profile in store.generations.profiles() for row in store.generations.of(profile)]
     for row in sorted(rows, key=lambda row: row.created_at, reverse=True):
@@ -91,11 +92,11 @@ def _sources(store: Store, request: Request) -> Iterator[tuple[GenerationRow, Re
         except (VstoreError, OSError):
             continue
         for target, key in keys.items():
-            if store.index.memo(key) == row.path:
+            if store.realisations.cached_stack(key) == row.path:
                 yield row, replace(request, spec=spec.path, target=target)
 
 
 def _needed(store: Store, stack: StorePath) -> set[StorePath]:
     """The closure of a stack and the inputs of its objects."""
-    closure = store.closure([stack])
-    return closure | {one for path in closure if (info := store.index.info(path)) for one in info.inputs}
+    closure = store.objects.closure([stack])
+    return closure | {one for path in closure if (info := store.objects.info(path)) for one in info.inputs}

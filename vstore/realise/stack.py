@@ -11,7 +11,7 @@ from vstore.build.scripts.windows import link_application
 from vstore.fs.links import make_link
 from vstore.objects import STACK_FILE, Kind, StorePath
 from vstore.profile import Stack, StackLayer
-from vstore.store import Store
+from vstore.store import Provenance, Store
 from vstore.target import Target
 
 
@@ -54,4 +54,5 @@ def add_stack(store: Store, recipe: StackRecipe, metadata: Mapping[str, object])
                 folder = store.layout.object(one.path)
                 link_application(staging / "bin", one.name, one.path, folder, Target(recipe.target))
         (staging / STACK_FILE).write_bytes(stack.encode())
-        return store.add(staging, name=recipe.name, kind=Kind.STACK, recipe=recipe.digest, metadata=metadata).path
+        provenance = Provenance(recipe=recipe.digest, metadata=metadata)
+        return store.add(staging, name=recipe.name, kind=Kind.STACK, provenance=provenance).path

@@ -1,36 +1,28 @@
-"""The store: objects on disk, the index of them, and what keeps them alive.
+"""The store: objects on disk, the index of them, and the roots that keep them alive.
 
-What most commands do without is in `store.verify`, `store.optimise` and `store.reindex`.
+`store.health` has what most commands do not need: verifying, sharing equal files, rebuilding the index.
 """
 
+from vstore.store.creation import own_uv_cache, owner_of
 from vstore.store.emergency_space import keep_emergency_space, release_emergency_space
-from vstore.store.index.generations import GenerationRow
-from vstore.store.index.objects import Expected, Graph, Index
-from vstore.store.layout import ARCHIVE_SUFFIX, Layout, generation_link, generation_of, is_new_index, owner_of
-from vstore.store.root_notes import RootNote
-from vstore.store.roots import (
-    Root,
-    RootKind,
-    add_root,
-    generation_links,
-    list_roots,
-    object_at,
-    read_roots,
-    remove_root,
-)
+from vstore.store.layout import ARCHIVE_SUFFIX, StoreLayout, generation_link, generation_of, is_new_index
+from vstore.store.model import BuildCost, Generation, ObjectGraph, Provenance
+from vstore.store.roots.links import add_root, object_at, remove_root
+from vstore.store.roots.notes import RootNote
+from vstore.store.roots.reading import Root, RootKind, generation_links, list_roots, read_roots
 from vstore.store.store import Store
 
 __all__ = [
     "ARCHIVE_SUFFIX",
-    "Expected",
-    "GenerationRow",
-    "Graph",
-    "Index",
-    "Layout",
+    "BuildCost",
+    "Generation",
+    "ObjectGraph",
+    "Provenance",
     "Root",
     "RootKind",
     "RootNote",
     "Store",
+    "StoreLayout",
     "add_root",
     "generation_link",
     "generation_links",
@@ -39,6 +31,7 @@ __all__ = [
     "keep_emergency_space",
     "list_roots",
     "object_at",
+    "own_uv_cache",
     "owner_of",
     "read_roots",
     "release_emergency_space",

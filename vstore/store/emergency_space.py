@@ -1,4 +1,4 @@
-"""Space kept back on the store's file system, so that collecting garbage works when everything else is full."""
+"""Space kept allocated on the store's file system, so that a collection works when the disk is full."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ import os
 from contextlib import suppress
 
 from vstore.fs.disk import free_bytes
-from vstore.store.layout import Layout
+from vstore.store.layout import StoreLayout
 
-RESERVE_BYTES = 8 << 20  # the index's log while a batch of objects is removed, and then some
-_ROOMY_BYTES = 16 * RESERVE_BYTES
+EMERGENCY_BYTES = 8 << 20  # more than the index's log takes while a batch of objects is removed
+_ROOMY_BYTES = 16 * EMERGENCY_BYTES
 
 
-def keep_emergency_space(layout: Layout) -> None:
-    """Fill the reserve if there is plenty of room; if that fails, the store works without."""
+def keep_emergency_space(layout: StoreLayout) -> None:
+    """Allocate the emergency space if there is plenty of room. The store works without it if that fails."""
     with suppress(OSError):
-        if os.path.lexists(layout.reserve) or free_bytes(layout.root) < _ROOMY_BYTES:
+        if os.path.lexists(layout.emergency_space) or free_bytes(layout.root) < _ROOMY_BYTES:
             return
-        name = f"reserve-{os.urandom(4).hex()}"
+        name = f"emergency-{os.urandom(4).hex()}"
         with layout.opened(layout.tmp) as tmp, layout.opened(layout.root) as root:
             try:
-                _fill(tmp.make_file(name, 0o600))
-                tmp.rename(name, root, layout.reserve.name)
+                _fill(tmp.create(name, 0o600))
+                tmp.rename(name, root, layout.emergency_space.name)
             finally:
                 tmp.unlink(name)
 
@@ -29,15 +29,15 @@ def keep_emergency_space(layout: Layout) -> None:
 def _fill(handle: int) -> None:
     try:
         if hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(handle, 0, RESERVE_BYTES)
+            os.posix_fallocate(handle, 0, EMERGENCY_BYTES)
         else:
-            os.write(handle, b"\0" * RESERVE_BYTES)
+            os.write(handle, b"\0" * EMERGENCY_BYTES)
     finally:
         os.close(handle)
 
 
-def release_emergency_space(layout: Layout) -> None:
-    """Give the space back if the file system is nearly full; `keep_emergency_space` takes it again later."""
+def release_emergency_space(layout: StoreLayout) -> None:
+    """Free the emergency space if the file system is nearly full."""
     with suppress(OSError):
-        if free_bytes(layout.root) < RESERVE_BYTES:
-            layout.reserve.unlink()
+        if free_bytes(layout.root) < EMERGENCY_BYTES:
+            layout.emergency_space.unlink()

@@ -1,25 +1,17 @@
-"""Where things lie under the root of a store (design section 2)."""
+"""The places of a store: every folder and file below its root."""
 
 from __future__ import annotations
 
 import os
 import re
-import stat
-import sys
-from contextlib import suppress
 from pathlib import Path
 
 from vstore.digest import Digest
-from vstore.errors import StoreError
-from vstore.fs.disk import one_mount, spread_folders
-from vstore.fs.faults import Point, reached
-from vstore.fs.folder import Folder, refuse_links
-from vstore.fs.trees.removal import BY_HANDLE
+from vstore.fs.disk import one_mount
+from vstore.fs.folder import Folder
 from vstore.objects import StorePath
-from vstore.store.new_root import check_new_root
-from vstore.values import frozen
 
-_FOLDERS = (
+FOLDERS = (  # made with the store, in this order
     "store",
     "manifests",
     "profiles",
@@ -31,258 +23,134 @@ _FOLDERS = (
     "cache/uv",
     "tmp",
     "tmp/trash",
-    "locks",  # the last
+    "locks",  # last: a store that has it is complete
 )
-_FURTHER = ("cache/remote", "cache/serve", "channels", "failed", "keys")  # each made when it is needed
+OPTIONAL_FOLDERS = ("cache/remote", "cache/serve", "channels", "failed", "keys")  # made when needed
 ARCHIVE_SUFFIX = ".tar.zst"
-_SPREAD = ("tmp", "uv")  # see `spread_folders`
 _NEW_INDEX = r"index-[0-9a-f]{12}(-wal|-shm|-journal)?"
 _GENERATION_LINK = r"(?P<profile>.+)-(?P<number>[1-9][0-9]{0,8})-link"
+_GENERATION_RECORD = r"\.(?P<profile>.+)-(?P<number>[1-9][0-9]{0,8})\.json"
 
 
-@frozen(kw_only=False)
-class Layout:
-    """The folders and files of one store."""
+class StoreLocks:
+    """The lock files of a store. They carry no data."""
 
-    root: Path
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.gc = folder / "gc"  # exclusive while a collector reads roots and removes rows, shared to add a temp root
+        self.use = folder / "use"  # shared while the store is open for writing, exclusive for `reindex`
+        self.trash = folder / "trash"  # exclusive while the trash is unlinked
+        self.optimise = folder / "optimise"  # exclusive while files are shared
+        self.uv_cache = folder / "uv-cache"  # shared while a build uses uv's caches, exclusive to remove from them
 
-    @property
-    def store(self) -> Path:
-        return self.root / "store"
+    def object(self, name: str) -> Path:
+        """Return the lock to hold while the object with this store path is added. Several objects share one."""
+        return self.folder / f"object-{name[:2]}"
 
-    @property
-    def manifests(self) -> Path:
-        return self.root / "manifests"
+    def profile(self, name: str) -> Path:
+        """Return the lock to hold while a profile is changed."""
+        return self.folder / f"profile-{name}"
 
-    @property
-    def index_file(self) -> Path:
-        return self.root / "index.sqlite"
+    def recipe(self, recipe: Digest) -> Path:
+        """Return the lock to hold while a recipe is built."""
+        return self.folder / f"recipe-{recipe.short}"
 
-    def new_index_file(self) -> Path:
-        """Where an index is made anew: in the root, since ``tmp`` may be a mount of its own."""
-        return self.root / f"index-{os.urandom(6).hex()}"
+    def output(self, name: str) -> Path:
+        """Return the lock to hold while an output folder outside of the store is written."""
+        return self.folder / f"output-{name}"
 
-    @property
-    def profiles(self) -> Path:
-        return self.root / "profiles"
+    def fetch(self, path: StorePath) -> Path:
+        """Return the lock to hold while an object is fetched from a cache."""
+        return self.folder / f"fetch-{path.short}"
 
-    @property
-    def gcroots(self) -> Path:
-        return self.root / "gcroots"
+    def serve(self, path: StorePath) -> Path:
+        """Return the lock to hold while `vstore serve` packs an object."""
+        return self.folder / f"serve-{path.short}"
 
-    @property
-    def indirect_roots(self) -> Path:
-        return self.root / "gcroots" / "auto"
 
-    @property
-    def temp_roots(self) -> Path:
-        return self.root / "gcroots" / "temp"
+class StoreLayout:
+    """The folders and files of the store at `root`."""
 
-    @property
-    def logs(self) -> Path:
-        return self.root / "logs"
-
-    @property
-    def uv_cache(self) -> Path:
-        return self.root / "cache" / "uv"
-
-    @property
-    def reserve(self) -> Path:
-        return self.root / "reserve"
-
-    @property
-    def failed(self) -> Path:
-        return self.root / "failed"
-
-    @property
-    def tmp(self) -> Path:
-        return self.root / "tmp"
-
-    @property
-    def trash(self) -> Path:
-        return self.root / "tmp" / "trash"
-
-    @property
-    def locks(self) -> Path:
-        return self.root / "locks"
-
-    @property
-    def gc_lock(self) -> Path:
-        return self.root / "locks" / "gc"
-
-    @property
-    def use_lock(self) -> Path:
-        return self.root / "locks" / "use"
-
-    @property
-    def served(self) -> Path:
-        """The archives that `vstore serve` packed; made when it is needed."""
-        return self.root / "cache" / "serve"
-
-    def served_archive(self, path: StorePath) -> Path:
-        return self.served / f"{path}{ARCHIVE_SUFFIX}"
-
-    @property
-    def cache_lock(self) -> Path:
-        """Held shared while a build counts on what is in uv's caches, alone by who takes something out."""
-        return self.root / "locks" / "uv-cache"
-
-    @property
-    def config_file(self) -> Path:
-        return self.root / "config.toml"
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.store = root / "store"
+        self.manifests = root / "manifests"
+        self.index_file = root / "index.sqlite"
+        self.config_file = root / "config.toml"
+        self.profiles = root / "profiles"
+        self.gcroots = root / "gcroots"
+        self.indirect_roots = root / "gcroots" / "auto"
+        self.temp_roots = root / "gcroots" / "temp"
+        self.logs = root / "logs"
+        self.locks = StoreLocks(root / "locks")
+        self.uv_cache = root / "cache" / "uv"
+        self.negative_cache = root / "cache" / "remote"  # which objects caches did not have lately
+        self.served = root / "cache" / "serve"  # archives that `vstore serve` packed
+        self.channels = root / "channels"  # the last number seen of each channel
+        self.keys = root / "keys"  # secret keys that sign pushes
+        self.emergency_space = root / "emergency-space"
+        self.failed = root / "failed"
+        self.tmp = root / "tmp"
+        self.trash = root / "tmp" / "trash"
 
     def object(self, path: StorePath) -> Path:
+        """Return the folder of an object."""
         return self.store / str(path)
 
     def manifest(self, path: StorePath) -> Path:
+        """Return the manifest file of an object."""
         return self.manifests / str(path)
 
     def generation(self, profile: str, number: int) -> Path:
+        """Return the link of a generation."""
         return self.profiles / generation_link(profile, number)
 
+    def generation_record(self, profile: str, number: int) -> Path:
+        """Return the file beside a generation's link that holds the rest of it."""
+        return self.profiles / f".{profile}-{number}.json"
+
     def log(self, recipe: Digest) -> Path:
+        """Return the compressed log of the build of a recipe."""
         return self.logs / f"{recipe.short}.log.z"
 
-    def object_lock(self, name: str) -> Path:
-        """Held while the object with this store path is added; several objects share one."""
-        return self.locks / f"object-{name[:2]}"
+    def served_archive(self, path: StorePath) -> Path:
+        """Return the archive of an object that `vstore serve` packed."""
+        return self.served / f"{path}{ARCHIVE_SUFFIX}"
 
-    def profile_lock(self, profile: str) -> Path:
-        return self.locks / f"profile-{profile}"
+    def new_index_file(self) -> Path:
+        """Return a new path for an index that replaces the old one: in the root, as ``tmp`` may be another mount."""
+        return self.root / f"index-{os.urandom(6).hex()}"
 
-    def check_owner(self) -> None:
-        """Raise StoreError if the store is another user's and not shared with this one."""
-        if not hasattr(os, "geteuid") or not self.locks.is_dir() or os.access(self.locks, os.W_OK):
-            return
-        if self.root.stat().st_uid != os.geteuid():
-            raise StoreError(
-                f"the store belongs to {owner_of(self.root)} and is not writable for you: {self.root}",
-                hint="list, info, run and verify work as it is; for a store of your own give --root or set VSTORE_ROOT",
-            )
+    def relative(self, place: Path) -> str:
+        """Return a path relative to the root, with ``/``."""
+        return place.relative_to(self.root).as_posix()
 
     def opened(self, folder: Path) -> Folder:
-        """Open a folder of the store, or one in it. Below the root no link is followed: StoreError for one."""
-        return Folder.below(self.root, *folder.relative_to(self.root).parts)
+        """Open a folder of the store, following no link below the root. Raises StoreError for a link."""
+        return Folder.open(self.root, *folder.relative_to(self.root).parts)
 
     def on_one_mount(self, folder: Path) -> bool:
-        """Whether a rename or a hard link can lead from a folder to the store's objects."""
+        """Return whether a rename or a hard link can lead from a folder to the store's objects."""
         return one_mount(folder, self.store)
-
-    def check(self) -> list[str]:
-        """The folders that are missing, relative to the root. StoreError if one is a link or no folder."""
-        missing = []
-        for name in (*_FOLDERS, *_FURTHER):
-            place = f"{self.root}/{name}"
-            try:
-                if not stat.S_ISDIR(os.lstat(place).st_mode):
-                    refuse_links(Path(place))
-            except FileNotFoundError:
-                if name in _FOLDERS:
-                    missing.append(name)
-        return missing
-
-    def check_index(self) -> None:
-        """Raise StoreError if the index, or a file that SQLite keeps beside it, is a link or has another name.
-
-        SQLite would follow it, and write to another program's database.
-        """
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            place = f"{self.index_file}{suffix}"
-            try:
-                status = os.lstat(place)
-            except FileNotFoundError:
-                continue
-            if stat.S_ISLNK(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink > 1):
-                kind = "a link" if stat.S_ISLNK(status.st_mode) else "a file with another name too (a hard link)"
-                raise StoreError(
-                    f"the index is not opened, it is {kind}: {place}",
-                    hint="see whose it is and move it away, then run `vstore reindex`",
-                )
-
-    def is_empty(self) -> bool:
-        """Whether there is no object, not even one without a row."""
-        with os.scandir(self.store) as found:
-            return not any(found)
-
-    def create(self) -> bool:
-        """Make the folders that are missing. Return True if the last one was, which shows that all are there."""
-        missing = self.check()
-        is_new = not {"store", "locks"}.isdisjoint(missing) or not self._has_manifests()
-        if is_new and not os.path.lexists(self.index_file):
-            check_new_root(self.root, (*_FOLDERS, *_FURTHER))
-        if missing:
-            os.makedirs(self.root, exist_ok=True)
-        for name in missing:
-            with self.opened((self.root / name).parent) as parent:
-                _make(parent, name.rpartition("/")[2]).close()
-            reached(Point.ROOT_MADE)
-        return "locks" in missing
-
-    def _has_manifests(self) -> bool:
-        """Whether some manifest has the name of an object: folders of these names alone make no store."""
-        for name in os.listdir(self.manifests):
-            try:
-                StorePath.parse(name)
-            except ValueError:
-                continue
-            return True
-        return False
-
-    def own_uv_cache(self) -> Path:
-        """This user's uv cache, made if it is missing, for him alone. StoreError if it is a link or another user's.
-
-        uv believes what lies in its cache, and follows links there. So in a store of several users each has one of his
-        own; ``cache/uv`` is of who made the store.
-        """
-        if not hasattr(os, "geteuid"):
-            return self.uv_cache
-        user = os.geteuid()
-        with self.opened(self.uv_cache.parent) as parent:
-            name = "uv" if parent.lstat("uv").st_uid == user else f"uv-{user}"
-            with _make(parent, name) as cache:
-                status = os.fstat(cache.handle)
-                if status.st_uid != user:
-                    raise StoreError(f"the cache for uv is another user's: {cache.path}", hint="have it removed")
-                if status.st_mode & 0o022:
-                    os.fchmod(cache.handle, 0o700)
-                return cache.path
-
-
-def _make(parent: Folder, name: str) -> Folder:
-    """Open a folder, made if it is missing."""
-    made = False
-    with suppress(FileExistsError):
-        parent.make_folder(name, 0o700 if name.startswith("uv") else 0o777)
-        made = True
-    found = parent.folder(name)
-    if made and name in _SPREAD and BY_HANDLE:
-        spread_folders(found.handle)
-    return found
 
 
 def generation_link(profile: str, number: int) -> str:
-    """What a generation's link in ``profiles/`` is called."""
+    """Return the name of a generation's link in ``profiles/``."""
     return f"{profile}-{number}-link"
 
 
 def generation_of(name: str) -> tuple[str, int] | None:
-    """The profile and the number of the generation whose link is called so; None if none is."""
+    """Return profile and number of the generation whose link has this name; None if it is no such name."""
     found = re.fullmatch(_GENERATION_LINK, name)
     return (found["profile"], int(found["number"])) if found else None
 
 
+def generation_of_record(name: str) -> tuple[str, int] | None:
+    """Return profile and number of the generation whose record has this name; None if it is no such name."""
+    found = re.fullmatch(_GENERATION_RECORD, name)
+    return (found["profile"], int(found["number"])) if found else None
+
+
 def is_new_index(name: str) -> bool:
-    """Whether a file in the root of this name is of an index that is made beside the old one."""
+    """Return whether a file of this name in the root belongs to an index that `reindex` was making."""
     return re.fullmatch(_NEW_INDEX, name) is not None
-
-
-def owner_of(place: Path) -> str:
-    """The user's name, or the number of one without a name."""
-    if sys.platform == "win32":
-        name = "another user"
-    else:
-        try:
-            name = place.owner()
-        except KeyError:
-            name = f"user {place.stat().st_uid}"
-    return name

@@ -1,72 +1,92 @@
-"""Manifest files: an object's tree manifest and metadata, one compressed file beside the store.
+"""Manifest files: the tree manifest and the metadata of an object, in one compressed file beside the store.
 
-Format, compressed with zstd as a whole: ``"vstore-manifest-1\\n"``, the length of the metadata as a
-big-endian u32, the metadata as JSON (kind, digest, recipe, references,
-registered_at, parts, …), the tree manifest's encoding.
+Format, compressed with zstd as a whole: ``"vstore-manifest-1\\n"``, the length of the metadata as a big-endian u32, the
+metadata as JSON (`ManifestMetadata`), the encoded tree manifest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import NotRequired, TypedDict
 
 from vstore.digest import Digest, canonical_json, parse_json
 from vstore.errors import StoreError
 from vstore.fs import zstd
 from vstore.fs.reading import read_regular
-from vstore.fs.trees.manifest import Manifest
-from vstore.objects import Kind, ObjectInfo, StorePath
-from vstore.store.index.objects import Index
-from vstore.store.layout import Layout
+from vstore.fs.trees.manifest import EntryKind, Manifest
+from vstore.objects import LAYER_FILE, SOURCE_FOLDER, STACK_FILE, Kind, ObjectInfo, StorePath
+from vstore.store.index.realisations import Realisations
+from vstore.store.layout import StoreLayout
+from vstore.store.model import Provenance
 from vstore.values import replace
 
 _MAGIC = b"vstore-manifest-1\n"
-_MOST_BYTES = 1 << 30
-OWN_KEYS = frozenset(
-    ("kind", "digest", "recipe", "recipes", "references", "inputs", "registered_at", "parts")
-)  # of metadata
+_MAX_BYTES = 1 << 30
+_MAX_LAYER_BYTES = 1 << 26
+_LAYER_KINDS = {Kind.RUNTIME, Kind.FRAMEWORK, Kind.APPLICATION}
 _HINT = "`vstore verify --repair` writes it again"
 
 
+class ManifestMetadata(TypedDict):
+    """The metadata in a manifest file. A file may hold further keys.
+
+    Digests and wheel keys are in hexadecimal, paths are store paths, times are ISO 8601. `recipes` are those that gave
+    the object beside `recipe`. `recipe_text` is the text of `recipe`, `origins` says where its parts can be fetched;
+    they may come from another machine and hold anything.
+    """
+
+    kind: str
+    digest: str
+    recipe: str | None
+    recipes: NotRequired[list[str]]
+    references: list[str]
+    inputs: list[str]
+    registered_at: str
+    wheel_keys: list[str]
+    recipe_text: NotRequired[object]
+    origins: NotRequired[object]
+
+
+OWN_KEYS = ManifestMetadata.__annotations__.keys() - {
+    "recipe_text",
+    "origins",
+}  # a cache's record decides any other key
+
+
 def write_manifest(
-    layout: Layout,
-    info: ObjectInfo,
-    manifest: Manifest,
-    parts: Iterable[bytes],
-    metadata: Mapping[str, object],
-    *,
-    durable: bool = False,
+    layout: StoreLayout, info: ObjectInfo, manifest: Manifest, provenance: Provenance, *, durable: bool = False
 ) -> None:
-    """Write it whole; the caller flushes, unless it is to be durable at once."""
+    """Write the manifest file of an object. The caller flushes, unless it is to be `durable` at once."""
     document = {
-        **metadata,
+        **provenance.metadata,
         "kind": str(info.kind),
         "digest": str(info.digest),
         "recipe": str(info.recipe) if info.recipe else None,
         "references": [str(path) for path in info.references],
         "inputs": [str(path) for path in info.inputs],
         "registered_at": info.registered_at.isoformat(),
-        "parts": [key.hex() for key in parts],
+        "wheel_keys": [key.hex() for key in provenance.wheel_keys],
     }
     text = canonical_json(document)
-    content = _MAGIC + len(text).to_bytes(4, "big") + text + manifest.encode()
-    if len(content) > _MOST_BYTES:
-        raise StoreError(f"refused: the manifest of {info.path} has more than {_MOST_BYTES} bytes")
-    data = zstd.compress(content)
+    content = _MAGIC + len(text).to_bytes(4, "big") + text + manifest.encoded
+    if len(content) > _MAX_BYTES:
+        raise StoreError(f"refused: the manifest of {info.path} has more than {_MAX_BYTES} bytes")
     with layout.opened(layout.manifests) as folder:
-        folder.write(str(info.path), data, mode=0o444, durable=durable)
+        folder.write(str(info.path), zstd.compress(content), mode=0o444, durable=durable)
 
 
-def read_manifest(file: Path, *, likely: Manifest | None = None) -> tuple[Manifest, dict[str, Any]]:
-    """The manifest and the metadata; StoreError when the file is missing, damaged or of another version.
+def read_manifest(file: Path, *, likely: Manifest | None = None) -> tuple[Manifest, ManifestMetadata]:
+    """Return the tree manifest and the metadata in a manifest file.
 
-    A manifest that is byte for byte the `likely` one need not be decoded.
+    If the encoding equals that of the `likely` manifest, return it without decoding. Raises StoreError if the file is
+    missing, damaged or of another version.
     """
     try:
-        data = zstd.decompress(read_regular(file, limit=_MOST_BYTES, follow=False), at_most=_MOST_BYTES)
+        data = zstd.decompress(read_regular(file, limit=_MAX_BYTES, follow=False), at_most=_MAX_BYTES)
     except FileNotFoundError as error:
         raise StoreError(f"the manifest is missing: {file}", hint=_HINT) from error
     except (ValueError, RecursionError) as error:
@@ -78,67 +98,79 @@ def read_manifest(file: Path, *, likely: Manifest | None = None) -> tuple[Manife
     start = len(_MAGIC) + 4
     end = start + int.from_bytes(data[len(_MAGIC) : start], "big")
     try:
-        metadata = _checked(parse_json(data[start:end]))
+        metadata: ManifestMetadata = parse_json(data[start:end])
+        _check(metadata)
         encoded = data[end:]
         return likely if likely and likely.encoded == encoded else Manifest.decode(encoded), metadata
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise StoreError(f"the manifest is damaged: {file}", hint=_HINT) from error
 
 
-def _checked(document: Any) -> dict[str, Any]:
-    """The metadata, whose own keys are as `write_manifest` writes them; ValueError, TypeError or KeyError if not."""
-    Kind(document["kind"])
-    for digest in (document["digest"], document["recipe"], *document.get("recipes", ())):
+def _check(metadata: ManifestMetadata) -> None:
+    """Raise ValueError, TypeError or KeyError unless the metadata is as `write_manifest` writes it."""
+    Kind(metadata["kind"])
+    for digest in (metadata["digest"], metadata["recipe"], *metadata.get("recipes", ())):
         if digest is not None:
             Digest.parse(digest)
-    for path in (*document["references"], *document["inputs"]):
+    for path in (*metadata["references"], *metadata["inputs"]):
         StorePath.parse(path)
-    for key in document["parts"]:
+    for key in metadata["wheel_keys"]:
         bytes.fromhex(key)
-    if datetime.fromisoformat(document["registered_at"]).tzinfo is None:
-        raise ValueError("a time without its zone")
-    return dict(document)
+    if datetime.fromisoformat(metadata["registered_at"]).tzinfo is None:
+        raise ValueError("a time without a time zone")
 
 
-def object_info(path: StorePath, manifest: Manifest, metadata: Mapping[str, Any]) -> ObjectInfo:
-    """What the index should say of an object, read off its manifest. StoreError if that makes no sense."""
+def object_info(path: StorePath, manifest: Manifest, metadata: ManifestMetadata) -> ObjectInfo:
+    """Return the row of an object according to its manifest file. Raises StoreError if it is not of this object."""
     if StorePath.make(manifest.digest, path.name) != path:
-        raise StoreError(f"the manifest is not the one of {path}")
+        raise StoreError(f"the manifest belongs to another object than {path}")
     try:
-        return _object_info(path, manifest, metadata)
+        return ObjectInfo(
+            path=path,
+            digest=manifest.digest,
+            kind=Kind(metadata["kind"]),
+            size_bytes=manifest.size_bytes,
+            files=manifest.files,
+            references=tuple(sorted(manifest.references(path))),
+            recipe=Digest.parse(metadata["recipe"]) if metadata["recipe"] else None,
+            registered_at=datetime.fromisoformat(metadata["registered_at"]),
+            inputs=tuple(map(StorePath.parse, metadata["inputs"])),
+        )
     except (KeyError, TypeError, ValueError) as error:
         raise StoreError(f"the manifest of {path} is damaged: {error}") from error
 
 
-def _object_info(path: StorePath, manifest: Manifest, metadata: Mapping[str, Any]) -> ObjectInfo:
-    return ObjectInfo(
-        path=path,
-        digest=manifest.digest,
-        kind=Kind(metadata["kind"]),
-        size_bytes=manifest.size_bytes,
-        files=manifest.files,
-        references=tuple(sorted(manifest.references(path))),
-        recipe=Digest.parse(metadata["recipe"]) if metadata["recipe"] else None,
-        registered_at=datetime.fromisoformat(metadata["registered_at"]),
-        inputs=tuple(map(StorePath.parse, metadata["inputs"])),
-    )
-
-
 def merge_metadata(
-    index: Index,
-    layout: Layout,
-    known: ObjectInfo,
-    fresh: ObjectInfo,
-    parts: Iterable[bytes],
-    metadata: Mapping[str, object],
-) -> tuple[ObjectInfo, tuple[bytes, ...], Mapping[str, object]]:
-    """What to write of a registered object that is put back: nothing that was known of it is lost."""
+    layout: StoreLayout, realisations: Realisations, known: ObjectInfo, fresh: ObjectInfo, provenance: Provenance
+) -> tuple[ObjectInfo, Provenance]:
+    """Return row and provenance of a registered object that is added again: nothing known of it is lost."""
     path = known.path
     inputs = tuple(sorted({*known.inputs, *fresh.inputs}))
     info = replace(fresh, recipe=known.recipe, registered_at=known.registered_at, inputs=inputs)
-    recipes = [str(recipe) for recipe in index.recipes([path]) if recipe != known.recipe]
+    recipes = [str(recipe) for recipe in realisations.recipes_of([path]) if recipe != known.recipe]
     earlier: Mapping[str, object] = {"recipes": recipes} if recipes else {}
     with suppress(StoreError):
-        manifest, found = read_manifest(layout.manifest(path))
-        earlier = found if manifest.digest == info.digest else earlier
-    return info, tuple(sorted({*index.parts(path), *parts})), {**metadata, **earlier}
+        manifest, metadata = read_manifest(layout.manifest(path))
+        earlier = metadata if manifest.digest == info.digest else earlier
+    wheel_keys = tuple(sorted({*realisations.wheel_keys(path), *provenance.wheel_keys}))
+    return info, replace(provenance, wheel_keys=wheel_keys, metadata={**provenance.metadata, **earlier})
+
+
+def kind_in_tree(tree: Path, manifest: Manifest) -> Kind | None:
+    """Return the kind that the files of a tree state; None for a tree without such files, as an interpreter's.
+
+    The tree is the authority: a kind in a record or an index may be wrong. A layer's file decides before a stack's,
+    as any wheel may bring a file named like a stack's.
+    """
+    files = {entry.path for entry in manifest.entries if entry.kind == EntryKind.FILE}
+    if os.fsencode(str(LAYER_FILE)) in files:
+        try:
+            document = parse_json(read_regular(tree / LAYER_FILE, limit=_MAX_LAYER_BYTES, follow=False))
+            kind = Kind(document["kind"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            return None
+        return kind if kind in _LAYER_KINDS else None
+    if os.fsencode(str(STACK_FILE)) in files:
+        return Kind.STACK
+    tops = {entry.path.partition(b"/")[0] for entry in manifest.entries}
+    return Kind.SOURCE if tops == {os.fsencode(str(SOURCE_FOLDER))} else None

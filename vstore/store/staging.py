@@ -1,4 +1,4 @@
-"""Folders in which objects are built, and their way into the store: one step, in open folders."""
+"""Staging folders, in which objects are built, and the move of a finished tree into the store in one step."""
 
 from __future__ import annotations
 
@@ -11,32 +11,31 @@ from pathlib import Path
 
 from vstore.errors import StoreError, VstoreError
 from vstore.fs.faults import Point, reached
-from vstore.fs.folder import Folder
+from vstore.fs.folder import Folder, exchange_entries, flush_folder, thaw_folder
 from vstore.fs.locking.filelock import lock_file
-from vstore.fs.trees.removal import BY_HANDLE
 from vstore.fs.trees.scan import freeze_directory
-from vstore.store.layout import Layout
+from vstore.store.layout import StoreLayout
 
 
-def check_mounts(layout: Layout) -> None:
-    """Raise StoreError where no folder can be moved from the staging area to the store in one step."""
+def check_mounts(layout: StoreLayout) -> None:
+    """Raise StoreError if folders cannot be renamed from the staging area to the store."""
     if not layout.on_one_mount(layout.tmp):
         raise StoreError(
-            f"{layout.tmp} and {layout.store} are on different mounts: no object moves between them in one step",
+            f"{layout.tmp} and {layout.store} are on different mounts, so objects cannot be renamed",
             hint="mount the whole root in one place, or choose another with --root",
         )
 
 
 @contextmanager
-def staging(layout: Layout, name: str, *, keep_failed: bool) -> Iterator[Path]:
-    """A folder to build in, as `Store.staging` says."""
+def staging(layout: StoreLayout, name: str, *, keep_failed: bool) -> Iterator[Path]:
+    """Make a staging folder, as `Store.staging` does."""
     folder = layout.tmp / f"{name}-{os.urandom(6).hex()}"
     lock = folder.with_name(folder.name + ".lock")
     with ExitStack() as held:
         tmp = held.enter_context(layout.opened(layout.tmp))
-        with lock_file(layout.gc_lock, shared=True):  # so that no collector sees the lock before it is held
+        with lock_file(layout.locks.gc, shared=True):  # so that no collector sees the lock file before it is held
             held.enter_context(lock_file(lock))
-        tmp.make_folder(folder.name, 0o700)  # nobody else puts links to his files into it
+        tmp.make_folder(folder.name, 0o700)  # so that no other user can put links into it
         try:
             reached(Point.STAGED)
             yield folder
@@ -52,7 +51,7 @@ def staging(layout: Layout, name: str, *, keep_failed: bool) -> Iterator[Path]:
             tmp.unlink(lock.name)
 
 
-def _keep(layout: Layout, tmp: Folder, name: str) -> None:
+def _keep(layout: StoreLayout, tmp: Folder, name: str) -> None:
     with layout.opened(layout.root) as root:
         with suppress(FileExistsError):
             root.make_folder(layout.failed.name)
@@ -60,26 +59,26 @@ def _keep(layout: Layout, tmp: Folder, name: str) -> None:
             tmp.rename(name, failed, name)
 
 
-def move_in(layout: Layout, staged: Path, final: Path) -> None:
-    """Move a tree into place, in exchange for a killed process's leftover or a damaged object; then freeze it."""
+def move_in(layout: StoreLayout, staged: Path, final: Path) -> None:
+    """Move a tree into place and freeze it. Exchange it with a damaged object or an orphan in that place."""
     with layout.opened(staged.parent) as source, layout.opened(final.parent) as store:
-        if not source.exchange(staged.name, store, final.name):
+        if not exchange_entries(source, staged.name, store, final.name):
             _clear(layout, store, final.name)
             reached(Point.ADD_CLEARED)
             source.rename(staged.name, store, final.name)
         reached(Point.ADD_MOVED)
         with store.folder(final.name) as folder:
-            freeze_directory(folder.handle if BY_HANDLE else final)
-            folder.flush()
-        store.flush()
+            freeze_directory(folder.at)
+            flush_folder(folder)
+        flush_folder(store)
         reached(Point.ADD_FROZEN)
 
 
-def _clear(layout: Layout, store: Folder, name: str) -> None:
-    """Put aside what a killed process left, or a damaged object. The caller holds the temp root and the object's lock.
+def _clear(layout: StoreLayout, store: Folder, name: str) -> None:
+    """Move an orphan or a damaged object to the trash. The caller holds the temp root and the object's lock.
 
-    What another user left gets a new name in the same folder, which does not need his consent. A folder in the
-    lower layer of an overlay cannot be moved at all (EXDEV): it is removed where it is.
+    An orphan of another user gets a new name in the same folder, for which its owner is not needed. A folder in the
+    lower layer of an overlay cannot be moved (EXDEV); it is removed in place.
     """
     try:
         is_folder = stat.S_ISDIR(store.lstat(name).st_mode)
@@ -88,7 +87,7 @@ def _clear(layout: Layout, store: Folder, name: str) -> None:
     token = os.urandom(4).hex()
     try:
         if is_folder:
-            store.thaw(name)
+            thaw_folder(store, name)
         with layout.opened(layout.trash) as trash:
             store.rename(name, trash, f"{name}-{token}")
     except PermissionError:

@@ -1,9 +1,8 @@
-"""The store: adding complete objects, finding them, keeping them alive while they are used."""
+"""The store: adding complete objects, finding them, and keeping them alive while they are used."""
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
@@ -13,7 +12,6 @@ from typing import Self
 
 from vstore.cancel import CancelToken
 from vstore.config import Config, read_config
-from vstore.credentials import redact
 from vstore.digest import Digest
 from vstore.errors import NotReproducibleError, StoreError, nearest
 from vstore.fs.atomic import flush_filesystem
@@ -23,57 +21,69 @@ from vstore.fs.locking.filelock import lock_file
 from vstore.fs.trees.manifest import Manifest
 from vstore.fs.trees.scan import scan
 from vstore.objects import Kind, ObjectInfo, StorePath
+from vstore.store.creation import check_folders, check_index_file, check_owner, create_folders, is_empty
 from vstore.store.emergency_space import keep_emergency_space
+from vstore.store.index.connection import Database
 from vstore.store.index.generations import Generations
-from vstore.store.index.objects import Index
-from vstore.store.kinds import kind_of
-from vstore.store.last_used import Uses
-from vstore.store.layout import Layout
-from vstore.store.manifests import merge_metadata, read_manifest, write_manifest
-from vstore.store.roots import TempRoots, object_at
+from vstore.store.index.last_used import LastUsed
+from vstore.store.index.objects import ObjectIndex
+from vstore.store.index.realisations import Realisations
+from vstore.store.layout import StoreLayout
+from vstore.store.manifests import ManifestMetadata, kind_in_tree, merge_metadata, read_manifest, write_manifest
+from vstore.store.model import NO_PROVENANCE, Provenance
+from vstore.store.roots.links import object_at
+from vstore.store.roots.temp import TempRoots
 from vstore.store.staging import check_mounts, move_in, staging
 from vstore.values import replace
 
-_LOG_BYTES = 1 << 28
+_NO_INDEX_HINT = "run `vstore reindex`"
 
 
 class Store:
-    """One open store. Safe for several threads of one process and for several processes."""
+    """One open store. Safe for several threads of one process and for several processes.
 
-    def __init__(self, layout: Layout, index: Index, held: ExitStack) -> None:
+    `layout` has its places on disk. `objects`, `realisations`, `generations` and `last_used` are the parts of its
+    index, all in one `database`. `distrusted` objects count as missing in this process, because they are damaged, until
+    they are added again; the new tree is then exchanged with the damaged one in one step.
+    """
+
+    def __init__(self, layout: StoreLayout, database: Database, held: ExitStack) -> None:
         self.layout = layout
-        self.index = index
-        self.generations = Generations(index.database)
-        self.uses = Uses(index.database)
-        self._temp = TempRoots(layout)
+        self.database = database
+        self.objects = ObjectIndex(database)
+        self.realisations = Realisations(database)
+        self.generations = Generations(database, layout.profiles)
+        self.last_used = LastUsed(database)
+        self.distrusted: set[StorePath] = set()
+        self._temp_roots = TempRoots(layout)
         self._held = held
-        self._distrusted: set[StorePath] = set()
         self._one_mount = False
-        self._immutable = index.database.read_only and is_read_only(layout.root)  # nothing is collected there
+        self._immutable = database.read_only and is_read_only(layout.root)  # nothing is collected there
 
     @classmethod
     def open(cls, root: Path, *, read_only: bool = False) -> Self:
-        """Open the store at `root`, making it unless read-only.
+        """Open the store at `root`, and create it unless `read_only`.
 
-        Raises StoreError when there is none to read, when it is damaged or of another release, and OSError.
+        Raises StoreError if there is no store to read, or if it is damaged or of another release, and OSError.
         """
-        layout = Layout(root)
-        layout.check()
-        layout.check_index()
+        layout = StoreLayout(root)
+        check_folders(layout)
+        check_index_file(layout)
         if read_only and not layout.index_file.exists():
-            if layout.store.is_dir() and not layout.is_empty():
-                raise StoreError(f"the index is missing: {layout.index_file}", hint="run `vstore reindex`")
-            raise StoreError(f"there is no store at {root}", hint="`vstore realise SPEC` makes one; or give --root")
+            if layout.store.is_dir() and not is_empty(layout):
+                raise StoreError(f"the index is missing: {layout.index_file}", hint=_NO_INDEX_HINT)
+            raise StoreError(f"there is no store at {root}", hint="`vstore realise SPEC` creates it; or give --root")
         with ExitStack() as held:
             if not read_only:
-                layout.check_owner()
-                if layout.create():
+                check_owner(layout)
+                if create_folders(layout):
                     keep_emergency_space(layout)
-                held.enter_context(lock_file(layout.use_lock, shared=True))  # `reindex` replaces the index
-                if not layout.index_file.exists() and not layout.is_empty():
-                    raise StoreError(f"the index is missing: {layout.index_file}", hint="run `vstore reindex`")
-            index = held.enter_context(Index(layout.index_file, read_only=read_only, is_new=layout.is_empty))
-            return cls(layout, index, held.pop_all())
+                held.enter_context(lock_file(layout.locks.use, shared=True))  # `reindex` replaces the index
+                if not layout.index_file.exists() and not is_empty(layout):
+                    raise StoreError(f"the index is missing: {layout.index_file}", hint=_NO_INDEX_HINT)
+            database = Database(layout.index_file, read_only=read_only, is_new=lambda: is_empty(layout))
+            held.callback(database.close)
+            return cls(layout, database, held.pop_all())
 
     def __enter__(self) -> Self:
         return self
@@ -82,106 +92,78 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        self._temp.close()
+        """End this process's temp roots and close the index."""
+        self._temp_roots.close()
         self._held.close()
 
     @cached_property
     def config(self) -> Config:
-        """What ``config.toml`` says, read once. UsageError if it makes no sense."""
+        """The content of ``config.toml``, read once. Raises UsageError if it is invalid."""
         return read_config(self.layout.config_file)
 
-    # using what is there
+    # using objects
 
     def add_temp_root(self, *paths: StorePath) -> None:
-        """Keep these objects alive until the store is closed. Ask whether they are valid only afterwards."""
+        """Keep these objects alive until the store is closed. Check whether they are valid only afterwards."""
         if not self._immutable:
-            self._temp.add(paths)
+            self._temp_roots.add(paths)
 
     @contextmanager
-    def kept(self, *paths: StorePath) -> Iterator[None]:
-        """Keep these objects alive while the block runs. Ask whether they are valid only in it."""
+    def kept_alive(self, *paths: StorePath) -> Iterator[None]:
+        """Keep these objects alive while the block runs. Check whether they are valid only inside it."""
         with closing(TempRoots(self.layout)) as roots:
             if not self._immutable:
                 roots.add(paths)
             yield
 
     def is_valid(self, path: StorePath) -> bool:
-        return path not in self._distrusted and self.index.is_valid(path)
-
-    def distrust(self, paths: Iterable[StorePath]) -> None:
-        """From now on, in this process, these count as not there, because they are damaged: until they are added anew.
-
-        What is added in their place is exchanged with them in one step, so that whoever uses one sees either.
-        """
-        self._distrusted.update(paths)
-
-    def trust(self, path: StorePath) -> None:
-        """It was put right where it is."""
-        self._distrusted.discard(path)
-
-    @property
-    def distrusted(self) -> frozenset[StorePath]:
-        return frozenset(self._distrusted)
+        """Return whether an object is in the store and not distrusted."""
+        return path not in self.distrusted and self.objects.is_registered(path)
 
     def realisation(self, recipe: Digest) -> StorePath | None:
-        """The object that this recipe gave, kept alive from now on; None if there is none."""
-        return self._kept(self.index.realisation(recipe))
+        """Return the object that a recipe gave, and keep it alive; None if there is none."""
+        return self._kept(self.realisations.object_of(recipe))
 
-    def cached_stack(self, key: bytes) -> StorePath | None:
-        """The object that answers a question asked before, kept alive from now on."""
-        return self._kept(self.index.memo(key))
+    def cached_stack(self, inputs: bytes) -> StorePath | None:
+        """Return the stack that was realised from inputs with this digest, and keep it alive; None if there is none."""
+        return self._kept(self.realisations.cached_stack(inputs))
 
-    def holders(self, part: bytes) -> list[StorePath]:
-        """The objects that hold a part, newest first, kept alive from now on."""
-        return [path for path in self.index.holders(part) if self._kept(path)]
+    def objects_with_wheel(self, wheel_key: bytes) -> list[StorePath]:
+        """Return the objects that hold a compiled wheel, newest first, and keep them alive."""
+        return [path for path in self.realisations.objects_with_wheel(wheel_key) if self._kept(path)]
 
     def _kept(self, path: StorePath | None) -> StorePath | None:
         if path is None:
             return None
-        self._temp.add((path,))
+        self._temp_roots.add((path,))
         return path if self.is_valid(path) else None
 
-    def manifest(self, path: StorePath) -> tuple[Manifest, dict[str, object]]:
-        """The object's tree manifest and its metadata."""
+    def manifest(self, path: StorePath) -> tuple[Manifest, ManifestMetadata]:
+        """Return an object's tree manifest and its metadata. Raises StoreError if they are missing or damaged."""
         return read_manifest(self.layout.manifest(path))
 
     def resolve(self, text: str) -> StorePath:
-        """The one object that a store path, the start of one, a layer's name, or a place on disk stands for.
+        """Return the object that a store path, the start of one, a name, or a place on disk refers to.
 
-        Raises StoreError, naming the candidates when there are several.
+        Raises StoreError if there is none, and if there are several, naming them.
         """
         at = object_at(self.layout, Path(text)) if "/" in text else None
-        found = self.index.find(str(at or text)) if text else []
+        found = self.objects.find(str(at or text)) if text else []
         if len(found) == 1:
             return found[0]
         if not found:
-            near = nearest(text, {info.path.name for info in self.index.objects()})
-            hint = f"did you mean {near!r}? `vstore list` shows them all" if near else "`vstore list` shows them"
+            near = nearest(text, {info.path.name for info in self.objects.all()})
+            hint = f"did you mean {near!r}? `vstore list` lists the objects" if near else "`vstore list` lists them"
             raise StoreError(f"no object in the store is called {text!r}", hint=hint)
-        raise StoreError(f"{text!r} could be any of {len(found)} objects", details=[str(path) for path in found])
+        raise StoreError(f"{text!r} is ambiguous: {len(found)} objects match", details=[str(path) for path in found])
 
-    def closure(self, paths: Iterable[StorePath]) -> set[StorePath]:
-        """The objects and all that they refer to, directly and further down."""
-        seen: set[StorePath] = set()
-        queue = list(paths)
-        while queue:
-            path = queue.pop()
-            if path in seen:
-                continue
-            info = self.index.info(path)
-            if info is None:
-                raise StoreError(f"not in the store: {path}")
-            seen.add(path)
-            queue += info.references
-        return seen
-
-    # adding
+    # adding objects
 
     @contextmanager
     def staging(self, name: str, *, keep_failed: bool = False) -> Iterator[Path]:
-        """A folder to build in, locked while it is ours; removed at the end unless a failure is to be kept.
+        """Make a locked folder to build in. It is removed at the end, or with `keep_failed` moved aside after an error.
 
-        For a store on a read-only file system it lies in the machine's folder for temporary files.
+        For a store on a read-only file system it is in the machine's folder for temporary files.
         """
         if self._immutable:
             from tempfile import TemporaryDirectory  # other commands do without it
@@ -197,8 +179,8 @@ class Store:
 
     @contextmanager
     def recipe_lock(self, recipe: Digest, cancel: CancelToken | None = None) -> Iterator[None]:
-        """Held while a recipe is built, so that others wait and then find it; until `cancel` is set."""
-        with lock_file(self.layout.locks / f"recipe-{recipe.short}", transient=True, builds=True, cancel=cancel):
+        """Hold the lock of a recipe while it is built. Waits for another builder, until `cancel` is set."""
+        with lock_file(self.layout.locks.recipe(recipe), transient=True, builds=True, cancel=cancel):
             yield
 
     def add(
@@ -207,119 +189,93 @@ class Store:
         *,
         name: str,
         kind: Kind,
-        recipe: Digest | None = None,
-        parts: Iterable[bytes] = (),
-        inputs: Iterable[StorePath] = (),
-        seconds: float | None = None,
-        metadata: Mapping[str, object] | None = None,
+        provenance: Provenance = NO_PROVENANCE,
         manifest: Manifest | None = None,
     ) -> ObjectInfo:
-        """Turn a staged tree into a registered object; one that is there already is not written again.
+        """Turn a staged tree into a registered object; an object that exists is not written again.
 
-        The tree tells the `kind`; that of the caller counts for a tree that tells none.
-        Order: hash and freeze, name it in a temp root, manifest, flush, move into place, row. With a `manifest`, of
-        one who hashed every file while writing and froze them, the first of these is done.
-        Raises StoreError if it refers to what is not valid, or cannot be in a store;
-        NotReproducibleError if a distrusted object is what the recipe gave.
+        `kind` counts only if the files of the tree state none. Pass `manifest` if the tree has been hashed and frozen
+        already. Order: hash and freeze, temp root, manifest file, flush, move into place, row.
+        Raises StoreError if the tree refers to an object that is not valid, or cannot be in a store, and
+        NotReproducibleError if the recipe gave another object, now distrusted.
         """
         manifest = manifest or scan(staged, freeze=True)
         reached(Point.ADD_SCANNED)
         path = StorePath.make(manifest.digest, name)
-        parts, inputs = tuple(parts), tuple(sorted(inputs))
-        self._expect(path, manifest, recipe)
+        provenance = replace(provenance, inputs=tuple(sorted(provenance.inputs)))
+        self._check_reproduced(path, manifest, provenance.recipe)
         self.add_temp_root(path)
         reached(Point.ADD_NAMED)
-        with lock_file(self.layout.object_lock(str(path))):
-            known = self.index.info(path)
-            if known is not None and path not in self._distrusted and self.layout.object(path).is_dir():
-                self._realised_again(path, recipe, parts, inputs, seconds)
+        with lock_file(self.layout.locks.object(str(path))):
+            known = self.objects.info(path)
+            if known is not None and path not in self.distrusted and self.layout.object(path).is_dir():
+                self._add_provenance(known, provenance)
                 return known
             info = ObjectInfo(
                 path=path,
                 digest=manifest.digest,
-                kind=kind_of(staged, manifest) or kind,
+                kind=kind_in_tree(staged, manifest) or kind,
                 size_bytes=manifest.size_bytes,
                 files=manifest.files,
                 references=tuple(sorted(manifest.references(path))),
-                recipe=recipe,
+                recipe=provenance.recipe,
                 registered_at=datetime.now(UTC).replace(microsecond=0),
-                inputs=inputs,
+                inputs=provenance.inputs,
             )
-            self._require(path, (*info.references, *inputs))
+            self._require_valid(path, (*info.references, *provenance.inputs))
+            kept = provenance
             if known is not None:
-                info, parts, metadata = merge_metadata(self.index, self.layout, known, info, parts, metadata or {})
-            write_manifest(self.layout, info, manifest, parts, metadata or {})
+                info, kept = merge_metadata(self.layout, self.realisations, known, info, provenance)
+            write_manifest(self.layout, info, manifest, kept)
             reached(Point.ADD_DESCRIBED)
             flush_filesystem(self.layout.store)
             reached(Point.ADD_FLUSHED)
             move_in(self.layout, staged, self.layout.object(path))
-            self.index.register(info, parts=parts, seconds=seconds)
+            self.objects.register(info, kept)
             reached(Point.ADD_REGISTERED)
-            self.trust(path)
+            self.distrusted.discard(path)
             if known is not None:
-                self._realised_again(path, recipe, parts, inputs, seconds)
+                self._add_provenance(info, provenance)
             return info
 
-    def _require(self, path: StorePath, needed: tuple[StorePath, ...]) -> None:
+    def _require_valid(self, path: StorePath, needed: tuple[StorePath, ...]) -> None:
         self.add_temp_root(*needed)
         missing = [str(one) for one in needed if not self.is_valid(one)]
         if missing:
-            raise StoreError(f"{path} refers to what is not in the store", details=missing)
+            raise StoreError(f"{path} refers to objects that are not in the store", details=missing)
 
-    def _expect(self, path: StorePath, manifest: Manifest, recipe: Digest | None) -> None:
-        """A recipe that gave a distrusted object must give it again."""
-        earlier = self.index.realisation(recipe) if recipe and self._distrusted else None
-        if earlier is None or earlier == path or earlier not in self._distrusted:
+    def _check_reproduced(self, path: StorePath, manifest: Manifest, recipe: Digest | None) -> None:
+        """Raise NotReproducibleError if a recipe that gave a distrusted object does not give it again."""
+        earlier = self.realisations.object_of(recipe) if recipe and self.distrusted else None
+        if earlier is None or earlier == path or earlier not in self.distrusted:
             return
         try:
             differences = list(islice(self.manifest(earlier)[0].differences(manifest), 5))
         except StoreError:
             differences = []
-        raise NotReproducibleError(f"made again, {earlier} has other bytes", details=differences)
+        raise NotReproducibleError(f"built again, {earlier} has other bytes", details=differences)
 
-    def record_realisation(self, path: StorePath, recipe: Digest) -> None:
-        """Record that another recipe gives this registered object too."""
-        with lock_file(self.layout.object_lock(str(path))):
-            self._realised_again(path, recipe, (), (), None)
+    def add_provenance(self, path: StorePath, provenance: Provenance) -> None:
+        """Record how a registered object can also be made. Raises StoreError if it is not in the store."""
+        with lock_file(self.layout.locks.object(str(path))):
+            info = self.objects.info(path)
+            if info is None:
+                raise StoreError(f"not in the store: {path}")
+            self._add_provenance(info, provenance)
 
-    def _realised_again(
-        self,
-        path: StorePath,
-        recipe: Digest | None,
-        parts: tuple[bytes, ...],
-        inputs: tuple[StorePath, ...],
-        seconds: float | None,
-    ) -> None:
-        """Record what another recipe, part or input tells of an object that is there; often nothing new."""
-        info = self.index.info(path)
-        assert info is not None
-        new_recipe = recipe if recipe and self.index.realisation(recipe) != path else None
-        new_parts = [part for part in parts if path not in self.index.holders(part)]
-        all_inputs = tuple(sorted({*info.inputs, *inputs}))
-        if new_recipe or new_parts or all_inputs != info.inputs:
-            self._note(replace(info, inputs=all_inputs), new_recipe, new_parts)
-            self.index.realise(new_recipe, path, parts=new_parts, inputs=inputs, seconds=seconds)
-
-    def _note(self, info: ObjectInfo, recipe: Digest | None, parts: Iterable[bytes]) -> None:
-        """Add it to the manifest's metadata, from which the index can be made anew. Needs the object's lock."""
-        manifest, metadata = read_manifest(self.layout.manifest(info.path))
-        recipes = {*metadata.get("recipes", ()), *([str(recipe)] if recipe and recipe != info.recipe else [])}
-        keys = {*(bytes.fromhex(key) for key in metadata["parts"]), *parts}
-        write_manifest(
-            self.layout, info, manifest, sorted(keys), {**metadata, "recipes": sorted(recipes)}, durable=True
+    def _add_provenance(self, info: ObjectInfo, provenance: Provenance) -> None:
+        """Write what is new to the manifest file and to the index. Needs the object's lock."""
+        path, recipe = info.path, provenance.recipe
+        new_recipe = recipe if recipe and self.realisations.object_of(recipe) != path else None
+        new_keys = [key for key in provenance.wheel_keys if path not in self.realisations.objects_with_wheel(key)]
+        inputs = tuple(sorted({*info.inputs, *provenance.inputs}))
+        if not new_recipe and not new_keys and inputs == info.inputs:
+            return
+        manifest, metadata = self.manifest(path)
+        others = {str(new_recipe)} if new_recipe and new_recipe != info.recipe else set()
+        merged = Provenance(
+            wheel_keys=tuple(sorted({*map(bytes.fromhex, metadata["wheel_keys"]), *new_keys})),
+            metadata={**metadata, "recipes": sorted({*metadata.get("recipes", ()), *others})},
         )
-
-    # logs
-
-    def write_log(self, recipe: Digest, lines: Iterable[str]) -> None:
-        """Keep how a recipe was built, without logins. A log is not flushed, and replaced by a later build."""
-        data = zlib.compress(redact("\n".join(lines)).encode())
-        with self.layout.opened(self.layout.logs) as logs:
-            logs.write(self.layout.log(recipe).name, data, durable=False)
-
-    def read_log(self, recipe: Digest) -> str | None:
-        try:
-            with self.layout.opened(self.layout.logs) as logs:
-                return zlib.decompress(logs.read(self.layout.log(recipe).name, limit=_LOG_BYTES)).decode()
-        except FileNotFoundError:
-            return None
+        write_manifest(self.layout, replace(info, inputs=inputs), manifest, merged, durable=True)
+        self.realisations.add(path, replace(provenance, recipe=new_recipe, wheel_keys=tuple(new_keys)))

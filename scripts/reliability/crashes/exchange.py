@@ -20,7 +20,7 @@ from vstore.fs import faults
 from vstore.objects import Kind, StorePath
 from vstore.remote import Cache, Fetcher, Pusher, open_cache, publish_channel, pull, read_channel
 from vstore.reporter import NullReporter
-from vstore.store import Store
+from vstore.store import Provenance, Store
 
 NAMES = ("builder", "client")
 CHANNEL = "stable"
@@ -37,7 +37,12 @@ def add(store: Store, token: str) -> StorePath:
 def _add(store: Store, name: str, files: dict[str, bytes], references: tuple[StorePath, ...]) -> StorePath:
     with store.staging(name) as staged:
         write(staged, files, references)
-        made = store.add(staged, name=name, kind=Kind.FRAMEWORK, recipe=recipe(repr((name, files, references))))
+        made = store.add(
+            staged,
+            name=name,
+            kind=Kind.FRAMEWORK,
+            provenance=Provenance(recipe=recipe(repr((name, files, references)))),
+        )
         return made.path
 
 
@@ -46,7 +51,7 @@ def push(store: Store, cache: Cache, top: StorePath, older: StorePath | None) ->
     pusher.push([top])
     if older is not None:
         pusher.push_deltas([top], older)
-    info = store.index.info(top)
+    info = store.objects.info(top)
     assert info is not None
     publish_channel(cache, CHANNEL, info, keys=(KEY,), lifetime=timedelta(days=1), now=datetime.now(UTC))
 

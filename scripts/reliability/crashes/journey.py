@@ -22,7 +22,7 @@ from vstore.objects import Kind, StorePath
 from vstore.reporter import NullReporter
 from vstore.store import Store
 from vstore.store.health.reindex import reindex
-from vstore.store.out_links import make_out_link
+from vstore.store.roots.links import make_out_link
 
 
 def add(store: Store, name: str, text: str, references: tuple[StorePath, ...] = ()) -> StorePath:

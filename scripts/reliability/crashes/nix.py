@@ -107,7 +107,7 @@ def race_vstore(root: Path, tree: Path, delay_seconds: float) -> Raced:
             collect_garbage(store, reporter=NullReporter())
         path = adding.stdout.readline().strip()
         collect_garbage(store, reporter=NullReporter())
-        registered = [str(info.path) for info in store.index.objects()] == [path]
+        registered = [str(info.path) for info in store.objects.all()] == [path]
         whole = registered and verify(store, contents=True, reporter=NullReporter())[1] == []
         whole = whole and len(os.listdir(store.layout.store / path)) == len(os.listdir(tree))
         adding.communicate("done\n")

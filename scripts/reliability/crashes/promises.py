@@ -9,7 +9,7 @@ from vstore import profile as profiles
 from vstore.gc import collect_garbage, plan_collection
 from vstore.reporter import NullReporter
 from vstore.store import Store
-from vstore.store.generation_records import recorded
+from vstore.store.generation_records import recorded_generations
 from vstore.store.health.verify import verify
 
 
@@ -51,7 +51,7 @@ def check_nothing_left(root: Path) -> None:
         plan = plan_collection(store)
         done = collect_garbage(store, reporter=NullReporter())
         assert (done.deleted, done.orphans) == (plan.dead, plan.orphans)
-        rows = {str(info.path) for info in store.index.objects()}
+        rows = {str(info.path) for info in store.objects.all()}
         layout = store.layout
         check_cache(layout.uv_cache)
         assert _names(layout.store) == rows
@@ -64,7 +64,7 @@ def check_nothing_left(root: Path) -> None:
             numbers = {one.number for one in profiles.history(store, name)}
             expected |= {f"{name}-{number}-link" for number in numbers}
             expected |= {f".{name}-{number}.json" for number in numbers}
-        for name, number in recorded(layout):
+        for name, number in recorded_generations(layout):
             if number == store.generations.last_number(name):  # it stays, so that no number is used twice
                 expected.add(f".{name}-{number}.json")
         assert _names(layout.profiles) <= expected, _names(layout.profiles) - expected

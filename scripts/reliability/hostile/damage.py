@@ -33,7 +33,7 @@ COMMANDS = (
 _NAMED = "the index is damaged"
 _ABSENT = (
     "no object in the store is called",
-    "could be any of",
+    "is ambiguous",
     "no such profile",
     "has no generation",
     "which the current one replaced, was forgotten",
@@ -82,7 +82,7 @@ def make_store(work: Path) -> Path:
         for number in range(40):
             add(store, "old", {"a": str(number).encode()}, recipe=recipe(f"old {number}"))
         add(store, "dead")
-        store.index.remember(b"question", stack)
+        store.realisations.cache_stack(b"question", stack)
         shutil.copytree(work / "made", work / "whole", symlinks=True)
     return work / "whole"
 
@@ -113,7 +113,7 @@ def values_changed(root: Path, chance: random.Random) -> None:
     values = ("x", b"\xff\xfe", -1, 2**62, 1.5, None, "", "2026-13-45", "../../x", b"\0" * 32, "\ud7ff", "9" * 5000)
     with closing(sqlite3.connect(root / "index.sqlite", isolation_level=None)) as other:
         other.execute("PRAGMA ignore_check_constraints = ON")
-        tables = ("objects", "refs", "realisations", "uses", "profiles", "generations")
+        tables = ("objects", "object_references", "realisations", "last_used", "profiles", "generations")
         table = chance.choice(tables)
         columns = [row[1] for row in other.execute(f"PRAGMA table_info({table})")]
         limit = "" if chance.random() < 0.5 else "WHERE random() % 4 = 0"
@@ -126,7 +126,16 @@ def values_changed(root: Path, chance: random.Random) -> None:
 def schema_changed(root: Path, chance: random.Random) -> None:
     """A table or the version is missing, or another one's."""
     with closing(sqlite3.connect(root / "index.sqlite", isolation_level=None)) as other:
-        tables = ("objects", "refs", "realisations", "parts", "memos", "uses", "profiles", "generations")
+        tables = (
+            "objects",
+            "object_references",
+            "realisations",
+            "object_wheels",
+            "stack_cache",
+            "last_used",
+            "profiles",
+            "generations",
+        )
         statements = [f"DROP TABLE {table}" for table in tables]
         statements += [f"ALTER TABLE {table} RENAME TO elsewhere" for table in tables]
         statements += [f"PRAGMA user_version = {number}" for number in (-3, 0, 1, 99)]

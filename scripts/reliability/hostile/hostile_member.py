@@ -336,13 +336,13 @@ TRICKS: dict[str, Trick] = {
     "the shared memory of the index is a link": _linked("index.sqlite-shm", "file"),
     "the configuration is a FIFO": _piped("config.toml"),
     "the configuration never ends": _linked("config.toml", "/dev/zero"),
-    "the reserve is a link": _linked("reserve", "new"),
+    "the reserve is a link": _linked("emergency-space", "new"),
     "a new index half made is a link": _linked("index-aaaaaaaaaaaa", "other.sqlite"),
     "a log is a link": _linked("logs/aaaa.log.z", "file"),
     "a profile's name leads outside": _rows(
         "INSERT INTO profiles VALUES ('../../decoy/x', 9);"
         "INSERT OR IGNORE INTO generations SELECT '../../decoy/x', number, object, created_at, spec_path, spec_digest,"
-        " replaced FROM generations LIMIT 1;"
+        " replaced_number FROM generations LIMIT 1;"
     ),
     "a generation's spec is a FIFO": _piped_spec,
     **{f"{name} is swapped all the time": _swapping(name) for name in ("tmp/trash", "tmp", "store", "profiles")},
@@ -422,7 +422,7 @@ def set_scene(place: Path) -> Scene:
             profiles.append(store, "p", other, spec_path=None, spec_digest=None, now=now)
             (root / "failed").mkdir()
             (decoy / "kept").symlink_to(root / "store" / str(other))
-            add_root(store.layout, decoy / "kept", other, RootNote(note="root's"))
+            add_root(store.layout, decoy / "kept", other, RootNote("root's"))
         as_member(lambda: _add_own(place, root))
     finally:
         os.umask(before)

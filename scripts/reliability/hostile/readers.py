@@ -49,12 +49,10 @@ from vstore.remote.records.trust import SecretKey
 from vstore.remote.sync.delta import apply_delta
 from vstore.remote.sync.delta import read_index as read_delta
 from vstore.spec import load
-from vstore.store.generation_records import read_record as read_generation
-from vstore.store.generation_records import record_file
-from vstore.store.generation_records import write_record as write_generation
-from vstore.store.layout import Layout
+from vstore.store.generation_records import read_generation_record, write_generation_record
+from vstore.store.layout import StoreLayout
 from vstore.store.manifests import object_info, read_manifest
-from vstore.store.root_notes import NO_PIN, read_pin, write_pin
+from vstore.store.roots.notes import NO_NOTE, read_note, write_note
 
 _GOLDEN = Path(__file__).parents[3] / "tests" / "remote" / "records" / "golden"
 _RECORDS: Mapping[str, Callable[[bytes, str], Record]] = {
@@ -127,7 +125,7 @@ _GENERATION = {
     "created_at": "2024-01-01T00:00:00+00:00",
     "spec_path": "/srv/spec.toml",
     "spec_digest": "00" * 32,
-    "replaced": 2,
+    "replaced_number": 2,
 }
 _PIN = {"note": "the demo", "expires_at": "2024-01-01T00:00:00+00:00"}
 _LOCK_RECORD = {
@@ -219,15 +217,15 @@ def _side_file(data: bytes, folder: Path) -> object:
 
 
 def _generation(data: bytes, folder: Path) -> object:
-    layout = Layout(folder)
-    _put(data, record_file(layout, "web", 3))
-    found = read_generation(layout, "web", 3)
+    layout = StoreLayout(folder)
+    _put(data, layout.generation_record("web", 3))
+    found = read_generation_record(layout, "web", 3)
     if found is None:
         raise StoreError("no record")
-    kinds = (found.spec_path, str | None), (found.replaced, int | None), (found.path, StorePath)
+    kinds = (found.spec_path, str | None), (found.replaced_number, int | None), (found.path, StorePath)
     assert all(isinstance(value, kind) for value, kind in kinds), "the index could not hold it"
-    write_generation(layout, found)
-    again = read_generation(layout, "web", 3)
+    write_generation_record(layout, found)
+    again = read_generation_record(layout, "web", 3)
     assert again == replace(found, created_at=found.created_at.replace(microsecond=0)), "it cannot be written again"
     return found
 
@@ -235,11 +233,11 @@ def _generation(data: bytes, folder: Path) -> object:
 def _pin(data: bytes, folder: Path) -> object:
     _put(data, folder / ".demo.json")
     with Folder.open(folder) as opened:
-        found = read_pin(opened, "demo")
-        if found == NO_PIN:
+        found = read_note(opened, "demo")
+        if found == NO_NOTE:
             raise StoreError("nothing is said")
-        write_pin(opened, "again", found)
-        assert read_pin(opened, "again") == found, "it cannot be written again"
+        write_note(opened, "again", found)
+        assert read_note(opened, "again") == found, "it cannot be written again"
     assert found.expires_at is None or found.expires_at.tzinfo, "it could not be compared"
     return found
 
@@ -443,7 +441,7 @@ def _manifest_files() -> list[bytes]:
         "references": [],
         "registered_at": "2024-01-01T00:00:00+00:00",
         "inputs": [],
-        "parts": [],
+        "wheel_keys": [],
     }
     text = json.dumps(document).encode()
     return [_MANIFEST_MAGIC + len(text).to_bytes(4, "big") + text + tree for tree in _manifests()]
@@ -576,7 +574,9 @@ READERS: Mapping[str, Reader] = {
     "generation's record": Reader(
         read=_generation,
         samples=lambda: [json.dumps(_GENERATION).encode()],
-        hostile=lambda: [json.dumps({**_GENERATION, name: ["2"]}).encode() for name in ("replaced", "spec_path")],
+        hostile=lambda: [
+            json.dumps({**_GENERATION, name: ["2"]}).encode() for name in ("replaced_number", "spec_path")
+        ],
     ),
     "root's note": Reader(
         read=_pin,

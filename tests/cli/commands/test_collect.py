@@ -20,7 +20,7 @@ from vstore.fs.disk import free_bytes
 from vstore.fs.trees.usage import used_bytes
 from vstore.objects import StorePath
 from vstore.reporter import NullReporter
-from vstore.store import Layout, Store, add_root
+from vstore.store import Provenance, Store, StoreLayout, add_root
 from vstore.store.health.optimise import optimise
 
 NOW = datetime.now(UTC).replace(microsecond=0)
@@ -51,7 +51,7 @@ def shop(tmp_path: Path) -> Shop:
 
 
 def use(store: Store, path: StorePath, days_ago: int, by: str = "nightly") -> StorePath:
-    store.uses.record(path, by, now=NOW - timedelta(days=days_ago))
+    store.last_used.record(path, by, now=NOW - timedelta(days=days_ago))
     return path
 
 
@@ -200,7 +200,7 @@ def test_pins_have_a_note_and_an_end(shop: Shop) -> None:
     assert shop.json("gc")["deleted"] == [str(one)]
     (pinned,) = shop.json("roots")
     assert pinned["only_it_keeps_bytes"] >= 500_000
-    assert list(Layout(shop.root).gcroots.glob(".*")) == []
+    assert list(StoreLayout(shop.root).gcroots.glob(".*")) == []
     assert str(two) in shop.json("list")[1]["path"] or str(two) in shop.json("list")[0]["path"]
 
 
@@ -307,7 +307,7 @@ def test_a_generation_that_a_killed_process_forgot_keeps_nothing(shop_of_three: 
 
 def test_a_long_list_in_json_is_one_document(shop: Shop) -> None:
     with Store.open(shop.root) as store:
-        store.index.register_all((info(f"n{number}"), ()) for number in range(2500))
+        store.objects.register_all((info(f"n{number}"), Provenance()) for number in range(2500))
     text = shop.run("--json", "list").stdout
     assert len(json.loads(text)) == 2500
     assert text == json.dumps(json.loads(text), indent=2) + "\n"

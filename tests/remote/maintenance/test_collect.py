@@ -40,7 +40,7 @@ class World:
     cache: Cache
 
     def publish(self, path: StorePath) -> None:
-        info = self.builder.store.index.info(path)
+        info = self.builder.store.objects.info(path)
         assert info is not None
         publish_channel(self.cache, "stable", info, keys=(KEY,), lifetime=timedelta(days=1), now=datetime.now(UTC))
 
@@ -144,7 +144,7 @@ def test_a_number_that_nobody_signed_displaces_none(world: World) -> None:
 
 
 def digest_of(world: World, path: StorePath) -> Digest:
-    info = world.builder.store.index.info(path)
+    info = world.builder.store.objects.info(path)
     assert info is not None
     return info.digest
 

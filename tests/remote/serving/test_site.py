@@ -351,7 +351,7 @@ def gc(root: Path, *options: str) -> dict[str, Any]:
 
 def test_archives_that_nobody_asks_for_go_and_all_with_the_cache(root: Path, tmp_path: Path) -> None:
     with served_by(root, tmp_path / "log") as (port, _), Store.open(root) as store:
-        paths = [info.path for info in store.index.objects()]
+        paths = [info.path for info in store.objects.all()]
         store.add_temp_root(*paths)
         for path in paths:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/{archive_key(path)}", timeout=30) as answer:
@@ -373,7 +373,7 @@ def test_archives_that_nobody_asks_for_go_and_all_with_the_cache(root: Path, tmp
 @pytest.mark.fast
 def test_packed_archives_have_a_limit(root: Path, tmp_path: Path) -> None:
     with Store.open(root) as store, served_by(root, tmp_path / "log", "--max-size", "1K") as (port, _):
-        for info in store.index.objects():
+        for info in store.objects.all():
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/{archive_key(info.path)}", timeout=30) as answer:
                 assert answer.read()
             assert [file.name for file in store.layout.served.iterdir()] == [f"{info.path}.tar.zst"]
@@ -401,7 +401,7 @@ def test_a_signal_ends_what_is_being_packed(root: Path, tmp_path: Path) -> None:
 def test_two_servers_on_one_root(root: Path, tmp_path: Path) -> None:
     with served_by(root, tmp_path / "a") as (one, _), served_by(root, tmp_path / "b") as (other, _):
         with Store.open(root) as store:
-            keys = [archive_key(info.path) for info in store.index.objects()]
+            keys = [archive_key(info.path) for info in store.objects.all()]
         with ThreadPoolExecutor(16) as pool:
             asked = [(port, key) for key in keys for port in (one, other) for _ in range(10)]
             found = list(pool.map(lambda ask: (ask[1], raw(ask[0], f"GET /{ask[1]} HTTP/1.0\r\n\r\n".encode())), asked))

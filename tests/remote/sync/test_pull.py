@@ -281,6 +281,6 @@ def test_an_unsigned_object_can_be_pulled_by_name_but_lends_no_parts(tmp_path: P
         builder.push(folder_cache(tmp_path / "unsigned"), low, keys=())
         pull(client.fetcher(), folder_cache(tmp_path / "unsigned"), [low])
         assert client.store.is_valid(low)
-        assert client.store.holders(b"part of low") == []
+        assert client.store.objects_with_wheel(b"part of low") == []
         assert client.store.realisation(recipe("low")) is None
         assert KEY.public in TRUST.keys

@@ -49,7 +49,7 @@ def test_the_closure_comes_with_it_and_is_what_it_was(world: World) -> None:
     for path in world.paths:
         assert store.is_valid(path)
         assert store.manifest(path)[0] == world.builder.store.manifest(path)[0]
-    assert store.holders(b"part of low") == [world.paths[0]]
+    assert store.objects_with_wheel(b"part of low") == [world.paths[0]]
     assert store.realisation(recipe("top")) == world.paths[2]
     assert store.realisation(recipe("low")) is None, "only what was asked for was verified"
     assert world.client.said.warnings == []

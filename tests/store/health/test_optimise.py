@@ -54,7 +54,7 @@ def test_what_differs_in_its_mode_stays_apart(store: Store, tmp_path: Path) -> N
     with store.staging("two") as staged:
         (staged / "a").write_bytes(BIG)
         (staged / "a").chmod(0o755)
-        two = store.add(staged, name="two", kind=store.index.objects()[0].kind).path
+        two = store.add(staged, name="two", kind=store.objects.all()[0].kind).path
     assert optimise(store, reporter=NullReporter()).shared_files == 0
     assert inode(store, one, "a") != inode(store, two, "a")
 
@@ -114,7 +114,7 @@ def test_a_folder_that_became_a_link_is_not_followed(store: Store, tmp_path: Pat
 
 def test_only_one_at_a_time(store: Store) -> None:
     """The other's folders would be frozen while it still writes to them."""
-    with lock_file(store.layout.locks / "optimise"), pytest.raises(BusyError):
+    with lock_file(store.layout.locks.optimise), pytest.raises(BusyError):
         optimise(store, reporter=NullReporter())
 
 

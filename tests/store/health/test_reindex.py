@@ -10,7 +10,7 @@ from vstore import profile as profiles
 from vstore.digest import hash_bytes
 from vstore.gc import collect_garbage
 from vstore.reporter import NullReporter
-from vstore.store import Store
+from vstore.store import Provenance, Store
 from vstore.store.health.reindex import reindex
 
 SPEC = hash_bytes("test spec", b"spec")
@@ -34,13 +34,17 @@ def test_generations_keep_their_spec_their_order_and_their_numbers(tmp_path: Pat
         profiles.switch(store, "p", 1)
         profiles.forget(store, "p", [4])
         before = profiles.history(store, "p")
-        assert [(one.number, one.replaced) for one in before] == [(1, None), (2, 1), (3, 1)]
+        assert [(one.number, one.replaced_number) for one in before] == [(1, None), (2, 1), (3, 1)]
     lose_the_index(root)
     with Store.open(root) as store:
         known = profiles.history(store, "p")
         for old, new in zip(before, known, strict=True):
             assert (new.number, new.path, new.created_at) == (old.number, old.path, old.created_at)
-            assert (new.spec_path, new.spec_digest, new.replaced) == (old.spec_path, old.spec_digest, old.replaced)
+            assert (new.spec_path, new.spec_digest, new.replaced_number) == (
+                old.spec_path,
+                old.spec_digest,
+                old.replaced_number,
+            )
             assert new.current == old.current
         made = profiles.append(store, "p", add(store, "next"), spec_path=None, spec_digest=None, now=WHEN)
         assert made is not None and made.number == 5, "four is used up"
@@ -68,11 +72,11 @@ def test_recipes_and_parts_told_later_are_not_lost(tmp_path: Path) -> None:
     with Store.open(root) as store:
         path = add(store, "low", recipe=recipe("first"), parts=[b"one"])
         assert add(store, "low", recipe=recipe("second"), parts=[b"two"]) == path
-        store.record_realisation(path, recipe("third"))
+        store.add_provenance(path, Provenance(recipe=recipe("third")))
     lose_the_index(root)
     with Store.open(root) as store:
         assert [store.realisation(recipe(name)) for name in ("first", "second", "third")] == [path] * 3
-        assert store.holders(b"one") == store.holders(b"two") == [path]
+        assert store.objects_with_wheel(b"one") == store.objects_with_wheel(b"two") == [path]
 
 
 def test_everything_counts_as_used_today(tmp_path: Path) -> None:
@@ -80,8 +84,8 @@ def test_everything_counts_as_used_today(tmp_path: Path) -> None:
     root = tmp_path / "root"
     with Store.open(root) as store:
         path = add(store, "low")
-        store.uses.record(path, "app", now=WHEN)
+        store.last_used.record(path, "app", now=WHEN)
     lose_the_index(root)
     with Store.open(root) as store:
-        known = store.uses.last(path)
-        assert known is not None and known[0] == datetime.now(UTC).date().isoformat()
+        known = store.last_used.of(path)
+        assert known is not None and known.used_on == datetime.now(UTC).date().isoformat()

@@ -21,9 +21,9 @@ from vstore.fs.trees.removal import remove_tree
 from vstore.objects import StorePath
 from vstore.profile import append
 from vstore.reporter import NullReporter
-from vstore.store import GenerationRow, Index, Store
+from vstore.store import Generation, Store
 from vstore.store.health.reindex import reindex
-from vstore.store.health.verify import mend, verify
+from vstore.store.health.verify import repair_in_place, verify
 
 needs_proc = pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="needs Linux's /proc")
 
@@ -89,11 +89,14 @@ def make_folder(link: Path) -> None:
 
 
 PROFILES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "another number": (lambda link: link.symlink_to("p-7-link"), "leads to p-7-link, which is none of its generations"),
-    "elsewhere": (lambda link: link.symlink_to("../store"), "leads to ../store, which is none of its generations"),
-    "a file": (lambda link: link.write_text(""), "is no link: move away what lies there"),
-    "a folder": (make_folder, "is no link: move away what lies there"),
-    "nothing": (lambda link: None, "has no current generation any more"),
+    "another number": (
+        lambda link: link.symlink_to("p-7-link"),
+        "leads to p-7-link, which is not one of its generations",
+    ),
+    "elsewhere": (lambda link: link.symlink_to("../store"), "leads to ../store, which is not one of its generations"),
+    "a file": (lambda link: link.write_text(""), "is not a link: move the file away"),
+    "a folder": (make_folder, "is not a link: move the file away"),
+    "nothing": (lambda link: None, "has lost its current generation"),
 }
 
 
@@ -227,27 +230,33 @@ def test_a_lost_folder_and_a_damaged_manifest(store: Store, pair: tuple[StorePat
 def test_anothers_manifest_is_not_accepted(store: Store, pair: tuple[StorePath, StorePath]) -> None:
     low, high = pair
     os.replace(store.layout.manifest(low), store.layout.manifest(high))
-    assert "the manifest is not the one of this object" in problems(store)["high"]
+    assert "the manifest belongs to another object" in problems(store)["high"]
 
 
 def test_references_that_the_index_lost(store: Store, pair: tuple[StorePath, StorePath]) -> None:
     with sqlite3.connect(store.layout.index_file) as connection:
-        connection.execute("DELETE FROM refs")
+        connection.execute("DELETE FROM object_references")
     connection.close()
     assert problems(store) == {"high": ["the index has other references than the manifest"]}
-    assert mend(store, pair[1])
+    assert repair_in_place(store, pair[1])
     assert problems(store) == {}
 
 
 # reindex
 
 
-def add_generation(store: Store, number: int, path: StorePath, replaced: int | None) -> GenerationRow:
+def add_generation(store: Store, number: int, path: StorePath, replaced: int | None) -> Generation:
     link = store.layout.profiles / f"p-{number}-link"
     link.symlink_to(f"../store/{path}")
     os.utime(link, (WHEN.timestamp(), WHEN.timestamp()), follow_symlinks=False)
-    row = GenerationRow(
-        profile="p", number=number, path=path, created_at=WHEN, spec_path=None, spec_digest=None, replaced=replaced
+    row = Generation(
+        profile="p",
+        number=number,
+        path=path,
+        created_at=WHEN,
+        spec_path=None,
+        spec_digest=None,
+        replaced_number=replaced,
     )
     store.generations.add(row)
     return row
@@ -260,16 +269,16 @@ def test_a_deleted_index_is_made_anew_with_the_same_rows(tmp_path: Path) -> None
         high = add(store, "high", {"b": b"2"}, [low], recipe=recipe("high"), parts=[b"wheel"])
         rows = [add_generation(store, 2, high, None), add_generation(store, 7, low, 2)]
         (store.layout.profiles / "p").symlink_to("p-7-link")
-        objects = store.index.objects()
+        objects = store.objects.all()
     for file in root.glob("index.sqlite*"):
         file.unlink()
     heard = Heard()
     assert reindex(root, heard) == 2 and heard.warnings == []
     with Store.open(root) as store:
-        assert store.index.objects() == objects
-        known = [replace(row, used_on=None) for row in store.generations.of("p")]
+        assert store.objects.all() == objects
+        known = [replace(row, used_on=None, current=False) for row in store.generations.of("p")]
         assert known == rows and store.generations.last_number("p") == 7
-        assert store.realisation(recipe("high")) == high and store.holders(b"wheel") == [high]
+        assert store.realisation(recipe("high")) == high and store.objects_with_wheel(b"wheel") == [high]
         assert verify(store, contents=True, reporter=NullReporter()) == (2, [])
         assert [place.name for place in store.layout.tmp.iterdir()] == ["trash"]
 
@@ -294,8 +303,8 @@ def test_the_log_of_the_old_index_is_not_applied_to_the_new_one(tmp_path: Path) 
         remove_tree(store.layout.object(gone))
     (root / "index.sqlite-wal").write_bytes(log)
     assert reindex(root) == 1
-    with Index(root / "index.sqlite") as index:
-        assert [found.path for found in index.objects()] == [kept]
+    with Store.open(root) as store:
+        assert [found.path for found in store.objects.all()] == [kept]
 
 
 def test_what_cannot_be_taken_in_is_named_and_hinders_nothing(tmp_path: Path) -> None:
@@ -312,8 +321,8 @@ def test_what_cannot_be_taken_in_is_named_and_hinders_nothing(tmp_path: Path) ->
     assert len(heard.warnings) == 4
     for text in (f"left out {low}: the manifest", f"left out {high}: it refers", "left out litter", "generation 1 of"):
         assert any(text in warning for warning in heard.warnings), text
-    with Index(root / "index.sqlite", read_only=True) as index:
-        assert [found.path for found in index.objects()] == [other]
+    with Store.open(root, read_only=True) as store:
+        assert [found.path for found in store.objects.all()] == [other]
 
 
 def test_an_index_in_use_is_not_replaced(store: Store) -> None:

@@ -53,7 +53,7 @@ def pack_command(
         tops = [resolve_selector(store, text) for text in what]
         options = BundleOptions(
             level=Compression.ZST.best_level if best else level,
-            keys=tuple(map(SecretKey.read, key_files)) or signing_keys(store.layout.root / "keys"),
+            keys=tuple(map(SecretKey.read, key_files)) or signing_keys(store.layout.keys),
             closure=closure,
             without=tuple(resolve_selector(store, text) for text in without),
         )

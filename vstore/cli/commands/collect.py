@@ -49,9 +49,9 @@ def gc_command(settings: Settings, dry_run: bool, clean_cache: bool, until_free:
     it, an object is deleted when no root reaches it and no limit spares it. The longest unused objects go first.
     """
     from vstore.api import gc
-    from vstore.api.stores import Layout, keep_emergency_space, release_emergency_space
+    from vstore.api.stores import StoreLayout, keep_emergency_space, release_emergency_space
 
-    release_emergency_space(Layout(settings.location()))
+    release_emergency_space(StoreLayout(settings.location()))
     with settings.open_store() as store:
         limits = _limits(store, given)
         now = datetime.now(UTC)
@@ -111,7 +111,7 @@ def _document(found: gc.CollectionPlan | gc.Collected, dry_run: bool) -> dict[st
                 "registered_at": when(victim.registered_at),
                 "used_on": victim.used_on.isoformat(),
                 "used_by": victim.used_by or None,
-                "build_seconds": victim.seconds,
+                "build_seconds": victim.build_seconds,
             }
             for victim in found.victims
         ],
@@ -139,8 +139,8 @@ def _why(victim: gc.Victim, now: datetime) -> str:
     parts = [size(victim.size_bytes), "no root", f"unused for {days} days" if days else "used today"]
     if victim.used_by:
         parts.append(f"last by {victim.used_by}")
-    if victim.seconds is not None:
-        parts.append(f"built in {victim.seconds:.0f} s")
+    if victim.build_seconds is not None:
+        parts.append(f"built in {victim.build_seconds:.0f} s")
     return ", ".join(parts)
 
 

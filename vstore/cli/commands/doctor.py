@@ -17,7 +17,7 @@ from vstore.credentials import has_credentials
 from vstore.errors import VstoreError
 
 if TYPE_CHECKING:
-    from vstore.api.stores import Layout
+    from vstore.api.stores import StoreLayout
 
 _SWEPT = {"cache", ".cache", "tmp", "scratch"}
 _BIG_LOG_BYTES = 64 << 20
@@ -36,16 +36,16 @@ _WITHOUT_LINKS = {"vfat", "exfat", "msdos"}
 @command("doctor")
 def doctor_command(settings: Settings) -> None:
     """The exit code is 0 even if there are findings; `verify` checks the store."""
-    from vstore.api.stores import Layout
+    from vstore.api.stores import StoreLayout
 
     root = settings.location()
     findings = [*_about_machine(), *_about_place(root)]
     if root.exists():
-        findings += [*_about_root(Layout(root)), *_about_store(settings)]
+        findings += [*_about_root(StoreLayout(root)), *_about_store(settings)]
     else:
         findings.append(f"there is no store at {root} yet; `vstore realise SPEC` makes it")
     text = "\n".join(f"- {finding}" for finding in findings) or f"nothing odd about {root}"
-    objects = _protection(Layout(root).store)
+    objects = _protection(StoreLayout(root).store)
     if objects is not None:
         text += f"\nobjects: {_PROTECTIONS[objects]}"
     settings.emit({"root": str(root), "findings": findings, "objects": objects}, lambda: text)
@@ -94,7 +94,7 @@ def _file_system(place: Path) -> str | None:
     return kind
 
 
-def _about_root(layout: Layout) -> Iterator[str]:
+def _about_root(layout: StoreLayout) -> Iterator[str]:
     import shutil
 
     from vstore.api.stores import owner_of
@@ -139,7 +139,7 @@ def _about_store(settings: Settings) -> Iterator[str]:
         with settings.open_store(read_only=True) as store:
             problems = verify(store, contents=False, reporter=settings.reporter)[1]
             yield from (f"{problem.path}: {problem.problem}" for problem in problems)
-            if os.access(store.layout.locks, os.W_OK):
+            if os.access(store.layout.locks.folder, os.W_OK):
                 plan = plan_collection(store, policy_of(store.config.gc, until_free=None, now=datetime.now(UTC)))
                 if left := len(plan.orphans) - len(plan.archives):
                     yield f"{left} leftovers of killed processes; `vstore gc` removes them"

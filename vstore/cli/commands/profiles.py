@@ -23,7 +23,7 @@ def _row(generation: Generation) -> dict[str, object]:
         "path": str(generation.path),
         "created_at": when(generation.created_at),
         "current": generation.current,
-        "replaced": generation.replaced,
+        "replaced": generation.replaced_number,
     }
 
 
@@ -100,7 +100,7 @@ def diff_command(settings: Settings, profile: str, old: int | None, new: int | N
         known = {generation.number: generation for generation in profiles.history(store, profile)}
         current = next((g for g in known.values() if g.current), None)
         after = known.get(new) if new is not None else current
-        before = known.get(old if old is not None else after.replaced or -1) if after else None
+        before = known.get(old if old is not None else after.replaced_number or -1) if after else None
         if before is None or after is None:
             raise UsageError(
                 f"profile {profile}: nothing to compare with", hint=f"`vstore history {profile}` lists generations"

@@ -32,7 +32,7 @@ def _document(info: ObjectInfo) -> dict[str, object]:
 def list_command(settings: Settings) -> None:
     """Each with its kind, size, number of files and time of registration."""
     with settings.open_store(read_only=True) as store:
-        documents = [_document(info) for info in store.index.objects()]
+        documents = [_document(info) for info in store.objects.all()]
 
     def text() -> str:
         rows = [{**document, "size": size(int(str(document["size_bytes"])))} for document in documents]
@@ -50,7 +50,7 @@ def info_command(settings: Settings, path: str) -> None:
 
     with settings.open_store(read_only=True) as store:
         found = store.resolve(path)
-        info = store.index.info(found)
+        info = store.objects.info(found)
         assert info is not None
         document = {
             **_document(info),
@@ -58,8 +58,8 @@ def info_command(settings: Settings, path: str) -> None:
             "digest": str(info.digest),
             "recipe": str(info.recipe) if info.recipe else None,
             "inputs": [str(one) for one in info.inputs],
-            "referrers": [str(referrer) for referrer in store.index.referrers(found)],
-            "closure_size_bytes": sum(_size(store.index.info(member)) for member in store.closure([found])),
+            "referrers": [str(referrer) for referrer in store.objects.referrers(found)],
+            "closure_size_bytes": sum(_size(store.objects.info(member)) for member in store.objects.closure([found])),
         }
         clashes = clashes_of(store, found)
     shown = {**document, "clashes": describe_clashes(clashes)}
@@ -81,8 +81,8 @@ def tree_command(settings: Settings, path: str) -> None:
     """References of references are indented below them."""
     with settings.open_store(read_only=True) as store:
         top = store.resolve(path)
-        closure = store.closure([top])
-        references = {member: _references(store.index.info(member)) for member in sorted(closure)}
+        closure = store.objects.closure([top])
+        references = {member: _references(store.objects.info(member)) for member in sorted(closure)}
     document = {str(member): [str(path) for path in paths] for member, paths in references.items()}
     settings.emit({"path": str(top), "references": document}, lambda: "\n".join(_branches(top, references, "", set())))
 
@@ -131,7 +131,7 @@ def sql_command(settings: Settings, query: str) -> None:
         try:
             rows = [{key: _plain(value) for key, value in row.items()} for row in Database(connection).query(query)]
         except (sqlite3.Error, ValueError) as error:
-            store.index.database.check()
+            store.database.check()
             raise UsageError(f"the index cannot answer that: {error}", hint="docs/store.md has its tables") from error
         finally:
             connection.close()
@@ -146,10 +146,12 @@ def _plain(value: object) -> object:
 @click.argument("path")
 def log_command(settings: Settings, path: str) -> None:
     """Objects that were built on another machine have no log."""
+    from vstore.api.stores import read_log
+
     with settings.open_store(read_only=True) as store:
         found = store.resolve(path)
-        info = store.index.info(found)
-        text = store.read_log(info.recipe) if info and info.recipe else None
+        info = store.objects.info(found)
+        text = read_log(store, info.recipe) if info and info.recipe else None
     if text is None:
         raise StoreError(f"no build log for {found}", hint="objects made on another machine have none")
     settings.emit({"path": str(found), "log": text}, lambda: text.rstrip())

@@ -61,7 +61,7 @@ def realise_command(
     from dataclasses import replace
 
     from vstore.api.realising import Request, realise
-    from vstore.api.stores import Layout, check_out_link, keep
+    from vstore.api.stores import StoreLayout, check_out_link, keep
     from vstore.cli.targets import each_target, parse_targets
 
     started = time.monotonic()
@@ -70,7 +70,7 @@ def realise_command(
     if len(targets) > 1 and (out_link is not None or request.profile is not None):
         raise UsageError("--profile and --out-link are for one platform at a time")
     if out_link is not None:
-        check_out_link(Layout(settings.location()), out_link, trial=not request.dry_run)
+        check_out_link(StoreLayout(settings.location()), out_link, trial=not request.dry_run)
     with settings.open_store() as store:
         reporter = settings.reporter
         each = each_target(platforms, spec) if len(targets) > 1 else targets

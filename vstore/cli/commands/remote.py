@@ -75,7 +75,7 @@ def push_command(
                 "pushed without a signature: nobody will take it by recipe", "`vstore key generate NAME` makes a key"
             )
         tops = [resolve_selector(store, text) for text in what]
-        info = store.index.info(tops[0]) if channel is not None else None
+        info = store.objects.info(tops[0]) if channel is not None else None
         if channel is not None:
             check_channel_name(channel)
         if channel is not None and (len(tops) != 1 or info is None or info.kind != Kind.STACK):
@@ -123,7 +123,7 @@ def _emit_pushed(settings: Settings, cache: Cache, done: Pushed, delta_bytes: in
 
 
 def _key_folder(store: Store) -> Path:
-    return store.layout.root / "keys"
+    return store.layout.keys
 
 
 @command("pull")

@@ -42,7 +42,7 @@ def roots_command(
         if action == "list":
             _list(settings, store)
         elif action == "add":
-            _add(settings, store, arguments, RootNote(note=note, expires_at=expires))
+            _add(settings, store, arguments, RootNote(note, expires))
         else:
             place = _place(store, arguments[0])
             remove_root(store.layout, place)
@@ -58,7 +58,7 @@ def _place(store: Store, text: str) -> Path:
     return parse_place(text) if "/" in text else store.layout.gcroots / parse_place(text).name
 
 
-def _add(settings: Settings, store: Store, arguments: tuple[str, ...], pin: RootNote) -> None:
+def _add(settings: Settings, store: Store, arguments: tuple[str, ...], note: RootNote) -> None:
     from vstore.api.stores import ENVIRONMENT_ROOT, environment_base, keep
 
     environment = parse_place(arguments[-1], folder=True)
@@ -67,14 +67,14 @@ def _add(settings: Settings, store: Store, arguments: tuple[str, ...], pin: Root
     else:
         target = store.resolve(arguments[-1])
         place = _place(store, arguments[0]) if len(arguments) == 2 else store.layout.gcroots / str(target)
-    keep(store, target, place, pin)
-    until = f" until {when(pin.expires_at)}" if pin.expires_at else ""
-    document = {"root": str(place), "path": str(target), **_said(pin)}
+    keep(store, target, place, note)
+    until = f" until {when(note.expires_at)}" if note.expires_at else ""
+    document = {"root": str(place), "path": str(target), **_said(note)}
     settings.emit(document, lambda: f"{place} keeps {target}{until}")
 
 
-def _said(pin: RootNote) -> dict[str, object]:
-    return {"note": pin.note or None, "expires_at": when(pin.expires_at) if pin.expires_at else None}
+def _said(note: RootNote) -> dict[str, object]:
+    return {"note": note.text or None, "expires_at": when(note.expires_at) if note.expires_at else None}
 
 
 def _list(settings: Settings, store: Store) -> None:
@@ -91,7 +91,7 @@ def _list(settings: Settings, store: Store) -> None:
             "path": str(root.path),
             "since": when(root.since) if root.since else None,
             "only_it_keeps_bytes": exclusive[root.name],
-            **_said(root.pin),
+            **_said(root.note),
         }
         for root in roots
     ]
@@ -100,9 +100,9 @@ def _list(settings: Settings, store: Store) -> None:
         for root, document in zip(roots, documents, strict=True)
     ]
     columns = {"kind": "kind", "name": "name", "only": "only it keeps", "age": "age"}
-    if any(root.pin.expires_at for root in roots):
+    if any(root.note.expires_at for root in roots):
         columns["expires_at"] = "expires"
-    if any(root.pin.note for root in roots):
+    if any(root.note.text for root in roots):
         columns["note"] = "note"
     columns["path"] = "path"
     settings.emit(

@@ -43,7 +43,7 @@ def run_command(settings: Settings, profile: str, application: str, arguments: t
             f"profile {profile}, generation {generation.number}, has no application {application!r}",
             hint=f"applications: {known}",
         )
-    store.uses.record(generation.path, profile)
+    store.last_used.record(generation.path, profile)
     if os.name == "nt":  # where a program cannot become another
         raise SystemExit(subprocess.call([starter, *arguments]))
     os.execv(starter, [str(starter), *arguments])

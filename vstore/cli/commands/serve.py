@@ -25,7 +25,7 @@ def serve_command(settings: Settings, host: str, port: int, max_size: int | None
     from vstore.api.caches import serve, signing_keys
 
     with settings.open_store() as store:
-        keys = signing_keys(store.layout.root / "keys")
+        keys = signing_keys(store.layout.keys)
         if not keys:
             settings.reporter.warn(
                 "there is no key here, so nobody will take anything by recipe", "`vstore key generate`"

@@ -1,4 +1,4 @@
-"""Whether a tree is still as one in a store is: its entries as they are now, and what is not frozen any more."""
+"""The state of a tree: its entries, and the modes and times that are not those of a frozen tree."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ _FROZEN = {stat.S_IFDIR | 0o555, stat.S_IFREG | 0o444, stat.S_IFREG | 0o555}
 
 
 class TreeState(NamedTuple):
-    """The entries of a tree, or of a shard; `mode_changes` are those with other modes or times than a store gives."""
+    """The entries of a tree or a shard of it. `mode_changes` are paths with other modes or times than in a store.
+
+    `unreadable` is the error if the tree cannot be read; then there are no entries.
+    """
 
     entries: tuple[Entry, ...]
     mode_changes: tuple[tuple[bytes, str], ...]
     unreadable: str | None = None
 
 
-def look(folder: Path, share: Shard | None = None) -> TreeState:
-    """Hash what is there; of a folder that is missing, or only a link, that is nothing."""
+def inspect_tree(folder: Path, shard: Shard | None = None) -> TreeState:
+    """Hash a tree, or a shard of it. A missing folder, or a link, has no entries."""
     mode_changes: list[tuple[bytes, str]] = []
 
     def note(entry: Entry, status: os.stat_result) -> None:
@@ -34,24 +37,25 @@ def look(folder: Path, share: Shard | None = None) -> TreeState:
             mode_changes.append((entry.path, "its time was changed"))
 
     try:
-        entries = scan(folder, on_found=note, share=share).entries if is_folder(folder) else ()
+        entries = scan(folder, on_found=note, shard=shard).entries if is_folder(folder) else ()
     except (StoreError, OSError) as error:
         return TreeState((), tuple(mode_changes), str(error))
     return TreeState(entries, tuple(mode_changes))
 
 
-def folders_changed(folder: Path, entries: Iterable[Entry]) -> Iterator[bytes]:
-    """The folders of a tree that gained or lost an entry since it was frozen: one lstat(2) each, no file is read."""
+def changed_folders(folder: Path, entries: Iterable[Entry]) -> Iterator[bytes]:
+    """Yield the folders of a tree that gained or lost an entry since it was frozen. Needs one lstat(2) for each."""
     top = os.fsencode(folder)
     for entry in (Entry(b"", EntryKind.DIRECTORY), *entries):
         if entry.kind == EntryKind.DIRECTORY:
             try:
                 status = os.lstat(os.path.join(top, entry.path))
             except OSError:
-                continue  # then the folder that it was in has another time
+                continue  # the time of its parent has changed
             if status.st_mtime_ns != entry.mtime * 10**9:
                 yield entry.path
 
 
 def is_folder(folder: Path) -> bool:
+    """Return whether a path is a folder and not a link."""
     return folder.is_dir() and not folder.is_symlink()

@@ -1,4 +1,4 @@
-"""Hashing a tree as it lies on the disk, and freezing it: read-only, with the times of a store."""
+"""Hashing trees on disk, and freezing them: read-only, with the times of a store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vstore.errors import StoreError
 from vstore.fs.atomic import begin_flush
 from vstore.fs.folder import Folder
 from vstore.fs.trees.manifest import FIXED_TIME, Entry, EntryKind, Manifest, linked_object, shown
-from vstore.fs.trees.removal import BY_HANDLE, NO_LINK, OPEN_FOLDER
+from vstore.fs.trees.removal import NO_LINK, OPEN_FOLDER
 from vstore.values import frozen
 
 _BIG_BYTES = 1 << 20  # larger files are hashed in threads
@@ -24,18 +24,19 @@ _READ_BYTES = 4 << 20  # at a time, where they cannot be mapped
 _MAPPED_BYTES = 16 << 20  # at a time, where they can
 _POPULATE_READ = 22  # MADV_POPULATE_READ, linux/mman.h
 _READ = os.O_RDONLY | NO_LINK | sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_CLOEXEC", "O_BINARY"))
-_DEEPEST = 400  # folders held open at once
+_MAX_DEPTH = 400  # folders held open at once
 _BY_HANDLE = os.utime in os.supports_fd and os.chmod in os.supports_fd  # without looking the path up again
 
 
 @frozen(kw_only=False)
 class Shard:
-    """The entries of a tree that one of `of` takes who look at it side by side."""
+    """The part of a tree that one of `of` workers reads, chosen by the hash of the path."""
 
     number: int = 0
     of: int = 1
 
     def has(self, path: bytes) -> bool:
+        """Return whether a path is in this part."""
         return self.of == 1 or crc32(path) % self.of == self.number
 
 
@@ -44,36 +45,35 @@ def scan(
     *,
     freeze: bool = False,
     on_found: Callable[[Entry, os.stat_result], None] | None = None,
-    share: Shard | None = None,
+    shard: Shard | None = None,
 ) -> Manifest:
-    """Hash a tree; with `freeze` also make it read-only with the times of a store, except for the top folder itself.
+    """Hash a tree, or a `shard` of it; with `freeze` also freeze it, except for its top folder.
 
-    The top folder stays writable because moving a read-only folder is not allowed to everyone:
-    whoever moves it into its final place freezes it there. `on_found` is called for each file and folder, also for
-    the top one with the path ``b""``, with its status before any freezing. Of a `share` only its entries are looked
-    at. No link is followed, not even one that takes the place of a folder meanwhile. Raises StoreError for devices,
-    sockets and links that may not be in a store, and for folders that lie too deep.
+    Only some users may move a read-only folder, so the top folder is frozen after it was moved into place. `on_found`
+    is called for each file and folder, and for the top folder with the path ``b""``, with its status before freezing.
+    No link is followed, not even one that replaces a folder meanwhile. Raises StoreError for devices, sockets, links
+    that may not be in a store, and folders that are too deep.
     """
-    return _scanned(root, _Scan(freeze, on_found, share or Shard(), None))
+    return _scanned(root, _Scan(freeze, on_found, shard or Shard(), None))
 
 
 def repair_modes(folder: Folder, expected: Manifest | None) -> Manifest:
-    """Freeze a tree in place, its top folder too, and make executable what is expected to be; how it is then.
+    """Freeze a tree in place with its top folder, and restore executable bits. Return its manifest then.
 
-    Files whose bytes are not the expected ones are left as they are. So is a file that is not of the owner of its
-    folder, who may have linked anybody's here: it is replaced by a copy. Raises as `scan` does.
+    A file whose bytes are not the expected ones is left alone. A file of another user than its folder's is replaced by
+    a copy: the folder's owner may have linked any file there. Raises as `scan` does.
     """
     wanted = {entry.path: entry for entry in expected.entries} if expected else {}
     found = _scanned(folder, _Scan(True, None, Shard(), wanted))
-    freeze_directory(folder.handle if BY_HANDLE else folder.path)
+    freeze_directory(folder.at)
     return found
 
 
 def _scanned(root: Path | Folder, work: _Scan) -> Manifest:
     if isinstance(root, Folder):
-        work.directory(root.handle if BY_HANDLE else str(root.path), b"")
+        work.directory(root.at, b"")
     else:
-        with Folder.below(root.parent, root.name) as folder:
+        with Folder.open(root.parent, root.name) as folder:
             return _scanned(folder, work)
     work.entries.sort()
     return Manifest(tuple(work.entries))
@@ -84,26 +84,26 @@ class _Scan:
         self,
         freeze: bool,
         on_found: Callable[[Entry, os.stat_result], None] | None,
-        share: Shard,
+        shard: Shard,
         wanted: Mapping[bytes, Entry] | None,
     ) -> None:
         self.entries: list[Entry] = []
-        self._share = share
+        self._shard = shard
         self._freeze = freeze
         self._on_found = on_found
         self._wanted = wanted
 
     def directory(self, folder: int | str, prefix: bytes) -> None:
-        """Look at an open folder; where none can be opened, at the one with this path."""
-        if prefix.count(b"/") > _DEEPEST:
-            raise StoreError(f"refused {shown(prefix[:-1])}: more than {_DEEPEST} folders deep")
-        if self._on_found is not None and self._share.has(prefix[:-1]):
+        """Read an open folder, or the one with this path where folders cannot be opened."""
+        if prefix.count(b"/") > _MAX_DEPTH:
+            raise StoreError(f"refused {shown(prefix[:-1])}: more than {_MAX_DEPTH} folders deep")
+        if self._on_found is not None and self._shard.has(prefix[:-1]):
             self._on_found(Entry(prefix[:-1], EntryKind.DIRECTORY), os.stat(folder))
         with os.scandir(folder) as found:
             children = list(found)
         for child in children:
             path = prefix + os.fsencode(child.name)
-            ours = self._share.has(path)
+            ours = self._shard.has(path)
             if child.is_dir(follow_symlinks=False):
                 if ours:
                     self.entries.append(Entry(path, EntryKind.DIRECTORY))
@@ -156,7 +156,7 @@ class _Scan:
         return entry
 
     def _frozen(self, entry: Entry, status: os.stat_result, handle: int, name: str, parent: int | None) -> Entry:
-        """Freeze a file, and return it as it is then."""
+        """Freeze a file, and return its entry then."""
         if self._wanted:
             other = self._wanted.get(entry.path)
             if other is None or entry != other._replace(executable=entry.executable):
@@ -166,7 +166,7 @@ class _Scan:
         if status.st_mtime_ns == entry.mtime * 10**9 and stat.S_IMODE(status.st_mode) == mode:
             return entry
         if self._wanted is not None and parent is not None and status.st_uid != os.fstat(parent).st_uid:
-            _set_apart(handle, name, parent, entry.mtime, mode)
+            _replace_by_copy(handle, name, parent, entry.mtime, mode)
             return entry
         place = handle if _BY_HANDLE else name
         if status.st_mtime_ns != entry.mtime * 10**9:
@@ -180,8 +180,8 @@ def _place(child: os.DirEntry[str], folder: int | str) -> tuple[str, int | None]
     return (child.name, folder) if isinstance(folder, int) else (child.path, None)
 
 
-def _set_apart(handle: int, name: str, folder: int, mtime: int, mode: int) -> None:
-    """Replace a file by a copy of its own, in one rename."""
+def _replace_by_copy(handle: int, name: str, folder: int, mtime: int, mode: int) -> None:
+    """Replace a file by a frozen copy in one rename."""
     os.fchmod(folder, 0o755)
     temporary = f".{name[:200]}.{os.urandom(4).hex()}"
     copy = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=folder)
@@ -202,7 +202,7 @@ def _set_apart(handle: int, name: str, folder: int, mtime: int, mode: int) -> No
 
 
 def _hash_file(handle: int, size: int) -> tuple[bytes, int]:
-    """Read to the end whatever `size` says, so that the digest is of what is really there."""
+    """Return digest and size of an open file. Read to the end, in case `size` is not true."""
     if size < _BIG_BYTES:
         data = os.read(handle, size + 1)
         if len(data) == size:
@@ -218,10 +218,10 @@ def _hash_file(handle: int, size: int) -> tuple[bytes, int]:
 
 
 def _hash_mapped(handle: int, size: int, hasher: blake3) -> int:
-    """Hash a file where it lies in the page cache, which spares a copy; returns how far that went, the rest is read.
+    """Hash a file in the page cache, without a copy, and return the number of bytes hashed; the rest is to be read.
 
-    The pages are brought in by a call that fails where touching them would be the end of the process (SIGBUS): at an
-    error of the disk, or past an end that has moved (madvise(2), Linux 5.14).
+    madvise(2) with MADV_POPULATE_READ (Linux 5.14) loads the pages. It fails where touching them would kill the process
+    with SIGBUS: at a disk error, or beyond the end of a file that was truncated.
     """
     if sys.platform != "linux":
         return 0
@@ -238,7 +238,7 @@ def _hash_mapped(handle: int, size: int, hasher: blake3) -> int:
 
 
 def hash_file(path: Path | bytes) -> bytes:
-    """The BLAKE3 of a file, large ones in threads; OSError for a link."""
+    """Return the BLAKE3 digest of a file; large files are hashed in threads. Raises OSError for a link."""
     handle = os.open(path, _READ)
     try:
         return _hash_file(handle, os.fstat(handle).st_size)[0]
@@ -247,6 +247,6 @@ def hash_file(path: Path | bytes) -> bytes:
 
 
 def freeze_directory(folder: int | bytes | str | Path) -> None:
-    """Read-only with the fixed time; its content must be complete."""
+    """Make a folder read-only with the fixed time. Its content must be complete."""
     os.utime(folder, (FIXED_TIME, FIXED_TIME))
     os.chmod(folder, 0o555)

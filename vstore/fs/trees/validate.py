@@ -6,11 +6,10 @@ All readers of archives ask it: of vstore's own, of bundles and caches, and of i
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 
 from vstore.errors import ArchiveError, StoreError
 from vstore.fs.trees.manifest import Entry, EntryKind, linked_object
-from vstore.values import frozen
+from vstore.values import frozen, replace
 
 _WINDOWS = frozenset(b'<>:"\\|?*')
 

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from vstore.errors import CacheError
-from vstore.objects import StorePath, bottom_up
+from vstore.graph import bottom_up
+from vstore.objects import StorePath
 from vstore.remote.records.inventory import Inventory, Item
 from vstore.remote.records.trust import NOBODY, Trust
 from vstore.remote.transport.protocol import Stat

@@ -77,7 +77,7 @@ def _agreed(cache: Cache, newest: Channel, trust: Trust) -> Channel:
 
 def _remember(store: Store, cache: Cache, channel: Channel) -> None:
     """Refuse a number lower than the highest seen, and the same number for something else; else keep it in mind."""
-    folder = store.layout.root / "channels"
+    folder = store.layout.channels
     folder.mkdir(exist_ok=True)
     file = folder / f"{hash_fields('channel 1', cache.url.encode(), channel.name.encode()).short}.json"
     with lock_file(folder / "lock"):

@@ -60,13 +60,13 @@ class Shelf:
 
     def realisation(self, recipe: Digest) -> bytes | None:
         """Return the record of what a recipe gives; None if the store does not know."""
-        path = self.store.index.realisation(recipe)
-        info = self.store.index.info(path) if path and self.store.is_valid(path) else None
+        path = self.store.realisations.object_of(recipe)
+        info = self.store.objects.info(path) if path and self.store.is_valid(path) else None
         return encode(realisation_of(info, recipe, self.keys)) if info else None
 
     def object(self, path: StorePath, offer: Offer) -> bytes | None:
         """Return the record of an object with this archive; None if it is gone."""
-        info = self.store.index.info(path)
+        info = self.store.objects.info(path)
         if info is None:
             return None
         try:
@@ -94,11 +94,11 @@ class Shelf:
         """
         layout = self.store.layout
         file = layout.served_archive(path)
-        with self.store.kept(path):
+        with self.store.kept_alive(path):
             if not self.store.is_valid(path):
                 return None
             file.parent.mkdir(parents=True, exist_ok=True)
-            with lock_file(layout.locks / f"serve-{path.short}", transient=True, cancel=self.cancel):
+            with lock_file(layout.locks.serve(path), transient=True, cancel=self.cancel):
                 status, made = _own(file), None
                 if status is not None:
                     with suppress(ArchiveError):  # cut off by a power cut

@@ -84,7 +84,7 @@ class Site:
     def metrics(self, request: Request) -> Response:
         """Prometheus' text format, version 0.0.4."""
         if time.monotonic() - self._totals[0] > _TOTALS_SECONDS:
-            infos = self.shelf.store.index.objects()
+            infos = self.shelf.store.objects.all()
             self._totals = time.monotonic(), len(infos), sum(info.size_bytes for info in infos)
         _, objects, size_bytes = self._totals
         lines = ["# TYPE vstore_objects gauge", f"vstore_objects {objects}"]

@@ -59,7 +59,7 @@ def patch_files(
 
 
 def _smallest(store: Store, cache: Cache, path: StorePath, trust: Trust) -> DeltaRecord | None:
-    infos = [store.index.info(one) for one in store.index.find(path.name) if one.name == path.name]
+    infos = [store.objects.info(one) for one in store.objects.find(path.name) if one.name == path.name]
     newest = sorted((info for info in infos if info), key=lambda info: info.registered_at, reverse=True)[:_MOST_OLD]
     found = [cache.delta(path, info.path) for info in newest]
     # one trusted key is enough: what a patch gives is verified, so that only decoding it takes trust

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TypedDict
 
 from vstore.archive import FileReader, Limits, RangeReader, assemble, check_cost, plan_fetch, read_index
 from vstore.cancel import Cancelled, CancelToken
@@ -32,7 +31,7 @@ from vstore.remote.sync.partial import TREE, left_behind, leftovers, remove, sta
 from vstore.remote.sync.reader import RemoteReader
 from vstore.remote.transport.protocol import NoRanges, TransportError
 from vstore.reporter import CancellableReporter, Reporter, Unit
-from vstore.store import Store
+from vstore.store import Provenance, Store
 from vstore.store.manifests import OWN_KEYS
 from vstore.values import frozen
 
@@ -48,12 +47,6 @@ class Fetched:
     moved_bytes: int
     saved_bytes: int
     seconds: float
-
-
-class _Vouched(TypedDict):
-    kind: Kind
-    parts: tuple[bytes, ...]
-    metadata: Mapping[str, object]
 
 
 class DependencyFailed(CacheError):
@@ -101,7 +94,7 @@ class Fetcher:
         connection, its own or that of what it refers to, what was written stays for the next fetch.
         """
         started = time.monotonic()
-        lock = self.store.layout.locks / f"fetch-{record.path.short}"
+        lock = self.store.layout.locks.fetch(record.path)
         with lock_file(lock, transient=True, builds=True, cancel=self.cancel):
             self.store.add_temp_root(record.path)
             if self.store.is_valid(record.path):
@@ -118,9 +111,9 @@ class Fetcher:
                 self.store.add(
                     tree,
                     name=record.path.name,
-                    recipe=recipe,
+                    kind=record.kind if self._believes(record) else Kind.INTERPRETER,  # the tree states any other kind
+                    provenance=self._provenance(record, recipe),
                     manifest=manifest,
-                    **self._vouched(record),
                 )
             remove(kept)
         reached(Point.PULL_ADDED)
@@ -129,12 +122,12 @@ class Fetcher:
     def _believes(self, record: ObjectRecord) -> bool:
         return self.trust.refusal(record.line, record.signatures) is None
 
-    def _vouched(self, record: ObjectRecord) -> _Vouched:
-        """Return the facts of an object that no digest covers, as far as enough trusted keys have signed them."""
+    def _provenance(self, record: ObjectRecord, recipe: Digest | None) -> Provenance:
+        """Return how an object was made, as far as enough trusted keys have signed it: no digest covers this."""
         if not self._believes(record):
-            return {"kind": Kind.INTERPRETER, "parts": (), "metadata": {}}  # the tree of any other tells its kind
+            return Provenance(recipe=recipe)
         metadata = {key: value for key, value in record.metadata.items() if key not in OWN_KEYS}
-        return {"kind": record.kind, "parts": record.parts, "metadata": metadata}  # parts lend bytecode to builds
+        return Provenance(recipe=recipe, wheel_keys=tuple(record.parts), metadata=metadata)
 
     def _turn(self, record: ObjectRecord) -> AbstractContextManager[object]:
         """Large archives one after another, as each takes all cores and some 80 MiB; they are flushed side by side."""

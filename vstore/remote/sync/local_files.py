@@ -30,7 +30,7 @@ class Donors:
         if not wanted:
             return
         self._names |= wanted
-        infos = [info for info in self._store.index.objects() if info.path not in self._seen]
+        infos = [info for info in self._store.objects.all() if info.path not in self._seen]
         infos.sort(key=lambda info: (info.path.name in wanted, info.registered_at), reverse=True)
         for info in infos:
             if info.files <= self._budget or info.path.name in wanted:
@@ -40,7 +40,7 @@ class Donors:
     def add(self, path: StorePath) -> None:
         self._seen.add(path)
         self._store.add_temp_root(path)
-        if not self._store.index.is_valid(path):  # of a damaged object the sound files will do: all are checked
+        if not self._store.objects.is_registered(path):  # of a damaged object the sound files will do: all are checked
             return
         try:
             manifest, _ = self._store.manifest(path)

@@ -15,7 +15,7 @@ from pathlib import Path
 from vstore.fs.trees.manifest import Entry
 from vstore.fs.trees.removal import remove_tree
 from vstore.objects import StorePath
-from vstore.store import Layout
+from vstore.store import StoreLayout
 
 TREE = "tree"
 
@@ -24,7 +24,7 @@ def staging_name(path: StorePath) -> str:
     return f"fetch-{path}"
 
 
-def leftovers(layout: Layout, path: StorePath) -> list[Path]:
+def leftovers(layout: StoreLayout, path: StorePath) -> list[Path]:
     """This user's folders of fetches of this object that ended without cleaning up. Needs the lock of its fetch."""
     found = layout.tmp.glob(f"{staging_name(path)}-*")
     return [folder for folder in found if folder.suffix != ".lock" and _is_own(folder)]

@@ -9,7 +9,8 @@ from contextlib import closing
 
 from vstore.digest import Digest
 from vstore.errors import CacheError
-from vstore.objects import StorePath, bottom_up
+from vstore.graph import bottom_up
+from vstore.objects import StorePath
 from vstore.remote.records.cache import QUESTIONS_AT_ONCE, Cache
 from vstore.remote.records.encoding import encode
 from vstore.remote.records.model import ObjectRecord

@@ -19,7 +19,8 @@ from vstore.digest import Digest
 from vstore.errors import CacheError
 from vstore.fs.faults import Point, reached
 from vstore.fs.trees.manifest import Manifest
-from vstore.objects import ObjectInfo, StorePath, bottom_up
+from vstore.graph import bottom_up
+from vstore.objects import ObjectInfo, StorePath
 from vstore.remote.maintenance.integrity import archive_fault, delta_fault, quick_archive_fault
 from vstore.remote.maintenance.plan import Policy
 from vstore.remote.records import layout
@@ -147,7 +148,7 @@ class Pusher:
         """All objects to push, references first."""
         tops = tuple(tops)
         self.store.add_temp_root(*tops)
-        found = {path: self.store.index.info(path) for path in self.store.closure(tops)}
+        found = {path: self.store.objects.info(path) for path in self.store.objects.closure(tops)}
         infos = {path: info for path, info in found.items() if info is not None}
         return {path: infos[path] for path in bottom_up({path: info.references for path, info in infos.items()})}
 
@@ -253,7 +254,7 @@ class Pusher:
     def _realise(self, info: ObjectInfo) -> list[str]:
         """Say what the recipes of this object give; returns where another builder says otherwise."""
         conflicts = []
-        for recipe in self.store.index.recipes([info.path]):
+        for recipe in self.store.realisations.recipes_of([info.path]):
             mine = realisation_of(info, recipe, self.keys)
             found = self.cache.add_realisation(mine, self.trust, self._warn)
             reached(Point.PUSH_REALISED)

@@ -19,6 +19,7 @@ from vstore.remote.sync.fetch import DependencyFailed, Fetcher
 from vstore.remote.sync.negative_cache import ABSENT_SECONDS, BAD_SECONDS, DOWN_SECONDS, Misses
 from vstore.remote.sync.pull import Pulled, PullPool
 from vstore.remote.transport.protocol import Busy, Refused, TransportError
+from vstore.store import Provenance
 from vstore.values import frozen
 
 _DOWN = "down"
@@ -50,7 +51,7 @@ class Substituter:
         self.caches = tuple(caches)
         self._fetcher = fetcher
         self._dry = dry
-        self._misses = Misses(fetcher.store.layout.root / "cache" / "remote")
+        self._misses = Misses(fetcher.store.layout.negative_cache)
         self._found: dict[Digest, _Found | None] = {}
         self._begun: dict[Digest, Cache] = {}
         self._refusing: set[Cache] = set()
@@ -135,7 +136,7 @@ class Substituter:
     def _brought(self, recipe: Digest, path: StorePath) -> StorePath:
         store = self._fetcher.store
         if not self._dry and store.realisation(recipe) != path:
-            store.record_realisation(path, recipe)
+            store.add_provenance(path, Provenance(recipe=recipe))
         return path
 
     def _believed(self, recipe: Digest, answers: _Answers) -> _Found | None:

@@ -1,7 +1,7 @@
-"""Folders that an interrupted `optimise` left writable: noted before they are changed, frozen again by who comes next.
+"""Freezing the folders that an interrupted `optimise` left writable.
 
-Its staging folder holds a file of the store paths of the objects that it changed, flushed before each is. A collector,
-and the next `optimise`, read it before the folder goes.
+Its staging folder holds a file with the store path of each object that it changes, flushed before the change. A
+collector and the next `optimise` read it before they remove the folder.
 """
 
 from __future__ import annotations
@@ -15,20 +15,19 @@ from vstore.fs.atomic import flush_file
 from vstore.fs.folder import Folder
 from vstore.fs.locking.filelock import is_held
 from vstore.fs.trees.manifest import EntryKind
-from vstore.fs.trees.removal import BY_HANDLE
 from vstore.fs.trees.scan import freeze_directory
 from vstore.objects import StorePath
-from vstore.store.layout import Layout
+from vstore.store.layout import StoreLayout
 from vstore.store.manifests import read_manifest
 
 STAGING = "optimise"
 _NOTES = "changing"
-_MOST_BYTES = 1 << 26
+_MAX_BYTES = 1 << 26
 
 
 def note_change(scratch: Folder, path: StorePath) -> None:
-    """Say, durably, that folders of this object become writable now."""
-    handle = scratch.append(_NOTES)
+    """Record durably that folders of this object become writable."""
+    handle = scratch.create(_NOTES, 0o600, append=True)
     try:
         os.write(handle, f"{path}\n".encode())
         flush_file(handle)
@@ -37,17 +36,17 @@ def note_change(scratch: Folder, path: StorePath) -> None:
 
 
 def freeze_again(objects: Folder, path: StorePath, folders: Iterable[bytes]) -> None:
-    """Freeze these folders of an object, given by their paths in it; what is no folder any more is left."""
+    """Freeze folders of an object, given by their paths in it. A path that is not a folder is left alone."""
     for place in folders:
         names = os.fsdecode(place).split("/") if place else []
-        with suppress(FileNotFoundError, PermissionError, StoreError), objects.down(str(path), *names) as folder:
-            freeze_directory(folder.handle if BY_HANDLE else folder.path)
+        with suppress(FileNotFoundError, PermissionError, StoreError), objects.folder(str(path), *names) as folder:
+            freeze_directory(folder.at)
 
 
-def freeze_interrupted(layout: Layout) -> None:
-    """Freeze all folders of the objects that an interrupted `optimise` noted, as far as they are this user's.
+def freeze_interrupted(layout: StoreLayout) -> None:
+    """Freeze all folders of the objects that an interrupted `optimise` of this user recorded.
 
-    Without a lock: another one that runs finds a folder frozen, and leaves a file in it as it is.
+    No lock is needed: an `optimise` that runs meanwhile finds a folder frozen, and leaves the file in it alone.
     """
     with layout.opened(layout.tmp) as tmp, layout.opened(layout.store) as objects:
         for name in tmp.names():
@@ -60,9 +59,9 @@ def freeze_interrupted(layout: Layout) -> None:
 
 
 def _noted(left: Folder) -> list[StorePath]:
-    """The objects that were being changed; a torn line is of one that was not."""
+    """Return the recorded objects. The object of a torn line was not changed yet."""
     found = []
-    for line in left.read(_NOTES, limit=_MOST_BYTES).decode("ascii", "replace").splitlines():
+    for line in left.read(_NOTES, limit=_MAX_BYTES).decode("ascii", "replace").splitlines():
         with suppress(ValueError):
             found.append(StorePath.parse(line))
     return found

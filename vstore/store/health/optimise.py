@@ -1,9 +1,9 @@
 """Sharing equal files of different objects by hard links, found by the digests in their manifests.
 
-Only registered objects are touched, each kept alive meanwhile. Before a file is replaced its bytes are compared with
-those of the one to be shared, so a damaged file is never spread. The exchange is one rename, so readers see
-either; what runs keeps the file that it has open. A folder is writable meanwhile: what an end in between leaves is
-noted first (`store.interrupted`).
+Only registered objects are changed, and each is kept alive meanwhile. Before a file is replaced, its bytes are compared
+with those of the shared file, so that a damaged file is never spread. A file is replaced in one rename: readers see one
+or the other, and a running program keeps the file that it has open. The folder is writable meanwhile, which is recorded
+first (`store.health.interrupted`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import BinaryIO, NamedTuple
 
 from vstore.errors import StoreError
 from vstore.fs.faults import Point, reached
-from vstore.fs.folder import Folder
+from vstore.fs.folder import Folder, link_file
 from vstore.fs.locking.filelock import lock_file
 from vstore.fs.trees.manifest import EntryKind
 from vstore.fs.trees.usage import Tally
@@ -25,14 +25,14 @@ from vstore.store.health.interrupted import STAGING, freeze_again, freeze_interr
 from vstore.store.store import Store
 from vstore.values import frozen
 
-_FILES_AT_ONCE = 1_000_000  # how many files are known at a time, some 250 bytes each
+_FILES_AT_ONCE = 1_000_000  # files remembered at a time, some 250 bytes each
 _READ_BYTES = 1 << 20
 _LINK, _FULL = "link", "full"
 
 
 @frozen
 class Optimised:
-    """What was shared: files that are links to others' now, and how many bytes only they had held."""
+    """The result: files that became links to others, and the bytes that this freed."""
 
     objects: int
     shared_files: int
@@ -40,14 +40,14 @@ class Optimised:
 
 
 def optimise(store: Store, *, dry_run: bool = False, reporter: Reporter) -> Optimised:
-    """Share the equal files of all objects, or count what would be shared. May be interrupted at any time.
+    """Share equal files of all objects; with `dry_run` only count them. Can be interrupted at any time.
 
-    Only files of one owner are shared, and those of other users are left. BusyError if another process does it already.
+    Only files of one owner are shared. Raises BusyError while another process does the same.
     """
-    infos = store.index.objects()
+    infos = store.objects.all()
     shards = 1 + sum(info.files for info in infos) // _FILES_AT_ONCE
     with ExitStack() as held:
-        held.enter_context(lock_file(store.layout.locks / "optimise", blocking=False))
+        held.enter_context(lock_file(store.layout.locks.optimise, blocking=False))
         freeze_interrupted(store.layout)
         scratch = held.enter_context(store.layout.opened(held.enter_context(store.staging(STAGING))))
         objects = held.enter_context(store.layout.opened(store.layout.store))
@@ -68,29 +68,29 @@ class _Name(NamedTuple):
 
 
 class _Sharer:
-    """Remembers where each content was first seen, and makes the others links to it."""
+    """Remembers the first file of each content, and makes later ones links to it."""
 
     def __init__(self, store: Store, objects: Folder, scratch: Folder, *, dry_run: bool) -> None:
         self.first: dict[tuple[bytes, bool, int], tuple[StorePath, bytes]] = {}
         self.shared_files = 0
         self.saved_bytes = 0
-        self._gone = Tally()  # in a dry run the names that would go are there still
+        self._gone = Tally()  # names already counted: in a dry run they still exist
         self._store = store
         self._objects = objects
         self._scratch = scratch
         self._dry_run = dry_run
-        self._changed: set[bytes] = set()  # folders of the object that is visited
+        self._changed: set[bytes] = set()  # folders of the current object that are writable
 
     def visit(self, info: ObjectInfo, shard: int, shards: int) -> None:
         """Share the files of one object whose digests are in the shard."""
         self._store.add_temp_root(info.path)
         if not self._store.is_valid(info.path):
-            return  # collected meanwhile
+            return  # it was collected meanwhile
         manifest, _ = self._store.manifest(info.path)
         try:
-            owner = self._objects.lstat(str(info.path)).st_uid  # who owns a file can change it, whatever its mode
+            owner = self._objects.lstat(str(info.path)).st_uid  # the owner of a file can change it, whatever its mode
         except FileNotFoundError:
-            return  # `verify` names it
+            return  # `verify` reports it
         if not _movable(self._objects, str(info.path), self._scratch):
             return
         try:
@@ -106,12 +106,12 @@ class _Sharer:
             self._changed.clear()
 
     def _share(self, source: StorePath, there: bytes, target: StorePath, here: bytes) -> bool:
-        """Make one file a link to the other; False if the other can be shared no more."""
+        """Make one file a link to another. Return False if the other cannot get more links."""
         try:
-            with self._holder(source, there) as low, self._holder(target, here) as high:
-                return self._share_in(_Name(low, _last(there)), _Name(high, _last(here)), target, here)
+            with self._folder_of(source, there) as old, self._folder_of(target, here) as new:
+                return self._share_in(_Name(old, _last(there)), _Name(new, _last(here)), target, here)
         except (FileNotFoundError, StoreError):
-            return True  # a damaged object: `verify` names it
+            return True  # a damaged object: `verify` reports it
 
     def _share_in(self, old: _Name, new: _Name, target: StorePath, here: bytes) -> bool:
         after = new.folder.lstat(new.name)
@@ -135,35 +135,36 @@ class _Sharer:
         return True
 
     def _thaw(self, folder: Folder, target: StorePath, inside: bytes) -> None:
-        """Make a folder of the object writable until the visit ends."""
+        """Make a folder of the object writable until the end of the visit."""
         if inside not in self._changed:
             if not self._changed:
                 note_change(self._scratch, target)
                 reached(Point.OPTIMISE_NOTED)
-            folder.chmod(0o755)
+            os.chmod(folder.at, 0o755)
             self._changed.add(inside)
             reached(Point.OPTIMISE_THAWED)
 
     def _replace(self, old: _Name, seen: os.stat_result, new: _Name) -> bool:
-        """Put a link to the file that was seen in the place of the other; False if it is not there any more."""
-        old.folder.link(old.name, self._scratch, _LINK)
+        """Replace a file by a link to the file with status `seen`. Return False if that is gone."""
+        link_file(old.folder, old.name, self._scratch, _LINK)
         reached(Point.OPTIMISE_LINKED)
-        if not os.path.samestat(self._scratch.lstat(_LINK), seen):  # its owner put another one there meanwhile
+        if not os.path.samestat(self._scratch.lstat(_LINK), seen):  # its owner has exchanged it
             self._scratch.unlink(_LINK)
             return False
         self._scratch.rename(_LINK, new.folder, new.name)
         reached(Point.OPTIMISE_REPLACED)
         return True
 
-    def _holder(self, path: StorePath, inside: bytes) -> Folder:
+    def _folder_of(self, path: StorePath, inside: bytes) -> Folder:
         """Open the folder of a file, following no link."""
-        return self._objects.down(str(path), *os.fsdecode(inside).split("/")[:-1])
+        return self._objects.folder(str(path), *os.fsdecode(inside).split("/")[:-1])
 
 
 def _movable(objects: Folder, name: str, scratch: Folder) -> bool:
-    """Whether an object is not in the lower layer of an overlay, where a link is a copy and nothing becomes free.
+    """Return whether an object is outside the lower layer of an overlay, where a link is a copy and frees nothing.
 
-    An overlay refuses to move such a folder (EXDEV) before it looks whether the place is empty; this one is not.
+    An overlay refuses to move a folder of that layer (EXDEV) before it checks whether the target is empty. This target
+    is not, so the folder is never moved.
     """
     with suppress(FileExistsError):
         scratch.make_folder(_FULL)
@@ -173,7 +174,7 @@ def _movable(objects: Folder, name: str, scratch: Folder) -> bool:
         objects.rename(name, scratch, _FULL)
     except OSError as error:
         return error.errno != errno.EXDEV
-    raise AssertionError("a folder took the place of one that is not empty")
+    raise AssertionError("a folder replaced one that is not empty")
 
 
 def _last(path: bytes) -> str:

@@ -1,7 +1,7 @@
-"""Making the index anew from the trees, their manifests and the profiles.
+"""Rebuilding the index from the trees, their manifests and the profiles.
 
-What only the index knew is lost: remembered answers, how long builds took, and last uses. Since an unknown use could
-be of yesterday, everything counts as used today.
+What only the index knew is lost: cached stacks, how long builds took, and last uses. As an unknown use may be recent,
+every object counts as used today. sqlite-utils writes the rows: this is not a hot path, and each table is written once.
 """
 
 from __future__ import annotations
@@ -10,93 +10,104 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import NamedTuple
+
+from sqlite_utils import Database as Tables
+from sqlite_utils.db import Table
 
 from vstore.digest import Digest
 from vstore.errors import BusyError, StoreError
 from vstore.fs.faults import Point, reached
-from vstore.fs.folder import Folder
+from vstore.fs.folder import Folder, flush_folder
 from vstore.fs.locking.filelock import lock_file
 from vstore.fs.trees.manifest import shown
 from vstore.objects import ObjectInfo, StorePath
 from vstore.reporter import NullReporter, Reporter
-from vstore.store.generation_records import read_record, recorded, write_record
-from vstore.store.index.generations import GenerationRow, Generations
-from vstore.store.index.objects import Index
-from vstore.store.kinds import kind_of
-from vstore.store.last_used import Uses
-from vstore.store.layout import Layout
-from vstore.store.manifests import object_info, read_manifest
-from vstore.store.roots import generation_links, object_at
-from vstore.values import frozen
+from vstore.store.creation import check_folders, check_owner, create_folders
+from vstore.store.generation_records import read_generation_record, recorded_generations, write_generation_record
+from vstore.store.index.connection import Database
+from vstore.store.layout import StoreLayout
+from vstore.store.manifests import kind_in_tree, object_info, read_manifest
+from vstore.store.model import Generation
+from vstore.store.roots.links import object_at
+from vstore.store.roots.reading import generation_links
+from vstore.values import replace
+
+
+class _ObjectOnDisk(NamedTuple):
+    info: ObjectInfo
+    wheel_keys: tuple[bytes, ...]
+    recipes: tuple[Digest, ...]
 
 
 def reindex(root: Path, reporter: Reporter | None = None) -> int:
-    """Rebuild the index of the store at `root` from its manifests and profiles; returns the number of objects.
+    """Rebuild the index of the store at `root`, and return the number of objects.
 
-    The new index is made aside and moved into place, so a failure leaves the old one. What cannot be
-    taken in, such as an object whose manifest is damaged, is warned of and becomes litter.
+    The new index is written aside and moved into place, so that a failure leaves the old one. An object that cannot be
+    indexed, such as one with a damaged manifest, is left out with a warning and becomes an orphan.
     Raises BusyError while another process writes to the store.
     """
     reporter = reporter or NullReporter()
-    layout = Layout(root)
-    layout.check()
+    layout = StoreLayout(root)
+    check_folders(layout)
     if not layout.store.is_dir():
         raise StoreError(f"there is no store at {root}")
-    layout.check_owner()
-    layout.create()
+    check_owner(layout)
+    create_folders(layout)
     fresh = layout.new_index_file()
-    with _alone(layout), lock_file(layout.gc_lock):
-        with Index(fresh) as index:
-            found = {one.info.path: one for one in _on_disk(layout, reporter)}
-            order = list(_lowest_first({path: one.info for path, one in found.items()}))
-            for path in sorted(found.keys() - {info.path for info in order}):
-                reporter.warn(f"left out {path}: it refers to what is not in the store")
-            index.register_all((info, found[info.path].parts) for info in order)
-            for info in order:
-                for recipe in found[info.path].recipes:
-                    index.realise(recipe, info.path, seconds=None)
-            Uses(index.database).record_all(now=datetime.now(UTC))
-            _restore_generations(layout, index, reporter)
+    with _alone(layout), lock_file(layout.locks.gc):
+        database = Database(fresh)
+        try:
+            found = {one.info.path: one for one in _objects_on_disk(layout, reporter)}
+            objects = list(_references_first(found))
+            for path in sorted(found.keys() - {one.info.path for one in objects}):
+                reporter.warn(f"left out {path}: it refers to an object that is not in the store")
+            generations = list(_generations_on_disk(layout, {one.info.path for one in objects}, reporter))
+            with database.transaction() as connection:
+                _write_rows(Tables(connection), objects, generations, [*recorded_generations(layout)])
+        finally:
+            database.close()
         reached(Point.REINDEX_FILLED)
         _replace_index(layout, fresh, reporter)
         reached(Point.REINDEX_REPLACED)
-    return len(order)
+    return len(objects)
 
 
 @contextmanager
-def _alone(layout: Layout) -> Iterator[None]:
+def _alone(layout: StoreLayout) -> Iterator[None]:
     with ExitStack() as held:
         try:
-            held.enter_context(lock_file(layout.use_lock, blocking=False))
+            held.enter_context(lock_file(layout.locks.use, blocking=False))
         except BusyError as error:
-            raise BusyError(f"another process has the store open: {layout.root}", hint="wait for its end") from error
+            raise BusyError(
+                f"another process has the store open: {layout.root}", hint="wait until it has ended"
+            ) from error
         yield
 
 
-def _replace_index(layout: Layout, fresh: Path, reporter: Reporter) -> None:
-    """Put a closed index in place. The old log goes first: SQLite would apply it to the new file.
+def _replace_index(layout: StoreLayout, fresh: Path, reporter: Reporter) -> None:
+    """Put a closed index in place, and remove the old index first, then its log.
 
-    And the old index before its log: without it, it would look sound and lack what was written last. A store
-    whose index is missing, as it is for this moment, is refused by all but another `reindex`.
+    SQLite would apply the old log to the new file; and the old index without its log would look sound and lack the last
+    writes. A store without an index, as this one is for a moment, is refused by all commands but `reindex`.
     """
-    if fresh.with_name(f"{fresh.name}-wal").exists():  # closing hides it when the disk fails
+    if fresh.with_name(f"{fresh.name}-wal").exists():  # SQLite hides a failing disk when it closes
         raise StoreError(
             f"the new index could not be written: {fresh}", hint="free space, or check the disk; try again"
         )
     with layout.opened(layout.root) as folder:
         for suffix in ("", "-wal", "-shm"):
-            _put_aside(folder, layout.index_file.name + suffix, reporter)
-            folder.flush()
+            _remove_file(folder, layout.index_file.name + suffix, reporter)
+            flush_folder(folder)
         reached(Point.REINDEX_LOG_GONE)
         folder.rename(fresh.name, folder, layout.index_file.name)
-        folder.flush()
+        flush_folder(folder)
 
 
-def _put_aside(folder: Folder, name: str, reporter: Reporter) -> None:
-    """Remove a file of SQLite's; a folder in its place is somebody's, and gets another name."""
+def _remove_file(folder: Folder, name: str, reporter: Reporter) -> None:
+    """Remove a file of SQLite's. A folder in its place is not vstore's, and gets another name."""
     try:
         is_folder = stat.S_ISDIR(folder.lstat(name).st_mode)
     except FileNotFoundError:
@@ -106,17 +117,10 @@ def _put_aside(folder: Folder, name: str, reporter: Reporter) -> None:
         return
     other = f"{name}.moved-{os.urandom(4).hex()}"
     folder.rename(name, folder, other)
-    reporter.warn(f"{folder.path / name} was a folder, and is {other} now")
+    reporter.warn(f"{folder.path / name} is a folder; renamed to {other}")
 
 
-@frozen
-class _Found:
-    info: ObjectInfo
-    parts: tuple[bytes, ...]
-    recipes: tuple[Digest, ...]
-
-
-def _on_disk(layout: Layout, reporter: Reporter) -> Iterator[_Found]:
+def _objects_on_disk(layout: StoreLayout, reporter: Reporter) -> Iterator[_ObjectOnDisk]:
     with layout.opened(layout.store) as store:
         names = store.names()
     for name in names:
@@ -124,47 +128,99 @@ def _on_disk(layout: Layout, reporter: Reporter) -> Iterator[_Found]:
             path = StorePath.parse(name)
             manifest, metadata = read_manifest(layout.manifest(path))
             info = object_info(path, manifest, metadata)
-            yield _Found(
-                info=replace(info, kind=kind_of(layout.object(path), manifest) or info.kind),
-                parts=tuple(bytes.fromhex(key) for key in metadata["parts"]),
-                recipes=tuple(Digest.parse(text) for text in metadata.get("recipes", ())),
+            yield _ObjectOnDisk(
+                replace(info, kind=kind_in_tree(layout.object(path), manifest) or info.kind),
+                tuple(map(bytes.fromhex, metadata["wheel_keys"])),
+                tuple(map(Digest.parse, metadata.get("recipes", ()))),
             )
         except (StoreError, OSError, KeyError, ValueError, TypeError) as error:
             reporter.warn(f"left out {shown(os.fsencode(name))}: {error}")
 
 
-def _lowest_first(infos: dict[StorePath, ObjectInfo]) -> Iterator[ObjectInfo]:
-    """References before referrers, without those whose references are not all there."""
-    waiting, known = dict(infos), set[StorePath]()
-    while ready := [info for info in waiting.values() if known.issuperset(info.references)]:
-        for info in ready:
-            known.add(info.path)
-            del waiting[info.path]
-            yield info
+def _references_first(found: dict[StorePath, _ObjectOnDisk]) -> Iterator[_ObjectOnDisk]:
+    """Yield objects after those that they refer to, without objects whose references are not all there."""
+    waiting, known = dict(found), set[StorePath]()
+    while ready := [one for one in waiting.values() if known.issuperset(one.info.references)]:
+        for one in ready:
+            known.add(one.info.path)
+            del waiting[one.info.path]
+            yield one
 
 
-def _restore_generations(layout: Layout, index: Index, reporter: Reporter) -> None:
-    """The links tell profile, number and object; the records beside them the rest, as far as they are there."""
-    rows, previous = Generations(index.database), dict[str, int]()
+def _generations_on_disk(layout: StoreLayout, objects: set[StorePath], reporter: Reporter) -> Iterator[Generation]:
+    """Yield the generations that have a link. The records beside the links hold the rest, where they exist."""
+    previous: dict[str, int] = {}
     for profile, number, link in sorted(generation_links(layout)):
         path = object_at(layout, link)
-        if path is None or not index.is_valid(path):
+        if path is None or path not in objects:
             reporter.warn(f"left out generation {number} of profile {profile}: its stack is not in the store")
             continue
-        known = read_record(layout, profile, number)
-        if known is None or known.path != path:
-            moment = datetime.fromtimestamp(int(link.lstat().st_mtime), UTC)
-            known = GenerationRow(
+        generation = read_generation_record(layout, profile, number)
+        if generation is None or generation.path != path:
+            generation = Generation(
                 profile=profile,
                 number=number,
                 path=path,
-                created_at=moment,
+                created_at=datetime.fromtimestamp(int(link.lstat().st_mtime), UTC),
                 spec_path=None,
                 spec_digest=None,
-                replaced=previous.get(profile),
+                replaced_number=previous.get(profile),
             )
-            write_record(layout, known)
-        rows.add(known)
+            write_generation_record(layout, generation)
+        yield generation
         previous[profile] = number
-    for profile, number in recorded(layout):
-        rows.use_up(profile, number)
+
+
+def _write_rows(
+    tables: Tables, objects: list[_ObjectOnDisk], generations: list[Generation], used: list[tuple[str, int]]
+) -> None:
+    """Write all rows. `used` are profile and number of each generation that has a record, forgotten ones included."""
+    ids = {one.info.path: number for number, one in enumerate(objects, 1)}
+    now = datetime.now(UTC)
+    numbers = [*used, *((one.profile, one.number) for one in generations)]
+
+    def write(table: str, rows: Iterator[dict[str, object]]) -> None:
+        found = tables[table]
+        assert isinstance(found, Table)
+        found.insert_all(rows, ignore=True)
+
+    write("objects", (_object_row(one.info, ids[one.info.path]) for one in objects))
+    edges = ((ids[one.info.path], ids[path]) for one in objects for path in one.info.references)
+    write("object_references", ({"referrer": referrer, "reference": reference} for referrer, reference in edges))
+    inputs = ((ids[one.info.path], path) for one in objects for path in one.info.inputs)
+    write("object_inputs", ({"object": number, "input": ids[path]} for number, path in inputs if path in ids))
+    recipes = ((one.info.path, recipe) for one in objects for recipe in (one.info.recipe, *one.recipes) if recipe)
+    made = now.isoformat(timespec="seconds")
+    write("realisations", ({"recipe": one.raw, "object": ids[path], "created_at": made} for path, one in recipes))
+    wheels = ((ids[one.info.path], key) for one in objects for key in one.wheel_keys)
+    write("object_wheels", ({"wheel_key": key, "object": number} for number, key in wheels))
+    today = now.date().isoformat()
+    write("last_used", ({"object": number, "used_on": today, "used_by": ""} for number in ids.values()))
+    last = {profile: max(number for name, number in numbers if name == profile) for profile, _ in numbers}
+    write("profiles", ({"name": profile, "last_number": number} for profile, number in last.items()))
+    write("generations", (_generation_row(one, ids[one.path]) for one in generations))
+
+
+def _object_row(info: ObjectInfo, number: int) -> dict[str, object]:
+    return {
+        "id": number,
+        "path": str(info.path),
+        "digest": info.digest.raw,
+        "kind": str(info.kind),
+        "size_bytes": info.size_bytes,
+        "files": info.files,
+        "recipe": info.recipe.raw if info.recipe else None,
+        "registered_at": info.registered_at.isoformat(timespec="seconds"),
+    }
+
+
+def _generation_row(generation: Generation, number: int) -> dict[str, object]:
+    return {
+        "profile": generation.profile,
+        "number": generation.number,
+        "object": number,
+        "created_at": generation.created_at.isoformat(timespec="seconds"),
+        "spec_path": generation.spec_path,
+        "spec_digest": generation.spec_digest.raw if generation.spec_digest else None,
+        "replaced_number": generation.replaced_number,
+    }

@@ -1,11 +1,10 @@
-"""Checking that index, manifests, trees and profiles agree."""
+"""Checking that index, manifests, trees and profiles agree, and repairing what needs no other bytes."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator
-from dataclasses import replace
-from pathlib import Path
+from typing import NamedTuple
 
 from vstore.errors import StoreError
 from vstore.fs.locking.filelock import lock_file
@@ -13,19 +12,17 @@ from vstore.fs.trees.inspect import is_folder
 from vstore.fs.trees.scan import repair_modes
 from vstore.objects import StorePath
 from vstore.reporter import Reporter
-from vstore.store.generation_records import is_dropped, read_record, record_file, write_record
-from vstore.store.health.verify_workers import checked
-from vstore.store.index.generations import GenerationRow
-from vstore.store.kinds import kind_of
+from vstore.store.generation_records import is_record_dropped, read_generation_record, write_generation_record
+from vstore.store.health.verify_workers import check_objects
 from vstore.store.layout import generation_link
-from vstore.store.manifests import merge_metadata, write_manifest
+from vstore.store.manifests import kind_in_tree, merge_metadata, write_manifest
+from vstore.store.model import Generation, Provenance
 from vstore.store.store import Store
-from vstore.values import frozen
+from vstore.values import replace
 
 
-@frozen
-class Problem:
-    """Something wrong with one object or, where it names a `profile`, with a link to it; said in one line."""
+class Problem(NamedTuple):
+    """A fault of an object, or of a link or record of a `profile` that belongs to it, described in one line."""
 
     path: StorePath
     problem: str
@@ -35,36 +32,37 @@ class Problem:
 def verify(
     store: Store, *, contents: bool, reporter: Reporter, only: Collection[StorePath] | None = None, jobs: int = 1
 ) -> tuple[int, list[Problem]]:
-    """Check every object, or only some; with `contents` hash every file, a large store's by up to `jobs` processes.
+    """Check all objects, or `only` some; with `contents` hash every file, in up to `jobs` processes.
 
-    Returns how many were checked, and what is wrong. Raises StoreError when the index itself is damaged. What is
+    Return the number of checked objects and the problems. Raises StoreError if the index is damaged. An object that is
     collected meanwhile is no problem.
     """
-    store.index.database.check()
-    infos = [info for info in store.index.objects() if only is None or info.path in only]
+    store.database.check()
+    infos = [info for info in store.objects.all() if only is None or info.path in only]
     found: dict[StorePath, list[str]] = {}
-    with checked(store.layout, infos, contents=contents, jobs=jobs) as answers:
-        for number, (info, texts) in enumerate(answers, 1):
+    with check_objects(store.layout, infos, contents=contents, jobs=jobs) as results:
+        for number, (info, texts) in enumerate(results, 1):
             if contents:
                 reporter.progress("verify", "hashing objects", number, len(infos))
-            if texts and store.index.is_valid(info.path):
+            if texts and store.objects.is_registered(info.path):
                 found[info.path] = texts
-    problems = [Problem(path=info.path, problem=text) for info in infos for text in found.get(info.path, ())]
-    problems += [one for one in _profiles(store) if only is None or one.path in only]
+    problems = [Problem(info.path, text) for info in infos for text in found.get(info.path, ())]
+    problems += [one for one in _profile_problems(store) if only is None or one.path in only]
     return len(infos), problems
 
 
-def mend(store: Store, path: StorePath) -> bool:
-    """Put right what needs no other bytes: modes, times, the manifest, rows that are lost. Whether it is whole now."""
+def repair_in_place(store: Store, path: StorePath) -> bool:
+    """Repair modes, times, the manifest and lost rows of an object. Return whether the object is intact now."""
     store.add_temp_root(path)
-    with lock_file(store.layout.object_lock(str(path))):
-        info, folder = store.index.info(path), store.layout.object(path)
+    with lock_file(store.layout.locks.object(str(path))):
+        info, folder = store.objects.info(path), store.layout.object(path)
         if info is None or not is_folder(folder):
             return False
         try:
             manifest, metadata = store.manifest(path)
+            kind = metadata["kind"]
         except StoreError:
-            manifest, metadata = None, {}
+            manifest, kind = None, ""
         try:
             with store.layout.opened(folder) as opened:
                 found = repair_modes(opened, manifest)
@@ -73,67 +71,68 @@ def mend(store: Store, path: StorePath) -> bool:
         if found.digest != info.digest:
             return False
         references = tuple(sorted(found.references(path)))
-        if not all(map(store.index.is_valid, references)):
+        if not all(map(store.objects.is_registered, references)):
             return False
-        right = replace(info, references=references, kind=kind_of(folder, found) or info.kind)
-        if manifest is None or manifest.digest != info.digest or metadata["kind"] != right.kind:
-            right, parts, kept = merge_metadata(store.index, store.layout, info, right, (), {})
-            write_manifest(store.layout, right, found, parts, kept, durable=True)
+        right = replace(info, references=references, kind=kind_in_tree(folder, found) or info.kind)
+        if manifest is None or manifest.digest != info.digest or kind != right.kind:
+            right, kept = merge_metadata(store.layout, store.realisations, info, right, Provenance())
+            write_manifest(store.layout, right, found, kept, durable=True)
         if right != info:
-            store.index.register(right)
-        store.trust(path)
+            store.objects.register(right)
+        store.distrusted.discard(path)
         return True
 
 
 def repair_links(store: Store, problems: Collection[Problem]) -> None:
-    """Put back the generations' links and records that are wrong. What lies there and is no link is left alone."""
+    """Restore the links and records of generations that `verify` found wrong. Anything but a link is left alone."""
     broken = {(problem.profile, problem.path) for problem in problems if problem.profile}
     for profile, path in broken:
-        for row in store.generations.of(profile or ""):
-            link = store.layout.generation(row.profile, row.number)
-            if row.path == path and (link.is_symlink() or not os.path.lexists(link)):
-                if _recorded_otherwise(store, row):
-                    write_record(store.layout, row)
+        for generation in store.generations.of(profile or ""):
+            link = store.layout.generation(generation.profile, generation.number)
+            if generation.path == path and (link.is_symlink() or not os.path.lexists(link)):
+                if _has_wrong_record(store, generation):
+                    write_generation_record(store.layout, generation)
                 with store.layout.opened(store.layout.profiles) as folder:
-                    folder.replace_symlink(link.name, _target(row))
+                    folder.replace_symlink(link.name, _target(generation))
 
 
-def _target(row: GenerationRow) -> str:
-    return f"../store/{row.path}"
+def _target(generation: Generation) -> str:
+    return f"../store/{generation.path}"
 
 
-def _profiles(store: Store) -> Iterator[Problem]:
-    """Generations without their link, and profiles that lead to none."""
+def _profile_problems(store: Store) -> Iterator[Problem]:
+    """Yield generations without their link or with a wrong record, and profiles that lead to no generation."""
     for name in store.generations.profiles():
-        rows = store.generations.of(name)
-        for row in rows:
-            link = store.layout.generation(name, row.number)
-            if not link.is_symlink() or os.readlink(link) != _target(row):
-                text = f"{link.name} does not lead to it, as generation {row.number} should"
-                yield Problem(path=row.path, problem=text, profile=name)
-            if _recorded_otherwise(store, row):
-                text = (
-                    f"{record_file(store.layout, name, row.number).name} does not say what generation {row.number} is"
-                )
-                yield Problem(path=row.path, problem=text, profile=name)
-        if rows and (wrong := _wrong_profile(store.layout.profiles / name, rows)):
+        generations = store.generations.of(name)
+        for one in generations:
+            link = store.layout.generation(name, one.number)
+            if not link.is_symlink() or os.readlink(link) != _target(one):
+                yield Problem(one.path, f"{link.name} does not lead to it, as generation {one.number} should", name)
+            if _has_wrong_record(store, one):
+                record = store.layout.generation_record(name, one.number).name
+                yield Problem(one.path, f"{record} does not describe generation {one.number}", name)
+        if generations and (fault := _profile_fault(store, name, generations)):
             hint = f"`vstore switch {name} N` sets it"
-            yield Problem(path=rows[-1].path, problem=f"profile {name} {wrong}: {hint}", profile=name)
+            yield Problem(generations[-1].path, f"profile {name} {fault}: {hint}", name)
 
 
-def _recorded_otherwise(store: Store, row: GenerationRow) -> bool:
-    """Whether the record is damaged. One that is gone may be of a killed `forget`, which the next one ends."""
-    found = read_record(store.layout, row.profile, row.number)
-    return found != replace(row, used_on=None) and not is_dropped(store.layout, row.profile, row.number)
+def _has_wrong_record(store: Store, generation: Generation) -> bool:
+    """Return whether the record is damaged. A missing one may be of a killed `forget`, which the next one ends."""
+    profile, number = generation.profile, generation.number
+    recorded = read_generation_record(store.layout, profile, number)
+    if recorded == replace(generation, used_on=None, current=False):
+        return False
+    return not is_record_dropped(store.layout, profile, number)
 
 
-def _wrong_profile(current: Path, rows: list[GenerationRow]) -> str | None:
-    """What is wrong with a profile's own link. Before the first switch there is none."""
-    if not os.path.lexists(current):
-        return "has no current generation any more" if any(row.replaced for row in rows) else None
-    if not current.is_symlink():
-        return "is no link: move away what lies there"
-    target = os.readlink(current)
-    if target not in [generation_link(row.profile, row.number) for row in rows]:
-        return f"leads to {target}, which is none of its generations"
+def _profile_fault(store: Store, profile: str, generations: list[Generation]) -> str | None:
+    """Return the fault of a profile's own link; None if there is none. Before the first switch it has no link."""
+    link = store.layout.profiles / profile
+    if not os.path.lexists(link):
+        return "has lost its current generation" if any(one.replaced_number for one in generations) else None
+    if not link.is_symlink():
+        return "is not a link: move the file away"
+    target = os.readlink(link)
+    if target not in [generation_link(profile, one.number) for one in generations]:
+        return f"leads to {target}, which is not one of its generations"
     return None

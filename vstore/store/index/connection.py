@@ -1,6 +1,6 @@
-"""Opening the index: the connection, its settings, the schema and its version.
+"""The database of the index: its connection and settings, its schema, and its errors.
 
-One connection serves all threads, one at a time; every `transaction` is durable when it returns.
+One connection serves all threads, one at a time. Every `transaction` is durable when it returns.
 """
 
 from __future__ import annotations
@@ -22,49 +22,53 @@ from vstore.fs.faults import Point, reached
 from vstore.fs.locking.waits import Wait
 
 T = TypeVar("T")
+Connection = sqlite3.Connection
+Row = tuple[Any, ...]  # values as SQLite returns them, not yet checked
 
-SCHEMA = 3  # PRAGMA user_version of the schema that this release writes
+SCHEMA = 4  # PRAGMA user_version of the schema that this release writes
 _SCHEMA_FILE = Path(__file__).with_name("schema.sql")
-_TRY_SECONDS = 0.1  # how long SQLite itself waits for another process, deaf to signals; then `Wait` is asked
+_TRY_SECONDS = 0.1  # how long SQLite itself waits for another process, which no signal interrupts
 _SMALL_PAGES = 1024  # 4 MiB
 _ALL_COLUMNS = "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'"
-_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY)  # others pass: a lock is needed first, or never helps
-_AGAIN_SECONDS = 0.01
+_BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_BUSY_RECOVERY)  # retrying helps with no other code
+_RETRY_SECONDS = 0.01
 _LONGEST_PATH = 500  # SQLite's MAX_PATHNAME is 512, the names of its own files beside the index included
 
 
 class Database:
-    """One open database. Raises StoreError or BusyError, never an error of SQLite's own."""
+    """One open database. Raises StoreError and BusyError, never sqlite3.Error."""
 
     def __init__(self, file: Path, *, read_only: bool = False, is_new: Callable[[], bool] = lambda: True) -> None:
-        """Open `file`. One without a schema is given one if the store `is_new`, and else is damaged."""
+        """Open `file`. A file without a schema gets one if the store `is_new`, and is damaged otherwise."""
         self.file = file
         self.read_only = read_only
         self._connection = connect(file, read_only=read_only, is_new=is_new)
         self._lock = threading.RLock()
 
     def close(self) -> None:
+        """Close the connection."""
         self._connection.close()
 
     def check(self) -> None:
-        """Raise StoreError unless SQLite finds the file sound, tables as their indexes, and every reference valid."""
+        """Raise StoreError unless SQLite finds the file, its tables and indexes, and every foreign key valid."""
         with self._lock, translated(self.file, self.read_only):
             if not _is_sound(self._connection):
                 raise damaged(self.file)
 
     def read(self, row: Callable[..., T], sql: str, *values: object) -> list[T]:
-        """The rows of a question, each made by `row` of its columns. Raises StoreError for what makes no sense."""
+        """Run a query and return `row(*columns)` for each row. Raises StoreError for invalid columns."""
         found = self.rows(sql, *values)
         with understood(self.file):
             return [row(*columns) for columns in found]
 
-    def rows(self, sql: str, *values: object) -> list[Any]:
+    def rows(self, sql: str, *values: object) -> list[Row]:
+        """Run a query and return its rows."""
         with self._lock, translated(self.file, self.read_only):
             return waited(self.file, lambda: self._connection.execute(sql, values).fetchall())
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:
-        """All that is read inside is of one moment."""
+        """Let all queries in the block read the state of one moment."""
         with self._lock, translated(self.file, self.read_only):
             self._connection.execute("BEGIN")
             try:
@@ -73,13 +77,13 @@ class Database:
                 self._connection.execute("ROLLBACK")
 
     @contextmanager
-    def transaction(self, *, patient: bool = True) -> Iterator[Any]:
-        """Write, all or nothing. Raises BusyError when others write for too long, or, if not patient, at all."""
+    def transaction(self, *, wait: bool = True) -> Iterator[Connection]:
+        """Write all or nothing. Raises BusyError if others write for too long, or, without `wait`, at all."""
         with self._lock, translated(self.file, self.read_only):
-            if patient:
+            if wait:
                 waited(self.file, lambda: self._connection.execute("BEGIN IMMEDIATE"))
             else:
-                with self._impatient():
+                with self._without_waiting():
                     self._connection.execute("BEGIN IMMEDIATE")
             try:
                 yield self._connection
@@ -92,7 +96,7 @@ class Database:
                 raise
 
     @contextmanager
-    def _impatient(self) -> Iterator[None]:
+    def _without_waiting(self) -> Iterator[None]:
         self._connection.execute("PRAGMA busy_timeout = 0")
         try:
             yield
@@ -100,59 +104,59 @@ class Database:
             self._connection.execute(f"PRAGMA busy_timeout = {int(_TRY_SECONDS * 1000)}")
 
     def compact(self) -> None:
-        """Give back what deleted rows held: the log's bytes always, the file's when a quarter of it is empty.
+        """Free the space of deleted rows: truncate the log, and rewrite the file when a quarter of it is empty.
 
-        Another process that is busy with the index is not waited for: it is done the next time.
+        Does nothing while another process uses the index; the next collection does it then.
         """
-        with self._lock, suppress(StoreError), translated(self.file, self.read_only), self._impatient():
+        with self._lock, suppress(StoreError), translated(self.file, self.read_only), self._without_waiting():
             pages, free = (self.rows(f"PRAGMA {what}")[0][0] for what in ("page_count", "freelist_count"))
             if pages > _SMALL_PAGES and free * 4 > pages:
                 self._connection.execute("VACUUM")
             self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
-def waited(file: Path, ask: Callable[[], T]) -> T:
-    """Query SQLite, again while another process keeps it busy. Raises BusyError, Cancelled, sqlite3.Error."""
+def waited(file: Path, query: Callable[[], T]) -> T:
+    """Call `query` until no other process keeps the index busy. Raises BusyError, Cancelled and sqlite3.Error."""
     wait = None
     while True:
         try:
-            return ask()
+            return query()
         except sqlite3.OperationalError as error:
             if getattr(error, "sqlite_errorcode", 0) not in _BUSY:
                 raise
         wait = wait or Wait("the index", [file, *beside(file)], shared=True)
         wait.go_on()
-        time.sleep(_AGAIN_SECONDS)  # in some cases SQLite does not wait at all
+        time.sleep(_RETRY_SECONDS)  # in some cases SQLite does not wait at all
 
 
 def beside(file: Path) -> list[Path]:
-    """SQLite's own files beside the index: its log, and what its users have in common."""
+    """Return the paths of SQLite's own files beside the index: its log and its shared memory."""
     return [file.with_name(f"{file.name}{suffix}") for suffix in ("-wal", "-shm")]
 
 
 def blob(value: object) -> bytes:
-    """The value of a column of bytes. TypeError for another."""
+    """Return the value of a column of bytes. Raises TypeError for any other value."""
     if not isinstance(value, bytes):
-        raise TypeError(f"no bytes: {value!r}")
+        raise TypeError(f"not bytes: {value!r}")
     return value
 
 
 def text(value: object) -> str:
-    """The value of a column of text. TypeError for another."""
+    """Return the value of a column of text. Raises TypeError for any other value."""
     if not isinstance(value, str):
-        raise TypeError(f"no text: {value!r}")
+        raise TypeError(f"not a text: {value!r}")
     return value
 
 
 def count(value: object) -> int:
-    """The value of a column of counts. ValueError for what is none."""
+    """Return the value of a column of counts. Raises ValueError for any other value."""
     if not isinstance(value, int) or value < 0:
-        raise ValueError(f"no count: {value!r}")
+        raise ValueError(f"not a count: {value!r}")
     return value
 
 
 def moment(value: object) -> datetime:
-    """The value of a column of times, aware. ValueError or TypeError for another."""
+    """Return the aware time in a column. Raises ValueError or TypeError for any other value."""
     found = datetime.fromisoformat(text(value))
     if found.tzinfo is None:
         raise ValueError(f"no time zone: {value!r}")
@@ -160,7 +164,7 @@ def moment(value: object) -> datetime:
 
 
 def damaged(file: Path) -> StoreError:
-    """The one error for bytes that neither SQLite nor our types understand."""
+    """Return the error for an index that SQLite or the types of vstore reject."""
     return StoreError(f"the index is damaged: {file}", hint="run `vstore reindex`")
 
 
@@ -178,7 +182,7 @@ def _is_sound(connection: sqlite3.Connection) -> bool:
 
 @contextmanager
 def understood(file: Path) -> Iterator[None]:
-    """Values are made of rows here: what cannot be made is damage."""
+    """Report errors in the block, where rows are converted to values, as damage."""
     try:
         yield
     except (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError) as error:
@@ -187,7 +191,7 @@ def understood(file: Path) -> Iterator[None]:
 
 @contextmanager
 def translated(file: Path, read_only: bool) -> Iterator[None]:
-    """SQLite's errors as ours, each with what a user can do. All that SQLite says of our own questions is damage."""
+    """Convert SQLite's errors to StoreError or BusyError, each with a hint. An error in a query of ours is damage."""
     try:
         yield
     except (UnicodeDecodeError, OverflowError) as error:  # of a text in the file, or in its message
@@ -205,19 +209,19 @@ def translated(file: Path, read_only: bool) -> Iterator[None]:
         if code == sqlite3.SQLITE_READONLY and (read_only or not os.access(file, os.W_OK)):
             raise StoreError(f"the index is read-only: {file}", hint="give a writable --root") from error
         if code == sqlite3.SQLITE_CONSTRAINT and _looks_sound(file):
-            raise StoreError(f"the index refused what would break it: {error}") from error
+            raise StoreError(f"the index refused an invalid change: {error}") from error
         if code == sqlite3.SQLITE_CANTOPEN and len(os.fsencode(file.absolute())) > _LONGEST_PATH:
             raise StoreError(
-                f"the path is too long for the index, which can have {_LONGEST_PATH} bytes: {file}",
+                f"the path is too long for the index, {_LONGEST_PATH} bytes are possible: {file}",
                 hint="give a shorter --root",
             ) from error
         if code == sqlite3.SQLITE_CANTOPEN and file.exists() and not os.access(file.parent, os.W_OK):
             raise StoreError(
-                f"the store is read-only or not yours: {file.parent}",
-                hint="give a writable --root; list, info, run and verify work as it is",
+                f"the store is not writable: {file.parent}",
+                hint="give a writable --root; list, info, run and verify need no write access",
             ) from error
         if code == sqlite3.SQLITE_CANTOPEN and not file.exists():
-            raise StoreError(f"there is no store here, or it cannot be read: {file.parent}") from error
+            raise StoreError(f"no store here, or not readable: {file.parent}") from error
         raise damaged(file) from error
 
 
@@ -230,23 +234,23 @@ def _looks_sound(file: Path) -> bool:
 
 
 def _is_full(file: Path) -> bool:
-    """Whether that is why the index's shared memory, a file beside it, could not be made: SQLite says I/O error."""
+    """Return whether the disk is full. SQLite reports an I/O error if it cannot make its shared memory, a file."""
     return free_bytes(file.parent) < 1 << 20
 
 
 def connect(file: Path, *, read_only: bool, is_new: Callable[[], bool]) -> sqlite3.Connection:
-    """A connection with the schema in place. Raises StoreError for another schema or a damaged file."""
+    """Connect, and make the schema if it is missing. Raises StoreError for another schema and for a damaged file."""
     for one in (file, *beside(file)):
         if os.path.lexists(one) and not stat.S_ISREG(one.lstat().st_mode):
             raise damaged(one)
     with translated(file, read_only):
         if read_only:
             return _connect_read_only(file, is_new)
-        with suppress(OSError):  # which SQLite says better
-            os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o666))  # it itself makes a file that only its owner writes
+        with suppress(OSError):  # SQLite has the better message
+            os.close(os.open(file, os.O_RDWR | os.O_CREAT, 0o666))  # SQLite makes a file that only its owner can write
         with _opened(file, "mode=rwc") as connection:
             connection.execute("PRAGMA foreign_keys = ON")
-            connection.execute("PRAGMA temp_store = MEMORY")  # or it would want space on yet another file system
+            connection.execute("PRAGMA temp_store = MEMORY")  # else it needs space on another file system
             connection.execute("PRAGMA synchronous = FULL")  # a registered object survives a power cut
             if _version(connection, file) == 0:
                 _make_schema(connection, file, is_new)
@@ -255,7 +259,7 @@ def connect(file: Path, *, read_only: bool, is_new: Callable[[], bool]) -> sqlit
 
 @contextmanager
 def _opened(file: Path, query: str) -> Iterator[sqlite3.Connection]:
-    """A connection that is closed again if making it usable fails."""
+    """Open a connection that is closed if the block fails."""
     uri = f"{file.absolute().as_uri()}?{query}"
     connection = sqlite3.connect(uri, uri=True, timeout=_TRY_SECONDS, isolation_level=None, check_same_thread=False)
     try:
@@ -266,13 +270,15 @@ def _opened(file: Path, query: str) -> Iterator[sqlite3.Connection]:
 
 
 def _connect_read_only(file: Path, is_new: Callable[[], bool]) -> sqlite3.Connection:
-    """Plain read-only access; on a file system that is read-only itself, as the immutable file it then is."""
+    """Connect read-only; on a read-only file system, where SQLite cannot lock, as to an immutable file."""
     for query in ("mode=ro", "mode=ro&immutable=1"):
         try:
             with _opened(file, query) as connection:
                 if _version(connection, file) == 0:
                     _require_new(connection, file, is_new)
-                    raise StoreError(f"the store is empty, or just being made: {file.parent}", hint="try again")
+                    raise StoreError(
+                        f"the store is empty, or another process is creating it: {file.parent}", hint="try again"
+                    )
                 return connection
         except sqlite3.OperationalError:
             if "immutable" in query or not file.exists():
@@ -281,24 +287,24 @@ def _connect_read_only(file: Path, is_new: Callable[[], bool]) -> sqlite3.Connec
 
 
 def _version(connection: sqlite3.Connection, file: Path) -> int:
-    """Return the schema's version: 0 before there is one. StoreError for another than this release's."""
+    """Return the schema's version: 0 if there is no schema. StoreError unless it is 0 or this release's."""
     found: int = waited(file, lambda: connection.execute("PRAGMA user_version").fetchone()[0])
     if found not in (0, SCHEMA):
         raise StoreError(
-            f"the index is damaged, or of another release (schema {found}, this one has {SCHEMA}): {file}",
+            f"the index is damaged or of another release, it has schema {found} instead of {SCHEMA}: {file}",
             hint="use that release of vstore, or run `vstore reindex`",
         )
     return found
 
 
 def _require_new(connection: sqlite3.Connection, file: Path, is_new: Callable[[], bool]) -> None:
-    """Raise StoreError if what has no version of the schema was not always empty."""
+    """Raise StoreError unless a file without a schema is empty, and the store is new."""
     if connection.execute("SELECT 1 FROM sqlite_master").fetchone() or not is_new():
         raise damaged(file)
 
 
 def _make_schema(connection: sqlite3.Connection, file: Path, is_new: Callable[[], bool]) -> None:
-    """Make the tables, once even with several openers."""
+    """Create the tables, once even if several processes open the store."""
     waited(file, lambda: connection.execute("PRAGMA journal_mode = WAL"))
     waited(file, lambda: connection.execute("BEGIN IMMEDIATE"))
     if _version(connection, file) == 0:

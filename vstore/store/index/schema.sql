@@ -1,5 +1,5 @@
--- Schema 3. The schema itself refuses what must not happen: forgetting an object that another
--- object or a generation refers to fails, whatever the program thinks.
+-- Schema 4. The schema enforces the invariants: it refuses to delete an object that another object or a
+-- generation refers to.
 
 CREATE TABLE objects (
     id            INTEGER PRIMARY KEY,
@@ -12,48 +12,48 @@ CREATE TABLE objects (
     registered_at TEXT NOT NULL
 );
 
-CREATE TABLE refs (
+CREATE TABLE object_references (
     referrer  INTEGER NOT NULL REFERENCES objects (id) ON DELETE CASCADE,
     reference INTEGER NOT NULL REFERENCES objects (id) ON DELETE RESTRICT,
     PRIMARY KEY (referrer, reference),
     CHECK (referrer <> reference)
 ) WITHOUT ROWID;
-CREATE INDEX refs_reference ON refs (reference);
+CREATE INDEX object_references_reference ON object_references (reference);
 
--- what an object was built from and does not refer to: it is kept as long as the object is
-CREATE TABLE inputs (
+-- source objects that an object was built from and does not refer to: they are kept as long as the object
+CREATE TABLE object_inputs (
     object INTEGER NOT NULL REFERENCES objects (id) ON DELETE CASCADE,
     input  INTEGER NOT NULL REFERENCES objects (id) ON DELETE RESTRICT,
     PRIMARY KEY (object, input),
     CHECK (object <> input)
 ) WITHOUT ROWID;
-CREATE INDEX inputs_input ON inputs (input);
+CREATE INDEX object_inputs_input ON object_inputs (input);
 
 CREATE TABLE realisations (
-    recipe     BLOB PRIMARY KEY CHECK (length(recipe) = 32),
-    object     INTEGER NOT NULL REFERENCES objects (id) ON DELETE CASCADE,
-    seconds    REAL,
-    created_at TEXT NOT NULL
+    recipe        BLOB PRIMARY KEY CHECK (length(recipe) = 32),
+    object        INTEGER NOT NULL REFERENCES objects (id) ON DELETE CASCADE,
+    build_seconds REAL,
+    created_at    TEXT NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX realisations_object ON realisations (object);
 
--- "this object holds the part named key": a wheel compiled by an interpreter, for instance
-CREATE TABLE parts (
-    key    BLOB NOT NULL,
-    object INTEGER NOT NULL REFERENCES objects (id) ON DELETE CASCADE,
-    PRIMARY KEY (key, object)
+-- the wheels in an object, each compiled by one interpreter: wheel_key is the digest of both
+CREATE TABLE object_wheels (
+    wheel_key BLOB NOT NULL,
+    object    INTEGER NOT NULL REFERENCES objects (id) ON DELETE CASCADE,
+    PRIMARY KEY (wheel_key, object)
 ) WITHOUT ROWID;
-CREATE INDEX parts_object ON parts (object);
+CREATE INDEX object_wheels_object ON object_wheels (object);
 
--- remembered answers: the digest of all inputs of a question -> the object that answers it
-CREATE TABLE memos (
-    key    BLOB PRIMARY KEY,
-    object INTEGER NOT NULL REFERENCES objects (id) ON DELETE CASCADE
+-- the stack that was realised from inputs with this digest
+CREATE TABLE stack_cache (
+    inputs_digest BLOB PRIMARY KEY,
+    object        INTEGER NOT NULL REFERENCES objects (id) ON DELETE CASCADE
 ) WITHOUT ROWID;
-CREATE INDEX memos_object ON memos (object);
+CREATE INDEX stack_cache_object ON stack_cache (object);
 
--- when an object was last used, by realising or running: one row per object, written at most once a day
-CREATE TABLE uses (
+-- the last use of an object, by realising or running: one row per object, written at most once a day
+CREATE TABLE last_used (
     object  INTEGER PRIMARY KEY REFERENCES objects (id) ON DELETE CASCADE,
     used_on TEXT NOT NULL,
     used_by TEXT NOT NULL
@@ -65,13 +65,13 @@ CREATE TABLE profiles (
 ) WITHOUT ROWID;
 
 CREATE TABLE generations (
-    profile     TEXT NOT NULL REFERENCES profiles (name),
-    number      INTEGER NOT NULL,
-    object      INTEGER NOT NULL REFERENCES objects (id) ON DELETE RESTRICT,
-    created_at  TEXT NOT NULL,
-    spec_path   TEXT,
-    spec_digest BLOB,
-    replaced    INTEGER,
+    profile         TEXT NOT NULL REFERENCES profiles (name),
+    number          INTEGER NOT NULL,
+    object          INTEGER NOT NULL REFERENCES objects (id) ON DELETE RESTRICT,
+    created_at      TEXT NOT NULL,
+    spec_path       TEXT,
+    spec_digest     BLOB,
+    replaced_number INTEGER,
     PRIMARY KEY (profile, number)
 ) WITHOUT ROWID;
 CREATE INDEX generations_object ON generations (object);

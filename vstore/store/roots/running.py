@@ -1,4 +1,4 @@
-"""What running programs use of the store."""
+"""Running programs as roots: the objects that they use, read from /proc on Linux."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from contextlib import suppress
 
 from vstore.digest import SHORT_LENGTH
 from vstore.objects import StorePath
-from vstore.store.layout import Layout
+from vstore.store.layout import StoreLayout
 
 
-def running_objects(layout: Layout) -> Iterator[tuple[str, StorePath]]:
-    """Yield the number of each process with an object that it uses, read from /proc: of own ones, and on Linux.
+def running_objects(layout: StoreLayout) -> Iterator[tuple[str, StorePath]]:
+    """Yield the number of each process of this user with an object that it uses; of all processes for root.
 
-    A pure-Python layer shows only in the arguments, where the trampolines leave its path.
+    A layer of pure Python appears only in the arguments, where the trampolines leave its path.
     """
     places = {os.fsencode(os.path.realpath(layout.store)), os.fsencode(layout.store.absolute())}
     prefix = b"|".join(re.escape(place) for place in sorted(places))
@@ -30,14 +30,14 @@ def running_objects(layout: Layout) -> Iterator[tuple[str, StorePath]]:
 
 
 def _processes() -> list[str]:
-    """The numbers of all processes but this one."""
+    """Return the numbers of all processes but this one."""
     with suppress(OSError):
         return [name for name in os.listdir("/proc") if name.isdecimal() and name != str(os.getpid())]
     return []
 
 
 def _traces(process: str) -> bytes:
-    """All that shows what a process uses, each kind read on its own: it may end at any time."""
+    """Return all that shows what a process uses. Each file is read by itself, as the process may end at any time."""
     found = []
     for name in ("cmdline", "environ", "maps"):
         with suppress(OSError), open(f"{process}/{name}", "rb", buffering=0) as file:
