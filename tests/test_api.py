@@ -14,7 +14,7 @@ import pytest
 import vstore.api
 from scripts import api_reference
 from testing.world import make_world
-from vstore.api import gc, locks, profiles, realising, specs, stores
+from vstore.api import gc, locks, profiles, realising, stores
 
 MODULES = sorted(module.name for module in pkgutil.iter_modules(vstore.api.__path__))
 
@@ -46,10 +46,10 @@ def test_a_stack_by_library_calls_alone(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     environment = world.environment()
     with stores.open_store(world.root) as store:
-        spec = specs.load(world.spec, environment=environment)
-        wish = locks.LockOptions(local_wheels=(world.wheels,), index=False)
-        locked = locks.lock(store, spec, wish=wish, environment=environment)
-        assert set(locked) == {layer.env_name for layer in spec.layers}
+        project = locks.Project.load(world.spec, environment=environment)
+        options = locks.LockOptions(local_wheels=(world.wheels,), index=False)
+        locked = locks.lock(store, project, options=options, environment=environment)
+        assert set(locked) == {layer.env_name for layer in project.spec.layers}
         request = realising.Request(spec=world.spec, locked=True, offline=True, environment=environment)
         first = realising.realise(store, request)
         assert first.changed and first.stack is not None and first.generation == 1

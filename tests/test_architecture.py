@@ -32,6 +32,7 @@ FLOORS = {
     "credentials": 0,
     "errors": 0,
     "digest": 0,
+    "documents": 0,
     "objects": 0,
     "reporter": 0,
     "cancel": 0,

@@ -1,6 +1,6 @@
-"""Logins in URLs: found, so that they are refused where they would be written down, and hidden in all that is shown.
+"""Logins in URLs: found, to refuse them where they would be recorded, and hidden wherever text is shown.
 
-`redact` is the one function that makes a text fit to be shown: every error, message, log line and traceback passes it.
+Every error, message, log line and traceback passes `redact`.
 """
 
 from __future__ import annotations
@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 
 HIDDEN = "***"
-_END = r"/?#\s\"'`<>"  # what ends the host of a URL
-_BEFORE = r"(\bhttps?:[/\\\t]{0,9}|://)"  # uv and browsers take any number of slashes here
+_END = r"/?#\s\"'`<>"  # these characters end the host of a URL
+_BEFORE = r"(\bhttps?:[/\\\t]{0,9}|://)"  # uv and browsers accept any number of slashes
 _USERINFO = (
     rf"{_BEFORE}(?!git@)(?:"
     rf"[^/?#\s\"`<>]{{1,500}}@(?=[^{_END}@])"
@@ -33,12 +33,12 @@ _HEADER = (
 
 
 def has_credentials(url: str) -> bool:
-    """Whether a URL holds a login: a user or password before the host, or a token among its parameters."""
+    """Return whether a URL has a login: a user or password before the host, or a token in its parameters."""
     return re.search(_USERINFO, url) is not None or re.search(_QUERY, url, re.IGNORECASE) is not None
 
 
 def redact(text: str) -> str:
-    """Return the text with ``***`` in place of each login in a URL and each header that holds one."""
+    """Return the text with ``***`` in place of each login in a URL or a header."""
     if "@" in text:
         text = re.sub(_USERINFO, rf"\1{HIDDEN}@", text)
     if "=" in text:
@@ -51,19 +51,19 @@ def redact(text: str) -> str:
 
 
 def without_userinfo(url: str) -> str:
-    """Return the URL without user and password, to be asked for; its parameters stay."""
+    """Return the URL without user and password, with its parameters, for a request."""
     return re.sub(_USERINFO, r"\1", url)
 
 
 def without_login(url: str) -> str:
-    """Return the URL to write down: without user and password, and without parameters that hold a login."""
+    """Return the URL without user, password, and parameters with a login, for a record."""
     found = re.sub(_QUERY, "", without_userinfo(url), flags=re.IGNORECASE)
     return found if found == url else re.sub(r"[?&]+(?=#|$)", "", re.sub(r"([?&])&+", r"\1", found)).removesuffix("#")
 
 
 def public_url(url: str) -> str:
-    """Return the URL by which a cache is known: without user, password, parameters and the slash at its end."""
-    from urllib.parse import urlsplit, urlunsplit  # most commands do without it
+    """Return the URL that identifies a cache: without user, password, parameters and a trailing slash."""
+    from urllib.parse import urlsplit, urlunsplit  # not needed by most commands
 
     parts = urlsplit(without_userinfo(url))
     return urlunsplit((parts.scheme, parts.netloc, parts.path.rstrip("/"), "", ""))

@@ -1,4 +1,4 @@
-"""BLAKE3 digests and the framed, domain-separated hashing behind every name in the store."""
+"""BLAKE3 digests: framed, domain-separated hashing, which all names in a store come from."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from vstore.values import frozen
 ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"  # Nix's base 32: no e, o, t, u, so no words
 SHORT_LENGTH = 32  # characters: 160 bits
 _LARGEST = (1 << 63) - 1
-_MOST_DEPTH = 64
-_MOST_VALUES = 2_000_000  # of one text: 64 bytes or more of memory each
+_MAX_DEPTH = 64
+_MAX_VALUES = 2_000_000  # of one text; each takes 64 bytes of memory or more
 
 
 @frozen(kw_only=False, order=True)
@@ -28,12 +28,12 @@ class Digest:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read what `__str__` writes; ValueError for anything else."""
+        """Parse 64 hexadecimal digits. Raises ValueError."""
         return cls(from_hex(text))
 
     @property
     def short(self) -> str:
-        """The first 160 bits in base 32: what a store path starts with."""
+        """The first 160 bits in base 32, the start of a store path."""
         number = int.from_bytes(self.raw[:20], "big")
         return "".join(ALPHABET[number >> shift & 31] for shift in range(155, -1, -5))
 
@@ -42,7 +42,7 @@ class Digest:
 
 
 def from_hex(text: str) -> bytes:
-    """Read what ``bytes.hex`` writes; ValueError for anything else, such as capitals and blanks."""
+    """Parse lower-case hexadecimal digits. Raises ValueError for anything else, such as capitals and blanks."""
     found = bytes.fromhex(text)
     if found.hex() != text:
         raise ValueError("not in plain hexadecimal digits")
@@ -50,17 +50,17 @@ def from_hex(text: str) -> bytes:
 
 
 def is_short(text: str) -> bool:
-    """Whether the text could start a store path."""
+    """Return whether a text can be the start of a store path."""
     return len(text) == SHORT_LENGTH and not text.strip(ALPHABET)
 
 
 def hash_bytes(context: str, data: bytes) -> Digest:
-    """Hash one byte string in its own domain (BLAKE3's key derivation mode)."""
+    """Hash bytes in their own domain (BLAKE3's key derivation mode)."""
     return Digest(blake3(data, derive_key_context=f"vstore {context}").digest())
 
 
 def hash_pieces(context: str, pieces: Iterable[bytes]) -> Digest:
-    """Hash one byte string that comes in pieces: the digest is that of `hash_bytes`."""
+    """Hash bytes in pieces. The digest equals that of `hash_bytes`."""
     hasher = blake3(derive_key_context=f"vstore {context}")
     for piece in pieces:
         hasher.update(piece)
@@ -68,33 +68,33 @@ def hash_pieces(context: str, pieces: Iterable[bytes]) -> Digest:
 
 
 def hash_fields(context: str, *fields: bytes) -> Digest:
-    """Hash several byte strings; each is framed by its length, so no two lists hash alike."""
+    """Hash several byte strings. Each is preceded by its length, so different lists have different digests."""
     return hash_bytes(context, b"".join(len(field).to_bytes(8, "big") + field for field in fields))
 
 
 def canonical_json(value: object) -> bytes:
-    """The one JSON text of a value: sorted keys, no blanks, UTF-8."""
+    """Return the canonical JSON of a value: sorted keys, no blanks, UTF-8."""
     import json
 
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
-def parse_json(text: bytes, *, most_values: int = _MOST_VALUES) -> Any:
-    """Read a JSON text from outside. ValueError unless it is one that `canonical_json` can write again.
+def parse_json(text: bytes, *, max_values: int = _MAX_VALUES) -> Any:
+    """Parse untrusted JSON. Raises ValueError for values that `canonical_json` cannot write.
 
-    Refused before it is read: more than `most_values` values. Refused after: a key twice, NaN and infinity, integers
-    beyond 64 bits, halves of surrogate pairs, and values nested more than `_MOST_DEPTH` deep.
+    These are duplicate keys, NaN and infinity, integers beyond 64 bits, unpaired surrogates, values nested more than
+    `_MAX_DEPTH` deep, and more than `max_values` values, which are refused before parsing.
     """
     import json  # 1 ms that no start pays
 
-    if sum(map(text.count, (b",", b"[", b"{"))) > most_values:
-        raise ValueError(f"more than {most_values} values")
+    if sum(map(text.count, (b",", b"[", b"{"))) > max_values:
+        raise ValueError(f"more than {max_values} values")
     try:
         value = json.loads(text, object_pairs_hook=_distinct, parse_int=_small)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     level: list[object] = [value]
-    for _ in range(_MOST_DEPTH):
+    for _ in range(_MAX_DEPTH):
         level = [child for one in level for child in _children(one)]
     if level:
         raise ValueError("nested too deeply")
@@ -123,5 +123,5 @@ def _children(value: object) -> Iterable[object]:
 
 
 def hash_json(context: str, value: object) -> Digest:
-    """Hash a JSON value by its canonical text."""
+    """Hash the canonical JSON of a value."""
     return hash_bytes(context, canonical_json(value))

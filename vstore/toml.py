@@ -1,11 +1,12 @@
-"""Parsing TOML that may come from anybody: what would take for ever, or Python's whole stack, is an error at once."""
+"""Parsing TOML from untrusted files. Documents that would take unbounded time or stack are refused."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
-MAX_KEY_PARTS = 32  # of a dotted key; the time that tomllib takes for one grows with their square
+MAX_KEY_PARTS = 32  # of a dotted key; tomllib takes time that grows with their square
 
 _NAME = r"""(?:[A-Za-z0-9_-]++|"[^"\n]*+"|'[^'\n]*+')"""
 _LONG_KEY = rf"(?<![A-Za-z0-9_-]){_NAME}(?:[ \t]*+\.[ \t]*+{_NAME}){{{MAX_KEY_PARTS}}}"
@@ -13,7 +14,7 @@ _TOMLLIB = r"(?s)(.*) \(at (?:line (\d+), column (\d+)|end of document)\)"
 
 
 class TomlError(ValueError):
-    """Data that is no TOML: `reason`, and `place` such as ``line 3, column 1`` where that is known."""
+    """Data is not valid TOML. `place` is ``line 3, column 1``, if it is known."""
 
     def __init__(self, reason: str, place: str = "") -> None:
         super().__init__(f"{reason} (at {place})" if place else reason)
@@ -22,8 +23,8 @@ class TomlError(ValueError):
 
 
 def parse_toml(data: bytes) -> dict[str, Any]:
-    """The document. Raises TomlError, also for arrays nested too deeply and for keys of too many parts."""
-    import tomllib  # what finds no file does without it
+    """Parse a document. Raises TomlError, also for arrays that are nested too deeply and keys of too many parts."""
+    import tomllib  # not needed where no file is found
 
     try:
         text = data.decode()
@@ -44,6 +45,12 @@ def parse_toml(data: bytes) -> dict[str, Any]:
         raise TomlError(found[1], place) from error
 
 
+def tables(values: Mapping[str, object], key: str) -> list[dict[str, object]]:
+    """Return the tables of an array, without items of other types."""
+    value = values.get(key)
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
 def _place(before: str) -> str:
-    """Line and column, from 1, of what follows a text."""
+    """Return line and column, from 1, of the end of a text."""
     return f"line {before.count(chr(10)) + 1}, column {len(before) - before.rfind(chr(10))}"

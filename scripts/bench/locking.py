@@ -19,7 +19,7 @@ from pathlib import Path
 
 import uv
 
-from vstore.lock import read_locks
+from vstore.lock import Project
 from vstore.spec import load
 from vstore.target import Target
 
@@ -83,7 +83,7 @@ def main(given: Path | None, rounds: int) -> None:
             (work / "all.txt").unlink(missing_ok=True)
             ours.append(timed(lock))
             theirs.append(timed(compiled))
-        names = {one.name for locked in read_locks(load(work / "spec.toml")) for one in locked.packages}
+        names = {one.name for locked in Project.load(work / "spec.toml").locks for one in locked.packages}
         a, b = statistics.median(ours), statistics.median(theirs)
         print(f"| {len(names)} packages in {len(layers)} layers | {a:.1f} s | {b:.1f} s | {a / b:.2f} |")
 

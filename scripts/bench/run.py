@@ -29,8 +29,8 @@ from testing.wheels import make_wheel  # noqa: E402
 from vstore import gc  # noqa: E402
 from vstore.digest import Digest, hash_bytes  # noqa: E402
 from vstore.fs.trees.scan import scan  # noqa: E402
-from vstore.lock import read_locks  # noqa: E402
-from vstore.lock.select import select  # noqa: E402
+from vstore.lock import Project  # noqa: E402
+from vstore.lock.wheels import select_wheels  # noqa: E402
 from vstore.objects import Kind, ObjectInfo, StorePath  # noqa: E402
 from vstore.reporter import NullReporter  # noqa: E402
 from vstore.spec import load  # noqa: E402
@@ -158,9 +158,11 @@ def bench_first(work: Path) -> list[dict[str, object]]:
     command = [*VSTORE, "--root", str(root), "realise", str(spec_file)]
     timed(command)
     spec = load(spec_file)
-    locked = {one.env_name: one for one in read_locks(spec)}
+    locked = {one.env_name: one for one in Project(spec).locks}
     wheels = {
-        w.name: w for layer in spec.layers for w in select(locked[layer.env_name], layer, Target.host(), "3.11.0")
+        w.name: w
+        for layer in spec.layers
+        for w in select_wheels(locked[layer.env_name], layer, Target.host(), "3.11.0")
     }
     pins = work / "pylock.all.toml"
     packages = [

@@ -9,7 +9,7 @@ import pytest
 
 from testing.wheels import make_wheel
 from tests.lock.resolution.test_joint import stacks
-from tests.lock.test_lock import MINOR, Project, versions
+from tests.lock.test_lock import MINOR, Workspace, versions
 from vstore.errors import LockError
 from vstore.lock import lock_path
 from vstore.lock.model import HeldBack
@@ -18,9 +18,9 @@ from vstore.target import Target
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path) -> Workspace:
     """`utils` 1 to 3; `docs` follows it one version behind, `theme` follows `docs`."""
-    made = Project(tmp_path)
+    made = Workspace(tmp_path)
     made.wheels.mkdir()
     for version in ("1.0", "2.0", "3.0"):
         make_wheel(made.wheels, "utils", version, {"utils.py": ""})
@@ -41,7 +41,7 @@ HELD = HeldBack(
 )
 
 
-def test_a_package_that_a_lower_pin_holds_back_is_told_with_the_pin_and_two_ways_out(project: Project) -> None:
+def test_a_package_that_a_lower_pin_holds_back_is_told_with_the_pin_and_two_ways_out(project: Workspace) -> None:
     locked = project.lock(project.spec(runtime=["utils", "other"], frameworks={"doc": ["docs", "other"]}))
     assert versions(locked["framework-doc"])["docs"] == "1.0"
     assert locked["framework-doc"].findings.held_back == (HELD,)
@@ -51,13 +51,15 @@ def test_a_package_that_a_lower_pin_holds_back_is_told_with_the_pin_and_two_ways
     )
 
 
-def test_the_way_out_leads_out(project: Project) -> None:
+def test_the_way_out_leads_out(project: Workspace) -> None:
     lower = project.lock(project.spec(runtime=["utils==2.0"], frameworks={"doc": ["docs"]}), joint=False)
     assert versions(lower["framework-doc"])["docs"] == "2.0"
     assert lower["framework-doc"].findings.held_back == ()
 
 
-def test_a_pin_that_is_required_below_is_told_with_its_requirement_and_not_with_a_joint_lock(project: Project) -> None:
+def test_a_pin_that_is_required_below_is_told_with_its_requirement_and_not_with_a_joint_lock(
+    project: Workspace,
+) -> None:
     """A joint lock would have to meet the same requirement."""
     wanted = project.spec(runtime=["utils != 2.0"], frameworks={"doc": ["docs"]})
     (held,) = project.lock(wanted)["framework-doc"].findings.held_back
@@ -68,7 +70,7 @@ def test_a_pin_that_is_required_below_is_told_with_its_requirement_and_not_with_
     assert held.ways == ("require utils==2.0 in layer py instead of utils>2",)
 
 
-def test_a_package_held_back_by_way_of_another_names_the_pin(project: Project) -> None:
+def test_a_package_held_back_by_way_of_another_names_the_pin(project: Workspace) -> None:
     locked = project.lock(project.spec(runtime=["utils"], frameworks={"doc": ["theme"]}))["framework-doc"]
     assert [(one.name, one.version, one.by) for one in locked.findings.held_back] == [
         ("docs", "1.0", ("utils==3.0 of layer py",)),
@@ -76,13 +78,13 @@ def test_a_package_held_back_by_way_of_another_names_the_pin(project: Project) -
     ]
 
 
-def test_a_pin_that_is_shared_and_newest_holds_nothing_back(project: Project) -> None:
+def test_a_pin_that_is_shared_and_newest_holds_nothing_back(project: Workspace) -> None:
     locked = project.lock(project.spec(runtime=["utils==2.0"], app=["utils", "docs", "theme"]))["app-hello"]
     assert locked.findings.held_back == ()
     assert versions(locked) == {"docs": "2.0", "theme": "2.0", "utils": "2.0"}
 
 
-def test_what_was_found_is_in_the_lock(project: Project) -> None:
+def test_what_was_found_is_in_the_lock(project: Workspace) -> None:
     spec = project.spec(runtime=["utils"], app=["docs"])
     project.lock(spec)
     before = lock_path(spec, spec.layer("app-hello")).read_bytes()
@@ -93,7 +95,7 @@ def test_what_was_found_is_in_the_lock(project: Project) -> None:
 
 
 @pytest.fixture
-def siblings(project: Project) -> Project:
+def siblings(project: Workspace) -> Workspace:
     """`old` wants attrs below 2, `classes` and `more` want it from 2 on."""
     for version in ("1.0", "2.0"):
         make_wheel(project.wheels, "attrs", version, {"attrs.py": ""})
@@ -104,7 +106,7 @@ def siblings(project: Project) -> Project:
     return project
 
 
-def test_two_frameworks_that_do_not_suit_each_other_are_told(siblings: Project) -> None:
+def test_two_frameworks_that_do_not_suit_each_other_are_told(siblings: Workspace) -> None:
     spec = stacks(siblings, [], {"near": ["old"], "far": ["more", "easy"]}, {"top": ["near", "far"]})
     locked = siblings.lock(spec)
     assert locked["framework-near"].findings.conflicts == locked["framework-far"].findings.conflicts == ()
@@ -118,7 +120,7 @@ def test_two_frameworks_that_do_not_suit_each_other_are_told(siblings: Project) 
     ]
 
 
-def test_a_conflict_with_an_extra_or_of_the_newest_of_several_versions_is_told(siblings: Project) -> None:
+def test_a_conflict_with_an_extra_or_of_the_newest_of_several_versions_is_told(siblings: Workspace) -> None:
     """uv says "all versions of extra", and "newest>=2.0" of the last of several."""
     make_wheel(siblings.wheels, "extra", "1.0", {"extra.py": ""}, requires=["attrs[fast]>=2"])
     for version, needs in (("1.0", "attrs"), ("2.0", "attrs>=2")):
@@ -129,7 +131,7 @@ def test_a_conflict_with_an_extra_or_of_the_newest_of_several_versions_is_told(s
         assert conflict.startswith(package) and f" of layer framework-far needs {needs}, and gets attrs 1.0" in conflict
 
 
-def test_joint_locking_refuses_such_a_stack_and_names_both(siblings: Project) -> None:
+def test_joint_locking_refuses_such_a_stack_and_names_both(siblings: Workspace) -> None:
     spec = stacks(siblings, [], {"near": ["old"], "far": ["more"]}, {"top": ["near", "far"]})
     with pytest.raises(LockError) as caught:
         siblings.lock(spec, joint=True)
@@ -137,14 +139,14 @@ def test_joint_locking_refuses_such_a_stack_and_names_both(siblings: Project) ->
 
 
 @pytest.mark.parametrize("near", [["easy", "attrs==1.0"], ["old"]])
-def test_frameworks_that_differ_and_suit_each_other_are_no_conflict(siblings: Project, near: list[str]) -> None:
+def test_frameworks_that_differ_and_suit_each_other_are_no_conflict(siblings: Workspace, near: list[str]) -> None:
     spec = stacks(siblings, [], {"near": near, "far": ["easy"]}, {"top": ["near", "far"]})
     locked = siblings.lock(spec)
     assert versions(locked["framework-near"])["attrs"] != versions(locked["framework-far"])["attrs"]
     assert locked["app-top"].findings.conflicts == ()
 
 
-def test_errors_of_joint_locks_name_the_layer_that_asked_and_no_name_of_ours(project: Project) -> None:
+def test_errors_of_joint_locks_name_the_layer_that_asked_and_no_name_of_ours(project: Workspace) -> None:
     (project.wheels / "source_only-1.0.tar.gz").write_bytes(b"")
     spec = project.spec(runtime=["utils"], frameworks={"doc": ["docs"]}, app=["source-only"])
     with pytest.raises(LockError) as caught:
@@ -159,18 +161,20 @@ def test_errors_of_joint_locks_name_the_layer_that_asked_and_no_name_of_ours(pro
         assert "your project" not in str(caught.value)
 
 
-def test_a_pin_that_leaves_only_versions_without_wheels_is_the_pins_fault(project: Project) -> None:
+def test_a_pin_that_leaves_only_versions_without_wheels_is_the_pins_fault(project: Workspace) -> None:
     """uv tries ever older versions and complains of one that is only source; the pin below is what to change."""
     make_wheel(project.wheels, "client", "2.0", {"client.py": ""}, requires=["utils<3"])
     (project.wheels / "client-1.0.tar.gz").write_bytes(b"")
     with pytest.raises(LockError) as caught:
         project.lock(project.spec(runtime=["utils"], frameworks={"cloud": ["client"]}), joint=False)
-    assert caught.value.message == "layer framework-cloud cannot be locked: it conflicts with what is pinned below it"
+    assert (
+        caught.value.message == "layer framework-cloud cannot be locked: it conflicts with the versions pinned below it"
+    )
     assert caught.value.details[0].startswith("utils==3.0 is pinned by layer py, ")
     assert "--joint" in (caught.value.hint or "")
 
 
-def test_a_version_that_another_stack_holds_back_in_a_joint_lock_is_told(project: Project) -> None:
+def test_a_version_that_another_stack_holds_back_in_a_joint_lock_is_told(project: Workspace) -> None:
     """Together, `utils` is 1.0 for all; the second stack alone would have 3.0, and so would the runtime for it."""
     text = stacks(project, [], {"one": ["utils<2"], "two": ["utils", "other"]}, {"a": ["one"], "b": ["two"]})
     locked = project.lock(text, joint=True)
@@ -201,7 +205,7 @@ def test_a_package_that_another_layers_system_holds_back_is_told(
     tmp_path: Path, target: str, tag: str, allowed: str, needed: str, place: str
 ) -> None:
     """`low` 2 needs a newer system than is allowed, `high` 2 needs `low` 2, `top` 2 needs `high` 2."""
-    project = Project(tmp_path, targets=(target,))
+    project = Workspace(tmp_path, targets=(target,))
     project.wheels.mkdir()
     make_wheel(project.wheels, "low", "1.0", {"low.py": ""})
     make_wheel(project.wheels, "low", "2.0", {"low.py": ""}, tag=f"{ABI}-{ABI}-{tag}")
@@ -231,7 +235,7 @@ def test_a_package_that_another_layers_system_holds_back_is_told(
 @pytest.mark.parametrize("joint", [False, True])
 def test_a_package_that_another_platform_holds_back_is_told(tmp_path: Path, joint: bool) -> None:
     """All platforms get the version of the first one where they can have it."""
-    project = Project(tmp_path, targets=("linux_x86_64", "win_amd64"))
+    project = Workspace(tmp_path, targets=("linux_x86_64", "win_amd64"))
     project.wheels.mkdir()
     make_wheel(project.wheels, "native", "1.0", {"native.py": ""})
     make_wheel(project.wheels, "native", "2.0", {"native.py": ""}, tag=f"{ABI}-{ABI}-win_amd64")
@@ -256,7 +260,7 @@ def test_a_package_that_another_platform_holds_back_is_told(tmp_path: Path, join
 
 def test_the_limit_of_one_platform_is_not_that_of_another(tmp_path: Path) -> None:
     """The newest version needs a newer glibc (which uv knows only as 2.28), but only on Linux."""
-    project = Project(tmp_path, targets=("macosx_arm64", "linux_x86_64"))
+    project = Workspace(tmp_path, targets=("macosx_arm64", "linux_x86_64"))
     project.wheels.mkdir()
     make_wheel(project.wheels, "native", "1.0", {"native.py": ""})
     for tag in ("manylinux_2_29_x86_64", "macosx_12_0_arm64"):

@@ -16,22 +16,22 @@ import pytest
 
 from testing.wheels import make_wheel
 from vstore.errors import LockError
-from vstore.lock import InterpreterPin, LockedLayer, LockOptions, PythonForLocking, lock_path, read_locks
+from vstore.lock import InterpreterPin, LockedLayer, LockOptions, Project, PythonForLocking, lock_path
 from vstore.lock.resolution.resolve import lock
-from vstore.lock.staleness import check
+from vstore.lock.staleness import stale_reasons
 from vstore.reporter import NullReporter, Reporter, Unit
 from vstore.spec import Spec, load
-from vstore.spec.select import Operation, SelectionRequest, select
+from vstore.spec.select import Operation, SelectionRequest, select_layers
 from vstore.target import Target
 from vstore.uv import Uv
-from vstore.uv.bars import Chosen
+from vstore.uv.bars import ResolvedPackages
 
 VERSION = ".".join(map(str, sys.version_info[:3]))
 MINOR = VERSION.rpartition(".")[0]
 
 
 @dataclass
-class Project:
+class Workspace:
     """A spec on disk, a folder of wheels beside it, and a private uv cache."""
 
     folder: Path
@@ -62,7 +62,7 @@ class Project:
         self,
         spec: Spec,
         environment: Mapping[str, str] = MappingProxyType({}),
-        wish: SelectionRequest | None = None,
+        request: SelectionRequest | None = None,
         reporter: Reporter | None = None,
         **options: Any,
     ) -> dict[str, LockedLayer]:
@@ -71,14 +71,14 @@ class Project:
         how = LockOptions(**{"index": False, "local_wheels": (self.wheels,), **options})
         uv = Uv(cache_dir=self.folder / "cache", environment=environment)
         full = Operation.LOCK if how.upgrade or how.upgrade_packages else Operation.LOCK_IF_NEEDED
-        selection = select(spec, wish or SelectionRequest(lock=full), Target.LINUX_X86_64)
-        locked = lock(spec, selection, how, uv=uv, pythons=pythons, reporter=reporter or NullReporter())
+        selection = select_layers(spec, request or SelectionRequest(lock=full), Target.LINUX_X86_64)
+        locked = lock(Project(spec), selection, how, uv=uv, pythons=pythons, reporter=reporter or NullReporter())
         return {one.env_name: one for one in locked}
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    made = Project(tmp_path)
+def project(tmp_path: Path) -> Workspace:
+    made = Workspace(tmp_path)
     made.wheels.mkdir()
     for version in ("1.0", "2.0"):
         make_wheel(made.wheels, "alpha", version, {"alpha.py": f"V = '{version}'\n"})
@@ -95,7 +95,7 @@ def document(spec: Spec, name: str) -> dict[str, Any]:
     return tomllib.loads(lock_path(spec, spec.layer(name)).read_text("utf-8"))
 
 
-def test_lower_pins_constrain_and_are_shared(project: Project) -> None:
+def test_lower_pins_constrain_and_are_shared(project: Workspace) -> None:
     spec = project.spec(runtime=["alpha==1.0"], app=["beta"])
     locked = project.lock(spec)
     alpha, beta = locked["app-hello"].packages
@@ -107,7 +107,7 @@ def test_lower_pins_constrain_and_are_shared(project: Project) -> None:
     assert "sdist" not in own
 
 
-def test_local_wheels_are_relative_with_their_hash(project: Project) -> None:
+def test_local_wheels_are_relative_with_their_hash(project: Workspace) -> None:
     spec = project.spec(runtime=["alpha"])
     project.lock(spec)
     [package] = document(spec, "py")["packages"]
@@ -117,7 +117,7 @@ def test_local_wheels_are_relative_with_their_hash(project: Project) -> None:
     assert len(wheel["hashes"]["sha256"]) == 64
 
 
-def test_files_have_venvstacks_names(project: Project) -> None:
+def test_files_have_venvstacks_names(project: Workspace) -> None:
     spec = project.spec(runtime=["alpha"], frameworks={"web.1": ["beta"]})
     project.lock(spec)
     folder = project.folder / "requirements" / "framework-web.1"
@@ -129,7 +129,7 @@ def test_files_have_venvstacks_names(project: Project) -> None:
     }
 
 
-def test_the_lock_pins_the_interpreter(project: Project) -> None:
+def test_the_lock_pins_the_interpreter(project: Workspace) -> None:
     locked = project.lock(project.spec())
     pin = locked["py"].interpreter
     assert pin is not None
@@ -137,10 +137,10 @@ def test_the_lock_pins_the_interpreter(project: Project) -> None:
     assert locked["app-hello"].interpreter is None
 
 
-def test_a_valid_lock_is_not_touched(project: Project) -> None:
+def test_a_valid_lock_is_not_touched(project: Workspace) -> None:
     spec = project.spec(runtime=["alpha"], app=["beta"])
     project.lock(spec)
-    assert set(check(spec).values()) == {None}
+    assert set(stale_reasons(Project(spec)).values()) == {None}
     files = [path for path in (project.folder / "requirements").rglob("*") if path.is_file()]
     before = {path: (path.stat().st_mtime_ns, path.stat().st_ino, path.read_bytes()) for path in files}
     make_wheel(project.wheels, "alpha", "3.0", {"alpha.py": ""})
@@ -148,23 +148,23 @@ def test_a_valid_lock_is_not_touched(project: Project) -> None:
     assert {path: (path.stat().st_mtime_ns, path.stat().st_ino, path.read_bytes()) for path in files} == before
 
 
-def test_a_stale_lock_says_why(project: Project) -> None:
+def test_a_stale_lock_says_why(project: Workspace) -> None:
     spec = project.spec(runtime=["alpha"], app=["beta"])
-    assert check(spec)["py"] == "not locked yet"
+    assert stale_reasons(Project(spec))["py"] == "not locked yet"
     project.lock(spec)
-    stale = check(project.spec(runtime=["alpha"], app=["beta==1.0"]))
+    stale = stale_reasons(Project(project.spec(runtime=["alpha"], app=["beta==1.0"])))
     assert stale["py"] is None
     assert stale["app-hello"] is not None
     assert "requirements changed" in stale["app-hello"]
-    stale = check(project.spec(runtime=["alpha==1.0"], app=["beta"]))
+    stale = stale_reasons(Project(project.spec(runtime=["alpha==1.0"], app=["beta"])))
     assert stale["app-hello"] is not None
     assert "py" in stale["app-hello"]
     path = lock_path(spec, spec.layer("app-hello"))
     path.write_text(path.read_text("utf-8").replace('"2.0"', '"1.0"'), "utf-8")
-    assert "edited by hand" in (check(spec)["app-hello"] or "")
+    assert "edited by hand" in (stale_reasons(Project(spec))["app-hello"] or "")
 
 
-def test_relocking_keeps_pins_until_upgraded(project: Project) -> None:
+def test_relocking_keeps_pins_until_upgraded(project: Workspace) -> None:
     spec = project.spec(app=["alpha"])
     project.lock(spec)
     make_wheel(project.wheels, "alpha", "3.0", {"alpha.py": ""})
@@ -174,7 +174,7 @@ def test_relocking_keeps_pins_until_upgraded(project: Project) -> None:
     assert versions(project.lock(wider, upgrade_packages=("alpha",))["app-hello"])["alpha"] == "3.0"
 
 
-def test_one_pin_that_must_move_leaves_the_others(project: Project) -> None:
+def test_one_pin_that_must_move_leaves_the_others(project: Workspace) -> None:
     spec = project.spec(app=["alpha==1.0", "beta==1.0"])
     project.lock(spec)
     moved = project.lock(project.spec(app=["alpha", "beta", "needs-new"]))["app-hello"]
@@ -182,7 +182,7 @@ def test_one_pin_that_must_move_leaves_the_others(project: Project) -> None:
 
 
 def test_markers_are_settled_per_target(tmp_path: Path) -> None:
-    project = Project(tmp_path, targets=("linux_x86_64", "win_amd64"))
+    project = Workspace(tmp_path, targets=("linux_x86_64", "win_amd64"))
     project.wheels.mkdir()
     for name in ("everywhere", "windows", "mac"):
         make_wheel(project.wheels, name, "1.0", {f"{name}.py": ""})
@@ -196,7 +196,7 @@ def test_markers_are_settled_per_target(tmp_path: Path) -> None:
 
 
 def test_a_target_without_a_wheel_is_refused(tmp_path: Path) -> None:
-    project = Project(tmp_path, targets=("linux_x86_64", "win_amd64"))
+    project = Workspace(tmp_path, targets=("linux_x86_64", "win_amd64"))
     project.wheels.mkdir()
     make_wheel(project.wheels, "native", "1.0", {"native.py": ""}, tag="py3-none-manylinux_2_17_x86_64")
     with pytest.raises(LockError) as caught:
@@ -205,7 +205,7 @@ def test_a_target_without_a_wheel_is_refused(tmp_path: Path) -> None:
     assert "platforms" in (caught.value.hint or "")
 
 
-def test_a_requirement_nobody_has(project: Project) -> None:
+def test_a_requirement_nobody_has(project: Workspace) -> None:
     with pytest.raises(LockError) as caught:
         project.lock(project.spec(app=["no-such-package"]))
     text = str(caught.value)
@@ -214,7 +214,7 @@ def test_a_requirement_nobody_has(project: Project) -> None:
     assert caught.value.hint
 
 
-def test_a_conflict_names_both_layers_and_the_pin(project: Project) -> None:
+def test_a_conflict_names_both_layers_and_the_pin(project: Workspace) -> None:
     with pytest.raises(LockError) as caught:
         project.lock(project.spec(runtime=["alpha==1.0"], app=["alpha>=2"]))
     text = str(caught.value)
@@ -223,7 +223,7 @@ def test_a_conflict_names_both_layers_and_the_pin(project: Project) -> None:
     assert "layer py" in text
 
 
-def test_a_conflict_blames_no_bystander(project: Project) -> None:
+def test_a_conflict_blames_no_bystander(project: Workspace) -> None:
     """`low` stands in "following" and "allow", but not as a package of its own."""
     make_wheel(project.wheels, "a", "1.0", {"a.py": ""})
     with pytest.raises(LockError) as caught:
@@ -231,14 +231,14 @@ def test_a_conflict_blames_no_bystander(project: Project) -> None:
     assert "a==1.0 is pinned" not in str(caught.value).replace("alpha==1.0 is pinned", "")
 
 
-def test_a_source_distribution_is_refused_with_a_way_out(project: Project) -> None:
+def test_a_source_distribution_is_refused_with_a_way_out(project: Workspace) -> None:
     (project.wheels / "sourceonly-1.0.tar.gz").write_bytes(b"")
     with pytest.raises(LockError) as caught:
         project.lock(project.spec(app=["sourceonly"]))
     assert "uv build --wheel" in (caught.value.hint or "")
 
 
-def test_metadata_hashes_as_venvstacks_does(project: Project) -> None:
+def test_metadata_hashes_as_venvstacks_does(project: Workspace) -> None:
     spec = project.spec(runtime=["alpha==1.0"], app=["beta"])
     project.lock(spec)
     meta = json.loads((project.folder / "requirements/app-hello/pylock.app-hello.meta.json").read_text())
@@ -246,17 +246,17 @@ def test_metadata_hashes_as_venvstacks_does(project: Project) -> None:
     assert set(meta) >= expected | {"lock_version", "locked_at"}
 
 
-def test_a_malformed_lock_is_named(project: Project) -> None:
+def test_a_malformed_lock_is_named(project: Workspace) -> None:
     spec = project.spec()
     project.lock(spec)
     lock_path(spec, spec.layer("py")).write_text("= nonsense")
     with pytest.raises(LockError, match="py"):
-        read_locks(spec)
+        assert Project(spec).locks
 
 
 @pytest.mark.network
 def test_real_packages_for_three_systems(tmp_path: Path) -> None:
-    project = Project(tmp_path, targets=("linux_x86_64", "macosx_arm64", "win_amd64"))
+    project = Workspace(tmp_path, targets=("linux_x86_64", "macosx_arm64", "win_amd64"))
     spec = project.spec(runtime=["numpy"], frameworks={"science": ["scipy"]})
     locked = project.lock(spec, environment=os.environ, index=True, local_wheels=())
     numpy, scipy = locked["framework-science"].packages
@@ -270,7 +270,7 @@ def test_real_packages_for_three_systems(tmp_path: Path) -> None:
 @pytest.mark.parametrize("marker", ["", "; sys_platform == 'linux'"])
 def test_what_is_shadowed_does_not_constrain(tmp_path: Path, marker: str) -> None:
     """Two frameworks with different versions in one application: the nearer one's counts, also under a condition."""
-    project = Project(tmp_path, targets=("linux_x86_64", "win_amd64"))
+    project = Workspace(tmp_path, targets=("linux_x86_64", "win_amd64"))
     project.wheels.mkdir()
     for version in ("1.0", "2.0"):
         make_wheel(project.wheels, "alpha", version, {"alpha.py": ""})
@@ -292,14 +292,14 @@ class Shown(NullReporter):
 def test_the_packages_of_a_resolution_are_counted_while_it_lasts() -> None:
     """uv draws ``⠙ name==1.0`` for each; in pieces, with styles, and again and again."""
     counts: list[int] = []
-    drawing = Chosen(counts.append)
+    drawing = ResolvedPackages(counts.append)
     text = "⠋ Resolving dependencies...\r⠙ \x1b[2malpha==1.0\x1b[0m\r⠙ alpha==1.0 \r⠹ be-ta==2.0\r⠸ Resolving\r"
     for one in text:
         drawing.draw(one)
     assert counts == [1, 2]
 
 
-def test_each_platform_is_a_step_that_is_shown(project: Project) -> None:
+def test_each_platform_is_a_step_that_is_shown(project: Workspace) -> None:
     shown = Shown()
     project.lock(project.spec(runtime=["alpha"], app=["beta"]), reporter=shown)
     subjects = list(dict.fromkeys((subject, activity) for subject, activity, _ in shown.stages))

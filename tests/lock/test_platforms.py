@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from testing.wheels import make_wheel
-from tests.lock.test_lock import MINOR, VERSION, Project, versions
+from tests.lock.test_lock import MINOR, VERSION, Workspace, versions
 from vstore.errors import LockError
-from vstore.lock import LockedLayer, lock_path
+from vstore.lock import LockedLayer, Project, lock_path
 from vstore.lock.markers import exact_marker, holds, marker_environment, uv_platform
-from vstore.lock.select import check_covered, select
-from vstore.lock.staleness import check
+from vstore.lock.staleness import stale_reasons
+from vstore.lock.wheels import check_covered, select_wheels
 from vstore.spec import Spec, load
 from vstore.target import Target
 
@@ -22,13 +22,13 @@ LINUX = f"{ABI}-{ABI}-manylinux_2_17_x86_64"
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
-    made = Project(tmp_path)
+def project(tmp_path: Path) -> Workspace:
+    made = Workspace(tmp_path)
     made.wheels.mkdir()
     return made
 
 
-def unnamed(project: Project, runtime: list[str], app: list[str], extra: str = "") -> Spec:
+def unnamed(project: Workspace, runtime: list[str], app: list[str], extra: str = "") -> Spec:
     """A spec that names no platforms, but for what `extra` adds to the application."""
     spec = project.spec(runtime=runtime, app=app)
     text = spec.path.read_text().replace(f"platforms={list(project.targets)}\n", "") + extra
@@ -41,7 +41,7 @@ def left_out(locked: LockedLayer) -> set[str]:
 
 
 @pytest.mark.parametrize("joint", [False, True])
-def test_a_package_that_needs_a_later_patch_release_is_locked_in_two_layers(project: Project, joint: bool) -> None:
+def test_a_package_that_needs_a_later_patch_release_is_locked_in_two_layers(project: Workspace, joint: bool) -> None:
     """Without the exact version uv also plans for X.Y.0, where the package cannot be had."""
     make_wheel(project.wheels, "sieve", "1.0", {"sieve.py": ""})
     make_wheel(project.wheels, "sieve", "2.0", {"sieve.py": ""}, requires=["late; python_full_version >= '3.0'"])
@@ -69,7 +69,7 @@ def test_a_package_that_needs_a_later_patch_release_is_locked_in_two_layers(proj
         "os_name == 'java' or platform_python_implementation == 'Jython'",
     ],
 )
-def test_a_dependency_of_other_interpreters_does_not_lower_a_version(project: Project, marker: str) -> None:
+def test_a_dependency_of_other_interpreters_does_not_lower_a_version(project: Workspace, marker: str) -> None:
     """It has no wheel; a resolution that plans for others takes an old version that does not want it yet."""
     make_wheel(project.wheels, "crawl", "1.0", {"crawl.py": ""})
     make_wheel(project.wheels, "crawl", "2.0", {"crawl.py": ""}, requires=[f"no-wheel; {marker}"])
@@ -116,7 +116,7 @@ TOO_NEW = [
 def test_an_older_version_is_taken_where_the_newest_needs_a_newer_system(
     tmp_path: Path, target: str, allowed: str, new: str, old: str, setting: str, joint: bool
 ) -> None:
-    project = Project(tmp_path, targets=(target,))
+    project = Workspace(tmp_path, targets=(target,))
     project.wheels.mkdir()
     for version, tag in (("1.0", "py3-none-any"), ("2.0", f"{ABI}-{ABI}-{old}"), ("3.0", f"{ABI}-abi3-{new}")):
         make_wheel(project.wheels, "gui", version, {"gui.py": ""}, tag=tag)
@@ -146,19 +146,19 @@ def test_an_older_version_is_taken_where_the_newest_needs_a_newer_system(
 def test_a_wheel_that_is_too_new_says_which_setting_would_allow_it(
     tmp_path: Path, target: str, allowed: str, new: str, old: str, setting: str
 ) -> None:
-    project = Project(tmp_path, targets=(target,))
+    project = Workspace(tmp_path, targets=(target,))
     project.wheels.mkdir()
     make_wheel(project.wheels, "gui", "3.0", {"gui.py": ""}, tag=f"{ABI}-{ABI}-{new}")
     with pytest.raises(LockError) as caught:
         project.lock(project.spec(app=["gui"]))
     [line] = caught.value.details
     assert line.startswith(f"gui 3.0: no wheel for {target} (needs ")
-    assert f"or older, there are: {new})" in line
+    assert f"or older, available: {new})" in line
     assert f"set `{setting}` in layer hello" in (caught.value.hint or "")
     assert "--local-wheels" in (caught.value.hint or "")
 
 
-def test_layers_with_systems_of_their_own_are_resolved_together(project: Project) -> None:
+def test_layers_with_systems_of_their_own_are_resolved_together(project: Workspace) -> None:
     for level in (17, 28, 34):
         make_wheel(project.wheels, "gui", f"{level}.0", {"gui.py": ""}, tag=f"{ABI}-{ABI}-manylinux_2_{level}_x86_64")
         make_wheel(project.wheels, "low", f"{level}.0", {"low.py": ""}, tag=f"{ABI}-{ABI}-manylinux_2_{level}_x86_64")
@@ -170,7 +170,7 @@ def test_layers_with_systems_of_their_own_are_resolved_together(project: Project
 
 
 @pytest.mark.parametrize("joint", [False, True])
-def test_platforms_that_nobody_named_never_refuse_a_lock(project: Project, joint: bool) -> None:
+def test_platforms_that_nobody_named_never_refuse_a_lock(project: Workspace, joint: bool) -> None:
     make_wheel(project.wheels, "native", "1.0", {"native.py": ""}, tag=LINUX)
     make_wheel(project.wheels, "native", "1.0", {"native.py": ""}, tag=f"{ABI}-{ABI}-win_amd64")
     make_wheel(project.wheels, "pure", "1.0", {"pure.py": ""})
@@ -180,18 +180,18 @@ def test_platforms_that_nobody_named_never_refuse_a_lock(project: Project, joint
     assert left_out(locked["app-hello"]) == {str(one) for one in lost}
     assert left_out(locked["py"]) == ({str(one) for one in lost} if joint else set())
     assert set(locked["app-hello"].findings.left_out.values()) == {"no wheel of native"}
-    assert set(check(spec).values()) == {None}
+    assert set(stale_reasons(Project(spec)).values()) == {None}
     app = spec.layer("app-hello")
     for target in Target:
         if target in lost:
             with pytest.raises(LockError, match=f"app-hello is not locked for {target}: no wheel of native"):
-                select(locked["app-hello"], app, target, VERSION)
+                select_wheels(locked["app-hello"], app, target, VERSION)
         else:
-            assert [one.name for one in select(locked["app-hello"], app, target, VERSION)] == ["native"]
+            assert [one.name for one in select_wheels(locked["app-hello"], app, target, VERSION)] == ["native"]
             check_covered(locked["app-hello"], target)
 
 
-def test_what_is_left_out_below_is_left_out_above(project: Project) -> None:
+def test_what_is_left_out_below_is_left_out_above(project: Workspace) -> None:
     make_wheel(project.wheels, "native", "1.0", {"native.py": ""}, tag=LINUX)
     make_wheel(project.wheels, "pure", "1.0", {"pure.py": ""})
     locked = project.lock(unnamed(project, ["native"], ["pure"]))
@@ -200,23 +200,23 @@ def test_what_is_left_out_below_is_left_out_above(project: Project) -> None:
     assert set(locked["app-hello"].findings.left_out.values()) == {"layer py is left out"}
 
 
-def test_a_platform_named_above_is_required_below(project: Project) -> None:
+def test_a_platform_named_above_is_required_below(project: Workspace) -> None:
     make_wheel(project.wheels, "native", "1.0", {"native.py": ""}, tag=LINUX)
     with pytest.raises(LockError, match="layer py: some packages have no wheel") as caught:
         project.lock(unnamed(project, ["native"], [], "platforms=['linux_x86_64','win_amd64']\n"))
     assert "native 1.0: no wheel for win_amd64" in str(caught.value)
 
 
-def test_a_named_platform_makes_a_lock_stale_that_leaves_it_out(project: Project) -> None:
+def test_a_named_platform_makes_a_lock_stale_that_leaves_it_out(project: Workspace) -> None:
     make_wheel(project.wheels, "native", "1.0", {"native.py": ""}, tag=LINUX)
     spec = unnamed(project, ["native"], [])
     project.lock(spec)
     every = f"requirements=['native']\nplatforms={[str(target) for target in Target]}"
     spec.path.write_text(spec.path.read_text().replace("requirements=['native']", every))
-    assert check(load(spec.path))["py"] == "platforms changed since it was locked"
+    assert stale_reasons(Project(load(spec.path)))["py"] == "platforms changed since it was locked"
 
 
-def test_this_machine_is_required(project: Project) -> None:
+def test_this_machine_is_required(project: Workspace) -> None:
     make_wheel(project.wheels, "native", "1.0", {"native.py": ""}, tag=f"{ABI}-{ABI}-win_amd64")
     with pytest.raises(LockError, match="no wheel for linux_x86_64"):
         project.lock(unnamed(project, ["native"], []))
@@ -224,7 +224,7 @@ def test_this_machine_is_required(project: Project) -> None:
     assert "linux_x86_64" in left_out(locked["py"])
 
 
-def test_a_platform_nobody_named_gets_an_older_version_rather_than_lower_all(project: Project) -> None:
+def test_a_platform_nobody_named_gets_an_older_version_rather_than_lower_all(project: Workspace) -> None:
     make_wheel(project.wheels, "native", "1.0", {"native.py": ""})
     make_wheel(project.wheels, "native", "2.0", {"native.py": ""}, tag=LINUX)
     locked = project.lock(unnamed(project, ["native"], []))["py"]
@@ -234,7 +234,7 @@ def test_a_platform_nobody_named_gets_an_older_version_rather_than_lower_all(pro
     assert "win32" in chosen["1.0"] and "x86_64' and sys_platform == 'linux'" not in chosen["1.0"]
 
 
-def test_a_lock_says_what_it_leaves_out(project: Project) -> None:
+def test_a_lock_says_what_it_leaves_out(project: Workspace) -> None:
     make_wheel(project.wheels, "native", "1.0", {"native.py": ""}, tag=LINUX)
     spec = unnamed(project, ["native"], [])
     project.lock(spec)
@@ -244,7 +244,7 @@ def test_a_lock_says_what_it_leaves_out(project: Project) -> None:
 @pytest.mark.network
 @pytest.mark.parametrize("requirement", ["numpy<2.3", "torch"])
 def test_the_first_specs_that_people_write_are_locked(tmp_path: Path, requirement: str) -> None:
-    project = Project(tmp_path)
+    project = Workspace(tmp_path)
     locked = project.lock(unnamed(project, [requirement], []), environment=os.environ, index=True, local_wheels=())[
         "py"
     ]
@@ -255,7 +255,7 @@ def test_the_first_specs_that_people_write_are_locked(tmp_path: Path, requiremen
 @pytest.mark.network
 def test_real_packages_are_locked_as_uv_would(tmp_path: Path) -> None:
     """scrapy has a dependency of PyPy without a wheel, and the newest PySide6 needs a newer glibc than 2.28."""
-    project = Project(tmp_path)
+    project = Workspace(tmp_path)
     spec = project.spec(frameworks={"soup": ["beautifulsoup4"]}, app=["beautifulsoup4", "scrapy", "PySide6_Essentials"])
     locked = project.lock(spec, environment=os.environ, index=True, local_wheels=())["app-hello"]
     assert tuple(map(int, versions(locked)["scrapy"].split(".")[:2])) >= (2, 13)

@@ -7,22 +7,20 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.lock.peer import LOCKS, Venvstacks, local_version, peer, write_project
-from vstore.lock import InterpreterPin, LockOptions, PythonForLocking, deployed_name, read_locks
-from vstore.lock.metadata import requirements_hash
+from vstore.lock import InterpreterPin, LockOptions, Project, PythonForLocking, deployed_name
 from vstore.lock.resolution import resolve
-from vstore.lock.select import gaps
-from vstore.lock.staleness import check
+from vstore.lock.staleness import stale_reasons
+from vstore.lock.wheels import missing_wheels
 from vstore.reporter import NullReporter
 from vstore.spec import load
 from vstore.spec.lockfiles import interpreter_path
-from vstore.spec.select import SelectionRequest, select
+from vstore.spec.select import SelectionRequest, select_layers
 from vstore.target import Target
 from vstore.uv import Uv
 
@@ -46,7 +44,7 @@ def edit(file: Path, old: str, new: str) -> None:
 
 
 def stale(spec: Path) -> set[str]:
-    return {name for name, reason in check(load(spec)).items() if reason is not None}
+    return {name for name, reason in stale_reasons(Project(load(spec))).items() if reason is not None}
 
 
 def vstore(spec: Path, *arguments: str, code: int = 0) -> Any:
@@ -75,8 +73,8 @@ def contents(folder: Path) -> dict[Path, bytes]:
 
 def test_its_locks_are_valid(project: Path) -> None:
     spec = load(project)
-    assert check(spec) == dict.fromkeys(sorted(ALL, key=[one.env_name for one in spec.layers].index))
-    names = {one.env_name: deployed_name(spec.layer(one.env_name), one) for one in read_locks(spec)}
+    assert stale_reasons(Project(spec)) == dict.fromkeys(sorted(ALL, key=[one.env_name for one in spec.layers].index))
+    names = {one.env_name: deployed_name(spec.layer(one.env_name), one) for one in Project(spec).locks}
     assert names == {name: name if name in ("framework-side.1", "app-plain") else f"{name}@1" for name in ALL}
 
 
@@ -195,12 +193,13 @@ def test_a_missing_wheel_in_its_lock_is_told(project: Path) -> None:
     """venvstacks never looks again whether a valid lock has a wheel for each platform."""
     place = project.parent / "requirements" / "framework-mid"
     edit(place / "pylock.framework-mid.toml", "midlib-2.0-py3-none-any.whl", "midlib-2.0-py3-none-win_amd64.whl")
-    document = tomllib.loads((place / "pylock.framework-mid.toml").read_text())
+    locked = Project(load(project)).lock(load(project).layer("framework-mid"))
+    assert locked is not None
     record = place / "pylock.framework-mid.meta.json"
-    record.write_text(json.dumps({**json.loads(record.read_text()), "requirements_hash": requirements_hash(document)}))
+    record.write_text(json.dumps({**json.loads(record.read_text()), "requirements_hash": locked.content_hash}))
     assert stale(project) == set()
     spec = load(project)
-    assert list(gaps(spec, read_locks(spec))) == [
+    assert list(missing_wheels(spec, Project(spec).locks)) == [
         "layer framework-mid: midlib 2.0 has no wheel for linux_x86_64",
         "layer framework-mid: midlib 2.0 has no wheel for macosx_arm64",
     ]
@@ -214,13 +213,18 @@ def test_locking_anew_makes_its_lock_ours(project: Path) -> None:
     pin = InterpreterPin(implementation="cpython", version=version, source="adopted")
     pythons = {"python-3.11": PythonForLocking(path=Path(sys.executable), pin=pin)}
     beside = interpreter_path(spec, spec.layer("python-3.11"))
-    wish = LockOptions(index=False, local_wheels=(project.parent / "wheels",))
+    options = LockOptions(index=False, local_wheels=(project.parent / "wheels",))
     for reset, ours in (((), False), (("python-3.11",), True)):
-        selection = select(spec, SelectionRequest(include=("python-3.11",), reset=reset), Target.LINUX_X86_64)
+        selection = select_layers(spec, SelectionRequest(include=("python-3.11",), reset=reset), Target.LINUX_X86_64)
         if ours and f"{sys.version_info.major}.{sys.version_info.minor}" != "3.11":
             pytest.skip("only a Python 3.11 can lock for 3.11")
         locked = resolve.lock(
-            spec, selection, wish, uv=Uv(cache_dir=project.parent / "cache"), pythons=pythons, reporter=NullReporter()
+            Project(spec),
+            selection,
+            options,
+            uv=Uv(cache_dir=project.parent / "cache"),
+            pythons=pythons,
+            reporter=NullReporter(),
         )
         assert (locked[0].inputs is not None, locked[0].interpreter, beside.exists()) == (ours, pin, not ours)
         assert deployed_name(spec.layer("python-3.11"), locked[0]) == ("python-3.11@2" if ours else "python-3.11@1")

@@ -13,19 +13,19 @@ from pathlib import Path
 import pytest
 
 from testing.wheels import make_wheel
-from tests.lock.test_lock import MINOR, VERSION, Project, document, versions
+from tests.lock.test_lock import MINOR, VERSION, Workspace, document, versions
 from vstore.errors import LockError
 from vstore.lock.markers import wheel_tags
 from vstore.lock.model import LockedPackage, LockedWheel
-from vstore.lock.select import best_wheel, select
+from vstore.lock.wheels import best_wheel, select_wheels
 from vstore.spec import load
 from vstore.target import Target
 
 ABI = "cp" + MINOR.replace(".", "")
 
 
-def project_for(folder: Path, *targets: str) -> Project:
-    made = Project(folder, targets=targets)
+def project_for(folder: Path, *targets: str) -> Workspace:
+    made = Workspace(folder, targets=targets)
     made.wheels.mkdir()
     return made
 
@@ -41,12 +41,12 @@ def test_all_missing_wheels_are_told_with_the_line_to_write(tmp_path: Path, colu
     with pytest.raises(LockError) as caught:
         project.lock(wanted, environment={"COLUMNS": columns})  # at which uv breaks its text
     assert caught.value.details == (
-        "dlltracer 1.0: no wheel for win_arm64 (there are: win_amd64)",
-        "onlylinux 2.0: no wheel for win_arm64 (there are: manylinux_2_17_x86_64, win_amd64)",
+        "dlltracer 1.0: no wheel for win_arm64 (available: win_amd64)",
+        "onlylinux 2.0: no wheel for win_arm64 (available: manylinux_2_17_x86_64, win_amd64)",
     )
     assert "set `platforms = ['linux_x86_64', 'win_amd64']` in layer py" in (caught.value.hint or "")
     assert "fromager" in (caught.value.hint or "")
-    narrow = Project(tmp_path, targets=("linux_x86_64", "win_amd64"))
+    narrow = Workspace(tmp_path, targets=("linux_x86_64", "win_amd64"))
     assert versions(narrow.lock(narrow.spec(runtime=["dlltracer; sys_platform == 'win32'", "onlylinux"]))["py"])
 
 
@@ -58,7 +58,7 @@ def test_a_wheel_for_a_free_threaded_python_is_told_with_its_whole_tag(tmp_path:
     with pytest.raises(LockError) as caught:
         project.lock(project.spec(runtime=["free"]))
     tag = f"{ABI}-{abi}-manylinux_2_17_x86_64"
-    assert f"free 1.0: no wheel for linux_x86_64 (there are: {tag})" in caught.value.details
+    assert f"free 1.0: no wheel for linux_x86_64 (available: {tag})" in caught.value.details
 
 
 @pytest.mark.parametrize("joint", [False, True])
@@ -125,8 +125,8 @@ def test_which_wheels_a_target_can_use(
     spec.write_text(f"[[runtimes]]\nname='py'\npython_implementation='cpython@3.11'\nrequirements=[]\n{fields}\n")
     layer = load(spec, environment=environment).layer("py")
     tags = tag if "-" in tag else f"cp311-cp311-{tag}"
-    wheel = LockedWheel(filename=f"native-1.0-{tags}.whl", location="", sha256="")
-    package = LockedPackage(name="native", version="1.0", marker=None, shared=False, wheels=(wheel,))
+    wheel = LockedWheel(location=f"native-1.0-{tags}.whl", hashes={"sha256": ""})
+    package = LockedPackage(name="native", version="1.0", wheels=(wheel,))
     assert (best_wheel(package, wheel_tags(layer, Target(target), "3.11.7")) is not None) == fits
 
 
@@ -157,12 +157,12 @@ def test_a_source_distribution_is_refused_by_name(tmp_path: Path) -> None:
         ("x @ git@example.org:org/y.git", "this URL leads to none", "git clone git@example.org:org/y.git y &&"),
         (
             "x @ wheels/x-1.0-py3-none-any.whl",
-            "a relative path is no URL",
+            "a relative path is not a URL",
             "`vstore lock --local-wheels wheels spec.toml`",
         ),
         (
             "x[a] @ file:./x-1.0-py3-none-any.whl ; python_version > '3'",
-            "a relative path is no URL",
+            "a relative path is not a URL",
             "(`x[a] ; python_version > '3'`), and run `vstore lock --local-wheels . spec.toml`",
         ),
     ],
@@ -177,7 +177,7 @@ def test_what_would_have_to_be_built_is_refused(tmp_path: Path, requirement: str
 
 
 @pytest.fixture
-def served(tmp_path: Path) -> Iterator[tuple[Project, str]]:
+def served(tmp_path: Path) -> Iterator[tuple[Workspace, str]]:
     """A project, and a server on this machine that offers a folder of wheels."""
     project = project_for(tmp_path, "linux_x86_64")
     folder = tmp_path / "served"
@@ -197,7 +197,7 @@ class _Quiet(SimpleHTTPRequestHandler):
         pass
 
 
-def test_a_wheel_named_by_its_url_is_pinned(served: tuple[Project, str]) -> None:
+def test_a_wheel_named_by_its_url_is_pinned(served: tuple[Workspace, str]) -> None:
     project, base = served
     make_wheel(project.wheels, "above", "1.0", {"above.py": ""}, requires=["remote"])
     url = f"{base}remote-1.0%2Bx-py3-none-any.whl"
@@ -206,12 +206,12 @@ def test_a_wheel_named_by_its_url_is_pinned(served: tuple[Project, str]) -> None
     [wheel] = document(spec, "py")["packages"][0]["wheels"]
     content = (project.folder / "served" / "remote-1.0+x-py3-none-any.whl").read_bytes()
     assert wheel == {"url": url, "hashes": {"sha256": hashlib.sha256(content).hexdigest()}}
-    [chosen] = select(locked["py"], spec.layer("py"), Target.LINUX_X86_64, VERSION)
+    [chosen] = select_wheels(locked["py"], spec.layer("py"), Target.LINUX_X86_64, VERSION)
     assert (chosen.location, chosen.filename) == (url, "remote-1.0+x-py3-none-any.whl")
     assert {one.name: one.shared for one in locked["app-hello"].packages} == {"above": False, "remote": True}
 
 
-def test_the_hash_behind_a_url_is_the_one_to_be_had(served: tuple[Project, str]) -> None:
+def test_the_hash_behind_a_url_is_the_one_to_be_had(served: tuple[Workspace, str]) -> None:
     """It is held to when the wheel is installed; locking does not fetch the whole of it."""
     project, base = served
     spec = project.spec(app=[f"remote @ {base}remote-1.0%2Bx-py3-none-any.whl#sha256={'0' * 64}"])

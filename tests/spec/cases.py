@@ -147,7 +147,7 @@ CASES: dict[str, tuple[str, str]] = {
     ),
     "itself": (
         PYTHON + framework("f", 'frameworks = ["f"]'),
-        'frameworks[0].frameworks[0]: unknown framework "f", a framework cannot sit on itself',
+        'frameworks[0].frameworks[0]: unknown framework "f", a framework cannot be built on itself',
     ),
     "defined further down": (
         PYTHON + framework("up", 'frameworks = ["low"]') + framework("low", ON_PYTHON),
@@ -171,7 +171,7 @@ CASES: dict[str, tuple[str, str]] = {
         + framework("f", ON_PYTHON)
         + framework("g", 'runtime = "other"')
         + application("a", 'frameworks = ["f", "g"]'),
-        'inconsistent frameworks, "f" sits on runtime "python" and "g" on "other"',
+        'inconsistent frameworks, "f" is built on runtime "python" and "g" on "other"',
     ),
     "orders that contradict": (
         PYTHON

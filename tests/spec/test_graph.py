@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vstore.spec.graph import OrderConflict, find_cycle, linearise, merge
+from vstore.spec.graph import LinearisationError, find_cycle, linearise, merge
 
 Bases = dict[str, tuple[str, ...]]
 
@@ -40,7 +40,7 @@ def our_order(graph: Bases) -> dict[str, tuple[str, ...] | None]:
         if all(base in orders for base in bases):
             try:
                 orders[name] = linearise(bases, orders)
-            except OrderConflict:
+            except LinearisationError:
                 continue
     return {name: orders.get(name) for name in graph}
 
@@ -59,7 +59,7 @@ def test_the_worked_example_of_venvstacks() -> None:
 
 
 def test_a_conflict_tells_the_orders() -> None:
-    with pytest.raises(OrderConflict) as caught:
+    with pytest.raises(LinearisationError) as caught:
         merge([["x", "a", "b"], ["b", "a"]])
     assert caught.value.remaining == (("a", "b"), ("b", "a"))
 

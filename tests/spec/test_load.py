@@ -62,7 +62,7 @@ def test_every_field(whole: Spec) -> None:
     assert python.dynlib_exclude == ("triton/**",)
     assert python.package_indexes == {"torch-vision": "fast"}
     assert python.priority_indexes == ("slow.er", "fast")
-    assert python.runtime is None
+    assert python.runtime is python
     application = whole.layer("app-A")
     assert application.launch_module == PurePosixPath("package")
     assert application.support_modules == (PurePosixPath("../beside.py"), PurePosixPath("help.py"))
@@ -78,16 +78,16 @@ def test_layers_are_in_file_order_and_named_by_kind(whole: Spec) -> None:
     assert names[1:7] == ["framework-A", "framework-B", "framework-C", "framework-D", "framework-E", "framework-F@1"]
     assert names[7:] == ["app-A", "app-off"]
     for position, name in enumerate(names):
-        assert {low.env_name for low in whole.dependencies(whole.layer(name))} <= set(names[:position])
+        assert set(whole.layer(name).dependency_names) <= set(names[:position])
         assert StorePath("0" * 32, name).name == name
 
 
 def test_lower_is_the_import_order_with_the_runtime_last(whole: Spec) -> None:
-    lower = [layer.name for layer in whole.dependencies(whole.layer("app-A"))]
+    lower = [layer.name for layer in whole.layer("app-A").dependencies]
     assert lower == ["D", "F@1", "E", "B", "C", "A", "cpython@3.12"]
-    assert whole.dependencies(whole.layer("cpython@3.12")) == ()
-    assert [layer.name for layer in whole.dependencies(whole.layer("app-off"))] == ["cpython@3.12"]
-    assert whole.layer("app-A").runtime == "cpython@3.12"
+    assert whole.layer("cpython@3.12").dependencies == ()
+    assert [layer.name for layer in whole.layer("app-off").dependencies] == ["cpython@3.12"]
+    assert whole.layer("app-A").runtime.name == "cpython@3.12"
     assert whole.layer("app-A").frameworks == ("D", "F@1")
 
 

@@ -22,8 +22,8 @@ from vstore.target import Target
 VERSION = ".".join(map(str, sys.version_info[:3]))
 
 BUILD = "run `uv build --wheel -o wheels "
-SOURCE = "a place with source code, and only wheels are used: "
-EDITABLE = "an editable requirement is not possible: "
+SOURCE = "source code, and only wheels are used: "
+EDITABLE = "editable requirements are not supported, as layers are read-only: "
 OPTION = "an option, not a requirement: "
 BEHIND = "an option behind a requirement: "
 FILE = "a file, not a requirement: "
@@ -120,7 +120,7 @@ HABITS = [
     ("lib^0.3.1", SYNTAX, "write `lib>=0.3.1,<0.4`"),
     ("lib, other", SYNTAX, 'write `requirements = ["lib", "other"]`'),
     ("pip install lib", SYNTAX, 'write `requirements = ["lib"]`'),
-    ("python>=3.11", "Python is no package: ", "`python_implementation"),
+    ("python>=3.11", "Python is not a package: ", "`python_implementation"),
     ("lib >> 1", SYNTAX, "a requirement is NAME, NAME==1.0"),
     ("lib==1.0; python_version", SYNTAX, "a requirement is NAME, NAME==1.0"),
 ]
@@ -310,7 +310,7 @@ def test_named_platforms_are_required_below_and_above(
         + application("a", 'frameworks = ["f"]', 'launch_module = "main.py"', lines.get("app-a", ""))
     )
     spec = load(write(tmp_path, text))
-    assert {layer.env_name: [str(one) for one in spec.required(layer)] for layer in spec.layers} == required
+    assert {layer.env_name: [str(one) for one in spec.required_targets(layer)] for layer in spec.layers} == required
     assert spec.layers[0].targets == tuple(Target) or named.get("python")
 
 

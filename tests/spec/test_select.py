@@ -9,7 +9,7 @@ import pytest
 from tests.spec.specs import PYTHON, application, framework, layer, loaded
 from vstore.errors import UsageError
 from vstore.spec import Spec
-from vstore.spec.select import Operation, SelectionRequest, select
+from vstore.spec.select import Operation, SelectionRequest, select_layers
 from vstore.target import Target
 
 # frameworks B and C on A, D on B and C, E on B; applications on D and E, and on the runtime
@@ -34,9 +34,9 @@ def spec(tmp_path: Path) -> Spec:
     return loaded(tmp_path, DIAMOND)
 
 
-def chosen(spec: Spec, wish: SelectionRequest) -> dict[str, list[str]]:
+def chosen(spec: Spec, request: SelectionRequest) -> dict[str, list[str]]:
     """The operations in short, by the layers' names without prefixes."""
-    selection = select(spec, wish, Target.LINUX_X86_64)
+    selection = select_layers(spec, request, Target.LINUX_X86_64)
     short = {name.removeprefix("framework-").removeprefix("app-"): ops for name, ops in selection.operations.items()}
     return {name: [str(one) for one in ops] for name, ops in short.items()}
 
@@ -61,8 +61,8 @@ def test_locking_takes_what_is_above_and_what_is_needed_below(spec: Spec) -> Non
 
 
 def test_dependencies_are_treated_alike_or_left_alone(spec: Spec) -> None:
-    wish = SelectionRequest(include=("app-both",), lock=LOCK, dependencies=True)
-    assert chosen(spec, wish) == {name: ["lock"] for name in ("python", "A", "B", "C", "D", "E", "both")}
+    request = SelectionRequest(include=("app-both",), lock=LOCK, dependencies=True)
+    assert chosen(spec, request) == {name: ["lock"] for name in ("python", "A", "B", "C", "D", "E", "both")}
     assert chosen(spec, SelectionRequest(include=("app-both",), lock=LOCK, dependencies=False)) == {"both": ["lock"]}
 
 
@@ -101,8 +101,8 @@ def test_resetting_concerns_what_is_locked_anyway(spec: Spec) -> None:
     assert chosen(spec, SelectionRequest(reset=("framework-A",)))["A"] == ["reset-lock", "lock"]
     assert chosen(spec, SelectionRequest(reset=("framework-A",)))["B"] == ["lock-if-needed"]
     assert chosen(spec, SelectionRequest(include=("framework-B",), reset=("framework-A",)))["A"] == ["lock-if-needed"]
-    wish = SelectionRequest(include=("framework-B",), reset=("framework-A",), dependencies=True)
-    assert chosen(spec, wish)["A"] == ["reset-lock", "lock"]
+    request = SelectionRequest(include=("framework-B",), reset=("framework-A",), dependencies=True)
+    assert chosen(spec, request)["A"] == ["reset-lock", "lock"]
 
 
 def test_a_pattern_must_match_unless_allowed(spec: Spec) -> None:
@@ -110,8 +110,8 @@ def test_a_pattern_must_match_unless_allowed(spec: Spec) -> None:
         with pytest.raises(UsageError, match="no such layer") as caught:
             chosen(spec, SelectionRequest(include=("framework-A", name)))
         assert "framework-E" in (caught.value.hint or "")
-    wish = SelectionRequest(include=("framework-A", "nothing*"), allow_missing=True, build=True)
-    selection = select(spec, wish, Target.LINUX_X86_64)
+    request = SelectionRequest(include=("framework-A", "nothing*"), allow_missing=True, build=True)
+    selection = select_layers(spec, request, Target.LINUX_X86_64)
     assert selection.unmatched == ("nothing*",)
     assert set(selection.operations) == {"python", "framework-A"}
 

@@ -10,15 +10,15 @@ import pytest
 
 from testing.wheels import make_wheel
 from tests.flows.private_index import serving
-from vstore.uv import Uv, UvFailed
-from vstore.uv.bars import Bars
+from vstore.uv import Uv, UvError
+from vstore.uv.bars import DownloadBars
 
 FRAME = "\x1b[2K\x1b[2mscipy   \x1b[0m \x1b[32m--\x1b[30m\x1b[2m---\x1b[0m\x1b[0m {}/33.71 MiB   "
 
 
 def test_bars_are_added_up() -> None:
     seen: list[tuple[int, int]] = []
-    bars = Bars(lambda done, whole: seen.append((done, whole)))
+    bars = DownloadBars(lambda done, whole: seen.append((done, whole)))
     bars.draw(FRAME.format("512.00 KiB"))
     bars.draw(FRAME.format("1.50 MiB") + "numpy ---- 1.00 MiB/2.00 MiB")
     bars.draw("numpy -")
@@ -40,7 +40,7 @@ def test_uv_draws_what_is_read(tmp_path: Path) -> None:
         uv.run([*arguments, "large"])
         assert seen and seen == sorted(seen)
         assert 8 << 20 <= seen[-1][1] < 9 << 20
-        with pytest.raises(UvFailed) as caught:
+        with pytest.raises(UvError) as caught:
             uv.run([*arguments, "large==2.0"])
     assert "no version of large==2.0" in "".join(caught.value.details)
     assert not any(sign in line for line in caught.value.details for sign in "\x1b\r⠋⠙⠹")

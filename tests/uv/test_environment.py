@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from testing.world import World, make_world
-from vstore.uv.environment import environment_of
+from vstore.uv.environment import uv_environment
 
 pytestmark = pytest.mark.slow
 
@@ -100,7 +100,7 @@ def test_every_kind_of_place() -> None:
         "UV_CONSTRAINT": "a.txt b.txt",
         "UV_EXTRA_INDEX_URL": "",
     }
-    assert environment_of(COMPILE, given) == {
+    assert uv_environment(COMPILE, given) == {
         "NETRC": f"{here}/netrc",
         "SSL_CERT_DIR": os.pathsep.join(("/etc/ssl", f"{here}/certs")),
         "UV_INDEX": f"corp={here}/simple https://host/simple file:///srv/simple",

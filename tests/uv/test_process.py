@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from vstore.uv import Uv, UvFailed
+from vstore.uv import Uv, UvError
 
 
 def test_it_runs_and_returns_what_uv_says(tmp_path: Path) -> None:
@@ -17,7 +17,7 @@ def test_it_runs_and_returns_what_uv_says(tmp_path: Path) -> None:
 
 def test_a_failure_has_uvs_own_words(tmp_path: Path) -> None:
     uv = Uv(cache_dir=tmp_path / "cache", environment={})
-    with pytest.raises(UvFailed) as caught:
+    with pytest.raises(UvError) as caught:
         uv.run(["no-such-command"], doing="trying")
     assert "while trying" in caught.value.message
     assert any("no-such-command" in line for line in caught.value.details)
@@ -39,7 +39,7 @@ def test_an_unreachable_index_says_so(tmp_path: Path) -> None:
     requirements = tmp_path / "in.txt"
     requirements.write_text("anything\n")
     uv = Uv(cache_dir=tmp_path / "cache", environment={"UV_HTTP_RETRIES": "0"})
-    with pytest.raises(UvFailed) as caught:
+    with pytest.raises(UvError) as caught:
         uv.run(["pip", "compile", requirements, "--index-url", "http://127.0.0.1:9/simple"], doing="asking")
     assert caught.value.unreachable
     assert "cannot be reached" in caught.value.message
@@ -49,6 +49,6 @@ def test_offline_says_so(tmp_path: Path) -> None:
     requirements = tmp_path / "in.txt"
     requirements.write_text("nothing-cached\n")
     uv = Uv(cache_dir=tmp_path / "cache", offline=True, environment={})
-    with pytest.raises(UvFailed) as caught:
+    with pytest.raises(UvError) as caught:
         uv.run(["pip", "compile", requirements])
     assert "--offline" in (caught.value.hint or "")

@@ -1,21 +1,18 @@
-"""Locks: whether they are valid, what happens with which layer, and making them."""
+"""Locks: whether they are valid, selecting layers, and locking."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 
-from vstore.api.stores import uv_of
-from vstore.lock import LockedLayer, LockOptions, deployed_name, read_locks
-from vstore.lock.select import gaps
-from vstore.lock.staleness import check
-from vstore.realise.interpreters import Interpreters
-from vstore.realise.prepare import lock_spec, stale_error, wish_of
+from vstore.lock import LockedLayer, LockOptions, Project, deployed_name
+from vstore.lock.staleness import stale_reasons
+from vstore.lock.wheels import missing_wheels
+from vstore.realise.execute.interpreters import Interpreters
+from vstore.realise.locking import lock_layers, selection_request, stale_error
 from vstore.realise.session import Session
-from vstore.reporter import NullReporter, Reporter
-from vstore.spec import Spec
-from vstore.spec.select import Operation, Selection, SelectionRequest, select
+from vstore.reporter import Reporter
+from vstore.spec.select import Operation, Selection, SelectionRequest, select_layers
 from vstore.store import Store
 from vstore.target import Target
 
@@ -23,35 +20,35 @@ __all__ = [
     "LockOptions",
     "LockedLayer",
     "Operation",
+    "Project",
     "Selection",
     "SelectionRequest",
-    "check",
     "deployed_name",
-    "gaps",
     "lock",
-    "read_locks",
-    "select",
+    "missing_wheels",
+    "select_layers",
+    "selection_request",
     "stale_error",
-    "wish_of",
+    "stale_reasons",
 ]
 
 
 def lock(
     store: Store,
-    spec: Spec,
+    project: Project,
     selection: Selection | None = None,
-    wish: LockOptions | None = None,
+    options: LockOptions | None = None,
     *,
-    offline: bool = False,
     environment: Mapping[str, str] | None = None,
     reporter: Reporter | None = None,
 ) -> Mapping[str, LockedLayer]:
-    """Lock the selected layers (all whose locks are not valid, unless told) together; the locks by env name.
+    """Lock the selected layers, by default all whose locks are not valid. Return the locks by env name.
 
-    Raises LockError, ToolError or StoreError. `environment` is where uv's settings are read, the process' own if None.
+    `environment` has uv's settings, the process's own if None. Raises LockError, ToolError or StoreError.
     """
-    uv = uv_of(store, offline=offline, environment=environment).reaching(spec.uv, spec.path.parent)
-    session = Session(store=store, uv=uv, reporter=reporter or NullReporter(), now=datetime.now(UTC))
-    wish = replace(wish or LockOptions(), target=Target.host())
-    selected = selection or select(spec, SelectionRequest(lock=Operation.LOCK_IF_NEEDED), Target.host())
-    return lock_spec(session, spec, selected, wish, Interpreters(session, offline=offline))
+    options = replace(options or LockOptions(), target=Target.host())
+    session = Session.open(store, offline=options.offline, environment=environment, reporter=reporter)
+    session = session.with_settings_of(project.spec)
+    request = SelectionRequest(lock=Operation.LOCK_IF_NEEDED)
+    selection = selection or select_layers(project.spec, request, Target.host())
+    return lock_layers(session, project, selection, options, Interpreters(session))

@@ -1,13 +1,11 @@
-"""Upkeep: whether all is well in a store, putting right what is not, sharing equal files, making the index anew."""
+"""Maintenance of a store: verify, repair, share equal files, and rebuild the index."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
-from vstore.api.stores import uv_of
-from vstore.reporter import NullReporter, Reporter
+from vstore.reporter import Reporter
 from vstore.store import Store
 from vstore.store.health.optimise import Optimised, optimise
 from vstore.store.health.verify import Problem, verify
@@ -23,18 +21,16 @@ def repair(
     jobs: int = 1,
     environment: Mapping[str, str] | None = None,
     reporter: Reporter | None = None,
-    now: datetime | None = None,
 ) -> list[Problem]:
-    """Put right what `verify` found, in one exchange each; returns what is wrong still.
+    """Repair the problems that `verify` found. Return those that remain.
 
-    In place where only modes, times or a manifest are wrong, else from a configured cache, else built again: from the
-    recipe in its manifest, or from the spec of a generation that holds it, if spec and lock are still as they were.
+    An object is repaired in place if only modes, times or its manifest are wrong, else fetched from a configured
+    cache, else built again: from the recipe in its manifest, or from an unchanged spec of a generation.
     """
     from vstore.realise.repair import repair
     from vstore.realise.session import Session
 
-    uv = uv_of(store, offline=offline, environment=environment)
-    session = Session(store=store, uv=uv, reporter=reporter or NullReporter(), now=now or datetime.now(UTC), jobs=jobs)
+    session = Session.open(store, offline=offline, environment=environment, jobs=jobs, reporter=reporter)
     return repair(session, list(problems))
 
 

@@ -1,72 +1,50 @@
-"""Plans: the graph of nodes that specs need, as values and documents, and building one node of it."""
+"""Plans: the graph of nodes of several specs, as values and documents, and building one of its nodes."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from typing import Any
+from collections.abc import Sequence
 
-from vstore.api.stores import uv_of
-from vstore.objects import StorePath
-from vstore.realise.document import node_document, read_node
 from vstore.realise.model import RealisedLayer, Request
-from vstore.realise.planning import Planned, PlannedNode, PlannedStack
-from vstore.reporter import NullReporter, Reporter
+from vstore.realise.plan.document import Node, node_document, read_node
+from vstore.realise.plan.planner import Planned, PlannedNode, PlannedStack
+from vstore.reporter import Reporter
 from vstore.store import Store
 
-__all__ = ["Planned", "PlannedNode", "PlannedStack", "build", "node_document", "plan"]
+__all__ = ["Node", "Planned", "PlannedNode", "PlannedStack", "build", "node_document", "plan", "read_node"]
 
 
 def plan(store: Store, requests: Sequence[Request], *, reporter: Reporter | None = None) -> Planned:
-    """Return what realising these requests would need, pruned of what the store or a cache has.
+    """Plan requests. Nodes below an object that the store or a cache has are not part of the plan.
 
-    The modules of layers that would be built are imported into the store. All requests have the caches and the
-    environment of the first. Raises SpecError, LockError, UsageError or StoreError.
+    The modules of layers that have to be built are imported into the store. The caches and the environment of the
+    first request are used for all. Raises SpecError, LockError, UsageError or StoreError.
     """
-    from vstore.realise.planning import plan
+    from vstore.realise.plan.planner import plan
     from vstore.realise.session import Session
-    from vstore.remote import substitution
 
-    first, reporter = requests[0], reporter or NullReporter()
-    uv = uv_of(store, offline=first.offline, environment=first.environment)
-    with substitution(store, first.caches, offline=first.offline, dry=True, reporter=reporter) as substituter:
-        session = Session(store=store, uv=uv, reporter=reporter, now=datetime.now(UTC), substitutes=substituter)
+    first = requests[0]
+    session = Session.open(store, offline=first.offline, environment=first.environment, reporter=reporter)
+    with session.with_caches(first.caches, offline=first.offline, dry_run=True) as session:
         return plan(session, requests)
 
 
 def build(
     store: Store,
-    document: Any,
-    objects: Mapping[StorePath, StorePath],
+    node: Node,
     *,
     caches: Sequence[str] = (),
     offline: bool = False,
     jobs: int | None = None,
     reporter: Reporter | None = None,
 ) -> RealisedLayer:
-    """Make the object of one node present; `objects` are those of its dependencies that its document does not know.
+    """Realise one node: its object is present, else substituted, else built. `jobs` is the number of cores if None.
 
-    Raises UsageError for what is no node, BuildError, ToolError or StoreError.
+    Raises UsageError if the object of a dependency is not known, BuildError, ToolError or StoreError.
     """
-    from vstore.cancel import CancelToken
-    from vstore.realise.planning import build
+    from vstore.realise.plan.planner import build_node
     from vstore.realise.session import Session
-    from vstore.remote import substitution
 
-    node, known = read_node(document)
-    reporter, cancel, jobs = reporter or NullReporter(), CancelToken(), jobs or os.cpu_count() or 1
-    uv = uv_of(store, offline=offline).reaching({}, store.layout.root)
-    with substitution(
-        store, tuple(caches), offline=offline, dry=False, reporter=reporter, cancel=cancel
-    ) as substituter:
-        session = Session(
-            store=store,
-            uv=uv,
-            reporter=reporter,
-            now=datetime.now(UTC),
-            jobs=jobs,
-            substitutes=substituter,
-            cancel=cancel,
-        )
-        return build(session, node, {**known, **objects}, offline=offline)
+    session = Session.open(store, offline=offline, jobs=jobs or os.cpu_count() or 1, reporter=reporter)
+    with session.with_user_settings().with_caches(caches, offline=offline) as session:
+        return build_node(session, node)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from vstore.api.realising import realise
+from vstore.api.realising import realise_project
 from vstore.archive import Compression
+from vstore.lock import Project
 from vstore.objects import Kind
 from vstore.publish import (
     ArchiveOptions,
@@ -32,12 +33,11 @@ from vstore.publish import (
     resolve_selector,
     unpack_bundle,
 )
+from vstore.realise.locking import selection_request
 from vstore.realise.model import Request
-from vstore.realise.noop import cached_stack
-from vstore.realise.prepare import wish_of
+from vstore.realise.noop import find_noop
 from vstore.reporter import Reporter
-from vstore.spec import load
-from vstore.spec.select import Operation, select
+from vstore.spec.select import Operation, select_layers
 from vstore.store import Store
 
 __all__ = [
@@ -72,22 +72,21 @@ def write_spec(store: Store, request: Request, output: Output, *, reporter: Repo
     In a dry run nothing is realised or written. Return the plan of the output. Raises what `realise` raises, and
     UsageError, before any work where possible, if the place of the output is not free.
     """
-    layers = load(request.spec, environment=request.environment).layers
-    output.check([layer.env_name for layer in layers if not layer.versioned])
-    stack = _realise_members(store, replace(request, generation=False), reporter)
+    project = Project.load(request.spec, environment=request.environment, allow_outside=request.allow_outside)
+    output.check([layer.env_name for layer in project.spec.layers if not layer.versioned])
+    stack = _realise_members(store, project, replace(request, generation=False), reporter)
     return output.plan(stack) if request.dry_run else output.write(stack, jobs=request.jobs, reporter=reporter)
 
 
-def _realise_members(store: Store, request: Request, reporter: Reporter) -> StackMembers:
-    now = datetime.now(UTC)
-    result = cached_stack(store, replace(request, dry_run=False), reporter=reporter, now=now)
+def _realise_members(store: Store, project: Project, request: Request, reporter: Reporter) -> StackMembers:
+    spec, now, carried_out = project.spec, datetime.now(UTC), replace(request, dry_run=False)
+    result = find_noop(store, spec, carried_out, reporter=reporter, now=now) if carried_out.is_whole else None
     if result is None:
-        result = realise(store, request, reporter=reporter, now=now)
-    spec = load(request.spec, environment=request.environment)
+        result = realise_project(store, project, request, reporter=reporter, now=now)
     placed = [PlacedObject(layer.name, layer.kind, layer.path) for layer in result.layers]
     only = None
     if request.include:
-        operations = select(spec, wish_of(request), request.platform).operations
+        operations = select_layers(spec, selection_request(request), request.platform).operations
         only = frozenset(name for name, found in operations.items() if Operation.BUILD in found)
     else:
         placed.append(PlacedObject(f"{spec.profile}-stack", Kind.STACK, result.stack))

@@ -1,4 +1,4 @@
-"""Realising: from a spec to a stack in the store, and what a stack holds."""
+"""Realising: from a spec to a stack in the store; the content of a stack."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from vstore.api.stores import uv_of
 from vstore.objects import StorePath
 from vstore.realise.model import Origin, Realised, RealisedLayer, Request
-from vstore.realise.noop import cached_stack
+from vstore.realise.noop import find_noop
 from vstore.reporter import NullReporter, Reporter
+from vstore.spec import load
 from vstore.store import Store
-from vstore.values import replace
 
 if TYPE_CHECKING:
     from vstore.build.clashes import Clash
+    from vstore.lock import Project
 
 __all__ = [
     "Origin",
@@ -32,44 +32,59 @@ __all__ = [
 def realise(
     store: Store, request: Request, *, reporter: Reporter | None = None, now: datetime | None = None
 ) -> Realised:
-    """Lock if needed, make every layer present, from a cache or by building, and switch the profile to the stack.
+    """Lock a spec if needed, realise its layers and its stack, and switch the profile to it.
 
-    A no-op is answered before anything that builds is even loaded.
-    Raises SpecError, LockError, BuildError, ToolError or StoreError; the store is intact after any of them.
+    A no-op is found without loading the code that builds. Raises SpecError, LockError, BuildError, ToolError or
+    StoreError; the store is intact after any of them.
     """
-    reporter, now = reporter or NullReporter(), now or datetime.now(UTC)
-    known = cached_stack(store, request, reporter=reporter, now=now)
-    if known is not None:
-        return known
-    from vstore.cancel import CancelToken
+    now = now or datetime.now(UTC)
+    if request.is_whole:
+        spec = load(
+            request.spec,
+            check_requirements=False,
+            environment=request.environment,
+            allow_outside=request.allow_outside,
+        )
+        found = find_noop(store, spec, request, reporter=reporter or NullReporter(), now=now)
+        if found is not None:
+            return found
+    from vstore.lock import Project
+
+    project = Project.load(request.spec, environment=request.environment, allow_outside=request.allow_outside)
+    return realise_project(store, project, request, reporter=reporter, now=now)
+
+
+def realise_project(
+    store: Store, project: Project, request: Request, *, reporter: Reporter | None, now: datetime | None
+) -> Realised:
+    """Realise a project that was loaded for the request. Raises as `realise`."""
     from vstore.realise.realise import realise
     from vstore.realise.session import Session
-    from vstore.remote import substitution
 
-    cancel = CancelToken()
-    uv = uv_of(store, offline=request.offline, environment=request.environment)
+    session = Session.open(
+        store,
+        offline=request.offline,
+        environment=request.environment,
+        jobs=request.jobs,
+        reporter=reporter,
+        now=now,
+    )
     offline = request.offline or request.check
-    with substitution(
-        store, request.caches, offline=offline, dry=request.dry_run, reporter=reporter, cancel=cancel
-    ) as substituter:
-        session = Session(
-            store=store, uv=uv, reporter=reporter, now=now, jobs=request.jobs, substitutes=substituter, cancel=cancel
-        )
-        found = realise(session, request)
-        return replace(found, moved_bytes=substituter.pulled().moved_bytes)
+    with session.with_caches(request.caches, offline=offline, dry_run=request.dry_run) as session:
+        return realise(session, project, request)
 
 
 def distributions(store: Store, stack: StorePath) -> dict[str, dict[str, str]]:
-    """Layer name → distribution name → version, the interpreters as ``python``."""
-    from vstore.realise.contents import distributions
+    """Return the version of each distribution by layer name and distribution name. An interpreter has ``python``."""
+    from vstore.realise.stack import stack_distributions
 
-    return distributions(store, stack)
+    return stack_distributions(store, stack)
 
 
 def clashes_of(store: Store, path: StorePath) -> tuple[Clash, ...]:
     """Return the paths for which distributions of a layer, or of the layers below it, have different files.
 
-    Empty for an object that is no layer. Raises StoreError if the layer is damaged.
+    Returns nothing for an object that is not a layer. Raises StoreError if the layer is damaged.
     """
     from vstore.build.layer_metadata import FACTS, read_facts
 

@@ -1,4 +1,4 @@
-"""Specs: reading one, its layers and the platforms they are for."""
+"""Specs: loading one, its layers and their platforms; writing a new one."""
 
 from __future__ import annotations
 
@@ -8,21 +8,20 @@ from pathlib import Path
 
 from vstore.errors import UsageError
 from vstore.spec import Layer, Spec, load
-from vstore.spec.files.allowed import ALLOW_OUTSIDE
 from vstore.target import Target
 
-__all__ = ["ALLOW_OUTSIDE", "Layer", "Spec", "Target", "load", "write_template"]
+__all__ = ["Layer", "Spec", "Target", "load", "write_template"]
 
 
 def write_template(spec: Path, text: str, beside: Mapping[str, str], *, store: Path) -> None:
-    """Write a new spec, its folder made if that is missing, and the files beside it that are not there.
+    """Write a new spec, and the files beside it that do not exist yet. Its folder is made if needed.
 
-    Raises UsageError if there is something at its place, or the folder is in the store.
+    Raises UsageError if the spec exists, or the folder is in the store.
     """
     from vstore.fs.place import check_output_folder, create_file
 
     if os.path.lexists(spec):
-        raise UsageError(f"there is a spec already: {spec}")
+        raise UsageError(f"the spec exists already: {spec}")
     check_output_folder(spec.parent, store=store)
     spec.parent.mkdir(parents=True, exist_ok=True)
     create_file(spec, text.encode())

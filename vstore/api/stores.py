@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from vstore.digest import Digest
 from vstore.errors import StoreError
@@ -24,14 +22,10 @@ from vstore.store import (
     keep_emergency_space,
     list_roots,
     object_at,
-    own_uv_cache,
     owner_of,
     release_emergency_space,
     remove_root,
 )
-
-if TYPE_CHECKING:
-    from vstore.uv import Uv
 
 ENVIRONMENT_ROOT = ".vstore-root"  # the link in a virtual environment that keeps alive what it stands on
 
@@ -58,7 +52,6 @@ __all__ = [
     "read_log",
     "release_emergency_space",
     "remove_root",
-    "uv_of",
 ]
 
 
@@ -74,14 +67,6 @@ def default_root() -> Path:
 def open_store(root: Path | None = None, *, read_only: bool = False) -> Store:
     """Open the store at `root`, making it unless read-only. Raises StoreError or OSError."""
     return Store.open(default_root() if root is None else root, read_only=read_only)
-
-
-def uv_of(store: Store, *, offline: bool = False, environment: Mapping[str, str] | None = None) -> Uv:
-    """uv with the store's own cache, this user's. Raises StoreError where that is a link or another user's."""
-    from vstore.uv import Uv
-
-    chosen = os.environ if environment is None else environment
-    return Uv(cache_dir=own_uv_cache(store.layout), offline=offline, environment=chosen)
 
 
 def keep(store: Store, path: StorePath, place: Path, note: RootNote | None = None) -> None:

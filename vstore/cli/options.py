@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import click
@@ -27,21 +26,15 @@ def selection_options(function: Function) -> Function:
             "--allow-outside",
             multiple=True,
             type=EXISTING_FOLDER,
-            callback=_allow_outside,
-            expose_value=False,
+            callback=_check_folders,
             help="Accept modules from this folder, although it is outside the project of the spec.",
         ),
     )
 
 
-def _allow_outside(_: click.Context, __: click.Parameter, folders: tuple[Path, ...]) -> None:
-    """Add the folders to the environment variable of the same meaning, which loading a spec reads."""
-    from vstore.api.specs import ALLOW_OUTSIDE
-
-    if any(os.pathsep in str(folder.absolute()) for folder in folders):
-        raise click.BadParameter(f"the path of a folder may not contain {os.pathsep!r}")
-    given = [os.environ.get(ALLOW_OUTSIDE, ""), *(str(folder.absolute()) for folder in folders)]
-    os.environ[ALLOW_OUTSIDE] = os.pathsep.join(one for one in given if one)
+def _check_folders(_: click.Context, __: click.Parameter, folders: tuple[Path, ...]) -> tuple[Path, ...]:
+    """Return the folders as absolute paths."""
+    return tuple(folder.absolute() for folder in folders)
 
 
 def wheel_options(function: Function) -> Function:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 
-from vstore.api.locks import LockedLayer, Selection, check, deployed_name, read_locks
+from vstore.api.locks import LockedLayer, Project, Selection, deployed_name, stale_reasons
 from vstore.api.specs import Layer, Spec
 from vstore.api.stores import Kind
 from vstore.cli.text import when
@@ -16,11 +16,11 @@ _ARRAYS = {Kind.RUNTIME: "runtimes", Kind.FRAMEWORK: "frameworks", Kind.APPLICAT
 class Showing:
     """One look at a spec and its locks."""
 
-    def __init__(self, spec: Spec, selection: Selection) -> None:
-        self.spec = spec
+    def __init__(self, project: Project, selection: Selection) -> None:
+        spec = self.spec = project.spec
         self.selection = selection
-        self.stale = check(spec)
-        self.locks = {one.env_name: one for one in read_locks(spec)}
+        self.stale = stale_reasons(project)
+        self.locks = {one.env_name: one for one in project.locks}
         self._names = {layer.env_name: self._name(layer) for layer in spec.layers}
         self._briefs = {layer.env_name: self._brief(layer, None) for layer in spec.layers}
 

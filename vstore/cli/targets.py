@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 from vstore.errors import UsageError
 
 if TYPE_CHECKING:
-    from vstore.api.specs import Spec, Target
+    from vstore.api.specs import Target
 
 ALL = "all"
 
 
-def parse_targets(names: Iterable[str], spec: Path) -> tuple[Target, ...]:
+def parse_targets(names: Iterable[str], spec: Path, allow_outside: Sequence[Path] = ()) -> tuple[Target, ...]:
     """The targets in the order given, this machine's if none is; ``all`` are those that the spec's layers are for.
 
     A target that a lock leaves out is not among ``all``.
     """
-    from vstore.api.specs import Target, load
+    from vstore.api.specs import Target
 
     found: dict[Target, None] = {}
     for name in names:
         if name == ALL:
-            found |= dict.fromkeys(_covered(load(spec, check_requirements=False, environment=os.environ)))
+            found |= dict.fromkeys(_covered(spec, allow_outside))
             continue
         try:
             found[Target(name)] = None
@@ -35,18 +35,19 @@ def parse_targets(names: Iterable[str], spec: Path) -> tuple[Target, ...]:
     return tuple(found) or (Target.host(),)
 
 
-def each_target(names: Sequence[str], spec: Path) -> Iterator[Target]:
+def each_target(names: Sequence[str], spec: Path, allow_outside: Sequence[Path] = ()) -> Iterator[Target]:
     """The targets, one after another: of ``all``, locking for the first may leave others out."""
-    for target in parse_targets(names, spec):
-        if ALL not in names or target in parse_targets(names, spec):
+    for target in parse_targets(names, spec, allow_outside):
+        if ALL not in names or target in parse_targets(names, spec, allow_outside):
             yield target
 
 
-def _covered(spec: Spec) -> list[Target]:
+def _covered(path: Path, allow_outside: Sequence[Path]) -> list[Target]:
     """This machine's target first: a lock is made for it."""
-    from vstore.api.locks import read_locks
-    from vstore.api.specs import Target
+    from vstore.api.locks import Project
+    from vstore.api.specs import Target, load
 
-    left_out = {target for one in read_locks(spec) for target in one.findings.left_out}
+    spec = load(path, check_requirements=False, environment=os.environ, allow_outside=allow_outside)
+    left_out = {target for one in Project(spec).locks for target in one.findings.left_out}
     found = [target for target in Target if any(target in layer.targets for layer in spec.layers)]
     return sorted((target for target in found if target not in left_out), key=lambda one: one != Target.host())

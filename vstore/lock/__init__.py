@@ -1,10 +1,8 @@
-"""Locking: what the spec asks for, pinned.
+"""Locking: the versions and wheels of a spec's layers, pinned.
 
-The work itself is in `resolve.lock`, `select.select` and `staleness.check`, whose imports a no-op does without.
+Resolving (`resolution.resolve`), selecting wheels (`wheels`) and `staleness` are imported where they are needed.
 """
 
-from vstore.lock.lockfile import read_locks
-from vstore.lock.metadata import deployed_name
 from vstore.lock.model import (
     Download,
     InterpreterPin,
@@ -15,6 +13,8 @@ from vstore.lock.model import (
     PinnedWheel,
     PythonForLocking,
 )
+from vstore.lock.project import Project
+from vstore.lock.record import deployed_name
 from vstore.spec.lockfiles import lock_files, lock_path
 
 __all__ = [
@@ -25,9 +25,9 @@ __all__ = [
     "LockedLayer",
     "LockedPackage",
     "PinnedWheel",
+    "Project",
     "PythonForLocking",
     "deployed_name",
     "lock_files",
     "lock_path",
-    "read_locks",
 ]

@@ -1,24 +1,27 @@
-"""Marker environments of targets (PEP 508), and the tags of the wheels they can use."""
+"""The marker environments of targets (PEP 508), and their wheel tags."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING
 
 from vstore.spec import Layer
 from vstore.target import Target
+
+if TYPE_CHECKING:
+    from packaging.version import Version
 
 _SYSTEMS = {
     "linux": ("posix", "Linux", "linux"),
     "macosx": ("posix", "Darwin", "darwin"),
     "win": ("nt", "Windows", "win32"),
 }
-_UV_GLIBC = (17, 28, *range(31, 41))  # the minor versions of glibc that uv has platforms for
+_UV_GLIBC = (17, 28, *range(31, 41))  # the minor versions of glibc for which uv has platforms
 
 
 def marker_environment(target: Target, python: str) -> dict[str, str]:
-    """What markers see on a target, for CPython `python` (``3.11.7``)."""
+    """Return the values of markers on a target, for CPython `python` (``3.11.7``)."""
     os_name, system, sys_platform = _SYSTEMS[_system(target)]
     return {
         "implementation_name": "cpython",
@@ -46,31 +49,30 @@ def _machine(target: Target) -> str:
 
 @cache
 def holds(marker: str | None, target: Target, python: str) -> bool:
-    """Whether a marker is true on a target. What cannot be known of it, release and version, is empty."""
+    """Return whether a marker is true on a target. The release and version of its system are empty texts."""
     from packaging.markers import Marker
 
-    environment: dict[str, Any] = marker_environment(target, python)
-    return marker is None or Marker(marker).evaluate(environment)
+    return marker is None or Marker(marker).evaluate({**marker_environment(target, python)})
 
 
 def environment_marker(target: Target) -> str:
-    """The marker that is true on this target only."""
+    """Return the marker that is true on this target only."""
     return f"sys_platform == '{_SYSTEMS[_system(target)][2]}' and platform_machine == '{_machine(target)}'"
 
 
 def targets_marker(targets: Iterable[Target]) -> str:
-    """The marker that is true on these targets only."""
+    """Return the marker that is true on these targets only."""
     return " or ".join(map(environment_marker, targets))
 
 
 def exact_marker(target: Target, python: str) -> str:
-    """All that is known of CPython `python` on a target, as a marker; with less uv plans for other interpreters too."""
+    """Return all values of CPython `python` on a target as one marker. With fewer, uv also resolves for others."""
     known = {key: value for key, value in marker_environment(target, python).items() if value}
     return " and ".join(f"{key} == '{value}'" for key, value in known.items())
 
 
 def uv_platform(target: Target, glibc: tuple[int, int]) -> str:
-    """The nearest of uv's names for a platform that asks for no newer glibc (``x86_64-manylinux_2_28``)."""
+    """Return uv's name for a target, with the newest glibc that is not newer than this (``x86_64-manylinux_2_28``)."""
     machine = target.value.partition("_")[2]
     if target.is_linux:
         level = max((one for one in _UV_GLIBC if (2, one) <= glibc), default=_UV_GLIBC[0])
@@ -80,7 +82,7 @@ def uv_platform(target: Target, glibc: tuple[int, int]) -> str:
 
 
 def wheel_tags(layer: Layer, target: Target, python: str) -> Mapping[str, int]:
-    """The wheel tags that fit a layer on a target, each with its rank; 0 is the best."""
+    """Return the wheel tags that a layer may use on a target, with their ranks; 0 is the best."""
     major, minor = map(int, python.split(".")[:2])
     return _ranked(target, layer.glibc, layer.macos, (major, minor))
 
@@ -92,7 +94,7 @@ def _ranked(
     from packaging.tags import compatible_tags, cpython_tags
 
     platforms = list(_platforms(target, glibc, macos))
-    abi = f"cp{version[0]}{version[1]}"  # else `packaging` takes the running interpreter's: debug, free-threaded
+    abi = f"cp{version[0]}{version[1]}"  # not that of the running interpreter, such as a debug build
     tags = [*cpython_tags(version, abis=[abi], platforms=platforms), *compatible_tags(version, abi, platforms)]
     return {str(tag): number for number, tag in enumerate(tags)}
 
@@ -112,3 +114,10 @@ def _platforms(target: Target, glibc: tuple[int, int], macos: tuple[int, int]) -
         if level in legacy:
             found.append(f"{legacy[level]}_{_machine(target)}")
     return [*found, f"linux_{_machine(target)}"]
+
+
+def version_key(version: str) -> Version:
+    """Return a version for comparison (PEP 440)."""
+    from packaging.version import Version
+
+    return Version(version)

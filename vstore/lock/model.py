@@ -1,11 +1,10 @@
-"""What a lock pins, as values."""
+"""The values of a lock: packages, wheels, interpreters, and what was found while locking."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from vstore.target import Target
 from vstore.values import frozen
@@ -15,7 +14,7 @@ FROM_LOWER = "sys_platform == 'from_lower_layer'"  # venvstacks' marker of a pac
 
 @frozen
 class Download:
-    """A managed interpreter for one target."""
+    """A managed build of an interpreter for one target."""
 
     url: str
     sha256: str | None
@@ -23,9 +22,10 @@ class Download:
 
 @frozen
 class InterpreterPin:
-    """The interpreter of a runtime: `source`, ``managed`` or ``adopted``, is what the machine that locked had.
+    """The interpreter of a runtime.
 
-    `downloads` are the managed builds of that version, by target; an adopted one may have some for other targets.
+    `source` is ``managed`` or ``adopted``, as on the machine that locked. `downloads` are the managed builds of this
+    version, by target; a pin of an adopted interpreter may have some for other targets.
     """
 
     implementation: str
@@ -34,12 +34,12 @@ class InterpreterPin:
     downloads: Mapping[str, Download] = {}
 
     def satisfies(self, requirement: str) -> bool:
-        """Whether it is what ``cpython@3.11`` or ``cpython@3.11.7`` asks for."""
+        """Return whether the pin meets ``cpython@3.11`` or ``cpython@3.11.7``."""
         implementation, _, version = requirement.partition("@")
         return implementation == self.implementation and f"{self.version}.".startswith(f"{version}.")
 
     def is_managed(self, target: str) -> bool:
-        """Whether it comes from a managed build on this target."""
+        """Return whether a managed build is used on this target."""
         return self.source == "managed" or target in self.downloads
 
     @property
@@ -50,29 +50,47 @@ class InterpreterPin:
 
 @frozen
 class LockedWheel:
-    """A wheel that a lock offers: where it is (a URL, or a path relative to the lock file) and what it must hash to."""
+    """A wheel in a lock. `location` is a URL, or a path relative to the lock file; `name` is set if it cannot tell it.
 
-    filename: str
+    `hashes` are in hexadecimal digits, by algorithm; there is always one of ``sha256``.
+    """
+
     location: str
-    sha256: str
+    hashes: Mapping[str, str]
+    name: str | None = None
     size_bytes: int | None = None
+
+    @property
+    def filename(self) -> str:
+        """The file name of the wheel."""
+        path = self.location.partition("?")[0].partition("#")[0] if "://" in self.location else self.location
+        return (self.name or path.rpartition("/")[2]).replace("%2B", "+")
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 digest of the wheel, in hexadecimal digits."""
+        return self.hashes["sha256"]
 
 
 @frozen
 class LockedPackage:
-    """A package at one version; `shared` ones are provided by a layer below and not installed."""
+    """A package at one version, on the targets for which its `marker` is true."""
 
     name: str
     version: str
-    marker: str | None
-    shared: bool
-    wheels: tuple[LockedWheel, ...]
+    marker: str | None = None
+    wheels: tuple[LockedWheel, ...] = ()
     index: str | None = None
+
+    @property
+    def shared(self) -> bool:
+        """Whether a layer below provides the package, so that this layer does not install it."""
+        return self.marker is not None and FROM_LOWER in self.marker
 
 
 @frozen
 class LockRecord:
-    """venvstacks' ``pylock.<env>.meta.json``: what a lock was made from, which number it has and since when."""
+    """venvstacks' ``pylock.<env>.meta.json``: the hashes of a lock's inputs, its number, and the time of locking."""
 
     lock_input_hash: str
     requirements_hash: str
@@ -83,8 +101,26 @@ class LockRecord:
 
 
 @frozen
+class LockInputs:
+    """Everything that a lock is made from. A lock is stale when it differs from the spec's.
+
+    `python` is ``3.11``; `settings` the digest of uv's settings and the package indexes; `dependencies` the digests of
+    the locks below, by env name, in import order.
+    """
+
+    requirements: tuple[str, ...]
+    python: str
+    targets: tuple[str, ...]
+    settings: str
+    dependencies: Mapping[str, str]
+
+
+@frozen
 class HeldBack:
-    """A package that is locked at an older `version` than `without` the pins (or the setting) in `by`; ways out."""
+    """A package that is locked at an older `version` than `without` the pins or the setting in `by`.
+
+    `ways` are the changes that would lift it.
+    """
 
     name: str
     version: str
@@ -98,10 +134,10 @@ class HeldBack:
 
 @frozen
 class Findings:
-    """The results of locking that a person should know; recorded in the lock.
+    """What locking found out and a person should know. The lock file records it.
 
-    `left_out` are the targets that nobody asked for and that the lock does not cover, each with the reason;
-    `conflicts` the packages in the finished stack that do not get the version that they need.
+    `left_out` are the optional targets that the lock does not cover, with the reasons; `conflicts` the packages of the
+    finished stack that do not get a version that they accept.
     """
 
     left_out: Mapping[str, str] = {}
@@ -111,20 +147,20 @@ class Findings:
 
 @frozen
 class LockedLayer:
-    """One lock file; `inputs` is what it was made from, as the file itself records it (None: venvstacks wrote it).
+    """The lock of one layer, read from the file at `path`.
 
-    `content_hash` is of its packages as venvstacks computes it, to be compared with the `record` beside it; it is
-    known where venvstacks wrote the lock. A runtime's `interpreter` is None where nothing pins it yet. `joint`: it was
-    resolved together with the layers that it shares a stack with.
+    `inputs` is None in a lock that venvstacks wrote; `content_hash` is then the hash of its packages, as venvstacks
+    computes it. `edited` is True when the packages are not those that vstore wrote. `joint` is True when the layer was
+    resolved together with the layers that share a stack with it. `interpreter` is that of a runtime, if it is pinned.
     """
 
     env_name: str
     path: Path
     packages: tuple[LockedPackage, ...]
     packages_digest: str
-    inputs: Mapping[str, Any] | None
-    edited: bool
-    interpreter: InterpreterPin | None
+    inputs: LockInputs | None
+    edited: bool = False
+    interpreter: InterpreterPin | None = None
     joint: bool = False
     findings: Findings = Findings()
     record: LockRecord | None = None
@@ -132,15 +168,15 @@ class LockedLayer:
 
     @property
     def digest(self) -> str:
-        """The digest of all that the layers above are resolved over: the packages, and a runtime's exact Python."""
+        """The digest of what the layers above are resolved over: the packages, and a runtime's exact Python."""
         return f"{self.packages_digest} {self.interpreter.version}" if self.interpreter else self.packages_digest
 
 
 @frozen
 class LockOptions:
-    """How to lock: whether old pins are kept, whether jointly (None: as before), and where packages come from.
+    """How to lock. `joint` None keeps the way of the last lock.
 
-    `target` must be covered where a spec names no platforms; the machine's own if None.
+    The lock must cover `target`, the machine's own if None, also where the spec names no platforms.
     """
 
     joint: bool | None = None
@@ -148,14 +184,15 @@ class LockOptions:
     upgrade_packages: tuple[str, ...] = ()
     local_wheels: tuple[Path, ...] = ()
     index: bool = True
+    offline: bool = False
     target: Target | None = None
 
 
 @frozen
 class PinnedWheel:
-    """The one wheel of a package for one target; `location` is a URL or an absolute path.
+    """The wheel of a package for one target. `location` is a URL or an absolute path.
 
-    With its `index` given, uv takes a wheel that it has cached without asking the network.
+    With its `index` given, uv takes a wheel from its cache without asking the network.
     """
 
     name: str
@@ -168,7 +205,7 @@ class PinnedWheel:
 
 @frozen
 class PythonForLocking:
-    """An interpreter of a runtime's version that uv can ask, and its pin."""
+    """The interpreter of a runtime on this machine, for uv to inspect, and its pin."""
 
     path: Path
     pin: InterpreterPin

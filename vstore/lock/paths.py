@@ -1,4 +1,4 @@
-"""The files of a lock beside the spec: written where nothing is, or over files of the same kind."""
+"""Writing the files of a lock. A file is replaced only if it is of the same kind."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _HEAD_BYTES = 1 << 20
 
 
 def check_places(spec: Spec, layers: Iterable[Layer]) -> None:
-    """Raise UsageError, before any work, if something else is where the locks of these layers go."""
+    """Raise UsageError, before any work, if a path of these layers' locks is taken by something else."""
     for layer in layers:
         paths = [one(spec, layer) for one in (lock_path, record_path, declared_path, summary_path, interpreter_path)]
         check_parents(paths[0].parent)
@@ -29,9 +29,9 @@ def check_places(spec: Spec, layers: Iterable[Layer]) -> None:
 
 
 def write_changed(path: Path, data: bytes) -> None:
-    """Write a file of a lock, unless it has this content. Raises UsageError if something else is there.
+    """Write a file of a lock, unless it has this content. Raises UsageError if something else has its path.
 
-    Another process may lock the same spec: of two files of a lock the later one stays.
+    If another process locks the same spec, the later file stays.
     """
     while (place := recognise(path, _is_ours)).old is None or _head(path, len(data) + 1) != data:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -41,13 +41,13 @@ def write_changed(path: Path, data: bytes) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove a file of a lock if it is there. Raises UsageError if something else is."""
+    """Remove a file of a lock, if it exists. Raises UsageError if something else has its path."""
     if recognise(path, _is_ours).old is not None:
         path.unlink(missing_ok=True)
 
 
 def _is_ours(path: Path, status: os.stat_result) -> bool:
-    """Whether it is a file of the kind that the name says. A lock may be damaged: `--reset` makes it anew."""
+    """Return whether a file is of the kind that its name says. A lock may be damaged, as `--reset` replaces it."""
     if not stat.S_ISREG(status.st_mode):
         return False
     if path.suffix == ".json":

@@ -11,8 +11,8 @@ from vstore import graph
 from vstore import profile as profiles
 from vstore.build.layer_metadata import read_facts
 from vstore.errors import LockError, ProfileError, StoreError, UsageError
-from vstore.lock.lockfile import read_document
-from vstore.lock.metadata import module_hash, read_record, requirements_hash
+from vstore.lock.lockfile import read_lock
+from vstore.lock.record import module_hash, read_record, requirements_hash
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.profile import read_stack
 from vstore.publish.records import LAYER_KINDS, MemberRecord
@@ -106,11 +106,9 @@ def members_of_spec(spec: Spec, target: Target, placed: Iterable[PlacedObject]) 
 
 
 def _member_of_layer(spec: Spec, target: Target, layer: Layer, path: StorePath | None) -> Member:
-    dependencies = spec.dependencies(layer)
-    runtime = dependencies[-1] if dependencies else layer
     fields: MemberRecord = {
         **_lock_fields(spec, layer),
-        "python_implementation": runtime.python_implementation,
+        "python_implementation": layer.runtime.python_implementation,
         "bound_to_implementation": layer.kind == Kind.RUNTIME or target.is_windows,
     }
     if layer.launch_module is not None:
@@ -125,7 +123,7 @@ def _member_of_layer(spec: Spec, target: Target, layer: Layer, path: StorePath |
         kind=layer.kind,
         path=path,
         deployed_name=f"{layer.env_name}@{fields['lock_version']}" if layer.versioned else layer.env_name,
-        dependencies=tuple(dependency.env_name for dependency in dependencies),
+        dependencies=layer.dependency_names,
         fields=fields,
     )
 
@@ -140,9 +138,9 @@ def _lock_fields(spec: Spec, layer: Layer) -> MemberRecord:
             "locked_at": record.locked_at.astimezone(UTC).isoformat(),
         }
     try:
-        document = read_document(spec, layer)
-        hashed = None if document is None else requirements_hash(document)
-    except (LockError, ValueError, KeyError):
+        locked = read_lock(spec, layer)
+        hashed = None if locked is None else requirements_hash(locked.packages)
+    except LockError:
         hashed = None
     return {"requirements_hash": hashed, "lock_version": 1, "locked_at": None}
 

@@ -1,4 +1,4 @@
 """Realising: the one verb. Start reading at `vstore.realise.realise`.
 
-Nothing is imported here: the answer to a no-op, in `cached_stack`, must not wait for what builds.
+Nothing is imported here, as a no-op (`noop`) must not load the code that builds.
 """

@@ -1,31 +1,32 @@
-"""What realising is asked for and what it answers, as values."""
+"""The request to realise a spec, and its result."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
-from vstore.digest import Digest
 from vstore.objects import Kind, StorePath
 from vstore.target import Target
 from vstore.values import frozen
 
-if TYPE_CHECKING:  # a no-op needs none
+if TYPE_CHECKING:  # not loaded for a no-op
     from vstore.build.clashes import Clash
 
 
 @frozen
 class Request:
-    """What a user may ask of `realise`; `environment` is where uv's own settings come from.
+    """The options of `realise`.
 
-    Without `generation` the stack is made present and no profile is touched.
+    `environment` has the settings of uv and of the spec, `allow_outside` further folders that modules may lie in.
+    `target` is the machine's own if None. `index` False resolves without a package index. With `check`, layers that are
+    present are built again and compared. Without `generation` the stack is realised, and no profile is changed.
     """
 
     spec: Path
     profile: str | None = None
-    target: Target | None = None  # None: the machine that this runs on
+    target: Target | None = None
     include: tuple[str, ...] = ()
     allow_missing: bool = False
     dependencies: bool | None = None
@@ -42,15 +43,21 @@ class Request:
     index: bool = True
     caches: tuple[str, ...] = ()
     environment: Mapping[str, str] = {}
+    allow_outside: tuple[Path, ...] = ()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the request is for the whole stack, and carried out."""
+        return not (self.include or self.check or self.dry_run)
 
     @property
     def platform(self) -> Target:
-        """The target, said or not."""
+        """The target, by default this machine's."""
         return self.target or Target.host()
 
 
 class Origin(StrEnum):
-    """How a layer came to be present. The last four are what a dry run says."""
+    """How a layer became present. The last three are those of a dry run."""
 
     PRESENT = "present"
     SUBSTITUTED = "substituted"
@@ -64,9 +71,9 @@ class Origin(StrEnum):
 
 @frozen
 class RealisedLayer:
-    """A layer and its object; `path` is None only in a dry run, where it may not be known.
+    """A layer and its object. `path` is None in a dry run if it is not known yet; `seconds` is the time it took.
 
-    `clashes` are told of a layer that was not here before: those that no layer below has already.
+    `clashes` are those of a layer that was not present before, without those of the layers below.
     """
 
     name: str
@@ -79,52 +86,17 @@ class RealisedLayer:
 
 @frozen
 class Realised:
-    """What came of it; `stack` and `generation` are None for a partial or a dry run."""
+    """The result of `realise`. `stack` and `generation` are None for a part of a stack and for a dry run.
+
+    `changed` is True if the profile has a new generation. `moved_bytes` were fetched from caches; in a dry run it is
+    the most that would be.
+    """
 
     profile: str
     target: Target
-    generation: int | None
-    changed: bool
-    stack: StorePath | None
     layers: tuple[RealisedLayer, ...]
+    stack: StorePath | None = None
+    generation: int | None = None
+    changed: bool = False
     dry_run: bool = False
-    moved_bytes: int = 0  # from caches; in a dry run what would be, at most
-
-
-class Substituter(Protocol):
-    """Looks recipes up in caches and fetches their objects; in a dry run it only says what it would fetch."""
-
-    @property
-    def anybody(self) -> bool:
-        """Whether there is anybody to ask."""
-
-    def find(self, recipes: Iterable[Digest]) -> Mapping[Digest, StorePath]:
-        """What these give, all asked for at once; a miss is left out."""
-
-    def begin(self, recipes: Iterable[Digest]) -> None:
-        """Start to bring what these give."""
-
-    def begun(self, recipe: Digest) -> StorePath | None:
-        """Wait for what was started for it; None if nothing was, or that failed."""
-
-    def substitute(self, recipe: Digest) -> StorePath | None:
-        """Bring what the recipe gives; None for a miss."""
-
-
-class NullSubstituter:
-    """Has nothing."""
-
-    anybody = False
-
-    def find(self, recipes: Iterable[Digest]) -> Mapping[Digest, StorePath]:
-        return {}
-
-    def begin(self, recipes: Iterable[Digest]) -> None: ...
-
-    def begun(self, recipe: Digest) -> StorePath | None:
-        return None
-
-    substitute = begun
-
-
-NOBODY = NullSubstituter()
+    moved_bytes: int = 0

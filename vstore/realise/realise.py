@@ -1,87 +1,91 @@
-"""The one verb: make a spec's stack present, and switch to it.
+"""The one verb: realise the stack of a spec, and switch its profile to it.
 
-Ensure that it is locked, plan, execute, activate. For each object, lowest first: present in the store, else
-substituted from a cache, else built. Equal recipes are the same work, so a recipe that the store knows is nothing to
-do, and a lower layer rebuilt with equal bytes rebuilds nothing above.
-The two columns, spec → lock → build and fs → store → profile, meet in this folder and nowhere else.
+Ensure that the spec is locked, plan, execute, activate. Each object, lowest first, is present in the store, else
+substituted from a cache, else built. Equal recipes are the same work: an object whose recipe the store knows is not
+built again, and if a lower layer is rebuilt with equal bytes, nothing above it is.
+The two columns of the architecture, spec → lock → build and fs → store → profile, meet in this folder only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 
 from vstore.build.recipe import Recipe
 from vstore.errors import BuildError, VstoreError
+from vstore.lock import Project
 from vstore.objects import Kind, StorePath
-from vstore.realise.execute import Executor, Threads
-from vstore.realise.layers import Realiser
-from vstore.realise.make import Maker
+from vstore.realise.execute.executor import Executor, ThreadExecutor
+from vstore.realise.execute.interpreters import Interpreters
+from vstore.realise.execute.nodes import NodeRealiser
+from vstore.realise.execute.object_builder import ObjectBuilder
+from vstore.realise.execute.sources import ModuleSources
+from vstore.realise.locking import Locks, ensure_locked, select
 from vstore.realise.model import Origin, Realised, RealisedLayer, Request
-from vstore.realise.noop import inputs_key, profile_name, settle
-from vstore.realise.plan import find_known
-from vstore.realise.prepare import Prepared, prepare
+from vstore.realise.noop import activate, inputs_key, profile_name
+from vstore.realise.plan.graph import Plan, find_known, plan_layers
 from vstore.realise.session import Session
 from vstore.spec import Layer
-from vstore.spec.select import Operation
+from vstore.spec.select import Operation, Selection
 
 
-def realise(session: Session, request: Request) -> Realised:
-    """Make the spec's stack present and its profile's current generation; ask `cached_stack` first.
+def realise(session: Session, project: Project, request: Request) -> Realised:
+    """Realise the stack of a project, and make it the current generation of its profile. Try `find_noop` first.
 
-    The first layer that fails sets the session's `cancel`, unless asked to keep going. Raises SpecError, LockError,
+    The first layer that fails cancels the others, unless the request keeps going. Raises SpecError, LockError,
     BuildError, ToolError or StoreError; the store is intact after any of them.
     """
-    ready = prepare(session, request)
-    session, spec, plan = ready.session, ready.spec, ready.plan
-    if session.substitutes.anybody:
-        session.substitutes.begin(find_known(session.store, session.substitutes, plan.nodes).cached.values())
-    whole = not (request.include or request.check or request.dry_run)
-    nodes = {key: node for key, node in plan.nodes.items() if whole or node.kind != Kind.STACK}
-    with closing(
-        Maker(session, ready.interpreters, import_sources=ready.sources.add, keep_failed=request.keep_failed)
-    ) as maker:
-        realiser = Realiser(
-            session,
-            maker,
-            dry_run=request.dry_run,
-            left_alone=_left_alone(ready.wanted),
-            checked=_checked(request, ready),
-        )
-        threads = Threads(request.jobs, session.cancel, keep_going=request.keep_going)
-        done = execute(threads, realiser, nodes)
-    layers = _layers(ready, done)
-    if not whole:
-        return Realised(
-            profile=profile_name(spec, request),
-            target=request.platform,
-            generation=None,
-            changed=False,
-            stack=None,
-            layers=layers,
-            dry_run=request.dry_run,
-        )
-    assert plan.stack is not None
-    stack = done[plan.stack].path
-    assert stack is not None
-    session.store.realisations.cache_stack(inputs_key(spec, request.platform, request), stack)
-    return settle(session.store, spec, request, stack, layers, reporter=session.reporter, now=session.now)
+    spec, store = project.spec, session.store
+    session = session.with_settings_of(spec)
+    selection = select(session, spec, request)
+    interpreters = Interpreters(session, dry_run=request.dry_run)
+    sources = ModuleSources(store, spec)
+
+    locks = ensure_locked(session, project, selection, request, interpreters)
+    plan = plan_layers(spec, selection.built, request.platform, locks, sources.path)
+    builder = ObjectBuilder(session, interpreters, import_sources=sources.import_all, keep_failed=request.keep_failed)
+    with closing(builder):
+        done = _execute_plan(session, builder, plan, selection, request)
+    stack = done.get(plan.stack) if plan.stack else None
+    realised = Realised(
+        profile=profile_name(spec, request),
+        target=request.platform,
+        layers=_layers(selection.built, plan, locks, done),
+        stack=stack.path if stack else None,
+        dry_run=request.dry_run,
+        moved_bytes=session.substituter.moved_bytes,
+    )
+    if realised.stack is None:
+        return realised
+    store.realisations.cache_stack(inputs_key(spec, request.platform, request), realised.stack)
+    if not request.generation:
+        return realised
+    return activate(store, spec, realised, reporter=session.reporter, now=session.now)
 
 
-def _left_alone(wanted: tuple[Layer, ...]) -> set[str]:
-    """The layers below that are not to be made: with ``--no-dependencies``."""
-    return {name for layer in wanted for name in layer.dependency_names} - {layer.env_name for layer in wanted}
-
-
-def _checked(request: Request, ready: Prepared) -> set[str]:
-    """The layers to build again and compare: not those that are only needed by one."""
-    return {one.env_name for one in ready.wanted if request.check and Operation.BUILD in ready.selection.of(one)}
+def _execute_plan(
+    session: Session, builder: ObjectBuilder, plan: Plan, selection: Selection, request: Request
+) -> Mapping[StorePath, RealisedLayer]:
+    """Realise the nodes of a plan, without the stack if this is not all of it."""
+    if session.substituter.has_caches:
+        session.substituter.start(find_known(session, plan.nodes).cached.values())
+    nodes = {key: node for key, node in plan.nodes.items() if request.is_whole or node.kind != Kind.STACK}
+    below = {name for layer in selection.built for name in layer.dependency_names}
+    compared = [one for one in selection.built if request.check and Operation.BUILD in selection.of(one)]
+    realiser = NodeRealiser(
+        session,
+        builder,
+        dry_run=request.dry_run,
+        not_built=below - {layer.env_name for layer in selection.built},
+        compared={layer.env_name for layer in compared},
+    )
+    return execute(ThreadExecutor(session.jobs, session.cancel, keep_going=request.keep_going), realiser, nodes)
 
 
 def execute(
-    executor: Executor, realiser: Realiser, nodes: Mapping[StorePath, Recipe]
+    executor: Executor, realiser: NodeRealiser, nodes: Mapping[StorePath, Recipe]
 ) -> Mapping[StorePath, RealisedLayer]:
-    """Realise a graph of nodes. Raises one error for all that failed."""
+    """Realise a graph of nodes. Raises one error for all nodes that failed."""
 
     def work(node: Recipe, below: Mapping[StorePath, RealisedLayer]) -> RealisedLayer:
         return realiser.realise(node, {key: one.path for key, one in below.items()})
@@ -97,10 +101,10 @@ def _combined(
     done: Mapping[StorePath, RealisedLayer],
     failures: Mapping[StorePath, VstoreError],
 ) -> VstoreError:
-    """One error for all failures."""
+    """Return one error for all failures."""
     if len(failures) == 1:
         ((key, error),) = failures.items()
-        if nodes[key].name not in error.message:  # of uv, for instance, which knows packages only
+        if nodes[key].name not in error.message:  # an error of uv, for instance, names packages only
             error.message = f"{nodes[key].name}: {error.message}"
         return error
     details = []
@@ -113,13 +117,14 @@ def _combined(
     return BuildError(f"{len(failures)} layers could not be built", details=details)
 
 
-def _layers(ready: Prepared, done: Mapping[StorePath, RealisedLayer]) -> tuple[RealisedLayer, ...]:
-    """The interpreters, once each, then the layers; a dry run has some without a node."""
-    interpreters = dict.fromkeys(ready.plan.interpreters[layer.runtime or layer.name] for layer in ready.wanted)
-    rows = [done[key] for key in interpreters]
-    for layer in ready.wanted:
-        key = ready.plan.layers.get(layer.env_name)
-        origin = Origin.TO_LOCK if layer.env_name in ready.locks.stale else Origin.TO_BUILD
-        without = RealisedLayer(name=layer.env_name, kind=layer.kind, path=None, origin=origin, seconds=0.0)
-        rows.append(without if key is None else done[key])
+def _layers(
+    layers: Sequence[Layer], plan: Plan, locks: Locks, done: Mapping[StorePath, RealisedLayer]
+) -> tuple[RealisedLayer, ...]:
+    """Return the interpreters, once each, and the layers. In a dry run some layers have no node."""
+    rows = [done[key] for key in dict.fromkeys(plan.interpreters[layer.runtime.name] for layer in layers)]
+    for layer in layers:
+        key = plan.layers.get(layer.env_name)
+        origin = Origin.TO_LOCK if layer.env_name in locks.stale else Origin.TO_BUILD
+        planned = RealisedLayer(name=layer.env_name, kind=layer.kind, path=None, origin=origin, seconds=0.0)
+        rows.append(planned if key is None else done[key])
     return tuple(rows)

@@ -1,10 +1,10 @@
-"""Putting damaged objects right: in place where that is enough, else from a cache, else by building them again.
+"""Repairing damaged objects: in place if that is enough, else from a cache, else by building them again.
 
-An object is built from the recipe in its manifest, or from the spec of a generation if that is as it was.
+An object is built from the recipe in its manifest, or from the spec of a generation if its inputs are unchanged.
 
-Damaged objects are distrusted: for this process they are not there. So what brings an object or builds one brings or
-builds these, the lowest first, lends from none of them, and `Store.add` exchanges the result with what was damaged.
-A build that does not give the same bytes again is not taken.
+Damaged objects are distrusted: this process treats them as missing. So the normal fetch and build paths replace them,
+dependencies first, and link no files from them. `Store.add` exchanges the new object with the damaged one. A build that
+gives other bytes is discarded.
 """
 
 from __future__ import annotations
@@ -16,60 +16,54 @@ from pathlib import Path
 
 from vstore.errors import VstoreError
 from vstore.graph import bottom_up
+from vstore.lock import Project
 from vstore.objects import StorePath
-from vstore.realise.document import recorded_recipe
-from vstore.realise.interpreters import Interpreters
-from vstore.realise.layers import Realiser
-from vstore.realise.make import Maker
+from vstore.realise.execute.interpreters import Interpreters
+from vstore.realise.execute.nodes import NodeRealiser
+from vstore.realise.execute.object_builder import ObjectBuilder
+from vstore.realise.execute.sources import require_inputs
 from vstore.realise.model import Request
 from vstore.realise.noop import inputs_key
+from vstore.realise.plan.document import recorded_recipe
 from vstore.realise.realise import realise
 from vstore.realise.session import Session
-from vstore.realise.sources import require
 from vstore.remote import refetch
-from vstore.spec import load
+from vstore.spec import Spec, load
 from vstore.store import Generation, Store
 from vstore.store.health.verify import Problem, repair_in_place, repair_links, verify
 from vstore.target import Target
 
 
 def repair(session: Session, problems: list[Problem]) -> list[Problem]:
-    """Repair what `verify` found wrong; returns what is wrong still, found by looking again."""
+    """Repair the problems that `verify` found. Return those that remain, found by verifying the objects again."""
     store, reporter, uv = session.store, session.reporter, session.uv
     damaged = {problem.path for problem in problems if problem.profile is None}
     store.distrusted.update(damaged)
     for path in sorted(damaged):
-        reporter.progress("repair", f"looking at {path.name}")
+        reporter.progress("repair", f"checking {path.name}")
         repair_in_place(store, path)
     if store.distrusted and not uv.offline:
         refetch(store, reporter=reporter)
     if store.distrusted:
-        _make_again(session)
-    request = Request(
-        spec=Path(),
-        locked=True,
-        offline=uv.offline,
-        jobs=session.jobs,
-        generation=False,
-        environment=uv.environment,
-    )
-    for row, found in _sources(store, request):
+        _rebuild(session)
+    request = Request(spec=Path(), locked=True, keep_going=True, generation=False, environment=uv.environment)
+    for row, spec, target in _unchanged_generations(store, request):
         try:
-            realise(session, found)
+            realise(session, Project(spec), replace(request, spec=spec.path, target=target))
         except VstoreError as error:
-            reporter.warn(f"generation {row.number} of {row.profile} cannot be made again: {error.message}", error.hint)
+            reporter.warn(f"generation {row.number} of {row.profile} cannot be rebuilt: {error.message}", error.hint)
     repair_links(store, problems)
     only = {problem.path for problem in problems}
     return verify(store, contents=True, only=only, jobs=session.jobs, reporter=reporter)[1]
 
 
-def _make_again(session: Session) -> None:
-    """Make damaged objects again from the recipes in their manifests, the lowest first, as far as that is possible."""
-    store, offline = session.store, session.uv.offline
+def _rebuild(session: Session) -> None:
+    """Rebuild damaged objects from the recipes in their manifests, dependencies first, as far as possible."""
+    store = session.store
     infos = [info for path in store.distrusted if (info := store.objects.info(path)) is not None]
-    interpreters = Interpreters(session, offline=offline)
-    with closing(Maker(session, interpreters, import_sources=lambda recipe: require(store, recipe))) as maker:
-        realiser = Realiser(session, maker)
+    builder = ObjectBuilder(session, Interpreters(session), import_sources=lambda recipe: require_inputs(store, recipe))
+    with closing(builder):
+        realiser = NodeRealiser(session, builder)
         recipes = {info.path: info.recipe for info in infos}
         for path in bottom_up({info.path: info.references for info in infos}):
             try:
@@ -77,11 +71,11 @@ def _make_again(session: Session) -> None:
                 if recipe.digest == recipes[path]:
                     realiser.realise(recipe, {below: below for below in recipe.all_dependencies})
             except VstoreError as error:
-                session.reporter.note(f"{path.name} is not made again from its recipe: {error.message}")
+                session.reporter.note(f"{path.name} cannot be rebuilt from its recipe: {error.message}")
 
 
-def _sources(store: Store, request: Request) -> Iterator[tuple[Generation, Request]]:
-    """The generations with damaged objects whose inputs, as they lie there now, give the same stack; newest first."""
+def _unchanged_generations(store: Store, request: Request) -> Iterator[tuple[Generation, Spec, Target]]:
+    """Return the generations with damaged objects whose spec, locks and modules are unchanged, the newest first."""
     rows = [row for profile in store.generations.profiles() for row in store.generations.of(profile)]
     for row in sorted(rows, key=lambda row: row.created_at, reverse=True):
         if row.spec_path is None or not _needed(store, row.path) & store.distrusted:
@@ -93,10 +87,10 @@ def _sources(store: Store, request: Request) -> Iterator[tuple[Generation, Reque
             continue
         for target, key in keys.items():
             if store.realisations.cached_stack(key) == row.path:
-                yield row, replace(request, spec=spec.path, target=target)
+                yield row, spec, target
 
 
 def _needed(store: Store, stack: StorePath) -> set[StorePath]:
-    """The closure of a stack and the inputs of its objects."""
+    """Return the closure of a stack, and the inputs of its objects."""
     closure = store.objects.closure([stack])
     return closure | {one for path in closure if (info := store.objects.info(path)) for one in info.inputs}

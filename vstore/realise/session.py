@@ -1,36 +1,122 @@
-"""The tools of one command, made once and handed on as one value."""
+"""The tools of one command: store, uv, reporter, clock and caches."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from typing import Self
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Protocol, Self
 
 from vstore.cancel import CancelToken
-from vstore.realise.model import NOBODY, Substituter
+from vstore.digest import Digest
+from vstore.objects import StorePath
+from vstore.remote import substitution
 from vstore.reporter import CancellableReporter, Reporter
 from vstore.spec import Spec
-from vstore.store import Store
+from vstore.store import Store, own_uv_cache
 from vstore.uv import Uv
+
+
+class Substituter(Protocol):
+    """Fetches the objects of recipes from caches. In a dry run it only finds them."""
+
+    @property
+    def has_caches(self) -> bool:
+        """Whether there is a cache to ask."""
+
+    @property
+    def moved_bytes(self) -> int:
+        """The bytes fetched so far; in a dry run the most that would be."""
+
+    def find(self, recipes: Iterable[Digest]) -> Mapping[Digest, StorePath]:
+        """Return the objects that caches have for these recipes, without those that they do not have."""
+
+    def start(self, recipes: Iterable[Digest]) -> None:
+        """Start to fetch the objects of these recipes."""
+
+    def result(self, recipe: Digest) -> StorePath | None:
+        """Wait for an object that `start` was called for. Return None if it was not, or if that failed."""
+
+    def substitute(self, recipe: Digest) -> StorePath | None:
+        """Fetch the object of a recipe. Return None if no cache has it."""
+
+
+class NullSubstituter:
+    """Has no caches."""
+
+    has_caches = False
+    moved_bytes = 0
+
+    def find(self, recipes: Iterable[Digest]) -> Mapping[Digest, StorePath]:
+        """Return nothing."""
+        return {}
+
+    def start(self, recipes: Iterable[Digest]) -> None:
+        """Do nothing."""
+
+    def result(self, recipe: Digest) -> StorePath | None:
+        """Return None."""
+
+    substitute = result
 
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """A store, uv, a reporter that also ends the work once `cancel` is set, the caches to ask, and the time."""
+    """A store, uv, a reporter that also cancels, the time, and the caches. `jobs` limits the work at the same time."""
 
     store: Store
     uv: Uv
-    reporter: Reporter
+    reporter: CancellableReporter
     now: datetime
     jobs: int = 1
-    substitutes: Substituter = NOBODY
-    cancel: CancelToken = field(default_factory=CancelToken)
+    substituter: Substituter = field(default_factory=NullSubstituter)
+
+    @classmethod
+    def open(
+        cls,
+        store: Store,
+        *,
+        offline: bool = False,
+        environment: Mapping[str, str] | None = None,
+        jobs: int = 1,
+        reporter: Reporter | None = None,
+        now: datetime | None = None,
+    ) -> Self:
+        """Make a session without caches. `environment` has uv's settings, the process's own if None.
+
+        Raises StoreError if uv's cache in the store is a link, or belongs to another user.
+        """
+        cancel = CancelToken()
+        environment = os.environ if environment is None else environment
+        cache = own_uv_cache(store.layout)
+        return cls(
+            store=store,
+            uv=Uv(cache_dir=cache, offline=offline, environment=environment, cancel=cancel),
+            reporter=CancellableReporter(reporter, cancel),
+            now=now or datetime.now(UTC),
+            jobs=jobs,
+        )
 
     @property
-    def told(self) -> Reporter:
-        """The reporter that raises Cancelled in work that tells it of a stage, once the work is to end."""
-        return CancellableReporter(self.reporter, self.cancel)
+    def cancel(self) -> CancelToken:
+        """The token that ends the work of this session."""
+        return self.reporter.cancel
 
-    def reaching(self, spec: Spec) -> Self:
-        """Return the session with uv reaching the places that a spec names."""
-        return replace(self, uv=self.uv.reaching(spec.uv, spec.path.parent))
+    @contextmanager
+    def with_caches(self, caches: Iterable[str] = (), *, offline: bool, dry_run: bool = False) -> Iterator[Self]:
+        """Yield the session with these caches and the configured ones, none if `offline`."""
+        with substitution(
+            self.store, caches, offline=offline, dry_run=dry_run, reporter=self.reporter, cancel=self.cancel
+        ) as substituter:
+            yield replace(self, substituter=substituter)
+
+    def with_settings_of(self, spec: Spec) -> Self:
+        """Return the session with the settings in a spec that say how uv reaches indexes. Raises UsageError."""
+        return replace(self, uv=self.uv.with_access(spec.uv, spec.path.parent))
+
+    def with_user_settings(self) -> Self:
+        """Return the session with this user's settings of uv only. Raises UsageError."""
+        return replace(self, uv=self.uv.with_access({}, Path()))

@@ -29,7 +29,7 @@ def substitution(
     caches: Iterable[str] = (),
     *,
     offline: bool,
-    dry: bool = False,
+    dry_run: bool = False,
     reporter: Reporter,
     cancel: CancelToken | None = None,
 ) -> Iterator[Substituter]:
@@ -42,10 +42,10 @@ def substitution(
     trust = trust_of(config) if names else Trust()
     fetcher = Fetcher(store, trust=trust, reporter=reporter, cancel=cancel)
     opened = [open_cache(name, config.caches, hasty=True, cancel=fetcher.cancel) for name in names]
-    substituter = Substituter(opened, fetcher, dry=dry)
+    substituter = Substituter(opened, fetcher, dry=dry_run)
     with closing(substituter), fetcher.cancel.set_after(errors=False):
         yield substituter
-        if not dry:
+        if not dry_run:
             report_moved(substituter.pulled(), reporter)
 
 

@@ -1,6 +1,6 @@
-"""The spec: reading it, its layers and their order, and the modules it names.
+"""The spec: reading it, its layers and their order, and their modules.
 
-What a no-op does without, choosing layers, is in `spec.select`.
+Selecting layers is in `spec.select`, which a no-op does not import.
 """
 
 from vstore.spec.files.sources import copy_source, source_files, source_manifest

@@ -1,4 +1,4 @@
-"""What a framework or an application sits on: its runtime and its frameworks in C3 order."""
+"""The layers that a framework or an application is built on: its runtime, and its frameworks in C3 order."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vstore.errors import nearest
-from vstore.spec.graph import OrderConflict, find_cycle, linearise
+from vstore.spec.graph import LinearisationError, find_cycle, linearise
 from vstore.spec.model import Layer
 from vstore.spec.reader import Table, quote
 from vstore.values import frozen
 
-_MAX_BELOW = 2_500  # what is kept for a chain grows with the square
+_MAX_FRAMEWORKS = 2_500  # below one layer; the memory for a chain grows with the square
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Known:
-    """The layers so far, by name; None for one whose own foundation is faulty. `edges`: frameworks as declared."""
+class EarlierLayers:
+    """The layers read so far, by name; None for one that has mistakes.
+
+    `edges` are the declared frameworks of each framework of the spec, also of those further down.
+    """
 
     runtimes: dict[str, Layer | None] = field(default_factory=dict)
     frameworks: dict[str, Layer | None] = field(default_factory=dict)
@@ -24,102 +27,105 @@ class Known:
 
 
 @frozen
-class Foundation:
-    """The runtime at the bottom, the frameworks as declared, and all frameworks below, nearest first."""
+class Dependencies:
+    """The layers below a layer, in import order: all frameworks, nearest first, then the runtime. None for a runtime.
 
-    runtime: Layer
+    `declared` are the names of the frameworks that the layer itself declares.
+    """
+
+    layers: tuple[Layer, ...] = ()
     declared: tuple[str, ...] = ()
-    frameworks: tuple[Layer, ...] = ()
 
     @property
-    def parents(self) -> tuple[Layer, ...]:
-        """The layers that the layer names itself."""
-        return tuple(layer for layer in self.frameworks if layer.name in self.declared) or (self.runtime,)
+    def direct(self) -> tuple[Layer, ...]:
+        """The layers that the layer itself declares."""
+        return tuple(layer for layer in self.layers[:-1] if layer.name in self.declared) or self.layers
 
     @property
     def inherited_from(self) -> tuple[Layer, ...]:
-        """The layers that pass on what they were told (a framework has the runtime's already)."""
-        return self.frameworks or (self.runtime,)
+        """The layers whose package indexes are inherited. A framework has those of its runtime already."""
+        return self.layers[:-1] or self.layers
 
 
-def read_foundation(table: Table, name: str | None, known: Known) -> Foundation | None:
-    """What the layer sits on; None if that is faulty, here (a mistake is noted) or further down."""
+def read_dependencies(table: Table, name: str | None, earlier: EarlierLayers) -> Dependencies | None:
+    """Read the dependencies of a layer. Return None after a mistake, here (it is noted) or in a layer below."""
     if "runtime" in table and "frameworks" in table:
-        table.wrong("", "must specify a runtime or framework dependencies, not both")
+        table.add_mistake("", "must specify a runtime or framework dependencies, not both")
         return None
     if "runtime" in table:
-        return _on_runtime(table, known)
+        return _on_runtime(table, earlier)
     names = table.strings("frameworks") if "frameworks" in table else ()
     if names is None:
         return None
     if not names:
-        table.wrong("", "must specify a runtime or at least one framework dependency")
+        table.add_mistake("", "must specify a runtime or at least one framework dependency")
         return None
-    return _on_frameworks(table, name, names, known)
+    return _on_frameworks(table, name, names, earlier)
 
 
-def _on_runtime(table: Table, known: Known) -> Foundation | None:
+def _on_runtime(table: Table, earlier: EarlierLayers) -> Dependencies | None:
     wanted = table.string("runtime")
     if wanted is None:
         return None
-    if wanted not in known.runtimes:
-        table.wrong("runtime", f"unknown runtime {quote(wanted)}{_suggest(wanted, known.runtimes)}")
+    if wanted not in earlier.runtimes:
+        table.add_mistake("runtime", f"unknown runtime {quote(wanted)}{_suggest(wanted, earlier.runtimes)}")
         return None
-    runtime = known.runtimes[wanted]
-    return None if runtime is None else Foundation(runtime=runtime)
+    runtime = earlier.runtimes[wanted]
+    return None if runtime is None else Dependencies(layers=(runtime,))
 
 
-def _on_frameworks(table: Table, name: str | None, names: tuple[str, ...], known: Known) -> Foundation | None:
+def _on_frameworks(
+    table: Table, name: str | None, names: tuple[str, ...], earlier: EarlierLayers
+) -> Dependencies | None:
     faulty = False
     for number, wanted in enumerate(names):
         key = f"frameworks[{number}]"
         if wanted in names[:number]:
-            table.wrong(key, f"framework {quote(wanted)} is named twice")
+            table.add_mistake(key, f"framework {quote(wanted)} is named twice")
             faulty = True
-        elif wanted not in known.frameworks:
-            table.wrong(key, f"unknown framework {quote(wanted)}{_why_unknown(name, wanted, known)}")
+        elif wanted not in earlier.frameworks:
+            table.add_mistake(key, f"unknown framework {quote(wanted)}{_why_unknown(name, wanted, earlier)}")
             faulty = True
-    layers = [known.frameworks.get(wanted) for wanted in names]
-    frameworks = [layer for layer in layers if layer is not None]
-    for layer in frameworks:
-        if layer.runtime != frameworks[0].runtime:
-            first = f"{quote(frameworks[0].name)} sits on runtime {quote(str(frameworks[0].runtime))}"
-            text = f"inconsistent frameworks, {first} and {quote(layer.name)} on {quote(str(layer.runtime))}"
-            table.wrong("frameworks", text)
+    found = [earlier.frameworks.get(wanted) for wanted in names]
+    layers = [layer for layer in found if layer is not None]
+    for layer in layers:
+        if layer.runtime.name != layers[0].runtime.name:
+            first = f"{quote(layers[0].name)} is built on runtime {quote(layers[0].runtime.name)}"
+            text = f"inconsistent frameworks, {first} and {quote(layer.name)} on {quote(layer.runtime.name)}"
+            table.add_mistake("frameworks", text)
             faulty = True
             break
-    if faulty or len(frameworks) < len(names):
-        return None
-    return _linearised(table, names, frameworks, known)
+    return None if faulty or len(layers) < len(names) else _linearised(table, names, layers, earlier)
 
 
-def _linearised(table: Table, names: tuple[str, ...], frameworks: Sequence[Layer], known: Known) -> Foundation | None:
+def _linearised(
+    table: Table, names: tuple[str, ...], layers: Sequence[Layer], earlier: EarlierLayers
+) -> Dependencies | None:
+    orders = {layer.name: tuple(below.name for below in layer.dependencies[:-1]) for layer in layers}
     try:
-        order = linearise(names, {layer.name: layer.linearised for layer in frameworks})
-    except OrderConflict as error:
+        order = linearise(names, orders)
+    except LinearisationError as error:
         remaining = " against ".join(str(list(names)) for names in error.remaining)
-        table.wrong("frameworks", f"dependency linearization failed, these orders contradict each other: {remaining}")
+        text = f"dependency linearization failed, these orders contradict each other: {remaining}"
+        table.add_mistake("frameworks", text)
         return None
-    if len(order) > _MAX_BELOW:
-        table.wrong("frameworks", f"a layer may sit on at most {_MAX_BELOW:,} frameworks, these are {len(order):,}")
+    if len(order) > _MAX_FRAMEWORKS:
+        text = f"a layer may be built on at most {_MAX_FRAMEWORKS:,} frameworks, found {len(order):,}"
+        table.add_mistake("frameworks", text)
         return None
-    below = [known.frameworks[name] for name in order]
-    runtime = known.runtimes.get(str(frameworks[0].runtime))
-    if runtime is None:
-        return None
-    found = tuple(layer for layer in below if layer is not None)
-    return Foundation(runtime=runtime, declared=names, frameworks=found)
+    frameworks = (layer for name in order if (layer := earlier.frameworks[name]) is not None)
+    return Dependencies(layers=(*frameworks, layers[0].runtime), declared=names)
 
 
-def _why_unknown(name: str | None, wanted: str, known: Known) -> str:
-    """Why a framework that the spec may well define is not known here."""
-    is_framework = name is not None and name in known.edges and name not in known.frameworks
+def _why_unknown(name: str | None, wanted: str, earlier: EarlierLayers) -> str:
+    """Return why a framework is unknown at this place, although the spec may define it."""
+    is_framework = name is not None and name in earlier.edges and name not in earlier.frameworks
     if is_framework and wanted == name:
-        return ", a framework cannot sit on itself"
-    if wanted not in known.edges:
-        return _suggest(wanted, known.frameworks)
+        return ", a framework cannot be built on itself"
+    if wanted not in earlier.edges:
+        return _suggest(wanted, earlier.frameworks)
     if is_framework and name is not None:
-        way = find_cycle(wanted, {**known.edges, name: [wanted]})
+        way = find_cycle(wanted, {**earlier.edges, name: [wanted]})
         if way is not None and name in way:
             return f", they form a cycle: {' -> '.join((*way, wanted))}"
     return ", it is defined further down (a layer refers to layers above it)"

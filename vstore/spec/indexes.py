@@ -1,4 +1,4 @@
-"""The package indexes: the uv table, and which distribution a layer takes from which index."""
+"""Package indexes: the table of uv's settings, and the index of each distribution."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _MAX_BYTES = 1 << 20
 
 @frozen
 class UvTable:
-    """The common uv configuration, the names of its indexes, and the bytes of the side file if it comes from there."""
+    """uv's settings for a spec, the names of its indexes, and the content of ``venvstacks.uv.toml`` if that is used."""
 
     values: Mapping[str, object]
     indexes: frozenset[str]
@@ -28,7 +28,7 @@ class UvTable:
 
 
 def read_uv(tool: Table | None, folder: Path, mistakes: Mistakes) -> UvTable:
-    """``[tool.uv]`` of the spec; if there is none, ``venvstacks.uv.toml`` beside it; never both."""
+    """Read ``[tool.uv]`` of the spec, or ``venvstacks.uv.toml`` beside it if the spec has none."""
     table = None if tool is None else tool.table("uv")
     side_file = None
     if table is None and (tool is None or "uv" not in tool):
@@ -60,7 +60,7 @@ def _read_side_file(path: Path, mistakes: Mistakes) -> tuple[Table | None, bytes
 
 
 def _refuse_logins(table: Table, value: object, key: str) -> None:
-    """Note each URL in uv's settings that holds a login."""
+    """Add a mistake for each URL in uv's settings that holds a login."""
     if isinstance(value, Mapping):
         for name, one in value.items():
             _refuse_logins(table, one, f"{key}.{name}".lstrip("."))
@@ -68,7 +68,7 @@ def _refuse_logins(table: Table, value: object, key: str) -> None:
         for number, one in enumerate(value):
             _refuse_logins(table, one, f"{key}[{number}]")
     elif isinstance(value, str) and has_credentials(value):
-        table.wrong(key, f"holds a login, which locks would write down: {redact(value)}", LOGIN_HINT)
+        table.add_mistake(key, f"holds a login, which locks would write down: {redact(value)}", LOGIN_HINT)
 
 
 def _check_sources(table: Table, indexes: frozenset[str]) -> None:
@@ -78,23 +78,23 @@ def _check_sources(table: Table, indexes: frozenset[str]) -> None:
     for name, source in sources.values.items():
         index = source.get("index") if isinstance(source, dict) else None
         if not isinstance(index, str):
-            sources.wrong(name, 'must be an index config, {index = "name"}')
+            sources.add_mistake(name, 'must be an index config, {index = "name"}')
         elif index not in indexes:
-            sources.wrong(name, f"references an unknown package index {quote(index)}{_known(indexes)}")
+            sources.add_mistake(name, f"references an unknown package index {quote(index)}{_known(indexes)}")
     _normalised(sources, dict.fromkeys(sources.values, ""))
 
 
-def read_package_indexes(table: Table, indexes: frozenset[str], dependencies: Sequence[Layer]) -> dict[str, str]:
-    """Distribution (normalised) to index: this layer's over those of the layers below, which must agree with it.
+def read_package_indexes(table: Table, indexes: frozenset[str], inherited_from: Sequence[Layer]) -> dict[str, str]:
+    """Read the index of each distribution (normalised name), with what is inherited. Layers must agree.
 
-    `dependencies` are the layers whose choices it inherits, nearest first.
+    `inherited_from` are the layers whose indexes are inherited, nearest first.
     """
     overrides = table.string_table("index_overrides")
     for name in (*overrides, *overrides.values()):
         if name not in indexes:
-            table.odd("index_overrides", f"unknown package index {quote(name)}")
+            table.add_warning("index_overrides", f"unknown package index {quote(name)}")
     merged: dict[str, str] = {}
-    for lower in dependencies:
+    for lower in inherited_from:
         for distribution, index in lower.package_indexes.items():
             chosen = merged.setdefault(distribution, index)
             if chosen not in (index, overrides.get(index)):
@@ -103,7 +103,7 @@ def read_package_indexes(table: Table, indexes: frozenset[str], dependencies: Se
     section = table.table("package_indexes") or table
     for name, index in declared.items():
         if index not in indexes:
-            section.wrong(name, f"unknown package index {quote(index)}{_known(indexes)}")
+            section.add_mistake(name, f"unknown package index {quote(index)}{_known(indexes)}")
     own = _normalised(section, declared)
     for distribution, index in own.items():
         below = merged.get(distribution)
@@ -113,27 +113,28 @@ def read_package_indexes(table: Table, indexes: frozenset[str], dependencies: Se
 
 
 def read_priority_indexes(table: Table, indexes: frozenset[str]) -> tuple[str, ...]:
+    """Read the names of the indexes to search first."""
     names = table.strings("priority_indexes") or ()
     for number, name in enumerate(names):
         if name not in indexes:
             text = f"priority index list references an unknown package index {quote(name)}{_known(indexes)}"
-            table.wrong(f"priority_indexes[{number}]", text)
+            table.add_mistake(f"priority_indexes[{number}]", text)
     return names
 
 
 def _disagreement(table: Table, how: str, distribution: str, below: str, wanted: str) -> None:
     accept = f"index_overrides = {{{_toml_key(below)} = {quote(wanted)}}}"
     text = f"{how} inconsistent package index override for {distribution} (specify '{accept}' to accept)"
-    table.wrong("package_indexes", text)
+    table.add_mistake("package_indexes", text)
 
 
 def _normalised(table: Table, entries: Mapping[str, str]) -> dict[str, str]:
-    """Distribution names as in PEP 503; two spellings of one are a mistake."""
+    """Normalise distribution names (PEP 503). Two spellings of one name are a mistake."""
     result: dict[str, str] = {}
     for name, index in entries.items():
         normal = re.sub(r"[-_.]+", "-", name).lower()
         if normal in result:
-            table.wrong(name, f"multiple sources for {normal} after name normalization")
+            table.add_mistake(name, f"multiple sources for {normal} after name normalization")
         else:
             result[normal] = index
     return result

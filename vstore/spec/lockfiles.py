@@ -1,4 +1,4 @@
-"""Where the files of a lock are: venvstacks' places and names, beside the spec."""
+"""The files of a lock, beside the spec, with the names that venvstacks gives them."""
 
 from __future__ import annotations
 
@@ -13,43 +13,44 @@ _MAX_BYTES = 16 << 20  # a lock of 1,000 packages with all their wheels has 2 Mi
 
 
 def lock_folder(spec: Spec, layer: Layer) -> Path:
+    """Return the folder of a layer's lock."""
     return spec.path.parent / "requirements" / layer.env_name
 
 
 def lock_path(spec: Spec, layer: Layer) -> Path:
-    """``requirements/<env>/pylock.<env>.toml``; dots of the name become underscores (PEP 751)."""
+    """Return ``requirements/<env>/pylock.<env>.toml``. Dots in the name become underscores (PEP 751)."""
     return lock_folder(spec, layer) / f"pylock.{_stem(layer)}.toml"
 
 
 def record_path(spec: Spec, layer: Layer) -> Path:
-    """venvstacks' metadata of the lock."""
+    """Return the path of venvstacks' metadata of the lock."""
     return lock_folder(spec, layer) / f"pylock.{_stem(layer)}.meta.json"
 
 
 def declared_path(spec: Spec, layer: Layer) -> Path:
-    """The declared requirements, for people."""
+    """Return the path of the list of declared requirements."""
     return lock_folder(spec, layer) / f"requirements-{_stem(layer)}.in"
 
 
 def summary_path(spec: Spec, layer: Layer) -> Path:
-    """The packages, for people; the only name that keeps the dots."""
+    """Return the path of the list of packages. It is the only name that keeps the dots."""
     return lock_folder(spec, layer) / f"packages-{layer.env_name}.txt"
 
 
 def interpreter_path(spec: Spec, layer: Layer) -> Path:
-    """The pin of a runtime's interpreter where its lock is venvstacks' and so cannot hold it."""
+    """Return the path of a runtime's interpreter pin, for a lock that venvstacks wrote, which cannot hold one."""
     return lock_folder(spec, layer) / f"interpreter-{_stem(layer)}.toml"
 
 
 def lock_files(spec: Spec) -> list[Path]:
-    """All files that decide what is locked, whether they are there or not."""
+    """Return the paths of all files that hold pins, existing or not."""
     layers = [layer for layer in spec.layers if layer.targets]
     runtimes = [layer for layer in layers if layer.kind == Kind.RUNTIME]
     return [lock_path(spec, layer) for layer in layers] + [interpreter_path(spec, layer) for layer in runtimes]
 
 
 def read_lock_file(path: Path) -> bytes | None:
-    """The bytes of a file that belongs to a lock, None if it is not there. LockError if it cannot be read."""
+    """Read a file of a lock. Return None if there is none. Raises LockError if it cannot be read."""
     try:
         return read_regular(path, limit=_MAX_BYTES)
     except FileNotFoundError:

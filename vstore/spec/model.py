@@ -1,13 +1,14 @@
-"""A spec as values: layers, and what each sits on."""
+"""The values of a spec: layers, and the layers that each is built on."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 
 from vstore.digest import Digest
 from vstore.objects import Kind
+from vstore.spec.files.module_roots import ModuleRoots
 from vstore.target import Target
 from vstore.values import frozen
 
@@ -19,13 +20,13 @@ PREFIXES = {Kind.RUNTIME: "", Kind.FRAMEWORK: "framework-", Kind.APPLICATION: "a
 
 @frozen
 class Layer:
-    """One layer as declared, checked, and completed by what it inherits from the layers below.
+    """One layer of a spec, with what it inherits from the layers below.
 
-    `targets` and `package_indexes` (distribution names normalised) include what is inherited, and `runtime`
-    is the runtime at the bottom whether it was named or comes with the frameworks; None in a runtime.
-    `frameworks` are the declared ones, `linearised` all of them, nearest first. `platforms_named`: the layer, or one
-    below it, names its platforms. `glibc` and `macos` are the newest systems that wheels may need, inherited like the
-    platforms; `linux_target` and `macosx_target` are the layer's own, as venvstacks reads (and hashes) them.
+    `dependencies` are all layers below in import order: frameworks, nearest first (C3), then the runtime.
+    `targets`, `package_indexes` (distribution names normalised), `glibc` and `macos` (the newest systems that wheels
+    may need) are inherited where the layer does not set them; `linux_target` and `macosx_target` are as declared,
+    which is what venvstacks hashes. `platforms_named` is True if the layer, or one below it, names its platforms.
+    `frameworks` are the declared ones.
     """
 
     kind: Kind
@@ -43,37 +44,46 @@ class Layer:
     index_overrides: Mapping[str, str]
     priority_indexes: tuple[str, ...] = ()
     python_implementation: str | None = None
-    runtime: str | None = None
     frameworks: tuple[str, ...] = ()
-    linearised: tuple[str, ...] = ()
+    dependencies: tuple[Layer, ...] = ()
     launch_module: PurePosixPath | None = None
     support_modules: tuple[PurePosixPath, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"Layer({self.env_name!r})"
+
     @property
     def env_name(self) -> str:
-        """The layer's name with its kind's prefix: unique in the spec, and the object's label."""
+        """The layer's name with the prefix of its kind: unique in the spec, and the name of the layer's object."""
         return PREFIXES[self.kind] + self.name
 
     @property
     def dependency_names(self) -> tuple[str, ...]:
-        """The env names of all layers below, in import order."""
-        if self.runtime is None:
-            return ()
-        return (*(PREFIXES[Kind.FRAMEWORK] + name for name in self.linearised), self.runtime)
+        """The env names of `dependencies`."""
+        return tuple(layer.env_name for layer in self.dependencies)
+
+    @property
+    def runtime(self) -> Layer:
+        """The runtime that the layer is built on; a runtime itself."""
+        return self.dependencies[-1] if self.dependencies else self
+
+    @property
+    def python(self) -> str:
+        """The version in the runtime's ``python_implementation``, such as ``3.11`` or ``3.11.7``."""
+        return (self.runtime.python_implementation or "").partition("@")[2]
 
     @property
     def modules(self) -> tuple[PurePosixPath, ...]:
-        """What is copied into an application's site-packages; relative to the spec's folder, may start with ``..``."""
+        """The launch and support modules, as paths relative to the spec's folder; they may start with ``..``."""
         return (*(() if self.launch_module is None else (self.launch_module,)), *self.support_modules)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@frozen(slots=False)
 class Spec:
-    """A loaded spec. `path` is absolute; `layers` are runtimes, frameworks, applications, each in file order.
+    """A spec. `path` is absolute; `layers` are runtimes, frameworks, applications, each in file order.
 
-    A layer refers only to layers before it, so this order is also one in which they can be locked and built.
-    `digest` is of the file's bytes (and of ``venvstacks.uv.toml`` where that is used); `uv` is the uv table.
-    Modules lie in the spec's checkout or folder, or in one of `allow_outside`.
+    A layer is built on layers before it only, so they can be locked and built in this order. `digest` is that of the
+    file, and of ``venvstacks.uv.toml`` where that is used; `uv` is the table of uv's settings.
     """
 
     path: Path
@@ -81,33 +91,33 @@ class Spec:
     layers: tuple[Layer, ...]
     uv: Mapping[str, object]
     profile: str
-    allow_outside: tuple[Path, ...] = ()
+    module_roots: ModuleRoots
     warnings: tuple[str, ...] = ()
-    _by_name: dict[str, Layer] = field(init=False, repr=False, compare=False, default_factory=dict)
-    _named_above: dict[str, set[Target]] = field(init=False, repr=False, compare=False, default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self._by_name.update((layer.env_name, layer) for layer in self.layers)
 
     def layer(self, env_name: str) -> Layer:
-        """The layer of that name; KeyError if there is none."""
+        """Return the layer of this name. Raises KeyError if there is none."""
         return self._by_name[env_name]
 
-    def dependencies(self, layer: Layer) -> tuple[Layer, ...]:
-        """All layers below, in import order: frameworks nearest first (C3), the runtime last."""
-        return tuple(self._by_name[name] for name in layer.dependency_names)
+    @cached_property
+    def _by_name(self) -> dict[str, Layer]:
+        return {layer.env_name: layer for layer in self.layers}
 
-    def required(self, layer: Layer) -> tuple[Target, ...]:
-        """The targets that the spec names for a layer, itself or in a layer below or above it; empty if it names none.
+    def required_targets(self, layer: Layer) -> tuple[Target, ...]:
+        """Return the targets that a lock of the layer must cover: those that the spec names for it, or above or below.
 
-        A lock must cover these. The layer's other targets are covered as far as there are wheels.
+        Its other targets are covered as far as there are wheels. None are required if the spec names no platforms.
         """
         if layer.platforms_named:
             return layer.targets
-        if not self._named_above:
-            for one in self.layers:
-                if one.platforms_named:
-                    for name in one.dependency_names:
-                        self._named_above.setdefault(name, set()).update(one.targets)
-        above = self._named_above.get(layer.env_name, set())
+        above = self._targets_above.get(layer.env_name, set())
         return tuple(target for target in layer.targets if target in above)
+
+    @cached_property
+    def _targets_above(self) -> dict[str, set[Target]]:
+        """The targets that the layers above name, by env name."""
+        found: dict[str, set[Target]] = {}
+        for layer in self.layers:
+            if layer.platforms_named:
+                for name in layer.dependency_names:
+                    found.setdefault(name, set()).update(layer.targets)
+        return found

@@ -1,4 +1,4 @@
-"""Reading parsed TOML: each question gives a value of the type asked for, or notes a mistake with its key path."""
+"""Reading parsed TOML as typed values. A mistake is noted with its key path, and reading goes on."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _SHOWN = 60  # characters of a faulty value
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mistakes:
-    """All that is wrong (each with its hint, or "") or odd in a spec, in the order in which it was found.
+    """The mistakes of a spec, each with its hint or ``""``, and the warnings, in the order of the file.
 
-    `spec` is the file's name, for commands in hints.
+    `spec` is the name of the file, for commands in hints.
     """
 
     spec: str = ""
@@ -23,45 +23,49 @@ class Mistakes:
     warnings: list[str] = field(default_factory=list)
 
     def add(self, key: str, text: str, hint: str = "") -> None:
-        """Note a mistake, once; `text` may have more lines (a caret below a value)."""
+        """Add a mistake, once. `text` may have more lines, such as a caret below a value."""
         self.found[f"{key}: {text}"] = hint
 
     def warn(self, key: str, text: str) -> None:
+        """Add a warning."""
         self.warnings.append(f"{key}: {text}")
 
 
 @frozen
 class Table:
-    """A TOML table, the key path that leads to it, and where its mistakes go."""
+    """A TOML table at the path `key`. `label` helps to find it: the name of a layer, for instance."""
 
     values: Mapping[str, object]
     key: str
     mistakes: Mistakes
-    label: str = ""  # what helps to find it, such as the layer's name
+    label: str = ""
 
     def __contains__(self, key: str) -> bool:
         return key in self.values
 
-    def wrong(self, key: str, text: str, hint: str = "") -> None:
-        """Note a mistake at `key` below this table; an empty `key` is the table itself."""
+    def add_mistake(self, key: str, text: str, hint: str = "") -> None:
+        """Add a mistake at `key` below this table. An empty `key` is the table itself."""
         first, newline, rest = text.partition("\n")
         label = f" (in {quote(self.label)})" if self.label else ""
         self.mistakes.add(self.path(key), f"{first}{label}{newline}{rest}", hint)
 
-    def odd(self, key: str, text: str) -> None:
+    def add_warning(self, key: str, text: str) -> None:
+        """Add a warning at `key` below this table."""
         self.mistakes.warn(self.path(key), text)
 
     def path(self, key: str) -> str:
+        """Return the full path of a key."""
         return ".".join(part for part in (self.key, key) if part)
 
-    def missing(self, key: str, expected: str) -> None:
-        self.wrong(key, f"missing '{key}', expected {expected}")
+    def add_missing(self, key: str, expected: str) -> None:
+        """Add the mistake that a key is missing."""
+        self.add_mistake(key, f"missing '{key}', expected {expected}")
 
     def string(self, key: str, *, required: str = "") -> str | None:
-        """A string; None if absent (a mistake if `required` says what is expected) or of another type."""
+        """Return a string. Return None if it is missing, which is a mistake if `required` names what is expected."""
         if key not in self.values:
             if required:
-                self.missing(key, required)
+                self.add_missing(key, required)
             return None
         value = self.values[key]
         if isinstance(value, str):
@@ -70,6 +74,7 @@ class Table:
         return None
 
     def boolean(self, key: str) -> bool:
+        """Return a boolean, False if it is missing."""
         value = self.values.get(key, False)
         if isinstance(value, bool):
             return value
@@ -77,10 +82,10 @@ class Table:
         return False
 
     def strings(self, key: str, *, required: bool = False) -> tuple[str, ...] | None:
-        """An array of strings, without the items of another type; None if absent or no array."""
+        """Return an array of strings without the items of other types. Return None if it is missing."""
         if key not in self.values:
             if required:
-                self.missing(key, "an array of strings")
+                self.add_missing(key, "an array of strings")
             return None
         value = self.values[key]
         if not isinstance(value, list):
@@ -92,7 +97,7 @@ class Table:
         return tuple(item for item in value if isinstance(item, str))
 
     def table(self, key: str) -> Table | None:
-        """The table below `key`; None if absent or of another type."""
+        """Return the table at `key`. Return None if it is missing."""
         if key not in self.values:
             return None
         value = self.values[key]
@@ -102,7 +107,7 @@ class Table:
         return None
 
     def tables(self, key: str) -> tuple[Table, ...]:
-        """The tables of the array of tables `key`; empty if absent."""
+        """Return the tables of an array of tables, none if it is missing."""
         value = self.values.get(key, [])
         if not isinstance(value, list):
             self._mismatch(key, value, f"an array of tables, each starting with [[{self.path(key)}]]")
@@ -117,7 +122,7 @@ class Table:
         )
 
     def string_table(self, key: str) -> dict[str, str]:
-        """A table of strings, without the entries of another type; empty if absent."""
+        """Return a table of strings without the entries of other types, empty if it is missing."""
         table = self.table(key)
         if table is None:
             return {}
@@ -127,7 +132,7 @@ class Table:
         return {name: value for name, value in table.values.items() if isinstance(value, str)}
 
     def only(self, known: Iterable[str], elsewhere: Mapping[str, str] | None = None) -> None:
-        """Note each key that is not `known`, with the nearest one that is; `elsewhere` says where others belong."""
+        """Add a mistake for each key that is not `known`. `elsewhere` names the kinds of layer that have a key."""
         allowed = list(known)
         for key in self.values:
             if key in allowed:
@@ -135,25 +140,25 @@ class Table:
             near = nearest(key, allowed)
             where = (elsewhere or {}).get(key)
             if where:
-                self.wrong(key, f"unknown key here, only {where} have it")
+                self.add_mistake(key, f"unknown key here, only {where} have it")
             elif near:
-                self.wrong(key, f'unknown key, did you mean "{near}"?')
+                self.add_mistake(key, f'unknown key, did you mean "{near}"?')
             else:
-                self.wrong(key, f"unknown key, expected one of {', '.join(sorted(allowed))}")
+                self.add_mistake(key, f"unknown key, expected one of {', '.join(sorted(allowed))}")
 
     def _mismatch(self, key: str, value: object, expected: str) -> None:
-        self.wrong(key, f"found {describe(value)}, expected {expected}")
+        self.add_mistake(key, f"found {describe(value)}, expected {expected}")
 
 
 def quote(text: str) -> str:
-    """The text in double quotes, shortened, with control characters escaped."""
+    """Return the text in double quotes, shortened, with control characters escaped."""
     import json
 
     return json.dumps(text if len(text) <= _SHOWN else text[:_SHOWN] + "…", ensure_ascii=False)
 
 
 def describe(value: object) -> str:
-    """A TOML value in the words of a message."""
+    """Describe a TOML value for a message."""
     match value:
         case bool():
             return "true" if value else "false"

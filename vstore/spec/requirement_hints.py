@@ -1,4 +1,4 @@
-"""Requirements that people write by habit and that are none: the mistake, and the way to have what is meant."""
+"""Hints for requirements that are written as for pip: options, paths, repositories, and frequent syntax mistakes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FOLDER = r"[\w.-]+[/\\][\w./\\-]*(?:\[[\w., -]*\])?\s*(?:[;#].*)?$"
 _HOSTS = r"(?:www\.)?(?:github\.com|gitlab\.com|bitbucket\.org|codeberg\.org)/"
 _VERSION = r"[0-9][0-9A-Za-z.*+!-]*"
 _CHECKOUT = {"git": "git clone", "hg": "hg clone", "svn": "svn checkout", "bzr": "bzr branch"}
-_GIVEN_IN_UV = {  # options of pip: what [tool.uv] has instead
+_UV_SETTINGS = {  # options of pip, and what to write in [tool.uv] instead
     ("-c", "--constraint"): "write its lines as `constraint-dependencies = [...]` in [tool.uv]",
     ("-i", "--index-url", "--default-index"): 'write `index = [{{ url = "{value}", default = true }}]` in [tool.uv]',
     ("--extra-index-url", "--index"): 'write `index = [{{ url = "{value}" }}]` in [tool.uv]',
@@ -30,15 +30,15 @@ _GIVEN_IN_UV = {  # options of pip: what [tool.uv] has instead
 }
 
 
-class Misread(NamedTuple):
-    """A text that is no requirement: the mistake in one line, and a hint."""
+class Misuse(NamedTuple):
+    """A text that is not a requirement: the problem in one line, and a hint."""
 
-    fault: str
+    problem: str
     hint: str
 
 
 class _Source(NamedTuple):
-    """A place with its extras, marker, and what its fragment says (``egg``, ``subdirectory``)."""
+    """A path or URL with its extras, its marker, and the values of its fragment (``egg``, ``subdirectory``)."""
 
     place: str
     extras: str
@@ -47,26 +47,26 @@ class _Source(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The requirement by its name, as far as the text tells it."""
+        """The requirement by name; ``NAME`` where the text does not tell the name."""
         file = re.search(r"([A-Za-z0-9][\w.-]*?)-\d[^/\\]*$", self.place)
         known = self.fragment.get("egg") or (file[1] if file else "NAME")
         return known + ("" if "[" in known else self.extras) + (f" ; {self.marker}" if self.marker else "")
 
 
-def misread(text: str, spec: str) -> Misread | None:
-    """The mistake in a text that means another thing than its syntax says, or has none; None if nothing is known.
+def find_misuse(text: str, spec: str) -> Misuse | None:
+    """Recognise a text that is meant as something else than a requirement. Return None if there is no sign of that.
 
-    `spec` is the file's name, for commands.
+    `spec` is the name of the file, for commands in hints.
     """
     if not text:
-        return Misread("an empty requirement", "remove it, or write the name of a package")
+        return Misuse("an empty requirement", "remove it, or write the name of a package")
     if text.startswith("#"):
-        return Misread(f"a comment, not a requirement: {text}", "write it outside of the quotes: TOML knows `#`")
+        return Misuse(f"a comment, not a requirement: {text}", "write it outside of the quotes: TOML knows `#`")
     if text.startswith("-"):
         return _option(text, spec)
     if found := re.match(r"(?P<rest>[\w.-]+[^@;#/\\]*?)\s+(?P<option>--?[A-Za-z].*)$", text):
         wrong = _option(found["option"], spec)
-        return Misread(f"an option behind a requirement: {text}", f"write `{found['rest']}`, and {wrong.hint}")
+        return Misuse(f"an option behind a requirement: {text}", f"write `{found['rest']}`, and {wrong.hint}")
     if re.match(r"[^ @;]+\.txt$", text):
         return _file_of_requirements(text, text, spec)
     if re.match(_PLACE, text) or re.match(_FOLDER, text) or _is_archive(text):
@@ -75,12 +75,12 @@ def misread(text: str, spec: str) -> Misread | None:
         return _respelled(text, found["name"], found["version"], spec)
     if re.match(r"python\s*(?:$|[<>=!~])", text, re.IGNORECASE):
         way = 'set `python_implementation = "cpython@X.Y"` of the runtime'
-        return Misread(f"Python is no package: {text}", way)
+        return Misuse(f"Python is not a package: {text}", way)
     return None
 
 
-def mistyped(text: str) -> str:
-    """A hint for a text without the syntax of a requirement."""
+def syntax_hint(text: str) -> str:
+    """Return a hint for a text that does not have the syntax of a requirement."""
     if " #" in text:
         return "write the comment outside of the quotes: TOML knows `#`"
     if text.endswith("\\"):
@@ -96,31 +96,31 @@ def mistyped(text: str) -> str:
     if words != text or re.fullmatch(r"[\w.-]+(?:[\s,]+[\w.-]+)+", text):
         several = ", ".join(f'"{word}"' for word in re.split(r"[\s,]+", words) if word)
         return f"write `requirements = [{several}]`"
-    if mended := _mended(text):
-        return f"write `{mended}`"
+    if corrected := _corrected(text):
+        return f"write `{corrected}`"
     return "a requirement is NAME, NAME==1.0 or NAME[EXTRA]>=1,<2, with ` ; MARKER` behind it if need be"
 
 
-def _mended(text: str) -> str | None:
-    """The text with values of its marker in quotes, and `~=` with a second number, where it is a requirement then."""
+def _corrected(text: str) -> str | None:
+    """Return the text with marker values quoted and a second number after `~=`; None if that is no requirement."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     wanted, _, marker = text.partition(";")
     wanted = re.sub(r"~=\s*(\d+)(?=\s*(?:,|$))", r"~=\1.0", wanted).strip()
     marker = re.sub(r"([=!<>~]=?)\s*([\w.]+)(?=\s|\)|$)", r"\1 '\2'", marker).strip()
     marker = marker.replace("&&", "and").replace("||", "or")
-    mended = f"{wanted} ; {marker}" if marker else wanted
+    corrected = f"{wanted} ; {marker}" if marker else wanted
     try:
-        Requirement(mended)
+        Requirement(corrected)
     except InvalidRequirement:
         return None
-    return mended
+    return corrected
 
 
 def wheel_hint(source: str, spec: str, name: str = "") -> str:
-    """The commands that make a wheel of a folder, an archive or a repository and lock a spec with it.
+    """Return the commands that build a wheel from a folder, an archive or a repository, and lock a spec with it.
 
-    `name` is the requirement without its place, where there is one.
+    `name` is the requirement without the path or URL, if there is one.
     """
     found = _source(redact(source))
     step = _checkout(found) or _download(found) or f"run `uv build --wheel -o wheels {_quoted(_path(found.place))}`"
@@ -128,53 +128,55 @@ def wheel_hint(source: str, spec: str, name: str = "") -> str:
     return f"{step}, require it by its name (`{name or found.name}`), and run `{lock}`"
 
 
-def _option(text: str, spec: str) -> Misread:
+def _option(text: str, spec: str) -> Misuse:
     match = re.match(r"(?P<option>--[\w-]+|-\w)[\s=]*(?P<value>.*)", text, re.DOTALL)
     option, value = (match["option"], match["value"].strip()) if match else (text, "")
     if option in ("-e", "--editable"):
-        return Misread(f"an editable requirement is not possible: layers never change: {text}", wheel_hint(value, spec))
+        return Misuse(
+            f"editable requirements are not supported, as layers are read-only: {text}", wheel_hint(value, spec)
+        )
     if option in ("-r", "--requirement", "--requirements"):
         return _file_of_requirements(text, value, spec)
     if option in ("--no-index", "-U", "--upgrade"):
         wanted = "--no-index" if option == "--no-index" else "--upgrade"
-        return Misread(f"an option, not a requirement: {text}", f"run `vstore lock {wanted} {_quoted(spec)}`")
-    for options, way in _GIVEN_IN_UV.items():
+        return Misuse(f"an option, not a requirement: {text}", f"run `vstore lock {wanted} {_quoted(spec)}`")
+    for options, way in _UV_SETTINGS.items():
         if option in options:
-            return Misread(
+            return Misuse(
                 f"an option, not a requirement: {text}",
                 f"{way.format(value=value)}, and run `vstore lock {_quoted(spec)}`",
             )
-    return Misread(f"an option, not a requirement: {text}", "settings for resolving go into [tool.uv]")
+    return Misuse(f"an option, not a requirement: {text}", "settings for resolving go into [tool.uv]")
 
 
-def _file_of_requirements(text: str, file: str, spec: str) -> Misread:
+def _file_of_requirements(text: str, file: str, spec: str) -> Misuse:
     way = f"write the lines of {file} as `requirements`, each in quotes, and run `vstore lock {_quoted(spec)}`"
-    return Misread(f"a file, not a requirement: {text}", f"{way}; settings in it go into [tool.uv]")
+    return Misuse(f"a file, not a requirement: {text}", f"{way}; settings in it go into [tool.uv]")
 
 
-def _respelled(text: str, name: str, version: str, spec: str) -> Misread:
-    fault = f"@ is for a URL: {text}"
+def _respelled(text: str, name: str, version: str, spec: str) -> Misuse:
+    problem = f"@ is for a URL: {text}"
     if version == "latest":
-        return Misread(fault, f"write `{name}`, and run `vstore lock --upgrade-package {name} {_quoted(spec)}`")
-    return Misread(fault, f"write `{name}=={version}`")
+        return Misuse(problem, f"write `{name}`, and run `vstore lock --upgrade-package {name} {_quoted(spec)}`")
+    return Misuse(problem, f"write `{name}=={version}`")
 
 
 def _is_archive(text: str) -> bool:
-    """Whether it is the name of a file, which may be read as that of a package."""
+    """Return whether the text is the name of an archive, which may also look like the name of a package."""
     return re.match(r"[^\s;@]+\s*(?:[;#]|$)", text) is not None and _source(text).place.lower().endswith(_ARCHIVES)
 
 
-def _place(text: str, spec: str) -> Misread:
+def _place(text: str, spec: str) -> Misuse:
     found = _source(text)
     if found.place.endswith(".whl"):
         name = unquote(re.split(r"[/\\]", found.place)[-1]).partition("-")[0]
         required = f"{name}{found.extras}" + (f" ; {found.marker}" if found.marker else "")
-        return Misread(f"a wheel without its name: {text}", wheel_by_name(found.place, required, spec))
-    return Misread(f"a place with source code, and only wheels are used: {text}", wheel_hint(text, spec))
+        return Misuse(f"a wheel without its name: {text}", wheel_by_name(found.place, required, spec))
+    return Misuse(f"source code, and only wheels are used: {text}", wheel_hint(text, spec))
 
 
 def wheel_by_name(place: str, required: str, spec: str) -> str:
-    """The way to have a wheel that lies at `place`, a URL or a path."""
+    """Return how to require the wheel at `place`, a URL or a path."""
     if urlparse(place).scheme in ("http", "https"):
         return f"write `{required.partition(' ;')[0]} @ {place}`, which is NAME @ URL"
     path = _path(place)
@@ -195,7 +197,7 @@ def _source(text: str) -> _Source:
 
 
 def _checkout(source: _Source) -> str:
-    """The commands for a repository; empty for another place."""
+    """Return the commands for a repository, ``""`` for anything else."""
     place = source.place
     system, plus, url = place.partition("+")
     page = urlparse(place).scheme in ("http", "https") and not urlparse(place).path.lower().endswith(_ARCHIVES)
@@ -226,21 +228,21 @@ def _download(source: _Source) -> str:
 
 
 def _path(place: str) -> str:
-    """A path as it is, or that of a ``file:`` URL."""
+    """Return the path in a ``file:`` URL; another path as it is."""
     if not place.startswith("file:"):
         return place
     return unquote(re.sub(r"^file:(?://(?:localhost)?(?=/|$)|//)?", "", place))
 
 
 def _quoted(word: str) -> str:
-    """The word for a shell, which still replaces a ``~`` before it and a variable in it."""
+    """Quote a word for a shell, which still expands a leading ``~`` and a variable."""
     if word.startswith("$"):
         return word
     return f"~/{shlex.quote(word[2:])}" if word.startswith("~/") and word != "~/" else shlex.quote(word)
 
 
 def _next(version: str) -> str:
-    """The version that ``^version`` ends before: one more in the first number that is not 0."""
+    """Return the upper limit of ``^version``: one more in the first number that is not 0."""
     numbers = version.split(".")
     for number, part in enumerate(numbers):
         if part != "0" and part.isdigit():

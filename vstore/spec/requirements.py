@@ -1,4 +1,4 @@
-"""The requirements of a layer: PEP 508, each for a package that wheels are found of, and without a login."""
+"""The requirements of a layer: PEP 508, for packages that have wheels, without logins."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from vstore.credentials import has_credentials, redact
 from vstore.spec.reader import Table
-from vstore.spec.requirement_hints import misread, mistyped
+from vstore.spec.requirement_hints import find_misuse, syntax_hint
 
 LOGIN_HINT = (
     "give logins by UV_INDEX_<NAME>_USERNAME and UV_INDEX_<NAME>_PASSWORD, by ~/.netrc, or by a keyring"
@@ -15,7 +15,7 @@ LOGIN_HINT = (
 
 
 def read_requirements(table: Table, *, check: bool) -> tuple[str, ...]:
-    """The declared requirements, as they are written; `check` parses them, which costs an import of 60 ms."""
+    """Read the declared requirements. With `check` their syntax is checked, which costs an import of 60 ms."""
     requirements = table.strings("requirements", required=True) or ()
     if check and requirements:
         _check(table, requirements)
@@ -28,11 +28,11 @@ def _check(table: Table, requirements: Iterable[str]) -> None:
     for number, written in enumerate(requirements):
         key, text = f"requirements[{number}]", written.strip()
         if has_credentials(text):
-            table.wrong(key, f"holds a login, which locks would write down: {redact(text)}", LOGIN_HINT)
-        elif wrong := misread(text, table.mistakes.spec):
-            table.wrong(key, wrong.fault, wrong.hint)
+            table.add_mistake(key, f"holds a login, which locks would write down: {redact(text)}", LOGIN_HINT)
+        elif misuse := find_misuse(text, table.mistakes.spec):
+            table.add_mistake(key, misuse.problem, misuse.hint)
         else:
             try:
                 Requirement(text)
             except InvalidRequirement as error:
-                table.wrong(key, f"invalid requirement syntax: {error}", mistyped(text))
+                table.add_mistake(key, f"invalid requirement syntax: {error}", syntax_hint(text))

@@ -1,4 +1,4 @@
-"""Which layers a command is about, and what it does with each. Pure."""
+"""Selecting the layers of a command, and what it does with each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vstore.values import frozen
 
 
 class Operation(StrEnum):
-    """What may be done with a layer, in venvstacks' words."""
+    """An operation on a layer, by venvstacks' names."""
 
     RESET_LOCK = "reset-lock"
     LOCK = "lock"
@@ -25,10 +25,11 @@ class Operation(StrEnum):
 
 @frozen
 class SelectionRequest:
-    """What a user asks for: patterns, and what is to happen with the layers below and above those that match.
+    """The patterns of a command, and how it treats the layers below and above those that match.
 
-    `lock` is None for a command that may not lock. `dependencies`: True treats the layers below like the included
-    ones, None as far as needed, False not at all. `dependents` takes the layers above in; locking always does.
+    `lock` is None for a command that may not lock. `dependencies` True treats the layers below like the included ones,
+    None locks and builds them as far as needed, False leaves them out. `dependents` includes the layers above, which
+    locking always does. Locks of layers that match `reset` are made without regard to their old versions.
     """
 
     include: tuple[str, ...] = ()
@@ -42,8 +43,9 @@ class SelectionRequest:
 
 @frozen
 class Selection:
-    """The operations by env name, of the layers that a command is about, in the order of the spec."""
+    """The selected `layers`, in the order of the spec, and the operations on each, by env name."""
 
+    layers: tuple[Layer, ...]
     operations: Mapping[str, tuple[Operation, ...]]
     unmatched: tuple[str, ...] = ()
 
@@ -51,53 +53,57 @@ class Selection:
         return layer.env_name in self.operations
 
     def of(self, layer: Layer) -> tuple[Operation, ...]:
+        """Return the operations on a layer."""
         return self.operations.get(layer.env_name, ())
 
     @property
-    def resets(self) -> tuple[str, ...]:
-        """The layers whose locks are to be forgotten."""
-        return tuple(name for name, operations in self.operations.items() if Operation.RESET_LOCK in operations)
+    def built(self) -> tuple[Layer, ...]:
+        """The layers that are built, if that is needed."""
+        return tuple(layer for layer in self.layers if self.builds(layer))
 
     def locks(self, layer: Layer) -> bool:
+        """Return whether the layer is locked, if that is needed."""
         return not {Operation.LOCK, Operation.LOCK_IF_NEEDED}.isdisjoint(self.of(layer))
 
     def builds(self, layer: Layer) -> bool:
+        """Return whether the layer is built, if that is needed."""
         return not {Operation.BUILD, Operation.BUILD_IF_NEEDED}.isdisjoint(self.of(layer))
 
 
 def matches(layer: Layer, patterns: Sequence[str]) -> bool:
-    """Whether a layer's env name matches one of the shell-style patterns."""
+    """Return whether the env name of a layer matches one of the shell-style patterns."""
     return any(fnmatchcase(layer.env_name, pattern) for pattern in patterns)
 
 
-def select(spec: Spec, wish: SelectionRequest, target: Target) -> Selection:
-    """What happens with which layer; building is for `target` only, locking for all platforms.
+def select_layers(spec: Spec, request: SelectionRequest, target: Target) -> Selection:
+    """Select layers. Building is for `target`, locking for all platforms.
 
-    Raises UsageError for a pattern that matches nothing, or a layer of which two contrary things are asked.
+    Raises UsageError for a pattern that matches nothing, and for a layer with contradicting instructions.
     """
     layers = [layer for layer in spec.layers if layer.targets]
-    unmatched = _unmatched(wish.include, layers, "--include", wish.allow_missing)
-    unmatched += _unmatched(wish.reset, layers, "--reset", wish.allow_missing)
-    included = [layer for layer in layers if not wish.include or matches(layer, wish.include)]
-    dependents = _above(layers, included) if wish.dependents or not wish.build else []
+    unmatched = _unmatched(request.include, layers, "--include", request.allow_missing)
+    unmatched += _unmatched(request.reset, layers, "--reset", request.allow_missing)
+    included = [layer for layer in layers if not request.include or matches(layer, request.include)]
+    dependents = _above(layers, included) if request.dependents or not request.build else []
     fully = {layer.env_name for layer in (*included, *dependents)}
     below = _names_below([*included, *dependents]) - fully
-    under = _names_below(included)
-    contrary = [layer for layer in dependents if layer.env_name in under]
-    for layer in contrary:
-        if _operations(layer, wish, target, full=True) != _operations(layer, wish, target, full=False):
-            doing = "build" if wish.build else "lock"
+    below_included = _names_below(included)
+    contradicting = [layer for layer in dependents if layer.env_name in below_included]
+    for layer in contradicting:
+        if _operations(layer, request, target, full=True) != _operations(layer, request, target, full=False):
+            doing = "build" if request.build else "lock"
             raise UsageError(
-                f"Conflicting {doing} instructions for {[one.env_name for one in contrary]}:"
+                f"Conflicting {doing} instructions for {[one.env_name for one in contradicting]}:"
                 " above some of the included layers, below others",
                 hint="add --dependencies, or name it by --include",
             )
     operations = {
-        layer.env_name: _operations(layer, wish, target, full=layer.env_name in fully)
+        layer.env_name: _operations(layer, request, target, full=layer.env_name in fully)
         for layer in layers
-        if layer.env_name in fully or (layer.env_name in below and wish.dependencies is not False)
+        if layer.env_name in fully or (layer.env_name in below and request.dependencies is not False)
     }
-    return Selection(operations=MappingProxyType(operations), unmatched=unmatched)
+    selected = tuple(layer for layer in layers if layer.env_name in operations)
+    return Selection(layers=selected, operations=MappingProxyType(operations), unmatched=unmatched)
 
 
 def _unmatched(patterns: Sequence[str], layers: Sequence[Layer], option: str, allowed: bool) -> tuple[str, ...]:
@@ -109,26 +115,26 @@ def _unmatched(patterns: Sequence[str], layers: Sequence[Layer], option: str, al
 
 
 def _above(layers: Iterable[Layer], included: Sequence[Layer]) -> list[Layer]:
-    """The layers that sit on an included one and are not included themselves."""
+    """Return the layers that are built on an included one and are not included themselves."""
     names = {layer.env_name for layer in included}
     return [layer for layer in layers if layer.env_name not in names and not names.isdisjoint(layer.dependency_names)]
 
 
 def _names_below(tops: Iterable[Layer]) -> set[str]:
-    """The names of the layers that these sit on."""
+    """Return the names of the layers that these are built on."""
     return {name for top in tops for name in top.dependency_names}
 
 
-def _operations(layer: Layer, wish: SelectionRequest, target: Target, *, full: bool) -> tuple[Operation, ...]:
-    """Of an included or dependent layer (`full`), or of one that lies below them."""
-    if not full and wish.dependencies is False:
+def _operations(layer: Layer, request: SelectionRequest, target: Target, *, full: bool) -> tuple[Operation, ...]:
+    """Return the operations on a layer. It is included or above one (`full`), or below."""
+    if not full and request.dependencies is False:
         return ()
-    full = full or wish.dependencies is True
+    full = full or request.dependencies is True
     operations = []
-    if wish.lock is not None and full and matches(layer, wish.reset):
+    if request.lock is not None and full and matches(layer, request.reset):
         operations += [Operation.RESET_LOCK, Operation.LOCK]
-    elif wish.lock is not None:
-        operations.append(wish.lock if full else Operation.LOCK_IF_NEEDED)
-    if wish.build and target in layer.targets:
+    elif request.lock is not None:
+        operations.append(request.lock if full else Operation.LOCK_IF_NEEDED)
+    if request.build and target in layer.targets:
         operations.append(Operation.BUILD if full else Operation.BUILD_IF_NEEDED)
     return tuple(operations)

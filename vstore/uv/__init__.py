@@ -1,7 +1,7 @@
-"""uv: the only door to its executable, and the settings that say how it reaches places."""
+"""uv: running its executable, and the settings that say how it reaches indexes."""
 
 from vstore.uv.access import open_url
 from vstore.uv.bars import OnBytes
-from vstore.uv.process import Uv, UvFailed
+from vstore.uv.process import Uv, UvError
 
-__all__ = ["OnBytes", "Uv", "UvFailed", "open_url"]
+__all__ = ["OnBytes", "Uv", "UvError", "open_url"]

@@ -1,7 +1,7 @@
-"""The progress of uv: read off what it draws on a terminal, here one of our own, as it has no other report.
+"""The progress of uv, read from a pseudo-terminal, as uv reports it in no other way.
 
-A bar is ``name ---- 29.12 MiB/33.71 MiB``, a version that a resolution has come to is ``⠙ name==1.0``; a uv that draws
-others only tells nothing.
+A download is drawn as ``name ---- 29.12 MiB/33.71 MiB``, a resolved version as ``⠙ name==1.0``. If another uv draws
+them in another way, no progress is reported.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from typing import Protocol, Self
 
 OnBytes = Callable[[int, int], None]
 OnPackages = Callable[[int], None]
-_SIZE = struct.pack("HHHH", 200, 400, 0, 0)  # rows: uv draws no more bars; columns: it cuts no names
+_SIZE = struct.pack("HHHH", 200, 400, 0, 0)  # rows and columns: enough that uv omits no bar and cuts no name
 _STYLE = re.compile(r"\x1b\[[0-9;?]*[a-zA-Z]")
 _BAR = re.compile(r"(\S+) +-+ +([\d.]+) ?([KMGT]?i?B)/([\d.]+) ?([KMGT]?i?B)")
 _UNITS = {unit: 1024**power for power, unit in enumerate(("B", "KiB", "MiB", "GiB", "TiB"))}
 _DRAWN = re.compile(r"^\s*[⠀-⣿░█]|" + _BAR.pattern)
-_CHOSEN = re.compile(r"[⠀-⣿]\s+([A-Za-z0-9][\w.-]*)==")
+_RESOLVED = re.compile(r"[⠀-⣿]\s+([A-Za-z0-9][\w.-]*)==")
 _LONGEST_BAR = 500
 _READ_BYTES = 1 << 16
 
 
-class Bars:
-    """The bars drawn so far: what is done and the whole, over all downloads, in bytes."""
+class DownloadBars:
+    """Calls `on_bytes` with the bytes done and the bytes in total, over all downloads."""
 
     def __init__(self, on_bytes: OnBytes) -> None:
         self._on_bytes = on_bytes
@@ -35,6 +35,7 @@ class Bars:
         self._tail = ""
 
     def draw(self, text: str) -> None:
+        """Read the next text that uv draws."""
         text = self._tail + _STYLE.sub("", text)
         end = 0
         for bar in _BAR.finditer(text):
@@ -48,8 +49,8 @@ class Bars:
             self._on_bytes(done_bytes, whole_bytes)
 
 
-class Chosen:
-    """The packages that a resolution has come to so far, counted."""
+class ResolvedPackages:
+    """Calls `on_packages` with the number of packages that are resolved so far."""
 
     def __init__(self, on_packages: OnPackages) -> None:
         self._on_packages = on_packages
@@ -57,26 +58,27 @@ class Chosen:
         self._line = ""
 
     def draw(self, text: str) -> None:
+        """Read the next text that uv draws."""
         *lines, self._line = re.split(r"[\r\n]+", self._line + _STYLE.sub("", text))
-        found = {name for line in lines for name in _CHOSEN.findall(line)} - self._names
+        found = {name for line in lines for name in _RESOLVED.findall(line)} - self._names
         if found:
             self._names |= found
             self._on_packages(len(self._names))
 
 
 class Drawing(Protocol):
-    """Gets what uv draws, in pieces."""
+    """Reads the progress that uv draws."""
 
     def draw(self, text: str) -> None:
-        """Take the next piece."""
+        """Read the next text that uv draws."""
 
 
 class Terminal:
-    """A terminal for uv's standard error, read by a thread."""
+    """A pseudo-terminal for uv's standard error, read by a thread."""
 
     @classmethod
     def open(cls, drawing: Drawing, held: ExitStack) -> Terminal | None:
-        """Make one, closed with `held`; None where the system has none, as progress is worth no error."""
+        """Open a terminal until `held` closes. Return None if the system has none, as progress is not essential."""
         try:
             import fcntl
             import pty
@@ -99,11 +101,11 @@ class Terminal:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.said()
+        self.output()
         os.close(self._reader)
 
-    def said(self) -> str:
-        """Wait for the end of whoever writes to it; what was written, without bars and styles."""
+    def output(self) -> str:
+        """Wait for the writers to end, and return the text without bars and styles."""
         if self.handle >= 0:
             os.close(self.handle)
             self.handle = -1
@@ -115,7 +117,7 @@ class Terminal:
         while True:
             try:
                 data = os.read(self._reader, _READ_BYTES)
-            except OSError:  # Linux says so when nobody has it open any more
+            except OSError:  # on Linux, when no writer is left
                 return
             if not data:
                 return

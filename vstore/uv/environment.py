@@ -1,7 +1,7 @@
-"""The variables that uv sees: the user's, without what would lead it astray, and with paths that lead where they did.
+"""The environment of uv: the user's, without variables that would interfere, and with absolute paths.
 
-uv is run in folders of vstore's own, on projects of vstore's own. So a variable that names a place relative to the
-folder that the user is in is made absolute, and one that says how to treat a project of the user's has no part.
+uv is run in folders and on projects of vstore. So relative paths in variables, which are relative to the user's folder,
+are made absolute, and variables that are about the user's projects are removed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vstore.errors import UsageError
 
-_OF_ITSELF = frozenset(
+_SET_BY_VSTORE = frozenset(
     [
         *("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME", "UV_COMPILE_BYTECODE", "UV_NO_PROGRESS"),
         *("UV_CONFIG_FILE", "UV_NO_CONFIG", "UV_PROJECT", "UV_PYTHON", "UV_WORKING_DIR", "UV_WORKING_DIRECTORY"),
@@ -26,9 +26,9 @@ _OF_PROJECTS = frozenset(
         *("UV_NO_BINARY", "UV_NO_BINARY_PACKAGE", "UV_NO_BUILD", "UV_NO_BUILD_PACKAGE", "UV_BUILD_CONSTRAINT"),
     ]
 )
-_OF_RESOLUTIONS = frozenset(("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE"))  # uv refuses them beside a file of PEP 751
+_OF_RESOLUTIONS = frozenset(("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE"))  # uv refuses them with a PEP 751 file
 _AS_SETTINGS = {"UV_OVERRIDE": "override-dependencies", "UV_EXCLUDE": "exclude-dependencies"}
-_PLACES = {  # what stands between several of them
+_PATHS = {  # the separator, if there may be several
     **dict.fromkeys(("NETRC", "SSL_CERT_FILE", "SSL_CLIENT_CERT"), ""),
     **dict.fromkeys(("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_PYTHON_DOWNLOADS_JSON_URL"), ""),
     **dict.fromkeys(("UV_PYTHON_INSTALL_DIR", "UV_PYTHON_CACHE_DIR"), ""),
@@ -36,27 +36,27 @@ _PLACES = {  # what stands between several of them
     "UV_FIND_LINKS": ",",
     **dict.fromkeys(("UV_INDEX", "UV_EXTRA_INDEX_URL", *_OF_RESOLUTIONS), " "),
 }
-_NAMED = re.compile(r"([A-Za-z0-9][\w.-]*=)?(.+)", re.DOTALL)  # an index may have a name before it
+_NAMED = re.compile(r"([A-Za-z0-9][\w.-]*=)?(.+)", re.DOTALL)  # an index may be written NAME=URL
 
 
-def environment_of(arguments: Sequence[str | Path], environment: Mapping[str, str]) -> dict[str, str]:
-    """The user's environment for this call of uv. Relative places are those of the current folder."""
-    left_out = _OF_ITSELF | _OF_PROJECTS
+def uv_environment(arguments: Sequence[str | Path], environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the user's environment for a run of uv. Relative paths are relative to the current folder."""
+    left_out = _SET_BY_VSTORE | _OF_PROJECTS
     if list(arguments[:2]) != ["pip", "compile"]:
         left_out |= _OF_RESOLUTIONS
     kept = {name: value for name, value in environment.items() if name not in left_out}
-    return {**kept, **{name: _absolute(kept[name], between) for name, between in _PLACES.items() if kept.get(name)}}
+    return {**kept, **{name: _absolute(kept[name], between) for name, between in _PATHS.items() if kept.get(name)}}
 
 
 def refuse_changed_dependencies(environment: Mapping[str, str]) -> None:
-    """Refuse variables that change what packages depend on: only a resolution knows them, and a lock is checked again.
+    """Raise UsageError for variables that change the dependencies of packages, naming the setting to use instead.
 
-    Raises UsageError with the setting that stands for them.
+    uv applies them to resolutions only, and not when a lock is checked or listed.
     """
     for variable, setting in _AS_SETTINGS.items():
         if environment.get(variable):
             raise UsageError(
-                f"{variable} is set, which a lock cannot follow",
+                f"{variable} is set, which is not supported",
                 hint=f"unset it, and write its lines as `{setting} = [...]` in [tool.uv]",
             )
 

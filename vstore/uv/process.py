@@ -8,21 +8,21 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from vstore.cancel import CancelToken
 from vstore.errors import ToolError
 from vstore.uv.access import access_settings
-from vstore.uv.bars import Bars, Chosen, OnBytes, OnPackages, Terminal
-from vstore.uv.environment import environment_of
+from vstore.uv.bars import DownloadBars, OnBytes, OnPackages, ResolvedPackages, Terminal
+from vstore.uv.environment import uv_environment
 
 _UNREACHABLE = ("error sending request", "failed to connect", "dns error", "Could not connect", "operation timed out")
-_FEATURES = "pylock"  # installing from a file of PEP 751; as an option it would replace the user's features
+_FEATURES = "pylock"  # install from PEP 751 files; as an option it would replace the user's features
 _DISK_FULL = ("No space left on device", "os error 28")
 
 
-class UvFailed(ToolError):
-    """uv ended with an error; `output` is what it said."""
+class UvError(ToolError):
+    """uv failed. `output` is its standard error."""
 
     def __init__(self, message: str, output: str, *, hint: str | None = None) -> None:
         lines = [line.rstrip() for line in output.splitlines() if line.strip() and not line.startswith("Using CPython")]
@@ -31,31 +31,31 @@ class UvFailed(ToolError):
 
     @property
     def unreachable(self) -> bool:
-        """Whether it failed because something could not be reached."""
+        """Whether it failed because a server could not be reached."""
         return any(sign in self.output for sign in _UNREACHABLE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uv:
-    """uv with a private cache; `environment` passes a user's own settings (indexes, mirrors, logins) on.
+    """Runs uv with its own cache, and the environment of a user (indexes, mirrors, logins).
 
-    `settings` are those of a uv.toml that say how to reach places; each call has them, and no others but its own.
-    `on_bytes` is called with the bytes downloaded and those in all, `on_packages` with the number of packages that a
-    resolution has come to; the first excludes the second.
+    `settings` are the access settings (`with_access`) of every run, which reads no other configuration file.
+    `on_bytes` is called with the bytes downloaded and the total, `on_packages` with the number of resolved packages;
+    only one of them can be set.
     """
 
     cache_dir: Path
     offline: bool = False
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
-    settings: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, object] = field(default_factory=dict)
     cancel: CancelToken = field(default_factory=CancelToken, compare=False)
     on_bytes: OnBytes | None = field(default=None, compare=False)
     on_packages: OnPackages | None = field(default=None, compare=False)
 
-    def reaching(self, settings: Mapping[str, Any], folder: Path) -> Self:
-        """Return a uv that reaches places as a spec in `folder` with this uv table, this user and this machine say.
+    def with_access(self, settings: Mapping[str, object], folder: Path) -> Self:
+        """Return uv with the access settings of a spec in `folder`, given its uv table, of this user and this machine.
 
-        Raises UsageError for settings of this user that cannot be read.
+        Raises UsageError for settings of the user that cannot be read.
         """
         found, variables = access_settings(settings, self.environment, folder)
         return replace(self, settings=found, environment={**variables, **self.environment})
@@ -69,8 +69,8 @@ class Uv:
         doing: str = "running",
         changes: Mapping[str, str] | None = None,
     ) -> str:
-        """Run uv and return its standard output. Raises UvFailed (uv's own words), ToolError (no uv), Cancelled."""
-        import subprocess  # most commands do without it
+        """Run uv and return its standard output. Raises UvError, Cancelled, and ToolError if uv cannot be started."""
+        import subprocess  # not needed by most commands
 
         with ExitStack() as held:
             terminal = self._terminal(held)
@@ -89,28 +89,28 @@ class Uv:
                 )
                 with process, self.cancel.calling(process.kill):
                     try:
-                        out, said = process.communicate(timeout=timeout_seconds)
-                    except BaseException:  # interrupted, or it took too long
+                        out, errors = process.communicate(timeout=timeout_seconds)
+                    except BaseException:  # interrupted, or timed out
                         process.kill()
                         raise
             except subprocess.TimeoutExpired as error:
-                failed = UvFailed(f"uv took more than {timeout_seconds:.0f} s while {doing}", "operation timed out")
+                failed = UvError(f"uv took more than {timeout_seconds:.0f} s while {doing}", "operation timed out")
                 raise failed from error
             except OSError as error:
                 raise ToolError(f"uv cannot be started: {error.strerror}", hint="install the `uv` package") from error
             if process.returncode != 0:
                 self.cancel.check()
-                raise self._failure(doing, terminal.said() if terminal else said)
+                raise self._failure(doing, terminal.output() if terminal else errors)
             return out
 
     def _terminal(self, held: ExitStack) -> Terminal | None:
         if self.on_bytes is not None:
-            return Terminal.open(Bars(self.on_bytes), held)
-        return Terminal.open(Chosen(self.on_packages), held) if self.on_packages is not None else None
+            return Terminal.open(DownloadBars(self.on_bytes), held)
+        return Terminal.open(ResolvedPackages(self.on_packages), held) if self.on_packages is not None else None
 
     def _options(self, arguments: Sequence[str | Path], held: ExitStack) -> list[str]:
         options = ["--offline"] if self.offline else []
-        if "--config-file" in arguments:  # which holds these settings too
+        if "--config-file" in arguments:  # it has these settings too
             return options
         if not self.settings:
             return [*options, "--no-config"]
@@ -121,13 +121,13 @@ class Uv:
         return [*options, "--config-file", str(file)]
 
     def forget(self, packages: Iterable[str]) -> None:
-        """Take packages out of the cache, so that they are fetched anew."""
+        """Remove packages from the cache, so that they are fetched again."""
         names = sorted(packages)
         if names:
             self.run(["cache", "clean", *names], doing="cleaning its cache")
 
-    def _failure(self, doing: str, output: str) -> UvFailed:
-        failed = UvFailed(f"uv failed while {doing}", output)
+    def _failure(self, doing: str, output: str) -> UvError:
+        failed = UvError(f"uv failed while {doing}", output)
         if any(sign in output for sign in _DISK_FULL):
             failed.message = f"no space left on the file system of the store, while {doing}"
             failed.hint = "run `vstore gc`, or free space elsewhere"
@@ -140,19 +140,19 @@ class Uv:
         return failed
 
     def _environment(self, arguments: Sequence[str | Path]) -> dict[str, str]:
-        kept = environment_of(arguments, self.environment)
+        kept = uv_environment(arguments, self.environment)
         features = ",".join(filter(None, (kept.get("UV_PREVIEW_FEATURES"), _FEATURES)))
         return {**kept, "UV_CACHE_DIR": str(self.cache_dir), "UV_PREVIEW_FEATURES": features}
 
 
-_finding = threading.Lock()  # it asks sysconfig, which fails when two threads ask it first
+_find_lock = threading.Lock()  # find_uv_bin uses sysconfig, whose first use is not safe for several threads
 
 
 def _executable() -> str:
     from uv import find_uv_bin
 
     try:
-        with _finding:
+        with _find_lock:
             return str(find_uv_bin())
     except FileNotFoundError as error:
         raise ToolError("uv is not installed beside vstore", hint="install the `uv` package") from error

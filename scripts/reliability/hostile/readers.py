@@ -37,9 +37,9 @@ from vstore.fs import zstd
 from vstore.fs.folder import Folder
 from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
 from vstore.fs.trees.scan import scan
-from vstore.lock.lockfile import read_document, read_lock, write_lock
-from vstore.lock.metadata import read_record as read_lock_record
-from vstore.lock.metadata import record_text
+from vstore.lock.lockfile import packages_digest, read_lock, write_lock
+from vstore.lock.record import read_record as read_lock_record
+from vstore.lock.record import record_text
 from vstore.objects import StorePath
 from vstore.profile import read_stack
 from vstore.publish.bundle_transport import BundleReader, BundleWriter
@@ -196,18 +196,17 @@ def _lock(data: bytes, folder: Path) -> object:
     layer = spec.layers[1]
     _put(data, folder / "requirements" / layer.env_name / f"pylock.{layer.env_name}.toml")
     spec = load(folder / "spec.toml")
-    found, document = read_lock(spec, layer), read_document(spec, layer)
-    assert found is not None and document is not None
+    found = read_lock(spec, layer)
+    assert found is not None
     for package in found.packages:
         texts = (package.name, *(text for one in package.wheels for text in (one.filename, one.location, one.sha256)))
         assert all(isinstance(text, str) for text in texts), "values of other kinds than they say"
         assert all(one.size_bytes is None or one.size_bytes >= 0 for one in package.wheels)
     if found.inputs is not None:
-        pin = found.interpreter
-        write_lock(spec, layer, document, dict(found.inputs), pin, findings=found.findings, joint=found.joint)
-        again = read_lock(spec, layer)
-        assert again is not None and not again.edited
-        assert replace(again, edited=found.edited) == found, "it cannot be written again"
+        digest = packages_digest(found.packages)
+        written = replace(found, packages_digest=digest, edited=False)
+        write_lock(spec, layer, written)
+        assert read_lock(spec, layer) == written, "it cannot be written again"
     return found
 
 

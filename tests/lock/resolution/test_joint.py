@@ -9,10 +9,10 @@ from types import MappingProxyType
 import pytest
 
 from testing.wheels import make_wheel
-from tests.lock.test_lock import MINOR, Project, versions
+from tests.lock.test_lock import MINOR, Workspace, versions
 from vstore.errors import LockError
-from vstore.lock import lock_path
-from vstore.lock.staleness import check
+from vstore.lock import Project, lock_path
+from vstore.lock.staleness import stale_reasons
 from vstore.reporter import NullReporter
 from vstore.spec import Spec, load
 from vstore.spec.select import SelectionRequest
@@ -31,9 +31,9 @@ class Notes(NullReporter):
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path) -> Workspace:
     """`num` from 1.0 to 3.0; what wants it old, what wants it new."""
-    made = Project(tmp_path)
+    made = Workspace(tmp_path)
     made.wheels.mkdir()
     for version in ("1.0", "2.0", "3.0"):
         make_wheel(made.wheels, "num", version, {"num.py": f"V = '{version}'\n"})
@@ -45,7 +45,7 @@ def project(tmp_path: Path) -> Project:
 
 
 def stacks(
-    project: Project,
+    project: Workspace,
     runtime: list[str],
     frameworks: Mapping[str, list[str]],
     applications: Mapping[str, list[str]] = MappingProxyType({}),
@@ -62,23 +62,23 @@ def stacks(
     return load(project.folder / "spec.toml")
 
 
-def test_a_conflict_says_which_pin_and_offers_joint(project: Project) -> None:
+def test_a_conflict_says_which_pin_and_offers_joint(project: Workspace) -> None:
     spec = project.spec(runtime=["num"], frameworks={"web": ["old-fashioned"]}, app=["num<3"])
     with pytest.raises(LockError) as caught:
         project.lock(spec, joint=False)
     first, *details = str(caught.value).splitlines()
-    assert first == "layer framework-web cannot be locked: it conflicts with what is pinned below it"
+    assert first == "layer framework-web cannot be locked: it conflicts with the versions pinned below it"
     assert "  num==3.0 is pinned by layer py, but old-fashioned in layer framework-web depends on num<2" in details
     assert "vstore lock --joint spec.toml" in details[-1]
 
 
-def test_a_direct_conflict_names_the_requirement(project: Project) -> None:
+def test_a_direct_conflict_names_the_requirement(project: Workspace) -> None:
     with pytest.raises(LockError) as caught:
         project.lock(project.spec(runtime=["num"], app=["num<3"]), joint=False)
     assert "num==3.0 is pinned by layer py, but layer app-hello requires num<3" in str(caught.value)
 
 
-def test_a_first_lock_that_pins_below_forbid_is_made_jointly(project: Project) -> None:
+def test_a_first_lock_that_pins_below_forbid_is_made_jointly(project: Workspace) -> None:
     spec = project.spec(runtime=["num"], frameworks={"web": ["old-fashioned"]}, app=["modest"])
     said = Notes()
     locked = project.lock(spec, reporter=said)
@@ -90,10 +90,10 @@ def test_a_first_lock_that_pins_below_forbid_is_made_jointly(project: Project) -
         "layers on one runtime are locked jointly: num==3.0 is pinned by layer py,"
         " but old-fashioned in layer framework-web depends on num<2"
     )
-    assert set(check(spec).values()) == {None}
+    assert set(stale_reasons(Project(spec)).values()) == {None}
 
 
-def test_pins_that_somebody_has_are_not_changed_for_a_new_layer(project: Project) -> None:
+def test_pins_that_somebody_has_are_not_changed_for_a_new_layer(project: Workspace) -> None:
     before = project.lock(project.spec(runtime=["num"], app=[]))
     with pytest.raises(LockError) as caught:
         project.lock(project.spec(runtime=["num"], app=["old-fashioned"]))
@@ -101,14 +101,14 @@ def test_pins_that_somebody_has_are_not_changed_for_a_new_layer(project: Project
     assert versions(before["py"]) == {"num": "3.0"}
 
 
-def test_joint_is_not_offered_where_it_has_been_tried(project: Project) -> None:
+def test_joint_is_not_offered_where_it_has_been_tried(project: Workspace) -> None:
     with pytest.raises(LockError) as caught:
         project.lock(project.spec(runtime=["num>=3"], app=["old-fashioned"]))
     assert "num==3.0 is pinned by layer py, but old-fashioned in layer app-hello depends on num<2" in str(caught.value)
     assert caught.value.hint == "change the requirements"
 
 
-def test_an_upper_bound_lowers_the_pin_below(project: Project) -> None:
+def test_an_upper_bound_lowers_the_pin_below(project: Workspace) -> None:
     spec = project.spec(runtime=["num"], frameworks={"web": ["modest"]}, app=["old-fashioned"])
     locked = project.lock(spec, joint=True)
     assert versions(locked["py"]) == {"num": "1.0"}
@@ -116,10 +116,10 @@ def test_an_upper_bound_lowers_the_pin_below(project: Project) -> None:
         "num": True,
         "old-fashioned": False,
     }
-    assert set(check(spec).values()) == {None}
+    assert set(stale_reasons(Project(spec)).values()) == {None}
 
 
-def test_a_joint_lock_stays_joint(project: Project) -> None:
+def test_a_joint_lock_stays_joint(project: Workspace) -> None:
     project.lock(project.spec(runtime=["num"], app=["modest"]), joint=True)
     spec = project.spec(runtime=["num"], app=["modest"])
     before = lock_path(spec, spec.layer("py")).read_bytes()
@@ -134,14 +134,14 @@ def test_a_joint_lock_stays_joint(project: Project) -> None:
     assert all(one.joint for one in kept.values())
 
 
-def test_include_in_a_joint_lock_takes_all_of_it(project: Project) -> None:
+def test_include_in_a_joint_lock_takes_all_of_it(project: Workspace) -> None:
     project.lock(project.spec(runtime=["num"], app=["modest"]), joint=True)
     spec = project.spec(runtime=["num"], app=["old-fashioned"])
-    locked = project.lock(spec, wish=SelectionRequest(include=("app-hello",)))
+    locked = project.lock(spec, request=SelectionRequest(include=("app-hello",)))
     assert versions(locked["py"]) == {"num": "1.0"}
 
 
-def test_no_joint_goes_back(project: Project) -> None:
+def test_no_joint_goes_back(project: Workspace) -> None:
     project.lock(project.spec(runtime=["num"], app=["modest"]), joint=True)
     spec = project.spec(runtime=["num"], app=[])
     locked = project.lock(spec, joint=False, upgrade=True)
@@ -149,7 +149,7 @@ def test_no_joint_goes_back(project: Project) -> None:
     assert not any(one.joint for one in locked.values())
 
 
-def test_frameworks_that_never_meet_may_differ(project: Project) -> None:
+def test_frameworks_that_never_meet_may_differ(project: Workspace) -> None:
     spec = stacks(project, [], {"old": ["old-fashioned"], "new": ["newest"]}, {"a": ["old"], "b": ["new"]})
     locked = project.lock(spec, joint=True)
     assert versions(locked["framework-old"])["num"] == "1.0"
@@ -157,7 +157,7 @@ def test_frameworks_that_never_meet_may_differ(project: Project) -> None:
 
 
 @pytest.mark.parametrize("first", ["a", "b"])
-def test_what_is_below_suits_stacks_that_never_meet(project: Project, first: str) -> None:
+def test_what_is_below_suits_stacks_that_never_meet(project: Workspace, first: str) -> None:
     """One stack takes 2.0 at most, the other 2.0 at least; what they hold besides cannot be resolved together."""
     for version in ("1.0", "2.0"):
         make_wheel(project.wheels, "kit", version, {"kit.py": ""})
@@ -177,14 +177,14 @@ def test_what_is_below_suits_stacks_that_never_meet(project: Project, first: str
     )
 
 
-def test_frameworks_that_meet_agree(project: Project) -> None:
+def test_frameworks_that_meet_agree(project: Workspace) -> None:
     spec = stacks(project, [], {"one": ["num"], "other": ["modest"]}, {"a": ["one", "other"]})
     locked = project.lock(spec, joint=True)
     assert versions(locked["framework-one"]) == {"num": "2.0"}
     assert versions(locked["framework-other"])["num"] == "2.0"
 
 
-def test_what_one_stack_imposes_holds_beside_it_too(project: Project) -> None:
+def test_what_one_stack_imposes_holds_beside_it_too(project: Workspace) -> None:
     """`both` takes num 2.0 for the sake of one stack; in the other, `loose` beside it must not take another."""
     for version in ("1.0", "2.0"):
         make_wheel(project.wheels, "kit", version, {"kit.py": ""})
@@ -201,17 +201,17 @@ def test_what_one_stack_imposes_holds_beside_it_too(project: Project) -> None:
     assert held.by == ("num==2.0, on which all stacks agree",)
 
 
-def test_stacks_that_cannot_agree_are_named(project: Project) -> None:
+def test_stacks_that_cannot_agree_are_named(project: Workspace) -> None:
     spec = stacks(project, ["num"], {"old": ["old-fashioned"], "new": ["newest"]}, {"a": ["old"], "b": ["new"]})
     with pytest.raises(LockError) as caught:
         project.lock(spec, joint=True)
     text = str(caught.value)
-    assert "layer py cannot suit all that sits on it: num" in text
+    assert "the layers above py need different versions of num" in text
     assert "framework-old, app-a: num 1.0" in text
     assert "framework-new, app-b: num 3.0" in text
 
 
-def test_layers_that_meet_and_contradict_are_named(project: Project) -> None:
+def test_layers_that_meet_and_contradict_are_named(project: Workspace) -> None:
     spec = project.spec(runtime=["num"], frameworks={"web": ["old-fashioned"]}, app=["newest"])
     with pytest.raises(LockError) as caught:
         project.lock(spec, joint=True)
@@ -221,7 +221,7 @@ def test_layers_that_meet_and_contradict_are_named(project: Project) -> None:
     assert "--joint" not in text.replace("--no-joint", "")
 
 
-def test_a_joint_lock_is_the_same_again(project: Project, tmp_path: Path) -> None:
+def test_a_joint_lock_is_the_same_again(project: Workspace, tmp_path: Path) -> None:
     spec = project.spec(runtime=["num"], frameworks={"web": ["modest"]}, app=["modern"])
     project.lock(spec, joint=True)
     first = {layer.env_name: lock_path(spec, layer).read_bytes() for layer in spec.layers}
@@ -231,7 +231,7 @@ def test_a_joint_lock_is_the_same_again(project: Project, tmp_path: Path) -> Non
     assert {layer.env_name: lock_path(spec, layer).read_bytes() for layer in spec.layers} == first
 
 
-def test_a_bound_on_other_platforms_binds_only_there(project: Project) -> None:
+def test_a_bound_on_other_platforms_binds_only_there(project: Workspace) -> None:
     project.targets = ("linux_x86_64", "win_amd64")
     spec = project.spec(runtime=["num"], app=["old-fashioned"])
     text = spec.path.read_text().replace("name='hello'", "name='hello'\nplatforms=['win_amd64']")

@@ -123,9 +123,9 @@ def test_the_records_of_two_caches_are_read_at_once(world: World, tmp_path: Path
 
     caches = [Cache(Meeting(f"file://{folder}")) for folder in (world.folder, tmp_path / "second")]
     with closing(world.client.substituter(*caches)) as substituter:
-        substituter.begin([recipe("top"), recipe("other")])
-        assert substituter.begun(recipe("top")) == world.paths[2]
-        assert substituter.begun(recipe("other")) == other
+        substituter.start([recipe("top"), recipe("other")])
+        assert substituter.result(recipe("top")) == world.paths[2]
+        assert substituter.result(recipe("other")) == other
     assert not both.broken
     assert world.client.said.warnings == []
 

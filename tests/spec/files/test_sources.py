@@ -12,6 +12,7 @@ from tests.spec.specs import PYTHON, loaded, make_checkout
 from vstore.errors import SpecError
 from vstore.fs.trees.scan import scan
 from vstore.spec import Spec, copy_source, source_files, source_manifest
+from vstore.spec.files.module_roots import ModuleRoots
 from vstore.spec.files.sources import read_source
 
 PACKAGE = PurePosixPath("package")
@@ -104,7 +105,8 @@ def test_a_worktree_is_a_checkout(spec: Spec, tmp_path: Path) -> None:
     git(spec.path.parent, "worktree", "add", "-q", str(tmp_path / "tree"))
     other = loaded(tmp_path / "unused", PYTHON)
     (tmp_path / "tree" / "package" / "x.log").touch()
-    moved = Spec(path=tmp_path / "tree" / "stack.toml", digest=other.digest, layers=(), uv={}, profile="p")
+    path = tmp_path / "tree" / "stack.toml"
+    moved = replace(other, path=path, module_roots=ModuleRoots.of(path))
     assert names(moved) == ["package/__init__.py", "package/__main__.py"]
 
 
@@ -163,8 +165,9 @@ def test_nothing_above_the_folder_or_the_checkout_without_a_word(spec: Spec, tmp
         SpecError, match=f"out of the spec's folder, to {tmp_path}/beside.py; --allow-outside {tmp_path}"
     ):
         source_files(spec, beside)
-    assert names(replace(spec, allow_outside=(tmp_path,)), beside) == ["beside.py"]
+    assert names(replace(spec, module_roots=ModuleRoots.of(spec.path, [tmp_path])), beside) == ["beside.py"]
     make_checkout(tmp_path)
+    spec = replace(spec, module_roots=ModuleRoots.of(spec.path))
     assert names(spec, beside) == ["beside.py"]
     with pytest.raises(SpecError, match="out of the spec's folder, to /etc/passwd"):
         source_files(spec, PurePosixPath(os.path.relpath("/etc/passwd", spec.path.parent)))
@@ -172,7 +175,7 @@ def test_nothing_above_the_folder_or_the_checkout_without_a_word(spec: Spec, tmp
 
 def test_a_folder_that_the_user_allows_holds_links_targets(spec: Spec, tmp_path: Path) -> None:
     (spec.path.parent / "package/link.py").symlink_to("../../beside.py")
-    allowed = replace(spec, allow_outside=(tmp_path / "other", tmp_path))
+    allowed = replace(spec, module_roots=ModuleRoots.of(spec.path, [tmp_path / "other", tmp_path]))
     assert (PurePosixPath("package/link.py"), tmp_path / "beside.py") in source_files(allowed, PACKAGE)
 
 
@@ -195,7 +198,7 @@ def test_a_large_file_takes_no_memory(spec: Spec, tmp_path: Path) -> None:
     code = (
         "import resource, sys; resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))\n"
         "from pathlib import Path, PurePosixPath; from vstore.spec import load, source_manifest\n"
-        "from vstore.lock.metadata import module_hash; spec = load(Path(sys.argv[1]))\n"
+        "from vstore.lock.record import module_hash; spec = load(Path(sys.argv[1]))\n"
         "print(source_manifest(spec, PurePosixPath('package')).digest, module_hash(spec, PurePosixPath('package')))"
     )
     done = subprocess.run([sys.executable, "-c", code, spec.path], capture_output=True, text=True, check=False)

@@ -20,7 +20,7 @@ from vstore.errors import BuildError, ToolError
 from vstore.fs.reading import read_regular
 from vstore.lock.model import Download, InterpreterPin
 from vstore.target import Target
-from vstore.uv import Uv, UvFailed, open_url
+from vstore.uv import Uv, UvError, open_url
 
 PATIENCE_SECONDS = 3.0
 _LIST_BYTES = 16 << 20  # uv's own has 2 MiB
@@ -106,7 +106,7 @@ def _ask_offers(wanted: str, uv: Uv) -> _Offered:
             doing=f"looking for CPython {wanted}",
             changes={"UV_PYTHON_INSTALL_MIRROR": "", "UV_HTTP_RETRIES": "0"},
         )
-    except UvFailed:
+    except UvError:
         return {}
     found = {}
     for entry in json.loads(text):
@@ -228,7 +228,7 @@ def download(pin: InterpreterPin, target: Target, folder: Path, uv: Uv) -> Path:
             doing=f"downloading CPython {pin.version}",
             changes=changes,
         )
-    except UvFailed as error:
+    except UvError as error:
         if error.unreachable or uv.offline:
             raise BuildError(
                 f"CPython {pin.version} cannot be downloaded: {pinned.url}",

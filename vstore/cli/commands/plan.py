@@ -70,7 +70,7 @@ def build_command(
     """NODE is a JSON file, or `-` for standard input. The store path of the object is printed."""
     import json
 
-    from vstore.api.plans import build
+    from vstore.api.plans import build, read_node
 
     try:
         document = json.loads(node.read())
@@ -79,8 +79,7 @@ def build_command(
     with settings.open_store() as store:
         done = build(
             store,
-            document,
-            dict(map(_pair, objects)),
+            read_node(document, dict(map(_pair, objects))),
             caches=caches,
             offline=offline,
             jobs=jobs,

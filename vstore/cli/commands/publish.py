@@ -93,7 +93,7 @@ def publish_command(
         force=force,
         bytecode=not no_bytecode,
     )
-    targets = parse_targets(platforms, spec)
+    targets = parse_targets(platforms, spec, options["allow_outside"])
     if len(targets) > 1 and not tag_outputs:
         raise UsageError("several platforms in one folder need --tag-outputs")
     with settings.open_store() as store:
@@ -104,7 +104,7 @@ def publish_command(
                 ArchiveOutput(store=store, folder=output, target=str(target), options=chosen),
                 reporter=settings.reporter,
             )
-            for target in (each_target(platforms, spec) if len(targets) > 1 else targets)
+            for target in (each_target(platforms, spec, options["allow_outside"]) if len(targets) > 1 else targets)
         ]
     documents = [_archives_document(plan, output, options["dry_run"]) for plan in plans]
     settings.emit(
@@ -197,7 +197,7 @@ def write_stack(
     from vstore.cli.targets import parse_targets
 
     if Path(what).is_file() or what.endswith(".toml"):
-        targets = parse_targets(platforms, Path(what))
+        targets = parse_targets(platforms, Path(what), options["allow_outside"])
         if len(targets) != 1:
             raise UsageError("one platform goes into one folder")
         return write_spec(store, _request(Path(what), targets[0], **options), output, reporter=settings.reporter)

@@ -66,14 +66,14 @@ def realise_command(
 
     started = time.monotonic()
     request = Request(spec=spec, jobs=jobs or os.cpu_count() or 1, environment=dict(os.environ), **options)  # type: ignore[arg-type]
-    targets = parse_targets(platforms, spec)
+    targets = parse_targets(platforms, spec, request.allow_outside)
     if len(targets) > 1 and (out_link is not None or request.profile is not None):
         raise UsageError("--profile and --out-link are for one platform at a time")
     if out_link is not None:
         check_out_link(StoreLayout(settings.location()), out_link, trial=not request.dry_run)
     with settings.open_store() as store:
         reporter = settings.reporter
-        each = each_target(platforms, spec) if len(targets) > 1 else targets
+        each = each_target(platforms, spec, request.allow_outside) if len(targets) > 1 else targets
         results = [realise(store, replace(request, target=target), reporter=reporter) for target in each]
         result = results[0]
         if out_link is not None and result.stack is not None:
@@ -94,12 +94,11 @@ def _shown(store: Store, request: Request, result: Realised, seconds: float) -> 
 
 
 def _plan(request: Request, target: Target) -> Showing:
-    from vstore.api.locks import select, wish_of
-    from vstore.api.specs import load
+    from vstore.api.locks import Project, select_layers, selection_request
     from vstore.cli.spec_view import Showing
 
-    spec = load(request.spec, environment=request.environment)
-    return Showing(spec, select(spec, wish_of(request), target))
+    project = Project.load(request.spec, environment=request.environment, allow_outside=request.allow_outside)
+    return Showing(project, select_layers(project.spec, selection_request(request), target))
 
 
 def _document(result: Realised) -> dict[str, object]:

@@ -15,7 +15,7 @@ from vstore.cli.settings import Settings
 from vstore.errors import LockError, UsageError
 
 if TYPE_CHECKING:
-    from vstore.api.locks import Selection, SelectionRequest
+    from vstore.api.locks import Project, Selection, SelectionRequest
     from vstore.api.specs import Spec
 
 SPEC = click.Path(path_type=Path, dir_okay=False)
@@ -60,21 +60,21 @@ def init_command(settings: Settings, directory: Path) -> None:
     settings.emit({"spec": str(spec)}, lambda: f"wrote {spec}; next: vstore realise {spec}")
 
 
-def _load(settings: Settings, path: Path) -> Spec:
-    from vstore.api.specs import load
+def _load(settings: Settings, path: Path, allow_outside: tuple[Path, ...]) -> Project:
+    from vstore.api.locks import Project
 
-    loaded = load(path, environment=os.environ)
-    for warning in loaded.warnings:
+    project = Project.load(path, environment=os.environ, allow_outside=allow_outside)
+    for warning in project.spec.warnings:
         settings.reporter.warn(warning)
-    return loaded
+    return project
 
 
-def selected(settings: Settings, spec: Spec, wish: SelectionRequest) -> Selection:
-    """What happens with which layer; patterns that match none are warned about where that is allowed."""
-    from vstore.api.locks import select
+def selected(settings: Settings, spec: Spec, request: SelectionRequest) -> Selection:
+    """Select layers, and warn about patterns that match none."""
+    from vstore.api.locks import select_layers
     from vstore.api.specs import Target
 
-    selection = select(spec, wish, Target.host())
+    selection = select_layers(spec, request, Target.host())
     for pattern in selection.unmatched:
         settings.reporter.warn(f"no layer matches {pattern}")
     return selection
@@ -83,15 +83,15 @@ def selected(settings: Settings, spec: Spec, wish: SelectionRequest) -> Selectio
 @command("show")
 @click.argument("spec", type=SPEC)
 @selection_options
-def show_command(settings: Settings, spec: Path, **options: Any) -> None:
+def show_command(settings: Settings, spec: Path, allow_outside: tuple[Path, ...], **options: Any) -> None:
     """Each layer with its dependencies in the order of their import, and what `realise` would do."""
-    from vstore.api.locks import SelectionRequest, gaps
+    from vstore.api.locks import SelectionRequest, missing_wheels
     from vstore.cli.spec_view import Showing
 
-    loaded = _load(settings, spec)
-    showing = Showing(loaded, selected(settings, loaded, SelectionRequest(build=True, **options)))
-    for gap in gaps(loaded, showing.locks.values()):
-        settings.reporter.warn(gap)
+    project = _load(settings, spec, allow_outside)
+    showing = Showing(project, selected(settings, project.spec, SelectionRequest(build=True, **options)))
+    for line in missing_wheels(project.spec, showing.locks.values()):
+        settings.reporter.warn(line)
     settings.emit(showing.document(), showing.text)
 
 
@@ -124,6 +124,7 @@ def lock_command(
     offline: bool,
     index: bool,
     local_wheels: tuple[Path, ...],
+    allow_outside: tuple[Path, ...],
     **options: Any,
 ) -> None:
     """Pins are kept where they still satisfy the requirements, unless --upgrade or --upgrade-package says otherwise."""
@@ -132,32 +133,39 @@ def lock_command(
 
     if upgrade and if_needed:
         raise UsageError("--upgrade and --if-needed contradict each other")
-    loaded = _load(settings, spec)
+    project = _load(settings, spec, allow_outside)
+    loaded = project.spec
     how = Operation.LOCK if upgrade or upgrade_package else Operation.LOCK_IF_NEEDED
     selection = selected(settings, loaded, SelectionRequest(lock=how, reset=reset, **options))
     if only_check:
-        _check(settings, loaded, selection)
+        _check(settings, project, selection)
         return
     if dry_run:
-        showing = Showing(loaded, selection)
+        showing = Showing(project, selection)
         settings.emit(showing.document(), showing.text)
         return
-    wish = LockOptions(
-        upgrade=upgrade, upgrade_packages=upgrade_package, joint=joint, local_wheels=local_wheels, index=index
+    lock_options = LockOptions(
+        upgrade=upgrade,
+        upgrade_packages=upgrade_package,
+        joint=joint,
+        local_wheels=local_wheels,
+        index=index,
+        offline=offline,
     )
     with settings.open_store() as store:
-        locked = lock(store, loaded, selection, wish, offline=offline, reporter=settings.reporter)
+        locked = lock(store, project, selection, lock_options, reporter=settings.reporter)
     if not locked and not selection.unmatched:
         raise LockError(f"{loaded.path.name}: nothing to lock")
     settings.emit({"layers": lock_rows(loaded, locked)}, lambda: lock_text(loaded, locked))
 
 
-def _check(settings: Settings, spec: Spec, selection: Selection) -> None:
-    from vstore.api.locks import check, gaps, read_locks, stale_error
+def _check(settings: Settings, project: Project, selection: Selection) -> None:
+    from vstore.api.locks import missing_wheels, stale_error, stale_reasons
 
-    stale = {name: why for name, why in check(spec).items() if why and name in selection.operations}
+    reasons = stale_reasons(project).items()
+    stale = {name: reason for name, reason in reasons if reason and name in selection.operations}
     if stale:
-        raise stale_error(spec, stale)
-    for gap in gaps(spec, read_locks(spec)):
-        settings.reporter.warn(gap)
+        raise stale_error(project.spec, stale)
+    for line in missing_wheels(project.spec, project.locks):
+        settings.reporter.warn(line)
     settings.emit({"valid": True}, lambda: "all locks are valid")

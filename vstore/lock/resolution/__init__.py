@@ -1,1 +1,1 @@
-"""Resolving requirements with uv into lock documents."""
+"""Resolving requirements with uv."""

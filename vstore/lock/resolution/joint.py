@@ -1,76 +1,78 @@
-"""Resolving layers with those they share a stack with, so that what is pinned below suits what is asked for above.
+"""Joint resolution: layers of one stack are resolved together, so that the pins below meet the requirements above.
 
-A stack is a layer that nothing sits on, with all that it sits on. Layers that meet in no stack may differ.
+A stack is a layer that is not below another, with all layers below it. Layers that share no stack may have different
+versions of a package.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
-from vstore.lock.resolution.uv_answers import Alone, Solution, Versions
-from vstore.lock.resolution.uv_errors import ResolutionConflict
+from vstore.lock.markers import version_key
+from vstore.lock.model import LockedPackage
+from vstore.lock.resolution.uv_answers import Solution, StackAlone, Versions
+from vstore.lock.resolution.uv_errors import ResolutionConflictError
 from vstore.lock.resolution.uv_project import required_name
-from vstore.spec import Layer, Spec
+from vstore.spec import Layer
 from vstore.target import Target
 
 Solve = Callable[[Sequence[Layer], tuple[str, ...]], Solution]  # layers and further pins
-Plain = Callable[[Sequence[Sequence[Layer]], Target], Sequence[Versions | None]]  # each stack by itself, for a target
+SolveAlone = Callable[[Sequence[Sequence[Layer]], Target], Sequence[Versions | None]]  # each stack, for a target
 
 
-def stacks_of(spec: Spec, layers: Sequence[Layer]) -> list[list[Layer]]:
-    """The stacks that these layers form, each in spec order."""
-    below = {low.env_name for layer in layers for low in spec.dependencies(layer)}
+def stacks_of(layers: Sequence[Layer]) -> list[list[Layer]]:
+    """Return the stacks that these layers form, each in the order of the spec."""
+    below = {name for layer in layers for name in layer.dependency_names}
     tops = [layer for layer in layers if layer.env_name not in below]
-    members = [{one.env_name for one in (top, *spec.dependencies(top))} for top in tops]
+    members = [{top.env_name, *top.dependency_names} for top in tops]
     return [[layer for layer in layers if layer.env_name in names] for names in members]
 
 
-def resolve_joint(spec: Spec, layers: Sequence[Layer], solve: Solve, plain: Plain) -> dict[str, Solution]:
-    """By env name, a solution in which each layer suits its company: of all at once, else of one stack after another.
+def resolve_joint(layers: Sequence[Layer], solve: Solve, solve_alone: SolveAlone) -> dict[str, Solution]:
+    """Return by env name solutions in which the layers of each stack agree: of all at once, else stack by stack.
 
-    Raises ResolutionConflict where the stacks cannot agree on what a layer below both needs.
+    Raises ResolutionConflictError if the stacks cannot agree on the packages of a layer that they share.
     """
-    stacks = stacks_of(spec, layers)
+    stacks = stacks_of(layers)
     if len(stacks) == 1 or _one_index_each(layers):
         try:
             solution = solve(layers, ())
-            return _with_stacks_alone(stacks, layers, solution, plain)
-        except ResolutionConflict:
+            return _with_stacks_alone(stacks, layers, solution, solve_alone)
+        except ResolutionConflictError:
             if len(stacks) < 2:
                 raise
     alone = [solve(stack, ()) for stack in stacks]
     found, pins = _agreed(stacks, alone, (), solve)
-    free = _by_layer(stacks, alone)
+    unpinned = _by_layer(stacks, alone)
     agreed = {name: version for name, _, version in (pin.partition("==") for pin in pins)}
-    return {name: replace(one, free=free[name].versions, agreed=agreed) for name, one in found.items()}
+    return {name: replace(one, unpinned=unpinned[name].versions, agreed=agreed) for name, one in found.items()}
 
 
 def _with_stacks_alone(
-    stacks: Sequence[Sequence[Layer]], layers: Sequence[Layer], solution: Solution, plain: Plain
+    stacks: Sequence[Sequence[Layer]], layers: Sequence[Layer], solution: Solution, solve_alone: SolveAlone
 ) -> dict[str, Solution]:
-    """The solution of all by env name, with resolutions of the stacks alone where others may have lowered a version.
+    """Return the solution of all by env name, with those of the stacks alone where others may have lowered a version.
 
-    They have a package on which something of another stack depends.
+    These are the stacks with a package on which a package of another stack depends.
     """
     target = next(iter(solution.versions))
     shared = [_shared(stack, layers, solution, target) for stack in stacks]
     asked = [stack for stack, others in zip(stacks, shared, strict=True) if others]
-    found = zip(asked, plain(asked, target), filter(None, shared), strict=True)
-    alone: dict[str, tuple[Alone, ...]] = {}
+    found = zip(asked, solve_alone(asked, target), filter(None, shared), strict=True)
+    alone: dict[str, tuple[StackAlone, ...]] = {}
     for stack, versions, others in found:
         for layer in stack if versions is not None else ():
             assert versions is not None
-            alone[layer.env_name] = (*alone.get(layer.env_name, ()), Alone(versions=versions, others=others))
-    return {layer.env_name: replace(solution, alone=alone.get(layer.env_name, ())) for layer in layers}
+            alone[layer.env_name] = (*alone.get(layer.env_name, ()), StackAlone(versions=versions, others=others))
+    return {layer.env_name: replace(solution, stacks_alone=alone.get(layer.env_name, ())) for layer in layers}
 
 
 def _shared(
     stack: Sequence[Layer], layers: Sequence[Layer], solution: Solution, target: Target
 ) -> dict[str, tuple[str, ...]]:
-    """The packages of a stack that something outside of it depends on, each with the layers that have it there."""
-    names = {layer.env_name: _versions(solution.documents[layer.env_name]).keys() for layer in layers}
+    """Return the packages of a stack on which others outside of it depend, with the layers outside that have them."""
+    names = {layer.env_name: _versions(solution.packages[layer.env_name]).keys() for layer in layers}
     inside = {name for layer in stack for name in names[layer.env_name]}
     outside = [layer for layer in layers if layer not in stack]
     direct = {required_name(text) for layer in outside for text in layer.requirements}
@@ -82,7 +84,7 @@ def _shared(
 
 
 def _by_layer(stacks: Sequence[Sequence[Layer]], solutions: Sequence[Solution]) -> dict[str, Solution]:
-    """By env name, the solution of the first stack with that layer."""
+    """Return by env name the solution of the first stack with that layer."""
     found: dict[str, Solution] = {}
     for stack, solution in zip(stacks, solutions, strict=True):
         for layer in stack:
@@ -91,7 +93,7 @@ def _by_layer(stacks: Sequence[Sequence[Layer]], solutions: Sequence[Solution]) 
 
 
 def _one_index_each(layers: Sequence[Layer]) -> bool:
-    """Whether no two layers take one distribution from different indexes."""
+    """Return whether no two layers take one distribution from different indexes."""
     chosen: dict[str, str] = {}
     return all(
         chosen.setdefault(package, index) == index
@@ -103,13 +105,13 @@ def _one_index_each(layers: Sequence[Layer]) -> bool:
 def _agreed(
     stacks: Sequence[Sequence[Layer]], solutions: Sequence[Solution], pins: tuple[str, ...], solve: Solve
 ) -> tuple[dict[str, Solution], tuple[str, ...]]:
-    """The solutions by env name, and the pins that they need to agree.
+    """Return the solutions by env name, and the pins that they need to agree.
 
-    Where two stacks disagree on a package of a shared layer, the lowest of its versions is tried for all.
+    Where two stacks disagree on a package of a shared layer, its versions are tried for all, the lowest first.
     """
     for shared in dict.fromkeys(layer.env_name for stack in stacks for layer in stack):
         sharing = {
-            ", ".join(one.env_name for one in stack if one.env_name != shared): _versions(solution.documents[shared])
+            ", ".join(one.env_name for one in stack if one.env_name != shared): _versions(solution.packages[shared])
             for stack, solution in zip(stacks, solutions, strict=True)
             if any(one.env_name == shared for one in stack)
         }
@@ -129,27 +131,24 @@ def _with_one_version(
 ) -> tuple[dict[str, Solution], tuple[str, ...]]:
     offered = {version for versions in sharing.values() for version in versions.get(name, ())}
     pinned = {pin.partition("==")[0] for pin in pins}
-    for version in sorted(offered, key=_order) if name not in pinned else ():
+    for version in sorted(offered, key=version_key) if name not in pinned else ():
         more = (*pins, f"{name}=={version}")
         try:
             return _agreed(stacks, [solve(stack, more) for stack in stacks], more, solve)
-        except ResolutionConflict:
+        except ResolutionConflictError:
             continue
-    raise ResolutionConflict(
-        f"layer {layer} cannot suit all that sits on it: {name}",
-        details=[f"{who}: {name} {', '.join(sorted(found.get(name, ['none'])))}" for who, found in sharing.items()],
+    raise ResolutionConflictError(
+        f"the layers above {layer} need different versions of {name}",
+        details=[
+            f"{layers}: {name} {', '.join(sorted(found.get(name, ['none'])))}" for layers, found in sharing.items()
+        ],
         hint="change the requirements, or lock with --no-joint",
     )
 
 
-def _versions(document: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+def _versions(packages: Sequence[LockedPackage]) -> dict[str, frozenset[str]]:
+    """Return the versions of each package."""
     versions: dict[str, frozenset[str]] = {}
-    for table in document["packages"]:
-        versions[table["name"]] = versions.get(table["name"], frozenset()) | {str(table.get("version"))}
+    for package in packages:
+        versions[package.name] = versions.get(package.name, frozenset()) | {package.version}
     return versions
-
-
-def _order(version: str) -> Any:
-    from packaging.version import Version
-
-    return Version(version)

@@ -1,45 +1,48 @@
-"""uv's answers: the versions for one target, and the lock documents that list their wheels."""
+"""Running uv to resolve: the versions for one target, and the packages with their wheels."""
 
 from __future__ import annotations
 
 import re
 import tempfile
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
+from vstore.documents import Fields
+from vstore.errors import LockError
+from vstore.lock.lockfile import read_packages, read_wheel
 from vstore.lock.markers import targets_marker, uv_platform
-from vstore.lock.resolution.postprocess import NoWheel
+from vstore.lock.model import LockedPackage
+from vstore.lock.resolution.missing_wheels import NoWheel
 from vstore.lock.resolution.uv_project import PROJECT, SETTINGS, ResolveRequest, group, write_project
 from vstore.target import Target
-from vstore.uv import Uv, UvFailed
+from vstore.toml import parse_toml
+from vstore.uv import Uv, UvError
 from vstore.uv.environment import refuse_changed_dependencies
 from vstore.values import frozen
 
-_AT_A_TIME = 4
+_THREADS = 4
 _LINE = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)(?P<rest>(?:==| @ ).*?)(?:\s+# via (?P<via>.*))?")
 
 
 @frozen
 class Versions:
-    """The resolution for one target: by name, the exact requirement, and which packages depend on it."""
+    """A resolution for one target: by package, the exact requirement, and the packages that depend on it."""
 
     pins: Mapping[str, str]
     parents: Mapping[str, frozenset[str]]
 
     def version(self, name: str) -> str | None:
-        """The version of a package; None if it is not part of the resolution, or named by a URL."""
+        """Return the version of a package; None if it is not in the resolution, or has a URL."""
         _, exact, version = self.pins.get(name, "").partition("==")
         return version if exact else None
 
 
 @frozen
-class Alone:
-    """The resolution of one stack without the layers of others; `others` are these, by the packages they share."""
+class StackAlone:
+    """The resolution of one stack without the layers of others; `others` are these, by the packages that they share."""
 
     versions: Versions
     others: Mapping[str, tuple[str, ...]]
@@ -47,24 +50,24 @@ class Alone:
 
 @frozen
 class Solution:
-    """The raw `documents` by env name, and the versions by target.
+    """The packages by env name, the versions by target, and other resolutions where they differ.
 
-    Others are kept where they differ: `free` are those without the pins from below, `apart` those without a preference
-    for the versions of the first target, `newest` those with wheels for any glibc or macOS; `too_new` are the packages
-    of the last that their layer does not allow. `left_out` are the optional targets without a solution, with the
-    reasons. `agreed` are the pins that all stacks over a runtime were given so that they agree; `free` is then without
-    these. `alone` are the resolutions for the first target of the layer's stacks, where several were resolved together.
+    `unpinned` are those without the pins of the layers below, `separate` those without a preference for the versions
+    of the first target, `any_system` those with wheels for any glibc or macOS; `too_new` are the packages of the last
+    that their layer does not allow. `left_out` are the optional targets without a solution, with the reasons.
+    `agreed` are pins by package that all stacks on a runtime share, so that they agree; `unpinned` is then without
+    these. `stacks_alone` are resolutions for the first target, where several stacks were resolved together.
     """
 
-    documents: Mapping[str, dict[str, Any]]
+    packages: Mapping[str, tuple[LockedPackage, ...]]
     versions: Mapping[Target, Versions]
-    free: Mapping[Target, Versions] = {}
-    apart: Mapping[Target, Versions] = {}
-    newest: Mapping[Target, Versions] = {}
+    unpinned: Mapping[Target, Versions] = {}
+    separate: Mapping[Target, Versions] = {}
+    any_system: Mapping[Target, Versions] = {}
     left_out: Mapping[Target, str] = {}
     too_new: Sequence[NoWheel] = ()
     agreed: Mapping[str, str] = {}
-    alone: Sequence[Alone] = ()
+    stacks_alone: Sequence[StackAlone] = ()
 
 
 def resolve_versions(
@@ -73,18 +76,18 @@ def resolve_versions(
     uv: Uv,
     *,
     constraints: Sequence[str],
-    prefer: Mapping[str, str],
+    preferred: Mapping[str, str],
 ) -> Versions:
-    """Ask uv as one would on the target: ``uv pip compile``, wheels only, with its tags and its exact Python.
+    """Run ``uv pip compile`` for a target: wheels only, with its tags and its exact Python.
 
-    Raises UvFailed, UsageError.
+    Raises UvError, UsageError.
     """
     refuse_changed_dependencies(uv.environment)
     if not request.spec.uv and not any(target in layer.targets and layer.requirements for layer in request.layers):
         return Versions(pins={}, parents={})
     with _project(request, uv, target=target, targets=(), pins=constraints) as project:
         output = project / "versions.txt"
-        output.write_text("".join(f"{name}=={version}\n" for name, version in sorted(prefer.items())), "utf-8")
+        output.write_text("".join(f"{name}=={version}\n" for name, version in sorted(preferred.items())), "utf-8")
         arguments: list[str | Path] = ["pip", "compile", project / "pyproject.toml", "--output-file", output]
         arguments += ["--config-file", project / SETTINGS, "--python", request.python.path, "--no-python-downloads"]
         arguments += ["--python-platform", uv_platform(target, request.glibc), "--only-binary", ":all:", "--no-header"]
@@ -109,22 +112,24 @@ def _versions(text: str) -> Versions:
     return Versions(pins=pins, parents=parents)
 
 
-def documents(request: ResolveRequest, versions: Mapping[Target, Versions], uv: Uv) -> dict[str, dict[str, Any]]:
-    """By env name, the PEP 751 document of each layer's closure at these versions, for these targets.
+def list_packages(
+    request: ResolveRequest, versions: Mapping[Target, Versions], uv: Uv
+) -> dict[str, tuple[LockedPackage, ...]]:
+    """Return by env name the packages of each layer and their dependencies, at these versions, for these targets.
 
-    uv has seen all that it needs by now, so it is asked offline first. Raises UvFailed.
+    uv has its metadata cached by now, so it runs offline first. Raises UvError.
     """
     pins = list(_pins(versions))
     if not pins:
-        return {layer.env_name: {"lock-version": "1.0", "packages": []} for layer in request.layers}
+        return {layer.env_name: () for layer in request.layers}
     try:
         return _export(request, tuple(versions), pins, replace(uv, offline=True))
-    except UvFailed:
+    except UvError:
         return _export(request, tuple(versions), pins, uv)
 
 
 def _pins(versions: Mapping[Target, Versions]) -> Iterator[str]:
-    """One exact requirement per package, and per group of targets that differ in its version."""
+    """Return one exact requirement per package and group of targets that have the same version of it."""
     chosen: dict[str, dict[str, list[Target]]] = {}
     for target, found in versions.items():
         for name, pin in found.pins.items():
@@ -134,14 +139,14 @@ def _pins(versions: Mapping[Target, Versions]) -> Iterator[str]:
             yield pin if len(pins) == 1 else f"{pin} ; {targets_marker(targets)}"
 
 
-def any_machine(request: ResolveRequest, uv: Uv) -> dict[str, dict[str, Any]]:
-    """The documents when wheels need not fit any target: only for saying what does not fit. Raises UvFailed."""
+def list_packages_of_any_machine(request: ResolveRequest, uv: Uv) -> dict[str, tuple[LockedPackage, ...]]:
+    """Return the packages when their wheels need not fit any target, to find those that fit none. Raises UvError."""
     return _export(request, (), request.constraints(), uv)
 
 
 def _export(
     request: ResolveRequest, targets: Sequence[Target], pins: Sequence[str], uv: Uv
-) -> dict[str, dict[str, Any]]:
+) -> dict[str, tuple[LockedPackage, ...]]:
     with _project(request, uv, target=None, targets=targets, pins=pins) as project:
         common: list[str | Path] = ["--config-file", project / SETTINGS, "--project", project]
         common += ["--python", request.python.path, "--no-python-downloads"]
@@ -149,23 +154,30 @@ def _export(
         uv.run(["lock", *common], cwd=project, doing=doing)
         export = ["export", *common, "--frozen", "--format", "pylock.toml", "--no-header", "--only-group"]
 
-        def closure(number: int) -> dict[str, Any]:
-            return _with_wheels(tomllib.loads(uv.run([*export, group(number)], cwd=project, doing=doing)))
+        def packages(number: int) -> tuple[LockedPackage, ...]:
+            return _packages(uv.run([*export, group(number)], cwd=project, doing=doing))
 
-        with ThreadPoolExecutor(_AT_A_TIME) as pool, uv.cancel.set_after(errors=False):
-            found = pool.map(closure, range(len(request.layers)))
-            return {layer.env_name: document for layer, document in zip(request.layers, found, strict=True)}
+        with ThreadPoolExecutor(_THREADS) as pool, uv.cancel.set_after(errors=False):
+            found = pool.map(packages, range(len(request.layers)))
+            return {layer.env_name: one for layer, one in zip(request.layers, found, strict=True)}
 
 
-def _with_wheels(document: dict[str, Any]) -> dict[str, Any]:
-    """The document with each wheel once; one that a requirement names by its URL is a wheel, not an archive."""
-    for table in document.get("packages", []):
-        archive = table.pop("archive", None)
-        if archive is not None:
-            table.setdefault("wheels", [archive])
-        if "wheels" in table:  # a folder that is given twice offers each of its wheels twice
-            table["wheels"] = [one for n, one in enumerate(table["wheels"]) if one not in table["wheels"][:n]]
-    return {"packages": [], **document}
+def _packages(text: str) -> tuple[LockedPackage, ...]:
+    """Read uv's PEP 751 document. A wheel that a requirement names by its URL is an archive there.
+
+    A folder that is given twice offers each of its wheels twice.
+    """
+    try:
+        document = Fields(parse_toml(text.encode()))
+        found = []
+        for package, table in zip(read_packages(document), document.tables("packages"), strict=True):
+            is_archive = "archive" in table and "wheels" not in table
+            wheels = [read_wheel(table.table("archive"))] if is_archive else package.wheels
+            distinct = tuple(one for number, one in enumerate(wheels) if one not in wheels[:number])
+            found.append(replace(package, wheels=distinct))
+        return tuple(found)
+    except ValueError as error:
+        raise LockError(f"the answer of uv cannot be read: {error}") from error
 
 
 @contextmanager

@@ -1,11 +1,10 @@
-"""The throw-away uv project in which layers are resolved."""
+"""The temporary uv project in which layers are resolved."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from vstore.errors import LockError
 from vstore.fs.reading import check_regular
@@ -13,6 +12,7 @@ from vstore.lock.markers import exact_marker, holds, targets_marker
 from vstore.lock.model import LockedLayer, LockedPackage, PythonForLocking
 from vstore.spec import Layer, Spec
 from vstore.target import Target
+from vstore.toml import tables
 from vstore.values import frozen
 
 PROJECT = "vstore-layers"
@@ -25,10 +25,10 @@ _PROJECT_ONLY = {  # uv refuses these in a uv.toml
 
 @frozen
 class ResolveRequest:
-    """Layers to resolve together, over the locks of those below them (nearest first).
+    """Layers to resolve together, over the locks of the layers below them (`dependencies`, nearest first).
 
-    The `required` targets must be resolved, the `optional` ones may fail. `pins` are further constraints; `keep` are
-    the versions to prefer, by target and name. `any_system`: wheels may need any glibc or macOS.
+    The `required` targets must be resolved, the `optional` ones may fail. `pins` are further constraints; `preferred`
+    are versions by target and package. With `any_system`, wheels may need any glibc or macOS.
     """
 
     spec: Spec
@@ -38,7 +38,7 @@ class ResolveRequest:
     optional: tuple[Target, ...] = ()
     dependencies: Sequence[LockedLayer] = ()
     pins: tuple[str, ...] = ()
-    keep: Mapping[Target, Mapping[str, str]] = {}
+    preferred: Mapping[Target, Mapping[str, str]] = {}
     local_wheels: Sequence[Path] = ()
     index: bool = True
     any_system: bool = False
@@ -51,18 +51,20 @@ class ResolveRequest:
 
     @property
     def glibc(self) -> tuple[int, int]:
+        """The newest glibc that wheels may need."""
         return (2, 99) if self.any_system else max(layer.glibc for layer in self.layers)
 
     @property
     def macos(self) -> tuple[int, int]:
+        """The newest macOS that wheels may need."""
         return (99, 0) if self.any_system else max(layer.macos for layer in self.layers)
 
     def below(self, target: Target) -> dict[str, tuple[str, str]]:
-        """By name, the version that constrains the resolution for a target, and the layer that pins it."""
+        """Return by package the version that constrains the resolution for a target, and the layer that pins it."""
         return pins_on((*self.dependencies[-1:], *self.dependencies[:-1]), target, self.python.pin.version)
 
     def constraints(self) -> list[str]:
-        """What the layers below install, and the pins."""
+        """Return the packages of the layers below and the pins, as requirements."""
         named = _named_by_url(self)
         lower = [named.get(pin.partition("==")[0], pin) for pin, _ in dependency_pins(self.dependencies)]
         return [*lower, *self.pins]
@@ -71,24 +73,24 @@ class ResolveRequest:
 def write_project(
     folder: Path,
     request: ResolveRequest,
-    access: Mapping[str, object],
+    access_settings: Mapping[str, object],
     *,
     target: Target | None,
     targets: Sequence[Target],
     pins: Iterable[str],
 ) -> None:
-    """Write ``pyproject.toml`` and the file with uv's settings, over those that say how places are reached (`access`).
+    """Write ``pyproject.toml``, and uv's settings in addition to `access_settings`.
 
-    For one `target` the requirements of all layers are the project's, in the order of the spec: uv weighs them by it.
-    Otherwise each layer is a dependency group (`group`), for `targets`, or for any machine when there are none.
+    For one `target`, the project has the requirements of all layers, in the order of the spec, which is uv's order of
+    priority. Otherwise each layer is a dependency group (`group`), for `targets`, or for any machine if there are none.
     """
     import tomli_w
 
     python = request.python.pin.version
     table = _settings(request, list(pins))
-    settings = dict(access) | {key: value for key, value in table.items() if key not in _PROJECT_ONLY}
-    project: dict[str, Any] = {"name": PROJECT, "version": "0", "requires-python": f"=={python}"}
-    document: dict[str, Any] = {"project": project, "tool": {"uv": table}}
+    settings = dict(access_settings) | {key: value for key, value in table.items() if key not in _PROJECT_ONLY}
+    project: dict[str, object] = {"name": PROJECT, "version": "0", "requires-python": f"=={python}"}
+    document: dict[str, object] = {"project": project, "tool": {"uv": table}}
     if target is not None:
         layers = [layer for layer in request.layers if target in layer.targets]
         project["dependencies"] = [text for layer in layers for text in layer.requirements]
@@ -104,12 +106,12 @@ def write_project(
 
 
 def group(number: int) -> str:
-    """The dependency group of a request's layer."""
+    """Return the name of the dependency group of a layer, given its place in the request."""
     return f"layer-{number}"
 
 
 def _scoped(layer: Layer, everywhere: set[Target]) -> Iterable[str]:
-    """A layer's requirements, on its own targets only where these are fewer."""
+    """Return the requirements of a layer, limited to its own targets where these are fewer."""
     return layer.requirements if everywhere <= set(layer.targets) else _with_targets(layer)
 
 
@@ -124,19 +126,18 @@ def _with_targets(layer: Layer) -> Iterator[str]:
         yield f"{requirement} ; {own}({targets})"
 
 
-def _settings(request: ResolveRequest, pins: list[str]) -> dict[str, Any]:
+def _settings(request: ResolveRequest, pins: list[str]) -> dict[str, object]:
     spec = request.spec
-    given: dict[str, Any] = dict(spec.uv)
-    table = {key: value for key, value in given.items() if key not in ("sources", "index", "environments")}
-    indexes, sources = _indexes(request, given)
+    table = {key: value for key, value in spec.uv.items() if key not in ("sources", "index", "environments")}
+    indexes, sources = _indexes(request)
     wheels = [str(_wheel_folder(folder)) for folder in request.local_wheels]
     table |= {
         "no-build": True,
         "package": False,
-        "constraint-dependencies": [*table.get("constraint-dependencies", []), *pins],
+        "constraint-dependencies": [*_array(table.get("constraint-dependencies")), *pins],
     }
     if wheels or table.get("find-links"):
-        table["find-links"] = [*(_find_links(spec, one) for one in table.get("find-links", [])), *wheels]
+        table["find-links"] = [*(_find_links(spec, str(one)) for one in _array(table.get("find-links"))), *wheels]
     if not request.index:
         table["no-index"] = True
     if indexes:
@@ -146,8 +147,13 @@ def _settings(request: ResolveRequest, pins: list[str]) -> dict[str, Any]:
     return table
 
 
+def _array(value: object) -> list[object]:
+    """Return the items of an array. Another value is one item, for uv to refuse."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
 def _named_by_url(request: ResolveRequest) -> dict[str, str]:
-    """The requirements of lower layers that name a wheel by its URL, where no index would find it."""
+    """Return the requirements of the layers below that name a wheel by its URL, by package. No index has these."""
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
@@ -157,48 +163,49 @@ def _named_by_url(request: ResolveRequest) -> dict[str, str]:
 
 
 def _find_links(spec: Spec, place: str) -> str:
-    """A folder is meant relative to the spec, not to the throw-away project."""
+    """Resolve a folder relative to the spec, not to the temporary project."""
     return place if "://" in place else str(_wheel_folder(spec.path.parent / place))
 
 
 def _wheel_folder(folder: Path) -> Path:
-    """The real path of a folder. Raises LockError for a wheel in it with which uv would wait, or read without end."""
+    """Return the real path of a folder. Raises LockError for a wheel in it that is not a regular file."""
     for wheel in folder.glob("*.whl"):
         try:
             check_regular(wheel)
         except FileNotFoundError:
-            continue  # a link to nothing, which uv leaves out
+            continue  # a broken link, which uv ignores
         except OSError as error:
             raise LockError(f"wheel cannot be read: {wheel}: {error.strerror}") from error
     return folder.resolve()
 
 
-def _indexes(request: ResolveRequest, given: Mapping[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """uv's indexes with the layers' priorities, and sources with the layers' package indexes, lower ones first."""
-    declared = [_index(request.spec, index) for index in given.get("index", [])]
+def _indexes(request: ResolveRequest) -> tuple[list[dict[str, object]], dict[str, object]]:
+    """Return uv's indexes in the layers' order of priority, and its sources with the layers' package indexes."""
+    declared = [_index(request.spec, index) for index in tables(request.spec.uv, "index")]
     names = dict.fromkeys(name for layer in request.layers for name in layer.priority_indexes)
     first = [index for name in names for index in declared if index.get("name") == name]
     for index in first:
         index.pop("explicit", None)
     rest = [index for index in declared if index not in first]
-    sources: dict[str, Any] = {}
+    sources: dict[str, object] = {}
     for layer in request.layers:
         sources = {package: {"index": name} for package, name in layer.package_indexes.items()} | sources
-    return first + rest, dict(given.get("sources", {})) | sources
+    given = request.spec.uv.get("sources")
+    return first + rest, {**(given if isinstance(given, dict) else {}), **sources}
 
 
-def _index(spec: Spec, index: Mapping[str, Any]) -> dict[str, Any]:
-    """A flat index may be a folder beside the spec."""
+def _index(spec: Spec, index: Mapping[str, object]) -> dict[str, object]:
+    """Return an index; its URL may be a folder relative to the spec."""
     url = str(index["url"])
     local = "://" not in url and not Path(url).is_absolute()
     return {**index, "url": str((spec.path.parent / url).resolve()) if local else url}
 
 
 def dependency_pins(dependencies: Sequence[LockedLayer]) -> Iterator[tuple[str, str]]:
-    """(constraint, env name) of what the layers below install themselves, the runtime first.
+    """Return constraint and env name of each package that the layers below install, the runtime's first.
 
-    The first pin of a name hides later ones under the same condition, and all later ones if it has none: what is
-    shadowed must not constrain.
+    The first pin of a package hides later ones with the same marker, and all later ones if it has none: a package that
+    is hidden at run time must not constrain.
     """
     hidden: set[tuple[str, str | None]] = set()
     for locked in (*dependencies[-1:], *dependencies[:-1]):
@@ -210,7 +217,7 @@ def dependency_pins(dependencies: Sequence[LockedLayer]) -> Iterator[tuple[str, 
 
 
 def pins_on(dependencies: Sequence[LockedLayer], target: Target, python: str) -> dict[str, tuple[str, str]]:
-    """By name, the version that these layers install on a target, and the layer's env name; the first that has it."""
+    """Return by package the version that these layers install on a target, and the env name of the first that does."""
     found: dict[str, tuple[str, str]] = {}
     for locked in dependencies:
         for package in locked.packages:
@@ -224,20 +231,20 @@ def _pin(package: LockedPackage) -> str:
 
 
 def required_name(text: str) -> str:
-    """The normalised name of the package that a requirement is for."""
+    """Return the normalised package name of a requirement."""
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
     return canonicalize_name(Requirement(text).name)
 
 
-def names(text: str, package: str) -> bool:
-    """Whether a text speaks of a package, and not just of a word or a longer name that holds its letters."""
+def mentions(text: str, package: str) -> bool:
+    """Return whether a text mentions a package, and not just a longer name that contains its letters."""
     return re.search(rf"(?<![\w.-]){re.escape(package)}(?![\w-])", text) is not None
 
 
-def excluding(layer: Layer, package: str, version: str) -> list[str]:
-    """The layer's own requirements of a package that this version does not meet."""
+def requirements_excluding(layer: Layer, package: str, version: str) -> list[str]:
+    """Return the requirements of a layer for a package that do not allow this version."""
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 

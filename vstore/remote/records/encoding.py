@@ -36,7 +36,7 @@ def encode(record: Record) -> bytes:
     try:
         if len(data) > MOST_BYTES:
             raise ValueError(f"more than {MOST_BYTES} bytes")
-        parse_json(data, most_values=_MOST_VALUES)
+        parse_json(data, max_values=_MOST_VALUES)
     except ValueError as error:
         raise CacheError(f"a record that nobody could read is not written: {error}") from error
     return data
@@ -83,7 +83,7 @@ class Fields:
     @classmethod
     def read(cls, data: bytes, what: str) -> Fields:
         try:
-            value = parse_json(data, most_values=_MOST_VALUES)
+            value = parse_json(data, max_values=_MOST_VALUES)
         except ValueError as error:
             raise CacheError(f"malformed record {what}: {error}") from error
         fields = cls(value, what)

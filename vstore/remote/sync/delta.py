@@ -176,7 +176,7 @@ def read_index(delta: BinaryIO) -> list[Patch]:
         if length > _INDEX_BYTES:
             raise ValueError("its index is larger than any may be")
         text, found, at = delta.read(length), list[Patch](), len(_MAGIC) + 4 + length
-        for one in _listed(parse_json(text, most_values=_MOST_VALUES)):
+        for one in _listed(parse_json(text, max_values=_MOST_VALUES)):
             fields = Fields(one, "delta")
             patch = Patch(
                 old=fields.parsed("old", from_hex),

@@ -64,7 +64,7 @@ class Substituter:
             self.caches = ()
 
     @property
-    def anybody(self) -> bool:
+    def has_caches(self) -> bool:
         """Whether there is anybody to ask."""
         return bool(self.caches)
 
@@ -79,7 +79,7 @@ class Substituter:
         self._found |= {recipe: self._believed(recipe, given) for recipe, given in answers.items()}
         return {recipe: found.realisation.path for recipe in recipes if (found := self._found[recipe]) is not None}
 
-    def begin(self, recipes: Iterable[Digest]) -> None:
+    def start(self, recipes: Iterable[Digest]) -> None:
         """Start to bring what these give, from all caches at once. What fails of it is left to `substitute`."""
         wanted: dict[Cache, dict[StorePath, Digest]] = {}
         for recipe, path in self.find(recipes).items():
@@ -96,7 +96,7 @@ class Substituter:
                 continue
             self._begun |= {given[path]: cache for path in missing if path in given}
 
-    def begun(self, recipe: Digest) -> StorePath | None:
+    def result(self, recipe: Digest) -> StorePath | None:
         """Wait for what `begin` started to bring for it; None if it did not, or that failed."""
         cache, found = self._begun.pop(recipe, None), self._found.get(recipe)
         if cache is None or found is None:
@@ -120,6 +120,11 @@ class Substituter:
                 except (CacheError, ArchiveError) as error:
                     self._failed(cache, str(recipe), error)
         return None
+
+    @property
+    def moved_bytes(self) -> int:
+        """The bytes fetched so far; in a dry run the most that would be."""
+        return self.pulled().moved_bytes
 
     def pulled(self) -> Pulled:
         """What was brought, or would be."""

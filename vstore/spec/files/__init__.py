@@ -1,1 +1,1 @@
-"""The files that a spec names: checkouts, ignore rules, modules."""
+"""The files of a spec's modules: git checkouts, ignore rules, listing, hashing and copying."""

@@ -1,7 +1,7 @@
-"""A git checkout as data: where it begins, what it ignores, what it tracks. Its configuration is never read.
+"""A git checkout: its top folder, its ignore rules and its tracked files. Its configuration is never read.
 
-A foreign repository's configuration is code: git starts the programs that it names. So no git is started here, and of
-the files below ``.git`` only lists are read: ``index`` and ``info/exclude``. A repository of another user is not there.
+The configuration of a repository is code, as git starts the programs that it names. So git is not run, and of the files
+in ``.git`` only ``index`` and ``info/exclude`` are read. A repository of another user is treated as absent.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from vstore.spec.files.gitignore import Rule, read_rules
 from vstore.values import frozen
 
 _MAX_RULES_BYTES = 1 << 20
-_MAX_INDEX_BYTES = 256 << 20  # and of the paths in it: those of version 4 are compressed
+_MAX_INDEX_BYTES = 256 << 20  # also of the paths in it, which version 4 compresses
 _MAX_LINK_BYTES = 1 << 16
-_HASH_BYTES = (20, 32)  # SHA-1, SHA-256: which one, only the configuration says
-_STAT_BYTES = 40  # of an entry, before the object's hash
+_HASH_BYTES = (20, 32)  # SHA-1 or SHA-256; only the configuration says which
+_STAT_BYTES = 40  # at the start of an entry, before the hash
 _EXTENDED, _LONG_NAME = 0x4000, 0xFFF
 
 
 @frozen(kw_only=False, slots=False)
 class Checkout:
-    """The checkout whose top folder is `top`, and the folder with its index. Both are absolute."""
+    """A checkout: its top folder, and the folder `git` with its index. Both are absolute."""
 
     top: Path
     git: Path
 
     def excluded(self) -> tuple[Rule, ...]:
-        """The rules of ``info/exclude``, which a worktree shares with its repository."""
+        """Return the rules of ``info/exclude``, which a worktree shares with its repository."""
         try:
             common = self.git / os.fsdecode(read_regular(self.git / "commondir", limit=_MAX_LINK_BYTES).rstrip(b"\r\n"))
         except (FileNotFoundError, NotADirectoryError):
@@ -44,7 +44,7 @@ class Checkout:
 
     @cached_property
     def tracked(self) -> tuple[bytes, ...]:
-        """The paths in the index, relative to `top`, sorted. Raises ValueError for an index that cannot be used."""
+        """The paths in the index, relative to `top`, sorted. Raises ValueError for an index that cannot be read."""
         try:
             data = read_regular(self.git / "index", limit=_MAX_INDEX_BYTES)
         except (FileNotFoundError, NotADirectoryError):
@@ -60,11 +60,11 @@ class Checkout:
         return tuple(sorted(paths))
 
     def tracks(self, path: bytes) -> bool:
-        """Whether a file or submodule of this path is in the index. Raises as `tracked`."""
+        """Return whether the index has a file or submodule of this path. Raises ValueError as `tracked`."""
         return self._first_from(path) == path
 
     def tracks_below(self, folder: bytes) -> bool:
-        """Whether anything in a folder is in the index. Raises as `tracked`."""
+        """Return whether the index has a file in this folder. Raises ValueError as `tracked`."""
         return self._first_from(folder + b"/").startswith(folder + b"/")
 
     def _first_from(self, path: bytes) -> bytes:
@@ -73,9 +73,9 @@ class Checkout:
 
 
 def find_checkout(folder: Path, owners: Set[int]) -> Checkout | None:
-    """The checkout that a folder is in; it is looked for upwards, as git does, to the end of the file system.
+    """Find the checkout that contains a folder, upwards to the end of the file system, as git does.
 
-    A repository counts if it belongs to one of `owners`.
+    A repository is used if it belongs to one of `owners`.
     """
     device = os.stat(folder).st_dev
     for top in (folder, *folder.parents):
@@ -88,7 +88,7 @@ def find_checkout(folder: Path, owners: Set[int]) -> Checkout | None:
 
 
 def foreign_repository(folder: Path, owners: Set[int]) -> Path | None:
-    """The ``.git`` that git would find from a folder, if it belongs to none of `owners`."""
+    """Return the ``.git`` that git would find from a folder, if it belongs to none of `owners`."""
     for place in (top / ".git" for top in (folder, *folder.parents)):
         with suppress(OSError):
             return None if os.lstat(place).st_uid in owners else place
@@ -96,7 +96,7 @@ def foreign_repository(folder: Path, owners: Set[int]) -> Path | None:
 
 
 def checkout_at(top: Path, owners: Set[int]) -> Checkout | None:
-    """The checkout whose top is this folder, if it is one and its repository belongs to one of `owners`."""
+    """Return the checkout with this top folder, if there is one and its repository belongs to one of `owners`."""
     place = top / ".git"
     try:
         if os.name == "posix" and not {os.lstat(place).st_uid, os.stat(place).st_uid} <= owners:
@@ -112,12 +112,12 @@ def checkout_at(top: Path, owners: Set[int]) -> Checkout | None:
 
 
 def ignore_rules(folder: Path) -> tuple[Rule, ...]:
-    """The rules of the folder's own ``.gitignore``; none where that is a link, which git does not follow either."""
+    """Return the rules of a folder's ``.gitignore``. A link is ignored, as git does not follow it either."""
     return _read_rules(folder / ".gitignore", follow=False)
 
 
 def _read_rules(file: Path, *, follow: bool) -> tuple[Rule, ...]:
-    """Raises OSError for a file that cannot be read or is too long."""
+    """Read rules. Raises OSError for a file that cannot be read or is too long."""
     if not follow and file.is_symlink():
         return ()
     try:
@@ -129,9 +129,9 @@ def _read_rules(file: Path, *, follow: bool) -> tuple[Rule, ...]:
 
 
 def _read_index(data: bytes, hash_bytes: int) -> tuple[list[bytes], bool]:
-    """The paths in an index of version 2 to 4, and whether others are in a second file (gitformat-index(5)).
+    """Return the paths in an index of version 2 to 4, and whether it is split (gitformat-index(5)).
 
-    Raises ValueError, IndexError or struct.error for what is no index with hashes of this length.
+    Raises ValueError, IndexError or struct.error if this is not an index with hashes of this length.
     """
     magic, version, count = struct.unpack_from(">4sII", data)
     if magic != b"DIRC" or version not in (2, 3, 4):
@@ -157,7 +157,7 @@ def _read_index(data: bytes, hash_bytes: int) -> tuple[list[bytes], bool]:
 
 
 def _extensions(data: bytes, at: int, end: int) -> Iterator[bytes]:
-    """The names of what follows the entries."""
+    """Return the names of the extensions after the entries."""
     while at < end:
         name, size = struct.unpack_from(">4sI", data, at)
         yield name
@@ -165,7 +165,7 @@ def _extensions(data: bytes, at: int, end: int) -> Iterator[bytes]:
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:
-    """A number in git's OFS_DELTA encoding, and where it ends."""
+    """Return a number in git's OFS_DELTA encoding, and the offset of its end."""
     value, last = data[at] & 0x7F, at + 8
     while data[at] & 0x80 and at < last:
         at += 1

@@ -1,7 +1,7 @@
 """The rules of a ``.gitignore`` file, read and matched as git does (gitignore(5), git's ``dir.c`` and ``wildmatch.c``).
 
-Case always counts, so that a checkout gives one answer on all systems. A pattern is matched in time proportional to
-its length times the path's, as it may come from someone who wants it to take for ever.
+Matching is always case-sensitive, so that a checkout gives the same result on all systems. Its time is proportional to
+the length of the pattern times that of the path, as a pattern may come from an attacker.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cache
 
 from vstore.values import frozen
 
-Segment = re.Pattern[bytes] | None  # what one part of a path must be; None is any number of parts
+Segment = re.Pattern[bytes] | None  # matches one part of a path; None matches any number of parts
 
 _ANY_NAME = re.compile(rb".+", re.DOTALL)
 _NEVER = b"(?!)"
@@ -34,7 +34,10 @@ _CLASSES = {
 
 @frozen(kw_only=False)
 class Rule:
-    """One pattern. `ignores` is False after ``!``; `by_name` matches the last part of a path wherever it lies."""
+    """One pattern. `ignores` is False after ``!``; `by_name` matches the last part of a path in any folder.
+
+    `ways` are the alternatives of the pattern, split into the parts of a path.
+    """
 
     ignores: bool
     folders_only: bool
@@ -42,7 +45,7 @@ class Rule:
     ways: tuple[tuple[Segment, ...], ...]
 
     def matches(self, parts: Sequence[bytes], *, is_folder: bool) -> bool:
-        """Whether the pattern matches a path, given in parts relative to the folder of the rules."""
+        """Return whether the pattern matches a path, given in parts relative to the folder of the rules."""
         if self.folders_only and not is_folder:
             return False
         subject = parts[-1:] if self.by_name else parts
@@ -50,14 +53,14 @@ class Rule:
 
 
 def read_rules(data: bytes) -> tuple[Rule, ...]:
-    """The rules of a file; a line that cannot match anything, as git reads it, is a rule that matches nothing."""
+    """Read the rules of a file. A line that matches nothing in git becomes a rule that matches nothing."""
     lines = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     wanted = [line.removesuffix(b"\r") for line in lines if line and not line.startswith(b"#")]
     return tuple(_rule(_without_trailing_spaces(line)) for line in wanted)
 
 
 def verdict(rules: Sequence[Rule], parts: Sequence[bytes], *, is_folder: bool) -> bool | None:
-    """Whether the rules ignore a path: the last one that matches decides; None where none does."""
+    """Return whether the last matching rule ignores a path; None if no rule matches."""
     for rule in reversed(rules):
         if rule.matches(parts, is_folder=is_folder):
             return rule.ignores
@@ -65,7 +68,7 @@ def verdict(rules: Sequence[Rule], parts: Sequence[bytes], *, is_folder: bool) -
 
 
 def _without_trailing_spaces(line: bytes) -> bytes:
-    """Git keeps a space behind a backslash."""
+    """Remove trailing spaces. A space after a backslash is kept, as in git."""
     line = line.partition(b"\0")[0]
     kept = line.rstrip(b" ")
     backslashes = len(kept) - len(kept.rstrip(b"\\"))
@@ -83,7 +86,7 @@ def _rule(pattern: bytes) -> Rule:
 
 
 def _alternatives(glob: bytes) -> Iterator[bytes]:
-    """The plain globs that one stands for: behind a purely literal start, git takes ``foo**/`` like ``foo*/**/``."""
+    """Return the globs that one stands for. After a literal start git treats ``foo**/`` as ``foo*/**/``."""
     found = re.match(rb"([^*?\[\\]*[^*?\[\\/])\*\*+(/|\\/|$)(.*)", glob, re.DOTALL)
     if found is None:
         yield glob
@@ -97,7 +100,7 @@ def _alternatives(glob: bytes) -> Iterator[bytes]:
 
 
 def _segments(glob: bytes, *, by_name: bool) -> tuple[Segment, ...]:
-    """The parts of a glob, split at its slashes."""
+    """Split a glob at its slashes."""
     segments: list[Segment] = []
     chunks, at, begins = [b""], 0, True  # chunks lie between the stars of the part being read
     while at < len(glob):

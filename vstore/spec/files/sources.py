@@ -1,8 +1,8 @@
-"""Launch and support modules: which files they are, their manifest, and their copy.
+"""Launch and support modules: their files, their manifest, and their copy.
 
-A module is named relative to the spec's folder, and its files lie in the project in truth: see `allowed`.
-Inside a git checkout ignored files and names that start with ``.git`` are left out of a folder; ``__pycache__`` always
-is. What the spec names itself counts.
+A module is named relative to the spec's folder; with links resolved its files lie in one of the spec's `ModuleRoots`.
+Of a folder, ``__pycache__`` is omitted, and inside a git checkout also ignored files and names that start with
+``.git``. A file that the spec names itself is never omitted.
 """
 
 from __future__ import annotations
@@ -19,30 +19,28 @@ from vstore.errors import SpecError
 from vstore.fs.reading import read_pieces
 from vstore.fs.trees.manifest import Entry, EntryKind, Manifest, shown
 from vstore.objects import SOURCE_FOLDER
-from vstore.spec.files.allowed import Project
 from vstore.spec.files.listing import list_files
+from vstore.spec.files.module_roots import ModuleRoots
 from vstore.spec.model import Spec
 
 
 def source_files(spec: Spec, module: PurePosixPath) -> tuple[tuple[PurePosixPath, Path], ...]:
-    """What is copied for a module: path in site-packages and real file, in the order of the paths' bytes.
+    """Return the files of a module: path in site-packages and real path, in the order of the paths' bytes.
 
-    Raises SpecError for a file that is missing, unreadable, special, or outside of the project.
+    Raises SpecError for a file that is missing, unreadable, special, or outside of the module roots.
     """
     with _explained(spec, f"module {module}"):
-        project = Project.of(spec.path, spec.allow_outside)
-        top = project.real_path(module)
+        roots = spec.module_roots
+        top = roots.real_path(module)
         if not top.is_dir():
             return ((PurePosixPath(module.name), top),)
-        names = sorted(list_files(top, project.owners))
-        return tuple(
-            (PurePosixPath(module.name, os.fsdecode(name)), _regular_file(project, top, name)) for name in names
-        )
+        names = sorted(list_files(top, roots.owners))
+        return tuple((PurePosixPath(module.name, os.fsdecode(name)), _regular_file(roots, top, name)) for name in names)
     raise AssertionError("unreachable")
 
 
 def source_manifest(spec: Spec, module: PurePosixPath) -> Manifest:
-    """Return the tree manifest of a module as it lies there now: what its source object would hold.
+    """Return the manifest of a module's source object, from its present files.
 
     Raises SpecError as `source_files`, and for a file that cannot be read.
     """
@@ -62,7 +60,7 @@ def source_manifest(spec: Spec, module: PurePosixPath) -> Manifest:
 
 
 def copy_source(spec: Spec, module: PurePosixPath, folder: Path) -> None:
-    """Copy a module into an empty folder: content and executable bits. Raises SpecError as `source_manifest`."""
+    """Copy a module into an empty folder, with its executable bits. Raises SpecError as `source_manifest`."""
     for relative, file in source_files(spec, module):
         target = folder / SOURCE_FOLDER / relative
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +70,7 @@ def copy_source(spec: Spec, module: PurePosixPath, folder: Path) -> None:
 
 
 def read_source(spec: Spec, relative: PurePosixPath, file: Path) -> Iterator[bytes]:
-    """The content of one of `source_files`, in pieces. Raises SpecError."""
+    """Read one of `source_files` in pieces. Raises SpecError."""
     with _explained(spec, str(relative)):
         yield from read_pieces(file, follow=False)
 
@@ -82,12 +80,12 @@ def _is_executable(spec: Spec, relative: PurePosixPath, file: Path) -> bool:
         return bool(file.stat().st_mode & 0o100)
 
 
-def _regular_file(project: Project, top: Path, name: bytes) -> Path:
+def _regular_file(roots: ModuleRoots, top: Path, name: bytes) -> Path:
     path = top / os.fsdecode(name)
     mode = path.lstat().st_mode
     if stat.S_ISLNK(mode):
         target = Path(os.path.realpath(path))
-        project.check_inside(target, name)
+        roots.check_inside(target, name)
         if not target.is_file():
             raise ValueError(
                 f"{shown(name)} is a link to {'a folder' if target.is_dir() else 'nothing'}, expected a file"
@@ -100,7 +98,7 @@ def _regular_file(project: Project, top: Path, name: bytes) -> Path:
 
 @contextmanager
 def _explained(spec: Spec, subject: str) -> Iterator[None]:
-    """Name the spec and the subject of an error."""
+    """Turn errors into a SpecError that names the spec and the subject."""
     try:
         yield
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The folders that the modules of a spec may lie in: its checkout's, or its own; others only by the user's word."""
+"""The folders that modules may lie in: the git checkout of the spec or its folder, and those that a user allows."""
 
 from __future__ import annotations
 
@@ -16,8 +16,11 @@ _ROOT = 0
 
 
 @frozen
-class Project:
-    """A spec's surroundings. `owners` are the users whose repositories are believed: the spec's, root, and this one."""
+class ModuleRoots:
+    """The spec's folder, and the `roots` that modules may lie in, with links resolved.
+
+    A git repository is used if it belongs to one of `owners`: the spec's owner, root, and this user.
+    """
 
     folder: Path
     roots: tuple[Path, ...]
@@ -25,7 +28,7 @@ class Project:
 
     @classmethod
     def of(cls, spec: Path, allow_outside: Sequence[Path] = ()) -> Self:
-        """The project of a spec that exists. Raises OSError."""
+        """Return the roots of an existing spec. Raises OSError."""
         folder = Path(os.path.realpath(spec.parent))
         owners = (
             frozenset((_ROOT, os.geteuid(), os.stat(spec).st_uid, os.stat(folder).st_uid))
@@ -37,7 +40,7 @@ class Project:
         return cls(folder=spec.parent, roots=(checkout.top if checkout else folder, *outside), owners=owners)
 
     def real_path(self, module: PurePosixPath) -> Path:
-        """Where a module is, links resolved; ValueError says why it is not there or may not be used."""
+        """Return the path of a module with links resolved. Raises ValueError if it is missing or not allowed."""
         place = self.folder / module
         if "\0" in str(module):
             raise ValueError("does not exist")
@@ -50,10 +53,10 @@ class Project:
             raise ValueError("is neither a file nor a folder")
         return real
 
-    def check_inside(self, real: Path, name: bytes = b"") -> None:
-        """Raise ValueError unless a path without links lies in one of the folders; `name` is what leads there."""
+    def check_inside(self, real: Path, link: bytes = b"") -> None:
+        """Raise ValueError unless a path, with links resolved, lies in a root. `link` is the link to it, if any."""
         if not any(real.is_relative_to(root) for root in self.roots):
-            subject = f"{shown(name)} leads" if name else "leads"
+            subject = f"{shown(link)} leads" if link else "leads"
             place, folder = (shown(os.fsencode(path)) for path in (real, real.parent))
             raise ValueError(
                 f"{subject} out of the spec's folder, to {place}; --allow-outside {folder} would allow that"
@@ -61,5 +64,5 @@ class Project:
 
 
 def allowed_outside(environment: Mapping[str, str]) -> tuple[Path, ...]:
-    """The folders named by `ALLOW_OUTSIDE`."""
+    """Return the folders that `ALLOW_OUTSIDE` names."""
     return tuple(Path(os.path.abspath(one)) for one in environment.get(ALLOW_OUTSIDE, "").split(os.pathsep) if one)

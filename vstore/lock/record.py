@@ -1,7 +1,7 @@
-"""venvstacks' lock metadata, hashed as it does, so that either tool accepts what the other wrote.
+"""venvstacks' metadata of a lock, hashed as venvstacks does, so that each tool accepts the other's locks.
 
-Its scheme feeds strings one after another, without a separator, and so is not injective: of a lock that it wrote
-itself, vstore decides by the digests in ``[tool.vstore]``. The numbers of versioned layers come from here in any case.
+Its hashes join strings without a separator, so two different inputs may hash alike. vstore judges its own locks by the
+digests in ``[tool.vstore]`` instead; the numbers of versioned layers always come from here.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
-from typing import Any
+from urllib.parse import unquote
 
 from vstore.digest import parse_json
+from vstore.documents import Fields
 from vstore.errors import LockError
 from vstore.fs.reading import read_regular
-from vstore.lock.model import FROM_LOWER, LockedLayer, LockRecord
+from vstore.lock.model import FROM_LOWER, LockedLayer, LockedPackage, LockRecord
 from vstore.objects import Kind
 from vstore.spec import DEFAULT_LINUX, DEFAULT_MACOS, Layer, Spec, source_files
 from vstore.spec.files.sources import read_source
@@ -25,7 +26,7 @@ _MAX_RECORD_BYTES = 1 << 20
 
 
 def deployed_name(layer: Layer, locked: LockedLayer) -> str:
-    """The layer's name where it is deployed: the env name, of a versioned layer with the lock's number, ``env@3``.
+    """Return the name under which a layer is deployed: its env name, for a versioned layer with its number (``env@3``).
 
     Raises LockError for a versioned layer whose lock has no number.
     """
@@ -40,43 +41,38 @@ def deployed_name(layer: Layer, locked: LockedLayer) -> str:
 
 
 def read_record(path: Path) -> LockRecord | None:
-    """What ``pylock.<env>.meta.json`` says; None when it is not there or not whole."""
+    """Read ``pylock.<env>.meta.json``. Return None when there is none, or it is malformed."""
     try:
-        found = parse_json(read_regular(path, limit=_MAX_RECORD_BYTES))
-        locked_at = datetime.fromisoformat(found["locked_at"])
+        found = Fields(parse_json(read_regular(path, limit=_MAX_RECORD_BYTES)))
+        locked_at = datetime.fromisoformat(found.text("locked_at"))
         return LockRecord(
-            lock_input_hash=str(found["lock_input_hash"]),
-            requirements_hash=str(found["requirements_hash"]),
-            other_inputs_hash=str(found["other_inputs_hash"]),
-            version_inputs_hash=str(found["version_inputs_hash"]),
-            lock_version=int(found["lock_version"]),
+            lock_input_hash=found.text("lock_input_hash"),
+            requirements_hash=found.text("requirements_hash"),
+            other_inputs_hash=found.text("other_inputs_hash"),
+            version_inputs_hash=found.text("version_inputs_hash"),
+            lock_version=found.integer("lock_version"),
             locked_at=locked_at if locked_at.tzinfo else locked_at.replace(tzinfo=UTC),
         )
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 
 def record_text(record: LockRecord) -> bytes:
-    """The record as JSON, as venvstacks writes it."""
+    """Return the record as JSON, in the form that venvstacks writes."""
     values = {**asdict(record), "locked_at": record.locked_at.astimezone(UTC).isoformat()}
     return (json.dumps(values, indent=2, sort_keys=True) + "\n").encode()
 
 
-def renewed(
-    spec: Spec,
-    layer: Layer,
-    document: Mapping[str, Any],
-    earlier: LockRecord | None,
-    *,
-    now: datetime,
-    newest: datetime | None,
+def renewed_record(
+    spec: Spec, layer: Layer, locked: LockedLayer, *, now: datetime, newest: datetime | None
 ) -> LockRecord:
-    """The record of a lock: the earlier one while all that counts is the same, else the next number and a new time.
+    """Return the record of a lock: its present one while the hashes are the same, else the next number and a new time.
 
-    `newest` is the time of ``exclude-newer``, later than which nothing counts as locked.
+    A time of locking is never later than `newest`, the time of ``exclude-newer``.
     """
-    lock_input, other = lock_input_hash(layer), other_inputs_hash(spec, layer)
-    content, version = requirements_hash(document), version_inputs_hash(spec, layer)
+    earlier = locked.record
+    lock_input, other = lock_input_hash(layer), other_inputs_hash(layer)
+    content, version = requirements_hash(locked.packages), version_inputs_hash(spec, layer)
     if (
         earlier is not None
         and (earlier.lock_input_hash, earlier.other_inputs_hash, earlier.requirements_hash)
@@ -96,7 +92,7 @@ def renewed(
 
 
 def newest_allowed(spec: Spec, environment: Mapping[str, str]) -> datetime | None:
-    """The time of ``exclude-newer``, or of `UV_EXCLUDE_NEWER`; None for none, or for one such as ``3 days``."""
+    """Return the time of `UV_EXCLUDE_NEWER` or ``exclude-newer``; None if unset, or relative such as ``3 days``."""
     value = environment.get("UV_EXCLUDE_NEWER") or spec.uv.get("exclude-newer")
     if value is None:
         return None
@@ -110,32 +106,29 @@ def newest_allowed(spec: Spec, environment: Mapping[str, str]) -> datetime | Non
 
 
 def lock_input_hash(layer: Layer) -> str:
-    """Of the declared requirements."""
+    """Return venvstacks' hash of the declared requirements."""
     return _joined(_declared(layer.requirements))
 
 
-def requirements_hash(document: Mapping[str, Any]) -> str:
-    """Of the locked packages and their wheels."""
-    return _joined(sorted(line for table in document.get("packages", []) for line in _package_lines(table)))
+def requirements_hash(packages: Iterable[LockedPackage]) -> str:
+    """Return venvstacks' hash of the locked packages and their wheels."""
+    return _joined(sorted(line for package in packages for line in _package_lines(package)))
 
 
-def other_inputs_hash(spec: Spec, layer: Layer) -> str:
-    """Of Python X.Y, the lowest systems, and the layers below."""
-    dependencies = spec.dependencies(layer)
-    runtime = dependencies[-1] if dependencies else layer
-    version = (runtime.python_implementation or "").partition("@")[2]
-    lines = [f"py_version={'.'.join(version.split('.')[:2])}"]
+def other_inputs_hash(layer: Layer) -> str:
+    """Return venvstacks' hash of Python X.Y, the oldest systems, and the layers below."""
+    lines = [f"py_version={'.'.join(layer.python.split('.')[:2])}"]
     if any(target.is_linux for target in layer.targets):
         lines.append(f"linux_target={layer.linux_target or DEFAULT_LINUX}")
     if any(target.is_macosx for target in layer.targets):
         lines.append(f"macosx_target={layer.macosx_target or DEFAULT_MACOS}")
-    if dependencies:
-        lines += [runtime.env_name, *(low.name for low in dependencies[:-1])]
+    if layer.dependencies:
+        lines += [layer.runtime.env_name, *(framework.name for framework in layer.dependencies[:-1])]
     return _joined(lines)
 
 
 def version_inputs_hash(spec: Spec, layer: Layer) -> str:
-    """Of what makes a versioned layer's number go up besides its packages."""
+    """Return venvstacks' hash of what raises a versioned layer's number besides its packages: names and modules."""
     lines = [f"env_name={layer.env_name}", f"is_versioned_layer={layer.versioned}"]
     if layer.kind == Kind.APPLICATION:
         lines += [module_hash(spec, module) for module in layer.modules]
@@ -143,37 +136,34 @@ def version_inputs_hash(spec: Spec, layer: Layer) -> str:
 
 
 def _declared(requirements: Iterable[str]) -> list[str]:
-    """The requirement lines as venvstacks reads them back: anything after a ``#`` is a comment to it."""
+    """The requirement lines as venvstacks reads them back. It takes anything after a ``#`` for a comment."""
     from packaging.requirements import Requirement
 
     lines = (str(Requirement(line)) for line in requirements)
     return sorted(text for line in lines if (text := line.partition("#")[0].strip()))
 
 
-def package_text(table: Mapping[str, Any]) -> str:
-    """``name==version ; marker``, without the mark of a shared package."""
+def package_text(package: LockedPackage) -> str:
+    """Return ``name==version ; marker``, without the marker of a shared package."""
     from packaging.markers import Marker
 
-    marker = str(Marker(table["marker"])).replace('"', "'") if table.get("marker") else ""
+    marker = str(Marker(package.marker)).replace('"', "'") if package.marker else ""
     if marker == FROM_LOWER:
         marker = ""
     elif marker.endswith(f" and {FROM_LOWER}"):
         marker = marker.removesuffix(f" and {FROM_LOWER}").removeprefix("(").removesuffix(")")
-    return f"{table['name']}=={table['version']}" + (f" ; {marker}" if marker else "")
+    return f"{package.name}=={package.version}" + (f" ; {marker}" if marker else "")
 
 
-def _package_lines(table: Mapping[str, Any]) -> Iterator[str]:
-    from urllib.parse import unquote, urlparse
-
-    yield f"{package_text(table)} from {table.get('index', 'unspecified index')}"
-    for wheel in table.get("wheels", []):
-        name = wheel.get("name") or PurePosixPath(wheel.get("path") or urlparse(wheel["url"]).path).name
-        for algorithm, value in wheel["hashes"].items():
-            yield f"{unquote(name)}:{algorithm}:{value}"
+def _package_lines(package: LockedPackage) -> Iterator[str]:
+    yield f"{package_text(package)} from {package.index or 'unspecified index'}"
+    for wheel in package.wheels:
+        for algorithm, value in wheel.hashes.items():
+            yield f"{unquote(wheel.filename)}:{algorithm}:{value}"
 
 
 def module_hash(spec: Spec, module: PurePosixPath) -> str:
-    """A file by name and content; a folder by the names and contents of its files, folder by folder.
+    """Return venvstacks' hash of a module: of names and contents, of a folder its files, folder by folder.
 
     Raises SpecError as `source_files`.
     """

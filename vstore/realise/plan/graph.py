@@ -1,4 +1,4 @@
-"""The plan of a spec: a graph of nodes, each a recipe over other nodes. Pure, and read by whatever carries it out."""
+"""The plan of a spec: a graph of nodes, each the recipe of an object over other nodes."""
 
 from __future__ import annotations
 
@@ -8,24 +8,22 @@ from pathlib import PurePosixPath
 
 from vstore.build.recipe import InterpreterRecipe, LayerRecipe, Recipe
 from vstore.digest import Digest
-from vstore.lock import InterpreterPin, LockedLayer
-from vstore.lock.select import select
-from vstore.lock.staleness import runtime_of
+from vstore.lock.wheels import select_wheels
 from vstore.objects import Kind, StorePath
 from vstore.profile import StackLayer
-from vstore.realise.model import Substituter
+from vstore.realise.locking import Locks
+from vstore.realise.session import Session
 from vstore.realise.stack import StackRecipe
 from vstore.spec import Layer, Spec
-from vstore.store import Store
 from vstore.target import Target
 from vstore.values import frozen
 
 
 @frozen
 class Plan:
-    """`nodes` by key, dependencies first; `layers` are the keys of layers by env name, `interpreters` by runtime.
+    """The nodes by key, dependencies first, and the keys of layers by env name and of interpreters by runtime.
 
-    Layers whose lock is not known have none, nor have those above them; then `stack` is None.
+    A layer without a valid lock has no node, and none above it has one. `stack` is None if a layer is missing.
     """
 
     nodes: Mapping[StorePath, Recipe] = {}
@@ -34,26 +32,20 @@ class Plan:
     stack: StorePath | None = None
 
 
-def make_plan(
-    spec: Spec,
-    layers: Sequence[Layer],
-    target: Target,
-    *,
-    locked: Mapping[str, LockedLayer],
-    pins: Mapping[str, InterpreterPin],
-    source: Callable[[PurePosixPath], StorePath],
+def plan_layers(
+    spec: Spec, layers: Sequence[Layer], target: Target, locks: Locks, source: Callable[[PurePosixPath], StorePath]
 ) -> Plan:
-    """Plan these layers and all that they need; `pins` are by runtime, `source` gives a module's store path.
+    """Plan layers and their dependencies. `source` returns the store path of a module.
 
     Raises LockError for a layer whose lock has no wheel for the target.
     """
     nodes: dict[StorePath, Recipe] = {}
     keys: dict[str, StorePath] = {}
-    wanted = {low.env_name for layer in layers for low in (layer, *spec.dependencies(layer))}
-    interpreters = {name: InterpreterRecipe.of(pin, str(target)) for name, pin in pins.items()}
+    wanted = {name for layer in layers for name in (layer.env_name, *layer.dependency_names)}
+    interpreters = {name: InterpreterRecipe.of(pin, str(target)) for name, pin in locks.pins.items()}
     nodes.update((one.key, one) for one in interpreters.values())
     for layer in spec.layers:
-        interpreter, lock = interpreters.get(runtime_of(spec, layer).name), locked.get(layer.env_name)
+        interpreter, lock = interpreters.get(layer.runtime.name), locks.locked.get(layer.env_name)
         if layer.env_name not in wanted or interpreter is None or lock is None:
             continue
         if any(name not in keys for name in layer.dependency_names):
@@ -64,7 +56,7 @@ def make_plan(
             target=str(target),
             python=interpreter.version,
             interpreter=interpreter.key,
-            wheels=select(lock, layer, target, interpreter.version),
+            wheels=select_wheels(lock, layer, target, interpreter.version),
             dependencies=tuple(keys[name] for name in layer.dependency_names),
             sources=tuple(source(module) for module in layer.modules),
             launch_module=layer.launch_module.stem if layer.launch_module else None,
@@ -75,7 +67,7 @@ def make_plan(
     runtimes = {name: one.key for name, one in interpreters.items()}
     if any(layer.env_name not in keys for layer in layers):
         return Plan(nodes=nodes, layers=keys, interpreters=runtimes)
-    used = dict.fromkeys(interpreters[runtime_of(spec, layer).name] for layer in layers)
+    used = dict.fromkeys(interpreters[layer.runtime.name] for layer in layers)
     stack = StackRecipe.of(
         spec.profile,
         str(target),
@@ -89,7 +81,7 @@ def make_plan(
 
 
 def levels(nodes: Mapping[StorePath, Recipe]) -> Iterator[tuple[StorePath, ...]]:
-    """The keys in groups: a group needs only groups before it."""
+    """Return the keys in groups. The dependencies of a group are in groups before it."""
     sorter = TopologicalSorter({key: recipe.all_dependencies for key, recipe in nodes.items()})
     sorter.prepare()
     while ready := sorter.get_ready():
@@ -98,18 +90,18 @@ def levels(nodes: Mapping[StorePath, Recipe]) -> Iterator[tuple[StorePath, ...]]
 
 
 @frozen
-class Known:
-    """The objects of nodes that are known: those in the store, and those that only a cache has, with their recipes."""
+class KnownObjects:
+    """The known objects of nodes, and the recipes of those that only a cache has."""
 
     objects: Mapping[StorePath, StorePath]
     cached: Mapping[StorePath, Digest]
 
 
-def find_known(store: Store, substitutes: Substituter, nodes: Mapping[StorePath, Recipe]) -> Known:
-    """Ask the store and the caches for what nodes give, all of a level at once; no byte of an archive is moved.
+def find_known(session: Session, nodes: Mapping[StorePath, Recipe]) -> KnownObjects:
+    """Find the objects of nodes in the store and in caches, one level at a time, without fetching them.
 
-    A recipe names the objects below by store path, and a cache's record of one below says that path: so what caches
-    have of a whole plan is known from records alone.
+    A recipe names its dependencies by store path, and the record of a dependency in a cache has that path. So the
+    records are enough to look a whole plan up.
     """
     objects: dict[StorePath, StorePath] = {}
     cached: dict[StorePath, Digest] = {}
@@ -119,16 +111,20 @@ def find_known(store: Store, substitutes: Substituter, nodes: Mapping[StorePath,
             for key in level
             if all(below in objects for below in nodes[key].all_dependencies)
         }
-        here = {key: path for key, recipe in recipes.items() if (path := store.realisation(recipe)) is not None}
-        found = substitutes.find(recipe for key, recipe in recipes.items() if key not in here)
-        only_cached = {key: recipe for key, recipe in recipes.items() if recipe in found and key not in here}
-        objects |= here | {key: found[recipe] for key, recipe in only_cached.items()}
+        present = {
+            key: path for key, recipe in recipes.items() if (path := session.store.realisation(recipe)) is not None
+        }
+        found = session.substituter.find(recipe for key, recipe in recipes.items() if key not in present)
+        only_cached = {key: recipe for key, recipe in recipes.items() if recipe in found and key not in present}
+        objects |= present | {key: found[recipe] for key, recipe in only_cached.items()}
         cached |= only_cached
-    return Known(objects=objects, cached=cached)
+    return KnownObjects(objects=objects, cached=cached)
 
 
-def needed(nodes: Mapping[StorePath, Recipe], tops: Sequence[StorePath], known: Known) -> dict[StorePath, Recipe]:
-    """The nodes that must be looked at to realise `tops`: nothing below an object that is known, dependencies first."""
+def needed(
+    nodes: Mapping[StorePath, Recipe], tops: Sequence[StorePath], known: KnownObjects
+) -> dict[StorePath, Recipe]:
+    """Return the nodes that `tops` need, dependencies first, without those below a known object."""
     found: set[StorePath] = set()
     queue = list(tops)
     while queue:

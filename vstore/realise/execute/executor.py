@@ -1,4 +1,4 @@
-"""Carrying out a graph of nodes: each is worked on when all below it are done."""
+"""Executors: work on each node of a graph once its dependencies are done."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from vstore.errors import VstoreError
 from vstore.objects import StorePath
 
 T = TypeVar("T")
-Work = Callable[[Recipe, Mapping[StorePath, T]], T]  # a node and the results of its dependencies
+Work = Callable[[Recipe, Mapping[StorePath, T]], T]  # of a node and the results of its dependencies
 
 
 class Executor(Protocol):
-    """An engine that carries out a graph of nodes."""
+    """Works on a graph of nodes."""
 
     def run(
         self, nodes: Mapping[StorePath, Recipe], work: Work[T]
     ) -> tuple[dict[StorePath, T], dict[StorePath, VstoreError]]:
-        """Call `work` for each node after it was done for all below; returns the results and the failures by key.
+        """Call `work` for each node after its dependencies. Return the results and the errors by key.
 
-        What sits on a failure is not worked on.
+        A node whose dependency failed is in neither.
         """
 
 
-class Threads:
-    """This machine's threads. The first failure sets `cancel`, unless told to keep going."""
+class ThreadExecutor:
+    """Works in threads. The first failure cancels the others, unless `keep_going`."""
 
     def __init__(self, jobs: int, cancel: CancelToken, *, keep_going: bool = False) -> None:
         self._jobs = jobs
@@ -39,6 +39,7 @@ class Threads:
     def run(
         self, nodes: Mapping[StorePath, Recipe], work: Work[T]
     ) -> tuple[dict[StorePath, T], dict[StorePath, VstoreError]]:
+        """Call `work` for each node after its dependencies. Return the results and the errors by key."""
         sorter = TopologicalSorter({key: recipe.all_dependencies for key, recipe in nodes.items()})
         sorter.prepare()
         done: dict[StorePath, T] = {}

@@ -1,7 +1,7 @@
-"""Room for what is about to be built: garbage goes by itself when the disk fills, as ``config.toml`` says.
+"""Free space for builds: garbage is collected automatically when the disk fills, as ``config.toml`` says.
 
-With ``[gc] min_free`` a build first looks whether that much is free, and if not collects until ``max_free`` is. What
-the run has named is alive, and so are the donors it may link from. A collection that did not help is not tried again.
+If less than ``[gc] min_free`` is free before a build, garbage is collected until ``max_free`` is. Objects that this run
+uses, and those it may link wheels from, are live. After a collection that did not free enough, none is tried again.
 """
 
 from __future__ import annotations
@@ -18,40 +18,40 @@ from vstore.fs.locking.filelock import lock_file
 from vstore.reporter import NullReporter, Reporter
 from vstore.store import Store
 
-_LEAST_BYTES = 4 << 20  # below it not even the index can be relied on
+_MIN_BYTES = 4 << 20  # with less, writing the index may fail
 
 
 class DiskGuard:
-    """Watches over the free space during one run; `ensure` may be called from several threads."""
+    """Ensures free space during one run. Its methods are called from several threads."""
 
     def __init__(self, store: Store, reporter: Reporter) -> None:
         self._store = store
         self._reporter = reporter
         self._lock = threading.Lock()
-        self._in_vain = False
+        self._did_not_help = False
         self._held = ExitStack()
-        self._holds = False
+        self._is_held = False
 
     def close(self) -> None:
-        """Let others clean uv's cache again."""
+        """Release uv's cache for cleaning by others."""
         self._held.close()
 
     def hold_cache(self) -> None:
-        """Let nobody take wheels out of uv's cache from now on: this run may need them."""
+        """Prevent others from removing wheels from uv's cache until `close`."""
         with self._lock:
-            if not self._holds:
+            if not self._is_held:
                 self._held.enter_context(lock_file(self._store.layout.locks.uv_cache, shared=True))
-                self._holds = True
+                self._is_held = True
 
     def ensure(self, recipe: LayerRecipe) -> None:
-        """Collect if less than the floor is free. StoreError where there is no point in starting a build."""
+        """Collect garbage if less than ``min_free`` is free. Raises StoreError if the disk is too full to build."""
         limits = self._store.config.gc
         with self._lock:
-            if limits.min_free is not None and not self._in_vain and self._free() < limits.min_free:
+            if limits.min_free is not None and not self._did_not_help and self._free() < limits.min_free:
                 for wheel in recipe.wheels:
                     self._store.objects_with_wheel(recipe.part(wheel))
                 self._collect(limits.min_free, max(limits.max_free or 0, limits.min_free))
-            if (free := self._free()) < _LEAST_BYTES:
+            if (free := self._free()) < _MIN_BYTES:
                 raise StoreError(
                     f"no space left to build {recipe.name}: {free >> 20} MiB are free",
                     hint="run `vstore gc --cache-unshared-for 0s`, or free space elsewhere",
@@ -67,12 +67,12 @@ class DiskGuard:
         )
         done = gc.collect_garbage(self._store, policy, reporter=NullReporter())
         free = self._free()
-        self._in_vain = free < floor
-        said = f"less than {_gib(floor)} were free: collected {len(done.deleted)} objects, now {_gib(free)} are"
+        self._did_not_help = free < floor
+        text = f"less than {_gib(floor)} were free: collected {len(done.deleted)} objects, now {_gib(free)} are free"
         hint = None
-        if self._in_vain:
-            hint = "`vstore gc --cache-unshared-for 0s` may free more, `vstore roots` shows what is kept"
-        self._reporter.warn(said, hint)
+        if self._did_not_help:
+            hint = "`vstore gc --cache-unshared-for 0s` may free more; `vstore roots` lists what is kept"
+        self._reporter.warn(text, hint)
 
     def _free(self) -> int:
         return free_bytes(self._store.layout.root)

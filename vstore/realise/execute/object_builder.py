@@ -1,10 +1,9 @@
-"""Making the object of a recipe: in a staging folder, then into the store. Building it again to compare."""
+"""Building objects: in a staging folder, then added to the store; or built again and compared."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 from vstore.build.builder import Builder
@@ -13,9 +12,9 @@ from vstore.errors import NotReproducibleError, VstoreError
 from vstore.fs.trees.scan import scan
 from vstore.gc import distrust_pools
 from vstore.objects import StorePath
-from vstore.realise.disk_guard import DiskGuard
-from vstore.realise.document import recipe_metadata
-from vstore.realise.interpreters import Interpreters, program_of
+from vstore.realise.execute.disk_guard import DiskGuard
+from vstore.realise.execute.interpreters import Interpreters, program_of
+from vstore.realise.plan.document import recipe_metadata
 from vstore.realise.session import Session
 from vstore.realise.stack import StackRecipe, add_stack
 from vstore.store import Provenance
@@ -23,10 +22,10 @@ from vstore.store.build_logs import write_log
 from vstore.target import Target
 
 
-class Maker:
-    """Makes the objects of layers and stacks; the caller holds the recipe's lock. Safe for several threads.
+class ObjectBuilder:
+    """Builds the objects of layers and stacks. The caller holds the recipe's lock. Safe for several threads.
 
-    `import_sources` makes the source objects of a recipe present, or raises.
+    `import_sources` adds the source objects of a recipe to the store, or raises.
     """
 
     def __init__(
@@ -42,35 +41,35 @@ class Maker:
         self.interpreters = interpreters
         self.import_sources = import_sources
         self._keep_failed = keep_failed
-        self._space = DiskGuard(session.store, session.reporter)
+        self._disk_guard = DiskGuard(session.store, session.reporter)
 
     def close(self) -> None:
-        """Let others clean uv's cache again."""
-        self._space.close()
+        """Release uv's cache for cleaning by others."""
+        self._disk_guard.close()
 
-    def make(self, recipe: Recipe) -> StorePath:
-        """Make the object. Raises BuildError, ToolError or StoreError.
+    def build(self, recipe: Recipe) -> StorePath:
+        """Build an object and add it to the store. Raises BuildError, ToolError or StoreError.
 
-        When a damaged layer is made again, uv's cache may have the very same damaged files: then again without them.
+        If building a damaged layer again fails, uv's cache may share its damaged files: it is built without them.
         """
         if isinstance(recipe, StackRecipe):
             return add_stack(self.store, recipe, recipe_metadata(recipe))
         assert isinstance(recipe, LayerRecipe)
         try:
-            return self._build(recipe)
+            return self._build_layer(recipe)
         except VstoreError:
             if self.store.realisations.object_of(recipe.digest) not in self.store.distrusted:
                 raise
             self.session.uv.forget(wheel.name for wheel in recipe.wheels)
-            distrust_pools(self.store.layout, self.session.told)
-            return self._build(recipe)
+            distrust_pools(self.store.layout, self.session.reporter)
+            return self._build_layer(recipe)
 
-    def _build(self, recipe: LayerRecipe) -> StorePath:
+    def _build_layer(self, recipe: LayerRecipe) -> StorePath:
         started = time.monotonic()
-        self._space.ensure(recipe)
+        self._disk_guard.ensure(recipe)
         with self.store.staging(recipe.name, keep_failed=self._keep_failed) as staging:
             log = self._fill(recipe, staging)
-            self.session.told.progress(recipe.name, "hashing and flushing")
+            self.session.reporter.progress(recipe.name, "hashing and flushing")
             manifest = scan(staging, freeze=True, on_found=lambda *_: self.session.cancel.check())
             info = self.store.add(
                 staging,
@@ -90,7 +89,7 @@ class Maker:
 
     def _fill(self, recipe: LayerRecipe, staging: Path) -> list[str]:
         self.import_sources(recipe)
-        self._space.hold_cache()
+        self._disk_guard.hold_cache()
         if recipe.target == Target.host():
             python = program_of(self.store, recipe.interpreter, recipe.python)
         else:
@@ -98,13 +97,13 @@ class Maker:
         return Builder(
             locate=self.store.layout.object,
             donors=lambda part: [self.store.layout.object(path) for path in self.store.objects_with_wheel(part)[:1]],
-            uv=replace(self.session.uv, cancel=self.session.cancel),
+            uv=self.session.uv,
             jobs=self.session.jobs,
-            reporter=self.session.told,
+            reporter=self.session.reporter,
         ).build(recipe, staging, python)
 
-    def check(self, recipe: LayerRecipe, known: StorePath) -> None:
-        """Build a layer again aside. Raises NotReproducibleError if it is not the known object."""
+    def compare(self, recipe: LayerRecipe, known: StorePath) -> None:
+        """Build a layer again. Raises NotReproducibleError if its bytes are not those of the known object."""
         with self.store.staging(recipe.name, keep_failed=self._keep_failed) as staging:
             self._fill(recipe, staging)
             expected, _ = self.store.manifest(known)
@@ -112,7 +111,7 @@ class Maker:
             difference = next(expected.differences(found), None)
             if difference is not None:
                 raise NotReproducibleError(
-                    f"layer {recipe.name} built again gives other bytes: {difference}",
+                    f"layer {recipe.name} is not reproducible: {difference}",
                     details=[f"in the store: {known}"],
-                    hint="run again with --keep-failed to keep the second result",
+                    hint="run again with --keep-failed to keep the second build",
                 )

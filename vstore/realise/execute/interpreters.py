@@ -1,4 +1,4 @@
-"""The interpreters of a spec's runtimes: from the store, from a cache, or made and registered."""
+"""The interpreters of runtimes: present in the store, else substituted, else adopted or downloaded."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from vstore.build.recipe import InterpreterRecipe
 from vstore.errors import BuildError
 from vstore.lock import InterpreterPin
 from vstore.objects import StorePath
-from vstore.realise.document import recipe_metadata
+from vstore.realise.execute.present import find_present, substitute_or_build
 from vstore.realise.model import Origin, RealisedLayer
-from vstore.realise.obtain import at_hand, obtain
+from vstore.realise.plan.document import recipe_metadata
 from vstore.realise.session import Session
 from vstore.spec import Layer
 from vstore.store import Provenance, Store
@@ -21,63 +21,64 @@ from vstore.target import Target
 
 
 def program_of(store: Store, interpreter: StorePath, version: str) -> Path:
-    """Return the program of an interpreter's object that runs here."""
+    """Return the executable of an interpreter for this machine."""
     return store.layout.object(interpreter) / Layout(target=Target.host(), python=version).interpreter
 
 
 class Interpreters:
-    """Makes interpreters present, each once in a session. Its methods run in several threads."""
+    """Realises interpreters, each once in a session. Its methods are called from several threads."""
 
-    def __init__(self, session: Session, *, offline: bool = False, dry_run: bool = False) -> None:
+    def __init__(self, session: Session, *, dry_run: bool = False) -> None:
         self._session = session
-        self._offline = offline
         self._dry_run = dry_run
         self._chosen: dict[InterpreterRecipe, InterpreterSource] = {}
         self._pins: dict[str, InterpreterPin] = {}  # by version
-        self._made: dict[InterpreterRecipe, RealisedLayer] = {}
+        self._realised: dict[InterpreterRecipe, RealisedLayer] = {}
 
     def pin(self, runtime: Layer, locked: InterpreterPin | None) -> InterpreterPin:
-        """Return the pin of a runtime: the locked one if the spec still allows it, else the one that this machine has.
+        """Return the pin of a runtime: the locked one if the spec still allows it, else the best of this machine.
 
-        Raises BuildError where there is none.
+        Raises BuildError if there is none.
         """
         wanted = runtime.python_implementation
         assert wanted is not None
         if locked is None or not locked.satisfies(wanted):
             host = Target.host()
-            source = choose(wanted, pin=None, uv=self._session.uv, target=str(host), offline=self._offline)
+            source = choose(wanted, pin=None, uv=self._session.uv, target=str(host), offline=self._session.uv.offline)
             self._chosen[InterpreterRecipe.of(source.pin, host)] = source
             locked = source.pin
         self._pins[locked.version] = locked
         return locked
 
     def realise(self, recipe: InterpreterRecipe) -> RealisedLayer:
-        """Make the interpreter present; without an object in a dry run. Raises BuildError, ToolError or StoreError."""
-        if recipe not in self._made:
-            self._made[recipe] = self._realised(recipe)
-        return self._made[recipe]
+        """Realise an interpreter. A dry run builds none. Raises BuildError, ToolError or StoreError."""
+        if recipe not in self._realised:
+            self._realised[recipe] = self._realise(recipe)
+        return self._realised[recipe]
 
     def program(self, pin: InterpreterPin) -> Path:
-        """Make the pinned interpreter of this machine present, and return its program."""
+        """Realise the pinned interpreter for this machine, and return its executable. In a dry run BuildError."""
         path = self.realise(InterpreterRecipe.of(pin, Target.host())).path
         if path is None:
-            raise BuildError(f"CPython {pin.version} is not in the store", hint="a dry run makes none")
+            raise BuildError(f"CPython {pin.version} is not in the store", hint="run without --dry-run to add it")
         return program_of(self._session.store, path, pin.version)
 
     def compiler(self, version: str) -> Path:
-        """Return a program of this version that runs here, for what is made for another machine.
+        """Return an executable of this version for this machine, which compiles modules for other machines.
 
-        Where no managed build for this machine is pinned, it is one adopted here.
+        It is adopted from this machine if no managed build for it is pinned.
         """
         pin = self._pins.get(version)
         if pin is None or str(Target.host()) not in pin.downloads:
             pin = InterpreterPin(implementation="cpython", version=version, source="adopted")
         return self.program(pin)
 
-    def _realised(self, recipe: InterpreterRecipe) -> RealisedLayer:
+    def _realise(self, recipe: InterpreterRecipe) -> RealisedLayer:
         started = time.monotonic()
-        found = at_hand(self._session, recipe, dry_run=self._dry_run)
-        origin, path = found or obtain(self._session, recipe, lambda: self._build(recipe), dry_run=self._dry_run)
+        found = find_present(self._session, recipe, dry_run=self._dry_run)
+        origin, path = found or substitute_or_build(
+            self._session, recipe, lambda: self._build(recipe), dry_run=self._dry_run
+        )
         if origin == Origin.BUILT and not recipe.pin.is_managed(recipe.target):
             origin = Origin.ADOPTED
         seconds = time.monotonic() - started
@@ -87,10 +88,10 @@ class Interpreters:
 
     def _build(self, recipe: InterpreterRecipe) -> StorePath:
         session, wanted = self._session, f"{recipe.implementation}@{recipe.version}"
-        known = self._pins.get(recipe.version)  # it has the builds for other targets too, which an error names
+        known = self._pins.get(recipe.version)  # with the builds for other targets, for errors
         pin = known if known and InterpreterRecipe.of(known, recipe.target) == recipe else recipe.pin
         source = self._chosen.get(recipe) or choose(
-            wanted, pin=pin, uv=session.uv, target=recipe.target, offline=self._offline
+            wanted, pin=pin, uv=session.uv, target=recipe.target, offline=self._session.uv.offline
         )
         compiler = None if recipe.target == Target.host() else self.compiler(recipe.version)
         with session.store.staging(recipe.name) as staging:

@@ -1,4 +1,4 @@
-"""From a lock to the wheels of one target."""
+"""Selecting the wheels of a lock for one target."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ from urllib.parse import unquote, urlparse
 from vstore.errors import LockError
 from vstore.lock.markers import holds, wheel_tags
 from vstore.lock.model import LockedLayer, LockedPackage, LockedWheel, PinnedWheel
-from vstore.lock.staleness import runtime_of
 from vstore.spec import Layer, Spec
 from vstore.target import Target
 
 
 def check_covered(locked: LockedLayer, target: Target) -> None:
-    """Raise LockError with the reason if the lock leaves a target out."""
+    """Raise LockError, with the reason, if the lock does not cover a target."""
     why = locked.findings.left_out.get(str(target))
     if why is not None:
         raise LockError(
             f"layer {locked.env_name} is not locked for {target}: {why}",
-            hint=f"name {target} in its `platforms` to require it, then change what has no wheel for it;"
+            hint=f"add {target} to its `platforms` to require it, and replace the packages without a wheel for it;"
             " --include realises other layers",
         )
 
 
-def select(locked: LockedLayer, layer: Layer, target: Target, python: str) -> tuple[PinnedWheel, ...]:
-    """The best wheel of every package that the layer installs itself on `target`, sorted by name.
+def select_wheels(locked: LockedLayer, layer: Layer, target: Target, python: str) -> tuple[PinnedWheel, ...]:
+    """Return the best wheel of each package that the layer itself installs on `target`, sorted by package name.
 
-    Raises LockError naming each package that has none, or when the lock leaves the target out.
+    Raises LockError with all packages that have no wheel, or if the lock does not cover the target.
     """
     check_covered(locked, target)
     rank = wheel_tags(layer, target, python)
@@ -44,32 +43,32 @@ def select(locked: LockedLayer, layer: Layer, target: Target, python: str) -> tu
     if missing:
         raise LockError(
             f"layer {layer.env_name}: no wheel for {target}: {', '.join(missing)}",
-            hint="make one with `uv build --wheel` (or fromager) and offer it by --local-wheels, or narrow `platforms`",
+            hint="build one with `uv build --wheel` (or fromager) and pass its folder by --local-wheels,"
+            " or narrow `platforms`",
         )
     return tuple(sorted(chosen, key=lambda wheel: wheel.name))
 
 
 def missing_targets(package: LockedPackage, layer: Layer, targets: Iterable[Target], python: str) -> tuple[Target, ...]:
-    """The targets for which a package has no wheel that a layer may use."""
+    """Return the targets for which a package has no wheel that the layer may use."""
     return tuple(target for target in targets if best_wheel(package, wheel_tags(layer, target, python)) is None)
 
 
-def gaps(spec: Spec, locks: Iterable[LockedLayer]) -> Iterator[str]:
-    """What locks that venvstacks wrote lack: it never looks again whether each platform has a wheel."""
+def missing_wheels(spec: Spec, locks: Iterable[LockedLayer]) -> Iterator[str]:
+    """Return a line for each wheel that is missing in locks that venvstacks wrote: it does not check all platforms."""
     for locked in locks:
         if locked.inputs is not None:
             continue
         layer = spec.layer(locked.env_name)
-        python = (runtime_of(spec, layer).python_implementation or "").partition("@")[2]
         for package in locked.packages:
             if not package.shared:
-                targets = [target for target in layer.targets if holds(package.marker, target, python)]
-                for target in missing_targets(package, layer, targets, python):
+                targets = [target for target in layer.targets if holds(package.marker, target, layer.python)]
+                for target in missing_targets(package, layer, targets, layer.python):
                     yield f"layer {layer.env_name}: {package.name} {package.version} has no wheel for {target}"
 
 
 def best_wheel(package: LockedPackage, rank: Mapping[str, int]) -> LockedWheel | None:
-    """The wheel whose tag stands first in `rank`; the highest build tag among equals."""
+    """Return the wheel with the best tag by `rank` (0 is the best), among equals the one with the highest build tag."""
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
     best: tuple[int, tuple[int, str]] | None = None
@@ -88,14 +87,14 @@ def best_wheel(package: LockedPackage, rank: Mapping[str, int]) -> LockedWheel |
 
 
 def platforms_of_wheels(package: LockedPackage, rank: Mapping[str, int] | None = None) -> list[str]:
-    """The platform tags of a package's wheels; with a `rank`, of those that fit its Python."""
+    """Return the platform tags of a package's wheels; with a `rank`, of those for its Python."""
     pythons = None if rank is None else {tag.rpartition("-")[0] for tag in rank}
     fitting = (tag for tag in _tags(package) if pythons is None or tag.rpartition("-")[0] in pythons)
     return sorted({tag.rpartition("-")[2] for tag in fitting})
 
 
 def wheels_for_other_pythons(package: LockedPackage, rank: Mapping[str, int]) -> list[str]:
-    """The tags of a package's wheels that would fit a platform of `rank`, but not its Python."""
+    """Return the tags of a package's wheels that are for a platform of `rank`, but not for its Python."""
     pythons, platforms = ({tag.rpartition("-")[n] for tag in rank} for n in (0, 2))
     found = (tag.rpartition("-") for tag in _tags(package))
     return sorted(

@@ -1,0 +1,1 @@
+"""Executing a plan: each node is present in the store, else substituted from a cache, else built."""

@@ -1,0 +1,33 @@
+"""Finding the object of a recipe in the store or on its way from a cache, else substituting or building it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from vstore.build.recipe import Recipe
+from vstore.objects import StorePath
+from vstore.realise.model import Origin
+from vstore.realise.session import Session
+
+
+def find_present(session: Session, recipe: Recipe, *, dry_run: bool) -> tuple[Origin, StorePath] | None:
+    """Return the object that the store has, or that is being fetched, for which this waits."""
+    if (fetched := session.substituter.result(recipe.digest)) is not None:
+        return (Origin.TO_SUBSTITUTE if dry_run else Origin.SUBSTITUTED), fetched
+    present = session.store.realisation(recipe.digest)
+    return None if present is None else (Origin.PRESENT, present)
+
+
+def substitute_or_build(
+    session: Session, recipe: Recipe, build: Callable[[], StorePath], *, dry_run: bool
+) -> tuple[Origin, StorePath | None]:
+    """Fetch the object of a recipe, or build it, under the recipe's lock. A dry run does neither."""
+    if dry_run:
+        found = session.substituter.substitute(recipe.digest)
+        return (Origin.TO_SUBSTITUTE if found else Origin.TO_BUILD), found
+    with session.store.recipe_lock(recipe.digest, session.cancel):
+        present = session.store.realisation(recipe.digest)
+        if present is not None:  # another process built it while this one waited
+            return Origin.PRESENT, present
+        fetched = session.substituter.substitute(recipe.digest)
+        return (Origin.SUBSTITUTED, fetched) if fetched is not None else (Origin.BUILT, build())
