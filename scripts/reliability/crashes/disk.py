@@ -36,19 +36,23 @@ class Recording:
         """Now, as a place in the log."""
         return self.log.stat().st_size
 
-    def instants(self, since: int) -> list[int]:
-        """Every moment after `since` at which one more write or flush was done."""
+    def instants(self, since: int, *, unflushed: bool = False) -> list[int]:
+        """Every moment after `since` at which one more write or flush was done; with `unflushed` one more write."""
         found, log = [], self.log.read_bytes()
         while since + HEAD.size <= len(log):
-            since += HEAD.size + HEAD.unpack_from(log, since)[1]
-            found.append(since)
+            offset, length = HEAD.unpack_from(log, since)
+            since += HEAD.size + length
+            if offset != FLUSH or not unflushed:
+                found.append(since)
         return found
 
-    def image(self, cut: int, target: Path, chance: random.Random) -> int:
-        """Write what a power cut at `cut` may leave; returns how many sectors of unflushed writes got lost."""
+    def image(self, cut: int, target: Path, chance: random.Random, *, luck: float) -> int:
+        """Write what a power cut at `cut` may leave; return how many sectors of unflushed writes got lost.
+
+        `luck` is the share of them that is not lost.
+        """
         records = list(_records(self.log.read_bytes()[:cut]))
         flushed = max((number for number, (offset, _) in enumerate(records) if offset == FLUSH), default=-1)
-        luck = chance.choice((0.0, 0.5, 0.9, 1.0))
         lost = 0
         with target.open("wb") as disk:
             disk.truncate(self.size_bytes)

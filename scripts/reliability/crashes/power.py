@@ -26,7 +26,10 @@ class Cuts:
 
 
 def cut_power(folder: Path, *, lives: int, cuts: int, seed: int) -> dict[str, int]:
-    """Record the lives of a store, then check what cuts at random instants leave of it. AssertionError if it is bad."""
+    """Record the lives of a store, then check what cuts at random instants leave of it. AssertionError if it is bad.
+
+    Every fourth cut comes after a write that is not flushed, and loses all of its like.
+    """
     chance, done = random.Random(seed), Cuts()
     with recorded_disk(folder, DISK_BYTES) as (mounted, recording):
         started = recording.position()
@@ -35,10 +38,12 @@ def cut_power(folder: Path, *, lives: int, cuts: int, seed: int) -> dict[str, in
             ended = journey(mounted / "root", f"life-{life}")
             assert ended.code == 0, ended.error
             told.append((recording.position(), ended.told[-1][0]))
-        instants = recording.instants(started)
+        instants, after_writes = recording.instants(started), recording.instants(started, unflushed=True)
         for number in range(cuts):
-            cut = chance.choice(instants)
-            lost = recording.image(cut, folder / "image", chance)
+            cut, luck = chance.choice(instants), chance.choice((0.0, 0.5, 0.9, 1.0))
+            if number % 4 == 0:
+                cut, luck = chance.choice(after_writes), 0.0
+            lost = recording.image(cut, folder / "image", chance, luck=luck)
             _check(folder, max(number for position, number in told if position <= cut), f"cut {number} at {cut}")
             done.cuts += 1
             done.lossy += lost > 0
