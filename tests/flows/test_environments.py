@@ -88,6 +88,10 @@ def of_the_user(world: World) -> Path:
     return folder
 
 
+def quoted(path: Path) -> str:
+    return shlex.quote(str(path))
+
+
 def layer(world: World) -> Path:
     return world.root / "profiles/project/layers/app-hello"
 
@@ -96,10 +100,10 @@ def as_user(world: World, folder: Path, command: str) -> str:
     """The output of a shell command of an ordinary user for whom the machine's Pythons and other stores are hidden."""
     hidden = {one.prefix for one in find_local(os.environ) if not one.of_the_system}
     hidden |= {root for root in world.folder.glob("*root") if root != world.root}
-    hide = "".join(f"mount -t tmpfs none {shlex.quote(str(prefix))} && " for prefix in sorted(hidden))
+    hide = "".join(f"mount -t tmpfs none {quoted(prefix)} && " for prefix in sorted(hidden))
     user = "setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs" if os.getuid() == 0 else ""
-    environment = f"env -i PATH=/usr/bin:/bin HOME={shlex.quote(str(folder))} UV_OFFLINE=1"
-    script = f"{hide}cd {shlex.quote(str(folder))} && exec {user} {environment} sh -ec {shlex.quote(command)}"
+    environment = f"env -i PATH=/usr/bin:/bin HOME={quoted(folder)} UV_OFFLINE=1"
+    script = f"{hide}cd {quoted(folder)} && exec {user} {environment} sh -ec {shlex.quote(command)}"
     done = subprocess.run(
         ["unshare", "-rm" if os.getuid() else "-m", "sh", "-c", script], capture_output=True, text=True
     )
@@ -120,23 +124,23 @@ def stands_on(world: World, output: str) -> None:
 @pytest.mark.parametrize("making", ["-m venv", "-m venv --system-site-packages", "-m venv --without-pip"])
 def test_a_venv_stands_on_the_stores_interpreter(world: World, folder: Path, making: str) -> None:
     python = layer(world) / "bin/python"
-    stands_on(world, as_user(world, folder, f"{python} {making} e && e/bin/python -c '{HERE}'"))
+    stands_on(world, as_user(world, folder, f"{quoted(python)} {making} e && e/bin/python -c '{HERE}'"))
 
 
 @pytest.mark.fast
 def test_a_venv_is_made_twice_and_its_files_are_the_users(world: World, folder: Path) -> None:
-    make = f"{layer(world)}/bin/python -m venv --without-pip e"
+    make = f"{quoted(layer(world))}/bin/python -m venv --without-pip e"
     as_user(world, folder, f"{make} && {make} && echo >> e/bin/activate && . e/bin/activate && deactivate")
 
 
 def test_a_venv_of_a_venv_stands_on_the_stores_interpreter(world: World, folder: Path) -> None:
-    make = f"{layer(world)}/bin/python -m venv --without-pip e && e/bin/python -m venv --without-pip f"
+    make = f"{quoted(layer(world))}/bin/python -m venv --without-pip e && e/bin/python -m venv --without-pip f"
     stands_on(world, as_user(world, folder, f"{make} && f/bin/python -c '{HERE}'"))
 
 
 @pytest.mark.fast
 def test_uv_venv_stands_on_the_stores_interpreter(world: World, folder: Path) -> None:
-    make = f"{world.folder}/uv venv -q --python {layer(world)}/bin/python e"
+    make = f"{quoted(world.folder)}/uv venv -q --python {quoted(layer(world))}/bin/python e"
     stands_on(world, as_user(world, folder, f"{make} && e/bin/python -c '{HERE}'"))
 
 
@@ -144,7 +148,7 @@ def test_uv_venv_stands_on_the_stores_interpreter(world: World, folder: Path) ->
 def test_an_environment_of_a_substituted_layer_stands_on_its_store(
     substituted: World, folder: Path, making: str
 ) -> None:
-    make = making.format(python=layer(substituted) / "bin/python", folder=substituted.folder)
+    make = making.format(python=quoted(layer(substituted) / "bin/python"), folder=quoted(substituted.folder))
     stands_on(substituted, as_user(substituted, folder, f"{make} && e/bin/python -c '{HERE}'"))
 
 
@@ -155,22 +159,22 @@ def test_a_virtualenv_of_a_substituted_layer_stands_on_its_store(public: Path) -
     world = WithIndex(made.folder, made.root)
     world.json("realise", str(world.spec), "--local-wheels", str(world.wheels))
     other = substitute(world)
-    make = f"{layer(other)}/bin/virtualenv -q e"
+    make = f"{quoted(layer(other))}/bin/virtualenv -q e"
     stands_on(other, as_user(other, of_the_user(other), f"{make} && {make} && e/bin/python -c '{HERE}'"))
 
 
 def test_pip_is_refused_in_the_interpreter_itself_in_our_words(world: World, folder: Path) -> None:
     (interpreter,) = (world.root / "store").glob("*-cpython-*")
-    make = f"{layer(world)}/bin/python -m venv e"
+    make = f"{quoted(layer(world))}/bin/python -m venv e"
     pip = "e/lib/python3*/site-packages"
-    command = f"{make} && ! PYTHONPATH=$(echo {pip}) {interpreter}/bin/python3 -m pip install x 2>&1"
+    command = f"{make} && ! PYTHONPATH=$(echo {pip}) {quoted(interpreter)}/bin/python3 -m pip install x 2>&1"
     said = as_user(world, folder, command)
     assert "externally-managed-environment" in said and "vstore realise" in said
 
 
 def test_pip_installs_into_a_venv(world: World, folder: Path) -> None:
-    install = f"e/bin/pip install -q --no-index --find-links {world.wheels} ns-side"
-    make = f"{layer(world)}/bin/python -m venv e"
+    install = f"e/bin/pip install -q --no-index --find-links {quoted(world.wheels)} ns-side"
+    make = f"{quoted(layer(world))}/bin/python -m venv e"
     said = as_user(world, folder, f"{make} && {install} && e/bin/python -c 'import ns.side as s; print(s.__file__)'")
     assert said.strip().splitlines()[-1].startswith(f"{folder}/e/")
 
@@ -179,10 +183,12 @@ def test_copies_are_refused_in_words_where_they_would_not_find_their_library(wor
     program = (layer(world) / "libexec").glob("python3.*")
     if not any(b"libpython3" in needed.read_bytes() for needed in program):
         pytest.skip("this CPython has no shared library")
-    make = f"{layer(world)}/bin/python -m venv --copies e"
+    make = f"{quoted(layer(world))}/bin/python -m venv --copies e"
     assert "--copies is not possible" in as_user(world, folder, f"! {make} 2>&1")
     code = "import venv; venv.create('e', symlinks=False)"
-    stands_on(world, as_user(world, folder, f"{layer(world)}/bin/python -c \"{code}\" && e/bin/python -c '{HERE}'"))
+    stands_on(
+        world, as_user(world, folder, f"{quoted(layer(world))}/bin/python -c \"{code}\" && e/bin/python -c '{HERE}'")
+    )
 
 
 def test_an_environment_that_is_a_root_keeps_what_it_stands_on(world: World, tmp_path: Path) -> None:
