@@ -1,8 +1,7 @@
-"""``config.toml`` in a store's root: what a machine's owner decides once, read into values.
+"""``config.toml`` in the root of a store: the settings of its owner, as values.
 
-Every key has a default, so the file need not exist. A key or table that is not known is refused: a policy with a
-typing mistake in it must not be taken for none.
-Raises UsageError naming file, key, what was found and what was expected.
+Every key has a default, so the file need not exist. Unknown keys and tables are refused, so that a misspelt policy is
+not taken for none.
 """
 
 from __future__ import annotations
@@ -24,11 +23,11 @@ _MAX_BYTES = 1 << 20
 _AGES = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _OLDEST_SECONDS = 100 * 366 * 86400
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
-UNSHARED_FOR = timedelta(days=14)  # a wheel that nobody missed in that time is fetched again if it is
+UNSHARED_FOR = timedelta(days=14)
 
 
 def parse_age(text: str) -> timedelta:
-    """``30d``, ``12h``, ``2w``; ValueError if it is no age."""
+    """Parse an age such as ``30d``, ``12h`` or ``2w``. Raises ValueError."""
     found = re.fullmatch(r"(\d{1,9})\s*([smhdw])", text.strip().lower())
     if not found:
         raise ValueError(f"{text!r} is not an age such as 30d, 12h or 2w")
@@ -39,7 +38,7 @@ def parse_age(text: str) -> timedelta:
 
 
 def parse_size(text: str) -> int:
-    """``5G``, ``500MiB``, in bytes; units are powers of 1024. ValueError if it is no size."""
+    """Parse a size such as ``5G`` or ``500MiB`` into bytes. Units are powers of 1024. Raises ValueError."""
     found = re.fullmatch(r"(\d{1,18}(?:\.\d{1,18})?)\s*([kmgt]?)(?:i?b)?", text.strip().lower())
     if not found:
         raise ValueError(f"{text!r} is not a size such as 500M or 5G")
@@ -48,9 +47,9 @@ def parse_size(text: str) -> int:
 
 @frozen
 class GcConfig:
-    """``[gc]``: the policy of `vstore gc` without options, and when `realise` collects by itself.
+    """``[gc]``: the defaults of `vstore gc`, and when `realise` collects garbage. Sizes are in bytes.
 
-    `cache_unshared_for` and `cache_max_size` are of the wheels in uv's caches that no object shares.
+    `cache_unshared_for` and `cache_max_size` are about the wheels in uv's caches that share no file with an object.
     """
 
     keep: int | None = None
@@ -67,7 +66,7 @@ class GcConfig:
 
 @frozen
 class CacheConfig:
-    """``[caches.<name>]``, or ``<name> = "<url>"`` in ``[caches]``. `options` are those of its kind of store."""
+    """``[caches.<name>]``, or ``<name> = "<url>"`` in ``[caches]``. `options` are those of its transport."""
 
     name: str
     url: str
@@ -76,10 +75,10 @@ class CacheConfig:
 
 @frozen
 class Config:
-    """The whole file.
+    """The settings of a store.
 
-    `caches` are in the order in which they are preferred; `require` of the builders with `trusted_keys` must agree
-    on what a recipe gives. `lock_wait` is how long to wait for what another process holds.
+    `caches` are in order of preference. At least `require` of the builders with `trusted_keys` must agree on the object
+    of a recipe. `lock_wait` is the time to wait for other processes.
     """
 
     gc: GcConfig = GcConfig()
@@ -90,7 +89,7 @@ class Config:
 
 
 def read_config(file: Path) -> Config:
-    """The settings in `file`, all defaults if there is none."""
+    """Read the settings, all defaults if there is no file. Raises UsageError."""
     try:
         text = read_regular(file, limit=_MAX_BYTES)
     except FileNotFoundError:
@@ -156,7 +155,7 @@ def _caches(table: Table) -> tuple[CacheConfig, ...]:
 
 
 class Table:
-    """One TOML table being read: hands out values, remembers which keys were asked for."""
+    """A TOML table. It records the keys that are read, so that `finish` finds unknown ones."""
 
     def __init__(self, file: Path, name: str, values: Mapping[str, object]) -> None:
         self._file = file
@@ -165,7 +164,10 @@ class Table:
         self._known: set[str] = set()
 
     def get(self, key: str, convert: Callable[[object], T]) -> T | None:
-        """The value of `key`, None where it is absent. `convert` raises ValueError saying what it expects."""
+        """Return the value of `key`, None if it is missing. `convert` raises ValueError with the expected type.
+
+        Raises UsageError for a value of another type.
+        """
         self._known.add(key)
         if key not in self._values:
             return None
@@ -175,26 +177,28 @@ class Table:
             raise self.error(key, str(error), self._shown(self._values[key])) from error
 
     def table(self, key: str) -> Table:
-        """The table below `key`, an empty one where it is absent."""
+        """Return the table at `key`, an empty one if it is missing. Raises UsageError."""
         name = f"{self._name}.{key}" if self._name else key
         return Table(self._file, name, self.get(key, mapping) or {})
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The keys of the table."""
         return tuple(self._values)
 
     def error(self, key: str, expected: str, found: str) -> UsageError:
+        """Return the error for a value."""
         name = f"{self._name}.{key}" if self._name else key
         return UsageError(f"{self._file}: {name}: expected {expected}, found {found}")
 
     def _shown(self, value: object) -> str:
-        """Return a value as an error shows it; of a cache only its kind, as it may be a secret."""
+        """Return a value for an error. Only the type of a cache's values is shown, as they may be secret."""
         kinds: dict[type, str] = {dict: "a table", list: "a list", str: "a string"}
         secret = self._name.startswith("caches") or isinstance(value, dict)
         return kinds.get(type(value), repr(value)) if secret else repr(value)
 
     def finish(self) -> None:
-        """Refuse keys that nobody asked for."""
+        """Raise UsageError if the table has a key that was not read."""
         for key in self._values:
             if key not in self._known:
                 name = f"{self._name}.{key}" if self._name else key
@@ -202,35 +206,40 @@ class Table:
 
 
 def mapping(value: object) -> Mapping[str, object]:
+    """Return a table. Raises ValueError."""
     if not isinstance(value, dict):
         raise ValueError("a table")
     return value
 
 
 def text(value: object) -> str:
+    """Return a string. Raises ValueError."""
     if not isinstance(value, str):
         raise ValueError("a string")
     return value
 
 
 def texts(value: object) -> tuple[str, ...]:
+    """Return a list of strings. Raises ValueError."""
     if not isinstance(value, list):
         raise ValueError("a list of strings")
     return tuple(text(item) for item in value)
 
 
 def texts_by_key(value: object) -> Mapping[str, str]:
+    """Return a table of strings. Raises ValueError."""
     return {key: text(item) for key, item in mapping(value).items()}
 
 
 def count(value: object) -> int:
+    """Return a whole number from 1. Raises ValueError."""
     if not isinstance(value, int) or isinstance(value, bool) or value < 1:
         raise ValueError("a whole number from 1")
     return value
 
 
 def size(value: object) -> int:
-    """A number of bytes, or a text such as ``"5G"``."""
+    """Return a number of bytes, also of a text such as ``"5G"``. Raises ValueError."""
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     try:
@@ -240,7 +249,7 @@ def size(value: object) -> int:
 
 
 def age(value: object) -> timedelta:
-    """A text such as ``"30d"``."""
+    """Return the age in a text such as ``"30d"``. Raises ValueError."""
     try:
         return parse_age(text(value))
     except ValueError as error:

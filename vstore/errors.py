@@ -1,23 +1,23 @@
-"""Everything that can go wrong, as one tree.
+"""The errors of vstore, as one tree.
 
 ::
 
     VstoreError            1   any other error
-    ├── UsageError         2   the command line or the request makes no sense
-    ├── SpecError          3   the spec is wrong
+    ├── UsageError         2   the command line or the request is not valid
+    ├── SpecError          3   the spec has mistakes
     ├── LockError          4   locking or resolving failed, or the lock is stale
     ├── BuildError         5   a layer could not be built
     ├── StoreError         6   the store is damaged, unreadable, full, or refuses
-    │   └── BusyError      7   another process holds what is needed
+    │   └── BusyError      7   another process holds a lock for too long
     ├── ProfileError       8   no such profile or generation
     ├── ArchiveError       9   an archive is malformed
-    ├── CacheError        10   a remote collection failed
-    ├── ToolError         11   an outside tool (uv, patchelf) failed
-    ├── NotReproducibleError   12   a rebuild gave other bytes
-    └── OutputError       15   the work is done, but its answer could not be written
+    ├── CacheError        10   a cache refuses, or has malformed records
+    ├── ToolError         11   an external tool (uv, patchelf) failed
+    ├── NotReproducibleError   12   a rebuild has other bytes
+    └── OutputError       15   the work is done, but its output could not be written
 
-An error carries one line that says what and where, details for below it, and a hint.
-Only ``vstore.cli`` turns one into text and an exit code.
+An error has a one-line message that says what is wrong and where, details, and a hint with a command that helps.
+Only ``vstore.cli`` turns it into text and an exit code.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from vstore.credentials import redact
 _CONTROLS = {code: ascii(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
 
 
-_MOST_CHARACTERS = 4000
+_MAX_CHARACTERS = 4000
 
 
 class VstoreError(Exception):
@@ -52,68 +52,92 @@ class VstoreError(Exception):
 
 
 class UsageError(VstoreError):
+    """The command line or the request is not valid."""
+
     exit_code = 2
 
 
 class SpecError(VstoreError):
+    """The spec has mistakes."""
+
     exit_code = 3
 
 
 class LockError(VstoreError):
+    """Locking failed, or a lock is stale or malformed."""
+
     exit_code = 4
 
 
 class BuildError(VstoreError):
+    """A layer could not be built."""
+
     exit_code = 5
 
 
 class StoreError(VstoreError):
+    """The store is damaged, unreadable or full, or refuses the operation."""
+
     exit_code = 6
 
 
 class BusyError(StoreError):
+    """Another process holds a lock for too long."""
+
     exit_code = 7
 
 
 class ProfileError(VstoreError):
+    """There is no such profile or generation."""
+
     exit_code = 8
 
 
 class ArchiveError(VstoreError):
+    """An archive is malformed."""
+
     exit_code = 9
 
 
 class CacheError(VstoreError):
+    """A cache refuses, or has malformed records."""
+
     exit_code = 10
 
 
 class ToolError(VstoreError):
+    """An external tool such as uv or patchelf failed."""
+
     exit_code = 11
 
 
 class NotReproducibleError(VstoreError):
+    """A rebuild has other bytes."""
+
     exit_code = 12
 
 
 class OutputError(VstoreError):
+    """The work is done, but its output could not be written."""
+
     exit_code = 15
 
 
 def _shown(text: str) -> str:
-    """One line of an error: a stranger's record may put a megabyte into it, and a URL that is cut shows its login."""
-    if len(text) > _MOST_CHARACTERS:
-        text = text[:_MOST_CHARACTERS].rpartition("://")[0] or text[:_MOST_CHARACTERS]
+    """Return one line of an error, shortened before a URL, as half a URL may show its login."""
+    if len(text) > _MAX_CHARACTERS:
+        text = text[:_MAX_CHARACTERS].rpartition("://")[0] or text[:_MAX_CHARACTERS]
         text += "…"
     return printable(redact(text))
 
 
 def printable(text: str) -> str:
-    """The text in one line: control characters escaped, so that no name can break a line or steer a terminal."""
+    """Return the text with control characters escaped, so that a name cannot break a line or control a terminal."""
     return text if text.isprintable() else text.translate(_CONTROLS)
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """The known word that looks most like this one, for a hint; None if none does."""
-    from difflib import get_close_matches  # 4 ms that only a mistake pays
+    """Return the known word that is most similar to this one, for a hint; None if there is none."""
+    from difflib import get_close_matches  # 4 ms, only after a mistake
 
     return next(iter(get_close_matches(word, list(known), n=1)), None)

@@ -1,4 +1,4 @@
-"""What a store holds, as values: store paths, kinds, and what is known of an object."""
+"""The objects of a store, as values: store paths, kinds, and the index's record of an object."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,126}")
 _PATH = re.compile(rf"[{ALPHABET}]{{{SHORT_LENGTH}}}-{_NAME.pattern}")
 
 
-LAYER_FILE = PurePosixPath("share/vstore/layer.json")  # of each layer: what it is and holds
-STACK_FILE = PurePosixPath("stack.json")  # of each stack: its layers
-SOURCE_FOLDER = PurePosixPath("source")  # of each source object: all that it holds
+LAYER_FILE = PurePosixPath("share/vstore/layer.json")  # in each layer: its metadata
+STACK_FILE = PurePosixPath("stack.json")  # in each stack: its layers
+SOURCE_FOLDER = PurePosixPath("source")  # in each source object: its content
 
 
 class Kind(StrEnum):
-    """The purpose of an object. The store treats all alike."""
+    """The kind of an object. The store treats all kinds alike."""
 
     SOURCE = "source"
     INTERPRETER = "interpreter"
@@ -44,11 +44,12 @@ class StorePath:
 
     @classmethod
     def make(cls, digest: Digest, name: str) -> Self:
+        """Return the store path of a digest and a name. Raises ValueError for a name that is not valid."""
         return cls(digest.short, name)
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``<digest>-<name>``; ValueError if it is not one."""
+        """Parse ``<digest>-<name>``. Raises ValueError."""
         if text[SHORT_LENGTH : SHORT_LENGTH + 1] != "-":
             raise ValueError(f"not a store path: {text}")
         return cls(text[:SHORT_LENGTH], text[SHORT_LENGTH + 1 :])
@@ -58,18 +59,18 @@ class StorePath:
 
 
 def is_object_name(text: str) -> bool:
-    """Whether an object can have this name: one part of a path on any system, and never an option or hidden."""
+    """Return whether an object can have this name: one part of a path on any system, not hidden and not an option."""
     return _NAME.fullmatch(text) is not None
 
 
 def is_store_path(text: str) -> bool:
-    """Whether `StorePath.parse` would take the text: a tenth of its time, for who has many."""
+    """Return whether `StorePath.parse` accepts a text, in a tenth of its time."""
     return _PATH.fullmatch(text) is not None
 
 
 @frozen
 class ObjectInfo:
-    """The index's knowledge of an object. `inputs` are the source objects that it was built from."""
+    """The record of an object in the index. `inputs` are the source objects that it was built from."""
 
     path: StorePath
     digest: Digest

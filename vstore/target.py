@@ -1,4 +1,4 @@
-"""The platforms that layers are for."""
+"""Targets: the platforms of layers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vstore.errors import UsageError
 
 
 class Target(StrEnum):
-    """A platform that layers are locked for and built for."""
+    """A platform that layers are locked and built for."""
 
     LINUX_X86_64 = "linux_x86_64"
     LINUX_AARCH64 = "linux_aarch64"
@@ -22,7 +22,7 @@ class Target(StrEnum):
 
     @classmethod
     def host(cls) -> Self:
-        """The target that this process runs on; UsageError on any other machine."""
+        """Return the target of this machine. Raises UsageError on a machine that is not supported."""
         system = {"linux": "linux", "darwin": "macosx", "win32": "win"}.get(sys.platform, sys.platform)
         machine = platform.machine().lower()
         spellings = {"win": ("amd64", "arm64"), "macosx": ("x86_64", "arm64")}.get(system, ("x86_64", "aarch64"))
@@ -33,16 +33,19 @@ class Target(StrEnum):
             return cls(name)
         except ValueError:
             known = ", ".join(cls)
-            raise UsageError(f"this machine is of no known target: {name}", details=[f"known: {known}"]) from None
+            raise UsageError(f"this machine is not supported: {name}", details=[f"known: {known}"]) from None
 
     @property
     def is_linux(self) -> bool:
+        """Whether the system is Linux."""
         return self.startswith("linux_")
 
     @property
     def is_macosx(self) -> bool:
+        """Whether the system is macOS."""
         return self.startswith("macosx_")
 
     @property
     def is_windows(self) -> bool:
+        """Whether the system is Windows."""
         return self.startswith("win_")

@@ -1,7 +1,7 @@
-"""Work that keeps an interpreter busy, divided among processes.
+"""CPU-bound calls divided among processes.
 
-Each process is fed over pipes: a pickled call, answered by its pickled result. They are started with the path of
-modules of who asks, not by multiprocessing, which would run the script of whoever uses the API again.
+Each process receives pickled calls over a pipe, and answers with pickled results. Workers inherit the caller's
+``sys.path``. They are not started by multiprocessing, which would run the caller's script again.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ answer()
 
 @contextmanager
 def map_unordered(calls: Sequence[Callable[[], T]], processes: int) -> Iterator[Iterator[tuple[int, T]]]:
-    """The number and the result of each call, as they come, made by this process and `processes` - 1 others.
+    """Yield the number and the result of each call as they complete, in this process and `processes` - 1 others.
 
-    The calls and their results can be pickled. What a process had in hand that has died, or in which it failed, is
-    made by this one, which raises what it finds. Leaving the block ends the others.
+    Calls and results must be picklable. A call that fails in another process, or whose process died, is repeated in
+    this one, which raises its error. Leaving the block ends the other processes.
     """
     waiting = deque(range(len(calls)))
     made: SimpleQueue[tuple[int, T] | None] = SimpleQueue()
@@ -44,7 +44,7 @@ def map_unordered(calls: Sequence[Callable[[], T]], processes: int) -> Iterator[
         while (number := _next(waiting)) is not None:
             try:
                 made.put((number, cast("T", _ask(process, calls[number]))))
-            except Exception:  # it is made here instead, and shows what is wrong
+            except Exception:  # the call is repeated in this process, which raises the error
                 waiting.append(number)
                 made.put(None)
                 return
@@ -73,7 +73,7 @@ def _next(waiting: deque[int]) -> int | None:
 
 @contextmanager
 def _process(feed: Callable[[Popen[bytes]], None]) -> Iterator[None]:
-    from subprocess import DEVNULL, PIPE, Popen  # most commands do without
+    from subprocess import DEVNULL, PIPE, Popen  # not needed by most commands
 
     command = [sys.executable, "-I", "-c", _START, json.dumps(sys.path)]
     with suppress(BrokenPipeError), Popen(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL) as process:
@@ -94,8 +94,8 @@ def _ask(process: Popen[bytes], call: Callable[[], object]) -> object:
 
 
 def answer() -> None:
-    """What such a process does, until nobody asks any more."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # at Ctrl-C, who asked ends it
+    """Answer calls on standard input until it ends. This is the main function of a worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # after Ctrl-C, the caller ends it
     with suppress(EOFError):
         while True:
             result = pickle.load(sys.stdin.buffer)()
