@@ -25,7 +25,7 @@ GUARDED = {
     "vstore/fs/locking/holders.py": {"major", "minor", "sysconf"},  # where /proc/locks is
     "vstore/fs/trees/removal.py": {"fchmod"},  # BY_HANDLE
     "vstore/fs/trees/scan.py": {"fchmod", "O_CLOEXEC"},  # from open folders only
-    "vstore/spec/files/allowed.py": {"geteuid"},  # os.name is asked
+    "vstore/spec/files/module_roots.py": {"geteuid"},  # os.name is asked
     "vstore/store/layout.py": {"fchmod"},  # geteuid is asked for
     "vstore/uv/bars.py": {"openpty", "ioctl", "TIOCSWINSZ"},  # ImportError is caught
     "vstore/publish/copy_tree.py": {"ioctl"},  # ImportError is caught
