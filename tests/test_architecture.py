@@ -34,6 +34,7 @@ FLOORS = {
     "digest": 0,
     "documents": 0,
     "objects": 0,
+    "python_version": 0,
     "reporter": 0,
     "cancel": 0,
     "graph": 0,

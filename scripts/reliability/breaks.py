@@ -69,17 +69,17 @@ BREAKS = (
     Break(
         "looking at a layer with uv writes nothing",
         "build/python_link.py",
-        """    write_file(layer / ".lock", b"", durable=False)  # uv makes one wherever it looks
+        """    write_file(layer / UV_LOCK, b"", durable=False)
 """,
         "",
         "tests/flows/test_readonly.py",
     ),
     Break(
         "a script can be given to Python",
-        "build/scripts/relocatable.py",
+        "build/scripts/posix.py",
         """return f"{head}\\n'''':\\n{lines}'''\\n{python}".encode()""",
         "return shell.encode()",
-        "tests/build/scripts/test_relocatable.py",
+        "tests/build/scripts/test_launchers.py",
     ),
     Break(
         "different distributions are merged file by file",
@@ -106,7 +106,7 @@ BREAKS = (
     ),
     Break(
         "what venv writes can be written again",
-        "build/interpreter/readonly.py",
+        "build/interpreter/store_patches.py",
         '_COPIES.sub(_WRITABLE, module.read_bytes().decode("utf-8"))',
         'module.read_bytes().decode("utf-8")',
         "tests/flows/test_environments.py",
@@ -491,9 +491,9 @@ BREAKS = (
         "tests/reliability/test_hostile_input.py -k stack",
     ),
     Break(
-        "the facts of a layer that are read can be written again",
+        "the metadata of a layer that are read can be written again",
         "build/layer_metadata.py",
-        "        if facts.encode() != data:\n",
+        "        if metadata.encode() != data:\n",
         "        if False:\n",
         "tests/reliability/test_hostile_input.py -k layer.json",
     ),
@@ -509,35 +509,35 @@ BREAKS = (
         "build/interpreter/standalone.py",
         "    except _MALFORMED as error:\n",
         "    except () as error:\n",
-        "tests/platforms/test_standalone.py -k malformed",
+        "tests/build/interpreter/test_standalone.py -k malformed",
     ),
     Break(
         "a text of a managed build has a limit",
         "build/interpreter/standalone.py",
         "        if text and path.lstat().st_size > _TEXT_BYTES:\n",
         "        if False:\n",
-        "tests/platforms/test_standalone.py -k malformed",
+        "tests/build/interpreter/test_standalone.py -k malformed",
     ),
     Break(
         "a managed build with a sparse file is refused",
         "build/interpreter/tarball.py",
         "            if member.issparse():\n",
         "            if False:\n",
-        "tests/platforms/test_standalone.py -k sparse",
+        "tests/build/interpreter/test_standalone.py -k sparse",
     ),
     Break(
         "a managed build with damaged gzip is an error",
         "build/interpreter/tarball.py",
         "(tarfile.TarError, zlib.error, EOFError,",
         "(tarfile.TarError, EOFError,",
-        "tests/platforms/test_standalone.py -k damaged",
+        "tests/build/interpreter/test_standalone.py -k damaged",
     ),
     Break(
         "libraries that a file announces are counted before they are read",
         "build/native/elf.py",
         "    if len(found.get(_NEEDED, ())) + len(run_path_at) > _MOST_STRINGS:\n",
         "    if False:\n",
-        "tests/platforms/test_standalone.py -k library_that_needs",
+        "tests/build/interpreter/test_standalone.py -k library_that_needs",
     ),
     Break(
         "an archive of more entries than any reader takes is not written",
@@ -595,7 +595,7 @@ BREAKS = (
         "build/interpreter/tarball.py",
         "_HEADER_BYTES = 64 << 10 ",
         "_HEADER_BYTES = 1 << 20 ",
-        "tests/platforms/test_standalone.py -k little_memory",
+        "tests/build/interpreter/test_standalone.py -k little_memory",
     ),
     Break(
         "a lock whose values are of other kinds is malformed",
@@ -612,7 +612,7 @@ BREAKS = (
         "build/interpreter/tarball.py",
         "                bounded.check_end()\n",
         "",
-        "tests/platforms/test_standalone.py -k damaged",
+        "tests/build/interpreter/test_standalone.py -k damaged",
     ),
     Break(
         "a web server's answer is read no further than it was asked for",
@@ -663,8 +663,8 @@ BREAKS = (
         "            self._links[path] = member.linkname\n",
         "            self._make_parents(path)\n"
         "            make_link(self._staging / path, member.linkname, folder=False)\n"
-        "            self._admission = TreeValidator(Limits())\n",
-        "tests/platforms/test_standalone.py",
+        "            self._validator = TreeValidator(Limits())\n",
+        "tests/build/interpreter/test_standalone.py",
     ),
     Break(
         "a stack that cannot run becomes no generation",

@@ -24,6 +24,7 @@ import pytest
 from testing.world import World, asking_the_index
 from tests.acceptance.projects import clean_environment
 from vstore.build.interpreter.local import find_local
+from vstore.python_version import PythonRequirement
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
 EXAMPLES = Path(__file__).parent / "examples"
@@ -92,7 +93,7 @@ RUN: dict[str, Callable[[Path, Path], None]] = {"sklearn": run_sklearn, "jupyter
 @pytest.fixture(scope="module", params=RUN)
 def example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, World]]:
     """A realised example; removed afterwards, since it is large."""
-    local = find_local(os.environ, "3.11")
+    local = find_local(os.environ, PythonRequirement("cpython", "3.11"))
     if not local:
         pytest.skip("no CPython 3.11 on this machine")
     name: str = request.param

@@ -16,8 +16,8 @@ from testing.world import World
 from tests.acceptance.compiled import extension, library, wheel, why_no_compiler
 from tests.acceptance.projects import clean_environment, layer, make_project, site, start
 from vstore.build.native.elf import read_elf
-from vstore.build.native.libraries import is_excluded
-from vstore.build.record import describe
+from vstore.build.native.run_paths import is_excluded
+from vstore.build.record_file import record_entry
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(why_no_compiler() is not None, reason=str(why_no_compiler()))]
 
@@ -246,7 +246,7 @@ def test_records_are_true(case: Case) -> None:
         for record in sorted(folder.glob("*.dist-info/RECORD")):
             for path, digest, size in csv.reader(record.read_text().splitlines()):
                 if digest:
-                    assert describe(path, (folder / path).read_bytes())[1:] == (digest, size), path
+                    assert record_entry(path, (folder / path).read_bytes())[1:] == (digest, size), path
                     checked += 1
     assert checked > 20
 

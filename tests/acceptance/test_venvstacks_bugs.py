@@ -20,6 +20,7 @@ from tests.acceptance.projects import clean_environment, layer, make_project, si
 from vstore import __version__
 from vstore.build.interpreter.local import find_local
 from vstore.cli.commands import COMMANDS
+from vstore.python_version import PythonRequirement
 from vstore.target import Target
 
 pytestmark = pytest.mark.slow
@@ -98,7 +99,7 @@ def test_1_a_dropped_package_is_gone(world: World) -> None:
 
 def test_2_a_changed_patch_version_of_python_is_installed(world: World) -> None:
     """There, the new version is recorded, while the old interpreter stays."""
-    versions = [python.version for python in find_local(os.environ, VERSION)]
+    versions = [str(python.version) for python in find_local(os.environ, PythonRequirement("cpython", VERSION))]
     mine = next(version for version in versions if version.count(".") == 2)
     other = next((version for version in versions if version != mine), None)
     if other is None:
@@ -169,7 +170,7 @@ def test_5_nothing_depends_on_the_age_of_the_cache(world: World, tmp_path: Path)
 
 def test_6_bytecode_is_of_the_layers_own_python(tmp_path: Path) -> None:
     """There, layers on another Python get bytecode of the one that exports."""
-    minors = sorted({python.name.removeprefix("python") for python in find_local(os.environ)} - {VERSION})
+    minors = sorted({python.version.feature for python in find_local(os.environ)} - {VERSION})
     other = next((minor for minor in minors if tuple(map(int, minor.split("."))) >= (3, 10)), None)
     if other is None:
         pytest.skip(f"this machine has no CPython beside {VERSION}")

@@ -6,25 +6,29 @@ import hashlib
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
-from vstore.build.layer_metadata import LayerMetadata, collect_facts, write_facts
-from vstore.build.layout import Layout
+from vstore.build.layer_metadata import write_metadata
+from vstore.build.layout import LayerLayout
 from vstore.build.links import Dependency, link_dependencies
+from vstore.build.ownership import collect_metadata
 from vstore.build.packages import Overwritten, install
-from vstore.build.python_link import tie_to_interpreter
-from vstore.build.scripts.activation import write_activation
-from vstore.build.scripts.relocatable import LauncherFormat, Trampolines, write_starters
+from vstore.build.python_link import link_interpreter
+from vstore.build.recipe import LayerRecipe
+from vstore.build.scripts.activation import write_activation_scripts
+from vstore.build.scripts.launchers import LauncherFormat, write_scripts
+from vstore.build.scripts.posix import ShellLaunchers
+from vstore.digest import hash_bytes
 from vstore.lock.model import PinnedWheel
-from vstore.objects import Kind
+from vstore.objects import Kind, StorePath
+from vstore.python_version import PythonVersion
 from vstore.target import Target
 from vstore.uv import Uv
 
 PYTHON = Path(sys._base_executable).resolve()  # type: ignore[attr-defined]
 VERSION = ".".join(map(str, sys.version_info[:3]))
-LAYOUT = Layout(target=Target.host(), python=VERSION)
-SITE = LAYOUT.site
+LAYOUT = LayerLayout(target=Target.host(), python=PythonVersion.parse(VERSION))
+SITE = LAYOUT.site_packages
 
 
 def pin(wheel: Path) -> PinnedWheel:
@@ -36,6 +40,19 @@ def pin(wheel: Path) -> PinnedWheel:
         sha256=hashlib.sha256(wheel.read_bytes()).hexdigest(),
         location=str(wheel),
         filename=wheel.name,
+    )
+
+
+def recipe(name: str, wheels: Sequence[Path], launch: str | None = None, *, python: str = VERSION) -> LayerRecipe:
+    """The recipe of a layer with these wheels for this machine."""
+    return LayerRecipe(
+        name=name,
+        kind=Kind.APPLICATION if launch else Kind.FRAMEWORK,
+        target=Target.host(),
+        python=python,
+        interpreter=StorePath.make(hash_bytes("interpreter", b""), "cpython"),
+        wheels=tuple(pin(wheel) for wheel in wheels),
+        launch_module=launch,
     )
 
 
@@ -57,24 +74,24 @@ class Store:
         python: str = VERSION,
     ) -> Dependency:
         """Build a layer, all but its bytecode."""
-        layout = Layout(target=Target.host(), python=python)
+        wanted = recipe(name, wheels, launch, python=python)
+        layout, launchers = wanted.layout, ShellLaunchers(layout=wanted.layout)
         store_path = f"{hashlib.md5(name.encode()).hexdigest().translate(str.maketrans('e', 'x'))}-{name}"
         folder = self.folder / store_path
         folder.mkdir()
-        tie_to_interpreter(folder, layout, self.interpreter(layout), "interpreter")
-        starters = Trampolines(layout=layout)
-        overwritten = self.install(folder, [pin(wheel) for wheel in wheels], layout)
+        link_interpreter(folder, layout, self.interpreter(layout), "interpreter")
+        overwritten = self.install(folder, wanted.wheels, layout)
         for path, text in (modules or {}).items():
             (folder / SITE / path).write_text(text)
-        facts = self.facts(folder, name, wheels, modules or {}, launch, layout)
-        facts = replace(facts, clashes=tuple(one.clash(name) for one in overwritten))
-        facts = link_dependencies(folder, facts, dependencies)
-        facts = write_starters(folder, facts, dependencies, starters)
-        write_activation(folder, facts)
-        write_facts(folder, facts)
-        return store_path, folder, facts
+        paths = [PurePosixPath(SITE, path) for path in modules or {}]
+        metadata = collect_metadata(folder, wanted, paths, [one.clash(name) for one in overwritten])
+        metadata = link_dependencies(folder, metadata, dependencies)
+        metadata = write_scripts(folder, metadata, dependencies, launchers)
+        write_activation_scripts(folder, metadata)
+        write_metadata(folder, metadata)
+        return Dependency(store_path, folder, metadata)
 
-    def interpreter(self, layout: Layout) -> Path:
+    def interpreter(self, layout: LayerLayout) -> Path:
         """An object whose interpreter is a link to this one."""
         program = self.folder / "interpreter" / layout.interpreter
         program.parent.mkdir(parents=True, exist_ok=True)
@@ -83,29 +100,10 @@ class Store:
         return self.folder / "interpreter"
 
     def install(
-        self, folder: Path, wheels: Sequence[PinnedWheel], layout: Layout = LAYOUT, uv: Uv | None = None
+        self, folder: Path, wheels: Sequence[PinnedWheel], layout: LayerLayout = LAYOUT, uv: Uv | None = None
     ) -> list[Overwritten]:
-        starters: LauncherFormat = Trampolines(layout=layout)
-        return install(uv or self.uv, folder, wheels, layout=layout, python=PYTHON, starters=starters)
-
-    def facts(
-        self,
-        folder: Path,
-        name: str,
-        wheels: Sequence[Path],
-        modules: dict[str, str],
-        launch: str | None,
-        layout: Layout,
-    ) -> LayerMetadata:
-        return collect_facts(
-            folder,
-            name=name,
-            kind=Kind.APPLICATION if launch else Kind.FRAMEWORK,
-            layout=layout,
-            wheels=[pin(wheel) for wheel in wheels],
-            own=[PurePosixPath(SITE, path) for path in modules],
-            launch_module=launch,
-        )
+        launchers: LauncherFormat = ShellLaunchers(layout=layout)
+        return install(uv or self.uv, folder, wheels, layout=layout, python=PYTHON, launchers=launchers)
 
 
 def tree(folder: Path) -> dict[str, str]:

@@ -10,16 +10,16 @@ from types import CodeType
 
 import pytest
 
-from vstore.build.bytecode import compile_tree, reuse
+from vstore.build.bytecode import compile_tree, reuse_bytecode
 from vstore.build.interpreter.local import LocalPython, find_local
 from vstore.errors import BuildError
-from vstore.reporter import NullReporter
+from vstore.python_version import PythonRequirement
 
 SERIES = ("3.8", "3.11", "3.12", "3.13")
 
 
 def local(series: str) -> LocalPython:
-    found = find_local(os.environ, series)
+    found = find_local(os.environ, PythonRequirement("cpython", series))
     if not found:
         pytest.skip(f"no CPython {series} here")
     return found[0]
@@ -65,9 +65,9 @@ def test_same_bytes_in_any_order_with_any_jobs(series: str, tmp_path: Path) -> N
         random.Random(number).shuffle(sources)
         if number:  # one file a chunk, in another order: what a process has seen before differs
             for part in (sources[:40], sources[40:41], sources[41:]):
-                compile_tree(python.executable, layer, part, jobs, NullReporter())
+                compile_tree(python.executable, layer, part, jobs)
         else:
-            compile_tree(python.executable, layer, sources, jobs, NullReporter())
+            compile_tree(python.executable, layer, sources, jobs)
         results.append(bytecode(layer))
     assert len(results[0]) == len(names) > 100
     different = [name for name in results[0] if len({result[name] for result in results}) > 1]
@@ -81,7 +81,7 @@ def test_sets_that_hold_none_are_written_in_one_order(series: str, tmp_path: Pat
     seen: set[bytes] = set()
     for number in range(4):  # None lies elsewhere in each process
         sources = write(tmp_path / str(number), {"m.py": text})
-        compile_tree(python.executable, tmp_path / str(number), sources, 1, NullReporter())
+        compile_tree(python.executable, tmp_path / str(number), sources, 1)
         seen.update(bytecode(tmp_path / str(number)).values())
     assert len(seen) == 1
     probe = "import sys; sys.path.insert(0, '.'); import m; print(m.f(None), m.f(1.5), m.f(('t', None)), m.f(2))"
@@ -95,10 +95,10 @@ def test_what_was_compiled_before_leaves_no_trace(series: str, tmp_path: Path) -
     python = local(series)
     text = b"def f(x):\n    return x in {'426', '225'}\ndef g(x):\n    return x in {'426', '225'}\nC = '\xc3\xb6'\n"
     alone = tmp_path / "alone"
-    compile_tree(python.executable, alone, write(alone, {"m.py": text}), 1, NullReporter())
+    compile_tree(python.executable, alone, write(alone, {"m.py": text}), 1)
     after = tmp_path / "after"
     before = b"A = '426', '225', 'f', 'x'\n\xc3\xb6 = 1\n" + b"#" * 200  # bigger, so compiled first
-    compile_tree(python.executable, after, write(after, {"m.py": text, "n.py": before}), 1, NullReporter())
+    compile_tree(python.executable, after, write(after, {"m.py": text, "n.py": before}), 1)
     name = pyc(alone, "m.py").name.replace(sys.implementation.cache_tag, f"cpython-{series.replace('.', '')}")
     assert bytecode(after)[f"__pycache__/{name}"] == bytecode(alone)[f"__pycache__/{name}"]
 
@@ -115,14 +115,14 @@ def test_names_alive_in_the_process_leave_no_trace(series: str, tmp_path: Path) 
     names = "unusual_name other_name third_name"
     crowded.write_text(f'#!/bin/sh\nexec {python.executable} -S -s -c "{program}" $3 {names}\n')
     crowded.chmod(0o755)
-    compile_tree(python.executable, tmp_path / "bare", sources, 1, NullReporter())
-    compile_tree(crowded, tmp_path / "full", sources, 1, NullReporter())
+    compile_tree(python.executable, tmp_path / "bare", sources, 1)
+    compile_tree(crowded, tmp_path / "full", sources, 1)
     assert bytecode(tmp_path / "bare") == bytecode(tmp_path / "full") != {}
 
 
 def test_code_names_the_file_within_the_layer(tmp_path: Path) -> None:
     sources = write(tmp_path, {"lib/p/m.py": b"def f(): pass\n"})
-    assert compile_tree(own(), tmp_path, sources, 2, NullReporter()) == 1
+    assert compile_tree(own(), tmp_path, sources, 2) == 1
     code = load(tmp_path, "lib/p/m.py")
     assert code.co_filename == "lib/p/m.py"
     assert os.fsencode(tmp_path) not in pyc(tmp_path, "lib/p/m.py").read_bytes()
@@ -130,7 +130,7 @@ def test_code_names_the_file_within_the_layer(tmp_path: Path) -> None:
 
 def test_bytecode_is_by_hash_and_not_checked(tmp_path: Path) -> None:
     text = b"x = 1\n"
-    compile_tree(own(), tmp_path, write(tmp_path, {"m.py": text}), 1, NullReporter())
+    compile_tree(own(), tmp_path, write(tmp_path, {"m.py": text}), 1)
     header = pyc(tmp_path, "m.py").read_bytes()[:16]
     assert header == importlib.util.MAGIC_NUMBER + b"\1\0\0\0" + importlib.util.source_hash(text)
 
@@ -149,7 +149,7 @@ def test_what_is_not_python_gets_no_bytecode(tmp_path: Path) -> None:
         "sums.py": b"+".join([b"1"] * 100_000),
         "good.py": b"x = 1\n",
     }
-    assert compile_tree(own(), tmp_path, write(tmp_path, files), 2, NullReporter()) == 1
+    assert compile_tree(own(), tmp_path, write(tmp_path, files), 2) == 1
     assert list(bytecode(tmp_path)) == [str(pyc(tmp_path, "good.py").relative_to(tmp_path))]
 
 
@@ -160,7 +160,7 @@ def test_encodings_are_obeyed(tmp_path: Path) -> None:
         "empty.py": b"",
         "name with blank.py": b"x = '\xc3\xa4'\n",
     }
-    assert compile_tree(own(), tmp_path, write(tmp_path, files), 1, NullReporter()) == 4
+    assert compile_tree(own(), tmp_path, write(tmp_path, files), 1) == 4
     for name in ("bom.py", "latin.py", "name with blank.py"):
         assert "ä" in load(tmp_path, name).co_consts
 
@@ -172,7 +172,7 @@ def test_bytecode_that_is_a_link_to_elsewhere_is_replaced_not_written_through(tm
     target = pyc(tmp_path / "layer", "m.py")
     target.parent.mkdir()
     os.link(outside, target)
-    compile_tree(own(), tmp_path / "layer", sources, 1, NullReporter())
+    compile_tree(own(), tmp_path / "layer", sources, 1)
     assert outside.read_bytes() == b"from a wheel"
     assert target.read_bytes()[:4] == importlib.util.MAGIC_NUMBER
 
@@ -181,7 +181,7 @@ def test_a_file_that_is_missing_on_the_way_is_an_error(tmp_path: Path) -> None:
     sources = write(tmp_path, {"a.py": b"x = 1\n"})
     (tmp_path / "__pycache__").write_bytes(b"in the way")
     with pytest.raises(BuildError, match="cannot compile: "):
-        compile_tree(own(), tmp_path, sources, 1, NullReporter())
+        compile_tree(own(), tmp_path, sources, 1)
 
 
 def test_an_interpreter_that_dies_is_an_error_that_names_the_file(tmp_path: Path) -> None:
@@ -189,20 +189,20 @@ def test_an_interpreter_that_dies_is_an_error_that_names_the_file(tmp_path: Path
     dying.write_text("#!/bin/sh\necho 'cannot go on' >&2\nexit 3\n")
     dying.chmod(0o755)
     with pytest.raises(BuildError, match=r"died while compiling m\.py: exit code 3") as caught:
-        compile_tree(dying, tmp_path, write(tmp_path, {"m.py": b""}), 1, NullReporter())
+        compile_tree(dying, tmp_path, write(tmp_path, {"m.py": b""}), 1)
     assert caught.value.details == ("cannot go on",)
     with pytest.raises(BuildError, match="cannot start"):
-        compile_tree(tmp_path / "nobody", tmp_path, [PurePosixPath("m.py")], 2, NullReporter())
+        compile_tree(tmp_path / "nobody", tmp_path, [PurePosixPath("m.py")], 2)
 
 
 def test_the_donor_s_bytecode_is_linked_where_the_source_is_the_same(tmp_path: Path) -> None:
     donor, layer = tmp_path / "donor", tmp_path / "layer"
     text = {"lib/p/a.py": b"x = 1\n", "lib/p/b.py": b"x = 2\n", "lib/p/old.py": b"print 1\n", "top.py": b"x = 4\n"}
-    compile_tree(own(), donor, write(donor, text), 1, NullReporter())
+    compile_tree(own(), donor, write(donor, text), 1)
     sources = write(layer, {**text, "lib/p/b.py": b"x = 3\n", "lib/p/new.py": b"x = 5\n"})
     (layer / "lib/p/a.py").unlink()
     os.link(donor / "lib/p/a.py", layer / "lib/p/a.py")
-    remaining = reuse(donor, layer, sources)
+    remaining = reuse_bytecode(donor, layer, sources)
     assert [str(path) for path in remaining] == ["lib/p/b.py", "lib/p/old.py", "lib/p/new.py"]
     for name in ("lib/p/a.py", "top.py"):
         assert os.path.samefile(pyc(donor, name), pyc(layer, name))
@@ -212,4 +212,4 @@ def test_the_donor_s_bytecode_is_linked_where_the_source_is_the_same(tmp_path: P
 def test_a_donor_without_bytecode_leaves_all(tmp_path: Path) -> None:
     sources = write(tmp_path / "layer", {"a.py": b""})
     write(tmp_path / "donor", {"a.py": b""})
-    assert reuse(tmp_path / "donor", tmp_path / "layer", sources) == sources
+    assert reuse_bytecode(tmp_path / "donor", tmp_path / "layer", sources) == sources

@@ -11,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from testing.wheels import make_wheel
-from tests.build.layers import SITE, VERSION, Store
+from tests.build.layers import LAYOUT, SITE, Store
 from vstore.build.clashes import describe_clashes
 from vstore.build.layer_metadata import Distribution, LayerMetadata
 from vstore.build.links import Dependency, Leaf, LinkPlan, link_dependencies, plan_links, relative_target
 from vstore.objects import Kind
+from vstore.python_version import PythonVersion
+from vstore.target import Target
 
 SITE_311 = "lib/python3.11/site-packages"
 Files = dict[str, str]
@@ -44,7 +46,7 @@ class Memory:
         return self.files[one.layer][one.path] == self.files[other.layer][other.path]
 
 
-def facts(number: int, layer: Layer) -> LayerMetadata:
+def metadata_of(number: int, layer: Layer) -> LayerMetadata:
     """Facts whose claims are as small as they may be (no folders), unless one distribution has a whole folder."""
     distributions = []
     for name, files in layer.items():
@@ -60,7 +62,11 @@ def facts(number: int, layer: Layer) -> LayerMetadata:
                 owns.add(path)
         distributions.append(Distribution(name=name, version="1", wheel="0" * 64, owns=tuple(sorted(owns))))
     return LayerMetadata(
-        name=f"layer{number}", kind=Kind.FRAMEWORK, python="3.11.7", distributions=tuple(distributions)
+        name=f"layer{number}",
+        kind=Kind.FRAMEWORK,
+        target=Target.LINUX_X86_64,
+        python=PythonVersion(3, 11, 7),
+        distributions=tuple(distributions),
     )
 
 
@@ -74,7 +80,7 @@ def at(files: Files) -> Files:
 
 def plan(*layers: Layer) -> tuple[LinkPlan, Memory]:
     memory = Memory(*layers)
-    described = [facts(number, layer) for number, layer in enumerate(layers)]
+    described = [metadata_of(number, layer) for number, layer in enumerate(layers)]
     return plan_links(described[0], described[1:], memory), memory
 
 
@@ -97,7 +103,7 @@ def test_namespace_packages_of_three_layers_are_merged() -> None:
 
 def test_folders_that_became_shared_are_no_longer_owned() -> None:
     result, _ = plan({"a": at({"ns/a/x.py": "", "ns/top.py": "", "a.py": ""})}, {"b": at({"ns/b/x.py": ""})})
-    owned = {path.removeprefix("lib/python3.11/site-packages/") for path in result.own.distributions[0].owns}
+    owned = {path.removeprefix("lib/python3.11/site-packages/") for path in result.metadata.distributions[0].owns}
     assert owned == {"ns/a/", "ns/top.py", "a.py"}
 
 
@@ -110,7 +116,7 @@ def test_the_nearest_distribution_hides_the_others_wholly() -> None:
 
 def clashes(*layers: Layer) -> set[tuple[str, str, str]]:
     inside = "lib/python3.11/site-packages/"
-    return {(one.path.removeprefix(inside), one.kept, one.hidden) for one in plan(*layers)[0].own.clashes}
+    return {(one.path.removeprefix(inside), one.kept, one.hidden) for one in plan(*layers)[0].metadata.clashes}
 
 
 def test_of_clashing_files_the_nearest_is_there_and_the_rest_is_merged() -> None:
@@ -124,7 +130,7 @@ def test_of_clashing_files_the_nearest_is_there_and_the_rest_is_merged() -> None
 
 
 def test_a_clash_names_the_layers() -> None:
-    (clash,) = plan({}, {"a": at({"x.py": "a"})}, {"b": at({"x.py": "b"})})[0].own.clashes
+    (clash,) = plan({}, {"a": at({"x.py": "a"})}, {"b": at({"x.py": "b"})})[0].metadata.clashes
     assert (clash.kept_layer, clash.hidden_layer) == ("layer1", "layer2")
     assert describe_clashes([clash]) == [f"1 file of b (layer2) hidden by a (layer1): {clash.path}"]
 
@@ -154,25 +160,25 @@ def test_a_module_and_a_package_of_one_name_are_both_there() -> None:
 def test_a_nearer_module_of_a_layer_hides_a_farther_distribution() -> None:
     far: Layer = {"b": at({"x.py": "b"})}
     memory = Memory({}, {"": at({"x.py": "module"})}, far)
-    near = replace(facts(1, {}), own=(f"{SITE_311}/x.py",))
-    result = plan_links(facts(0, {}), [near, facts(2, far)], memory)
+    near = replace(metadata_of(1, {}), own_modules=(f"{SITE_311}/x.py",))
+    result = plan_links(metadata_of(0, {}), [near, metadata_of(2, far)], memory)
     assert [(link.layer, link.path) for link in result.links] == [(1, f"{SITE_311}/x.py")]
-    assert describe_clashes(result.own.clashes)[0].startswith("1 file of b (layer2) hidden by a module of layer1")
+    assert describe_clashes(result.metadata.clashes)[0].startswith("1 file of b (layer2) hidden by a module of layer1")
 
 
 def test_a_module_folder_that_became_shared_is_no_longer_the_layers_own() -> None:
-    own = replace(facts(0, {}), own=(f"{SITE_311}/ns/",))
+    own = replace(metadata_of(0, {}), own_modules=(f"{SITE_311}/ns/",))
     memory = Memory({"": at({"ns/mine.py": ""})}, {"b": at({"ns/b.py": ""})})
-    result = plan_links(own, [facts(1, {"b": at({"ns/b.py": ""})})], memory)
-    assert result.own.own == (f"{SITE_311}/ns/mine.py",)
+    result = plan_links(own, [metadata_of(1, {"b": at({"ns/b.py": ""})})], memory)
+    assert result.metadata.own_modules == (f"{SITE_311}/ns/mine.py",)
 
 
 def test_bytecode_comes_with_a_module_that_is_linked_alone() -> None:
     own = Memory(
         {}, {"six": at({"six.py": "", "__pycache__/six.cpython-311.pyc": "", "__pycache__/other.cpython-311.pyc": ""})}
     )
-    low = facts(1, {"six": at({"six.py": ""})})
-    links = plan_links(facts(0, {}), [low], own).links
+    low = metadata_of(1, {"six": at({"six.py": ""})})
+    links = plan_links(metadata_of(0, {}), [low], own).links
     assert [PurePosixPath(link.path).name for link in links] == ["six.cpython-311.pyc", "six.py"]
 
 
@@ -246,7 +252,7 @@ def test_any_split_over_layers_gives_one_folder(layers: list[Layer]) -> None:
     result, _ = plan(*layers)
     seen = look(layers, result)
     wanted, clashing = expected(layers)
-    told = {one.path for one in result.own.clashes}
+    told = {one.path for one in result.metadata.clashes}
     below_a_file = {path for path in wanted if told & {str(parent) for parent in PurePosixPath(path).parents}}
     assert told <= clashing <= told | below_a_file
     assert seen.keys() <= wanted.keys() <= seen.keys() | clashing | below_a_file
@@ -369,7 +375,7 @@ def test_a_hidden_distribution_leaves_no_trace_in_a_shared_folder(tmp_path: Path
 def test_linking_again_gives_the_same(tmp_path: Path, three: tuple[Dependency, Dependency, Dependency]) -> None:
     names = []
     for place in ("one", "two"):
-        own = LayerMetadata(name="x", kind=Kind.FRAMEWORK, python=VERSION)
+        own = LayerMetadata(name="x", kind=Kind.FRAMEWORK, target=LAYOUT.target, python=LAYOUT.python)
         (tmp_path / place).mkdir()
         link_dependencies(tmp_path / place, own, three)
         names.append(
@@ -428,13 +434,13 @@ def test_real_wheels_split_over_layers_give_what_one_layer_gives(
         )
         for (name, files), script in zip(contents.items(), scripts, strict=True)
     }
-    _, one, facts = store.layer("one", list(wheels.values()))
+    _, one, metadata_of = store.layer("one", list(wheels.values()))
     dependencies: list[Dependency] = []
     for place in (2, 1, 0):
         here = [wheel for wheel, at_place in zip(wheels.values(), places, strict=True) if at_place == place]
         dependencies.insert(0, store.layer(f"split{place}", here, dependencies))
     clashing = {clash.path for clash in dependencies[0][2].clashes}
-    assert clashing == {clash.path for clash in facts.clashes}
+    assert clashing == {clash.path for clash in metadata_of.clashes}
     told = {f"libexec/{path}" for path in clashing} | clashing
     told |= {f"{SITE}/{name}-1.dist-info/RECORD" for c in dependencies[0][2].clashes for name in (c.kept, c.hidden)}
     left, right = whole(one), whole(dependencies[0][1])

@@ -14,7 +14,7 @@ import pytest
 from testing.wheels import make_wheel
 from tests.build.layers import LAYOUT, PYTHON, SITE, Store, pin, tree
 from vstore.build.packages import install
-from vstore.build.scripts.relocatable import Trampolines
+from vstore.build.scripts.posix import ShellLaunchers
 from vstore.errors import BuildError, ToolError
 from vstore.uv import Uv
 
@@ -91,9 +91,9 @@ def test_scripts_lose_the_long_form_of_the_first_line(tmp_path: Path) -> None:
     python = tmp_path / "with a space" / "python3"
     python.symlink_to(PYTHON)
     prefix = store.folder / "one"
-    starters = Trampolines(layout=LAYOUT)
+    launchers = ShellLaunchers(layout=LAYOUT)
     wheels = [pin(make_foo(tmp_path))]
-    install(store.uv, prefix, wheels, layout=LAYOUT, python=python, starters=starters)
+    install(store.uv, prefix, wheels, layout=LAYOUT, python=python, launchers=launchers)
     assert (prefix / "libexec/bin/future").read_text() == FUTURE
 
 
@@ -131,12 +131,12 @@ def test_files_that_record_forgot_are_added(store: Store, tmp_path: Path) -> Non
 )
 def test_a_wheel_may_not_bring_what_is_the_layers(store: Store, tmp_path: Path, place: str) -> None:
     wheel = make_wheel(tmp_path, "bad", "1", {"bad.py": ""}, data={f"data/{place}": "home = /evil\n"})
-    with pytest.raises((BuildError, ToolError), match=r"belongs to the layer|reserved name"):
+    with pytest.raises((BuildError, ToolError), match=r"reserved for the layer|reserved name"):
         put(store, "one", wheel)
     assert tree(store.folder / "one") == {}
 
 
-OWN = ("pyvenv.cfg", "pip.conf", "pip.ini", ".lock", *(f"bin/{name}" for name in LAYOUT.activation))
+OWN = ("pyvenv.cfg", "pip.conf", "pip.ini", ".lock", *(f"bin/{name}" for name in LAYOUT.activation_scripts))
 
 
 @pytest.mark.parametrize("recorded", [True, False])

@@ -14,7 +14,7 @@ import pytest
 from uv import find_uv_bin
 
 from testing.world import World, asking_the_index, make_world
-from vstore.build.interpreter.local import find_local, series
+from vstore.build.interpreter.local import find_local
 from vstore.fs.trees.removal import remove_tree
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="mounts hide the machine's Pythons")]
@@ -35,7 +35,7 @@ class WithIndex(World):
 
 def pythons() -> list[str]:
     """The newest CPython of each series that stands alone here."""
-    found = {series(one.version): one.version for one in reversed(find_local(os.environ)) if not one.of_the_system}
+    found = {one.version.feature: str(one.version) for one in reversed(find_local(os.environ)) if not one.is_system}
     return [found[name] for name in ("3.11", "3.12", "3.13") if name in found] or [sys.version.split()[0]]
 
 
@@ -98,7 +98,7 @@ def layer(world: World) -> Path:
 
 def as_user(world: World, folder: Path, command: str) -> str:
     """The output of a shell command of an ordinary user for whom the machine's Pythons and other stores are hidden."""
-    hidden = {one.prefix for one in find_local(os.environ) if not one.of_the_system}
+    hidden = {one.prefix for one in find_local(os.environ) if not one.is_system}
     hidden |= {root for root in world.folder.glob("*root") if root != world.root}
     hide = "".join(f"mount -t tmpfs none {quoted(prefix)} && " for prefix in sorted(hidden))
     user = "setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs" if os.getuid() == 0 else ""

@@ -18,6 +18,7 @@ import uv
 from testing.wheels import make_wheel
 from vstore.build.interpreter.adopt import adopt
 from vstore.build.interpreter.local import find_local
+from vstore.python_version import PythonRequirement
 from vstore.reporter import NullReporter
 
 SPEC = """\
@@ -80,8 +81,8 @@ def write_project(folder: Path, version: str) -> Path:
 
 def local_version(series: str) -> str | None:
     """A CPython of this series on this machine that stands alone, if there is one."""
-    found = find_local(os.environ, series)
-    return found[0].version if found else None
+    found = find_local(os.environ, PythonRequirement("cpython", series))
+    return str(found[0].version) if found else None
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Venvstacks:
     def place_interpreter(self, spec: Path, version: str) -> None:
         place = spec.parent / "_build" / f"cpython@{version}"
         place.mkdir(parents=True)
-        adopt(find_local(os.environ, version)[0], place, jobs=2, reporter=NullReporter())
+        adopt(find_local(os.environ, PythonRequirement("cpython", version))[0], place, jobs=2, reporter=NullReporter())
 
 
 @cache

@@ -22,6 +22,7 @@ import pytest
 from tests.platforms.mirror import list_mirror
 from tests.platforms.test_index import Index
 from vstore.build.interpreter.local import find_local
+from vstore.python_version import PythonRequirement
 from vstore.target import Target
 
 pytestmark = [pytest.mark.slow, pytest.mark.network]
@@ -141,7 +142,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     root = fetch_arm64(folder / "arm64")
     world = Index(folder, folder / "root")
     version = as_managed_build(root, folder / "mirror")
-    if not find_local(os.environ, version):
+    if not find_local(os.environ, PythonRequirement("cpython", version)):
         pytest.skip(f"no CPython {version} of this machine to compile with")
     world.spec.parent.mkdir()
     world.spec.write_text(SPEC.format(version=version, host=Target.host()) + torch_layers())

@@ -10,8 +10,9 @@ import pytest
 
 from tests.platforms.mirror import PROGRAMS, SERIES, VERSION
 from tests.platforms.world import FOREIGN, HOST, Realised
-from vstore.build.layout import Layout
-from vstore.build.scripts.relocatable import Trampolines, trampoline
+from vstore.build.layout import LayerLayout
+from vstore.build.scripts.posix import ShellLaunchers, trampoline
+from vstore.python_version import PythonVersion
 from vstore.target import Target
 
 POSIX = [target for target in FOREIGN if not target.is_windows]
@@ -34,7 +35,7 @@ def test_the_layer_starts_its_interpreter_through_one_link(layers: dict[str, Pat
 
 def test_scripts_are_those_of_every_posix_layer(layers: dict[str, Path]) -> None:
     layer = layers["app-hello"]
-    trampolines = Trampolines(layout=Layout(target=Target.host(), python=VERSION))
+    trampolines = ShellLaunchers(layout=LayerLayout(target=Target.host(), python=PythonVersion.parse(VERSION)))
     for name in ("low", "tool.py"):
         assert (layer / "bin" / name).read_bytes() == trampolines.script(name, b"")[1]
     assert os.readlink(layer / "libexec/bin/low") == f"../../../{layers['python'].name}/libexec/bin/low"

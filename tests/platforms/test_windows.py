@@ -15,13 +15,14 @@ import pytest
 from tests.platforms.getpath import ROOT, windows_paths
 from tests.platforms.mirror import SERIES, VERSION
 from tests.platforms.world import DIGITS, Realised
-from vstore.build.layout import Layout
-from vstore.build.record import read_record
-from vstore.build.scripts.windows import BatchFiles, find_launchers
+from vstore.build.layout import LayerLayout
+from vstore.build.record_file import read_record_file
+from vstore.build.scripts.windows import BatchLaunchers, find_launchers
 from vstore.fs.trees.scan import scan
+from vstore.python_version import PythonVersion
 from vstore.target import Target
 
-LAYOUT = Layout(target=Target.WIN_AMD64, python=VERSION)
+LAYOUT = LayerLayout(target=Target.WIN_AMD64, python=PythonVersion.parse(VERSION))
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_the_interpreter_is_taken_without_what_is_left_out(layers: dict[str, Pat
 
 def test_records_tell_where_the_files_are(layers: dict[str, Path]) -> None:
     layer = layers["framework-fast"]
-    paths = set(read_record(layer, "Lib/site-packages/fast-1.0.dist-info"))
+    paths = set(read_record_file(layer, "Lib/site-packages/fast-1.0.dist-info"))
     assert {"Scripts/plain", "share/fast/x.txt", f"include/site/python{SERIES}/fast/fast.h"} <= paths
     assert all((layer / path).is_file() for path in paths)
 
@@ -108,13 +109,13 @@ def test_executable_is_what_its_name_says(layers: dict[str, Path]) -> None:
 
 
 def test_without_launchers_in_the_interpreter_scripts_are_batch_files(tmp_path: Path) -> None:
-    starters = find_launchers(tmp_path, LAYOUT)
-    assert isinstance(starters, BatchFiles)
-    assert starters.script("a%b.py", b"") == (
+    launchers = find_launchers(tmp_path, LAYOUT)
+    assert isinstance(launchers, BatchLaunchers)
+    assert launchers.script("a%b.py", b"") == (
         "Scripts/a%b.cmd",
         b'@"%~dp0python.exe" "%~dp0..\\libexec\\bin\\a%%b" %*\r\n',
     )
-    assert starters.application("app")[0] == "libexec/launch.cmd"
+    assert launchers.application("app")[0] == "libexec/launch.cmd"
 
 
 def other_pythons() -> list[Path]:

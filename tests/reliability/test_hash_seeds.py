@@ -26,7 +26,7 @@ ADOPT = """
 import sys; from pathlib import Path
 from vstore.build.interpreter.adopt import adopt; from vstore.build.interpreter.local import find_local
 from vstore.fs.trees.scan import scan; from vstore.reporter import NullReporter
-found = [one for one in find_local({"PATH": "/usr/bin"}) if one.of_the_system]
+found = [one for one in find_local({"PATH": "/usr/bin"}) if one.is_system]
 adopt(found[0], Path(sys.argv[1]), jobs=1, reporter=NullReporter())
 print(scan(Path(sys.argv[1])).digest)
 """

@@ -86,10 +86,11 @@ def clashes_of(store: Store, path: StorePath) -> tuple[Clash, ...]:
 
     Returns nothing for an object that is not a layer. Raises StoreError if the layer is damaged.
     """
-    from vstore.build.layer_metadata import FACTS, read_facts
+    from vstore.build.layer_metadata import read_metadata
+    from vstore.objects import LAYER_FILE
 
     folder = store.layout.object(path)
-    return read_facts(folder).clashes if (folder / FACTS).exists() else ()
+    return read_metadata(folder).clashes if (folder / LAYER_FILE).exists() else ()
 
 
 def describe_clashes(clashes: Iterable[Clash]) -> list[str]:

@@ -1,7 +1,7 @@
-"""Bytecode: compiled once by the layer's own interpreter, the same bytes on every machine.
+"""Compile Python files with the interpreter of their layer, to the same bytes on every machine.
 
-The interpreter runs `compile_worker.py`, one process per job, fed over pipes; what is written does
-not depend on the order or on the number of jobs. Files that do not compile get no bytecode, as with pip.
+The interpreter runs `compile_worker.py`, one process per job, which reads from a pipe. The bytes do not depend on the
+order or on the number of jobs. A file that does not compile gets no bytecode, as with pip.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import os
 import subprocess
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 from typing import IO
@@ -18,10 +18,9 @@ from typing import IO
 from vstore.build.interpreter.local import bare_environment
 from vstore.cancel import CancelToken
 from vstore.errors import BuildError
-from vstore.reporter import Reporter
 
 _WORKER = Path(__file__).with_name("compile_worker.py")
-_CHUNK_BYTES = 192 * 1024  # of source: about a tenth of a second
+_CHUNK_BYTES = 192 * 1024  # of source, compiled in about a tenth of a second
 _SMALLEST_BYTES = 16 * 1024
 _ENVIRONMENT = {
     **bare_environment(),
@@ -29,7 +28,7 @@ _ENVIRONMENT = {
     "PYTHONDONTWRITEBYTECODE": "1",
     "PYTHONUTF8": "1",
     "LC_ALL": "C.UTF-8",
-    # glibc keeps what the compiler frees instead of giving it back after each file: a tenth faster
+    # glibc keeps memory that the compiler frees instead of returning it after each file: a tenth faster
     "MALLOC_TRIM_THRESHOLD_": str(1 << 30),
     "MALLOC_MMAP_THRESHOLD_": str(1 << 30),
     "MALLOC_TOP_PAD_": str(1 << 26),
@@ -41,21 +40,20 @@ def compile_tree(
     layer: Path,
     sources: Sequence[PurePosixPath],
     jobs: int,
-    reporter: Reporter,
     *,
-    subject: str | None = None,
+    on_progress: Callable[[int, int], object] = lambda done, total: None,
     cancel: CancelToken | None = None,
 ) -> int:
-    """Compile `sources` (relative to `layer`) with `interpreter`; how many files got bytecode.
+    """Compile `sources` (relative to `layer`) with `interpreter`, and return how many files got bytecode.
 
-    The code's file name is the relative path. Raises BuildError when the interpreter dies or a file
-    cannot be read or written, Cancelled when it is to end early; then, and when it is interrupted, the processes are
-    killed.
+    The file name in the code is the relative path. `on_progress` gets the number of files that are done and of all
+    files. Raises BuildError if the interpreter dies, or a file cannot be read or written. Raises Cancelled. The
+    processes are killed then, and on an interrupt.
     """
     if not sources:
         return 0
     cancel = cancel or CancelToken()
-    work = _Work(layer, sources, jobs, reporter, subject or layer.name, cancel)
+    work = _Work(layer, sources, jobs, on_progress, cancel)
     count = min(jobs, len(sources))
     with ThreadPoolExecutor(count) as pool, cancel.set_after(errors=True):
         for worker in [pool.submit(work.run, interpreter) for _ in range(count)]:
@@ -67,21 +65,19 @@ def compile_tree(
 
 
 class _Work:
-    """What the worker processes share: the chunks left, the counts, the first failure."""
+    """The state that the worker processes share: the remaining chunks, the counts, the first failure."""
 
     def __init__(
         self,
         layer: Path,
         sources: Sequence[PurePosixPath],
         jobs: int,
-        reporter: Reporter,
-        subject: str,
+        on_progress: Callable[[int, int], object],
         cancel: CancelToken,
     ) -> None:
         self.layer = layer
         self.cancel = cancel
-        self.reporter = reporter
-        self.subject = subject
+        self._on_progress = on_progress
         self.total = len(sources)
         self.done = 0
         self.written = 0
@@ -98,14 +94,14 @@ class _Work:
             self.done += files
             self.written += written
             done = self.done
-        self.reporter.progress(self.subject, "compiling", done, self.total)
+        self._on_progress(done, self.total)
 
     def _fail(self, error: BuildError) -> None:
         with self._lock:
             self.failure = self.failure or error
 
     def run(self, interpreter: Path) -> None:
-        """Feed one worker process until nothing is left."""
+        """Run one worker process until no chunk remains."""
         chunk = self._next()
         if chunk is None:
             return
@@ -128,31 +124,31 @@ class _Work:
         try:
             with worker, self.cancel.calling(worker.kill):
                 while chunk is not None:
-                    answer = _ask(worker, chunk)
+                    answer = _request(worker, chunk)
                     word, _, value = answer.partition(" ")
                     if word != "done":
                         self._fail(_failed(worker, chunk, value, errors))
                         return
                     self._finish(len(chunk), int(value))
                     chunk = self._next()
-        except BrokenPipeError:  # what a dead worker did not read is flushed once more when its pipe is closed
+        except BrokenPipeError:  # closing the pipe flushes the data again that a dead worker did not read
             pass
 
 
-def _ask(worker: subprocess.Popen[bytes], chunk: list[str]) -> str:
+def _request(worker: subprocess.Popen[bytes], chunk: list[str]) -> str:
     assert worker.stdin is not None and worker.stdout is not None
-    request = b"\0".join(os.fsencode(path) for path in chunk)
+    data = b"\0".join(os.fsencode(path) for path in chunk)
     try:
-        worker.stdin.write(b"%d\n" % len(request) + request)
+        worker.stdin.write(b"%d\n" % len(data) + data)
         worker.stdin.flush()
     except BrokenPipeError:
         pass
     return worker.stdout.readline().decode("utf-8", "replace").rstrip("\n")
 
 
-def _failed(worker: subprocess.Popen[bytes], chunk: list[str], said: str, errors: IO[bytes]) -> BuildError:
-    if said:
-        return BuildError(f"cannot compile: {said}")
+def _failed(worker: subprocess.Popen[bytes], chunk: list[str], message: str, errors: IO[bytes]) -> BuildError:
+    if message:
+        return BuildError(f"cannot compile: {message}")
     code = worker.wait()
     errors.seek(0)
     last = errors.read().decode("utf-8", "replace").splitlines()[-3:]
@@ -161,7 +157,7 @@ def _failed(worker: subprocess.Popen[bytes], chunk: list[str], said: str, errors
 
 
 def _chunks(layer: str, sources: list[str], jobs: int) -> Iterator[list[str]]:
-    """Biggest files first and ever smaller chunks, so that all processes end together."""
+    """Yield the largest files first, in ever smaller chunks, so that all processes end at the same time."""
     sized = sorted(((os.stat(f"{layer}/{source}").st_size, source) for source in sources), reverse=True)
     remaining = sum(size for size, _ in sized)
     chunk: list[str] = []
@@ -177,10 +173,10 @@ def _chunks(layer: str, sources: list[str], jobs: int) -> Iterator[list[str]]:
         yield chunk
 
 
-def reuse(donor: Path, layer: Path, sources: Sequence[PurePosixPath]) -> list[PurePosixPath]:
-    """Hard-link the donor's bytecode of the files that are the same there; the sources that remain to be compiled.
+def reuse_bytecode(compiled: Path, layer: Path, sources: Sequence[PurePosixPath]) -> list[PurePosixPath]:
+    """Link the bytecode of files that are the same in another object, and return the sources that remain.
 
-    The donor must hold bytecode of the same interpreter, compiled under the same relative paths.
+    The bytecode in the folder `compiled` must be of the same interpreter, compiled under the same relative paths.
     """
     remaining = []
     caches: dict[str, dict[str, str]] = {}
@@ -189,23 +185,23 @@ def reuse(donor: Path, layer: Path, sources: Sequence[PurePosixPath]) -> list[Pu
         folder, _, name = str(source).rpartition("/")
         cache = f"{folder}/__pycache__" if folder else "__pycache__"
         if cache not in caches:
-            caches[cache] = _bytecode_names(f"{donor}/{cache}")
+            caches[cache] = _bytecode_names(f"{compiled}/{cache}")
         bytecode = caches[cache].get(name.removesuffix(".py"))
-        if bytecode is None or not _same(f"{donor}/{source}", f"{layer}/{source}"):
+        if bytecode is None or not _same(f"{compiled}/{source}", f"{layer}/{source}"):
             remaining.append(source)
             continue
         if cache not in made:
             os.makedirs(f"{layer}/{cache}", exist_ok=True)
             made.add(cache)
         try:
-            os.link(f"{donor}/{cache}/{bytecode}", f"{layer}/{cache}/{bytecode}")
-        except OSError:  # too many links, or no links between these folders: compiling gives the same bytes
+            os.link(f"{compiled}/{cache}/{bytecode}", f"{layer}/{cache}/{bytecode}")
+        except OSError:  # too many links, or none between these folders: compiling gives the same bytes
             remaining.append(source)
     return remaining
 
 
 def _bytecode_names(cache: str) -> dict[str, str]:
-    """Module name → file name, for the folder's bytecode (``<module>.<tag>.pyc``, no ``opt-``)."""
+    """Return the file names of a folder's bytecode by module (``<module>.<tag>.pyc``, no ``opt-``)."""
     try:
         names = os.listdir(cache)
     except OSError:

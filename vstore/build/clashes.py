@@ -1,7 +1,7 @@
-"""Clashes: one path for which different distributions have different files.
+"""Clashes: paths at which different distributions have different files.
 
-As in any virtual environment only one of the files can be there. The nearest layer's stays; within one layer that of
-the distribution whose name is later. A layer keeps its clashes in its facts, so that nothing is dropped in silence.
+As in any virtual environment, only one of the files can be there. The file of the nearest layer stays; within a layer,
+that of the distribution whose name sorts last. The metadata of a layer list its clashes, so no file is lost silently.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from vstore.values import frozen
 
 @frozen(order=True)
 class Clash:
-    """At `path` is the file of distribution `kept`, and not that of `hidden`.
+    """At `path` is the file of distribution `kept`; the file of `hidden` is not there.
 
-    A distribution's name is empty for a launch or support module of its layer, and for the layer's own files.
+    The name of a distribution is empty for a launch or support module of its layer, and for files of the layer itself.
     """
 
     path: str
@@ -26,6 +26,7 @@ class Clash:
     hidden_layer: str
 
     def as_json(self) -> dict[str, str]:
+        """Return the entry of the clash in layer.json."""
         return asdict(self)
 
 

@@ -1,10 +1,10 @@
-"""Linking the layers below into a layer: a pure merge of what distributions own, then the links.
+"""Link the layers below into a layer: first a pure merge of the paths that distributions own, then the links.
 
-The merge gives what one virtual environment with the same distributions would hold. A distribution in a nearer layer
-hides the same one farther away (C3 order), wholly. Different distributions are merged file by file; where they have
-different files at one path, the nearest is there and the clash is recorded. A folder with one owner becomes one link,
-straight to that owner; a folder with several is opened. Only facts and opened folders are read, so the cost does not
-depend on how large the layers below are.
+The result has the content of one virtual environment with the same distributions. A distribution of a nearer layer
+hides the same one of a farther layer (C3 order), wholly. Different distributions are merged file by file. Where they
+have different files at one path, the nearest one is there and the clash is recorded. A folder with one owner becomes
+one link, directly to that owner; a folder with several owners becomes a real folder. Only metadata and such folders
+are read, so the cost does not depend on the size of the layers below.
 """
 
 from __future__ import annotations
@@ -15,30 +15,42 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from operator import itemgetter
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, Self
 
 from vstore.build.clashes import Clash
-from vstore.build.layer_metadata import Distribution, LayerMetadata
-from vstore.build.layout import CODE, Layout
+from vstore.build.layer_metadata import Distribution, LayerMetadata, read_metadata
+from vstore.build.layout import CODE, LayerLayout
 from vstore.fs.links import make_link
 from vstore.values import frozen
 
 OWN = 0  # the number of the layer itself; the layers below are 1, 2, …, nearest first
-Dependency = tuple[str, Path, LayerMetadata]
+
+
+class Dependency(NamedTuple):
+    """A layer below: its store path, the folder of its object, and its metadata."""
+
+    store_path: str
+    folder: Path
+    metadata: LayerMetadata
+
+    @classmethod
+    def read(cls, store_path: str, folder: Path) -> Self:
+        """Read the metadata of a layer. Raises StoreError if they are missing or damaged."""
+        return cls(store_path, folder, read_metadata(folder))
 
 
 class Trees(Protocol):
     """The folders of the layers, by number."""
 
     def entries(self, layer: int, folder: str) -> Mapping[str, bool]:
-        """Name → whether it is a folder; empty if there is no such folder."""
+        """Return the names in a folder, and whether each is a folder; empty if there is no such folder."""
 
     def same(self, one: Leaf, other: Leaf) -> bool:
         """Whether two files have the same bytes."""
 
 
 class Leaf(NamedTuple):
-    """A file, or a folder with everything in it, that one distribution of one layer offers."""
+    """A file, or a folder with everything in it, of one distribution of one layer."""
 
     layer: int
     distribution: str
@@ -47,7 +59,7 @@ class Leaf(NamedTuple):
 
 
 class Link(NamedTuple):
-    """`path` in the layer points to `target` in the layer below of number `layer`."""
+    """A link at `path` in the layer to `target` in the layer below with number `layer`."""
 
     path: str
     layer: int
@@ -60,35 +72,39 @@ Node = Leaf | Folder
 
 @frozen
 class LinkPlan:
-    """The links, sorted; `own` are the layer's facts without the folders that others now share, with all clashes."""
+    """The links, sorted, and the metadata of the layer with them.
+
+    In the metadata a distribution no longer owns the folders that it now shares, and all clashes are listed.
+    """
 
     links: tuple[Link, ...]
-    own: LayerMetadata
+    metadata: LayerMetadata
 
     @property
     def folders(self) -> tuple[str, ...]:
+        """The folders of the links, sorted."""
         return tuple(sorted({posixpath.dirname(link.path) for link in self.links}))
 
 
-def visible(own: LayerMetadata, dependencies: Iterable[LayerMetadata]) -> list[tuple[int, Distribution]]:
-    """The distributions of the layers below that no nearer layer hides, with their layer's number."""
+def visible_distributions(own: LayerMetadata, dependencies: Iterable[LayerMetadata]) -> list[tuple[int, Distribution]]:
+    """Return the distributions of the layers below that no nearer layer hides, with the numbers of their layers."""
     seen = {one.name for one in own.distributions}
     found = []
-    for number, facts in enumerate(dependencies, start=1):
-        found += [(number, one) for one in facts.distributions if one.name not in seen]
-        seen |= {one.name for one in facts.distributions}
+    for number, metadata in enumerate(dependencies, start=1):
+        found += [(number, one) for one in metadata.distributions if one.name not in seen]
+        seen |= {one.name for one in metadata.distributions}
     return found
 
 
 def plan_links(own: LayerMetadata, dependencies: Sequence[LayerMetadata], trees: Trees) -> LinkPlan:
-    """Decide which links make the layers below visible."""
+    """Return the links that make the layers below visible, except scripts."""
     merge = _Merge(own.layout, trees)
-    shown = [(OWN, one) for one in own.distributions] + visible(own, dependencies)
-    offers = [(number, one.name, one.owns) for number, one in shown]
-    offers += [(number, "", facts.own) for number, facts in enumerate((own, *dependencies))]
-    for number, distribution, owns in sorted(offers, key=itemgetter(0)):
-        merge.offer(number, distribution, owns)
-    layers = [own.name, *(facts.name for facts in dependencies)]
+    shown = [(OWN, one) for one in own.distributions] + visible_distributions(own, dependencies)
+    owners = [(number, one.name, one.owns) for number, one in shown]
+    owners += [(number, "", metadata.own_modules) for number, metadata in enumerate((own, *dependencies))]
+    for number, distribution, owns in sorted(owners, key=itemgetter(0)):
+        merge.add(number, distribution, owns)
+    layers = [own.name, *(metadata.name for metadata in dependencies)]
     clashes = {
         Clash(
             path=kept.path,
@@ -104,38 +120,38 @@ def plan_links(own: LayerMetadata, dependencies: Sequence[LayerMetadata], trees:
     refined = replace(
         own,
         distributions=tuple(replace(one, owns=merge.still_owned(one.name, one.owns)) for one in own.distributions),
-        own=merge.still_owned("", own.own),
+        own_modules=merge.still_owned("", own.own_modules),
         clashes=tuple(sorted(clashes)),
     )
-    return LinkPlan(links=merge.links(), own=refined)
+    return LinkPlan(links=merge.links(), metadata=refined)
 
 
 def _within_layers(
     own: LayerMetadata, dependencies: Sequence[LayerMetadata], shown: set[tuple[str, str]]
 ) -> set[Clash]:
-    """The clashes of one layer's distributions among themselves, of those that are shown."""
+    """Return the clashes of visible distributions within one layer."""
     return {
         one
-        for facts in (own, *dependencies)
-        for one in facts.clashes
-        if one.kept_layer == one.hidden_layer == facts.name
-        and {(facts.name, one.kept), (facts.name, one.hidden)} <= shown
+        for metadata in (own, *dependencies)
+        for one in metadata.clashes
+        if one.kept_layer == one.hidden_layer == metadata.name
+        and {(metadata.name, one.kept), (metadata.name, one.hidden)} <= shown
     }
 
 
 class _Merge:
-    """The tree as merged so far; `clashes` are pairs of what is there and what is not."""
+    """The tree as merged so far. `clashes` are pairs: the file that is in the tree, and the hidden one."""
 
-    def __init__(self, layout: Layout, trees: Trees) -> None:
-        self.site = layout.site + "/"
+    def __init__(self, layout: LayerLayout, trees: Trees) -> None:
+        self.site = layout.site_packages + "/"
         self.trees = trees
         self.root: Folder = {}
         self.clashes: list[tuple[Leaf, Leaf]] = []
         self._scripts = (f"{layout.scripts}/", f"{CODE}/")
-        self._tag = layout.tag
+        self._cache_tag = layout.python.cache_tag
 
-    def offer(self, layer: int, distribution: str, owns: Sequence[str]) -> None:
-        """Take in what a distribution owns, except scripts and files for which there is a nearer one."""
+    def add(self, layer: int, distribution: str, owns: Sequence[str]) -> None:
+        """Add the paths of a distribution, except scripts and files for which there is a nearer one."""
         for path in owns:
             if not path.startswith(self._scripts):
                 self._place(Leaf(layer, distribution, *_split_kind(path)))
@@ -189,7 +205,7 @@ class _Merge:
         }
 
     def still_owned(self, distribution: str, owns: Sequence[str]) -> tuple[str, ...]:
-        """The paths that are still wholly the distribution's, now that some folders are shared."""
+        """Return the paths that still belong to a distribution alone, now that some folders are shared."""
         kept: list[str] = []
         for path in owns:
             node: Node | None = self.root
@@ -203,7 +219,7 @@ class _Merge:
         return tuple(sorted(kept))
 
     def links(self) -> tuple[Link, ...]:
-        """A link for each thing from below, and for the bytecode of each module that is linked alone."""
+        """Return a link for each file or folder from below, and for the bytecode of modules that are linked alone."""
         found = []
         for leaf in _leaves(self.root):
             if leaf.layer == OWN:
@@ -215,7 +231,7 @@ class _Merge:
 
     def _bytecode(self, leaf: Leaf) -> list[str]:
         folder, _, name = leaf.path.rpartition("/")
-        cached = f"{name.removesuffix('.py')}.{self._tag}.pyc"
+        cached = f"{name.removesuffix('.py')}.{self._cache_tag}.pyc"
         cache = f"{folder}/__pycache__"
         return [f"{cache}/{cached}"] if cached in self.trees.entries(leaf.layer, cache) else []
 
@@ -234,8 +250,8 @@ def _is_file(node: Node) -> bool:
     return isinstance(node, Leaf) and not node.is_folder
 
 
-class _Disk:
-    """The real folders; each is listed once."""
+class _LayerFolders:
+    """The real folders of the layers. Each folder is listed once."""
 
     def __init__(self, layers: Sequence[Path]) -> None:
         self._layers = layers
@@ -257,29 +273,26 @@ class _Disk:
 
 
 def relative_target(path: str, store_path: str, target: str) -> str:
-    """The text of a link at `path` in one object to `target` in another."""
+    """Return the text of a link at `path` in one object to `target` in another object."""
     return "../" * (path.count("/") + 1) + f"{store_path}/{target}"
 
 
 def link_dependencies(layer_dir: Path, own: LayerMetadata, dependencies: Sequence[Dependency]) -> LayerMetadata:
-    """Link everything visible of `dependencies` (nearest first) into the layer, except scripts.
+    """Link the visible content of `dependencies` (nearest first) into the layer, except scripts.
 
-    Returns the layer's facts, to be written instead of `own`: folders that the layer now
-    shares with others are no longer wholly its distributions'.
+    Return the metadata of the layer, to be written instead of `own`: it does not own the folders that it now shares.
     """
-    trees = _Disk([layer_dir, *(folder for _, folder, _ in dependencies)])
-    plan = plan_links(own, [facts for _, _, facts in dependencies], trees)
-    make_links(layer_dir, plan.folders, plan.links, dependencies)
-    return plan.own
+    trees = _LayerFolders([layer_dir, *(one.folder for one in dependencies)])
+    plan = plan_links(own, [one.metadata for one in dependencies], trees)
+    create_links(layer_dir, plan, dependencies)
+    return plan.metadata
 
 
-def make_links(
-    layer_dir: Path, folders: Iterable[str], links: Iterable[Link], dependencies: Sequence[Dependency]
-) -> None:
-    """Make folders and relative links; what a folder on the way may be is never a link itself."""
-    for folder in folders:
+def create_links(layer_dir: Path, plan: LinkPlan, dependencies: Sequence[Dependency]) -> None:
+    """Create the folders and the relative links of a plan."""
+    for folder in plan.folders:
         os.makedirs(layer_dir / folder, exist_ok=True)
-    for path, number, target in links:
-        store_path, dependency, _ = dependencies[number - 1]
-        is_folder = os.name == "nt" and (dependency / target).is_dir()
-        make_link(layer_dir / path, relative_target(path, store_path, target), folder=is_folder)
+    for path, number, target in plan.links:
+        dependency = dependencies[number - 1]
+        is_folder = os.name == "nt" and (dependency.folder / target).is_dir()
+        make_link(layer_dir / path, relative_target(path, dependency.store_path, target), folder=is_folder)

@@ -1,4 +1,4 @@
-"""Launch and support modules: from their source objects into a layer, as hard links."""
+"""Copy launch and support modules from their source objects into a layer, as hard links."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from vstore.errors import BuildError
 from vstore.objects import SOURCE_FOLDER
 
 
-def place_modules(source: Path, site: Path) -> list[str]:
-    """Put the modules of a source object into site-packages; returns their names there.
+def link_modules(source: Path, site_packages: Path) -> list[str]:
+    """Link the modules of a source object into site-packages, and return their names there.
 
-    The files are those of the object, under one more name where the file system allows it. Raises BuildError where a
-    distribution has such a file already.
+    A file is copied where a link is not possible. Raises BuildError if a distribution has a file of the same name.
     """
     top = source / SOURCE_FOLDER
     try:
         for folder, _, files in os.walk(top):
-            target = site / Path(folder).relative_to(top)
-            target.mkdir(parents=True, exist_ok=True)  # not of the object's mode: bytecode is still to come
+            target = site_packages / Path(folder).relative_to(top)
+            target.mkdir(parents=True, exist_ok=True)  # with another mode than in the object: bytecode is still to come
             for name in files:
                 _link_or_copy(Path(folder, name), target / name)
     except (FileExistsError, NotADirectoryError) as error:

@@ -1,8 +1,8 @@
-"""Installing pinned wheels with uv, then making the result the same on every machine.
+"""Install pinned wheels with uv, so that the result is the same on every machine.
 
-uv works in a scratch prefix inside the layer. What it writes about the machine goes, scripts lose their
-absolute first line, RECORDs become sorted and true, and only then do the files move into the layer, where they
-may not replace anything. Files are hard links to uv's cache, so none is ever changed in place.
+uv installs into a scratch prefix inside the layer. Files about the machine are removed, scripts get launchers, and each
+RECORD is sorted and corrected. Then the files move into the layer, where they may not replace anything. They are hard
+links to the cache of uv, so no file is changed in place.
 """
 
 from __future__ import annotations
@@ -19,30 +19,23 @@ from urllib.parse import unquote, urlsplit
 import tomli_w
 
 from vstore.build.clashes import Clash
-from vstore.build.layer_metadata import find_infos
-from vstore.build.layout import LOCK, Layout
-from vstore.build.record import Line, describe, encode_record, read_record
-from vstore.build.scripts.relocatable import LauncherFormat, entry_points, python_script
+from vstore.build.layout import UV_LOCK, LayerLayout
+from vstore.build.ownership import find_dist_infos
+from vstore.build.record_file import RecordEntry, encode_record_file, read_record_file, record_entry
+from vstore.build.scripts.entry_points import parse_entry_points, python_script
+from vstore.build.scripts.launchers import LauncherFormat
 from vstore.errors import BuildError
 from vstore.fs.atomic import write_file
 from vstore.fs.reading import check_regular
 from vstore.fs.trees.removal import remove_tree
+from vstore.lock.markers import uv_platform
 from vstore.lock.model import PinnedWheel
 from vstore.target import Target
 from vstore.uv import Uv
 
-__all__ = ["PinnedWheel", "install"]
-
 _DROPPED = frozenset(("direct_url.json", "uv_cache.json", "uv_build.json", "REQUESTED", "INSTALLER", "RECORD"))
 _INSTALLER = b"uv\n"
-_PLATFORMS = {  # uv's names; the wheels are chosen already, so the newest system that uv knows
-    Target.LINUX_X86_64: "x86_64-manylinux_2_40",
-    Target.LINUX_AARCH64: "aarch64-manylinux_2_40",
-    Target.MACOSX_X86_64: "x86_64-apple-darwin",
-    Target.MACOSX_ARM64: "aarch64-apple-darwin",
-    Target.WIN_AMD64: "x86_64-pc-windows-msvc",
-    Target.WIN_ARM64: "aarch64-pc-windows-msvc",
-}
+_NEWEST_GLIBC = (2, 99)  # the lock has selected the wheels, so uv need not refuse any
 _NEWEST_MACOS = "99.0"
 _FLAGS = (
     "--no-deps",
@@ -54,35 +47,35 @@ _FLAGS = (
 
 
 class Overwritten(NamedTuple):
-    """At `path` is the file of distribution `kept` (the layer's own if empty) and not the different one of `hidden`."""
+    """A clash of two wheels: at `path` is the file of `kept` (empty: of the layer itself), and not that of `hidden`."""
 
     path: str
     kept: str
     hidden: str
 
     def clash(self, layer: str) -> Clash:
-        """The same as a clash within this layer."""
+        """Return it as a clash within a layer."""
         return Clash(path=self.path, kept=self.kept, kept_layer=layer, hidden=self.hidden, hidden_layer=layer)
 
 
 @dataclass(slots=True, kw_only=True)
-class _Tree:
-    """An installed prefix: which wheel has which files. `loose` are files whose digest is in no RECORD."""
+class _Prefix:
+    """An installed prefix, and the files of each wheel. `loose` files have no digest in any RECORD."""
 
     root: Path
-    site: str
-    records: dict[str, dict[str, Line]] = field(default_factory=dict)
-    infos: dict[str, str] = field(default_factory=dict)
+    site_packages: str
+    records: dict[str, dict[str, RecordEntry]] = field(default_factory=dict)
+    dist_infos: dict[str, str] = field(default_factory=dict)
     loose: set[str] = field(default_factory=set)
     overwritten: list[Overwritten] = field(default_factory=list)
 
     def unhashed(self) -> set[str]:
-        """Paths without a digest; only a RECORD itself may have none."""
-        own = {f"{info}/RECORD" for info in self.infos.values()}
+        """Return the paths without a digest. Only a RECORD itself may have none."""
+        own = {f"{info}/RECORD" for info in self.dist_infos.values()}
         return {path for lines in self.records.values() for path, line in lines.items() if not line.digest} - own
 
     def has_clashes(self) -> bool:
-        """Whether several wheels have different files at one path: which one is there is chance."""
+        """Whether several wheels have different files at one path. Which one uv installs is undefined."""
         seen: dict[str, str] = {}
         lines = (item for lines in self.records.values() for item in lines.items())
         return any(seen.setdefault(path, line.digest) != line.digest for path, line in lines)
@@ -93,16 +86,15 @@ def install(
     prefix: Path,
     wheels: Sequence[PinnedWheel],
     *,
-    layout: Layout,
+    layout: LayerLayout,
     python: Path,
-    starters: LauncherFormat,
+    launchers: LauncherFormat,
 ) -> list[Overwritten]:
-    """Install wheels into `prefix`, deterministically and without running their code.
+    """Install wheels into `prefix`, deterministically and without running their code, and return their clashes.
 
-    `python` is an interpreter of this machine of the layout's series, for uv to ask.
-    Where two wheels have different files at one path, the one later in the order of names has it, as if installed in
-    that order; these are returned. Raises ToolError (uv's words) or BuildError (a wheel that is malformed or would
-    leave its place).
+    uv queries `python`, an interpreter of this machine with the feature version of the layout. Where two wheels have
+    different files at one path, the file of the wheel whose name sorts last is there. Raises ToolError with the output
+    of uv, or BuildError for a wheel that is malformed or has files outside its place.
     """
     if not wheels:
         return []
@@ -110,55 +102,56 @@ def install(
     prefix.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".install-", dir=prefix) as name:
         scratch = Path(name)
-        tree = _unpack(uv, ordered, scratch / "all", python, layout)
+        tree = _install(uv, ordered, scratch / "all", python, layout)
         if tree.has_clashes() or tree.loose:
             remove_tree(tree.root)
-            tree = _unpack_separately(uv, ordered, scratch, python, layout)
+            tree = _install_separately(uv, ordered, scratch, python, layout)
         for wheel in ordered:
-            _finish(tree, wheel, layout, starters)
+            _finish(tree, wheel, layout, launchers)
         _move(tree.root, prefix, "")
         return tree.overwritten
 
 
-def _unpack(uv: Uv, wheels: Sequence[PinnedWheel], root: Path, python: Path, layout: Layout) -> _Tree:
-    """Let uv install the wheels into a new prefix, and read what is there."""
+def _install(uv: Uv, wheels: Sequence[PinnedWheel], root: Path, python: Path, layout: LayerLayout) -> _Prefix:
+    """Let uv install the wheels into a new prefix, in the layout of the target."""
     root.mkdir()
     lock = root.with_name(f"pylock.{root.name}.toml")
     lock.write_bytes(_pylock(wheels).encode())
-    what = wheels[0].filename if len(wheels) == 1 else f"{len(wheels)} wheels"
+    subject = wheels[0].filename if len(wheels) == 1 else f"{len(wheels)} wheels"
     arguments = ["pip", "install", "--prefix", str(root), "--python", str(python), *_FLAGS, "-r", str(lock)]
     changes = {}
     if layout.target != Target.host():
-        arguments += ["--python-platform", _PLATFORMS[layout.target]]
+        arguments += ["--python-platform", uv_platform(layout.target, _NEWEST_GLIBC)]
         changes = {"MACOSX_DEPLOYMENT_TARGET": _NEWEST_MACOS} if layout.target.is_macosx else {}
-    uv.run(arguments, cwd=root.parent, doing=f"installing {what}", changes=changes)
-    made = _read(root, wheels, Layout(target=Target.host(), python=layout.python))
-    tree = made if layout.windows == Target.host().is_windows else _rearranged(made, layout)
+    uv.run(arguments, cwd=root.parent, doing=f"installing {subject}", changes=changes)
+    tree = _read_prefix(root, wheels, LayerLayout(target=Target.host(), python=layout.python))
+    if layout.target.is_windows != Target.host().is_windows:
+        tree = _rearrange(tree, layout)
     _leave_out(tree, layout)
-    _refuse_own_places(_files(root, ""), layout)
+    _refuse_reserved(_files(root, ""), layout)
     return tree
 
 
-def _read(root: Path, wheels: Sequence[PinnedWheel], layout: Layout) -> _Tree:
-    """What uv installed, as it arranges it on this machine."""
-    tree = _Tree(root=root, site=layout.site)
-    infos = find_infos(root / tree.site)
+def _read_prefix(root: Path, wheels: Sequence[PinnedWheel], layout: LayerLayout) -> _Prefix:
+    """Read a prefix that uv installed, in the layout of this machine."""
+    tree = _Prefix(root=root, site_packages=layout.site_packages)
+    infos = find_dist_infos(root / tree.site_packages)
     files = set(_files(root, ""))
     for wheel in wheels:
         if wheel.name not in infos:
             raise BuildError(f"{wheel.filename} has no dist-info folder for {wheel.name}")
-        info = f"{tree.site}/{infos[wheel.name]}"
-        lines = read_record(root, info)
-        tree.infos[wheel.name] = info
+        info = f"{tree.site_packages}/{infos[wheel.name]}"
+        lines = read_record_file(root, info)
+        tree.dist_infos[wheel.name] = info
         tree.records[wheel.name] = {path: line for path, line in lines.items() if path in files}
     tree.loose = files.difference(*tree.records.values()) | tree.unhashed()
     return tree
 
 
-def _rearranged(tree: _Tree, layout: Layout) -> _Tree:
-    """The tree with every file where the target's layout has it."""
+def _rearrange(tree: _Prefix, layout: LayerLayout) -> _Prefix:
+    """Move every file to its path in the layout of the target."""
     for path in list(_files(tree.root, "")):
-        new = layout.place(path)
+        new = layout.from_posix(path)
         if new != path:
             (tree.root / new).parent.mkdir(parents=True, exist_ok=True)
             if os.path.lexists(tree.root / new):
@@ -166,25 +159,27 @@ def _rearranged(tree: _Tree, layout: Layout) -> _Tree:
             os.rename(tree.root / path, tree.root / new)
     _remove_empty(tree.root)
     records = {
-        name: {layout.place(path): line._replace(path=layout.place(path)) for path, line in lines.items()}
+        name: {layout.from_posix(path): line._replace(path=layout.from_posix(path)) for path, line in lines.items()}
         for name, lines in tree.records.items()
     }
-    return _Tree(
+    return _Prefix(
         root=tree.root,
-        site=layout.site,
+        site_packages=layout.site_packages,
         records=records,
-        infos={name: f"{layout.site}/{posixpath.basename(info)}" for name, info in tree.infos.items()},
-        loose={layout.place(path) for path in tree.loose},
+        dist_infos={
+            name: f"{layout.site_packages}/{posixpath.basename(info)}" for name, info in tree.dist_infos.items()
+        },
+        loose={layout.from_posix(path) for path in tree.loose},
     )
 
 
-def _leave_out(tree: _Tree, layout: Layout) -> None:
-    """Remove the files that each environment has of its own, and uv's lock of this one."""
-    for path in [path for path in _files(tree.root, "") if layout.is_environments(path)]:
+def _leave_out(tree: _Prefix, layout: LayerLayout) -> None:
+    """Remove the files of which every environment has its own, and the lock of uv."""
+    for path in [path for path in _files(tree.root, "") if layout.is_environment_file(path)]:
         owners = [name for name, lines in tree.records.items() if lines.pop(path, None)]
-        if path in tree.loose and path != LOCK and not owners:
+        if path in tree.loose and path != UV_LOCK and not owners:
             if len(tree.records) > 1:
-                continue  # each wheel is installed alone to find out whose it is
+                continue  # each wheel is then installed alone, so its owner is known
             owners = list(tree.records)
         tree.loose.discard(path)
         (tree.root / path).unlink()
@@ -198,7 +193,7 @@ def _remove_empty(root: Path) -> None:
 
 
 def _pylock(wheels: Sequence[PinnedWheel]) -> str:
-    """A PEP 751 file with these wheels and no choice. With its index, a wheel that uv has cached needs no network."""
+    """Return a PEP 751 file with exactly these wheels. uv finds a cached wheel by its index, without a network."""
     packages = [
         {
             "name": wheel.name,
@@ -212,7 +207,7 @@ def _pylock(wheels: Sequence[PinnedWheel]) -> str:
 
 
 def _source(wheel: PinnedWheel) -> dict[str, str]:
-    """Where uv takes the wheel from. Raises BuildError for a path where uv would wait, or read without end."""
+    """Return the place of a wheel for uv. Raises BuildError for a path that is not a regular file: uv would block."""
     is_file = wheel.location.startswith("file:")
     path = unquote(urlsplit(wheel.location).path) if is_file else wheel.location
     if "://" in path:
@@ -220,14 +215,14 @@ def _source(wheel: PinnedWheel) -> dict[str, str]:
     try:
         check_regular(path)
     except FileNotFoundError:
-        pass  # uv says so, and looks into its cache first
+        pass  # uv looks into its cache first, and reports it
     except OSError as error:
         raise BuildError(f"{wheel.filename} cannot be read: {path}: {error.strerror}") from error
     return {"path": path}
 
 
 def _files(root: Path, prefix: str) -> Iterator[str]:
-    """The files below, bytecode removed on the way: it is compiled again, the same everywhere."""
+    """Yield the files below a prefix, and remove bytecode: it is compiled again, the same everywhere."""
     with os.scandir(root / prefix) as found:
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:
@@ -242,16 +237,18 @@ def _files(root: Path, prefix: str) -> Iterator[str]:
             yield from _files(root, path + "/")
 
 
-def _unpack_separately(uv: Uv, wheels: Sequence[PinnedWheel], scratch: Path, python: Path, layout: Layout) -> _Tree:
-    """Install each wheel alone, then put one over the other in order: slower, and nothing is left to chance."""
-    whole = _Tree(root=scratch / "whole", site=layout.site)
+def _install_separately(
+    uv: Uv, wheels: Sequence[PinnedWheel], scratch: Path, python: Path, layout: LayerLayout
+) -> _Prefix:
+    """Install each wheel alone and merge them in order. This is slower, but the result is defined."""
+    whole = _Prefix(root=scratch / "whole", site_packages=layout.site_packages)
     whole.root.mkdir()
     for number, wheel in enumerate(wheels):
-        one = _unpack(uv, [wheel], scratch / str(number), python, layout)
+        one = _install(uv, [wheel], scratch / str(number), python, layout)
         whole.overwritten += one.overwritten
         lines = one.records[wheel.name]
         for path in sorted(one.loose):
-            lines[path] = describe(path, (one.root / path).read_bytes())
+            lines[path] = record_entry(path, (one.root / path).read_bytes())
         for path, line in lines.items():
             for earlier, its_lines in whole.records.items():
                 if path in its_lines and its_lines[path].digest != line.digest:
@@ -259,60 +256,62 @@ def _unpack_separately(uv: Uv, wheels: Sequence[PinnedWheel], scratch: Path, pyt
                     whole.overwritten.append(Overwritten(path, wheel.name, earlier))
         _move(one.root, whole.root, "", replace=True)
         whole.records[wheel.name] = lines
-        whole.infos |= one.infos
+        whole.dist_infos |= one.dist_infos
     return whole
 
 
-def _finish(tree: _Tree, wheel: PinnedWheel, layout: Layout, starters: LauncherFormat) -> None:
-    """Replace scripts, drop what tells of this machine, write the RECORD."""
-    info = tree.infos[wheel.name]
+def _finish(tree: _Prefix, wheel: PinnedWheel, layout: LayerLayout, launchers: LauncherFormat) -> None:
+    """Replace scripts, remove files about this machine, and write the RECORD."""
+    info = tree.dist_infos[wheel.name]
     lines = tree.records[wheel.name]
     for name in _DROPPED:
         (tree.root / info / name).unlink(missing_ok=True)
         lines.pop(f"{info}/{name}", None)
     try:
-        _replace_scripts(tree.root, info, lines, layout, starters)
+        _replace_scripts(tree.root, info, lines, layout, launchers)
     except BuildError as error:
         error.message = f"{wheel.filename}: {error.message}"
         raise
     _put(tree.root, lines, f"{info}/INSTALLER", _INSTALLER)
-    write_file(tree.root / info / "RECORD", encode_record(lines.values(), info), durable=False)
-    lines[f"{info}/RECORD"] = Line(f"{info}/RECORD", "", "")
+    write_file(tree.root / info / "RECORD", encode_record_file(lines.values(), info), durable=False)
+    lines[f"{info}/RECORD"] = RecordEntry(f"{info}/RECORD", "", "")
 
 
-def _replace_scripts(root: Path, info: str, lines: dict[str, Line], layout: Layout, starters: LauncherFormat) -> None:
+def _replace_scripts(
+    root: Path, info: str, lines: dict[str, RecordEntry], layout: LayerLayout, launchers: LauncherFormat
+) -> None:
     source = root / info / "entry_points.txt"
-    generated = entry_points(source.read_text("utf-8", "replace")) if source.exists() else {}
+    generated = parse_entry_points(source.read_text("utf-8", "replace")) if source.exists() else {}
     inside = f"{layout.scripts}/"
     for path in [path for path in lines if path.startswith(inside)]:
         name = path.removeprefix(inside)
-        wanted = generated.get(layout.script_name(path))
-        code = wanted.code if wanted else None if "/" in name else python_script((root / path).read_bytes())
+        entry_point = generated.get(layout.script_name(path))
+        code = entry_point.code if entry_point else None if "/" in name else python_script((root / path).read_bytes())
         if code is None:
             continue
-        started, data = starters.script(name, code, window=wanted is not None and wanted.window)
-        if started != path:
+        launcher, data = launchers.script(name, code, window=entry_point is not None and entry_point.window)
+        if launcher != path:
             (root / path).unlink()
             del lines[path]
-        _put(root, lines, layout.code_of(started), code)
-        _put(root, lines, started, data, mode=0o755)
+        _put(root, lines, layout.code_path(launcher), code)
+        _put(root, lines, launcher, data, mode=0o755)
 
 
-def _put(root: Path, lines: dict[str, Line], path: str, data: bytes, mode: int = 0o644) -> None:
+def _put(root: Path, lines: dict[str, RecordEntry], path: str, data: bytes, mode: int = 0o644) -> None:
     (root / path).parent.mkdir(parents=True, exist_ok=True)
     write_file(root / path, data, mode=mode, durable=False)
-    lines[path] = describe(path, data)
+    lines[path] = record_entry(path, data)
 
 
-def _refuse_own_places(files: Iterable[str], layout: Layout) -> None:
-    """Refuse files where the layer's own are or will be."""
+def _refuse_reserved(files: Iterable[str], layout: LayerLayout) -> None:
+    """Raise BuildError for a file at a path that is reserved for the layer."""
     for path in files:
-        if layout.is_own_place(path):
-            raise BuildError(f"refused {path} in a wheel: that place belongs to the layer")
+        if layout.is_reserved(path):
+            raise BuildError(f"refused {path} in a wheel: this path is reserved for the layer")
 
 
 def _move(source: Path, target: Path, prefix: str, *, replace: bool = False) -> None:
-    """Move a tree into another one; folders are merged, files replace files only if told so."""
+    """Move a tree into another one. Folders are merged. A file replaces a file only with `replace`."""
     for name in sorted(os.listdir(source / prefix)):
         path = f"{prefix}{name}"
         old, new = source / path, target / path
@@ -323,4 +322,4 @@ def _move(source: Path, target: Path, prefix: str, *, replace: bool = False) -> 
         elif replace and old.is_file() and new.is_file():
             os.replace(old, new)
         else:
-            raise BuildError(f"{path} is brought by several wheels, or is the layer's own")
+            raise BuildError(f"{path} is in several wheels, or belongs to the layer")

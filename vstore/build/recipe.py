@@ -1,10 +1,10 @@
-"""Recipes: everything that decides an object's bytes, and nothing else. What Nix calls a derivation.
+"""Recipes: everything that decides the bytes of an object, and nothing else. Nix calls them derivations.
 
-A recipe names wheels by sha256 (not by where they come from), the objects below and the source objects of modules by
-store path, the target, and the version of this builder. Its digest is of the canonical JSON text.
+A recipe names wheels by sha256, without their places; the objects below and the source objects of modules by store
+path; the target; and the version of this builder. Its digest is of the canonical JSON text.
 
-A node is a recipe before the objects below it are known: their nodes' keys stand in their places. A key is the digest
-of the node's text and its name, with the suffix ``.node``; it is equal wherever the same is asked for.
+A node is a recipe in which the keys of nodes stand for objects below that are not known yet. A key is the digest of the
+text of a node, with its name and the suffix ``.node``. The same request gives the same key everywhere.
 """
 
 from __future__ import annotations
@@ -14,21 +14,24 @@ from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 from vstore.build import BUILDER
+from vstore.build.layout import LayerLayout
 from vstore.digest import Digest, hash_fields, hash_json
 from vstore.lock import Download, InterpreterPin, PinnedWheel
 from vstore.objects import Kind, StorePath
+from vstore.python_version import PythonVersion
+from vstore.target import Target
 
 _NODE = ".node"
 
 
 def is_node_key(path: StorePath) -> bool:
-    """Return whether it stands for an object that is not known yet."""
+    """Whether a path stands for an object that is not known yet."""
     return path.name.endswith(_NODE)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """The base of all kinds of recipe. `name` is the object's."""
+    """The base of all kinds of recipe. `name` is the name of the object."""
 
     domain: ClassVar[str]
     name: str
@@ -36,12 +39,12 @@ class Recipe:
     target: str
 
     def as_json(self) -> dict[str, object]:
-        """Return what is hashed."""
+        """Return the document that is hashed."""
         return {"builder": BUILDER, "name": self.name, "kind": str(self.kind), "target": self.target}
 
     @property
     def digest(self) -> Digest:
-        """The key of realisations. Of a node it says nothing."""
+        """The key of realisations. The digest of a node has no meaning."""
         return hash_json(self.domain, self.as_json())
 
     @property
@@ -51,17 +54,17 @@ class Recipe:
 
     @property
     def all_dependencies(self) -> tuple[StorePath, ...]:
-        """The objects below, or their nodes' keys."""
+        """The objects below, or the keys of their nodes."""
         return ()
 
     def over(self, objects: Mapping[StorePath, StorePath]) -> Self:
-        """Return the recipe with objects in the places of their nodes' keys. KeyError for one that is not known."""
+        """Return the recipe with objects instead of the keys of nodes. Raises KeyError for a key without an object."""
         return self
 
 
 @dataclass(frozen=True, kw_only=True)
 class InterpreterRecipe(Recipe):
-    """An interpreter: what the lock pins, so that any store can say whether it has it. `url` is where it is."""
+    """The recipe of an interpreter: the pin of a lock for one target. `url`, where it is, is not hashed."""
 
     domain = "interpreter 1"
     implementation: str
@@ -94,6 +97,7 @@ class InterpreterRecipe(Recipe):
         )
 
     def as_json(self) -> dict[str, object]:
+        """Return the document that is hashed."""
         return {
             **super().as_json(),
             "implementation": self.implementation,
@@ -105,7 +109,7 @@ class InterpreterRecipe(Recipe):
 
 @dataclass(frozen=True, kw_only=True)
 class LayerRecipe(Recipe):
-    """A layer, whole: building it needs a store that has these objects, and uv.
+    """The recipe of a layer. It is whole: a build needs only a store that has these objects, and uv.
 
     `dependencies` are the layers below, nearest first; `sources` the launch and support modules; `python` is the full
     version of `interpreter`.
@@ -121,6 +125,7 @@ class LayerRecipe(Recipe):
     dynlib_exclude: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, object]:
+        """Return the document that is hashed."""
         return {
             **super().as_json(),
             "python": self.python,
@@ -134,12 +139,22 @@ class LayerRecipe(Recipe):
 
     @property
     def all_dependencies(self) -> tuple[StorePath, ...]:
+        """The interpreter and the layers below, or the keys of their nodes."""
         return (self.interpreter, *self.dependencies)
 
+    @property
+    def layout(self) -> LayerLayout:
+        """The layout of the layer. Raises ValueError for a version of Python that is not a full one."""
+        return LayerLayout(target=Target(self.target), python=PythonVersion.parse(self.python))
+
     def over(self, objects: Mapping[StorePath, StorePath]) -> Self:
+        """Return the recipe with objects instead of the keys of nodes. Raises KeyError for a key without an object."""
         dependencies = tuple(objects[path] for path in self.dependencies)
         return replace(self, interpreter=objects[self.interpreter], dependencies=dependencies)
 
-    def part(self, wheel: PinnedWheel) -> bytes:
-        """The key of "this wheel, compiled by this interpreter": objects that hold it can lend its bytecode."""
+    def wheel_key(self, wheel: PinnedWheel) -> bytes:
+        """Return the key of the files of a wheel with bytecode of this interpreter.
+
+        Objects with the same key have the same bytecode, which can be reused.
+        """
         return hash_fields("part 1", wheel.sha256.encode(), str(self.interpreter).encode()).raw

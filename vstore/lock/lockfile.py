@@ -24,6 +24,7 @@ from vstore.lock.model import (
 from vstore.lock.paths import INTERPRETER_HEAD, remove, write_changed
 from vstore.lock.record import read_record, requirements_hash
 from vstore.objects import Kind
+from vstore.python_version import PythonVersion
 from vstore.spec import Layer, Spec
 from vstore.spec.lockfiles import interpreter_path, lock_path, read_lock_file, record_path
 from vstore.toml import TomlError, parse_toml
@@ -141,7 +142,7 @@ def _findings(own: Fields) -> Findings:
 def _pin(table: Fields) -> InterpreterPin:
     return InterpreterPin(
         implementation=table.text("implementation"),
-        version=table.text("version"),
+        version=str(PythonVersion.parse(table.text("version"))),
         source=table.text("source"),
         downloads={
             target: Download(url=one.text("url"), sha256=one.optional_text("sha256"))

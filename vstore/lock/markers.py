@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING
 
+from vstore.python_version import feature_version
 from vstore.spec import Layer
 from vstore.target import Target
 
@@ -33,7 +34,7 @@ def marker_environment(target: Target, python: str) -> dict[str, str]:
         "platform_system": system,
         "platform_version": "",
         "python_full_version": python,
-        "python_version": ".".join(python.split(".")[:2]),
+        "python_version": feature_version(python),
         "sys_platform": sys_platform,
     }
 
@@ -83,7 +84,7 @@ def uv_platform(target: Target, glibc: tuple[int, int]) -> str:
 
 def wheel_tags(layer: Layer, target: Target, python: str) -> Mapping[str, int]:
     """Return the wheel tags that a layer may use on a target, with their ranks; 0 is the best."""
-    major, minor = map(int, python.split(".")[:2])
+    major, minor = map(int, feature_version(python).split("."))
     return _ranked(target, layer.glibc, layer.macos, (major, minor))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
+from vstore.python_version import PythonRequirement, PythonVersion
 from vstore.target import Target
 from vstore.values import frozen
 
@@ -33,19 +34,14 @@ class InterpreterPin:
     source: str
     downloads: Mapping[str, Download] = {}
 
-    def satisfies(self, requirement: str) -> bool:
-        """Return whether the pin meets ``cpython@3.11`` or ``cpython@3.11.7``."""
-        implementation, _, version = requirement.partition("@")
-        return implementation == self.implementation and f"{self.version}.".startswith(f"{version}.")
+    def satisfies(self, requirement: PythonRequirement) -> bool:
+        """Return whether the requirement allows the pinned interpreter."""
+        same = requirement.implementation == self.implementation
+        return same and requirement.allows(PythonVersion.parse(self.version))
 
     def is_managed(self, target: str) -> bool:
         """Return whether a managed build is used on this target."""
         return self.source == "managed" or target in self.downloads
-
-    @property
-    def minor(self) -> str:
-        """``3.11`` of ``3.11.7``."""
-        return self.version.rpartition(".")[0]
 
 
 @frozen

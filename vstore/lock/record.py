@@ -19,6 +19,7 @@ from vstore.errors import LockError
 from vstore.fs.reading import read_regular
 from vstore.lock.model import FROM_LOWER, LockedLayer, LockedPackage, LockRecord
 from vstore.objects import Kind
+from vstore.python_version import feature_version
 from vstore.spec import DEFAULT_LINUX, DEFAULT_MACOS, Layer, Spec, source_files
 from vstore.spec.files.sources import read_source
 
@@ -117,7 +118,7 @@ def requirements_hash(packages: Iterable[LockedPackage]) -> str:
 
 def other_inputs_hash(layer: Layer) -> str:
     """Return venvstacks' hash of Python X.Y, the oldest systems, and the layers below."""
-    lines = [f"py_version={'.'.join(layer.python.split('.')[:2])}"]
+    lines = [f"py_version={feature_version(layer.python.version)}"]
     if any(target.is_linux for target in layer.targets):
         lines.append(f"linux_target={layer.linux_target or DEFAULT_LINUX}")
     if any(target.is_macosx for target in layer.targets):

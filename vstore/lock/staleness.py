@@ -12,6 +12,7 @@ from vstore.lock.model import LockedLayer, LockInputs
 from vstore.lock.project import Project
 from vstore.lock.record import lock_input_hash, other_inputs_hash, version_inputs_hash
 from vstore.objects import Kind
+from vstore.python_version import feature_version
 from vstore.spec import Layer, Spec
 from vstore.spec.lockfiles import record_path
 
@@ -36,7 +37,7 @@ def lock_inputs(spec: Spec, layer: Layer, dependencies: Mapping[str, str]) -> Lo
     }
     return LockInputs(
         requirements=tuple(sorted(layer.requirements)),
-        python=".".join(layer.python.split(".")[:2]),
+        python=feature_version(layer.python.version),
         targets=tuple(map(str, layer.targets)),
         settings=str(hash_json("lock settings 1", _plain(settings))),
         dependencies=dict(dependencies),
@@ -91,10 +92,9 @@ def stale_reason(spec: Spec, layer: Layer, locked: LockedLayer | None, digests: 
             return reason
     if any(target in locked.findings.left_out for target in spec.required_targets(layer)):
         return _REASONS["targets"]
-    if layer.kind == Kind.RUNTIME:
-        assert layer.python_implementation is not None
-        if locked.interpreter is None or not locked.interpreter.satisfies(layer.python_implementation):
-            return _REASONS["python"]
+    pin = locked.interpreter
+    if layer.kind == Kind.RUNTIME and (pin is None or not pin.satisfies(layer.python)):
+        return _REASONS["python"]
     return None
 
 

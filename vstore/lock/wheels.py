@@ -62,8 +62,8 @@ def missing_wheels(spec: Spec, locks: Iterable[LockedLayer]) -> Iterator[str]:
         layer = spec.layer(locked.env_name)
         for package in locked.packages:
             if not package.shared:
-                targets = [target for target in layer.targets if holds(package.marker, target, layer.python)]
-                for target in missing_targets(package, layer, targets, layer.python):
+                targets = [target for target in layer.targets if holds(package.marker, target, layer.python.version)]
+                for target in missing_targets(package, layer, targets, layer.python.version):
                     yield f"layer {layer.env_name}: {package.name} {package.version} has no wheel for {target}"
 
 

@@ -1,6 +1,6 @@
 """Outputs: archives with metadata, plain folders, and bundles, for machines without a store.
 
-`realise` makes what is written. An output only names, packs and copies it.
+`realise` makes the objects. An output only names, packs and copies them.
 """
 
 from vstore.publish.archive_plan import ArchiveOptions

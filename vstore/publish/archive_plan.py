@@ -109,7 +109,7 @@ def _build_number(member: Member, before: MemberRecord) -> int:
 
 
 def _is_current(record: MemberRecord, before: EarlierArchive) -> bool:
-    """Whether the archive of an earlier run is the one wanted now, and the file has its full length."""
+    """Whether the archive of an earlier run is still right, and the file has its full length."""
     ours, theirs = own_fields(record), own_fields(before.record)
     same = all(ours.get(key) == theirs.get(key) for key in ("store_path", "digest", "compression", "level", "bytecode"))
     named = record["archive_name"] == before.record.get("archive_name")

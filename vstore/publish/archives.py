@@ -167,7 +167,7 @@ class ArchiveOutput:
 
 
 def _interrupted(member: Member, listed: Tables) -> MemberRecord:
-    """Return what the manifest says of a layer whose own record is missing: a run was killed while it replaced it.
+    """Return the entry of a layer in the manifest, for a layer without a record: a run was killed while it replaced it.
 
     Only the build number counts then, so the size and the hash are left out.
     """

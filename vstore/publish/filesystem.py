@@ -47,9 +47,9 @@ def _possible(action: Callable[[], object]) -> bool:
 
 def check_names(folder: Path, paths: Iterable[bytes], features: Features, *, subject: str) -> None:
     """Raise one VstoreError that names every path which the file system of `folder` cannot hold."""
-    wanted = list(paths)
-    problems = [] if features.case_sensitive else list(_collisions(wanted))
-    problems += _refused(folder, wanted)
+    names = list(paths)
+    problems = [] if features.case_sensitive else list(_collisions(names))
+    problems += _refused(folder, names)
     if not problems:
         return
     more = [f"and {len(problems) - _SHOWN} more"] if len(problems) > _SHOWN else []

@@ -1,4 +1,4 @@
-"""Flatten a layer: replace every link by what it leads to. Pure: reads manifests only.
+"""Flatten a layer: replace every link by its target. Pure: reads manifests only.
 
 The files of the interpreter are merged in, so that the tree is a whole Python prefix. It needs neither the objects
 beside it nor a ``pyvenv.cfg``.
@@ -13,7 +13,7 @@ from vstore.errors import StoreError
 from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
 from vstore.objects import StorePath
 
-_MOST_HOPS = 40  # as Linux: a longer chain of links is taken for a circle
+_MOST_HOPS = 40  # as Linux: a longer chain of links counts as a circle
 _OF_LAYER = frozenset((b".lock", b"libexec/include", b"libexec/lib", b"pip.conf", b"pip.ini", b"pyvenv.cfg"))
 
 
@@ -80,7 +80,7 @@ class _Walk:
         folder: bytes,
         to: bytes,
         above: tuple[tuple[StorePath, bytes], ...],
-        wanted: Callable[[bytes], bool],
+        is_included: Callable[[bytes], bool],
     ) -> None:
         """Merge a folder of an object into the folder `to`. Files that are there already stay."""
         if (place, folder) in above:
@@ -90,13 +90,13 @@ class _Walk:
         self.folders.add(to)
         for entry in self._tree(place).children.get(folder, ()):
             path = (to + b"/" if to else b"") + entry.path.rpartition(b"/")[2]
-            if not wanted(path):
+            if not is_included(path):
                 continue
             found = self._follow(place, entry.path)
             if found is None:
                 self.dangling.append(path)
             elif found[1].kind == EntryKind.DIRECTORY:
-                self.merge(found[0], found[1].path, path, (*above, (place, folder)), wanted)
+                self.merge(found[0], found[1].path, path, (*above, (place, folder)), is_included)
             elif path not in self.files and path not in self.folders:
                 target = found[1]
                 self.files[path] = ObjectFile(found[0], target.path, target.executable, target.size)

@@ -156,7 +156,7 @@ class FolderOutput:
             yield OutputItem(name, name, member.kind, member.path, info.size_bytes if info else None, unchanged, record)
 
     def _claim(self, plan: OutputPlan, links: LinkMode) -> dict[str, Claim]:
-        """Claim the places of folders and links, by name. Raises UsageError for what vstore did not make."""
+        """Claim the places of folders and links, by name. Raises UsageError for anything that vstore did not make."""
         labels = [item.label for item in plan.items if item.record is not None]
         metadata = MetadataFolder(self.folder)
         metadata.check(labels)

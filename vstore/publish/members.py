@@ -9,7 +9,7 @@ from typing import NamedTuple, Self
 
 from vstore import graph
 from vstore import profile as profiles
-from vstore.build.layer_metadata import read_facts
+from vstore.build.layer_metadata import read_metadata
 from vstore.errors import LockError, ProfileError, StoreError, UsageError
 from vstore.lock.lockfile import read_lock
 from vstore.lock.record import module_hash, read_record, requirements_hash
@@ -108,7 +108,7 @@ def members_of_spec(spec: Spec, target: Target, placed: Iterable[PlacedObject]) 
 def _member_of_layer(spec: Spec, target: Target, layer: Layer, path: StorePath | None) -> Member:
     fields: MemberRecord = {
         **_lock_fields(spec, layer),
-        "python_implementation": layer.runtime.python_implementation,
+        "python_implementation": str(layer.python),
         "bound_to_implementation": layer.kind == Kind.RUNTIME or target.is_windows,
     }
     if layer.launch_module is not None:
@@ -129,7 +129,7 @@ def _member_of_layer(spec: Spec, target: Target, layer: Layer, path: StorePath |
 
 
 def _lock_fields(spec: Spec, layer: Layer) -> MemberRecord:
-    """Return the fields of a record that come from the lock; without a lock record only what the lock itself says."""
+    """Return the fields of a record that come from the lock record, or from the lock if there is none."""
     record = read_record(record_path(spec, layer))
     if record is not None:
         return {
@@ -158,7 +158,7 @@ def _member_of_object(store: Store, placed: PlacedObject, names: Mapping[StorePa
     fields: MemberRecord = {}
     dependencies: Sequence[str] = ()
     if placed.kind in LAYER_KINDS and placed.path is not None:
-        metadata = read_facts(store.layout.object(placed.path))
+        metadata = read_metadata(store.layout.object(placed.path))
         recipe = store.manifest(placed.path)[1].get("recipe_text")
         recipe = recipe if isinstance(recipe, dict) else {}  # metadata from elsewhere may be anything
         try:
@@ -182,7 +182,7 @@ def _member_of_object(store: Store, placed: PlacedObject, names: Mapping[StorePa
 
 
 def _references(store: Store, path: StorePath) -> list[StorePath]:
-    """Return what a layer refers to, the runtime last. Without a recipe no more is known of the order."""
+    """Return the references of a layer, the runtime last. Without a recipe their order is not known."""
     info = store.objects.info(path)
     found = [(store.objects.info(reference), reference) for reference in (info.references if info else ())]
     return [reference for _, reference in sorted(found, key=lambda one: (_is_runtime(one[0]), one[1]))]

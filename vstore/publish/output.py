@@ -1,6 +1,6 @@
 """The seam of all outputs: the forms in which a stack goes to machines without a store.
 
-An output plans first: the plan names each file or folder, and says which are there unchanged. A dry run stops there.
+An output plans first: the plan lists each file or folder, and whether it is unchanged. A dry run stops after the plan.
 `vstore.publish.archives` is an implementation in full; `tests/publish/test_outputs.py` has the contract.
 """
 
@@ -53,7 +53,7 @@ class Output(Protocol):
         """Raise UsageError, before anything is realised, if layers of these names cannot be written to the place."""
 
     def plan(self, stack: StackMembers) -> OutputPlan:
-        """Return what `write` would do, without changing anything that lasts.
+        """Return the plan of `write`. Nothing is changed on disk, except for trials that are undone.
 
         Raises UsageError if the place, or a file in it that would be replaced, is not the output of an earlier run.
         """

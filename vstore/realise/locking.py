@@ -99,7 +99,7 @@ def _pin_interpreters(
     pins = {}
     for layer in _runtimes(selection, request.platform):
         name = layer.env_name
-        pins[layer.name] = interpreters.pin(layer, known.get(name))
+        pins[layer.name] = interpreters.pin(layer.python, known.get(name))
         by_venvstacks = name in locked and locked[name].inputs is None
         if by_venvstacks and known.get(name) != pins[layer.name] and not (request.locked or request.dry_run):
             project.write_interpreter(layer, pins[layer.name])
@@ -138,7 +138,7 @@ def lock_layers(
     known = _locked_pins(found for layer in kept if (found := project.lock(layer)) is not None)
     pythons = {}
     for layer in _runtimes(selection):
-        pin = interpreters.pin(layer, known.get(layer.env_name))
+        pin = interpreters.pin(layer.python, known.get(layer.env_name))
         pythons[layer.name] = PythonForLocking(path=interpreters.program(pin), pin=pin)
     locked = lock(project, selection, options, uv=session.uv, pythons=pythons, reporter=session.reporter)
     for line in missing_wheels(spec, locked):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Self
 
-from vstore.build.layer_metadata import read_facts
+from vstore.build.layer_metadata import read_metadata
 from vstore.build.recipe import Recipe
 from vstore.build.scripts.windows import link_application
 from vstore.fs.links import make_link
@@ -70,6 +70,6 @@ def stack_distributions(store: Store, stack: StorePath) -> dict[str, dict[str, s
             name, _, version = layer.name.partition("-")
             found[layer.name] = {name: version}
             continue
-        metadata = read_facts(store.layout.object(layer.path))
+        metadata = read_metadata(store.layout.object(layer.path))
         found[layer.name] = {one.name: one.version for one in metadata.distributions}
     return found

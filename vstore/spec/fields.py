@@ -8,6 +8,7 @@ from itertools import chain
 from types import MappingProxyType
 
 from vstore.objects import Kind
+from vstore.python_version import REQUIREMENT
 from vstore.spec.model import DEFAULT_LINUX, PREFIXES
 from vstore.spec.reader import Mistakes, Table, quote
 from vstore.target import Target
@@ -15,7 +16,7 @@ from vstore.target import Target
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,99}")  # fits StorePath's label with prefix and suffix
 _GENERATION_LINK = re.compile(r"-\d+-link$")
 _MACOS = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){0,2}")
-_IMPLEMENTATION = re.compile(r"((?:cpython|pypy)@\d+\.\d+(?:\.\d+(?:(?:a|b|rc)\d+)?)?)(-[a-z0-9_]+)?")
+_IMPLEMENTATION = re.compile(rf"({REQUIREMENT})(-[a-z0-9_]+)?")
 
 COMMON_KEYS = (
     "name",

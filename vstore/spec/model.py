@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from vstore.digest import Digest
 from vstore.objects import Kind
+from vstore.python_version import PythonRequirement
 from vstore.spec.files.module_roots import ModuleRoots
 from vstore.target import Target
 from vstore.values import frozen
@@ -68,9 +69,9 @@ class Layer:
         return self.dependencies[-1] if self.dependencies else self
 
     @property
-    def python(self) -> str:
-        """The version in the runtime's ``python_implementation``, such as ``3.11`` or ``3.11.7``."""
-        return (self.runtime.python_implementation or "").partition("@")[2]
+    def python(self) -> PythonRequirement:
+        """The interpreter that the runtime asks for."""
+        return PythonRequirement.parse(self.runtime.python_implementation or "")
 
     @property
     def modules(self) -> tuple[PurePosixPath, ...]:

@@ -25,10 +25,10 @@ from vstore import archive
 from vstore.archive import Compression, Limits
 from vstore.archive.format import encode_index
 from vstore.build.interpreter.managed import parse_downloads, parse_hashes
-from vstore.build.interpreter.tarball import extract
-from vstore.build.layer_metadata import read_facts, write_facts
-from vstore.build.record import read_record
-from vstore.build.scripts.relocatable import entry_points
+from vstore.build.interpreter.tarball import extract_files
+from vstore.build.layer_metadata import read_metadata, write_metadata
+from vstore.build.record_file import read_record_file
+from vstore.build.scripts.entry_points import parse_entry_points
 from vstore.cancel import CancelToken
 from vstore.config import read_config
 from vstore.digest import canonical_json, hash_bytes
@@ -298,10 +298,14 @@ def _stack(data: bytes, folder: Path) -> object:
 
 
 def _facts(data: bytes, folder: Path) -> object:
-    found = read_facts(_put(data, folder / "share" / "vstore" / "layer.json").parents[2])
-    write_facts(folder, found)
+    found = read_metadata(_put(data, folder / "share" / "vstore" / "layer.json").parents[2])
+    write_metadata(folder, found)
     assert (folder / "share" / "vstore" / "layer.json").read_bytes() == data, "it cannot be written again"
-    for owned in (found.layout.site, *found.own, *(path for one in found.distributions for path in one.owns)):
+    for owned in (
+        found.layout.site_packages,
+        *found.own_modules,
+        *(path for one in found.distributions for path in one.owns),
+    ):
         assert (folder / owned).resolve().is_relative_to(folder.resolve()), "it leads elsewhere"
     return found
 
@@ -336,7 +340,7 @@ def _patches() -> list[bytes]:
 def _interpreter(data: bytes, folder: Path) -> object:
     """The archive of a managed build, all of it wanted; links in it lead to what is in it."""
     (folder / "tree").mkdir()
-    extract(_put(data, folder / "x.tar"), folder / "tree", lambda _: True, lambda _, executable: executable)
+    extract_files(_put(data, folder / "x.tar"), folder / "tree", lambda _: True, lambda _, executable: executable)
     assert not any(path.is_fifo() or path.is_socket() for path in (folder / "tree").rglob("*"))
     return scan(folder / "tree")
 
@@ -546,11 +550,11 @@ READERS: Mapping[str, Reader] = {
         ],
     ),
     "RECORD": Reader(
-        read=lambda data, at: read_record(_put(data, at / _INFO / "RECORD").parents[4], _INFO),
+        read=lambda data, at: read_record_file(_put(data, at / _INFO / "RECORD").parents[4], _INFO),
         samples=lambda: [_RECORD],
     ),
     "entry_points.txt": Reader(
-        read=lambda data, at: entry_points(data.decode("utf-8", "replace")), samples=lambda: [_ENTRY_POINTS]
+        read=lambda data, at: parse_entry_points(data.decode("utf-8", "replace")), samples=lambda: [_ENTRY_POINTS]
     ),
     "archive": Reader(read=_unpack, samples=_archives),
     "frame": Reader(read=_frame, samples=lambda: [zstd.compress(b"print('a')\n" * 30, 3)], hostile=_bad_frames),

@@ -14,8 +14,9 @@ from tests.build.layers import Store
 from vstore.build.clashes import describe_clashes
 from vstore.build.layer_metadata import LayerMetadata
 from vstore.build.links import Dependency
-from vstore.build.scripts.activation import write_activation
+from vstore.build.scripts.activation import write_activation_scripts
 from vstore.objects import Kind
+from vstore.python_version import PythonVersion
 from vstore.target import Target
 
 POSIX = """\
@@ -136,18 +137,18 @@ def test_a_distributions_script_of_that_name_is_left_out_and_told(tmp_path: Path
     wheel = make_wheel(tmp_path, "mine", "1", {"mine.py": ""}, data={"scripts/activate": "#!/bin/sh\necho mine\n"})
     store = Store(tmp_path)
     low = store.layer("low", [wheel])
-    _, top, facts = store.layer("top", [], [low])
+    _, top, metadata = store.layer("top", [], [low])
     for layer, name in ((low[1], "low"), (top, "top")):
         text = (layer / "bin/activate").read_text()
         assert "echo mine" not in text and name in text
     assert describe_clashes(low[2].clashes) == ["1 file of mine (low) hidden by low itself: bin/activate"]
-    assert facts.clashes == low[2].clashes
+    assert metadata.clashes == low[2].clashes
 
 
 def test_windows_layers_have_batch_files(tmp_path: Path) -> None:
-    facts = LayerMetadata(name="app", kind=Kind.APPLICATION, python="3.12.1", target=Target.WIN_AMD64)
+    metadata = LayerMetadata(name="app", kind=Kind.APPLICATION, python=PythonVersion(3, 12, 1), target=Target.WIN_AMD64)
     (tmp_path / "Scripts").mkdir()
-    write_activation(tmp_path, facts)
+    write_activation_scripts(tmp_path, metadata)
     assert {path.name for path in (tmp_path / "Scripts").iterdir()} == {
         "activate", "activate.bat", "activate.fish", "activate.nu", "Activate.ps1", "deactivate.bat",
     }  # fmt: skip

@@ -1,1 +1,1 @@
-"""Interpreters: finding, adopting or downloading a CPython, as a relocatable tree."""
+"""Find, adopt or download a CPython, as a relocatable tree."""

@@ -1,7 +1,7 @@
-"""Adopting: copying an interpreter into a tree of its own that needs nothing of where it came from.
+"""Adopt an interpreter of this machine: copy it to a tree that does not need its origin.
 
-The same origin gives the same tree. What is left out: site-packages, tests, bytecode (compiled anew),
-static libraries, and scripts other than the interpreter.
+The same origin gives the same tree. Left out are site-packages, tests, bytecode (it is compiled again), static
+libraries, and all scripts except the interpreter.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from pathlib import Path, PurePosixPath
 
 from vstore.build.bytecode import compile_tree
 from vstore.build.interpreter.local import LocalPython, bare_environment
-from vstore.build.interpreter.readonly import fit_for_store
-from vstore.build.interpreter.relocate import ELF, needed_libraries, relocate_binaries, relocate_texts
+from vstore.build.interpreter.relocate import relocate_binaries, relocate_texts
+from vstore.build.interpreter.store_patches import patch_for_store
+from vstore.build.native.elf import ELF_MAGIC, needed_libraries
 from vstore.errors import BuildError
 from vstore.reporter import Reporter
 from vstore.target import Target
 
 _LEFT_OUT = frozenset(("__pycache__", "site-packages", "dist-packages", "test", "tests", "idle_test", "python.o"))
-_BESIDE = ("tcl[0-9]*", "tk[0-9]*", "itcl*", "thread[0-9]*", "libtcl*.so*", "libtk*.so*")  # what tkinter reads
+_BESIDE = ("tcl[0-9]*", "tk[0-9]*", "itcl*", "thread[0-9]*", "libtcl*.so*", "libtk*.so*")  # read by tkinter
 _SYSTEM_LIBRARIES = ("/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/")
 _MODULES = ("ssl", "sqlite3", "zlib", "lzma", "bz2", "ctypes", "hashlib", "curses", "readline", "_decimal", "tkinter")
 _PROBE = """
@@ -43,13 +44,13 @@ print(json.dumps({{"loaded": loaded, "mapped": sorted(mapped), "path": sys.path,
 
 
 def adopt(python: LocalPython, staging: Path, *, jobs: int, reporter: Reporter) -> None:
-    """Fill `staging` with a relocatable copy of `python`, compile its library and start it there as a check.
+    """Fill `staging` with a relocatable copy of `python`, compile its library, and start the copy as a check.
 
-    Raises BuildError when the copy cannot start, lacks modules, or still uses files of its origin.
+    Raises BuildError if the copy does not start, lacks modules, or uses files of its origin.
     """
     if not Target.host().is_linux:
         raise BuildError(
-            f"cannot adopt {python.executable}: adopting is only possible on Linux",
+            f"cannot adopt {python.executable}: interpreters can be adopted on Linux only",
             hint="let uv download the interpreter, or set UV_PYTHON_INSTALL_MIRROR",
         )
     subject = f"cpython-{python.version}"
@@ -64,36 +65,42 @@ def adopt(python: LocalPython, staging: Path, *, jobs: int, reporter: Reporter) 
     relocate_binaries(staging, python.prefix, files, copied)
     for prefix in sorted({str(python.prefix), _built_prefix(python)}, key=len, reverse=True):
         relocate_texts(staging, stdlib, prefix, system=prefix in ("/", "/usr", "/usr/local"))
-    fit_for_store(staging, stdlib)
+    patch_for_store(staging, stdlib)
     sources = [PurePosixPath(path.relative_to(staging)) for path in sorted(stdlib.rglob("*.py"))]
-    interpreter = staging / "bin" / python.name
-    compile_tree(interpreter, staging, sources, jobs, reporter, subject=subject)
+    interpreter = staging / "bin" / python.program_name
+    compile_tree(
+        interpreter,
+        staging,
+        sources,
+        jobs,
+        on_progress=lambda done, total: reporter.progress(subject, "compiling", done, total),
+    )
     reporter.progress(subject, "checking")
-    check(python, interpreter)
+    check_copy(python, interpreter)
     _warn_of_foreign_libraries(python, stdlib, reporter)
 
 
 def _built_prefix(python: LocalPython) -> str:
-    """The prefix that its texts speak of, if the interpreter was moved after it was built."""
+    """Return the prefix in the texts of an interpreter, which differs from its own if it was moved after the build."""
     return str(python.libraries.parent) if python.libraries.name == "lib" else str(python.prefix)
 
 
 def is_left_out(name: str) -> bool:
-    """Whether a file or folder of that name in the library does not come along."""
+    """Whether files and folders of this name in the library are left out."""
     return name in _LEFT_OUT or name.endswith((".a", ".pyc"))
 
 
 def _copy_executable(python: LocalPython, staging: Path) -> Path:
     folder = staging / "bin"
     folder.mkdir(parents=True)
-    _copy_file(python.executable, folder / python.name)
+    _copy_file(python.executable, folder / python.program_name)
     for alias in ("python3", "python"):
-        (folder / alias).symlink_to(python.name)
-    return folder / python.name
+        (folder / alias).symlink_to(python.program_name)
+    return folder / python.program_name
 
 
 def _copy_tree(source: Path, target: Path) -> Iterator[Path]:
-    """Copy a folder without what is left out, links replaced by what they lead to; the files made."""
+    """Copy a folder, except what is left out, with links replaced by their targets, and yield the new files."""
     target.mkdir(parents=True, exist_ok=True)
     for entry in sorted(os.scandir(source), key=lambda one: one.name):
         if is_left_out(entry.name):
@@ -110,30 +117,30 @@ def _copy_tree(source: Path, target: Path) -> Iterator[Path]:
 
 
 def _copy_file(source: Path, target: Path) -> None:
-    """Bytes and the executable bit; never a hard link, or the origin could change the store."""
+    """Copy the bytes and the executable bit. With a hard link a change of the origin would change the store."""
     shutil.copyfile(source, target)
     target.chmod(0o755 if os.stat(source).st_mode & 0o100 else 0o644)
 
 
 def _copy_libraries(python: LocalPython, staging: Path) -> Iterator[Path]:
-    """The interpreter's own shared libraries: libpython, and all in its prefix where it stands alone."""
+    """Copy the shared libraries of the interpreter: libpython, and those of the prefix if it is its own."""
     folder = staging / "lib"
     folder.mkdir(exist_ok=True)
-    wanted = {}
+    libraries = {}
     for file in (python.executable, *sorted((python.stdlib / "lib-dynload").glob("*.so"))):
         for name, path in needed_libraries(file).items():
-            of_prefix = not python.of_the_system and path.is_relative_to(python.prefix)
+            of_prefix = not python.is_system and path.is_relative_to(python.prefix)
             if name.startswith("libpython") or of_prefix:
-                wanted[name] = path
-    if wanted:
-        wanted.update({path.name: path for path in python.libraries.glob("libpython3.so")})
-    for name, path in sorted(wanted.items()):
+                libraries[name] = path
+    if libraries:
+        libraries.update({path.name: path for path in python.libraries.glob("libpython3.so")})
+    for name, path in sorted(libraries.items()):
         _copy_file(Path(os.path.realpath(path)), folder / name)
         yield folder / name
         short = name.partition(".so")[0] + ".so"
         if name.startswith("libpython") and name != short and not (folder / short).is_symlink():
             (folder / short).symlink_to(name)
-    if python.of_the_system:
+    if python.is_system:
         return
     for pattern in _BESIDE:
         for path in sorted((python.prefix / "lib").glob(pattern)):
@@ -154,7 +161,7 @@ def _copy_headers(python: LocalPython, staging: Path) -> None:
     for file in descriptions:
         _copy_file(file, staging / "lib" / "pkgconfig" / file.name)
     terminals = python.prefix / "share" / "terminfo"
-    if not python.of_the_system and terminals.is_dir():
+    if not python.is_system and terminals.is_dir():
         for _ in _copy_tree(terminals, staging / "share" / "terminfo"):
             pass
 
@@ -177,26 +184,26 @@ def _probe(interpreter: Path) -> dict[str, object]:
     return answer
 
 
-def check(python: LocalPython, interpreter: Path) -> None:
-    """Start the copy with an empty environment: it must do what its origin does, without touching it."""
+def check_copy(python: LocalPython, interpreter: Path) -> None:
+    """Raise BuildError unless the copy starts with an empty environment, as its origin does, and without using it."""
     before, after = _probe(python.executable), _probe(interpreter)
     lost = set(_names(before["loaded"])) - set(_names(after["loaded"]))
     if lost:
         raise BuildError(f"the copy of {python.executable} cannot import {', '.join(sorted(lost))}")
-    own = (str(python.stdlib), str(python.libraries / "libpython")) if python.of_the_system else (f"{python.prefix}/",)
+    own = (str(python.stdlib), str(python.libraries / "libpython")) if python.is_system else (f"{python.prefix}/",)
     seen = [*_names(after["mapped"]), *_names(after["path"]), str(after["prefix"]), str(after["executable"])]
     used = [path for path in seen if path.startswith(own)]
-    if not python.of_the_system:
+    if not python.is_system:
         used += [value for value in _names(after["variables"]) if str(python.prefix) in value]
     if used and not interpreter.is_relative_to(python.prefix):
-        raise BuildError(f"the copy of {python.executable} still uses its origin", details=sorted(set(used))[:5])
+        raise BuildError(f"the copy of {python.executable} uses files of its origin", details=sorted(set(used))[:5])
 
 
-def start(interpreter: Path, root: Path) -> None:
-    """Start the interpreter of the tree `root` with an empty environment: its base must be there."""
+def smoke_test(interpreter: Path, root: Path) -> None:
+    """Start the interpreter of the tree `root`, without variables. Raises BuildError if its base is elsewhere."""
     found = _probe(interpreter)
     if found["prefix"] != os.path.realpath(root):
-        raise BuildError(f"{interpreter} finds its library elsewhere: {found['prefix']}")
+        raise BuildError(f"{interpreter} has its library elsewhere: {found['prefix']}")
 
 
 def _names(value: object) -> list[str]:
@@ -205,7 +212,7 @@ def _names(value: object) -> list[str]:
 
 def _warn_of_foreign_libraries(python: LocalPython, stdlib: Path, reporter: Reporter) -> None:
     for file in sorted((stdlib / "lib-dynload").glob("*.so")):
-        if not file.read_bytes().startswith(ELF):
+        if not file.read_bytes().startswith(ELF_MAGIC):
             continue
         for name, path in needed_libraries(file).items():
             own = path.is_relative_to(stdlib.parent.parent)

@@ -1,4 +1,4 @@
-"""CPythons that are on this machine: where they are and what they say of themselves."""
+"""Find the CPython interpreters of this machine, and query them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from vstore.python_version import PythonRequirement, PythonVersion, feature_version
 from vstore.values import frozen
 
 _NAME = re.compile(r"python3\.\d+")
@@ -35,9 +36,9 @@ print(json.dumps({
 
 @frozen
 class LocalPython:
-    """A CPython found here; `executable` and `prefix` are the real ones, never a virtual environment's."""
+    """A CPython of this machine. `executable` and `prefix` are real paths, never those of a virtual environment."""
 
-    version: str
+    version: PythonVersion
     executable: Path
     prefix: Path
     stdlib: Path
@@ -45,49 +46,34 @@ class LocalPython:
     libraries: Path
 
     @property
-    def name(self) -> str:
-        return f"python{series(self.version)}"
+    def program_name(self) -> str:
+        """The name of the program, ``python3.11``."""
+        return f"python{self.version.feature}"
 
     @property
-    def of_the_system(self) -> bool:
-        """Whether the prefix is one that holds other software too, so that its path means nothing."""
+    def is_system(self) -> bool:
+        """Whether other software shares the prefix, so that files which name the prefix may not be of Python."""
         return str(self.prefix) in ("/", "/usr", "/usr/local")
 
 
 def bare_environment() -> dict[str, str]:
-    """No variables, but for the one without which Windows starts no program."""
+    """Return an environment without variables, except the one without which Windows starts no program."""
     return {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
 
 
-def series(version: str) -> str:
-    """``3.11`` of ``3.11.7``."""
-    return ".".join(version.split(".")[:2])
+def find_local(environment: Mapping[str, str], requirement: PythonRequirement | None = None) -> list[LocalPython]:
+    """Return the interpreters of this machine that a requirement allows.
 
-
-def version_key(version: str) -> tuple[int, ...]:
-    """Orders versions; a prerelease is before its release."""
-    found = re.fullmatch(r"(\d+)\.(\d+)(?:\.(\d+)(a|b|rc)?(\d+)?)?", version)
-    if found is None:
-        return ()
-    major, minor, patch, stage, number = found.groups()
-    return int(major), int(minor), int(patch or 0), ["a", "b", "rc"].index(stage) if stage else 3, int(number or 0)
-
-
-def matches(version: str, wanted: str) -> bool:
-    """Whether `version` is `wanted` itself or a release of the series `wanted`."""
-    return version == wanted or (wanted.count(".") == 1 and series(version) == wanted and version_key(version)[3] == 3)
-
-
-def find_local(environment: Mapping[str, str], wanted: str | None = None) -> list[LocalPython]:
-    """The CPythons of this machine that match: newest first, then those that stand alone, then as found."""
+    They are ordered by version, the newest first, then those with a prefix of their own, then as found.
+    """
     found: dict[Path, LocalPython] = {}
     for candidate in _candidates(environment):
-        if wanted is not None and candidate.name != f"python{series(wanted)}":
+        if requirement is not None and candidate.name != f"python{feature_version(requirement.version)}":
             continue
-        python = inspect(candidate)
-        if python is not None and (wanted is None or matches(python.version, wanted)):
+        python = query_python(candidate)
+        if python is not None and (requirement is None or requirement.allows(python.version)):
             found.setdefault(python.executable, python)
-    return sorted(found.values(), key=lambda one: (version_key(one.version), not one.of_the_system), reverse=True)
+    return sorted(found.values(), key=lambda one: (one.version, not one.is_system), reverse=True)
 
 
 def _candidates(environment: Mapping[str, str]) -> Iterator[Path]:
@@ -106,10 +92,10 @@ def _candidates(environment: Mapping[str, str]) -> Iterator[Path]:
 
 
 def _folders(environment: Mapping[str, str]) -> Iterable[Path]:
-    """Where to look: the search path, then what pyenv, uv, asdf, mise and the manylinux images install."""
+    """Yield the folders to search: those of PATH, then those of pyenv, uv, asdf, mise and the manylinux images."""
     for text in environment.get("PATH", "").split(os.pathsep):
         folder = Path(text)
-        if text and folder.is_absolute() and folder.name != "shims":  # pyenv's scripts, not interpreters
+        if text and folder.is_absolute() and folder.name != "shims":  # scripts of pyenv, not interpreters
             yield folder
     home = Path(environment.get("HOME", "/nonexistent"))
     data = Path(environment.get("XDG_DATA_HOME") or home / ".local/share")
@@ -120,12 +106,12 @@ def _folders(environment: Mapping[str, str]) -> Iterable[Path]:
         data / "mise/installs/python",
         Path("/opt/python"),
     ):
-        with suppress(OSError):  # another user's
+        with suppress(OSError):  # a folder of another user
             yield from sorted(root.glob("*/bin"))
 
 
-def inspect(executable: Path) -> LocalPython | None:
-    """What an interpreter says of itself; None if it is no usable CPython 3.8 or newer."""
+def query_python(executable: Path) -> LocalPython | None:
+    """Run an interpreter to query it; None if it is not a usable CPython 3.8 or newer."""
     try:
         done = subprocess.run(
             [executable, "-I", "-S", "-c", _QUERY],
@@ -135,18 +121,19 @@ def inspect(executable: Path) -> LocalPython | None:
             timeout=20,
             check=True,
         )
-        facts = json.loads(done.stdout)
+        answer = json.loads(done.stdout)
+        version = PythonVersion.parse(answer["version"])
     except (OSError, subprocess.SubprocessError, ValueError):
         return None
-    if facts["implementation"] != "cpython" or facts["unusual"] or facts["machine"] != platform.machine():
+    if answer["implementation"] != "cpython" or answer["unusual"] or answer["machine"] != platform.machine():
         return None
     python = LocalPython(
-        version=facts["version"],
-        executable=Path(facts["executable"]),
-        prefix=Path(facts["prefix"]),
-        stdlib=Path(facts["stdlib"]),
-        include=Path(facts["include"]),
-        libraries=Path(facts["libraries"]),
+        version=version,
+        executable=Path(answer["executable"]),
+        prefix=Path(answer["prefix"]),
+        stdlib=Path(answer["stdlib"]),
+        include=Path(answer["include"]),
+        libraries=Path(answer["libraries"]),
     )
     usable = python.executable.is_file() and python.stdlib.is_relative_to(python.prefix)
-    return python if usable and version_key(python.version) >= (3, 8) else None
+    return python if usable and version >= (3, 8) else None

@@ -1,4 +1,4 @@
-"""Managed interpreters: the CPython builds that uv downloads, pinned by URL and sha256."""
+"""Managed interpreters: builds of CPython that uv downloads, pinned by URL and sha256."""
 
 from __future__ import annotations
 
@@ -10,20 +10,19 @@ import urllib.error
 from collections.abc import Mapping
 from http.client import HTTPException
 from pathlib import Path, PurePosixPath
-from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from vstore.build.interpreter.local import matches, version_key
 from vstore.credentials import has_credentials, without_login
 from vstore.digest import parse_json
 from vstore.errors import BuildError, ToolError
 from vstore.fs.reading import read_regular
 from vstore.lock.model import Download, InterpreterPin
+from vstore.python_version import PythonRequirement, PythonVersion
 from vstore.target import Target
 from vstore.uv import Uv, UvError, open_url
 
-PATIENCE_SECONDS = 3.0
-_LIST_BYTES = 16 << 20  # uv's own has 2 MiB
+_TIMEOUT_SECONDS = 3.0
+_LIST_BYTES = 16 << 20  # the list of uv has 2 MiB
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _HASHED = re.compile(rf"(?P<sha256>{_SHA256.pattern}) [ *](?P<name>\S+)")
 _KEYS = {  # uv's operating system, architecture and C library
@@ -36,47 +35,47 @@ _KEYS = {  # uv's operating system, architecture and C library
 }
 
 
-def find_managed(wanted: str, target: Target, uv: Uv) -> InterpreterPin | None:
-    """The newest build of `wanted` for `target`, as a pin; None if there is none or its site cannot be reached.
+def find_managed(requirement: PythonRequirement, target: Target, uv: Uv) -> InterpreterPin | None:
+    """Return a pin of the newest allowed build for `target`; None if there is none, or its site is not reachable.
 
-    Waits at most `PATIENCE_SECONDS` for the site, and asks it once per run.
+    A site is queried once per process, for at most 3 seconds.
     """
-    if uv.offline or _declined(uv.environment):
+    if uv.offline or _downloads_disabled(uv.environment):
         return None
-    offered = _offered(wanted, uv)
-    versions = [version for version, key in offered if key == _KEYS[target] and matches(version, wanted)]
+    available = _available(requirement.version, uv)
+    versions = [version for version, key in available if key == _KEYS[target] and requirement.allows(version)]
     if not versions:
         return None
-    version = max(versions, key=version_key)
-    chosen = offered[version, _KEYS[target]]
+    version = max(versions)
+    chosen = available[version, _KEYS[target]]
     hashes = published_hashes(_mirrored(chosen, uv.environment), uv)
     if hashes is None:
         return None
-    downloads = _downloads(version, offered, {**hashes, **_listed_hashes(uv)})
-    return InterpreterPin(implementation="cpython", version=version, source="managed", downloads=downloads)
+    downloads = _downloads(version, available, {**hashes, **_listed_hashes(uv)})
+    return InterpreterPin(implementation="cpython", version=str(version), source="managed", downloads=downloads)
 
 
-def find_downloads(version: str, uv: Uv) -> dict[str, Download]:
-    """The managed builds of this very version, by target; none if their site cannot be reached."""
-    if uv.offline or _declined(uv.environment):
+def find_downloads(version: PythonVersion, uv: Uv) -> dict[str, Download]:
+    """Return the managed builds of one version by target; none if their site is not reachable."""
+    if uv.offline or _downloads_disabled(uv.environment):
         return {}
-    offered = _offered(version, uv)
-    hashes = published_hashes(_mirrored(min(offered.values()), uv.environment), uv) if offered else None
-    return {} if hashes is None else _downloads(version, offered, {**hashes, **_listed_hashes(uv)})
+    available = _available(str(version), uv)
+    hashes = published_hashes(_mirrored(min(available.values()), uv.environment), uv) if available else None
+    return {} if hashes is None else _downloads(version, available, {**hashes, **_listed_hashes(uv)})
 
 
-def _downloads(version: str, offered: Mapping[tuple[str, str], str], hashes: Mapping[str, str]) -> dict[str, Download]:
+def _downloads(version: PythonVersion, available: _Builds, hashes: Mapping[str, str]) -> dict[str, Download]:
     found = {}
     for one, key in _KEYS.items():
-        url = offered.get((version, key))
+        url = available.get((version, key))
         if url is not None:
             name = PurePosixPath(unquote(urlsplit(url).path)).name
             found[str(one)] = Download(url=without_login(url), sha256=hashes.get(url) or hashes.get(name))
     return found
 
 
-def _declined(environment: Mapping[str, str]) -> bool:
-    """Whether the user told uv not to download interpreters, or not to use such."""
+def _downloads_disabled(environment: Mapping[str, str]) -> bool:
+    """Whether a setting of uv forbids to download interpreters or to use downloaded ones."""
     return (
         environment.get("UV_PYTHON_DOWNLOADS") == "never"
         or environment.get("UV_PYTHON_PREFERENCE") in ("system", "only-system")
@@ -84,26 +83,26 @@ def _declined(environment: Mapping[str, str]) -> bool:
     )
 
 
-_Offered = dict[tuple[str, str], str]
-_offers: dict[tuple[str, frozenset[tuple[str, str]]], _Offered] = {}  # uv is asked once per run for each version
+_Builds = dict[tuple[PythonVersion, str], str]  # URLs by version and platform, without the mirror of the user
+_builds: dict[tuple[str, frozenset[tuple[str, str]]], _Builds] = {}  # uv is run once per process for each version
 
 
-def _offered(wanted: str, uv: Uv) -> _Offered:
-    """(version, platform key) → URL as pinned, without the user's mirror in it."""
-    asked = (wanted, frozenset(uv.environment.items()))
-    if asked not in _offers:
-        _offers[asked] = _ask_offers(wanted, uv)
-    return _offers[asked]
+def _available(version: str, uv: Uv) -> _Builds:
+    """Return the builds that uv can download of a full version, or of all versions with a feature version."""
+    key = (version, frozenset(uv.environment.items()))
+    if key not in _builds:
+        _builds[key] = _list_downloads(version, uv)
+    return _builds[key]
 
 
-def _ask_offers(wanted: str, uv: Uv) -> _Offered:
+def _list_downloads(version: str, uv: Uv) -> _Builds:
     listing = ["python", "list", "--only-downloads", "--all-platforms", "--output-format", "json"]
-    command = [*listing, *([] if wanted.count(".") == 2 else ["--all-versions"]), wanted]
+    command = [*listing, *([] if version.count(".") == 2 else ["--all-versions"]), version]
     try:
         text = uv.run(
             command,
             timeout_seconds=30,
-            doing=f"looking for CPython {wanted}",
+            doing=f"looking for CPython {version}",
             changes={"UV_PYTHON_INSTALL_MIRROR": "", "UV_HTTP_RETRIES": "0"},
         )
     except UvError:
@@ -112,25 +111,26 @@ def _ask_offers(wanted: str, uv: Uv) -> _Offered:
     for entry in json.loads(text):
         prefix = f"cpython-{entry['version']}-"
         if entry["url"] and entry["key"].startswith(prefix):
-            found[str(entry["version"]), str(entry["key"]).removeprefix(prefix)] = str(entry["url"])
+            found_version = PythonVersion.parse(str(entry["version"]))
+            found[found_version, str(entry["key"]).removeprefix(prefix)] = str(entry["url"])
     return found
 
 
 def _mirrored(url: str, environment: Mapping[str, str]) -> str:
-    """Where uv would fetch `url`: the mirror stands for all up to the release's folder."""
+    """Return the URL with the mirror, which replaces everything before the folder of the release."""
     mirror = environment.get("UV_PYTHON_INSTALL_MIRROR")
     _, mark, tail = url.partition("/python-build-standalone/releases/download/")
     return f"{mirror.rstrip('/')}/{tail}" if mirror and mark else url
 
 
-def _ask_hashes(folder: str, uv: Uv) -> Mapping[str, str] | None:
+def _fetch_hashes(folder: str, uv: Uv) -> Mapping[str, str] | None:
     found: dict[str, str] = {}
     reached = threading.Event()
 
-    def ask() -> None:
+    def fetch() -> None:
         try:
             with open_url(
-                f"{folder}/SHA256SUMS", uv.settings, uv.environment, timeout_seconds=PATIENCE_SECONDS
+                f"{folder}/SHA256SUMS", uv.settings, uv.environment, timeout_seconds=_TIMEOUT_SECONDS
             ) as answer:
                 text = answer.read(4 << 20).decode("utf-8", "replace")
         except urllib.error.HTTPError:
@@ -143,37 +143,40 @@ def _ask_hashes(folder: str, uv: Uv) -> Mapping[str, str] | None:
         found.update(parse_hashes(text))
         reached.set()
 
-    asking = threading.Thread(target=ask, daemon=True)  # a resolver may hang longer than any time limit of ours
-    asking.start()
-    asking.join(PATIENCE_SECONDS)
+    thread = threading.Thread(target=fetch, daemon=True)  # a resolver may hang longer than any time limit of ours
+    thread.start()
+    thread.join(_TIMEOUT_SECONDS)
     return dict(found) if reached.is_set() else None
 
 
 def parse_hashes(text: str) -> dict[str, str]:
-    """File name → sha256, as ``sha256sum`` writes them; other lines are passed over."""
+    """Return the sha256 digests by file name, from lines as ``sha256sum`` prints them. Other lines are ignored."""
     lines = map(_HASHED.fullmatch, text.splitlines())
     return {line["name"]: line["sha256"] for line in lines if line is not None}
 
 
-_published: dict[str, Mapping[str, str] | None] = {}  # by folder: each is asked once per run
+_published: dict[str, Mapping[str, str] | None] = {}  # by folder: each is queried once per process
 
 
 def published_hashes(url: str, uv: Uv) -> Mapping[str, str] | None:
-    """File name → sha256 as the folder of a release publishes them; empty without the list, None if unreachable."""
+    """Return the sha256 digests that the folder of a release publishes, by file name.
+
+    The result is empty if the folder has no list, and None if the site is not reachable.
+    """
     folder = url.rpartition("/")[0]
     if folder not in _published:
-        _published[folder] = _ask_hashes(folder, uv)
+        _published[folder] = _fetch_hashes(folder, uv)
     return _published[folder]
 
 
 def _listed_hashes(uv: Uv) -> dict[str, str]:
-    """URL → sha256 from the list of downloads that the user told uv to use, if any; uv says what is wrong with it."""
+    """Return the sha256 digests by URL of the list of downloads that the user set for uv. uv reports its faults."""
     location = uv.environment.get("UV_PYTHON_DOWNLOADS_JSON_URL")
     if not location:
         return {}
     try:
         if "://" in location:
-            with open_url(location, uv.settings, uv.environment, timeout_seconds=PATIENCE_SECONDS) as answer:
+            with open_url(location, uv.settings, uv.environment, timeout_seconds=_TIMEOUT_SECONDS) as answer:
                 text = answer.read(_LIST_BYTES + 1)
         else:
             text = read_regular(location, limit=_LIST_BYTES)
@@ -183,7 +186,10 @@ def _listed_hashes(uv: Uv) -> dict[str, str]:
 
 
 def parse_downloads(text: bytes) -> dict[str, str]:
-    """URL → sha256 of a list as uv has it (``download-metadata.json`` in its repository). ValueError if it is none."""
+    """Return the sha256 digests by URL of a list of downloads of uv (``download-metadata.json`` in its repository).
+
+    Raises ValueError for anything else.
+    """
     if len(text) > _LIST_BYTES:
         raise ValueError(f"more than {_LIST_BYTES} bytes")
     listed = parse_json(text)
@@ -198,9 +204,10 @@ def parse_downloads(text: bytes) -> dict[str, str]:
 
 
 def download(pin: InterpreterPin, target: Target, folder: Path, uv: Uv) -> Path:
-    """Have uv download the pinned build's archive into `folder` and verify its sha256. Raises BuildError or ToolError.
+    """Download the archive of a pinned build with uv into `folder`, and verify its sha256.
 
-    uv unpacks it too, but changes what it unpacks in ways that depend on uv's version and on this machine.
+    The unpacked tree of uv is not used: it depends on the version of uv and on this machine. Raises BuildError or
+    ToolError.
     """
     pinned = pin.downloads.get(str(target))
     if pinned is None:
@@ -214,7 +221,7 @@ def download(pin: InterpreterPin, target: Target, folder: Path, uv: Uv) -> Path:
     if pinned.sha256 is not None:
         listing = folder / "downloads.json"
         url = _mirrored(pinned.url, uv.environment)
-        if has_credentials(url):  # uv puts the mirror in by itself: a login is not written down
+        if has_credentials(url):  # a login is not written to disk, and uv uses the mirror itself
             url = pinned.url
         else:
             changes["UV_PYTHON_INSTALL_MIRROR"] = ""
@@ -233,7 +240,7 @@ def download(pin: InterpreterPin, target: Target, folder: Path, uv: Uv) -> Path:
             raise BuildError(
                 f"CPython {pin.version} cannot be downloaded: {pinned.url}",
                 details=error.details[-3:],
-                hint="set UV_PYTHON_INSTALL_MIRROR to a mirror; the lock pins this build, so no other is taken",
+                hint="set UV_PYTHON_INSTALL_MIRROR to a mirror; the lock pins this build, so no other one is used",
             ) from error
         raise
     name = PurePosixPath(unquote(urlsplit(pinned.url).path)).name
@@ -248,19 +255,19 @@ def _sha256(file: Path) -> str:
         return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
-def _entry(pin: InterpreterPin, target: Target, url: str, sha256: str) -> dict[str, Any]:
-    """An entry of uv's list of downloads (``download-metadata.json`` in its repository)."""
+def _entry(pin: InterpreterPin, target: Target, url: str, sha256: str) -> dict[str, object]:
+    """Return an entry of a list of downloads of uv."""
     system, machine, libc = _KEYS[target].split("-")
-    major, minor, patch, stage, number = version_key(pin.version)
+    version = PythonVersion.parse(pin.version)
     return {
         "name": "cpython",
         "arch": {"family": machine, "variant": None},
         "os": system,
         "libc": libc,
-        "major": major,
-        "minor": minor,
-        "patch": patch,
-        "prerelease": "" if stage == 3 else f"{('a', 'b', 'rc')[stage]}{number}",
+        "major": version.major,
+        "minor": version.minor,
+        "patch": version.micro,
+        "prerelease": version.prerelease,
         "url": url,
         "sha256": sha256,
         "variant": None,

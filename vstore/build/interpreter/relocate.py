@@ -1,4 +1,4 @@
-"""Making a copied interpreter independent of where it was: run paths, `sysconfig`, pkg-config, Makefiles."""
+"""Make a copied interpreter independent of its origin: run paths, `sysconfig`, pkg-config, Makefiles."""
 
 from __future__ import annotations
 
@@ -6,16 +6,12 @@ import ast
 import json
 import os
 import pprint
-import shutil
-import subprocess
-import sysconfig
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from vstore.errors import BuildError, ToolError
+from vstore.build.native.elf import ELF_MAGIC, patchelf
 
-ELF = b"\x7fELF"
-_NEUTRAL = "/install"  # what a text says where it cannot be relative; the same as python-build-standalone's
+_NEUTRAL = "/install"  # the prefix in texts that cannot be relative, as in python-build-standalone
 _HEADER = "# system configuration generated and used by the sysconfig module"
 _MARK = "@base_prefix@"
 _TAIL = f"""
@@ -49,7 +45,7 @@ _PATH_VARIABLES = frozenset(
 
 
 def relocate_texts(root: Path, stdlib: Path, prefix: str, *, system: bool) -> None:
-    """Remove `prefix` from the files that describe the build; `system` means a prefix that is others' too."""
+    """Remove `prefix` from the files that describe the build. `system` means that other software shares the prefix."""
     for file in sorted(stdlib.glob("_sysconfigdata*.py")):
         file.write_text(relocatable_sysconfig(file.read_text("utf-8"), prefix, system=system), "utf-8")
     for file in sorted(root.glob("lib*/pkgconfig/*.pc")):
@@ -72,7 +68,7 @@ def _replace_text(file: Path, change: Callable[[str], str]) -> None:
 
 
 def relocatable_sysconfig(text: str, prefix: str, *, system: bool = False) -> str:
-    """A ``_sysconfigdata`` module that takes the prefix from where the interpreter is when it is imported."""
+    """Return a ``_sysconfigdata`` module that derives the prefix from the running interpreter."""
     tree = ast.parse(text)
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(
@@ -83,7 +79,7 @@ def relocatable_sysconfig(text: str, prefix: str, *, system: bool = False) -> st
     else:
         return text
     folders = {str(variables.get(key) or "") for key in ("abs_builddir", "abs_srcdir")}
-    built_in = sorted((one for one in folders if one.startswith("/")), reverse=True)  # a folder before the one it is in
+    built_in = sorted((one for one in folders if one.startswith("/")), reverse=True)  # a folder before its parent
     for key, value in variables.items():
         if isinstance(value, str):
             if not system or (key in _PATH_VARIABLES and _inside(value, prefix)):
@@ -111,15 +107,15 @@ def _relative_pc(text: str, prefix: str) -> str:
 
 
 def relocate_binaries(root: Path, origin: Path, files: Iterable[Path], copied: frozenset[str]) -> None:
-    """Make the run paths of ELF files relative; `copied` are the names of the libraries that came along in ``lib``.
+    """Make the run paths of ELF files relative. `copied` are the names of the libraries that were copied to ``lib``.
 
-    A run path into `origin` becomes ``$ORIGIN/…``. A program that needs a copied library finds it even
-    where the origin had it on the system's own search path.
+    A run path into `origin` becomes ``$ORIGIN/…``. A file that needs a copied library finds it, even if the origin had
+    the library on the search path of the system.
     """
     marks = (os.fsencode(origin), *(os.fsencode(name) for name in copied))
     for file in files:
         content = file.read_bytes()
-        if not content.startswith(ELF) or not any(mark in content for mark in marks):
+        if not content.startswith(ELF_MAGIC) or not any(mark in content for mark in marks):
             continue
         old = [part for part in patchelf("--print-rpath", str(file)).strip().split(":") if part]
         new = [_relative_run_path(part, file, root, origin) for part in old]
@@ -138,28 +134,3 @@ def _relative_run_path(part: str, file: Path, root: Path, origin: Path) -> str:
         return part
     relative = os.path.relpath(root / Path(part).relative_to(origin), file.parent)
     return "$ORIGIN" if relative == "." else f"$ORIGIN/{relative}"
-
-
-def patchelf(*arguments: str) -> str:
-    beside = Path(sysconfig.get_path("scripts"), "patchelf")  # the `patchelf` distribution that vstore depends on
-    program = str(beside) if beside.is_file() else shutil.which("patchelf")
-    if program is None:
-        raise ToolError("patchelf is not there", hint="install vstore with its dependencies, or patchelf itself")
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ToolError(f"patchelf failed: {Path(arguments[-1]).name}", details=done.stderr.splitlines()[-3:])
-    return done.stdout
-
-
-def needed_libraries(file: Path) -> dict[str, Path]:
-    """The shared libraries that the loader would load with `file`, by name; BuildError if one is not found."""
-    done = subprocess.run(["ldd", file], capture_output=True, text=True, env={"LC_ALL": "C"}, check=False)
-    found = {}
-    for line in done.stdout.splitlines():
-        name, arrow, rest = line.strip().partition(" => ")
-        if not arrow:
-            continue
-        if rest.startswith("not found"):
-            raise BuildError(f"{file.name} needs {name}, which is not there")
-        found[name] = Path(rest.rpartition(" (")[0])
-    return found

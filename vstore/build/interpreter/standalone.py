@@ -1,9 +1,8 @@
-"""An interpreter's object out of the archive of a managed build, the same on every machine, without starting it.
+"""Extract an interpreter from the archive of a managed build: the same tree on every machine, without starting it.
 
-Taken are the program, its library without site-packages and tests, the shared libraries and headers; texts that
-name the place it was built for become relative. Nothing that is compiled is changed: a signed Mach-O file stays as
-it was signed. What can be checked by reading is: the version, the processor, and that no library is looked for at an
-absolute place.
+The tree has the program, its library without site-packages and tests, the shared libraries and the headers. Texts that
+name the prefix of the build become relative. Binaries are not changed, so a signed Mach-O file stays valid. The version
+and the processor are checked, and that no library is searched at an absolute path.
 """
 
 from __future__ import annotations
@@ -14,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from vstore.build.interpreter.adopt import is_left_out
-from vstore.build.interpreter.readonly import fit_for_store
 from vstore.build.interpreter.relocate import relocate_texts
-from vstore.build.interpreter.tarball import extract
-from vstore.build.layout import Layout
+from vstore.build.interpreter.store_patches import patch_for_store
+from vstore.build.interpreter.tarball import extract_files
+from vstore.build.layout import LayerLayout
 from vstore.build.native.binaries import Format, expected_format, machine, read_binary
 from vstore.build.native.elf import read_elf
 from vstore.errors import BuildError
@@ -33,99 +32,99 @@ _WINDOWS = (
 )
 _SYSTEM_LIBRARIES = ("/usr/lib/", "/System/Library/", "@executable_path/", "@loader_path/", "@rpath/")
 _TEXTS = frozenset((".py", ".h", ".pc", ".json"))
-_TEXT_BYTES = 8 << 20  # CPython's largest has 1.3 MiB
+_TEXT_BYTES = 8 << 20  # the largest of CPython has 1.3 MiB
 _MALFORMED = (
     *(ValueError, SyntaxError, TypeError, LookupError, AttributeError, RecursionError, MemoryError),
     *(FileNotFoundError, FileExistsError, IsADirectoryError, NotADirectoryError),
-)  # which texts and folders in the place of others make of what reads them
+)  # raised by readers of malformed texts, and for files in the place of folders
 _VERSION = re.compile(r'^#define PY_VERSION\s+"([^"+]+)\+?"', re.MULTILINE)
 
 
-def take(archive: Path, staging: Path, layout: Layout) -> list[PurePosixPath]:
-    """Fill the empty folder `staging`; returns the Python files of its library, to be compiled.
+def extract_interpreter(archive: Path, staging: Path, layout: LayerLayout) -> list[PurePosixPath]:
+    """Fill the empty folder `staging`, and return the Python files of the library, to be compiled.
 
     Raises BuildError for an archive that is malformed, unsafe, or of another version or platform.
     """
-    extract(archive, staging, lambda path: wanted(path, layout), layout.executable)
+    extract_files(archive, staging, lambda path: is_included(path, layout), layout.is_executable)
     _check_texts(staging)
     try:
         _check_version(staging, layout)
         _check_binaries(staging, layout)
-        return _fit(staging, layout)
+        return _patch(staging, layout)
     except _MALFORMED as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise BuildError("the managed build is not one of CPython", details=[reason]) from error
 
 
-def _fit(staging: Path, layout: Layout) -> list[PurePosixPath]:
+def _patch(staging: Path, layout: LayerLayout) -> list[PurePosixPath]:
     stdlib = staging / layout.stdlib
     (stdlib / "site-packages").mkdir(exist_ok=True)
-    if not layout.windows:
+    if not layout.target.is_windows:
         for alias in ("python3", "python"):
             make_link(staging / "bin" / alias, layout.interpreter_name, folder=False)
         relocate_texts(staging, stdlib, built_prefix(stdlib), system=False)
-    fit_for_store(staging, stdlib)
+    patch_for_store(staging, stdlib)
     return [PurePosixPath(path.relative_to(staging)) for path in sorted(stdlib.rglob("*.py"))]
 
 
 def _check_texts(staging: Path) -> None:
-    """Refuse texts that are larger than any: they are read as a whole, and compiled."""
+    """Raise BuildError for enormous texts: they are read as a whole, and compiled."""
     for path in staging.rglob("*"):
         text = path.suffix in _TEXTS or path.parent.name.startswith("config-")
         if text and path.lstat().st_size > _TEXT_BYTES:
             raise BuildError(f"{path.relative_to(staging)} of the managed build has more than {_TEXT_BYTES} bytes")
 
 
-def wanted(path: str, layout: Layout) -> bool:
-    """Whether a file of the archive, named without the archive's top folder, belongs into the object."""
+def is_included(path: str, layout: LayerLayout) -> bool:
+    """Whether a file of the archive, by its path without the top folder, is part of the object."""
     if path == layout.interpreter:
         return True
-    if path.startswith(f"{layout.stdlib}/") or (not layout.windows and path.startswith("lib/pkgconfig")):
+    if path.startswith(f"{layout.stdlib}/") or (not layout.target.is_windows and path.startswith("lib/pkgconfig")):
         return not any(is_left_out(part) for part in path.removeprefix(layout.stdlib).split("/"))
-    return any(pattern.fullmatch(path) for pattern in (_WINDOWS if layout.windows else _POSIX))
+    return any(pattern.fullmatch(path) for pattern in (_WINDOWS if layout.target.is_windows else _POSIX))
 
 
-def _check_version(staging: Path, layout: Layout) -> None:
-    header = staging / "include" / ("" if layout.windows else layout.interpreter_name) / "patchlevel.h"
+def _check_version(staging: Path, layout: LayerLayout) -> None:
+    header = staging / "include" / ("" if layout.target.is_windows else layout.interpreter_name) / "patchlevel.h"
     found = _VERSION.search(header.read_text("utf-8", "replace")) if header.is_file() else None
-    version = found[1] if found else "none that it says"
-    if version != layout.python:
+    version = found[1] if found else "an unknown version"
+    if version != str(layout.python):
         raise BuildError(f"the managed build is of CPython {version}, not {layout.python}")
 
 
-def _check_binaries(staging: Path, layout: Layout) -> None:
-    """The program must be there and for the target, and nothing may be looked for where it was built."""
+def _check_binaries(staging: Path, layout: LayerLayout) -> None:
+    """Check that the program is for the target, and that no library is searched where the build was made."""
     program = staging / layout.interpreter
     if not program.is_file():
         raise BuildError(f"the managed build has no {layout.interpreter}")
     found = read_binary(program)
     if found is None or not found.fits(layout.target):
         needed = f"{expected_format(layout.target)} for {machine(layout.target)}"
-        raise BuildError(f"{layout.interpreter} of the managed build is {found or 'no program'}, not {needed}")
-    carried = {path.name for path in (staging / "lib").glob("lib*")}
+        raise BuildError(f"{layout.interpreter} of the managed build is {found or 'not a program'}, not {needed}")
+    bundled = {path.name for path in (staging / "lib").glob("lib*")}
     for file in (program, *sorted((staging / "lib").glob("lib*")), *_extensions(staging, layout)):
-        fault = None if file.is_symlink() else _absolute(file, carried)
+        fault = None if file.is_symlink() else _absolute_library(file, bundled)
         if fault is not None:
-            raise BuildError(f"{file.relative_to(staging)} of the managed build looks for {fault}: it cannot be moved")
+            raise BuildError(f"{file.relative_to(staging)} of the managed build needs {fault} at a fixed path")
 
 
-def _extensions(staging: Path, layout: Layout) -> Iterator[Path]:
+def _extensions(staging: Path, layout: LayerLayout) -> Iterator[Path]:
     yield from sorted((staging / layout.stdlib / "lib-dynload").glob("*.so"))
 
 
-def _absolute(file: Path, carried: set[str]) -> str | None:
-    """What the file has looked for at an absolute place though the build carries it."""
+def _absolute_library(file: Path, bundled: set[str]) -> str | None:
+    """Return a library of the build that the loader would search at an absolute path, if there is one."""
     binary = read_binary(file)
     if binary is not None and binary.format == Format.MACH_O:
         return next((name for name in binary.libraries if not name.startswith(_SYSTEM_LIBRARIES)), None)
     elf = read_elf(file)
     if elf is None or any(path.startswith("$ORIGIN") for path in elf.run_path):
         return None
-    return next((name for name in elf.needed if name in carried), None)
+    return next((name for name in elf.needed if name in bundled), None)
 
 
 def built_prefix(stdlib: Path) -> str:
-    """The prefix that the build's texts speak of: python-build-standalone's is ``/install``."""
+    """Return the prefix in the texts of the build; ``/install`` in python-build-standalone."""
     for file in sorted(stdlib.glob("_sysconfigdata*.py")):
         for node in ast.parse(file.read_text("utf-8")).body:
             if isinstance(node, ast.Assign) and isinstance(node.value, ast.Dict):

@@ -1,1 +1,1 @@
-"""Native code in layers: binaries, ELF files and shared libraries."""
+"""Native code in layers: formats of binaries, run paths, and checks."""

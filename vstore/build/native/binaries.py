@@ -1,7 +1,7 @@
-"""Which system and processor a program or library is for: read from headers, never by running it.
+"""Read from headers which system and processor a program or library is for.
 
-A few fields of ELF (gABI), Mach-O (``mach-o/loader.h``, ``fat.h``) and PE (Microsoft's PE format) files; what is
-damaged or none of them is None. Checks of what was built for another platform rest on this.
+A few fields of ELF (gABI), Mach-O (``mach-o/loader.h``, ``fat.h``) and PE (Microsoft's PE format) files are read. The
+result is None for a damaged file, and for any other file.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from vstore.values import frozen
 
 
 class Format(StrEnum):
+    """The format of a program or library."""
+
     ELF = "ELF"
     MACH_O = "Mach-O"
     PE = "PE"
@@ -24,9 +26,9 @@ class Format(StrEnum):
 
 @frozen
 class Binary:
-    """`machines` are those it runs on (a universal Mach-O has several); `libraries` what a Mach-O file has loaded.
+    """A program or library. A universal Mach-O file has several `machines`.
 
-    For the libraries of ELF files see `elf`; those of PE files are not read.
+    `libraries` are those that a Mach-O file loads. For ELF files see `elf`; PE files are not read so far.
     """
 
     format: Format
@@ -45,21 +47,22 @@ _ELF_MACHINES = {62: "x86_64", 183: "arm64", 3: "i386", 40: "arm", 243: "riscv"}
 _MACH_MACHINES = {0x01000007: "x86_64", 0x0100000C: "arm64", 7: "i386"}
 _PE_MACHINES = {0x8664: "x86_64", 0xAA64: "arm64", 0x14C: "i386"}
 _LOADS = (0xC, 0x80000018, 0x8000001F)  # LC_LOAD_DYLIB, LC_LOAD_WEAK_DYLIB, LC_REEXPORT_DYLIB
-_MOST = 100_000  # load commands: more is damage
+_MOST = 100_000  # load commands: a damaged file has more
 Data = mmap.mmap | bytes
 
 
 def expected_format(target: Target) -> Format:
+    """Return the format of programs for a target."""
     return Format.ELF if target.is_linux else Format.MACH_O if target.is_macosx else Format.PE
 
 
 def machine(target: Target) -> str:
-    """The target's processor as `Binary.machines` names it."""
+    """Return the processor of a target, named as in `Binary.machines`."""
     return "x86_64" if target.value.endswith(("x86_64", "amd64")) else "arm64"
 
 
 def read_binary(file: Path) -> Binary | None:
-    """What the file is; None if it is no program or library."""
+    """Read a file; None if it is not a program or library."""
     with file.open("rb") as opened:
         start = opened.read(4)
         if not _is_binary(start):
@@ -73,6 +76,7 @@ def _is_binary(start: bytes) -> bool:
 
 
 def parse_binary(data: Data) -> Binary | None:
+    """Read the content of a file; None if it is not a program or library."""
     start = bytes(data[:4])
     if not _is_binary(start):
         return None

@@ -1,28 +1,33 @@
-"""Reading what the dynamic loader reads of an ELF file: the libraries it needs and its run path.
+"""ELF files: the libraries that they need and their run paths, read here and changed with patchelf.
 
-See gABI chapter 5 (dynamic section) and ld.so(8). Only 64-bit little-endian files, which all Linux targets have.
+See gABI chapter 5 (dynamic section) and ld.so(8). All Linux targets have 64-bit little-endian files.
 """
 
 from __future__ import annotations
 
+import shutil
 import struct
+import subprocess
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
+from vstore.errors import BuildError, ToolError
 from vstore.values import frozen
 
-_IDENT = b"\x7fELF\x02\x01"  # 64 bits, little-endian
+ELF_MAGIC = b"\x7fELF"
+_IDENT = ELF_MAGIC + b"\x02\x01"  # 64 bits, little-endian
 _LOAD, _DYNAMIC = 1, 2
 _NULL, _NEEDED, _STRTAB, _RPATH, _RUNPATH = 0, 1, 5, 15, 29
 _LARGEST_TABLE_BYTES = 1 << 20
 _LONGEST_STRING_BYTES = 1 << 16
-_MOST_STRINGS = 1000  # libraries and run paths: more is damage
+_MOST_STRINGS = 1000  # libraries and run paths: a damaged file has more
 
 
 @frozen
 class Elf:
-    """`inherited` says that the run path is of the old kind (DT_RPATH), which also serves the libraries it loads."""
+    """The dynamic section of a file. `inherited`: the run path is a DT_RPATH, which also applies to its libraries."""
 
     needed: tuple[str, ...]
     run_path: tuple[str, ...]
@@ -37,7 +42,7 @@ class _Segment(NamedTuple):
 
 
 def read_elf(file: Path) -> Elf | None:
-    """What the loader would read of the file; None where it is no such file, or has no dynamic section."""
+    """Read the dynamic section of a file; None if it is not such a file, or has none."""
     try:
         with open(file, "rb") as source:
             return _read(source)
@@ -86,7 +91,7 @@ def _segment(raw: bytes) -> _Segment:
 
 
 def _offset(segments: list[_Segment], address: int) -> int:
-    """Where in the file that is which will be loaded at the address."""
+    """Return the offset in the file of the byte that is loaded at the address."""
     for segment in segments:
         if segment.kind == _LOAD and segment.address <= address < segment.address + segment.size:
             return address - segment.address + segment.offset
@@ -99,3 +104,29 @@ def _string(source: BinaryIO, offset: int) -> str:
     if not end:
         raise ValueError("a string has no end")
     return text.decode("utf-8", "surrogateescape")
+
+
+def patchelf(*arguments: str) -> str:
+    """Run patchelf and return its output. Raises ToolError if it is missing or fails."""
+    beside = Path(sysconfig.get_path("scripts"), "patchelf")  # the `patchelf` distribution that vstore depends on
+    program = str(beside) if beside.is_file() else shutil.which("patchelf")
+    if program is None:
+        raise ToolError("patchelf is not installed", hint="install vstore with its dependencies, or patchelf itself")
+    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise ToolError(f"patchelf failed: {Path(arguments[-1]).name}", details=done.stderr.splitlines()[-3:])
+    return done.stdout
+
+
+def needed_libraries(file: Path) -> dict[str, Path]:
+    """Return the shared libraries that ldd(1) finds for `file`, by name. Raises BuildError if one is missing."""
+    done = subprocess.run(["ldd", file], capture_output=True, text=True, env={"LC_ALL": "C"}, check=False)
+    found = {}
+    for line in done.stdout.splitlines():
+        name, arrow, rest = line.strip().partition(" => ")
+        if not arrow:
+            continue
+        if rest.startswith("not found"):
+            raise BuildError(f"{file.name} needs {name}, which is not on this machine")
+        found[name] = Path(rest.rpartition(" (")[0])
+    return found

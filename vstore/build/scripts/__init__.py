@@ -1,1 +1,1 @@
-"""Console scripts, Windows launchers and activation scripts."""
+"""Scripts of layers: launchers, and activation for shells."""

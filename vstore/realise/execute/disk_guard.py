@@ -49,7 +49,7 @@ class DiskGuard:
         with self._lock:
             if limits.min_free is not None and not self._did_not_help and self._free() < limits.min_free:
                 for wheel in recipe.wheels:
-                    self._store.objects_with_wheel(recipe.part(wheel))
+                    self._store.objects_with_wheel(recipe.wheel_key(wheel))
                 self._collect(limits.min_free, max(limits.max_free or 0, limits.min_free))
             if (free := self._free()) < _MIN_BYTES:
                 raise StoreError(

@@ -5,24 +5,25 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from vstore.build.interpreter.provide import InterpreterSource, choose, materialise
-from vstore.build.layout import Layout
+from vstore.build.interpreter.source import InterpreterSource, build_interpreter, choose_source
+from vstore.build.layout import LayerLayout
 from vstore.build.recipe import InterpreterRecipe
 from vstore.errors import BuildError
 from vstore.lock import InterpreterPin
 from vstore.objects import StorePath
+from vstore.python_version import PythonRequirement, PythonVersion
 from vstore.realise.execute.present import find_present, substitute_or_build
 from vstore.realise.model import Origin, RealisedLayer
 from vstore.realise.plan.document import recipe_metadata
 from vstore.realise.session import Session
-from vstore.spec import Layer
 from vstore.store import Provenance, Store
 from vstore.target import Target
 
 
 def program_of(store: Store, interpreter: StorePath, version: str) -> Path:
     """Return the executable of an interpreter for this machine."""
-    return store.layout.object(interpreter) / Layout(target=Target.host(), python=version).interpreter
+    layout = LayerLayout(target=Target.host(), python=PythonVersion.parse(version))
+    return store.layout.object(interpreter) / layout.interpreter
 
 
 class Interpreters:
@@ -35,16 +36,16 @@ class Interpreters:
         self._pins: dict[str, InterpreterPin] = {}  # by version
         self._realised: dict[InterpreterRecipe, RealisedLayer] = {}
 
-    def pin(self, runtime: Layer, locked: InterpreterPin | None) -> InterpreterPin:
-        """Return the pin of a runtime: the locked one if the spec still allows it, else the best of this machine.
+    def pin(self, wanted: PythonRequirement, locked: InterpreterPin | None) -> InterpreterPin:
+        """Return the locked pin if the requirement allows it, else a pin of the best interpreter that is available.
 
         Raises BuildError if there is none.
         """
-        wanted = runtime.python_implementation
-        assert wanted is not None
         if locked is None or not locked.satisfies(wanted):
             host = Target.host()
-            source = choose(wanted, pin=None, uv=self._session.uv, target=str(host), offline=self._session.uv.offline)
+            source = choose_source(
+                wanted, pin=None, uv=self._session.uv, target=str(host), offline=self._session.uv.offline
+            )
             self._chosen[InterpreterRecipe.of(source.pin, host)] = source
             locked = source.pin
         self._pins[locked.version] = locked
@@ -87,15 +88,17 @@ class Interpreters:
         return RealisedLayer(name=recipe.name, kind=recipe.kind, path=path, origin=origin, seconds=seconds)
 
     def _build(self, recipe: InterpreterRecipe) -> StorePath:
-        session, wanted = self._session, f"{recipe.implementation}@{recipe.version}"
+        session, wanted = self._session, PythonRequirement(recipe.implementation, recipe.version)
         known = self._pins.get(recipe.version)  # with the builds for other targets, for errors
         pin = known if known and InterpreterRecipe.of(known, recipe.target) == recipe else recipe.pin
-        source = self._chosen.get(recipe) or choose(
+        source = self._chosen.get(recipe) or choose_source(
             wanted, pin=pin, uv=session.uv, target=recipe.target, offline=self._session.uv.offline
         )
         compiler = None if recipe.target == Target.host() else self.compiler(recipe.version)
         with session.store.staging(recipe.name) as staging:
-            materialise(source, staging, uv=session.uv, reporter=session.reporter, jobs=session.jobs, compiler=compiler)
+            build_interpreter(
+                source, staging, uv=session.uv, reporter=session.reporter, jobs=session.jobs, compiler=compiler
+            )
             session.reporter.progress(recipe.name, "hashing and flushing")
             provenance = Provenance(recipe=recipe.digest, metadata=recipe_metadata(recipe))
             return session.store.add(staging, name=recipe.name, kind=recipe.kind, provenance=provenance).path

@@ -6,10 +6,10 @@ import time
 from collections.abc import Collection, Iterable, Mapping
 
 from vstore.build.clashes import Clash
-from vstore.build.layer_metadata import FACTS, read_facts
+from vstore.build.layer_metadata import read_metadata
 from vstore.build.recipe import InterpreterRecipe, LayerRecipe, Recipe
 from vstore.errors import BuildError
-from vstore.objects import Kind, StorePath
+from vstore.objects import LAYER_FILE, Kind, StorePath
 from vstore.realise.execute.object_builder import ObjectBuilder
 from vstore.realise.execute.present import find_present, substitute_or_build
 from vstore.realise.model import Origin, RealisedLayer
@@ -61,8 +61,9 @@ class NodeRealiser:
     def _new_clashes(self, path: StorePath, below: Iterable[StorePath | None]) -> tuple[Clash, ...]:
         """Return the clashes of a layer that the layers below it do not have."""
         folders = [self._store.layout.object(low) for low in below if low]
-        known = {clash for folder in folders if (folder / FACTS).exists() for clash in read_facts(folder).clashes}
-        return tuple(one for one in read_facts(self._store.layout.object(path)).clashes if one not in known)
+        layers = (folder for folder in folders if (folder / LAYER_FILE).exists())
+        known = {clash for layer in layers for clash in read_metadata(layer).clashes}
+        return tuple(one for one in read_metadata(self._store.layout.object(path)).clashes if one not in known)
 
     def _realise(self, recipe: Recipe) -> tuple[Origin, StorePath | None]:
         found = find_present(self._session, recipe, dry_run=self._dry_run)

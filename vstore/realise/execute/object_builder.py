@@ -77,7 +77,7 @@ class ObjectBuilder:
                 kind=recipe.kind,
                 provenance=Provenance(
                     recipe=recipe.digest,
-                    wheel_keys=tuple(recipe.part(wheel) for wheel in recipe.wheels),
+                    wheel_keys=tuple(recipe.wheel_key(wheel) for wheel in recipe.wheels),
                     inputs=tuple(recipe.sources),
                     build_seconds=time.monotonic() - started,
                     metadata=recipe_metadata(recipe),
@@ -96,7 +96,9 @@ class ObjectBuilder:
             python = self.interpreters.compiler(recipe.python)
         return Builder(
             locate=self.store.layout.object,
-            donors=lambda part: [self.store.layout.object(path) for path in self.store.objects_with_wheel(part)[:1]],
+            find_compiled=lambda key: [
+                self.store.layout.object(path) for path in self.store.objects_with_wheel(key)[:1]
+            ],
             uv=self.session.uv,
             jobs=self.session.jobs,
             reporter=self.session.reporter,

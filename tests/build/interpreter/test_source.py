@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 
 from vstore.build.interpreter.adopt import adopt
-from vstore.build.interpreter.local import LocalPython, find_local, matches, version_key
-from vstore.build.interpreter.provide import choose, materialise
+from vstore.build.interpreter.local import LocalPython, find_local
 from vstore.build.interpreter.relocate import relocatable_sysconfig
+from vstore.build.interpreter.source import build_interpreter, choose_source
 from vstore.errors import BuildError, ToolError
 from vstore.fs.trees.scan import scan
 from vstore.lock.model import Download, InterpreterPin
+from vstore.python_version import PythonRequirement
 from vstore.reporter import NullReporter
 from vstore.target import Target
 from vstore.uv import Uv
@@ -34,10 +35,14 @@ class Notes(NullReporter):
 
 
 def standing_alone() -> LocalPython:
-    found = [one for one in find_local(os.environ) if not one.of_the_system]
+    found = [one for one in find_local(os.environ) if not one.is_system]
     if not found:
         pytest.skip("no CPython of its own prefix here")
-    return next((one for one in found if one.version.startswith("3.11.")), found[0])
+    return next((one for one in found if one.version.feature == "3.11"), found[0])
+
+
+def exactly(python: LocalPython) -> PythonRequirement:
+    return PythonRequirement("cpython", str(python.version))
 
 
 @pytest.fixture(scope="module")
@@ -63,13 +68,13 @@ def run(python: Path, program: str) -> str:
 
 def test_a_copy_is_complete_and_holds_nothing_else(adopted: tuple[LocalPython, Path]) -> None:
     python, tree = adopted
-    assert sorted(os.listdir(tree / "bin")) == ["python", "python3", python.name]
-    assert os.readlink(tree / "bin" / "python3") == python.name
-    stdlib = tree / "lib" / python.name
+    assert sorted(os.listdir(tree / "bin")) == ["python", "python3", python.program_name]
+    assert os.readlink(tree / "bin" / "python3") == python.program_name
+    stdlib = tree / "lib" / python.program_name
     assert os.listdir(stdlib / "site-packages") == []
     assert not [path for path in tree.rglob("*") if path.name in ("test", "tests", "idle_test") or path.suffix == ".a"]
-    assert (tree / "include" / python.name / "Python.h").is_file()
-    assert (stdlib / "__pycache__" / f"os.cpython-{python.name[6:].replace('.', '')}.pyc").is_file()
+    assert (tree / "include" / python.program_name / "Python.h").is_file()
+    assert (stdlib / "__pycache__" / f"os.cpython-{python.program_name[6:].replace('.', '')}.pyc").is_file()
     scan(tree)  # no link leaves it
 
 
@@ -83,8 +88,8 @@ def test_no_text_and_no_run_path_names_the_origin(adopted: tuple[LocalPython, Pa
     holding = {
         path.name.partition(".so")[0] for path in tree.rglob("*") if path.is_file() and origin in path.read_bytes()
     }
-    assert holding <= {f"lib{python.name}", python.name}  # compiled in: what getpath falls back to
-    for file in (tree / "bin" / python.name, *tree.glob("lib/*.so*"), *tree.rglob("lib-dynload/*.so")):
+    assert holding <= {f"lib{python.program_name}", python.program_name}  # compiled in: what getpath falls back to
+    for file in (tree / "bin" / python.program_name, *tree.glob("lib/*.so*"), *tree.rglob("lib-dynload/*.so")):
         dynamic = subprocess.run(["readelf", "-d", file], capture_output=True).stdout
         assert origin not in dynamic
 
@@ -127,7 +132,7 @@ def test_adopting_twice_gives_the_same_tree(adopted: tuple[LocalPython, Path], t
 
 
 def test_an_interpreter_that_shares_its_prefix_is_adopted_too(tmp_path: Path) -> None:
-    found = [one for one in find_local(os.environ) if one.of_the_system]
+    found = [one for one in find_local(os.environ) if one.is_system]
     if not found:
         pytest.skip("no CPython of the system here")
     adopt(found[0], tmp_path / "tree", jobs=2, reporter=NullReporter())
@@ -138,14 +143,8 @@ def test_an_interpreter_that_shares_its_prefix_is_adopted_too(tmp_path: Path) ->
 def test_a_virtual_environment_leads_to_its_base(adopted: tuple[LocalPython, Path], tmp_path: Path) -> None:
     python, _ = adopted
     subprocess.run([python.executable, "-m", "venv", "--without-pip", "--copies", tmp_path / "venv"], check=True)
-    found = find_local({"PATH": str(tmp_path / "venv" / "bin")}, python.version)
+    found = find_local({"PATH": str(tmp_path / "venv" / "bin")}, exactly(python))
     assert {one.prefix for one in found if one.version == python.version} == {python.prefix}
-
-
-def test_the_newest_release_of_a_series_is_taken() -> None:
-    assert version_key("3.9.18") < version_key("3.10.0rc1") < version_key("3.10.0") < version_key("3.10.2")
-    assert matches("3.11.7", "3.11") and matches("3.11.7", "3.11.7")
-    assert not matches("3.11.7", "3.1") and not matches("3.11.70", "3.11.7") and not matches("3.14.0rc1", "3.14")
 
 
 def test_sysconfig_takes_the_prefix_from_where_it_is() -> None:
@@ -162,29 +161,29 @@ def test_sysconfig_takes_the_prefix_from_where_it_is() -> None:
 
 def test_an_interpreter_nobody_has_names_those_that_are_here(tmp_path: Path) -> None:
     here = standing_alone()
-    with pytest.raises(BuildError, match=r"nobody has CPython 3\.99") as caught:
-        choose("cpython@3.99", pin=None, uv=uv_for(tmp_path), target=HOST, offline=True)
-    assert here.version in caught.value.details[0]
+    with pytest.raises(BuildError, match=r"CPython 3\.99 is not available") as caught:
+        choose_source(PythonRequirement("cpython", "3.99"), pin=None, uv=uv_for(tmp_path), target=HOST, offline=True)
+    assert str(here.version) in caught.value.details[0]
     assert caught.value.hint
 
 
 def test_without_a_reachable_site_one_of_this_machine_is_adopted_and_said_so(tmp_path: Path) -> None:
     here = standing_alone()
     uv = uv_for(tmp_path, UV_PYTHON_INSTALL_MIRROR=f"file://{tmp_path}/nothing-here")
-    source = choose(f"cpython@{here.version}", pin=None, uv=uv, target=HOST)
-    assert source.pin == InterpreterPin(implementation="cpython", version=here.version, source="adopted")
+    source = choose_source(exactly(here), pin=None, uv=uv, target=HOST)
+    assert source.pin == InterpreterPin(implementation="cpython", version=str(here.version), source="adopted")
     assert source.note is not None and "adopting" in source.note and "\n" not in source.note
 
 
 def test_a_pinned_managed_interpreter_is_never_replaced_by_an_adopted_one(tmp_path: Path) -> None:
     here = standing_alone()
     gone = Download(url=f"file://{tmp_path}/gone/python.tar.gz", sha256="0" * 64)
-    pin = InterpreterPin(implementation="cpython", version=here.version, source="managed", downloads={HOST: gone})
-    source = choose(f"cpython@{here.version}", pin=pin, uv=uv_for(tmp_path), target=HOST)
+    pin = InterpreterPin(implementation="cpython", version=str(here.version), source="managed", downloads={HOST: gone})
+    source = choose_source(exactly(here), pin=pin, uv=uv_for(tmp_path), target=HOST)
     assert source.pin == pin and source.local is None
     (tmp_path / "tree").mkdir()
     with pytest.raises((BuildError, ToolError), match="CPython"):
-        materialise(
+        build_interpreter(
             source, tmp_path / "tree", uv=uv_for(tmp_path, UV_HTTP_RETRIES="0"), reporter=NullReporter(), jobs=1
         )
     assert list((tmp_path / "tree").iterdir()) == []
@@ -192,8 +191,8 @@ def test_a_pinned_managed_interpreter_is_never_replaced_by_an_adopted_one(tmp_pa
 
 def test_a_pinned_adopted_interpreter_that_is_not_here_is_an_error(tmp_path: Path) -> None:
     pin = InterpreterPin(implementation="cpython", version="3.11.99", source="adopted")
-    with pytest.raises(BuildError, match=r"pins CPython 3\.11\.99"):
-        choose("cpython@3.11", pin=pin, uv=uv_for(tmp_path), target=HOST)
+    with pytest.raises(BuildError, match=r"CPython 3\.11\.99 is not on this machine"):
+        choose_source(PythonRequirement("cpython", "3.11"), pin=pin, uv=uv_for(tmp_path), target=HOST)
 
 
 @pytest.fixture(scope="module")
@@ -209,18 +208,17 @@ def mirror(adopted: tuple[LocalPython, Path], tmp_path_factory: pytest.TempPathF
             filter=lambda one: None if "/__pycache__" in one.name or "_sysconfigdata" in one.name else one,
         )
         for plain in python.stdlib.glob("_sysconfigdata*.py"):
-            tar.add(plain, f"python/lib/{python.name}/{plain.name}")
+            tar.add(plain, f"python/lib/{python.program_name}/{plain.name}")
     sha256 = hashlib.sha256(archive.read_bytes()).hexdigest()
     system, machine, libc = KEY.split("-")
-    major, minor, patch, *_ = version_key(python.version)
     entry = {
         "name": "cpython",
         "arch": {"family": machine, "variant": None},
         "os": system,
         "libc": libc,
-        "major": major,
-        "minor": minor,
-        "patch": patch,
+        "major": python.version.major,
+        "minor": python.version.minor,
+        "patch": python.version.micro,
         "prerelease": "",
         "url": f"file://{archive}",
         "sha256": sha256,
@@ -238,12 +236,12 @@ def test_a_managed_interpreter_is_pinned_downloaded_and_made(
     python, original = adopted
     archive, listing, sha256 = mirror
     uv = uv_for(tmp_path, UV_PYTHON_DOWNLOADS_JSON_URL=str(listing))
-    source = choose(f"cpython@{python.name[6:]}", pin=None, uv=uv, target=HOST)
-    assert source.pin.source == "managed" and source.pin.version == python.version and source.note is None
+    source = choose_source(PythonRequirement("cpython", python.version.feature), pin=None, uv=uv, target=HOST)
+    assert source.pin.source == "managed" and source.pin.version == str(python.version) and source.note is None
     assert source.pin.downloads == {HOST: Download(url=f"file://{archive}", sha256=sha256)}
     tree = tmp_path / "tree"
     tree.mkdir()
-    materialise(source, tree, uv=uv_for(tmp_path), reporter=NullReporter(), jobs=2)  # from the pin alone
+    build_interpreter(source, tree, uv=uv_for(tmp_path), reporter=NullReporter(), jobs=2)  # from the pin alone
     assert run(tree / "bin" / "python3", "import ssl, sys; print(sys.base_prefix)") == str(tree)
     assert sorted(os.listdir(tree)) == sorted(os.listdir(original))
     assert not [path for path in tree.rglob("*") if path.is_file() and os.fsencode(tree) in path.read_bytes()]
@@ -253,13 +251,13 @@ def test_a_managed_build_with_another_hash_is_refused(
     adopted: tuple[LocalPython, Path], mirror: tuple[Path, Path, str], tmp_path: Path
 ) -> None:
     download = Download(url=f"file://{mirror[0]}", sha256="0" * 64)
-    version = adopted[0].version
+    version = str(adopted[0].version)
     pin = InterpreterPin(implementation="cpython", version=version, source="managed", downloads={HOST: download})
     uv = uv_for(tmp_path)
-    source = choose(f"cpython@{version}", pin=pin, uv=uv, target=HOST)
+    source = choose_source(exactly(adopted[0]), pin=pin, uv=uv, target=HOST)
     (tmp_path / "tree").mkdir()
     with pytest.raises(ToolError, match=f"downloading CPython {version}"):
-        materialise(source, tmp_path / "tree", uv=uv, reporter=NullReporter())
+        build_interpreter(source, tmp_path / "tree", uv=uv, reporter=NullReporter())
 
 
 @pytest.mark.root

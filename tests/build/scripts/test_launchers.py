@@ -10,7 +10,8 @@ import pytest
 from testing.wheels import make_wheel
 from tests.build.layers import PYTHON, SITE, VERSION, Store
 from vstore.build.links import Dependency
-from vstore.build.scripts.relocatable import entry_points, python_script, trampoline
+from vstore.build.scripts.entry_points import parse_entry_points, python_script
+from vstore.build.scripts.posix import trampoline
 from vstore.errors import BuildError
 
 SHOW = """\
@@ -228,7 +229,7 @@ def run_uv_check(store: Store, layer: Path) -> str:
 
 
 def test_entry_points_become_code() -> None:
-    found = entry_points(
+    found = parse_entry_points(
         "[console_scripts]\nA.b-c = pack.mod:Class.run [extra]\n[gui_scripts]\nwin=p:m\n[other]\nx = y\n"
     )
     assert set(found) == {"A.b-c", "win"}
@@ -244,7 +245,7 @@ def test_entry_points_become_code() -> None:
 )  # fmt: skip
 def test_untrusted_entry_points_are_refused(line: str) -> None:
     with pytest.raises(BuildError):
-        entry_points(f"[console_scripts]\n{line}\n")
+        parse_entry_points(f"[console_scripts]\n{line}\n")
 
 
 @pytest.mark.parametrize(

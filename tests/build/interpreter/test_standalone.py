@@ -15,13 +15,14 @@ from pathlib import Path
 import pytest
 
 from tests.platforms.mirror import ARM64, SERIES, VERSION, elf, list_mirror, mach_o, make_build, make_mirror
-from vstore.build.interpreter.provide import choose, materialise
-from vstore.build.interpreter.standalone import take
-from vstore.build.layout import Layout
+from vstore.build.interpreter.source import build_interpreter, choose_source
+from vstore.build.interpreter.standalone import extract_interpreter
+from vstore.build.layout import LayerLayout
 from vstore.build.native.elf import read_elf
 from vstore.errors import BuildError, ToolError
 from vstore.fs.trees.scan import scan
 from vstore.lock.model import InterpreterPin
+from vstore.python_version import PythonRequirement, PythonVersion
 from vstore.reporter import NullReporter
 from vstore.target import Target
 from vstore.uv import Uv
@@ -30,8 +31,8 @@ WINDOWS, MAC, LINUX = Target.WIN_AMD64, Target.MACOSX_ARM64, Target.LINUX_AARCH6
 LIBPYTHON = f"lib/libpython{SERIES}.so.1.0"
 
 
-def layout(target: Target, version: str = VERSION) -> Layout:
-    return Layout(target=target, python=version)
+def layout(target: Target, version: str = VERSION) -> LayerLayout:
+    return LayerLayout(target=target, python=PythonVersion.parse(version))
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def tree(tmp_path: Path) -> Path:
 
 
 def test_a_mac_build_keeps_its_compiled_files_and_has_relative_texts(tmp_path: Path, tree: Path) -> None:
-    sources = take(make_build(tmp_path, MAC), tree, layout(MAC))
+    sources = extract_interpreter(make_build(tmp_path, MAC), tree, layout(MAC))
     with tarfile.open(tmp_path / f"cpython-{VERSION}-macos-aarch64-none-install_only.tar.gz") as tar:
         for path in (f"bin/python{SERIES}", f"lib/libpython{SERIES}.dylib"):
             original = tar.extractfile(f"python/{path}")
@@ -56,19 +57,19 @@ def test_taking_twice_gives_the_same(tmp_path: Path) -> None:
     archive = make_build(tmp_path, WINDOWS)
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        take(archive, tmp_path / name, layout(WINDOWS))
+        extract_interpreter(archive, tmp_path / name, layout(WINDOWS))
     assert scan(tmp_path / "one").digest == scan(tmp_path / "two").digest
 
 
 def test_a_build_of_another_version_is_refused(tmp_path: Path, tree: Path) -> None:
     with pytest.raises(BuildError, match=rf"is of CPython {VERSION}, not {SERIES}\.99"):
-        take(make_build(tmp_path, WINDOWS), tree, layout(WINDOWS, f"{SERIES}.99"))
+        extract_interpreter(make_build(tmp_path, WINDOWS), tree, layout(WINDOWS, f"{SERIES}.99"))
 
 
 def test_a_build_for_another_machine_is_refused(tmp_path: Path, tree: Path) -> None:
     archive = make_build(tmp_path, LINUX, program=elf(62))
     with pytest.raises(BuildError, match=rf"bin/python{SERIES} .* is ELF for x86_64, not ELF for arm64"):
-        take(archive, tree, layout(LINUX))
+        extract_interpreter(archive, tree, layout(LINUX))
 
 
 @pytest.mark.parametrize(
@@ -80,14 +81,14 @@ def test_a_build_for_another_machine_is_refused(tmp_path: Path, tree: Path) -> N
 )
 def test_a_build_that_cannot_be_moved_is_refused(tmp_path: Path, tree: Path, target: Target, program: bytes) -> None:
     archive = make_build(tmp_path, target, program=program, more={LIBPYTHON: elf(183)})
-    with pytest.raises(BuildError, match="it cannot be moved"):
-        take(archive, tree, layout(target))
+    with pytest.raises(BuildError, match="at a fixed path"):
+        extract_interpreter(archive, tree, layout(target))
 
 
 def test_a_run_path_beside_the_program_is_enough(tmp_path: Path, tree: Path) -> None:
     program = elf(183, f"libpython{SERIES}.so.1.0", "$ORIGIN/../lib")
     archive = make_build(tmp_path, LINUX, program=program, more={LIBPYTHON: elf(183)})
-    take(archive, tree, layout(LINUX))
+    extract_interpreter(archive, tree, layout(LINUX))
     assert (tree / LIBPYTHON).is_file()
 
 
@@ -109,7 +110,7 @@ MALFORMED: dict[str, dict[str, bytes]] = {
 @pytest.mark.parametrize("files", MALFORMED.values(), ids=MALFORMED)
 def test_texts_that_are_malformed_are_an_error(tmp_path: Path, tree: Path, files: dict[str, bytes]) -> None:
     with pytest.raises(BuildError, match="the managed build") as caught:
-        take(make_build(tmp_path, LINUX, more=files), tree, layout(LINUX))
+        extract_interpreter(make_build(tmp_path, LINUX, more=files), tree, layout(LINUX))
     assert "\n" not in caught.value.message
 
 
@@ -139,7 +140,7 @@ def test_a_library_that_needs_the_same_long_name_everywhere_is_none(tmp_path: Pa
 )
 def test_links_and_paths_that_leave_are_refused(tmp_path: Path, tree: Path, path: str, lead: str) -> None:
     with pytest.raises(BuildError, match="refused"):
-        take(make_build(tmp_path, LINUX, links={path: lead}), tree, layout(LINUX))
+        extract_interpreter(make_build(tmp_path, LINUX, links={path: lead}), tree, layout(LINUX))
     assert sorted(one.name for one in tmp_path.iterdir() if one.suffix != ".gz") == ["tree"]
 
 
@@ -153,7 +154,7 @@ def test_a_file_behind_a_link_of_the_archive_is_refused(tmp_path: Path, tree: Pa
         tar.addfile(link)
         tar.addfile(tarfile.TarInfo(f"python/lib/python{SERIES}/up/outside/x.py"))
     with pytest.raises(BuildError):
-        take(archive, tree, layout(LINUX))
+        extract_interpreter(archive, tree, layout(LINUX))
     assert list(outside.iterdir()) == []
 
 
@@ -216,7 +217,7 @@ def test_what_is_hostile_is_refused_and_writes_nothing_outside(
             file.write(one.tobuf(tarfile.GNU_FORMAT))
         file.write(bytes(1024))
     with pytest.raises(BuildError, match="cannot unpack the managed build"):
-        take(archive, tree, layout(LINUX))
+        extract_interpreter(archive, tree, layout(LINUX))
     assert sorted(one.name for one in tmp_path.iterdir()) == ["evil.tar.gz", "outside", "tree"]
     assert [one.name for one in (tmp_path / "outside").iterdir()] == ["mine"]
 
@@ -224,13 +225,16 @@ def test_what_is_hostile_is_refused_and_writes_nothing_outside(
 _IN_LITTLE_MEMORY = """
 import resource, sys
 from pathlib import Path
-from vstore.build.layout import Layout
-from vstore.build.interpreter.standalone import take
+from vstore.build.layout import LayerLayout
+from vstore.build.interpreter.standalone import extract_interpreter
 from vstore.errors import BuildError
+from vstore.python_version import PythonVersion
 from vstore.target import Target
 resource.setrlimit(resource.RLIMIT_AS, (300 << 20, 300 << 20))
 try:
-    take(Path(sys.argv[1]), Path(sys.argv[2]), Layout(target=Target.LINUX_AARCH64, python=sys.argv[3]))
+    python = PythonVersion.parse(sys.argv[3])
+    layout = LayerLayout(target=Target.LINUX_AARCH64, python=python)
+    extract_interpreter(Path(sys.argv[1]), Path(sys.argv[2]), layout)
 except BuildError as error:
     print(error.message, error.details)
 """
@@ -292,10 +296,10 @@ def test_a_hostile_build_in_a_list_of_downloads_is_an_error(
         file.write(bytes(1024))
     listing = list_mirror(mirror, [LINUX], mirror.as_uri())
     uv = Uv(cache_dir=tmp_path / "uv", environment={"UV_PYTHON_DOWNLOADS_JSON_URL": str(listing)})
-    source = choose(f"cpython@{SERIES}", pin=None, uv=uv, target=LINUX)
+    source = choose_source(PythonRequirement.parse(f"cpython@{SERIES}"), pin=None, uv=uv, target=LINUX)
     assert source.pin.downloads[LINUX].sha256
     with pytest.raises((BuildError, ToolError)) as caught:
-        materialise(source, tree, uv=uv, reporter=NullReporter(), jobs=1, compiler=Path(sys.executable))
+        build_interpreter(source, tree, uv=uv, reporter=NullReporter(), jobs=1, compiler=Path(sys.executable))
     assert "\n" not in caught.value.message
     assert [one.name for one in outside.iterdir()] == ["mine"] and not Path("/outside").exists()
     assert not any(one.stat().st_mode & 0o6000 for one in tree.rglob("*") if one.is_file())
@@ -307,8 +311,8 @@ def test_a_hard_link_is_a_copy_of_the_file_before_it(tmp_path: Path, tree: Path)
     with archive.open("wb") as file:
         file.write(first.tobuf() + b"abc".ljust(512, b"\0") + member(f"{LIB}/b.py", HARD, first.name).tobuf())
         file.write(bytes(1024))
-    with pytest.raises(BuildError, match="of CPython none"):  # it is no whole interpreter
-        take(archive, tree, layout(LINUX))
+    with pytest.raises(BuildError, match="of CPython an unknown version"):  # it is no whole interpreter
+        extract_interpreter(archive, tree, layout(LINUX))
     assert (tree / LIB / "b.py").read_bytes() == b"abc"
 
 
@@ -319,13 +323,13 @@ def test_a_damaged_archive_is_an_error(tmp_path: Path, tree: Path, part: int) ->
     at = len(data) * part // 8
     archive.write_bytes(data[:at] + b"\xff" * 2000 + data[at + 2000 :])
     with pytest.raises(BuildError, match="cannot unpack the managed build"):
-        take(archive, tree, layout(LINUX))
+        extract_interpreter(archive, tree, layout(LINUX))
 
 
 def test_what_is_no_archive_is_an_error(tmp_path: Path, tree: Path) -> None:
     (tmp_path / "x.tar.gz").write_bytes(b"not found")
     with pytest.raises(BuildError, match=r"cannot unpack the managed build: x\.tar\.gz"):
-        take(tmp_path / "x.tar.gz", tree, layout(LINUX))
+        extract_interpreter(tmp_path / "x.tar.gz", tree, layout(LINUX))
 
 
 class _Quiet(SimpleHTTPRequestHandler):
@@ -343,17 +347,19 @@ def test_from_a_server_on_the_loopback(tmp_path: Path, tree: Path) -> None:
             base = f"http://127.0.0.1:{server.server_port}"
             listing = list_mirror(mirror, [WINDOWS, MAC], base)
             uv = Uv(cache_dir=tmp_path / "uv", environment={"UV_PYTHON_DOWNLOADS_JSON_URL": f"{base}/{listing.name}"})
-            source = choose(f"cpython@{SERIES}", pin=None, uv=uv, target=WINDOWS)
+            source = choose_source(PythonRequirement.parse(f"cpython@{SERIES}"), pin=None, uv=uv, target=WINDOWS)
             assert sorted(source.pin.downloads) == [MAC, WINDOWS]
             assert source.pin.downloads[WINDOWS].url.startswith(base) and source.pin.downloads[WINDOWS].sha256
             plain = Uv(cache_dir=tmp_path / "uv", environment={})
             compiler = Path(sys.executable)
-            materialise(source, tree, uv=plain, reporter=NullReporter(), jobs=2, compiler=compiler)
+            build_interpreter(source, tree, uv=plain, reporter=NullReporter(), jobs=2, compiler=compiler)
             assert (tree / "python.exe").is_file()
             make_build(mirror, WINDOWS, more={"Lib/more.py": b""})
             (tmp_path / "again").mkdir()
             with pytest.raises(ToolError, match=f"downloading CPython {VERSION}"):
-                materialise(source, tmp_path / "again", uv=plain, reporter=NullReporter(), jobs=2, compiler=compiler)
+                build_interpreter(
+                    source, tmp_path / "again", uv=plain, reporter=NullReporter(), jobs=2, compiler=compiler
+                )
         finally:
             server.shutdown()
 
@@ -361,5 +367,7 @@ def test_from_a_server_on_the_loopback(tmp_path: Path, tree: Path) -> None:
 def test_a_lock_without_a_build_for_the_target_says_what_to_do() -> None:
     pin = InterpreterPin(implementation="cpython", version=VERSION, source="adopted")
     with pytest.raises(BuildError, match=f"no managed build of CPython {VERSION} for win_amd64") as caught:
-        choose(f"cpython@{SERIES}", pin=pin, uv=Uv(cache_dir=Path("unused")), target=WINDOWS)
+        choose_source(
+            PythonRequirement.parse(f"cpython@{SERIES}"), pin=pin, uv=Uv(cache_dir=Path("unused")), target=WINDOWS
+        )
     assert "lock --upgrade" in (caught.value.hint or "")

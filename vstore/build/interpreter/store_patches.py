@@ -1,8 +1,8 @@
-"""Fitting an interpreter for a place that nobody writes to, so that environments made from it still work.
+"""Patch an interpreter for a read-only place, so that virtual environments made from it work.
 
-Installing into it is refused (PEP 668). Tools that look for the interpreter below `base_prefix` where a layer has it
-(``libexec``) find it there; virtualenv does. Its `venv` makes files that can be written, and never copies a program
-that needs the shared library beside it: the copy would start with another libpython of the machine, or not at all.
+pip refuses to install into it (PEP 668). Tools that look below `base_prefix` for the interpreter where a layer has it
+(``libexec``), as virtualenv does, find it there. Its `venv` creates writable files. It does not copy a program that
+needs the shared library beside it: a copy would start with another libpython of the machine, or not at all.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ _SYMLINKS = re.compile(r"^( +)self\.symlinks = symlinks\n", re.MULTILINE)
 _ALWAYS = r"\1self.symlinks = True  # a copy would not find its libpython" + "\n"
 
 
-def fit_for_store(root: Path, stdlib: Path) -> None:
-    """Change the tree `root`, whose library is at `stdlib`, before the library is compiled."""
+def patch_for_store(root: Path, stdlib: Path) -> None:
+    """Patch the tree `root` with the standard library `stdlib`, before the library is compiled."""
     (stdlib / "EXTERNALLY-MANAGED").write_text(_EXTERNALLY_MANAGED, "utf-8")
     if (root / "bin").is_dir():
         make_link(root / "libexec", "bin", folder=True)
     module = stdlib / "venv" / "__init__.py"
-    if module.is_file():  # Debian has it in a package of its own
+    if module.is_file():  # in Debian it is a package of its own
         text = _COPIES.sub(_WRITABLE, module.read_bytes().decode("utf-8"))
         if _needs_libpython(root / "bin" / stdlib.name):
             text = _SYMLINKS.sub(_ALWAYS, _PARSED.sub(_NO_COPIES, text))

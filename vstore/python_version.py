@@ -1,0 +1,81 @@
+"""Versions of CPython, and what the spec of a runtime asks for."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple, Self
+
+_NUMBER = r"(?:0|[1-9][0-9]{0,2})"
+_STAGES = ("a", "b", "rc", "")
+_FULL = re.compile(rf"({_NUMBER})\.({_NUMBER})\.({_NUMBER})(?:(a|b|rc)({_NUMBER}))?")
+# ``cpython@3.11``, ``cpython@3.11.7`` or ``cpython@3.14.0rc1``; PyPy is known only to be refused where it is built
+REQUIREMENT = rf"(?:cpython|pypy)@{_NUMBER}\.{_NUMBER}(?:\.{_NUMBER}(?:(?:a|b|rc){_NUMBER})?)?"
+
+
+def feature_version(version: str) -> str:
+    """Return the first two parts of a version: ``3.11`` of ``3.11.7``. Its releases can run the same wheels."""
+    return ".".join(version.split(".")[:2])
+
+
+class PythonVersion(NamedTuple):
+    """A full version; `stage` and `serial` are those of a prerelease. Versions compare in the order of release."""
+
+    major: int
+    minor: int
+    micro: int
+    stage: int = _STAGES.index("")
+    serial: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``3.11.7`` or ``3.14.0rc1``. Raises ValueError for anything else."""
+        match = _FULL.fullmatch(text)
+        if match is None:
+            raise ValueError(f"not a full version of Python: {text!r}")
+        major, minor, micro, stage, serial = match.groups(default="")
+        return cls(int(major), int(minor), int(micro), _STAGES.index(stage), int(serial or 0))
+
+    def __str__(self) -> str:
+        return f"{self.feature}.{self.micro}{self.prerelease}"
+
+    @property
+    def feature(self) -> str:
+        """The feature version, ``3.11``."""
+        return f"{self.major}.{self.minor}"
+
+    @property
+    def cache_tag(self) -> str:
+        """The part of the name of bytecode files, ``cpython-311`` (PEP 3147)."""
+        return f"cpython-{self.major}{self.minor}"
+
+    @property
+    def safe_path_option(self) -> str:
+        """The option of the interpreter that keeps the current folder out of `sys.path`."""
+        return "-P" if self >= (3, 11) else "-I"
+
+    @property
+    def prerelease(self) -> str:
+        """The stage and its number, such as ``rc1``; empty for a release."""
+        return f"{_STAGES[self.stage]}{self.serial}" if _STAGES[self.stage] else ""
+
+
+class PythonRequirement(NamedTuple):
+    """The interpreter that a runtime asks for: of a full version, or the newest with this feature version."""
+
+    implementation: str
+    version: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``cpython@3.11`` or ``cpython@3.11.7``. Raises ValueError for anything else."""
+        if re.fullmatch(REQUIREMENT, text) is None:
+            raise ValueError(f"not a Python implementation: {text!r}")
+        implementation, _, version = text.partition("@")
+        return cls(implementation, version)
+
+    def __str__(self) -> str:
+        return f"{self.implementation}@{self.version}"
+
+    def allows(self, version: PythonVersion) -> bool:
+        """Whether this version will do. A prerelease must be asked for in full."""
+        return str(version) == self.version or (version.feature == self.version and not version.prerelease)
