@@ -45,4 +45,6 @@ def without_locks(work: Path, folder: Path, error: int) -> dict[str, str]:
     work.mkdir(parents=True, exist_ok=True)
     (work / "shim.c").write_text(_SHIM)
     subprocess.run([compiler, "-shared", "-fPIC", "-o", work / "shim.so", work / "shim.c", "-ldl"], check=True)
-    return {"LD_PRELOAD": str(work / "shim.so"), "FOLDER_WITHOUT_LOCKS": os.fspath(folder), "LOCK_ERROR": str(error)}
+    # LD_PRELOAD cannot hold a path with a space, LD_LIBRARY_PATH can
+    preload = {"LD_PRELOAD": "shim.so", "LD_LIBRARY_PATH": str(work)}
+    return {**preload, "FOLDER_WITHOUT_LOCKS": os.fspath(folder), "LOCK_ERROR": str(error)}

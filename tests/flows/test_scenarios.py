@@ -80,7 +80,7 @@ def test_a_build_waits_for_a_collector_that_holds_its_lock(world: World, stopped
 @pytest.mark.parametrize("stopped", ["gc-released", "gc-unlinking"], indirect=True)
 def test_a_build_does_not_wait_while_a_collector_unlinks(world: World, stopped: subprocess.Popen[str]) -> None:
     edit(world, "newest")
-    assert world.realise()["changed"], "with the collector stopped all the time"
+    assert world.realise("--wait", "30")["changed"], "with the collector stopped all the time"
     assert world.run("run", "project", "hello")[0] == "newest\n"
 
 

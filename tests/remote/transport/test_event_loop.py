@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+from threading import Thread
 
 import pytest
 
@@ -17,18 +17,25 @@ def test_the_result_of_a_coroutine_is_returned() -> None:
 
 def test_what_waits_ends_when_it_is_cancelled() -> None:
     cancel, waits = CancelToken(), asyncio.Event()
+    raised: list[Cancelled] = []
 
     async def endless() -> None:
         waits.set()
         await asyncio.get_running_loop().create_future()
 
-    with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(wait_for, endless, cancel)
-        while not waits.is_set():
-            assert not waiting.done()
-        cancel.set()
-        with pytest.raises(Cancelled):
-            waiting.result(timeout=60)
+    def wait() -> None:
+        try:
+            wait_for(endless, cancel)
+        except Cancelled as error:
+            raised.append(error)
+
+    waiting = Thread(target=wait, daemon=True)
+    waiting.start()
+    while not waits.is_set():
+        assert waiting.is_alive()
+    cancel.set()
+    waiting.join(60)
+    assert raised
 
 
 def test_nothing_is_begun_once_it_is_cancelled() -> None:
