@@ -28,7 +28,7 @@ GUARDED = {
     "vstore/spec/files/module_roots.py": {"geteuid"},  # os.name is asked
     "vstore/store/layout.py": {"fchmod"},  # geteuid is asked for
     "vstore/uv/bars.py": {"openpty", "ioctl", "TIOCSWINSZ"},  # ImportError is caught
-    "vstore/publish/copy_tree.py": {"ioctl"},  # ImportError is caught
+    "vstore/publish/tree_copier.py": {"ioctl"},  # ImportError is caught
     "vstore/fs/faults.py": {"SIGKILL", "SIGSTOP"},  # armed by tests only
 }
 
