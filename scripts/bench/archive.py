@@ -83,7 +83,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory(prefix="bench-archive-", dir=options.work) as folder:
         work, tree = Path(folder), options.tree.resolve()
-        (work / "manifest").write_bytes(scan(tree).encode())
+        (work / "manifest").write_bytes(scan(tree).encoded)
 
         def ours(verb: str, archive: str, compression: str = "zst", level: int = 3, jobs: int = 2) -> list[str]:
             place = str(tree if verb == "pack" else work / "out")

@@ -49,7 +49,7 @@ def with_index(archive: Path, content: bytes, length: int | None = None) -> Path
 
 def announcing(*, tree: bytes = b"", frames: bytes = bytes(4), places: bytes = bytes(4)) -> bytes:
     name = os.fsencode(NAME)
-    tree = tree or Manifest(()).encode()
+    tree = tree or Manifest(()).encoded
     head = b"vstore-index-1\n" + len(name).to_bytes(4, "big") + name + len(tree).to_bytes(8, "big")
     return head + tree + frames + places
 

@@ -67,7 +67,7 @@ def test_what_appears_meanwhile_stays(tmp_path: Path, first: bytes | None, make:
     place.unlink(missing_ok=True)
     make(place)
     status = place.lstat()
-    with pytest.raises(UsageError, match="has appeared meanwhile"):
+    with pytest.raises(UsageError, match="changed by another process meanwhile"):
         put_file(new_file(tmp_path), found)
     after = place.lstat()
     assert (after.st_ino, after.st_mode) == (status.st_ino, status.st_mode)
@@ -78,7 +78,7 @@ def test_a_file_that_is_changed_meanwhile_stays(tmp_path: Path) -> None:
     place.write_bytes(b"ours")
     found = claim(place, ours)
     place.write_bytes(b"theirs now")
-    with pytest.raises(UsageError, match="has appeared meanwhile"):
+    with pytest.raises(UsageError, match="changed by another process meanwhile"):
         put_bytes(b"ours, new", found)
     assert place.read_bytes() == b"theirs now" and os.listdir(tmp_path) == ["place"]
 
@@ -139,7 +139,7 @@ def test_where_the_kernel_cannot_refuse_by_itself(tmp_path: Path, kind: str) -> 
 
 def test_creating_follows_no_link(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UsageError, match="there is something already"):
+    with pytest.raises(UsageError, match="the path exists already"):
         create_file(tmp_path / "link", b"x")
     assert os.listdir(tmp_path) == ["link"]
 

@@ -42,6 +42,7 @@ __all__ = [
     "check_out_link",
     "default_root",
     "dependency_chain",
+    "describe_index",
     "environment_base",
     "is_read_only",
     "keep",
@@ -49,6 +50,7 @@ __all__ = [
     "list_roots",
     "open_store",
     "owner_of",
+    "query_index",
     "read_log",
     "release_emergency_space",
     "remove_root",
@@ -124,3 +126,20 @@ def read_log(store: Store, recipe: Digest) -> str | None:
     from vstore.store.build_logs import read_log
 
     return read_log(store.layout, recipe)
+
+
+def query_index(store: Store, sql: str, parameters: Mapping[str, str] | None = None) -> list[dict[str, object]]:
+    """Run a read-only SQL query on the index, and return its rows. Bytes are in hexadecimal.
+
+    `parameters` are the values for ``:name`` in the query. Raises UsageError for a query that SQLite rejects.
+    """
+    from vstore.store.index.queries import query_index
+
+    return query_index(store, sql, parameters)
+
+
+def describe_index(store: Store) -> list[dict[str, object]]:
+    """Return the tables of the index, each with ``table``, ``columns`` and ``rows``, the number of rows."""
+    from vstore.store.index.queries import describe_index
+
+    return describe_index(store)

@@ -1,1 +1,1 @@
-"""Trees on disk: hashing and freezing them, changing things atomically, locking between processes."""
+"""Files and trees on disk: reading, hashing, freezing, atomic changes, and locks between processes."""

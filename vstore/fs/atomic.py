@@ -1,4 +1,4 @@
-"""Changes that other processes see whole or not at all, and that survive a power cut once flushed."""
+"""Atomic changes: other processes see them whole or not at all, and they survive a power cut once flushed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LARGE_BYTES = 1 << 20
 
 
 def write_file(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True, dir_fd: int | None = None) -> None:
-    """Write a whole file and move it into place; a reader sees the old or the new content.
+    """Write a file aside and move it into place: a reader sees the old or the new content.
 
     With `dir_fd` the path is a name in that open folder.
     """
@@ -46,7 +46,7 @@ def replace_symlink(
     """Make `link` point to `target` in one rename, durable when it returns.
 
     With `dir_fd` the link is a name in that open folder. Windows replaces no link to a folder: there (`in_one` False)
-    the old link goes aside first, and for a moment there is none.
+    the old link is moved aside first, and for a moment there is none.
     """
     temporary = link.with_name(f".{link.name}.{os.urandom(4).hex()}")
     os.symlink(target, temporary, dir_fd=dir_fd)
@@ -91,7 +91,7 @@ def _replace(temporary: Path, link: Path) -> None:
 
 
 def exchange(one: Path, other: Path, *, one_fd: int | None = None, other_fd: int | None = None) -> bool:
-    """Let two names change places in one step: renameat2(2). False where the system cannot, or one is not there.
+    """Exchange two names in one step, with renameat2(2). Return False if the system cannot, or if one is missing.
 
     With `one_fd` or `other_fd` that path is a name in that open folder.
     """
@@ -105,36 +105,36 @@ def exchange(one: Path, other: Path, *, one_fd: int | None = None, other_fd: int
 
 @cache
 def _libc() -> Any:
-    import ctypes  # a no-op does without it
+    import ctypes  # loaded late: a no-op does not need it
 
     return ctypes.CDLL(None, use_errno=True)
 
 
 def flush_file(handle: int) -> None:
-    """Flush an open file down to the medium: fsync(2), which on a Mac stops at the drive's own buffer."""
+    """Flush an open file to the medium. On macOS fsync(2) only reaches the drive's buffer, so F_FULLFSYNC is used."""
     if sys.platform == "darwin":
         try:
             fcntl.fcntl(handle, fcntl.F_FULLFSYNC)
             return
-        except OSError:  # a file system that cannot
+        except OSError:  # the file system does not support it
             pass
     os.fsync(handle)
 
 
 def begin_flush(handle: int, size: int) -> None:
-    """Let the disk begin with a large file that is flushed later, without waiting: sync_file_range(2), on Linux."""
+    """Start writing a large file to the disk without waiting, with sync_file_range(2) on Linux; it is flushed later."""
     if size < _LARGE_BYTES or sys.platform != "linux":
         return
     begin = getattr(_libc(), "sync_file_range", None)
     if begin is not None:
         from ctypes import c_int64
 
-        write = 2  # linux/fs.h; whether it went well is told by the flush
+        write = 2  # linux/fs.h; the flush reports errors
         begin(handle, c_int64(0), c_int64(0), write)
 
 
 def fsync_directory(path: Path) -> None:
-    """Flush a directory's entries (a rename is durable only after this on POSIX systems)."""
+    """Flush the entries of a directory. On POSIX systems a rename is durable only after this."""
     if sys.platform == "win32":
         return
     handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
@@ -145,9 +145,9 @@ def fsync_directory(path: Path) -> None:
 
 
 def flush_filesystem(path: Path) -> None:
-    """Flush all written data of the file system that holds `path`: syncfs(2), fsync_volume_np on a Mac, else sync(2).
+    """Flush the file system that holds `path`, with syncfs(2), on macOS with fsync_volume_np, else with sync(2).
 
-    Nothing on Windows, which lets only administrators do that.
+    Does nothing on Windows, where only administrators may. Raises OSError.
     """
     if sys.platform == "win32":
         return

@@ -1,4 +1,4 @@
-"""What the file system that holds a folder says of itself."""
+"""Properties of the file system that holds a folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TOP_FOLDER = 0x20000
 
 
 def free_bytes(place: Path) -> int:
-    """What an ordinary user may still write there."""
+    """Return the bytes that an ordinary user can still write to the file system."""
     if sys.platform == "win32":
         import shutil  # a no-op does without it
 
@@ -24,7 +24,7 @@ def free_bytes(place: Path) -> int:
 
 
 def is_read_only(place: Path) -> bool:
-    """Whether the file system that holds this folder is mounted read-only; False where none is there."""
+    """Return whether the folder's file system is mounted read-only; False if the folder does not exist."""
     if sys.platform == "win32":
         return False
     try:
@@ -34,25 +34,25 @@ def is_read_only(place: Path) -> bool:
 
 
 def spread_folders(folder: int | str) -> None:
-    """Ask ext4 for folders in an open one to start in block groups far apart, as for top folders (``chattr +T``).
+    """Make ext4 place the subfolders of a folder in block groups far apart, as for top folders (``chattr +T``).
 
-    It looks for a free inode near the folder, and passes one by one over those deleted in the last half minute: a file
-    made after a large removal costs twenty times as much as in a group of its own. Other file systems are left alone.
+    ext4 searches for a free inode near the folder, and skips one by one those deleted in the last half minute: creating
+    a file after a large removal costs twenty times as much there as in another group. Only ext4 is changed.
     """
     if sys.platform != "linux" or isinstance(folder, str):
         return
     import fcntl
     import struct
 
-    with suppress(OSError):  # no file system with flags, or a folder of somebody else's
+    with suppress(OSError):  # no such flags, or another user's folder
         (flags,) = struct.unpack("i", fcntl.ioctl(folder, _GET_FLAGS, bytes(4)))
         fcntl.ioctl(folder, _SET_FLAGS, struct.pack("i", flags | _TOP_FOLDER))
 
 
 def one_mount(one: Path, other: Path) -> bool:
-    """Whether a rename can move from one folder to the other: one file system, and on Linux one mount of it.
+    """Return whether a rename can lead from one folder to the other: one file system, and on Linux one mount of it.
 
-    Two mounts of one file system (``mount --bind``) have one device and still move nothing between them (rename(2)).
+    Two mounts of one file system (``mount --bind``) have the same device, but rename(2) does not work between them.
     """
     return _mount(one) == _mount(other)
 

@@ -1,8 +1,8 @@
-"""Steps at which a test can make this process die, fail or stop: the answer to "what if it ended right here?".
+"""Fault injection: steps at which a test can kill, fail or stop this process.
 
-``VSTORE_FAULT=POINT[:N][:ACTION]``, read once by the command line, acts when the point is reached for the N-th time
-(the first, unless told): ``kill`` (SIGKILL, the default), ``enospc`` or ``eio`` (as if the step had failed so), or
-``cancel`` (SIGSTOP, until somebody continues it). Otherwise a point costs a call and a comparison.
+``VSTORE_FAULT=POINT[:N][:ACTION]``, read by the command line, acts when the point is reached for the N-th time (the
+first by default): ``kill`` (SIGKILL, the default), ``stop`` (SIGSTOP), ``enospc`` or ``eio`` (raise the error). Without
+a fault a point costs a call and a comparison.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vstore.errors import UsageError
 
 
 class Point(StrEnum):
-    """Every step after which a crash leaves something else on disk, in the order of the work."""
+    """Every step after which a crash leaves another state on disk, in the order of the work."""
 
     ROOT_MADE = "root-made"
     SCHEMA_MADE = "schema-made"  # before its commit
@@ -88,7 +88,7 @@ _armed: _Fault | None = None
 
 
 def arm(text: str | None) -> None:
-    """Set the one fault of this process; None sets none. Raises UsageError for what is no fault."""
+    """Set the fault of this process; None for none. Raises UsageError for an invalid fault."""
     global _armed
     _armed = _parse(text) if text else None
 
@@ -103,7 +103,7 @@ def _parse(text: str) -> _Fault:
 
 
 def reached(point: Point) -> None:
-    """This step is done; act if the fault is here."""
+    """Report that a step is done, and act if the fault is set for it."""
     if _armed is not None and _armed.point is point:
         _strike(_armed)
 

@@ -1,4 +1,4 @@
-"""Making links on systems that tell links to folders from links to files."""
+"""Making symbolic links, also on Windows, which distinguishes links to folders from links to files."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _NO_RIGHT = 1314  # ERROR_PRIVILEGE_NOT_HELD
 
 
 def make_link(path: Path, target: str, *, folder: bool) -> None:
-    """A relative link at `path`; `folder` says what it leads to, which Windows must know when the link is made.
+    """Make a relative link at `path`. `folder` says whether the target is a folder, as Windows must know.
 
-    StoreError where the user may not make links (Windows without Developer Mode).
+    Raises StoreError if the user may not make links (Windows without Developer Mode).
     """
     try:
         os.symlink(target, path, target_is_directory=folder)
@@ -21,6 +21,6 @@ def make_link(path: Path, target: str, *, folder: bool) -> None:
         if getattr(error, "winerror", None) != _NO_RIGHT:
             raise
         raise StoreError(
-            f"no right to make symbolic links: {path.name}",
+            f"no permission to make symbolic links: {path.name}",
             hint="turn on Developer Mode in Windows' settings, or use `vstore export`, which needs none",
         ) from error

@@ -13,7 +13,7 @@ _MAX_BYTES = 1 << 20
 def netrc_login(host: str, environment: Mapping[str, str]) -> tuple[str, str] | None:
     """Return user and password for a host; None if ``$NETRC``, else ``~/.netrc``, has none or is not there.
 
-    Raises ValueError for a file that cannot be read; its text does not repeat what stands there.
+    Raises ValueError for a file that cannot be read, without quoting its content.
     """
     import netrc
 

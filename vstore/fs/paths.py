@@ -1,4 +1,4 @@
-"""Paths as people write them."""
+"""Paths as users write them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from vstore.errors import UsageError
 
 
 def absolute(text: str | Path) -> Path:
-    """The absolute path that a person names; ``~`` is the home folder. UsageError for what cannot be one."""
+    """Return the absolute path for a path that a user wrote; ``~`` is the home folder. Raises UsageError."""
     if not str(text) or "\0" in str(text):
         raise UsageError(f"not a path: {str(text)!r}")
     try:
@@ -16,4 +16,4 @@ def absolute(text: str | Path) -> Path:
     except RuntimeError as error:
         raise UsageError(f"no such user: {text}") from error
     except FileNotFoundError as error:
-        raise UsageError(f"the current folder is gone, and with it {text}") from error
+        raise UsageError(f"the current folder was removed, so there is no {text}") from error

@@ -1,9 +1,9 @@
 """Write to paths that a user names; never replace, remove or follow files that vstore did not make.
 
-`claim` looks at a place before any work is done: it is free, or holds something recognisably ours, or it is refused.
-What it found goes to `put_file`, `put_folder` or `put_link`, which replace that and nothing else. Creating is one step
-of the kernel that fails when something has appeared meanwhile (renameat2(2) with RENAME_NOREPLACE, link(2),
-symlink(2)); replacing exchanges the two names, looks at what came out, and puts it back if it is another.
+`claim` checks a path before any work is done: it must be free, or hold something that vstore recognisably made.
+`put_file`, `put_folder` and `put_link` then replace what `claim` found, and nothing else. A new name is created in one
+step of the kernel that fails if the name exists by now (renameat2(2) with RENAME_NOREPLACE, link(2), symlink(2)). To
+replace, two names are exchanged, and exchanged back if the old one turns out to be another file.
 """
 
 from __future__ import annotations
@@ -32,38 +32,38 @@ _KINDS = {
 
 
 class Claim(NamedTuple):
-    """A place that may be written. `old` is what of ours is there, None if nothing is."""
+    """A path that may be written. `old` is the status of the file that vstore made there, None if it is free."""
 
     path: Path
     old: os.stat_result | None
 
 
 def claim(path: Path, ours: Callable[[Path, os.stat_result], bool], *, store: Path | None = None) -> Claim:
-    """Look at a place that a user names for something new, without changing anything.
+    """Check a path that a user names for an output, without changing anything.
 
-    `ours` says whether what is there (it is told the path and its lstat) was made by vstore for this purpose. The place
-    may not lie inside `store`, the root of the store. Raises UsageError, naming the place and what is there.
+    `ours` decides from the path and its lstat whether vstore made what is there for this purpose. The path may not be
+    inside `store`, the root of the store. Raises UsageError, naming the path and what is there.
     """
     check_folder(path.parent)
-    if store is not None and _is_inside(path.parent, store):  # what a link of ours leads to is
+    if store is not None and _is_inside(path.parent, store):  # the target of our link is in it
         raise UsageError(f"the place is inside the store: {path}", hint="choose a place outside of it")
     return recognise(path, ours)
 
 
 def recognise(path: Path, ours: Callable[[Path, os.stat_result], bool]) -> Claim:
-    """As `claim`, for a place in a folder that vstore has claimed, and that need not be there yet."""
-    old = look(path)
+    """As `claim`, for a path in a folder that vstore has claimed. The folder may not exist yet."""
+    old = lstat_or_none(path)
     if old is not None and not ours(path, old):
-        raise refusal(path, old)
+        raise not_ours(path, old)
     return Claim(path, old)
 
 
 class PlaceTaken(UsageError):
-    """A place changed between the look at it and the writing; another look tells whether it is ours still."""
+    """A path changed after it was claimed. Claim it again to learn whether vstore may still write it."""
 
 
-def look(path: Path) -> os.stat_result | None:
-    """The lstat of a place, None if nothing is there. Raises UsageError for one that cannot be looked at."""
+def lstat_or_none(path: Path) -> os.stat_result | None:
+    """Return the lstat of a path; None if it does not exist. Raises UsageError if that cannot be determined."""
     try:
         return os.lstat(path)
     except FileNotFoundError:
@@ -73,11 +73,11 @@ def look(path: Path) -> os.stat_result | None:
 
 
 def check_folder(folder: Path) -> None:
-    """Raise UsageError unless new names can be made in this folder. A link to a folder is one."""
+    """Raise UsageError unless entries can be created in this folder. It may be a link to a folder."""
     try:
         status = os.stat(folder)
     except FileNotFoundError as error:
-        raise UsageError(f"no such folder: {folder}", hint=f"make it first: `mkdir -p {folder}`") from error
+        raise UsageError(f"no such folder: {folder}", hint=f"create it first: `mkdir -p {folder}`") from error
     except (OSError, ValueError) as error:
         raise _unusable(folder, error) from error
     if not stat.S_ISDIR(status.st_mode):
@@ -87,14 +87,14 @@ def check_folder(folder: Path) -> None:
 
 
 def check_output_folder(folder: Path, *, store: Path) -> None:
-    """Raise UsageError unless new files can be made in this folder, which need not be there yet."""
+    """Raise UsageError unless files can be created in this folder, which may not exist yet."""
     if _is_inside(folder, store):
         raise UsageError(f"the output folder is inside the store: {folder}", hint="choose a folder outside of it")
     check_parents(folder)
 
 
 def check_parents(folder: Path) -> None:
-    """Raise UsageError unless new names can be made in this folder, or it can be made itself."""
+    """Raise UsageError unless entries can be created in this folder, or the folder itself."""
     there = folder
     while not os.path.lexists(there) and there != there.parent:
         there = there.parent
@@ -102,22 +102,22 @@ def check_parents(folder: Path) -> None:
 
 
 def real_folder(folder: Path) -> None:
-    """Raise UsageError unless nothing is there, or a folder that is no link."""
+    """Raise UsageError unless the path is free, or a folder and not a link."""
     recognise(folder, lambda _, status: stat.S_ISDIR(status.st_mode))
 
 
 def _is_inside(path: str | Path, folder: Path) -> bool:
-    """Whether a place lies in a folder, by their real paths."""
+    """Return whether a path is inside a folder, by their real paths."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
 def kind_of(status: os.stat_result) -> str:
-    """The kind of a file with its article: ``a FIFO``."""
+    """Return the kind of a file with its article, such as ``a FIFO``."""
     return _KINDS.get(stat.S_IFMT(status.st_mode), "something")
 
 
-def refusal(path: Path, there: os.stat_result) -> UsageError:
-    """The error for a place where something is that is not ours."""
+def not_ours(path: Path, there: os.stat_result) -> UsageError:
+    """Return the error for a path that holds something that vstore did not make."""
     kind = kind_of(there)
     if stat.S_ISLNK(there.st_mode):
         kind += f" to {os.readlink(path)}"
@@ -127,14 +127,14 @@ def refusal(path: Path, there: os.stat_result) -> UsageError:
 
 
 def put_file(new: Path, place: Claim) -> None:
-    """Move a finished file to its place, on the same file system; it keeps the mode of the file that it replaces."""
+    """Move a finished file into place on the same file system, with the mode of the file that it replaces."""
     if place.old is not None:
         os.chmod(new, stat.S_IMODE(place.old.st_mode))
     _put(new, place)
 
 
 def put_bytes(data: bytes, place: Claim) -> None:
-    """Make a file with this content, flushed, at a place."""
+    """Write a file with this content, flushed, into place."""
     with scratch(place.path.parent, "file") as aside:
         with open(aside / "file", "xb") as file:
             file.write(data)
@@ -144,22 +144,22 @@ def put_bytes(data: bytes, place: Claim) -> None:
 
 
 def create_file(path: Path, data: bytes, *, mode: int = 0o666) -> None:
-    """Make a small file where nothing is; follows no link. Raises UsageError if something is there."""
+    """Create a small file, not following a link. Raises UsageError if the path exists."""
     try:
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode)
     except FileExistsError as error:
-        raise UsageError(f"there is something already: {path}", hint="choose another place") from error
+        raise UsageError(f"the path exists already: {path}", hint="choose another place") from error
     with open(handle, "wb") as file:
         file.write(data)
 
 
 def put_folder(new: Path, place: Claim) -> None:
-    """Move a finished folder to its place, on the same file system. The one that it replaces is then at `new`."""
+    """Move a finished folder into place on the same file system. The folder that it replaces is then at `new`."""
     _put(new, place)
 
 
 def put_link(target: str, place: Claim) -> None:
-    """Make a symlink at a place, or let the link of ours that is there point to `target` in one step."""
+    """Make a symlink in place, or make our link that is there lead to `target` in one step."""
     if place.old is None:
         try:
             os.symlink(target, place.path)
@@ -175,7 +175,7 @@ def put_link(target: str, place: Claim) -> None:
 
 
 def try_link(folder: Path) -> None:
-    """Raise UsageError unless symlinks can be made in a folder, found by making one: not each file system has them."""
+    """Raise UsageError unless symlinks can be made in a folder. Makes one to try: some file systems have none."""
     trial = folder / f".vstore-{os.urandom(6).hex()}"
     try:
         os.symlink("trial", trial)
@@ -202,8 +202,8 @@ def _put(new: Path, place: Claim) -> None:
 
 
 def _replace(new: Path, path: Path, old: os.stat_result) -> None:
-    """Where names cannot be exchanged: look again, then replace, a folder in two steps."""
-    there = look(path)
+    """Check again and replace, a folder in two steps: for systems that cannot exchange names."""
+    there = lstat_or_none(path)
     if there is None or not _same(there, old):
         raise _taken(path)
     if stat.S_ISDIR(old.st_mode):
@@ -214,7 +214,7 @@ def _replace(new: Path, path: Path, old: os.stat_result) -> None:
 
 
 def _same(one: os.stat_result, other: os.stat_result) -> bool:
-    """Whether it is the same file, unchanged."""
+    """Return whether it is the same file, unchanged."""
     return os.path.samestat(one, other) and (one.st_mtime_ns, one.st_mode) == (other.st_mtime_ns, other.st_mode)
 
 
@@ -225,9 +225,11 @@ def _no_link(folder: Path, error: OSError) -> UsageError:
 
 
 def _taken(path: Path) -> PlaceTaken:
-    return PlaceTaken(f"something else has appeared meanwhile: {path}", hint="choose another place, and run it again")
+    return PlaceTaken(
+        f"the path was changed by another process meanwhile: {path}", hint="choose another place, and run it again"
+    )
 
 
 def _unusable(path: Path, error: OSError | ValueError) -> UsageError:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return UsageError(f"not a place for a file: {path} ({reason.lower()})", hint="choose another place")
+    return UsageError(f"the path cannot be used: {path} ({reason.lower()})", hint="choose another place")

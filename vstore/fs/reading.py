@@ -1,7 +1,7 @@
 """Opening files by path: regular files only, so that no read waits for a writer or never ends.
 
-A path may name a FIFO, a socket or a device. Opening some of these waits, or acts on the hardware; so the path is
-looked at first, opened without waiting, and looked at again by its descriptor.
+A path may name a FIFO, a socket or a device. Opening some of these blocks, or acts on the hardware. So the path is
+checked first, opened without blocking, and checked again by its descriptor.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def open_handle(
     try:
         _refuse_special(os.stat(path, dir_fd=dir_fd, follow_symlinks=follow), path)
         handle = os.open(path, access | _FLAGS | (0 if follow else getattr(os, "O_NOFOLLOW", 0)), dir_fd=dir_fd)
-    except ValueError as error:  # a NUL or a lone surrogate: no file is called so
+    except ValueError as error:  # a NUL or a lone surrogate, which no file name has
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path) from error
     try:
         _refuse_special(os.fstat(handle), path)
@@ -48,7 +48,7 @@ def open_handle(
 
 
 def check_regular(path: str | bytes | Path) -> None:
-    """Raise OSError unless there is a regular file: for a path that another program is to open."""
+    """Raise OSError unless the path is a regular file. Use it for a path that another program opens."""
     os.close(open_handle(path))
 
 
@@ -63,7 +63,7 @@ def read_regular(path: str | bytes | Path, *, limit: int, follow: bool = True, d
     Raises as `open_handle`, and OSError (EFBIG) for a longer file.
     """
     with open_regular(path, follow=follow, dir_fd=dir_fd) as file:
-        data = file.read(min(os.fstat(file.fileno()).st_size, limit) + 1)  # as much memory is taken as is asked for
+        data = file.read(min(os.fstat(file.fileno()).st_size, limit) + 1)  # allocates as much as is requested
         while len(data) <= limit and (more := file.read(min(_MORE_BYTES, limit + 1 - len(data)))):
             data += more
     if len(data) > limit:
@@ -72,7 +72,7 @@ def read_regular(path: str | bytes | Path, *, limit: int, follow: bool = True, d
 
 
 def read_pieces(path: str | bytes | Path, *, follow: bool = True) -> Iterator[bytes]:
-    """Give the content of a regular file of any size, piece by piece.
+    """Yield the content of a regular file of any size in pieces.
 
     Raises as `open_handle`, and OSError (ESTALE) for a file that grows or shrinks meanwhile.
     """

@@ -1,4 +1,4 @@
-"""Renaming that replaces nothing."""
+"""Renaming without replacing anything."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ _NO_SUCH_CALL = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
 
 
 def rename_new(old: Path, new: Path) -> None:
-    """Rename a file, link or folder to a free name. Raises FileExistsError when it is not free; replaces nothing.
+    """Rename a file, link or folder. Raises FileExistsError if the new name exists, and replaces nothing.
 
-    One step of the kernel where it has renameat2(2); elsewhere a file gets its second name by link(2), and a folder
-    takes the place of an empty one made for it. Without either, as on FAT before Linux 3.15, the name is looked at.
+    One step of the kernel with renameat2(2). Elsewhere a file gets its new name by link(2), and a folder replaces an
+    empty one created for it. Without either, as on FAT before Linux 3.15, the name is checked first.
     """
     code = _renameat2(old, new)
     if code == 0:
         return
     if code not in _NO_SUCH_CALL:
         raise OSError(code, os.strerror(code), str(old), None, str(new))  # EEXIST makes it a FileExistsError
-    if sys.platform == "win32":  # which replaces nothing by itself
+    if sys.platform == "win32":  # where rename replaces nothing
         os.rename(old, new)
     elif stat.S_ISDIR(os.lstat(old).st_mode):
         os.mkdir(new)
@@ -44,10 +44,10 @@ def _link(old: Path, new: Path) -> None:
 
 
 def _renameat2(old: Path, new: Path) -> int:
-    """The error number of renameat2(2) with RENAME_NOREPLACE, 0 for done, ENOSYS where there is none."""
+    """Return the error number of renameat2(2) with RENAME_NOREPLACE: 0 for success, ENOSYS if it does not exist."""
     if sys.platform != "linux":
         return errno.ENOSYS
-    import ctypes  # most commands do without it
+    import ctypes  # loaded late: most commands do not need it
 
     rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
     if rename is None:

@@ -1,6 +1,6 @@
-"""The door to zstd: the standard library's from 3.14 on, before that its backport. One API.
+"""zstd: the standard library's module from Python 3.14 on, and its backport before.
 
-The module is loaded late: a run that changes nothing does without it.
+The module is loaded late: a no-op does not need it.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-_HARD = 16  # from this level on zstd's tables take most of the memory
+_HARD = 16  # from this level zstd's tables take most of the memory
 _TABLES = {"hash_log": 20, "chain_log": 21}  # 12 MiB a thread instead of 80, for 2 % more bytes
-WINDOW_LOG = 24  # 16 MiB: a frame that asks for more memory is refused
+WINDOW_LOG = 24  # 16 MiB: a frame that needs more memory is refused
 
 
 def _zstd() -> Any:
@@ -22,12 +22,12 @@ def _zstd() -> Any:
 
 
 def library_version() -> str:
-    """The release of libzstd, such as ``1.5.7``: equal input gives equal frames only with equal releases."""
+    """Return the release of libzstd, such as ``1.5.7``. Only equal releases compress equal input to equal frames."""
     return str(_zstd().zstd_version)
 
 
 def compress(data: bytes, level: int = 3) -> bytes:
-    """One frame with its content size and a checksum, in this thread."""
+    """Compress to one frame with its content size and a checksum, in this thread."""
     zstd = _zstd()
     parameter = zstd.CompressionParameter
     options = {parameter.compression_level: level, parameter.checksum_flag: 1}
@@ -37,13 +37,13 @@ def compress(data: bytes, level: int = 3) -> bytes:
 
 
 def decompress(data: bytes | memoryview, *, at_most: int) -> bytes:
-    """The content of exactly one frame; ValueError if it is damaged, cut off, followed by something or longer."""
+    """Return the content of one frame of at most `at_most` bytes. Raises ValueError unless it is one whole frame."""
     parts = decompress_parts(data, at_most=at_most, part_bytes=max(at_most, 1))
     return parts[0] if parts else b""
 
 
 def decompress_parts(data: bytes | memoryview, *, at_most: int, part_bytes: int) -> list[bytes]:
-    """The same in parts of this length, the last one of what is left: takes half the memory."""
+    """As `decompress`, in parts of `part_bytes` (the last one shorter), which takes half the memory."""
     zstd = _zstd()
     reader = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: WINDOW_LOG})
     parts: list[bytes] = []

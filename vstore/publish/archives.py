@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vstore.archive import pack
 from vstore.fs.atomic import flush_file, fsync_directory
-from vstore.fs.place import Claim, check_output_folder, look, put_file, recognise
+from vstore.fs.place import Claim, check_output_folder, lstat_or_none, put_file, recognise
 from vstore.fs.scratch import scratch
 from vstore.fs.trees.manifest import Manifest
 from vstore.objects import StorePath
@@ -100,7 +100,7 @@ class ArchiveOutput:
         )
 
     def _earlier(self, record: MemberRecord) -> EarlierArchive:
-        status = look(self.folder / record["archive_name"]) if "archive_name" in record else None
+        status = lstat_or_none(self.folder / record["archive_name"]) if "archive_name" in record else None
         return EarlierArchive(record, status.st_size if status and stat.S_ISREG(status.st_mode) else None)
 
     def _claim(self, names: Mapping[str, str]) -> dict[str, Claim]:

@@ -15,7 +15,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from vstore.errors import UsageError
-from vstore.fs.place import Claim, check_output_folder, look, put_link, recognise
+from vstore.fs.place import Claim, check_output_folder, lstat_or_none, put_link, recognise
 from vstore.fs.trees.manifest import EntryKind, Manifest
 from vstore.objects import Kind, StorePath
 from vstore.publish.earlier_outputs import is_flat_layer, is_link_to_object
@@ -266,7 +266,7 @@ def _is_real_folder(_: Path, status: os.stat_result) -> bool:
 
 def _is_folder(path: Path) -> bool:
     """Whether it is a folder, and not a link to one."""
-    status = look(path)
+    status = lstat_or_none(path)
     return status is not None and stat.S_ISDIR(status.st_mode)
 
 

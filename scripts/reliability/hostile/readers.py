@@ -274,7 +274,7 @@ def _bundles() -> list[bytes]:
 
 def _tree(data: bytes, _: Path) -> object:
     found = Manifest.decode(data)
-    assert Manifest(found.entries).encode() == data, "a tree that can be written in two ways"
+    assert Manifest(found.entries).encoded == data, "a tree that can be written in two ways"
     return found
 
 
@@ -433,7 +433,7 @@ def _manifests() -> list[bytes]:
     with TemporaryDirectory() as name:
         _put(_archives()[0], Path(name) / "archive")
         with archive.FileReader(Path(name) / "archive") as reader:
-            return [Manifest(()).encode(), archive.read_index(reader).manifest.encode()]
+            return [Manifest(()).encoded, archive.read_index(reader).manifest.encoded]
 
 
 def _manifest_files() -> list[bytes]:

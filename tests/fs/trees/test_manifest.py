@@ -78,7 +78,7 @@ def test_different_trees_different_digests(
         except (OSError, ValueError):
             return
         manifests.append(scan(root))
-        assert Manifest.decode(manifests[-1].encode()) == manifests[-1]
+        assert Manifest.decode(manifests[-1].encoded) == manifests[-1]
     assert (manifests[0].digest == manifests[1].digest) == (manifests[0].entries == manifests[1].entries)
 
 
@@ -225,9 +225,9 @@ def test_malformed_encodings_are_refused(damage: bytes) -> None:
 
 
 def test_trailing_and_unsorted_bytes_are_refused(tmp_path: Path) -> None:
-    encoded = scan(tree(tmp_path / "t", {"a": b"1", "b": b"1"})).encode()
+    encoded = scan(tree(tmp_path / "t", {"a": b"1", "b": b"1"})).encoded
     with pytest.raises(StoreError, match="length"):
         Manifest.decode(encoded + b"\0")
     first, second = scan(tmp_path / "t").entries
     with pytest.raises(StoreError, match="sorted"):
-        Manifest.decode(Manifest((second, first)).encode())
+        Manifest.decode(Manifest((second, first)).encoded)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +10,7 @@ import click
 from vstore.cli.command import command
 from vstore.cli.settings import Settings
 from vstore.cli.text import size, table, when
-from vstore.errors import StoreError, UsageError
+from vstore.errors import StoreError
 
 if TYPE_CHECKING:
     from vstore.api.stores import ObjectInfo, StorePath
@@ -119,27 +119,29 @@ def why_depends_command(settings: Settings, path: str, dependency: str) -> None:
 
 
 @command("sql")
-@click.argument("query")
-def sql_command(settings: Settings, query: str) -> None:
-    """Ask the index itself, read-only: tables objects, refs, realisations, parts, generations, …"""
-    import sqlite3
-
-    from sqlite_utils import Database
+@click.argument("query", required=False)
+@click.option("-p", "--parameter", type=(str, str), multiple=True, metavar="NAME VALUE", help="Set :NAME in the query.")
+@click.option("--format", "form", type=click.Choice(["table", "json", "csv"]), default="table", help="Output format.")
+def sql_command(settings: Settings, query: str | None, parameter: tuple[tuple[str, str], ...], form: str) -> None:
+    """Without QUERY, list the tables with their columns and numbers of rows. Bytes are printed in hexadecimal."""
+    from vstore.api.stores import describe_index, query_index
 
     with settings.open_store(read_only=True) as store:
-        connection = sqlite3.connect(f"{store.layout.index_file.as_uri()}?mode=ro", uri=True)
-        try:
-            rows = [{key: _plain(value) for key, value in row.items()} for row in Database(connection).query(query)]
-        except (sqlite3.Error, ValueError) as error:
-            store.database.check()
-            raise UsageError(f"the index cannot answer that: {error}", hint="docs/store.md has its tables") from error
-        finally:
-            connection.close()
-    settings.emit(rows, lambda: table(rows, {key: key for key in rows[0]} if rows else {}))
+        rows = query_index(store, query, dict(parameter)) if query else describe_index(store)
+    if form == "json":
+        settings.json = True
+    columns = {key: key for key in rows[0]} if rows else {}
+    settings.emit(rows, lambda: _csv(rows) if form == "csv" else table(rows, columns))
 
 
-def _plain(value: object) -> object:
-    return value.hex() if isinstance(value, bytes) else value
+def _csv(rows: Sequence[Mapping[str, object]]) -> str:
+    import csv
+    import io
+
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([list(rows[0]), *(row.values() for row in rows)] if rows else [])
+    return text.getvalue().rstrip("\n")
 
 
 @command("log")

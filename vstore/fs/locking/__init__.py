@@ -1,1 +1,1 @@
-"""File locks between processes, and waiting for them."""
+"""File locks between processes."""

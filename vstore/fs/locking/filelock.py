@@ -1,10 +1,10 @@
-"""Kernel locks between processes: they end with the process, so nothing stale is ever left behind.
+"""Kernel locks between processes. A lock ends with its process, so no lock is ever stale.
 
-A lock is on the open file description (flock(2), LockFileEx), not on a process: two threads exclude each other too.
-The lock file itself carries no meaning. Removing it could let two holders in, one with the old file and one
-with a new one; so whoever gets the lock looks whether its file is still the one in place, and else tries again.
+A lock belongs to the open file description (flock(2), LockFileEx), not to the process: it also excludes other threads.
+The lock file has no content. If it is removed, one process could lock the old file and another a new one. So a process
+that gets the lock checks that its file is still in place, and tries again otherwise.
 
-Whoever may read a file may lock it. So lock files can be opened by those only who may write to their folder.
+A user who can read a file can lock it. So only users who can write to a folder can open its lock files.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ else:
 
 
 class NoFileLocks(StoreError):
-    """The file system has no locks, as that of some network mounts."""
+    """The file system has no locks, as on some network mounts."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(f"the file system has no file locks: {path}", hint="put it on a local disk; see --root")
 
 
 @contextmanager
-def _told(path: Path) -> Iterator[None]:
+def _no_locks_as_error(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -71,30 +71,30 @@ def lock_file(
     builds: bool = False,
     cancel: CancelToken | None = None,
 ) -> Iterator[int]:
-    """Hold the lock of `path` (made if absent); yields the open descriptor.
+    """Hold the lock of `path`, created if missing, and yield its descriptor. A `transient` file is removed at the end.
 
-    Raises BusyError naming the holders when they hold it for too long (see `vstore.fs.locking.waits`; for a day with
-    `builds`), or at all with ``blocking=False``; Cancelled when a `cancel` is set; StoreError for what is no file, and
-    NoFileLocks for one on a file system without locks. The file of a transient one is removed at the end.
+    Raises BusyError, naming the holders, after the time limit of `vstore.fs.locking.waits` (with `builds` a day), or
+    with ``blocking=False`` at once. Raises Cancelled once `cancel` is set, StoreError if the path is not a file, and
+    NoFileLocks if the file system has no locks.
     """
-    handle = _locked(path, shared, blocking, Wait(_what(path), [path], shared=shared, builds=builds, cancel=cancel))
+    handle = _locked(path, shared, blocking, Wait(_label(path), [path], shared=shared, builds=builds, cancel=cancel))
     try:
         yield handle
     finally:
         if transient:
-            with suppress(OSError):  # Windows refuses while it is open; a collector removes it later
+            with suppress(OSError):  # Windows refuses this while it is open; a collection removes it later
                 path.unlink()
         os.close(handle)
 
 
-def _what(path: Path) -> str:
+def _label(path: Path) -> str:
     return f"{path.parent.name}/{path.name}"
 
 
 def _locked(path: Path, shared: bool, blocking: bool, wait: Wait) -> int:
     while True:
         handle = _opened(path)
-        with _told(path):
+        with _no_locks_as_error(path):
             try:
                 taken = _acquire(handle, shared=shared, blocking=False)
                 if not taken and not blocking:
@@ -110,9 +110,9 @@ def _locked(path: Path, shared: bool, blocking: bool, wait: Wait) -> int:
 
 
 class _InKernel:
-    """A wait for a lock in the kernel, which wakes those who wait in turn, but cannot be ended.
+    """A wait for a lock in the kernel, which is fair but cannot be interrupted.
 
-    So a thread waits there, and keeps the descriptor when the one who wanted the lock has given up.
+    So a thread waits, and closes the descriptor itself if the caller has given up.
     """
 
     def __init__(self, handle: int, shared: bool) -> None:
@@ -125,7 +125,7 @@ class _InKernel:
         threading.Thread(target=self._run, daemon=True).start()
 
     def wait(self, wait: Wait) -> None:
-        """Until it is locked. Raises what `wait` does and OSError; then the descriptor is, or will be, closed."""
+        """Wait for the lock. Raises as `Wait.go_on`, and OSError; the descriptor is closed then, at once or later."""
         try:
             while not self._ended.wait(LOOK_SECONDS):
                 wait.go_on()
@@ -153,7 +153,7 @@ class _InKernel:
 
 
 def _opened(path: Path) -> int:
-    """Open a lock file, made if absent: in its folder as that is now, and never through a link."""
+    """Open a lock file, created if missing, from its open folder and not following a link."""
     folder = None
     try:
         folder = os.open(path.parent, _FOLDER) if os.open in os.supports_dir_fd else None
@@ -162,8 +162,8 @@ def _opened(path: Path) -> int:
             try:
                 return open_handle(name, follow=False, dir_fd=folder, access=os.O_RDWR)
             except FileNotFoundError:
-                with suppress(FileExistsError):  # made by another process meanwhile
-                    return _made(name, folder, os.stat(path.parent if folder is None else folder).st_mode)
+                with suppress(FileExistsError):  # created by another process meanwhile
+                    return _create(name, folder, os.stat(path.parent if folder is None else folder).st_mode)
     except OSError as error:
         if error.errno not in _NO_LOCK_FILE:
             raise
@@ -174,8 +174,8 @@ def _opened(path: Path) -> int:
             os.close(folder)
 
 
-def _made(name: str | Path, folder: int | None, folder_mode: int) -> int:
-    """A new file for those who may write to the folder, whatever the umask says."""
+def _create(name: str | Path, folder: int | None, folder_mode: int) -> int:
+    """Create a file for the users who can write to the folder, whatever the umask is."""
     writers = folder_mode & 0o222
     mode = 0o600 | writers | writers << 1
     handle = os.open(name, _NEW, mode, dir_fd=folder)
@@ -192,7 +192,7 @@ def _in_place(handle: int, path: Path) -> bool:
 
 
 def is_held(path: Path) -> bool:
-    """Whether some process holds the lock now. What is not there, or no file, is held by nobody."""
+    """Return whether a process holds the lock now; False if the path is missing or not a file."""
     try:
         handle = open_handle(path, follow=False)
     except FileNotFoundError:
@@ -202,7 +202,9 @@ def is_held(path: Path) -> bool:
             return False
         raise
     try:
-        with _told(path):
-            return not _acquire(handle, shared=True, blocking=False)  # shared: two who ask do not see each other
+        with _no_locks_as_error(path):
+            return not _acquire(
+                handle, shared=True, blocking=False
+            )  # shared: two processes that test it do not see each other
     finally:
         os.close(handle)

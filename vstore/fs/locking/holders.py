@@ -1,4 +1,4 @@
-"""Which processes hold a lock on a file: read from /proc/locks (proc_locks(5)); elsewhere nothing is known of them."""
+"""The processes that hold a lock on a file, from /proc/locks on Linux (proc_locks(5))."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONGEST_COMMAND = 120
 
 @frozen
 class Holder:
-    """A process as a person knows it; `since` is when it started, None where that cannot be read."""
+    """A process that holds a lock. `since` is its start time, None if that cannot be read."""
 
     pid: int
     user: str
@@ -32,9 +32,9 @@ class Holder:
 
 
 def holders(files: Iterable[Path], *, writers: bool = False) -> list[Holder]:
-    """The processes that hold a lock on any of these files, only exclusive ones with `writers`.
+    """Return the processes that hold a lock on any of these files; with `writers` an exclusive lock.
 
-    A process of another PID namespace is not seen.
+    Processes of another PID namespace are not found.
     """
     pids: set[int] = set()
     with suppress(OSError):
@@ -46,7 +46,10 @@ def holders(files: Iterable[Path], *, writers: bool = False) -> list[Holder]:
 
 
 def _pids(locks: list[list[str]], status: os.stat_result, writers: bool) -> set[int]:
-    """From lines such as ``1: FLOCK ADVISORY WRITE 4242 fe:00:2211892 0 EOF``; a second word ``->`` means waiting."""
+    """Return the process numbers in lines such as ``1: FLOCK ADVISORY WRITE 4242 fe:00:2211892 0 EOF``.
+
+    In the line of a waiting process the second word is ``->``.
+    """
     found: dict[bool, set[int]] = {True: set(), False: set()}
     device = (os.major(status.st_dev), os.minor(status.st_dev))
     for line in locks:
@@ -87,7 +90,7 @@ def _user(uid: int) -> str:
 
 
 def _started(ticks: int) -> datetime | None:
-    """The moment so many clock ticks after the machine started."""
+    """Return the time that is `ticks` clock ticks after the start of the machine; None if that is unknown."""
     with suppress(OSError, ValueError, AttributeError):
         uptime = float(Path("/proc/uptime").read_text("ascii").split()[0])
         age = uptime - ticks / os.sysconf("SC_CLK_TCK")

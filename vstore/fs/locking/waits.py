@@ -1,7 +1,7 @@
-"""Waiting for another process: told after a second, bounded, and ended by a signal.
+"""Waiting for another process: reported after a second, limited in time, and ended by a signal.
 
-The policy of the whole process is `vstore.cancel.WAITING`. A program that sets none waits in silence, as long as the
-defaults say.
+The policy of the whole process is `vstore.cancel.WAITING`. A program that sets none waits silently, with
+the default limits.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from vstore.errors import BusyError
 from vstore.fs.locking.holders import holders
 
 LIMIT_SECONDS = 600.0
-BUILD_LIMIT_SECONDS = 86400.0  # where others build or fetch what this process needs too
-LOOK_SECONDS = 0.1  # how often whoever waits must ask `Wait.go_on`
-_TOLD_SECONDS = 1.0
-_UNSEEN = "a process that cannot be seen from here"
+BUILD_LIMIT_SECONDS = 86400.0  # if the other process builds or fetches what this one needs too
+LOOK_SECONDS = 0.1  # how often a waiting function must call `Wait.go_on`
+_REPORT_SECONDS = 1.0
+_UNSEEN = "an unknown process"
 
 
 class Wait:
-    """One wait for what other processes hold a lock on `files` for; it begins when `go_on` is first asked."""
+    """One wait for other processes that hold a lock on `files`. It begins with the first call of `go_on`."""
 
     def __init__(
         self,
@@ -40,10 +40,10 @@ class Wait:
         self._cancel = cancel
         self._began: float | None = None
         self._limit = 0.0
-        self._told = False
+        self._reported = False
 
     def go_on(self) -> None:
-        """After a second, report what is waited for. Raises BusyError at the time limit, Cancelled if cancelled."""
+        """Report the wait after a second. Raises BusyError at the time limit, and Cancelled if cancelled."""
         if WAITING.ended:
             raise Cancelled
         if self._cancel is not None:
@@ -55,13 +55,13 @@ class Wait:
         waited = time.monotonic() - self._began
         if waited >= self._limit:
             raise self.busy("`--wait SECONDS` waits longer")
-        if waited >= _TOLD_SECONDS and not self._told:
-            self._told = True
+        if waited >= _REPORT_SECONDS and not self._reported:
+            self._reported = True
             names = "; ".join(map(str, holders(self._files, writers=self._shared)))
             WAITING.tell(f"waiting for {self._what}, held by {names or _UNSEEN}")
 
-    def busy(self, hint: str = "wait for its end") -> BusyError:
-        """The error that names what is held, and who holds it."""
+    def busy(self, hint: str = "wait until it has ended") -> BusyError:
+        """Return the error that names the lock and its holders."""
         found = holders(self._files, writers=self._shared)
         stopped = " ".join(str(holder.pid) for holder in found if holder.stopped)
         return BusyError(

@@ -1,4 +1,4 @@
-"""What Windows does in its own way: locks on files, shared and exclusive (`LockFileEx`)."""
+"""File locks on Windows, shared and exclusive, with `LockFileEx`."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if sys.platform == "win32":
         )
 
     def lock(handle: int, *, shared: bool, blocking: bool) -> bool:
-        """Lock an open file until it is closed; False if another holds it and we do not wait.
+        """Lock an open file until it is closed. Return False if another process holds it and `blocking` is False.
 
-        Locks there forbid reading, so the one byte that is locked lies far behind any content.
+        Locks on Windows forbid reading, so the one locked byte lies far beyond any content.
         """
         flags = (0 if shared else _EXCLUSIVE) | (0 if blocking else _AT_ONCE)
         place = _Place(Offset=0, OffsetHigh=1 << 30)

@@ -1,4 +1,4 @@
-"""The tree manifest: every entry of a tree with its digest, and the digest of the whole.
+"""Tree manifests: every entry of a tree with its digest, and the digest of the whole tree.
 
 Encoding (all numbers big-endian), hashed in the domain ``tree 1``::
 
@@ -8,8 +8,8 @@ Encoding (all numbers big-endian), hashed in the domain ``tree 1``::
     "X" …the same…                                         an executable one
     "L" u32 path-length path u32 target-length target      a symlink
 
-Every variable part is framed by its length, so no two trees share an encoding. Modes other than
-the executable bit, owners and times are not part of a tree: an entry's time in a store follows from the entry.
+Every variable part is framed by its length, so no two trees have the same encoding. Owners, times and modes other than
+the executable bit are not part of a tree: the time of an entry in a store follows from the entry.
 """
 
 from __future__ import annotations
@@ -35,6 +35,8 @@ _TIMES = (946_684_800 - FIXED_TIME) // 2  # even seconds until the year 2000: zi
 
 
 class EntryKind(IntEnum):
+    """The kind of an entry."""
+
     DIRECTORY = 1
     FILE = 2
     SYMLINK = 3
@@ -52,10 +54,10 @@ class Entry(NamedTuple):
 
     @property
     def mtime(self) -> int:
-        """The modification time in a store, in seconds: for files a function of the content, for all else fixed.
+        """The modification time in a store, in seconds: for files a function of the content, else fixed.
 
-        Equal content has equal times on every machine, and other content another one, so a comparison of time and
-        size for equality (HTTP entity tags, caches of compiled code) is right. Times say nothing of an order.
+        Equal content has equal times on every machine, and other content has another time. So comparing time and size
+        for equality is right (HTTP entity tags, caches of compiled code). Comparing times for order is not.
         """
         return FIXED_TIME + 2 * (int.from_bytes(self.digest[:8], "big") % _TIMES)
 
@@ -68,6 +70,7 @@ class Manifest:
 
     @cached_property
     def encoded(self) -> bytes:
+        """The encoding."""
         parts = [_MAGIC, len(self.entries).to_bytes(8, "big")]
         for path, kind, executable, size, digest, target in self.entries:
             if kind == EntryKind.FILE:
@@ -80,43 +83,43 @@ class Manifest:
 
     @cached_property
     def digest(self) -> Digest:
+        """The digest of the tree."""
         return self.digest_of(self.encoded)
 
     @property
     def size_bytes(self) -> int:
+        """The bytes of all files."""
         return sum(entry.size for entry in self.entries)
 
     @property
     def files(self) -> int:
+        """The number of files and links."""
         return sum(entry.kind != EntryKind.DIRECTORY for entry in self.entries)
-
-    def encode(self) -> bytes:
-        return self.encoded
 
     @classmethod
     def decode(cls, data: bytes) -> Self:
-        """Read an encoding; StoreError unless it is the one encoding of a well-formed tree."""
+        """Decode a manifest. Raises StoreError unless the data is the one encoding of a valid tree."""
         try:
             manifest = cls(tuple(_decode_entries(data)))
         except (struct.error, IndexError, ValueError) as error:
             raise StoreError(f"malformed tree manifest: {error}") from error
         if any(a.path >= b.path for a, b in pairwise(manifest.entries)):
             raise StoreError("malformed tree manifest: paths are not sorted and distinct")
-        vars(manifest)["encoded"] = data  # as nothing in it can be said in two ways
+        vars(manifest)["encoded"] = data  # a tree has one encoding
         return manifest
 
     @staticmethod
     def count(data: bytes) -> int:
-        """The number of entries that an encoding announces."""
+        """Return the number of entries in the header of an encoding."""
         return int.from_bytes(data[len(_MAGIC) : len(_MAGIC) + 8], "big")
 
     @staticmethod
     def digest_of(data: bytes) -> Digest:
-        """The digest of the tree with this encoding, before it is read."""
+        """Return the digest of the tree with this encoding, without decoding it."""
         return hash_bytes(_DOMAIN, data)
 
     def references(self, own: StorePath | None = None) -> frozenset[StorePath]:
-        """The other objects that the tree's links point to."""
+        """Return the objects that the tree's links lead to, without its `own`."""
         names = {
             name
             for entry in self.entries
@@ -125,7 +128,7 @@ class Manifest:
         return frozenset(StorePath.parse(name) for name in names) - {own}
 
     def differences(self, found: Manifest) -> Iterator[str]:
-        """What is missing, added or changed in `found`, a line per path."""
+        """Yield a line for each path that is missing, added or changed in `found`."""
         if found.entries == self.entries:
             return
         ours = {entry.path: entry for entry in self.entries}
@@ -141,7 +144,7 @@ class Manifest:
 
 def _decode_entries(data: bytes) -> Iterator[Entry]:
     if not data.startswith(_MAGIC):
-        raise ValueError("no tree manifest of version 1")
+        raise ValueError("not a tree manifest of version 1")
     at = len(_MAGIC) + 8
     for _ in range(Manifest.count(data)):
         tag, length = _HEAD.unpack_from(data, at)
@@ -168,14 +171,14 @@ def _decode_entries(data: bytes) -> Iterator[Entry]:
 
 
 def shown(path: bytes) -> str:
-    """For people, on one line and printable anywhere, whatever the bytes."""
+    """Return a path as printable text on one line, whatever its bytes are."""
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in os.fsdecode(path))
 
 
 def linked_object(path: bytes, target: bytes) -> str | None:
-    """The store path that a link at `path` leads to, None if it stays inside; StoreError if it may do neither.
+    """Return the store path that a link at `path` leads to; None if it stays inside the tree. Else raise StoreError.
 
-    Only leading ``..`` are allowed, so what the letters say and what the disk does are the same.
+    Only leading ``..`` are allowed, so that a target means the same as text and on disk.
     """
     parts = target.split(b"/")
     ups = next((index for index, part in enumerate(parts) if part != b".."), len(parts))

@@ -1,8 +1,7 @@
-"""File names that some system cannot have, or takes for one: trees are checked before they are shipped there.
+"""File names that are invalid or equal on another system (pure). Trees are checked before they are shipped there.
 
-APFS ignores case and Unicode's normal form as Macs are set up, NTFS ignores case. Windows has no file called ``aux`` or
-``con.txt``, none that ends in a dot or a blank, and none with one of ``<>:"|?*\\`` or a control character.
-Pure: these take and return names.
+APFS by default ignores case and Unicode's normal form, NTFS ignores case. On Windows no file name may be ``aux`` or
+``con.txt``, end in a dot or a space, or contain one of ``<>:"|?*\\`` or a control character.
 """
 
 from __future__ import annotations
@@ -18,15 +17,15 @@ _REFUSED = frozenset('<>:"|?*\\/')
 
 
 def fold(name: str) -> str:
-    """What two names have in common when a system takes them for one.
+    """Return the key that is equal for names that a system may treat as one.
 
-    A little coarser than each file system's own table, so that what is not refused is safe on all.
+    It is slightly coarser than the tables of file systems, so that names with different keys are safe on all.
     """
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", name).casefold())
 
 
 def collisions(names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Pairs of names of one folder that macOS or Windows take for one."""
+    """Yield pairs of names of one folder that macOS or Windows treat as one."""
     seen: dict[str, str] = {}
     for name in sorted(names):
         other = seen.setdefault(fold(name), name)
@@ -35,10 +34,10 @@ def collisions(names: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def refused_by_windows(name: str) -> str | None:
-    """Why Windows cannot have a file of that name; None if it can."""
+    """Return why a name is invalid on Windows; None if it is valid."""
     if name.partition(".")[0].rstrip(" ").lower() in _RESERVED:
         return "the name of a device"
     if name.endswith((".", " ")):
-        return f"it ends in {'a dot' if name.endswith('.') else 'a blank'}"
+        return f"it ends in {'a dot' if name.endswith('.') else 'a space'}"
     found = next((character for character in name if character in _REFUSED or ord(character) < 32), None)
-    return None if found is None else f"it has {found!r} in it"
+    return None if found is None else f"it contains {found!r}"

@@ -1,4 +1,4 @@
-"""Removing trees from open folders: no link is followed, not even one that takes a folder's place meanwhile."""
+"""Removing trees from open folders. No link is followed, not even one that replaces a folder meanwhile."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 BY_HANDLE = os.open in os.supports_dir_fd and os.scandir in os.supports_fd
 OPEN_FOLDER = os.O_RDONLY | sum(getattr(os, name, 0) for name in ("O_DIRECTORY", "O_CLOEXEC"))
 NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-DEEPEST = 100  # below it, a folder is moved up and removed there: neither stack nor descriptors run out
+DEEPEST = 100  # deeper folders are moved up first, so that neither stack nor descriptors run out
 
 
 def open_folder(name: str | bytes, parent: int | None) -> int:
-    """A descriptor of a folder that is no link, made readable first if that is needed. Raises OSError."""
+    """Open a folder that is not a link, and make it readable first if needed. Raises OSError."""
     try:
         return os.open(name, OPEN_FOLDER | NO_LINK, dir_fd=parent)
     except PermissionError:
@@ -25,13 +25,13 @@ def open_folder(name: str | bytes, parent: int | None) -> int:
 
 
 def thaw(name: str | bytes, parent: int | None) -> None:
-    """Change the mode of a folder, and never of what a link leads to."""
+    """Make a folder accessible for its owner, not following a link."""
     if os.chmod in os.supports_follow_symlinks:
         os.chmod(name, 0o700, dir_fd=parent, follow_symlinks=False)
     elif sys.platform == "linux":
         handle = os.open(name, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)
         try:
-            os.chmod(f"/proc/self/fd/{handle}", 0o700)  # fchmod(2) takes no such descriptor
+            os.chmod(f"/proc/self/fd/{handle}", 0o700)  # fchmod(2) does not accept such a descriptor
         finally:
             os.close(handle)
     else:
@@ -39,9 +39,9 @@ def thaw(name: str | bytes, parent: int | None) -> None:
 
 
 def remove_tree(path: str | bytes | Path, *, dir_fd: int | None = None) -> None:
-    """Remove a file, link or tree that nobody else uses, read-only folders included; nothing if it is not there.
+    """Remove a file, link or tree, read-only folders included, if it exists.
 
-    No link is followed, not even one that takes a folder's place meanwhile.
+    No link is followed, not even one that replaces a folder meanwhile.
     """
     try:
         is_folder = stat.S_ISDIR(os.lstat(path, dir_fd=dir_fd).st_mode)
@@ -67,7 +67,7 @@ def _remove_folder(name: str | bytes, parent: int | None) -> None:
 
 
 def _empty(folder: int, top: int, depth: int) -> list[str]:
-    """Remove all in an open folder. Folders that lie too deep are moved to `top`; returns their names there."""
+    """Empty an open folder. Move folders that are too deep to `top`, and return their names there."""
     moved: list[str] = []
     with os.scandir(folder) as found:
         children = list(found)
@@ -94,7 +94,7 @@ def _moved_up(name: str, folder: int, top: int, moved: list[str]) -> bool:
 
 
 def move_up(name: str, folder: int, top: int) -> str | None:
-    """Move a folder to `top`. Return its name there; None where the file system moves none (EXDEV on an overlay)."""
+    """Move a folder to `top`. Return its name there; None if the file system cannot (EXDEV on an overlay)."""
     aside = f"deep-{os.urandom(8).hex()}"
     try:
         os.fchmod(folder, 0o700)
@@ -106,7 +106,7 @@ def move_up(name: str, folder: int, top: int) -> str | None:
 
 
 def in_folder(change: Callable[..., None], name: str | bytes, folder: int | None) -> None:
-    """Change an entry, made possible first where the folder is read-only."""
+    """Change an entry, and make a read-only folder writable first if needed."""
     try:
         with suppress(FileNotFoundError):
             change(name, dir_fd=folder)
@@ -133,7 +133,7 @@ def _remove_by_path(folder: bytes) -> None:
 
 
 def _unlink(path: str | bytes | Path, dir_fd: int | None) -> None:
-    """Windows unlinks no read-only file."""
+    """Unlink a file; on Windows, make it writable first."""
     try:
         os.unlink(path, dir_fd=dir_fd)
     except PermissionError:

@@ -1,4 +1,4 @@
-"""Bytes that files take on the disk: each inode once, however many names it has."""
+"""The bytes that files take on the disk: each inode counts once, however many names it has."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ def used_bytes(place: str | os.PathLike[str]) -> int:
 
 
 class Tally:
-    """Names that go, and the bytes that become free with them: those of an inode with the last of its names.
+    """Counts removed names, and the bytes that become free: those of an inode with its last name.
 
-    Those told to the tally `after` are gone beforehand. An inode that keeps a name needs some 110 bytes of memory.
+    Names counted by the tally `after` are removed beforehand. An inode that keeps a name takes 110 bytes of memory.
     """
 
     def __init__(self, after: Tally | None = None) -> None:
@@ -70,7 +70,7 @@ class Tally:
         self._before = after._left if after else {}
 
     def remove(self, found: Iterable[os.stat_result]) -> int:
-        """Count these names as removed, each told once. Return the bytes that became free by that."""
+        """Count names as removed, each once. Return the bytes that become free."""
         freed = 0
         for status in found:
             if is_last_name(status):

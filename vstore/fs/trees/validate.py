@@ -1,6 +1,6 @@
-"""The one rule for trees from outside (pure): safe names, parents that are folders, links that stay, limits.
+"""Validation of trees from outside (pure): safe names, folders as parents, links that stay inside, limits.
 
-All readers of archives ask it: of vstore's own, of bundles and caches, and of interpreters.
+All readers of archives use it: of vstore's own archives, of bundles and caches, and of interpreters.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ class Limits:
     frame_bytes: int = 16 << 20  # of one frame's content, which is held in memory
     index_bytes: int = 48 << 20  # of the index, uncompressed
     index_ratio: int = 100  # its content to what is stored: half of it is digests, which do not compress
-    index_free_bytes: int = 1 << 20  # below this no such ratio is asked
+    index_free_bytes: int = 1 << 20  # no limit of the ratio below this
     ratio: int = 1000  # content to archive, where no expected manifest vouches for the content's size
-    ratio_free_bytes: int = 256 << 20  # below this much content no ratio is asked
+    ratio_free_bytes: int = 256 << 20  # no limit of the ratio below this much content
 
     def trusting(self) -> Limits:
-        """The limits without the ratio, for a tree that somebody trusted vouches for."""
+        """Return the limits without the ratio, for a tree that a trusted key has signed."""
         return replace(self, ratio_free_bytes=self.total_bytes)
 
 
 class TreeValidator:
-    """Looks at entries one by one, parents before children, before anything of them is written."""
+    """Checks entries one by one, parents before children, before any of them is written."""
 
     def __init__(self, limits: Limits, *, windows: bool = os.name == "nt") -> None:
         self._limits = limits
@@ -46,7 +46,7 @@ class TreeValidator:
         self.total_bytes = 0
 
     def admit(self, entry: Entry) -> None:
-        """ArchiveError if the entry may not be written."""
+        """Accept an entry. Raises ArchiveError if it may not be written."""
         limits, path = self._limits, entry.path
         if len(self._seen) >= limits.entries:
             raise ArchiveError(f"refused: more than {limits.entries} entries")
@@ -64,13 +64,13 @@ class TreeValidator:
         if b"\0" in path or any(part in (b"", b".", b"..") for part in parts):
             return "not a plain relative path"
         if len(path) > self._limits.path_bytes or len(parts[-1]) > self._limits.name_bytes:
-            return "its name is too long"
+            return "the name is too long"
         if self._windows and (parts[-1][-1:] in (b".", b" ") or not _WINDOWS.isdisjoint(parts[-1])):
-            return "Windows has no such names"
+            return "the name is invalid on Windows"
         if path in self._seen:
             return "duplicate path"
         if path.rpartition(b"/")[0] not in self._directories:
-            return "it is not in a folder of the archive"
+            return "its folder is not in the archive"
         return None
 
     def _bad_content(self, entry: Entry) -> str | None:
@@ -78,7 +78,7 @@ class TreeValidator:
             return f"larger than {self._limits.file_bytes} bytes"
         if entry.kind == EntryKind.SYMLINK:
             if b"\0" in entry.target or len(entry.target) > self._limits.path_bytes:
-                return "not a link's target"
+                return "invalid link target"
             try:
                 linked_object(entry.path, entry.target)
             except StoreError as error:
