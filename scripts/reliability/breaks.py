@@ -833,7 +833,7 @@ BREAKS = (
     Break(
         "what is left unfinished goes only with our mark and without an owner",
         "fs/scratch.py",
-        "            if place.is_symlink() or read_regular(place / _MARK, limit=len(_TEXT), follow=False) != _TEXT:",
+        "            if place.is_symlink() or read_regular(place / _MARKER, limit=len(_TEXT), follow=False) != _TEXT:",
         "            if place.is_symlink():",
         "tests/fs/test_place.py",
     ),
