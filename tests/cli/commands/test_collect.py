@@ -192,14 +192,14 @@ def test_pins_have_a_note_and_an_end(shop: Shop) -> None:
     rows = {row["name"]: row for row in shop.json("roots")}
     pinned = rows[f"gcroots/{one}"]
     assert pinned["note"] == "for the talk" and pinned["expires_at"][:10] == str((NOW + timedelta(days=30)).date())
-    assert rows["gcroots/second"]["note"] is None and rows["gcroots/second"]["only_it_keeps_bytes"] < 100_000
+    assert rows["gcroots/second"]["note"] is None and rows["gcroots/second"]["exclusive_bytes"] < 100_000
     text = shop.run("roots").stdout
     assert "for the talk" in text and "the store takes" in text
     assert shop.json("gc")["deleted"] == []
     shop.run("roots", "remove", str(one))
     assert shop.json("gc")["deleted"] == [str(one)]
     (pinned,) = shop.json("roots")
-    assert pinned["only_it_keeps_bytes"] >= 500_000
+    assert pinned["exclusive_bytes"] >= 500_000
     assert list(StoreLayout(shop.root).gcroots.glob(".*")) == []
     assert str(two) in shop.json("list")[1]["path"] or str(two) in shop.json("list")[0]["path"]
 

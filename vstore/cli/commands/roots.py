@@ -90,7 +90,7 @@ def _list(settings: Settings, store: Store) -> None:
             "name": root.name,
             "path": str(root.path),
             "since": when(root.since) if root.since else None,
-            "only_it_keeps_bytes": exclusive[root.name],
+            "exclusive_bytes": exclusive[root.name],
             **_said(root.note),
         }
         for root in roots
@@ -99,7 +99,7 @@ def _list(settings: Settings, store: Store) -> None:
         {**document, "only": size(exclusive[root.name]), "age": _age(root, now)}
         for root, document in zip(roots, documents, strict=True)
     ]
-    columns = {"kind": "kind", "name": "name", "only": "only it keeps", "age": "age"}
+    columns = {"kind": "kind", "name": "name", "only": "exclusive", "age": "age"}
     if any(root.note.expires_at for root in roots):
         columns["expires_at"] = "expires"
     if any(root.note.text for root in roots):
