@@ -1,8 +1,8 @@
-"""A bundle: a cache in one tar file, for machines that no network reaches.
+"""The file of a bundle as a transport: a cache in one tar file.
 
-Its members are those of a cache folder (``vstore.remote.records.layout``) below one top folder, in the strict form of
-``vstore.archive.tar``; the first file says what the bundle is for. So plain tar makes a cache of it that any
-vstore can pull from. Here it is a Transport: written once, read as often as wanted.
+Its members are the files of a cache (``vstore.remote.records.layout``) below one top folder, in the strict form of
+``vstore.archive.tar``. The first file names the objects of the bundle. So a bundle that plain tar unpacks is a cache
+that any vstore can pull from.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ _BUFFER_BYTES = 1 << 20
 
 
 class BundleWriter:
-    """The transport that only takes: every put is one member more. Small ones can be read back."""
+    """The transport that writes a bundle: every `put` appends a member. Only small members can be read again."""
 
     def __init__(self, file: BinaryIO, tops: Iterable[StorePath], *, url: str) -> None:
         self.url = url
@@ -43,19 +43,21 @@ class BundleWriter:
         file.write(member(TOP, Entry(b"", EntryKind.DIRECTORY)))
         head = canonical_json({"format": FORMAT, "tops": [str(path) for path in tops]}) + b"\n"
         if len(head) > _HEAD_BYTES:
-            raise ArchiveError(f"refused: more objects are asked for than {_HEAD_BYTES} bytes can name")
+            raise ArchiveError(f"refused: the names of the objects need more than {_HEAD_BYTES} bytes")
         self.put(_HEAD, head)
 
     def finish(self) -> None:
+        """Write the end of the tar file."""
         self._file.write(END)
 
     def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
+        """Append a member. If the key exists, return False with `create_only`, else raise TransportError."""
         size = data.stat().st_size if isinstance(data, Path) else len(data)
         with self._lock:
             if key in self._sizes:
                 if create_only:
                     return False
-                raise TransportError(f"{key} is in the bundle already")
+                raise TransportError(f"{key} is already in the bundle")
             if len(self._sizes) >= _MOST_MEMBERS:
                 raise ArchiveError(f"refused: more than {_MOST_MEMBERS} members")
             self._file.write(member(TOP, Entry(key.encode(), EntryKind.FILE, size=size)))
@@ -70,32 +72,39 @@ class BundleWriter:
         return True
 
     def get(self, key: str, *, limit: int) -> bytes | None:
+        """Return a member that was written from memory; None for any other."""
         with self._lock:
             return self._small.get(key)
 
     def head(self, key: str) -> Stat | None:
+        """Return the size of a member."""
         with self._lock:
             size = self._sizes.get(key)
         return None if size is None else Stat(key=key, size_bytes=size, modified=datetime.now(UTC))
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
-        raise TransportError("a bundle is not read while it is written")
+        """Raise TransportError."""
+        raise TransportError("a bundle cannot be read while it is written")
 
     def download(self, key: str, target: Path, *, limit: int) -> int | None:
-        raise TransportError("a bundle is not read while it is written")
+        """Raise TransportError."""
+        raise TransportError("a bundle cannot be read while it is written")
 
     def scan(self, prefix: str) -> Iterator[Stat]:
-        raise NoListing("a bundle is not read while it is written")
+        """Raise NoListing."""
+        raise NoListing("a bundle cannot be read while it is written")
 
     def unfinished(self) -> Iterator[Stat]:
+        """Return nothing."""
         return iter(())
 
     def delete(self, keys: Iterable[str]) -> None:
-        raise TransportError("nothing is taken out of a bundle")
+        """Raise TransportError."""
+        raise TransportError("nothing can be deleted from a bundle")
 
 
 class BundleReader:
-    """The transport that only gives. Raises ArchiveError for a file that is no whole bundle."""
+    """The transport that reads a bundle. Raises ArchiveError for a file that is not a whole bundle."""
 
     def __init__(self, path: Path) -> None:
         self.url = str(path)
@@ -103,15 +112,15 @@ class BundleReader:
         self._file = open_regular(path)
         try:
             self._size = os.fstat(self._file.fileno()).st_size
-            self._places = self._read_members()
+            self._members = self._read_members()
             self.tops = self._read_tops()
         except BaseException:
             self._file.close()
             raise
 
     def _read_members(self) -> dict[str, tuple[int, int]]:
-        """Where each member lies, from the headers alone."""
-        places: dict[str, tuple[int, int]] = {}
+        """Return the offset and the size of each member, from the headers alone."""
+        members: dict[str, tuple[int, int]] = {}
         try:
             found = read_member(self._exactly, TOP)
             while found is not None:
@@ -120,58 +129,62 @@ class BundleReader:
                     raise ValueError("a member has an unexpected time")
                 key = entry.path.decode("ascii")
                 if entry.kind != EntryKind.FILE:
-                    if key or entry.kind != EntryKind.DIRECTORY or places:
-                        raise ValueError(f"a member {key!r} that is no file")
+                    if key or entry.kind != EntryKind.DIRECTORY or members:
+                        raise ValueError(f"a member {key!r} which is not a file")
                 else:
-                    places[key] = self._place(key, entry.size, places)
+                    members[key] = self._locate(key, entry.size, members)
                 found = read_member(self._exactly, TOP)
             if self._file.tell() != self._size:
-                raise ValueError("something follows its end")
+                raise ValueError("data follow its end")
         except ValueError as error:
-            raise ArchiveError(f"not a bundle, or a damaged one: {self.url}", details=[str(error)]) from error
-        return places
+            raise ArchiveError(f"not a bundle, or damaged: {self.url}", details=[str(error)]) from error
+        return members
 
-    def _place(self, key: str, size: int, places: dict[str, tuple[int, int]]) -> tuple[int, int]:
+    def _locate(self, key: str, size: int, members: dict[str, tuple[int, int]]) -> tuple[int, int]:
         offset = self._file.tell()
-        if any(part in ("", ".", "..") for part in key.split("/")) or key in places or len(places) >= _MOST_MEMBERS:
-            raise ValueError(f"the member {key[:200]!r}")
+        if any(part in ("", ".", "..") for part in key.split("/")) or key in members or len(members) >= _MOST_MEMBERS:
+            raise ValueError(f"refused member {key[:200]!r}")
         if offset + size + padding(size) > self._size:
-            raise ValueError("it is cut off")
+            raise ValueError("it is truncated")
         self._file.seek(offset + size + padding(size))
         return offset, size
 
     def _read_tops(self) -> tuple[StorePath, ...]:
-        if next(iter(self._places), None) != _HEAD:
-            raise ArchiveError(f"not a bundle: {self.url}", hint="`vstore pack` makes them")
+        if next(iter(self._members), None) != _HEAD:
+            raise ArchiveError(f"not a bundle: {self.url}", hint="`vstore pack` writes bundles")
         data = self.get(_HEAD, limit=_HEAD_BYTES)
         try:
             document = parse_json(data or b"")
             if document["format"] != FORMAT:
-                raise ArchiveError(f"a bundle of format {document['format']!r}, this vstore reads {FORMAT}: {self.url}")
+                raise ArchiveError(
+                    f"bundle of format {document['format']!r}; this vstore reads format {FORMAT}: {self.url}"
+                )
             return tuple(StorePath.parse(path) for path in document["tops"])
         except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise ArchiveError(f"a bundle with a damaged {_HEAD}: {self.url}") from error
+            raise ArchiveError(f"bundle with a damaged {_HEAD}: {self.url}") from error
 
     def _exactly(self, count: int) -> bytes:
         data = self._file.read(count)
         if len(data) != count:
-            raise ValueError("it is cut off")
+            raise ValueError("it is truncated")
         return data
 
     def get(self, key: str, *, limit: int) -> bytes | None:
-        place = self._places.get(key)
-        if place is not None and place[1] > limit:
+        """Return a member. Raises TransportError if it has more than `limit` bytes."""
+        member = self._members.get(key)
+        if member is not None and member[1] > limit:
             raise TransportError(f"{key} in {self.url} has more than {limit} bytes")
-        found = self.get_ranges(key, [(0, place[1])]) if place is not None else None
+        found = self.get_ranges(key, [(0, member[1])]) if member is not None else None
         return found[0] if found is not None else None
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
-        place = self._places.get(key)
-        if place is None:
+        """Return the bytes of each range of a member. Raises TransportError for a shorter member."""
+        member = self._members.get(key)
+        if member is None:
             return None
-        offset, size = place
+        offset, size = member
         if any(not 0 <= start <= end <= size for start, end in ranges):
-            raise TransportError(f"{key} in {self.url} is shorter than the bytes that were asked for")
+            raise TransportError(f"{key} in {self.url} is shorter than the requested ranges")
         with self._lock:
             found = []
             for start, end in ranges:
@@ -180,10 +193,11 @@ class BundleReader:
         return found
 
     def download(self, key: str, target: Path, *, limit: int) -> int | None:
-        place = self._places.get(key)
-        if place is None:
+        """Write a member to a new file and return its size. Raises TransportError if it exceeds `limit` bytes."""
+        member = self._members.get(key)
+        if member is None:
             return None
-        size = place[1]
+        size = member[1]
         if size > limit:
             raise TransportError(f"{key} in {self.url} has more than {limit} bytes")
         with target.open("wb") as file:
@@ -193,22 +207,28 @@ class BundleReader:
         return size
 
     def head(self, key: str) -> Stat | None:
-        place = self._places.get(key)
-        return None if place is None else _stat(key, place[1])
+        """Return the size of a member."""
+        member = self._members.get(key)
+        return None if member is None else _stat(key, member[1])
 
     def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
-        raise TransportError("a bundle is not written to")
+        """Raise TransportError."""
+        raise TransportError("a finished bundle cannot be changed")
 
     def scan(self, prefix: str) -> Iterator[Stat]:
-        return (_stat(key, size) for key, (_, size) in self._places.items() if key.startswith(f"{prefix}/"))
+        """Yield the members below a prefix."""
+        return (_stat(key, size) for key, (_, size) in self._members.items() if key.startswith(f"{prefix}/"))
 
     def unfinished(self) -> Iterator[Stat]:
+        """Return nothing."""
         return iter(())
 
     def delete(self, keys: Iterable[str]) -> None:
-        raise TransportError("a bundle is not written to")
+        """Raise TransportError."""
+        raise TransportError("a finished bundle cannot be changed")
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def __enter__(self) -> Self:
