@@ -205,7 +205,7 @@ def test_7_versioned_layers_are_not_exported_again(world: World, tmp_path: Path)
         (RUNTIME.replace("cpython@{version}", "ironpython@3.4.1"), "ironpython"),
         (RUNTIME + '[[applications]]\nname = "a"\nruntime = "python"\nrequirements = []\n', "missing 'launch_module'"),
         (RUNTIME.replace('["{target}"]', '"{target}"'), "expected an array"),
-        (RUNTIME.replace('"python"', '"a/b"'), "is not fit for a folder"),
+        (RUNTIME.replace('"python"', '"a/b"'), "is not a valid folder"),
     ],
 )
 def test_8_wrong_fields_are_told_without_a_traceback(tmp_path: Path, broken: str, said: str) -> None:

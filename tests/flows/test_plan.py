@@ -123,7 +123,7 @@ def test_a_module_that_was_collected_is_told(world: World) -> None:
     document = plan(other)
     other.run("gc")
     done = make(other, document)
-    assert done.returncode != 0 and "app-hello is built from what is not in the store" in done.stderr
+    assert done.returncode != 0 and "app-hello needs objects that are not in the store" in done.stderr
     assert "`vstore plan SPEC` imports modules" in done.stderr
     make(other, plan(other)).check_returncode()
 

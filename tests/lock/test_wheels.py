@@ -144,17 +144,17 @@ def test_a_source_distribution_is_refused_by_name(tmp_path: Path) -> None:
     [
         (
             "x @ git+https://example.org/y",
-            "this URL leads to none",
+            "this is not the URL of a wheel",
             "git clone https://example.org/y y && uv build --wheel",
         ),
-        ("x @ https://example.org/x-1.0.tar.gz", "this URL leads to none", "curl -fL -o x-1.0.tar.gz"),
+        ("x @ https://example.org/x-1.0.tar.gz", "this is not the URL of a wheel", "curl -fL -o x-1.0.tar.gz"),
         (
             "x[a] @ file:../lib",
-            "this URL leads to none",
+            "this is not the URL of a wheel",
             "`uv build --wheel -o wheels ../lib`, require it by its name (`x[a]`)",
         ),
-        ("x @ ./lib", "this URL leads to none", "`uv build --wheel -o wheels ./lib`"),
-        ("x @ git@example.org:org/y.git", "this URL leads to none", "git clone git@example.org:org/y.git y &&"),
+        ("x @ ./lib", "this is not the URL of a wheel", "`uv build --wheel -o wheels ./lib`"),
+        ("x @ git@example.org:org/y.git", "this is not the URL of a wheel", "git clone git@example.org:org/y.git y &&"),
         (
             "x @ wheels/x-1.0-py3-none-any.whl",
             "a relative path is not a URL",
@@ -239,6 +239,6 @@ def test_a_setting_that_uv_does_not_know_is_told(tmp_path: Path) -> None:
     project = project_for(tmp_path, "linux_x86_64")
     spec = project.spec()
     spec.path.write_text(spec.path.read_text() + "[tool.uv]\nfind-linx = []\n")
-    with pytest.raises(LockError, match=r"uv does not accept what \[tool.uv\] says") as caught:
+    with pytest.raises(LockError, match=r"uv does not accept the settings in \[tool.uv\]") as caught:
         project.lock(load(spec.path))
     assert "find-linx" in str(caught.value)

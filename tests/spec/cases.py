@@ -22,12 +22,12 @@ CASES: dict[str, tuple[str, str]] = {
         "runtimes[0].name: missing 'name'",
     ),
     "name is a number": (PYTHON.replace('"python"', "3"), "runtimes[0].name: found the number 3, expected a string"),
-    "slash": (PYTHON.replace('"python"', '"a/b"'), 'runtimes[0].name: "a/b" is not fit for a folder'),
-    "dot in front": (PYTHON.replace('"python"', '".py"'), 'runtimes[0].name: ".py" is not fit'),
-    "dots": (PYTHON.replace('"python"', '".."'), 'runtimes[0].name: ".." is not fit'),
-    "empty name": (PYTHON.replace('"python"', '""'), 'runtimes[0].name: "" is not fit'),
-    "blank": (PYTHON.replace('"python"', '"a b"'), 'runtimes[0].name: "a b" is not fit'),
-    "newline": (PYTHON.replace('"python"', '"ab\\n"'), 'runtimes[0].name: "ab\\n" is not fit'),
+    "slash": (PYTHON.replace('"python"', '"a/b"'), 'runtimes[0].name: "a/b" is not a valid folder'),
+    "dot in front": (PYTHON.replace('"python"', '".py"'), 'runtimes[0].name: ".py" is not a valid folder name'),
+    "dots": (PYTHON.replace('"python"', '".."'), 'runtimes[0].name: ".." is not a valid folder name'),
+    "empty name": (PYTHON.replace('"python"', '""'), 'runtimes[0].name: "" is not a valid folder name'),
+    "blank": (PYTHON.replace('"python"', '"a b"'), 'runtimes[0].name: "a b" is not a valid folder name'),
+    "newline": (PYTHON.replace('"python"', '"ab\\n"'), 'runtimes[0].name: "ab\\n" is not a valid folder name'),
     "too long": (PYTHON.replace('"python"', f'"{"a" * 101}"'), "at most 100 characters"),
     "runtime twice": (PYTHON + PYTHON, 'runtimes[1].name: runtime names must be distinct, "python" is defined'),
     "names that differ by case": (
@@ -57,8 +57,11 @@ CASES: dict[str, tuple[str, str]] = {
     "versioned as text": (runtime('versioned = "yes"'), 'versioned: found the string "yes", expected true or false'),
     "tool is no table": ("tool = 1", "tool: found the number 1, expected a table"),
     "unknown own key": ('[tool.vstore]\nprofil = "x"', 'tool.vstore.profil: unknown key, did you mean "profile"?'),
-    "profile name": ('[tool.vstore]\nprofile = "a/b"', 'tool.vstore.profile: "a/b" is not fit'),
-    "profile like a generation's link": ('[tool.vstore]\nprofile = "web-3-link"', '"web-3-link" is not fit'),
+    "profile name": ('[tool.vstore]\nprofile = "a/b"', 'tool.vstore.profile: "a/b" is not a valid profile name'),
+    "profile like a generation's link": (
+        '[tool.vstore]\nprofile = "web-3-link"',
+        '"web-3-link" is not a valid profile name',
+    ),
     # requirements
     "no requirements": (PYTHON.replace("requirements = []", ""), "runtimes[0].requirements: missing 'requirements'"),
     "requirements as text": (

@@ -63,6 +63,8 @@ def read_node(document: object, objects: Mapping[StorePath, StorePath]) -> Node:
     """
     try:
         fields = Fields(document)
+        if "recipe" not in fields:
+            raise fields.error("recipe", "a table")
         recipe = _read_recipe(fields.values.get("recipe"), fields.values.get("origins"))
         known = fields.texts_by_key("objects")
         own = {StorePath.parse(key): StorePath.parse(path) for key, path in known.items()}
