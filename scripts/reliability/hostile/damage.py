@@ -20,6 +20,7 @@ from scripts.reliability.hostile.spoil import spoil
 from testing.trees import add, recipe
 from vstore.cli.app import main
 from vstore.cli.commands import COMMANDS as MODULES
+from vstore.fs.trees.removal import remove_tree
 from vstore.profile import append
 from vstore.store import Store, add_root
 
@@ -193,7 +194,7 @@ def spoil_indexes(work: Path, *, count: int, seed: int) -> Counter[str]:
         for arguments in chance.sample(COMMANDS, 4):
             counts[_judged(command(root, *arguments), f"{number} {spoiler.__name__}: {arguments}")] += 1
         recovered(root, f"{number} {spoiler.__name__}")
-        shutil.rmtree(root)
+        remove_tree(root)
     return counts
 
 
