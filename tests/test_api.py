@@ -14,7 +14,7 @@ import pytest
 import vstore.api
 from scripts import api_reference
 from testing.world import make_world
-from vstore.api import gc, locks, profiles, realising, stores
+from vstore.api import gc, layers, locks, profiles, realising, stores
 
 MODULES = sorted(module.name for module in pkgutil.iter_modules(vstore.api.__path__))
 
@@ -55,7 +55,7 @@ def test_a_stack_by_library_calls_alone(tmp_path: Path) -> None:
         assert first.changed and first.stack is not None and first.generation == 1
         assert not realising.realise(store, request).changed
         assert [one.number for one in profiles.history(store, first.profile)] == [1]
-        assert realising.distributions(store, first.stack)["framework-mid"] == {"midlib": "1.0"}
+        assert layers.distributions(store, first.stack)["framework-mid"] == {"midlib": "1.0"}
         assert gc.plan_collection(store).victims == ()
         bottom = next(layer.path for layer in first.layers if layer.kind == stores.Kind.INTERPRETER)
         assert bottom is not None

@@ -57,5 +57,5 @@ def test_a_mistake_of_vstore_asks_to_be_reported(tmp_path: Path) -> None:
     done = run("--json", "list", PYTHONPATH=f"{tmp_path}:{SOURCE}")
     assert done.returncode == 1
     assert "Traceback" in done.stderr
-    assert done.stderr.splitlines()[-1] == "  hint: please report it, with the lines above"
+    assert done.stderr.splitlines()[-1] == "  hint: please report it with the lines above"
     assert '"exit_code": 1' in done.stdout

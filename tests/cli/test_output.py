@@ -49,7 +49,7 @@ def test_an_answer_that_is_lost_is_an_error_and_the_work_is_done(root: Path, com
     assert done.returncode == 15 and "Traceback" not in done.stderr, done.stderr
     assert objects(root) == (0 if command == "gc" else 1)
     if "2>" not in redirected:
-        assert "\nerror: the answer cannot be written to standard output: " in f"\n{done.stderr}"
+        assert "\nerror: the result cannot be written to standard output: " in f"\n{done.stderr}"
 
 
 @pytest.mark.parametrize("redirected", LOST_MESSAGES)

@@ -109,7 +109,7 @@ def test_a_signal_ends_a_build_at_once(world: World, what: signal.Signals, group
         os.kill(pid, what)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 128 + what, said
-    assert "interrupted; what is complete is kept" in said and "Traceback" not in said and "error" not in said
+    assert "interrupted; complete objects are kept" in said and "Traceback" not in said and "error" not in said
     assert "framework-side" not in distributions(world)
     assert not (world.root / "failed").exists(), "it did not fail"
     clean(world)

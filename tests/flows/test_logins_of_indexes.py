@@ -103,7 +103,7 @@ def test_nothing_is_shown_or_written(warm: World, tmp_path: Path, way: Way, mode
         world.spec.write_text(world.spec.read_text().replace(index.url, url))
         said += commands(world, way(tmp_path / "given", url))
     assert PASSWORD not in said, said[max(said.index(PASSWORD) - 1000, 0) :][:2000]
-    assert "a mistake in vstore" not in said
+    assert "a bug in vstore" not in said
     assert written(tmp_path) == []
 
 

@@ -31,7 +31,7 @@ def ended(process: subprocess.Popen[str], number: signal.Signals) -> None:
     process.send_signal(number)
     _, said = process.communicate(timeout=_GUARD_SECONDS)
     assert process.returncode == 128 + number, said
-    assert said.count("interrupted; what is complete is kept") == 1 and "Traceback" not in said
+    assert said.count("interrupted; complete objects are kept") == 1 and "Traceback" not in said
 
 
 @pytest.mark.fast

@@ -38,7 +38,10 @@ def test_a_stopped_process_that_holds_a_profile_does_not_stop_a_collection(world
     with held(world.root / "locks" / "profile-project") as holder:
         holder.send_signal(signal.SIGSTOP)
         said = world.run("gc", "--keep", "1")[1]
-        assert "left profile project alone: in use by another process: locks/profile-project; process " in said
+        assert (
+            "profile project is in use and was left alone: in use by another process: locks/profile-project; process "
+            in said
+        )
         said = world.run("rollback", "project", "--wait", "1.2", code=7)[1]
         assert f"waiting for locks/profile-project, held by process {holder.pid} of root, stopped" in said
     assert world.json("gc", "--keep", "1")["forgotten"] == [{"profile": "project", "generation": 1}]

@@ -216,7 +216,7 @@ def interrupted_at(point: str, root: Path, *, running: bool = False) -> None:
     child.send_signal(signal.SIGCONT)
     _, err = child.communicate(timeout=60)
     assert child.returncode == 130, err
-    assert "`vstore gc` goes on where this one stopped" in err
+    assert "the next `vstore gc` continues" in err
 
 
 @pytest.mark.root

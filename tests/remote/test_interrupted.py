@@ -38,7 +38,7 @@ def interrupt(process: subprocess.Popen[str], when: Callable[[], bool]) -> None:
     process.send_signal(signal.SIGINT)
     out, said = process.communicate(timeout=120)
     assert process.returncode == 130, (out, said)
-    assert said.endswith("interrupted; what is complete is kept, the next run goes on\n") and "error" not in said
+    assert said.endswith("interrupted; complete objects are kept, and the next run continues\n") and "error" not in said
 
 
 def command(world: World, name: str, server: Liar) -> list[str]:

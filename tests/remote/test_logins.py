@@ -114,7 +114,7 @@ def test_no_login_is_shown_or_written(place: Place, way: Way) -> None:
 def test_a_url_that_cannot_be_used_is_refused_without_its_login(place: Place, url: str, arguments: list[str]) -> None:
     code, text = place.run("-vv", *[url if one == "URL" else one for one in arguments])
     assert code in (2, 13), text.decode()
-    assert leaks(text) == [] and b"a mistake in vstore" not in text, text.decode()
+    assert leaks(text) == [] and b"a bug in vstore" not in text, text.decode()
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_what_is_nearly_a_url_is_refused_without_being_repeated(place: Place, ur
     for arguments in (["pull", url, "stable"], ["cache", "verify", url]):
         code, text = place.run("-vv", *arguments)
         assert code == 2, text.decode()
-        assert leaks(text, place.folder) == [] and b"a mistake in vstore" not in text, text.decode()
+        assert leaks(text, place.folder) == [] and b"a bug in vstore" not in text, text.decode()
 
 
 def test_options_of_a_cache_are_not_repeated(place: Place) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 from vstore import profile as profiles
-from vstore.errors import StoreError, UsageError
+from vstore.errors import CacheError, StoreError, UsageError
 from vstore.objects import Kind, StorePath
 from vstore.remote import (
     Cache,
@@ -54,7 +54,7 @@ __all__ = [
     "make_generation",
     "make_plan",
     "open_cache",
-    "pin_key",
+    "pin",
     "publish_channel",
     "pull",
     "read_channel",
@@ -62,6 +62,7 @@ __all__ = [
     "serve",
     "signing_keys",
     "trust_of",
+    "unpin",
     "verify_cache",
     "wanted",
     "write_key",
@@ -80,6 +81,21 @@ def wanted(store: Store, cache: Cache, what: Iterable[str], trust: Trust) -> tup
     if channels and len(found) > 1:
         raise UsageError("a channel is pulled alone")
     return found, bool(channels)
+
+
+def pin(cache: Cache, path: StorePath) -> None:
+    """Keep an object, and everything it refers to, in a cache whatever its channels are.
+
+    Raises CacheError if the cache does not have it.
+    """
+    if cache.object(path) is None:
+        raise CacheError(f"{cache.name} does not have {path}")
+    cache.transport.put(pin_key(path), b"{}\n")
+
+
+def unpin(cache: Cache, path: StorePath) -> None:
+    """Remove the pin of an object, if there is one."""
+    cache.transport.delete([pin_key(path)])
 
 
 def make_generation(

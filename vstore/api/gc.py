@@ -1,8 +1,9 @@
-"""Collecting garbage: forgetting by policy, a plan of what goes and why, and carrying it out."""
+"""Garbage collection: forgetting generations by policy, deleting dead objects, and what would be deleted and why."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from vstore import profile as profiles
 from vstore.config import GcConfig
@@ -23,71 +24,120 @@ from vstore.gc import (
     shortfall,
 )
 from vstore.reporter import NullReporter, Reporter
-from vstore.store import Store
+from vstore.store import Store, keep_emergency_space
+from vstore.values import replace
 
 __all__ = [
     "Collected",
     "CollectionPlan",
     "CollectionPolicy",
+    "GcOptions",
+    "GcResult",
     "Victim",
     "collect_garbage",
     "delete",
     "exclusive_sizes",
-    "forget_expired",
-    "forgettable",
-    "owner_names",
+    "limits_of",
+    "owners_of_skipped",
     "plan_collection",
     "plan_deletion",
+    "plan_gc",
     "policy_of",
     "roots_keeping",
+    "run_gc",
     "shortfall",
     "used_bytes",
 ]
 
 
-_FOREVER = datetime.max.replace(tzinfo=UTC)  # what this very collection makes unshared as well
+_FOREVER = datetime.max.replace(tzinfo=UTC)  # wheels that this collection itself makes unshared, too
 
 
-def policy_of(
-    limits: GcConfig, *, until_free: int | None, now: datetime, clean_cache: bool = False
-) -> CollectionPolicy:
-    """Return what a collection spares and when it ends; `until_free` in bytes on the store's file system."""
+class GcOptions(NamedTuple):
+    """Options of one collection: limits, the space to reach in bytes, and whether to empty caches.
+
+    With `until_free` a collection ends when the file system of the store has so much free space. `clean_cache` empties
+    uv's cache and that of `vstore serve`, whatever is shared.
+    """
+
+    limits: GcConfig
+    until_free: int | None = None
+    clean_cache: bool = False
+
+
+class GcResult(NamedTuple):
+    """Generations that were forgotten, as profile and number, and what was deleted. In a plan: what would be.
+
+    `missing_bytes` is how much less is free than `GcOptions.until_free`.
+    """
+
+    forgotten: tuple[tuple[str, int], ...]
+    found: CollectionPlan | Collected
+    missing_bytes: int = 0
+
+
+def limits_of(store: Store, **chosen: object) -> GcConfig:
+    """Return the limits in ``[gc]`` of the store's config.toml, replaced by those chosen here that are not None."""
+    return replace(store.config.gc, **{name: value for name, value in chosen.items() if value is not None})  # type: ignore[arg-type]
+
+
+def plan_gc(store: Store, options: GcOptions) -> GcResult:
+    """Decide what `run_gc` would do now."""
+    now = datetime.now(UTC)
+    forgotten = [
+        (name, number)
+        for name in profiles.names(store)
+        for number in profiles.expired(profiles.history(store, name), _retention(options.limits), now=now)
+    ]
+    plan = plan_collection(store, policy_of(options, now=now), without=forgotten)
+    return GcResult(tuple(forgotten), plan)
+
+
+def run_gc(store: Store, options: GcOptions, *, reporter: Reporter | None = None) -> GcResult:
+    """Forget the generations that all limits allow to forget, never a current one, then delete what no root reaches.
+
+    A profile that another process is changing is left alone, with a warning. Raises StoreError or BusyError; the store
+    is intact after any error, and the next collection continues.
+    """
+    reporter, now = reporter or NullReporter(), datetime.now(UTC)
+    try:
+        forgotten = _forget_expired(store, options.limits, now, reporter)
+        collected = collect_garbage(store, policy_of(options, now=now), reporter=reporter)
+        keep_emergency_space(store.layout)
+    except KeyboardInterrupt:
+        reporter.note("the store is intact; the next `vstore gc` continues")
+        raise
+    missing_bytes = shortfall(store, options.until_free) if options.until_free is not None else 0
+    return GcResult(tuple(forgotten), collected, missing_bytes)
+
+
+def owners_of_skipped(store: Store, found: CollectionPlan | Collected) -> list[str]:
+    """Return the users to whom dead objects belong that only they, or root, can delete."""
+    return owner_names(store.layout, found.skipped)
+
+
+def policy_of(options: GcOptions, *, now: datetime) -> CollectionPolicy:
+    """Return which dead objects a collection spares, and when it ends."""
+    limits = options.limits
     return CollectionPolicy(
         fresh_since=now - limits.grace if limits.grace is not None else None,
         used_since=(now - limits.unused_for).date() if limits.unused_for is not None else None,
         max_size=limits.max_size,
-        until_free=until_free,
+        until_free=options.until_free,
         max_freed=limits.max_freed,
         cache_unshared_since=now - limits.cache_unshared_for if limits.cache_unshared_for else _FOREVER,
         cache_max_size=limits.cache_max_size,
-        clean_cache=clean_cache,
+        clean_cache=options.clean_cache,
     )
 
 
-def forgettable(store: Store, limits: GcConfig, *, now: datetime) -> list[tuple[str, int]]:
-    """Profile and number of each generation that `forget_expired` would forget now."""
-    return [
-        (name, number)
-        for name in profiles.names(store)
-        for number in profiles.expired(profiles.history(store, name), _retention(limits), now=now)
-    ]
-
-
-def forget_expired(
-    store: Store, limits: GcConfig, *, now: datetime, reporter: Reporter | None = None
-) -> list[tuple[str, int]]:
-    """Forget the generations of all profiles that all limits let go, never a current one.
-
-    A profile that another process is changing is left alone, with a warning.
-    """
+def _forget_expired(store: Store, limits: GcConfig, now: datetime, reporter: Reporter) -> list[tuple[str, int]]:
     forgotten = []
     for name in profiles.names(store):
         try:
             numbers = profiles.forget_expired(store, name, _retention(limits), now=now, blocking=False)
         except BusyError as error:
-            (reporter or NullReporter()).warn(
-                f"left profile {name} alone: {'; '.join([error.message, *error.details])}"
-            )
+            reporter.warn(f"profile {name} is in use and was left alone: {'; '.join([error.message, *error.details])}")
             continue
         forgotten += [(name, number) for number in numbers]
     return forgotten

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import os
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from vstore.api.realising import realise_project
 from vstore.archive import Compression
 from vstore.lock import Project
-from vstore.objects import Kind
+from vstore.objects import Kind, StorePath
 from vstore.publish import (
     ArchiveOptions,
     ArchiveOutput,
@@ -36,9 +38,11 @@ from vstore.publish import (
 from vstore.realise.locking import selection_request
 from vstore.realise.model import Request
 from vstore.realise.noop import find_noop
-from vstore.reporter import Reporter
+from vstore.remote import SecretKey, signing_keys
+from vstore.reporter import NullReporter, Reporter
 from vstore.spec.select import Operation, select_layers
 from vstore.store import Store
+from vstore.values import replace
 
 __all__ = [
     "ArchiveOptions",
@@ -57,25 +61,80 @@ __all__ = [
     "OutputPlan",
     "StackMembers",
     "Unpacked",
+    "bundle_options",
     "members_of_objects",
     "members_of_stack",
     "outdated_layers",
     "resolve_selector",
     "unpack_bundle",
+    "write_bundle",
     "write_spec",
+    "write_stack",
 ]
 
 
-def write_spec(store: Store, request: Request, output: Output, *, reporter: Reporter) -> OutputPlan:
+def write_spec(store: Store, request: Request, output: Output, *, reporter: Reporter | None = None) -> OutputPlan:
     """Realise the layers of a spec without making a generation, and write them to an output.
 
     In a dry run nothing is realised or written. Return the plan of the output. Raises what `realise` raises, and
     UsageError, before any work where possible, if the place of the output is not free.
     """
+    reporter = reporter or NullReporter()
     project = Project.load(request.spec, environment=request.environment, allow_outside=request.allow_outside)
     output.check([layer.env_name for layer in project.spec.layers if not layer.versioned])
     stack = _realise_members(store, project, replace(request, generation=False), reporter)
     return output.plan(stack) if request.dry_run else output.write(stack, jobs=request.jobs, reporter=reporter)
+
+
+def write_stack(
+    store: Store, selector: str, request: Request, output: Output, *, reporter: Reporter | None = None
+) -> OutputPlan:
+    """Write a stack of the store to an output, and return the plan of the output. In a dry run nothing is written.
+
+    `selector` is a profile (its current generation), PROFILE@N or a store path. Of the request, only the choice of
+    layers, the number of jobs and the dry run count. Raises UsageError, ProfileError or StoreError.
+    """
+    stack = members_of_stack(store, resolve_selector(store, selector))
+    stack = stack.matching(request.include, allow_missing=request.allow_missing)
+    if request.dry_run:
+        return output.plan(stack)
+    return output.write(stack, jobs=request.jobs, reporter=reporter or NullReporter())
+
+
+def bundle_options(
+    store: Store,
+    *,
+    level: int | None = None,
+    closure: bool = True,
+    without: Iterable[str] = (),
+    key_files: Iterable[Path] = (),
+) -> BundleOptions:
+    """Return the options of a bundle, given selectors of objects to leave out and files of secret keys.
+
+    Without key files the keys of the store sign. Raises UsageError, ProfileError or StoreError.
+    """
+    return BundleOptions(
+        level=level,
+        keys=tuple(map(SecretKey.read, key_files)) or signing_keys(store.layout.root / "keys"),
+        closure=closure,
+        without=tuple(resolve_selector(store, selector) for selector in without),
+    )
+
+
+def write_bundle(
+    store: Store,
+    tops: Sequence[StorePath],
+    output: BundleOutput,
+    *,
+    jobs: int | None = None,
+    dry_run: bool = False,
+    reporter: Reporter | None = None,
+) -> OutputPlan:
+    """Write objects and everything they refer to into a bundle. In a dry run nothing is written."""
+    stack = members_of_objects(store, tops)
+    if dry_run:
+        return output.plan(stack)
+    return output.write(stack, jobs=jobs or os.cpu_count() or 1, reporter=reporter or NullReporter())
 
 
 def _realise_members(store: Store, project: Project, request: Request, reporter: Reporter) -> StackMembers:

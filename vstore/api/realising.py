@@ -1,12 +1,10 @@
-"""Realising: from a spec to a stack in the store; the content of a stack."""
+"""Realising: from a spec to a stack in the store."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from vstore.objects import StorePath
 from vstore.realise.model import Origin, Realised, RealisedLayer, Request
 from vstore.realise.noop import find_noop
 from vstore.reporter import NullReporter, Reporter
@@ -14,7 +12,6 @@ from vstore.spec import load
 from vstore.store import Store
 
 if TYPE_CHECKING:
-    from vstore.build.clashes import Clash
     from vstore.lock import Project
 
 __all__ = [
@@ -22,9 +19,6 @@ __all__ = [
     "Realised",
     "RealisedLayer",
     "Request",
-    "clashes_of",
-    "describe_clashes",
-    "distributions",
     "realise",
 ]
 
@@ -72,29 +66,3 @@ def realise_project(
     offline = request.offline or request.check
     with session.with_caches(request.caches, offline=offline, dry_run=request.dry_run) as session:
         return realise(session, project, request)
-
-
-def distributions(store: Store, stack: StorePath) -> dict[str, dict[str, str]]:
-    """Return the version of each distribution by layer name and distribution name. An interpreter has ``python``."""
-    from vstore.realise.stack import stack_distributions
-
-    return stack_distributions(store, stack)
-
-
-def clashes_of(store: Store, path: StorePath) -> tuple[Clash, ...]:
-    """Return the paths for which distributions of a layer, or of the layers below it, have different files.
-
-    Returns nothing for an object that is not a layer. Raises StoreError if the layer is damaged.
-    """
-    from vstore.build.layer_metadata import read_metadata
-    from vstore.objects import LAYER_FILE
-
-    folder = store.layout.object(path)
-    return read_metadata(folder).clashes if (folder / LAYER_FILE).exists() else ()
-
-
-def describe_clashes(clashes: Iterable[Clash]) -> list[str]:
-    """Return a line for each pair of distributions that clash, with the number of files and the first of them."""
-    from vstore.build.clashes import describe_clashes
-
-    return describe_clashes(clashes)

@@ -1,4 +1,4 @@
-"""Stores: opening one, its objects, and what keeps them alive."""
+"""Stores: open a store, ask about its objects, and keep objects alive."""
 
 from __future__ import annotations
 
@@ -20,7 +20,6 @@ from vstore.store import (
     Store,
     StoreLayout,
     add_root,
-    keep_emergency_space,
     list_roots,
     object_at,
     owner_of,
@@ -41,25 +40,26 @@ __all__ = [
     "StoreLayout",
     "StorePath",
     "check_out_link",
+    "closure",
     "default_root",
     "dependency_chain",
     "describe_index",
     "environment_base",
     "is_read_only",
     "keep",
-    "keep_emergency_space",
     "list_roots",
+    "object_info",
     "open_store",
     "owner_of",
     "query_index",
     "read_log",
-    "release_emergency_space",
+    "referrers",
     "remove_root",
 ]
 
 
 def default_root() -> Path:
-    """Where the store is unless somebody says otherwise: ``$VSTORE_ROOT``, else this user's folder for data."""
+    """Return the root of the store: ``$VSTORE_ROOT``, else a folder in this user's data folder."""
     if chosen := os.environ.get("VSTORE_ROOT"):
         return absolute(chosen)
     from platformdirs import user_data_path
@@ -67,15 +67,22 @@ def default_root() -> Path:
     return user_data_path("vstore")
 
 
-def open_store(root: Path | None = None, *, read_only: bool = False) -> Store:
-    """Open the store at `root`, making it unless read-only. Raises StoreError or OSError."""
-    return Store.open(default_root() if root is None else root, read_only=read_only)
+def open_store(root: Path | None = None, *, read_only: bool = False, for_collection: bool = False) -> Store:
+    """Open the store at `root` (default: `default_root()`). Unless it is read-only, it is made if it does not exist.
+
+    With `for_collection` the disk may be full: the space that the store reserves for a collection is released first.
+    Raises StoreError or OSError.
+    """
+    chosen = default_root() if root is None else root
+    if for_collection:
+        release_emergency_space(StoreLayout(chosen))
+    return Store.open(chosen, read_only=read_only)
 
 
 def keep(store: Store, path: StorePath, place: Path, note: RootNote | None = None) -> None:
     """Keep an object alive by a link at `place`, in the store's ``gcroots`` or anywhere else.
 
-    Raises StoreError if the object is not there any more, and UsageError for a place where something else is.
+    Raises StoreError if the object does not exist any more, and UsageError if something else is at that path.
     """
     from vstore.store.roots.links import claim_root, make_out_link
 
@@ -89,9 +96,9 @@ def keep(store: Store, path: StorePath, place: Path, note: RootNote | None = Non
 
 
 def check_out_link(layout: StoreLayout, place: Path, *, trial: bool) -> None:
-    """Raise UsageError, before any work, unless a link at `place` can be made, or one of this store's is there.
+    """Check, before any work, that `place` is a link of this store or free. Raises UsageError.
 
-    With `trial` a link is made there for a moment.
+    With `trial` a link is made there and removed.
     """
     from vstore.store.roots.links import claim_root
 
@@ -99,9 +106,9 @@ def check_out_link(layout: StoreLayout, place: Path, *, trial: bool) -> None:
 
 
 def environment_base(store: Store, folder: Path) -> StorePath | None:
-    """Return the object that a virtual environment stands on; None for a folder that is no virtual environment.
+    """Return the object whose Python made a virtual environment; None if the folder is no virtual environment.
 
-    Raises StoreError for one that stands on no object of this store.
+    Raises StoreError if its Python is not in this store.
     """
     try:
         lines = read_regular(folder / "pyvenv.cfg", limit=1 << 16).decode("utf-8", "replace").splitlines()
@@ -117,8 +124,26 @@ def environment_base(store: Store, folder: Path) -> StorePath | None:
     return base
 
 
+def object_info(store: Store, path: StorePath) -> ObjectInfo:
+    """Return what the index knows of an object. Raises StoreError if the store does not have it."""
+    info = store.objects.info(path)
+    if info is None:
+        raise StoreError(f"there is no object {path}", hint="`vstore list` shows the objects")
+    return info
+
+
+def referrers(store: Store, path: StorePath) -> list[StorePath]:
+    """Return the objects that refer to an object directly, other than itself."""
+    return list(store.objects.referrers(path))
+
+
+def closure(store: Store, path: StorePath) -> list[ObjectInfo]:
+    """Return an object and everything it refers to, directly or not, sorted by store path."""
+    return [object_info(store, member) for member in sorted(store.objects.closure([path]))]
+
+
 def dependency_chain(store: Store, top: StorePath, bottom: StorePath) -> tuple[StorePath, ...]:
-    """The shortest chain of references from `top` to `bottom`, both included; empty if there is none."""
+    """Return a shortest chain of references from `top` to `bottom`, both included. It is empty if there is none."""
     return shortest_path(top, bottom, lambda path: info.references if (info := store.objects.info(path)) else ())
 
 

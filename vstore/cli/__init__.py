@@ -1,4 +1,4 @@
-"""The command line: options in, one call, output. The only place that reads the environment, prints and exits."""
+"""The command line. It parses options, calls `vstore.api`, prints the result and exits."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ __all__ = ["main"]
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line, as `vstore.cli.app.main`. Ctrl-C while its modules are loaded ends it in silence."""
-    gc.set_threshold(100_000)  # modules that are loaded are no garbage: a twentieth of a short command's time
+    """Run the command line and exit. Ctrl-C while modules are loaded ends the process without a message."""
+    gc.set_threshold(100_000)  # loading modules makes no garbage; collections take a twentieth of a short command
     try:
         from vstore.cli.app import main as run
     except KeyboardInterrupt:

@@ -6,7 +6,7 @@ import importlib
 import os
 import sys
 from contextlib import suppress
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
@@ -19,9 +19,12 @@ from vstore.cli.settings import Settings
 from vstore.credentials import redact
 from vstore.errors import OutputError, VstoreError
 
+if TYPE_CHECKING:
+    from vstore.cli.documents import ErrorDocument
+
 
 class _Hidden(Exception):
-    """An exception of the work that click must not see."""
+    """Wraps an exception that click would handle itself."""
 
     def __init__(self, cause: Exception) -> None:
         self.cause = cause
@@ -31,9 +34,11 @@ class LazyGroup(click.Group):
     """Imports the module of a command only when that command is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a command and return the command."""
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"vstore.cli.commands.{COMMANDS[cmd_name][0]}")
@@ -42,13 +47,14 @@ class LazyGroup(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> object:
-        """Call the command. click would take these for the end of its own output or input."""
+        """Call the command. click would treat these exceptions as the end of its own output or input."""
         try:
             return super().invoke(ctx)
         except (BrokenPipeError, EOFError) as error:
             raise _Hidden(error) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the summaries of all commands."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
@@ -74,7 +80,7 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:
-    """Run the command line and exit with the code of design section 6."""
+    """Run the command line and exit with one of the codes in docs/cli.md."""
     output.prepare()
     settings = Settings()
     signals.end_on_signals()
@@ -82,7 +88,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     given = sys.argv[1:] if arguments is None else arguments
     try:
         code = _run(given, settings)
-    except click.exceptions.Abort as error:  # what click makes of KeyboardInterrupt
+    except click.exceptions.Abort as error:  # click raises it for KeyboardInterrupt
         code = _interrupted(error.__cause__)
     except KeyboardInterrupt as error:
         code = _interrupted(error)
@@ -107,7 +113,7 @@ def _run(arguments: list[str], settings: Settings) -> int:
 
 
 def _help_columns() -> int:
-    """The width of help texts as click computes it, without `shutil` and the compression modules that it loads."""
+    """Return the width of help texts as click computes it, without `shutil` and the compression modules it loads."""
     try:
         columns = int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size(1).columns or 80
     except (ValueError, OSError):
@@ -116,13 +122,13 @@ def _help_columns() -> int:
 
 
 def _options(arguments: list[str]) -> list[str]:
-    """The arguments before ``--``: those after it are of another program."""
+    """Return the arguments before ``--``. Arguments after it are for another program."""
     return arguments[: arguments.index("--")] if "--" in arguments else arguments
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process as it is. To take the interpreter apart would be a tenth of a short command's time, and threads
-    of the network's library that were stopped would still reach for it.
+    """Exit without finalising the interpreter: that takes a tenth of the time of a short command, and cancelled threads
+    of the network library would still use it.
     """
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, OutputError):
@@ -136,33 +142,35 @@ def _interrupted(cause: BaseException | None) -> int:
 
 
 def _failed(error: Exception, settings: Settings) -> int:
-    """Show an error, a mistake of vstore itself with the place where it was made, and return the exit code."""
+    """Show an error, with a traceback if it is a bug in vstore, and return the exit code."""
     from vstore.cli.errors import explain
 
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+    if isinstance(error, click.exceptions.NoArgsIsHelpError) and not settings.json:
         error.show()
         return error.exit_code
-    told = explain(error)
-    if told is None or settings.verbose > 1:
+    shown = explain(error)
+    if shown is None or settings.verbose > 1:
         import traceback
 
         click.echo(redact("".join(traceback.format_exception(error))), err=True, nl=False)
-    if told is None:
-        told = VstoreError(
-            f"a mistake in vstore: {type(error).__name__}: {error}", hint="please report it, with the lines above"
+    if shown is None:
+        shown = VstoreError(
+            f"a bug in vstore: {type(error).__name__}: {error}", hint="please report it with the lines above"
         )
-    return _show(told, settings)
+    return _show(shown, settings)
 
 
 def _show(error: VstoreError, settings: Settings) -> int:
     click.echo(f"error: {error}", err=True)
     if settings.json:
-        document = {
-            "message": error.message,
-            "details": list(error.details),
-            "hint": error.hint,
-            "exit_code": error.exit_code,
+        document: ErrorDocument = {
+            "error": {
+                "message": error.message,
+                "details": list(error.details),
+                "hint": error.hint,
+                "exit_code": error.exit_code,
+            }
         }
-        with suppress(OutputError):  # the error itself says more than that it could not be written
-            settings.print_json({"error": document})
+        with suppress(OutputError):  # this error matters more than the lost output
+            settings.print_json(document)
     return error.exit_code

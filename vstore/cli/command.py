@@ -49,7 +49,13 @@ def command_group(name: str, *, default: str | None = None) -> Callable[[Functio
                 return ctx.invoke(made.commands[default])
             return None
 
-        made = click.Group(name, help=_help(name, function), callback=call, invoke_without_command=default is not None)
+        made = click.Group(
+            name,
+            help=_help(name, function),
+            callback=call,
+            invoke_without_command=default is not None,
+            no_args_is_help=False,
+        )
         made.params += click.command()(shared_options(lambda: None)).params
         return made
 

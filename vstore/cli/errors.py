@@ -1,4 +1,4 @@
-"""Exceptions as errors for people: one line that says what and where, and a hint where one helps."""
+"""Exceptions as errors for people: one line that says what is wrong and where, and a hint."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from vstore.errors import StoreError, UsageError, VstoreError
 
 _HINTS = {
     errno.ENOSPC: ("no space left on the file system", "run `vstore gc`, or free space elsewhere"),
-    errno.EIO: ("the disk failed", "check the disk, then run `vstore verify --contents`"),
+    errno.EIO: ("input/output error of the disk", "check the disk, then run `vstore verify --contents`"),
     errno.EDQUOT: ("disk quota exceeded", "run `vstore gc`"),
-    errno.EROFS: ("the file system is read-only", "give a writable folder with --root"),
-    errno.EACCES: ("permission denied", "give a folder of your own with --root, or ask its owner"),
-    errno.EPERM: ("operation not permitted", "give a folder of your own with --root, or ask its owner"),
+    errno.EROFS: ("the file system is read-only", "choose a writable folder with --root"),
+    errno.EACCES: ("permission denied", "choose your own folder with --root, or ask its owner"),
+    errno.EPERM: ("operation not permitted", "choose your own folder with --root, or ask its owner"),
     errno.EMFILE: ("too many open files", "raise the limit with `ulimit -n`, or lower --jobs"),
     errno.ENFILE: ("too many open files on this machine", "end other programs"),
     errno.ENOMEM: ("not enough memory", "lower --jobs, or end other programs"),
-    errno.EAGAIN: ("a resource is not available for now", "try again; lower --jobs"),
+    errno.EAGAIN: ("resource temporarily unavailable", "try again, with lower --jobs"),
     errno.ENOENT: ("no such file or folder", None),
-    errno.EEXIST: ("there is something already", None),
+    errno.EEXIST: ("the path exists already", None),
     errno.ENOTDIR: ("not a folder", None),
-    errno.EISDIR: ("it is a folder", None),
-    errno.ELOOP: ("too many symbolic links, or one where none may be", None),
+    errno.EISDIR: ("is a folder", None),
+    errno.ELOOP: ("too many symbolic links, or a symbolic link that is not allowed", None),
     errno.ENAMETOOLONG: ("the name is too long", None),
 }
 
 
 def explain(error: BaseException) -> VstoreError | None:
-    """Return the error that a person sees for this exception; None for a mistake in vstore itself."""
+    """Return the error to show for an exception, or None for a bug in vstore."""
     match error:
         case VstoreError():
             return error
@@ -41,7 +41,7 @@ def explain(error: BaseException) -> VstoreError | None:
             return _system(error)
         case UnicodeError():
             found = error.object if isinstance(error, UnicodeEncodeError | UnicodeDecodeError) else str(error)
-            return UsageError(f"not UTF-8: {ascii(found)[:200]}", hint="use names and files that are UTF-8")
+            return UsageError(f"not UTF-8: {ascii(found)[:200]}", hint="use names and files in UTF-8")
         case RecursionError():
             return VstoreError("the input is nested too deeply")
         case MemoryError():
@@ -51,17 +51,18 @@ def explain(error: BaseException) -> VstoreError | None:
 
 def _usage(error: click.ClickException) -> UsageError:
     context = error.ctx if isinstance(error, click.UsageError) else None
-    message = error.format_message().rstrip(".")
+    is_help = isinstance(error, click.exceptions.NoArgsIsHelpError)  # its message is the help
+    message = "missing command" if is_help else error.format_message().rstrip(".")
     return UsageError(
         message[:1].lower() + message[1:], hint=f"`{context.command_path} --help` shows the usage" if context else None
     )
 
 
 def _system(error: OSError) -> StoreError:
-    """The error with the place that it is about."""
+    """Return the error of an operating system call, with the path."""
     message, hint = _HINTS.get(error.errno or 0, (None, None))
     known = error.strerror == os.strerror(error.errno) if error.errno else False
-    if message is None or not known:  # ours say more
+    if message is None or not known:  # raised by vstore, with its own text
         message = (error.strerror or str(error) or type(error).__name__).strip()
         message = message[:1].lower() + message[1:]
     if error.errno == errno.ENOSPC and not _inodes_left(error.filename):
@@ -71,7 +72,7 @@ def _system(error: OSError) -> StoreError:
 
 
 def _inodes_left(place: object) -> bool:
-    """Whether the file system of the nearest folder above has any, if it counts them."""
+    """Return whether the file system of a path has free inodes. True if it does not count them."""
     if not isinstance(place, str | bytes | os.PathLike) or not hasattr(os, "statvfs"):
         return True
     folder = next(one for one in Path(os.fsdecode(place)).absolute().parents if one.exists())

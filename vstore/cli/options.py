@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import click
 
 from vstore.cli.command import Function, add_options
@@ -22,19 +20,7 @@ def selection_options(function: Function) -> Function:
             help="Treat the layers below like the selected ones, or leave them alone (default: as far as needed).",
         ),
         click.option("--dependents", is_flag=True, help="Also select the layers that depend on the selected ones."),
-        click.option(
-            "--allow-outside",
-            multiple=True,
-            type=EXISTING_FOLDER,
-            callback=_check_folders,
-            help="Accept modules from this folder, although it is outside the project of the spec.",
-        ),
     )
-
-
-def _check_folders(_: click.Context, __: click.Parameter, folders: tuple[Path, ...]) -> tuple[Path, ...]:
-    """Return the folders as absolute paths."""
-    return tuple(folder.absolute() for folder in folders)
 
 
 def wheel_options(function: Function) -> Function:
@@ -46,6 +32,13 @@ def wheel_options(function: Function) -> Function:
     )
 
 
+allow_outside_option = click.option(
+    "--allow-outside",
+    multiple=True,
+    type=EXISTING_FOLDER,
+    callback=lambda ctx, option, folders: tuple(folder.absolute() for folder in folders),
+    help="Accept modules from this folder, although it is outside the project of the spec.",
+)
 platform_option = click.option(
     "--platform",
     "platforms",

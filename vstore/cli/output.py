@@ -1,7 +1,7 @@
-"""Standard output and standard error: a lost answer is an error of its own, a lost message is none.
+"""Standard output and standard error: a lost result is an error, a lost message is not.
 
-Answers go to standard output. A command whose answer cannot be written has done its work, and ends with the exit
-code of `OutputError`. Messages and progress go to standard error, and never stop the work.
+Results go to standard output. If a result cannot be written, the work is done, and the command exits with the code of
+`OutputError`. Messages and progress go to standard error, and never stop the work.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from contextlib import suppress
 
 from vstore.errors import OutputError
 
-_BROKEN_PIPE_CODE = 141  # as a shell says of a program that SIGPIPE ended
+_BROKEN_PIPE_CODE = 141  # as shells report a program that SIGPIPE ended
 
 
 class BrokenOutput(OutputError):
-    """Nobody reads standard output any more. Silent, as it is for any program in a pipe."""
+    """The reader of standard output is gone. No message is shown, as usual for programs in a pipe."""
 
     exit_code = _BROKEN_PIPE_CODE
 
 
-class _Answers(io.FileIO):
-    """Standard output. Raises OutputError for what cannot be written."""
+class _ResultStream(io.FileIO):
+    """Standard output. Raises OutputError if it cannot be written."""
 
     def write(self, data: object) -> int:
         try:
@@ -32,17 +32,17 @@ class _Answers(io.FileIO):
                 _wait_until_writable(self)
             return count
         except BrokenPipeError as error:
-            raise BrokenOutput("nobody reads standard output") from error
+            raise BrokenOutput("the reader of standard output is gone") from error
         except OSError as error:
             reason = "it is closed" if self.fileno() in _closed else str(error.strerror).lower()
             raise OutputError(
-                f"the answer cannot be written to standard output: {reason}",
-                details=["the command has done its work"],
+                f"the result cannot be written to standard output: {reason}",
+                details=["the work of the command is done"],
             ) from error
 
 
-class _Messages(io.FileIO):
-    """Standard error. Drops what cannot be written."""
+class _MessageStream(io.FileIO):
+    """Standard error. Messages that cannot be written are dropped."""
 
     def write(self, data: object) -> int:
         size = memoryview(data).nbytes  # type: ignore[arg-type]
@@ -55,10 +55,10 @@ _closed: set[int] = set()
 
 
 def prepare() -> None:
-    """Make standard output and standard error safe to write to; call it once, before anything is opened.
+    """Make standard output and standard error safe to write to. Call this once, before any file is opened.
 
-    A closed descriptor among 0, 1 and 2 is held by the null device: a file of the store that is opened later must
-    not get its number, since messages would be written into it.
+    The null device takes the place of closed descriptors among 0, 1 and 2. Otherwise a file of the store could get such
+    a number, and messages would be written into it.
     """
     for descriptor in range(3):
         try:
@@ -68,8 +68,8 @@ def prepare() -> None:
             os.open(os.devnull, os.O_WRONLY if descriptor == 2 else os.O_RDONLY)  # the lowest number that is free
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
-    sys.stdout = _stream(_Answers, 1, sys.stdout)
-    sys.stderr = _stream(_Messages, 2, sys.stderr)
+    sys.stdout = _stream(_ResultStream, 1, sys.stdout)
+    sys.stderr = _stream(_MessageStream, 2, sys.stderr)
 
 
 def _stream(kind: Callable[..., io.FileIO], descriptor: int, old: object) -> io.TextIOWrapper:
@@ -83,7 +83,7 @@ def _stream(kind: Callable[..., io.FileIO], descriptor: int, old: object) -> io.
 
 
 def _wait_until_writable(file: io.FileIO) -> None:
-    """Wait for a pipe that somebody else has made non-blocking."""
+    """Wait for a pipe that another process has made non-blocking."""
     import select
 
     select.select([], [file], [])

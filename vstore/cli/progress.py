@@ -1,4 +1,4 @@
-"""Shows what a long piece of work is doing: a live table for a person, plain lines for a log."""
+"""The progress display: a live table on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from vstore.credentials import redact
 from vstore.errors import printable
 from vstore.reporter import Unit
 
-_TELL_AGAIN_SECONDS = 10.0  # in a log, of the bytes or packages that come
+_REPEAT_SECONDS = 10.0  # between two lines in a log about the bytes or packages of one subject
 
 
-class _Stage(NamedTuple):
+class _State(NamedTuple):
+    """The last progress of a subject."""
+
     activity: str = ""
     done: int = 0
     total: int = 0
@@ -26,7 +28,7 @@ class _Stage(NamedTuple):
 
     @property
     def amount(self) -> str:
-        """How far it is, for people; empty where nothing is known."""
+        """The progress as text; empty if it is unknown."""
         if self.unit == Unit.BYTES:
             return f"{size(self.done)} of {size(self.total)}" if self.total else size(self.done) if self.done else ""
         if self.unit == Unit.PACKAGES and self.done:
@@ -41,26 +43,26 @@ class Progress:
         self._live = live and verbosity >= 0 and sys.stderr.isatty()
         self._verbosity = verbosity
         self._lock = threading.Lock()
-        self._stages: dict[str, _Stage] = {}
-        self._told: dict[str, float] = {}
+        self._stages: dict[str, _State] = {}
+        self._shown_at: dict[str, float] = {}
         self._since: dict[str, float] = {}
         self._display: Any = None
 
     def progress(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
         with self._lock:
-            stage, now = _Stage(activity, done, total, unit), time.monotonic()
-            new = self._stages.get(subject, _Stage()).activity != activity
+            stage, now = _State(activity, done, total, unit), time.monotonic()
+            new = self._stages.get(subject, _State()).activity != activity
             self._stages[subject] = stage
             self._since.setdefault(subject, now)
             if self._live:
                 self._show()
             elif self._verbosity >= 0 and (new or self._is_due(subject, stage, now)):
-                self._told[subject] = now
+                self._shown_at[subject] = now
                 count = "" if new or not stage.amount else f" {stage.amount}"
                 self._print(f"{subject}: {activity}{count}")
 
-    def _is_due(self, subject: str, stage: _Stage, now: float) -> bool:
-        return stage.unit != Unit.ITEMS and now - self._told.get(subject, now) > _TELL_AGAIN_SECONDS
+    def _is_due(self, subject: str, stage: _State, now: float) -> bool:
+        return stage.unit != Unit.ITEMS and now - self._shown_at.get(subject, now) > _REPEAT_SECONDS
 
     def completed(self, subject: str, outcome: str, seconds: float) -> None:
         with self._lock:
@@ -78,7 +80,7 @@ class Progress:
         self._print(f"warning: {printable(text)}" + (f"\n  hint: {printable(hint)}" if hint else ""))
 
     def close(self) -> None:
-        """End the live display, leaving the terminal as it was."""
+        """End the live display and restore the terminal."""
         if self._display is not None:
             with suppress(Exception):
                 self._display.stop()
@@ -92,7 +94,7 @@ class Progress:
             click.echo(text, err=True)
 
     def _show(self) -> None:
-        """Update the display. A display that fails (no thread, an odd terminal) is given up: the work goes on."""
+        """Update the display. If it fails (no more threads, an unknown terminal), work continues without it."""
         try:
             self._update()
         except Exception:
@@ -113,6 +115,6 @@ class Progress:
             rows.add_row(subject, stage.activity, stage.amount, f"{time.monotonic() - self._since[subject]:.0f} s")
         moving = [stage for stage in self._stages.values() if stage.unit == Unit.BYTES]
         if len(moving) > 1:
-            whole = _Stage("", sum(one.done for one in moving), sum(one.total for one in moving), Unit.BYTES)
-            rows.add_row("all together", "", whole.amount, "")
+            whole = _State("", sum(one.done for one in moving), sum(one.total for one in moving), Unit.BYTES)
+            rows.add_row("total", "", whole.amount, "")
         self._display.update(rows)

@@ -34,11 +34,11 @@ class Settings:
 
         return self.root or default_root()
 
-    def open_store(self, *, read_only: bool = False) -> Store:
-        """Open the store. Unless it is read-only, it is made if it does not exist."""
+    def open_store(self, *, read_only: bool = False, for_collection: bool = False) -> Store:
+        """Open the store, as `vstore.api.stores.open_store` does."""
         from vstore.api.stores import open_store
 
-        return open_store(self.location(), read_only=read_only)
+        return open_store(self.location(), read_only=read_only, for_collection=for_collection)
 
     def open_source(self) -> Store:
         """Open the store to copy objects out of it: read-only if its file system is mounted so."""

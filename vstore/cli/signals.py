@@ -1,8 +1,8 @@
-"""SIGINT and SIGTERM end a command: by an exception where Python hears them, else by leaving at once.
+"""SIGINT and SIGTERM end a command by an exception or, if Python does not handle it in time, at once.
 
-Python runs a signal's handler between two of its own steps. A query of SQLite, a read from a stale network mount or a
-flush can be one step that takes minutes. So a thread looks whether the handler ran; if not, it ends the process as if
-it had been killed, which leaves the store valid at any moment. The same if the undoing of what was begun takes long.
+Python runs signal handlers between bytecode instructions. A query of SQLite, a read from a stale network mount or a
+flush is one instruction, and can take minutes. So a thread checks whether the handler ran. If not, it ends the process
+as if it was killed, which leaves the store valid at any moment. It does the same if the clean-up takes long.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from types import FrameType
 
 from vstore.cancel import end_waits
 
-INTERRUPTED = "interrupted; what is complete is kept, the next run goes on"
-_HEARING_SECONDS = 0.7
-_UNDOING_SECONDS = 5.0
+INTERRUPTED = "interrupted; complete objects are kept, and the next run continues"
+_HANDLER_SECONDS = 0.7
+_CLEANUP_SECONDS = 5.0
 
-_heard = threading.Event()
+_handled = threading.Event()
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, which ends a command as Ctrl-C does: what it has begun is undone."""
+    """Raised for SIGTERM. It ends a command as Ctrl-C does: unfinished work is undone."""
 
 
 def end_on_signals() -> None:
-    """Let SIGINT and SIGTERM end this process, unless somebody else decided about them."""
+    """Let SIGINT and SIGTERM end this process, unless their handlers were changed before."""
     for number, default in ((signal.SIGTERM, signal.SIG_DFL), (signal.SIGINT, signal.default_int_handler)):
         if signal.getsignal(number) is default:
             signal.signal(number, _end)
@@ -39,23 +39,23 @@ def end_on_signals() -> None:
 
 
 def exit_code(cause: BaseException | None) -> int:
-    """The exit code of a command that a signal ended; `cause` is what was raised."""
+    """Return the exit code of a command that a signal ended, given the exception that was raised."""
     return 128 + (signal.SIGTERM if isinstance(cause, Terminated) else signal.SIGINT)
 
 
 def _end(number: int, _: FrameType | None) -> None:
-    """End the command. The threads that wait for locks end too, or this one would wait for them."""
-    _heard.set()
+    """End the command and all waits for locks: the main thread would wait for the threads that wait."""
+    _handled.set()
     end_waits()
     raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
 
 
 def _watch(reader: int) -> None:
-    """Read the numbers of signals as they come, and see to it that those of ours end the process."""
+    """Read the numbers of signals, and make sure that SIGINT and SIGTERM end the process."""
     while numbers := os.read(reader, 1):
         if signal.getsignal(numbers[0]) is _end:
-            if _heard.wait(_HEARING_SECONDS):
-                threading.Event().wait(_UNDOING_SECONDS)
+            if _handled.wait(_HANDLER_SECONDS):
+                threading.Event().wait(_CLEANUP_SECONDS)
             with suppress(OSError):
                 os.write(2, f"{INTERRUPTED}\n".encode())
             os._exit(128 + numbers[0])

@@ -1,20 +1,23 @@
-"""The layers of a spec, with the state of their locks and what a command would do with them: as a tree, and as JSON."""
+"""The layers of a spec, the state of their locks, and what a command would do with them: as a tree and as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from vstore.api.locks import LockedLayer, Project, Selection, deployed_name, stale_reasons
 from vstore.api.specs import Layer, Spec
 from vstore.api.stores import Kind
 from vstore.cli.text import when
 
+if TYPE_CHECKING:
+    from vstore.cli.documents.specs import LayerLock, LayerStatus, ShowDocument, SpecLayer, VenvstacksStatus
+
 _ARRAYS = {Kind.RUNTIME: "runtimes", Kind.FRAMEWORK: "frameworks", Kind.APPLICATION: "applications"}
 
 
-class Showing:
-    """One look at a spec and its locks."""
+class SpecView:
+    """A spec and its locks, read once."""
 
     def __init__(self, project: Project, selection: Selection) -> None:
         spec = self.spec = project.spec
@@ -22,37 +25,44 @@ class Showing:
         self.stale = stale_reasons(project)
         self.locks = {one.env_name: one for one in project.locks}
         self._names = {layer.env_name: self._name(layer) for layer in spec.layers}
-        self._briefs = {layer.env_name: self._brief(layer, None) for layer in spec.layers}
 
-    def document(self) -> dict[str, object]:
-        """venvstacks' keys, then ours."""
-        shown = [layer for layer in self.spec.layers if layer in self.selection]
-        venvstacks = {
-            name: [self._status(layer) for layer in shown if layer.kind == kind] for kind, name in _ARRAYS.items()
-        }
+    def venvstacks_status(self) -> VenvstacksStatus:
+        """Return the selected layers as venvstacks shows them."""
         return {
             "spec_name": str(self.spec.path),
-            **venvstacks,
+            "runtimes": self._statuses(Kind.RUNTIME),
+            "frameworks": self._statuses(Kind.FRAMEWORK),
+            "applications": self._statuses(Kind.APPLICATION),
+        }
+
+    def document(self) -> ShowDocument:
+        """Return the document of `show`."""
+        return {
+            **self.venvstacks_status(),
             "spec": str(self.spec.path),
             "profile": self.spec.profile,
             "layers": [self._layer(one) for one in self.spec.layers if one in self.selection or not one.targets],
         }
 
-    def _status(self, layer: Layer) -> dict[str, object]:
-        status = self._brief(layer, [str(operation) for operation in self.selection.of(layer)])
+    def _statuses(self, kind: Kind) -> list[LayerStatus]:
+        return [self._status(layer) for layer in self.spec.layers if layer.kind == kind and layer in self.selection]
+
+    def _status(self, layer: Layer) -> LayerStatus:
+        status = self._brief(layer)
+        status["selected_operations"] = [str(operation) for operation in self.selection.of(layer)]
         if layer.kind != Kind.RUNTIME:
-            status["dependencies"] = [self._briefs[name] for name in layer.dependency_names]
+            status["dependencies"] = [self._brief(self.spec.layer(name)) for name in layer.dependency_names]
         return status
 
-    def _brief(self, layer: Layer, operations: list[str] | None) -> dict[str, object]:
+    def _brief(self, layer: Layer) -> LayerStatus:
         return {
             "name": layer.env_name,
             "install_target": self._deployed(layer),
             "has_valid_lock": self._is_valid(layer),
-            "selected_operations": operations,
+            "selected_operations": None,
         }
 
-    def _layer(self, layer: Layer) -> dict[str, object]:
+    def _layer(self, layer: Layer) -> SpecLayer:
         locked = self.locks.get(layer.env_name)
         record = locked.record if locked else None
         return {
@@ -78,7 +88,7 @@ class Showing:
         return deployed_name(layer, locked)
 
     def text(self) -> str:
-        """The tree."""
+        """Return the tree of layers by kind."""
         lines = [f"{self.spec.path.name} (profile {self.spec.profile}); * means: no valid lock"]
         for kind, name in _ARRAYS.items():
             layers = [layer for layer in self.spec.layers if layer.kind == kind and layer in self.selection]
@@ -101,8 +111,8 @@ class Showing:
         return f"{'' if self._is_valid(layer) else '*'}{layer.env_name}{arrow}"
 
 
-def lock_rows(spec: Spec, locked: Mapping[str, LockedLayer]) -> list[dict[str, object]]:
-    """What `lock` tells of each lock: where it is, since when, and the layer's deployed name."""
+def lock_documents(spec: Spec, locked: Mapping[str, LockedLayer]) -> list[LayerLock]:
+    """Return the documents of the locks of layers, by environment name."""
     return [
         {
             "name": name,
@@ -110,8 +120,17 @@ def lock_rows(spec: Spec, locked: Mapping[str, LockedLayer]) -> list[dict[str, o
             "install_target": deployed_name(spec.layer(name), one),
             "locked_at": when(one.record.locked_at) if one.record else None,
             "platforms": _covered(spec.layer(name), one),
-            "left_out": dict(one.findings.left_out),
-            "held_back": [asdict(held) for held in one.findings.held_back],
+            "left_out": {str(target): reason for target, reason in one.findings.left_out.items()},
+            "held_back": [
+                {
+                    "name": held.name,
+                    "version": held.version,
+                    "without": held.without,
+                    "by": list(held.by),
+                    "ways": list(held.ways),
+                }
+                for held in one.findings.held_back
+            ],
             "conflicts": list(one.findings.conflicts),
         }
         for name, one in locked.items()
@@ -119,9 +138,8 @@ def lock_rows(spec: Spec, locked: Mapping[str, LockedLayer]) -> list[dict[str, o
 
 
 def lock_text(spec: Spec, locked: Mapping[str, LockedLayer]) -> str:
-    """The summary of `lock` for a person: where each lock is, then only what is worth a look."""
-    rows = lock_rows(spec, locked)
-    lines = [f"{row['name']}: {row['path']} ({row['locked_at']})" for row in rows]
+    """Return the summary of `lock`: the path of each lock, then what needs attention."""
+    lines = [f"{row['name']}: {row['path']} ({row['locked_at']})" for row in lock_documents(spec, locked)]
     for name, one in locked.items():
         lines += [f"held back in layer {name}: {held}" for held in one.findings.held_back]
     for one in locked.values():

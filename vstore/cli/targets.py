@@ -16,9 +16,9 @@ ALL = "all"
 
 
 def parse_targets(names: Iterable[str], spec: Path, allow_outside: Sequence[Path] = ()) -> tuple[Target, ...]:
-    """The targets in the order given, this machine's if none is; ``all`` are those that the spec's layers are for.
+    """Return the targets in the order given, or this machine's target if none is given. Raises UsageError.
 
-    A target that a lock leaves out is not among ``all``.
+    ``all`` stands for the targets of the spec's layers, except those that a lock leaves out.
     """
     from vstore.api.specs import Target
 
@@ -36,14 +36,14 @@ def parse_targets(names: Iterable[str], spec: Path, allow_outside: Sequence[Path
 
 
 def each_target(names: Sequence[str], spec: Path, allow_outside: Sequence[Path] = ()) -> Iterator[Target]:
-    """The targets, one after another: of ``all``, locking for the first may leave others out."""
+    """Yield the targets. With ``all`` each is checked again: locking for the first may leave others out."""
     for target in parse_targets(names, spec, allow_outside):
         if ALL not in names or target in parse_targets(names, spec, allow_outside):
             yield target
 
 
 def _covered(path: Path, allow_outside: Sequence[Path]) -> list[Target]:
-    """This machine's target first: a lock is made for it."""
+    """Return the targets of a spec, this machine's first: the lock is made on it."""
     from vstore.api.locks import Project
     from vstore.api.specs import Target, load
 

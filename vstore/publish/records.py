@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from types import NoneType
-from typing import Any, TypedDict, TypeGuard
+from typing import Annotated, Any, TypedDict, TypeGuard
 
 from vstore.objects import Kind
 
@@ -16,70 +16,70 @@ OTHER_KINDS = {Kind.INTERPRETER: "interpreters", Kind.STACK: "stacks"}
 class OwnFields(TypedDict, total=False):
     """The fields of a record that vstore adds, below the key ``vstore``."""
 
-    store_path: str | None
-    digest: str | None
-    kind: str
-    name: str
-    references: list[str]
-    links: str
-    compression: str
-    level: int
-    bytecode: bool
-    index_digest: str | None
-    content_bytes: int
+    store_path: Annotated[str | None, "Store path of the object; null if it is not built yet"]
+    digest: Annotated[str | None, "BLAKE3 digest of its manifest, in hexadecimal"]
+    kind: Annotated[str, "Kind of the object"]
+    name: Annotated[str, "Name, with `@N` of a versioned layer"]
+    references: Annotated[list[str], "Store paths of the objects that it refers to"]
+    links: Annotated[str, "Exported: `symlink` or `copy`"]
+    compression: Annotated[str, "Published: `zst`, `xz` or `gz`"]
+    level: Annotated[int, "Published: level of the compression"]
+    bytecode: Annotated[bool, "Published: whether the archive has compiled files"]
+    index_digest: Annotated[str | None, "Published: BLAKE3 digest of the archive's index"]
+    content_bytes: Annotated[int, "Published: size of the archive before compression"]
 
 
 class ModuleRecord(TypedDict):
     """A support module of an application."""
 
-    name: str
-    hash: str
+    name: Annotated[str, "Name of the module"]
+    hash: Annotated[str, "Hash of the module, as venvstacks computes it"]
 
 
 class MemberRecord(TypedDict, total=False):
     """The metadata of one member."""
 
-    layer_name: str
-    install_target: str | None
-    runtime_layer: str | None
-    required_layers: list[str | None]
-    requirements_hash: str | None
-    lock_version: int
-    locked_at: str | None
-    python_implementation: str | None
-    bound_to_implementation: bool
-    app_launch_module: str
-    app_launch_module_hash: str
-    app_support_modules: list[ModuleRecord]
-    target_platform: str
-    archive_build: int
-    archive_name: str
-    archive_size: int
-    archive_hashes: dict[str, str]
-    vstore: OwnFields
+    layer_name: Annotated[str, "Environment name of the layer"]
+    install_target: Annotated[str | None, "Folder that the layer is in"]
+    runtime_layer: Annotated[str | None, "Folder of the runtime"]
+    required_layers: Annotated[list[str | None], "Folders of the frameworks below, nearest first"]
+    requirements_hash: Annotated[str | None, "Hash of the requirements, from the lock"]
+    lock_version: Annotated[int, "Number of the lock"]
+    locked_at: Annotated[str | None, "Time of the lock, with `+00:00` as venvstacks writes it"]
+    python_implementation: Annotated[str | None, "Python as in the spec"]
+    bound_to_implementation: Annotated[bool, "Whether it is bound to that Python: true of a runtime"]
+    app_launch_module: Annotated[str, "Of an application: its launch module"]
+    app_launch_module_hash: Annotated[str, "Of an application: hash of that module"]
+    app_support_modules: Annotated[list[ModuleRecord], "Of an application: its support modules"]
+    target_platform: Annotated[str, "Published: platform"]
+    archive_build: Annotated[int, "Published: 1, 2, … within one lock version"]
+    archive_name: Annotated[str, "Published: name of the archive"]
+    archive_size: Annotated[int, "Published: size of the archive, in bytes"]
+    archive_hashes: Annotated[dict[str, str], "Published: digest in hexadecimal, by algorithm"]
+    vstore: Annotated[OwnFields, "What vstore adds"]
 
 
 class LayerTables(TypedDict):
     """The records of layers, by kind."""
 
-    runtimes: list[MemberRecord]
-    frameworks: list[MemberRecord]
-    applications: list[MemberRecord]
+    runtimes: Annotated[list[MemberRecord], "Runtimes"]
+    frameworks: Annotated[list[MemberRecord], "Frameworks"]
+    applications: Annotated[list[MemberRecord], "Applications"]
 
 
 class OtherTables(TypedDict):
     """The records of members that venvstacks does not have."""
 
-    format: int
-    interpreters: list[MemberRecord]
-    stacks: list[MemberRecord]
+    format: Annotated[int, "Always 1"]
+    interpreters: Annotated[list[MemberRecord], "Interpreters"]
+    stacks: Annotated[list[MemberRecord], "Stacks"]
 
 
 class CombinedManifest(TypedDict):
     """The content of ``venvstacks.json``: the records of all members in a folder."""
 
-    layers: LayerTables
-    vstore: OtherTables
+    layers: Annotated[LayerTables, "Layers"]
+    vstore: Annotated[OtherTables, "Interpreters and stacks"]
 
 
 Tables = Mapping[Kind, Sequence[MemberRecord]]

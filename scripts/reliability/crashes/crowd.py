@@ -40,9 +40,7 @@ class Crowd:
         )
         self.slowest_seconds = max(self.slowest_seconds, time.monotonic() - started)
         self.counts[arguments[0]] += 1
-        said = [
-            line for line in done.stderr.splitlines() if not line.startswith("warning: left profile")
-        ]  # of `gc --keep`
+        said = [line for line in done.stderr.splitlines() if not line.startswith("warning: profile ")]  # of `gc --keep`
         if done.returncode or any("locked" in line or "in use" in line for line in said):
             self.wrong.append(f"{arguments}: {done.returncode} {done.stdout[-300:]} {done.stderr[-600:]}")
         return done

@@ -31,9 +31,9 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, summary)
     "pull": ("remote", "Copy a channel's stack or objects from a cache."),
     "cache": ("caches", "List, collect, verify and pin the objects of a cache."),
     "serve": ("serve", "Serve this store as a cache over HTTP."),
-    "key": ("remote", "Make and list the keys that sign pushes."),
+    "key": ("keys", "Make and list the keys that sign pushes."),
     "verify": ("maintenance", "Check the store against its index and manifests."),
     "optimise": ("maintenance", "Replace equal files of different objects by hard links."),
     "reindex": ("maintenance", "Rebuild the index from the objects on disk."),
-    "doctor": ("doctor", "Look for problems of this machine and this store, and suggest what to do."),
+    "doctor": ("maintenance", "Look for problems of this machine and this store, and suggest what to do."),
 }

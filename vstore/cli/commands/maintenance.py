@@ -1,38 +1,48 @@
-"""`verify`, `optimise` and `reindex`."""
+"""`verify`, `optimise`, `reindex` and `doctor`."""
 
 from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from vstore.cli.command import command
+from vstore.cli.options import dry_run_option, jobs_option, offline_option
 from vstore.cli.settings import Settings
 from vstore.cli.text import size
 from vstore.errors import StoreError
 
+if TYPE_CHECKING:
+    from vstore.cli.documents.stores import DoctorDocument, OptimiseDocument, ReindexDocument, VerifyDocument
+
+_PROTECTIONS = {
+    "read-only mount": "nobody can change them: store/ is mounted read-only",
+    "read-only modes": "this user cannot change them in place: their files and folders are read-only",
+    "writable by root": "root can change them in spite of read-only modes: `vstore verify` finds what pip, uv or"
+    " bytecode changed, and a read-only mount of store/ prevents it (docs/compatibility.md)",
+}
+
 
 @command("verify")
-@click.option("--contents", is_flag=True, help="Hash every file too.")
-@click.option(
-    "--repair", "mend", is_flag=True, help="Put right what is wrong, contents too: from a cache, or by building."
-)
-@click.option("--offline", is_flag=True, help="Repair without the network.")
-@click.option("-j", "--jobs", type=click.IntRange(1), help="Processes (default: the cores).")
-def verify_command(settings: Settings, contents: bool, mend: bool, offline: bool, jobs: int | None) -> None:
-    """The exit code is 6 if there are problems that remain."""
+@click.option("--contents", is_flag=True, help="Also compare every file with its digest.")
+@click.option("--repair", "repairs", is_flag=True, help="Repair what is wrong, contents included.")
+@offline_option
+@jobs_option
+def verify_command(settings: Settings, contents: bool, repairs: bool, offline: bool, jobs: int | None) -> None:
+    """The exit code is 6 if problems remain. Objects are repaired in place, from a cache, or by building them again."""
     from vstore.api.maintenance import repair, verify
 
     jobs, reporter = jobs or os.cpu_count() or 1, settings.reporter
-    with settings.open_store(read_only=not mend) as store:
-        checked, problems = verify(store, contents=contents or mend, jobs=jobs, reporter=reporter)
+    with settings.open_store(read_only=not repairs) as store:
+        checked, problems = verify(store, contents=contents or repairs, jobs=jobs, reporter=reporter)
         found = problems
-        if mend and found:
+        if repairs and found:
             problems = repair(store, found, offline=offline, jobs=jobs, reporter=reporter)
     wrong = {problem.path for problem in problems}
     repaired = sorted({str(problem.path) for problem in found if problem.path not in wrong})
-    document = {
+    document: VerifyDocument = {
         "checked": checked,
         "repaired": repaired,
         "problems": [{"path": str(problem.path), "problem": problem.problem} for problem in problems],
@@ -41,25 +51,24 @@ def verify_command(settings: Settings, contents: bool, mend: bool, offline: bool
     lines += [f"{problem.path}: {problem.problem}" for problem in problems]
     settings.emit(document, lambda: "\n".join([*lines, f"checked {checked} objects, {len(problems)} problems"]))
     damaged = {problem.path for problem in problems if problem.profile is None}
-    if damaged and mend:
+    if damaged and repairs:
         reporter.warn(
-            f"{len(damaged)} objects could not be repaired",
-            "no cache and no unchanged spec of a generation gives them; `vstore pull` or `vstore realise` what they "
-            "are of, or `vstore gc` them",
+            f"{len(damaged)} objects could not be repaired: no cache has them, and no unchanged spec builds them",
+            "`vstore pull` or `vstore realise` what they belong to, or delete them with `vstore gc`",
         )
     if problems:
         sys.exit(StoreError.exit_code)
 
 
 @command("optimise")
-@click.option("--dry-run", is_flag=True, help="Say what would be saved, and stop.")
+@dry_run_option
 def optimise_command(settings: Settings, dry_run: bool) -> None:
-    """Files in the store never change, so equal ones can share their space."""
+    """Files in the store never change, so equal files can share their disk space."""
     from vstore.api.maintenance import optimise
 
     with settings.open_store() as store:
         done = optimise(store, dry_run=dry_run, reporter=settings.reporter)
-    document = {
+    document: OptimiseDocument = {
         "objects": done.objects,
         "shared_files": done.shared_files,
         "saved_bytes": done.saved_bytes,
@@ -71,8 +80,23 @@ def optimise_command(settings: Settings, dry_run: bool) -> None:
 
 @command("reindex")
 def reindex_command(settings: Settings) -> None:
-    """The index only repeats what manifests, profiles and roots on disk say."""
+    """The index repeats what the manifests, profiles and roots on disk say."""
     from vstore.api.maintenance import reindex
 
     count = reindex(settings.location(), settings.reporter)
-    settings.emit({"objects": count}, lambda: f"indexed {count} objects")
+    document: ReindexDocument = {"objects": count}
+    settings.emit(document, lambda: f"indexed {count} objects")
+
+
+@command("doctor")
+def doctor_command(settings: Settings) -> None:
+    """The exit code is 0 even if something is found; `verify` is the check for scripts."""
+    from vstore.api.doctor import diagnose
+
+    root = settings.location()
+    found = diagnose(root, reporter=settings.reporter)
+    text = "\n".join(f"- {finding}" for finding in found.findings) or f"no problems of {root}"
+    if found.protection is not None:
+        text += f"\nobjects: {_PROTECTIONS[found.protection]}"
+    document: DoctorDocument = {"root": str(root), "findings": list(found.findings), "objects": found.protection}
+    settings.emit(document, lambda: text)

@@ -1,31 +1,35 @@
-"""`vstore plan` and `vstore build`: the graph of nodes for other engines, and one node of it."""
+"""`vstore plan` and `vstore build`: the graph of nodes for other build engines, and one node of it."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import click
 
 from vstore.cli.command import command
+from vstore.cli.options import cache_option, jobs_option, offline_option, platform_option
+from vstore.cli.paths import FILE
 from vstore.cli.settings import Settings
+from vstore.cli.targets import parse_targets
 from vstore.cli.text import size, table
 from vstore.errors import UsageError
 
 if TYPE_CHECKING:
     from vstore.api.plans import Planned
     from vstore.api.stores import StorePath
-
-SPEC = click.Path(path_type=Path, dir_okay=False)
+    from vstore.cli.documents.specs import BuiltDocument, PlanDocument
 
 
 @command("plan")
-@click.argument("specs", nargs=-1, required=True, type=SPEC)
-@click.option("--platform", "platforms", multiple=True, metavar="TARGET", help="For this platform; may be repeated.")
-@click.option("--cache", "caches", multiple=True, metavar="CACHE", help="Ask this cache before the configured ones.")
-@click.option("--offline", is_flag=True, help="Use no network.")
+@click.argument("specs", nargs=-1, required=True, type=FILE)
+@platform_option
+@cache_option
+@offline_option
 def plan_command(
     settings: Settings, specs: tuple[Path, ...], platforms: tuple[str, ...], caches: tuple[str, ...], offline: bool
 ) -> None:
@@ -35,13 +39,9 @@ def plan_command(
     """
     from vstore.api.plans import plan
     from vstore.api.realising import Request
-    from vstore.cli.targets import parse_targets
 
-    requests = [
-        Request(spec=spec, target=target, caches=caches, offline=offline, environment=dict(os.environ))
-        for spec in specs
-        for target in parse_targets(platforms, spec)
-    ]
+    request = partial(Request, caches=caches, offline=offline, environment=dict(os.environ))
+    requests = [request(spec=spec, target=target) for spec in specs for target in parse_targets(platforms, spec)]
     with settings.open_store() as store:
         found = plan(store, requests, reporter=settings.reporter)
     settings.emit(_document(found), lambda: _text(found))
@@ -50,15 +50,11 @@ def plan_command(
 @command("build")
 @click.argument("node", type=click.File("rb"))
 @click.option(
-    "--object",
-    "objects",
-    multiple=True,
-    metavar="KEY=PATH",
-    help="The store path of a dependency, by the key of its node; may be repeated.",
+    "--object", "objects", multiple=True, metavar="KEY=PATH", help="The store path of a dependency, by its node key."
 )
-@click.option("--cache", "caches", multiple=True, metavar="CACHE", help="Ask this cache before the configured ones.")
-@click.option("--offline", is_flag=True, help="Use no network.")
-@click.option("-j", "--jobs", type=click.IntRange(1), help="Processes (default: the cores).")
+@cache_option
+@offline_option
+@jobs_option
 def build_command(
     settings: Settings,
     node: BinaryIO,
@@ -68,28 +64,27 @@ def build_command(
     jobs: int | None,
 ) -> None:
     """NODE is a JSON file, or `-` for standard input. The store path of the object is printed."""
-    import json
-
     from vstore.api.plans import build, read_node
 
     try:
         document = json.loads(node.read())
     except (ValueError, RecursionError) as error:
         raise UsageError(f"not a JSON document: {error}", hint="`vstore plan SPEC --json` prints nodes") from error
+    parsed = read_node(document, dict(map(_pair, objects)))
+    reporter = settings.reporter
     with settings.open_store() as store:
-        done = build(
-            store,
-            read_node(document, dict(map(_pair, objects))),
-            caches=caches,
-            offline=offline,
-            jobs=jobs,
-            reporter=settings.reporter,
-        )
+        done = build(store, parsed, caches=caches, offline=offline, jobs=jobs, reporter=reporter)
     settings.close()
-    row = {"name": done.name, "kind": str(done.kind), "path": str(done.path), "origin": str(done.origin)}
+    built: BuiltDocument = {
+        "name": done.name,
+        "kind": str(done.kind),
+        "path": str(done.path),
+        "origin": str(done.origin),
+        "duration_seconds": round(done.seconds, 3),
+    }
     if settings.json:
-        settings.print_json({**row, "seconds": round(done.seconds, 3)})
-    else:  # the answer itself, also for --quiet
+        settings.print_json(built)
+    else:  # also with --quiet: other programs read it
         sys.stdout.write(f"{done.path}\n")
 
 
@@ -103,7 +98,7 @@ def _pair(text: str) -> tuple[StorePath, StorePath]:
         raise UsageError(f"--object {text}: {error}", hint="write KEY=PATH, as `vstore plan --json` has them") from None
 
 
-def _document(found: Planned) -> dict[str, object]:
+def _document(found: Planned) -> PlanDocument:
     from vstore.api.plans import node_document
 
     return {
@@ -114,7 +109,7 @@ def _document(found: Planned) -> dict[str, object]:
         ],
         "nodes": [
             {
-                **node_document(one.node, one.objects),
+                **node_document(one.node, one.objects),  # type: ignore[typeddict-item]
                 "dependencies": [str(key) for key in one.dependencies],
                 "object": str(one.object) if one.object else None,
                 "cached": one.cached,

@@ -7,17 +7,26 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vstore.cli.command import command
+from vstore.cli.command import command, options
+from vstore.cli.options import dry_run_option
 from vstore.cli.quantities import AGE
 from vstore.cli.settings import Settings
 from vstore.cli.text import table, when
 from vstore.errors import UsageError
 
 if TYPE_CHECKING:
-    from vstore.api.profiles import Generation
+    from vstore.api.profiles import Generation, Retention
+    from vstore.cli.documents.profiles import (
+        ChangeDocument,
+        DiffDocument,
+        ForgetDocument,
+        GenerationDocument,
+        ProfileDocument,
+        SwitchDocument,
+    )
 
 
-def _row(generation: Generation) -> dict[str, object]:
+def _document(generation: Generation) -> GenerationDocument:
     return {
         "generation": generation.number,
         "path": str(generation.path),
@@ -33,13 +42,21 @@ def profiles_command(settings: Settings) -> None:
     from vstore.api import profiles
 
     with settings.open_store(read_only=True) as store:
-        rows = []
-        for name in profiles.names(store):
-            generation = profiles.current(store, name)
-            row: dict[str, object] = {"profile": name, "generations": len(profiles.history(store, name))}
-            rows.append({**row, **(_row(generation) if generation else {})})
+        rows = [_profile(name, profiles.history(store, name)) for name in profiles.names(store)]
     columns = {"profile": "profile", "generation": "current", "generations": "generations", "created_at": "created"}
     settings.emit(rows, lambda: table(rows, columns) if rows else "no profiles yet")
+
+
+def _profile(name: str, history: list[Generation]) -> ProfileDocument:
+    current = next((one for one in history if one.current), None)
+    return {
+        "profile": name,
+        "generations": len(history),
+        "generation": current.number if current else None,
+        "path": str(current.path) if current else None,
+        "created_at": when(current.created_at) if current else None,
+        "replaced": current.replaced_number if current else None,
+    }
 
 
 @command("history")
@@ -49,7 +66,7 @@ def history_command(settings: Settings, profile: str) -> None:
     from vstore.api import profiles
 
     with settings.open_store(read_only=True) as store:
-        rows = [_row(generation) for generation in profiles.history(store, profile)]
+        rows = [_document(generation) for generation in profiles.history(store, profile)]
     columns = {
         "current": " ",
         "generation": "generation",
@@ -60,8 +77,8 @@ def history_command(settings: Settings, profile: str) -> None:
     settings.emit(rows, lambda: table(rows, columns))
 
 
-def _switched(settings: Settings, generation: Generation, verb: str) -> None:
-    document = {"profile": generation.profile, **_row(generation)}
+def _emit_switched(settings: Settings, generation: Generation, verb: str) -> None:
+    document: SwitchDocument = {"profile": generation.profile, **_document(generation)}
     settings.emit(document, lambda: f"{verb} {generation.profile} to generation {generation.number}")
 
 
@@ -69,22 +86,22 @@ def _switched(settings: Settings, generation: Generation, verb: str) -> None:
 @click.argument("profile")
 @click.argument("generation", type=int)
 def switch_command(settings: Settings, profile: str, generation: int) -> None:
-    """Programs that run keep the generation that they were started from."""
+    """Programs that are running keep the generation that they were started from."""
     from vstore.api import profiles
 
     with settings.open_store() as store:
-        _switched(settings, profiles.switch(store, profile, generation), "switched")
+        _emit_switched(settings, profiles.switch(store, profile, generation), "switched")
 
 
 @command("rollback")
 @click.argument("profile")
-@click.option("--to", type=int, metavar="N", help="This generation, instead of the one that was replaced.")
+@click.option("--to", type=int, metavar="N", help="Switch to this generation instead.")
 def rollback_command(settings: Settings, profile: str, to: int | None) -> None:
-    """With --to it switches to generation N instead."""
+    """Programs that are running keep the generation that they were started from."""
     from vstore.api import profiles
 
     with settings.open_store() as store:
-        _switched(settings, profiles.rollback(store, profile, to=to), "rolled back")
+        _emit_switched(settings, profiles.rollback(store, profile, to=to), "rolled back")
 
 
 @command("diff")
@@ -92,51 +109,53 @@ def rollback_command(settings: Settings, profile: str, to: int | None) -> None:
 @click.argument("old", type=int, required=False)
 @click.argument("new", type=int, required=False)
 def diff_command(settings: Settings, profile: str, old: int | None, new: int | None) -> None:
-    """OLD is by default the generation that NEW replaced, NEW the current one."""
+    """NEW is the current generation by default, OLD the generation that NEW replaced."""
     from vstore.api import profiles
-    from vstore.api.realising import distributions
 
     with settings.open_store(read_only=True) as store:
-        known = {generation.number: generation for generation in profiles.history(store, profile)}
-        current = next((g for g in known.values() if g.current), None)
-        after = known.get(new) if new is not None else current
-        before = known.get(old if old is not None else after.replaced_number or -1) if after else None
-        if before is None or after is None:
-            raise UsageError(
-                f"profile {profile}: nothing to compare with", hint=f"`vstore history {profile}` lists generations"
-            )
-        changes = profiles.compare(distributions(store, before.path), distributions(store, after.path))
-    rows = [{"layer": change.layer, "package": change.name, "old": change.old, "new": change.new} for change in changes]
-    document = {"profile": profile, "old": before.number, "new": after.number, "changes": rows}
-    title = f"{profile}: generation {before.number} -> {after.number}"
+        found = profiles.diff(store, profile, old, new)
+    rows: list[ChangeDocument] = [
+        {"layer": change.layer, "package": change.name, "old": change.old, "new": change.new}
+        for change in found.changes
+    ]
+    document: DiffDocument = {"profile": profile, "old": found.old, "new": found.new, "changes": rows}
+    title = f"{profile}: generation {found.old} -> {found.new}"
     columns = {"layer": "layer", "package": "package", "old": "old", "new": "new"}
     settings.emit(document, lambda: f"{title}\n{table(rows, columns) if rows else 'the same packages'}")
+
+
+def _retention(keep: int | None, older_than: timedelta | None, unused_for: timedelta | None) -> Retention:
+    from vstore.api.profiles import Retention
+
+    return Retention(keep=keep, older_than=older_than, unused_for=unused_for)
 
 
 @command("forget")
 @click.argument("profile")
 @click.argument("generations", type=int, nargs=-1)
-@click.option("--keep", type=click.IntRange(1), metavar="K", help="Forget all but the newest K.")
-@click.option("--older-than", type=AGE, metavar="AGE", help="Forget those made longer ago than AGE.")
-@click.option("--unused-for", type=AGE, metavar="AGE", help="Forget those not used for AGE.")
-@click.option("--all", "everything", is_flag=True, help="Forget the profile itself, the current generation too.")
-@click.option("--dry-run", is_flag=True, help="Say which would be forgotten, and stop.")
+@options(
+    "retention",
+    _retention,
+    click.option("--keep", type=click.IntRange(1), metavar="K", help="Forget all but the newest K."),
+    click.option("--older-than", type=AGE, metavar="AGE", help="Forget those made longer ago than AGE."),
+    click.option("--unused-for", type=AGE, metavar="AGE", help="Forget those not used for AGE."),
+)
+@click.option("--all", "everything", is_flag=True, help="Forget the profile, its current generation included.")
+@dry_run_option
 def forget_command(
     settings: Settings,
     profile: str,
     generations: tuple[int, ...],
-    keep: int | None,
-    older_than: timedelta | None,
-    unused_for: timedelta | None,
+    retention: Retention,
     everything: bool,
     dry_run: bool,
 ) -> None:
-    """The current generation is forgotten only with --all."""
+    """The objects stay until `gc`. The current generation is forgotten only with --all."""
     from vstore.api import profiles
+    from vstore.api.profiles import Retention
 
-    limits = profiles.Retention(keep=keep, older_than=older_than, unused_for=unused_for)
-    if (bool(generations), limits != profiles.Retention(), everything).count(True) != 1:
-        raise UsageError("say which generations, or --keep, --older-than or --unused-for, or --all")
+    if (bool(generations), retention != Retention(), everything).count(True) != 1:
+        raise UsageError("give generations, or --keep, --older-than or --unused-for, or --all")
     with settings.open_store() as store:
         known, now = profiles.history(store, profile), datetime.now(UTC)
         if generations:
@@ -146,9 +165,9 @@ def forget_command(
         elif everything:
             numbers = tuple(one.number for one in known) if dry_run else profiles.forget_all(store, profile)
         elif dry_run:
-            numbers = profiles.expired(known, limits, now=now)
+            numbers = profiles.expired(known, retention, now=now)
         else:
-            numbers = profiles.forget_expired(store, profile, limits, now=now)
-    document = {"profile": profile, "forgotten": list(numbers), "dry_run": dry_run}
+            numbers = profiles.forget_expired(store, profile, retention, now=now)
+    document: ForgetDocument = {"profile": profile, "forgotten": list(numbers), "dry_run": dry_run}
     what = f"{profile} and its {len(numbers)} generations" if everything else f"{len(numbers)} generations of {profile}"
     settings.emit(document, lambda: f"{'would forget' if dry_run else 'forgot'} {what}")

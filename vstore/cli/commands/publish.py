@@ -1,119 +1,73 @@
-"""Handing stacks to others: `publish` and `export`."""
+"""`vstore publish` and `vstore export`: stacks for machines without a store."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from vstore.api.publishing import Compression, LinkMode
-from vstore.cli.command import command
-from vstore.cli.options import selection_options, wheel_options
-from vstore.cli.paths import FOLDER
+from vstore.cli.command import Function, add_options, command, options
+from vstore.cli.options import (
+    allow_outside_option,
+    cache_option,
+    dry_run_option,
+    jobs_option,
+    locked_option,
+    offline_option,
+    platform_option,
+    selection_options,
+    wheel_options,
+)
+from vstore.cli.paths import FILE, FOLDER
 from vstore.cli.settings import Settings
+from vstore.cli.targets import each_target, parse_targets
 from vstore.cli.text import size, table
 from vstore.errors import UsageError
 
 if TYPE_CHECKING:
-    from vstore.api.publishing import Output, OutputPlan
+    from vstore.api.publishing import ArchiveOptions, Compression, FolderOptions, OutputPlan
     from vstore.api.realising import Request
-    from vstore.api.specs import Target
-    from vstore.api.stores import Store
+    from vstore.cli.documents.publishing import ExportDocument, OutputDocument, PublishDocument
 
-PLATFORM = "For this platform instead of this machine's, or `all`"
-
-
-def _options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """What `publish` and `export` have in common."""
-    options = [
-        click.option("--output-dir", "output", type=FOLDER, required=True, metavar="DIR", help="Where the results go."),
-        click.option("--dry-run", is_flag=True, help="Say what would be written, and stop."),
-        click.option("--force", is_flag=True, help="Write again what is there already."),
-        click.option("--locked", is_flag=True, help="Fail when the lock is missing or stale."),
-        click.option("--offline", is_flag=True, help="Use no network."),
-        click.option("-j", "--jobs", type=click.IntRange(1), help="At a time (default: the cores)."),
-        click.option("--cache", "caches", multiple=True, metavar="CACHE", help="Ask this cache before the configured."),
-    ]
-    function = selection_options(wheel_options(function))
-    for option in reversed(options):
-        function = option(function)
-    return function
+force_option = click.option("--force", is_flag=True, help="Also write what exists and is unchanged.")
 
 
-def _request(spec: Path, target: Target, jobs: int | None, **options: Any) -> Request:
+def _requests(jobs: int | None, **options: object) -> Callable[..., Request]:
+    """Return a function that makes a `Request` of a spec and a target."""
     from vstore.api.realising import Request
 
-    environment = dict(os.environ)
-    return Request(
-        spec=spec, target=target, jobs=jobs or os.cpu_count() or 1, generation=False, environment=environment, **options
+    options |= {"generation": False, "jobs": jobs or os.cpu_count() or 1, "environment": dict(os.environ)}
+    return partial(Request, **options)  # type: ignore[arg-type]
+
+
+def _request_options(function: Function) -> Function:
+    return add_options(
+        function,
+        click.option("--output-dir", "output", type=FOLDER, required=True, metavar="DIR", help="The output folder."),
+        platform_option,
+        options(
+            "request",
+            _requests,
+            dry_run_option,
+            locked_option,
+            offline_option,
+            jobs_option,
+            cache_option,
+            selection_options,
+            allow_outside_option,
+            wheel_options,
+        ),
     )
 
 
-@command("publish")
-@click.argument("spec", type=click.Path(path_type=Path, dir_okay=False))
-@_options
-@click.option("--platform", "platforms", multiple=True, metavar="TARGET", help=f"{PLATFORM}; may be repeated.")
-@click.option("--tag-outputs", is_flag=True, help="Put the platform and the build number into the names.")
-@click.option(
-    "--format",
-    "compression",
-    type=click.Choice([one.value for one in Compression]),
-    default="zst",
-    help="Compression (default: zst).",
-)
-@click.option("--level", type=click.IntRange(1, 22), help="How hard to compress.")
-@click.option("--best", is_flag=True, help="Smallest archives, for a much longer time.")
-@click.option("--no-bytecode", is_flag=True, help="Leave compiled files out: Python compiles at each start instead.")
-def publish_command(
-    settings: Settings,
-    spec: Path,
-    output: Path,
-    tag_outputs: bool,
-    compression: str,
-    level: int | None,
-    best: bool,
-    no_bytecode: bool,
-    force: bool,
-    platforms: tuple[str, ...],
-    **options: Any,
-) -> None:
-    """The spec is realised first, without a new generation. The archives run where they are unpacked side by side, and
-    have metadata. Archives that exist and are unchanged are kept.
-    """
-    from vstore.api.publishing import ArchiveOptions, ArchiveOutput, write_spec
-    from vstore.cli.targets import each_target, parse_targets
+def compression_level(compression: Compression, level: int | None, best: bool) -> int | None:
+    """Return the level of ``--level`` and ``--best``, None for the default. Raises UsageError."""
+    from vstore.api.publishing import Compression
 
-    chosen = ArchiveOptions(
-        compression=Compression(compression),
-        level=_level(Compression(compression), level, best),
-        tag_outputs=tag_outputs,
-        force=force,
-        bytecode=not no_bytecode,
-    )
-    targets = parse_targets(platforms, spec, options["allow_outside"])
-    if len(targets) > 1 and not tag_outputs:
-        raise UsageError("several platforms in one folder need --tag-outputs")
-    with settings.open_store() as store:
-        plans = [
-            write_spec(
-                store,
-                _request(spec, target, **options),
-                ArchiveOutput(store=store, folder=output, target=str(target), options=chosen),
-                reporter=settings.reporter,
-            )
-            for target in (each_target(platforms, spec, options["allow_outside"]) if len(targets) > 1 else targets)
-        ]
-    documents = [_archives_document(plan, output, options["dry_run"]) for plan in plans]
-    settings.emit(
-        documents[0] if len(targets) == 1 else documents,
-        lambda: "\n\n".join(_archives_text(plan, output, options["dry_run"]) for plan in plans),
-    )
-
-
-def _level(compression: Compression, level: int | None, best: bool) -> int | None:
     if best and level is not None:
         raise UsageError("--best and --level exclude each other")
     if level is not None and level > 9 and compression is not Compression.ZST:
@@ -121,24 +75,87 @@ def _level(compression: Compression, level: int | None, best: bool) -> int | Non
     return compression.best_level if best else level
 
 
-def plan_document(plan: OutputPlan, dry_run: bool) -> dict[str, object]:
-    """Return the part of the JSON document that all outputs share."""
-    document = {
-        **(plan.manifest or {}),
+def _archive_options(
+    compression: str, level: int | None, best: bool, tag_outputs: bool, no_bytecode: bool, force: bool
+) -> ArchiveOptions:
+    from vstore.api.publishing import ArchiveOptions, Compression
+
+    chosen = Compression(compression)
+    return ArchiveOptions(
+        compression=chosen,
+        level=compression_level(chosen, level, best),
+        tag_outputs=tag_outputs,
+        force=force,
+        bytecode=not no_bytecode,
+    )
+
+
+@command("publish")
+@click.argument("spec", type=FILE)
+@_request_options
+@options(
+    "archives",
+    _archive_options,
+    click.option("--tag-outputs", is_flag=True, help="Add the platform and a build number to the names."),
+    click.option(
+        "--format",
+        "compression",
+        type=click.Choice(["zst", "xz", "gz"]),
+        default="zst",
+        help="The compression (default: zst).",
+    ),
+    click.option("--level", type=click.IntRange(1, 22), help="The compression level."),
+    click.option("--best", is_flag=True, help="Make the smallest archives; this takes much longer."),
+    click.option("--no-bytecode", is_flag=True, help="Leave out bytecode: Python compiles at each start instead."),
+    force_option,
+)
+def publish_command(
+    settings: Settings,
+    spec: Path,
+    output: Path,
+    platforms: tuple[str, ...],
+    request: Callable[..., Request],
+    archives: ArchiveOptions,
+) -> None:
+    """The spec is realised first, without a new generation. The archives run where they are unpacked side by side, and
+    have metadata. Archives that exist and are unchanged are kept.
+    """
+    from vstore.api.publishing import ArchiveOutput, write_spec
+
+    allow_outside = request(spec=spec).allow_outside
+    targets = parse_targets(platforms, spec, allow_outside)
+    if len(targets) > 1 and not archives.tag_outputs:
+        raise UsageError("several platforms in one folder need --tag-outputs")
+    shown = []
+    with settings.open_store() as store:
+        for target in each_target(platforms, spec, allow_outside) if len(targets) > 1 else targets:
+            chosen = request(spec=spec, target=target)
+            place = ArchiveOutput(store=store, folder=output, target=str(target), options=archives)
+            plan = write_spec(store, chosen, place, reporter=settings.reporter)
+            shown.append(_archives(plan, output, chosen.dry_run))
+    documents = [document for document, _ in shown]
+    settings.emit(documents[0] if len(targets) == 1 else documents, lambda: "\n\n".join(text for _, text in shown))
+
+
+def output_document(plan: OutputPlan, dry_run: bool) -> OutputDocument:
+    """Return the part of the document that all outputs have."""
+    return {
         "written": [item.name for item in plan.written],
         "unchanged": [item.name for item in plan.unchanged],
+        "dry_run": dry_run,
     }
-    return {**document, "dry_run": True} if dry_run else document
 
 
-def _archives_document(plan: OutputPlan, output: Path, dry_run: bool) -> dict[str, object]:
+def _archives(plan: OutputPlan, output: Path, dry_run: bool) -> tuple[PublishDocument, str]:
     from vstore.api.publishing import outdated_layers
 
-    outdated = outdated_layers(plan.manifest) if plan.manifest else []
-    return {**plan_document(plan, dry_run), "output_dir": str(output), "outdated": outdated}
-
-
-def _archives_text(plan: OutputPlan, output: Path, dry_run: bool) -> str:
+    assert plan.manifest is not None  # archives have metadata
+    document: PublishDocument = {
+        **plan.manifest,
+        **output_document(plan, dry_run),
+        "output_dir": str(output),
+        "outdated": list(outdated_layers(plan.manifest)),
+    }
     verb = "would be packed" if dry_run else "packed"
     rows = []
     for item in plan.items:
@@ -152,67 +169,68 @@ def _archives_text(plan: OutputPlan, output: Path, dry_run: bool) -> str:
             }
         )
     columns = {"archive": "archive", "kind": "kind", "size": "size", "state": "state"}
-    return f"{table(rows, columns)}\nmetadata in {output / '__venvstacks__'}"
+    return document, f"{table(rows, columns)}\nmetadata in {output / '__venvstacks__'}"
+
+
+def _folder_options(links: str, hardlink: bool, force: bool) -> FolderOptions:
+    from vstore.api.publishing import FolderOptions, LinkMode
+
+    return FolderOptions(links=LinkMode(links), hardlink=hardlink, force=force)
 
 
 @command("export")
 @click.argument("what", metavar="SPEC|PROFILE")
-@_options
-@click.option("--platform", "platforms", multiple=True, metavar="TARGET", help=f"{PLATFORM}.")
-@click.option(
-    "--links",
-    type=click.Choice([mode.value for mode in LinkMode]),
-    default="auto",
-    help="Whether to use symlinks (default: if possible).",
+@_request_options
+@options(
+    "folders",
+    _folder_options,
+    click.option(
+        "--links",
+        type=click.Choice(["auto", "symlink", "copy"]),
+        default="auto",
+        help="Use symbolic links, or copies (default: links, if the file system has them).",
+    ),
+    click.option(
+        "--hardlink", is_flag=True, help="Make hard links to the files of the store; they must not be edited."
+    ),
+    force_option,
 )
-@click.option("--hardlink", is_flag=True, help="Let files be the store's own: no copies, and none may be edited.")
 def export_command(
     settings: Settings,
     what: str,
     output: Path,
-    links: str,
-    hardlink: bool,
-    force: bool,
     platforms: tuple[str, ...],
-    **options: Any,
+    request: Callable[..., Request],
+    folders: FolderOptions,
 ) -> None:
     """The folders work on systems without a store. A SPEC is realised first. A profile (its current generation),
     PROFILE@N or the store path of a stack is exported as it is.
     """
-    from vstore.api.publishing import FolderOptions, FolderOutput
+    from vstore.api.publishing import FolderOutput, write_spec, write_stack
 
-    dry_run = bool(options["dry_run"])
-    with settings.open_store() as store:
-        chosen = FolderOptions(links=LinkMode(links), hardlink=hardlink, force=force)
-        result = FolderOutput(store=store, folder=output, options=chosen)
-        plan = write_stack(settings, store, what, result, platforms, options)
-    settings.emit(_folders_document(plan, output, dry_run), lambda: _folders_text(plan, output, dry_run))
-
-
-def write_stack(
-    settings: Settings, store: Store, what: str, output: Output, platforms: tuple[str, ...], options: dict[str, Any]
-) -> OutputPlan:
-    """Write a spec, or a stack that is in the store; in a dry run return the plan only."""
-    from vstore.api.publishing import members_of_stack, resolve_selector, write_spec
-    from vstore.cli.targets import parse_targets
-
-    if Path(what).is_file() or what.endswith(".toml"):
-        targets = parse_targets(platforms, Path(what), options["allow_outside"])
+    is_spec = Path(what).is_file() or what.endswith(".toml")
+    if platforms and not is_spec:
+        raise UsageError("--platform needs a spec; an object of the store has one platform")
+    chosen = request(spec=Path(what))
+    if is_spec:
+        targets = parse_targets(platforms, chosen.spec, chosen.allow_outside)
         if len(targets) != 1:
-            raise UsageError("one platform goes into one folder")
-        return write_spec(store, _request(Path(what), targets[0], **options), output, reporter=settings.reporter)
-    if platforms:
-        raise UsageError("--platform goes with a spec; what is in the store is for one platform already")
-    stack = members_of_stack(store, resolve_selector(store, what))
-    stack = stack.matching(options["include"], allow_missing=options["allow_missing"])
-    if options["dry_run"]:
-        return output.plan(stack)
-    return output.write(stack, jobs=options["jobs"] or os.cpu_count() or 1, reporter=settings.reporter)
-
-
-def _folders_document(plan: OutputPlan, output: Path, dry_run: bool) -> dict[str, object]:
-    links = next((item.record["vstore"]["links"] for item in plan.items if item.record), None)
-    return {**plan_document(plan, dry_run), "output_dir": str(output), "links": links}
+            raise UsageError("export writes one platform at a time")
+        chosen = request(spec=chosen.spec, target=targets[0])
+    with settings.open_store() as store:
+        place = FolderOutput(store=store, folder=output, options=folders)
+        if is_spec:
+            plan = write_spec(store, chosen, place, reporter=settings.reporter)
+        else:
+            plan = write_stack(store, what, chosen, place, reporter=settings.reporter)
+    assert plan.manifest is not None  # folders have metadata
+    document: ExportDocument = {
+        **plan.manifest,
+        **output_document(plan, chosen.dry_run),
+        "output_dir": str(output),
+        "links": next((item.record["vstore"].get("links") for item in plan.items if item.record), None),
+    }
+    settings.emit(document, lambda: _folders_text(plan, output, chosen.dry_run))
 
 
 def _folders_text(plan: OutputPlan, output: Path, dry_run: bool) -> str:
@@ -222,5 +240,5 @@ def _folders_text(plan: OutputPlan, output: Path, dry_run: bool) -> str:
         if item.record
     ]
     verb = "would be written" if dry_run else "written"
-    counts = f"{len(plan.written)} folders {verb}, {len(plan.unchanged)} there already: {output}"
+    counts = f"{len(plan.written)} folders {verb}, {len(plan.unchanged)} unchanged: {output}"
     return f"{table(rows, {'name': 'layer', 'kind': 'kind', 'folder': 'folder'})}\n{counts}"

@@ -1,4 +1,4 @@
-"""Questions to the store: `list`, `info`, `tree`, `why-depends`, `log`."""
+"""Questions to the store: `list`, `info`, `tree`, `why-depends`, `sql`, `log`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from vstore.errors import StoreError
 
 if TYPE_CHECKING:
     from vstore.api.stores import ObjectInfo, StorePath
+    from vstore.cli.documents.stores import ChainDocument, InfoDocument, LogDocument, ObjectDocument, TreeDocument
 
 
-def _document(info: ObjectInfo) -> dict[str, object]:
+def _document(info: ObjectInfo) -> ObjectDocument:
     return {
         "path": str(info.path),
         "name": info.path.name,
@@ -35,7 +36,7 @@ def list_command(settings: Settings) -> None:
         documents = [_document(info) for info in store.objects.all()]
 
     def text() -> str:
-        rows = [{**document, "size": size(int(str(document["size_bytes"])))} for document in documents]
+        rows = [{**document, "size": size(document["size_bytes"])} for document in documents]
         columns = {"kind": "kind", "size": "size", "files": "files", "registered_at": "registered", "path": "path"}
         return table(rows, columns) if rows else "the store is empty"
 
@@ -45,30 +46,26 @@ def list_command(settings: Settings) -> None:
 @command("info")
 @click.argument("path")
 def info_command(settings: Settings, path: str) -> None:
-    """PATH is a store path, the unique start of one, or the name of a layer."""
-    from vstore.api.realising import clashes_of, describe_clashes
+    """PATH is a store path or its unique start, the name of a layer, or a path on disk that leads to an object."""
+    from vstore.api.layers import clashes_of, describe_clashes
+    from vstore.api.stores import closure, object_info, referrers
+    from vstore.cli.documents.stores import clash_document
 
     with settings.open_store(read_only=True) as store:
-        found = store.resolve(path)
-        info = store.objects.info(found)
-        assert info is not None
-        document = {
+        info = object_info(store, store.resolve(path))
+        clashes = clashes_of(store, info.path)
+        document: InfoDocument = {
             **_document(info),
-            "location": str(store.layout.object(found)),
+            "location": str(store.layout.object(info.path)),
             "digest": str(info.digest),
             "recipe": str(info.recipe) if info.recipe else None,
             "inputs": [str(one) for one in info.inputs],
-            "referrers": [str(referrer) for referrer in store.objects.referrers(found)],
-            "closure_size_bytes": sum(_size(store.objects.info(member)) for member in store.objects.closure([found])),
+            "referrers": [str(one) for one in referrers(store, info.path)],
+            "closure_size_bytes": sum(one.size_bytes for one in closure(store, info.path)),
+            "clashes": [clash_document(one) for one in clashes],
         }
-        clashes = clashes_of(store, found)
-    shown = {**document, "clashes": describe_clashes(clashes)}
-    document["clashes"] = [clash.as_json() for clash in clashes]
+    shown: dict[str, object] = {**document, "clashes": describe_clashes(clashes)}
     settings.emit(document, lambda: "\n".join(f"{key + ':':20}{_text(value)}" for key, value in shown.items()))
-
-
-def _size(info: ObjectInfo | None) -> int:
-    return info.size_bytes if info else 0
 
 
 def _text(value: object) -> str:
@@ -78,17 +75,17 @@ def _text(value: object) -> str:
 @command("tree")
 @click.argument("path")
 def tree_command(settings: Settings, path: str) -> None:
-    """References of references are indented below them."""
+    """References of references are indented below them. An object that was shown above is not expanded again."""
+    from vstore.api.stores import closure
+
     with settings.open_store(read_only=True) as store:
         top = store.resolve(path)
-        closure = store.objects.closure([top])
-        references = {member: _references(store.objects.info(member)) for member in sorted(closure)}
-    document = {str(member): [str(path) for path in paths] for member, paths in references.items()}
-    settings.emit({"path": str(top), "references": document}, lambda: "\n".join(_branches(top, references, "", set())))
-
-
-def _references(info: ObjectInfo | None) -> tuple[StorePath, ...]:
-    return info.references if info else ()
+        references = {info.path: info.references for info in closure(store, top)}
+    document: TreeDocument = {
+        "path": str(top),
+        "references": {str(member): [str(one) for one in paths] for member, paths in references.items()},
+    }
+    settings.emit(document, lambda: "\n".join(_branches(top, references, "", set())))
 
 
 def _branches(
@@ -107,13 +104,17 @@ def _branches(
 @click.argument("path")
 @click.argument("dependency")
 def why_depends_command(settings: Settings, path: str, dependency: str) -> None:
-    """The chain from PATH to DEPENDENCY is the shortest."""
+    """The chain is a shortest one from PATH to DEPENDENCY."""
     from vstore.api.stores import dependency_chain
 
     with settings.open_store(read_only=True) as store:
         top, bottom = store.resolve(path), store.resolve(dependency)
         chain = dependency_chain(store, top, bottom)
-    document = {"path": str(top), "dependency": str(bottom), "chain": [str(member) for member in chain]}
+    document: ChainDocument = {
+        "path": str(top),
+        "dependency": str(bottom),
+        "chain": [str(member) for member in chain],
+    }
     text = "\n".join(f"{'  ' * depth}{member}" for depth, member in enumerate(chain))
     settings.emit(document, lambda: text or f"{top} does not depend on {bottom}")
 
@@ -148,12 +149,12 @@ def _csv(rows: Sequence[Mapping[str, object]]) -> str:
 @click.argument("path")
 def log_command(settings: Settings, path: str) -> None:
     """Objects that were built on another machine have no log."""
-    from vstore.api.stores import read_log
+    from vstore.api.stores import object_info, read_log
 
     with settings.open_store(read_only=True) as store:
-        found = store.resolve(path)
-        info = store.objects.info(found)
-        text = read_log(store, info.recipe) if info and info.recipe else None
+        info = object_info(store, store.resolve(path))
+        text = read_log(store, info.recipe) if info.recipe else None
     if text is None:
-        raise StoreError(f"no build log for {found}", hint="objects made on another machine have none")
-    settings.emit({"path": str(found), "log": text}, lambda: text.rstrip())
+        raise StoreError(f"there is no build log of {info.path}", hint="only the machine that built an object has one")
+    document: LogDocument = {"path": str(info.path), "log": text}
+    settings.emit(document, lambda: text.rstrip())

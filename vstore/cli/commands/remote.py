@@ -1,4 +1,4 @@
-"""`vstore push`, `pull` and `key`: sharing a store's objects through caches."""
+"""`vstore push` and `vstore pull`: sharing objects through caches."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from vstore.errors import UsageError
 if TYPE_CHECKING:
     from vstore.api.caches import Cache, Channel, Pushed
     from vstore.api.stores import Store
+    from vstore.cli.documents.caches import ChannelDocument, PullDocument, PushDocument
 
 _LIFETIME = timedelta(days=30)
 
@@ -95,7 +96,7 @@ def push_command(
 
 
 def _emit_pushed(settings: Settings, cache: Cache, done: Pushed, delta_bytes: int, made: Channel | None) -> None:
-    channel = (
+    channel: ChannelDocument | None = (
         {
             "name": made.name,
             "number": made.number,
@@ -106,7 +107,7 @@ def _emit_pushed(settings: Settings, cache: Cache, done: Pushed, delta_bytes: in
         else None
     )
     moved_bytes = done.moved_bytes + delta_bytes
-    document = {
+    document: PushDocument = {
         "cache": cache.url,
         "pushed": [str(path) for path in done.pushed],
         "replaced": [str(path) for path in done.replaced],
@@ -148,7 +149,7 @@ def pull_command(
         tops, is_channel = wanted(store, opened, what, trust)
         pulled = pull(Fetcher(store, trust=trust, reporter=settings.reporter), opened, tops)
         made = make_generation(store, tops, profile) if is_channel or profile else None
-    document = {
+    document: PullDocument = {
         "cache": opened.url,
         "paths": [str(path) for path in tops],
         "fetched": [
@@ -165,26 +166,3 @@ def pull_command(
     if made:
         text += f"\nprofile {made[0]} {'is now' if made[2] else 'is still'} generation {made[1]}"
     settings.emit(document, lambda: text)
-
-
-@command("key")
-@click.argument("action", type=click.Choice(["generate", "list"]))
-@click.argument("name", required=False)
-def key_command(settings: Settings, action: str, name: str | None) -> None:
-    """`generate NAME` makes a key that `push` signs with, and prints what others put into `trusted_keys`."""
-    from vstore.api.caches import SecretKey, signing_keys, write_key
-
-    with settings.open_store() as store:
-        folder = _key_folder(store)
-    if action == "list":
-        keys = [key.public for key in signing_keys(folder)]
-        settings.emit([str(key) for key in keys], lambda: "\n".join(map(str, keys)) or "no keys here")
-        return
-    if name is None:
-        raise UsageError("usage: vstore key generate NAME")
-    key = SecretKey.generate(name)
-    secret, _ = write_key(folder, key)
-    settings.emit(
-        {"name": name, "public": str(key.public), "secret_file": str(secret)},
-        lambda: f"{key.public}\nthe secret half is {secret}: keep it to yourself",
-    )

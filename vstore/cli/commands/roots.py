@@ -1,4 +1,4 @@
-"""`roots`: what keeps objects alive."""
+"""`roots list`, `roots add` and `roots remove`: what keeps objects alive."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vstore.cli.command import command
+from vstore.cli.command import command, command_group, options
 from vstore.cli.paths import parse_place
 from vstore.cli.quantities import DEADLINE
 from vstore.cli.settings import Settings
@@ -17,36 +17,112 @@ from vstore.errors import UsageError
 
 if TYPE_CHECKING:
     from vstore.api.stores import Root, RootNote, Store
+    from vstore.cli.documents.stores import AddedRootDocument, RemovedRootDocument, RootDocument
 
 
-@command("roots")
-@click.argument("action", type=click.Choice(["list", "add", "remove"]), default="list")
-@click.argument("arguments", metavar="[LINK] [PATH]", nargs=-1)
-@click.option("--note", default="", metavar="TEXT", help="With add: why it is kept.")
-@click.option("--expires", type=DEADLINE, metavar="AGE|DATE", help="With add: keep it for AGE, or until DATE (UTC).")
-def roots_command(
-    settings: Settings, action: str, arguments: tuple[str, ...], note: str, expires: datetime | None
-) -> None:
-    """List what keeps objects alive; `add PATH` or `add LINK PATH` pins an object, `remove LINK` ends that.
+@command_group("roots", default="list")
+def roots_command() -> None:
+    """Without a subcommand the roots are listed."""
 
-    LINK is a place in the file system, or a bare name for a root inside the store (default: the store path). A PATH
-    that is a virtual environment made by a layer's Python keeps alive what it stands on, for as long as it is there.
+
+@command("list", group=roots_command)
+def list_roots_command(settings: Settings) -> None:
+    """List the roots: profiles, links of users, and running programs.
+
+    Each with the time since which it exists, and the disk space that only this root keeps.
     """
-    from vstore.api.stores import RootNote, remove_root
+    from vstore.api import gc
+    from vstore.api.stores import list_roots
 
-    if action != "add" and (note or expires):
-        raise UsageError("--note and --expires go with `vstore roots add`")
-    if len(arguments) not in {"list": (0,), "add": (1, 2), "remove": (1,)}[action]:
-        raise UsageError("usage: vstore roots, vstore roots add [LINK] PATH, vstore roots remove LINK")
-    with settings.open_store(read_only=action == "list") as store:
-        if action == "list":
-            _list(settings, store)
-        elif action == "add":
-            _add(settings, store, arguments, RootNote(note, expires))
+    with settings.open_store(read_only=True) as store:
+        roots = list_roots(store.layout)
+        exclusive = gc.exclusive_sizes(store, roots)
+        used_bytes = gc.used_bytes(store.layout.root)
+    documents: list[RootDocument] = [
+        {
+            "kind": str(root.kind),
+            "name": root.name,
+            "path": str(root.path),
+            "since": when(root.since) if root.since else None,
+            "exclusive_bytes": exclusive[root.name],
+            "note": root.note.text or None,
+            "expires_at": when(root.note.expires_at) if root.note.expires_at else None,
+        }
+        for root in roots
+    ]
+
+    def text() -> str:
+        now = datetime.now(UTC)
+        rows = [
+            {**document, "only": size(document["exclusive_bytes"]), "age": _age(root, now)}
+            for root, document in zip(roots, documents, strict=True)
+        ]
+        columns = {"kind": "kind", "name": "name", "only": "exclusive", "age": "age"}
+        if any(document["expires_at"] for document in documents):
+            columns["expires_at"] = "expires"
+        if any(document["note"] for document in documents):
+            columns["note"] = "note"
+        if not rows:
+            return "no roots: `vstore gc` would delete every object"
+        return f"{table(rows, {**columns, 'path': 'path'})}\nthe store takes {size(used_bytes)} on the disk"
+
+    settings.emit(documents, text)
+
+
+def _root_note(note: str, expires: datetime | None) -> RootNote:
+    from vstore.api.stores import RootNote
+
+    return RootNote(note, expires)
+
+
+@command("add", group=roots_command)
+@click.argument("names", metavar="[LINK] PATH", nargs=-1, required=True)
+@options(
+    "note",
+    _root_note,
+    click.option("--note", default="", metavar="TEXT", help="Why the object is kept."),
+    click.option("--expires", type=DEADLINE, metavar="AGE|DATE", help="Keep it for AGE, or until DATE (UTC)."),
+)
+def add_root_command(settings: Settings, names: tuple[str, ...], note: RootNote) -> None:
+    """Keep the object that PATH names alive.
+
+    LINK is the path of the new root, or a name for one inside the store (default: the store path). If PATH is a virtual
+    environment made by the Python of a layer, that layer is kept for as long as the environment exists.
+    """
+    from vstore.api.stores import ENVIRONMENT_ROOT, environment_base, keep
+
+    if len(names) > 2:
+        raise UsageError("usage: vstore roots add [LINK] PATH")
+    link, path = names[0] if len(names) == 2 else None, names[-1]
+    with settings.open_store() as store:
+        environment = parse_place(path, folder=True)
+        if link is None and (base := environment_base(store, environment)) is not None:
+            target, place = base, environment / ENVIRONMENT_ROOT
         else:
-            place = _place(store, arguments[0])
-            remove_root(store.layout, place)
-            settings.emit({"removed": str(place)}, lambda: f"removed {place}")
+            target = store.resolve(path)
+            place = _place(store, link) if link else store.layout.gcroots / str(target)
+        keep(store, target, place, note)
+    document: AddedRootDocument = {
+        "root": str(place),
+        "path": str(target),
+        "note": note.text or None,
+        "expires_at": when(note.expires_at) if note.expires_at else None,
+    }
+    until = f" until {document['expires_at']}" if note.expires_at else ""
+    settings.emit(document, lambda: f"{place} keeps {target}{until}")
+
+
+@command("remove", group=roots_command)
+@click.argument("link")
+def remove_root_command(settings: Settings, link: str) -> None:
+    """Remove the root LINK: the path of a link, the name of a root inside the store, or a virtual environment."""
+    from vstore.api.stores import remove_root
+
+    with settings.open_store() as store:
+        place = _place(store, link)
+        remove_root(store.layout, place)
+    document: RemovedRootDocument = {"removed": str(place)}
+    settings.emit(document, lambda: f"removed {place}")
 
 
 def _place(store: Store, text: str) -> Path:
@@ -56,65 +132,6 @@ def _place(store: Store, text: str) -> Path:
     if (folder / ENVIRONMENT_ROOT).is_symlink():
         return folder / ENVIRONMENT_ROOT
     return parse_place(text) if "/" in text else store.layout.gcroots / parse_place(text).name
-
-
-def _add(settings: Settings, store: Store, arguments: tuple[str, ...], note: RootNote) -> None:
-    from vstore.api.stores import ENVIRONMENT_ROOT, environment_base, keep
-
-    environment = parse_place(arguments[-1], folder=True)
-    if len(arguments) == 1 and (base := environment_base(store, environment)) is not None:
-        target, place = base, environment / ENVIRONMENT_ROOT
-    else:
-        target = store.resolve(arguments[-1])
-        place = _place(store, arguments[0]) if len(arguments) == 2 else store.layout.gcroots / str(target)
-    keep(store, target, place, note)
-    until = f" until {when(note.expires_at)}" if note.expires_at else ""
-    document = {"root": str(place), "path": str(target), **_said(note)}
-    settings.emit(document, lambda: f"{place} keeps {target}{until}")
-
-
-def _said(note: RootNote) -> dict[str, object]:
-    return {"note": note.text or None, "expires_at": when(note.expires_at) if note.expires_at else None}
-
-
-def _list(settings: Settings, store: Store) -> None:
-    from vstore.api import gc
-    from vstore.api.stores import list_roots
-
-    roots = list_roots(store.layout)
-    exclusive = gc.exclusive_sizes(store, roots)
-    now = datetime.now(UTC)
-    documents = [
-        {
-            "kind": str(root.kind),
-            "name": root.name,
-            "path": str(root.path),
-            "since": when(root.since) if root.since else None,
-            "exclusive_bytes": exclusive[root.name],
-            **_said(root.note),
-        }
-        for root in roots
-    ]
-    rows = [
-        {**document, "only": size(exclusive[root.name]), "age": _age(root, now)}
-        for root, document in zip(roots, documents, strict=True)
-    ]
-    columns = {"kind": "kind", "name": "name", "only": "exclusive", "age": "age"}
-    if any(root.note.expires_at for root in roots):
-        columns["expires_at"] = "expires"
-    if any(root.note.text for root in roots):
-        columns["note"] = "note"
-    columns["path"] = "path"
-    settings.emit(
-        documents,
-        lambda: f"{table(rows, columns)}\n{_total(store)}" if rows else "no roots: gc would delete everything",
-    )
-
-
-def _total(store: Store) -> str:
-    from vstore.api import gc
-
-    return f"the store takes {size(gc.used_bytes(store.layout.root))} on the disk"
 
 
 def _age(root: Root, now: datetime) -> str | None:

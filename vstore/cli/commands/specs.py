@@ -4,37 +4,36 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from vstore.cli.command import command
-from vstore.cli.options import selection_options, wheel_options
-from vstore.cli.paths import FOLDER
+from vstore.cli.command import command, options
+from vstore.cli.options import allow_outside_option, offline_option, selection_options, wheel_options
+from vstore.cli.paths import FILE, FOLDER
 from vstore.cli.settings import Settings
-from vstore.errors import LockError, UsageError
+from vstore.errors import LockError
 
 if TYPE_CHECKING:
-    from vstore.api.locks import Project, Selection, SelectionRequest
+    from vstore.api.locks import LockOptions, Project, Selection, SelectionRequest
     from vstore.api.specs import Spec
-
-SPEC = click.Path(path_type=Path, dir_okay=False)
+    from vstore.cli.documents.specs import InitDocument, LockCheckDocument, LockDocument
 
 TEMPLATE = """\
 # A stack of layers. `vstore realise spec.toml` locks it, builds it and switches the profile to it.
 
-[[runtimes]]                            # a Python, and packages that everything above shares
+[[runtimes]]                            # a Python, and packages that all layers share
 name = "python"
 python_implementation = "cpython@3.11"  # the lock pins the patch version
 requirements = []
 platforms = ["linux_x86_64"]
 
-[[frameworks]]                          # shared packages, on a runtime or on other frameworks
+[[frameworks]]                          # shared packages, on a runtime or other frameworks
 name = "web"
 runtime = "python"
 requirements = ["flask"]
 
-[[applications]]                        # a module of yours and what only it needs
+[[applications]]                        # your module, and packages that only it needs
 name = "hello"
 launch_module = "hello.py"
 frameworks = ["web"]
@@ -57,7 +56,8 @@ def init_command(settings: Settings, directory: Path) -> None:
     spec = directory / "spec.toml"
     text = TEMPLATE.replace("linux_x86_64", str(Target.host()))
     write_template(spec, text, {"hello.py": HELLO}, store=settings.location())
-    settings.emit({"spec": str(spec)}, lambda: f"wrote {spec}; next: vstore realise {spec}")
+    document: InitDocument = {"spec": str(spec)}
+    settings.emit(document, lambda: f"wrote {spec}; next: vstore realise {spec}")
 
 
 def _load(settings: Settings, path: Path, allow_outside: tuple[Path, ...]) -> Project:
@@ -69,8 +69,7 @@ def _load(settings: Settings, path: Path, allow_outside: tuple[Path, ...]) -> Pr
     return project
 
 
-def selected(settings: Settings, spec: Spec, request: SelectionRequest) -> Selection:
-    """Select layers, and warn about patterns that match none."""
+def _select(settings: Settings, spec: Spec, request: SelectionRequest) -> Selection:
     from vstore.api.locks import select_layers
     from vstore.api.specs import Target
 
@@ -80,83 +79,96 @@ def selected(settings: Settings, spec: Spec, request: SelectionRequest) -> Selec
     return selection
 
 
+def _show_request(**selection: object) -> SelectionRequest:
+    from vstore.api.locks import SelectionRequest
+
+    return SelectionRequest(build=True, **selection)  # type: ignore[arg-type]
+
+
 @command("show")
-@click.argument("spec", type=SPEC)
-@selection_options
-def show_command(settings: Settings, spec: Path, allow_outside: tuple[Path, ...], **options: Any) -> None:
+@click.argument("spec", type=FILE)
+@options("request", _show_request, selection_options)
+@allow_outside_option
+def show_command(settings: Settings, spec: Path, request: SelectionRequest, allow_outside: tuple[Path, ...]) -> None:
     """Each layer with its dependencies in the order of their import, and what `realise` would do."""
-    from vstore.api.locks import SelectionRequest, missing_wheels
-    from vstore.cli.spec_view import Showing
+    from vstore.api.locks import missing_wheels
+    from vstore.cli.spec_view import SpecView
 
     project = _load(settings, spec, allow_outside)
-    showing = Showing(project, selected(settings, project.spec, SelectionRequest(build=True, **options)))
-    for line in missing_wheels(project.spec, showing.locks.values()):
+    view = SpecView(project, _select(settings, project.spec, request))
+    for line in missing_wheels(project.spec, view.locks.values()):
         settings.reporter.warn(line)
-    settings.emit(showing.document(), showing.text)
+    settings.emit(view.document(), view.text)
+
+
+def _lock_options(**given: object) -> LockOptions:
+    from vstore.api.locks import LockOptions
+
+    return LockOptions(**given)  # type: ignore[arg-type]
+
+
+def _lock_request(**selection: object) -> SelectionRequest:
+    from vstore.api.locks import SelectionRequest
+
+    return SelectionRequest(**selection)  # type: ignore[arg-type]
 
 
 @command("lock")
-@click.argument("spec", type=SPEC)
-@click.option("--upgrade", is_flag=True, help="Take the newest versions instead of keeping the locked ones.")
-@click.option("--upgrade-package", multiple=True, metavar="P", help="Take the newest version of this package.")
-@click.option("--reset", multiple=True, metavar="GLOB", help="Forget the locks of these layers first.")
-@click.option("--if-needed", is_flag=True, help="Leave valid locks alone (the default without --upgrade).")
-@click.option("--check", "only_check", is_flag=True, help="Only say whether the lock is valid; exit 4 if not.")
-@click.option(
-    "--joint/--no-joint",
-    default=None,
-    help="Pin below what suits all above; a joint lock stays joint (default: as locked before).",
+@click.argument("spec", type=FILE)
+@options(
+    "lock_options",
+    _lock_options,
+    click.option("--upgrade/--if-needed", default=False, help="Lock again, with the newest versions (default: no)."),
+    click.option(
+        "--upgrade-package", "upgrade_packages", multiple=True, metavar="P", help="Lock the newest version of P."
+    ),
+    click.option(
+        "--joint/--no-joint",
+        default=None,
+        help="Choose versions that satisfy all dependent layers (default: as the lock was made, else no).",
+    ),
+    wheel_options,
+    offline_option,
 )
-@click.option("--dry-run", is_flag=True, help="Show what would be done with which layer, and stop.")
-@click.option("--offline", is_flag=True, help="Use no network.")
-@selection_options
-@wheel_options
+@options(
+    "request",
+    _lock_request,
+    click.option("--reset", multiple=True, metavar="GLOB", help="First forget the locks of these layers."),
+    selection_options,
+)
+@click.option("--check", "mode", flag_value="check", help="Check whether the locks are valid; exit with 4 if not.")
+@click.option("--dry-run", "mode", flag_value="dry-run", help="Show what would be done, and stop.")
+@allow_outside_option
 def lock_command(
     settings: Settings,
     spec: Path,
-    upgrade: bool,
-    upgrade_package: tuple[str, ...],
-    reset: tuple[str, ...],
-    if_needed: bool,
-    only_check: bool,
-    joint: bool | None,
-    dry_run: bool,
-    offline: bool,
-    index: bool,
-    local_wheels: tuple[Path, ...],
+    lock_options: LockOptions,
+    request: SelectionRequest,
+    mode: str | None,
     allow_outside: tuple[Path, ...],
-    **options: Any,
 ) -> None:
-    """Pins are kept where they still satisfy the requirements, unless --upgrade or --upgrade-package says otherwise."""
-    from vstore.api.locks import LockOptions, Operation, SelectionRequest, lock
-    from vstore.cli.spec_view import Showing, lock_rows, lock_text
+    """Versions that are locked and still satisfy the requirements are kept, unless --upgrade is given."""
+    from vstore.api.locks import Operation, lock
+    from vstore.cli.spec_view import SpecView, lock_documents, lock_text
+    from vstore.values import replace
 
-    if upgrade and if_needed:
-        raise UsageError("--upgrade and --if-needed contradict each other")
     project = _load(settings, spec, allow_outside)
-    loaded = project.spec
-    how = Operation.LOCK if upgrade or upgrade_package else Operation.LOCK_IF_NEEDED
-    selection = selected(settings, loaded, SelectionRequest(lock=how, reset=reset, **options))
-    if only_check:
+    if lock_options.upgrade or lock_options.upgrade_packages:
+        request = replace(request, lock=Operation.LOCK)
+    selection = _select(settings, project.spec, request)
+    if mode == "check":
         _check(settings, project, selection)
         return
-    if dry_run:
-        showing = Showing(project, selection)
-        settings.emit(showing.document(), showing.text)
+    if mode == "dry-run":
+        view = SpecView(project, selection)
+        settings.emit(view.document(), view.text)
         return
-    lock_options = LockOptions(
-        upgrade=upgrade,
-        upgrade_packages=upgrade_package,
-        joint=joint,
-        local_wheels=local_wheels,
-        index=index,
-        offline=offline,
-    )
     with settings.open_store() as store:
         locked = lock(store, project, selection, lock_options, reporter=settings.reporter)
     if not locked and not selection.unmatched:
-        raise LockError(f"{loaded.path.name}: nothing to lock")
-    settings.emit({"layers": lock_rows(loaded, locked)}, lambda: lock_text(loaded, locked))
+        raise LockError(f"{project.spec.path.name}: no layer to lock")
+    document: LockDocument = {"layers": lock_documents(project.spec, locked)}
+    settings.emit(document, lambda: lock_text(project.spec, locked))
 
 
 def _check(settings: Settings, project: Project, selection: Selection) -> None:
@@ -168,4 +180,5 @@ def _check(settings: Settings, project: Project, selection: Selection) -> None:
         raise stale_error(project.spec, stale)
     for line in missing_wheels(project.spec, project.locks):
         settings.reporter.warn(line)
-    settings.emit({"valid": True}, lambda: "all locks are valid")
+    document: LockCheckDocument = {"valid": True}
+    settings.emit(document, lambda: "all locks are valid")

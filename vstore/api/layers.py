@@ -1,0 +1,20 @@
+"""Layers: their packages, and the files for which distributions clash."""
+
+from __future__ import annotations
+
+from vstore.build.clashes import Clash, describe_clashes
+from vstore.build.layer_metadata import read_metadata
+from vstore.objects import LAYER_FILE, StorePath
+from vstore.realise.stack import stack_distributions as distributions
+from vstore.store import Store
+
+__all__ = ["Clash", "clashes_of", "describe_clashes", "distributions"]
+
+
+def clashes_of(store: Store, path: StorePath) -> tuple[Clash, ...]:
+    """Return the paths for which distributions of a layer, or of the layers below it, have different files.
+
+    It is empty for an object that is no layer. Raises StoreError if the layer is damaged.
+    """
+    folder = store.layout.object(path)
+    return read_metadata(folder).clashes if (folder / LAYER_FILE).exists() else ()

@@ -1,0 +1,72 @@
+"""The JSON documents that commands print, as types: every key with its type, unit and meaning.
+
+The reference in docs/cli.md is generated from them, and a test compares them with what each command prints.
+Times are RFC 3339 in UTC, sizes end in `_bytes`, durations in `_seconds`, and a `path` is a store path.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, TypedDict
+
+from vstore.cli.documents import caches, profiles, publishing, specs, stores
+
+
+class ErrorDetails(TypedDict):
+    """An error."""
+
+    message: Annotated[str, "What is wrong, and where"]
+    details: Annotated[list[str], "More lines"]
+    hint: Annotated[str | None, "What may help"]
+    exit_code: Annotated[int, "Exit code of the command"]
+
+
+class ErrorDocument(TypedDict):
+    """Printed by any command that fails, instead of its own document."""
+
+    error: Annotated[ErrorDetails, "The error"]
+
+
+DOCUMENTS: dict[str, object] = {  # by command; None prints no document
+    "init": specs.InitDocument,
+    "show": specs.ShowDocument,
+    "lock": specs.LockDocument | specs.LockCheckDocument | specs.ShowDocument,
+    "realise": specs.RealiseDocument | specs.RealisePlanDocument | list[specs.RealiseDocument],
+    "plan": specs.PlanDocument,
+    "build": specs.BuiltDocument,
+    "run": None,
+    "publish": publishing.PublishDocument | list[publishing.PublishDocument],
+    "export": publishing.ExportDocument,
+    "pack": publishing.PackDocument,
+    "unpack": publishing.UnpackDocument,
+    "profiles": list[profiles.ProfileDocument],
+    "history": list[profiles.GenerationDocument],
+    "switch": profiles.SwitchDocument,
+    "rollback": profiles.SwitchDocument,
+    "diff": profiles.DiffDocument,
+    "forget": profiles.ForgetDocument,
+    "gc": stores.CollectionDocument,
+    "delete": stores.DeletionDocument,
+    "roots list": list[stores.RootDocument],
+    "roots add": stores.AddedRootDocument,
+    "roots remove": stores.RemovedRootDocument,
+    "list": list[stores.ObjectDocument],
+    "info": stores.InfoDocument,
+    "tree": stores.TreeDocument,
+    "why-depends": stores.ChainDocument,
+    "log": stores.LogDocument,
+    "sql": list[dict[str, str | int | float | None]],
+    "push": caches.PushDocument,
+    "pull": caches.PullDocument,
+    "cache ls": caches.CacheListDocument,
+    "cache gc": caches.CacheGcDocument,
+    "cache verify": caches.CacheVerifyDocument,
+    "cache pin": caches.PinDocument,
+    "cache unpin": caches.PinDocument,
+    "serve": None,
+    "key generate": caches.KeyDocument,
+    "key list": list[str],
+    "verify": stores.VerifyDocument,
+    "optimise": stores.OptimiseDocument,
+    "reindex": stores.ReindexDocument,
+    "doctor": stores.DoctorDocument,
+}

@@ -1,0 +1,134 @@
+"""Documents about caches and keys."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypedDict
+
+from vstore.cli.documents.publishing import GenerationMade
+
+
+class ChannelDocument(TypedDict):
+    """A channel that points to a pushed stack."""
+
+    name: Annotated[str, "Name of the channel"]
+    number: Annotated[int, "Number of its record: 1, 2, …"]
+    expires_at: Annotated[str, "Time from which clients refuse the record"]
+    signed_by: Annotated[list[str], "Names of the keys that signed it"]
+
+
+class PushDocument(TypedDict):
+    """What a push did."""
+
+    cache: Annotated[str, "URL of the cache"]
+    pushed: Annotated[list[str], "Store paths that were written to the cache"]
+    replaced: Annotated[list[str], "Those of them that were damaged there"]
+    present: Annotated[list[str], "Store paths that the cache had already"]
+    moved_bytes: Annotated[int, "Bytes sent, deltas included"]
+    delta_bytes: Annotated[int, "Bytes of the deltas"]
+    conflicts: Annotated[list[str], "Recipes for which the cache has other results, one sentence each"]
+    channel: Annotated[ChannelDocument | None, "The channel, null without `--channel`"]
+
+
+class FetchedDocument(TypedDict):
+    """An object that a pull fetched."""
+
+    path: Annotated[str, "Store path"]
+    how: Annotated[str, "`archive`, `parts`, `delta` or another way that it came"]
+    moved_bytes: Annotated[int, "Bytes received"]
+    saved_bytes: Annotated[int, "Bytes of the archive that were not needed"]
+
+
+class PullDocument(GenerationMade):
+    """What a pull did."""
+
+    cache: Annotated[str, "URL of the cache"]
+    paths: Annotated[list[str], "Store paths that were asked for"]
+    fetched: Annotated[list[FetchedDocument], "Objects that were fetched"]
+    moved_bytes: Annotated[int, "Bytes received"]
+    saved_bytes: Annotated[int, "Bytes of archives that were not needed"]
+
+
+class CachedObject(TypedDict):
+    """An object of a cache."""
+
+    path: Annotated[str, "Store path"]
+    kind: Annotated[str, "Kind of the object"]
+    archive_bytes: Annotated[int, "Size of its archive"]
+    size_bytes: Annotated[int, "Sum of the sizes of its files"]
+    recipes: Annotated[int, "Number of recipes that give it"]
+    touched_at: Annotated[str, "Time of the last push that had it"]
+    signed_by: Annotated[list[str], "Names of the keys that signed it"]
+
+
+class CachedChannel(TypedDict):
+    """A number of a channel."""
+
+    channel: Annotated[str, "Name of the channel"]
+    number: Annotated[int, "Number of the record"]
+    path: Annotated[str, "Store path of the stack"]
+    created_at: Annotated[str, "Time of the push"]
+    expires_at: Annotated[str, "Time from which clients refuse the record"]
+    signed_by: Annotated[list[str], "Names of the keys that signed it"]
+
+
+class CacheListDocument(TypedDict):
+    """The contents of a cache."""
+
+    cache: Annotated[str, "URL of the cache"]
+    objects: Annotated[list[CachedObject], "Objects, by store path"]
+    channels: Annotated[list[CachedChannel], "Channels, by name and number"]
+    pins: Annotated[list[str], "Store paths that are pinned"]
+
+
+class WaitingObject(TypedDict):
+    """An object that may be deleted later."""
+
+    path: Annotated[str, "Store path"]
+    deletable_at: Annotated[str, "Time from which a collection deletes it"]
+
+
+class KeptObject(TypedDict):
+    """An object that is kept."""
+
+    path: Annotated[str, "Store path"]
+    by: Annotated[str, "Channel, pin or policy that keeps it"]
+
+
+class CacheGcDocument(TypedDict):
+    """What `cache gc` deleted."""
+
+    dead: Annotated[list[str], "Store paths of the objects to delete"]
+    deleted: Annotated[list[str], "Those that were deleted; empty with `--dry-run`"]
+    freed_bytes: Annotated[int, "Bytes that were, or would be, deleted"]
+    stray: Annotated[list[str], "Keys of incomplete pushes, deleted too"]
+    waiting: Annotated[list[WaitingObject], "Objects that are not old enough"]
+    kept: Annotated[list[KeptObject], "Objects that are kept, and why"]
+
+
+class CacheProblemDocument(TypedDict):
+    """Something that is wrong in a cache."""
+
+    key: Annotated[str, "Key in the cache"]
+    problem: Annotated[str, "What is wrong"]
+
+
+class CacheVerifyDocument(TypedDict):
+    """The result of a check of a cache."""
+
+    checked: Annotated[int, "Number of objects that were checked"]
+    problems: Annotated[list[CacheProblemDocument], "Problems"]
+
+
+class PinDocument(TypedDict):
+    """A pin that was set or removed."""
+
+    path: Annotated[str, "Store path"]
+    pinned: Annotated[bool, "Whether the object is pinned now"]
+
+
+class KeyDocument(TypedDict):
+    """A new key."""
+
+    name: Annotated[str, "Name of the key"]
+    public: Annotated[str, "Public key, for `trusted_keys`: `name:base64`"]
+    secret_file: Annotated[str, "Absolute path of the secret key"]

@@ -1,0 +1,58 @@
+"""Documents about profiles and their generations."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypedDict
+
+
+class GenerationDocument(TypedDict):
+    """A generation of a profile."""
+
+    generation: Annotated[int, "Number, never used again"]
+    path: Annotated[str, "Store path of its stack"]
+    created_at: Annotated[str, "Time at which it was made"]
+    current: Annotated[bool, "Whether the profile points to it"]
+    replaced: Annotated[int | None, "Number of the generation that was current before"]
+
+
+class SwitchDocument(GenerationDocument):
+    """The generation that is now current."""
+
+    profile: Annotated[str, "Name of the profile"]
+
+
+class ProfileDocument(TypedDict):
+    """A profile. Without a current generation the last four are null."""
+
+    profile: Annotated[str, "Name"]
+    generations: Annotated[int, "Number of its generations"]
+    generation: Annotated[int | None, "Number of the current generation"]
+    path: Annotated[str | None, "Store path of the current stack"]
+    created_at: Annotated[str | None, "Time at which the current generation was made"]
+    replaced: Annotated[int | None, "Number of the generation that it replaced"]
+
+
+class ChangeDocument(TypedDict):
+    """A package that differs between two generations."""
+
+    layer: Annotated[str, "Name of the layer"]
+    package: Annotated[str, "Normalised name of the package"]
+    old: Annotated[str | None, "Old version, null if it is new"]
+    new: Annotated[str | None, "New version, null if it is gone"]
+
+
+class DiffDocument(TypedDict):
+    """The difference of two generations."""
+
+    profile: Annotated[str, "Name of the profile"]
+    old: Annotated[int, "Number of the old generation"]
+    new: Annotated[int, "Number of the new generation"]
+    changes: Annotated[list[ChangeDocument], "Packages that differ"]
+
+
+class ForgetDocument(TypedDict):
+    """Generations that were forgotten."""
+
+    profile: Annotated[str, "Name of the profile"]
+    forgotten: Annotated[list[int], "Numbers of the generations"]
+    dry_run: Annotated[bool, "Whether nothing was changed"]

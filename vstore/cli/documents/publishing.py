@@ -1,0 +1,53 @@
+"""Documents about archives, plain folders and bundles."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypedDict
+
+from vstore.api.publishing import CombinedManifest
+
+
+class OutputDocument(TypedDict):
+    """What was written, or would be."""
+
+    written: Annotated[list[str], "Names of the archives, folders or objects that were written"]
+    unchanged: Annotated[list[str], "Names of those that an earlier run wrote and that are still right"]
+    dry_run: Annotated[bool, "Whether nothing was written"]
+
+
+class PublishDocument(OutputDocument, CombinedManifest):
+    """Archives, and the metadata of their folder, see [publish.md](publish.md#metadata)."""
+
+    output_dir: Annotated[str, "Absolute path of the output folder"]
+    outdated: Annotated[list[str], "Layers of earlier runs that need a layer which is gone"]
+
+
+class ExportDocument(OutputDocument, CombinedManifest):
+    """Plain folders, and the metadata of their folder, see [publish.md](publish.md#metadata)."""
+
+    output_dir: Annotated[str, "Absolute path of the output folder"]
+    links: Annotated[str | None, "`symlink` or `copy`"]
+
+
+class PackDocument(OutputDocument):
+    """A bundle."""
+
+    file: Annotated[str, "Absolute path of the bundle"]
+    tops: Annotated[list[str], "Store paths that were asked for"]
+    size_bytes: Annotated[int | None, "Size of the bundle; null with `--dry-run`"]
+
+
+class GenerationMade(TypedDict):
+    """The generation that a stack became."""
+
+    profile: Annotated[str | None, "Name of the profile; null if no generation was made"]
+    generation: Annotated[int | None, "Number of its current generation; null if none was made"]
+    changed: Annotated[bool, "Whether the generation is new"]
+
+
+class UnpackDocument(GenerationMade):
+    """A bundle that was unpacked."""
+
+    paths: Annotated[list[str], "Store paths that the bundle is for"]
+    added: Annotated[list[str], "Store paths of the objects that the store did not have"]
+    realisations: Annotated[int, "Number of recipes whose signed results were recorded"]
