@@ -10,9 +10,9 @@ from pathlib import Path
 
 from testing.trees import recipe, write
 from vstore.objects import Kind, StorePath
-from vstore.remote import Cache, Fetcher, Pusher, SecretKey, Trust
-from vstore.remote.sync.substitute import Substituter
-from vstore.remote.transport.protocol import Transport
+from vstore.remote import Cache, Fetcher, Pusher, SecretKey, Signer, Trust
+from vstore.remote.sync.substitute import CacheSubstituter
+from vstore.remote.transport.protocol import RequestLimits
 from vstore.remote.transport.registry import open_transport
 from vstore.remote.transport.retry import RetryingTransport
 from vstore.reporter import NullReporter
@@ -21,6 +21,15 @@ from vstore.store import Provenance, Store
 KEY = SecretKey("builder-1", b"1" * 32)
 OTHER = SecretKey("builder-2", b"2" * 32)
 TRUST = Trust(keys=(KEY.public,))
+QUICK = RequestLimits(
+    stall_seconds=1.0,
+    record_seconds=2.0,
+    range_seconds=3.0,
+    attempts=2,
+    first_pause_seconds=0.05,
+    retry_seconds=3.0,
+    max_failures=1,
+)
 
 
 class Said(NullReporter):
@@ -47,11 +56,11 @@ class Machine:
     def fetcher(self, trust: Trust = TRUST) -> Fetcher:
         return Fetcher(self.store, trust=trust, reporter=self.said)
 
-    def substituter(self, *caches: Cache, trust: Trust = TRUST) -> Substituter:
-        return Substituter(caches, self.fetcher(trust))
+    def substituter(self, *caches: Cache, trust: Trust = TRUST) -> CacheSubstituter:
+        return CacheSubstituter(caches, self.fetcher(trust))
 
     def push(self, cache: Cache, *paths: StorePath, keys: tuple[SecretKey, ...] = (KEY,)) -> None:
-        Pusher(self.store, cache, keys=keys, reporter=self.said, level=None).push(paths)
+        Pusher(self.store, cache, Signer(keys), reporter=self.said).push(paths)
 
     def is_clean(self) -> bool:
         """Nothing is registered, and nothing lies about in the store or half built."""
@@ -98,11 +107,6 @@ def folder_cache(folder: Path) -> Cache:
     return Cache(open_transport(f"file://{folder}"))
 
 
-def hasty(url: str, name: str | None = None) -> Cache:
-    """A cache that is given up after a few seconds."""
-    inner = open_transport(url, stall_seconds=1.0, record_seconds=2.0, ranges_seconds=3.0)
-    return Cache(impatient(inner), name=name)
-
-
-def impatient(inner: Transport) -> RetryingTransport:
-    return RetryingTransport(inner, attempts=2, first_pause_seconds=0.05, patience_seconds=3.0, failures=1)
+def fail_fast(url: str, name: str | None = None) -> Cache:
+    """A cache with short time limits."""
+    return Cache(RetryingTransport(open_transport(url, limits=QUICK), QUICK), name=name)

@@ -20,13 +20,13 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 OURS = """
 import sys
 from pathlib import Path
-from vstore.archive import Compression, pack, unpack
+from vstore.archive import Compression, Packer, unpack
 from vstore.fs.trees.manifest import Manifest
 verb, manifest, tree, archive, compression, level, jobs = sys.argv[1:]
 expected = Manifest.decode(Path(manifest).read_bytes())
 if verb == "pack":
-    options = {"compression": Compression(compression), "level": int(level), "jobs": int(jobs)}
-    pack(Path(tree), expected, Path(archive), name="0123456789abcdfghijklmnpqrsvwxyz-bench", **options)
+    packer = Packer(Compression(compression), level=int(level), jobs=int(jobs))
+    packer.pack(Path(tree), expected, Path(archive), name="0123456789abcdfghijklmnpqrsvwxyz-bench")
 elif verb == "unpack":
     unpack(Path(archive), Path(tree), expected=expected)
 """

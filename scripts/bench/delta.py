@@ -23,7 +23,7 @@ from pathlib import Path
 
 from testing.machine import KEY, Machine, Said, folder_cache
 from vstore.objects import Kind, StorePath
-from vstore.remote import Pusher, pull
+from vstore.remote import Pusher, Signer, pull
 from vstore.store import Store
 
 PAIRS = (
@@ -99,14 +99,14 @@ class Bench:
 
     def delta(self, before: str, after: str) -> int:
         with Store.open(self.place / "builder") as store:
-            pusher = Pusher(store, folder_cache(self.place / "cache"), keys=(KEY,), reporter=Said(), level=None)
+            pusher = Pusher(store, folder_cache(self.place / "cache"), Signer((KEY,)), reporter=Said())
             return pusher.push_deltas([self.path(after)], self.path(before))
 
     def client(self, name: str, requirement: str) -> int:
         """Pull it into a client's store; returns the bytes moved."""
         with Store.open(self.place / name) as store:
             client = Machine(store)
-            moved = pull(client.fetcher(), folder_cache(self.place / "cache"), [self.path(requirement)]).moved_bytes
+            moved = pull(client.fetcher(), folder_cache(self.place / "cache"), [self.path(requirement)]).fetched_bytes
             assert not client.said.warnings, client.said.warnings
             return moved
 

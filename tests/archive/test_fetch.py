@@ -1,4 +1,4 @@
-"""Fetching only what is not there: the plan, and putting a tree together from donors and ranges."""
+"""Fetching only what is not there: the plan, and assembling a tree from local files and ranges."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.archive.trees import MIB, SITE, index_of, large, modes, noise, packed, small, write
-from vstore.archive import FetchPlan, FileReader, Index, assemble, plan_fetch, unpack
+from vstore.archive import ArchiveIndex, FetchPlan, FileReader, assemble, plan_fetch, unpack
 from vstore.archive.layout import package
 from vstore.errors import ArchiveError
 from vstore.fs.trees.manifest import Manifest
@@ -20,19 +20,19 @@ from vstore.fs.trees.scan import scan
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
+def index(tmp_path_factory: pytest.TempPathFactory) -> ArchiveIndex:
     folder = tmp_path_factory.mktemp("index")
     return index_of(packed(folder, large(folder / "tree")))
 
 
-def digest_of(index: Index, path: str) -> bytes:
+def digest_of(index: ArchiveIndex, path: str) -> bytes:
     return next(entry.digest for entry in index.files if entry.path == f"{SITE}/{path}".encode())
 
 
 def check(plan: FetchPlan, gap_bytes: int, request_bytes: int) -> None:
     """Whatever was asked, the ranges hold every frame that is needed and start and end at frames."""
     index = plan.index
-    assert sorted((*plan.donated, *plan.fetched)) == list(range(len(index.files)))
+    assert sorted((*plan.local, *plan.fetched)) == list(range(len(index.files)))
     edges = {0, *(frame.offset + frame.size_bytes for frame in index.frames)}
     needed = {frame for number in plan.fetched for frame in index.frames_of(number)}
     assert set(plan.frames) == needed
@@ -48,31 +48,33 @@ def check(plan: FetchPlan, gap_bytes: int, request_bytes: int) -> None:
 
 @given(st.data(), st.sampled_from([0, 1 << 16, 1 << 40]), st.sampled_from([1, 1 << 20, 1 << 40]))
 @settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-def test_a_plan_has_all_that_is_needed(index: Index, data: st.DataObject, gap_bytes: int, request_bytes: int) -> None:
+def test_a_plan_has_all_that_is_needed(
+    index: ArchiveIndex, data: st.DataObject, gap_bytes: int, request_bytes: int
+) -> None:
     have = data.draw(st.sets(st.sampled_from([entry.digest for entry in index.files])))
     check(plan_fetch(index, have, gap_bytes=gap_bytes, request_bytes=request_bytes), gap_bytes, request_bytes)
 
 
-def test_nothing_is_fetched_of_what_is_all_there(index: Index) -> None:
+def test_nothing_is_fetched_of_what_is_all_there(index: ArchiveIndex) -> None:
     plan = plan_fetch(index, {entry.digest for entry in index.files})
     assert (plan.ranges, plan.frames, plan.fetch_bytes) == ((), (), 0)
-    assert plan.donated_bytes == index.manifest.size_bytes
+    assert {index.files[number] for number in plan.local} == {entry for entry in index.files if entry.size}
 
 
-def test_one_missing_file_costs_its_frame_alone(index: Index) -> None:
+def test_one_missing_file_costs_its_frame_alone(index: ArchiveIndex) -> None:
     have = {entry.digest for entry in index.files} - {digest_of(index, "p1/m3.py")}
     plan = plan_fetch(index, have)
     assert len(plan.frames) == 1
     assert plan.fetch_bytes == index.frames[plan.frames[0]].size_bytes
 
 
-def test_a_large_file_costs_its_own_frames_alone(index: Index) -> None:
+def test_a_large_file_costs_its_own_frames_alone(index: ArchiveIndex) -> None:
     plan = plan_fetch(index, {entry.digest for entry in index.files} - {digest_of(index, "p2/huge.so")})
     assert len(plan.frames) == 2
     assert sum(index.frames[number].content_bytes for number in plan.frames) < 9 * MIB + 2048
 
 
-def test_gaps_are_read_along_when_a_request_costs_more(index: Index) -> None:
+def test_gaps_are_read_along_when_a_request_costs_more(index: ArchiveIndex) -> None:
     files = [number for number, entry in enumerate(index.files) if entry.size > 100_000]
     ends = {index.files[files[0]].digest, digest_of(index, "p2/huge.so")}
     have = {entry.digest for entry in index.files} - ends
@@ -106,8 +108,20 @@ class Counting(FileReader):
         return super().read(ranges)
 
 
-def donors(folder: Path) -> dict[bytes, Path]:
-    return {entry.digest: folder / os.fsdecode(entry.path) for entry in scan(folder).entries if entry.digest}
+class Source(dict[bytes, Path]):
+    """Files by digest, which may be linked or not."""
+
+    link = False
+
+    def find(self, digest: bytes) -> Path | None:
+        return self.get(digest)
+
+    def may_link(self, path: Path) -> bool:
+        return self.link
+
+
+def files_of(folder: Path) -> Source:
+    return Source({entry.digest: folder / os.fsdecode(entry.path) for entry in scan(folder).entries if entry.digest})
 
 
 def test_only_the_new_package_is_fetched(tmp_path: Path) -> None:
@@ -118,24 +132,23 @@ def test_only_the_new_package_is_fetched(tmp_path: Path) -> None:
     manifest = write(tmp_path / "tree", new)
     only = write(tmp_path / "only" / "tree", new)
     alone = packed(tmp_path / "only", only).stat().st_size
-    places = donors(tmp_path / "old")
+    places = files_of(tmp_path / "old")
     with Counting(packed(tmp_path, manifest)) as reader:
         plan = plan_fetch(index_of(tmp_path / "archive.tar.zst"), places)
-        assert plan.donated_bytes == old.size_bytes
-        assert assemble(plan, reader, tmp_path / "out", places.get) == manifest
+        assert {plan.index.files[number].digest for number in plan.local} == {e.digest for e in old.entries if e.size}
+        assert assemble(plan, reader, tmp_path / "out", places) == manifest
         assert reader.fetched_bytes == plan.fetch_bytes <= 1.1 * alone
     assert scan(tmp_path / "out") == manifest
 
 
-def assembled(folder: Path, manifest: Manifest, places: dict[bytes, Path], *, link: bool = False) -> int:
+def assembled(folder: Path, manifest: Manifest, places: Source, *, link: bool = False) -> int:
     """Put the tree together, check it, and give the bytes fetched."""
     archive = packed(folder, manifest)
     remove_tree(folder / "out")
     with Counting(archive) as reader:
         plan = plan_fetch(index_of(archive), set(places))
-        told: list[int] = []
-        assemble(plan, reader, folder / "out", places.get, may_link=lambda _: link, on_bytes=told.append)
-        assert sum(told) == manifest.size_bytes
+        places.link = link
+        assemble(plan, reader, folder / "out", places)
         fetched = reader.fetched_bytes
     assert scan(folder / "out") == manifest
     expected = folder / "expected"
@@ -145,26 +158,26 @@ def assembled(folder: Path, manifest: Manifest, places: dict[bytes, Path], *, li
     return fetched
 
 
-def test_a_donor_is_linked_only_when_allowed_and_alike(tmp_path: Path) -> None:
+def test_a_local_file_is_linked_only_when_allowed_and_alike(tmp_path: Path) -> None:
     manifest = write(tmp_path / "tree", {"a": b"a" * 99, "b": b"b" * 99}, executable=["b"])
-    write(tmp_path / "donor", {"a": b"a" * 99, "b": b"b" * 99})
-    scan(tmp_path / "donor", freeze=True)
-    places = donors(tmp_path / "donor")
+    write(tmp_path / "local", {"a": b"a" * 99, "b": b"b" * 99})
+    scan(tmp_path / "local", freeze=True)
+    places = files_of(tmp_path / "local")
     assembled(tmp_path, manifest, places)
-    assert (tmp_path / "donor/a").stat().st_nlink == 1
+    assert (tmp_path / "local/a").stat().st_nlink == 1
     assert assembled(tmp_path, manifest, places, link=True) == 0
-    assert (tmp_path / "donor/a").samefile(tmp_path / "out/a")
-    assert not (tmp_path / "donor/b").samefile(tmp_path / "out/b"), "another mode: a copy"
-    assert (tmp_path / "donor/b").stat().st_mode & 0o777 == 0o444
+    assert (tmp_path / "local/a").samefile(tmp_path / "out/a")
+    assert not (tmp_path / "local/b").samefile(tmp_path / "out/b"), "another mode: a copy"
+    assert (tmp_path / "local/b").stat().st_mode & 0o777 == 0o444
 
 
 @pytest.mark.parametrize("link", [True, False])
-def test_a_donor_that_is_gone_or_damaged_is_fetched_instead(tmp_path: Path, link: bool) -> None:
+def test_a_local_file_that_is_gone_or_damaged_is_fetched_instead(tmp_path: Path, link: bool) -> None:
     manifest = small(tmp_path / "tree")
-    small(tmp_path / "donor")
-    scan(tmp_path / "donor", freeze=True)
-    places = donors(tmp_path / "donor")
-    target = tmp_path / "donor" / SITE / "one/__init__.py"
+    small(tmp_path / "local")
+    scan(tmp_path / "local", freeze=True)
+    places = files_of(tmp_path / "local")
+    target = tmp_path / "local" / SITE / "one/__init__.py"
 
     def gone() -> None:
         target.unlink()
@@ -192,12 +205,12 @@ def test_a_donor_that_is_gone_or_damaged_is_fetched_instead(tmp_path: Path, link
         assert assembled(tmp_path, manifest, places, link=link) > 0, break_it.__name__
 
 
-def test_a_donor_function_may_know_nothing(tmp_path: Path) -> None:
+def test_a_source_may_lack_what_the_plan_expects(tmp_path: Path) -> None:
     manifest = small(tmp_path / "tree")
     archive = packed(tmp_path, manifest)
     plan = plan_fetch(index_of(archive), {entry.digest for entry in manifest.entries})
     with FileReader(archive) as reader:
-        assert assemble(plan, reader, tmp_path / "out", lambda _: None) == manifest
+        assert assemble(plan, reader, tmp_path / "out", Source()) == manifest
     assert scan(tmp_path / "out") == manifest
 
 

@@ -13,7 +13,7 @@ import pytest
 from blake3 import blake3
 
 from tests.archive.trees import MIB, NAME, forged, index_of, large, noise, packed, small, write
-from vstore.archive import Compression, Limits, Place, pack, read_index, unpack
+from vstore.archive import Compression, FileOffset, Limits, Packer, read_index, unpack
 from vstore.archive.tar import member
 from vstore.errors import ArchiveError
 from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
@@ -38,7 +38,7 @@ def not_packed(folder: Path, manifest: Manifest, compression: Compression, limit
     """Packing for readers with these limits fails, and nothing of it stays."""
     before = sorted(folder.rglob("*"))
     with pytest.raises(ArchiveError):
-        pack(folder / "tree", manifest, folder / "refused", name=NAME, compression=compression, limits=limits)
+        Packer(compression, limits=limits).pack(folder / "tree", manifest, folder / "refused", name=NAME)
     assert sorted(folder.rglob("*")) == before
 
 
@@ -88,14 +88,14 @@ def test_a_folder_with_content_is_left_alone(tmp_path: Path) -> None:
     archive = packed(tmp_path, small(tmp_path / "tree"))
     (tmp_path / "out").mkdir()
     (tmp_path / "out/mine").touch()
-    refused(archive, "not empty")
+    refused(archive, "not an empty folder")
     (tmp_path / "out/mine").unlink()
     archive.write_bytes(archive.read_bytes()[:-1])
     refused(archive)
     assert (tmp_path / "out").is_dir(), "an empty folder is there again"
     (tmp_path / "link").symlink_to("out")
     good = packed(tmp_path, scan(tmp_path / "tree"))
-    with pytest.raises(ArchiveError, match="over what is there"):
+    with pytest.raises(ArchiveError, match="destination is not a folder"):
         unpack(good, tmp_path / "link")
 
 
@@ -148,7 +148,7 @@ def test_an_index_with_bad_entries_is_refused(tmp_path: Path, entries: list[Entr
     archive = packed(tmp_path, write(tmp_path / "tree", {"x": b""}))
     manifest = Manifest(tuple(one._replace(digest=bytes(32)) if one.kind == EntryKind.FILE else one for one in entries))
     files = sum(one.kind == EntryKind.FILE for one in entries)
-    refused(forged(archive, manifest=manifest, places=[Place(0, 0)] * files))
+    refused(forged(archive, manifest=manifest, offsets=[FileOffset(0, 0)] * files))
 
 
 def lies(archive: Path) -> Iterable[tuple[str, Callable[[], Path]]]:
@@ -156,7 +156,7 @@ def lies(archive: Path) -> Iterable[tuple[str, Callable[[], Path]]]:
     index = index_of(archive)
     sizes = [(frame.size_bytes, frame.content_bytes) for frame in index.frames]
     (first, content), *others = sizes
-    places = list(index.places)
+    offsets = list(index.offsets)
     yield "fill", lambda: forged(archive, frames=[(first + 1, content), *others])
     yield "fill", lambda: forged(archive, frames=sizes[:-1])
     yield "empty frame", lambda: forged(archive, frames=[(0, 0), *sizes])
@@ -167,14 +167,14 @@ def lies(archive: Path) -> Iterable[tuple[str, Callable[[], Path]]]:
         lambda: forged(
             archive,
             frames=[(first + sizes[1][0], content + sizes[1][1]), *sizes[2:]],
-            places=[Place(0, 0)] * len(places),
+            offsets=[FileOffset(0, 0)] * len(offsets),
         ),
     )
-    yield "place every", lambda: forged(archive, places=places[:-1])
-    yield "outside its frame", lambda: forged(archive, places=[*places[:-1], Place(len(sizes), 0)])
-    yield "outside its frame", lambda: forged(archive, places=[*places[:-1], Place(0, 1 << 40)])
-    yield "overlap", lambda: forged(archive, places=[places[1], *places[1:]])
-    yield "content of", lambda: forged(archive, places=[Place(one.frame, one.offset - 1) for one in places])
+    yield "every file has an offset", lambda: forged(archive, offsets=offsets[:-1])
+    yield "outside its frame", lambda: forged(archive, offsets=[*offsets[:-1], FileOffset(len(sizes), 0)])
+    yield "outside its frame", lambda: forged(archive, offsets=[*offsets[:-1], FileOffset(0, 1 << 40)])
+    yield "overlap", lambda: forged(archive, offsets=[offsets[1], *offsets[1:]])
+    yield "content of", lambda: forged(archive, offsets=[FileOffset(one.frame, one.offset - 1) for one in offsets])
     yield "malformed", lambda: forged(archive, name="../x")
     yield "malformed", lambda: forged(archive, name="")
     swapped = [*index.manifest.entries]
@@ -182,7 +182,7 @@ def lies(archive: Path) -> Iterable[tuple[str, Callable[[], Path]]]:
     swapped[where[0]] = swapped[where[0]]._replace(digest=bytes(32))
     yield "content of", lambda: forged(archive, manifest=Manifest(tuple(swapped)))
     huge = swapped[where[0]]._replace(size=1 << 50)
-    yield "outside the archive", lambda: forged(archive, manifest=Manifest((huge, *swapped[1:])), places=places)
+    yield "outside the archive", lambda: forged(archive, manifest=Manifest((huge, *swapped[1:])), offsets=offsets)
 
 
 def test_an_index_that_lies_is_refused(tmp_path: Path) -> None:
@@ -282,7 +282,7 @@ def test_a_bomb_is_refused_unless_its_size_is_expected(tmp_path: Path, compressi
 
 
 def foreign(folder: Path, changes: dict[int, bytes], compression: str) -> Path:
-    """A tar of vstore's with a file ``x`` whose header has other bytes at some places, and a right checksum."""
+    """A tar of vstore's with a file ``x`` whose header has other bytes at some offsets, and a right checksum."""
     header = bytearray(member(NAME.encode(), entry(b"x")._replace(digest=blake3(b"").digest())))
     for at, data in changes.items():
         header[at : at + len(data)] = data

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.archive.trees import NAME, forged, index_of, packed, small, write
-from vstore.archive import Limits, Place, unpack
+from vstore.archive import FileOffset, Limits, unpack
 from vstore.digest import hash_bytes
 from vstore.errors import ArchiveError
 from vstore.fs import zstd
@@ -65,7 +65,7 @@ def folders(count: int) -> bytes:
 
 def long_frame(archive: Path) -> Path:
     """One frame of a gigabyte with a byte of content: nothing but its length is wrong before it is read."""
-    lie = forged(archive, frames=[(1 << 30, 1)], places=[], manifest=Manifest(()))
+    lie = forged(archive, frames=[(1 << 30, 1)], offsets=[], manifest=Manifest(()))
     tail = lie.read_bytes()[sum(frame.size_bytes for frame in index_of(archive).frames) :]
     with lie.open("wb") as file:
         file.seek(1 << 30)
@@ -101,7 +101,7 @@ def test_as_many_entries_as_the_limits_allow_fit_in_the_memory(tmp_path: Path) -
     )
     archive = packed(tmp_path, small(tmp_path / "tree"))
     said, peak = unpacked(
-        forged(archive, manifest=Manifest(entries), places=[Place(0, 0)] * len(entries)), tmp_path / "out"
+        forged(archive, manifest=Manifest(entries), offsets=[FileOffset(0, 0)] * len(entries)), tmp_path / "out"
     )
     assert "the content of" in said, "it was read and planned before the first file was found to be another"
     assert peak < MEBIBYTES
@@ -121,7 +121,7 @@ def test_more_than_the_disk_has_free_is_an_error_before_anything_is_written(tmp_
     archive = packed(tmp_path, write(tmp_path / "tree", {"x": b"x"}))
     frames = [(len(frame), part)] * (size // part + 1)
     huge = Manifest((Entry(b"huge", EntryKind.FILE, size=size, digest=bytes(32)),))
-    lie = forged(archive, manifest=huge, frames=frames, places=[Place(0, 0)])
+    lie = forged(archive, manifest=huge, frames=frames, offsets=[FileOffset(0, 0)])
     tail = lie.read_bytes()[sum(one.size_bytes for one in index_of(archive).frames) :]
     lie.write_bytes(frame * len(frames) + tail)
     limits = Limits(entries=10_000_000, total_bytes=1 << 50, file_bytes=1 << 50)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.archive.trees import MIB, NAME, index_of, large, modes, noise, packed, small, write
-from vstore.archive import Compression, case_collisions, pack, unpack
+from vstore.archive import Compression, Packer, case_collisions, unpack
 from vstore.errors import ArchiveError
 from vstore.fs import zstd
 from vstore.fs.trees.removal import remove_tree
@@ -70,11 +70,9 @@ def test_what_comes_out_is_frozen_like_an_object(tmp_path: Path, compression: Co
     manifest = small(tmp_path / "tree")
     old = os.umask(0o077)
     try:
-        told: list[int] = []
-        unpack(packed(tmp_path, manifest, compression), tmp_path / "out", expected=manifest, on_bytes=told.append)
+        unpack(packed(tmp_path, manifest, compression), tmp_path / "out", expected=manifest)
     finally:
         os.umask(old)
-    assert sum(told) == manifest.size_bytes
     scan(tmp_path / "tree", freeze=True)
     assert modes(tmp_path / "out") == modes(tmp_path / "tree")
     assert (tmp_path / "out").stat().st_mode & 0o200, "the top folder can still be moved"
@@ -85,9 +83,10 @@ def test_large_files_over_several_frames(tmp_path: Path, compression: Compressio
     manifest = large(tmp_path / "tree")
     level = None if compression is Compression.ZST else 1
     archive = tmp_path / "a"
-    told: list[int] = []
-    pack(tmp_path / "tree", manifest, archive, name=NAME, compression=compression, level=level, on_bytes=told.append)
-    assert sum(told) == manifest.size_bytes
+    counts: list[int] = []
+    packer = Packer(compression, level=level)
+    packer.pack(tmp_path / "tree", manifest, archive, name=NAME, on_bytes=counts.append)
+    assert sum(counts) == manifest.size_bytes
     assert unpack(archive, tmp_path / "out", expected=manifest) == manifest
     assert scan(tmp_path / "out") == manifest
 
@@ -105,7 +104,7 @@ def test_the_same_bytes_whatever_the_jobs_times_and_modes(tmp_path: Path, compre
 
 def test_the_archive_info_is_of_the_file(tmp_path: Path) -> None:
     manifest = small(tmp_path / "tree")
-    info = pack(tmp_path / "tree", manifest, tmp_path / "a", name=NAME)
+    info = Packer().pack(tmp_path / "tree", manifest, tmp_path / "a", name=NAME)
     data = (tmp_path / "a").read_bytes()
     assert (info.size_bytes, info.sha256) == (len(data), hashlib.sha256(data).hexdigest())
     assert info.content_bytes == manifest.size_bytes
@@ -198,7 +197,7 @@ def test_a_tree_that_is_not_its_manifest_is_not_packed(tmp_path: Path) -> None:
             if after is not None:
                 file.write_bytes(after)
             with pytest.raises(ArchiveError, match=path):
-                pack(tmp_path / "tree", manifest, tmp_path / "out", name=NAME, jobs=2)
+                Packer(jobs=2).pack(tmp_path / "tree", manifest, tmp_path / "out", name=NAME)
             assert [one.name for one in tmp_path.iterdir()] == ["tree"]
             file.unlink(missing_ok=True)
             file.write_bytes(before)

@@ -7,7 +7,7 @@ import random
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vstore.archive import Compression, FileReader, Index, Place, pack, read_index
+from vstore.archive import ArchiveIndex, Compression, FileOffset, FileReader, Packer, read_index
 from vstore.archive.format import encode_index
 from vstore.fs.trees.manifest import Manifest
 from vstore.fs.trees.scan import scan
@@ -76,11 +76,11 @@ def packed(
 ) -> Path:
     """The archive of ``folder/tree``."""
     output = folder / f"archive{compression.suffix}"
-    pack(folder / "tree", manifest, output, name=NAME, compression=compression, level=level, jobs=jobs)
+    Packer(compression, level=level, jobs=jobs).pack(folder / "tree", manifest, output, name=NAME)
     return output
 
 
-def index_of(archive: Path) -> Index:
+def index_of(archive: Path) -> ArchiveIndex:
     with FileReader(archive) as reader:
         return read_index(reader)
 
@@ -91,7 +91,7 @@ def forged(
     name: str = NAME,
     manifest: Manifest | None = None,
     frames: Sequence[tuple[int, int]] | None = None,
-    places: Sequence[Place] | None = None,
+    offsets: Sequence[FileOffset] | None = None,
 ) -> Path:
     """The same frames with another index, whose digest is right."""
     index = index_of(archive)
@@ -99,7 +99,7 @@ def forged(
         name,
         manifest or index.manifest,
         frames if frames is not None else [(frame.size_bytes, frame.content_bytes) for frame in index.frames],
-        places if places is not None else index.places,
+        offsets if offsets is not None else index.offsets,
         Limits(index_bytes=1 << 30, index_ratio=1 << 30),
     )
     content = archive.read_bytes()[: sum(frame.size_bytes for frame in index.frames)]

@@ -101,7 +101,7 @@ def test_a_cached_plan_is_one_node(world: World) -> None:
     assert node["cached"] and node["dependencies"] == []
     built = other.json("build", write_node(world, node), "--cache", str(world.folder / "cache"))
     assert (built["path"], built["origin"]) == (node["object"], "substituted")
-    assert other.realise("--locked", "--cache", str(world.folder / "cache"))["moved_bytes"] == 0  # records alone
+    assert other.realise("--locked", "--cache", str(world.folder / "cache"))["fetched_bytes"] == 0  # records alone
 
 
 def test_what_is_below_must_be_given_and_be_there(world: World) -> None:

@@ -16,7 +16,7 @@ from testing.world import World
 from tests.publish.test_folders import SAYS, start
 from tests.publish.waiting import appears
 from vstore.api.caches import make_generation
-from vstore.archive import Limits, pack
+from vstore.archive import Limits, Packer
 from vstore.archive.tar import END, member, padding
 from vstore.digest import Digest, canonical_json
 from vstore.errors import ArchiveError, CacheError, StoreError
@@ -245,7 +245,7 @@ def test_an_unsigned_bomb_is_refused_however_it_comes(tmp_path: Path) -> None:
         file.truncate(300 << 20)
     manifest = scan(tmp_path / "tree")
     top = StorePath.make(manifest.digest, "zeros")
-    made = pack(tmp_path / "tree", manifest, tmp_path / "archive", name=str(top), limits=Limits().trusting())
+    made = Packer(limits=Limits().trusting()).pack(tmp_path / "tree", manifest, tmp_path / "archive", name=str(top))
     assert made.size_bytes < 100_000 and made.index_digest is not None
     record = ObjectRecord(
         path=top,

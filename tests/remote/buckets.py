@@ -26,7 +26,8 @@ from pathlib import Path
 import pytest
 
 from testing.servers import free_port, nginx, running
-from vstore.remote.transport.objectstore import ObjectStoreTransport
+from vstore.remote.transport.protocol import WritableTransport, writable
+from vstore.remote.transport.registry import open_transport
 
 WEED = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
 AZURITE = shutil.which("azurite-blob")
@@ -47,11 +48,11 @@ class Bucket:
         """The same as options of a cache in config.toml."""
         return _options(self.environment)
 
-    def transport(self, prefix: str = "some/prefix") -> ObjectStoreTransport:
-        return ObjectStoreTransport(f"{self.url}/{prefix}", self.options)
+    def transport(self, prefix: str = "some/prefix") -> WritableTransport:
+        return writable(open_transport(f"{self.url}/{prefix}", self.options))
 
-    def refused(self) -> ObjectStoreTransport:
-        return ObjectStoreTransport(f"{self.url}/some/prefix", _options({**self.environment, **self.wrong}))
+    def refused(self) -> WritableTransport:
+        return writable(open_transport(f"{self.url}/some/prefix", _options({**self.environment, **self.wrong})))
 
 
 def _options(environment: Mapping[str, str]) -> dict[str, str]:

@@ -17,7 +17,7 @@ QUOTED = "s3cret%2Fof%2Banna"
 SECRETS = ("s3cret", base64.b64encode(f"{USER}:{SECRET}".encode()).decode())
 
 
-class Guarded(ThreadingHTTPServer):
+class LoginServer(ThreadingHTTPServer):
     """`mode` is ``up``, or how it misbehaves; `asked` are path and headers of each request."""
 
     daemon_threads = True
@@ -35,7 +35,7 @@ class Guarded(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Guarded
+    server: LoginServer
 
     def do_GET(self) -> None:
         with suppress(BrokenPipeError, ConnectionResetError):
@@ -74,9 +74,9 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def guarded(folder: Path) -> Iterator[tuple[Guarded, Guarded]]:
+def guarded(folder: Path) -> Iterator[tuple[LoginServer, LoginServer]]:
     """The server, and another one to which it redirects."""
-    servers = Guarded(folder), Guarded(folder)
+    servers = LoginServer(folder), LoginServer(folder)
     servers[0].elsewhere, servers[1].mode = servers[1].url, "open"
     for server in servers:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()

@@ -51,13 +51,13 @@ def test_an_empty_machine_realises_by_substitution_alone(
     assert list((machine.root / "store").iterdir()) == []
     result = realise(machine)
     assert origins(result) == {"substituted"}
-    assert 0 < result["moved_bytes"] <= dry["moved_bytes"] <= 1.05 * result["moved_bytes"]
+    assert 0 < result["fetched_bytes"] <= dry["fetched_bytes"] <= 1.05 * result["fetched_bytes"]
     assert machine.paths(dry) == machine.paths(result)
     assert machine.paths(result) == fleet.builder.paths(fleet.builder.realise())
     assert run(machine).startswith("low 1.0 midlib 1.0")
     assert machine.json("verify", "--contents")["problems"] == []
     again = fleet.builder.json("push", push_to, "project")
-    assert (again["pushed"], again["moved_bytes"], len(again["present"])) == ([], 0, 6)
+    assert (again["pushed"], again["pushed_bytes"], len(again["present"])) == ([], 0, 6)
 
 
 def test_offline_asks_nobody(fleet: Fleet, tmp_path: Path) -> None:

@@ -1,76 +1,146 @@
-"""Caches: pushing to one, pulling from one, keys and trust, channels, collecting and checking a cache."""
+"""Caches: push to one, pull from one, list, collect and verify one; keys and trust."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
 
 from vstore import profile as profiles
+from vstore import remote
 from vstore.errors import CacheError, StoreError, UsageError
 from vstore.objects import Kind, StorePath
+from vstore.publish import resolve_selector
 from vstore.remote import (
     Cache,
     CachePlan,
+    CachePolicy,
     CacheProblem,
     Channel,
+    Fetched,
     Fetcher,
-    Policy,
-    Pulled,
+    Inventory,
     Pushed,
-    Pusher,
+    PushOptions,
     SecretKey,
+    Signer,
     Trust,
-    check_channel_name,
-    collect,
-    make_plan,
-    open_cache,
-    publish_channel,
-    pull,
     read_channel,
     read_inventory,
-    signing_keys,
     trust_of,
-    verify_cache,
-    write_key,
 )
 from vstore.remote.records.layout import pin_key
 from vstore.reporter import NullReporter, Reporter
 from vstore.store import Store
+from vstore.values import frozen
 
 __all__ = [
     "Cache",
     "CachePlan",
+    "CachePolicy",
     "CacheProblem",
     "Channel",
-    "Fetcher",
-    "Policy",
-    "Pulled",
+    "Fetched",
+    "Inventory",
+    "MadeGeneration",
+    "PullResult",
+    "PushOptions",
     "Pushed",
-    "Pusher",
     "SecretKey",
     "Trust",
-    "check_channel_name",
-    "collect",
+    "collect_cache",
+    "generate_key",
     "make_generation",
-    "make_plan",
     "open_cache",
     "pin",
-    "publish_channel",
+    "plan_cache_gc",
     "pull",
-    "read_channel",
+    "push",
     "read_inventory",
     "serve",
     "signing_keys",
     "trust_of",
     "unpin",
     "verify_cache",
-    "wanted",
-    "write_key",
 ]
 
 
-def wanted(store: Store, cache: Cache, what: Iterable[str], trust: Trust) -> tuple[list[StorePath], bool]:
-    """The store paths that texts stand for, and whether they come from a channel. Raises UsageError or CacheError."""
+class MadeGeneration(NamedTuple):
+    """A profile, the number of its current generation, and whether that generation is new."""
+
+    profile: str
+    number: int | None
+    changed: bool
+
+
+@frozen
+class PullResult:
+    """The pulled objects, those that were fetched for them, and the generation that was made."""
+
+    paths: tuple[StorePath, ...]
+    fetched: tuple[Fetched, ...]
+    fetched_bytes: int
+    saved_bytes: int
+    generation: MadeGeneration | None
+
+
+def open_cache(store: Store, cache: str) -> Cache:
+    """Return the cache that a name in config.toml, a URL or a folder names. Raises UsageError."""
+    return remote.open_cache(cache, store.config.caches)
+
+
+def push(
+    store: Store,
+    cache: Cache,
+    what: Sequence[str],
+    options: PushOptions | None = None,
+    *,
+    keys: Sequence[SecretKey] | None = None,
+    reporter: Reporter | None = None,
+) -> Pushed:
+    """Push objects, by profile or store path, with all that they refer to, signed with `keys`.
+
+    By default the keys are those of the store. Without any, clients do not substitute from the cache; the reporter
+    warns. Raises UsageError, StoreError, ProfileError or CacheError.
+    """
+    reporter = reporter or NullReporter()
+    signer = Signer(signing_keys(store) if keys is None else keys, trust_of(store.config))
+    if not signer.keys:
+        reporter.warn("pushed unsigned: clients will not substitute from it", "`vstore key generate NAME` makes a key")
+    tops = [resolve_selector(store, text) for text in what]
+    return remote.push(store, cache, tops, options or PushOptions(), signer=signer, reporter=reporter)
+
+
+def pull(
+    store: Store,
+    cache: Cache,
+    what: Sequence[str],
+    *,
+    profile: str | None = None,
+    trusted_keys: Iterable[str] = (),
+    reporter: Reporter | None = None,
+) -> PullResult:
+    """Pull one channel, or objects by store path, with all that they refer to.
+
+    The stack of a channel becomes a generation, as does a stack if `profile` is given. `trusted_keys` are trusted
+    beside the configured ones. Raises UsageError, StoreError or CacheError.
+    """
+    trust = trust_of(store.config, trusted_keys)
+    cache.check()
+    tops, is_channel = _tops(store, cache, what, trust)
+    pulled = remote.pull(Fetcher(store, trust=trust, reporter=reporter or NullReporter()), cache, tops)
+    return PullResult(
+        paths=tuple(tops),
+        fetched=pulled.fetched,
+        fetched_bytes=pulled.fetched_bytes,
+        saved_bytes=pulled.saved_bytes,
+        generation=make_generation(store, tops, profile) if is_channel or profile else None,
+    )
+
+
+def _tops(store: Store, cache: Cache, what: Sequence[str], trust: Trust) -> tuple[list[StorePath], bool]:
+    """Return the store paths of texts, and whether they come from a channel."""
     found, channels = [], 0
     for text in what:
         try:
@@ -83,72 +153,113 @@ def wanted(store: Store, cache: Cache, what: Iterable[str], trust: Trust) -> tup
     return found, bool(channels)
 
 
-def pin(cache: Cache, path: StorePath) -> None:
-    """Keep an object, and everything it refers to, in a cache whatever its channels are.
+def make_generation(store: Store, paths: Iterable[StorePath], profile: str | None = None) -> MadeGeneration:
+    """Make a stack the current generation of a profile, by default the profile that the stack is named after.
 
-    Raises CacheError if the cache does not have it.
-    """
-    if cache.object(path) is None:
-        raise CacheError(f"{cache.name} does not have {path}")
-    cache.transport.put(pin_key(path), b"{}\n")
-
-
-def unpin(cache: Cache, path: StorePath) -> None:
-    """Remove the pin of an object, if there is one."""
-    cache.transport.delete([pin_key(path)])
-
-
-def make_generation(
-    store: Store, paths: Iterable[StorePath], profile: str | None = None
-) -> tuple[str, int | None, bool]:
-    """Make the one stack the current generation; the profile, the number, and whether that is new.
-
-    Raises UsageError for anything but one stack, StoreError for a stack that could not run.
+    Raises UsageError for anything but one stack, StoreError for a stack whose layers are missing.
     """
     stacks = list(paths)
     info = store.objects.info(stacks[0]) if len(stacks) == 1 else None
     if info is None or info.kind != Kind.STACK:
-        raise UsageError("only one stack can become a generation", hint="name a channel, or one stack")
+        raise UsageError("only one stack can become a generation", hint="give a channel, or one stack")
     layers = profiles.read_stack(store.layout.object(info.path)).layers
     missing = [str(layer.path) for layer in layers if not store.is_valid(layer.path)]
     if missing or not layers:
         raise StoreError(
-            f"a stack that cannot run, as {'layers are not here' if missing else 'it has no layers'}: {info.path}",
+            f"a stack that cannot run, as {'layers are missing' if missing else 'it has no layers'}: {info.path}",
             details=missing,
             hint="pack or push it with its closure",
         )
     name = profile or info.path.name.removesuffix("-stack")
     made = profiles.append(store, name, info.path, spec_path=None, spec_digest=None, now=datetime.now(UTC))
-    now_current = made or profiles.current(store, name)
-    return name, now_current.number if now_current else None, made is not None
+    current = made or profiles.current(store, name)
+    return MadeGeneration(name, current.number if current else None, made is not None)
+
+
+def plan_cache_gc(store: Store, cache: Cache, policy: CachePolicy | None = None) -> CachePlan:
+    """Return which objects of a cache a collection would delete. Raises CacheError if a record is malformed."""
+    inventory = read_inventory(cache)
+    return remote.plan_cache_gc(inventory, policy or CachePolicy(), now=datetime.now(UTC), trust=trust_of(store.config))
+
+
+def collect_cache(
+    store: Store,
+    cache: Cache,
+    plan: CachePlan,
+    policy: CachePolicy | None = None,
+    *,
+    reporter: Reporter | None = None,
+) -> tuple[StorePath, ...]:
+    """Carry out a plan; return the deleted objects. Objects that were pushed or touched since stay."""
+    deleted = remote.collect_cache(
+        cache, plan, policy or CachePolicy(), reporter=reporter or NullReporter(), trust=trust_of(store.config)
+    )
+    return tuple(item.path for item in deleted)
+
+
+def verify_cache(
+    store: Store, cache: Cache, *, contents: bool = False, reporter: Reporter | None = None
+) -> tuple[int, list[CacheProblem]]:
+    """Verify every record, archive and delta of a cache; return the number of objects and the problems.
+
+    With `contents` every byte is read. Raises CacheError.
+    """
+    trust = trust_of(store.config)
+    return remote.verify_cache(store, cache, contents=contents, trust=trust, reporter=reporter or NullReporter())
+
+
+def pin(cache: Cache, path: StorePath) -> None:
+    """Keep an object in the cache regardless of channels. Raises CacheError if the cache does not have it."""
+    if cache.object(path) is None:
+        raise CacheError(f"{cache.name} does not have {path}")
+    cache.writer.put(pin_key(path), b"{}\n")
+
+
+def unpin(cache: Cache, path: StorePath) -> None:
+    """Delete the pin of an object, if there is one."""
+    cache.writer.delete([pin_key(path)])
+
+
+def signing_keys(store: Store) -> tuple[SecretKey, ...]:
+    """Return the secret keys of the store, by name."""
+    return remote.signing_keys(store.layout.keys)
+
+
+def generate_key(store: Store, name: str) -> tuple[SecretKey, Path]:
+    """Make a key of the store; return it and its file. Raises UsageError if it exists or the name is malformed."""
+    key = SecretKey.generate(name)
+    secret, _ = remote.write_key(store.layout.keys, key)
+    return key, secret
 
 
 def serve(
     store: Store,
-    keys: Sequence[SecretKey],
     *,
     host: str,
     port: int,
-    most_bytes: int | None = None,
+    max_bytes: int | None = None,
     log_requests: bool = False,
     reporter: Reporter | None = None,
 ) -> None:
-    """Offer the store read-only as a cache until interrupted; port 0 takes any that is free.
+    """Serve the store as a read-only cache until interrupted. Port 0 takes any free port.
 
-    Packed archives are kept, of `most_bytes` at most (10 GiB).
-
-    Raises UsageError without the extra ``serve`` or for an address that cannot be had, BusyError for a port in use.
+    Packed archives are kept, at most `max_bytes` (default: 10 GiB). Raises UsageError without the extra ``serve`` or
+    for an unavailable address, BusyError for a port in use.
     """
     try:
+        from vstore.remote.serving.endpoints import application
+        from vstore.remote.serving.served_store import MAX_ARCHIVE_BYTES, ServedStore
         from vstore.remote.serving.server import bind, listen
-        from vstore.remote.serving.shelf import MOST_BYTES, Shelf
-        from vstore.remote.serving.site import application
     except ImportError as error:
         raise UsageError(
             f"`serve` needs more packages: {error.name}", hint="install vstore with its extra: vstore[serve]"
         ) from error
+    reporter = reporter or NullReporter()
     with bind(host, port) as bound:
         place = f"[{host}]" if ":" in host else host
-        (reporter or NullReporter()).note(f"serving {store.layout.root} on http://{place}:{bound.getsockname()[1]}")
-        shelf = Shelf(store, tuple(keys), MOST_BYTES if most_bytes is None else most_bytes)
-        listen(application(shelf), bound, shelf.cancel, log_requests=log_requests)
+        reporter.note(f"serving {store.layout.root} on http://{place}:{bound.getsockname()[1]}")
+        keys = signing_keys(store)
+        if not keys:
+            reporter.warn("serving unsigned: clients will not substitute from it", "`vstore key generate NAME`")
+        served = ServedStore(store, keys, MAX_ARCHIVE_BYTES if max_bytes is None else max_bytes)
+        listen(application(served), bound, served.cancel, log_requests=log_requests)

@@ -115,7 +115,7 @@ def bundle_options(
     """
     return BundleOptions(
         level=level,
-        keys=tuple(map(SecretKey.read, key_files)) or signing_keys(store.layout.root / "keys"),
+        keys=tuple(map(SecretKey.read, key_files)) or signing_keys(store.layout.keys),
         closure=closure,
         without=tuple(resolve_selector(store, selector) for selector in without),
     )

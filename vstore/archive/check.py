@@ -1,4 +1,4 @@
-"""Whether a tree from outside may be written (pure): its entries are admitted, and it costs no more than the limits."""
+"""Check a tree from outside before it is written (pure): its entries, and what it costs."""
 
 from __future__ import annotations
 
@@ -6,35 +6,47 @@ import os
 import unicodedata
 from collections import defaultdict
 
-from vstore.archive.model import Index
+from vstore.archive.model import ArchiveIndex
 from vstore.errors import ArchiveError
 from vstore.fs.trees.manifest import Manifest
 from vstore.fs.trees.validate import Limits, TreeValidator
 
 
-def admit_all(manifest: Manifest, limits: Limits) -> None:
-    """ArchiveError unless the whole tree may be written."""
-    admission = TreeValidator(limits)
+def check_tree(manifest: Manifest, limits: Limits) -> None:
+    """Raise ArchiveError unless every entry may be written."""
+    validator = TreeValidator(limits)
     for entry in manifest.entries:
-        admission.admit(entry)
+        validator.admit(entry)
 
 
-def check_cost(index: Index, limits: Limits) -> None:
-    """ArchiveError if unpacking costs more than the limits or the tree may not be written."""
+def check_cost(index: ArchiveIndex, limits: Limits) -> None:
+    """Raise ArchiveError if the archive exceeds the limits or an entry may not be written."""
     check_ratio(index.starts[-1], index.archive_bytes, limits)
+    check_frames(index, limits)
+    check_tree(index.manifest, limits)
+
+
+def check_frames(index: ArchiveIndex, limits: Limits) -> None:
+    """Raise ArchiveError if a frame is larger than the limit."""
     if any(frame.content_bytes > limits.frame_bytes for frame in index.frames):
         raise ArchiveError(f"refused: a frame of more than {limits.frame_bytes} bytes")
-    admit_all(index.manifest, limits)
 
 
 def check_ratio(content_bytes: int, archive_bytes: int, limits: Limits) -> None:
-    """ArchiveError if so small an archive may not hold so much content."""
+    """Raise ArchiveError if the content is too large for so small an archive."""
     if content_bytes > max(limits.ratio_free_bytes, limits.ratio * archive_bytes):
         raise ArchiveError(f"refused: its content is more than {limits.ratio} times its size")
 
 
+def check_equal(found: Manifest, expected: Manifest | None) -> None:
+    """Raise ArchiveError if the tree differs from the expected one."""
+    if expected is not None and found.digest != expected.digest:
+        details = list(expected.differences(found))
+        raise ArchiveError("the archive contains another tree than expected", details=details[:10])
+
+
 def case_collisions(manifest: Manifest) -> list[tuple[str, ...]]:
-    """The paths that a file system that ignores case or Unicode's composed forms takes for one, each group sorted."""
+    """Return the groups of paths that are one path on a file system that ignores case or Unicode composition."""
     groups: dict[str, list[str]] = defaultdict(list)
     for entry in manifest.entries:
         path = os.fsdecode(entry.path)

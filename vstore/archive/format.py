@@ -1,6 +1,6 @@
-"""The bytes of an index and of the footer that finds it (``docs/archive.md``); all numbers big-endian but zstd's own.
+"""Encode and decode the index and the footer at the end of an archive (``docs/archive.md``).
 
-After the frames of the tar stream::
+Numbers are big-endian, except zstd's own. After the frames of the tar stream::
 
     u32 0x184D2A56, u32 length, both little-endian    a skippable frame (RFC 8878) with
         the index, compressed                         as one zstd frame
@@ -14,7 +14,7 @@ import struct
 from collections.abc import Sequence
 from itertools import accumulate, pairwise
 
-from vstore.archive.model import Frame, Index, Place
+from vstore.archive.model import ArchiveIndex, FileOffset, Frame
 from vstore.digest import Digest, hash_bytes
 from vstore.errors import ArchiveError, StoreError
 from vstore.fs import zstd
@@ -28,9 +28,9 @@ _SKIPPABLE = 0x184D2A56
 _SKIPPABLE_HEAD = struct.Struct("<II")
 _MAGIC = b"vstore-index-1\n"
 _FRAME = struct.Struct(">QQ")
-_PLACE = struct.Struct(">IQ")
-_LEAST_FRAME_BYTES = 9  # RFC 8878: magic number, header, one block
-_FRAME_MARGIN = 4096  # how much longer than incompressible content a frame may be: headers of blocks, a checksum
+_OFFSET = struct.Struct(">IQ")
+_MIN_FRAME_BYTES = 9  # RFC 8878: magic number, header, one block
+_FRAME_MARGIN = 4096  # of a frame over incompressible content: headers of blocks, a checksum
 _LEVEL = 9  # of the index itself: half of it is digests, which do not compress
 
 
@@ -38,18 +38,18 @@ def encode_index(
     name: str,
     manifest: Manifest,
     frames: Sequence[tuple[int, int]],
-    places: Sequence[Place],
+    offsets: Sequence[FileOffset],
     limits: Limits | None = None,
 ) -> tuple[bytes, Digest]:
-    """The skippable frame that ends an archive, and the index's digest. `frames` are lengths: compressed, content.
+    """Return the skippable frame that ends an archive, and the index's digest.
 
-    ArchiveError if no reader with these limits takes it.
+    `frames` are pairs of lengths: compressed, content. Raises ArchiveError if the index exceeds the limits of readers.
     """
     top = os.fsencode(name)
     tree = manifest.encoded
     parts = [_MAGIC, len(top).to_bytes(4, "big"), top, len(tree).to_bytes(8, "big"), tree]
     parts += (len(frames).to_bytes(4, "big"), *(_FRAME.pack(*frame) for frame in frames))
-    parts += (len(places).to_bytes(4, "big"), *(_PLACE.pack(*place) for place in places))
+    parts += (len(offsets).to_bytes(4, "big"), *(_OFFSET.pack(*offset) for offset in offsets))
     content = b"".join(parts)
     stored = zstd.compress(content, _LEVEL)
     _check_length(len(stored), len(content), limits or Limits())
@@ -63,14 +63,14 @@ def _digest(stored: bytes) -> Digest:
 
 
 def footer_digest(footer: bytes) -> Digest | None:
-    """The digest of the index that the last 64 bytes of an archive state; None if they are no footer."""
+    """Return the digest of the index in the last 64 bytes of an archive; None if they are no footer."""
     if len(footer) != FOOTER_BYTES or not footer.endswith(FOOTER_MAGIC):
         return None
     return Digest(_FOOTER.unpack(footer)[0])
 
 
 def index_range(footer: bytes, archive_bytes: int, limits: Limits) -> tuple[int, int]:
-    """Where the index's skippable frame starts and ends, as the last bytes of an archive say."""
+    """Return the start and the end of the index's skippable frame. Raises ArchiveError for a bad footer."""
     if len(footer) != FOOTER_BYTES or not footer.endswith(FOOTER_MAGIC):
         raise ArchiveError("not an archive of vstore, or cut off: it has no index at its end")
     _, stored, length, _ = _FOOTER.unpack(footer)
@@ -88,18 +88,18 @@ def _check_length(stored: int, length: int, limits: Limits) -> None:
         raise ArchiveError(f"refused: the index holds more than {limits.index_ratio} times its size")
 
 
-def decode_index(tail: bytes, start: int, limits: Limits, tree: Digest | None = None) -> Index:
-    """Read the skippable frame that starts at `start` and ends the archive; ArchiveError if anything is odd.
+def decode_index(tail: bytes, start: int, limits: Limits, tree: Digest | None = None) -> ArchiveIndex:
+    """Decode the skippable frame that starts at `start` and ends the archive. Raises ArchiveError.
 
-    Counts are checked before anything is made of them, and so is the digest of the tree, where `tree` says it.
+    Counts are checked before anything of that size is made, and so is the digest of the tree, if `tree` is given.
     """
     raw_digest, stored_bytes, length, _ = _FOOTER.unpack(tail[-FOOTER_BYTES:])
     stored = tail[_SKIPPABLE_HEAD.size : -FOOTER_BYTES]
     digest = _digest(stored)
     if tail[: _SKIPPABLE_HEAD.size] != _SKIPPABLE_HEAD.pack(_SKIPPABLE, stored_bytes + FOOTER_BYTES):
-        raise ArchiveError("the index is damaged: it is not in a frame of its own")
+        raise ArchiveError("the index is damaged: it is not in its own frame")
     if digest.raw != raw_digest:
-        raise ArchiveError("the index is damaged: its digest is another")
+        raise ArchiveError("the index is damaged: its digest differs")
     try:
         content = zstd.decompress(stored, at_most=length)
         if len(content) != length:
@@ -113,7 +113,7 @@ def decode_index(tail: bytes, start: int, limits: Limits, tree: Digest | None = 
 
 def _parse(
     content: bytes, digest: Digest, start: int, archive_bytes: int, limits: Limits, expected: Digest | None
-) -> Index:
+) -> ArchiveIndex:
     if not content.startswith(_MAGIC):
         raise ValueError("not of version 1")
     at = len(_MAGIC)
@@ -131,26 +131,26 @@ def _parse(
     name = os.fsdecode(take(number(4)))
     tree = take(number(8))
     if expected is not None and Manifest.digest_of(tree) != expected:
-        raise ArchiveError("the archive holds another tree than expected")
+        raise ArchiveError("the archive contains another tree than expected")
     if Manifest.count(tree) > limits.entries:
         raise ArchiveError(f"refused: more than {limits.entries} entries")
     count = number(4)
-    if count > min(limits.entries, start // _LEAST_FRAME_BYTES):
-        raise ValueError("more frames than the archive can hold")
+    if count > min(limits.entries, start // _MIN_FRAME_BYTES):
+        raise ValueError("more frames than the archive has room for")
     sizes = list(_FRAME.iter_unpack(take(count * _FRAME.size)))
     count = number(4)
     if count > Manifest.count(tree):
-        raise ValueError("more places than files")
-    places = tuple(Place(*one) for one in _PLACE.iter_unpack(take(count * _PLACE.size)))
+        raise ValueError("more offsets than files")
+    offsets = tuple(FileOffset(*one) for one in _OFFSET.iter_unpack(take(count * _OFFSET.size)))
     if at != len(content):
-        raise ValueError("something follows it")
-    offsets = accumulate((stored for stored, _ in sizes), initial=0)
-    frames = tuple(Frame(offset, *size) for offset, size in zip(offsets, sizes, strict=False))
-    return Index(name, Manifest.decode(tree), frames, places, digest, archive_bytes)
+        raise ValueError("there are bytes after it")
+    starts = accumulate((stored for stored, _ in sizes), initial=0)
+    frames = tuple(Frame(offset, *size) for offset, size in zip(starts, sizes, strict=False))
+    return ArchiveIndex(name, Manifest.decode(tree), frames, offsets, digest, archive_bytes)
 
 
-def _check(index: Index, start: int) -> None:
-    """The frames fill the archive up to the index, and the files lie in them, none over another."""
+def _check(index: ArchiveIndex, start: int) -> None:
+    """Raise ValueError unless the frames fill the archive up to the index, and the files lie in them apart."""
     check_name(index.name)
     if sum(frame.size_bytes for frame in index.frames) != start:
         raise ValueError("the frames do not fill the archive")
@@ -159,12 +159,12 @@ def _check(index: Index, start: int) -> None:
     if any(
         frame.size_bytes > frame.content_bytes + (frame.content_bytes >> 7) + _FRAME_MARGIN for frame in index.frames
     ):
-        raise ValueError("a frame longer than its content can need")
+        raise ValueError("a frame longer than its content needs")
     files = [entry for entry in index.manifest.entries if entry.kind == EntryKind.FILE]
-    if len(files) != len(index.places):
-        raise ValueError("it does not place every file")
+    if len(files) != len(index.offsets):
+        raise ValueError("not every file has an offset")
     spans = []
-    for entry, (frame, offset) in zip(files, index.places, strict=True):
+    for entry, (frame, offset) in zip(files, index.offsets, strict=True):
         if frame >= len(index.frames) or offset > index.frames[frame].content_bytes:
             raise ValueError("a file lies outside its frame")
         at = index.starts[frame] + offset
@@ -177,6 +177,6 @@ def _check(index: Index, start: int) -> None:
 
 
 def check_name(name: str) -> None:
-    """ValueError unless it can be a folder's name."""
+    """Raise ValueError unless this can be a folder's name."""
     if not 0 < len(os.fsencode(name)) <= 255 or name in (".", "..") or "/" in name or "\0" in name:
         raise ValueError(f"not a folder's name: {name!r}")

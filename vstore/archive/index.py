@@ -1,4 +1,4 @@
-"""Finding and reading an archive's index: one ranged read if it is small, else two."""
+"""Find and read an archive's index: one ranged read if it is small, otherwise two."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from pathlib import Path
 from typing import Self
 
 from vstore.archive.format import FOOTER_BYTES, decode_index, index_range
-from vstore.archive.model import Index, RangeReader
+from vstore.archive.model import ArchiveIndex, RangeReader
 from vstore.digest import Digest
 from vstore.errors import ArchiveError
 from vstore.fs.reading import open_regular
 from vstore.fs.trees.validate import Limits
 
-_TAIL_BYTES = 128 << 10  # the first read: the index of about 2,000 files lies in it
+_TAIL_BYTES = 128 << 10  # of the first read: it contains the index of about 2,000 files
 
 
-def read_index(reader: RangeReader, *, limits: Limits | None = None, tree: Digest | None = None) -> Index:
-    """Read the index of a ``.tar.zst``, which must be of the tree with this digest if one is given.
+def read_index(reader: RangeReader, *, limits: Limits | None = None, tree: Digest | None = None) -> ArchiveIndex:
+    """Read the index of a ``.tar.zst``. With `tree`, it must be the index of the tree with this digest.
 
-    Raises ArchiveError, and what the reader raises.
+    Raises ArchiveError, and the reader's errors.
     """
     limits = limits or Limits()
     size = reader.size_bytes
     at = max(0, size - _TAIL_BYTES)
     (tail,) = reader.read([(at, size)])
     if len(tail) != size - at:
-        raise ArchiveError("cut off: fewer bytes came than asked for")
+        raise ArchiveError("cut off: the reader returned fewer bytes than requested")
     start, _ = index_range(bytes(tail[-FOOTER_BYTES:]), size, limits)
     if start < at:
         (before,) = reader.read([(start, at)])
         if len(before) != at - start:
-            raise ArchiveError("cut off: fewer bytes came than asked for")
+            raise ArchiveError("cut off: the reader returned fewer bytes than requested")
         return decode_index(b"".join((before, tail)), start, limits, tree)
     return decode_index(bytes(tail[start - at :]), start, limits, tree)
 
 
 class FileReader:
-    """An archive on disk. Closes with `close` or as a context manager."""
+    """An archive on disk. Close it with `close` or as a context manager."""
 
     def __init__(self, path: Path) -> None:
         self._file = open_regular(path)
@@ -48,9 +48,11 @@ class FileReader:
 
     @property
     def size_bytes(self) -> int:
+        """The length of the file."""
         return self._size_bytes
 
     def read(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """Return the bytes of each range, fewer at the end of the file."""
         found = []
         for start, end in ranges:
             with self._lock:
@@ -62,6 +64,7 @@ class FileReader:
         return found
 
     def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def __enter__(self) -> Self:

@@ -1,23 +1,25 @@
-"""Archives as values: how they are compressed, what lies where in one, what to fetch of it, and limits."""
+"""Archives as values: their compression, their index, and the plan to fetch one."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from itertools import accumulate
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from vstore.digest import Digest
 from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
 from vstore.values import frozen
 
-Data = bytes | memoryview  # as it came, without a copy
+Data = bytes | memoryview  # as it was read, without a copy
 
 
 class Compression(StrEnum):
-    """How a tar stream is compressed. Only ZST has an index, and so can be fetched in part."""
+    """The compression of the tar stream. Only ZST has an index, so only it can be fetched in part."""
 
     ZST = "zst"
     XZ = "xz"
@@ -25,32 +27,32 @@ class Compression(StrEnum):
 
     @property
     def suffix(self) -> str:
-        """Such as ``.tar.zst``."""
+        """The suffix of file names, such as ``.tar.zst``."""
         return f".tar.{self.value}"
 
     @property
     def default_level(self) -> int:
-        """What `pack` takes when it is not told."""
+        """The level that a `Packer` takes by default."""
         return 3 if self is Compression.ZST else 6
 
     @property
     def best_level(self) -> int:
-        """Small archives for a long time of packing."""
+        """The level of the smallest archives, which take much longer to pack."""
         return 19 if self is Compression.ZST else 9
 
 
 @frozen
 class ArchiveInfo:
-    """What `pack` wrote."""
+    """A written archive. `sha256` is of the whole file, in hexadecimal; XZ and GZ have no `index_digest`."""
 
     size_bytes: int
-    sha256: str  # of the whole file, in hexadecimal
-    index_digest: Digest | None  # of the index as it lies in the archive; None for XZ and GZ
+    sha256: str
+    index_digest: Digest | None
     content_bytes: int  # of the files, uncompressed
 
 
 class ByteRange(NamedTuple):
-    """Bytes of an archive from `start` up to, not with, `end`."""
+    """Bytes of an archive from `start` up to but not including `end`."""
 
     start: int
     end: int
@@ -64,50 +66,64 @@ class RangeReader(Protocol):
         """The archive's length."""
 
     def read(self, ranges: Sequence[tuple[int, int]]) -> Sequence[Data]:
-        """The bytes of each range (start, end), in order, each of full length; may fetch them side by side.
+        """Return the bytes of each range (start, end), in order, each of full length. May read them in parallel.
 
         Called from several threads. Ranges ascend and do not overlap.
         """
 
 
+class FileSource(Protocol):
+    """Local files, by BLAKE3 digest, that need not be fetched."""
+
+    def __contains__(self, digest: object) -> bool:
+        """Return whether a file with this digest is at hand."""
+
+    def find(self, digest: bytes) -> Path | None:
+        """Return the place of a file with this digest, None if there is none."""
+
+    def may_link(self, path: Path) -> bool:
+        """Return whether the file may be hard-linked, if its mode and time are right, rather than copied."""
+
+
 class Frame(NamedTuple):
-    """One zstd frame: where it lies in the archive and how much it holds."""
+    """One zstd frame: its offset and size in the archive, and the size of its content."""
 
     offset: int
     size_bytes: int
     content_bytes: int
 
 
-class Place(NamedTuple):
-    """Where a file's content starts: the frame, and where in that frame's content. It may go on in the next ones."""
+class FileOffset(NamedTuple):
+    """The start of a file's content: a frame, and the offset in its content. It may continue in the next frames."""
 
     frame: int
     offset: int
 
 
-@frozen(kw_only=False, slots=False)
-class Index:
-    """What an archive holds and where; `places` are those of `files`, which are in the manifest's order."""
+@dataclass(frozen=True)
+class ArchiveIndex:
+    """The content of an archive. `offsets` are those of `files`, which are in the manifest's order."""
 
     name: str  # the top folder: the store path
     manifest: Manifest
     frames: tuple[Frame, ...]
-    places: tuple[Place, ...]
+    offsets: tuple[FileOffset, ...]
     digest: Digest  # of the index as it lies in the archive
-    archive_bytes: int  # length of the whole archive
+    archive_bytes: int  # the length of the whole archive
 
     @cached_property
     def files(self) -> tuple[Entry, ...]:
+        """The regular files of the manifest."""
         return tuple(entry for entry in self.manifest.entries if entry.kind == EntryKind.FILE)
 
     @cached_property
     def starts(self) -> tuple[int, ...]:
-        """Where each frame's content starts in the whole tar stream, and its end."""
+        """The start of each frame's content in the tar stream, and the end of the stream."""
         return tuple(accumulate((frame.content_bytes for frame in self.frames), initial=0))
 
     def frames_of(self, number: int) -> range:
-        """The frames that hold the content of file `number`; none for an empty file."""
-        size, (first, offset) = self.files[number].size, self.places[number]
+        """Return the frames that contain file `number`; none for an empty file."""
+        size, (first, offset) = self.files[number].size, self.offsets[number]
         if not size:
             return range(first, first)
         return range(first, bisect_right(self.starts, self.starts[first] + offset + size - 1))
@@ -115,19 +131,15 @@ class Index:
 
 @frozen
 class FetchPlan:
-    """How to get a tree: files (numbers in ``index.files``) from donors, the others from ranges of the archive."""
+    """How to get a tree: which files (numbers in ``index.files``) are local, and what to fetch for the others."""
 
-    index: Index
-    donated: tuple[int, ...]
+    index: ArchiveIndex
+    local: tuple[int, ...]
     fetched: tuple[int, ...]  # in the order of their content in the archive
     frames: tuple[int, ...]  # to decompress, ascending
-    ranges: tuple[ByteRange, ...]  # to read, ascending; each is made of whole frames
+    ranges: tuple[ByteRange, ...]  # to read, ascending, each of whole frames
 
     @property
     def fetch_bytes(self) -> int:
-        """What goes over the wire, the index aside."""
+        """The bytes of all ranges, without the index."""
         return sum(end - start for start, end in self.ranges)
-
-    @property
-    def donated_bytes(self) -> int:
-        return sum(self.index.files[number].size for number in self.donated)

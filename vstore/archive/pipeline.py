@@ -1,4 +1,4 @@
-"""Work on many items in threads, in order, with a bounded number in flight."""
+"""Process many items in threads, in order, with a bounded number in flight."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ _CHECK_SECONDS = 0.1
 def in_order(
     work: Callable[[_In], _Out], items: Iterable[_In], *, jobs: int, check: Callable[[], object] | None = None
 ) -> Generator[_Out]:
-    """The results in the order of the items; up to `jobs` at work while one waits to be taken.
+    """Yield the results in the order of the items; `jobs` threads work while one result waits to be taken.
 
-    While a result is waited for, `check` is called now and then, and may raise to end it. With a `check`, work that is
-    then under way is not waited for, so it may only read and compute.
+    `check` is called every 0.1 s while a result is awaited; it may raise to end the work. With a `check`, running work
+    is not awaited then, so it may only read and compute.
     """
     pool = ThreadPoolExecutor(jobs)
-    waiting: deque[Future[_Out]] = deque()
+    pending: deque[Future[_Out]] = deque()
     try:
         for item in items:
-            waiting.append(pool.submit(work, item))
-            if len(waiting) > jobs:
-                yield _result(waiting.popleft(), check)
-        while waiting:
-            yield _result(waiting.popleft(), check)
+            pending.append(pool.submit(work, item))
+            if len(pending) > jobs:
+                yield _result(pending.popleft(), check)
+        while pending:
+            yield _result(pending.popleft(), check)
     finally:
         pool.shutdown(wait=check is None, cancel_futures=True)
 

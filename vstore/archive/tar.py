@@ -1,32 +1,36 @@
-"""The tar members of a tree, each in its one form: ustar (POSIX.1-1988), with a pax header (POSIX.1-2001) where needed.
+"""Tar members in one canonical form: ustar (POSIX.1-1988), with a pax header (POSIX.1-2001) where needed.
 
-Owner 0, times as in a store, files 0444 or 0555, directories 0755: plain tar can then write into them and remove
-them again.
-The reader takes a member only if it is byte for byte what the writer would have made.
+Owner 0, times as in a store, files 0444 or 0555, directories 0755, so that plain tar can write into them and remove
+them again. The reader accepts a member only if the writer would have written the same bytes.
 """
 
 from __future__ import annotations
 
+import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from blake3 import blake3
 
 from vstore.fs.trees.manifest import FIXED_TIME, Entry, EntryKind
 
 BLOCK = 512
 END = bytes(2 * BLOCK)
 _TYPES = {EntryKind.FILE: b"0", EntryKind.DIRECTORY: b"5", EntryKind.SYMLINK: b"2"}
-_LARGEST = 8**11 - 1  # 8 GiB: what the size field can say
-_LONGEST_PAX = 1 << 20
-_HEADER = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12x")
+_MAX_SIZE = 8**11 - 1  # of the size field: 8 GiB
+_MAX_PAX_BYTES = 1 << 20
+_READ_BYTES = 1 << 20
+_USTAR = struct.Struct("100s8s8s8s12s12s8sc100s8s32s32s8s8s155s12x")
 
 
 def padding(size: int) -> int:
-    """The zeros after a content of this size."""
+    """Return the number of zeros after a content of this size."""
     return -size % BLOCK
 
 
 def member(top: bytes, entry: Entry, time: int | None = None) -> bytes:
-    """The headers of an entry; the entry with an empty path is the top folder itself. `time` is for a reader only."""
+    """Return the headers of an entry; an empty path is the top folder itself. Only the reader gives `time`."""
     name = b"/".join(part for part in (top, entry.path) if part)
     if entry.kind == EntryKind.DIRECTORY:
         name += b"/"
@@ -36,21 +40,20 @@ def member(top: bytes, entry: Entry, time: int | None = None) -> bytes:
         records["path"] = name
     if len(entry.target) > 100 or not _plain(entry.target):
         records["linkpath"] = entry.target
-    if entry.size > _LARGEST:
+    if entry.size > _MAX_SIZE:
         records["size"] = str(entry.size).encode()
     prefix, rest = split or (b"", name[:100])
     mode = 0o755 if entry.kind == EntryKind.DIRECTORY else 0o555 if entry.executable else 0o444
     if entry.kind == EntryKind.SYMLINK:
         mode = 0o777
     size = 0 if "size" in records else entry.size
-    header = _header(
-        rest, prefix, mode, size, entry.mtime if time is None else time, _TYPES[entry.kind], entry.target[:100]
-    )
+    at = entry.mtime if time is None else time
+    header = _Header(rest, prefix, mode, size, at, _TYPES[entry.kind], entry.target[:100]).encode()
     return _pax(records) + header if records else header
 
 
 def _plain(text: bytes) -> bool:
-    """Whether ustar's own fields say it as well as pax could: ASCII, or no known encoding at all."""
+    """Return whether a pax record is needless: for ASCII, and for text in no known encoding."""
     return text.isascii() or not _is_utf8(text)
 
 
@@ -63,7 +66,7 @@ def _is_utf8(text: bytes) -> bool:
 
 
 def _split(name: bytes) -> tuple[bytes, bytes] | None:
-    """Prefix and name as ustar wants them, None if it cannot hold the name."""
+    """Return ustar's prefix and name, None if the name is too long for them."""
     if len(name) <= 100:
         return b"", name
     at = name.find(b"/", len(name) - 101)
@@ -72,38 +75,51 @@ def _split(name: bytes) -> tuple[bytes, bytes] | None:
     return None
 
 
-def _header(name: bytes, prefix: bytes, mode: int, size: int, time: int, kind: bytes, target: bytes) -> bytes:
-    def fields(checksum: bytes) -> bytes:
-        return _HEADER.pack(
-            name,
-            b"%07o\0" % mode,
+class _Header(NamedTuple):
+    """The fields of a ustar header that differ between members."""
+
+    name: bytes
+    prefix: bytes
+    mode: int
+    size: int
+    time: int
+    kind: bytes
+    target: bytes
+
+    def encode(self) -> bytes:
+        """Return the header with its checksum."""
+        return self._pack(b"%06o\0 " % sum(self._pack(b" " * 8)))
+
+    def _pack(self, checksum: bytes) -> bytes:
+        return _USTAR.pack(
+            self.name,
+            b"%07o\0" % self.mode,
             b"0000000\0",
             b"0000000\0",
-            b"%011o\0" % size,
-            b"%011o\0" % time,
+            b"%011o\0" % self.size,
+            b"%011o\0" % self.time,
             checksum,
-            kind,
-            target,
+            self.kind,
+            self.target,
             b"ustar\x0000",
             b"",
             b"",
             b"0000000\0",
             b"0000000\0",
-            prefix,
+            self.prefix,
         )
-
-    return fields(b"%06o\0 " % sum(fields(b" " * 8)))
 
 
 def _pax(records: dict[str, bytes]) -> bytes:
     if not all(_is_utf8(value) for value in records.values()):
         records = {"hdrcharset": b"BINARY", **records}
     data = b"".join(_record(key, value) for key, value in records.items())
-    return _header(b"././@PaxHeader", b"", 0o444, len(data), FIXED_TIME, b"x", b"") + data + bytes(padding(len(data)))
+    header = _Header(b"././@PaxHeader", b"", 0o444, len(data), FIXED_TIME, b"x", b"")
+    return header.encode() + data + bytes(padding(len(data)))
 
 
 def _record(key: str, value: bytes) -> bytes:
-    """``<length> <key>=<value>\\n``, where the length counts itself."""
+    """``<length> <key>=<value>\\n``, where the length includes itself."""
     rest = b" %s=%s\n" % (key.encode(), value)
     length = len(rest)
     while length != len(rest) + len(str(length)):
@@ -112,11 +128,11 @@ def _record(key: str, value: bytes) -> bytes:
 
 
 def read_member(read: Callable[[int], bytes], top: bytes | None) -> tuple[bytes, Entry, int] | None:
-    """The next member: the top folder, the entry below it, its time; None at the end of the archive.
+    """Return the top folder, the entry below it and its time; None at the end of the archive.
 
-    The entry of a file lacks its digest, with which the time is to be compared when the content was read. `read`
-    gives exactly as many bytes as asked for, or raises. ValueError for what `member` would not have written.
-    Where `top` is None the member is the top folder itself.
+    Where `top` is None the member is the top folder itself. The entry of a file lacks its digest: `read_content`
+    returns it. `read` must return exactly the requested bytes or raise. Raises ValueError for a member that `member`
+    would not write.
     """
     block = read(BLOCK)
     if not any(block):
@@ -126,7 +142,7 @@ def read_member(read: Callable[[int], bytes], top: bytes | None) -> tuple[bytes,
     raw, records = block, dict[bytes, bytes]()
     if block[156:157] == b"x":
         size = _octal(block[124:136])
-        if size > _LONGEST_PAX:
+        if size > _MAX_PAX_BYTES:
             raise ValueError("an oversized pax header")
         data = read(size + padding(size))
         records = _records(data[:size])
@@ -137,6 +153,55 @@ def read_member(read: Callable[[int], bytes], top: bytes | None) -> tuple[bytes,
     if member(found_top, entry, time) != raw:
         raise ValueError("a header that vstore does not write")
     return found_top, entry, time
+
+
+def read_content(
+    read: Callable[[int], bytes], entry: Entry, time: int, write: Callable[[bytes], object] = len
+) -> Entry:
+    """Pass the content of a file to `write`; return the entry with its digest.
+
+    Raises ValueError if the padding is not zero or `time` does not follow from the digest.
+    """
+    hasher, remaining = blake3(), entry.size
+    while remaining:
+        data = read(min(remaining, _READ_BYTES))
+        hasher.update(data)
+        write(data)
+        remaining -= len(data)
+    if any(read(padding(entry.size))):
+        raise ValueError("padding that is not zero")
+    entry = entry._replace(digest=hasher.digest())
+    if time != entry.mtime:
+        raise ValueError(f"the time of {os.fsdecode(entry.path)} does not follow from its content")
+    return entry
+
+
+class ByteStream:
+    """Exact reads from an iterator of byte strings. `position` is the number of bytes read."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self.position = 0
+        self._chunks = chunks
+        self._buffer = memoryview(b"")
+
+    def read(self, size: int) -> bytes:
+        """Return exactly `size` bytes. Raises ValueError if the stream ends before."""
+        parts = []
+        self.position += size
+        while size:
+            if not self._buffer:
+                chunk = next(self._chunks, None)
+                if chunk is None:
+                    raise ValueError("it ends too early")
+                self._buffer = memoryview(chunk)
+            part, self._buffer = self._buffer[:size], self._buffer[size:]
+            size -= len(part)
+            parts.append(part)
+        return b"".join(parts)
+
+    def at_end(self) -> bool:
+        """Return whether nothing is left."""
+        return not self._buffer and next(self._chunks, None) is None
 
 
 def _entry(block: bytes, records: dict[bytes, bytes], top: bytes | None) -> tuple[bytes, Entry]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from vstore.archive.assemble import assemble
+from vstore.archive.check import check_equal
 from vstore.archive.index import FileReader, read_index
 from vstore.archive.model import Compression, RangeReader
 from vstore.archive.plan import plan_fetch
-from vstore.archive.stream import check_expected, unpack_stream
+from vstore.archive.stream import unpack_stream
 from vstore.errors import ArchiveError
 from vstore.fs.trees.manifest import Manifest
 from vstore.fs.trees.validate import Limits
@@ -27,26 +27,24 @@ def unpack(
     *,
     expected: Manifest | None = None,
     limits: Limits | None = None,
-    on_bytes: Callable[[int], None] | None = None,
 ) -> Manifest:
-    """Write an archive's tree into `destination`, a folder that does not exist or is empty; the top folder is dropped.
+    """Write an archive's tree, without its top folder, into `destination`, a folder that is missing or empty.
 
-    Every file is verified, and the whole against `expected`: without it the archive is only proved to be whole. The
-    tree is frozen as `scan` freezes: files 0444 or 0555, directories 0555, times by content. The destination itself
-    stays writable. `on_bytes` is told of content as it is written. After an error nothing is left.
-    Raises ArchiveError, OSError, and what the reader raises.
+    Every file is verified, and the tree against `expected`; without it the archive is only proved to be whole. The
+    tree is frozen as `scan` freezes it: files 0444 or 0555, directories 0555, times by content. The destination
+    itself stays writable. After an error nothing stays. Raises ArchiveError, OSError, and the reader's errors.
     """
     if isinstance(source, Path):
         with FileReader(source) as reader:
-            return unpack(reader, destination, expected=expected, limits=limits, on_bytes=on_bytes)
+            return unpack(reader, destination, expected=expected, limits=limits)
     limits = limits or Limits()
     compression = _compression(source)
     if compression is not Compression.ZST:
-        return unpack_stream(source, compression, destination, expected, limits, on_bytes or (lambda _: None))
+        return unpack_stream(source, compression, destination, expected=expected, limits=limits)
     index = read_index(source, limits=limits)
-    check_expected(index.manifest, expected)
+    check_equal(index.manifest, expected)
     limits = limits if expected is None else limits.trusting()
-    return assemble(plan_fetch(index), source, destination, limits=limits, on_bytes=on_bytes)
+    return assemble(plan_fetch(index), source, destination, limits=limits)
 
 
 def _compression(reader: RangeReader) -> Compression:

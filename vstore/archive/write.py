@@ -1,7 +1,7 @@
-"""Writing a checked tree into a new folder; nothing of it stays after a failure, unless it is wanted.
+"""Write a validated tree into a new folder. After an error the folder is as before.
 
-The result is as in a store: files 0444 or 0555, directories 0555, times by content; only the top folder stays writable,
-since whoever moves it into place freezes it there.
+The result is as in a store: files 0444 or 0555, directories 0555, times by content. Only the top folder stays
+writable, because the caller freezes it when it has moved it into place.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ _BY_HANDLE = os.name != "nt"
 
 
 @contextmanager
-def new_folder(destination: Path, *, stays_after: tuple[type[BaseException], ...] = ()) -> Iterator[TreeWriter]:
-    """Give a writer for a folder that does not exist yet or is empty; after an error it is again as it was.
+def new_folder(destination: Path, *, keep_after: tuple[type[BaseException], ...] = ()) -> Iterator[TreeWriter]:
+    """Yield a writer for a folder that is missing or empty. After an error the folder is as before.
 
-    After one of the kinds in `stays_after` what was written stays.
+    After an error of the kinds in `keep_after` everything written stays. Raises ArchiveError for another folder.
     """
     existed = destination.is_dir() and not destination.is_symlink()
     if existed and any(destination.iterdir()):
-        raise ArchiveError(f"will not unpack into a folder that is not empty: {destination}")
+        raise ArchiveError(f"the destination is not an empty folder: {destination}")
     if not existed:
         try:
             destination.mkdir()
         except FileExistsError as error:
-            raise ArchiveError(f"will not unpack over what is there: {destination}") from error
+            raise ArchiveError(f"the destination is not a folder: {destination}") from error
     try:
         yield TreeWriter(destination)
     except BaseException as error:
-        if isinstance(error, stays_after):
+        if isinstance(error, keep_after):
             raise
         remove_tree(destination)
         if existed:
@@ -53,13 +53,14 @@ def new_folder(destination: Path, *, stays_after: tuple[type[BaseException], ...
 
 
 class TreeWriter:
-    """Makes the entries of a tree that `TreeValidator` let pass: directories first, links last."""
+    """Writes the entries of a tree that passed a `TreeValidator`: directories first, links last."""
 
     def __init__(self, root: Path) -> None:
         self._root = os.fsencode(root)
         self._directories: list[bytes] = []
 
-    def directory(self, entry: Entry) -> None:
+    def add_directory(self, entry: Entry) -> None:
+        """Make a directory. Raises ArchiveError if the name is taken, as in all these methods."""
         path = self._path(entry)
         try:
             os.mkdir(path)
@@ -67,46 +68,46 @@ class TreeWriter:
             raise _taken(entry) from error
         self._directories.append(path)
 
-    def file(self, entry: Entry, data: memoryview) -> None:
-        """Write a whole file; ArchiveError, and nothing written, if its content is not the entry's."""
+    def add_file(self, entry: Entry, data: memoryview) -> None:
+        """Write a whole file. Raises ArchiveError, and writes nothing, if it is not the entry's content."""
         if blake3(data).digest() != entry.digest:
-            raise wrong(entry)
-        with self.begin(entry) as file:
+            raise wrong_content(entry)
+        with self.open_file(entry) as file:
             file.write(data)
 
-    def begin(self, entry: Entry) -> OpenFile:
-        """Start a file that is written in parts."""
+    def open_file(self, entry: Entry) -> OpenFile:
+        """Open a new file that is written in parts."""
         try:
             return OpenFile(self._path(entry), entry)
         except FileExistsError as error:
             raise _taken(entry) from error
 
-    def copy(self, entry: Entry, donor: Path) -> bool:
-        """Copy a file, by reflink where that works; False, and nothing there, if the donor is not it after all."""
+    def copy_file(self, entry: Entry, local: Path) -> bool:
+        """Copy a local file, by reflink where possible. Return False, with no file left, if it is not the entry's."""
         try:
-            with open(donor, "rb", buffering=0, opener=_open_donor) as source:
+            with open(local, "rb", buffering=0, opener=_open_local) as source:
                 if os.fstat(source.fileno()).st_size != entry.size:
                     return False
-                with self.begin(entry) as file:
+                with self.open_file(entry) as file:
                     file.copy(source.fileno(), entry.size)
         except OSError:
             with suppress(FileNotFoundError):
                 os.unlink(self._path(entry))
             return False
-        return self._kept(entry)
+        return self._verify(entry)
 
-    def link(self, entry: Entry, donor: Path) -> bool:
-        """Make a hard link; False, and nothing there, if the donor is not the file in content, mode and time."""
+    def link_file(self, entry: Entry, local: Path) -> bool:
+        """Hard-link a local file. Return False, with no file left, if its content, mode or time is not the entry's."""
         try:
-            os.link(donor, self._path(entry), follow_symlinks=False)
+            os.link(local, self._path(entry), follow_symlinks=False)
         except FileExistsError as error:
             raise _taken(entry) from error
         except OSError:
             return False
-        return self._kept(entry)
+        return self._verify(entry)
 
-    def _kept(self, entry: Entry) -> bool:
-        """Whether a file that came from a donor is the entry; else it is removed."""
+    def _verify(self, entry: Entry) -> bool:
+        """Return whether a linked or copied file is the entry's; remove it otherwise."""
         path = self._path(entry)
         status = os.lstat(path)
         mode = 0o555 if entry.executable else 0o444
@@ -116,7 +117,8 @@ class TreeWriter:
         os.unlink(path)
         return False
 
-    def symlink(self, entry: Entry) -> None:
+    def add_symlink(self, entry: Entry) -> None:
+        """Make a symlink."""
         path = self._path(entry)
         try:
             os.symlink(entry.target, path)
@@ -126,7 +128,7 @@ class TreeWriter:
             os.utime(path, (entry.mtime, entry.mtime), follow_symlinks=False)
 
     def freeze(self) -> None:
-        """Make the directories read-only with the fixed time, once their content is complete."""
+        """Make the directories read-only, with the fixed time. Call this last."""
         for folder in reversed(self._directories):
             freeze_directory(folder)
 
@@ -135,7 +137,7 @@ class TreeWriter:
 
 
 class OpenFile:
-    """A file being written; closing it sets its mode, whatever the umask, and the time of the entry's content."""
+    """A file that is being written. `close` sets its mode, regardless of the umask, and the entry's time."""
 
     def __init__(self, path: bytes, entry: Entry) -> None:
         self._path, self.entry = path, entry
@@ -148,24 +150,27 @@ class OpenFile:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def write(self, data: memoryview) -> None:
+    def write(self, data: bytes | memoryview) -> None:
+        """Write all of the data."""
         while (count := os.write(self._handle, data)) < len(data):
-            data = data[count:]
+            data = memoryview(data)[count:]
 
     def copy(self, source: int, size: int) -> None:
+        """Write `size` bytes from an open file, fewer if it is shorter."""
         done = 0
         while done < size:
             try:
                 count = os.copy_file_range(source, self._handle, size - done)
             except (OSError, AttributeError):  # another file system, an old kernel, not Linux
                 data = os.read(source, _CHUNK_BYTES)
-                self.write(memoryview(data))
+                self.write(data)
                 count = len(data)
             if not count:
                 return
             done += count
 
     def close(self) -> None:
+        """Start to flush the file, and set its mode and time."""
         try:
             begin_flush(self._handle, os.fstat(self._handle).st_size)
             if _BY_HANDLE:
@@ -178,15 +183,16 @@ class OpenFile:
             os.chmod(self._path, self._mode)
 
 
-def _open_donor(path: str, _flags: int) -> int:
+def _open_local(path: str, _flags: int) -> int:
     return open_handle(path, follow=False)
 
 
 def _taken(entry: Entry) -> ArchiveError:
-    """A name that this file system takes for another one of the tree is an error of the archive here."""
+    """Return the error for a name that this file system does not tell from another one of the tree."""
     path = os.fsdecode(entry.path)
-    return ArchiveError(f"refused {path!r}: this file system has it already, under this or a similar name")
+    return ArchiveError(f"refused {path!r}: this file system already has this or an equivalent name")
 
 
-def wrong(entry: Entry) -> ArchiveError:
-    return ArchiveError(f"damaged: the content of {os.fsdecode(entry.path)} is not what the manifest says")
+def wrong_content(entry: Entry) -> ArchiveError:
+    """Return the error for a file whose content is not the entry's."""
+    return ArchiveError(f"damaged: the content of {os.fsdecode(entry.path)} differs from the manifest")

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from vstore.archive import pack
+from vstore.archive import Packer
 from vstore.fs.atomic import flush_file, fsync_directory
 from vstore.fs.place import Claim, check_output_folder, lstat_or_none, put_file, recognise
 from vstore.fs.scratch import scratch
@@ -126,16 +126,9 @@ class ArchiveOutput:
             reporter.progress(item.label, "packing", done, total, Unit.BYTES)
 
         with scratch(self.folder, "publish") as aside:
-            info = pack(
-                self.store.layout.object(path),
-                self._content(path),
-                aside / item.name,
-                name=str(path),
-                compression=self.options.compression,
-                level=self.options.level,
-                jobs=jobs,
-                on_bytes=on_bytes,
-            )
+            packer = Packer(self.options.compression, level=self.options.level, jobs=jobs)
+            tree = self.store.layout.object(path)
+            info = packer.pack(tree, self._content(path), aside / item.name, name=str(path), on_bytes=on_bytes)
             with open(aside / item.name, "rb+") as archive:
                 flush_file(archive.fileno())
             self._metadata.remove_record(item.label)

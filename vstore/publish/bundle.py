@@ -14,7 +14,7 @@ from vstore.publish.bundle_transport import BundleReader, BundleWriter
 from vstore.publish.earlier_outputs import is_bundle
 from vstore.publish.members import StackMembers, bottom_up
 from vstore.publish.output import OutputItem, OutputPlan
-from vstore.remote import Cache, Fetcher, Pusher, SecretKey, Trust, pull
+from vstore.remote import Cache, Fetcher, Pusher, PushOptions, SecretKey, Signer, Trust, pull
 from vstore.remote.records.encoding import decode_realisation
 from vstore.remote.records.layout import realisation_key
 from vstore.reporter import Reporter
@@ -61,15 +61,8 @@ class BundleOutput:
             with open(aside / "bundle", "xb") as file:
                 writer = BundleWriter(file, tops, url=str(self.file))
                 cache, without = Cache(writer, name=self.file.name), self._excluded(tops)
-                pusher = Pusher(
-                    self.store,
-                    cache,
-                    keys=self.options.keys,
-                    reporter=reporter,
-                    jobs=jobs,
-                    level=level,
-                    without=without,
-                )
+                signer, options = Signer(self.options.keys), PushOptions(level=level, jobs=jobs)
+                pusher = Pusher(self.store, cache, signer, options, reporter=reporter, without=without)
                 pusher.push(tops)
                 writer.finish()
                 file.flush()
@@ -131,7 +124,7 @@ def _add_realisations(store: Store, cache: Cache, trust: Trust) -> int:
         if found is None or realisation_key(found.recipe) != stat.key:
             raise ArchiveError(f"{stat.key} is the record of another recipe")
         info = store.objects.info(found.path)
-        signed = trust.refusal(found.line, found.signatures) is None
+        signed = trust.trusts(found)
         if signed and info is not None and info.digest == found.digest:
             if store.realisation(found.recipe) is None:
                 store.add_provenance(found.path, Provenance(recipe=found.recipe))

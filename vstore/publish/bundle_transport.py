@@ -21,7 +21,7 @@ from vstore.errors import ArchiveError
 from vstore.fs.reading import open_regular
 from vstore.fs.trees.manifest import FIXED_TIME, Entry, EntryKind
 from vstore.objects import StorePath
-from vstore.remote.transport.protocol import NoListing, Stat, TransportError
+from vstore.remote.transport.protocol import ListingUnsupportedError, Stat, TransportError
 
 FORMAT = 1
 TOP = b"vstore-bundle"
@@ -91,8 +91,8 @@ class BundleWriter:
         raise TransportError("a bundle cannot be read while it is written")
 
     def scan(self, prefix: str) -> Iterator[Stat]:
-        """Raise NoListing."""
-        raise NoListing("a bundle cannot be read while it is written")
+        """Raise ListingUnsupportedError."""
+        raise ListingUnsupportedError("a bundle cannot be read while it is written")
 
     def unfinished(self) -> Iterator[Stat]:
         """Return nothing."""
@@ -211,21 +211,9 @@ class BundleReader:
         member = self._members.get(key)
         return None if member is None else _stat(key, member[1])
 
-    def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
-        """Raise TransportError."""
-        raise TransportError("a finished bundle cannot be changed")
-
     def scan(self, prefix: str) -> Iterator[Stat]:
         """Yield the members below a prefix."""
         return (_stat(key, size) for key, (_, size) in self._members.items() if key.startswith(f"{prefix}/"))
-
-    def unfinished(self) -> Iterator[Stat]:
-        """Return nothing."""
-        return iter(())
-
-    def delete(self, keys: Iterable[str]) -> None:
-        """Raise TransportError."""
-        raise TransportError("a finished bundle cannot be changed")
 
     def close(self) -> None:
         """Close the file."""

@@ -88,7 +88,7 @@ class RealisedLayer:
 class Realised:
     """The result of `realise`. `stack` and `generation` are None for a part of a stack and for a dry run.
 
-    `changed` is True if the profile has a new generation. `moved_bytes` were fetched from caches; in a dry run it is
+    `changed` is True if the profile has a new generation. `fetched_bytes` were fetched from caches; in a dry run it is
     the most that would be.
     """
 
@@ -99,4 +99,4 @@ class Realised:
     generation: int | None = None
     changed: bool = False
     dry_run: bool = False
-    moved_bytes: int = 0
+    fetched_bytes: int = 0

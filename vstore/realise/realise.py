@@ -53,7 +53,7 @@ def realise(session: Session, project: Project, request: Request) -> Realised:
         layers=_layers(selection.built, plan, locks, done),
         stack=stack.path if stack else None,
         dry_run=request.dry_run,
-        moved_bytes=session.substituter.moved_bytes,
+        fetched_bytes=session.substituter.fetched_bytes,
     )
     if realised.stack is None:
         return realised

@@ -28,7 +28,7 @@ class Substituter(Protocol):
         """Whether there is a cache to ask."""
 
     @property
-    def moved_bytes(self) -> int:
+    def fetched_bytes(self) -> int:
         """The bytes fetched so far; in a dry run the most that would be."""
 
     def find(self, recipes: Iterable[Digest]) -> Mapping[Digest, StorePath]:
@@ -48,7 +48,7 @@ class NullSubstituter:
     """Has no caches."""
 
     has_caches = False
-    moved_bytes = 0
+    fetched_bytes = 0
 
     def find(self, recipes: Iterable[Digest]) -> Mapping[Digest, StorePath]:
         """Return nothing."""

@@ -1,41 +1,46 @@
-"""Caches: remote collections of objects, pushed to, pulled from, and asked before something is built.
+"""Caches: remote collections of objects to push to, to pull from, and to substitute builds from.
 
-Start reading at `vstore.remote.records.layout` and `vstore.remote.records.model`; docs/cache.md is the format.
+Start reading at `vstore.remote.records.layout` and `vstore.remote.records.model`; docs/cache.md describes the format.
 """
 
+from vstore.remote.address import open_cache
 from vstore.remote.configured_caches import refetch, substitution, trust_of
-from vstore.remote.maintenance.collect import collect
-from vstore.remote.maintenance.plan import CachePlan, Policy, make_plan
+from vstore.remote.maintenance.collect import collect_cache
+from vstore.remote.maintenance.plan import CachePlan, CachePolicy, plan_cache_gc
 from vstore.remote.maintenance.verify import CacheProblem, verify_cache
 from vstore.remote.records.cache import Cache
 from vstore.remote.records.channels import check_channel_name, publish_channel, read_channel
-from vstore.remote.records.inventory import read_inventory
+from vstore.remote.records.inventory import Inventory, read_inventory
 from vstore.remote.records.model import Channel
-from vstore.remote.records.trust import Key, SecretKey, Trust, signing_keys, write_key
-from vstore.remote.sync.fetch import Fetcher
+from vstore.remote.records.trust import Key, SecretKey, Signer, Trust, signing_keys, write_key
+from vstore.remote.sync.fetch import Fetched, Fetcher
 from vstore.remote.sync.pull import Pulled, pull
-from vstore.remote.sync.push import Pushed, Pusher
-from vstore.remote.transport.registry import open_cache
+from vstore.remote.sync.push import Pushed, Pusher, PushOptions, push
 
 __all__ = [
     "Cache",
     "CachePlan",
+    "CachePolicy",
     "CacheProblem",
     "Channel",
+    "Fetched",
     "Fetcher",
+    "Inventory",
     "Key",
-    "Policy",
     "Pulled",
+    "PushOptions",
     "Pushed",
     "Pusher",
     "SecretKey",
+    "Signer",
     "Trust",
     "check_channel_name",
-    "collect",
-    "make_plan",
+    "collect_cache",
     "open_cache",
+    "plan_cache_gc",
     "publish_channel",
     "pull",
+    "push",
     "read_channel",
     "read_inventory",
     "refetch",

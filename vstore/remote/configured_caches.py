@@ -1,4 +1,4 @@
-"""What a store's config.toml says of caches and trust, put together for those who use them."""
+"""The caches and the trust that a store's config.toml configures."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 
 from vstore.cancel import CancelToken
-from vstore.config import Config, read_config
+from vstore.config import Config
 from vstore.errors import ArchiveError, CacheError
+from vstore.remote.address import open_cache
 from vstore.remote.records.trust import Key, Trust
 from vstore.remote.sync.fetch import Fetcher
-from vstore.remote.sync.pull import Pulled, pull
-from vstore.remote.sync.substitute import Substituter
+from vstore.remote.sync.pull import pull
+from vstore.remote.sync.substitute import CacheSubstituter
 from vstore.remote.transport.protocol import TransportError
-from vstore.remote.transport.registry import open_cache
 from vstore.reporter import Reporter
 from vstore.store import Store
 
 
 def trust_of(config: Config, extra: Iterable[str] = ()) -> Trust:
-    """Whom the store's owner believes. UsageError for what is not a key."""
+    """Return the configured trust, with `extra` keys. Raises UsageError for a malformed key."""
     return Trust(keys=tuple(Key.parse(text) for text in (*config.trusted_keys, *extra)), require=config.require)
 
 
@@ -32,30 +32,32 @@ def substitution(
     dry_run: bool = False,
     reporter: Reporter,
     cancel: CancelToken | None = None,
-) -> Iterator[Substituter]:
-    """What answers recipes from caches: these first, then the configured ones; none when `offline`.
+) -> Iterator[CacheSubstituter]:
+    """Yield a substituter for `caches`, then the configured ones; for none if `offline`.
 
-    Setting `cancel` ends what it fetches, and so does what ends the block without being an error.
+    Setting `cancel`, or an interruption of the block, ends its requests. Afterwards the bytes fetched are reported.
     """
-    config = read_config(store.layout.config_file)
+    config = store.config
     names = [] if offline else list(dict.fromkeys((*caches, *(one.name for one in config.caches))))
     trust = trust_of(config) if names else Trust()
     fetcher = Fetcher(store, trust=trust, reporter=reporter, cancel=cancel)
-    opened = [open_cache(name, config.caches, hasty=True, cancel=fetcher.cancel) for name in names]
-    substituter = Substituter(opened, fetcher, dry=dry_run)
+    opened = [open_cache(name, config.caches, fail_fast=True, cancel=fetcher.cancel) for name in names]
+    substituter = CacheSubstituter(opened, fetcher, dry_run=dry_run)
     with closing(substituter), fetcher.cancel.set_after(errors=False):
         yield substituter
-        if not dry_run:
-            report_moved(substituter.pulled(), reporter)
+        done = substituter.pulled()
+        if not dry_run and (done.fetched_bytes or done.saved_bytes):
+            fetched, saved = done.fetched_bytes / 1048576, done.saved_bytes / 1048576
+            reporter.note(f"fetched {fetched:.1f} MiB from caches; {saved:.1f} MiB were present")
 
 
 def refetch(store: Store, *, reporter: Reporter) -> None:
-    """Bring what the store distrusts from the configured caches. Contents prove themselves: nobody need be trusted."""
+    """Fetch the damaged objects of the store from the configured caches. No trust is needed: contents are verified."""
     fetcher = Fetcher(store, trust=trust_of(store.config), reporter=reporter)
     for known in store.config.caches:
-        cache = open_cache(known.name, store.config.caches, hasty=True, cancel=fetcher.cancel)
+        cache = open_cache(known.name, store.config.caches, fail_fast=True, cancel=fetcher.cancel)
         for path in sorted(store.distrusted):
-            if store.is_valid(path):  # came with another
+            if store.is_valid(path):  # fetched with another
                 continue
             try:
                 pull(fetcher, cache, [path])
@@ -64,10 +66,3 @@ def refetch(store: Store, *, reporter: Reporter) -> None:
                 break
             except (CacheError, ArchiveError) as error:
                 reporter.note(f"{cache.name}: {error.message}")
-
-
-def report_moved(pulled: Pulled, reporter: Reporter) -> None:
-    """Say what substitution cost and spared, if there was any."""
-    moved, saved = pulled.moved_bytes, pulled.saved_bytes
-    if moved or saved:
-        reporter.note(f"fetched {moved / 1048576:.1f} MiB from caches; {saved / 1048576:.1f} MiB were here already")

@@ -18,7 +18,7 @@ from vstore import profile as profiles
 from vstore.errors import VstoreError
 from vstore.fs import faults
 from vstore.objects import Kind, StorePath
-from vstore.remote import Cache, Fetcher, Pusher, open_cache, publish_channel, pull, read_channel
+from vstore.remote import Cache, Fetcher, Pusher, Signer, open_cache, publish_channel, pull, read_channel
 from vstore.reporter import NullReporter
 from vstore.store import Provenance, Store
 
@@ -47,13 +47,13 @@ def _add(store: Store, name: str, files: dict[str, bytes], references: tuple[Sto
 
 
 def push(store: Store, cache: Cache, top: StorePath, older: StorePath | None) -> None:
-    pusher = Pusher(store, cache, keys=(KEY,), reporter=NullReporter(), level=None)
+    pusher = Pusher(store, cache, Signer((KEY,)), reporter=NullReporter())
     pusher.push([top])
     if older is not None:
         pusher.push_deltas([top], older)
     info = store.objects.info(top)
     assert info is not None
-    publish_channel(cache, CHANNEL, info, keys=(KEY,), lifetime=timedelta(days=1), now=datetime.now(UTC))
+    publish_channel(cache, CHANNEL, info, signer=Signer((KEY,)), lifetime=timedelta(days=1), now=datetime.now(UTC))
 
 
 def follow(store: Store, cache: Cache) -> StorePath:

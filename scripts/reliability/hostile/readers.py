@@ -47,7 +47,7 @@ from vstore.remote.records.encoding import decode_channel, decode_delta, decode_
 from vstore.remote.records.model import Record
 from vstore.remote.records.trust import SecretKey
 from vstore.remote.sync.delta import apply_delta
-from vstore.remote.sync.delta import read_index as read_delta
+from vstore.remote.sync.delta import read_patches as read_delta
 from vstore.spec import load
 from vstore.store.generation_records import read_generation_record, write_generation_record
 from vstore.store.layout import StoreLayout
@@ -394,7 +394,7 @@ def _index(content: bytes, folder: Path) -> object:
     with archive.FileReader(_put(with_it, folder / "read")) as reader:
         found = archive.read_index(reader, limits=_LIMITS)
     frames = [(one.size_bytes, one.content_bytes) for one in found.frames]
-    again, _ = encode_index(found.name, found.manifest, frames, found.places, Limits(index_ratio=1 << 30))
+    again, _ = encode_index(found.name, found.manifest, frames, found.offsets, Limits(index_ratio=1 << 30))
     assert zstd.decompress(again[8:-64], at_most=1 << 20) == content, "it cannot be written again"
     return _unpack(with_it, folder)
 
@@ -423,7 +423,7 @@ def _archives() -> list[bytes]:
         (tree / "up").symlink_to(f"../{'1' * 32}-low/a")
         manifest = scan(tree, freeze=True)
         for compression in (Compression.ZST, Compression.XZ, Compression.GZ):
-            archive.pack(tree, manifest, Path(name) / "archive", name=_NAME, compression=compression)
+            archive.Packer(compression).pack(tree, manifest, Path(name) / "archive", name=_NAME)
             found.append((Path(name) / "archive").read_bytes())
         _release(tree)
     return found

@@ -21,7 +21,7 @@ from vstore.errors import ArchiveError, CacheError, UsageError
 from vstore.fs.trees.scan import scan
 from vstore.objects import StorePath
 from vstore.publish import BundleOptions, BundleOutput, members_of_objects, unpack_bundle
-from vstore.remote import Cache, Pusher, Trust, pull
+from vstore.remote import Cache, Pusher, Signer, Trust, pull
 from vstore.remote.transport.memory import MemoryTransport
 
 
@@ -42,9 +42,7 @@ class Spoilt:
             builder.push(folder_cache(folder / "cache"), *self.paths)
             old, self.newer = (builder.add("versioned", library(version)) for version in (0, 1))
             builder.push(folder_cache(folder / "cache"), old, self.newer)
-            pusher = Pusher(
-                builder.store, folder_cache(folder / "cache"), keys=(KEY,), reporter=builder.said, level=None
-            )
+            pusher = Pusher(builder.store, folder_cache(folder / "cache"), Signer((KEY,)), reporter=builder.said)
             assert pusher.push_deltas([self.newer], old), "deltas are tried too"
             self.bundle = folder / "bundle"
             output = BundleOutput(store=builder.store, file=self.bundle, options=BundleOptions(keys=(KEY,)))

@@ -17,21 +17,23 @@ from vstore.errors import CacheError
 from vstore.objects import Kind, StorePath
 from vstore.remote import (
     Cache,
+    CachePolicy,
     CacheProblem,
-    Policy,
+    Signer,
     Trust,
-    collect,
-    make_plan,
+    collect_cache,
+    plan_cache_gc,
     publish_channel,
     pull,
     read_inventory,
     verify_cache,
 )
 from vstore.remote.records.layout import archive_key, channel_number_key, object_key, pin_key
+from vstore.remote.transport.folder import TEMPORARY
 from vstore.remote.transport.memory import MemoryTransport
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)  # by then everything that a test writes is old
-POLICY = Policy(age=timedelta(days=14), keep=2)
+POLICY = CachePolicy(age=timedelta(days=14), keep=2)
 
 
 @dataclass
@@ -42,7 +44,9 @@ class World:
     def publish(self, path: StorePath) -> None:
         info = self.builder.store.objects.info(path)
         assert info is not None
-        publish_channel(self.cache, "stable", info, keys=(KEY,), lifetime=timedelta(days=1), now=datetime.now(UTC))
+        publish_channel(
+            self.cache, "stable", info, signer=Signer((KEY,)), lifetime=timedelta(days=1), now=datetime.now(UTC)
+        )
 
     def paths(self) -> set[StorePath]:
         return set(read_inventory(self.cache).items)
@@ -51,9 +55,9 @@ class World:
         store, said = self.builder.store, self.builder.said
         return verify_cache(store, self.cache, contents=True, trust=Trust(), reporter=said)[1]
 
-    def collect(self, policy: Policy = POLICY, now: datetime = NOW) -> set[StorePath]:
-        plan = make_plan(read_inventory(self.cache), policy, now=now)
-        return {item.path for item in collect(self.cache, plan, policy, reporter=self.builder.said)}
+    def collect(self, policy: CachePolicy = POLICY, now: datetime = NOW) -> set[StorePath]:
+        plan = plan_cache_gc(read_inventory(self.cache), policy, now=now)
+        return {item.path for item in collect_cache(self.cache, plan, policy, reporter=self.builder.said)}
 
 
 @pytest.fixture(params=["memory", "folder"])
@@ -74,23 +78,23 @@ def test_the_last_numbers_of_a_channel_and_pins_keep(world: World) -> None:
     low, made = stacks(world, 5)
     for path in made[:4]:
         world.publish(path)
-    world.cache.transport.put(pin_key(made[0]), b"{}\n")
+    world.cache.writer.put(pin_key(made[0]), b"{}\n")
     assert world.collect() == {made[1], made[4]}
     assert world.paths() == {low, made[0], made[2], made[3]}
     assert world.check() == []
-    world.cache.transport.delete([pin_key(made[0])])
+    world.cache.writer.delete([pin_key(made[0])])
     assert world.collect() == {made[0]}
 
 
 def test_what_is_young_waits_and_says_until_when(world: World) -> None:
     low, made = stacks(world, 1)
     now = datetime.now(UTC)
-    plan = make_plan(read_inventory(world.cache), POLICY, now=now)
+    plan = plan_cache_gc(read_inventory(world.cache), POLICY, now=now)
     assert plan.dead == ()
-    assert {item.path for item, _ in plan.waiting} == {low, *made}
-    for _, at in plan.waiting:
+    assert {item.path for item, _ in plan.young} == {low, *made}
+    for _, at in plan.young:
         assert timedelta(days=13, hours=23) < at - now <= timedelta(days=14)
-    impatient = Policy(age=timedelta(0))
+    impatient = CachePolicy(age=timedelta(0))
     assert world.collect(impatient, now=now) == set(), "the grace period holds whatever age is asked for"
     assert world.collect(impatient, now=now + timedelta(days=2)) == {low, *made}
     assert [
@@ -102,24 +106,24 @@ def test_what_a_young_object_refers_to_stays_with_it(world: World) -> None:
     low, made = stacks(world, 1)
     inventory = read_inventory(world.cache)
     touched = max(item.touched_at for item in inventory.items.values())
-    plan = make_plan(
-        inventory, Policy(age=timedelta(days=1)), now=touched + timedelta(days=1) - timedelta(microseconds=1)
+    plan = plan_cache_gc(
+        inventory, CachePolicy(age=timedelta(days=1)), now=touched + timedelta(days=1) - timedelta(microseconds=1)
     )
     assert plan.dead == ()
-    assert low in {item.path for item, _ in plan.waiting}
-    assert made[0] in {item.path for item, _ in plan.waiting}
+    assert low in {item.path for item, _ in plan.young}
+    assert made[0] in {item.path for item, _ in plan.young}
 
 
 def test_a_push_that_comes_between_plan_and_deletion_keeps_its_objects(world: World) -> None:
     """It finds them there and pushes nothing, but touches them; or its channel is read in time."""
     low, made = stacks(world, 3)
-    plan = make_plan(read_inventory(world.cache), POLICY, now=NOW)
+    plan = plan_cache_gc(read_inventory(world.cache), POLICY, now=NOW)
     assert {item.path for item in plan.dead} == {low, *made}
     world.publish(made[0])
     record = world.cache.object(made[1])
     assert record is not None
-    world.cache.add_object(record)  # what a push does with an old record
-    gone = {item.path for item in collect(world.cache, plan, POLICY, reporter=world.builder.said)}
+    world.cache.write(object_key(record.path), record)  # what a push does with an old record
+    gone = {item.path for item in collect_cache(world.cache, plan, POLICY, reporter=world.builder.said)}
     assert gone == {made[2]}
     assert world.paths() == {low, made[0], made[1]}
 
@@ -134,13 +138,13 @@ def test_a_number_that_nobody_signed_displaces_none(world: World) -> None:
     for number in (1000, 1001):
         forged = replace(record, number=number, signatures=(), path=made[2], digest=digest_of(world, made[2]))
         world.cache.write(channel_number_key("stable", number), forged)
-    plan = make_plan(read_inventory(world.cache), POLICY, now=NOW, trust=TRUST)
+    plan = plan_cache_gc(read_inventory(world.cache), POLICY, now=NOW, trust=TRUST)
     assert plan.dead == ()
-    gone = collect(world.cache, plan, POLICY, reporter=world.builder.said, trust=TRUST)
+    gone = collect_cache(world.cache, plan, POLICY, reporter=world.builder.said, trust=TRUST)
     assert gone == ()
     absent = replace(record, number=1002, signatures=(), path=StorePath(record.path.short, "absent"))
     world.cache.write(channel_number_key("stable", 1002), absent)
-    assert make_plan(read_inventory(world.cache), POLICY, now=NOW, trust=TRUST).dead == ()
+    assert plan_cache_gc(read_inventory(world.cache), POLICY, now=NOW, trust=TRUST).dead == ()
 
 
 def digest_of(world: World, path: StorePath) -> Digest:
@@ -151,7 +155,7 @@ def digest_of(world: World, path: StorePath) -> Digest:
 
 def test_a_damaged_record_stops_a_collection_and_not_a_check(world: World, tmp_path: Path) -> None:
     _, made = stacks(world, 2)
-    world.cache.transport.put(object_key(made[0]), b"{")
+    world.cache.writer.put(object_key(made[0]), b"{")
     with pytest.raises(CacheError, match="malformed record"):
         world.collect()
     assert [problem.key for problem in world.check()] == [object_key(made[0])]
@@ -161,7 +165,7 @@ def test_a_damaged_record_stops_a_collection_and_not_a_check(world: World, tmp_p
 
 def test_verify_finds_what_is_missing_short_or_wrong(world: World) -> None:
     low, made = stacks(world, 3)
-    transport = world.cache.transport
+    transport = world.cache.writer
     assert world.check() == []
     data = transport.get(archive_key(made[0]), limit=1 << 20)
     assert data is not None
@@ -171,16 +175,17 @@ def test_verify_finds_what_is_missing_short_or_wrong(world: World) -> None:
     found = {problem.key: problem.problem for problem in world.check()}
     assert archive_key(made[0]) in found
     assert archive_key(made[1]) in found
-    assert "which is not there" in found[object_key(made[2])]
+    assert "which is missing" in found[object_key(made[2])]
 
 
 UPLOAD = """
 import sys
 from pathlib import Path
+from vstore.remote.transport.protocol import writable
 from vstore.remote.transport.registry import open_transport
 print("ready", flush=True)
 sys.stdin.readline()
-open_transport(sys.argv[1]).put(sys.argv[2], Path(sys.argv[3]))
+writable(open_transport(sys.argv[1])).put(sys.argv[2], Path(sys.argv[3]))
 """
 
 
@@ -197,18 +202,17 @@ def test_what_killed_uploads_to_a_folder_left_goes_after_the_grace_period(tmp_pa
             child = run_in_child(UPLOAD, f"file://{folder}", key, big)
             child.stdin.write("go\n")  # type: ignore[union-attr]
             child.stdin.flush()  # type: ignore[union-attr]
-            while len(left := list(folder.rglob("*#*"))) < count:
+            while len(left := list(folder.rglob(f"{TEMPORARY}*"))) < count:
                 time.sleep(0.001)
             child.kill()
             child.wait()
-        assert {file.name for file in left} == {f"{Path(key).name}#{n}" for n in (1, 2)}
         assert world.check() == []
         assert world.paths() == {low, *made}
-        plan = make_plan(read_inventory(world.cache), Policy(age=timedelta(0)), now=datetime.now(UTC))
-        assert plan.stray == ()
+        plan = plan_cache_gc(read_inventory(world.cache), CachePolicy(age=timedelta(0)), now=datetime.now(UTC))
+        assert plan.orphans == ()
         tomorrow = datetime.now(UTC) + timedelta(days=1)
-        plan = make_plan(read_inventory(world.cache), POLICY, now=tomorrow)
-        assert set(plan.stray) == {file.relative_to(folder).as_posix() for file in left}
+        plan = plan_cache_gc(read_inventory(world.cache), POLICY, now=tomorrow)
+        assert set(plan.orphans) == {file.relative_to(folder).as_posix() for file in left}
         assert world.collect(now=tomorrow) == set()
         assert not any(file.exists() for file in left)
         assert world.check() == []

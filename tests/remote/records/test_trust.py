@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from vstore.digest import Digest
 from vstore.errors import UsageError
-from vstore.remote.records.model import Signature
+from vstore.objects import StorePath
+from vstore.remote.records.model import Realisation, Signature
 from vstore.remote.records.trust import Key, SecretKey, Trust, signing_keys, write_key
 
 A, B = SecretKey("a", b"a" * 32), SecretKey("b", b"b" * 32)
-LINE = b"vstore-realisation-1;x"
+RECORD = Realisation(
+    recipe=Digest(bytes(32)), path=StorePath.make(Digest(bytes(32)), "x"), digest=Digest(bytes(32)), size_bytes=0
+)
+LINE = RECORD.fingerprint
+
+
+def rejection(trust: Trust, signatures: tuple[Signature, ...], *, require: int | None = None) -> str | None:
+    return trust.rejection(replace(RECORD, signatures=signatures), require=require)
 
 
 def test_keys_survive_their_text_and_keep_their_secret(tmp_path: Path) -> None:
@@ -47,32 +57,32 @@ def test_a_damaged_secret_is_not_shown(tmp_path: Path) -> None:
 
 def test_the_public_half_of_a_key_signs_nothing(tmp_path: Path) -> None:
     (tmp_path / "a.public").write_text(f"{A.public}\n")
-    with pytest.raises(UsageError, match="the public half of a key"):
+    with pytest.raises(UsageError, match="its public half"):
         SecretKey.read(tmp_path / "a.public")
 
 
 def test_only_a_trusted_key_counts() -> None:
     trust = Trust(keys=(A.public,))
-    assert trust.refusal(LINE, (A.sign(LINE),)) is None
-    assert trust.refusal(LINE, (B.sign(LINE), A.sign(LINE))) is None
-    assert trust.refusal(LINE, ()) == "it is not signed"
-    assert trust.refusal(LINE, (B.sign(LINE),)) == "it is signed by b, which is not trusted"
-    assert trust.refusal(LINE, (A.sign(b"other"),)) == "the signature of a is wrong"
-    assert trust.refusal(LINE, (Signature("a", B.sign(LINE).value),)) == "the signature of a is wrong"
-    assert trust.refusal(LINE, (Signature("a", b"short"),)) == "the signature of a is wrong"
+    assert rejection(trust, (A.sign(LINE),)) is None
+    assert rejection(trust, (B.sign(LINE), A.sign(LINE))) is None
+    assert rejection(trust, ()) == "it is not signed"
+    assert rejection(trust, (B.sign(LINE),)) == "it is signed by b, which is not trusted"
+    assert rejection(trust, (A.sign(b"other"),)) == "the signature of a is wrong"
+    assert rejection(trust, (Signature("a", B.sign(LINE).value),)) == "the signature of a is wrong"
+    assert rejection(trust, (Signature("a", b"short"),)) == "the signature of a is wrong"
 
 
 def test_k_of_n_counts_keys_and_not_names() -> None:
     trust = Trust(keys=(A.public, B.public, Key("alias", A.public.raw)), require=2)
     both = (A.sign(LINE), B.sign(LINE))
-    assert trust.refusal(LINE, both, require=2) is None
+    assert rejection(trust, both, require=2) is None
     twice = (A.sign(LINE), Signature("alias", A.sign(LINE).value))
-    assert trust.refusal(LINE, twice, require=2) == "1 of the 2 builders that must agree have signed it"
+    assert rejection(trust, twice, require=2) == "1 of the 2 required keys have signed it"
 
 
 def test_rotation_is_a_second_key_and_revocation_is_removing_one() -> None:
     old, new = SecretKey("ci-1", b"1" * 32), SecretKey("ci-2", b"2" * 32)
     signed = (old.sign(LINE), new.sign(LINE))
-    assert Trust(keys=(old.public,)).refusal(LINE, signed) is None
-    assert Trust(keys=(new.public,)).refusal(LINE, signed) is None
-    assert Trust(keys=(new.public,)).refusal(LINE, signed[:1]) is not None
+    assert rejection(Trust(keys=(old.public,)), signed) is None
+    assert rejection(Trust(keys=(new.public,)), signed) is None
+    assert rejection(Trust(keys=(new.public,)), signed[:1]) is not None

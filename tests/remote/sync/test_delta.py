@@ -19,11 +19,12 @@ from vstore.cancel import Cancelled, CancelToken
 from vstore.digest import canonical_json
 from vstore.errors import CacheError
 from vstore.objects import StorePath
-from vstore.remote import Cache, Pusher, pull
+from vstore.remote import Cache, Pusher, Signer, pull
 from vstore.remote.records.layout import delta_key, delta_record_key
 from vstore.remote.records.model import DeltaRecord
-from vstore.remote.sync.delta import apply_delta, make_delta, read_index
-from vstore.remote.sync.delta_base import family
+from vstore.remote.records.trust import sign
+from vstore.remote.sync.delta import apply_delta, make_delta, read_patches
+from vstore.remote.sync.delta_base import unversioned
 from vstore.remote.sync.pull import Pulled
 from vstore.store import Store
 
@@ -46,7 +47,7 @@ class World:
     new: StorePath
 
     def push_delta(self) -> int:
-        pusher = Pusher(self.builder.store, self.cache, keys=(KEY,), reporter=self.builder.said, level=None)
+        pusher = Pusher(self.builder.store, self.cache, Signer((KEY,)), reporter=self.builder.said)
         return pusher.push_deltas([self.new], self.old)
 
     def upgrade(self) -> Pulled:
@@ -59,8 +60,8 @@ class World:
     def replace(self, data: bytes, *, key: object = KEY) -> None:
         """Put another delta there, signed as if it were good."""
         record = DeltaRecord(new=self.new, old=self.old, size_bytes=len(data), sha256=sha256(data).hexdigest())
-        signed = record.signed((OTHER if key is OTHER else KEY).sign(record.line))
-        self.cache.transport.put(delta_key(self.new, self.old), data)
+        signed = sign(record, [OTHER if key is OTHER else KEY])
+        self.cache.writer.put(delta_key(self.new, self.old), data)
         self.cache.write(delta_record_key(self.new, self.old), signed)
 
     def delta(self) -> bytes:
@@ -94,7 +95,7 @@ def test_the_next_version_costs_a_tenth(world: World) -> None:
     record = world.cache.object(world.new)
     assert record is not None
     found = world.upgrade()
-    assert found.moved_bytes < 0.1 * record.archive.size_bytes + (128 << 10)  # the read that finds the index
+    assert found.fetched_bytes < 0.1 * record.archive.size_bytes + (128 << 10)  # the read that finds the index
     assert world.client.said.warnings == []
     assert world.push_delta() == 0, "it is there already"
 
@@ -102,7 +103,7 @@ def test_the_next_version_costs_a_tenth(world: World) -> None:
 def test_without_a_delta_the_files_themselves_are_fetched(world: World) -> None:
     record = world.cache.object(world.new)
     assert record is not None
-    assert world.upgrade().moved_bytes > 0.9 * record.archive.size_bytes
+    assert world.upgrade().fetched_bytes > 0.9 * record.archive.size_bytes
 
 
 def test_one_that_nobody_trusted_signed_is_not_looked_at(world: World) -> None:
@@ -110,11 +111,11 @@ def test_one_that_nobody_trusted_signed_is_not_looked_at(world: World) -> None:
     world.replace(world.delta(), key=OTHER)
     record = world.cache.object(world.new)
     assert record is not None
-    assert world.upgrade().moved_bytes > 0.9 * record.archive.size_bytes
+    assert world.upgrade().fetched_bytes > 0.9 * record.archive.size_bytes
 
 
 def bad_deltas(good: bytes) -> dict[str, bytes]:
-    index = read_index(BytesIO(good))
+    index = read_patches(BytesIO(good))
     entries = [
         {"old": p.old.hex(), "new": p.new.hex()}
         | {key: getattr(p, key) for key in ("old_at", "old_bytes", "size_bytes", "patch_bytes")}
@@ -146,11 +147,11 @@ def test_a_bad_one_costs_a_warning_and_the_ranges(world: World, kind: str) -> No
 
 
 def test_patches_and_families() -> None:
-    assert family(b"numpy.libs/libscipy_openblas64_-fdde5778.so") == family(
+    assert unversioned(b"numpy.libs/libscipy_openblas64_-fdde5778.so") == unversioned(
         b"numpy.libs/libscipy_openblas64_-01234567.so"
     )
-    assert family(b"site/torch-2.9.0.dist-info/RECORD") == family(b"site/torch-2.9.1.dist-info/RECORD")
-    assert family(b"a/libfoo.so") != family(b"a/libbar.so")
+    assert unversioned(b"site/torch-2.9.0.dist-info/RECORD") == unversioned(b"site/torch-2.9.1.dist-info/RECORD")
+    assert unversioned(b"a/libfoo.so") != unversioned(b"a/libbar.so")
 
 
 def test_a_delta_that_saves_nothing_is_not_made(world: World) -> None:
@@ -171,7 +172,7 @@ def test_a_large_file_is_made_window_by_window(world: World, tmp_path: Path) -> 
     manifests = [world.builder.store.manifest(path)[0] for path in (a, b)]
     delta = make_delta(trees[0], manifests[0], trees[1], manifests[1])
     assert delta is not None and len(delta) < 100_000
-    assert [one.size_bytes for one in read_index(BytesIO(delta))] == [32 << 20, (4 << 20) + 400_000]
+    assert [one.size_bytes for one in read_patches(BytesIO(delta))] == [32 << 20, (4 << 20) + 400_000]
     record = DeltaRecord(new=b, old=a, size_bytes=len(delta), sha256=sha256(delta).hexdigest())
     folder = tmp_path / "made"
     folder.mkdir()
@@ -211,7 +212,7 @@ def test_what_a_patch_gives_is_not_taken_for_another_file_of_its_size(world: Wor
     manifests = [world.builder.store.manifest(path)[0] for path in (old, new)]
     delta = make_delta(trees[0], manifests[0], trees[1], manifests[1])
     assert delta is not None
-    first, second = (patch.new.hex().encode() for patch in read_index(BytesIO(delta)))
+    first, second = (patch.new.hex().encode() for patch in read_patches(BytesIO(delta)))
     swapped = delta.replace(first, b"-" * 64).replace(second, first).replace(b"-" * 64, second)
     places = files_of(world.builder.store, old)
     for number, data in enumerate((delta, swapped)):
@@ -222,7 +223,7 @@ def test_what_a_patch_gives_is_not_taken_for_another_file_of_its_size(world: Wor
         if data is delta:
             assert len(apply_delta(folder / "delta", record, places.get, manifests[1], folder, CancelToken())) == 2
         else:
-            with pytest.raises(CacheError, match="gives another file than it says"):
+            with pytest.raises(CacheError, match="makes another file than it states"):
                 apply_delta(folder / "delta", record, places.get, manifests[1], folder, CancelToken())
 
 
@@ -245,7 +246,7 @@ def test_a_window_larger_than_any_that_is_made_is_refused() -> None:
         text = json.dumps([good | changes], sort_keys=True, separators=(",", ":")).encode()
         return b"vstore-delta-2\n" + len(text).to_bytes(4, "big") + text
 
-    assert len(read_index(BytesIO(delta(size_bytes=32 << 20, old_bytes=64 << 20)))) == 1
+    assert len(read_patches(BytesIO(delta(size_bytes=32 << 20, old_bytes=64 << 20)))) == 1
     for change in (
         {"size_bytes": (32 << 20) + 1},
         {"old_bytes": (64 << 20) + 1},
@@ -257,10 +258,10 @@ def test_a_window_larger_than_any_that_is_made_is_refused() -> None:
         {"more": 1},
     ):
         with pytest.raises(CacheError):
-            read_index(BytesIO(delta(**change)))
+            read_patches(BytesIO(delta(**change)))
 
 
 def test_a_malformed_index_is_refused() -> None:
     for data in (b"", b"vstore-delta-2\n", b"vstore-delta-2\n\0\0\0\x02[]x", b"other"):
         with pytest.raises(CacheError, match="malformed delta"):
-            read_index(BytesIO(data))
+            read_patches(BytesIO(data))

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from testing.machine import KEY, TRUST, folder_cache, hasty, machine
+from testing.machine import KEY, TRUST, fail_fast, folder_cache, machine
 from testing.trees import recipe, run_in_child
 from tests.remote.liar import liar
 from vstore.errors import CacheError
@@ -20,7 +20,7 @@ from vstore.gc import collect_garbage
 from vstore.objects import StorePath
 from vstore.remote import Fetcher, pull
 from vstore.remote.records.layout import archive_key
-from vstore.remote.sync.local_files import Donors
+from vstore.remote.sync.local_files import LocalFiles
 from vstore.remote.transport.protocol import TransportError
 from vstore.reporter import NullReporter
 from vstore.store.health.verify import verify
@@ -28,7 +28,7 @@ from vstore.store.health.verify import verify
 PULL = """
 import sys
 from pathlib import Path
-from testing.machine import TRUST, Said, hasty
+from testing.machine import TRUST, Said, fail_fast
 from vstore.remote import Fetcher, pull
 from vstore.objects import StorePath
 from vstore.store import Store
@@ -36,13 +36,13 @@ with Store.open(Path(sys.argv[1])) as store:
     fetcher = Fetcher(store, trust=TRUST, reporter=Said())
     print("ready", flush=True)
     sys.stdin.readline()
-    found = pull(fetcher, hasty(sys.argv[2]), [StorePath.parse(sys.argv[3])])
-    print(len(found.fetched), found.moved_bytes, flush=True)
+    found = pull(fetcher, fail_fast(sys.argv[2]), [StorePath.parse(sys.argv[3])])
+    print(len(found.fetched), found.fetched_bytes, flush=True)
 """
 
 PULL_PATIENTLY = (
-    PULL.replace("hasty(", "open_cache(")
-    .replace("Said, hasty", "Said")
+    PULL.replace("fail_fast(", "open_cache(")
+    .replace("Said, fail_fast", "Said")
     .replace("import Fetcher", "import open_cache, Fetcher")
 )
 
@@ -79,8 +79,8 @@ def test_a_new_version_moves_only_its_new_files(tmp_path: Path) -> None:
         found = pull(client.fetcher(), cache, [new])
         stat = cache.transport.head(archive_key(alone))
         assert stat is not None
-        assert found.moved_bytes <= 1.1 * stat.size_bytes
-        assert found.saved_bytes > 1.5 * found.moved_bytes
+        assert found.fetched_bytes <= 1.1 * stat.size_bytes
+        assert found.saved_bytes > 1.5 * found.fetched_bytes
         assert client.store.manifest(new)[0] == builder.store.manifest(new)[0]
         before, after = (client.store.layout.object(path) / "torch" / "7" for path in (old, new))
         assert before.stat().st_ino == after.stat().st_ino, "what both have takes its space once"
@@ -94,7 +94,7 @@ def test_files_of_any_object_are_used(tmp_path: Path) -> None:
         builder.push(cache, new)
         client.add("other", {f"elsewhere/{n}": data for n, data in enumerate(big.values())})
         found = pull(client.fetcher(), cache, [new])
-        assert found.moved_bytes <= 128 << 10, "what holds the index"
+        assert found.fetched_bytes <= 128 << 10, "what holds the index"
 
 
 def test_donors_of_a_name_are_looked_at_whatever_the_store_holds(tmp_path: Path) -> None:
@@ -102,10 +102,10 @@ def test_donors_of_a_name_are_looked_at_whatever_the_store_holds(tmp_path: Path)
     with machine(tmp_path / "store") as client:
         files = [blake3(text.encode()).digest() for text in ("low", "mid", "top")]
         client.add_three()
-        donors = Donors(client.store, budget=0)
-        donors.look(["low"])
+        donors = LocalFiles(client.store, budget=0)
+        donors.read(["low"])
         assert [digest in donors for digest in files] == [True, False, False]
-        donors.look(["low", "mid"])
+        donors.read(["low", "mid"])
         assert [digest in donors for digest in files] == [True, True, False]
 
 
@@ -170,12 +170,12 @@ def test_a_pull_that_fails_halfway_keeps_what_is_whole_and_goes_on(tmp_path: Pat
         builder.push(folder_cache(tmp_path / "cache"), top)
         with liar(tmp_path / "cache") as server:
             server.lie("truncate", archive_key(top))
-            substituter = client.substituter(hasty(server.url))
+            substituter = client.substituter(fail_fast(server.url))
             assert substituter.substitute(recipe("top")) is None
             assert client.store.is_valid(low)
             assert not client.store.is_valid(top)
             server.lie("honest")
-            found = pull(Fetcher(client.store, trust=TRUST, reporter=client.said), hasty(server.url), [top])
+            found = pull(Fetcher(client.store, trust=TRUST, reporter=client.said), fail_fast(server.url), [top])
             assert {one.path for one in found.fetched} <= {mid, top}
 
 
@@ -204,8 +204,8 @@ def test_a_pull_that_is_killed_within_an_object_goes_on_where_it_was(tmp_path: P
             damaged.write_bytes(b"!" + damaged.read_bytes()[1:])
             os.utime(damaged, (1, 1))
             server.lie("honest")
-            found = pull(client.fetcher(), hasty(server.url), [path])
-        assert found.moved_bytes < 0.75 * record.archive.size_bytes, "one of the three was damaged"
+            found = pull(client.fetcher(), fail_fast(server.url), [path])
+        assert found.fetched_bytes < 0.75 * record.archive.size_bytes, "one of the three was damaged"
         assert client.store.manifest(path)[0] == scan(client.store.layout.object(path))
         assert list(client.store.layout.tmp.iterdir()) == [client.store.layout.trash]
 
@@ -222,20 +222,20 @@ def test_a_pull_whose_server_goes_away_within_an_object_goes_on_where_it_was(tmp
             for _ in range(2):
                 server.lie("half gone", archive_key(path))
                 with pytest.raises(TransportError):
-                    pull(client.fetcher(), hasty(server.url), [path])
+                    pull(client.fetcher(), fail_fast(server.url), [path])
                 assert not client.store.is_valid(path)
                 assert len(list(tmp.glob("fetch-*"))) == 1, "the second took all that the first left"
                 assert len(list(tmp.glob("fetch-*/tree/big/*"))) >= 150
             with machine(tmp_path / "collected") as other:
                 server.lie("half gone", archive_key(path))
                 with pytest.raises(TransportError):
-                    pull(other.fetcher(), hasty(server.url), [path])
+                    pull(other.fetcher(), fail_fast(server.url), [path])
                 assert list(other.store.layout.tmp.glob("fetch-*"))
                 collect_garbage(other.store, None, reporter=NullReporter())
                 assert not list(other.store.layout.tmp.glob("fetch-*"))
             server.lie("honest")
-            found = pull(client.fetcher(), hasty(server.url), [path])
-        assert found.moved_bytes < 0.7 * record.archive.size_bytes
+            found = pull(client.fetcher(), fail_fast(server.url), [path])
+        assert found.fetched_bytes < 0.7 * record.archive.size_bytes
         assert client.store.manifest(path)[0] == scan(client.store.layout.object(path))
         assert list(tmp.iterdir()) == [client.store.layout.trash]
 
@@ -250,17 +250,17 @@ def test_what_came_before_something_below_it_failed_is_not_moved_again(tmp_path:
         with liar(tmp_path / "cache") as server:
             server.lie("wrong", archive_key(low))
             with pytest.raises(CacheError, match=re.escape(f"{server.url}/{archive_key(low)}: ")):
-                pull(client.fetcher(), hasty(server.url), [top])
+                pull(client.fetcher(), fail_fast(server.url), [top])
             assert list(client.store.layout.tmp.iterdir()) == [client.store.layout.trash], (
                 "what is damaged leaves nothing"
             )
             server.lie("500", archive_key(low))
             with pytest.raises(TransportError):
-                pull(client.fetcher(), hasty(server.url), [top])
+                pull(client.fetcher(), fail_fast(server.url), [top])
             assert [left.name.partition("-")[2][:32] for left in client.store.layout.tmp.glob("fetch-*")] == [top.short]
             server.lie("honest")
-            found = {one.path: one for one in pull(client.fetcher(), hasty(server.url), [top]).fetched}
-        assert found[top].moved_bytes < 0.6 * record.archive.size_bytes, "its index, and what was read with it"
+            found = {one.path: one for one in pull(client.fetcher(), fail_fast(server.url), [top]).fetched}
+        assert found[top].fetched_bytes < 0.6 * record.archive.size_bytes, "its index, and what was read with it"
         assert list(client.store.layout.tmp.iterdir()) == [client.store.layout.trash]
 
 

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from testing.machine import KEY, OTHER, TRUST, Machine, folder_cache, hasty, machine
+from testing.machine import KEY, OTHER, TRUST, Machine, fail_fast, folder_cache, machine
 from testing.trees import recipe
 from tests.remote.liar import Liar, liar
+from vstore.cancel import CancelToken
 from vstore.gc import collect_garbage
 from vstore.objects import StorePath
 from vstore.remote import Cache, Trust
-from vstore.remote.sync.negative_cache import Misses
-from vstore.remote.transport.objectstore import ObjectStoreTransport
+from vstore.remote.sync.negative_cache import NegativeCache
+from vstore.remote.transport.folder import FolderTransport
+from vstore.remote.transport.protocol import PATIENT
 
 MODES = ["500", "truncate", "stall", "drip", "wrong", "other range"]
 
@@ -42,7 +44,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 def test_the_closure_comes_with_it_and_is_what_it_was(world: World) -> None:
-    found = world.client.substituter(hasty(world.server.url)).substitute(recipe("top"))
+    found = world.client.substituter(fail_fast(world.server.url)).substitute(recipe("top"))
     assert found is not None
     assert found == world.paths[2]
     store = world.client.store
@@ -57,7 +59,7 @@ def test_the_closure_comes_with_it_and_is_what_it_was(world: World) -> None:
 
 def test_a_server_that_ignores_ranges_is_good_enough(world: World) -> None:
     world.server.lie("no ranges")
-    assert world.client.substituter(hasty(world.server.url)).substitute(recipe("top")) is not None
+    assert world.client.substituter(fail_fast(world.server.url)).substitute(recipe("top")) is not None
     assert world.client.said.warnings == []
 
 
@@ -65,7 +67,7 @@ def test_a_server_that_ignores_ranges_is_good_enough(world: World) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_a_server_that_lies_is_a_miss_with_one_warning(world: World, mode: str, about: str) -> None:
     world.server.lie(mode, about)
-    substituter = world.client.substituter(hasty(world.server.url))
+    substituter = world.client.substituter(fail_fast(world.server.url))
     answers = [substituter.substitute(recipe(name)) for name in ("top", "top")]
     if mode == "other range" and about != "archives" and about:
         assert None not in answers, "records are not asked for by range"
@@ -78,19 +80,19 @@ def test_a_server_that_lies_is_a_miss_with_one_warning(world: World, mode: str, 
     collect_garbage(store, None, reporter=world.client.said)
     assert world.client.is_clean()
     asked = len(world.server.requests)
-    assert world.client.substituter(hasty(world.server.url)).substitute(recipe("top")) is None
+    assert world.client.substituter(fail_fast(world.server.url)).substitute(recipe("top")) is None
     assert len(world.server.requests) == asked, "asked again too soon"
 
 
 def test_an_unreachable_cache_does_not_hide_the_next(world: World) -> None:
-    dead, good = hasty("http://127.0.0.1:9/x"), hasty(world.server.url)
+    dead, good = fail_fast("http://127.0.0.1:9/x"), fail_fast(world.server.url)
     assert world.client.substituter(dead, good).substitute(recipe("top")) is not None
     assert len(world.client.said.warnings) == 1
 
 
 def test_a_bad_archive_is_taken_from_the_next_cache(world: World, tmp_path: Path) -> None:
     world.server.lie("wrong", "archives")
-    found = world.client.substituter(hasty(world.server.url), folder_cache(world.folder)).substitute(recipe("top"))
+    found = world.client.substituter(fail_fast(world.server.url), folder_cache(world.folder)).substitute(recipe("top"))
     assert found is not None
     assert len(world.client.said.warnings) == 1
 
@@ -99,13 +101,15 @@ def test_all_caches_are_asked_at_once(world: World) -> None:
     """No cache answers before all are asked."""
     all_asked = threading.Barrier(8)
 
-    class Meeting(ObjectStoreTransport):
+    class Meeting(FolderTransport):
         def get(self, key: str, *, limit: int) -> bytes | None:
             if key.startswith("realisations/"):
                 all_asked.wait(timeout=60)
             return super().get(key, limit=limit)
 
-    substituter = world.client.substituter(*(Cache(Meeting(f"file://{world.folder}")) for _ in range(8)))
+    substituter = world.client.substituter(
+        *(Cache(Meeting(f"file://{world.folder}", {}, PATIENT, CancelToken())) for _ in range(8))
+    )
     assert substituter.find([recipe("top")])
 
 
@@ -115,13 +119,15 @@ def test_the_records_of_two_caches_are_read_at_once(world: World, tmp_path: Path
     world.builder.push(folder_cache(tmp_path / "second"), other)
     both = threading.Barrier(2)
 
-    class Meeting(ObjectStoreTransport):
+    class Meeting(FolderTransport):
         def get(self, key: str, *, limit: int) -> bytes | None:
             if key.startswith("objects/") and key.endswith(("-top.json", "-other.json")):
                 both.wait(timeout=60)
             return super().get(key, limit=limit)
 
-    caches = [Cache(Meeting(f"file://{folder}")) for folder in (world.folder, tmp_path / "second")]
+    caches = [
+        Cache(Meeting(f"file://{folder}", {}, PATIENT, CancelToken())) for folder in (world.folder, tmp_path / "second")
+    ]
     with closing(world.client.substituter(*caches)) as substituter:
         substituter.start([recipe("top"), recipe("other")])
         assert substituter.result(recipe("top")) == world.paths[2]
@@ -131,19 +137,17 @@ def test_the_records_of_two_caches_are_read_at_once(world: World, tmp_path: Path
 
 
 def test_a_miss_is_remembered_but_not_for_ever(world: World, tmp_path: Path) -> None:
-    cache = hasty(world.server.url)
+    cache = fail_fast(world.server.url)
     assert world.client.substituter(cache).substitute(recipe("nobody has it")) is None
     asked = len(world.server.requests)
     assert world.client.substituter(cache).substitute(recipe("nobody has it")) is None
     assert len(world.server.requests) == asked
     assert world.client.said.warnings == [], "that a cache has not everything is no news"
-    misses = Misses(tmp_path / "misses")
+    misses = NegativeCache(tmp_path / "misses")
     misses.add("url", "key", -1.0)
     assert ("url", "key") not in misses
     misses.add("url", "key", 60.0)
     assert ("url", "key") in misses
-    misses.discard("url", "key")
-    assert ("url", "key") not in misses
 
 
 def test_who_is_not_trusted_is_not_believed(world: World) -> None:
@@ -156,7 +160,7 @@ def test_who_is_not_trusted_is_not_believed(world: World) -> None:
 
 def test_nothing_is_taken_while_no_key_is_trusted(world: World) -> None:
     assert world.client.substituter(folder_cache(world.folder), trust=Trust()).substitute(recipe("top")) is None
-    assert world.client.said.warnings == ["caches: no key is trusted, so nothing is taken from them"]
+    assert world.client.said.warnings == ["caches: not used, because no key is trusted"]
 
 
 def test_two_builders_that_agree_are_two(world: World, tmp_path: Path) -> None:

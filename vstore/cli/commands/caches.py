@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import click
@@ -16,7 +16,7 @@ from vstore.cli.text import size, table, when
 from vstore.errors import CacheError, UsageError
 
 if TYPE_CHECKING:
-    from vstore.api.caches import CachePlan, Policy
+    from vstore.api.caches import CachePlan, CachePolicy
     from vstore.cli.documents.caches import CacheGcDocument, CacheListDocument, CacheVerifyDocument, PinDocument
 
 
@@ -32,7 +32,7 @@ def list_command(settings: Settings, cache: str) -> None:
     from vstore.api.caches import open_cache, read_inventory
 
     with settings.open_store() as store:
-        opened = open_cache(cache, store.config.caches)
+        opened = open_cache(store, cache)
         inventory = read_inventory(opened)
     numbered = {(one.name, one.number): one for one in inventory.channels.values()}
     document: CacheListDocument = {
@@ -76,11 +76,11 @@ def list_command(settings: Settings, cache: str) -> None:
     settings.emit(document, text)
 
 
-def _policy(older_than: timedelta | None, keep: int | None, grace: timedelta | None) -> Policy:
-    from vstore.api.caches import Policy
+def _policy(older_than: timedelta | None, keep: int | None, grace: timedelta | None) -> CachePolicy:
+    from vstore.api.caches import CachePolicy
 
     given = {"age": older_than, "keep": keep, "grace": grace}
-    return Policy(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    return CachePolicy(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
 
 
 @command("gc", group=cache_command)
@@ -93,20 +93,21 @@ def _policy(older_than: timedelta | None, keep: int | None, grace: timedelta | N
     click.option("--keep", type=click.IntRange(1), help="Numbers of each channel to keep (default: 3)."),
     click.option("--grace", type=AGE, help="Keep what is younger than AGE (default: 1d)."),
 )
-def gc_command(settings: Settings, cache: str, dry_run: bool, policy: Policy) -> None:
+def gc_command(settings: Settings, cache: str, dry_run: bool, policy: CachePolicy) -> None:
     """Delete the objects of CACHE that no channel and no pin reaches."""
-    from vstore.api.caches import collect, make_plan, open_cache, read_inventory, trust_of
+    from vstore.api.caches import collect_cache, open_cache, plan_cache_gc
 
     with settings.open_store() as store:
-        opened, trust = open_cache(cache, store.config.caches), trust_of(store.config)
-        plan = make_plan(read_inventory(opened), policy, now=datetime.now(UTC), trust=trust)
-        deleted = () if dry_run else collect(opened, plan, policy, reporter=settings.reporter, trust=trust)
+        opened = open_cache(store, cache)
+        plan = plan_cache_gc(store, opened, policy)
+        deleted = () if dry_run else collect_cache(store, opened, plan, policy, reporter=settings.reporter)
+    sizes = {item.path: item.size_bytes for item in plan.dead}
     document: CacheGcDocument = {
         "dead": [str(item.path) for item in plan.dead],
-        "deleted": [str(item.path) for item in deleted],
-        "freed_bytes": sum(item.size_bytes for item in (plan.dead if dry_run else deleted)),
-        "stray": list(plan.stray),
-        "waiting": [{"path": str(item.path), "deletable_at": when(at)} for item, at in plan.waiting],
+        "deleted": [str(path) for path in deleted],
+        "freed_bytes": sum(sizes[path] for path in (sizes if dry_run else deleted)),
+        "orphans": list(plan.orphans),
+        "young": [{"path": str(item.path), "deletable_at": when(at)} for item, at in plan.young],
         "kept": [{"path": str(item.path), "by": by} for item, by in plan.kept],
     }
     settings.emit(document, lambda: _collected(plan, document["freed_bytes"], dry_run))
@@ -115,11 +116,11 @@ def gc_command(settings: Settings, cache: str, dry_run: bool, policy: Policy) ->
 def _collected(plan: CachePlan, freed_bytes: int, dry_run: bool) -> str:
     verb = "would delete" if dry_run else "deleted"
     lines = [f"{verb} {item.path}" for item in plan.dead]
-    lines += [f"deletable from {when(at)}: {item.path}" for item, at in plan.waiting]
-    if plan.stray:
-        lines.append(f"{verb} {len(plan.stray)} leftovers of pushes that were killed")
+    lines += [f"deletable from {when(at)}: {item.path}" for item, at in plan.young]
+    if plan.orphans:
+        lines.append(f"{verb} {len(plan.orphans)} files of killed pushes")
     count = f"{len(plan.dead)} objects, {size(freed_bytes)}"
-    return "\n".join([*lines, f"{verb} {count}; {len(plan.kept)} are kept, {len(plan.waiting)} are not old enough"])
+    return "\n".join([*lines, f"{verb} {count}; {len(plan.kept)} are kept, {len(plan.young)} are not old enough"])
 
 
 @command("verify", group=cache_command)
@@ -127,12 +128,12 @@ def _collected(plan: CachePlan, freed_bytes: int, dry_run: bool) -> str:
 @click.option("--contents", is_flag=True, help="Also read every byte of every archive and delta.")
 def verify_command(settings: Settings, cache: str, contents: bool) -> None:
     """Check the records of CACHE, their signatures and the archives. The exit code is 10 if there are problems."""
-    from vstore.api.caches import open_cache, trust_of, verify_cache
+    from vstore.api.caches import open_cache, verify_cache
 
     reporter = settings.reporter
     with settings.open_store() as store:
-        opened, trust = open_cache(cache, store.config.caches), trust_of(store.config)
-        checked, problems = verify_cache(store, opened, contents=contents, trust=trust, reporter=reporter)
+        opened = open_cache(store, cache)
+        checked, problems = verify_cache(store, opened, contents=contents, reporter=reporter)
     document: CacheVerifyDocument = {
         "checked": checked,
         "problems": [{"key": one.key, "problem": one.problem} for one in problems],
@@ -172,7 +173,7 @@ def _pin(settings: Settings, cache: str, text: str, pinned: bool) -> None:
     except ValueError as error:
         raise UsageError(f"not a store path: {text}") from error
     with settings.open_store() as store:
-        opened = open_cache(cache, store.config.caches)
+        opened = open_cache(store, cache)
         (pin if pinned else unpin)(opened, path)
     document: PinDocument = {"path": str(path), "pinned": pinned}
     settings.emit(document, lambda: f"{path} is {'pinned' if pinned else 'not pinned'}")

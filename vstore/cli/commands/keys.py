@@ -22,11 +22,10 @@ def key_command() -> None:
 @click.argument("name")
 def generate_command(settings: Settings, name: str) -> None:
     """Make a key that `push` signs with, and print its public half: others add that to their `trusted_keys`."""
-    from vstore.api.caches import SecretKey, write_key
+    from vstore.api.caches import generate_key
 
     with settings.open_store() as store:
-        key = SecretKey.generate(name)
-        secret, _ = write_key(store.layout.root / "keys", key)
+        key, secret = generate_key(store, name)
     document: KeyDocument = {"name": name, "public": str(key.public), "secret_file": str(secret)}
     settings.emit(document, lambda: f"{key.public}\nthe secret key is {secret}: do not share it")
 
@@ -37,5 +36,5 @@ def list_command(settings: Settings) -> None:
     from vstore.api.caches import signing_keys
 
     with settings.open_store() as store:
-        document = [str(key.public) for key in signing_keys(store.layout.root / "keys")]
+        document = [str(key.public) for key in signing_keys(store)]
     settings.emit(document, lambda: "\n".join(document) or "no keys; `vstore key generate NAME` makes one")

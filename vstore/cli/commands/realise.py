@@ -114,7 +114,7 @@ def _document(result: Realised) -> RealiseDocument:
         "changed": result.changed,
         "stack": str(result.stack) if result.stack else None,
         "layers": [_layer(layer) for layer in result.layers],
-        "moved_bytes": result.moved_bytes,
+        "fetched_bytes": result.fetched_bytes,
         "dry_run": result.dry_run,
     }
 
@@ -147,7 +147,7 @@ def _summary(store: Store, result: Realised, seconds: float) -> str:
     text = table(rows, {"name": "layer", "kind": "kind", "origin": "origin", "seconds": "seconds", "path": "path"})
     text = "\n".join((text, *(line for layer in result.layers if layer.clashes for line in _clash_lines(layer))))
     if result.dry_run:
-        moved = f"; {size(result.moved_bytes)} would be fetched from caches" if result.moved_bytes else ""
+        moved = f"; {size(result.fetched_bytes)} would be fetched from caches" if result.fetched_bytes else ""
         return f"{text}\ndry run: nothing was changed{moved}"
     if result.generation is None:
         return f"{text}\n{len(rows)} layers present in {seconds:.2f} s; no generation was made"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-from functools import partial
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,11 +12,9 @@ from vstore.cli.command import command
 from vstore.cli.quantities import AGE
 from vstore.cli.settings import Settings
 from vstore.cli.text import size, when
-from vstore.errors import UsageError
 
 if TYPE_CHECKING:
-    from vstore.api.caches import Cache, Channel, Pushed
-    from vstore.api.stores import Store
+    from vstore.api.caches import Cache, Pushed
     from vstore.cli.documents.caches import ChannelDocument, PullDocument, PushDocument
 
 _LIFETIME = timedelta(days=30)
@@ -54,48 +51,26 @@ def push_command(
     """WHAT is a profile or a store path. CACHE is a URL (file, https, s3, gs, az), a folder, or a name from
     config.toml; it is made if it does not exist. Objects are signed with the keys of this store.
     """
-    from vstore.api.caches import (
-        Pusher,
-        SecretKey,
-        check_channel_name,
-        open_cache,
-        publish_channel,
-        signing_keys,
-        trust_of,
-    )
-    from vstore.api.config import read_config
+    from vstore.api.caches import PushOptions, SecretKey, open_cache, push
     from vstore.api.publishing import resolve_selector
-    from vstore.api.stores import Kind
 
     with settings.open_source() as store:
-        config = read_config(store.layout.config_file)
-        opened, trust = open_cache(cache, config.caches), trust_of(config)
-        keys = tuple(map(SecretKey.read, key_files)) or signing_keys(_key_folder(store))
-        if not keys:
-            settings.reporter.warn(
-                "pushed without a signature: nobody will take it by recipe", "`vstore key generate NAME` makes a key"
-            )
-        tops = [resolve_selector(store, text) for text in what]
-        info = store.objects.info(tops[0]) if channel is not None else None
-        if channel is not None:
-            check_channel_name(channel)
-        if channel is not None and (len(tops) != 1 or info is None or info.kind != Kind.STACK):
-            raise UsageError(f"channel {channel} points to one stack", hint="give one profile, or the path of a stack")
-        ready = partial(
-            Pusher, store, opened, keys=keys, reporter=settings.reporter, jobs=jobs, level=level, trust=trust
+        opened = open_cache(store, cache)
+        options = PushOptions(
+            channel=channel,
+            lifetime=expires,
+            delta_from=resolve_selector(store, delta_from) if delta_from else None,
+            level=level,
+            jobs=jobs,
+            verify=verify,
         )
-        pusher = ready(verify=verify)
-        done = pusher.push(tops)
-        delta_bytes = pusher.push_deltas(tops, resolve_selector(store, delta_from)) if delta_from else 0
-        now = datetime.now(UTC)
-        made = None
-        if channel is not None and info:
-            made = publish_channel(opened, channel, info, keys=keys, lifetime=expires, now=now, trust=trust)
-            ready().push(tops)  # what a collection may have taken before it could see the channel
-    _emit_pushed(settings, opened, done, delta_bytes, made)
+        keys = tuple(map(SecretKey.read, key_files)) or None
+        done = push(store, opened, what, options, keys=keys, reporter=settings.reporter)
+    _emit_pushed(settings, opened, done)
 
 
-def _emit_pushed(settings: Settings, cache: Cache, done: Pushed, delta_bytes: int, made: Channel | None) -> None:
+def _emit_pushed(settings: Settings, cache: Cache, done: Pushed) -> None:
+    made = done.channel
     channel: ChannelDocument | None = (
         {
             "name": made.name,
@@ -106,25 +81,21 @@ def _emit_pushed(settings: Settings, cache: Cache, done: Pushed, delta_bytes: in
         if made
         else None
     )
-    moved_bytes = done.moved_bytes + delta_bytes
+    pushed_bytes = done.archive_bytes + done.delta_bytes
     document: PushDocument = {
         "cache": cache.url,
         "pushed": [str(path) for path in done.pushed],
         "replaced": [str(path) for path in done.replaced],
         "present": [str(path) for path in done.present],
-        "moved_bytes": moved_bytes,
-        "delta_bytes": delta_bytes,
+        "pushed_bytes": pushed_bytes,
+        "delta_bytes": done.delta_bytes,
         "conflicts": list(done.conflicts),
         "channel": channel,
     }
-    replaced = f" ({len(done.replaced)} were damaged there)" if done.replaced else ""
+    replaced = f" ({len(done.replaced)} were damaged in the cache)" if done.replaced else ""
     pointed = f"\nchannel {made.name} number {made.number} points to {made.path}" if made else ""
-    text = f"pushed {len(done.pushed)} objects, {size(moved_bytes)}{replaced}; {len(done.present)} were there already"
+    text = f"pushed {len(done.pushed)} objects, {size(pushed_bytes)}{replaced}; {len(done.present)} were present"
     settings.emit(document, lambda: text + pointed)
-
-
-def _key_folder(store: Store) -> Path:
-    return store.layout.keys
 
 
 @command("pull")
@@ -138,31 +109,31 @@ def pull_command(
     """WHAT is the name of a channel, or store paths. The stack of a channel becomes a generation, as does a stack with
     --profile.
     """
-    from vstore.api.caches import Fetcher, make_generation, open_cache, pull, trust_of, wanted
-    from vstore.api.config import read_config
+    from vstore.api.caches import open_cache, pull
 
     with settings.open_store() as store:
-        config = read_config(store.layout.config_file)
-        trust = trust_of(config, trusted)
-        opened = open_cache(cache, config.caches)
-        opened.check()
-        tops, is_channel = wanted(store, opened, what, trust)
-        pulled = pull(Fetcher(store, trust=trust, reporter=settings.reporter), opened, tops)
-        made = make_generation(store, tops, profile) if is_channel or profile else None
+        opened = open_cache(store, cache)
+        done = pull(store, opened, what, profile=profile, trusted_keys=trusted, reporter=settings.reporter)
+    made = done.generation
     document: PullDocument = {
         "cache": opened.url,
-        "paths": [str(path) for path in tops],
+        "paths": [str(path) for path in done.paths],
         "fetched": [
-            {"path": str(one.path), "how": one.how, "moved_bytes": one.moved_bytes, "saved_bytes": one.saved_bytes}
-            for one in pulled.fetched
+            {
+                "path": str(one.path),
+                "method": one.method,
+                "fetched_bytes": one.fetched_bytes,
+                "saved_bytes": one.saved_bytes,
+            }
+            for one in done.fetched
         ],
-        "moved_bytes": pulled.moved_bytes,
-        "saved_bytes": pulled.saved_bytes,
-        "profile": made[0] if made else None,
-        "generation": made[1] if made else None,
-        "changed": bool(made and made[2]),
+        "fetched_bytes": done.fetched_bytes,
+        "saved_bytes": done.saved_bytes,
+        "profile": made.profile if made else None,
+        "generation": made.number if made else None,
+        "changed": bool(made and made.changed),
     }
-    text = f"fetched {len(pulled.fetched)} objects: {size(pulled.moved_bytes)} moved, {size(pulled.saved_bytes)} spared"
+    text = f"fetched {len(done.fetched)} objects: {size(done.fetched_bytes)}, {size(done.saved_bytes)} were present"
     if made:
-        text += f"\nprofile {made[0]} {'is now' if made[2] else 'is still'} generation {made[1]}"
+        text += f"\nprofile {made.profile} {'is now' if made.changed else 'is still'} generation {made.number}"
     settings.emit(document, lambda: text)

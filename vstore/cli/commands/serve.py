@@ -22,21 +22,8 @@ def serve_command(settings: Settings, host: str, port: int, max_size: int | None
     /metrics has counters in the format of Prometheus, /healthz answers ok. --verbose logs requests, at most 50 lines in
     ten seconds.
     """
-    from vstore.api.caches import serve, signing_keys
+    from vstore.api.caches import serve
 
     with settings.open_store() as store:
-        keys = signing_keys(store.layout.keys)
-        if not keys:
-            settings.reporter.warn(
-                "there is no key here, so nobody will take anything by recipe", "`vstore key generate`"
-            )
-        log_requests = settings.verbose > 0
-        serve(
-            store,
-            keys,
-            host=host,
-            port=port,
-            most_bytes=max_size,
-            log_requests=log_requests,
-            reporter=settings.reporter,
-        )
+        log, reporter = settings.verbose > 0, settings.reporter
+        serve(store, host=host, port=port, max_bytes=max_size, log_requests=log, reporter=reporter)

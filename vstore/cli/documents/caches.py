@@ -23,7 +23,7 @@ class PushDocument(TypedDict):
     pushed: Annotated[list[str], "Store paths that were written to the cache"]
     replaced: Annotated[list[str], "Those of them that were damaged there"]
     present: Annotated[list[str], "Store paths that the cache had already"]
-    moved_bytes: Annotated[int, "Bytes sent, deltas included"]
+    pushed_bytes: Annotated[int, "Bytes sent, deltas included"]
     delta_bytes: Annotated[int, "Bytes of the deltas"]
     conflicts: Annotated[list[str], "Recipes for which the cache has other results, one sentence each"]
     channel: Annotated[ChannelDocument | None, "The channel, null without `--channel`"]
@@ -33,8 +33,8 @@ class FetchedDocument(TypedDict):
     """An object that a pull fetched."""
 
     path: Annotated[str, "Store path"]
-    how: Annotated[str, "`archive`, `parts`, `delta` or another way that it came"]
-    moved_bytes: Annotated[int, "Bytes received"]
+    method: Annotated[str, "`archive` if the whole archive was fetched, `ranges` if less was"]
+    fetched_bytes: Annotated[int, "Bytes received"]
     saved_bytes: Annotated[int, "Bytes of the archive that were not needed"]
 
 
@@ -44,7 +44,7 @@ class PullDocument(GenerationMade):
     cache: Annotated[str, "URL of the cache"]
     paths: Annotated[list[str], "Store paths that were asked for"]
     fetched: Annotated[list[FetchedDocument], "Objects that were fetched"]
-    moved_bytes: Annotated[int, "Bytes received"]
+    fetched_bytes: Annotated[int, "Bytes received"]
     saved_bytes: Annotated[int, "Bytes of archives that were not needed"]
 
 
@@ -80,7 +80,7 @@ class CacheListDocument(TypedDict):
     pins: Annotated[list[str], "Store paths that are pinned"]
 
 
-class WaitingObject(TypedDict):
+class YoungObject(TypedDict):
     """An object that may be deleted later."""
 
     path: Annotated[str, "Store path"]
@@ -100,8 +100,8 @@ class CacheGcDocument(TypedDict):
     dead: Annotated[list[str], "Store paths of the objects to delete"]
     deleted: Annotated[list[str], "Those that were deleted; empty with `--dry-run`"]
     freed_bytes: Annotated[int, "Bytes that were, or would be, deleted"]
-    stray: Annotated[list[str], "Keys of incomplete pushes, deleted too"]
-    waiting: Annotated[list[WaitingObject], "Objects that are not old enough"]
+    orphans: Annotated[list[str], "Keys of incomplete pushes, deleted too"]
+    young: Annotated[list[YoungObject], "Objects that are not old enough"]
     kept: Annotated[list[KeptObject], "Objects that are kept, and why"]
 
 

@@ -117,7 +117,7 @@ class RealiseDocument(TypedDict):
     changed: Annotated[bool, "Whether the generation is new"]
     stack: Annotated[str | None, "Store path of the stack"]
     layers: Annotated[list[RealisedLayerDocument], "The interpreter and the layers, dependencies first"]
-    moved_bytes: Annotated[int, "Bytes fetched from caches; with `--dry-run` at most so many would be"]
+    fetched_bytes: Annotated[int, "Bytes fetched from caches; with `--dry-run` at most so many would be"]
     dry_run: Annotated[bool, "Whether nothing was changed"]
 
 

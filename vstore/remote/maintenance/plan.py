@@ -1,4 +1,4 @@
-"""What of a cache may be deleted, and when the rest may (pure)."""
+"""Plan the collection of a cache: what may be deleted, and when the rest may (pure)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from vstore.errors import CacheError
 from vstore.graph import bottom_up
 from vstore.objects import StorePath
 from vstore.remote.records.inventory import Inventory, Item
-from vstore.remote.records.trust import NOBODY, Trust
+from vstore.remote.records.trust import NO_TRUST, Trust
 from vstore.remote.transport.protocol import Stat
 from vstore.values import frozen
 
 
 @frozen
-class Policy:
-    """The last `keep` numbers of each channel keep their stacks; the rest goes `age` after it was last touched.
+class CachePolicy:
+    """What a collection keeps: the stacks of the last `keep` numbers of each channel, and what is younger than `age`.
 
-    Nothing younger than `grace` is ever deleted: it may belong to a push that is still going on.
+    Nothing younger than `grace` is deleted, because it may belong to a running push.
     """
 
     age: timedelta = timedelta(days=14)
@@ -26,33 +26,39 @@ class Policy:
     grace: timedelta = timedelta(days=1)
 
     @property
-    def wait(self) -> timedelta:
+    def min_age(self) -> timedelta:
+        """The age at which an unreachable object may be deleted."""
         return max(self.age, self.grace)
 
 
 @frozen
 class CachePlan:
-    """`dead` is in the order of deletion, referrers first; `waiting` is not reached, but young; `kept` by whom."""
+    """The plan of a collection.
+
+    `dead` objects are in the order of deletion, referrers first. `young` objects are unreachable too; each has the
+    time when it may be deleted. `kept` objects have the root that reaches them. `orphans` are keys of no object.
+    """
 
     dead: tuple[Item, ...]
-    waiting: tuple[tuple[Item, datetime], ...]
+    young: tuple[tuple[Item, datetime], ...]
     kept: tuple[tuple[Item, str], ...]
-    stray: tuple[str, ...]
+    orphans: tuple[str, ...]
 
     @property
     def freed_bytes(self) -> int:
+        """The size of the dead objects."""
         return sum(item.size_bytes for item in self.dead)
 
 
-def roots(inventory: Inventory, keep: int, trust: Trust = NOBODY) -> dict[StorePath, str]:
-    """Return what channels and pins point to, each with what points to it.
+def cache_roots(inventory: Inventory, keep: int, trust: Trust = NO_TRUST) -> dict[StorePath, str]:
+    """Return the objects that channels and pins point to, each with a text that names its root.
 
-    Where a key is trusted, only numbers that are signed count towards `keep`. Others may keep an object, but displace
+    If a key is trusted, only signed numbers count towards `keep`: an unsigned one may keep an object, but displaces
     none.
     """
     found = dict.fromkeys(inventory.pins, "a pin")
     records = sorted(inventory.channels.values(), key=lambda channel: channel.number)
-    signed = [one for one in records if not trust.keys or trust.refusal(one.line, one.signatures) is None]
+    signed = [one for one in records if not trust.keys or trust.trusts(one)]
     kept: dict[str, set[int]] = {}
     for one in reversed(signed):
         numbers = kept.setdefault(one.name, set())
@@ -65,27 +71,32 @@ def roots(inventory: Inventory, keep: int, trust: Trust = NOBODY) -> dict[StoreP
     return found
 
 
-def make_plan(inventory: Inventory, policy: Policy, *, now: datetime, trust: Trust = NOBODY) -> CachePlan:
-    """Decide. CacheError when a root points to what is not there, as then its closure is not known."""
+def plan_cache_gc(inventory: Inventory, policy: CachePolicy, *, now: datetime, trust: Trust = NO_TRUST) -> CachePlan:
+    """Decide which objects of a cache may be deleted.
+
+    Raises CacheError if a root points to a missing object, because its closure is unknown then.
+    """
     reached: dict[StorePath, str] = {}
-    for root, reason in roots(inventory, policy.keep, trust).items():
+    for root, reason in cache_roots(inventory, policy.keep, trust).items():
         if root not in inventory.items:
             raise CacheError(f"{reason} points to {root}, which is not in the cache", hint="push it again")
         for path in inventory.closure([root]):
             reached.setdefault(path, reason)
     unreached = [item for path, item in sorted(inventory.items.items()) if path not in reached]
-    limit = now - policy.wait
+    limit = now - policy.min_age
     young = {item.path for item in unreached if item.touched_at > limit}
-    held = inventory.closure(young)  # what a young object refers to goes with it, not before
+    held = inventory.closure(young)  # references are deleted after their referrers
     return CachePlan(
         dead=tuple(_referrers_first([item for item in unreached if item.path not in held])),
-        waiting=tuple(
-            (item, max(item.touched_at, _youngest(inventory, young, item.path)) + policy.wait)
+        young=tuple(
+            (item, max(item.touched_at, _youngest(inventory, young, item.path)) + policy.min_age)
             for item in unreached
             if item.path in held
         ),
         kept=tuple((inventory.items[path], reason) for path, reason in sorted(reached.items())),
-        stray=tuple(sorted(_untouched(inventory.stray, limit) + _untouched(inventory.unfinished, now - policy.grace))),
+        orphans=tuple(
+            sorted(_untouched(inventory.orphans, limit) + _untouched(inventory.unfinished, now - policy.grace))
+        ),
     )
 
 
@@ -94,7 +105,7 @@ def _untouched(stats: Iterable[Stat], since: datetime) -> list[str]:
 
 
 def _youngest(inventory: Inventory, young: set[StorePath], path: StorePath) -> datetime:
-    """When the youngest object that refers to this one was touched."""
+    """Return the time of the youngest object that refers to this one."""
     return max(inventory.items[top].touched_at for top in young if path in inventory.closure([top]))
 
 
@@ -103,5 +114,5 @@ def _referrers_first(items: list[Item]) -> list[Item]:
     try:
         order = bottom_up({path: item.record.references for path, item in by_path.items()})
     except ValueError as error:
-        raise CacheError("the records of the cache refer to each other in a circle") from error
+        raise CacheError("the records of the cache refer to each other in a cycle") from error
     return [by_path[path] for path in reversed(order)]

@@ -1,17 +1,16 @@
-"""Channels: a name such as ``stable`` that points to a stack, signed, numbered and expiring.
+"""Channels: a name such as ``stable`` that points to a stack, with signatures, a number and an expiry time.
 
-A digest says what a stack is, not that it is today's. So a client remembers, for each cache and channel, the
-highest number it has seen, and refuses a lower one: a cache cannot hide a fix by serving yesterday's record.
+A digest does not prove that a stack is the current one. So a client remembers the highest number that it has seen of
+each channel of each cache, and refuses a lower one: a cache cannot hide a fix by serving an old record.
 
-Where more than one builder must sign, the first one gives the number and the others add their signatures to it. Until
-enough have, the number before counts.
+Where several keys must sign, the first publisher creates the number and the others add their signatures to it. Until
+enough have signed, the number before is the current one.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -25,110 +24,102 @@ from vstore.objects import ObjectInfo
 from vstore.remote.records import layout
 from vstore.remote.records.cache import Cache
 from vstore.remote.records.encoding import decode_channel
-from vstore.remote.records.model import Channel
-from vstore.remote.records.trust import SecretKey, Trust, sign
-from vstore.remote.transport.protocol import NoListing, TransportError
+from vstore.remote.records.model import Channel, add_signatures
+from vstore.remote.records.trust import Signer, Trust
+from vstore.remote.transport.protocol import ListingUnsupportedError, TransportError
 from vstore.store import Store
 
-_TRIES = 20
-_MOST_UNSIGNED = 10  # numbers that wait for signatures at once
-_MOST_BYTES = 1 << 20
+_MAX_TRIES = 20
+_MAX_UNSIGNED = 10  # newest numbers that lack signatures
+_MAX_SEEN_BYTES = 1 << 20
 
 
 def check_channel_name(name: str) -> None:
-    """Raise UsageError for what cannot be the name of a channel, such as one that ends as records do."""
+    """Raise UsageError unless this can be a channel's name. It must not end as record files do."""
     if not layout.CHANNEL_NAME.fullmatch(name):
-        raise UsageError(f"not a name for a channel: {name!r}", hint="letters, digits, . _ - +, not .json at its end")
+        raise UsageError(f"not a channel name: {name!r}", hint="letters, digits, . _ - +, not .json at its end")
 
 
 def read_channel(store: Store, cache: Cache, name: str, *, trust: Trust, now: datetime) -> Channel:
-    """Return the record of the channel as it is now.
+    """Return the current record of a channel, and remember its number in the store.
 
-    Raises CacheError when it is not there, expired, older than seen before, or not signed by enough trusted keys.
+    Raises CacheError if it is missing, expired, older than one seen before, or not signed by enough trusted keys.
     """
     check_channel_name(name)
     found = cache.channel(name)
     if found is None:
         raise CacheError(f"{cache.name} has no channel {name}", hint=f"`vstore cache ls {cache.url}`")
-    found = _agreed(cache, found, trust)
-    reason = trust.refusal(found.line, found.signatures)
+    found = _newest_trusted(cache, found, trust)
+    reason = trust.rejection(found)
     if reason is not None:
         raise CacheError(f"channel {name} of {cache.name} is refused: {reason}", hint="see `trusted_keys`")
     if found.expires_at <= now:
         raise CacheError(
             f"channel {name} of {cache.name} is refused: it expired at {found.expires_at.isoformat()}",
-            hint="whoever publishes it must push it again",
+            hint="its publisher must push it again",
         )
     _remember(store, cache, found)
     return found
 
 
-def _agreed(cache: Cache, newest: Channel, trust: Trust) -> Channel:
-    """The newest number that enough trusted keys have signed; the newest of all if there is none."""
-    if not trust.signers(newest.line, newest.signatures):
+def _newest_trusted(cache: Cache, newest: Channel, trust: Trust) -> Channel:
+    """Return the newest number that enough trusted keys have signed, `newest` if there is none."""
+    if not trust.signers(newest):
         return newest
     found: Channel | None = newest
-    for number in range(newest.number - 1, max(newest.number - _MOST_UNSIGNED, 0), -1):
-        if found is not None and trust.refusal(found.line, found.signatures) is None:
+    for number in range(newest.number - 1, max(newest.number - _MAX_UNSIGNED, 0), -1):
+        if found is not None and trust.trusts(found):
             return found
         found = _numbered(cache, newest.name, number)
-    return found if found is not None and trust.refusal(found.line, found.signatures) is None else newest
+    return found if found is not None and trust.trusts(found) else newest
 
 
 def _remember(store: Store, cache: Cache, channel: Channel) -> None:
-    """Refuse a number lower than the highest seen, and the same number for something else; else keep it in mind."""
+    """Record the number as seen. Raises CacheError if it is lower than one seen, or pointed elsewhere before."""
     folder = store.layout.channels
     folder.mkdir(exist_ok=True)
     file = folder / f"{hash_fields('channel 1', cache.url.encode(), channel.name.encode()).short}.json"
     with lock_file(folder / "lock"):
         try:
-            seen = parse_json(read_regular(file, limit=_MOST_BYTES, follow=False))
+            seen = parse_json(read_regular(file, limit=_MAX_SEEN_BYTES, follow=False))
             number, path = int(seen["number"]), str(seen["path"])
         except FileNotFoundError:
             number, path = 0, ""
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
-            raise CacheError(f"damaged: {file}", hint="remove it, if the channel is known to be good") from error
+            raise CacheError(f"damaged: {file}", hint="remove it if you know that the channel is good") from error
+        refused = f"channel {channel.name} of {cache.name} is refused"
         if channel.number < number:
-            raise CacheError(
-                f"channel {channel.name} of {cache.name} is refused: number {channel.number} is older than {number}, "
-                "which was seen before"
-            )
+            raise CacheError(f"{refused}: number {channel.number} is older than {number}, which was seen before")
         if channel.number == number and str(channel.path) != path:
-            raise CacheError(
-                f"channel {channel.name} of {cache.name} is refused: number {number} pointed to {path} before"
-            )
+            raise CacheError(f"{refused}: number {number} pointed to {path} before")
         document = {"url": cache.url, "channel": channel.name, "number": channel.number, "path": str(channel.path)}
         write_file(file, json.dumps(document).encode() + b"\n")
     reached(Point.PULL_SEEN)
 
 
 def publish_channel(
-    cache: Cache,
-    name: str,
-    info: ObjectInfo,
-    *,
-    keys: tuple[SecretKey, ...],
-    lifetime: timedelta,
-    now: datetime,
-    trust: Trust | None = None,
+    cache: Cache, name: str, info: ObjectInfo, *, signer: Signer, lifetime: timedelta, now: datetime
 ) -> Channel:
-    """Let the channel point to a stack that is in the cache, and return its record.
+    """Point the channel to a stack in the cache, and return its record.
 
-    Where a key that `trust` names has let it point there already, for half of this lifetime at least, the record gets
-    these signatures too. Else the channel gets a new number; each is given out once, even to two at once.
+    If another known key has pointed it there already, for at least half of `lifetime`, the record gets these
+    signatures too. Otherwise the channel gets a new number; each number is given out once, even to two publishers at
+    the same time. Raises UsageError without a key, CacheError if others keep publishing.
     """
     check_channel_name(name)
-    if not keys:
-        raise UsageError("a channel must be signed, and there is no key here", hint="`vstore key generate NAME`")
-    own = Trust(keys=tuple(key.public for key in keys), require=len({key.public.raw for key in keys}))
-    known = Trust(keys=(*own.keys, *(trust.keys if trust else ())))
-    before = _sound(lambda: cache.channel(name), known)
-    stands = before is not None and before.path == info.path and before.expires_at - now >= lifetime / 2
-    if before is not None and stands and own.refusal(before.line, before.signatures) is not None:
-        return _join(cache, before, keys, known)
-    last = [before.number] if before is not None else _last_numbers(cache, name, known)
-    for number in (number + more for number in last for more in range(1, _TRIES + 1)):
-        bare = Channel(
+    if not signer.keys:
+        raise UsageError("a channel must be signed, and there is no key", hint="`vstore key generate NAME`")
+    before = _read_sound(lambda: cache.channel(name), signer.known)
+    if (
+        before is not None
+        and before.path == info.path
+        and before.expires_at - now >= lifetime / 2
+        and not signer.has_signed(before)
+    ):
+        return _add_signatures(cache, before, signer)
+    highest = [before.number] if before is not None else _highest_numbers(cache, name, signer.known)
+    for number in (start + step for start in highest for step in range(1, _MAX_TRIES + 1)):
+        unsigned = Channel(
             name=name,
             number=number,
             path=info.path,
@@ -136,79 +127,78 @@ def publish_channel(
             created_at=now.replace(microsecond=0),
             expires_at=(now + lifetime).replace(microsecond=0),
         )
-        made = sign(bare, keys)
+        made = signer.sign(unsigned)
         if cache.write(layout.channel_number_key(name, number), made, create_only=True):
             break
     else:
-        raise CacheError(f"channel {name} of {cache.name} is being published by others", hint="try again")
+        raise _contended(cache, name)
     reached(Point.PUSH_NUMBERED)
-    _point(cache, made, known)
+    _make_current(cache, made, signer.known)
     return made
 
 
-def _join(cache: Cache, record: Channel, keys: tuple[SecretKey, ...], known: Trust) -> Channel:
-    """Add signatures to a number that is there. Two who sign at once may lose one: read again, and signed again."""
+def _add_signatures(cache: Cache, record: Channel, signer: Signer) -> Channel:
+    """Sign a number that exists. Two who sign at once may lose a signature, so read again and repeat."""
     key = layout.channel_number_key(record.name, record.number)
-    for _ in range(_TRIES):
+    for _ in range(_MAX_TRIES):
         there = _numbered(cache, record.name, record.number)
-        others = there.signatures if there is not None and there.line == record.line else ()
-        joined = sign(record.signed(*known.standing(record.line, others)), keys)
+        joined = record
+        if there is not None and there.fingerprint == record.fingerprint:
+            joined = add_signatures(record, *signer.known.without_wrong(there).signatures)
+        joined = signer.sign(joined)
         if there == joined:
             break
         cache.write(key, joined)
     else:
-        raise CacheError(f"channel {record.name} of {cache.name} is being published by others", hint="try again")
+        raise _contended(cache, record.name)
     reached(Point.PUSH_NUMBERED)
-    _point(cache, joined, known)
+    _make_current(cache, joined, signer.known)
     return joined
 
 
-def _point(cache: Cache, made: Channel, known: Trust) -> None:
-    """Make this the record that clients read, or that of a higher number which has come meanwhile."""
+def _contended(cache: Cache, name: str) -> CacheError:
+    return CacheError(f"channel {name} of {cache.name} is being published by others", hint="try again")
+
+
+def _make_current(cache: Cache, made: Channel, known: Trust) -> None:
+    """Make this the current record of the channel, or the record of a higher number that has appeared."""
     written: Channel | None = None
     while written != made:
         cache.write(layout.channel_key(made.name), made)
         written = made
-        while (later := _sound(partial(_numbered, cache, made.name, made.number + 1), known)) is not None:
+        while (later := _read_sound(partial(_numbered, cache, made.name, made.number + 1), known)) is not None:
             made = later
     reached(Point.PUSH_PUBLISHED)
 
 
-def _sound(read: Callable[[], Channel | None], known: Trust) -> Channel | None:
-    """The record without the signatures that are wrong; None for one that no known key has signed, or none."""
+def _read_sound(read: Callable[[], Channel | None], known: Trust) -> Channel | None:
+    """Return the record without wrong signatures; None if it is malformed or no known key has signed it."""
     try:
         found = read()
     except TransportError:
         raise
     except CacheError:
         return None
-    if found is None or not known.signers(found.line, found.signatures):
-        return None
-    return replace(found, signatures=known.standing(found.line, found.signatures))
+    return known.without_wrong(found) if found is not None and known.signers(found) else None
 
 
-def _last_numbers(cache: Cache, name: str, known: Trust) -> list[int]:
-    """The highest number that a known key has given out, if there is one, and the highest of all."""
+def _highest_numbers(cache: Cache, name: str, known: Trust) -> list[int]:
+    """Return the highest number that a known key has signed, if there is one, and the highest of all."""
     try:
         keys = [stat.key for stat in cache.transport.scan(f"channels/{name}")]
-    except NoListing:
+    except ListingUnsupportedError:
         return [0]
     texts = [key.rpartition("/")[2].removesuffix(".json") for key in keys]
     numbers = sorted(
         (int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 16), reverse=True
     )
     highest = numbers[:1] or [0]
-    for number in numbers[:_TRIES]:
-        if _sound(partial(_numbered, cache, name, number), known) is not None:
+    for number in numbers[:_MAX_TRIES]:
+        if _read_sound(partial(_numbered, cache, name, number), known) is not None:
             return [number, *highest]
     return highest
 
 
 def _numbered(cache: Cache, name: str, number: int) -> Channel | None:
-    """The record of a number; None if there is none, or it is malformed."""
-    try:
-        return cache.read(layout.channel_number_key(name, number), decode_channel)
-    except TransportError:
-        raise
-    except CacheError:
-        return None
+    """Return the record of a number; None if it is missing or malformed."""
+    return cache.try_read(layout.channel_number_key(name, number), decode_channel)[0]

@@ -1,6 +1,6 @@
-"""Records as bytes: canonical JSON and a newline, with ``format`` and ``signatures``.
+"""Encode and decode records: canonical JSON and a newline, with ``format`` and ``signatures``.
 
-What comes in is untrusted: CacheError unless every field is there and is what it should be.
+Input is untrusted: a missing or wrong field is a CacheError that names the record and the field.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ from vstore.objects import Kind, StorePath
 from vstore.remote.records.layout import FORMAT
 from vstore.remote.records.model import Archive, Channel, DeltaRecord, ObjectRecord, Realisation, Record, Signature
 
-_LARGEST_SIZE = 1 << 50
-MOST_BYTES = 1 << 20  # of one record
-_MOST_VALUES = 20_000
+_MAX_SIZE = 1 << 50
+MAX_RECORD_BYTES = 1 << 20
+_MAX_VALUES = 20_000
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 T = TypeVar("T")
 
 
 def encode(record: Record) -> bytes:
-    """Return the one text of a record. CacheError for one that is beyond the limits of those who read it."""
+    """Return the bytes of a record. Raises CacheError if they exceed the limits of readers."""
     document = {"format": FORMAT, **_fields(record)}
     document["signatures"] = [
         {"key": signature.key, "signature": base64.b64encode(signature.value).decode()}
@@ -34,11 +34,11 @@ def encode(record: Record) -> bytes:
     ]
     data = canonical_json(document) + b"\n"
     try:
-        if len(data) > MOST_BYTES:
-            raise ValueError(f"more than {MOST_BYTES} bytes")
-        parse_json(data, max_values=_MOST_VALUES)
+        if len(data) > MAX_RECORD_BYTES:
+            raise ValueError(f"more than {MAX_RECORD_BYTES} bytes")
+        parse_json(data, max_values=_MAX_VALUES)
     except ValueError as error:
-        raise CacheError(f"a record that nobody could read is not written: {error}") from error
+        raise CacheError(f"cannot write a record that exceeds the limits of readers: {error}") from error
     return data
 
 
@@ -72,68 +72,78 @@ def _fields(record: Record) -> dict[str, object]:
 
 
 class Fields:
-    """A JSON object from outside, read field by field."""
+    """A JSON object from outside, read field by field. `what` names it in errors."""
 
     def __init__(self, value: object, what: str) -> None:
         self.what = what
         if not isinstance(value, dict):
-            raise self.error("it is not an object")
+            raise self.error("expected an object")
         self._values: dict[str, object] = value
 
     @classmethod
     def read(cls, data: bytes, what: str) -> Fields:
+        """Parse a record and check its format. Raises CacheError."""
         try:
-            value = parse_json(data, max_values=_MOST_VALUES)
+            value = parse_json(data, max_values=_MAX_VALUES)
         except ValueError as error:
             raise CacheError(f"malformed record {what}: {error}") from error
         fields = cls(value, what)
         if (found := fields.size("format")) != FORMAT:
-            raise fields.error(f"it has format {found}, this vstore knows {FORMAT}")
+            raise fields.error(f"it has format {found}, this vstore reads {FORMAT}")
         return fields
 
     def error(self, reason: str) -> CacheError:
+        """Return the error for this object."""
         return CacheError(f"malformed record {self.what}: {reason}")
 
     def text(self, key: str) -> str:
+        """Return a string."""
         value = self._values.get(key)
         if not isinstance(value, str):
-            raise self.error(f"`{key}` is not a text")
+            raise self.error(f"`{key}`: expected a string")
         return value
 
     def size(self, key: str) -> int:
+        """Return an integer from 0 to 2**50."""
         value = self._values.get(key)
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _LARGEST_SIZE:
-            raise self.error(f"`{key}` is not a size")
+        if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MAX_SIZE:
+            raise self.error(f"`{key}`: expected a size")
         return value
 
     def items(self, key: str) -> list[object]:
+        """Return a list."""
         value = self._values.get(key)
         if not isinstance(value, list):
-            raise self.error(f"`{key}` is not a list")
+            raise self.error(f"`{key}`: expected a list")
         return value
 
     def inner(self, key: str) -> Fields:
+        """Return an object within this one."""
         return Fields(self._values.get(key), f"{self.what}, `{key}`")
 
     def mapping(self, key: str) -> dict[str, object]:
+        """Return an object with any fields."""
         return self.inner(key)._values
 
     def parsed(self, key: str, parse: Callable[[str], T]) -> T:
-        return self.parse(self.text(key), key, parse)
+        """Return the value that `parse` makes of a string. Its ValueError becomes a CacheError."""
+        return self._parse(self.text(key), key, parse)
 
-    def each(self, key: str, parse: Callable[[str], T]) -> tuple[T, ...]:
+    def parsed_items(self, key: str, parse: Callable[[str], T]) -> tuple[T, ...]:
+        """Return the values that `parse` makes of a list of strings."""
         items = self.items(key)
         if not all(isinstance(item, str) for item in items):
-            raise self.error(f"`{key}` holds something else than texts")
-        return tuple(self.parse(str(item), key, parse) for item in items)
+            raise self.error(f"`{key}`: expected a list of strings")
+        return tuple(self._parse(str(item), key, parse) for item in items)
 
-    def parse(self, text: str, key: str, parse: Callable[[str], T]) -> T:
+    def _parse(self, text: str, key: str, parse: Callable[[str], T]) -> T:
         try:
             return parse(text)
         except (ValueError, binascii.Error) as error:
             raise self.error(f"`{key}`: {error}") from error
 
     def signatures(self) -> tuple[Signature, ...]:
+        """Return the signatures of the record."""
         found = []
         for item in self.items("signatures"):
             one = Fields(item, f"{self.what}, `signatures`")
@@ -159,6 +169,7 @@ def _moment(text: str) -> datetime:
 
 
 def decode_realisation(data: bytes, what: str) -> Realisation:
+    """Decode the record of a recipe's object. Raises CacheError that names `what`."""
     fields = Fields.read(data, what)
     return Realisation(
         recipe=fields.parsed("recipe", Digest.parse),
@@ -170,6 +181,7 @@ def decode_realisation(data: bytes, what: str) -> Realisation:
 
 
 def decode_object(data: bytes, what: str) -> ObjectRecord:
+    """Decode the record of an object. Raises CacheError that names `what`."""
     fields = Fields.read(data, what)
     archive = fields.inner("archive")
     return ObjectRecord(
@@ -177,19 +189,20 @@ def decode_object(data: bytes, what: str) -> ObjectRecord:
         digest=fields.parsed("digest", Digest.parse),
         kind=fields.parsed("kind", Kind),
         size_bytes=fields.size("size_bytes"),
-        references=fields.each("references", StorePath.parse),
+        references=fields.parsed_items("references", StorePath.parse),
         archive=Archive(
             size_bytes=archive.size("size_bytes"),
             sha256=archive.parsed("sha256", _sha256),
             index_digest=archive.parsed("index_digest", Digest.parse),
         ),
-        parts=fields.each("parts", from_hex),
+        parts=fields.parsed_items("parts", from_hex),
         metadata=fields.mapping("metadata"),
         signatures=fields.signatures(),
     )
 
 
 def decode_channel(data: bytes, what: str) -> Channel:
+    """Decode the record of a channel. Raises CacheError that names `what`."""
     fields = Fields.read(data, what)
     return Channel(
         name=fields.text("channel"),
@@ -203,6 +216,7 @@ def decode_channel(data: bytes, what: str) -> Channel:
 
 
 def decode_delta(data: bytes, what: str) -> DeltaRecord:
+    """Decode the record of a delta. Raises CacheError that names `what`."""
     fields = Fields.read(data, what)
     return DeltaRecord(
         new=fields.parsed("new", StorePath.parse),

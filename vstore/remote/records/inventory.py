@@ -1,4 +1,4 @@
-"""Everything that a cache holds, read in one go: for `cache ls`, `gc` and `verify`."""
+"""Read everything that a cache contains: for `cache ls`, `gc` and `verify`."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from vstore.remote.records import layout
 from vstore.remote.records.cache import Cache
 from vstore.remote.records.encoding import decode_channel, decode_object, decode_realisation
 from vstore.remote.records.model import Channel, ObjectRecord, Realisation
-from vstore.remote.transport.protocol import Stat, TransportError
+from vstore.remote.transport.protocol import Stat
 from vstore.values import frozen
 
 R = TypeVar("R", Realisation, ObjectRecord, Channel)
+_DELETION_ORDER = ("realisations", "objects", "deltas", "archives")
 
 
 @frozen
 class Item:
-    """One object with all that belongs to it; `keys` are in the order in which they may be deleted."""
+    """One object with all its files. `keys` are in the order of deletion."""
 
     record: ObjectRecord
     keys: tuple[str, ...]
@@ -30,30 +31,31 @@ class Item:
 
     @property
     def path(self) -> StorePath:
+        """The object's store path."""
         return self.record.path
 
 
 @frozen
 class Inventory:
-    """`channels` are all records of all channels, by key.
+    """The content of a cache. `channels` are all records of all channels, by key.
 
-    Of pushes that were killed: `stray`, which is whole but belongs to no object; `unfinished`, which no reader sees.
+    `orphans` are complete files without an object, `unfinished` partial ones: both come from killed pushes.
     """
 
     items: Mapping[StorePath, Item]
     realisations: Mapping[str, Realisation]
     channels: Mapping[str, Channel]
     pins: tuple[StorePath, ...]
-    stray: tuple[Stat, ...]
+    orphans: tuple[Stat, ...]
     unfinished: tuple[Stat, ...]
 
     @property
     def current(self) -> dict[str, Channel]:
-        """The records that clients read first, by key."""
+        """The current record of each channel, by key."""
         return {key: channel for key, channel in self.channels.items() if key == layout.channel_key(channel.name)}
 
     def closure(self, tops: Iterable[StorePath]) -> set[StorePath]:
-        """These and all they refer to, as far as the cache has them."""
+        """Return these objects and all that they refer to, as far as the cache has them."""
         seen: set[StorePath] = set()
         queue = list(tops)
         while queue:
@@ -64,74 +66,76 @@ class Inventory:
         return seen
 
 
-def read_inventory(cache: Cache, bad: dict[str, str] | None = None) -> Inventory:
-    """Read all records. CacheError if one is malformed, as what is not understood is not to be taken for absent;
-    with `bad` it is left out, and its key and what is wrong are put there.
+def read_inventory(cache: Cache, problems: dict[str, str] | None = None) -> Inventory:
+    """Read all records of a cache.
+
+    Raises CacheError for a malformed record, because it must not count as absent. With `problems`, such a record is
+    left out, and its key and the reason are added there.
     """
     cache.check()
     listed = (stat for folder in layout.FOLDERS for stat in cache.transport.scan(folder))
     stats = {stat.key: stat for stat in sorted(listed, key=lambda stat: stat.key)}
-    records = _read(cache, stats, "objects/", decode_object, bad)
-    realisations = _read(cache, stats, "realisations/", decode_realisation, bad)
-    belongs: dict[StorePath, list[str]] = {record.path: [] for record in records.values()}
+    records = _read_all(cache, stats, "objects", decode_object, problems)
+    realisations = _read_all(cache, stats, "realisations", decode_realisation, problems)
+    files: dict[StorePath, list[str]] = {record.path: [key] for key, record in records.items()}
     for key, realisation in realisations.items():
-        belongs.setdefault(realisation.path, []).append(key)
-    for key, record in records.items():
-        belongs[record.path].append(key)
+        files.setdefault(realisation.path, []).append(key)
     for key in stats:
-        if key.startswith(("deltas/", "archives/")) and (owner := _owner(key, bad)):
-            belongs.setdefault(owner, []).append(key)
-    items = {record.path: _item(record, belongs[record.path], stats) for record in records.values()}
+        if key.startswith(("deltas/", "archives/")) and (owner := _owner(key, problems)):
+            files.setdefault(owner, []).append(key)
+    items = {record.path: _item(record, files[record.path], stats) for record in records.values()}
     owned = {key for item in items.values() for key in item.keys}
-    loose = [stat for key, stat in stats.items() if key not in owned and not key.startswith(("channels/", "pins/"))]
     return Inventory(
         items=items,
         realisations=realisations,
-        channels=_read(cache, stats, "channels/", decode_channel, bad),
-        pins=tuple(owner for key in stats if key.startswith("pins/") and (owner := _owner(key, bad))),
-        stray=tuple(loose),
-        unfinished=tuple(cache.transport.unfinished()),
+        channels=_read_all(cache, stats, "channels", decode_channel, problems),
+        pins=tuple(owner for key in stats if key.startswith("pins/") and (owner := _owner(key, problems))),
+        orphans=tuple(
+            stat for key, stat in stats.items() if key not in owned and not key.startswith(("channels/", "pins/"))
+        ),
+        unfinished=tuple(cache.writer.unfinished()),
     )
 
 
-def _read(
-    cache: Cache, stats: Mapping[str, Stat], start: str, decode: Callable[[bytes, str], R], bad: dict[str, str] | None
+def _read_all(
+    cache: Cache,
+    stats: Mapping[str, Stat],
+    folder: str,
+    decode: Callable[[bytes, str], R],
+    problems: dict[str, str] | None,
 ) -> dict[str, R]:
     def read(key: str) -> R | None:
-        try:
+        if problems is None:
             return cache.read(key, decode)
-        except CacheError as error:
-            if bad is None or isinstance(error, TransportError):
-                raise
-            bad[key] = error.message
-            return None
+        record, problem = cache.try_read(key, decode)
+        if problem is not None:
+            problems[key] = problem
+        return record
 
-    keys = sorted(key for key in stats if key.startswith(start))
+    keys = sorted(key for key in stats if key.startswith(f"{folder}/"))
     with cache.threads() as pool:
         found = pool.map(read, keys)
         return {key: record for key, record in zip(keys, found, strict=True) if record is not None}
 
 
-def _owner(key: str, bad: dict[str, str] | None) -> StorePath | None:
-    """The object that a file belongs to, by its name. CacheError for none; with `bad` it is noted there."""
+def _owner(key: str, problems: dict[str, str] | None) -> StorePath | None:
+    """Return the object in the name of a file. Raises CacheError if there is none, or adds it to `problems`."""
     name = key.rpartition("/")[2].partition(".from.")[0].removesuffix(".json").removesuffix(".tar.zst")
     try:
         return StorePath.parse(name)
     except ValueError as error:
-        if bad is None:
-            raise CacheError(f"unexpected file in a cache: {key}", hint="remove it, if nobody needs it") from error
-        bad[key] = "belongs to no cache"
+        if problems is None:
+            raise CacheError(f"unexpected file in the cache: {key}", hint="remove it if nobody needs it") from error
+        problems[key] = "unexpected file"
         return None
 
 
 def _item(record: ObjectRecord, keys: list[str], stats: Mapping[str, Stat]) -> Item:
-    order = ("realisations/", "objects/", "deltas/", "archives/")
-    keys = sorted(keys, key=lambda key: next(n for n, start in enumerate(order) if key.startswith(start)))
-    own = [stats[key] for key in keys]
+    keys = sorted(keys, key=lambda key: (_DELETION_ORDER.index(key.partition("/")[0]), key))
     return Item(
         record=record,
         keys=tuple(keys),
-        size_bytes=sum(stat.size_bytes for stat in own),
+        size_bytes=sum(stats[key].size_bytes for key in keys),
         touched_at=stats[layout.object_key(record.path)].modified,
         recipes=sum(key.startswith("realisations/") for key in keys),
     )

@@ -1,8 +1,7 @@
-"""The records of a cache as values: what each says, and the one line of each that is signed.
+"""The records of a cache as values, and the fingerprint of each: the line that is signed.
 
-Contents prove themselves, as an object's name is its digest. What needs a signature is what no digest
-tells: which object a recipe gives, what kind an object is and which parts it lends, where a channel
-points, what a delta is.
+Contents prove themselves, because an object's name is its digest. Signatures are for what no digest proves: which
+object a recipe gives, an object's kind, parts and metadata, where a channel points, and the bytes of a delta.
 """
 
 from __future__ import annotations
@@ -10,16 +9,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Self
+from typing import Self, TypeVar
 
+from vstore.archive import ArchiveInfo
 from vstore.digest import Digest, hash_json
-from vstore.objects import Kind, StorePath
+from vstore.objects import Kind, ObjectInfo, StorePath
+from vstore.store.manifests import OWN_KEYS
 from vstore.values import frozen
 
 
 @frozen(kw_only=False, order=True)
 class Signature:
-    """An Ed25519 signature of a record's line, and the name of the key that made it."""
+    """An Ed25519 signature of a record's fingerprint, and the name of the key that made it."""
 
     key: str
     value: bytes
@@ -27,7 +28,7 @@ class Signature:
 
 @frozen
 class Realisation:
-    """This recipe gives this object."""
+    """The object that a recipe gives."""
 
     recipe: Digest
     path: StorePath
@@ -35,26 +36,35 @@ class Realisation:
     size_bytes: int
     signatures: tuple[Signature, ...] = ()
 
-    @property
-    def line(self) -> bytes:
-        return f"vstore-realisation-1;{self.recipe};{self.path};{self.digest};{self.size_bytes}".encode()
+    @classmethod
+    def of(cls, info: ObjectInfo, recipe: Digest) -> Self:
+        """Return the unsigned record of a recipe's object."""
+        return cls(recipe=recipe, path=info.path, digest=info.digest, size_bytes=info.size_bytes)
 
-    def signed(self, *signatures: Signature) -> Self:
-        return replace(self, signatures=merged(self.signatures, signatures))
+    @property
+    def fingerprint(self) -> bytes:
+        """The signed line."""
+        return f"vstore-realisation-1;{self.recipe};{self.path};{self.digest};{self.size_bytes}".encode()
 
 
 @frozen
 class Archive:
-    """The archive of an object: its bytes, and the digest of the index at its end."""
+    """An object's archive: its size, its SHA-256, and the digest of the index at its end."""
 
     size_bytes: int
     sha256: str
     index_digest: Digest
 
+    @classmethod
+    def of(cls, made: ArchiveInfo) -> Self:
+        """Return the record of an archive with an index."""
+        assert made.index_digest is not None
+        return cls(size_bytes=made.size_bytes, sha256=made.sha256, index_digest=made.index_digest)
+
 
 @frozen
 class ObjectRecord:
-    """What a cache says of an object. The signature covers everything, the archive's bytes too."""
+    """An object and its archive. The signature covers all of it."""
 
     path: StorePath
     digest: Digest
@@ -66,8 +76,23 @@ class ObjectRecord:
     metadata: Mapping[str, object] = {}
     signatures: tuple[Signature, ...] = ()
 
+    @classmethod
+    def of(cls, info: ObjectInfo, metadata: Mapping[str, object], archive: Archive) -> Self:
+        """Return the unsigned record of an object, from its metadata in the store."""
+        parts = metadata.get("parts")
+        return cls(
+            path=info.path,
+            digest=info.digest,
+            kind=info.kind,
+            size_bytes=info.size_bytes,
+            references=info.references,
+            archive=archive,
+            parts=tuple(sorted(bytes.fromhex(str(part)) for part in parts)) if isinstance(parts, list) else (),
+            metadata={key: value for key, value in metadata.items() if key not in OWN_KEYS},
+        )
+
     def as_json(self) -> dict[str, object]:
-        """Everything but the signatures."""
+        """Return all fields but the signatures."""
         return {
             "path": str(self.path),
             "digest": str(self.digest),
@@ -84,16 +109,14 @@ class ObjectRecord:
         }
 
     @property
-    def line(self) -> bytes:
+    def fingerprint(self) -> bytes:
+        """The signed line."""
         return f"vstore-object-1;{self.path};{hash_json('object record 1', self.as_json())}".encode()
-
-    def signed(self, *signatures: Signature) -> Self:
-        return replace(self, signatures=merged(self.signatures, signatures))
 
 
 @frozen
 class Channel:
-    """A name such as ``stable`` points to a stack; `number` only ever rises, and it expires."""
+    """A name such as ``stable`` that points to a stack. `number` only rises."""
 
     name: str
     number: int
@@ -104,17 +127,15 @@ class Channel:
     signatures: tuple[Signature, ...] = ()
 
     @property
-    def line(self) -> bytes:
+    def fingerprint(self) -> bytes:
+        """The signed line."""
         created, expires = self.created_at.isoformat(), self.expires_at.isoformat()
         return f"vstore-channel-1;{self.name};{self.number};{self.path};{self.digest};{created};{expires}".encode()
-
-    def signed(self, *signatures: Signature) -> Self:
-        return replace(self, signatures=merged(self.signatures, signatures))
 
 
 @frozen
 class DeltaRecord:
-    """A delta that makes `new` of `old`."""
+    """A delta that makes the object `new` from the object `old`."""
 
     new: StorePath
     old: StorePath
@@ -123,16 +144,16 @@ class DeltaRecord:
     signatures: tuple[Signature, ...] = ()
 
     @property
-    def line(self) -> bytes:
+    def fingerprint(self) -> bytes:
+        """The signed line."""
         return f"vstore-delta-2;{self.new};{self.old};{self.size_bytes};{self.sha256}".encode()
-
-    def signed(self, *signatures: Signature) -> Self:
-        return replace(self, signatures=merged(self.signatures, signatures))
 
 
 Record = Realisation | ObjectRecord | Channel | DeltaRecord
+R = TypeVar("R", Realisation, ObjectRecord, Channel, DeltaRecord)
 
 
-def merged(old: tuple[Signature, ...], new: tuple[Signature, ...]) -> tuple[Signature, ...]:
-    """One signature per key, sorted; a new one replaces an old one."""
-    return tuple(sorted({signature.key: signature for signature in (*old, *new)}.values()))
+def add_signatures(record: R, *signatures: Signature) -> R:
+    """Return the record with these signatures too: one per key, sorted; a new one replaces an old one."""
+    merged = {signature.key: signature for signature in (*record.signatures, *signatures)}
+    return replace(record, signatures=tuple(sorted(merged.values())))

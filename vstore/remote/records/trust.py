@@ -1,6 +1,6 @@
-"""Keys, signatures, and whom to believe (Ed25519, RFC 8032).
+"""Keys, signatures and trust (Ed25519, RFC 8032).
 
-A public key is the text ``name:base64`` as in Nix; a secret one the same with the 32 bytes of the seed.
+A public key is written ``name:base64`` as in Nix; a secret key in the same way, with the 32 bytes of the seed.
 """
 
 from __future__ import annotations
@@ -9,16 +9,16 @@ import base64
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self
 
 from vstore.errors import UsageError
 from vstore.fs.place import create_file, real_folder, recognise
 from vstore.fs.reading import read_regular
-from vstore.remote.records.model import Channel, DeltaRecord, ObjectRecord, Realisation, Signature
+from vstore.remote.records.model import R, Record, Signature, add_signatures
 from vstore.values import frozen
 
-R = TypeVar("R", Realisation, ObjectRecord, Channel, DeltaRecord)
 _MAX_BYTES = 1 << 16
 _KEY = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,99}):([A-Za-z0-9+/]{43}=)")
 
@@ -32,22 +32,23 @@ class Key:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``name:base64``. UsageError if it is not one."""
+        """Parse ``name:base64``. Raises UsageError, without the part that may be a secret."""
         found = _KEY.fullmatch(text.strip())
         if not found:
-            name = text.partition(":")[0].strip()[:40] if ":" in text else "…"  # the rest may be a secret
+            name = text.partition(":")[0].strip()[:40] if ":" in text else "…"
             raise UsageError(f"not a key: {name!r}", hint="a key is written name:base64, 44 characters")
         return cls(found[1], base64.b64decode(found[2]))
 
     def __str__(self) -> str:
         return f"{self.name}:{base64.b64encode(self.raw).decode()}"
 
-    def verifies(self, line: bytes, signature: bytes) -> bool:
+    def verifies(self, fingerprint: bytes, signature: bytes) -> bool:
+        """Return whether this key made the signature."""
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
         try:
-            Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, line)
+            Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, fingerprint)
         except (InvalidSignature, ValueError):
             return False
         return True
@@ -55,7 +56,7 @@ class Key:
 
 @frozen(kw_only=False)
 class SecretKey:
-    """A named secret key; never printed."""
+    """A named secret key. Its representation hides the seed."""
 
     name: str
     seed: bytes
@@ -65,89 +66,116 @@ class SecretKey:
 
     @classmethod
     def generate(cls, name: str) -> Self:
-        Key.parse(f"{name}:{base64.b64encode(bytes(32)).decode()}")  # the name must be one
+        """Return a new random key. Raises UsageError for a malformed name."""
+        Key.parse(f"{name}:{base64.b64encode(bytes(32)).decode()}")
         return cls(name, os.urandom(32))
 
     @classmethod
     def read(cls, file: Path) -> Self:
-        if file.suffix == ".public":  # it would sign, with a secret that all know
-            raise UsageError(f"the public half of a key: {file}", hint="give the secret half, NAME.secret")
+        """Read a key file. Raises UsageError, without any of the file's content."""
+        if file.suffix == ".public":  # it would sign, with a secret that everybody knows
+            raise UsageError(f"not a secret key but its public half: {file}", hint="give the file NAME.secret")
         try:
             key = Key.parse(read_regular(file, limit=_MAX_BYTES).decode("ascii"))
         except FileNotFoundError as error:
             raise UsageError(f"no such key: {file}", hint="`vstore key generate NAME` makes one") from error
         except (UsageError, UnicodeDecodeError):
-            raise UsageError(f"not a secret key: {file}") from None  # and not a word of its content
+            raise UsageError(f"not a secret key: {file}") from None
         except OSError as error:
             raise UsageError(f"key cannot be read: {file}: {error.strerror}") from error
         return cls(key.name, key.raw)
 
     def text(self) -> str:
+        """Return the content of the key file."""
         return f"{Key(self.name, self.seed)}\n"
 
     @property
     def public(self) -> Key:
+        """The public half."""
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
         return Key(self.name, Ed25519PrivateKey.from_private_bytes(self.seed).public_key().public_bytes_raw())
 
-    def sign(self, line: bytes) -> Signature:
+    def sign(self, fingerprint: bytes) -> Signature:
+        """Return this key's signature."""
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-        return Signature(self.name, Ed25519PrivateKey.from_private_bytes(self.seed).sign(line))
+        return Signature(self.name, Ed25519PrivateKey.from_private_bytes(self.seed).sign(fingerprint))
 
 
 @frozen
 class Trust:
-    """Whom to believe: these keys, and how many of them must have signed one line."""
+    """The trusted keys, and how many of them must have signed a record."""
 
     keys: tuple[Key, ...] = ()
     require: int = 1
 
-    def signers(self, line: bytes, signatures: Iterable[Signature]) -> set[bytes]:
-        """The trusted keys that signed this line. By their bytes: one key under two names counts once."""
-        by_name: dict[str, list[Key]] = {}
-        for key in self.keys:
-            by_name.setdefault(key.name, []).append(key)
+    def signers(self, record: Record) -> set[bytes]:
+        """Return the trusted keys that signed a record, as raw bytes: one key under two names counts once."""
         return {
             key.raw
-            for signature in signatures
-            for key in by_name.get(signature.key, ())
-            if key.verifies(line, signature.value)
+            for signature in record.signatures
+            for key in self.keys
+            if key.name == signature.key and key.verifies(record.fingerprint, signature.value)
         }
 
-    def standing(self, line: bytes, signatures: Iterable[Signature]) -> tuple[Signature, ...]:
-        """The signatures that are not known to be wrong: of one by an unknown key nothing is known."""
+    def without_wrong(self, record: R) -> R:
+        """Return the record without signatures that are known to be wrong. Signatures of unknown keys stay."""
         known = {key.name for key in self.keys}
-        return tuple(one for one in signatures if one.key not in known or self.signers(line, (one,)))
+        kept = [
+            one for one in record.signatures if one.key not in known or self.signers(replace(record, signatures=(one,)))
+        ]
+        return replace(record, signatures=tuple(kept))
 
-    def refusal(self, line: bytes, signatures: tuple[Signature, ...], *, require: int | None = None) -> str | None:
-        """Why this line is not to be believed; None when it is. As many must have signed as are required."""
+    def rejection(self, record: Record, *, require: int | None = None) -> str | None:
+        """Return why a record is not trusted, None if it is. `require` replaces the number of signatures."""
         require = self.require if require is None else require
-        if not signatures:
+        if not record.signatures:
             return "it is not signed"
-        count = len(self.signers(line, signatures))
+        count = len(self.signers(record))
         if count >= require:
             return None
         if count:
-            return f"{count} of the {require} builders that must agree have signed it"
-        names = ", ".join(signature.key for signature in signatures)
-        known = any(key.name == signature.key for key in self.keys for signature in signatures)
+            return f"{count} of the {require} required keys have signed it"
+        names = ", ".join(signature.key for signature in record.signatures)
+        known = any(key.name == signature.key for key in self.keys for signature in record.signatures)
         return f"the signature of {names} is wrong" if known else f"it is signed by {names}, which is not trusted"
 
+    def trusts(self, record: Record) -> bool:
+        """Return whether enough trusted keys have signed a record."""
+        return self.rejection(record) is None
 
-NOBODY = Trust()
+
+NO_TRUST = Trust()
 
 
 def sign(record: R, keys: Iterable[SecretKey]) -> R:
-    """The record with the signatures of these keys on its line, beside those that it has."""
-    return record.signed(*(key.sign(record.line) for key in keys))
+    """Return the record with the signatures of these keys, beside those that it has."""
+    return add_signatures(record, *(key.sign(record.fingerprint) for key in keys))
+
+
+class Signer:
+    """The secret keys that sign records, with the public keys that tell a wrong signature from an unknown one."""
+
+    def __init__(self, keys: Iterable[SecretKey], trust: Trust = NO_TRUST) -> None:
+        self.keys = tuple(keys)
+        public = tuple(key.public for key in self.keys)
+        self.own = Trust(keys=public, require=len({key.raw for key in public}))
+        self.known = Trust(keys=(*trust.keys, *public))
+
+    def sign(self, record: R) -> R:
+        """Return the record with the signatures of all keys, beside those that it has."""
+        return sign(record, self.keys)
+
+    def has_signed(self, record: Record) -> bool:
+        """Return whether all keys have signed the record."""
+        return len(self.own.signers(record)) == self.own.require
 
 
 def write_key(folder: Path, key: SecretKey) -> tuple[Path, Path]:
-    """Keep a new key pair in a folder: the secret file readable by its owner only.
+    """Write a key pair to a folder; return the secret file, which only its owner can read, and the public file.
 
-    Raises UsageError if something is there under one of the two names already.
+    Raises UsageError if a file of one of the two names exists.
     """
     real_folder(folder)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -160,5 +188,5 @@ def write_key(folder: Path, key: SecretKey) -> tuple[Path, Path]:
 
 
 def signing_keys(folder: Path) -> tuple[SecretKey, ...]:
-    """The keys in a folder, by name."""
+    """Return the secret keys in a folder, by name."""
     return tuple(SecretKey.read(file) for file in sorted(folder.glob("*.secret")))

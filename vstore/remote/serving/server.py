@@ -1,7 +1,7 @@
-"""Listening on the network: uvicorn with limits on connections, on waiting for a client, and on the log.
+"""Serve on the network: uvicorn with limits on connections, on waiting for clients, and on the log.
 
-A connection waits for its client while no whole request head has come, and while nobody reads the answer. One that
-waits too long is cut; when there are too many connections, the one that has waited longest is cut at once.
+A connection waits for its client while the request's head is incomplete, and while the client does not read the
+answer. A connection that waits too long is closed. When there are too many, the one that has waited longest is closed.
 """
 
 from __future__ import annotations
@@ -27,76 +27,83 @@ if TYPE_CHECKING:
     from starlette.applications import Starlette
 
 HEAD_SECONDS = 5.0  # for a request's head, and between requests
-STALLED_SECONDS = 60.0  # for a client to take some of the answer
-STOP_SECONDS = 1  # how long a stop waits for answers that are under way
-_MOST_CONNECTIONS = 1000
-_ACCEPTED_AT_ONCE = 32  # in one turn of the loop; a connection is counted, or cut, some turns later
-_OTHER_DESCRIPTORS = 64 + 8 * _ACCEPTED_AT_ONCE
-_WANTED_DESCRIPTORS = 2 * _MOST_CONNECTIONS + _OTHER_DESCRIPTORS
-_HEAD_BYTES = 16 << 10
-_LINES, _WINDOW_SECONDS = 50, 10.0
+STALLED_SECONDS = 60.0  # for a client to read some of the answer
+STOP_SECONDS = 1  # for running answers when the server stops
+_MAX_CONNECTIONS = 1000
+_MAX_ACCEPTED = 32  # in one turn of the event loop; a connection is counted, or closed, some turns later
+_OTHER_DESCRIPTORS = 64 + 8 * _MAX_ACCEPTED
+_WANTED_DESCRIPTORS = 2 * _MAX_CONNECTIONS + _OTHER_DESCRIPTORS
+_MAX_HEAD_BYTES = 16 << 10
+_MAX_LINES, _WINDOW_SECONDS = 50, 10.0
 
 
-class Guarded(H11Protocol):
-    """One connection, cut when its client keeps it waiting."""
+class LimitedConnection(H11Protocol):
+    """One connection, closed when its client keeps it waiting."""
 
     waiting_since: float | None = None
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for a request. Close the connection that has waited longest if there are too many."""
         super().connection_made(transport)
         self._wait(HEAD_SECONDS)
         if len(self.connections) > most_connections():
-            waiting = [one for one in self.connections if isinstance(one, Guarded) and one.waiting_since is not None]
-            min(waiting, key=lambda one: one.waiting_since or 0.0).cut()
+            waiting = [
+                one for one in self.connections if isinstance(one, LimitedConnection) and one.waiting_since is not None
+            ]
+            min(waiting, key=lambda one: one.waiting_since or 0.0).abort()
 
-    def cut(self) -> None:
-        """Close the connection. It counts as a connection until the event loop has closed it, but waits no more."""
-        self._go_on()
+    def abort(self) -> None:
+        """Close the connection. It counts until the event loop has closed it, but no longer as waiting."""
+        self._stop_waiting()
         self.transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._go_on()
+        """Stop waiting."""
+        self._stop_waiting()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        """Stop waiting once the request's head is complete."""
         before = self.cycle
         super().data_received(data)
         if self.cycle is not before and not self.cycle.response_complete:
-            self._go_on()
+            self._stop_waiting()
 
     def on_response_complete(self) -> None:
+        """Wait for the next request."""
         super().on_response_complete()
-        if self.cycle.response_complete:  # else the next request had come already
+        if self.cycle.response_complete:  # else the next request is there already
             self._wait(HEAD_SECONDS)
 
     def pause_writing(self) -> None:
+        """Wait for the client to read."""
         super().pause_writing()
         self._wait(STALLED_SECONDS)
 
     def resume_writing(self) -> None:
+        """Stop waiting."""
         super().resume_writing()
-        self._go_on()
+        self._stop_waiting()
 
     def _wait(self, seconds: float) -> None:
-        """The client is waited for, from now on."""
-        self._go_on()
+        self._stop_waiting()
         self.waiting_since = self.loop.time()
-        self._timer = self.loop.call_later(seconds, self.cut)
+        self._timer = self.loop.call_later(seconds, self.abort)
 
-    def _go_on(self) -> None:
+    def _stop_waiting(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         self.waiting_since = self._timer = None
 
 
 def most_connections() -> int:
-    """How many connections the limit on descriptors allows: each may have a file open beside its socket."""
-    return min(_MOST_CONNECTIONS, max((_descriptors() - _OTHER_DESCRIPTORS) // 2, 8))
+    """Return how many connections the limit on descriptors allows: each may have an open file beside its socket."""
+    return min(_MAX_CONNECTIONS, max((_descriptors() - _OTHER_DESCRIPTORS) // 2, 8))
 
 
 def _descriptors() -> int:
-    """The limit on descriptors, raised as far as that is useful and allowed."""
+    """Raise the limit on descriptors as far as useful and allowed, and return it."""
     if sys.platform == "win32":
         return _WANTED_DESCRIPTORS
     import resource
@@ -109,7 +116,7 @@ def _descriptors() -> int:
 
 
 class RateLimit(logging.Filter):
-    """Lets through so many lines in ten seconds; the first after that says how many were left out."""
+    """Passes `_MAX_LINES` lines in ten seconds. The first line after that states how many were dropped."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -117,21 +124,22 @@ class RateLimit(logging.Filter):
         self._lines = 0
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether to write a line."""
         if time.monotonic() - self._began > _WINDOW_SECONDS:
-            if self._lines > _LINES:
-                record.msg, record.args = f"{self._lines - _LINES} lines left out; {record.getMessage()}", ()
+            if self._lines > _MAX_LINES:
+                record.msg, record.args = f"{self._lines - _MAX_LINES} lines dropped; {record.getMessage()}", ()
             self._began, self._lines = time.monotonic(), 0
         self._lines += 1
-        return self._lines <= _LINES
+        return self._lines <= _MAX_LINES
 
 
-def _is_no_stop(record: logging.LogRecord) -> bool:
-    """Whether a line tells of something else than an answer that was ended because the server stops."""
+def _is_not_cancelled(record: logging.LogRecord) -> bool:
+    """Return whether a line is about anything but an answer that ended because the server stops."""
     return record.exc_info is None or not isinstance(record.exc_info[1], asyncio.CancelledError)
 
 
 class _Redacted(logging.Formatter):
-    """Hides logins: a client may send one in the URL that it asks for."""
+    """Hides logins: a client may send one in the URL of its request."""
 
     def format(self, record: logging.LogRecord) -> str:
         record.msg, record.args = printable(redact(unquote(record.getMessage()))), ()
@@ -139,12 +147,12 @@ class _Redacted(logging.Formatter):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that listens there. BusyError for a port in use, UsageError for an address that cannot be had."""
+    """Return a listening socket. Raises BusyError for a port in use, UsageError for an unavailable address."""
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        return socket.create_server(address[:2], family=family, backlog=_ACCEPTED_AT_ONCE)
+        return socket.create_server(address[:2], family=family, backlog=_MAX_ACCEPTED)
     except UnicodeError as error:
-        raise UsageError(f"not the name of a host: {host}", hint="see --host") from error
+        raise UsageError(f"not a host name: {host}", hint="see --host") from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE or getattr(error, "winerror", None) == 10048:
             raise BusyError(f"the port is in use: {host}:{port}", hint="give another one with --port") from error
@@ -155,7 +163,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class _Server(uvicorn.Server):
-    """A server that ends its own work when a signal says to stop."""
+    """A server that sets `cancel` when a signal stops it."""
 
     def __init__(self, config: uvicorn.Config, cancel: CancelToken) -> None:
         super().__init__(config)
@@ -167,9 +175,9 @@ class _Server(uvicorn.Server):
 
 
 def listen(application: Starlette, bound: socket.socket, cancel: CancelToken, *, log_requests: bool) -> None:
-    """Answer until a signal says to stop; answers under way then have a second. Sets `cancel` then."""
+    """Answer requests until a signal stops the server; running answers then have a second. Sets `cancel` then."""
     handler = logging.StreamHandler()
-    handler.addFilter(_is_no_stop)
+    handler.addFilter(_is_not_cancelled)
     handler.addFilter(RateLimit())
     handler.setFormatter(_Redacted("%(asctime)s %(message)s"))
     for name in ("uvicorn", "asyncio"):
@@ -177,12 +185,12 @@ def listen(application: Starlette, bound: socket.socket, cancel: CancelToken, *,
         logger.handlers, logger.propagate = [handler], False
     config = uvicorn.Config(
         application,
-        http=Guarded,
+        http=LimitedConnection,
         ws="none",
         lifespan="off",
-        backlog=_ACCEPTED_AT_ONCE,
+        backlog=_MAX_ACCEPTED,
         timeout_graceful_shutdown=STOP_SECONDS,
-        h11_max_incomplete_event_size=_HEAD_BYTES,
+        h11_max_incomplete_event_size=_MAX_HEAD_BYTES,
         log_config=None,
         log_level="info" if log_requests else "warning",
         access_log=log_requests,

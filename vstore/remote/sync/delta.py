@@ -1,14 +1,14 @@
-"""Deltas: patches that make the changed files of a newer object from those of an older one.
+"""Deltas: patches that make the changed files of a newer object from the files of an older one.
 
-A delta holds patches only. Files that did not change come from the older object, large ones that no patch makes
-smaller from the archive by range, as in any fetch; so whatever a patch gives is just one more donor. Format::
+A delta consists of patches only. Unchanged files come from the older object, and large files that no patch makes
+smaller from ranges of the archive, as in any fetch: a patched file is one more local file. Format::
 
     "vstore-delta-2\\n"  u32 length  index  patches
 
-The index is canonical JSON: a list of ``old`` and ``new`` (BLAKE3 of the files; zeros where there is no old one),
-``old_at`` and ``old_bytes`` (which part of the old file), ``size_bytes`` and ``patch_bytes``; the patches
-(HDiffPatch's, zstd inside) follow in this order. Patches with the same ``new`` give one window of it after the other,
-so that neither making nor applying takes more memory for larger files. Needs the extra ``delta``.
+The index is canonical JSON: a list of ``old`` and ``new`` (BLAKE3 of the files; zeros without an old file),
+``old_at`` and ``old_bytes`` (the part of the old file), ``size_bytes`` and ``patch_bytes``. The patches (of
+HDiffPatch, with zstd inside) follow in this order. Patches with the same ``new`` make one window of it after the
+other, so that larger files take no more memory. Needs the extra ``delta``.
 """
 
 from __future__ import annotations
@@ -31,26 +31,26 @@ from vstore.fs.trees.manifest import EntryKind, Manifest
 from vstore.fs.trees.scan import hash_file
 from vstore.remote.records.encoding import Fields
 from vstore.remote.records.model import DeltaRecord
-from vstore.remote.sync.delta_base import pairs
+from vstore.remote.sync.delta_base import match_files
 from vstore.values import frozen
 
 _MAGIC = b"vstore-delta-2\n"
 _WINDOW_BYTES = 32 << 20  # of a new file: making a patch takes some seven bytes of memory per byte
-_MARGIN_BYTES = 16 << 20  # how much further than the window's own place the old file is looked at, on either side
+_MARGIN_BYTES = 16 << 20  # of the old file, before and after the window's own place
 _PART_BYTES = _WINDOW_BYTES + 2 * _MARGIN_BYTES  # of an old file, at most
-_MEMORY = 256 << 20  # address space beside Python with its libraries: the largest window takes 160 MiB
-_MOST_PATCHES = 60_000  # in a delta
-_INDEX_BYTES = 16 << 20  # of its index, at most: 250 for each patch
-_MOST_VALUES = 7 * _MOST_PATCHES + 1  # in it
+_MEMORY_BYTES = 256 << 20  # of address space, beside Python and its libraries: the largest window takes 160 MiB
+_MAX_PATCHES = 60_000
+_MAX_INDEX_BYTES = 16 << 20  # 250 for each patch
+_MAX_VALUES = 7 * _MAX_PATCHES + 1  # in the index
 _SECONDS = 120
-_LARGE = 64 << 10  # smaller files are always in: one of them would cost the whole frame that it lies in
-_WORTH = 0.7  # a patch larger than this part of the compressed file is left out
+_LARGE_BYTES = 64 << 10  # a smaller file is always patched: fetching it would cost its whole frame
+_MAX_RATIO = 0.7  # of a large file's patch to its compressed size; a larger patch is left out
 
-NOTHING = bytes(32)  # instead of the digest of an old file: the patch is from nothing
+NO_FILE = bytes(32)  # the digest of the old file where there is none
 
-# Runs alone, with limits set on itself, as decoders of patches have had holes. Lines of the standard input, each a JSON
-# list: the old file or nothing, where its part starts and how long it is, the same of the patch in the delta, the new
-# file and how much is added to it.
+# Runs as a process of its own with limits, because decoders of patches have had holes. Each line of its input is a
+# JSON list: the old file or null, offset and length of its part, offset and length of the patch in the delta, the new
+# file, and the number of bytes appended to it.
 _APPLY = """
 import json, os, resource, sys
 import hdiffpatch
@@ -84,7 +84,7 @@ with open(delta, "rb") as patches:
 
 @frozen
 class Patch:
-    """A window of a file from a part of another; `at` is where its patch starts in the delta."""
+    """The patch for one window of a new file, from a part of an old one. `at` is its offset in the delta."""
 
     old: bytes
     new: bytes
@@ -96,7 +96,7 @@ class Patch:
 
 
 def available() -> bool:
-    """Whether the extra ``delta`` is installed."""
+    """Return whether the extra ``delta`` is installed."""
     try:
         import hdiffpatch  # noqa: F401
     except ImportError:
@@ -105,26 +105,28 @@ def available() -> bool:
 
 
 def make_delta(old: Path, old_manifest: Manifest, new: Path, new_manifest: Manifest) -> bytes | None:
-    """The delta between two trees; None if no patch is worth it. UsageError without the extra."""
+    """Return the delta between two trees; None if no patch is worth it. Raises UsageError without the extra."""
     if not available():
-        raise UsageError("making deltas needs one package more", hint="install vstore with its extra: vstore[delta]")
+        raise UsageError("deltas need another package: hdiffpatch", hint="install vstore with its extra: vstore[delta]")
     import hdiffpatch
 
     index: list[Patch] = []
     patches: list[bytes] = []
-    for was, entry in pairs(old_manifest, new_manifest):
-        source = (old / os.fsdecode(was.path)) if was else None
+    for before, entry in match_files(old_manifest, new_manifest):
+        source = (old / os.fsdecode(before.path)) if before else None
         found, size, plain = [], 0, 0
-        for start, part, content in _windows(source, new / os.fsdecode(entry.path), was.size if was else 0, entry.size):
+        for start, part, content in _windows(
+            source, new / os.fsdecode(entry.path), before.size if before else 0, entry.size
+        ):
             patch = hdiffpatch.diff(part, content, hdiffpatch.COMPRESSION_ZSTD, validate=False)
             found.append((start, len(part), len(content), patch))
             size += len(patch)
-            plain += len(zstd.compress(content, 3)) if entry.size >= _LARGE else 0
-        if entry.size >= _LARGE and size > _WORTH * plain:
+            plain += len(zstd.compress(content, 3)) if entry.size >= _LARGE_BYTES else 0
+        if entry.size >= _LARGE_BYTES and size > _MAX_RATIO * plain:
             continue
-        if len(index) + len(found) > _MOST_PATCHES:
+        if len(index) + len(found) > _MAX_PATCHES:
             break
-        from_file = was.digest if was else NOTHING
+        from_file = before.digest if before else NO_FILE
         for start, count, made, patch in found:
             sizes = {"old_at": start, "old_bytes": count, "size_bytes": made, "patch_bytes": len(patch)}
             index.append(Patch(old=from_file, new=entry.digest, **sizes, at=0))
@@ -136,7 +138,7 @@ def make_delta(old: Path, old_manifest: Manifest, new: Path, new_manifest: Manif
 
 
 def _encode_index(patches: Iterable[Patch]) -> bytes:
-    """Return the one text of an index; where the patches are follows from their order and sizes."""
+    """Return the bytes of an index. The offsets of the patches follow from their order and sizes."""
     return canonical_json(
         [
             {
@@ -153,7 +155,7 @@ def _encode_index(patches: Iterable[Patch]) -> bytes:
 
 
 def _windows(old: Path | None, new: Path, old_size: int, new_size: int) -> Iterator[tuple[int, bytes, bytes]]:
-    """The new file bit by bit, each with where the part of the old file starts that is like it, and that part."""
+    """Yield for each window of the new file: the offset of the old part, the old part, the window."""
     with new.open("rb") as file:
         for at in range(0, max(new_size, 1), _WINDOW_BYTES):
             content = file.read(_WINDOW_BYTES)
@@ -167,16 +169,16 @@ def _windows(old: Path | None, new: Path, old_size: int, new_size: int) -> Itera
                 yield start, source.read(min(end - start, _PART_BYTES)), content
 
 
-def read_index(delta: BinaryIO) -> list[Patch]:
-    """The patches in it. CacheError if it is malformed."""
+def read_patches(delta: BinaryIO) -> list[Patch]:
+    """Return the patches of a delta. Raises CacheError if it is malformed."""
     magic, length = delta.read(len(_MAGIC)), int.from_bytes(delta.read(4), "big")
     try:
         if magic != _MAGIC:
             raise ValueError("not of version 2")
-        if length > _INDEX_BYTES:
-            raise ValueError("its index is larger than any may be")
+        if length > _MAX_INDEX_BYTES:
+            raise ValueError("its index is too large")
         text, found, at = delta.read(length), list[Patch](), len(_MAGIC) + 4 + length
-        for one in _listed(parse_json(text, max_values=_MOST_VALUES)):
+        for one in _listed(parse_json(text, max_values=_MAX_VALUES)):
             fields = Fields(one, "delta")
             patch = Patch(
                 old=fields.parsed("old", from_hex),
@@ -188,15 +190,15 @@ def read_index(delta: BinaryIO) -> list[Patch]:
                 at=at,
             )
             if len(patch.old) != 32 or len(patch.new) != 32:
-                raise ValueError("a digest is none")
+                raise ValueError("a malformed digest")
             if patch.size_bytes > _WINDOW_BYTES or patch.old_bytes > _PART_BYTES:
-                raise ValueError("a window is larger than any may be")
+                raise ValueError("a window is too large")
             found.append(patch)
             at += patch.patch_bytes
         if at != delta.seek(0, os.SEEK_END):
             raise ValueError("the length does not match")
         if _encode_index(found) != text:
-            raise ValueError("its index is not as vstore writes it")
+            raise ValueError("its index is not in the form that vstore writes")
     except ValueError as error:
         raise CacheError(f"malformed delta: {error}") from error
     return found
@@ -216,15 +218,16 @@ def apply_delta(
     folder: Path,
     cancel: CancelToken,
 ) -> dict[bytes, Path]:
-    """Make the files that can be made in `folder`; returns them by digest, each verified.
+    """Make files in `folder`; return them by digest, each verified. `find` gives the old files.
 
-    Sizes are those of the expected tree, never what the delta says. Raises Cancelled, CacheError for anything else.
+    Sizes are those of the expected tree, never those that the delta states. Raises Cancelled, and CacheError for a bad
+    delta.
     """
     with delta.open("rb") as content:
         if file_digest(content, "sha256").hexdigest() != record.sha256:
             raise CacheError(f"the delta of {record.new} is damaged")
         content.seek(0)
-        index = read_index(content)
+        index = read_patches(content)
     sizes = {entry.digest: entry.size for entry in expected.entries if entry.kind == EntryKind.FILE}
     windows: dict[bytes, list[Patch]] = {}
     for patch in index:
@@ -232,39 +235,39 @@ def apply_delta(
     jobs, made = [], {}
     for number, (digest, patches) in enumerate(windows.items()):
         sources = [find(patch.old) for patch in patches]
-        lacking = any(source is None and patch.old != NOTHING for source, patch in zip(sources, patches, strict=True))
-        if digest not in sizes or lacking:
+        missing = any(source is None and patch.old != NO_FILE for source, patch in zip(sources, patches, strict=True))
+        if digest not in sizes or missing:
             continue
         if sum(patch.size_bytes for patch in patches) != sizes[digest]:
-            raise CacheError(f"the delta of {record.new} gives a file of another size than it says")
+            raise CacheError(f"the delta of {record.new} states a wrong size")
         made[digest] = folder / f"{number}"
         for source, one in zip(sources, patches, strict=True):
             part = (str(source) if source else None, one.old_at, one.old_bytes)
             jobs.append(json.dumps([*part, one.at, one.patch_bytes, str(made[digest]), one.size_bytes]) + "\n")
     if sum(sizes[digest] for digest in made) > free_bytes(folder):
-        raise CacheError(f"the delta of {record.new} gives more than the disk has free")
+        raise CacheError(f"the delta of {record.new} needs more space than the disk has free")
     _run(delta, record, "".join(jobs), max((sizes[digest] for digest in made), default=0), cancel)
     for digest, file in made.items():
         if hash_file(file) != digest:
-            raise CacheError(f"the delta of {record.new} gives another file than it says")
+            raise CacheError(f"the delta of {record.new} makes another file than it states")
     return made
 
 
 def _run(delta: Path, record: DeltaRecord, jobs: str, largest: int, cancel: CancelToken) -> None:
-    """Apply the patches in a process of its own."""
-    limits = [str(_MEMORY), str(_SECONDS), str(largest)]
+    """Apply the patches in another process."""
+    limits = [str(_MEMORY_BYTES), str(_SECONDS), str(largest)]
     command = [sys.executable, "-I", "-X", "utf8", "-c", _APPLY, str(delta), *limits]
-    nothing, pipe = subprocess.DEVNULL, subprocess.PIPE
+    pipe = subprocess.PIPE
     with (
-        subprocess.Popen(command, stdin=pipe, stdout=nothing, stderr=pipe) as process,
+        subprocess.Popen(command, stdin=pipe, stdout=subprocess.DEVNULL, stderr=pipe) as process,
         cancel.calling(process.kill),
     ):
         try:
-            said = process.communicate(jobs.encode(), timeout=2 * _SECONDS)[1]
+            output = process.communicate(jobs.encode(), timeout=2 * _SECONDS)[1]
         except subprocess.TimeoutExpired as error:
             process.kill()
             raise CacheError(f"the delta of {record.new} takes too long") from error
     if process.returncode:
         cancel.check()
-        last = said.decode(errors="replace").strip().rpartition("\n")[2]
+        last = output.decode(errors="replace").strip().rpartition("\n")[2]
         raise CacheError(f"the delta of {record.new} cannot be applied: {last or process.returncode}")

@@ -1,4 +1,4 @@
-"""Files made by a delta while an object is fetched: the signed delta of a cache that is cheaper than the ranges."""
+"""Fetch a delta: the smallest signed one of a cache, if it is smaller than the ranges of the archive."""
 
 from __future__ import annotations
 
@@ -16,52 +16,44 @@ from vstore.remote.sync.delta import apply_delta, available
 from vstore.store import Store
 from vstore.values import frozen
 
-LEAST_BYTES = 256 << 10  # less is not worth a question
-_MOST_OLD = 3  # how many older objects are asked about
-_MOST_BYTES = 1 << 30
+MIN_BYTES = 256 << 10  # a smaller saving is not worth a request
+_MAX_OLD = 3  # older objects to ask about
+_MAX_BYTES = 1 << 30
 
 
 @frozen
-class Patched:
-    """The files made, by digest, and what that took; `problem` says why there are none where there should be."""
+class PatchedFiles:
+    """The patched files, by digest, the bytes fetched for them, and the problem if the delta was bad."""
 
     files: Mapping[bytes, Path] = {}
-    moved_bytes: int = 0
+    fetched_bytes: int = 0
     problem: str | None = None
 
 
-def patch_files(
-    store: Store,
-    cache: Cache,
-    expected: Manifest,
-    path: StorePath,
-    find: Callable[[bytes], Path | None],
-    ranges_bytes: int,
-    folder: Path,
-    trust: Trust,
-) -> Patched:
-    """Take the smallest signed delta from an object of the same name, if it is smaller than the ranges."""
+def find_delta(store: Store, cache: Cache, path: StorePath, trust: Trust, *, below_bytes: int) -> DeltaRecord | None:
+    """Return the smallest signed delta from an older object of the same name, if it has fewer than `below_bytes`.
+
+    One trusted key is enough, because the result is verified: only the decoder takes trust. Raises CacheError.
+    """
     if not available():
-        return Patched()
-    moved = 0
-    try:
-        record = _smallest(store, cache, path, trust)
-        if record is None or record.size_bytes >= min(ranges_bytes, _MOST_BYTES):
-            return Patched()
-        folder.mkdir()
-        delta = folder / "delta"
-        moved = cache.transport.download(delta_key(record.new, record.old), delta, limit=record.size_bytes) or 0
-        if not moved:
-            return Patched()
-        return Patched(files=apply_delta(delta, record, find, expected, folder, cache.cancel), moved_bytes=moved)
-    except CacheError as error:
-        return Patched(moved_bytes=moved, problem=error.message)
-
-
-def _smallest(store: Store, cache: Cache, path: StorePath, trust: Trust) -> DeltaRecord | None:
+        return None
     infos = [store.objects.info(one) for one in store.objects.find(path.name) if one.name == path.name]
-    newest = sorted((info for info in infos if info), key=lambda info: info.registered_at, reverse=True)[:_MOST_OLD]
+    newest = sorted((info for info in infos if info), key=lambda info: info.registered_at, reverse=True)[:_MAX_OLD]
     found = [cache.delta(path, info.path) for info in newest]
-    # one trusted key is enough: what a patch gives is verified, so that only decoding it takes trust
-    signed = [one for one in found if one and trust.refusal(one.line, one.signatures, require=1) is None]
-    return min(signed, key=lambda one: one.size_bytes, default=None)
+    signed = [one for one in found if one and trust.rejection(one, require=1) is None]
+    smallest = min(signed, key=lambda one: one.size_bytes, default=None)
+    return smallest if smallest and smallest.size_bytes < min(below_bytes, _MAX_BYTES) else None
+
+
+def fetch_delta(
+    cache: Cache, record: DeltaRecord, expected: Manifest, find: Callable[[bytes], Path | None], folder: Path
+) -> PatchedFiles:
+    """Fetch a delta to the new folder `folder` and apply it there. If the cache lacks it, nothing is patched."""
+    folder.mkdir()
+    delta, fetched = folder / "delta", 0
+    try:
+        fetched = cache.transport.download(delta_key(record.new, record.old), delta, limit=record.size_bytes) or 0
+        files = apply_delta(delta, record, find, expected, folder, cache.cancel) if fetched else {}
+    except CacheError as error:
+        return PatchedFiles(fetched_bytes=fetched, problem=error.message)
+    return PatchedFiles(files=files, fetched_bytes=fetched)

@@ -1,7 +1,7 @@
-"""Bringing one object from a cache into the store: only the bytes that the store has not, all of them verified.
+"""Fetch one object from a cache into the store: only the bytes that the store lacks, all of them verified.
 
 The archive's index names every file by digest, and the object's name is the digest of that list. So the list is
-checked before anything else is fetched, and each file against the list: nothing else needs to be believed.
+verified before anything else is fetched, and each file against the list. Nothing else needs trust.
 """
 
 from __future__ import annotations
@@ -12,7 +12,17 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
-from vstore.archive import FileReader, Limits, RangeReader, assemble, check_cost, plan_fetch, read_index
+from vstore.archive import (
+    ArchiveIndex,
+    FileReader,
+    FileSource,
+    Limits,
+    RangeReader,
+    assemble,
+    check_cost,
+    plan_fetch,
+    read_index,
+)
 from vstore.cancel import Cancelled, CancelToken
 from vstore.digest import Digest
 from vstore.errors import ArchiveError, CacheError
@@ -25,11 +35,18 @@ from vstore.remote.records.cache import Cache
 from vstore.remote.records.layout import archive_key
 from vstore.remote.records.model import ObjectRecord
 from vstore.remote.records.trust import Trust
-from vstore.remote.sync.delta_fetch import LEAST_BYTES, Patched, patch_files
-from vstore.remote.sync.local_files import AnyOf, Donors
-from vstore.remote.sync.partial import TREE, left_behind, leftovers, remove, staging_name, whole_files
+from vstore.remote.sync.delta_fetch import MIN_BYTES, PatchedFiles, fetch_delta, find_delta
+from vstore.remote.sync.local_files import FileMap, FileUnion, LocalFiles
+from vstore.remote.sync.partial import (
+    TREE,
+    complete_files,
+    find_partial,
+    keep_partial,
+    remove_partial,
+    staging_name,
+)
 from vstore.remote.sync.reader import RemoteReader
-from vstore.remote.transport.protocol import NoRanges, TransportError
+from vstore.remote.transport.protocol import RangesUnsupportedError, TransportError
 from vstore.reporter import CancellableReporter, Reporter, Unit
 from vstore.store import Provenance, Store
 from vstore.store.manifests import OWN_KEYS
@@ -40,58 +57,60 @@ _SMALL_BYTES = 4 << 20
 
 @frozen
 class Fetched:
-    """What it took: bytes moved, and bytes of the archive that were not."""
+    """One fetched object: the bytes fetched for it, and the bytes of its archive that were not needed.
+
+    `method` is ``archive`` for all of the archive, ``ranges`` for less.
+    """
 
     path: StorePath
-    how: str
-    moved_bytes: int
+    method: str
+    fetched_bytes: int
     saved_bytes: int
     seconds: float
 
 
-class DependencyFailed(CacheError):
-    """An object was not brought because one that it refers to was not, which is the cause: nothing else is wrong."""
+class DependencyError(CacheError):
+    """An object was not fetched because one that it refers to was not. The cause is the other's error."""
 
 
 class Fetcher:
-    """Fetches objects into one store. Safe for several threads."""
+    """Fetches objects into one store. Safe for several threads. Setting `cancel` ends all fetches."""
 
     def __init__(self, store: Store, *, trust: Trust, reporter: Reporter, cancel: CancelToken | None = None) -> None:
         self.store = store
         self.trust = trust
         self.cancel = cancel or CancelToken()
         self.reporter = CancellableReporter(reporter, self.cancel)
-        self._donors: Donors | None = None
+        self._local: LocalFiles | None = None
         self._large = threading.Lock()
         self._lock = threading.Lock()
 
     def prepare(self, names: Iterable[str]) -> None:
-        """Find what the store holds already, the objects of these names first."""
+        """Find the files that the store has, in objects of these names first."""
         with self._lock:
-            if self._donors is None:
-                self._donors = Donors(self.store)
-            self._donors.look(names)
+            if self._local is None:
+                self._local = LocalFiles(self.store)
+            self._local.read(names)
 
     def estimate(self, cache: Cache, record: ObjectRecord) -> Fetched:
-        """What fetching it would take, at most: a delta may make it less. Reads the archive's index."""
+        """Return what fetching an object would take, at most: a delta may make it less. Reads the archive's index."""
         started = time.monotonic()
         reader = RemoteReader(cache, archive_key(record.path), record.archive.size_bytes)
         try:
-            with _archive_of(cache, record):
+            with _name_archive(cache, record):
                 index = read_index(reader, tree=record.digest)
-        except NoRanges:
+        except RangesUnsupportedError:
             return _fetched(record, record.archive.size_bytes, started)
-        written = whole_files(leftovers(self.store.layout, record.path), index.files)
-        plan = plan_fetch(index, AnyOf(written, self._donors or ()))
-        return _fetched(record, reader.moved_bytes + reader.to_move_bytes(plan.ranges), started)
+        plan = plan_fetch(index, self._source(index, find_partial(self.store.layout, record.path)))
+        return _fetched(record, reader.fetched_bytes + reader.cost_bytes(plan.ranges), started)
 
     def fetch(
         self, cache: Cache, record: ObjectRecord, *, recipe: Digest | None, references_ready: Callable[[], None]
     ) -> Fetched | None:
-        """Make the object present; None if it is already. Its references may come meanwhile: `references_ready` waits.
+        """Fetch and register an object; None if it is present. `references_ready` waits for its references.
 
-        Raises CacheError or StoreError; then nothing of it is in the store. If nothing is wrong but the
-        connection, its own or that of what it refers to, what was written stays for the next fetch.
+        Raises CacheError or StoreError; then the object is not registered. If only a connection failed, its own or
+        that of a reference, the files written so far stay for the next fetch.
         """
         started = time.monotonic()
         lock = self.store.layout.locks.fetch(record.path)
@@ -99,113 +118,118 @@ class Fetcher:
             self.store.add_temp_root(record.path)
             if self.store.is_valid(record.path):
                 return None
-            kept = leftovers(self.store.layout, record.path)
+            partial = find_partial(self.store.layout, record.path)
             with self.store.staging(staging_name(record.path)) as staging:
                 reached(Point.PULL_STARTED)
                 tree = staging / TREE
-                with left_behind(staging, kept, after=_was_cut_off):
-                    with self._turn(record), _archive_of(cache, record):
-                        moved, manifest = self._bring(cache, record, tree, kept)
+                with keep_partial(staging, partial, after=_was_cut_off):
+                    with self._turn(record), _name_archive(cache, record):
+                        fetched_bytes, manifest = self._fetch_tree(cache, record, tree, partial)
                     reached(Point.PULL_UNPACKED)
                     references_ready()
                 self.store.add(
                     tree,
                     name=record.path.name,
-                    kind=record.kind if self._believes(record) else Kind.INTERPRETER,  # the tree states any other kind
+                    kind=record.kind if self.trust.trusts(record) else Kind.INTERPRETER,  # the tree states other kinds
                     provenance=self._provenance(record, recipe),
                     manifest=manifest,
                 )
-            remove(kept)
+            remove_partial(partial)
         reached(Point.PULL_ADDED)
-        return _fetched(record, moved, started)
-
-    def _believes(self, record: ObjectRecord) -> bool:
-        return self.trust.refusal(record.line, record.signatures) is None
+        return _fetched(record, fetched_bytes, started)
 
     def _provenance(self, record: ObjectRecord, recipe: Digest | None) -> Provenance:
-        """Return how an object was made, as far as enough trusted keys have signed it: no digest covers this."""
-        if not self._believes(record):
+        """Return how an object was made, if enough trusted keys have signed that: no digest covers it."""
+        if not self.trust.trusts(record):
             return Provenance(recipe=recipe)
         metadata = {key: value for key, value in record.metadata.items() if key not in OWN_KEYS}
         return Provenance(recipe=recipe, wheel_keys=tuple(record.parts), metadata=metadata)
 
     def _turn(self, record: ObjectRecord) -> AbstractContextManager[object]:
-        """Large archives one after another, as each takes all cores and some 80 MiB; they are flushed side by side."""
+        """Fetch large archives one after another: each takes all cores and some 80 MiB."""
         return self._large if record.archive.size_bytes > _SMALL_BYTES else nullcontext()
 
-    def _bring(self, cache: Cache, record: ObjectRecord, tree: Path, kept: list[Path]) -> tuple[int, Manifest]:
-        """Make the folder, every file verified while it was written; returns the bytes moved and what it holds."""
+    def _fetch_tree(self, cache: Cache, record: ObjectRecord, tree: Path, partial: list[Path]) -> tuple[int, Manifest]:
+        """Write and verify the tree; return the bytes fetched and its manifest."""
         total = record.archive.size_bytes
 
         def on_bytes(_: int) -> None:
-            self.reporter.progress(record.path.name, "fetching", reader.moved_bytes, total, Unit.BYTES)
+            self.reporter.progress(record.path.name, "fetching", reader.fetched_bytes, total, Unit.BYTES)
 
         reader = RemoteReader(cache, archive_key(record.path), total, on_bytes)
         try:
-            patch_bytes, manifest = self._unpack(reader, record, tree, kept, cache)
-            return patch_bytes + reader.moved_bytes, manifest
-        except NoRanges:
+            index = self._read_index(reader, record)
+            source = self._source(index, partial)
+            patched = self._patch(cache, record, index, source, tree.with_name("patched"))
+            if patched.files:
+                source = FileUnion(FileMap(patched.files, link=False), source)
+            self._assemble(reader, record, index, source, tree)
+            return patched.fetched_bytes + reader.fetched_bytes, index.manifest
+        except RangesUnsupportedError:
             remove_tree(tree)
-            return self._bring_whole(cache, record, tree, kept)
+            return self._fetch_whole(cache, record, tree, partial)
 
-    def _bring_whole(self, cache: Cache, record: ObjectRecord, tree: Path, kept: list[Path]) -> tuple[int, Manifest]:
-        """From a place that gives no ranges: the archive into a file beside, then from there."""
+    def _fetch_whole(self, cache: Cache, record: ObjectRecord, tree: Path, partial: list[Path]) -> tuple[int, Manifest]:
+        """Download the archive to a file beside the tree, and unpack that: for a place without ranges."""
         file = tree.with_name("archive")
         self.reporter.progress(record.path.name, "fetching whole")
         size = cache.transport.download(archive_key(record.path), file, limit=record.archive.size_bytes)
         if size is None:
             raise CacheError(f"{cache.name} does not have the archive of {record.path}")
         with FileReader(file) as reader:
-            return size, self._unpack(reader, record, tree, kept)[1]
+            index = self._read_index(reader, record)
+            self._assemble(reader, record, index, self._source(index, partial), tree)
+            return size, index.manifest
 
-    def _unpack(
-        self, reader: RangeReader, record: ObjectRecord, tree: Path, kept: list[Path], cache: Cache | None = None
-    ) -> tuple[int, Manifest]:
-        """Fill the folder, with a delta of `cache` where that is less; returns the bytes that the delta had."""
+    def _read_index(self, reader: RangeReader, record: ObjectRecord) -> ArchiveIndex:
+        """Read the archive's index. Raises ArchiveError unless it is that of the object."""
         index = read_index(reader, tree=record.digest)
-        manifest = index.manifest
-        if StorePath.make(manifest.digest, record.path.name) != record.path:
-            raise ArchiveError("it holds another tree")
-        if tuple(sorted(manifest.references(record.path))) != record.references:
-            raise ArchiveError("its record names other references than its tree")
-        written = whole_files(kept, index.files)
-        have = AnyOf(written, self._donors or ())
-        plan = plan_fetch(index, have)
-        patched = Patched()
-        limits = Limits().trusting() if self._believes(record) else Limits()
-        if cache is not None and self._donors is not None and plan.fetch_bytes >= LEAST_BYTES:
-            check_cost(index, limits)  # before any of it is made
-            folder = tree.with_name("patched")
-            patched = patch_files(
-                self.store, cache, manifest, record.path, self._donors.find, plan.fetch_bytes, folder, self.trust
-            )
-            if patched.problem is not None:
-                self.reporter.warn(f"{cache.name}: {patched.problem}; fetching the files themselves")
-            if patched.files:
-                reached(Point.PULL_PATCHED)
-            plan = plan_fetch(index, AnyOf(patched.files, have))
+        if StorePath.make(index.manifest.digest, record.path.name) != record.path:
+            raise ArchiveError("it contains another tree")
+        if tuple(sorted(index.manifest.references(record.path))) != record.references:
+            raise ArchiveError("its record states other references than its tree has")
+        return index
 
-        own = set(written.values())
+    def _source(self, index: ArchiveIndex, partial: list[Path]) -> FileSource:
+        """Return the files at hand: those of partial fetches, then those of the store."""
+        found = FileMap(complete_files(partial, index.files), link=True)
+        return found if self._local is None else FileUnion(found, self._local)
 
-        def donor(digest: bytes) -> Path | None:
-            place = written.get(digest) or patched.files.get(digest)
-            return place or (self._donors.find(digest) if self._donors is not None else None)
+    def _limits(self, record: ObjectRecord) -> Limits:
+        return Limits().trusting() if self.trust.trusts(record) else Limits()
 
-        objects = self.store.layout.store
-        return patched.moved_bytes, assemble(
-            plan,
-            reader,
-            tree,
-            donor,
-            may_link=lambda place: place in own or place.is_relative_to(objects),
-            limits=limits,
-            stays_after=(TransportError, Cancelled),
-        )
+    def _patch(
+        self, cache: Cache, record: ObjectRecord, index: ArchiveIndex, source: FileSource, folder: Path
+    ) -> PatchedFiles:
+        """Make files with a delta in `folder`, if that fetches less. A bad delta is a warning."""
+        fetch_bytes = plan_fetch(index, source).fetch_bytes
+        if self._local is None or fetch_bytes < MIN_BYTES:
+            return PatchedFiles()
+        check_cost(index, self._limits(record))  # before any file is made
+        try:
+            delta = find_delta(self.store, cache, record.path, self.trust, below_bytes=fetch_bytes)
+        except CacheError as error:
+            patched = PatchedFiles(problem=error.message)
+        else:
+            if delta is None:
+                return PatchedFiles()
+            patched = fetch_delta(cache, delta, index.manifest, self._local.find, folder)
+        if patched.problem is not None:
+            self.reporter.warn(f"{cache.name}: {patched.problem}; fetching the files themselves")
+        if patched.files:
+            reached(Point.PULL_PATCHED)
+        return patched
+
+    def _assemble(
+        self, reader: RangeReader, record: ObjectRecord, index: ArchiveIndex, source: FileSource, tree: Path
+    ) -> None:
+        plan, cut_off = plan_fetch(index, source), (TransportError, Cancelled)
+        assemble(plan, reader, tree, source, limits=self._limits(record), keep_after=cut_off)
 
 
 @contextmanager
-def _archive_of(cache: Cache, record: ObjectRecord) -> Iterator[None]:
-    """Name the place of an archive that turns out to be damaged: to who uses a cache it is an error of the cache."""
+def _name_archive(cache: Cache, record: ObjectRecord) -> Iterator[None]:
+    """Turn an ArchiveError into a CacheError that names the archive's place."""
     try:
         yield
     except ArchiveError as error:
@@ -214,18 +238,18 @@ def _archive_of(cache: Cache, record: ObjectRecord) -> Iterator[None]:
 
 
 def _was_cut_off(error: BaseException | None) -> bool:
-    """Whether the connection was lost or the work stopped, and nothing is wrong with the bytes that came."""
-    if isinstance(error, DependencyFailed):
+    """Return whether a connection was lost or the work cancelled, so that the bytes are sound as far as they go."""
+    if isinstance(error, DependencyError):
         return _was_cut_off(error.__cause__)
     return isinstance(error, TransportError | Cancelled)
 
 
-def _fetched(record: ObjectRecord, moved_bytes: int, started: float) -> Fetched:
+def _fetched(record: ObjectRecord, fetched_bytes: int, started: float) -> Fetched:
     whole = record.archive.size_bytes
     return Fetched(
         path=record.path,
-        how="archive" if moved_bytes >= whole else "ranges",
-        moved_bytes=moved_bytes,
-        saved_bytes=max(whole - moved_bytes, 0),
+        method="archive" if fetched_bytes >= whole else "ranges",
+        fetched_bytes=fetched_bytes,
+        saved_bytes=max(whole - fetched_bytes, 0),
         seconds=time.monotonic() - started,
     )

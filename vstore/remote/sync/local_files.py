@@ -1,31 +1,35 @@
-"""The files that a store holds already, by digest: what need not be fetched."""
+"""Local files that need not be fetched, by digest: those of the store, of earlier fetches, and of deltas."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from vstore.archive import FileSource
 from vstore.errors import StoreError
 from vstore.fs.trees.manifest import EntryKind
 from vstore.objects import StorePath
 from vstore.store import Store
 
-_MOST_FILES = 120_000  # what is looked at costs time and memory: the likely objects first, then the newest
+_MAX_FILES = 120_000  # reading manifests takes time and memory: the likely objects first, then the newest
 
 
-class Donors:
-    """A container of file digests; `locate` gives a file. Every object in it is temp-rooted, so it stays."""
+class LocalFiles:
+    """The files of the objects in a store. Every object that was read is temp-rooted, so its files stay.
 
-    def __init__(self, store: Store, *, budget: int = _MOST_FILES) -> None:
+    `budget` is the number of files to read beyond the objects that were asked for by name.
+    """
+
+    def __init__(self, store: Store, *, budget: int = _MAX_FILES) -> None:
         self._store = store
         self._found: dict[bytes, tuple[StorePath, bytes]] = {}
         self._names: set[str] = set()
         self._seen: set[StorePath] = set()
         self._budget = budget
 
-    def look(self, names: Iterable[str]) -> None:
-        """Look at all objects of these names, and at the newest of others as far as the budget goes."""
+    def read(self, names: Iterable[str]) -> None:
+        """Read all objects of these names, and the newest others within the budget."""
         wanted = set(names) - self._names
         if not wanted:
             return
@@ -38,14 +42,15 @@ class Donors:
                 self.add(info.path)
 
     def add(self, path: StorePath) -> None:
+        """Read one object. An object with a damaged manifest is skipped; its other files are verified when used."""
         self._seen.add(path)
         self._store.add_temp_root(path)
-        if not self._store.objects.is_registered(path):  # of a damaged object the sound files will do: all are checked
+        if not self._store.objects.is_registered(path):
             return
         try:
             manifest, _ = self._store.manifest(path)
         except StoreError:
-            return  # damaged: `verify` says so
+            return  # `verify` reports it
         for entry in manifest.entries:
             if entry.kind == EntryKind.FILE and entry.size:
                 self._found.setdefault(entry.digest, (path, entry.path))
@@ -54,18 +59,47 @@ class Donors:
         return digest in self._found
 
     def find(self, digest: bytes) -> Path | None:
-        return self.locate(digest) if digest in self._found else None
+        """Return the place of a file."""
+        found = self._found.get(digest)
+        return self._store.layout.object(found[0]) / os.fsdecode(found[1]) if found else None
 
-    def locate(self, digest: bytes) -> Path:
-        path, inside = self._found[digest]
-        return self._store.layout.object(path) / os.fsdecode(inside)
+    def may_link(self, path: Path) -> bool:
+        """Return whether the file is in the store: objects share inodes."""
+        return path.is_relative_to(self._store.layout.store)
 
 
-class AnyOf:
-    """What is in one of several containers."""
+class FileMap:
+    """Files by digest. With `link` they may be hard-linked."""
 
-    def __init__(self, *containers: Container[bytes]) -> None:
-        self._containers = containers
+    def __init__(self, files: Mapping[bytes, Path], *, link: bool) -> None:
+        self._files = files
+        self._linkable = set(files.values()) if link else set[Path]()
 
     def __contains__(self, digest: object) -> bool:
-        return any(digest in one for one in self._containers)
+        return digest in self._files
+
+    def find(self, digest: bytes) -> Path | None:
+        """Return the place of a file."""
+        return self._files.get(digest)
+
+    def may_link(self, path: Path) -> bool:
+        """Return whether the file is one of these and may be linked."""
+        return path in self._linkable
+
+
+class FileUnion:
+    """The files of several sources. The first that has a file gives it."""
+
+    def __init__(self, *sources: FileSource) -> None:
+        self._sources = sources
+
+    def __contains__(self, digest: object) -> bool:
+        return any(digest in source for source in self._sources)
+
+    def find(self, digest: bytes) -> Path | None:
+        """Return the place of a file."""
+        return next((path for source in self._sources if (path := source.find(digest)) is not None), None)
+
+    def may_link(self, path: Path) -> bool:
+        """Return whether one of the sources allows a link."""
+        return any(source.may_link(path) for source in self._sources)

@@ -1,7 +1,7 @@
-"""What a fetch of an object had written when it was killed or stopped, or its cache went away: donors for the next one.
+"""Partial fetches: the files that a fetch had written when it was killed, cancelled or cut off, for the next one.
 
-It lies in ``tmp/fetch-<store path>-…`` without an owner, so a collection removes it at any time. Nothing of it is
-believed: like all donors, each file is hashed before it is taken.
+They lie in ``tmp/fetch-<store path>-…`` without an owner, so a collection may remove them at any time. They are not
+trusted: each file is hashed before it is used.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ TREE = "tree"
 
 
 def staging_name(path: StorePath) -> str:
+    """Return the start of the names of an object's staging folders."""
     return f"fetch-{path}"
 
 
-def leftovers(layout: StoreLayout, path: StorePath) -> list[Path]:
-    """This user's folders of fetches of this object that ended without cleaning up. Needs the lock of its fetch."""
+def find_partial(layout: StoreLayout, path: StorePath) -> list[Path]:
+    """Return this user's folders of partial fetches of an object. The caller holds the lock of its fetch."""
     found = layout.tmp.glob(f"{staging_name(path)}-*")
     return [folder for folder in found if folder.suffix != ".lock" and _is_own(folder)]
 
@@ -35,37 +36,38 @@ def _is_own(folder: Path) -> bool:
     return stat.S_ISDIR(status.st_mode) and (not hasattr(os, "geteuid") or status.st_uid == os.geteuid())
 
 
-def whole_files(folders: Iterable[Path], files: Iterable[Entry]) -> dict[bytes, Path]:
-    """The files that were written to their end, by digest; a file gets its time last."""
+def complete_files(folders: Iterable[Path], files: Iterable[Entry]) -> dict[bytes, Path]:
+    """Return the files that were written to their end, by digest: the time is set last."""
     found = {}
     for tree in [folder / TREE for folder in folders]:
         for entry in files:
-            place = tree / os.fsdecode(entry.path)
+            path = tree / os.fsdecode(entry.path)
             try:
-                status = place.lstat()
+                status = path.lstat()
             except OSError:
                 continue
             if stat.S_ISREG(status.st_mode) and (status.st_size, status.st_mtime) == (entry.size, entry.mtime):
-                found[entry.digest] = place
+                found[entry.digest] = path
     return found
 
 
 @contextmanager
-def left_behind(staging: Path, kept: Iterable[Path], *, after: Callable[[BaseException], bool]) -> Iterator[None]:
-    """After such an error let the tree stay that was begun in `staging`, in place of those it had as donors."""
+def keep_partial(staging: Path, older: Iterable[Path], *, after: Callable[[BaseException], bool]) -> Iterator[None]:
+    """Keep the tree in `staging` after an error for which `after` is true, in place of the `older` partial fetches."""
     try:
         yield
     except BaseException as error:
-        with suppress(OSError):  # then it is fetched anew
+        with suppress(OSError):  # then nothing is kept
             if after(error) and (staging / TREE).is_dir():
-                left = staging.with_name(f"{staging.name}-left")
-                left.mkdir(0o700)
-                (staging / TREE).rename(left / TREE)
-                remove(kept)
+                kept = staging.with_name(f"{staging.name}-left")
+                kept.mkdir(0o700)
+                (staging / TREE).rename(kept / TREE)
+                remove_partial(older)
         raise
 
 
-def remove(folders: Iterable[Path]) -> None:
+def remove_partial(folders: Iterable[Path]) -> None:
+    """Delete partial fetches."""
     for folder in folders:
         remove_tree(folder)
         folder.with_name(f"{folder.name}.lock").unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Reading parts of an archive where it lies: large ranges in pieces, several pieces at a time."""
+"""Read ranges of an archive in a cache: large ranges in pieces, several requests at a time."""
 
 from __future__ import annotations
 
@@ -8,18 +8,21 @@ from collections.abc import Callable, Sequence
 from vstore.archive.model import Data
 from vstore.errors import CacheError
 from vstore.remote.records.cache import Cache
-from vstore.remote.transport.protocol import PIECE_BYTES
+from vstore.remote.transport.protocol import MAX_RANGE_BYTES
 
-_AT_ONCE = 8
+_MAX_REQUESTS = 8  # at the same time
 _TAIL_BYTES = 1 << 20
 
 
 class RemoteReader:
-    """The ranges of one object in a cache. Raises CacheError when it is gone, and as its transport does."""
+    """A `RangeReader` of one object in a cache. Raises CacheError if it is missing, and the transport's errors.
+
+    `on_bytes` is called with the number of bytes fetched.
+    """
 
     def __init__(self, cache: Cache, key: str, size_bytes: int, on_bytes: Callable[[int], None] | None = None) -> None:
         self.size_bytes = size_bytes
-        self.moved_bytes = 0
+        self.fetched_bytes = 0
         self._cache = cache
         self._key = key
         self._on_bytes = on_bytes
@@ -27,39 +30,38 @@ class RemoteReader:
         self._tail_start, self._tail = 0, b""
 
     def read(self, ranges: Sequence[tuple[int, int]]) -> Sequence[Data]:
-        """The bytes of each range, in order; `ranges` are of start and the one after the last byte.
+        """Return the bytes of each range, from start up to but not including end.
 
-        The end of the archive, where its index is, is kept: of a small archive that is all of it.
+        The end of the archive, which contains the index, is cached: for a small archive that is all of it.
         """
         start = self._tail_start
-        if self._holds(ranges):
+        if self._in_tail(ranges):
             return [self._tail[first - start : last - start] for first, last in ranges]
         found = self._fetch(ranges)
         if len(ranges) == 1 and ranges[0][1] == self.size_bytes and len(found[0]) <= _TAIL_BYTES:
             self._tail_start, self._tail = ranges[0][0], bytes(found[0])
         return found
 
-    def to_move_bytes(self, ranges: Sequence[tuple[int, int]]) -> int:
-        """How much reading these would move, at most."""
-        return 0 if self._holds(ranges) else sum(last - first for first, last in ranges)
+    def cost_bytes(self, ranges: Sequence[tuple[int, int]]) -> int:
+        """Return how many bytes reading these ranges would fetch, at most."""
+        return 0 if self._in_tail(ranges) else sum(last - first for first, last in ranges)
 
-    def _holds(self, ranges: Sequence[tuple[int, int]]) -> bool:
-        """Whether all of them lie in the end of the archive that is kept."""
+    def _in_tail(self, ranges: Sequence[tuple[int, int]]) -> bool:
         start, end = self._tail_start, self._tail_start + len(self._tail)
         return bool(self._tail) and all(start <= first and last <= end for first, last in ranges)
 
     def _fetch(self, ranges: Sequence[tuple[int, int]]) -> Sequence[Data]:
         pieces = [
-            (number, at, min(at + PIECE_BYTES, end))
+            (number, at, min(at + MAX_RANGE_BYTES, end))
             for number, (start, end) in enumerate(ranges)
-            for at in range(start, end, PIECE_BYTES)
+            for at in range(start, end, MAX_RANGE_BYTES)
         ]
         found: list[list[Data]] = [[] for _ in ranges]
-        batches = list(_batched(pieces))
+        batches = _batches(pieces)
         if len(batches) == 1:
             answers = [self._read(batches[0])]
         else:
-            with self._cache.threads(min(_AT_ONCE, max(len(batches), 1))) as pool:
+            with self._cache.threads(min(_MAX_REQUESTS, max(len(batches), 1))) as pool:
                 answers = list(pool.map(self._read, batches))
         for batch, answer in zip(batches, answers, strict=True):
             for (number, _, _), data in zip(batch, answer, strict=True):
@@ -72,19 +74,19 @@ class RemoteReader:
             raise CacheError(f"{self._cache.url} does not have {self._key}")
         count = sum(map(len, data))
         with self._lock:
-            self.moved_bytes += count
+            self.fetched_bytes += count
         if self._on_bytes is not None:
             self._on_bytes(count)
         return data
 
 
-def _batched(pieces: list[tuple[int, int, int]]) -> list[list[tuple[int, int, int]]]:
-    """Small pieces together, up to the size of one large one: fewer questions, each bounded."""
+def _batches(pieces: list[tuple[int, int, int]]) -> list[list[tuple[int, int, int]]]:
+    """Group small pieces up to the size of a large one: fewer requests, each bounded."""
     batches: list[list[tuple[int, int, int]]] = []
-    size = PIECE_BYTES
+    size = MAX_RANGE_BYTES
     for piece in pieces:
         length = piece[2] - piece[1]
-        if size + length > PIECE_BYTES:
+        if size + length > MAX_RANGE_BYTES:
             batches.append([])
             size = 0
         batches[-1].append(piece)

@@ -1,7 +1,7 @@
-"""From recipes to objects, by asking caches: whatever is wrong with them is a miss, never an error.
+"""Substitute recipes by objects from caches. A cache that fails is a miss, never an error.
 
-All caches are asked at once, for as many recipes as are known. The first of them, in configured order, whose answer
-enough trusted builders have signed is taken. A miss is remembered for a while; each thing that is wrong is said once.
+All caches are asked at the same time, for all known recipes. The answer of the first cache, in configured order, that
+enough trusted keys have signed is taken. A miss is remembered for a while. Each problem is reported once.
 """
 
 from __future__ import annotations
@@ -9,16 +9,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 from vstore.digest import Digest
 from vstore.errors import ArchiveError, CacheError
 from vstore.objects import StorePath
-from vstore.remote.records.cache import QUESTIONS_AT_ONCE, Cache
-from vstore.remote.records.model import Realisation, Signature
-from vstore.remote.sync.fetch import DependencyFailed, Fetcher
-from vstore.remote.sync.negative_cache import ABSENT_SECONDS, BAD_SECONDS, DOWN_SECONDS, Misses
+from vstore.remote.records.cache import MAX_REQUESTS, Cache
+from vstore.remote.records.model import Realisation
+from vstore.remote.sync.fetch import DependencyError, Fetcher
+from vstore.remote.sync.negative_cache import ABSENT_SECONDS, BAD_SECONDS, DOWN_SECONDS, NegativeCache
 from vstore.remote.sync.pull import Pulled, PullPool
-from vstore.remote.transport.protocol import Busy, Refused, TransportError
+from vstore.remote.transport.protocol import AccessDeniedError, ThrottledError, TransportError
 from vstore.store import Provenance
 from vstore.values import frozen
 
@@ -27,143 +28,148 @@ _Answers = Sequence[tuple[Cache, Future[Realisation | None]]]
 
 
 @frozen(kw_only=False)
-class _Found:
-    """What trusted builders say that a recipe gives, and what each cache answered."""
+class _Trusted:
+    """A realisation that trusted keys have signed, and the answer of each cache."""
 
     realisation: Realisation
     answers: _Answers
 
     def holders(self) -> Iterator[Cache]:
-        """The caches that say so, each waited for only when it is its turn."""
+        """Yield the caches with this realisation. Each answer is awaited only when it is needed."""
         for cache, answer in self.answers:
             found = answer.result()
-            if found is not None and found.line == self.realisation.line:
+            if found is not None and found.fingerprint == self.realisation.fingerprint:
                 yield cache
 
 
-class Substituter:
-    """Asks caches for what recipes give. Safe for several threads; made once per run.
+class CacheSubstituter:
+    """Finds and fetches the objects of recipes. Made once per run. Safe for several threads.
 
-    When `dry`, nothing is brought: what would be, and how many bytes that would move, is only looked at.
+    With `dry_run` nothing is fetched: `pulled` then returns an estimate.
     """
 
-    def __init__(self, caches: Sequence[Cache], fetcher: Fetcher, *, dry: bool = False) -> None:
+    def __init__(self, caches: Sequence[Cache], fetcher: Fetcher, *, dry_run: bool = False) -> None:
         self.caches = tuple(caches)
         self._fetcher = fetcher
-        self._dry = dry
-        self._misses = Misses(fetcher.store.layout.negative_cache)
-        self._found: dict[Digest, _Found | None] = {}
-        self._begun: dict[Digest, Cache] = {}
-        self._refusing: set[Cache] = set()
-        self._said: set[tuple[str, str]] = set()
+        self._dry_run = dry_run
+        self._negative = NegativeCache(fetcher.store.layout.negative_cache)
+        self._found: dict[Digest, _Trusted | None] = {}
+        self._started: dict[Digest, Cache] = {}
+        self._access_denied: set[Cache] = set()
+        self._reported: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
-        self._pool = ThreadPoolExecutor(QUESTIONS_AT_ONCE)
-        self._bringer = PullPool(fetcher, dry=dry)
+        self._requests = ThreadPoolExecutor(MAX_REQUESTS)
+        self._pulls = PullPool(fetcher, dry_run=dry_run)
         if caches and not fetcher.trust.keys:
-            self._say("caches", "no key is trusted, so nothing is taken from them", "set `trusted_keys` in config.toml")
+            self._report("caches", "not used, because no key is trusted", "set `trusted_keys` in config.toml")
             self.caches = ()
 
     @property
     def has_caches(self) -> bool:
-        """Whether there is anybody to ask."""
+        """Whether there is a cache to ask."""
         return bool(self.caches)
 
     def find(self, recipes: Iterable[Digest]) -> dict[Digest, StorePath]:
-        """What these give by the word of trusted builders, all asked for at once; a miss is left out."""
+        """Return the objects that trusted keys have signed for these recipes; a miss is left out."""
         recipes = list(recipes)
         answers = {
-            recipe: [(cache, self._pool.submit(self._ask, cache, recipe)) for cache in self.caches]
+            recipe: [(cache, self._requests.submit(self._request, cache, recipe)) for cache in self.caches]
             for recipe in recipes
             if recipe not in self._found
         }
-        self._found |= {recipe: self._believed(recipe, given) for recipe, given in answers.items()}
+        self._found |= {recipe: self._choose(recipe, given) for recipe, given in answers.items()}
         return {recipe: found.realisation.path for recipe in recipes if (found := self._found[recipe]) is not None}
 
     def start(self, recipes: Iterable[Digest]) -> None:
-        """Start to bring what these give, from all caches at once. What fails of it is left to `substitute`."""
+        """Start to fetch the objects of these recipes, from all caches at the same time. Failures show in `result`."""
         wanted: dict[Cache, dict[StorePath, Digest]] = {}
         for recipe, path in self.find(recipes).items():
             if (cache := next(self._holders(recipe), None)) is not None:
                 wanted.setdefault(cache, {})[path] = recipe
-        begun = [
-            (cache, given, self._pool.submit(self._bringer.begin, cache, given, given))
-            for cache, given in wanted.items()
+        started = [
+            (cache, by_path, self._requests.submit(self._pulls.start, cache, by_path, by_path))
+            for cache, by_path in wanted.items()
         ]
-        for cache, given, answer in begun:
+        for cache, by_path, answer in started:
             try:
                 missing = answer.result()
             except CacheError:
                 continue
-            self._begun |= {given[path]: cache for path in missing if path in given}
+            self._started |= {by_path[path]: cache for path in missing if path in by_path}
 
     def result(self, recipe: Digest) -> StorePath | None:
-        """Wait for what `begin` started to bring for it; None if it did not, or that failed."""
-        cache, found = self._begun.pop(recipe, None), self._found.get(recipe)
+        """Wait for the object of a recipe that was given to `start`; None if it failed or was not started."""
+        cache, found = self._started.pop(recipe, None), self._found.get(recipe)
         if cache is None or found is None:
             return None
         try:
-            self._bringer.wait(found.realisation.path)
-        except DependencyFailed:
+            self._pulls.wait(found.realisation.path)
+        except DependencyError:
             return None
         except (CacheError, ArchiveError) as error:
             self._failed(cache, str(recipe), error)
             return None
-        return self._brought(recipe, found.realisation.path)
+        return self._record(recipe, found.realisation.path)
 
     def substitute(self, recipe: Digest) -> StorePath | None:
-        """Make what the recipe gives present, from whichever cache can; None for a miss."""
+        """Make the object of a recipe present, from any cache; None for a miss."""
         for path in self.find([recipe]).values():
             for cache in self._holders(recipe):
                 try:
-                    self._bringer.wait(*self._bringer.begin(cache, [path], {path: recipe}))
-                    return self._brought(recipe, path)
+                    self._pulls.wait(*self._pulls.start(cache, [path], {path: recipe}))
+                    return self._record(recipe, path)
                 except (CacheError, ArchiveError) as error:
                     self._failed(cache, str(recipe), error)
         return None
 
-    @property
-    def moved_bytes(self) -> int:
-        """The bytes fetched so far; in a dry run the most that would be."""
-        return self.pulled().moved_bytes
-
     def pulled(self) -> Pulled:
-        """What was brought, or would be."""
-        return self._bringer.pulled()
+        """Return what was fetched, or would be."""
+        return self._pulls.pulled()
+
+    @property
+    def fetched_bytes(self) -> int:
+        """The bytes fetched so far; in a dry run the most that would be."""
+        return self.pulled().fetched_bytes
 
     def close(self) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        self._bringer.close()
+        """Cancel what has not started."""
+        self._requests.shutdown(wait=False, cancel_futures=True)
+        self._pulls.close()
 
     def _holders(self, recipe: Digest) -> Iterator[Cache]:
         found = self._found[recipe]
         return (cache for cache in found.holders() if not self._is_miss(cache, recipe)) if found else iter(())
 
-    def _brought(self, recipe: Digest, path: StorePath) -> StorePath:
+    def _record(self, recipe: Digest, path: StorePath) -> StorePath:
         store = self._fetcher.store
-        if not self._dry and store.realisation(recipe) != path:
+        if not self._dry_run and store.realisation(recipe) != path:
             store.add_provenance(path, Provenance(recipe=recipe))
         return path
 
-    def _believed(self, recipe: Digest, answers: _Answers) -> _Found | None:
-        said: dict[bytes, tuple[Signature, ...]] = {}  # of all caches: a wrong one hides no other
-        refused: list[tuple[Cache, str]] = []
+    def _choose(self, recipe: Digest, answers: _Answers) -> _Trusted | None:
+        """Return the first trusted answer. The signatures of all caches count, so a wrong answer hides no other."""
+        merged: dict[bytes, Realisation] = {}
+        rejected: list[tuple[Cache, str]] = []
         for cache, answer in answers:
             found = answer.result()
             if found is None:
                 continue
-            joined = said[found.line] = (*said.get(found.line, ()), *found.signatures)
-            reason = self._fetcher.trust.refusal(found.line, joined)
+            other = merged.get(found.fingerprint)
+            joined = found if other is None else replace(found, signatures=(*other.signatures, *found.signatures))
+            merged[found.fingerprint] = joined
+            reason = self._fetcher.trust.rejection(joined)
             if reason is None:
-                return _Found(found, answers)
-            refused.append((cache, reason))
-        for cache, reason in refused:
-            self._bad(cache, str(recipe), f"does not count: {reason}")
+                return _Trusted(found, answers)
+            rejected.append((cache, reason))
+        for cache, reason in rejected:
+            self._bad(cache, str(recipe), f"a realisation is not trusted: {reason}")
         return None
 
     def _is_miss(self, cache: Cache, recipe: Digest) -> bool:
-        return cache in self._refusing or (cache.url, _DOWN) in self._misses or (cache.url, str(recipe)) in self._misses
+        entries = (cache.url, _DOWN), (cache.url, str(recipe))
+        return cache in self._access_denied or any(entry in self._negative for entry in entries)
 
-    def _ask(self, cache: Cache, recipe: Digest) -> Realisation | None:
+    def _request(self, cache: Cache, recipe: Digest) -> Realisation | None:
         if self._is_miss(cache, recipe):
             return None
         try:
@@ -172,27 +178,27 @@ class Substituter:
             self._failed(cache, str(recipe), error)
             return None
         if found is None:
-            self._misses.add(cache.url, str(recipe), ABSENT_SECONDS)
+            self._negative.add(cache.url, str(recipe), ABSENT_SECONDS)
         return found
 
     def _failed(self, cache: Cache, key: str, error: CacheError | ArchiveError) -> None:
-        if isinstance(error, Refused):  # which says nothing of what is there: never remembered on disk
-            self._refusing.add(cache)
-            self._say(cache.name, error.message, error.hint)
+        if isinstance(error, AccessDeniedError):  # it says nothing about the content, so it is not remembered on disk
+            self._access_denied.add(cache)
+            self._report(cache.name, error.message, error.hint)
         elif isinstance(error, TransportError):
-            wait = error.wait_seconds if isinstance(error, Busy) else None
-            self._misses.add(cache.url, _DOWN, DOWN_SECONDS if wait is None else min(wait, BAD_SECONDS))
-            self._say(cache.name, f"not asked for a while: {error.message}")
+            wait = error.wait_seconds if isinstance(error, ThrottledError) else None
+            self._negative.add(cache.url, _DOWN, DOWN_SECONDS if wait is None else min(wait, BAD_SECONDS))
+            self._report(cache.name, f"not used for a while: {error.message}")
         else:
             self._bad(cache, key, error.message)
 
     def _bad(self, cache: Cache, key: str, reason: str) -> None:
-        self._misses.add(cache.url, key, BAD_SECONDS)
-        self._say(cache.name, reason)
+        self._negative.add(cache.url, key, BAD_SECONDS)
+        self._report(cache.name, reason)
 
-    def _say(self, subject: str, reason: str, hint: str | None = None) -> None:
+    def _report(self, subject: str, reason: str, hint: str | None = None) -> None:
         with self._lock:
-            if (subject, reason) in self._said:
+            if (subject, reason) in self._reported:
                 return
-            self._said.add((subject, reason))
+            self._reported.add((subject, reason))
         self._fetcher.reporter.warn(f"{subject}: {reason}", hint)

@@ -1,4 +1,4 @@
-"""The transport that keeps everything in this process: for tests and for trying things out."""
+"""The transport that keeps everything in this process: for tests and experiments."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vstore.remote.transport.protocol import Stat, TransportError
+from vstore.remote.transport.protocol import Stat, too_large, too_short
 
 
 class MemoryTransport:
@@ -19,32 +19,34 @@ class MemoryTransport:
         self._lock = threading.Lock()
 
     def get(self, key: str, *, limit: int) -> bytes | None:
+        """Return a whole object."""
         found = self._find(key)
         if found is not None and len(found) > limit:
-            raise TransportError(f"{self.url}/{key} has more than {limit} bytes")
+            raise too_large(self.url, key, limit)
         return found
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
+        """Return the bytes of each range."""
         found = self._find(key)
         if found is None:
             return None
         if any(not 0 <= start <= end <= len(found) for start, end in ranges):
-            raise TransportError(f"{self.url}/{key} is shorter than the bytes that were asked for")
+            raise too_short(self.url, key)
         return [found[start:end] for start, end in ranges]
 
     def download(self, key: str, target: Path, *, limit: int) -> int | None:
+        """Write a whole object to a file; return its size in bytes."""
         found = self.get(key, limit=limit)
-        if found is None:
-            return None
-        target.write_bytes(found)
-        return len(found)
+        return None if found is None else target.write_bytes(found)
 
     def head(self, key: str) -> Stat | None:
+        """Return the size and the time of an object."""
         with self._lock:
             found = self._objects.get(key)
         return Stat(key=key, size_bytes=len(found[0]), modified=found[1]) if found else None
 
     def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
+        """Write an object."""
         content = data.read_bytes() if isinstance(data, Path) else bytes(data)
         with self._lock:
             if create_only and key in self._objects:
@@ -53,6 +55,7 @@ class MemoryTransport:
             return True
 
     def scan(self, prefix: str) -> Iterator[Stat]:
+        """Yield all objects below a prefix."""
         with self._lock:
             found = list(self._objects.items())
         for key, (data, modified) in found:
@@ -60,9 +63,11 @@ class MemoryTransport:
                 yield Stat(key=key, size_bytes=len(data), modified=modified)
 
     def unfinished(self) -> Iterator[Stat]:
+        """Yield nothing: objects appear whole."""
         return iter(())
 
     def delete(self, keys: Iterable[str]) -> None:
+        """Delete objects."""
         with self._lock:
             for key in keys:
                 self._objects.pop(key, None)

@@ -1,7 +1,8 @@
-"""What a cache asks of the place it lies in: a few methods on keys and bytes.
+"""The interface of a transport: a few methods on keys and bytes, for the place where a cache lies.
 
-`memory` and `objectstore` beside this module implement it, `retry` wraps any of
-them. "Not there" is None, because asking is normal; everything else is a TransportError.
+`Transport` reads, `WritableTransport` writes too. `memory`, `folder`, `web` and `bucket` beside this module implement
+them, `retry` wraps any of them, and `registry` lists their URL schemes. A missing object is None, because asking for
+one is normal; every other failure is a TransportError.
 """
 
 from __future__ import annotations
@@ -9,50 +10,79 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from vstore.archive.model import Data
 from vstore.errors import CacheError
 from vstore.values import frozen
 
-PIECE_BYTES = 8 << 20  # of one request: what a slow connection still brings within its time limit
+MAX_RANGE_BYTES = 8 << 20  # of one request: a slow connection can still read this within its time limit
+
+
+@frozen
+class RequestLimits:
+    """The time limits of requests, and how often a failed request is repeated.
+
+    A request fails after `stall_seconds` without any byte. In all it may take `record_seconds` for a record, and
+    `range_seconds` for each `MAX_RANGE_BYTES` of an archive. It is repeated up to `attempts` times within
+    `retry_seconds`. After `max_failures` requests in a row have failed for good, the place counts as down.
+    """
+
+    stall_seconds: float = 15.0
+    record_seconds: float = 30.0
+    range_seconds: float = 60.0
+    attempts: int = 4
+    first_pause_seconds: float = 0.2
+    retry_seconds: float = 30.0
+    max_failures: int = 3
+
+    def download_seconds(self, size_bytes: int) -> float:
+        """Return the time limit for a whole object of this size: a power of two times `range_seconds`."""
+        ranges = max(-(-size_bytes // MAX_RANGE_BYTES), 1)
+        return self.range_seconds * (1 << (ranges - 1).bit_length())
+
+
+PATIENT = RequestLimits()
+FAIL_FAST = RequestLimits(
+    stall_seconds=8.0, record_seconds=10.0, attempts=2, retry_seconds=10.0, max_failures=1
+)  # for callers that can do without the cache
 
 
 class TransportError(CacheError):
-    """The place did not do what it was asked. `transient` when asking again may help."""
+    """A request failed. `transient` means that the same request may succeed later."""
 
     def __init__(self, message: str, *, transient: bool = False, hint: str | None = None) -> None:
         super().__init__(message, hint=hint)
         self.transient = transient
 
 
-class Refused(TransportError):
-    """The place wants another login, or none of this user (HTTP 401, 403, 407). It says nothing of what is there."""
+class AccessDeniedError(TransportError):
+    """The place requires another login (HTTP 401, 403, 407). This says nothing about what it holds."""
 
     def __init__(self, url: str, reason: str, *, hint: str) -> None:
         super().__init__(f"access to {url} is refused: {reason}", hint=hint)
 
 
-class Busy(TransportError):
-    """The place wants to be asked later (HTTP 429, 503), after `wait_seconds` if it said so."""
+class ThrottledError(TransportError):
+    """The place is busy (HTTP 429, 503). `wait_seconds` is the pause that it asks for, if any."""
 
     def __init__(self, url: str, reason: str, wait_seconds: float | None) -> None:
-        later = "" if wait_seconds is None else f", and asks to come back in {wait_seconds:.0f} s"
+        later = "" if wait_seconds is None else f"; it asks for a pause of {wait_seconds:.0f} s"
         super().__init__(f"{url} is busy: {reason}{later}", transient=True)
         self.wait_seconds = wait_seconds
 
 
-class NoRanges(TransportError):
-    """This place gives whole objects only."""
+class RangesUnsupportedError(TransportError):
+    """The place serves whole objects only."""
 
 
-class NoListing(TransportError):
-    """This place cannot say what it holds, as plain web servers cannot."""
+class ListingUnsupportedError(TransportError):
+    """The place cannot list its objects, as plain web servers cannot."""
 
 
 @frozen
 class Stat:
-    """What is known of one object without its content."""
+    """The size and the time of one object."""
 
     key: str
     size_bytes: int
@@ -60,42 +90,72 @@ class Stat:
 
 
 class Transport(Protocol):
-    """A flat place of named byte strings. All methods may be called from many threads."""
+    """A flat collection of named byte strings. All methods may be called from many threads."""
 
     @property
     def url(self) -> str:
-        """Where it is, for people and for remembering it; without secrets."""
+        """The URL without secrets, for messages and as the identity of the cache."""
 
     def get(self, key: str, *, limit: int) -> bytes | None:
-        """The whole object; TransportError if it has more than `limit` bytes."""
+        """Return a whole object. Raises TransportError if it has more than `limit` bytes."""
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> Sequence[Data] | None:
-        """The bytes from start to before end of each range, exactly; NoRanges where only whole objects are given."""
+        """Return the bytes of each range, from start up to but not including end.
+
+        Raises RangesUnsupportedError where only whole objects are served, TransportError for a shorter object.
+        """
 
     def download(self, key: str, target: Path, *, limit: int) -> int | None:
-        """Write the whole object to a new file; returns its size. At most `limit` bytes are written."""
+        """Write a whole object, at most `limit` bytes, to the file `target`; return its size in bytes."""
 
-    def head(self, key: str) -> Stat | None: ...
-
-    def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
-        """Write it whole or not at all; False when it is there already and was only to be created."""
+    def head(self, key: str) -> Stat | None:
+        """Return the size and the time of an object."""
 
     def scan(self, prefix: str) -> Iterator[Stat]:
-        """All objects whose keys start with ``prefix/``, in no particular order. NoListing where that is not known."""
+        """Yield all objects whose keys start with ``prefix/``, in no particular order.
+
+        Raises ListingUnsupportedError where objects cannot be listed.
+        """
+
+
+@runtime_checkable
+class WritableTransport(Transport, Protocol):
+    """A transport that also writes and deletes."""
+
+    def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
+        """Write an object, whole or not at all. With `create_only`, return False if the key exists already."""
 
     def unfinished(self) -> Iterator[Stat]:
-        """What writers that were killed left, where `delete` can remove that; it is nothing that `scan` gives."""
+        """Yield the partial files of killed writers. `scan` does not list them; `delete` removes them."""
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Remove them; one that is not there is no error."""
+        """Delete objects. A missing one is no error."""
 
 
-def may_help(status: int | None) -> bool:
-    """Whether asking again may help: not when the server itself said no (HTTP 4xx but for 408 and 429)."""
+def writable(transport: Transport) -> WritableTransport:
+    """Return the transport for writing. Raises TransportError if it only reads."""
+    if not isinstance(transport, WritableTransport):
+        raise TransportError(
+            f"cannot write to {transport.url}: it is read-only", hint="give the folder or bucket behind it"
+        )
+    return transport
+
+
+def is_transient(status: int | None) -> bool:
+    """Return whether a repeated request may succeed: not after HTTP 4xx, except 408 and 429."""
     return status is None or not 400 <= status < 500 or status in (408, 429)
 
 
-def whole_seconds(limit: int, ranges_seconds: float) -> float:
-    """How long a whole object of `limit` bytes may take where a piece of 8 MiB may take `ranges_seconds`."""
-    pieces = max(-(-limit // PIECE_BYTES), 1)
-    return ranges_seconds * (1 << (pieces - 1).bit_length())
+def too_large(url: str, key: str, limit: int) -> TransportError:
+    """Return the error for an object that is larger than its limit."""
+    return TransportError(f"{url}/{key} has more than {limit} bytes")
+
+
+def too_short(url: str, key: str) -> TransportError:
+    """Return the error for a range beyond the end of an object."""
+    return TransportError(f"{url}/{key} is shorter than the requested range")
+
+
+def ended_early(url: str, key: str) -> TransportError:
+    """Return the error for an answer that was cut off."""
+    return TransportError(f"{url}/{key} ended early", transient=True)

@@ -1,8 +1,8 @@
-"""How long to wait and how often to ask again: a transport around a transport.
+"""Repeat failed requests: a transport around a transport.
 
-A request is repeated with growing pauses, or after the pause that a busy place asks for, while that may help. When
-several in a row failed for good, the place counts as down: everything else fails at once, so nobody waits for each of a
-thousand objects.
+A request is repeated with growing pauses, or after the pause that a busy place asks for. When several requests in a
+row have failed for good, the place counts as down: every further request fails at once, so that a thousand objects
+do not each wait for it.
 """
 
 from __future__ import annotations
@@ -15,93 +15,100 @@ from pathlib import Path
 from typing import TypeVar
 
 from vstore.archive.model import Data
-from vstore.remote.transport.protocol import Busy, Stat, Transport, TransportError
+from vstore.remote.transport.protocol import (
+    PATIENT,
+    RequestLimits,
+    Stat,
+    ThrottledError,
+    Transport,
+    TransportError,
+    writable,
+)
 
 T = TypeVar("T")
 
 
 class RetryingTransport:
-    """Asks up to `attempts` times within `patience_seconds`; gives up on the place after `failures` in a row."""
+    """A transport that repeats transient failures within `limits`. Writing raises TransportError if `inner` only reads.
+
+    `sleep` waits for a number of seconds; it may raise to end the waiting.
+    """
 
     def __init__(
-        self,
-        inner: Transport,
-        *,
-        attempts: int = 4,
-        first_pause_seconds: float = 0.2,
-        patience_seconds: float = 30.0,
-        failures: int = 3,
-        sleep: Callable[[float], None] = time.sleep,
+        self, inner: Transport, limits: RequestLimits = PATIENT, *, sleep: Callable[[float], None] = time.sleep
     ) -> None:
-        self._inner = inner
-        self._attempts = attempts
-        self._first_pause = first_pause_seconds
-        self._patience = patience_seconds
-        self._allowed = failures
-        self._failed = 0
+        self.inner = inner
+        self._limits = limits
         self._sleep = sleep
         self._lock = threading.Lock()
+        self._failures = 0
         self._reason = ""
 
     @property
     def url(self) -> str:
-        return self._inner.url
+        """The URL of the inner transport."""
+        return self.inner.url
 
     @property
     def down(self) -> str | None:
-        """Why nothing more is asked of this place, None while it is."""
-        return self._reason if self._failed >= self._allowed else None
+        """The reason why the place counts as down; None while it does not."""
+        return self._reason if self._failures >= self._limits.max_failures else None
 
     def get(self, key: str, *, limit: int) -> bytes | None:
-        return self._ask(lambda: self._inner.get(key, limit=limit))
+        """Return a whole object."""
+        return self._retry(lambda: self.inner.get(key, limit=limit))
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> Sequence[Data] | None:
-        return self._ask(lambda: self._inner.get_ranges(key, ranges))
+        """Return the bytes of each range."""
+        return self._retry(lambda: self.inner.get_ranges(key, ranges))
 
     def download(self, key: str, target: Path, *, limit: int) -> int | None:
-        return self._ask(lambda: self._inner.download(key, target, limit=limit))
+        """Write a whole object to a file; return its size in bytes."""
+        return self._retry(lambda: self.inner.download(key, target, limit=limit))
 
     def head(self, key: str) -> Stat | None:
-        return self._ask(lambda: self._inner.head(key))
-
-    def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
-        return self._ask(lambda: self._inner.put(key, data, create_only=create_only))
+        """Return the size and the time of an object."""
+        return self._retry(lambda: self.inner.head(key))
 
     def scan(self, prefix: str) -> Iterator[Stat]:
-        yield from self._ask(lambda: list(self._inner.scan(prefix)))
+        """Yield all objects below a prefix, once all are known."""
+        yield from self._retry(lambda: list(self.inner.scan(prefix)))
+
+    def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
+        """Write an object."""
+        return self._retry(lambda: writable(self.inner).put(key, data, create_only=create_only))
 
     def unfinished(self) -> Iterator[Stat]:
-        yield from self._ask(lambda: list(self._inner.unfinished()))
+        """Yield the partial files of killed writers."""
+        yield from self._retry(lambda: list(writable(self.inner).unfinished()))
 
     def delete(self, keys: Iterable[str]) -> None:
-        wanted = list(keys)
-        self._ask(lambda: self._inner.delete(wanted))
+        """Delete objects."""
+        listed = list(keys)
+        self._retry(lambda: writable(self.inner).delete(listed))
 
-    def _ask(self, question: Callable[[], T]) -> T:
-        deadline = time.monotonic() + self._patience
-        pause = self._first_pause
-        for attempt in range(1, self._attempts + 1):
+    def _retry(self, request: Callable[[], T]) -> T:
+        deadline = time.monotonic() + self._limits.retry_seconds
+        pause = self._limits.first_pause_seconds
+        for attempt in range(1, self._limits.attempts + 1):
             if (reason := self.down) is not None:
                 raise TransportError(reason)
             try:
-                answer = question()
+                answer = request()
             except TransportError as error:
                 if not error.transient:
                     raise
                 wait = pause * random.uniform(0.5, 1.0)
-                if isinstance(error, Busy) and error.wait_seconds is not None:
+                if isinstance(error, ThrottledError) and error.wait_seconds is not None:
                     wait = max(wait, error.wait_seconds)
-                if attempt == self._attempts or time.monotonic() + wait > deadline:
-                    self._failure(error)
+                if attempt == self._limits.attempts or time.monotonic() + wait > deadline:
+                    with self._lock:
+                        self._failures += 1
+                        self._reason = error.message
                     raise
                 self._sleep(wait)
                 pause *= 2
             else:
-                self._failed = 0
+                self._failures = 0
                 return answer
         raise AssertionError("unreachable")
-
-    def _failure(self, error: TransportError) -> None:
-        with self._lock:
-            self._failed += 1
-            self._reason = error.message

@@ -99,7 +99,7 @@ def test_what_came_is_not_fetched_again(tmp_path: Path) -> None:
         interrupt(process, lambda: any(place.stat().st_mtime < 10**9 for place in written("fetch-*/tree/file*")))
         server.lie("honest")
         pulled = world.json("pull", server.url, str(path))
-    assert pulled["moved_bytes"] < 0.9 * (40 << 20) < pulled["moved_bytes"] + pulled["saved_bytes"]
+    assert pulled["fetched_bytes"] < 0.9 * (40 << 20) < pulled["fetched_bytes"] + pulled["saved_bytes"]
     assert os.listdir(world.root / "tmp") == ["trash"]
     with Store.open(world.root) as store:
         assert store.is_valid(path)

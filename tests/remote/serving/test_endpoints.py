@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 
-from testing.machine import KEY, hasty, machine
+from testing.machine import KEY, fail_fast, machine
 from testing.servers import free_port, running
 from testing.trees import recipe
 from vstore.digest import hash_bytes
@@ -73,7 +73,7 @@ def asked_only(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def test_a_machine_substitutes_from_it(served: Served, tmp_path: Path) -> None:
     with machine(tmp_path / "client") as client:
-        found = client.substituter(hasty(served.url)).substitute(recipe("top"))
+        found = client.substituter(fail_fast(served.url)).substitute(recipe("top"))
         assert found is not None
         assert client.said.warnings == []
         assert all(client.store.is_valid(path) for path in served.paths)

@@ -21,7 +21,7 @@ from vstore.digest import hash_json
 from vstore.errors import VstoreError
 from vstore.objects import LAYER_FILE, Kind, StorePath
 from vstore.publish import BundleOptions, BundleOutput, members_of_objects, unpack_bundle
-from vstore.remote import Cache, Trust, publish_channel, pull, read_channel
+from vstore.remote import Cache, Signer, Trust, publish_channel, pull, read_channel
 from vstore.remote.records.layout import CACHE_FILE, archive_key, channel_key, object_key, realisation_key
 from vstore.remote.records.trust import sign
 from vstore.reporter import NullReporter
@@ -65,7 +65,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         builder.push(made.cache, *made.paths)
         info = builder.store.objects.info(made.paths[2])
         assert info is not None
-        publish_channel(made.cache, "c", info, keys=(KEY,), lifetime=timedelta(days=1), now=NOW)
+        publish_channel(made.cache, "c", info, signer=Signer((KEY,)), lifetime=timedelta(days=1), now=NOW)
         yield made
 
 

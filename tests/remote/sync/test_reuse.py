@@ -25,6 +25,8 @@ from vstore.remote import (
     Cache,
     Pushed,
     Pusher,
+    PushOptions,
+    Signer,
     Trust,
     publish_channel,
     pull,
@@ -66,7 +68,7 @@ class World:
 
     def pusher(self, *, verify: bool = False) -> Pusher:
         said = self.builder.said
-        return Pusher(self.builder.store, self.cache, keys=(KEY,), reporter=said, level=None, verify=verify)
+        return Pusher(self.builder.store, self.cache, Signer((KEY,)), PushOptions(verify=verify), reporter=said)
 
     def get(self, key: str) -> bytes:
         data = self.cache.transport.get(key, limit=LIMIT)
@@ -74,7 +76,7 @@ class World:
         return data
 
     def put(self, key: str, data: bytes) -> None:
-        self.cache.transport.put(key, data)
+        self.cache.writer.put(key, data)
 
     def edit(self, key: str, **changes: object) -> None:
         self.put(key, json.dumps({**json.loads(self.get(key)), **changes}).encode())
@@ -123,7 +125,7 @@ def flipped(data: bytes, at: int) -> bytes:
 
 
 SEEN_AT_ONCE: dict[str, Callable[[World, str], None]] = {
-    "gone": lambda world, key: world.cache.transport.delete([key]),
+    "gone": lambda world, key: world.cache.writer.delete([key]),
     "empty": lambda world, key: world.put(key, b""),
     "cut off": lambda world, key: world.put(key, world.get(key)[:-1]),
     "longer": lambda world, key: world.put(key, world.get(key) + b"x"),
@@ -141,7 +143,7 @@ def test_a_damaged_archive_is_replaced(world: World, damage: str) -> None:
     assert world.problems() == [archive_key(low)]
     done = world.push()
     assert (done.pushed, done.replaced, set(done.present)) == ((low,), (low,), set(world.paths[1:]))
-    assert done.moved_bytes > 0
+    assert done.archive_bytes > 0
     assert len(world.builder.said.warnings) == 1
     world.is_whole()
     assert world.push().pushed == ()
@@ -188,7 +190,7 @@ def test_an_archive_that_agrees_with_a_wrong_record_is_found(small: World) -> No
 
 
 RECORDS: dict[str, Callable[[World, str], None]] = {
-    "gone": lambda world, key: world.cache.transport.delete([key]),
+    "gone": lambda world, key: world.cache.writer.delete([key]),
     "empty": lambda world, key: world.put(key, b""),
     "cut off": lambda world, key: world.put(key, world.get(key)[:-9]),
     "of another object": lambda world, key: world.put(key, world.get(object_key(world.paths[1]))),
@@ -230,7 +232,7 @@ def test_a_record_that_is_signed_and_wrong_is_replaced(small: World, change: str
 
 
 REALISATIONS: dict[str, Callable[[World, str], None]] = {
-    "gone": lambda world, key: world.cache.transport.delete([key]),
+    "gone": lambda world, key: world.cache.writer.delete([key]),
     "empty": lambda world, key: world.put(key, b""),
     "not signed": lambda world, key: world.edit(key, signatures=[]),
     "of another size": lambda world, key: world.edit(key, size_bytes=7),
@@ -259,7 +261,7 @@ def test_what_another_builder_says_is_not_replaced(small: World) -> None:
         other.push(small.cache, path, keys=(OTHER,))
         conflicts = small.push().conflicts
         assert conflicts == ()  # the first answer is this builder's, and stays
-        small.cache.transport.delete([realisation_key(recipe("top"))])
+        small.cache.writer.delete([realisation_key(recipe("top"))])
         other.push(small.cache, path, keys=(OTHER,))
     (conflict,) = small.push().conflicts
     assert "builders disagree" in conflict
@@ -270,7 +272,7 @@ def test_a_new_key_signs_what_is_there_only_when_all_of_it_is_right(small: World
     key = archive_key(small.paths[0])
     small.put(key, flipped(small.get(key), -1000))
     store, said = small.builder.store, small.builder.said
-    done = Pusher(store, small.cache, keys=(KEY, OTHER), reporter=said, level=None).push(small.paths)
+    done = Pusher(store, small.cache, Signer((KEY, OTHER)), reporter=said).push(small.paths)
     assert done.replaced == small.paths[:1]
     small.is_whole()
     both = Trust(keys=(KEY.public, OTHER.public), require=2)
@@ -280,7 +282,7 @@ def test_a_new_key_signs_what_is_there_only_when_all_of_it_is_right(small: World
 @pytest.mark.parametrize("data", [None, b"", b"{}", b'{"compression":"zst"'])
 def test_the_file_that_makes_it_a_cache_is_written_again(world: World, data: bytes | None) -> None:
     if data is None:
-        world.cache.transport.delete([CACHE_FILE])
+        world.cache.writer.delete([CACHE_FILE])
     else:
         world.put(CACHE_FILE, data)
     world.cache = Cache(world.cache.transport)  # this one has not seen it yet
@@ -313,7 +315,7 @@ def publish(world: World, content: bytes) -> StorePath:
     assert world.pusher().push([path]).conflicts == ()
     info = world.builder.store.objects.info(path)
     assert info is not None and info.kind == Kind.STACK
-    publish_channel(world.cache, "c", info, keys=(KEY,), lifetime=timedelta(days=1), now=datetime.now(UTC))
+    publish_channel(world.cache, "c", info, signer=Signer((KEY,)), lifetime=timedelta(days=1), now=datetime.now(UTC))
     return path
 
 
@@ -363,7 +365,7 @@ def versions(small: World) -> tuple[World, StorePath, StorePath]:
 
 
 DELTAS: dict[str, Callable[[World, str, str], None]] = {
-    "gone": lambda world, record, delta: world.cache.transport.delete([delta]),
+    "gone": lambda world, record, delta: world.cache.writer.delete([delta]),
     "cut off": lambda world, record, delta: world.put(delta, world.get(delta)[:-1]),
     "flipped": lambda world, record, delta: world.put(delta, flipped(world.get(delta), -1)),
     "without a signature": lambda world, record, delta: world.edit(record, signatures=[]),
@@ -415,6 +417,6 @@ def test_the_commands_say_what_is_damaged_and_heal_it(small: World) -> None:
         file.unlink()
         assert client.run("pull", f"{url}/shop", top, code=10)[1].count("error:") == 1
         out, said = builder.run("push", place, top)
-        assert "pushed 1 objects" in out and "(1 were damaged there); 2 were there already" in out
+        assert "pushed 1 objects" in out and "(1 were damaged in the cache); 2 were present" in out
         assert "is replaced: its archive is missing" in said
         assert client.json("pull", f"{url}/shop", top)["paths"] == [top]

@@ -1,7 +1,7 @@
-"""The offer of a store: records, signed with its keys, and archives, packed when they are first asked for.
+"""The records and archives that `vstore serve` offers: signed with the store's keys, packed at the first request.
 
-An archive lies in ``cache/serve``. While it is packed its object is kept alive; afterwards the archive goes when the
-object does, or when a collection finds that nobody has asked for it for long, or when there are too many.
+Archives lie in ``cache/serve``. The object is kept alive while it is packed. Its archive goes when the object goes,
+when a collection finds that it was not requested for long, or when the archives exceed their limit.
 """
 
 from __future__ import annotations
@@ -17,26 +17,26 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from vstore.archive import ArchiveInfo, FileReader, pack, read_index
+from vstore.archive import ArchiveInfo, FileReader, Packer, read_index
 from vstore.cancel import CancelToken
 from vstore.digest import Digest
 from vstore.errors import ArchiveError
 from vstore.fs.locking.filelock import lock_file
+from vstore.fs.reading import read_pieces
 from vstore.objects import StorePath
 from vstore.remote.records.encoding import encode
+from vstore.remote.records.model import Archive, ObjectRecord, Realisation
 from vstore.remote.records.trust import SecretKey, sign
-from vstore.remote.sync.push import realisation_of, record_of
 from vstore.store import Store
 from vstore.values import frozen
 
-MOST_BYTES = 10 << 30  # of all archives together
-_MOST_KNOWN = 10_000  # descriptions of archives that are kept in memory
-_CHUNK_BYTES = 1 << 20
+MAX_ARCHIVE_BYTES = 10 << 30  # of all archives together
+_MAX_INFOS = 10_000  # kept in memory
 
 
 @frozen(kw_only=False)
-class Offer:
-    """An archive: its file as it was found, and what its record says of it."""
+class ServedArchive:
+    """A packed archive: its file, the file's state, and its digests."""
 
     file: Path
     status: os.stat_result
@@ -44,28 +44,29 @@ class Offer:
 
     @property
     def etag(self) -> str:
+        """The entity tag (RFC 9110, 8.8.3)."""
         return f'"{self.info.sha256[:32]}"'
 
 
 @dataclass
-class Shelf:
-    """The records and archives of one store. Setting `cancel` ends what is being packed."""
+class ServedStore:
+    """The records and archives of one store. Setting `cancel` ends all packing."""
 
     store: Store
     keys: tuple[SecretKey, ...]
-    most_bytes: int = MOST_BYTES
+    max_bytes: int = MAX_ARCHIVE_BYTES
     cancel: CancelToken = field(default_factory=CancelToken)
-    _known: OrderedDict[Path, tuple[tuple[int, ...], ArchiveInfo]] = field(default_factory=OrderedDict)
+    _infos: OrderedDict[Path, tuple[tuple[int, ...], ArchiveInfo]] = field(default_factory=OrderedDict)
     _mutex: threading.Lock = field(default_factory=threading.Lock)
 
     def realisation(self, recipe: Digest) -> bytes | None:
-        """Return the record of what a recipe gives; None if the store does not know."""
+        """Return the record of a recipe's object; None if the store has none."""
         path = self.store.realisations.object_of(recipe)
         info = self.store.objects.info(path) if path and self.store.is_valid(path) else None
-        return encode(realisation_of(info, recipe, self.keys)) if info else None
+        return encode(sign(Realisation.of(info, recipe), self.keys)) if info else None
 
-    def object(self, path: StorePath, offer: Offer) -> bytes | None:
-        """Return the record of an object with this archive; None if it is gone."""
+    def object(self, path: StorePath, archive: ServedArchive) -> bytes | None:
+        """Return the record of an object with this archive; None if the object is gone."""
         info = self.store.objects.info(path)
         if info is None:
             return None
@@ -73,22 +74,22 @@ class Shelf:
             _, metadata = self.store.manifest(path)
         except FileNotFoundError:  # collected in this moment
             return None
-        return encode(sign(record_of(info, metadata, offer.info), self.keys))
+        return encode(sign(ObjectRecord.of(info, metadata, Archive.of(archive.info)), self.keys))
 
-    def find(self, path: StorePath) -> Offer | None:
-        """Return the archive of an object if it is packed and described, and note that it was asked for."""
+    def find(self, path: StorePath) -> ServedArchive | None:
+        """Return the archive of an object if it is packed and known, and note the request."""
         file = self.store.layout.served_archive(path)
-        status = _own(file)
+        status = _own_file(file)
         with self._mutex:
-            known = self._known.get(file)
+            known = self._infos.get(file)
         if status is None or known is None or known[0] != _identity(status):
             return None
-        with suppress(OSError):  # it goes in this moment
+        with suppress(OSError):  # deleted in this moment
             os.utime(file, ns=(time.time_ns(), status.st_mtime_ns))
-        return Offer(file, status, known[1])
+        return ServedArchive(file, status, known[1])
 
-    def pack(self, path: StorePath) -> Offer | None:
-        """Return the archive of an object, packed now if it was not; None if there is no such object.
+    def pack(self, path: StorePath) -> ServedArchive | None:
+        """Return the archive of an object, packed now if necessary; None if there is no such object.
 
         Takes as long as reading the object. Raises ArchiveError for a damaged object, OSError, and Cancelled.
         """
@@ -99,45 +100,40 @@ class Shelf:
                 return None
             file.parent.mkdir(parents=True, exist_ok=True)
             with lock_file(layout.locks.serve(path), transient=True, cancel=self.cancel):
-                status, made = _own(file), None
+                status, info = _own_file(file), None
                 if status is not None:
                     with suppress(ArchiveError):  # cut off by a power cut
-                        made = self._described(file)
-                if made is None:
-                    made = self._packed(path, file)
+                        info = self._read_info(file)
+                if info is None:
+                    info = self._pack(path, file)
                 status = file.stat()
         with self._mutex:
-            self._known[file] = _identity(status), made
-            self._known.move_to_end(file)
-            while len(self._known) > _MOST_KNOWN:
-                self._known.popitem(last=False)
+            self._infos[file] = _identity(status), info
+            self._infos.move_to_end(file)
+            while len(self._infos) > _MAX_INFOS:
+                self._infos.popitem(last=False)
         self._make_room(file)
-        return Offer(file, status, made)
+        return ServedArchive(file, status, info)
 
-    def _packed(self, path: StorePath, file: Path) -> ArchiveInfo:
+    def _pack(self, path: StorePath, file: Path) -> ArchiveInfo:
         manifest, _ = self.store.manifest(path)
+        tree = self.store.layout.object(path)
         with self.store.staging(f"serve-{path.name}") as staging:
-            made = pack(
-                self.store.layout.object(path),
-                manifest,
-                staging / "archive",
-                name=str(path),
-                on_bytes=lambda _: self.cancel.check(),
-            )
-            with (staging / "archive").open("r+b") as written:
+            packed = staging / "archive"
+            info = Packer().pack(tree, manifest, packed, name=str(path), on_bytes=lambda _: self.cancel.check())
+            with packed.open("r+b") as written:
                 os.fsync(written.fileno())
-            (staging / "archive").replace(file)
-        return made
+            packed.replace(file)
+        return info
 
-    def _described(self, file: Path) -> ArchiveInfo:
-        """Describe an archive that an earlier process packed. Raises ArchiveError if it is not whole."""
+    def _read_info(self, file: Path) -> ArchiveInfo:
+        """Read an archive that an earlier process packed. Raises ArchiveError if it is not whole."""
         with FileReader(file) as reader:
             index = read_index(reader)
         digest = sha256()
-        with file.open("rb") as content:
-            while data := content.read(_CHUNK_BYTES):
-                self.cancel.check()
-                digest.update(data)
+        for piece in read_pieces(file):
+            self.cancel.check()
+            digest.update(piece)
         return ArchiveInfo(
             size_bytes=file.stat().st_size,
             sha256=digest.hexdigest(),
@@ -146,26 +142,26 @@ class Shelf:
         )
 
     def _make_room(self, kept: Path) -> None:
-        """Remove archives, those first that were not asked for the longest, until they are within the limit."""
+        """Delete archives, the least recently requested first, until all are within the limit."""
         found = sorted(self._archives(kept.parent), key=lambda one: one[1].st_atime_ns)
-        held_bytes = sum(status.st_size for _, status in found)
+        total_bytes = sum(status.st_size for _, status in found)
         for file, status in found:
-            if held_bytes <= self.most_bytes:
+            if total_bytes <= self.max_bytes:
                 return
             if file != kept:
-                with suppress(OSError):  # another one has removed it
+                with suppress(OSError):  # deleted by another process
                     file.unlink()
-                held_bytes -= status.st_size
+                total_bytes -= status.st_size
 
     @staticmethod
     def _archives(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
         for file in folder.iterdir():
-            if (status := _own(file)) is not None:
+            if (status := _own_file(file)) is not None:
                 yield file, status
 
 
-def _own(file: Path) -> os.stat_result | None:
-    """The state of an archive that this user packed: what others put there may be a link to any file."""
+def _own_file(file: Path) -> os.stat_result | None:
+    """Return the state of a file that this user packed: a file of another user may be a link to any file."""
     try:
         status = file.lstat()
     except FileNotFoundError:

@@ -11,11 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from testing.machine import KEY, Machine, folder_cache, hasty, machine
+from testing.machine import KEY, Machine, fail_fast, folder_cache, machine
 from testing.servers import nginx
 from vstore.errors import ArchiveError, CacheError
 from vstore.objects import StorePath
-from vstore.remote import Cache, Policy, Pusher, collect, make_plan, pull, read_inventory
+from vstore.remote import (
+    Cache,
+    CachePolicy,
+    Pusher,
+    PushOptions,
+    Signer,
+    collect_cache,
+    plan_cache_gc,
+    pull,
+    read_inventory,
+)
 from vstore.remote.records.layout import archive_key, object_key
 from vstore.reporter import NullReporter
 from vstore.store.health.verify import verify
@@ -33,21 +43,22 @@ def changing(builder: Machine, cache: Cache, tops: tuple[StorePath, ...]) -> Ite
             path = chance.choice(tops)
             match chance.randrange(5):
                 case 0:
-                    cache.transport.delete([object_key(path)])
+                    cache.writer.delete([object_key(path)])
                 case 1:
-                    cache.transport.delete([archive_key(path), object_key(path)])
+                    cache.writer.delete([archive_key(path), object_key(path)])
                 case 2:
                     found = cache.transport.get(archive_key(path), limit=1 << 26)
                     if found is not None:
-                        cache.transport.put(archive_key(path), found[: chance.randrange(len(found))])
-                        cache.transport.delete([object_key(path)])
+                        cache.writer.put(archive_key(path), found[: chance.randrange(len(found))])
+                        cache.writer.delete([object_key(path)])
                 case 3:
-                    policy = Policy(age=timedelta(), grace=timedelta(), keep=1)
-                    plan = make_plan(read_inventory(cache), policy, now=datetime.now(UTC))
-                    collect(cache, plan, policy, reporter=NullReporter())
+                    policy = CachePolicy(age=timedelta(), grace=timedelta(), keep=1)
+                    plan = plan_cache_gc(read_inventory(cache), policy, now=datetime.now(UTC))
+                    collect_cache(cache, plan, policy, reporter=NullReporter())
                 case _:
                     pass
-            Pusher(builder.store, cache, keys=(KEY,), reporter=NullReporter(), level=chance.randint(1, 9)).push(tops)
+            options = PushOptions(level=chance.randint(1, 9))
+            Pusher(builder.store, cache, Signer((KEY,)), options, reporter=NullReporter()).push(tops)
 
     def run() -> None:
         while not over.is_set():
@@ -84,7 +95,7 @@ def _pulled(root: Path, url: str, tops: tuple[StorePath, ...]) -> bool:
     with machine(root) as client:
         done = False
         with suppress(CacheError, ArchiveError):
-            pull(client.fetcher(), hasty(url), tops)
+            pull(client.fetcher(), fail_fast(url), tops)
             done = True
         assert verify(client.store, contents=True, reporter=NullReporter())[1] == []
         assert not done or all(client.store.is_valid(path) for path in tops)

@@ -18,7 +18,7 @@ from vstore.errors import CacheError
 from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
 from vstore.objects import StorePath
 from vstore.remote.records.model import DeltaRecord
-from vstore.remote.sync.delta import NOTHING, apply_delta
+from vstore.remote.sync.delta import NO_FILE, apply_delta
 
 hdiffpatch = pytest.importorskip("hdiffpatch")
 
@@ -38,7 +38,7 @@ PATHS = [StorePath.make(Digest(bytes([number]) * 32), "framework") for number in
 _MEMORY = """
 import json, resource, sys
 from pathlib import Path
-from tests.remote.test_hostile_deltas import applied
+from tests.remote.sync.test_hostile_deltas import applied
 from vstore.errors import CacheError
 delta, size, digest = Path(sys.argv[1]), int(sys.argv[2]), bytes.fromhex(sys.argv[3])
 resource.setrlimit(resource.RLIMIT_AS, (600 << 20, 600 << 20))
@@ -86,7 +86,7 @@ HOSTILE: dict[str, Callable[[], bytes]] = {
     "a part beyond the old file": lambda: delta_of(changed(old_at=10 * len(OLD))),
     "a part that is longer than the old file": lambda: delta_of(changed(old_at=len(OLD) // 2)),
     "a part that is shorter": lambda: delta_of(changed(old_bytes=10)),
-    "from nothing": lambda: delta_of(changed(old=NOTHING.hex(), old_bytes=0)),
+    "from nothing": lambda: delta_of(changed(old=NO_FILE.hex(), old_bytes=0)),
     "two patches for one window": lambda: delta_of(changed(), changed()),
     "a patch that gives more than it says": lambda: delta_of(
         changed(hdiffpatch.diff(OLD, NEW * 3, hdiffpatch.COMPRESSION_ZSTD))
@@ -130,9 +130,9 @@ def test_patches_from_what_only_patches_make_are_left_out(tmp_path: Path) -> Non
 
 
 def test_more_than_the_disk_has_free_is_not_begun(tmp_path: Path) -> None:
-    window = {**GOOD, "old": NOTHING.hex(), "old_bytes": 0, "size_bytes": 32 * MIB, "patch_bytes": 0}
+    window = {**GOOD, "old": NO_FILE.hex(), "old_bytes": 0, "size_bytes": 32 * MIB, "patch_bytes": 0}
     (tmp_path / "delta").write_bytes(delta_of(*[(window, b"")] * 60_000))
-    with pytest.raises(CacheError, match="more than the disk has free"):
+    with pytest.raises(CacheError, match="more space than the disk has free"):
         applied(tmp_path / "delta", 60_000 * 32 * MIB, blake3(NEW).digest())
     assert list((tmp_path / "made").iterdir()) == []
 
@@ -143,9 +143,9 @@ def test_a_patch_that_expands_stays_in_its_memory(tmp_path: Path, mebibytes: int
     """As large as the largest window it says; what it gives is as large as it likes."""
     patch = hdiffpatch.diff(b"", bytes(mebibytes * MIB), hdiffpatch.COMPRESSION_ZSTD)
     assert len(patch) < MIB
-    index = {**GOOD, "old": NOTHING.hex(), "old_bytes": 0, "size_bytes": 32 * MIB, "patch_bytes": len(patch)}
+    index = {**GOOD, "old": NO_FILE.hex(), "old_bytes": 0, "size_bytes": 32 * MIB, "patch_bytes": len(patch)}
     (tmp_path / "delta").write_bytes(delta_of((index, patch)))
     command = [sys.executable, "-c", _MEMORY, str(tmp_path / "delta"), str(32 * MIB), str(index["new"])]
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     said, peak = json.loads(subprocess.run(command, cwd=root, stdout=subprocess.PIPE, check=True).stdout)
     assert "cannot be applied" in said and peak < 300

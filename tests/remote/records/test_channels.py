@@ -13,10 +13,10 @@ from testing.machine import KEY, OTHER, Machine, folder_cache, machine
 from testing.trees import recipe
 from vstore.errors import CacheError
 from vstore.objects import StorePath
-from vstore.remote import Cache, Channel, Pusher, SecretKey, Trust, publish_channel, pull, read_channel
+from vstore.remote import Cache, Channel, Pusher, SecretKey, Signer, Trust, publish_channel, pull, read_channel
 from vstore.remote.records.encoding import decode_channel
 from vstore.remote.records.layout import channel_key, channel_number_key, realisation_key
-from vstore.remote.records.model import Signature
+from vstore.remote.records.model import Signature, add_signatures
 
 THIRD = SecretKey("builder-3", b"3" * 32)
 BOTH = Trust(keys=(KEY.public, OTHER.public), require=2)
@@ -39,7 +39,7 @@ class World:
     def publish(self, path: StorePath, key: SecretKey, *, trust: Trust = ONE, now: datetime = NOW) -> Channel:
         info = self.builder.store.objects.info(path)
         assert info is not None
-        return publish_channel(self.cache, "c", info, keys=(key,), lifetime=DAY, now=now, trust=trust)
+        return publish_channel(self.cache, "c", info, signer=Signer((key,), trust), lifetime=DAY, now=now)
 
     def read(self, trust: Trust = BOTH, now: datetime = NOW) -> tuple[int, StorePath]:
         found = read_channel(self.client.store, self.cache, "c", trust=trust, now=now)
@@ -56,7 +56,7 @@ def test_one_key_of_two_moves_no_channel(world: World) -> None:
     first = world.stack(1)
     assert world.publish(first, KEY).number == 1
     assert world.read(ONE) == (1, first)
-    with pytest.raises(CacheError, match="is refused: 1 of the 2 builders that must agree have signed it"):
+    with pytest.raises(CacheError, match="is refused: 1 of the 2 required keys have signed it"):
         world.read()
 
 
@@ -80,7 +80,7 @@ def test_until_both_have_signed_a_number_the_one_before_counts(world: World) -> 
         assert world.read() == (1, first)
     assert world.publish(second, KEY).number == 2
     assert world.read() == (2, second)
-    world.cache.transport.put(channel_key("c"), _get(world.cache, channel_number_key("c", 1)))
+    world.cache.writer.put(channel_key("c"), _get(world.cache, channel_number_key("c", 1)))
     with pytest.raises(CacheError, match="number 1 is older than 2, which was seen before"):
         world.read()
 
@@ -118,8 +118,8 @@ def test_nothing_is_signed_that_no_known_key_has_signed(world: World) -> None:
         created_at=made.created_at,
         expires_at=made.expires_at.replace(year=9999),
     )
-    for signatures in ((), (Signature("builder-1", bytes(64)),), (THIRD.sign(forged.line),)):
-        world.cache.write(channel_key("c"), forged.signed(*signatures))
+    for signatures in ((), (Signature("builder-1", bytes(64)),), (THIRD.sign(forged.fingerprint),)):
+        world.cache.write(channel_key("c"), add_signatures(forged, *signatures))
         done = world.publish(first, OTHER)
         assert done.expires_at.year < 9999 and done.number < 10
         assert world.read(ONE)[1] == first
@@ -143,7 +143,7 @@ def test_what_one_builder_alone_says_of_an_object_lends_nothing(world: World) ->
     """Its content proves itself; which parts it lends to later builds, and its recipe's text, does not."""
     path = world.builder.add("low", {"a": b"low"}, parts=(b"part",))
     for keys, holders in (((KEY,), []), ((OTHER,), [path])):
-        Pusher(world.builder.store, world.cache, keys=keys, reporter=world.builder.said, level=None).push([path])
+        Pusher(world.builder.store, world.cache, Signer(keys), reporter=world.builder.said).push([path])
         with machine(world.client.store.layout.root.parent / keys[0].name) as client:
             pull(client.fetcher(BOTH), world.cache, [path])
             assert client.store.objects_with_wheel(b"part") == holders
@@ -156,7 +156,7 @@ def test_a_wrong_signature_in_one_cache_hides_none_in_another(world: World, tmp_
     world.builder.push(bad, path)
     found = bad.realisation(recipe("low"))
     assert found is not None
-    bad.write(realisation_key(recipe("low")), found.signed(Signature(KEY.name, bytes(64))))
+    bad.write(realisation_key(recipe("low")), add_signatures(found, Signature(KEY.name, bytes(64))))
     assert world.client.substituter(bad, world.cache, trust=ONE).substitute(recipe("low")) == path
 
 

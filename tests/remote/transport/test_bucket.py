@@ -22,11 +22,11 @@ _ENTRY = (
 _CLIENT = r"""
 import sys
 from testing.memory import peak_mebibytes
-from vstore.remote.transport.objectstore import ObjectStoreTransport
+from vstore.remote.transport.registry import open_transport
 from vstore.remote.transport.protocol import TransportError
 options = {"endpoint": sys.argv[1], "access_key_id": "a", "secret_access_key": "b", "region": "us-east-1"}
 try:
-    print(sum(1 for _ in ObjectStoreTransport("s3://b", options).scan("objects")))
+    print(sum(1 for _ in open_transport("s3://b", options).scan("objects")))
 except TransportError as error:
     print(error.message)
 print(peak_mebibytes())
@@ -55,7 +55,7 @@ def test_a_listing_without_end_is_an_error() -> None:
         try:
             command = [sys.executable, "-c", _CLIENT, f"http://127.0.0.1:{server.server_port}"]
             done = subprocess.run(
-                command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=True, timeout=300
+                command, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=True, timeout=300
             )
         finally:
             server.shutdown()

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from testing.machine import KEY, folder_cache, hasty, machine
+from testing.machine import KEY, fail_fast, folder_cache, machine
 from testing.trees import recipe
-from tests.remote.guarded import QUOTED, SECRET, USER, Guarded, guarded, leaks
+from tests.remote.guarded import QUOTED, SECRET, USER, LoginServer, guarded, leaks
 from vstore.objects import StorePath
-from vstore.remote.sync.negative_cache import Misses
-from vstore.remote.transport.protocol import Busy, Refused, TransportError
+from vstore.remote.sync.negative_cache import NegativeCache
+from vstore.remote.transport.protocol import AccessDeniedError, ThrottledError, TransportError
 from vstore.remote.transport.registry import open_transport
 
 Way = Callable[[str, Path], tuple[str, dict[str, str], str]]
@@ -26,8 +26,8 @@ Way = Callable[[str, Path], tuple[str, dict[str, str], str]]
 class Place:
     """A cache behind a server that wants a login, and where commands are run."""
 
-    server: Guarded
-    other: Guarded
+    server: LoginServer
+    other: LoginServer
     folder: Path
     path: StorePath
 
@@ -39,7 +39,7 @@ class Place:
         environment = {**kept, "HOME": str(self.folder / "home"), **variables}
         command = [sys.executable, "-m", "vstore", "--root", str(root), *arguments]
         done = subprocess.run(
-            command, capture_output=True, env=environment, cwd=Path(__file__).parents[2], timeout=120, check=False
+            command, capture_output=True, env=environment, cwd=Path(__file__).parents[3], timeout=120, check=False
         )
         return done.returncode, done.stdout + done.stderr
 
@@ -171,7 +171,7 @@ def test_a_redirect_never_leads_from_tls_into_the_open(tmp_path: Path) -> None:
             env={**os.environ, "SSL_CERT_FILE": str(authority)},
             capture_output=True,
             text=True,
-            cwd=Path(__file__).parents[2],
+            cwd=Path(__file__).parents[3],
             timeout=60,
             check=False,
         )
@@ -182,30 +182,30 @@ def test_a_redirect_never_leads_from_tls_into_the_open(tmp_path: Path) -> None:
 @pytest.mark.parametrize("status", ["401", "403", "407"])
 def test_refused_is_told_as_such_and_not_remembered(place: Place, status: str) -> None:
     place.server.mode = status
-    with pytest.raises(Refused, match=f"refused: HTTP status {status}"):
+    with pytest.raises(AccessDeniedError, match=f"refused: HTTP status {status}"):
         open_transport(place.server.url).get("vstore-cache.json", limit=999)
     url = place.server.url.replace("://", f"://{USER}:{QUOTED}@")
     with machine(place.folder / "client") as client:
         for _ in range(2):
-            substituter = client.substituter(hasty(url))
+            substituter = client.substituter(fail_fast(url))
             assert substituter.find([recipe("top"), recipe("mid"), recipe("low")]) == {}
         said = f"{place.server.url}: access to {place.server.url} is refused: HTTP status {status}"
         assert client.said.warnings == [said] * 2
         assert not (client.store.layout.root / "cache/remote").exists()
         place.server.mode = "up"
-        assert client.substituter(hasty(url)).substitute(recipe("top")) == place.path
+        assert client.substituter(fail_fast(url)).substitute(recipe("top")) == place.path
 
 
 @pytest.mark.parametrize("status", ["429", "503"])
 def test_busy_is_asked_again_after_the_time_that_it_says(place: Place, status: str) -> None:
     place.server.mode = status
-    with pytest.raises(Busy, match="asks to come back in 1 s") as error:
+    with pytest.raises(ThrottledError, match="asks for a pause of 1 s") as error:
         open_transport(place.server.url).get("vstore-cache.json", limit=999)
     assert error.value.wait_seconds == 1
     with machine(place.folder / "client") as client:
-        assert client.substituter(hasty(place.server.url)).find([recipe("top")]) == {}
-        assert client.said.warnings[0].endswith(f"is busy: HTTP status {status}, and asks to come back in 1 s")
-        assert (place.server.url, "down") in Misses(client.store.layout.root / "cache/remote")
+        assert client.substituter(fail_fast(place.server.url)).find([recipe("top")]) == {}
+        assert client.said.warnings[0].endswith(f"is busy: HTTP status {status}; it asks for a pause of 1 s")
+        assert (place.server.url, "down") in NegativeCache(client.store.layout.root / "cache/remote")
 
 
 def test_what_is_not_there_is_no_refusal(place: Place) -> None:

@@ -1,7 +1,7 @@
-"""One exchange with a web server, bounded: the bytes of an answer's head, and the time until the answer is read.
+"""Connections to web servers with bounds: the bytes of an answer's head, and the time until the answer is read.
 
-urllib3 limits the time of connecting and the time without any byte; a `Guard` ends the whole exchange. The module
-is loaded by commands that ask no web server, so it loads urllib3 late.
+urllib3 limits the time to connect and the time without any byte. A `Deadline` ends the whole exchange. Commands that
+use no web server load this module too, so it loads urllib3 late.
 """
 
 from __future__ import annotations
@@ -11,88 +11,90 @@ import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
+    from urllib3 import HTTPResponse as Urllib3Response
     from urllib3 import PoolManager
+    from urllib3.connectionpool import HTTPConnectionPool
 
 _HEAD_BYTES = 64 << 10  # of an answer with all its interim ones; servers and proxies allow 8 to 32 KiB
 _current = threading.local()
 
 
-class Guard:
-    """Ends the exchange of this thread after `seconds`, or when `end` is called, by shutting its connection."""
+class Deadline:
+    """Ends the exchange of this thread after `seconds`, or when `end` is called, by shutting down its connection."""
 
     def __init__(self, seconds: float) -> None:
-        self.over = False  # as its time was
+        self.expired = False
         self._ended = False
         self._socket: socket.socket | None = None
         self._lock = threading.Lock()
-        self._timer = threading.Timer(seconds, self._time_out)
+        self._timer = threading.Timer(seconds, self._expire)
         self._timer.daemon = True
 
-    def __enter__(self) -> Guard:
-        _current.guard = self
+    def __enter__(self) -> Deadline:
+        _current.deadline = self
         self._timer.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._timer.cancel()
-        _current.guard = None
+        _current.deadline = None
         with self._lock:
             if self._socket is not None:
                 self._socket.close()
                 self._socket = None
 
     def watch(self, connection: socket.socket) -> None:
-        """Shut this connection when the time is over. A duplicate is kept, which TLS does not take over."""
+        """Shut down this connection at the deadline. A duplicate is kept, because TLS takes over the original."""
         with self._lock:
             if self._socket is not None:
                 self._socket.close()
             self._socket = socket.socket(connection.family, connection.type, fileno=socket.dup(connection.fileno()))
             if self._ended:
-                self._shut()
+                self._shut_down()
 
     def end(self) -> None:
+        """End the exchange now."""
         with self._lock:
             self._ended = True
-            self._shut()
+            self._shut_down()
 
     def check(self) -> None:
-        """Raise TimeoutError if it was ended: a connection that was shut may look like the end of an answer."""
+        """Raise TimeoutError if the exchange was ended: a closed connection may look like a whole answer."""
         if self._ended:
             raise TimeoutError
 
-    def _time_out(self) -> None:
-        self.over = True
+    def _expire(self) -> None:
+        self.expired = True
         self.end()
 
-    def _shut(self) -> None:
+    def _shut_down(self) -> None:
         if self._socket is not None:
             with suppress(OSError):  # the server has closed it
                 self._socket.shutdown(socket.SHUT_RDWR)
 
 
-def watch(connection: socket.socket) -> None:
-    """Give the connection to the guard of this thread."""
-    guard: Guard | None = getattr(_current, "guard", None)
-    if guard is not None:
-        guard.watch(connection)
+def _watch(connection: socket.socket) -> None:
+    deadline: Deadline | None = getattr(_current, "deadline", None)
+    if deadline is not None:
+        deadline.watch(connection)
 
 
 class _Head:
-    """The lines of an answer's head, `_HEAD_BYTES` at most."""
+    """The lines of an answer's head, at most `_HEAD_BYTES`."""
 
-    def __init__(self, file: Any) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._left = _HEAD_BYTES
+        self._remaining = _HEAD_BYTES
         self.close = file.close
 
     def readline(self, limit: int) -> bytes:
-        line: bytes = self._file.readline(min(limit, self._left + 1))
-        self._left -= len(line)
-        if self._left < 0:
+        line = self._file.readline(min(limit, self._remaining + 1))
+        self._remaining -= len(line)
+        if self._remaining < 0:
             from http.client import HTTPException
 
             raise HTTPException(f"the head of its answer has more than {_HEAD_BYTES} bytes")
@@ -100,8 +102,8 @@ class _Head:
 
 
 @cache
-def _pools() -> dict[str, Any]:
-    """The pools whose connections are watched, by scheme."""
+def _pools() -> dict[str, type[HTTPConnectionPool]]:
+    """Return connection pools, by scheme, whose connections obey the deadline of their thread."""
     from http.client import HTTPResponse
 
     from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -121,12 +123,12 @@ def _pools() -> dict[str, Any]:
 
         def _new_conn(self) -> socket.socket:
             made = super()._new_conn()
-            watch(made)
+            _watch(made)
             return made
 
-        def getresponse(self) -> Any:
+        def getresponse(self) -> Urllib3Response:  # type: ignore[override]
             if self.sock is not None:
-                watch(self.sock)  # of an earlier exchange
+                _watch(self.sock)  # of an earlier exchange
             return super().getresponse()
 
     class WatchedTls(Watched, HTTPSConnection): ...
@@ -141,24 +143,23 @@ def _pools() -> dict[str, Any]:
 
 
 def open_pool(url: str, *, connections: int, connect_seconds: float, stall_seconds: float) -> PoolManager:
-    """Connections to a server, through the proxy that the environment names for it."""
+    """Return connections to a server, through the proxy that the environment names for it."""
     import ssl
     import urllib.request
 
     from urllib3 import PoolManager, ProxyManager, Timeout
 
     parts = urlsplit(url)
-    options: dict[str, Any] = {
-        "maxsize": connections,
-        "timeout": Timeout(connect=connect_seconds, read=stall_seconds),
-        "ssl_context": ssl.create_default_context() if parts.scheme == "https" else None,
-    }
+    timeout = Timeout(connect=connect_seconds, read=stall_seconds)
+    context = ssl.create_default_context() if parts.scheme == "https" else None
     proxy = urllib.request.getproxies().get(parts.scheme)
     if proxy and not urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
         proxy = proxy if "://" in proxy else f"http://{proxy}"
-        made: PoolManager = ProxyManager(proxy, proxy_headers=_proxy_login(proxy), **options)
+        made: PoolManager = ProxyManager(
+            proxy, proxy_headers=_proxy_login(proxy), maxsize=connections, timeout=timeout, ssl_context=context
+        )
     else:
-        made = PoolManager(**options)
+        made = PoolManager(maxsize=connections, timeout=timeout, ssl_context=context)
     made.pool_classes_by_scheme = _pools()
     return made
 
@@ -174,7 +175,7 @@ def _proxy_login(proxy: str) -> dict[str, str]:
 
 
 def reason(error: BaseException) -> str:
-    """Why an exchange failed, in one line, without the server's own words."""
+    """Return why an exchange failed, in one line, without the server's own words."""
     import ssl
     from http.client import BadStatusLine, HTTPException, IncompleteRead
 
@@ -202,7 +203,7 @@ def reason(error: BaseException) -> str:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and all that led to it, the deepest first."""
+    """Yield the error and all that led to it, the deepest first."""
     for one in (error.__cause__, *(arg for arg in error.args if isinstance(arg, BaseException))):
         if one is not None:
             yield from _causes(one)

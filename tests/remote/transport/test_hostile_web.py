@@ -23,17 +23,13 @@ _CLIENT = """
 import json, sys, threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from testing.machine import impatient, machine
+from testing.machine import fail_fast, machine
 from testing.memory import peak_mebibytes
 from vstore.errors import ArchiveError, CacheError
 from vstore.fs.trees.scan import scan
 from vstore.objects import StorePath
-from vstore.remote import Cache, pull
-from vstore.remote.transport.registry import open_transport
+from vstore.remote import pull
 task, folder = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
-
-def hasty(url):
-    return Cache(impatient(open_transport(url, stall_seconds=0.7, record_seconds=1.0, ranges_seconds=1.5)))
 
 def ask(question):
     try:
@@ -48,21 +44,21 @@ def one(item):
     place = folder / str(number)
     place.mkdir()
     def whole():
-        size = hasty(url).transport.download(task["archive"], place / "archive", limit=task["size"])
+        size = fail_fast(url).transport.download(task["archive"], place / "archive", limit=task["size"])
         return None if size is None else (place / "archive").read_bytes().hex()
     def brought():
         with machine(place / "store") as client:
-            pull(client.fetcher(), hasty(url), [StorePath.parse(task["path"])])
+            pull(client.fetcher(), fail_fast(url), [StorePath.parse(task["path"])])
             tree = scan(client.store.layout.store / task["path"])
             return "right" if StorePath.make(tree.digest, "low") == StorePath.parse(task["path"]) else "wrong"
     def part():
-        found = hasty(url).transport.get_ranges(task["archive"], [(5, 2000), (3000, 3001)])
+        found = fail_fast(url).transport.get_ranges(task["archive"], [(5, 2000), (3000, 3001)])
         return None if found is None else b"".join(found).hex()
     def record():
-        found = hasty(url).transport.get(task["record"], limit=100_000)
+        found = fail_fast(url).transport.get(task["record"], limit=100_000)
         return None if found is None else found.hex()
     def size():
-        found = hasty(url).transport.head(task["archive"])
+        found = fail_fast(url).transport.head(task["archive"])
         return None if found is None else found.size_bytes
     said = {question.__name__: ask(question) for question in (record, part, whole, size, brought)}
     return mode, said

@@ -14,12 +14,12 @@ import pytest
 
 from testing.machine import KEY, OTHER, TRUST, Machine, folder_cache, machine
 from testing.trees import recipe
-from vstore.archive import FileReader, Index, Place, read_index
+from vstore.archive import ArchiveIndex, FileOffset, FileReader, read_index
 from vstore.archive.format import encode_index
 from vstore.errors import ArchiveError, CacheError, UsageError
 from vstore.fs import zstd
 from vstore.objects import Kind, StorePath
-from vstore.remote import Cache, Trust, publish_channel, pull, read_channel
+from vstore.remote import Cache, Signer, Trust, publish_channel, pull, read_channel
 from vstore.remote.records.layout import archive_key, channel_key, object_key, realisation_key
 from vstore.store import Store
 
@@ -65,7 +65,7 @@ def test_a_name_that_no_channel_can_have(world: World, name: str) -> None:
     info = world.builder.store.objects.info(world.paths[0])
     assert info is not None
     with pytest.raises(UsageError, match="not a name for a channel"):
-        publish_channel(world.cache, name, info, keys=(KEY,), lifetime=timedelta(days=1), now=NOW)
+        publish_channel(world.cache, name, info, signer=Signer((KEY,)), lifetime=timedelta(days=1), now=NOW)
 
 
 def test_an_archive_swapped_for_another(world: World) -> None:
@@ -126,7 +126,7 @@ def test_a_record_with_other_references(world: World) -> None:
     with pytest.raises(CacheError, match="names other references"):
         pull(world.client.fetcher(), world.cache, [mid])
     world.edit(object_key(low), references=[str(low)])
-    with pytest.raises(CacheError, match="in a circle"):
+    with pytest.raises(CacheError, match="in a cycle"):
         pull(world.client.fetcher(), world.cache, [low])
     assert world.client.is_clean()
 
@@ -163,7 +163,7 @@ def test_any_byte_of_an_archive_changed(world: World) -> None:
     assert refused > 20
 
 
-def archive(world: World) -> tuple[Path, Index, bytes]:
+def archive(world: World) -> tuple[Path, ArchiveIndex, bytes]:
     file = world.file(archive_key(world.paths[0]))
     with FileReader(file) as reader:
         index = read_index(reader)
@@ -175,7 +175,7 @@ def test_an_index_that_lies_about_where_files_are(world: World) -> None:
     file, index, frames = archive(world)
     sizes = [(frame.size_bytes, frame.content_bytes) for frame in index.frames]
     for shift in (-512, 1, 512, 1 << 40):
-        places = [Place(place.frame, max(place.offset + shift, 0)) for place in index.places]
+        places = [FileOffset(one.frame, max(one.offset + shift, 0)) for one in index.offsets]
         file.write_bytes(frames + encode_index(index.name, index.manifest, sizes, places)[0])
         with machine(world.folder.parent / f"client{shift}") as client:
             with pytest.raises((CacheError, ArchiveError)):
@@ -190,7 +190,7 @@ def test_an_index_that_lies_about_frames(world: World) -> None:
         sizes = [(max(stored + size, 0), max(held + content, 0)) for stored, held in good]
         if sizes == good:
             continue
-        file.write_bytes(frames + encode_index(index.name, index.manifest, sizes, index.places)[0])
+        file.write_bytes(frames + encode_index(index.name, index.manifest, sizes, index.offsets)[0])
         with machine(world.folder.parent / f"client{size}{content}") as client:
             with pytest.raises((CacheError, ArchiveError)):
                 pull(client.fetcher(), world.cache, [world.paths[0]])
@@ -202,7 +202,7 @@ def test_a_bomb_where_a_frame_should_be(world: World) -> None:
     file, index, _ = archive(world)
     bomb = zstd.compress(bytes(1 << 30), 1)
     sizes = [(len(bomb), frame.content_bytes) for frame in index.frames]
-    file.write_bytes(bomb * len(sizes) + encode_index(index.name, index.manifest, sizes, index.places)[0])
+    file.write_bytes(bomb * len(sizes) + encode_index(index.name, index.manifest, sizes, index.offsets)[0])
     world.edit(object_key(world.paths[0]), archive={**record_archive(world), "size_bytes": file.stat().st_size})
     world.refused()
 
@@ -274,7 +274,7 @@ def publish(world: World, path: StorePath, days: int = 1) -> int:
     info = world.builder.store.objects.info(path)
     assert info is not None
     lifetime = timedelta(days=days)
-    return publish_channel(world.cache, "stable", info, keys=(KEY,), lifetime=lifetime, now=NOW).number
+    return publish_channel(world.cache, "stable", info, signer=Signer((KEY,)), lifetime=lifetime, now=NOW).number
 
 
 def read(world: World, trust: Trust = TRUST) -> StorePath:

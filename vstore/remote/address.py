@@ -1,0 +1,54 @@
+"""Open the cache that a user names: by its name in config.toml, a URL, or a folder."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import quote, urlsplit
+
+from vstore.cancel import CancelToken
+from vstore.config import CacheConfig
+from vstore.errors import UsageError
+from vstore.fs.paths import absolute
+from vstore.remote.records.cache import Cache
+from vstore.remote.transport.protocol import FAIL_FAST, PATIENT
+from vstore.remote.transport.registry import TRANSPORTS, open_transport
+from vstore.remote.transport.retry import RetryingTransport
+
+_NEARLY_URL = re.compile(rf"(?:{'|'.join(TRANSPORTS)}):|https?//|[^/]*:.*@|[^:@]*//[^/]*:.*@", re.IGNORECASE)
+_NO_URL = re.compile(r"[\s\"<>\\^`{|}]")
+
+
+def open_cache(
+    text: str, known: tuple[CacheConfig, ...] = (), *, fail_fast: bool = False, cancel: CancelToken | None = None
+) -> Cache:
+    """Return the cache that `text` names, without a request. Raises UsageError if it names none.
+
+    With `fail_fast` requests have short time limits, for callers that can do without the cache. Setting `cancel` ends
+    all requests.
+    """
+    config = next((one for one in known if one.name == text), None)
+    url = _url(config.url if config else text, named=config is not None, names=[one.name for one in known])
+    limits, cancel = FAIL_FAST if fail_fast else PATIENT, cancel or CancelToken()
+    transport = open_transport(url, config.options if config else {}, limits=limits, cancel=cancel)
+    retrying = RetryingTransport(transport, limits, sleep=cancel.wait)
+    return Cache(retrying, name=config.name if config else None, cancel=cancel)
+
+
+def _url(text: str, *, named: bool, names: list[str]) -> str:
+    """Return the URL, well-formed, of a URL or a folder. No error repeats what may hold a login."""
+    url = text
+    if "://" not in url:
+        if not named and "/" not in url and url not in (".", ".."):
+            hint = f"give a URL or a folder (./{url}); names in config.toml: {', '.join(names) or 'none yet'}"
+            raise UsageError(f"no such cache: {url}", hint=hint)
+        if _NEARLY_URL.match(url):
+            raise UsageError("neither a URL nor a folder: it lacks ://", hint="a folder is also written file:///…")
+        url = absolute(url).as_uri()
+    if not url.startswith("file:") and (found := _NO_URL.search(url)):
+        raise UsageError(f"not a URL: it contains {found[0]!r}", hint=f"percent-encode it: {quote(found[0])}")
+    try:
+        _ = urlsplit(url).port
+    except ValueError:
+        hint = "a login is followed by @ and the host"
+        raise UsageError("not a URL: its host or port is malformed", hint=hint) from None
+    return url
