@@ -15,6 +15,7 @@ from scripts.reliability.crashes.promises import check_intact, check_nothing_lef
 from testing.machine import TRUST
 from testing.trees import add
 from vstore.fs.faults import Point
+from vstore.fs.trees.removal import remove_tree
 from vstore.remote import open_cache, verify_cache
 from vstore.reporter import NullReporter
 from vstore.store import Store, add_root
@@ -143,7 +144,7 @@ def kill_optimise_at(root: Path, point: Point, occurrence: int, *, then: Sequenc
 
     Then no byte is another, `verify` names every folder that is not as it was, and the next command mends it.
     """
-    shutil.rmtree(root, ignore_errors=True)
+    remove_tree(root)
     with Store.open(root) as store:
         for name in ("one", "two", "three"):
             files = {"a": b"equal 1", "deep/b": b"equal 2", "deep/down/c": b"equal 3", "own": name.encode()}

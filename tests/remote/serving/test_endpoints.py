@@ -116,9 +116,15 @@ def test_the_store_is_not_locked_while_it_is_served(served: Served, tmp_path: Pa
 def served_by(root: Path, log: Path, *options: str) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """The server with a limit of 384 descriptors, its output in a file."""
     port = free_port()
-    command = f"ulimit -n 384; exec {sys.executable} -m vstore --root {root} serve --port {port} {' '.join(options)}"
+    command = [sys.executable, "-m", "vstore", "--root", str(root), "serve", "--port", str(port), *options]
     with log.open("wb") as file:
-        started = running(["sh", "-c", command], port, cwd=Path(__file__).parents[3], stdout=file, stderr=file)
+        started = running(
+            ["sh", "-c", 'ulimit -n 384; exec "$@"', "sh", *command],
+            port,
+            cwd=Path(__file__).parents[3],
+            stdout=file,
+            stderr=file,
+        )
         with started as process:
             yield port, process
 
