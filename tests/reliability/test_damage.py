@@ -77,8 +77,8 @@ def test_nothing_is_deleted_on_the_word_of_references_that_are_damaged(root: Pat
                 other.execute(sql, values)
 
     with closing(sqlite3.connect(root / "index.sqlite")) as other:
-        row = other.execute("SELECT * FROM sqlite_master WHERE name = 'refs_reference'").fetchone()
-    change(("DELETE FROM sqlite_master WHERE name = 'refs_reference'", ()))
+        row = other.execute("SELECT * FROM sqlite_master WHERE name = 'object_references_reference'").fetchone()
+    change(("DELETE FROM sqlite_master WHERE name = 'object_references_reference'", ()))
     change(("DELETE FROM object_references", ()), ("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", row))
     for arguments in (("gc",), ("delete", "dead"), ("verify",)):
         ended = command(root, *arguments)
