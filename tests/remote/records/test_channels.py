@@ -129,7 +129,7 @@ def test_another_stack_gets_another_number(world: World) -> None:
     first, second = world.stack(1), world.stack(2)
     world.publish(first, KEY)
     assert world.publish(second, OTHER).number == 2
-    with pytest.raises(CacheError, match="1 of the 2 builders"):
+    with pytest.raises(CacheError, match="1 of the 2 required keys"):
         world.read()
 
 

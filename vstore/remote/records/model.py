@@ -79,7 +79,7 @@ class ObjectRecord:
     @classmethod
     def of(cls, info: ObjectInfo, metadata: Mapping[str, object], archive: Archive) -> Self:
         """Return the unsigned record of an object, from its metadata in the store."""
-        parts = metadata.get("parts")
+        keys = metadata.get("wheel_keys")
         return cls(
             path=info.path,
             digest=info.digest,
@@ -87,7 +87,7 @@ class ObjectRecord:
             size_bytes=info.size_bytes,
             references=info.references,
             archive=archive,
-            parts=tuple(sorted(bytes.fromhex(str(part)) for part in parts)) if isinstance(parts, list) else (),
+            parts=tuple(sorted(bytes.fromhex(str(key)) for key in keys)) if isinstance(keys, list) else (),
             metadata={key: value for key, value in metadata.items() if key not in OWN_KEYS},
         )
 
