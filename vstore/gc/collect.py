@@ -25,7 +25,7 @@ from vstore.gc.served_archives import archives_of, other_archives, remove_archiv
 from vstore.gc.unlink import empty_trash
 from vstore.gc.uv_cache import CachedWheel, UvCaches
 from vstore.objects import StorePath
-from vstore.reporter import Reporter
+from vstore.reporter import NullReporter, Reporter
 from vstore.store import ObjectGraph, Root, RootKind, Store, generation_link
 from vstore.store.health.interrupted import freeze_interrupted
 from vstore.store.roots.orphan_links import orphan_links
@@ -59,13 +59,15 @@ def plan_collection(
     return replace(plan, freed_bytes=measure.tally.freed_bytes, wheels=names)
 
 
-def collect_garbage(store: Store, policy: CollectionPolicy | None = None, *, reporter: Reporter) -> Collected:
+def collect_garbage(
+    store: Store, policy: CollectionPolicy | None = None, *, reporter: Reporter | None = None
+) -> Collected:
     """Delete orphans, unshared wheels of uv's caches, and objects that no root reaches, as far as the policy allows.
 
     Other processes may build meanwhile. If the policy has `until_free`, repeat until so much is free, or until nothing
     more may go.
     """
-    policy = policy or CollectionPolicy()
+    policy, reporter = policy or CollectionPolicy(), reporter or NullReporter()
     freed = 0
     if policy.clean_cache:
         freed = clean_everything(store.layout, reporter) + remove_archives(store, datetime.now(UTC))

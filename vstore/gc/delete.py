@@ -14,7 +14,7 @@ from vstore.gc.remove import Removal, current_roots
 from vstore.gc.unlink import empty_trash
 from vstore.graph import inverted, reachable, shortest_path
 from vstore.objects import StorePath
-from vstore.reporter import Reporter
+from vstore.reporter import NullReporter, Reporter
 from vstore.store import ObjectGraph, Root, RootKind, Store, generation_link, generation_of, list_roots
 from vstore.values import replace
 
@@ -38,13 +38,14 @@ def delete(
     *,
     recursive: bool = False,
     referrers: bool = False,
-    reporter: Reporter,
+    reporter: Reporter | None = None,
 ) -> Collected:
     """Delete dead objects.
 
     With `recursive` also delete what only they refer to, with `referrers` also dead objects that refer to them.
     Raises StoreError, and deletes nothing, if one of them is alive or if a dead object that stays refers to it.
     """
+    reporter = reporter or NullReporter()
     plan, graph, roots = _planned(store, paths, recursive, referrers)
     store.database.check()  # nothing is deleted because of a damaged index
     removal = Removal(store, graph, roots)

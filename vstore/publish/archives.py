@@ -23,7 +23,7 @@ from vstore.publish.members import Member, StackMembers
 from vstore.publish.metadata_folder import MetadataFolder, lock_output_folder
 from vstore.publish.output import OutputItem, OutputPlan
 from vstore.publish.records import MemberRecord, Tables, combine, outdated_layers, own_fields
-from vstore.reporter import Reporter, Unit
+from vstore.reporter import NullReporter, Reporter, Unit
 from vstore.store import Store
 from vstore.values import frozen, replace
 
@@ -56,12 +56,13 @@ class ArchiveOutput:
         self._claim({item.label: item.name for item in items if not item.unchanged})
         return self._with_manifest(items, stack)
 
-    def write(self, stack: StackMembers, *, jobs: int, reporter: Reporter) -> OutputPlan:
+    def write(self, stack: StackMembers, *, jobs: int = 1, reporter: Reporter | None = None) -> OutputPlan:
         """Pack the archives that are missing or changed, then write the metadata. `jobs` threads compress one archive.
 
         After a crash at any moment, an archive under its final name is complete and a record describes such an archive.
         Raises UsageError and BusyError.
         """
+        reporter = reporter or NullReporter()
         with lock_output_folder(self.store, self.folder) as folder:
             here = replace(self, folder=folder)
             items = here._items(stack)

@@ -17,7 +17,7 @@ from vstore.publish.output import OutputItem, OutputPlan
 from vstore.remote import Cache, Fetcher, Pusher, PushOptions, SecretKey, Signer, Trust, pull
 from vstore.remote.records.encoding import decode_realisation
 from vstore.remote.records.layout import realisation_key
-from vstore.reporter import Reporter
+from vstore.reporter import NullReporter, Reporter
 from vstore.store import Provenance, Store
 from vstore.values import frozen
 
@@ -52,7 +52,7 @@ class BundleOutput:
         self.check(())
         return self._plan(stack)
 
-    def write(self, stack: StackMembers, *, jobs: int, reporter: Reporter) -> OutputPlan:
+    def write(self, stack: StackMembers, *, jobs: int = 1, reporter: Reporter | None = None) -> OutputPlan:
         """Write the bundle, whole or not at all; `jobs` objects are compressed at a time. Raises UsageError."""
         plan = self._plan(stack)
         place = claim(self.file, is_bundle, store=self.store.layout.root)
@@ -62,7 +62,9 @@ class BundleOutput:
                 writer = BundleWriter(file, tops, url=str(self.file))
                 cache, without = Cache(writer, name=self.file.name), self._excluded(tops)
                 signer, options = Signer(self.options.keys), PushOptions(level=level, jobs=jobs)
-                pusher = Pusher(self.store, cache, signer, options, reporter=reporter, without=without)
+                pusher = Pusher(
+                    self.store, cache, signer, options, reporter=reporter or NullReporter(), without=without
+                )
                 pusher.push(tops)
                 writer.finish()
                 file.flush()
@@ -99,7 +101,7 @@ class Unpacked:
     realisations: int
 
 
-def unpack_bundle(store: Store, file: Path, *, trust: Trust, reporter: Reporter) -> Unpacked:
+def unpack_bundle(store: Store, file: Path, *, trust: Trust, reporter: Reporter | None = None) -> Unpacked:
     """Add the objects of a bundle to the store. Objects added before an error stay, so it can be run again.
 
     Every object is verified by its name. The result of a recipe, which no name proves, is accepted only if trusted keys
@@ -109,7 +111,7 @@ def unpack_bundle(store: Store, file: Path, *, trust: Trust, reporter: Reporter)
         cache = Cache(reader, name=file.name)
         try:
             cache.check()
-            pulled = pull(Fetcher(store, trust=trust, reporter=reporter), cache, reader.tops)
+            pulled = pull(Fetcher(store, trust=trust, reporter=reporter or NullReporter()), cache, reader.tops)
             realisations = _add_realisations(store, cache, trust)
         except CacheError as error:
             raise ArchiveError(f"{file.name}: {error.message}", details=error.details) from error

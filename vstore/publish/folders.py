@@ -26,7 +26,7 @@ from vstore.publish.metadata_folder import MetadataFolder, lock_output_folder
 from vstore.publish.output import OutputItem, OutputPlan
 from vstore.publish.records import MemberRecord, combine, own_fields
 from vstore.publish.tree_copier import TreeCopier, TreeFile
-from vstore.reporter import Reporter
+from vstore.reporter import NullReporter, Reporter
 from vstore.store import Store
 from vstore.values import frozen, replace
 
@@ -86,11 +86,12 @@ class FolderOutput:
         self._claim(plan, links)
         return plan
 
-    def write(self, stack: StackMembers, *, jobs: int, reporter: Reporter) -> OutputPlan:
+    def write(self, stack: StackMembers, *, jobs: int = 1, reporter: Reporter | None = None) -> OutputPlan:
         """Copy the folders that are missing or changed, then write names and metadata. `jobs` is not used.
 
         Raises UsageError, BusyError, and VstoreError for names that the file system cannot hold.
         """
+        reporter = reporter or NullReporter()
         with lock_output_folder(self.store, self.folder) as folder:
             here = replace(self, folder=folder)
             plan, links = here._plan(stack)

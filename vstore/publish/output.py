@@ -58,7 +58,7 @@ class Output(Protocol):
         Raises UsageError if the place, or a file in it that would be replaced, is not the output of an earlier run.
         """
 
-    def write(self, stack: StackMembers, *, jobs: int, reporter: Reporter) -> OutputPlan:
+    def write(self, stack: StackMembers, *, jobs: int = 1, reporter: Reporter | None = None) -> OutputPlan:
         """Plan and write with at most `jobs` threads. Return the plan as it was carried out.
 
         An interrupted run leaves no incomplete file under its final name. Raises UsageError as `plan`, and BusyError

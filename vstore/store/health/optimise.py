@@ -20,7 +20,7 @@ from vstore.fs.locking.filelock import lock_file
 from vstore.fs.trees.manifest import EntryKind
 from vstore.fs.trees.usage import Tally
 from vstore.objects import ObjectInfo, StorePath
-from vstore.reporter import Reporter
+from vstore.reporter import NullReporter, Reporter
 from vstore.store.health.interrupted import STAGING, freeze_again, freeze_interrupted, note_change
 from vstore.store.store import Store
 from vstore.values import frozen
@@ -39,11 +39,12 @@ class Optimised:
     saved_bytes: int
 
 
-def optimise(store: Store, *, dry_run: bool = False, reporter: Reporter) -> Optimised:
+def optimise(store: Store, *, dry_run: bool = False, reporter: Reporter | None = None) -> Optimised:
     """Share equal files of all objects; with `dry_run` only count them. Can be interrupted at any time.
 
     Only files of one owner are shared. Raises BusyError while another process does the same.
     """
+    reporter = reporter or NullReporter()
     infos = store.objects.all()
     shards = 1 + sum(info.files for info in infos) // _FILES_AT_ONCE
     with ExitStack() as held:

@@ -11,7 +11,7 @@ from vstore.fs.locking.filelock import lock_file
 from vstore.fs.trees.inspect import is_folder
 from vstore.fs.trees.scan import repair_modes
 from vstore.objects import StorePath
-from vstore.reporter import Reporter
+from vstore.reporter import NullReporter, Reporter
 from vstore.store.generation_records import is_record_dropped, read_generation_record, write_generation_record
 from vstore.store.health.verify_workers import check_objects
 from vstore.store.layout import generation_link
@@ -30,13 +30,19 @@ class Problem(NamedTuple):
 
 
 def verify(
-    store: Store, *, contents: bool, reporter: Reporter, only: Collection[StorePath] | None = None, jobs: int = 1
+    store: Store,
+    *,
+    contents: bool,
+    only: Collection[StorePath] | None = None,
+    jobs: int = 1,
+    reporter: Reporter | None = None,
 ) -> tuple[int, list[Problem]]:
     """Check all objects, or `only` some; with `contents` hash every file, in up to `jobs` processes.
 
     Return the number of checked objects and the problems. Raises StoreError if the index is damaged. An object that is
     collected meanwhile is no problem.
     """
+    reporter = reporter or NullReporter()
     store.database.check()
     infos = [info for info in store.objects.all() if only is None or info.path in only]
     found: dict[StorePath, list[str]] = {}
