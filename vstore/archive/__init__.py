@@ -6,7 +6,7 @@ they need, and write only what they have verified. They do not decide whom to tr
 """
 
 from vstore.archive.assemble import assemble
-from vstore.archive.check import case_collisions, check_cost
+from vstore.archive.check import case_collisions, check_limits
 from vstore.archive.format import FOOTER_BYTES, footer_digest
 from vstore.archive.index import FileReader, read_index
 from vstore.archive.model import (
@@ -42,7 +42,7 @@ __all__ = [
     "RangeReader",
     "assemble",
     "case_collisions",
-    "check_cost",
+    "check_limits",
     "footer_digest",
     "plan_fetch",
     "read_index",

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from blake3 import blake3
 
-from vstore.archive.check import check_cost
+from vstore.archive.check import check_limits
 from vstore.archive.model import ByteRange, FetchPlan, FileSource, Frame, RangeReader
 from vstore.archive.pipeline import in_order
 from vstore.archive.plan import plan_files
@@ -49,7 +49,7 @@ def assemble(
     raise: then everything written so far stays. Raises ArchiveError, OSError, and the reader's errors.
     """
     index = plan.index
-    check_cost(index, limits or Limits())
+    check_limits(index, limits or Limits())
     _check_free_space(destination, plan)
     with new_folder(destination, keep_after=keep_after) as writer:
         for entry in index.manifest.entries:

@@ -19,7 +19,7 @@ def check_tree(manifest: Manifest, limits: Limits) -> None:
         validator.admit(entry)
 
 
-def check_cost(index: ArchiveIndex, limits: Limits) -> None:
+def check_limits(index: ArchiveIndex, limits: Limits) -> None:
     """Raise ArchiveError if the archive exceeds the limits or an entry may not be written."""
     check_ratio(index.starts[-1], index.archive_bytes, limits)
     check_frames(index, limits)

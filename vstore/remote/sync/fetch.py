@@ -19,7 +19,7 @@ from vstore.archive import (
     Limits,
     RangeReader,
     assemble,
-    check_cost,
+    check_limits,
     plan_fetch,
     read_index,
 )
@@ -205,7 +205,7 @@ class Fetcher:
         fetch_bytes = plan_fetch(index, source).fetch_bytes
         if self._local is None or fetch_bytes < MIN_BYTES:
             return PatchedFiles()
-        check_cost(index, self._limits(record))  # before any file is made
+        check_limits(index, self._limits(record))  # before any file is made
         try:
             delta = find_delta(self.store, cache, record.path, self.trust, below_bytes=fetch_bytes)
         except CacheError as error:
