@@ -644,8 +644,8 @@ BREAKS = (
     Break(
         "an unsigned object may not hold more than its archive makes plausible",
         "remote/sync/fetch.py",
-        "Limits().trusting() if self.trust.trusts(record) else Limits()",
-        "Limits().trusting()",
+        "Limits().without_ratio() if self.trust.trusts(record) else Limits()",
+        "Limits().without_ratio()",
         "tests/publish/test_bundle.py",
     ),
     Break(

@@ -43,7 +43,7 @@ def unpack(
         return unpack_stream(source, compression, destination, expected=expected, limits=limits)
     index = read_index(source, limits=limits)
     check_equal(index.manifest, expected)
-    limits = limits if expected is None else limits.trusting()
+    limits = limits if expected is None else limits.without_ratio()
     return assemble(plan_fetch(index), source, destination, limits=limits)
 
 

@@ -30,7 +30,7 @@ class Limits:
     ratio: int = 1000  # content to archive, where no expected manifest vouches for the content's size
     ratio_free_bytes: int = 256 << 20  # no limit of the ratio below this much content
 
-    def trusting(self) -> Limits:
+    def without_ratio(self) -> Limits:
         """Return the limits without the ratio, for a tree that a trusted key has signed."""
         return replace(self, ratio_free_bytes=self.total_bytes)
 

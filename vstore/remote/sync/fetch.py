@@ -196,7 +196,7 @@ class Fetcher:
         return found if self._local is None else FileUnion(found, self._local)
 
     def _limits(self, record: ObjectRecord) -> Limits:
-        return Limits().trusting() if self.trust.trusts(record) else Limits()
+        return Limits().without_ratio() if self.trust.trusts(record) else Limits()
 
     def _patch(
         self, cache: Cache, record: ObjectRecord, index: ArchiveIndex, source: FileSource, folder: Path

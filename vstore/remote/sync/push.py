@@ -118,7 +118,7 @@ class Pusher:
         self._reporter = CancellableReporter(reporter, cache.cancel)
         self._jobs = options.jobs
         self._without = without
-        limits = Limits().trusting() if signer.keys else Limits()  # those of clients that trust a key
+        limits = Limits().without_ratio() if signer.keys else Limits()  # those of clients that trust a key
         self._packer = Packer(level=options.level, limits=limits)
         self._reuse = ReuseCheck(store, cache, signer, verify=options.verify, reporter=self._reporter)
 
