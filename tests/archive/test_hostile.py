@@ -131,16 +131,16 @@ BAD_ENTRIES = {
 def test_bad_entries_are_not_admitted(entries: list[Entry]) -> None:
     admission = TreeValidator(Limits())
     for one in entries[:-1]:
-        admission.admit(one)
+        admission.check_entry(one)
     with pytest.raises(ArchiveError, match="refused"):
-        admission.admit(entries[-1])
+        admission.check_entry(entries[-1])
 
 
 @pytest.mark.parametrize("name", [b"a:b", b"a\\b", b"a?", b"a.", b"a "])
 def test_names_that_windows_cannot_have(name: bytes) -> None:
     with pytest.raises(ArchiveError, match="Windows"):
-        TreeValidator(Limits(), windows=True).admit(entry(name))
-    TreeValidator(Limits(), windows=False).admit(entry(name))
+        TreeValidator(Limits(), windows=True).check_entry(entry(name))
+    TreeValidator(Limits(), windows=False).check_entry(entry(name))
 
 
 @pytest.mark.parametrize("entries", list(BAD_ENTRIES.values()), ids=list(BAD_ENTRIES))

@@ -16,7 +16,7 @@ def check_tree(manifest: Manifest, limits: Limits) -> None:
     """Raise ArchiveError unless every entry may be written."""
     validator = TreeValidator(limits)
     for entry in manifest.entries:
-        validator.admit(entry)
+        validator.check_entry(entry)
 
 
 def check_limits(index: ArchiveIndex, limits: Limits) -> None:

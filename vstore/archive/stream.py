@@ -104,7 +104,7 @@ def unpack_stream(
             last = EntryKind.DIRECTORY
             while (found := read_member(stream.read, top)) is not None:
                 _, entry, time = found
-                validator.admit(entry)
+                validator.check_entry(entry)
                 if _ORDER[entry.kind] < _ORDER[last]:
                     raise ValueError("its members are not in vstore's order")
                 last = entry.kind

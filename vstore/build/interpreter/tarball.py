@@ -114,7 +114,7 @@ class _Extraction:
         self._admit_parents(path)
         if member.issym():
             target = member.linkname.encode("utf-8", "surrogateescape")
-            self._validator.admit(Entry(name, EntryKind.SYMLINK, target=target))
+            self._validator.check_entry(Entry(name, EntryKind.SYMLINK, target=target))
             if linked_object(name, target) is not None:
                 raise ArchiveError(f"refused {path!r}: a link to outside of the archive")
             self._links[path] = member.linkname
@@ -126,7 +126,7 @@ class _Extraction:
             )
             raise ArchiveError(f"refused {path!r}: {kind}")
         size = source.stat().st_size if source is not None else member.size
-        self._validator.admit(Entry(name, EntryKind.FILE, size=size))
+        self._validator.check_entry(Entry(name, EntryKind.FILE, size=size))
         self._make_parents(path)
         place = self._files[member.name] = self._staging / path
         with source.open("rb") if source is not None else _content(tar, member) as content, place.open("xb") as file:
@@ -140,7 +140,7 @@ class _Extraction:
         for part in path.split("/")[:-1]:
             folder = f"{folder}/{part}" if folder else part
             if folder not in self._directories:
-                self._validator.admit(Entry(folder.encode("utf-8", "surrogateescape"), EntryKind.DIRECTORY))
+                self._validator.check_entry(Entry(folder.encode("utf-8", "surrogateescape"), EntryKind.DIRECTORY))
                 self._directories.add(folder)
 
     def _make_parents(self, path: str) -> None:

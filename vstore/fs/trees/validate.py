@@ -45,7 +45,7 @@ class TreeValidator:
         self._seen: set[bytes] = set()
         self.total_bytes = 0
 
-    def admit(self, entry: Entry) -> None:
+    def check_entry(self, entry: Entry) -> None:
         """Accept an entry. Raises ArchiveError if it may not be written."""
         limits, path = self._limits, entry.path
         if len(self._seen) >= limits.entries:
