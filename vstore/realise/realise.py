@@ -71,13 +71,13 @@ def _execute_plan(
         session.substituter.start(find_known(session, plan.nodes).cached.values())
     nodes = {key: node for key, node in plan.nodes.items() if request.is_whole or node.kind != Kind.STACK}
     below = {name for layer in selection.built for name in layer.dependency_names}
-    compared = [one for one in selection.built if request.check and Operation.BUILD in selection.of(one)]
+    checked = [one for one in selection.built if request.check and Operation.BUILD in selection.of(one)]
     realiser = NodeRealiser(
         session,
         builder,
         dry_run=request.dry_run,
-        not_built=below - {layer.env_name for layer in selection.built},
-        compared={layer.env_name for layer in compared},
+        must_be_present=below - {layer.env_name for layer in selection.built},
+        rebuild_and_compare={layer.env_name for layer in checked},
     )
     return execute(ThreadExecutor(session.jobs, session.cancel, keep_going=request.keep_going), realiser, nodes)
 

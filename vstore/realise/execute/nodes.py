@@ -19,7 +19,8 @@ from vstore.realise.session import Session
 class NodeRealiser:
     """Realises nodes. Safe for several threads.
 
-    Layers named in `not_built` must be present already. Those in `compared` are built again and compared.
+    Layers named in `must_be_present` are never built. Those named in `rebuild_and_compare` are built again, and the two
+    results are compared.
     """
 
     def __init__(
@@ -28,15 +29,15 @@ class NodeRealiser:
         builder: ObjectBuilder,
         *,
         dry_run: bool = False,
-        not_built: Collection[str] = (),
-        compared: Collection[str] = (),
+        must_be_present: Collection[str] = (),
+        rebuild_and_compare: Collection[str] = (),
     ) -> None:
         self._session = session
         self._store = session.store
         self._builder = builder
         self._dry_run = dry_run
-        self._not_built = not_built
-        self._compared = compared
+        self._must_be_present = must_be_present
+        self._rebuild_and_compare = rebuild_and_compare
 
     def realise(self, node: Recipe, below: Mapping[StorePath, StorePath | None]) -> RealisedLayer:
         """Realise a node over the objects of its dependencies, which are None in a dry run if not known.
@@ -67,7 +68,7 @@ class NodeRealiser:
 
     def _realise(self, recipe: Recipe) -> tuple[Origin, StorePath | None]:
         found = find_present(self._session, recipe, dry_run=self._dry_run)
-        if found is None and recipe.name in self._not_built:
+        if found is None and recipe.name in self._must_be_present:
             raise BuildError(
                 f"layer {recipe.name} is not in the store, and with --no-dependencies it is not built",
                 hint="leave out --no-dependencies, or add the layer by --include",
@@ -78,7 +79,7 @@ class NodeRealiser:
             )
         origin, path = found
         if origin == Origin.PRESENT and isinstance(recipe, LayerRecipe):
-            if recipe.name in self._compared:
+            if recipe.name in self._rebuild_and_compare:
                 self._builder.compare(recipe, path)
                 return Origin.CHECKED, path
             if not self._store.distrusted.isdisjoint(recipe.sources):
