@@ -26,7 +26,7 @@ from vstore.remote.records.model import Archive, Channel, DeltaRecord, ObjectRec
 from vstore.remote.records.trust import Signer
 from vstore.remote.sync.delta import make_delta
 from vstore.remote.sync.reuse import ReuseCheck
-from vstore.remote.sync.target import check_target
+from vstore.remote.sync.destination import check_destination
 from vstore.reporter import CancellableReporter, Reporter, Unit
 from vstore.store import Store
 from vstore.values import frozen
@@ -125,7 +125,7 @@ class Pusher:
     def push(self, tops: Iterable[StorePath]) -> Pushed:
         """Push objects and their closures. After a CacheError no incomplete object is listed."""
         infos = {path: info for path, info in self._closure(tops).items() if path not in self._without}
-        check_target(self._cache, self._store.layout.root)
+        check_destination(self._cache, self._store.layout.root)
         self._cache.create()
         reached(Point.PUSH_STARTED)
         self._reporter.progress("push", f"asking for {len(infos)} objects")

@@ -1,4 +1,4 @@
-"""Check the folder that a push is to write to: a cache, or an empty folder that becomes one."""
+"""Check the destination of a push: a cache, or an empty folder that becomes one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vstore.remote.transport.protocol import TransportError
 _MAX_TRIED = 20
 
 
-def check_target(cache: Cache, store: Path) -> None:
+def check_destination(cache: Cache, store: Path) -> None:
     """Raise UsageError for a folder that is no cache and either lies in the store or contains other files."""
     parts = urlsplit(cache.url)
     if parts.scheme != "file" or _is_cache(cache):
