@@ -76,7 +76,7 @@ def test_1645_2072_1521_741_removing_an_old_engine_leaves_the_shared_python(worl
     """Removing old engine versions removed the Python layer that the others ran on."""
     runtime = world.paths(world.realise())["cpython3.11-shared"]
     (old,) = world.json("history", "engine-1.0")
-    assert world.json("gc", "--dry-run")["dead"] == []
+    assert world.json("gc", "--dry-run")["deletable"] == []
     for path in (world.root / "profiles").glob("engine-1.0*"):  # the rudest way to remove a version
         path.unlink()
     world.run("forget", "engine-1.0", str(old["generation"]))

@@ -103,7 +103,7 @@ def test_an_upgrade_a_rollback_and_a_collection(world: World) -> None:
     planned = world.json("gc", "--keep", "1", "--dry-run")
     assert planned["forgotten"] == [{"profile": "project", "generation": 1}] and planned["deleted"] == []
     done = world.json("gc", "--keep", "1")
-    assert done["deleted"] == planned["dead"] and old["framework-mid"] in done["deleted"]
+    assert done["deleted"] == planned["deletable"] and old["framework-mid"] in done["deleted"]
     assert app(world.root) == "low 1.0 midlib 2.0 side app\n"
     assert world.json("verify", "--contents")["problems"] == []
     assert not (world.root / "store" / old["framework-mid"]).exists()

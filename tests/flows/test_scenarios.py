@@ -202,7 +202,7 @@ def test_a_root_with_a_very_long_path(world: World, tmp_path: Path) -> None:
     far = World(world.folder, root_of(tmp_path, 480))
     assert far.realise()["changed"]
     assert "midlib 1.0" in far.run("run", "project", "hello")[0]
-    assert far.json("gc", "--dry-run")["dead"] == []
+    assert far.json("gc", "--dry-run")["deletable"] == []
 
 
 def test_a_root_with_a_path_longer_than_the_index_can_have(world: World, tmp_path: Path) -> None:

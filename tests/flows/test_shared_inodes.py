@@ -89,7 +89,7 @@ def test_what_is_freed(world: World) -> None:
     world.run("forget", "project", "--all")
     planned = world.json("gc", "--dry-run", "--cache-unshared-for", "0s")
     done = world.json("gc", "--cache-unshared-for", "0s")
-    assert (planned["dead"], planned["cached_wheels"]) == (done["deleted"], done["cached_wheels"])
+    assert (planned["deletable"], planned["cached_wheels"]) == (done["deleted"], done["cached_wheels"])
     assert planned["freed_bytes"] == done["freed_bytes"]
     assert len(done["cached_wheels"]) == 4
     assert not list((world.root / "cache" / "uv").glob("files-*/*/*"))

@@ -186,7 +186,7 @@ def test_two_users_realise_the_same_spec_and_collect_what_is_their_own(people: l
     assert second.realise()["generation"] == 3
     second.run("forget", "project", "1", "2")
     planned, collected = (second.json("gc", *options) for options in (["--dry-run"], []))
-    assert planned["dead"] == collected["deleted"] == []
+    assert planned["deletable"] == collected["deleted"] == []
     assert len(collected["skipped"]) == 3, "the layer, the application and the stack of the first"
     assert first.user in second.run("gc")[1]
     assert f"belongs to {first.user}" in second.run("delete", made["stack"], code=6)[1]

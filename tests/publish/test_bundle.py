@@ -245,7 +245,9 @@ def test_an_unsigned_bomb_is_refused_however_it_comes(tmp_path: Path) -> None:
         file.truncate(300 << 20)
     manifest = scan(tmp_path / "tree")
     top = StorePath.make(manifest.digest, "zeros")
-    made = Packer(limits=Limits().without_ratio()).pack(tmp_path / "tree", manifest, tmp_path / "archive", name=str(top))
+    made = Packer(limits=Limits().without_ratio()).pack(
+        tmp_path / "tree", manifest, tmp_path / "archive", name=str(top)
+    )
     assert made.size_bytes < 100_000 and made.index_digest is not None
     record = ObjectRecord(
         path=top,

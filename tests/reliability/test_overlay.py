@@ -63,7 +63,7 @@ def test_everything_works_above_a_store_in_an_image(world: World) -> None:
     world.run("rollback", "project")
     world.run("forget", "project", "2")
     planned, done = world.json("gc", "--dry-run"), world.json("gc")
-    assert done["deleted"] == planned["dead"] and done["deleted"]
+    assert done["deleted"] == planned["deletable"] and done["deleted"]
     assert not set(os.listdir(world.root / "store")) & set(done["deleted"])
     assert "midlib 1.0" in world.run("run", "project", "hello")[0]
     world.write_spec("==2.0")

@@ -68,10 +68,10 @@ def test_the_dry_run_tells_the_order_and_the_reasons(shop: Shop) -> None:
     assert text[1].startswith(f"would delete {young}  5 B, no root, unused for 1 days")
     assert text[2].startswith("would delete 2 objects")
     planned = shop.json("gc", "--dry-run")
-    assert planned["dead"] == [str(old), str(young)] and planned["deleted"] == []
+    assert planned["deletable"] == [str(old), str(young)] and planned["deleted"] == []
     assert planned["reasons"][0]["used_by"] == "nightly" and planned["reasons"][0]["size_bytes"] == 5000
     done = shop.json("gc")
-    assert (done["deleted"], done["reasons"]) == (planned["dead"], planned["reasons"])
+    assert (done["deleted"], done["reasons"]) == (planned["deletable"], planned["reasons"])
 
 
 def test_unused_for_forgets_generations_and_spares_what_was_used(shop: Shop) -> None:
@@ -83,8 +83,8 @@ def test_unused_for_forgets_generations_and_spares_what_was_used(shop: Shop) -> 
         use(store, add(store, "dusty"), 33)
     done = shop.json("gc", "--unused-for", "7d", "--dry-run")
     assert done["forgotten"] == [{"profile": "p", "generation": 1}], "the second was current until today"
-    assert [path[33:] for path in done["dead"]] == ["dusty", "first"]
-    assert shop.json("gc", "--unused-for", "7d")["deleted"] == done["dead"]
+    assert [path[33:] for path in done["deletable"]] == ["dusty", "first"]
+    assert shop.json("gc", "--unused-for", "7d")["deleted"] == done["deletable"]
     assert [one["generation"] for one in shop.json("history", "p")] == [2, 3]
 
 
@@ -95,7 +95,7 @@ def test_the_policy_of_config_toml_and_options_over_it(shop: Shop) -> None:
         add(store, "dead")
     shop.configure('[gc]\nkeep = 3\ngrace = "1h"\n')
     done = shop.json("gc", "--dry-run")
-    assert done["forgotten"] == [{"profile": "p", "generation": 1}] and done["dead"] == []
+    assert done["forgotten"] == [{"profile": "p", "generation": 1}] and done["deletable"] == []
     done = shop.json("gc", "--grace", "0s", "--keep", "2")
     assert len(done["forgotten"]) == 2 and len(done["deleted"]) == 3
     shop.configure("[gc]\nkeeep = 3\n")
@@ -108,8 +108,8 @@ def test_ceiling_and_limit(shop: Shop) -> None:
         for number in range(4):
             use(store, add(store, f"n{number}", {"a": bytes([number]) * 10_000_000}), 9 - number)
     ceiling = str(used_bytes(shop.root) - 15_000_000)
-    assert [path[33:] for path in shop.json("gc", "--dry-run", "--max-size", ceiling)["dead"]] == ["n0", "n1"]
-    assert len(shop.json("gc", "--dry-run", "--max-size", "0", "--max-freed", "1")["dead"]) == 1
+    assert [path[33:] for path in shop.json("gc", "--dry-run", "--max-size", ceiling)["deletable"]] == ["n0", "n1"]
+    assert len(shop.json("gc", "--dry-run", "--max-size", "0", "--max-freed", "1")["deletable"]) == 1
     assert shop.json("gc", "--until-free", "1")["deleted"] == []
     assert len(shop.json("gc", "--max-size", ceiling)["deleted"]) == 2
     assert used_bytes(shop.root) < int(ceiling)
@@ -141,10 +141,10 @@ def test_freed_is_what_the_disk_got_back(tmp_path: Path) -> None:
         assert shop.json("delete", "one")["freed_bytes"] == planned["freed_bytes"] == free_bytes(disk) - free
         planned = shop.json("gc", "--dry-run")
         assert 4_800_000 < planned["freed_bytes"] < 5_000_000
-        assert str(twins[1]) in planned["dead"]
+        assert str(twins[1]) in planned["deletable"]
         free = free_bytes(disk)
         done = shop.json("gc")
-        assert (done["deleted"], done["freed_bytes"]) == (planned["dead"], planned["freed_bytes"])
+        assert (done["deleted"], done["freed_bytes"]) == (planned["deletable"], planned["freed_bytes"])
         assert abs(free_bytes(disk) - free - done["freed_bytes"]) < 200_000, (
             "but for the index, which grows and shrinks"
         )
@@ -164,7 +164,7 @@ def test_until_free_goes_on_until_the_disk_has_it(tmp_path: Path) -> None:
         planned = shop.json("gc", "--dry-run", "--until-free", str(wanted))
         done = shop.json("gc", "--until-free", str(wanted))
         names = [path[33:] for path in done["deleted"]]
-        assert (planned["dead"], sorted(names)) == (done["deleted"], ["n0", "n1", "shared0", "shared1", "shared2"])
+        assert (planned["deletable"], sorted(names)) == (done["deleted"], ["n0", "n1", "shared0", "shared1", "shared2"])
         assert free_bytes(disk) >= wanted
 
 
@@ -178,7 +178,7 @@ def test_delete_refuses_with_the_root(shop: Shop) -> None:
     assert "switch p to another" in error["hint"]
     with Store.open(shop.root) as store:
         loose = add(store, "loose")
-    assert shop.json("delete", "loose", "--dry-run")["dead"] == [str(loose)]
+    assert shop.json("delete", "loose", "--dry-run")["deletable"] == [str(loose)]
     assert shop.json("delete", "loose")["deleted"] == [str(loose)]
     shop.run("delete", "loose", code=6)
 
@@ -208,10 +208,10 @@ def test_an_expired_pin_does_not_count_and_goes(shop: Shop) -> None:
     with Store.open(shop.root) as store:
         path = add(store, "low")
     shop.run("roots", "add", "mine", "low", "--expires", "6s")
-    assert shop.json("gc", "--dry-run")["dead"] == []
+    assert shop.json("gc", "--dry-run")["deletable"] == []
     time.sleep(6.1)
     assert shop.json("roots") == []
-    assert shop.json("gc", "--dry-run")["dead"] == [str(path)]
+    assert shop.json("gc", "--dry-run")["deletable"] == [str(path)]
     assert os.path.lexists(shop.root / "gcroots" / "mine"), "a dry run touches nothing"
     assert shop.json("gc")["deleted"] == [str(path)]
     assert sorted(place.name for place in (shop.root / "gcroots").iterdir()) == ["auto", "temp"]
@@ -286,7 +286,7 @@ def test_killed_while_forgetting_a_whole_profile(shop_of_three: Shop, point: str
     else:
         assert shop.json("profiles") == []
         shop.run("forget", "p", "--all", code=8)
-    assert len(shop.json("gc", "--dry-run")["dead"]) == 3
+    assert len(shop.json("gc", "--dry-run")["deletable"]) == 3
     assert len(shop.json("gc")["deleted"]) == 3
     assert os.listdir(shop.root / "profiles") == [".p-3.json"]
 

@@ -91,8 +91,8 @@ def test_what_is_young_waits_and_says_until_when(world: World) -> None:
     now = datetime.now(UTC)
     plan = plan_cache_gc(read_inventory(world.cache), POLICY, now=now)
     assert plan.dead == ()
-    assert {item.path for item, _ in plan.young} == {low, *made}
-    for _, at in plan.young:
+    assert {item.path for item, _ in plan.too_young} == {low, *made}
+    for _, at in plan.too_young:
         assert timedelta(days=13, hours=23) < at - now <= timedelta(days=14)
     impatient = CachePolicy(age=timedelta(0))
     assert world.collect(impatient, now=now) == set(), "the grace period holds whatever age is asked for"
@@ -110,8 +110,8 @@ def test_what_a_young_object_refers_to_stays_with_it(world: World) -> None:
         inventory, CachePolicy(age=timedelta(days=1)), now=touched + timedelta(days=1) - timedelta(microseconds=1)
     )
     assert plan.dead == ()
-    assert low in {item.path for item, _ in plan.young}
-    assert made[0] in {item.path for item, _ in plan.young}
+    assert low in {item.path for item, _ in plan.too_young}
+    assert made[0] in {item.path for item, _ in plan.too_young}
 
 
 def test_a_push_that_comes_between_plan_and_deletion_keeps_its_objects(world: World) -> None:

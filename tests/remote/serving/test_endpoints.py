@@ -336,7 +336,7 @@ def test_what_was_served_is_collected_and_its_archive_with_it(served: Served, tm
         data = client.recv(1000)
         planned = gc(root, "--dry-run")
         done = gc(root)
-        assert planned["dead"] == done["deleted"] and set(done["deleted"]) == set(map(str, (*served.paths, large)))
+        assert planned["deletable"] == done["deleted"] and set(done["deleted"]) == set(map(str, (*served.paths, large)))
         assert planned["freed_bytes"] == done["freed_bytes"]
         while more := client.recv(1 << 16):
             data += more

@@ -61,7 +61,7 @@ def pack_command(
     document: PackDocument = {
         **output_document(plan, dry_run),
         "file": str(output),
-        "tops": [str(path) for path in tops],
+        "requested": [str(path) for path in tops],
         "size_bytes": None if dry_run else output.stat().st_size,
     }
     settings.emit(document, lambda: _pack_text(plan, output, dry_run))
@@ -89,14 +89,14 @@ def unpack_command(settings: Settings, file: Path, profile: str | None, trusted:
         done = unpack_bundle(store, file, trust=trust, reporter=settings.reporter)
         _, generation, changed = make_generation(store, done.tops, profile) if profile else (None, None, False)
     document: UnpackDocument = {
-        "paths": [str(path) for path in done.tops],
+        "requested": [str(path) for path in done.tops],
         "added": [str(path) for path in done.added],
         "realisations": done.realisations,
         "profile": profile,
         "generation": generation,
         "changed": changed,
     }
-    text = f"added {len(done.added)} objects: {', '.join(document['paths'])}"
+    text = f"added {len(done.added)} objects: {', '.join(document['requested'])}"
     if profile is None:
         text += "\n--profile NAME makes a generation of the stack, which keeps it"
     else:

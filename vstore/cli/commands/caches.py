@@ -103,11 +103,11 @@ def gc_command(settings: Settings, cache: str, dry_run: bool, policy: CachePolic
         deleted = () if dry_run else collect_cache(store, opened, plan, policy, reporter=settings.reporter)
     sizes = {item.path: item.size_bytes for item in plan.dead}
     document: CacheGcDocument = {
-        "dead": [str(item.path) for item in plan.dead],
+        "deletable": [str(item.path) for item in plan.dead],
         "deleted": [str(path) for path in deleted],
         "freed_bytes": sum(sizes[path] for path in (sizes if dry_run else deleted)),
         "orphans": list(plan.orphans),
-        "young": [{"path": str(item.path), "deletable_at": when(at)} for item, at in plan.young],
+        "too_young": [{"path": str(item.path), "deletable_at": when(at)} for item, at in plan.too_young],
         "kept": [{"path": str(item.path), "by": by} for item, by in plan.kept],
     }
     settings.emit(document, lambda: _collected(plan, document["freed_bytes"], dry_run))
@@ -116,7 +116,7 @@ def gc_command(settings: Settings, cache: str, dry_run: bool, policy: CachePolic
 def _collected(plan: CachePlan, freed_bytes: int, dry_run: bool) -> str:
     verb = "would delete" if dry_run else "deleted"
     lines = [f"{verb} {item.path}" for item in plan.dead]
-    lines += [f"deletable from {when(at)}: {item.path}" for item, at in plan.young]
+    lines += [f"deletable from {when(at)}: {item.path}" for item, at in plan.too_young]
     if plan.orphans:
         lines.append(f"{verb} {len(plan.orphans)} files of killed pushes")
     count = f"{len(plan.dead)} objects, {size(freed_bytes)}"

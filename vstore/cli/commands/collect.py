@@ -78,7 +78,7 @@ def gc_command(
 def _document(found: gc.CollectionPlan | gc.Collected, dry_run: bool) -> DeletionDocument:
     paths = [str(victim.path) for victim in found.victims]
     return {
-        "dead": paths,
+        "deletable": paths,
         "deleted": [] if dry_run else paths,
         "freed_bytes": found.freed_bytes,
         "reasons": [

@@ -97,11 +97,11 @@ class KeptObject(TypedDict):
 class CacheGcDocument(TypedDict):
     """What `cache gc` deleted."""
 
-    dead: Annotated[list[str], "Store paths of the objects to delete"]
+    deletable: Annotated[list[str], "Store paths of the objects to delete"]
     deleted: Annotated[list[str], "Those that were deleted; empty with `--dry-run`"]
     freed_bytes: Annotated[int, "Bytes that were, or would be, deleted"]
     orphans: Annotated[list[str], "Keys of incomplete pushes, deleted too"]
-    young: Annotated[list[YoungObject], "Objects that are not old enough"]
+    too_young: Annotated[list[YoungObject], "Objects that are not old enough"]
     kept: Annotated[list[KeptObject], "Objects that are kept, and why"]
 
 

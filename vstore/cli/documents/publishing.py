@@ -33,7 +33,7 @@ class PackDocument(OutputDocument):
     """A bundle."""
 
     file: Annotated[str, "Absolute path of the bundle"]
-    tops: Annotated[list[str], "Store paths that were asked for"]
+    requested: Annotated[list[str], "Store paths that were given to `vstore pack`"]
     size_bytes: Annotated[int | None, "Size of the bundle; null with `--dry-run`"]
 
 
@@ -48,6 +48,6 @@ class GenerationMade(TypedDict):
 class UnpackDocument(GenerationMade):
     """A bundle that was unpacked."""
 
-    paths: Annotated[list[str], "Store paths that the bundle is for"]
+    requested: Annotated[list[str], "Store paths that were given to `vstore pack`"]
     added: Annotated[list[str], "Store paths of the objects that the store did not have"]
     realisations: Annotated[int, "Number of recipes whose signed results were recorded"]

@@ -114,9 +114,9 @@ class VictimDocument(TypedDict):
 
 
 class DeletionDocument(TypedDict):
-    """What `delete` deleted."""
+    """The result of `delete`."""
 
-    dead: Annotated[list[str], "Store paths of the objects to delete"]
+    deletable: Annotated[list[str], "Store paths of the objects to delete"]
     deleted: Annotated[list[str], "Those that were deleted; empty with `--dry-run`"]
     freed_bytes: Annotated[int, "Disk space that was, or would be, freed"]
     reasons: Annotated[list[VictimDocument], "The same objects with the reasons"]

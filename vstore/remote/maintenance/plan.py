@@ -35,12 +35,12 @@ class CachePolicy:
 class CachePlan:
     """The plan of a collection.
 
-    `dead` objects are in the order of deletion, referrers first. `young` objects are unreachable too; each has the
+    `dead` objects are in the order of deletion, referrers first. `too_young` objects are unreachable too; each has the
     time when it may be deleted. `kept` objects have the root that reaches them. `orphans` are keys of no object.
     """
 
     dead: tuple[Item, ...]
-    young: tuple[tuple[Item, datetime], ...]
+    too_young: tuple[tuple[Item, datetime], ...]
     kept: tuple[tuple[Item, str], ...]
     orphans: tuple[str, ...]
 
@@ -84,12 +84,12 @@ def plan_cache_gc(inventory: Inventory, policy: CachePolicy, *, now: datetime, t
             reached.setdefault(path, reason)
     unreached = [item for path, item in sorted(inventory.items.items()) if path not in reached]
     limit = now - policy.min_age
-    young = {item.path for item in unreached if item.touched_at > limit}
-    held = inventory.closure(young)  # references are deleted after their referrers
+    too_young = {item.path for item in unreached if item.touched_at > limit}
+    held = inventory.closure(too_young)  # references are deleted after their referrers
     return CachePlan(
         dead=tuple(_referrers_first([item for item in unreached if item.path not in held])),
-        young=tuple(
-            (item, max(item.touched_at, _youngest(inventory, young, item.path)) + policy.min_age)
+        too_young=tuple(
+            (item, max(item.touched_at, _youngest(inventory, too_young, item.path)) + policy.min_age)
             for item in unreached
             if item.path in held
         ),
@@ -104,9 +104,9 @@ def _untouched(stats: Iterable[Stat], since: datetime) -> list[str]:
     return [stat.key for stat in stats if stat.modified <= since]
 
 
-def _youngest(inventory: Inventory, young: set[StorePath], path: StorePath) -> datetime:
+def _youngest(inventory: Inventory, too_young: set[StorePath], path: StorePath) -> datetime:
     """Return the time of the youngest object that refers to this one."""
-    return max(inventory.items[top].touched_at for top in young if path in inventory.closure([top]))
+    return max(inventory.items[top].touched_at for top in too_young if path in inventory.closure([top]))
 
 
 def _referrers_first(items: list[Item]) -> list[Item]:
