@@ -25,8 +25,8 @@ from vstore.remote.records.encoding import decode_delta, decode_realisation
 from vstore.remote.records.model import Archive, Channel, DeltaRecord, ObjectRecord, Realisation, add_signatures
 from vstore.remote.records.trust import Signer
 from vstore.remote.sync.delta import make_delta
-from vstore.remote.sync.reuse import ReuseCheck
 from vstore.remote.sync.destination import check_destination
+from vstore.remote.sync.reuse import ReuseCheck
 from vstore.reporter import CancellableReporter, Reporter, Unit
 from vstore.store import Store
 from vstore.values import frozen
