@@ -120,7 +120,7 @@ def _collected(plan: CachePlan, freed_bytes: int, dry_run: bool) -> str:
     if plan.orphans:
         lines.append(f"{verb} {len(plan.orphans)} files of killed pushes")
     count = f"{len(plan.dead)} objects, {size(freed_bytes)}"
-    return "\n".join([*lines, f"{verb} {count}; {len(plan.kept)} are kept, {len(plan.young)} are not old enough"])
+    return "\n".join([*lines, f"{verb} {count}; {len(plan.kept)} are kept, {len(plan.too_young)} are not old enough"])
 
 
 @command("verify", group=cache_command)
