@@ -309,7 +309,13 @@ def compare(work: Path, requirements: Sequence[str], runs: int) -> Table:
 
     everything = [peer.runnable for peer in peers]
     row("runnable environments with bytecode", 3, runs, ours.runnable, everything)
-    row("the same, adopting the interpreter too", 0, 1, lambda: ours.runnable(with_interpreter=True), everything)
+    row(
+        "the same, and copying the interpreter into the store",
+        0,
+        1,
+        lambda: ours.runnable(with_interpreter=True),
+        everything,
+    )
     row("nothing to do", 10, 2 * runs + 1, ours.no_op, [peer.no_op for peer in peers])
     row("one more application", 3, runs, ours.one_more, [peer.one_more for peer in peers])
     published(table, ours, peers)

@@ -156,7 +156,7 @@ def _tops(store: Store, cache: Cache, what: Sequence[str], trust: Trust) -> tupl
 def make_generation(store: Store, paths: Iterable[StorePath], profile: str | None = None) -> MadeGeneration:
     """Make a stack the current generation of a profile, by default the profile that the stack is named after.
 
-    Raises UsageError for anything but one stack, StoreError for a stack whose layers are missing.
+    Raises UsageError if `paths` is not one stack, and StoreError if layers of it are missing.
     """
     stacks = list(paths)
     info = store.objects.info(stacks[0]) if len(stacks) == 1 else None
@@ -165,10 +165,11 @@ def make_generation(store: Store, paths: Iterable[StorePath], profile: str | Non
     layers = profiles.read_stack(store.layout.object(info.path)).layers
     missing = [str(layer.path) for layer in layers if not store.is_valid(layer.path)]
     if missing or not layers:
+        why = f"{len(missing)} of its layers are not in this store" if missing else "it has no layers"
         raise StoreError(
-            f"a stack that cannot run, as {'layers are missing' if missing else 'it has no layers'}: {info.path}",
+            f"the stack {info.path} cannot run: {why}",
             details=missing,
-            hint="pack or push it with its closure",
+            hint="pack it again without --no-closure and --without, or pull it from a cache",
         )
     name = profile or info.path.name.removesuffix("-stack")
     made = profiles.append(store, name, info.path, spec_path=None, spec_digest=None, now=datetime.now(UTC))

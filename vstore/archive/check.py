@@ -13,14 +13,18 @@ from vstore.fs.trees.validate import Limits, TreeValidator
 
 
 def check_tree(manifest: Manifest, limits: Limits) -> None:
-    """Raise ArchiveError unless every entry may be written."""
+    """Raise ArchiveError if an entry is forbidden."""
     validator = TreeValidator(limits)
     for entry in manifest.entries:
         validator.check_entry(entry)
 
 
 def check_limits(index: ArchiveIndex, limits: Limits) -> None:
-    """Raise ArchiveError if the archive exceeds the limits or an entry may not be written."""
+    """Raise ArchiveError if the archive exceeds the limits, or if one of its entries is forbidden.
+
+    The limits are those on the compression ratio and the size of a frame. A forbidden entry has an unsafe name, is a
+    link to outside, or is too large.
+    """
     check_ratio(index.starts[-1], index.archive_bytes, limits)
     check_frames(index, limits)
     check_tree(index.manifest, limits)

@@ -30,9 +30,11 @@ def unpack(
 ) -> Manifest:
     """Write an archive's tree, without its top folder, into `destination`, a folder that is missing or empty.
 
-    Every file is verified, and the tree against `expected`; without it the archive is only proved to be whole. The
-    tree is frozen as `scan` freezes it: files 0444 or 0555, directories 0555, times by content. The destination
-    itself stays writable. After an error nothing stays. Raises ArchiveError, OSError, and the reader's errors.
+    Every file is verified, and the tree is compared with `expected`. Without `expected`, only the archive's own
+    checksums are checked. The tree is frozen as `scan` freezes it: files 0444 or 0555, directories 0555. Modification
+    times are computed from the content (see `Entry.mtime`), not taken from the archive. The destination itself stays
+    writable. After an error, everything that was written is deleted. Raises ArchiveError, OSError, and the reader's
+    errors.
     """
     if isinstance(source, Path):
         with FileReader(source) as reader:

@@ -17,7 +17,8 @@ def selection_options(function: Function) -> Function:
         click.option(
             "--dependencies/--no-dependencies",
             default=None,
-            help="Treat the layers below like the selected ones, or leave them alone (default: as far as needed).",
+            help="Also lock or build all layers that the selected ones depend on, or none of them (default:"
+            " those that are missing or out of date).",
         ),
         click.option("--dependents", is_flag=True, help="Also select the layers that depend on the selected ones."),
     )

@@ -43,7 +43,7 @@ class BundleWriter:
         file.write(member(TOP, Entry(b"", EntryKind.DIRECTORY)))
         head = canonical_json({"format": FORMAT, "tops": [str(path) for path in tops]}) + b"\n"
         if len(head) > _HEAD_BYTES:
-            raise ArchiveError(f"refused: the names of the objects need more than {_HEAD_BYTES} bytes")
+            raise ArchiveError(f"refused: the names of the objects need more than {_HEAD_BYTES >> 20} MiB")
         self.put(_HEAD, head)
 
     def finish(self) -> None:

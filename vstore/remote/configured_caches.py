@@ -48,7 +48,7 @@ def substitution(
         done = substituter.pulled()
         if not dry_run and (done.fetched_bytes or done.saved_bytes):
             fetched, saved = done.fetched_bytes / 1048576, done.saved_bytes / 1048576
-            reporter.note(f"fetched {fetched:.1f} MiB from caches; {saved:.1f} MiB were present")
+            reporter.note(f"fetched {fetched:.1f} MiB from caches; {saved:.1f} MiB already in the store")
 
 
 def refetch(store: Store, *, reporter: Reporter) -> None:

@@ -74,7 +74,7 @@ def write_manifest(
     text = canonical_json(document)
     content = _MAGIC + len(text).to_bytes(4, "big") + text + manifest.encoded
     if len(content) > _MAX_BYTES:
-        raise StoreError(f"refused: the manifest of {info.path} has more than {_MAX_BYTES} bytes")
+        raise StoreError(f"refused: the manifest of {info.path} has more than {_MAX_BYTES >> 30} GiB")
     with layout.opened(layout.manifests) as folder:
         folder.write(str(info.path), zstd.compress(content), mode=0o444, durable=durable)
 

@@ -134,7 +134,10 @@ class _Redirects(urllib.request.HTTPRedirectHandler):
 def open_url(
     url: str, settings: Mapping[str, object], environment: Mapping[str, str], *, timeout_seconds: float
 ) -> HTTPResponse:
-    """Open a URL as uv would: with these proxies and insecure hosts, and the login of the URL or the netrc file.
+    """Open a URL as uv would.
+
+    Proxies come from uv's `settings`, else from `environment`; hosts without certificate checks from `settings`; the
+    login from the URL, else from the netrc file. Redirects from https to http are refused.
 
     Raises OSError, and ValueError for a malformed URL or netrc file.
     """

@@ -305,7 +305,7 @@ def test_a_channel_of_which_a_number_is_used_twice(world: World, two_stacks: tup
     for file in (world.folder / "channels").rglob("*.json"):
         file.unlink()
     assert publish(world, two_stacks[1]) == 1
-    with pytest.raises(CacheError, match="number 1 pointed to"):
+    with pytest.raises(CacheError, match="number 1 now points to"):
         read(world)
 
 

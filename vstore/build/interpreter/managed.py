@@ -191,7 +191,7 @@ def parse_downloads(text: bytes) -> dict[str, str]:
     Raises ValueError for anything else.
     """
     if len(text) > _LIST_BYTES:
-        raise ValueError(f"more than {_LIST_BYTES} bytes")
+        raise ValueError(f"more than {_LIST_BYTES >> 20} MiB")
     listed = parse_json(text)
     if not isinstance(listed, dict):
         raise ValueError("a list of downloads is an object")
@@ -247,7 +247,11 @@ def download(pin: InterpreterPin, target: Target, folder: Path, uv: Uv) -> Path:
     for archive in sorted(archives.iterdir() if archives.is_dir() else ()):
         if archive.name.endswith(name) and (pinned.sha256 is None or _sha256(archive) == pinned.sha256):
             return archive
-    raise ToolError(f"uv kept no archive of CPython {pin.version} for {target}", hint="uv 0.13 or newer is needed")
+    raise ToolError(
+        f"uv downloaded CPython {pin.version} for {target}, but its download folder contains no archive with the pinned"
+        " name and SHA-256",
+        hint="check `uv --version`: vstore needs 0.13 or newer",
+    )
 
 
 def _sha256(file: Path) -> str:

@@ -72,7 +72,7 @@ def _check_texts(staging: Path) -> None:
     for path in staging.rglob("*"):
         text = path.suffix in _TEXTS or path.parent.name.startswith("config-")
         if text and path.lstat().st_size > _TEXT_BYTES:
-            raise BuildError(f"{path.relative_to(staging)} of the managed build has more than {_TEXT_BYTES} bytes")
+            raise BuildError(f"{path.relative_to(staging)} of the managed build has more than {_TEXT_BYTES >> 20} MiB")
 
 
 def is_included(path: str, layout: LayerLayout) -> bool:

@@ -30,7 +30,10 @@ _ALWAYS = r"\1self.symlinks = True  # a copy would not find its libpython" + "\n
 
 
 def patch_for_store(root: Path, stdlib: Path) -> None:
-    """Patch the tree `root` with the standard library `stdlib`, before the library is compiled."""
+    """Change an interpreter's tree so that it works read-only: pip refuses to install, `venv` makes writable files.
+
+    `stdlib` is its standard library inside `root`. Call this before the library is compiled.
+    """
     (stdlib / "EXTERNALLY-MANAGED").write_text(_EXTERNALLY_MANAGED, "utf-8")
     if (root / "bin").is_dir():
         make_link(root / "libexec", "bin", folder=True)

@@ -77,10 +77,13 @@ def _pack_text(plan: OutputPlan, output: Path, dry_run: bool) -> str:
 
 @command("unpack")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("--profile", metavar="NAME", help="Make the stack a generation of this profile.")
+@click.option("--profile", metavar="NAME", help="Make the unpacked stack the current generation of this profile.")
 @click.option("--trust", "trusted", multiple=True, metavar="KEY", help="Also trust this public key, name:base64.")
 def unpack_command(settings: Settings, file: Path, profile: str | None, trusted: tuple[str, ...]) -> None:
-    """Every object is verified. Objects that the store has are skipped."""
+    """Every object is verified. Objects that the store has are skipped.
+
+    With --profile, the bundle must have been packed for one stack.
+    """
     from vstore.api.caches import make_generation, trust_of
     from vstore.api.publishing import unpack_bundle
 

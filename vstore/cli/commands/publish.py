@@ -65,7 +65,10 @@ def _request_options(function: Function) -> Function:
 
 
 def compression_level(compression: Compression, level: int | None, best: bool) -> int | None:
-    """Return the level of ``--level`` and ``--best``, None for the default. Raises UsageError."""
+    """Return the compression level that the options ask for, None if neither is given.
+
+    Raises UsageError if both are given, or if the format does not have that level.
+    """
     from vstore.api.publishing import Compression
 
     if best and level is not None:

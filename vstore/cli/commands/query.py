@@ -31,7 +31,7 @@ def _document(info: ObjectInfo) -> ObjectDocument:
 
 @command("list")
 def list_command(settings: Settings) -> None:
-    """Each with its kind, size, number of files and time of registration."""
+    """Each object is shown with its kind, its size, its number of files, and the time when it was added."""
     with settings.open_store(read_only=True) as store:
         documents = [_document(info) for info in store.objects.all()]
 

@@ -94,20 +94,22 @@ def _emit_pushed(settings: Settings, cache: Cache, done: Pushed) -> None:
     }
     replaced = f" ({len(done.replaced)} were damaged in the cache)" if done.replaced else ""
     pointed = f"\nchannel {made.name} number {made.number} points to {made.path}" if made else ""
-    text = f"pushed {len(done.pushed)} objects, {size(pushed_bytes)}{replaced}; {len(done.present)} were present"
+    text = (
+        f"pushed {len(done.pushed)} objects, {size(pushed_bytes)}{replaced}; {len(done.present)} already in the cache"
+    )
     settings.emit(document, lambda: text + pointed)
 
 
 @command("pull")
 @click.argument("cache")
 @click.argument("what", nargs=-1, required=True)
-@click.option("--profile", metavar="NAME", help="Make the stack a generation of this profile.")
-@click.option("--trust", "trusted", multiple=True, metavar="KEY", help="Trust this key too, written name:base64.")
+@click.option("--profile", metavar="NAME", help="Make the pulled stack the current generation of this profile.")
+@click.option("--trust", "trusted", multiple=True, metavar="KEY", help="Also trust this public key, name:base64.")
 def pull_command(
     settings: Settings, cache: str, what: tuple[str, ...], profile: str | None, trusted: tuple[str, ...]
 ) -> None:
-    """WHAT is the name of a channel, or store paths. The stack of a channel becomes a generation, as does a stack with
-    --profile.
+    """WHAT is the name of a channel, or store paths. The stack of a channel becomes the current generation of the
+    profile that the stack is named after. With --profile, WHAT must be one stack or channel.
     """
     from vstore.api.caches import open_cache, pull
 
@@ -133,7 +135,8 @@ def pull_command(
         "generation": made.number if made else None,
         "changed": bool(made and made.changed),
     }
-    text = f"fetched {len(done.fetched)} objects: {size(done.fetched_bytes)}, {size(done.saved_bytes)} were present"
+    text = f"fetched {len(done.fetched)} objects: {size(done.fetched_bytes)}"
+    text += f", {size(done.saved_bytes)} already in the store"
     if made:
         text += f"\nprofile {made.profile} {'is now' if made.changed else 'is still'} generation {made.number}"
     settings.emit(document, lambda: text)

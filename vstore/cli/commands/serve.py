@@ -11,8 +11,10 @@ from vstore.cli.settings import Settings
 
 @command("serve")
 @click.option("--host", default="127.0.0.1", help="The address to listen on (default: 127.0.0.1, this machine only).")
-@click.option("--port", type=click.IntRange(0, 65535), default=8311, help="The port (default: 8311).")
-@click.option("--max-size", type=SIZE, metavar="SIZE", help="Keep no more than SIZE of packed archives (default 10G).")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8311, help="The port; 0 takes a free one (default: 8311)."
+)
+@click.option("--max-size", type=SIZE, metavar="SIZE", help="Keep no more than SIZE of packed archives (default: 10G).")
 def serve_command(settings: Settings, host: str, port: int, max_size: int | None) -> None:
     """The store is read-only for clients. There is no access control: whoever reaches the port can read all of it.
 

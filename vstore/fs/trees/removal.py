@@ -25,7 +25,10 @@ def open_folder(name: str | bytes, parent: int | None) -> int:
 
 
 def thaw(name: str | bytes, parent: int | None) -> None:
-    """Make a folder accessible for its owner, not following a link."""
+    """Set the mode of a folder to 0700. `parent` is the descriptor of its parent, None for the working folder.
+
+    Links are not followed, except on systems where chmod cannot avoid it.
+    """
     if os.chmod in os.supports_follow_symlinks:
         os.chmod(name, 0o700, dir_fd=parent, follow_symlinks=False)
     elif sys.platform == "linux":

@@ -46,7 +46,7 @@ class TreeValidator:
         self.total_bytes = 0
 
     def check_entry(self, entry: Entry) -> None:
-        """Accept an entry. Raises ArchiveError if it may not be written."""
+        """Check the next entry. Raises ArchiveError for an unsafe name, a link to outside, or too much content."""
         limits, path = self._limits, entry.path
         if len(self._seen) >= limits.entries:
             raise ArchiveError(f"refused: more than {limits.entries} entries")

@@ -91,7 +91,10 @@ def _remember(store: Store, cache: Cache, channel: Channel) -> None:
         if channel.number < number:
             raise CacheError(f"{refused}: number {channel.number} is older than {number}, which was seen before")
         if channel.number == number and str(channel.path) != path:
-            raise CacheError(f"{refused}: number {number} pointed to {path} before")
+            raise CacheError(
+                f"{refused}: number {number} now points to {channel.path}, but pointed to {path} when it was last read",
+                hint="ask its publisher; a correct change has a higher number",
+            )
         document = {"url": cache.url, "channel": channel.name, "number": channel.number, "path": str(channel.path)}
         write_file(file, json.dumps(document).encode() + b"\n")
     reached(Point.PULL_SEEN)

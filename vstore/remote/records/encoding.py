@@ -35,7 +35,7 @@ def encode(record: Record) -> bytes:
     data = canonical_json(document) + b"\n"
     try:
         if len(data) > MAX_RECORD_BYTES:
-            raise ValueError(f"more than {MAX_RECORD_BYTES} bytes")
+            raise ValueError(f"more than {MAX_RECORD_BYTES >> 20} MiB")
         parse_json(data, max_values=_MAX_VALUES)
     except ValueError as error:
         raise CacheError(f"cannot write a record that exceeds the limits of readers: {error}") from error

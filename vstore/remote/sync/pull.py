@@ -24,7 +24,7 @@ _MAX_RECORD_BYTES = 32 << 20  # of one closure
 
 @frozen
 class Pulled:
-    """The objects that a pull fetched; those that were present are not among them."""
+    """The objects that a pull fetched; objects that the store already had are not listed."""
 
     fetched: tuple[Fetched, ...]
 
@@ -130,7 +130,9 @@ def missing_records(fetcher: Fetcher, cache: Cache, tops: tuple[StorePath, ...])
         with lock:
             remaining_bytes -= len(encode(record)) if record else 0
             if remaining_bytes < 0:
-                raise CacheError(f"{cache.name}: one closure has more than {_MAX_RECORD_BYTES} bytes of records")
+                raise CacheError(
+                    f"{cache.name}: the records of one closure have more than {_MAX_RECORD_BYTES >> 20} MiB"
+                )
         return record
 
     with cache.threads() as pool:

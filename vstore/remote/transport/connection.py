@@ -97,7 +97,7 @@ class _Head:
         if self._remaining < 0:
             from http.client import HTTPException
 
-            raise HTTPException(f"the head of its answer has more than {_HEAD_BYTES} bytes")
+            raise HTTPException(f"the head of its answer has more than {_HEAD_BYTES >> 10} KiB")
         return line
 
 

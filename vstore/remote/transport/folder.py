@@ -47,9 +47,9 @@ class FolderTransport:
                 f"not the URL of a folder: {public_url(url)}", hint="write file:///the/whole/path, or the path alone"
             )
         if parts.query:
-            raise UsageError(f"the URL of a folder has no parameters: {public_url(url)}")
+            raise UsageError(f"a file:// URL must not have parameters (`?…`): {public_url(url)}")
         if options:
-            raise UsageError(f"a folder has no options: {public_url(url)}")
+            raise UsageError(f"a cache in a folder must not have `options`: {public_url(url)}")
         self.url = public_url(url)
         self.path = Path(unquote(parts.path))
         self._cancel = cancel

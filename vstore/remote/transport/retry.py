@@ -75,7 +75,7 @@ class RetryingTransport:
         yield from self._retry(lambda: list(self.inner.scan(prefix)))
 
     def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
-        """Write an object."""
+        """Write a file of the cache. Return False only if `create_only` is set and the key exists."""
         return self._retry(lambda: writable(self.inner).put(key, data, create_only=create_only))
 
     def unfinished(self) -> Iterator[Stat]:
@@ -83,7 +83,7 @@ class RetryingTransport:
         yield from self._retry(lambda: list(writable(self.inner).unfinished()))
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects."""
+        """Delete files of the cache."""
         listed = list(keys)
         self._retry(lambda: writable(self.inner).delete(listed))
 
