@@ -561,7 +561,7 @@ BREAKS = (
     Break(
         "a record that nobody could read is not written",
         "remote/records/encoding.py",
-        """            raise ValueError(f"more than {MAX_RECORD_BYTES} bytes")
+        """            raise ValueError(f"more than {MAX_RECORD_BYTES >> 20} MiB")
         parse_json(data, max_values=_MAX_VALUES)
 """,
         "            pass\n",

@@ -64,7 +64,7 @@ def test_a_name_that_no_channel_can_have(world: World, name: str) -> None:
     """One that ends with .json would lie where the record of another channel lies."""
     info = world.builder.store.objects.info(world.paths[0])
     assert info is not None
-    with pytest.raises(UsageError, match="not a name for a channel"):
+    with pytest.raises(UsageError, match="not a channel name"):
         publish_channel(world.cache, name, info, signer=Signer((KEY,)), lifetime=timedelta(days=1), now=NOW)
 
 
