@@ -47,18 +47,21 @@ def _same(one: Path, other: Path) -> bool:
 
 
 def make(venv: Path, root: Path, extra: str) -> None:
+    """Make or update the environment. Raises FileExistsError for a `.venv` of somebody else: it is not touched."""
     started = time.monotonic()
+    if venv.is_symlink() or (venv.exists() and not (venv / "made").is_dir()):
+        raise FileExistsError(f"{venv} is not an environment that this script made")
     if not healthy(venv, root):
         version = ".".join(map(str, sys.version_info[:3]))
         say(f"making its private environment in {venv} with Python {version} (only this once)")
         subprocess.run([sys.executable, "-m", "venv", "--clear", str(venv)], check=True)
     made = venv / "made"
+    made.mkdir(exist_ok=True)
     for old in made.glob("*.toml"):
         if not _same(old, root / "pyproject.toml"):
             old.unlink()
     say(f"installing {WHAT[extra]}")
     pip = [str(venv / BIN / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
-    made.mkdir(exist_ok=True)
     if extra == "dev":
         subprocess.run([*pip, "uv"], check=True)
         pins = made / "pins.txt"
@@ -84,6 +87,10 @@ def main() -> int:
             return 0
         try:
             make(venv, root, extra)
+        except FileExistsError as error:
+            say(f"error: {error}")
+            say("hint: move it away, or remove it")
+            return 1
         except subprocess.CalledProcessError as error:
             say(f"error: {' '.join(map(str, error.cmd[1:4]))} … failed, see above")
             say("hint: it needs Python's venv and pip modules (on Debian: python3-venv), and the package index")
