@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from scripts.changelog import ChangelogError, released  # noqa: E402
-from testing.wheels import make_wheel  # noqa: E402
+from scripts.testing.wheels import make_wheel  # noqa: E402
 
 _PAGES = ("README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "uv.lock")
 _SPEC = """\

@@ -18,7 +18,7 @@ import pytest
 import uv
 from hypothesis import settings
 
-from testing.world import World, make_world
+from scripts.testing.world import World, make_world
 
 _PATIENCE_SECONDS = 10
 

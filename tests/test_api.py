@@ -13,7 +13,7 @@ import pytest
 
 import vstore.api
 from scripts import api_reference
-from testing.world import make_world
+from scripts.testing.world import make_world
 from vstore.api import gc, layers, locks, profiles, realising, stores
 
 MODULES = sorted(module.name for module in pkgutil.iter_modules(vstore.api.__path__))

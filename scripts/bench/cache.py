@@ -23,8 +23,8 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from testing.machine import Machine, folder_cache
-from testing.servers import nginx
+from scripts.testing.machine import Machine, folder_cache
+from scripts.testing.servers import nginx
 from vstore.objects import Kind, StorePath
 from vstore.remote.records.layout import archive_key
 from vstore.store import Store
@@ -32,8 +32,8 @@ from vstore.store import Store
 PULL = """
 import sys
 from pathlib import Path
-from testing.machine import TRUST, Said
-from testing.memory import peak_mebibytes
+from scripts.testing.machine import TRUST, Said
+from scripts.testing.memory import peak_mebibytes
 from vstore.objects import StorePath
 from vstore.remote import Fetcher, open_cache, pull
 from vstore.store import Store

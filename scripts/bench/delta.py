@@ -21,7 +21,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from testing.machine import KEY, Machine, Said, folder_cache
+from scripts.testing.machine import KEY, Machine, Said, folder_cache
 from vstore.objects import Kind, StorePath
 from vstore.remote import Pusher, Signer, pull
 from vstore.store import Store

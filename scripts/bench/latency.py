@@ -20,9 +20,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from testing.fleet import Fleet, make_fleet, origins, realise
-from testing.servers import nginx
-from testing.world import VERSION, make_world
+from scripts.testing.fleet import Fleet, make_fleet, origins, realise
+from scripts.testing.servers import nginx
+from scripts.testing.world import VERSION, make_world
 from vstore.target import Target
 
 DELAYS = (0.0, 0.05, 0.2)

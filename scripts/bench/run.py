@@ -25,7 +25,7 @@ import tomli_w
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
-from testing.wheels import make_wheel  # noqa: E402
+from scripts.testing.wheels import make_wheel  # noqa: E402
 from vstore import gc  # noqa: E402
 from vstore.digest import Digest, hash_bytes  # noqa: E402
 from vstore.fs.trees.scan import scan  # noqa: E402

@@ -18,7 +18,7 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
-from testing.wheels import make_wheel  # noqa: E402
+from scripts.testing.wheels import make_wheel  # noqa: E402
 from vstore.target import Target  # noqa: E402
 
 VSTORE = [sys.executable, "-c", "from vstore.cli import main; main()"]  # as the installed script does

@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 _SECONDS = 900
 FAST = "not slow or fast"  # an expression of pytest's markers
-_PARTS = ("vstore", "tests", "testing", "scripts", "docs", "examples", "pyproject.toml", "README.md")
+_PARTS = ("vstore", "tests", "scripts", "docs", "examples", "pyproject.toml", "README.md")
 
 
 @dataclass(frozen=True, slots=True)

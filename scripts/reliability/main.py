@@ -50,7 +50,7 @@ from scripts.reliability.hostile.readers import READERS, try_reader
 from scripts.reliability.hostile.spoil import spoil
 from scripts.reliability.hostile.spoilt import run as spoil_caches
 from scripts.reliability.hostile.strangers import strangers
-from testing.world import World, make_world
+from scripts.testing.world import World, make_world
 from vstore.fs.faults import Point
 
 Counts = dict[str, object]

@@ -9,7 +9,7 @@ import sysconfig
 from collections.abc import Sequence
 from pathlib import Path
 
-from testing.wheels import make_wheel
+from scripts.testing.wheels import make_wheel
 
 _EXTENSION = """\
 #define PY_SSIZE_T_CLEAN

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from testing.world import VERSION, World
+from scripts.testing.world import VERSION, World
 from vstore.target import Target
 
 SEED = """\

@@ -21,7 +21,7 @@ from urllib.request import Request, urlopen
 
 import pytest
 
-from testing.world import World, asking_the_index
+from scripts.testing.world import World, asking_the_index
 from tests.acceptance.projects import clean_environment
 from vstore.build.interpreter.local import find_local
 from vstore.python_version import PythonRequirement

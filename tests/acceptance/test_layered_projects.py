@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.wheels import make_wheel
-from testing.world import VERSION, World
+from scripts.testing.wheels import make_wheel
+from scripts.testing.world import VERSION, World
 from tests.acceptance.projects import clean_environment, layer, make_project, site, start
 from vstore.cli.commands import COMMANDS
 from vstore.target import Target

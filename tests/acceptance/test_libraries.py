@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.world import World
+from scripts.testing.world import World
 from tests.acceptance.compiled import extension, library, wheel, why_no_compiler
 from tests.acceptance.projects import clean_environment, layer, make_project, site, start
 from vstore.build.native.elf import read_elf

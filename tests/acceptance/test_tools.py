@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.world import World, make_world
+from scripts.testing.world import World, make_world
 from tests.flows.test_environments import HERE, WithIndex, as_user, layer, of_the_user, pythons, stands_on
 from vstore.fs.trees.removal import remove_tree
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.wheels import make_wheel
-from testing.world import World
+from scripts.testing.wheels import make_wheel
+from scripts.testing.world import World
 from tests.acceptance.projects import clean_environment, layer, make_project, site, start, write_spec
 
 pytestmark = pytest.mark.slow

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from testing.wheels import make_wheel
-from testing.world import VERSION, World
+from scripts.testing.wheels import make_wheel
+from scripts.testing.world import VERSION, World
 from tests.acceptance.compiled import extension, library, wheel, why_no_compiler
 from tests.acceptance.projects import clean_environment, layer, make_project, site, start, write_spec
 from vstore import __version__

@@ -25,7 +25,7 @@ MEBIBYTES = 300
 _UNPACK = """
 import sys
 from pathlib import Path
-from testing.memory import peak_mebibytes
+from scripts.testing.memory import peak_mebibytes
 from vstore.archive import unpack
 from vstore.errors import ArchiveError
 try:

@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from testing.wheels import make_wheel
+from scripts.testing.wheels import make_wheel
 from tests.build.layers import SITE, Store, recipe
 from vstore.build.layer_metadata import LayerMetadata, read_metadata, write_metadata
 from vstore.build.ownership import collect_metadata

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testing.wheels import make_wheel
+from scripts.testing.wheels import make_wheel
 from tests.build.layers import LAYOUT, SITE, Store
 from vstore.build.clashes import describe_clashes
 from vstore.build.layer_metadata import Distribution, LayerMetadata

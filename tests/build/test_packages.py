@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.wheels import make_wheel
+from scripts.testing.wheels import make_wheel
 from tests.build.layers import LAYOUT, PYTHON, SITE, Store, pin, tree
 from vstore.build.packages import install
 from vstore.build.scripts.posix import ShellLaunchers

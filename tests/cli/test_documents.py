@@ -12,8 +12,8 @@ from typing import Any, NotRequired, TypedDict, Union, get_args, get_origin, get
 import pytest
 
 from scripts.cli_reference import commands, documents
-from testing.forked import CommandLine
-from testing.world import World, make_world
+from scripts.testing.forked import CommandLine
+from scripts.testing.world import World, make_world
 from vstore.api.publishing import MemberRecord
 from vstore.cli.documents import DOCUMENTS, ErrorDocument
 

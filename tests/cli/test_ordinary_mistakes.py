@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts.reliability.hostile.mistakes import random_mistakes
-from testing.trees import SOURCE
+from scripts.testing.trees import SOURCE
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kinds of files of POSIX systems")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.trees import SOURCE, add
+from scripts.testing.trees import SOURCE, add
 from vstore.store import Store
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="shells and devices of POSIX systems")

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from scripts.reliability.hostile.places import KINDS, make_decoys, snapshot
-from testing.forked import CommandLine, Ended
-from testing.trees import add
-from testing.world import World, make_world
+from scripts.testing.forked import CommandLine, Ended
+from scripts.testing.trees import add
+from scripts.testing.world import World, make_world
 from vstore.objects import StorePath
 from vstore.store import Store
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.machine import folder_cache, machine
-from testing.world import World
+from scripts.testing.machine import folder_cache, machine
+from scripts.testing.world import World
 from tests.mounts import remount_read_only, tmpfs
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from testing.world import World, make_world
+from scripts.testing.world import World, make_world
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.world import World
+from scripts.testing.world import World
 from tests.mounts import tmpfs
 
 pytestmark = pytest.mark.slow

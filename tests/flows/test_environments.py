@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from testing.world import World, asking_the_index, make_world
+from scripts.testing.world import World, asking_the_index, make_world
 from vstore.build.interpreter.local import find_local
 from vstore.fs.trees.removal import remove_tree
 

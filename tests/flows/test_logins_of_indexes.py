@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.world import World
+from scripts.testing.world import World
 from tests.flows.private_index import PASSWORD, USER, serving
 from tests.flows.test_private_index import by_netrc, by_settings_of_the_user, by_variables, private, written
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.wheels import make_wheel
-from testing.world import VERSION, World, make_world
+from scripts.testing.wheels import make_wheel
+from scripts.testing.world import VERSION, World, make_world
 from vstore.target import Target
 
 SPEC = f"""\

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.trees import SOURCE
-from testing.world import VERSION, World, make_world
+from scripts.testing.trees import SOURCE
+from scripts.testing.world import VERSION, World, make_world
 
 pytestmark = pytest.mark.slow
 

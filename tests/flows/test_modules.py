@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.world import World
+from scripts.testing.world import World
 from tests.spec.checkouts import TRICKS, git, make_program
 
 pytestmark = pytest.mark.slow

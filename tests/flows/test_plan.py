@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from testing.world import World
+from scripts.testing.world import World
 from vstore.objects import Kind
 from vstore.store import Store
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.wheels import make_wheel
-from testing.world import World
+from scripts.testing.wheels import make_wheel
+from scripts.testing.world import World
 from tests.flows.private_index import PASSWORD, USER, Index, make_certificate, serving
 
 pytestmark = pytest.mark.slow

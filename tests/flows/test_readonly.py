@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from testing.world import World, make_world
+from scripts.testing.world import World, make_world
 
 pytestmark = pytest.mark.slow
 

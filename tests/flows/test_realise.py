@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from threading import Barrier
 
-from testing.world import VERSION, World
+from scripts.testing.world import VERSION, World
 from vstore.api import stores
 from vstore.api.realising import Request, realise
 from vstore.reporter import NullReporter, Unit

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scripts.reliability.crashes.promises import check_intact, check_nothing_left
-from testing.world import World, make_world
+from scripts.testing.world import World, make_world
 from vstore.fs.faults import Point
 from vstore.fs.trees.removal import remove_tree
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.wheels import make_wheel
-from testing.world import World
+from scripts.testing.wheels import make_wheel
+from scripts.testing.world import World
 
 pytestmark = pytest.mark.slow
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from testing.world import World, make_world
+from scripts.testing.world import World, make_world
 
 pytestmark = pytest.mark.slow
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from testing.wheels import make_wheel
-from testing.without_locks import without_locks
-from testing.world import World
+from scripts.testing.wheels import make_wheel
+from scripts.testing.without_locks import without_locks
+from scripts.testing.world import World
 from tests.mounts import bind_mount
 
 pytestmark = pytest.mark.slow

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from scripts.reliability.crashes.promises import check_nothing_left
-from testing.wheels import make_wheel
-from testing.world import World, make_world
+from scripts.testing.wheels import make_wheel
+from scripts.testing.world import World, make_world
 from tests.flows.test_repair import module, spoil
 
 pytestmark = pytest.mark.slow

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.trees import add
-from testing.world import World, make_world
+from scripts.testing.trees import add
+from scripts.testing.world import World, make_world
 from tests.mounts import tmpfs
 from vstore.fs.disk import free_bytes
 from vstore.store import Store

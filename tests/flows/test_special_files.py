@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.world import World
+from scripts.testing.world import World
 
 pytestmark = pytest.mark.slow
 

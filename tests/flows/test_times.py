@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.world import VERSION, World
+from scripts.testing.world import VERSION, World
 
 
 def upgrade(world: World, name: str, before: str, after: str) -> tuple[Path, Path]:

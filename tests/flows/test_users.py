@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.trees import run_in_child
-from testing.world import World, make_world
+from scripts.testing.trees import run_in_child
+from scripts.testing.world import World, make_world
 from tests.fs.locking.test_filelock import held
 from tests.mounts import bind_mount, remount_read_only
 from vstore.gc import collect_garbage

@@ -7,7 +7,7 @@ import sqlite3
 
 import pytest
 
-from testing.world import World
+from scripts.testing.world import World
 from tests.fs.locking.test_filelock import held
 
 pytestmark = pytest.mark.slow

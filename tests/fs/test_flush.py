@@ -12,7 +12,7 @@ import pytest
 from scripts.reliability.crashes.sweep import why_no_strace
 
 ADD = """
-import sys; from pathlib import Path; from vstore.store import Store; from testing.trees import add
+import sys; from pathlib import Path; from vstore.store import Store; from scripts.testing.trees import add
 with Store.open(Path(sys.argv[1])) as store:
     add(store, "some", {"one": bytes(3 << 20), "two": bytes(2 << 20), "small": b"1", "smaller": b""})
 """

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from testing.trees import WHEN, add, info, run_in_child
+from scripts.testing.trees import WHEN, add, info, run_in_child
 from vstore import profile as profiles
 from vstore.fs.locking.filelock import lock_file
 from vstore.fs.trees.scan import scan
@@ -322,7 +322,7 @@ def test_the_index_refuses_to_forget_what_a_generation_needs(store: Store) -> No
 
 APPEND = """
 import sys; from datetime import UTC, datetime; from pathlib import Path
-from vstore import profile; from vstore.store import Store; from testing.trees import add
+from vstore import profile; from vstore.store import Store; from scripts.testing.trees import add
 for number in range(int(sys.argv[3])):
     with Store.open(Path(sys.argv[1])) as store:
         low = add(store, "low")

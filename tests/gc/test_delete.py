@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.trees import WHEN, add, run_in_child
+from scripts.testing.trees import WHEN, add, run_in_child
 from vstore import profile as profiles
 from vstore.errors import StoreError
 from vstore.gc import delete, plan_deletion

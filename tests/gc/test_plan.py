@@ -8,7 +8,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testing.trees import WHEN, info
+from scripts.testing.trees import WHEN, info
 from vstore.gc import CollectionPlan, CollectionPolicy, plan_victims
 from vstore.gc.plan import ByteLimits, exclusive_objects
 from vstore.graph import shortest_path

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.trees import add, info, recipe, run_in_child
+from scripts.testing.trees import add, info, recipe, run_in_child
 from tests.mounts import bind_mount, tmpfs
 from vstore.fs.locking.filelock import lock_file
 from vstore.gc import collect_garbage, plan_collection

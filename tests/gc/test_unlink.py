@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts.reliability.crashes.sweep import why_no_strace
-from testing.trees import run_in_child
+from scripts.testing.trees import run_in_child
 from vstore.gc import collect_garbage
 from vstore.reporter import NullReporter
 from vstore.store import Store
@@ -47,7 +47,7 @@ def test_a_tree_deeper_than_the_stack(store: Store) -> None:
 FILL_AND_EMPTY = """
 import concurrent.futures.thread, os, sys; from pathlib import Path
 from vstore.gc import collect_garbage; from vstore.reporter import NullReporter; from vstore.store import Store
-from testing.trees import add
+from scripts.testing.trees import add
 root = Path(sys.argv[1])
 with Store.open(root) as store:
     add(store, "first")  # loads all that an ordinary user may not be able to read

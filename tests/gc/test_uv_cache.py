@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from uv import find_uv_bin
 
-from testing.wheels import make_wheel
+from scripts.testing.wheels import make_wheel
 from tests.mounts import tmpfs
 from vstore.fs.disk import free_bytes
 from vstore.fs.locking.filelock import lock_file

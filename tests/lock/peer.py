@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import uv
 
-from testing.wheels import make_wheel
+from scripts.testing.wheels import make_wheel
 from vstore.build.interpreter.adopt import adopt
 from vstore.build.interpreter.local import find_local
 from vstore.python_version import PythonRequirement

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.wheels import make_wheel
+from scripts.testing.wheels import make_wheel
 from tests.lock.resolution.test_joint import stacks
 from tests.lock.test_lock import MINOR, Workspace, versions
 from vstore.errors import LockError

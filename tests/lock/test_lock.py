@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from testing.wheels import make_wheel
+from scripts.testing.wheels import make_wheel
 from vstore.errors import LockError
 from vstore.lock import InterpreterPin, LockedLayer, LockOptions, Project, PythonForLocking, lock_path
 from vstore.lock.resolution.resolve import lock

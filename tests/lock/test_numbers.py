@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from testing.wheels import make_wheel
+from scripts.testing.wheels import make_wheel
 from tests.lock.test_lock import Workspace, project
 from vstore.errors import LockError
 from vstore.lock import Project, deployed_name, lock_path

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.wheels import make_wheel
+from scripts.testing.wheels import make_wheel
 from tests.lock.test_lock import MINOR, VERSION, Workspace, versions
 from vstore.errors import LockError
 from vstore.lock import LockedLayer, Project, lock_path

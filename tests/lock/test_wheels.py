@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.wheels import make_wheel
+from scripts.testing.wheels import make_wheel
 from tests.lock.test_lock import MINOR, VERSION, Workspace, document, versions
 from vstore.errors import LockError
 from vstore.lock.markers import wheel_tags

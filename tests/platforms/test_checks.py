@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from testing.wheels import make_wheel
+from scripts.testing.wheels import make_wheel
 from tests.build.layers import pin, recipe
 from tests.platforms.mirror import ARM64, VERSION, X86_64, elf, mach_o, pe, universal
 from tests.platforms.world import DIGITS, EXTENSIONS, PLATFORM_TAGS, Realised

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.world import asking_the_index
+from scripts.testing.world import asking_the_index
 from tests.platforms.mirror import SERIES, make_mirror
 from tests.platforms.world import DIGITS, HOST, Platforms
 from vstore.build.native.binaries import read_binary

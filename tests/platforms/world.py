@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from testing.wheels import make_wheel
-from testing.world import World
+from scripts.testing.wheels import make_wheel
+from scripts.testing.world import World
 from tests.platforms.mirror import SERIES, elf, mach_o, make_mirror, pe
 from vstore.target import Target
 

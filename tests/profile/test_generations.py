@@ -15,7 +15,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from testing.trees import SOURCE, WHEN, add, info, run_in_child
+from scripts.testing.trees import SOURCE, WHEN, add, info, run_in_child
 from vstore import profile as profiles
 from vstore.digest import hash_bytes
 from vstore.errors import ProfileError
@@ -256,7 +256,7 @@ TestJourney.settings = settings(max_examples=15, stateful_step_count=15, deadlin
 
 CHURN = """
 import sys; from datetime import UTC, datetime; from pathlib import Path
-from vstore import profile; from vstore.store import Store; from testing.trees import add
+from vstore import profile; from vstore.store import Store; from scripts.testing.trees import add
 with Store.open(Path(sys.argv[1])) as store:
     paths = [add(store, name) for name in ("one", "two", "three")]
     print("ready", flush=True)
@@ -298,7 +298,7 @@ def test_killed_while_switching(store: Store) -> None:
 def test_several_processes_append_at_once(store: Store) -> None:
     code = """
 import sys; from datetime import UTC, datetime; from pathlib import Path
-from vstore import profile; from vstore.store import Store; from testing.trees import add
+from vstore import profile; from vstore.store import Store; from scripts.testing.trees import add
 with Store.open(Path(sys.argv[1])) as store:
     for number in range(10):
         path = add(store, f"{sys.argv[2]}{number}")

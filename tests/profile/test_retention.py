@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from testing.trees import WHEN, info
+from scripts.testing.trees import WHEN, info
 from vstore.profile import Generation, Retention, expired
 
 NOW = WHEN + timedelta(days=10)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.world import World
+from scripts.testing.world import World
 
 KERNEL = shutil.which("linux.uml")
 _MODULES = Path("/usr/lib/uml/modules")

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from testing.world import World
+from scripts.testing.world import World
 from tests.publish.test_folders import SAYS, start
 from tests.publish.waiting import appears
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.machine import folder_cache, machine
-from testing.world import World
+from scripts.testing.machine import folder_cache, machine
+from scripts.testing.world import World
 from tests.publish.test_folders import SAYS, start
 from tests.publish.waiting import appears
 from vstore.api.caches import make_generation

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.world import World
+from scripts.testing.world import World
 from tests.flows.test_realise import snapshot
 from tests.mounts import file_system
 from tests.publish.guest import check_on_vfat

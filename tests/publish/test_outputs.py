@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.world import World
+from scripts.testing.world import World
 from vstore.errors import UsageError
 from vstore.publish import (
     ArchiveOptions,

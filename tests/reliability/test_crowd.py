@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scripts.reliability.crashes.crowd import crowd
-from testing.world import World
+from scripts.testing.world import World
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from scripts.reliability.crashes.sweep import SOURCE
-from testing.world import World
+from scripts.testing.world import World
 
 pytestmark = pytest.mark.slow
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from scripts.reliability.crashes.promises import check_intact, check_nothing_left
-from testing.wheels import make_wheel
-from testing.world import World
+from scripts.testing.wheels import make_wheel
+from scripts.testing.world import World
 from tests.build.layers import SITE, Store, pin
 from vstore.errors import BuildError, ToolError
 

@@ -11,7 +11,7 @@ import pytest
 from scripts.reliability.crashes.overlay import overlaid, why_no_overlay
 from scripts.reliability.crashes.promises import check_intact, check_nothing_left
 from scripts.reliability.crashes.sweep import journey, kill_at, vstore
-from testing.world import World, make_world
+from scripts.testing.world import World, make_world
 from tests.mounts import bind_mount
 from vstore.fs.faults import Point
 

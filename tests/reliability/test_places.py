@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from scripts.reliability.hostile.places import COMMANDS, KINDS, STRANGE, random_places, try_place, try_strange
-from testing.forked import CommandLine
-from testing.world import World, make_world
+from scripts.testing.forked import CommandLine
+from scripts.testing.world import World, make_world
 
 pytestmark = [
     pytest.mark.slow,

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from scripts.reliability.crashes.kills import random_kills
-from testing.world import World
+from scripts.testing.world import World
 
 pytestmark = pytest.mark.slow
 

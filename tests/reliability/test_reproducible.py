@@ -15,7 +15,7 @@ import pytest
 
 from scripts.reliability.crashes.promises import check_intact
 from scripts.reliability.crashes.sweep import SOURCE
-from testing.world import World
+from scripts.testing.world import World
 
 pytestmark = pytest.mark.slow
 

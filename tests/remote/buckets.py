@@ -25,7 +25,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.servers import free_port, nginx, running
+from scripts.testing.servers import free_port, nginx, running
 from vstore.remote.transport.protocol import WritableTransport, writable
 from vstore.remote.transport.registry import open_transport
 

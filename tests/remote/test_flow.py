@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.fleet import Fleet, make_fleet, origins, realise, run
-from testing.servers import nginx
+from scripts.testing.fleet import Fleet, make_fleet, origins, realise, run
+from scripts.testing.servers import nginx
 from tests.remote.buckets import SERVERS
 
 pytestmark = pytest.mark.slow

@@ -10,7 +10,7 @@ from threading import Timer
 
 import pytest
 
-from testing.trees import WHEN, add, run_in_child
+from scripts.testing.trees import WHEN, add, run_in_child
 from vstore.store import Store
 from vstore.store.index.last_used import Use
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scripts.reliability.crashes.sweep import vstore
-from testing.trees import add
+from scripts.testing.trees import add
 from vstore.errors import StoreError, UsageError
 from vstore.gc import collect_garbage, plan_collection
 from vstore.reporter import NullReporter

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from testing.trees import add, recipe, run_in_child
+from scripts.testing.trees import add, recipe, run_in_child
 from vstore.reporter import NullReporter
 from vstore.store import Store
 from vstore.store.health.verify import verify
 
 ADD = """
 import sys; from pathlib import Path
-from vstore.store import Store; from testing.trees import add, recipe
+from vstore.store import Store; from scripts.testing.trees import add, recipe
 with Store.open(Path(sys.argv[1])) as store:
     print(add(store, "low", {"a": b"low"}, recipe=recipe("low")), flush=True)
 """
@@ -52,7 +52,7 @@ def test_killed_between_moving_in_and_registering(store: Store) -> None:
 
 REALISE = """
 import sys, time; from pathlib import Path
-from vstore.store import Store; from testing.trees import add, recipe
+from vstore.store import Store; from scripts.testing.trees import add, recipe
 with Store.open(Path(sys.argv[1])) as store:
     print("ready", flush=True); sys.stdin.readline()
     with store.recipe_lock(recipe("low")):

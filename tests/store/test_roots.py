@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.trees import add, info, run_in_child
+from scripts.testing.trees import add, info, run_in_child
 from vstore.errors import StoreError
 from vstore.fs.locking.filelock import lock_file
 from vstore.objects import StorePath

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from testing.trees import SOURCE, add, info, recipe, write
+from scripts.testing.trees import SOURCE, add, info, recipe, write
 from tests.mounts import bind_mount, remount_read_only
 from vstore.cancel import set_waiting
 from vstore.errors import BuildError, StoreError

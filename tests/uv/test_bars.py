@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.wheels import make_wheel
+from scripts.testing.wheels import make_wheel
 from tests.flows.private_index import serving
 from vstore.uv import Uv, UvError
 from vstore.uv.bars import DownloadBars

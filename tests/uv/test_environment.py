@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.world import World, make_world
+from scripts.testing.world import World, make_world
 from vstore.uv.environment import uv_environment
 
 pytestmark = pytest.mark.slow

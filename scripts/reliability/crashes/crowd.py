@@ -13,7 +13,7 @@ from pathlib import Path
 
 from scripts.reliability.crashes.promises import check_intact, check_nothing_left
 from scripts.reliability.crashes.sweep import SOURCE
-from testing.world import World
+from scripts.testing.world import World
 
 
 @dataclass(slots=True)

@@ -12,8 +12,8 @@ import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from testing.machine import KEY, TRUST
-from testing.trees import recipe, write
+from scripts.testing.machine import KEY, TRUST
+from scripts.testing.trees import recipe, write
 from vstore import profile as profiles
 from vstore.errors import VstoreError
 from vstore.fs import faults

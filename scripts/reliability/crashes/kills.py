@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 from scripts.reliability.crashes.promises import check_intact, check_nothing_left
 from scripts.reliability.crashes.sweep import SOURCE, reindex_if_missing
-from testing.world import World
+from scripts.testing.world import World
 from vstore.store import Store
 
 _COMMANDS = ("realise", "realise", "realise", "gc", "rollback", "forget", "reindex")

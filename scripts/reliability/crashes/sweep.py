@@ -12,8 +12,8 @@ from pathlib import Path
 
 from scripts.reliability.crashes.exchange import NAMES
 from scripts.reliability.crashes.promises import check_intact, check_nothing_left
-from testing.machine import TRUST
-from testing.trees import add
+from scripts.testing.machine import TRUST
+from scripts.testing.trees import add
 from vstore.fs.faults import Point
 from vstore.fs.trees.removal import remove_tree
 from vstore.remote import open_cache, verify_cache

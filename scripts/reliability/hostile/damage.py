@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from scripts.reliability.hostile.spoil import spoil
-from testing.trees import add, recipe
+from scripts.testing.trees import add, recipe
 from vstore.cli.app import main
 from vstore.cli.commands import COMMANDS as MODULES
 from vstore.fs.trees.removal import remove_tree

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from testing.trees import SOURCE, add
+from scripts.testing.trees import SOURCE, add
 from vstore import profile as profiles
 from vstore.store import RootNote, Store, add_root
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import click
 
 from scripts.reliability.hostile.places import make_decoys, snapshot
-from testing.forked import HUNG, CommandLine, Ended
-from testing.trees import WHEN, add
+from scripts.testing.forked import HUNG, CommandLine, Ended
+from scripts.testing.trees import WHEN, add
 from vstore import profile as profiles
 from vstore.cli.app import cli
 from vstore.cli.commands import COMMANDS

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from testing.forked import HUNG, CommandLine, Ended
-from testing.world import World
+from scripts.testing.forked import HUNG, CommandLine, Ended
+from scripts.testing.world import World
 from vstore.fs.trees.removal import remove_tree
 
 Maker = Callable[[Path, Path], object]  # gets the place and the folder of decoys

@@ -14,9 +14,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from scripts.reliability.hostile.spoil import spoil
-from testing.machine import KEY, TRUST, Machine, folder_cache, machine
-from testing.memory import peak_mebibytes
-from testing.trees import recipe
+from scripts.testing.machine import KEY, TRUST, Machine, folder_cache, machine
+from scripts.testing.memory import peak_mebibytes
+from scripts.testing.trees import recipe
 from vstore.errors import ArchiveError, CacheError, UsageError
 from vstore.fs.trees.scan import scan
 from vstore.objects import StorePath

@@ -16,9 +16,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
-from testing.machine import machine
-from testing.memory import peak_mebibytes
-from testing.servers import free_port, running
+from scripts.testing.machine import machine
+from scripts.testing.memory import peak_mebibytes
+from scripts.testing.servers import free_port, running
 from vstore.digest import hash_bytes
 from vstore.objects import StorePath
 from vstore.remote.records.layout import archive_key, object_key, realisation_key

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.wheels import make_wheel
+from scripts.testing.wheels import make_wheel
 from tests.build.layers import Store
 from vstore.build.clashes import describe_clashes
 from vstore.build.layer_metadata import LayerMetadata

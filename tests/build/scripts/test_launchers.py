@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.wheels import make_wheel
+from scripts.testing.wheels import make_wheel
 from tests.build.layers import PYTHON, SITE, VERSION, Store
 from vstore.build.links import Dependency
 from vstore.build.scripts.entry_points import parse_entry_points, python_script

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from testing.trees import add, info
+from scripts.testing.trees import add, info
 from tests.mounts import tmpfs
 from vstore import profile as profiles
 from vstore.fs.disk import free_bytes

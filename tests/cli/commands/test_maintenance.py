@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.trees import SOURCE, add
+from scripts.testing.trees import SOURCE, add
 from tests.mounts import bind_mount, tmpfs
 from vstore.store import Store
 

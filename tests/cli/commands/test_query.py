@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.trees import SOURCE, add
+from scripts.testing.trees import SOURCE, add
 from vstore.store import Store
 
 SIZES = "SELECT path, size_bytes FROM objects ORDER BY size_bytes"

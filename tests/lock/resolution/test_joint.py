@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 import pytest
 
-from testing.wheels import make_wheel
+from scripts.testing.wheels import make_wheel
 from tests.lock.test_lock import MINOR, Workspace, versions
 from vstore.errors import LockError
 from vstore.lock import Project, lock_path

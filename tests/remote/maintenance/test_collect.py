@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.machine import KEY, TRUST, Machine, folder_cache, machine
-from testing.trees import run_in_child
+from scripts.testing.machine import KEY, TRUST, Machine, folder_cache, machine
+from scripts.testing.trees import run_in_child
 from vstore.digest import Digest
 from vstore.errors import CacheError
 from vstore.objects import Kind, StorePath

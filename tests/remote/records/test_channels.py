@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.machine import KEY, OTHER, Machine, folder_cache, machine
-from testing.trees import recipe
+from scripts.testing.machine import KEY, OTHER, Machine, folder_cache, machine
+from scripts.testing.trees import recipe
 from vstore.errors import CacheError
 from vstore.objects import StorePath
 from vstore.remote import Cache, Channel, Pusher, SecretKey, Signer, Trust, publish_channel, pull, read_channel

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.machine import Machine, folder_cache, machine
-from testing.trees import recipe
+from scripts.testing.machine import Machine, folder_cache, machine
+from scripts.testing.trees import recipe
 from vstore.errors import ArchiveError, CacheError
 from vstore.objects import StorePath
 from vstore.remote import Cache, pull

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.machine import KEY, TRUST, Machine, folder_cache, machine
-from testing.trees import recipe
+from scripts.testing.machine import KEY, TRUST, Machine, folder_cache, machine
+from scripts.testing.trees import recipe
 from vstore.digest import hash_json
 from vstore.errors import VstoreError
 from vstore.objects import LAYER_FILE, Kind, StorePath

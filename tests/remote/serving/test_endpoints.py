@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
-from testing.machine import KEY, fail_fast, machine
-from testing.servers import free_port, running
-from testing.trees import recipe
+from scripts.testing.machine import KEY, fail_fast, machine
+from scripts.testing.servers import free_port, running
+from scripts.testing.trees import recipe
 from vstore.digest import hash_bytes
 from vstore.objects import Kind, StorePath
 from vstore.remote import write_key

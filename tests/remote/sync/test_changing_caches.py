@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.machine import KEY, Machine, fail_fast, folder_cache, machine
-from testing.servers import nginx
+from scripts.testing.machine import KEY, Machine, fail_fast, folder_cache, machine
+from scripts.testing.servers import nginx
 from vstore.errors import ArchiveError, CacheError
 from vstore.objects import StorePath
 from vstore.remote import (

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.machine import KEY, OTHER, Machine, folder_cache, machine
+from scripts.testing.machine import KEY, OTHER, Machine, folder_cache, machine
 from vstore.cancel import Cancelled, CancelToken
 from vstore.digest import canonical_json
 from vstore.errors import CacheError

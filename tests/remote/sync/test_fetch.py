@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.machine import KEY, OTHER, TRUST, Machine, folder_cache, machine
-from testing.trees import recipe
+from scripts.testing.machine import KEY, OTHER, TRUST, Machine, folder_cache, machine
+from scripts.testing.trees import recipe
 from vstore.archive import ArchiveIndex, FileOffset, FileReader, read_index
 from vstore.archive.format import encode_index
 from vstore.errors import ArchiveError, CacheError, UsageError

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.fleet import Fleet, make_fleet, origins, realise
-from testing.world import World
+from scripts.testing.fleet import Fleet, make_fleet, origins, realise
+from scripts.testing.world import World
 from tests.remote.liar import Liar, liar
 from vstore.objects import StorePath
 from vstore.remote.records.layout import archive_key, object_key

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from testing.machine import KEY, TRUST, fail_fast, folder_cache, machine
-from testing.trees import recipe, run_in_child
+from scripts.testing.machine import KEY, TRUST, fail_fast, folder_cache, machine
+from scripts.testing.trees import recipe, run_in_child
 from tests.remote.liar import liar
 from vstore.errors import CacheError
 from vstore.fs.trees.scan import scan
@@ -28,7 +28,7 @@ from vstore.store.health.verify import verify
 PULL = """
 import sys
 from pathlib import Path
-from testing.machine import TRUST, Said, fail_fast
+from scripts.testing.machine import TRUST, Said, fail_fast
 from vstore.remote import Fetcher, pull
 from vstore.objects import StorePath
 from vstore.store import Store
@@ -49,7 +49,7 @@ PULL_PATIENTLY = (
 PUSH = """
 import sys
 from pathlib import Path
-from testing.machine import KEY, Machine, folder_cache
+from scripts.testing.machine import KEY, Machine, folder_cache
 from vstore.objects import StorePath
 from vstore.store import Store
 with Store.open(Path(sys.argv[1])) as store:

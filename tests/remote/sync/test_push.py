@@ -10,8 +10,8 @@ from typing import Any
 import boto3
 import pytest
 
-from testing.trees import add
-from testing.world import World
+from scripts.testing.trees import add
+from scripts.testing.world import World
 from tests.remote.buckets import SERVERS, Bucket
 from vstore.store import Store
 

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from testing.machine import KEY, OTHER, TRUST, Machine, folder_cache, machine
-from testing.servers import nginx
-from testing.trees import recipe
-from testing.world import World as CommandLine
+from scripts.testing.machine import KEY, OTHER, TRUST, Machine, folder_cache, machine
+from scripts.testing.servers import nginx
+from scripts.testing.trees import recipe
+from scripts.testing.world import World as CommandLine
 from tests.remote.buckets import SERVERS
 from vstore.archive import FileReader, read_index
 from vstore.errors import CacheError, UsageError

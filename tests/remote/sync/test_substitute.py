@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.machine import KEY, OTHER, TRUST, Machine, fail_fast, folder_cache, machine
-from testing.trees import recipe
+from scripts.testing.machine import KEY, OTHER, TRUST, Machine, fail_fast, folder_cache, machine
+from scripts.testing.trees import recipe
 from tests.remote.liar import Liar, liar
 from vstore.cancel import CancelToken
 from vstore.gc import collect_garbage

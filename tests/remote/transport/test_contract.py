@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from cryptography.x509.oid import NameOID
 
-from testing.servers import free_port, nginx
+from scripts.testing.servers import free_port, nginx
 from tests.remote.buckets import JUDGES, SERVERS, Bucket
 from vstore.cancel import Cancelled, CancelToken
 from vstore.errors import UsageError

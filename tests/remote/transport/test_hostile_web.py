@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.machine import folder_cache, machine
+from scripts.testing.machine import folder_cache, machine
 from tests.remote.hostile import RIGHT, WRONG, hostile
 from vstore.remote.records.layout import archive_key, object_key
 
@@ -23,8 +23,8 @@ _CLIENT = """
 import json, sys, threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from testing.machine import fail_fast, machine
-from testing.memory import peak_mebibytes
+from scripts.testing.machine import fail_fast, machine
+from scripts.testing.memory import peak_mebibytes
 from vstore.errors import ArchiveError, CacheError
 from vstore.fs.trees.scan import scan
 from vstore.objects import StorePath

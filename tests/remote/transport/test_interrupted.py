@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from testing.fleet import Fleet, make_fleet
-from testing.machine import folder_cache, machine
-from testing.trees import add
-from testing.world import World
+from scripts.testing.fleet import Fleet, make_fleet
+from scripts.testing.machine import folder_cache, machine
+from scripts.testing.trees import add
+from scripts.testing.world import World
 from tests.remote.liar import Liar, liar
 from vstore.store import Store
 

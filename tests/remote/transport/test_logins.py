@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from testing.machine import KEY, fail_fast, folder_cache, machine
-from testing.trees import recipe
+from scripts.testing.machine import KEY, fail_fast, folder_cache, machine
+from scripts.testing.trees import recipe
 from tests.remote.guarded import QUOTED, SECRET, USER, LoginServer, guarded, leaks
 from vstore.objects import StorePath
 from vstore.remote.sync.negative_cache import NegativeCache

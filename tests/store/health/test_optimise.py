@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.trees import add, run_in_child
+from scripts.testing.trees import add, run_in_child
 from vstore.errors import BusyError
 from vstore.fs.locking.filelock import lock_file
 from vstore.fs.trees.manifest import FIXED_TIME

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from testing.trees import WHEN, add, recipe
+from scripts.testing.trees import WHEN, add, recipe
 from vstore import profile as profiles
 from vstore.digest import hash_bytes
 from vstore.gc import collect_garbage

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from testing.trees import WHEN, add, recipe
+from scripts.testing.trees import WHEN, add, recipe
 from vstore.errors import BusyError, StoreError
 from vstore.fs.trees.removal import remove_tree
 from vstore.objects import StorePath

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from testing.trees import WHEN, info, recipe, run_in_child
+from scripts.testing.trees import WHEN, info, recipe, run_in_child
 from vstore.errors import BusyError, StoreError
 from vstore.objects import ObjectInfo, StorePath
 from vstore.store import Generation, Provenance

@@ -14,7 +14,7 @@ from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.store import Provenance, Store
 
 WHEN = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
-SOURCE = Path(__file__).parents[1]
+SOURCE = Path(__file__).parents[2]
 
 
 def recipe(name: str) -> Digest:

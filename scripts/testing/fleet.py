@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from testing.world import World, make_world
+from scripts.testing.world import World, make_world
 
 
 @dataclass

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from testing.wheels import make_wheel
+from scripts.testing.wheels import make_wheel
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -75,7 +75,7 @@ class World:
             stderr=subprocess.PIPE,
             text=True,
             env={**self.environment(), **changes},
-            cwd=Path(__file__).parents[1],
+            cwd=Path(__file__).parents[2],
         )
 
     def run(self, *arguments: str, code: int = 0, **changes: str) -> tuple[str, str]:

@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
-SOURCE = Path(__file__).parents[1]
+SOURCE = Path(__file__).parents[2]
 HUNG = -100
 _SECONDS = 30.0
 
@@ -39,7 +39,7 @@ class CommandLine:
     def __init__(self, environment: Mapping[str, str]) -> None:
         keep = {key: value for key, value in os.environ.items() if not key.startswith(("VSTORE", "UV_", "PIP_"))}
         self._server = subprocess.Popen(
-            [sys.executable, "-m", "testing.forked"],
+            [sys.executable, "-m", "scripts.testing.forked"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=SOURCE,

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from testing.trees import recipe, write
+from scripts.testing.trees import recipe, write
 from vstore.objects import Kind, StorePath
 from vstore.remote import Cache, Fetcher, Pusher, SecretKey, Signer, Trust
 from vstore.remote.sync.substitute import CacheSubstituter
