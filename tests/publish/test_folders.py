@@ -198,7 +198,7 @@ def check_without_links(world: World, place: Path) -> None:
     assert features == Features(symlinks=False, hard_links=False, case_sensitive=False)
     with pytest.raises(VstoreError) as caught:
         check_names(output, [b"lib/a:b.py", b"lib/Readme", b"lib/README", b"lib/fine.py"], features, subject="app")
-    assert any("lib/README and lib/Readme are one name there" in line for line in caught.value.details)
+    assert any("lib/README and lib/Readme are the same name there" in line for line in caught.value.details)
     assert any("lib/a:b.py" in line for line in caught.value.details) and len(caught.value.details) == 2
     assert not list(output.glob(".*"))
 

@@ -82,7 +82,7 @@ def test_what_changes_dependencies_is_refused_with_its_setting(world: World, var
 
 def test_a_mistake_in_a_variable_is_not_blamed_on_the_requirements(world: World) -> None:
     said = lock(world, {"UV_HTTP_TIMEOUT": "soon"}, 4)
-    assert "UV_HTTP_TIMEOUT" in said and "names begin with UV_" in said
+    assert "UV_HTTP_TIMEOUT" in said and "variables that begin with UV_" in said
     assert "change the requirements" not in said
 
 

@@ -100,7 +100,7 @@ def add_root_command(settings: Settings, names: tuple[str, ...], note: RootNote)
             target, place = base, environment / ENVIRONMENT_ROOT
         else:
             target = store.resolve(path)
-            place = _place(store, link) if link else store.layout.gcroots / str(target)
+            place = store.layout.gcroots / str(target) if link is None else _place(store, link)
         keep(store, target, place, note)
     document: AddedRootDocument = {
         "root": str(place),
