@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import os
 import pkgutil
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,10 +15,26 @@ import pytest
 
 import vstore.api
 from scripts import api_reference
-from scripts.testing.world import make_world
+from scripts.testing.world import World, make_world
+from vstore import errors
 from vstore.api import gc, layers, locks, profiles, realising, stores
 
-MODULES = sorted(module.name for module in pkgutil.iter_modules(vstore.api.__path__))
+MODULES = sorted(one.name for one in pkgutil.iter_modules(vstore.api.__path__) if not one.name.startswith("_"))
+STANDARD = {
+    "Callable",
+    "Collection",
+    "False",
+    "Iterable",
+    "Iterator",
+    "Mapping",
+    "None",
+    "NotRequired",
+    "Path",
+    "PathLike",
+    "Self",
+    "Sequence",
+    "True",
+}
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -27,6 +45,42 @@ def test_every_name_is_there_typed_and_explained(name: str) -> None:
         assert inspect.getdoc(found), f"{name}.{one} is not explained"
         if inspect.isfunction(found):
             assert "return" in found.__annotations__, f"{name}.{one} is not typed"
+
+
+def test_signatures_name_public_types_only() -> None:
+    """No function takes or returns a type, and no value has a field of a type, that the API does not export."""
+    modules = [importlib.import_module(f"vstore.api.{name}") for name in MODULES]
+    public = {one for module in modules for one in module.__all__} | set(vars(errors)) | STANDARD
+    hidden = []
+    for module in modules:
+        for one in module.__all__:
+            shown = list(api_reference.signatures(one, getattr(module, one)))
+            named = {word for text in shown for word in re.findall(r"(?<![.\w])[A-Z]\w+", text)}
+            hidden += [f"{module.__name__}.{one}: {word}" for word in sorted(named - public - {one})]
+    assert hidden == []
+
+
+def test_a_reporter_is_optional_everywhere() -> None:
+    for name in MODULES:
+        module = importlib.import_module(f"vstore.api.{name}")
+        for one in module.__all__:
+            for shown in api_reference.signatures(one, getattr(module, one)):
+                for reporter in re.findall(r"\breporter: [^,)]*", shown):
+                    assert reporter.endswith(" = None"), f"{name}.{one}: {shown}"
+
+
+def test_the_examples_run(tmp_path: Path, realised: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = realised.copy(tmp_path / "world")
+    monkeypatch.chdir(world.spec.parent)
+    for name in [name for name in os.environ if name.startswith(("VSTORE", "UV_", "PIP_"))]:
+        monkeypatch.delenv(name)
+    for name, value in {**world.environment(), "VSTORE_ROOT": str(world.root)}.items():
+        monkeypatch.setenv(name, value)
+    page = api_reference.PAGE.read_text("utf-8")
+    sections = re.split(r"^## vstore\.api\.", page, flags=re.MULTILINE)[1:]
+    for section in sections:
+        (example,) = re.findall(r"^```python\n((?:from|import) .*?)```", section, re.MULTILINE | re.DOTALL)
+        exec(compile(example, section.partition("\n")[0], "exec"), {"__name__": "__main__"})
 
 
 def test_the_page_is_fresh() -> None:

@@ -1,14 +1,7 @@
-"""vstore as a library: what scripts may build on, and all that the command line itself uses.
+"""vstore as a library, for scripts and for the command line. docs/api.md is its reference.
 
-A module per noun: `stores` (opening, objects, roots), `upkeep` (checking, repairing, sharing), `config`, `specs`,
-`locks`, `realising`, `plans`, `profiles`, `gc`, `publishing` and `caches`. Errors are those of `vstore.errors`. What is
-named here keeps its name and meaning from one minor release to the next; anything else in the package may change::
-
-    from pathlib import Path
-    from vstore.api import profiles, realising, stores
-
-    with stores.open_store() as store:
-        done = realising.realise(store, realising.Request(spec=Path("spec.toml")))
-        print(done.profile, done.generation, done.stack)
-        profiles.rollback(store, done.profile)
+There is a module for each noun: `stores` (opening, objects, roots), `maintenance` (verifying, repairing, sharing),
+`doctor`, `config`, `specs`, `locks`, `realising`, `layers`, `plans`, `profiles`, `gc`, `publishing`, `caches` and
+`reporting`. Errors are those of `vstore.errors`. A name of these modules keeps its meaning from one minor release to
+the next. All other modules may change.
 """

@@ -1,4 +1,17 @@
-"""Caches: push to one, pull from one, list, collect and verify one; keys and trust."""
+"""Caches: push to one, pull from one, list, collect and verify one; keys and trust.
+
+Example::
+
+    from pathlib import Path
+    from vstore.api import caches, stores
+
+    with stores.open_store() as store:
+        key, _ = caches.generate_key(store, "builder-1")
+        cache = caches.open_cache(store, str(Path("cache").absolute()))
+        pushed = caches.push(store, cache, ["project"], caches.PushOptions(channel="stable"))
+        print(len(pushed.pushed), pushed.archive_bytes)
+        print(caches.pull(store, cache, ["stable"], trusted_keys=[str(key.public)]).generation)
+"""
 
 from __future__ import annotations
 
@@ -21,6 +34,7 @@ from vstore.remote import (
     Fetched,
     Fetcher,
     Inventory,
+    Key,
     Pushed,
     PushOptions,
     SecretKey,
@@ -30,6 +44,7 @@ from vstore.remote import (
     read_inventory,
     trust_of,
 )
+from vstore.remote.records.inventory import Item
 from vstore.remote.records.layout import pin_key
 from vstore.reporter import NullReporter, Reporter
 from vstore.store import Store
@@ -43,6 +58,8 @@ __all__ = [
     "Channel",
     "Fetched",
     "Inventory",
+    "Item",
+    "Key",
     "MadeGeneration",
     "PullResult",
     "PushOptions",

@@ -1,4 +1,12 @@
-"""Looking for problems of this machine and of a store, with advice."""
+"""Looking for problems of this machine and of a store, with advice.
+
+Example::
+
+    from vstore.api import doctor, stores
+
+    for finding in doctor.diagnose(stores.default_root()).findings:
+        print(finding)
+"""
 
 from __future__ import annotations
 

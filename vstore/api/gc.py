@@ -1,4 +1,14 @@
-"""Garbage collection: forgetting generations by policy, deleting dead objects, and what would be deleted and why."""
+"""Garbage collection: forgetting generations by policy, deleting dead objects, and what would be deleted and why.
+
+Example::
+
+    from vstore.api import gc, stores
+
+    with stores.open_store() as store:
+        options = gc.GcOptions(gc.limits_of(store, keep=3))
+        print(gc.plan_gc(store, options).found.freed_bytes)
+        gc.run_gc(store, options)
+"""
 
 from __future__ import annotations
 
@@ -20,7 +30,6 @@ from vstore.gc import (
     owner_names,
     plan_collection,
     plan_deletion,
-    roots_keeping,
     shortfall,
 )
 from vstore.reporter import NullReporter, Reporter
@@ -43,7 +52,6 @@ __all__ = [
     "plan_deletion",
     "plan_gc",
     "policy_of",
-    "roots_keeping",
     "run_gc",
     "shortfall",
     "used_bytes",

@@ -1,4 +1,14 @@
-"""Layers: their packages, and the files for which distributions clash."""
+"""Layers: their packages, and the files for which distributions clash.
+
+Example::
+
+    from vstore.api import layers, profiles, stores
+
+    with stores.open_store() as store:
+        stack = profiles.current(store, "project").path
+        for layer, packages in layers.distributions(store, stack).items():
+            print(layer, packages)
+"""
 
 from __future__ import annotations
 

@@ -1,11 +1,22 @@
-"""Locks: whether they are valid, selecting layers, and locking."""
+"""Locks: whether they are valid, selecting layers, and locking.
+
+Example::
+
+    from pathlib import Path
+    from vstore.api import locks, stores
+
+    project = locks.Project.load(Path("spec.toml"))
+    with stores.open_store() as store:
+        for env_name, locked in locks.lock(store, project).items():
+            print(env_name, [package.name for package in locked.packages])
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
 
-from vstore.lock import LockedLayer, LockOptions, Project, deployed_name
+from vstore.lock import LockedLayer, LockedPackage, LockOptions, Project, deployed_name
 from vstore.lock.staleness import stale_reasons
 from vstore.lock.wheels import missing_wheels
 from vstore.realise.execute.interpreters import Interpreters
@@ -19,6 +30,7 @@ from vstore.target import Target
 __all__ = [
     "LockOptions",
     "LockedLayer",
+    "LockedPackage",
     "Operation",
     "Project",
     "Selection",

@@ -1,4 +1,14 @@
-"""Maintenance of a store: verify, repair, share equal files, and rebuild the index."""
+"""Maintenance of a store: verify, repair, share equal files, and rebuild the index.
+
+Example::
+
+    from vstore.api import maintenance, stores
+
+    with stores.open_store() as store:
+        checked, problems = maintenance.verify(store, contents=True)
+        for problem in maintenance.repair(store, problems):
+            print("not repaired:", problem.path, problem.problem)
+"""
 
 from __future__ import annotations
 

@@ -1,17 +1,40 @@
-"""Plans: the graph of nodes of several specs, as values and documents, and building one of its nodes."""
+"""Plans: the graph of nodes of several specs, as values and documents, and building one of its nodes.
+
+Example::
+
+    from pathlib import Path
+    from vstore.api import plans, realising, stores
+
+    with stores.open_store() as store:
+        planned = plans.plan(store, [realising.Request(spec=Path("spec.toml"))])
+        for one in planned.nodes:
+            print(one.node.name, one.object or "to build")
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
 
+from vstore.build.recipe import Recipe
 from vstore.realise.model import RealisedLayer, Request
 from vstore.realise.plan.document import Node, node_document, read_node
 from vstore.realise.plan.planner import Planned, PlannedNode, PlannedStack
 from vstore.reporter import Reporter
-from vstore.store import Store
+from vstore.store import BuildCost, Store
 
-__all__ = ["Node", "Planned", "PlannedNode", "PlannedStack", "build", "node_document", "plan", "read_node"]
+__all__ = [
+    "BuildCost",
+    "Node",
+    "Planned",
+    "PlannedNode",
+    "PlannedStack",
+    "Recipe",
+    "build",
+    "node_document",
+    "plan",
+    "read_node",
+]
 
 
 def plan(store: Store, requests: Sequence[Request], *, reporter: Reporter | None = None) -> Planned:

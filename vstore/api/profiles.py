@@ -1,4 +1,14 @@
-"""Profiles: generations of stacks, switched, rolled back, compared and forgotten."""
+"""Profiles: generations of stacks, switched, rolled back, compared and forgotten.
+
+Example::
+
+    from vstore.api import profiles, stores
+
+    with stores.open_store() as store:
+        for generation in profiles.history(store, "project"):
+            print(generation.number, generation.path, generation.created_at)
+        print(profiles.find_application(store, "project", "hello").launcher)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,17 @@
-"""Outputs for machines without a store: archives with metadata, plain folders, and bundles."""
+"""Outputs for machines without a store: archives with metadata, plain folders, and bundles.
+
+Example::
+
+    from pathlib import Path
+    from vstore.api import publishing, stores
+
+    with stores.open_store() as store:
+        stack = publishing.resolve_selector(store, "project")
+        options = publishing.bundle_options(store)
+        output = publishing.BundleOutput(store=store, file=Path("project.bundle"), options=options)
+        for item in publishing.write_bundle(store, [stack], output).items:
+            print(item.label, item.size_bytes)
+"""
 
 from __future__ import annotations
 

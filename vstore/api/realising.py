@@ -1,4 +1,14 @@
-"""Realising: from a spec to a stack in the store."""
+"""Realising: from a spec to a stack in the store.
+
+Example::
+
+    from pathlib import Path
+    from vstore.api import realising, stores
+
+    with stores.open_store() as store:
+        result = realising.realise(store, realising.Request(spec=Path("spec.toml")))
+        print(result.profile, result.generation, result.stack)
+"""
 
 from __future__ import annotations
 

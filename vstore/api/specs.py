@@ -1,4 +1,13 @@
-"""Specs: loading one, its layers and their platforms; writing a new one."""
+"""Specs: loading one, its layers and their platforms; writing a new one.
+
+Example::
+
+    from pathlib import Path
+    from vstore.api import specs
+
+    for layer in specs.load(Path("spec.toml")).layers:
+        print(layer.env_name, layer.requirements)
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,15 @@
-"""Stores: open a store, ask about its objects, and keep objects alive."""
+"""Stores: open a store, ask about its objects, and keep objects alive.
+
+Example::
+
+    from vstore.api import stores
+
+    with stores.open_store() as store:
+        for root in stores.list_roots(store.layout):
+            print(root.kind, root.path)
+            for member in stores.closure(store, root.path):
+                print(member.path, member.size_bytes)
+"""
 
 from __future__ import annotations
 
@@ -31,6 +42,7 @@ ENVIRONMENT_ROOT = ".vstore-root"  # the link in a virtual environment that keep
 
 __all__ = [
     "ENVIRONMENT_ROOT",
+    "Digest",
     "Kind",
     "ObjectInfo",
     "Root",

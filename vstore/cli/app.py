@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 def _run(arguments: list[str], settings: Settings) -> int:
     if fault := os.environ.get("VSTORE_FAULT"):
-        from vstore.api.process import arm_fault
+        from vstore.api._command_line import arm_fault
 
         arm_fault(fault)
     code = cli.main(arguments, prog_name="vstore", standalone_mode=False, obj=settings, terminal_width=_help_columns())

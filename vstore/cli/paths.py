@@ -38,7 +38,7 @@ def parse_place(text: str, *, folder: bool = False) -> Path:
         raise UsageError(f"{text!r} is a folder")
     if text == "-":
         raise UsageError("writing to standard output is not supported; use ./- for a file named -")
-    from vstore.api.process import absolute
+    from vstore.api._command_line import absolute
 
     return absolute(text)
 

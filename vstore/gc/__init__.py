@@ -2,7 +2,7 @@
 
 from vstore.gc.clean import distrust_pools
 from vstore.gc.collect import collect_garbage, exclusive_sizes, plan_collection, shortfall
-from vstore.gc.delete import delete, plan_deletion, roots_keeping
+from vstore.gc.delete import delete, plan_deletion
 from vstore.gc.model import Collected, CollectionPlan, CollectionPolicy, Victim
 from vstore.gc.ownership import owner_names
 from vstore.gc.plan import plan_victims
@@ -20,6 +20,5 @@ __all__ = [
     "plan_collection",
     "plan_deletion",
     "plan_victims",
-    "roots_keeping",
     "shortfall",
 ]

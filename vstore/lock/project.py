@@ -29,7 +29,7 @@ class Project:
         environment: Mapping[str, str] = MappingProxyType({}),
         allow_outside: Sequence[Path] = (),
     ) -> Self:
-        """Load a spec (see `vstore.spec.load`). Raises SpecError."""
+        """Load a spec; the options are those of `specs.load`. Raises SpecError."""
         return cls(load(spec, environment=environment, allow_outside=allow_outside))
 
     @property
