@@ -328,5 +328,5 @@ def test_a_changed_channel(world: World, two_stacks: tuple[StorePath, StorePath]
 def test_another_channel_in_its_place(world: World, two_stacks: tuple[StorePath, StorePath]) -> None:
     publish(world, two_stacks[0])
     world.file(channel_key("beta")).write_bytes(world.file(channel_key("stable")).read_bytes())
-    with pytest.raises(CacheError, match="holds the record of another channel"):
+    with pytest.raises(CacheError, match="contains the record of another channel"):
         read_channel(world.client.store, world.cache, "beta", trust=TRUST, now=NOW)
