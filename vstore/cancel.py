@@ -1,4 +1,4 @@
-"""Cancelling work: one token that the work checks, and that ends what it waits for."""
+"""Cancelling work: a token that the work checks, and that ends its waits."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@
     ├── NotReproducibleError   12   a rebuild has other bytes
     └── OutputError       15   the work is done, but its output could not be written
 
-An error has a one-line message that says what is wrong and where, details, and a hint with a command that helps.
+An error has a one-line message with the fault and its place, details, and a hint with a command that helps.
 Only ``vstore.cli`` turns it into text and an exit code.
 """
 

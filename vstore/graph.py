@@ -15,7 +15,7 @@ Sortable = TypeVar("Sortable", StorePath, str)
 def reachable(
     starts: Iterable[Node], edges: Callable[[Node], Iterable[Node]], *, known: Iterable[Node] = ()
 ) -> set[Node]:
-    """Return `starts` and all nodes that they lead to, without those that are `known` and what only they lead to."""
+    """Return `starts` and all nodes that they lead to, without the `known` ones and nodes that only these lead to."""
     seen = set(known)
     found: set[Node] = set()
     queue = list(starts)

@@ -1,4 +1,4 @@
-"""Versions of CPython, and what the spec of a runtime asks for."""
+"""Versions of CPython, and the requests for them in specs."""
 
 from __future__ import annotations
 
@@ -77,5 +77,5 @@ class PythonRequirement(NamedTuple):
         return f"{self.implementation}@{self.version}"
 
     def allows(self, version: PythonVersion) -> bool:
-        """Whether this version will do. A prerelease must be asked for in full."""
+        """Whether this version satisfies the request. A prerelease must be requested in full."""
         return str(version) == self.version or (version.feature == self.version and not version.prerelease)

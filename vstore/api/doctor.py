@@ -115,7 +115,7 @@ def _about_root(layout: StoreLayout) -> Iterator[str]:
     yield from _about_logins(layout.config_file)
     free = shutil.disk_usage(root).free
     if free < _LITTLE_BYTES:
-        yield f"only {free >> 20} MiB are free; `vstore gc --dry-run` shows what can be deleted"
+        yield f"only {free >> 20} MiB are free; `vstore gc --dry-run` lists the deletable objects"
     log = layout.index_file.with_name(layout.index_file.name + "-wal")
     if log.exists() and log.stat().st_size > _BIG_LOG_BYTES:
         yield f"the write-ahead log of the index has {log.stat().st_size >> 20} MiB: {log.name}; `vstore gc` empties it"
@@ -144,7 +144,7 @@ def _about_store(root: Path, reporter: Reporter | None) -> Iterator[str]:
                     yield f"{left} leftovers of killed processes; `vstore gc` removes them"
                 if shutil.disk_usage(store.layout.root).free < _LITTLE_BYTES:
                     freed = f"{plan.freed_bytes >> 20} MiB"
-                    yield f"`vstore gc` would free {freed}; `vstore roots` shows what keeps the rest"
+                    yield f"`vstore gc` would free {freed}; `vstore roots` lists the roots that keep the rest"
                 if plan.unclear:
                     yield (
                         f"{len(plan.unclear)} files may belong to missing objects and are not deleted; "

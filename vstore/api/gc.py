@@ -1,4 +1,4 @@
-"""Garbage collection: forgetting generations by policy, deleting dead objects, and what would be deleted and why.
+"""Garbage collection: forget generations by policy, delete dead objects, and explain each deletion.
 
 Example::
 
@@ -74,7 +74,7 @@ class GcOptions(NamedTuple):
 
 
 class GcResult(NamedTuple):
-    """Generations that were forgotten, as profile and number, and what was deleted. In a plan: what would be.
+    """The forgotten generations, as profile and number, and the deleted objects. In a plan: those to forget and delete.
 
     `missing_bytes` is how much less is free than `GcOptions.until_free`.
     """
@@ -90,7 +90,7 @@ def limits_of(store: Store, **chosen: object) -> GcConfig:
 
 
 def plan_gc(store: Store, options: GcOptions) -> GcResult:
-    """Decide what `run_gc` would do now."""
+    """Return the plan that `run_gc` would carry out now."""
     now = datetime.now(UTC)
     forgotten = [
         (name, number)
@@ -102,10 +102,10 @@ def plan_gc(store: Store, options: GcOptions) -> GcResult:
 
 
 def run_gc(store: Store, options: GcOptions, *, reporter: Reporter | None = None) -> GcResult:
-    """Forget the generations that all limits allow to forget, never a current one, then delete what no root reaches.
+    """Forget the generations that all limits allow to forget, then delete the objects that no root reaches.
 
-    A profile that another process is changing is left alone, with a warning. Raises StoreError or BusyError; the store
-    is intact after any error, and the next collection continues.
+    A current generation is never forgotten. A profile that another process is changing is skipped with a warning.
+    Raises StoreError or BusyError; the store is intact after any error, and the next collection continues.
     """
     reporter, now = reporter or NullReporter(), datetime.now(UTC)
     try:

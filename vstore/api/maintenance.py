@@ -47,7 +47,7 @@ def repair(
 def reindex(root: Path, reporter: Reporter | None = None) -> int:
     """Rebuild the index of the store at `root` from its manifests and profiles, and return the number of objects.
 
-    An object that cannot be indexed is left out with a warning. Raises BusyError while another process writes to the
+    An object that cannot be indexed is skipped with a warning. Raises BusyError while another process writes to the
     store.
     """
     from vstore.store.health.reindex import reindex

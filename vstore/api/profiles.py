@@ -108,7 +108,9 @@ def find_application(store: Store, profile: str, name: str) -> Application:
 
 
 def diff(store: Store, profile: str, old: int | None = None, new: int | None = None) -> Diff:
-    """Compare the packages of two generations: `new` (default: the current one) and `old` (default: what it replaced).
+    """Compare the packages of two generations.
+
+    `new` is by default the current one, and `old` the one that it replaced.
 
     Raises ProfileError if there is no such profile, UsageError if there is no such generation.
     """

@@ -89,7 +89,7 @@ __all__ = [
 def write_spec(store: Store, request: Request, output: Output, *, reporter: Reporter | None = None) -> OutputPlan:
     """Realise the layers of a spec without making a generation, and write them to an output.
 
-    In a dry run nothing is realised or written. Return the plan of the output. Raises what `realise` raises, and
+    In a dry run nothing is realised or written. Return the plan of the output. Raises the errors of `realise`, and
     UsageError, before any work where possible, if the place of the output is not free.
     """
     reporter = reporter or NullReporter()

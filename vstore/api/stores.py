@@ -38,7 +38,7 @@ from vstore.store import (
     remove_root,
 )
 
-ENVIRONMENT_ROOT = ".vstore-root"  # the link in a virtual environment that keeps alive what it stands on
+ENVIRONMENT_ROOT = ".vstore-root"  # the link in a virtual environment that keeps its base environment alive
 
 __all__ = [
     "ENVIRONMENT_ROOT",
@@ -137,7 +137,7 @@ def environment_base(store: Store, folder: Path) -> StorePath | None:
 
 
 def object_info(store: Store, path: StorePath) -> ObjectInfo:
-    """Return what the index knows of an object. Raises StoreError if the store does not have it."""
+    """Return the row of an object in the index. Raises StoreError if the store does not have it."""
     info = store.objects.info(path)
     if info is None:
         raise StoreError(f"there is no object {path}", hint="`vstore list` shows the objects")

@@ -1,4 +1,4 @@
-"""Check a tree from outside before it is written (pure): its entries, and what it costs."""
+"""Check a tree from outside before it is written (pure): its entries, and its sizes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Plan what to fetch of an archive (pure)."""
+"""Plan which byte ranges of an archive to fetch (pure)."""
 
 from __future__ import annotations
 

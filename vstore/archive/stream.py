@@ -1,4 +1,4 @@
-"""Unpack ``.tar.xz`` and ``.tar.gz``: in order, only what `Packer` writes, with the same checks as zstd."""
+"""Unpack ``.tar.xz`` and ``.tar.gz``: in order, only as `Packer` writes them, with the same checks as for zstd."""
 
 from __future__ import annotations
 

@@ -200,7 +200,7 @@ class ByteStream:
         return b"".join(parts)
 
     def at_end(self) -> bool:
-        """Return whether nothing is left."""
+        """Return whether everything has been read."""
         return not self._buffer and next(self._chunks, None) is None
 
 

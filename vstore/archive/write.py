@@ -188,7 +188,7 @@ def _open_local(path: str, _flags: int) -> int:
 
 
 def _taken(entry: Entry) -> ArchiveError:
-    """Return the error for a name that this file system does not tell from another one of the tree."""
+    """Return the error for a name that this file system treats as equal to another name of the tree."""
     path = os.fsdecode(entry.path)
     return ArchiveError(f"refused {path!r}: this file system already has this or an equivalent name")
 

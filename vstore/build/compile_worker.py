@@ -1,4 +1,4 @@
-"""Compiles Python files as it is told: run by the layer's own interpreter (CPython 3.8 or newer), never imported.
+"""Compiles the Python files named on its input. Run by a layer's interpreter (CPython 3.8 or newer), never imported.
 
 Reads chunks from stdin, each a line with a byte count and then that many bytes of layer-relative
 paths, NUL-separated; answers each with a line ``done <files written>`` or ``error <what>``. Writes

@@ -83,7 +83,7 @@ class LayerLayout:
         return f"{CODE}/{self.script_name(script)}"
 
     def is_environment_file(self, path: str) -> bool:
-        """Whether every environment has a file of its own at this path. Such a file of a wheel is left out."""
+        """Whether every environment has a file of its own at this path. Such a file of a wheel is not installed."""
         scripts = (f"{self.scripts}/{name}" for name in self.activation_scripts)
         names = ("pyvenv.cfg", "pip.conf", "pip.ini", UV_LOCK, *scripts)
         return path.lower() in map(str.lower, names) if self.target.is_windows else path in names

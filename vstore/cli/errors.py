@@ -1,4 +1,4 @@
-"""Exceptions as errors for people: one line that says what is wrong and where, and a hint."""
+"""Exceptions as errors for people: one line that states the fault and its place, and a hint."""
 
 from __future__ import annotations
 

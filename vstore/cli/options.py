@@ -12,7 +12,9 @@ def selection_options(function: Function) -> Function:
     """Add the options that select layers of a spec: `--include` and its like."""
     return add_options(
         function,
-        click.option("--include", multiple=True, metavar="GLOB", help="Select only these layers, and what they need."),
+        click.option(
+            "--include", multiple=True, metavar="GLOB", help="Select only these layers, and the layers that they need."
+        ),
         click.option("--allow-missing", is_flag=True, help="Warn about a pattern that matches no layer, do not fail."),
         click.option(
             "--dependencies/--no-dependencies",
@@ -25,7 +27,7 @@ def selection_options(function: Function) -> Function:
 
 
 def wheel_options(function: Function) -> Function:
-    """Add the options that say where wheels come from when a spec is locked."""
+    """Add the options for the sources of wheels when a spec is locked."""
     return add_options(
         function,
         click.option("--index/--no-index", default=True, help="Use the package index when locking (default: yes)."),
@@ -52,5 +54,5 @@ cache_option = click.option(
 )
 locked_option = click.option("--locked", is_flag=True, help="Fail if the lock is missing or stale.")
 offline_option = click.option("--offline", is_flag=True, help="Do not use the network.")
-dry_run_option = click.option("--dry-run", is_flag=True, help="Show what would be done, and stop.")
+dry_run_option = click.option("--dry-run", is_flag=True, help="Show the plan, and stop.")
 jobs_option = click.option("-j", "--jobs", type=click.IntRange(1), help="Parallel jobs (default: one per CPU).")

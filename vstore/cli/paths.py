@@ -1,4 +1,4 @@
-"""Paths that people type: of something new, and of what must exist."""
+"""Paths on the command line: of new files and folders, and of existing ones."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Place(click.ParamType["Path"]):
 
 
 def parse_place(text: str, *, folder: bool = False) -> Path:
-    """Return the absolute path of a file or link, or of a folder. Raises UsageError for what cannot be one."""
+    """Return the absolute path of a file or link, or of a folder. Raises UsageError for an impossible path."""
     if not folder and (text.endswith(("/", "/.", "/..")) or text in (".", "..")):
         raise UsageError(f"{text!r} is a folder")
     if text == "-":

@@ -1,4 +1,4 @@
-"""The options that every command takes, and what follows from them: the store, the reporter, the form of the output."""
+"""The options that every command takes, and the store, reporter and form of output made from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The layers of a spec, the state of their locks, and what a command would do with them: as a tree and as JSON."""
+"""The layers of a spec, the state of their locks, and the actions of a command on them: as a tree and as JSON."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def lock_documents(spec: Spec, locked: Mapping[str, LockedLayer]) -> list[LayerL
 
 
 def lock_text(spec: Spec, locked: Mapping[str, LockedLayer]) -> str:
-    """Return the summary of `lock`: the path of each lock, then what needs attention."""
+    """Return the summary of `lock`: the path of each lock, then its warnings."""
     lines = [f"{row['name']}: {row['path']} ({row['locked_at']})" for row in lock_documents(spec, locked)]
     for name, one in locked.items():
         lines += [f"held back in layer {name}: {held}" for held in one.findings.held_back]

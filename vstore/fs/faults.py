@@ -29,7 +29,7 @@ class Point(StrEnum):
     ADD_NAMED = "add-named"
     ADD_DESCRIBED = "add-described"  # its manifest is written
     ADD_FLUSHED = "add-flushed"
-    ADD_CLEARED = "add-cleared"  # unless it changes places with what was there
+    ADD_CLEARED = "add-cleared"  # unless it is exchanged with the old entry
     ADD_MOVED = "add-moved"  # before it is frozen
     ADD_FROZEN = "add-frozen"
     INDEX_WRITTEN = "index-written"  # before the commit
@@ -42,7 +42,7 @@ class Point(StrEnum):
     PROFILE_REMOVED = "profile-removed"  # links of its generations are still there
     PLACE_BEGUN = "place-begun"  # beside a place that a user names there is a folder for unfinished work
     PLACE_READY = "place-ready"  # before it gets its name
-    PLACE_FILLED = "place-filled"  # what it replaces is still in that folder
+    PLACE_FILLED = "place-filled"  # the entry that it replaces is still in that folder
     GC_DECIDED = "gc-decided"
     GC_LOCKED = "gc-locked"  # for one more batch
     GC_FORGOTTEN = "gc-forgotten"  # rows are out, folders still in place

@@ -24,7 +24,7 @@ from vstore.fs.trees.removal import BY_HANDLE, NO_LINK, OPEN_FOLDER, remove_tree
 class Folder:
     """An open folder. Methods take names of its entries.
 
-    `path` is the path it was opened with, for messages. `at` is what names the folder in a system call: its descriptor,
+    `path` is the path it was opened with, for messages. `at` names the folder in a system call: it is its descriptor,
     or its path where folders cannot be opened.
     """
 
@@ -125,7 +125,7 @@ class Folder:
         replace_symlink(Path(self._name(name)), target, dir_fd=self._fd)
 
     def rename(self, name: str, to: Folder, new: str) -> None:
-        """Move an entry to another folder, replacing what rename(2) replaces."""
+        """Move an entry to another folder, replacing an existing entry as rename(2) does."""
         os.replace(self._name(name), to._name(new), src_dir_fd=self._fd, dst_dir_fd=to._fd)
 
     def unlink(self, name: str) -> None:

@@ -11,9 +11,9 @@ _NO_RIGHT = 1314  # ERROR_PRIVILEGE_NOT_HELD
 
 
 def make_link(path: Path, target: str, *, folder: bool) -> None:
-    """Make a relative link at `path`. `folder` says whether the target is a folder, as Windows must know.
+    """Make a relative link at `path`. `folder` states whether the target is a folder; Windows needs to know.
 
-    Raises StoreError if the user may not make links (Windows without Developer Mode).
+    Raises StoreError if the user is not allowed to make links (Windows without Developer Mode).
     """
     try:
         os.symlink(target, path, target_is_directory=folder)

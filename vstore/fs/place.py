@@ -1,9 +1,9 @@
 """Write to paths that a user names; never replace, remove or follow files that vstore did not make.
 
 `claim` checks a path before any work is done: it must be free, or hold something that vstore recognisably made.
-`put_file`, `put_folder` and `put_link` then replace what `claim` found, and nothing else. A new name is created in one
-step of the kernel that fails if the name exists by now (renameat2(2) with RENAME_NOREPLACE, link(2), symlink(2)). To
-replace, two names are exchanged, and exchanged back if the old one turns out to be another file.
+`put_file`, `put_folder` and `put_link` then replace the entry that `claim` found, and nothing else. A new name is
+created in one step of the kernel that fails if the name exists by now (renameat2(2) with RENAME_NOREPLACE, link(2),
+symlink(2)). To replace, two names are exchanged, and exchanged back if the old one turns out to be another file.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ class Claim(NamedTuple):
 def claim(path: Path, ours: Callable[[Path, os.stat_result], bool], *, store: Path | None = None) -> Claim:
     """Check a path that a user names for an output, without changing anything.
 
-    `ours` decides from the path and its lstat whether vstore made what is there for this purpose. The path may not be
-    inside `store`, the root of the store. Raises UsageError, naming the path and what is there.
+    `ours` decides from the path and its lstat whether vstore made the existing entry for this purpose. The path must
+    not be inside `store`, the root of the store. Raises UsageError, naming the path and the kind of the entry.
     """
     check_folder(path.parent)
     if store is not None and _is_inside(path.parent, store):  # the target of our link is in it

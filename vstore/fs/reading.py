@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 _FLAGS = sum(getattr(os, name, 0) for name in ("O_NONBLOCK", "O_NOCTTY", "O_CLOEXEC", "O_BINARY"))
 _PIECE_BYTES = 1 << 20
-_MORE_BYTES = 1 << 20  # of a file that has grown, or does not say its size
+_MORE_BYTES = 1 << 20  # of a file that has grown, or whose size is unknown
 _KINDS = {
     stat.S_IFIFO: "a FIFO",
     stat.S_IFSOCK: "a socket",
@@ -29,10 +29,10 @@ _KINDS = {
 def open_handle(
     path: str | bytes | Path, *, follow: bool = True, dir_fd: int | None = None, access: int = os.O_RDONLY
 ) -> int:
-    """Open a regular file, for reading unless `access` says otherwise, and return its descriptor, without waiting.
+    """Open a regular file, for reading unless `access` states another mode, and return its descriptor, without waiting.
 
-    With `follow` False the last part of the path may not be a link. Raises OSError for a path that cannot be opened,
-    IsADirectoryError for a folder, and OSError (EINVAL) whose `strerror` names what else is there.
+    With `follow` False the last part of the path must not be a link. Raises OSError for a path that cannot be opened,
+    IsADirectoryError for a folder, and OSError (EINVAL) whose `strerror` names the kind of the entry otherwise.
     """
     try:
         _refuse_special(os.stat(path, dir_fd=dir_fd, follow_symlinks=follow), path)

@@ -38,7 +38,10 @@ class Cleaned:
 
 
 def clean_wheels(layout: StoreLayout, chosen: Sequence[CachedWheel], *, now: datetime, reporter: Reporter) -> Cleaned:
-    """Remove the chosen wheels that are still unshared, and what killed uvs left. Skip a cache that is in use."""
+    """Remove the chosen wheels that are still unshared, and leftovers of killed uv processes.
+
+    Skip a cache that is in use.
+    """
     names: list[str] = []
     freed_bytes = 0
     for cache in own_caches(layout):
@@ -83,7 +86,7 @@ def distrust_pools(layout: StoreLayout, reporter: Reporter) -> None:
 
 
 def leftovers(layout: StoreLayout, *, everything: bool = False) -> list[Path]:
-    """Return what `clean_wheels` removes beside wheels, or with `everything` all that `clean_everything` removes."""
+    """Return the paths that `clean_wheels` removes beside wheels, or with `everything` those of `clean_everything`."""
     found = []
     for cache in own_caches(layout):
         with layout.opened(layout.uv_cache.with_name(cache)) as folder:

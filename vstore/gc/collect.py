@@ -1,9 +1,9 @@
 """Executing a collection.
 
 The plan is made without any lock, and executed in batches. For each batch, under the exclusive lock: read the roots
-again, leave what they reach, remove the rows of the rest in one transaction, rename the folders to the trash. Other
-processes go on between batches. At the end the trash is unlinked in several threads. A collection that is killed
-anywhere leaves only orphans, in the trash or without a row, which the next one removes.
+again, keep the objects that they reach, remove the rows of the rest in one transaction, rename the folders to the
+trash. Other processes go on between batches. At the end the trash is unlinked in several threads. A collection that is
+killed anywhere leaves only orphans, in the trash or without a row, which the next one removes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ _HOLD_SECONDS = 0.05  # the longest that others shall wait for the lock
 def plan_collection(
     store: Store, policy: CollectionPolicy | None = None, *, without: Collection[tuple[str, int]] = ()
 ) -> CollectionPlan:
-    """Plan what `collect_garbage` would delete now, after the generations `without` were forgotten."""
+    """Plan the deletions of `collect_garbage`, after the generations `without` were forgotten."""
     policy, layout, now = policy or CollectionPolicy(), store.layout, datetime.now(UTC)
     ignored = {f"profiles/{generation_link(*one)}" for one in without}
     measure, limits = Measure(layout), _limits(store, policy)
@@ -139,7 +139,7 @@ def _clean(store: Store, policy: CollectionPolicy, reporter: Reporter, freed_bef
 
 
 def _expired(caches: UvCaches | None, policy: CollectionPolicy, limits: ByteLimits, now: datetime) -> list[CachedWheel]:
-    """Take the wheels that go whatever the goals are."""
+    """Add the wheels that are deleted regardless of the goals."""
     if caches is None:
         return []
     only = replace(policy, cache_max_size=None)
@@ -199,7 +199,7 @@ def _planned(
 ) -> tuple[CollectionPlan, ObjectGraph, set[StorePath]]:
     """Make the plan from entries, roots and objects, read in this order so that nothing alive is missed.
 
-    `measure` has counted what goes in any case, which counts for the limits.
+    `measure` has counted the files that are deleted in any case; they count for the limits.
     """
     places = entries(store.layout)
     roots = current_roots(store, ignored)

@@ -22,7 +22,7 @@ from vstore.values import replace
 def plan_deletion(
     store: Store, paths: Collection[StorePath], *, recursive: bool = False, referrers: bool = False
 ) -> CollectionPlan:
-    """Plan what `delete` would delete now. Raises StoreError if it would refuse."""
+    """Plan the deletions of `delete`. Raises StoreError if it would refuse."""
     plan = _planned(store, paths, recursive, referrers)[0]
     measure = Measure(store.layout)
     for victim in plan.victims:
@@ -42,8 +42,8 @@ def delete(
 ) -> Collected:
     """Delete dead objects.
 
-    With `recursive` also delete what only they refer to, with `referrers` also dead objects that refer to them.
-    Raises StoreError, and deletes nothing, if one of them is alive or if a dead object that stays refers to it.
+    With `recursive` also delete the objects that only they refer to, with `referrers` also dead objects that refer to
+    them. Raises StoreError, and deletes nothing, if one of them is alive or if a dead object that stays refers to it.
     """
     reporter = reporter or NullReporter()
     plan, graph, roots = _planned(store, paths, recursive, referrers)
@@ -111,7 +111,7 @@ def _edges(graph: ObjectGraph) -> dict[StorePath, list[StorePath]]:
 
 
 def explain_live(store: Store, graph: ObjectGraph, path: StorePath) -> StoreError:
-    """Return the error for an object that cannot be deleted: the nearest root, the chain from it, and what ends it."""
+    """Return the error for an object that cannot be deleted: the nearest root, its chain, and its removal."""
     if path not in graph.paths:
         return StoreError(f"not in the store: {path}", hint="`vstore list` lists the objects")
     found = roots_keeping(store, graph, path)

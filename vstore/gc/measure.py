@@ -1,4 +1,4 @@
-"""The bytes that a deletion frees, from one lstat for each file that goes."""
+"""The bytes that a deletion frees, from one lstat for each deleted file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Measure:
         self._root = layout.root
 
     def own_bytes(self, name: str) -> int:
-        """Return the bytes that an object frees by itself: those of files whose names are all in it."""
+        """Return the bytes that deleting one object frees: those of files whose names are all in it."""
         return Tally().remove(self._statuses(name))
 
     def take(self, name: str) -> int:

@@ -39,9 +39,10 @@ class CollectionPolicy:
 
 @frozen
 class Victim:
-    """A dead object that goes, and the reasons for taking it.
+    """A dead object to delete, and the reasons.
 
-    `size_bytes` is the content of its files, whoever else shares them. `build_seconds` is None if it is unknown.
+    `size_bytes` is the content of its files, even if other objects share them. `build_seconds` is None if it is
+    unknown.
     """
 
     path: StorePath
@@ -54,13 +55,13 @@ class Victim:
 
 @frozen
 class CollectionPlan:
-    """What a collection would remove.
+    """The plan of a collection.
 
     `victims` are in the order of deletion, referrers before the objects that they refer to. `live` counts the live
     objects, `spared` the dead ones that stay: too fresh, used too lately, beyond the goal, another user's, or referred
-    to by one of these. `skipped` stay only because another user owns them. `orphans` are what killed processes left,
-    relative to the root; `unclear` look like orphans and stay while objects are missing. `wheels` go from uv's caches,
-    as names for people. `freed_bytes` is what the disk gets back.
+    to by one of these. `skipped` stay only because another user owns them. `orphans` are leftovers of killed processes,
+    relative to the root; `unclear` may be orphans and stay while objects are missing. `wheels` go from uv's caches,
+    as names for people. `freed_bytes` is the disk space that becomes free.
     """
 
     victims: tuple[Victim, ...]
@@ -85,7 +86,7 @@ class CollectionPlan:
 
 @frozen
 class Collected:
-    """What a collection removed. The fields are as in `CollectionPlan`; `freed_bytes` was counted at each unlink."""
+    """The result of a collection. The fields are as in `CollectionPlan`; `freed_bytes` was counted at each unlink."""
 
     victims: tuple[Victim, ...] = ()
     orphans: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""Orphans: what killed processes left in the store. They are found without touching them.
+"""Orphans: leftovers of killed processes in the store. They are found without touching them.
 
 Everything that is being made has a living owner that shows: a temp root that names the object, a lock on the staging
 folder, a lock on the profile. Whatever has neither an owner nor a row is an orphan.

@@ -15,7 +15,7 @@ from vstore.store import StoreLayout, owner_of
 
 
 def removable(place: str | os.PathLike[str]) -> bool:
-    """Return whether this user can remove a file or folder. Everybody can remove files, and what does not exist."""
+    """Return whether this user can remove a file or folder. Everybody can remove files, and missing paths."""
     if not hasattr(os, "geteuid") or os.geteuid() == 0:
         return True
     try:
@@ -26,7 +26,7 @@ def removable(place: str | os.PathLike[str]) -> bool:
 
 
 def owned_by_others(layout: StoreLayout) -> Callable[[str], bool] | None:
-    """Return the function that tells whether the object of a name is another user's; None if no object can be."""
+    """Return a function that returns whether an object, given by name, is another user's; None if no object can be."""
     if not hasattr(os, "geteuid") or os.geteuid() == 0:
         return None
     store = os.fspath(layout.store)

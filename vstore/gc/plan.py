@@ -26,7 +26,7 @@ class FreedBytes(Protocol):
     """Counts the bytes that objects free when they are deleted."""
 
     def own_bytes(self, name: str) -> int:
-        """Return the bytes that an object frees by itself."""
+        """Return the bytes that deleting one object frees."""
 
     def take(self, name: str) -> int:
         """Return the bytes that an object frees after all that was taken before, with the inodes that they share."""
@@ -151,7 +151,7 @@ def choose_wheels(
 ) -> list[CachedWheel]:
     """Choose wheels to remove, the longest unshared first, until the policy and the limits are satisfied.
 
-    `held_bytes` is what all of them take, and `take` returns the bytes that removing a wheel frees.
+    `held_bytes` is the size of all of them, and `take` returns the bytes that removing a wheel frees.
     """
     chosen: list[CachedWheel] = []
     for since, wheel in unshared:

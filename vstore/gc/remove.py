@@ -25,7 +25,7 @@ from vstore.reporter import Reporter
 from vstore.store import ObjectGraph, Store, StoreLayout, generation_link, read_roots
 from vstore.store.roots.orphan_links import orphan_links
 
-_LOOK_SECONDS = 1.0  # how often to look for running programs: what they use was alive when the plan was made
+_LOOK_SECONDS = 1.0  # how often to check for running programs: their objects were alive when the plan was made
 
 
 def current_roots(
@@ -38,7 +38,7 @@ def current_roots(
 
 
 class Removal:
-    """Removes what was planned, except for objects that became alive after the plan was made."""
+    """Carries out a plan, except for objects that became alive after the plan was made."""
 
     def __init__(self, store: Store, graph: ObjectGraph, roots: set[StorePath]) -> None:
         self._store = store
@@ -93,7 +93,7 @@ class Removal:
         return gone
 
     def finish(self, reporter: Reporter) -> int:
-        """Remove in place what could not be moved to the trash. Return the bytes that were freed.
+        """Remove in place the objects that could not be moved to the trash. Return the bytes that were freed.
 
         Each under its object's lock, and only if it has no row: an object that is added again has the same name.
         """

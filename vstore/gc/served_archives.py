@@ -1,7 +1,7 @@
 """Archives that `vstore serve` packed. Each can be packed again.
 
 An archive is removed with its object, and when it was not requested for a while. `serve` records each request in the
-archive's access time, whatever the mount options for access times are.
+archive's access time, which is set regardless of the mount options.
 """
 
 from __future__ import annotations

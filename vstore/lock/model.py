@@ -1,4 +1,4 @@
-"""The values of a lock: packages, wheels, interpreters, and what was found while locking."""
+"""The values of a lock: packages, wheels, interpreters, and findings."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ class InterpreterPin:
 
 @frozen
 class LockedWheel:
-    """A wheel in a lock. `location` is a URL, or a path relative to the lock file; `name` is set if it cannot tell it.
+    """A wheel in a lock.
+
+    `location` is a URL, or a path relative to the lock file. `name` is set if the location does not contain it.
 
     `hashes` are in hexadecimal digits, by algorithm; there is always one of ``sha256``.
     """
@@ -130,7 +132,7 @@ class HeldBack:
 
 @frozen
 class Findings:
-    """What locking found out and a person should know. The lock file records it.
+    """Findings of locking that a person should know. The lock file records them.
 
     `left_out` are the optional targets that the lock does not cover, with the reasons; `conflicts` the packages of the
     finished stack that do not get a version that they accept.
@@ -164,7 +166,7 @@ class LockedLayer:
 
     @property
     def digest(self) -> str:
-        """The digest of what the layers above are resolved over: the packages, and a runtime's exact Python."""
+        """The digest of the inputs for the layers above: the packages, and a runtime's exact Python."""
         return f"{self.packages_digest} {self.interpreter.version}" if self.interpreter else self.packages_digest
 
 

@@ -47,7 +47,7 @@ def remove(path: Path) -> None:
 
 
 def _is_ours(path: Path, status: os.stat_result) -> bool:
-    """Return whether a file is of the kind that its name says. A lock may be damaged, as `--reset` replaces it."""
+    """Return whether a file is of the kind that its name states. A lock may be damaged, as `--reset` replaces it."""
     if not stat.S_ISREG(status.st_mode):
         return False
     if path.suffix == ".json":

@@ -15,7 +15,7 @@ from vstore.spec import Layer, Spec, load
 
 
 class Project:
-    """A spec and its locks. A lock file is read at its first use; what is written here is not read again."""
+    """A spec and its locks. A lock file is read at its first use; a written one is not read again."""
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec

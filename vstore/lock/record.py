@@ -129,7 +129,7 @@ def other_inputs_hash(layer: Layer) -> str:
 
 
 def version_inputs_hash(spec: Spec, layer: Layer) -> str:
-    """Return venvstacks' hash of what raises a versioned layer's number besides its packages: names and modules."""
+    """Return venvstacks' hash of the names and modules: a change raises the number of a versioned layer."""
     lines = [f"env_name={layer.env_name}", f"is_versioned_layer={layer.versioned}"]
     if layer.kind == Kind.APPLICATION:
         lines += [module_hash(spec, module) for module in layer.modules]

@@ -18,7 +18,7 @@ from vstore.values import frozen
 class ArchiveOptions:
     """`level` None is the default of the compression. `tag_outputs` puts the platform and a build number into names.
 
-    `force` packs unchanged archives again. Without `bytecode` compiled files are left out.
+    `force` packs unchanged archives again. Without `bytecode` compiled files are omitted.
     """
 
     compression: Compression = Compression.ZST

@@ -163,7 +163,7 @@ class ArchiveOutput:
 def _interrupted(member: Member, listed: Tables) -> MemberRecord:
     """Return the entry of a layer in the manifest, for a layer without a record: a run was killed while it replaced it.
 
-    Only the build number counts then, so the size and the hash are left out.
+    Only the build number counts then, so the size and the hash are omitted.
     """
     rows = listed.get(member.kind, ()) if member.is_layer else ()
     record: MemberRecord = {}

@@ -26,7 +26,7 @@ from vstore.values import frozen
 class BundleOptions:
     """`level` None is the default compression. `keys` sign the realisations.
 
-    `without` and their closures are left out; without `closure`, everything but the named objects.
+    `without` and their closures are omitted. If `closure` is False, only the named objects are packed.
     """
 
     level: int | None = None

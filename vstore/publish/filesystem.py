@@ -1,4 +1,4 @@
-"""Probe what the file system of a folder supports: links, upper and lower case, and names."""
+"""Probe the features of the file system of a folder: links, upper and lower case, and names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SHOWN = 20
 
 @frozen(kw_only=False)
 class Features:
-    """The features of a file system; `case_sensitive` says that ``a`` and ``A`` are two names."""
+    """The features of a file system; `case_sensitive` means that ``a`` and ``A`` are two names."""
 
     symlinks: bool
     hard_links: bool

@@ -27,7 +27,7 @@ class ObjectFile(NamedTuple):
 
 
 class FlatTree(NamedTuple):
-    """A tree without links. `folders` lists parents first; `dangling` links lead nowhere and are left out."""
+    """A tree without links. `folders` lists parents first; `dangling` links lead nowhere and are omitted."""
 
     folders: tuple[bytes, ...]
     files: dict[bytes, ObjectFile]

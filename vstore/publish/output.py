@@ -1,4 +1,4 @@
-"""The seam of all outputs: the forms in which a stack goes to machines without a store.
+"""The interface of all outputs: the forms in which a stack is given to machines without a store.
 
 An output plans first: the plan lists each file or folder, and whether it is unchanged. A dry run stops after the plan.
 `vstore.publish.archives` is an implementation in full; `tests/publish/test_outputs.py` has the contract.

@@ -122,7 +122,7 @@ def own_fields(record: MemberRecord) -> OwnFields:
 
 
 def parse_tables(document: object) -> dict[Kind, list[MemberRecord]]:
-    """Read the records of a combined manifest, by kind. What is not a record is left out."""
+    """Read the records of a combined manifest, by kind. Other values are ignored."""
     tables = document if isinstance(document, dict) else {}
     found: dict[Kind, list[MemberRecord]] = {}
     for part, kinds in (("layers", LAYER_KINDS), ("vstore", OTHER_KINDS)):

@@ -117,7 +117,7 @@ def _report_findings(locked: Iterable[LockedLayer], reporter: Reporter) -> None:
 
 
 def stale_error(spec: Spec, stale: Mapping[str, str]) -> LockError:
-    """Return the error for locks that are stale and may not be refreshed, given the reasons by env name."""
+    """Return the error for locks that are stale and must not be refreshed, given the reasons by env name."""
     return LockError(
         f"lock is missing or stale: {spec.path.name}",
         details=[f"layer {name}: {reason}" for name, reason in stale.items()],

@@ -114,7 +114,7 @@ class Session:
             yield replace(self, substituter=substituter)
 
     def with_settings_of(self, spec: Spec) -> Self:
-        """Return the session with the settings in a spec that say how uv reaches indexes. Raises UsageError."""
+        """Return the session with the settings in a spec for access to indexes. Raises UsageError."""
         return replace(self, uv=self.uv.with_access(spec.uv, spec.path.parent))
 
     def with_user_settings(self) -> Self:

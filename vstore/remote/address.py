@@ -35,7 +35,7 @@ def open_cache(
 
 
 def _url(text: str, *, named: bool, names: list[str]) -> str:
-    """Return the URL, well-formed, of a URL or a folder. No error repeats what may hold a login."""
+    """Return the URL, well-formed, of a URL or a folder. No error repeats a possible login."""
     url = text
     if "://" not in url:
         if not named and "/" not in url and url not in (".", ".."):

@@ -92,7 +92,7 @@ def is_valid_name(name: str) -> bool:
 
 
 def is_profile_name(name: str) -> bool:
-    """Return whether a profile may have this name. It must not look like the link of another profile's generation."""
+    """Return whether a profile may have this name. It must not have the form of a link to a generation."""
     return is_valid_name(name) and not _GENERATION_LINK.search(name)
 
 

@@ -85,7 +85,7 @@ def _check_sources(table: Table, indexes: frozenset[str]) -> None:
 
 
 def read_package_indexes(table: Table, indexes: frozenset[str], inherited_from: Sequence[Layer]) -> dict[str, str]:
-    """Read the index of each distribution (normalised name), with what is inherited. Layers must agree.
+    """Read the index of each distribution (normalised name), inherited ones included. Layers must agree.
 
     `inherited_from` are the layers whose indexes are inherited, nearest first.
     """

@@ -21,7 +21,7 @@ PREFIXES = {Kind.RUNTIME: "", Kind.FRAMEWORK: "framework-", Kind.APPLICATION: "a
 
 @frozen
 class Layer:
-    """One layer of a spec, with what it inherits from the layers below.
+    """One layer of a spec, with the values that it inherits from the layers below.
 
     `dependencies` are all layers below in import order: frameworks, nearest first (C3), then the runtime.
     `targets`, `package_indexes` (distribution names normalised), `glibc` and `macos` (the newest systems that wheels

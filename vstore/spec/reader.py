@@ -62,7 +62,7 @@ class Table:
         self.add_mistake(key, f"missing '{key}', expected {expected}")
 
     def string(self, key: str, *, required: str = "") -> str | None:
-        """Return a string. Return None if it is missing, which is a mistake if `required` names what is expected."""
+        """Return a string. Return None if it is missing, which is a mistake if `required` names the expected value."""
         if key not in self.values:
             if required:
                 self.add_missing(key, required)

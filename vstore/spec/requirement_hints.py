@@ -18,7 +18,7 @@ _FOLDER = r"[\w.-]+[/\\][\w./\\-]*(?:\[[\w., -]*\])?\s*(?:[;#].*)?$"
 _HOSTS = r"(?:www\.)?(?:github\.com|gitlab\.com|bitbucket\.org|codeberg\.org)/"
 _VERSION = r"[0-9][0-9A-Za-z.*+!-]*"
 _CHECKOUT = {"git": "git clone", "hg": "hg clone", "svn": "svn checkout", "bzr": "bzr branch"}
-_UV_SETTINGS = {  # options of pip, and what to write in [tool.uv] instead
+_UV_SETTINGS = {  # options of pip, and the field of [tool.uv] to use instead
     ("-c", "--constraint"): "write its lines as `constraint-dependencies = [...]` in [tool.uv]",
     ("-i", "--index-url", "--default-index"): 'write `index = [{{ url = "{value}", default = true }}]` in [tool.uv]',
     ("--extra-index-url", "--index"): 'write `index = [{{ url = "{value}" }}]` in [tool.uv]',
@@ -47,7 +47,7 @@ class _Source(NamedTuple):
 
     @property
     def name(self) -> str:
-        """The requirement by name; ``NAME`` where the text does not tell the name."""
+        """The requirement by name; ``NAME`` if the text does not contain the name."""
         file = re.search(r"([A-Za-z0-9][\w.-]*?)-\d[^/\\]*$", self.place)
         known = self.fragment.get("egg") or (file[1] if file else "NAME")
         return known + ("" if "[" in known else self.extras) + (f" ; {self.marker}" if self.marker else "")
@@ -162,7 +162,7 @@ def _respelled(text: str, name: str, version: str, spec: str) -> Misuse:
 
 
 def _is_archive(text: str) -> bool:
-    """Return whether the text is the name of an archive, which may also look like the name of a package."""
+    """Return whether the text is the name of an archive, which may also be the name of a package."""
     return re.match(r"[^\s;@]+\s*(?:[;#]|$)", text) is not None and _source(text).place.lower().endswith(_ARCHIVES)
 
 

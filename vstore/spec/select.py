@@ -1,4 +1,4 @@
-"""Selecting the layers of a command, and what it does with each."""
+"""Selecting the layers of a command, and its operations on each."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Operation(StrEnum):
 class SelectionRequest:
     """The patterns of a command, and how it treats the layers below and above those that match.
 
-    `lock` is None for a command that may not lock. `dependencies` True treats the layers below like the included ones,
+    `lock` is None for a command that never locks. `dependencies` True treats the layers below like the included ones,
     None locks and builds them as far as needed, False leaves them out. `dependents` includes the layers above, which
     locking always does. Locks of layers that match `reset` are made without regard to their old versions.
     """

@@ -1,6 +1,6 @@
 """The store: objects on disk, the index of them, and the roots that keep them alive.
 
-`store.health` has what most commands do not need: verifying, sharing equal files, rebuilding the index.
+`store.health` has the parts that few commands need: verifying, sharing equal files, rebuilding the index.
 """
 
 from vstore.store.creation import own_uv_cache, owner_of

@@ -147,7 +147,9 @@ def _has_manifests(layout: StoreLayout) -> bool:
 
 
 def _check_new_root(root: Path) -> None:
-    """Raise UsageError unless `root` is missing, empty, or holds only the start of a store: gc deletes what lies there.
+    """Raise UsageError unless `root` is missing, empty, or holds only the start of a store.
+
+    The collector would delete other files in it.
 
     ``config.toml``, keys and uv's cache may exist before the store does, and ``lost+found`` of a file system.
     """

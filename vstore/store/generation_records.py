@@ -1,4 +1,4 @@
-"""Records of generations on disk, from which the index can be rebuilt: what a generation's link cannot say.
+"""Records of generations on disk, from which the index can be rebuilt. A generation's link lacks these facts.
 
 ``profiles/.<profile>-<n>.json`` is written before the link and removed before it, so a link with neither row nor record
 belongs to a forgotten generation. The record with the highest number stays, emptied, until the next generation is

@@ -35,7 +35,7 @@ class ManifestMetadata(TypedDict):
     """The metadata in a manifest file. A file may hold further keys.
 
     Digests and wheel keys are in hexadecimal, paths are store paths, times are ISO 8601. `recipes` are those that gave
-    the object beside `recipe`. `recipe_text` is the text of `recipe`, `origins` says where its parts can be fetched;
+    the object beside `recipe`. `recipe_text` is the text of `recipe`, `origins` are the URLs of its parts;
     they may come from another machine and hold anything.
     """
 
@@ -160,7 +160,7 @@ def kind_in_tree(tree: Path, manifest: Manifest) -> Kind | None:
     """Return the kind that the files of a tree state; None for a tree without such files, as an interpreter's.
 
     The tree is the authority: a kind in a record or an index may be wrong. A layer's file decides before a stack's,
-    as any wheel may bring a file named like a stack's.
+    as any wheel may contain a file named like a stack's.
     """
     files = {entry.path for entry in manifest.entries if entry.kind == EntryKind.FILE}
     if os.fsencode(str(LAYER_FILE)) in files:

@@ -264,7 +264,7 @@ class Store:
             self._add_provenance(info, provenance)
 
     def _add_provenance(self, info: ObjectInfo, provenance: Provenance) -> None:
-        """Write what is new to the manifest file and to the index. Needs the object's lock."""
+        """Write the new facts to the manifest file and to the index. Needs the object's lock."""
         path, recipe = info.path, provenance.recipe
         new_recipe = recipe if recipe and self.realisations.object_of(recipe) != path else None
         new_keys = [key for key in provenance.wheel_keys if path not in self.realisations.objects_with_wheel(key)]

@@ -1,4 +1,4 @@
-"""uv: running its executable, and the settings that say how it reaches indexes."""
+"""uv: running its executable, and its settings for access to indexes."""
 
 from vstore.uv.access import open_url
 from vstore.uv.bars import OnBytes

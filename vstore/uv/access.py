@@ -67,7 +67,7 @@ def access_settings(
 
 
 def _user_files(environment: Mapping[str, str]) -> list[Path]:
-    """Return the configuration files of this user and of the machine, as uv looks for them, in order of priority."""
+    """Return the configuration files of this user and of the machine, as uv finds them, in order of priority."""
     if environment.get("UV_NO_CONFIG"):
         return []
     if chosen := environment.get("UV_CONFIG_FILE"):
@@ -98,7 +98,7 @@ def _same_index(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
 
 
 def _login(index: Mapping[str, object], url: str) -> dict[str, str]:
-    """Return the variables in which uv looks for the login of a named index."""
+    """Return the variables from which uv takes the login of a named index."""
     parts = urlsplit(url)
     if parts.password is None or "name" not in index:
         return {}

@@ -117,7 +117,7 @@ class Terminal:
         while True:
             try:
                 data = os.read(self._reader, _READ_BYTES)
-            except OSError:  # on Linux, when no writer is left
+            except OSError:  # on Linux, when there is no more writer
                 return
             if not data:
                 return

@@ -133,10 +133,10 @@ class Uv:
             failed.hint = "run `vstore gc`, or free space elsewhere"
             return failed
         if self.offline:
-            failed.hint = "this ran offline: run once without --offline to fetch what is missing"
+            failed.hint = "this ran offline: run once without --offline to fetch the missing files"
         elif failed.unreachable:
             failed.message = f"the package index cannot be reached, while {doing}"
-            failed.hint = "check the network and uv's index settings; --offline uses only what is cached"
+            failed.hint = "check the network and uv's index settings; --offline uses only cached files"
         return failed
 
     def _environment(self, arguments: Sequence[str | Path]) -> dict[str, str]:

@@ -86,7 +86,7 @@ def _built_prefix(python: LocalPython) -> str:
 
 
 def is_left_out(name: str) -> bool:
-    """Whether files and folders of this name in the library are left out."""
+    """Whether files and folders of this name in the library are not copied."""
     return name in _LEFT_OUT or name.endswith((".a", ".pyc"))
 
 
@@ -100,7 +100,7 @@ def _copy_executable(python: LocalPython, staging: Path) -> Path:
 
 
 def _copy_tree(source: Path, target: Path) -> Iterator[Path]:
-    """Copy a folder, except what is left out, with links replaced by their targets, and yield the new files."""
+    """Copy a folder, except some names, with links replaced by their targets, and yield the new files."""
     target.mkdir(parents=True, exist_ok=True)
     for entry in sorted(os.scandir(source), key=lambda one: one.name):
         if is_left_out(entry.name):

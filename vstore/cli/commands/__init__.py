@@ -35,5 +35,5 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, summary)
     "verify": ("maintenance", "Check the store against its index and manifests."),
     "optimise": ("maintenance", "Replace equal files of different objects by hard links."),
     "reindex": ("maintenance", "Rebuild the index from the objects on disk."),
-    "doctor": ("maintenance", "Look for problems of this machine and this store, and suggest what to do."),
+    "doctor": ("maintenance", "Check this machine and this store for problems, and suggest repairs."),
 }

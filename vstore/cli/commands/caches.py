@@ -89,9 +89,9 @@ def _policy(older_than: timedelta | None, keep: int | None, grace: timedelta | N
 @options(
     "policy",
     _policy,
-    click.option("--older-than", type=AGE, help="Delete what was not pushed for AGE (default: 14d)."),
+    click.option("--older-than", type=AGE, help="Delete objects that were not pushed for AGE (default: 14d)."),
     click.option("--keep", type=click.IntRange(1), help="Numbers of each channel to keep (default: 3)."),
-    click.option("--grace", type=AGE, help="Keep what is younger than AGE (default: 1d)."),
+    click.option("--grace", type=AGE, help="Keep objects younger than AGE (default: 1d)."),
 )
 def gc_command(settings: Settings, cache: str, dry_run: bool, policy: CachePolicy) -> None:
     """Delete the objects of CACHE that no channel and no pin reaches."""
@@ -152,7 +152,7 @@ def verify_command(settings: Settings, cache: str, contents: bool) -> None:
 @click.argument("cache")
 @click.argument("path")
 def pin_command(settings: Settings, cache: str, path: str) -> None:
-    """Keep the object PATH and everything it refers to in CACHE, whatever its channels are."""
+    """Keep the object PATH and everything it refers to in CACHE, even if no channel reaches it."""
     _pin(settings, cache, path, True)
 
 

@@ -64,7 +64,9 @@ def gc_command(
                 hint="their owner, or root, can delete them with `vstore gc`",
             )
     if done.missing_bytes:
-        reporter.warn(f"{size(done.missing_bytes)} too few are free", hint="`vstore roots` shows what keeps the rest")
+        reporter.warn(
+            f"{size(done.missing_bytes)} too few are free", hint="`vstore roots` lists the roots that keep the rest"
+        )
     document: CollectionDocument = {
         **_document(done.found, dry_run),
         "skipped": [str(path) for path in done.found.skipped],

@@ -27,7 +27,7 @@ _PROTECTIONS = {
 
 @command("verify")
 @click.option("--contents", is_flag=True, help="Also compare every file with its digest.")
-@click.option("--repair", "repairs", is_flag=True, help="Repair what is wrong, contents included.")
+@click.option("--repair", "repairs", is_flag=True, help="Repair every fault, contents included.")
 @offline_option
 @jobs_option
 def verify_command(settings: Settings, contents: bool, repairs: bool, offline: bool, jobs: int | None) -> None:
@@ -80,7 +80,7 @@ def optimise_command(settings: Settings, dry_run: bool) -> None:
 
 @command("reindex")
 def reindex_command(settings: Settings) -> None:
-    """The index repeats what the manifests, profiles and roots on disk say."""
+    """The index repeats the manifests, profiles and roots on disk."""
     from vstore.api.maintenance import reindex
 
     count = reindex(settings.location(), settings.reporter)

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 def plan_command(
     settings: Settings, specs: tuple[Path, ...], platforms: tuple[str, ...], caches: tuple[str, ...], offline: bool
 ) -> None:
-    """Dependencies come first; objects that the store or a cache has are left out. With --json each node has its whole
+    """Dependencies come first; objects that the store or a cache has are omitted. With --json each node has its whole
     recipe, which `vstore build` takes here or on another machine. Nothing is locked or built, but the modules of layers
     that would be built are added to the store.
     """

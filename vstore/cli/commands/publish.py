@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from vstore.api.realising import Request
     from vstore.cli.documents.publishing import ExportDocument, OutputDocument, PublishDocument
 
-force_option = click.option("--force", is_flag=True, help="Also write what exists and is unchanged.")
+force_option = click.option("--force", is_flag=True, help="Also write files and folders that exist and are unchanged.")
 
 
 def _requests(jobs: int | None, **options: object) -> Callable[..., Request]:

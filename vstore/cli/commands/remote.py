@@ -35,7 +35,9 @@ _LIFETIME = timedelta(days=30)
 @click.option("--delta-from", metavar="PATH", help="Also make deltas from the older objects that PATH refers to.")
 @click.option("--level", type=click.IntRange(1, 19), help="How hard to compress (default: 3).")
 @click.option("-j", "--jobs", type=click.IntRange(1), default=2, help="Objects at a time (default: 2).")
-@click.option("--verify", is_flag=True, help="Read all that CACHE has of it, and replace what is damaged.")
+@click.option(
+    "--verify", is_flag=True, help="Read every byte that CACHE has of these objects, and replace damaged files."
+)
 def push_command(
     settings: Settings,
     cache: str,

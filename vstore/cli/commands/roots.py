@@ -1,4 +1,4 @@
-"""`roots list`, `roots add` and `roots remove`: what keeps objects alive."""
+"""`roots list`, `roots add` and `roots remove`: the roots, which keep objects alive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`vstore run`. It is alone in this module: every start of an application waits for what is imported here."""
+"""`vstore run`. It is alone in this module: every start of an application waits for its imports."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from vstore.cli.settings import Settings
 )
 @click.option("--max-size", type=SIZE, metavar="SIZE", help="Keep no more than SIZE of packed archives (default: 10G).")
 def serve_command(settings: Settings, host: str, port: int, max_size: int | None) -> None:
-    """The store is read-only for clients. There is no access control: whoever reaches the port can read all of it.
+    """The store is read-only for clients. There is no access control: everyone who reaches the port can read all of it.
 
     Archives are packed when a client first asks for them, and kept in `cache/serve`. Beyond --max-size the longest
     unused are deleted; `gc` deletes those unused for 14 days, and those of deleted objects.

@@ -90,7 +90,7 @@ def _show_request(**selection: object) -> SelectionRequest:
 @options("request", _show_request, selection_options)
 @allow_outside_option
 def show_command(settings: Settings, spec: Path, request: SelectionRequest, allow_outside: tuple[Path, ...]) -> None:
-    """Each layer with its dependencies in the order of their import, and what `realise` would do."""
+    """Each layer is shown with its dependencies in the order of their import, and with the actions of `realise`."""
     from vstore.api.locks import missing_wheels
     from vstore.cli.spec_view import SpecView
 
@@ -137,7 +137,7 @@ def _lock_request(**selection: object) -> SelectionRequest:
     selection_options,
 )
 @click.option("--check", "mode", flag_value="check", help="Check whether the locks are valid; exit with 4 if not.")
-@click.option("--dry-run", "mode", flag_value="dry-run", help="Show what would be done, and stop.")
+@click.option("--dry-run", "mode", flag_value="dry-run", help="Show the plan, and stop.")
 @allow_outside_option
 def lock_command(
     settings: Settings,

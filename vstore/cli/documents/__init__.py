@@ -1,6 +1,6 @@
 """The JSON documents that commands print, as types: every key with its type, unit and meaning.
 
-The reference in docs/cli.md is generated from them, and a test compares them with what each command prints.
+The reference in docs/cli.md is generated from them, and a test compares them with the output of each command.
 Times are RFC 3339 in UTC, sizes end in `_bytes`, durations in `_seconds`, and a `path` is a store path.
 """
 
@@ -14,9 +14,9 @@ from vstore.cli.documents import caches, profiles, publishing, specs, stores
 class ErrorDetails(TypedDict):
     """An error."""
 
-    message: Annotated[str, "What is wrong, and where"]
+    message: Annotated[str, "The fault and its place"]
     details: Annotated[list[str], "More lines"]
-    hint: Annotated[str | None, "What may help"]
+    hint: Annotated[str | None, "A command or change that may help"]
     exit_code: Annotated[int, "Exit code of the command"]
 
 

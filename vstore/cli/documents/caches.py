@@ -17,7 +17,7 @@ class ChannelDocument(TypedDict):
 
 
 class PushDocument(TypedDict):
-    """What a push did."""
+    """The result of a push."""
 
     cache: Annotated[str, "URL of the cache"]
     pushed: Annotated[list[str], "Store paths that were written to the cache"]
@@ -39,10 +39,10 @@ class FetchedDocument(TypedDict):
 
 
 class PullDocument(GenerationMade):
-    """What a pull did."""
+    """The result of a pull."""
 
     cache: Annotated[str, "URL of the cache"]
-    paths: Annotated[list[str], "Store paths that were asked for"]
+    paths: Annotated[list[str], "Store paths that were requested"]
     fetched: Annotated[list[FetchedDocument], "Objects that were fetched"]
     fetched_bytes: Annotated[int, "Bytes received"]
     saved_bytes: Annotated[int, "Bytes of archives that were not needed"]
@@ -95,7 +95,7 @@ class KeptObject(TypedDict):
 
 
 class CacheGcDocument(TypedDict):
-    """What `cache gc` deleted."""
+    """The result of `cache gc`."""
 
     deletable: Annotated[list[str], "Store paths of the objects to delete"]
     deleted: Annotated[list[str], "Those that were deleted; empty with `--dry-run`"]
@@ -109,7 +109,7 @@ class CacheProblemDocument(TypedDict):
     """Something that is wrong in a cache."""
 
     key: Annotated[str, "Key in the cache"]
-    problem: Annotated[str, "What is wrong"]
+    problem: Annotated[str, "The fault"]
 
 
 class CacheVerifyDocument(TypedDict):

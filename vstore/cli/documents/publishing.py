@@ -8,7 +8,7 @@ from vstore.api.publishing import CombinedManifest
 
 
 class OutputDocument(TypedDict):
-    """What was written, or would be."""
+    """The files or folders that were written, or would be."""
 
     written: Annotated[list[str], "Names of the archives, folders or objects that were written"]
     unchanged: Annotated[list[str], "Names of those that an earlier run wrote and that are still right"]

@@ -19,7 +19,7 @@ class LayerStatus(TypedDict):
     name: Annotated[str, "Environment name of the layer"]
     install_target: Annotated[str, "Name of its folder, with `@N` if it is versioned"]
     has_valid_lock: Annotated[bool, "Whether its lock fits the spec"]
-    selected_operations: Annotated[list[str] | None, "What would be done with it; null for a dependency"]
+    selected_operations: Annotated[list[str] | None, "Action that would be taken; null for a dependency"]
     dependencies: Annotated[NotRequired[list[LayerStatus]], "Layers below it; not of a runtime"]
 
 
@@ -37,7 +37,7 @@ class SpecLayer(TypedDict):
 
 
 class VenvstacksStatus(TypedDict):
-    """What `venvstacks show --json` prints."""
+    """The document of `venvstacks show --json`."""
 
     spec_name: Annotated[str, "Path of the spec"]
     runtimes: Annotated[list[LayerStatus], "Selected runtimes"]
@@ -122,13 +122,13 @@ class RealiseDocument(TypedDict):
 
 
 class RealisePlanDocument(RealiseDocument, VenvstacksStatus):
-    """What `realise --dry-run` prints: the stack as it would be, and the layers as `show` does."""
+    """The plan of `realise --dry-run`: the stack that would be made, and the layers as in `show`."""
 
     spec: Annotated[str, "Path of the spec"]
 
 
 class PlannedStackDocument(TypedDict):
-    """A stack that was asked for."""
+    """A requested stack."""
 
     spec: Annotated[str, "Path of the spec"]
     target: Annotated[str, "Platform"]
@@ -142,7 +142,7 @@ class NodeDocument(TypedDict):
     key: Annotated[str, "Node key: store path of the recipe's text, ending in `.node`"]
     recipe: Annotated[dict[str, Any], "The text that is hashed, see [formats.md](formats.md#recipe)"]
     origins: Annotated[dict[str, dict[str, str]], "For each SHA-256, where its bytes may be had. Never a login"]
-    objects: Annotated[dict[str, str], "Known store paths of what it needs, by node key"]
+    objects: Annotated[dict[str, str], "Known store paths of its dependencies, by node key"]
 
 
 class PlanNodeDocument(NodeDocument):

@@ -76,7 +76,7 @@ class LogDocument(TypedDict):
 
 
 class RootDocument(TypedDict):
-    """A root: what keeps an object alive."""
+    """A root, which keeps an object alive."""
 
     kind: Annotated[str, "Kind of root, such as `profile`, `user` or `process`"]
     name: Annotated[str, "Place of the link, relative to the store's root if it is inside; or the process"]
@@ -130,7 +130,7 @@ class ForgottenGeneration(TypedDict):
 
 
 class CollectionDocument(DeletionDocument):
-    """What `gc` deleted."""
+    """The result of `gc`."""
 
     skipped: Annotated[list[str], "Store paths of dead objects that belong to other users and stay"]
     orphans: Annotated[list[str], "Paths of files that no object or process owns, deleted too"]
@@ -142,7 +142,7 @@ class ProblemDocument(TypedDict):
     """Something that is wrong in a store."""
 
     path: Annotated[str, "Store path or profile"]
-    problem: Annotated[str, "What is wrong"]
+    problem: Annotated[str, "The fault"]
 
 
 class VerifyDocument(TypedDict):
@@ -154,7 +154,7 @@ class VerifyDocument(TypedDict):
 
 
 class OptimiseDocument(TypedDict):
-    """What sharing equal files saves."""
+    """The space that sharing equal files saves."""
 
     objects: Annotated[int, "Number of objects that were examined"]
     shared_files: Annotated[int, "Number of files that became hard links"]
@@ -172,7 +172,7 @@ class DoctorDocument(TypedDict):
     """Problems of this machine and this store."""
 
     root: Annotated[str, "Absolute path of the store"]
-    findings: Annotated[list[str], "What was found, with advice"]
+    findings: Annotated[list[str], "Problems that were found, with advice"]
     objects: Annotated[
         str | None,
         "How objects are protected: `read-only mount`, `read-only modes` or `writable by root`; null without a store",

@@ -175,7 +175,7 @@ def _opened(path: Path) -> int:
 
 
 def _create(name: str | Path, folder: int | None, folder_mode: int) -> int:
-    """Create a file for the users who can write to the folder, whatever the umask is."""
+    """Create a file for the users who can write to the folder, regardless of the umask."""
     writers = folder_mode & 0o222
     mode = 0o600 | writers | writers << 1
     handle = os.open(name, _NEW, mode, dir_fd=folder)

@@ -15,7 +15,7 @@ from vstore.errors import BusyError
 from vstore.fs.locking.holders import holders
 
 LIMIT_SECONDS = 600.0
-BUILD_LIMIT_SECONDS = 86400.0  # if the other process builds or fetches what this one needs too
+BUILD_LIMIT_SECONDS = 86400.0  # if the other process builds or fetches the same object
 LOOK_SECONDS = 0.1  # how often a waiting function must call `Wait.go_on`
 _REPORT_SECONDS = 1.0
 _UNSEEN = "an unknown process"

@@ -171,7 +171,7 @@ def _decode_entries(data: bytes) -> Iterator[Entry]:
 
 
 def shown(path: bytes) -> str:
-    """Return a path as printable text on one line, whatever its bytes are."""
+    """Return a path as printable text on one line; all bytes are accepted."""
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in os.fsdecode(path))
 
 

@@ -52,7 +52,7 @@ def scan(
     Only some users may move a read-only folder, so the top folder is frozen after it was moved into place. `on_found`
     is called for each file and folder, and for the top folder with the path ``b""``, with its status before freezing.
     No link is followed, not even one that replaces a folder meanwhile. Raises StoreError for devices, sockets, links
-    that may not be in a store, and folders that are too deep.
+    that are not allowed in a store, and folders that are too deep.
     """
     return _scanned(root, _Scan(freeze, on_found, shard or Shard(), None))
 
@@ -60,7 +60,7 @@ def scan(
 def repair_modes(folder: Folder, expected: Manifest | None) -> Manifest:
     """Freeze a tree in place with its top folder, and restore executable bits. Return its manifest then.
 
-    A file whose bytes are not the expected ones is left alone. A file of another user than its folder's is replaced by
+    A file with unexpected bytes is not changed. A file of another user than its folder's is replaced by
     a copy: the folder's owner may have linked any file there. Raises as `scan` does.
     """
     wanted = {entry.path: entry for entry in expected.entries} if expected else {}

@@ -18,12 +18,12 @@ def held_bytes(status: os.stat_result) -> int:
 
 
 def is_last_name(status: os.stat_result) -> bool:
-    """Return whether unlinking this name frees the inode; a folder has one name, whatever its link count says."""
+    """Return whether unlinking this name frees the inode; a folder has one name, regardless of its link count."""
     return status.st_nlink <= 1 or stat.S_ISDIR(status.st_mode)
 
 
 def statuses(place: str | os.PathLike[str]) -> Iterator[os.stat_result]:
-    """Yield the status of a file or folder and of all below it, links not followed; what cannot be read is left out."""
+    """Yield the status of a file or folder and of all below it, links not followed; unreadable entries are skipped."""
     try:
         status = os.lstat(place)
     except OSError:

@@ -25,7 +25,7 @@ class Limits:
     name_bytes: int = 255  # of one part of a path
     frame_bytes: int = 16 << 20  # of one frame's content, which is held in memory
     index_bytes: int = 48 << 20  # of the index, uncompressed
-    index_ratio: int = 100  # its content to what is stored: half of it is digests, which do not compress
+    index_ratio: int = 100  # its content to its compressed size: half of it is digests, which do not compress
     index_free_bytes: int = 1 << 20  # no limit of the ratio below this
     ratio: int = 1000  # content to archive, where no expected manifest vouches for the content's size
     ratio_free_bytes: int = 256 << 20  # no limit of the ratio below this much content

@@ -1,4 +1,4 @@
-"""Packages that have no wheel for a target of their layer, and what a person can do about it."""
+"""Packages that have no wheel for a target of their layer, and the possible remedies."""
 
 from __future__ import annotations
 

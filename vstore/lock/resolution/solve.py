@@ -1,7 +1,7 @@
-"""Resolving a request: uv resolves each target by itself, and then lists the packages of each layer.
+"""Resolving a request: uv resolves each target separately, and then lists the packages of each layer.
 
-All required targets must be resolved. An optional one that cannot be is left out, with the reason. If the wheels of a
-package do not fit the system that its layer allows, older versions are tried, a few times at most.
+All required targets must be resolved. An optional one that cannot be resolved is omitted, with the reason. If the
+wheels of a package do not fit the system that its layer allows, older versions are tried, a few times at most.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ class Solver:
         raise MissingWheelsError(missing, self._possible(request, {one.target for one in missing}))
 
     def solve_alone(self, requests: Sequence[ResolveRequest], target: Target) -> list[Versions | None]:
-        """Return the versions of each request by itself for a target, None where uv finds none."""
+        """Return the versions of each request, solved separately, for a target, None where uv finds none."""
 
         def versions(request: ResolveRequest) -> Versions | None:
             try:
@@ -128,7 +128,7 @@ class Solver:
             return "not known offline" if self.uv.offline else short_reason(error)
 
     def _solve_target(self, request: ResolveRequest, target: Target, first: Versions | None) -> _TargetSolution:
-        """Solve a target by itself; if it differs from the first one, again with a preference for its versions."""
+        """Solve a target separately; if it differs from the first one, again with a preference for its versions."""
         preferred = request.preferred.get(target, {})
         alone = self._over_pins(request, target, preferred)
         wanted = {name: version for name in first.pins if (version := first.version(name))} if first is not None else {}

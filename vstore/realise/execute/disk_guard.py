@@ -1,4 +1,4 @@
-"""Free space for builds: garbage is collected automatically when the disk fills, as ``config.toml`` says.
+"""Free space for builds: garbage is collected automatically when the disk fills, as set in ``config.toml``.
 
 If less than ``[gc] min_free`` is free before a build, garbage is collected until ``max_free`` is. Objects that this run
 uses, and those it may link wheels from, are live. After a collection that did not free enough, none is tried again.
@@ -71,7 +71,7 @@ class DiskGuard:
         text = f"less than {_gib(floor)} were free: collected {len(done.deleted)} objects, now {_gib(free)} are free"
         hint = None
         if self._did_not_help:
-            hint = "`vstore gc --cache-unshared-for 0s` may free more; `vstore roots` lists what is kept"
+            hint = "`vstore gc --cache-unshared-for 0s` may free more; `vstore roots` lists the roots"
         self._reporter.warn(text, hint)
 
     def _free(self) -> int:

@@ -46,7 +46,7 @@ def _origin(wheel: PinnedWheel) -> dict[str, str]:
 
 
 def recipe_metadata(recipe: Recipe) -> dict[str, object]:
-    """Return what the manifest of an object records of its recipe: its JSON, and the URLs of its files."""
+    """Return the entries of an object's manifest about its recipe: its JSON, and the URLs of its files."""
     origins = {sha256: origin for sha256, origin in _origins(recipe).items() if "url" in origin}
     return {"recipe_text": recipe.as_json(), "origins": origins}
 
@@ -77,7 +77,7 @@ def read_node(document: object, objects: Mapping[StorePath, StorePath]) -> Node:
 
 
 def _read_recipe(value: object, origins: object) -> Recipe:
-    """Read a recipe. It must be equal to what `as_json` writes."""
+    """Read a recipe. It must be equal to the output of `as_json`."""
     try:
         fields = Fields(value)
         builder = fields.values.get("builder")

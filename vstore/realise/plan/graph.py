@@ -101,7 +101,7 @@ def find_known(session: Session, nodes: Mapping[StorePath, Recipe]) -> KnownObje
     """Find the objects of nodes in the store and in caches, one level at a time, without fetching them.
 
     A recipe names its dependencies by store path, and the record of a dependency in a cache has that path. So the
-    records are enough to look a whole plan up.
+    records are enough to find a whole plan in caches.
     """
     objects: dict[StorePath, StorePath] = {}
     cached: dict[StorePath, Digest] = {}

@@ -1,1 +1,1 @@
-"""Maintenance of a cache: what may be deleted, and what is damaged."""
+"""Maintenance of a cache: collecting, verifying and pinning."""

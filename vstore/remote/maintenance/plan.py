@@ -1,4 +1,4 @@
-"""Plan the collection of a cache: what may be deleted, and when the rest may (pure)."""
+"""Plan the collection of a cache: the deletable objects, and the time when others become deletable (pure)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from vstore.values import frozen
 
 @frozen
 class CachePolicy:
-    """What a collection keeps: the stacks of the last `keep` numbers of each channel, and what is younger than `age`.
+    """The objects that a collection keeps.
+
+    These are the stacks of the last `keep` numbers of each channel, and objects younger than `age`.
 
     Nothing younger than `grace` is deleted, because it may belong to a running push.
     """

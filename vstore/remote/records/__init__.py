@@ -1,1 +1,1 @@
-"""Records: what a cache says of its objects, realisations and channels, encoded, signed and checked."""
+"""Records: the statements of a cache about its objects, realisations and channels, encoded, signed and checked."""

@@ -1,7 +1,7 @@
 """The records of a cache as values, and the fingerprint of each: the line that is signed.
 
-Contents prove themselves, because an object's name is its digest. Signatures are for what no digest proves: which
-object a recipe gives, an object's kind, parts and metadata, where a channel points, and the bytes of a delta.
+Contents prove themselves, because an object's name is its digest. Signatures are for statements that no digest proves:
+which object a recipe gives, an object's kind, parts and metadata, where a channel points, and the bytes of a delta.
 """
 
 from __future__ import annotations

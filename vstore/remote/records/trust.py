@@ -155,7 +155,7 @@ def sign(record: R, keys: Iterable[SecretKey]) -> R:
 
 
 class Signer:
-    """The secret keys that sign records, with the public keys that tell a wrong signature from an unknown one."""
+    """The secret keys that sign records, and the public keys that distinguish a wrong signature from an unknown one."""
 
     def __init__(self, keys: Iterable[SecretKey], trust: Trust = NO_TRUST) -> None:
         self.keys = tuple(keys)

@@ -113,7 +113,7 @@ class Endpoints:
     async def _archive(self, path: StorePath) -> ServedArchive | None:
         """Return the archive of an object; None if there is no such object. Raises BusyError if too many wait.
 
-        The index is asked first, so that invented names cost no more than that.
+        The index is queried first, so that an invented name costs one query.
         """
         if not await anyio.to_thread.run_sync(self._served.store.is_valid, path):
             return None

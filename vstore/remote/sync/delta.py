@@ -44,7 +44,7 @@ _MAX_INDEX_BYTES = 16 << 20  # 250 for each patch
 _MAX_VALUES = 7 * _MAX_PATCHES + 1  # in the index
 _SECONDS = 120
 _LARGE_BYTES = 64 << 10  # a smaller file is always patched: fetching it would cost its whole frame
-_MAX_RATIO = 0.7  # of a large file's patch to its compressed size; a larger patch is left out
+_MAX_RATIO = 0.7  # of a large file's patch to its compressed size; a larger patch is dropped
 
 NO_FILE = bytes(32)  # the digest of the old file where there is none
 

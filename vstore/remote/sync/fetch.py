@@ -93,7 +93,7 @@ class Fetcher:
             self._local.read(names)
 
     def estimate(self, cache: Cache, record: ObjectRecord) -> Fetched:
-        """Return what fetching an object would take, at most: a delta may make it less. Reads the archive's index."""
+        """Return the most that fetching an object would take: a delta may reduce it. Reads the archive's index."""
         started = time.monotonic()
         reader = RemoteReader(cache, archive_key(record.path), record.archive.size_bytes)
         try:

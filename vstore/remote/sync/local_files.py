@@ -18,7 +18,7 @@ _MAX_FILES = 120_000  # reading manifests takes time and memory: the likely obje
 class LocalFiles:
     """The files of the objects in a store. Every object that was read is temp-rooted, so its files stay.
 
-    `budget` is the number of files to read beyond the objects that were asked for by name.
+    `budget` is the number of files to read beyond the objects that are requested by name.
     """
 
     def __init__(self, store: Store, *, budget: int = _MAX_FILES) -> None:

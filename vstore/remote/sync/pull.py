@@ -50,7 +50,7 @@ class PullPool:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Cancel what has not started, and wait for the rest."""
+        """Cancel the fetches that have not started, and wait for the rest."""
         self._pool.shutdown(cancel_futures=True)
 
     def start(
@@ -81,7 +81,7 @@ class PullPool:
             future.result()
 
     def pulled(self) -> Pulled:
-        """Wait for everything that has started, and return what was fetched."""
+        """Wait for everything that has started, and return the fetched objects."""
         done = [future.result() for future in self._running.values() if future.exception() is None]
         return Pulled(fetched=tuple(one for one in done if one is not None))
 

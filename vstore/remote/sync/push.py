@@ -1,7 +1,7 @@
 """Push objects to a cache: archive, then record, then realisation; references before referrers.
 
 Whoever sees a record can fetch all that it refers to, at any instant, even after a killed push; the next push
-continues where it stopped. What the cache has is reused only as far as it is as its record states.
+continues where it stopped. A file in the cache is reused only if it is as its record states.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class PushOptions:
 
     `channel` is to point to the pushed stack, for `lifetime`. Deltas are made from the objects in the closure of
     `delta_from`. `level` is that of zstd, `jobs` the number of objects at the same time. With `verify` every byte that
-    the cache has is read, and what is damaged is replaced.
+    the cache has is read, and damaged files are replaced.
     """
 
     channel: str | None = None

@@ -18,7 +18,9 @@ from vstore.store import Store
 
 
 class ReuseCheck:
-    """Checks what one store would push against what one cache has. With `verify` every byte in the cache is read.
+    """Compares the objects that a store would push with the files of a cache.
+
+    With `verify` every byte in the cache is read.
 
     `replaced` collects the objects whose files in the cache are not as their records state.
     """

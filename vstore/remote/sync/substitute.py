@@ -1,6 +1,6 @@
 """Substitute recipes by objects from caches. A cache that fails is a miss, never an error.
 
-All caches are asked at the same time, for all known recipes. The answer of the first cache, in configured order, that
+All caches are queried at the same time, for all known recipes. The answer of the first cache, in configured order, that
 enough trusted keys have signed is taken. A miss is remembered for a while. Each problem is reported once.
 """
 
@@ -70,7 +70,7 @@ class CacheSubstituter:
         return bool(self.caches)
 
     def find(self, recipes: Iterable[Digest]) -> dict[Digest, StorePath]:
-        """Return the objects that trusted keys have signed for these recipes; a miss is left out."""
+        """Return the objects that trusted keys have signed for these recipes; a miss is omitted."""
         recipes = list(recipes)
         answers = {
             recipe: [(cache, self._requests.submit(self._request, cache, recipe)) for cache in self.caches]
@@ -123,7 +123,7 @@ class CacheSubstituter:
         return None
 
     def pulled(self) -> Pulled:
-        """Return what was fetched, or would be."""
+        """Return the objects that were fetched, or would be."""
         return self._pulls.pulled()
 
     @property
@@ -132,7 +132,7 @@ class CacheSubstituter:
         return self.pulled().fetched_bytes
 
     def close(self) -> None:
-        """Cancel what has not started."""
+        """Cancel the fetches that have not started."""
         self._requests.shutdown(wait=False, cancel_futures=True)
         self._pulls.close()
 

@@ -251,7 +251,7 @@ async def _read_ranges(store: ObjectStore, key: str, ranges: Sequence[tuple[int,
 
 
 async def _read(result: GetResult, size: int) -> Data:
-    """Return the first `size` bytes of an answer, fewer if it ends early, whatever its head says. Read no more."""
+    """Return the first `size` bytes of an answer, fewer if it ends early, regardless of its head. Read no more."""
     parts: list[memoryview] = []
     missing = size
     if missing:

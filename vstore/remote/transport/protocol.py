@@ -37,7 +37,7 @@ class RequestLimits:
     max_failures: int = 3
 
     def download_seconds(self, size_bytes: int) -> float:
-        """Return the time limit for a whole object of this size: a power of two times `range_seconds`."""
+        """Return the time limit in seconds for a whole file of this size: a power of two times `range_seconds`."""
         ranges = max(-(-size_bytes // MAX_RANGE_BYTES), 1)
         return self.range_seconds * (1 << (ranges - 1).bit_length())
 
@@ -57,7 +57,7 @@ class TransportError(CacheError):
 
 
 class AccessDeniedError(TransportError):
-    """The place requires another login (HTTP 401, 403, 407). This says nothing about what it holds."""
+    """The place requires another login (HTTP 401, 403, 407). It may still contain the file."""
 
     def __init__(self, url: str, reason: str, *, hint: str) -> None:
         super().__init__(f"access to {url} is refused: {reason}", hint=hint)

@@ -169,7 +169,10 @@ class WebTransport:
 
     @contextmanager
     def _follow_redirects(self, method: str, key: str, headers: Mapping[str, str]) -> Iterator[BaseHTTPResponse | None]:
-        """Yield the answer at the end of the redirects, if it is a good one. Close what was not read to its end."""
+        """Yield the answer at the end of the redirects, if it is a good one.
+
+        Close an answer that was not read to its end.
+        """
         at = self._address(key)
         for _ in range(_MAX_REDIRECTS + 1):
             at_home = _origin(at) == _origin(self._address(""))

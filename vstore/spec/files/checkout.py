@@ -22,7 +22,7 @@ from vstore.values import frozen
 _MAX_RULES_BYTES = 1 << 20
 _MAX_INDEX_BYTES = 256 << 20  # also of the paths in it, which version 4 compresses
 _MAX_LINK_BYTES = 1 << 16
-_HASH_BYTES = (20, 32)  # SHA-1 or SHA-256; only the configuration says which
+_HASH_BYTES = (20, 32)  # SHA-1 or SHA-256; only the configuration states which
 _STAT_BYTES = 40  # at the start of an entry, before the hash
 _EXTENDED, _LONG_NAME = 0x4000, 0xFFF
 

@@ -36,7 +36,7 @@ def note_change(scratch: Folder, path: StorePath) -> None:
 
 
 def freeze_again(objects: Folder, path: StorePath, folders: Iterable[bytes]) -> None:
-    """Freeze folders of an object, given by their paths in it. A path that is not a folder is left alone."""
+    """Freeze folders of an object, given by their paths in it. A path that is not a folder is skipped."""
     for place in folders:
         names = os.fsdecode(place).split("/") if place else []
         with suppress(FileNotFoundError, PermissionError, StoreError), objects.folder(str(path), *names) as folder:

@@ -89,7 +89,9 @@ class _Sharer:
             return  # it was collected meanwhile
         manifest, _ = self._store.manifest(info.path)
         try:
-            owner = self._objects.lstat(str(info.path)).st_uid  # the owner of a file can change it, whatever its mode
+            owner = self._objects.lstat(
+                str(info.path)
+            ).st_uid  # the owner of a file can change it, regardless of its mode
         except FileNotFoundError:
             return  # `verify` reports it
         if not _movable(self._objects, str(info.path), self._scratch):

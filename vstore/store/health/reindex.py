@@ -1,7 +1,8 @@
 """Rebuilding the index from the trees, their manifests and the profiles.
 
-What only the index knew is lost: cached stacks, how long builds took, and last uses. As an unknown use may be recent,
-every object counts as used today. sqlite-utils writes the rows: this is not a hot path, and each table is written once.
+Facts that only the index holds are lost: cached stacks, how long builds took, and last uses. As an unknown use may be
+recent, every object counts as used today. sqlite-utils writes the rows: this is not a hot path, and each table is
+written once.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def reindex(root: Path, reporter: Reporter | None = None) -> int:
     """Rebuild the index of the store at `root`, and return the number of objects.
 
     The new index is written aside and moved into place, so that a failure leaves the old one. An object that cannot be
-    indexed, such as one with a damaged manifest, is left out with a warning and becomes an orphan.
+    indexed, such as one with a damaged manifest, is skipped with a warning and becomes an orphan.
     Raises BusyError while another process writes to the store.
     """
     reporter = reporter or NullReporter()

@@ -1,4 +1,4 @@
-"""Checking that index, manifests, trees and profiles agree, and repairing what needs no other bytes."""
+"""Checking that index, manifests, trees and profiles agree, and repairing faults that need no other bytes."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def repair_in_place(store: Store, path: StorePath) -> bool:
 
 
 def repair_links(store: Store, problems: Collection[Problem]) -> None:
-    """Restore the links and records of generations that `verify` found wrong. Anything but a link is left alone."""
+    """Restore the links and records of generations that `verify` found wrong. Anything but a link is skipped."""
     broken = {(problem.profile, problem.path) for problem in problems if problem.profile}
     for profile, path in broken:
         for generation in store.generations.of(profile or ""):

@@ -1,4 +1,4 @@
-"""The rows of realisations: which recipe gave which object, and what else is known of how it was made."""
+"""The rows of realisations: which recipe gave which object, and how it was made."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Realisations:
 
 
 def add_provenance(connection: Connection, path: StorePath, provenance: Provenance) -> None:
-    """Write the rows of an object's provenance. Inputs that are not in the store are left out.
+    """Write the rows of an object's provenance. Inputs that are not in the store are omitted.
 
     An object from a cache comes without the source objects that it was built from.
     """

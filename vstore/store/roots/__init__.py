@@ -1,1 +1,1 @@
-"""Roots: what keeps objects alive. Every root but a running program is a file or a symlink on disk."""
+"""Roots, which keep objects alive. Every root but a running program is a file or a symlink on disk."""

@@ -14,7 +14,7 @@ from vstore.store.generation_records import read_generation_record
 from vstore.store.layout import generation_of, generation_of_record
 from vstore.store.store import Store
 
-UNFINISHED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}")  # what `vstore.fs.atomic` writes before it renames
+UNFINISHED = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}")  # temporary files of `vstore.fs.atomic`
 
 
 @contextmanager
@@ -22,8 +22,8 @@ def orphan_links(store: Store) -> Iterator[list[str]]:
     """Yield the orphan links, relative to the root, and lock their profiles.
 
     A generation's link is an orphan if it has no row, and either its number was never given or its record is gone;
-    else it is a root, whatever became of its row. So is the link of a profile whose last generation was forgotten. A
-    profile that another process is changing is left out, and so is the record that marks the last number as used.
+    else it is a root, even if its row is missing. So is the link of a profile whose last generation was forgotten. A
+    profile that another process is changing is skipped, and so is the record that marks the last number as used.
     """
     folder = store.layout.relative(store.layout.profiles)
     suspects: dict[str, list[tuple[str, int | None]]] = {}

@@ -164,7 +164,7 @@ def _temp_roots(layout: StoreLayout, prune: bool) -> Iterator[Root]:
             file = folder.path / name
             try:
                 paths = list(read_temp_roots(folder, name)) if is_held(file) else None
-            except PermissionError:  # a user who may not write here may not read it, and does not collect
+            except PermissionError:  # a user who cannot write here may be unable to read it, and does not collect
                 if os.access(folder.path, os.W_OK):
                     raise
                 continue

@@ -37,7 +37,10 @@ def _processes() -> list[str]:
 
 
 def _traces(process: str) -> bytes:
-    """Return all that shows what a process uses. Each file is read by itself, as the process may end at any time."""
+    """Return all traces of the objects that a process uses.
+
+    Each file is read separately, as the process may end at any time.
+    """
     found = []
     for name in ("cmdline", "environ", "maps"):
         with suppress(OSError), open(f"{process}/{name}", "rb", buffering=0) as file:
