@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from scripts.reliability.hostile.places import KINDS, make_decoys, snapshot
 from scripts.testing.world import World
 from vstore.errors import UsageError
+from vstore.objects import Kind
 from vstore.publish import (
     ArchiveOptions,
     ArchiveOutput,
@@ -25,6 +30,7 @@ from vstore.publish import (
 from vstore.reporter import NullReporter
 from vstore.store import Store
 from vstore.target import Target
+from vstore.values import replace
 
 Make = Callable[[Store, Path], Output]
 SYMLINK, COPY = FolderOptions(links=LinkMode.SYMLINK), FolderOptions(links=LinkMode.COPY)
@@ -78,16 +84,61 @@ def test_written_again_it_is_the_same(output: Output, stack: StackMembers, tmp_p
         assert not again.written and again.manifest == first.manifest
 
 
-def test_what_vstore_did_not_make_is_refused(output: Output, stack: StackMembers, tmp_path: Path) -> None:
-    (tmp_path / "place").write_text("mine")
+def test_only_the_selected_layers_are_written(output: Output, stack: StackMembers, tmp_path: Path) -> None:
+    """And what they refer to, but nothing that refers to them."""
+    written = output.write(stack.matching(["framework-mid"]), jobs=1, reporter=NullReporter())
+    paths = {member.name: member.path for member in stack.members}
+    found = {item.path for item in written.items}
+    assert paths["framework-mid"] in found
+    assert not found & {paths[name] for name in ("framework-side", "app-hello", "project-stack")}
+    assert [item.name for item in output.plan(stack.matching(["framework-mid"])).items] == [
+        item.name for item in written.items
+    ]
+
+
+@pytest.mark.parametrize("earlier", [False, True], ids=["a free place", "an earlier output"])
+def test_a_plan_has_the_names_of_what_is_not_built(
+    output: Output, stack: StackMembers, tmp_path: Path, earlier: bool
+) -> None:
+    built = output.write(stack, jobs=1, reporter=NullReporter()) if earlier else output.plan(stack)
+    before = snapshot(tmp_path)
+    unbuilt = replace(stack, members=tuple(replace(member, path=None) for member in stack.members))
+    planned = output.plan(unbuilt).items
+    assert [item.kind for item in planned].count(Kind.INTERPRETER) == [item.kind for item in built.items].count(
+        Kind.INTERPRETER
+    )
+    labels = [item.label for item in planned]
+    assert {"python", "framework-mid", "framework-side", "app-hello"} <= set(labels)
+    assert all(item.path is None and item.size_bytes is None and not item.unchanged for item in planned)
+    assert not any("None" in text for item in planned for text in (item.label, item.name))
+    selected = {item.label for item in output.plan(unbuilt.matching(["framework-mid"])).items}
+    assert "framework-mid" in selected and not selected & {"framework-side", "app-hello", "project-stack"}
+    assert snapshot(tmp_path) == before
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links and FIFOs of POSIX systems")
+@pytest.mark.parametrize(
+    "kind",
+    ["a file", "an empty file", "a large file", "a folder", "a link to a file", "a link to nothing", "a FIFO"],
+)
+def test_what_vstore_did_not_make_is_refused(output: Output, stack: StackMembers, tmp_path: Path, kind: str) -> None:
+    """It is a mistake of the request (exit code 2) before anything is read to its end, and stays as it is.
+
+    Forms that are a folder may write beside what others have there.
+    """
+    place = tmp_path / "place"
+    KINDS[kind](place, make_decoys(tmp_path / "decoy"))
+    before = snapshot(tmp_path)
     for write in (
         lambda: output.check(["app-hello"]),
         lambda: output.plan(stack),
         lambda: output.write(stack, jobs=1, reporter=NullReporter()),
     ):
-        with pytest.raises(UsageError):
+        refused = pytest.raises(UsageError, match=re.escape(str(place)))
+        with suppress(UsageError) if kind == "a folder" else refused:
             write()
-    assert (tmp_path / "place").read_text() == "mine"
+        after = snapshot(tmp_path)
+        assert {name: after.get(name) for name in before} == before
 
 
 @pytest.mark.parametrize("form", OUTPUTS)

@@ -86,7 +86,7 @@ class ArchiveOutput:
             return plan
 
     def _items(self, stack: StackMembers) -> tuple[OutputItem, ...]:
-        members, metadata = stack.members, self._metadata
+        members, metadata = stack.selected(below=True), self._metadata
         infos = (self.store.objects.info(member.path) for member in members if member.path)
         listed = metadata.read_manifest()
         return plan_archives(

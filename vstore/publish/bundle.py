@@ -48,7 +48,10 @@ class BundleOutput:
         claim(self.file, is_bundle, store=self.store.layout.root)
 
     def plan(self, stack: StackMembers) -> OutputPlan:
-        """Return the objects to pack, each after its references. Raises UsageError if there are none."""
+        """Return the objects to pack, each after its references. Raises UsageError if there are none.
+
+        In a dry run, members that are not built yet come last, by their names.
+        """
         self.check(())
         return self._plan(stack)
 
@@ -56,7 +59,7 @@ class BundleOutput:
         """Write the bundle, whole or not at all; `jobs` objects are compressed at a time. Raises UsageError."""
         plan = self._plan(stack)
         place = claim(self.file, is_bundle, store=self.store.layout.root)
-        tops, level = _paths(stack), self.options.level
+        tops, level = _tops(stack), self.options.level
         with scratch(self.file.parent, "pack") as aside:
             with open(aside / "bundle", "xb") as file:
                 writer = BundleWriter(file, tops, url=str(self.file))
@@ -73,13 +76,15 @@ class BundleOutput:
         return plan
 
     def _plan(self, stack: StackMembers) -> OutputPlan:
-        tops = _paths(stack)
+        tops = _tops(stack)
         excluded = self._excluded(tops)
-        if not set(tops) - excluded:
+        unbuilt = [member for member in stack.selected(below=self.options.closure) if member.path is None]
+        if not unbuilt and not set(tops) - excluded:
             raise UsageError("there is nothing left to pack")
         paths = [path for path in bottom_up(self.store, tops) if path not in excluded]
         infos = [info for path in paths if (info := self.store.objects.info(path))]
-        items = (OutputItem(info.path.name, str(info.path), info.kind, info.path, info.size_bytes) for info in infos)
+        items = [OutputItem(info.path.name, str(info.path), info.kind, info.path, info.size_bytes) for info in infos]
+        items += [OutputItem(one.deployed_name, one.deployed_name, one.kind, None, None) for one in unbuilt]
         return OutputPlan(items=tuple(items))
 
     def _excluded(self, tops: Iterable[StorePath]) -> frozenset[StorePath]:
@@ -88,8 +93,8 @@ class BundleOutput:
         return frozenset(self.store.objects.closure(self.options.without) | beside)
 
 
-def _paths(stack: StackMembers) -> tuple[StorePath, ...]:
-    return tuple(member.path for member in stack.members if member.path)
+def _tops(stack: StackMembers) -> tuple[StorePath, ...]:
+    return tuple(member.path for member in stack.selected(below=False) if member.path)
 
 
 @frozen

@@ -136,15 +136,17 @@ class FolderOutput:
     ) -> Iterator[OutputItem]:
         """Yield an item for each object of the closure; with a record if a layer or the stack is a link to it."""
         by_path = {member.path: (member, record) for member, record in named if member.path}
+        records = {member.name: record for member, record in named}
         for path in bottom_up(self.store, [member.path for member in members if member.path]):
             info, (member, record) = self.store.objects.info(path), by_path.get(path, (None, None))
             label = member.deployed_name if member else path.name
             size, kind = (info.size_bytes, info.kind) if info else (None, Kind.SOURCE)
             unchanged = not self.options.force and _is_folder(self.folder / str(path))
             yield OutputItem(label, str(path), kind, path, size, unchanged, record)
-        for member, record in named:
+        for member in members:
             if member.path is None:
-                yield OutputItem(member.deployed_name, member.deployed_name, member.kind, None, None, False, record)
+                name, record = member.deployed_name, records.get(member.name)
+                yield OutputItem(name, name, member.kind, None, None, False, record)
 
     def _flat_items(self, named: Sequence[tuple[Member, MemberRecord]]) -> Iterator[OutputItem]:
         """Yield an item for each layer."""
@@ -170,10 +172,10 @@ class FolderOutput:
                 raise UsageError(f"there is an export {how} links: {path}", hint="choose another folder")
             return flat or linked
 
-        written = [item.name for item in plan.written]
         if links == LinkMode.COPY:
-            return {name: recognise(self.folder / name, is_replaceable) for name in written}
-        claims = {name: recognise(self.folder / name, _is_real_folder) for name in written}
+            return {item.name: recognise(self.folder / item.name, is_replaceable) for item in plan.written}
+        objects = [item.name for item in plan.written if item.path]
+        claims = {name: recognise(self.folder / name, _is_real_folder) for name in objects}
         return claims | {label: recognise(self.folder / label, is_replaceable) for label in labels}
 
 
@@ -271,17 +273,14 @@ def _is_folder(path: Path) -> bool:
     return status is not None and stat.S_ISDIR(status.st_mode)
 
 
-def _selected(stack: StackMembers, links: LinkMode) -> list[Member]:
+def _selected(stack: StackMembers, links: LinkMode) -> tuple[Member, ...]:
     """Return the members to export. With links, the layers below selected ones are exported too.
 
     Raises UsageError if two of them have one name.
     """
-    found = list(stack.members)
-    if stack.only is not None:
-        needed = set(stack.only)
-        if links == LinkMode.SYMLINK:
-            needed.update(name for member in found if member.name in stack.only for name in member.dependencies)
-        found = [member for member in found if member.is_layer and member.name in needed]
+    found = stack.selected(below=links == LinkMode.SYMLINK)
+    if stack.only is not None:  # the closures of the layers have the interpreters that are built
+        found = tuple(member for member in found if member.is_layer or member.path is None)
     names = [member.deployed_name for member in found if member.kind != Kind.INTERPRETER]
     repeated = sorted({name for name in names if names.count(name) > 1})
     if repeated:

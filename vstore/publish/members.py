@@ -93,6 +93,22 @@ class StackMembers:
         selected = frozenset(name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns))
         return replace(self, only=selected)
 
+    def selected(self, *, below: bool) -> tuple[Member, ...]:
+        """Return the members to write: all of them, or the selected layers.
+
+        With `below`, the layers below selected ones and the interpreters come with them.
+        """
+        if self.only is None:
+            return self.members
+        names = set(self.only)
+        if below:
+            names.update(name for one in self.members if one.name in self.only for name in one.dependencies)
+        return tuple(
+            one
+            for one in self.members
+            if (one.is_layer and one.name in names) or (below and one.kind == Kind.INTERPRETER)
+        )
+
 
 def members_of_spec(spec: Spec, target: Target, placed: Iterable[PlacedObject]) -> tuple[Member, ...]:
     """Describe the realised members of a spec by the spec and its locks."""

@@ -47,7 +47,11 @@ class OutputPlan:
 
 
 class Output(Protocol):
-    """A form of output at one place, with its options. Implementations are frozen values."""
+    """A form of output at one place, with its options. Implementations are frozen values.
+
+    If layers of a stack are selected, only these are written, or these with what they refer to:
+    `StackMembers.selected`. In a dry run, members that are not built yet have no path; the plan has their names.
+    """
 
     def check(self, names: Iterable[str]) -> None:
         """Raise UsageError, before anything is realised, if layers of these names cannot be written to the place."""
