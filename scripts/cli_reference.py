@@ -49,6 +49,8 @@ def reference() -> str:
         parts.append(f"\n## {name}\n\n`{usage}`\n\n{_text(command)}\n")
         parts.append(_options(command, context, shared))
         if not isinstance(command, click.Group):
+            if name not in DOCUMENTS:
+                raise SystemExit(f"add {name!r} to DOCUMENTS in vstore/cli/documents/__init__.py")
             document = DOCUMENTS[name]
             parts.append(f"\nJSON: {_type(document)}\n" if document is not None else "\nJSON: only errors\n")
     parts.append("\n## Documents\n")

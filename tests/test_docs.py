@@ -9,13 +9,17 @@ import sys
 import tomllib
 from collections import Counter
 from pathlib import Path
+from typing import get_args, is_typeddict
 
 import pytest
 
 from scripts.changelog import read_fragments
-from scripts.cli_reference import MARK, PAGE, reference
+from scripts.cli_reference import MARK, PAGE, commands, reference
 from vstore import errors
 from vstore.cli.commands import COMMANDS
+from vstore.cli.documents import DOCUMENTS
+from vstore.cli.documents.publishing import OutputDocument
+from vstore.remote.transport.registry import TRANSPORTS
 from vstore.spec import load
 
 ROOT = Path(__file__).parents[1]
@@ -30,6 +34,48 @@ FOLDERS = (r"\.ci", r"\.github", "changelog", "docs", "examples", "scripts", "te
 
 def test_the_reference_is_fresh() -> None:
     assert PAGE.read_text("utf-8").partition(MARK)[2] == reference(), "run scripts/cli_reference.py"
+
+
+def test_the_help_of_a_command_says_its_summary_once() -> None:
+    for name, command, _ in commands():
+        if name in COMMANDS:
+            summary, _, rest = (command.help or "").partition("\n\n")
+            assert summary == COMMANDS[name][1], name
+            assert not rest.startswith(summary.rstrip(".")), f"{name}: its docstring repeats the summary of COMMANDS"
+
+
+def test_every_place_of_a_cache_and_every_output_is_documented() -> None:
+    caches, publish = ((ROOT / "docs" / name).read_text("utf-8") for name in ("cache.md", "publish.md"))
+    rows = "\n".join(re.findall(r"^\| .*", caches, re.MULTILINE))
+    assert [scheme for scheme in TRANSPORTS if f"`{scheme}://" not in rows] == []
+    outputs = [name for name, kind in DOCUMENTS.items() if any(map(_is_output, (kind, *get_args(kind))))]
+    assert {"publish", "export", "pack"} <= set(outputs)
+    assert [name for name in outputs if f"| `{name}` |" not in publish] == []
+
+
+def _is_output(kind: object) -> bool:
+    return is_typeddict(kind) and set(OutputDocument.__annotations__) <= set(vars(kind)["__annotations__"])
+
+
+def test_what_contributing_says_is_in_a_file_is_there() -> None:
+    """Each "`NAME`, `OTHER` in `path`"; a file without a folder is one of those that the sentence before names."""
+    text = re.sub(r"\s+", " ", (ROOT / "CONTRIBUTING.md").read_text("utf-8"))
+    claims = wrong_claims(text)
+    assert claims == []
+    assert wrong_claims("`nobody` in `vstore/errors.py`, and `VstoreError` in `vstore/errors.py`") == [
+        ("nobody", "vstore/errors.py")
+    ]
+
+
+def wrong_claims(text: str) -> list[tuple[str, str]]:
+    """Return the names and files of "`NAME` in `path`" where the file does not have the name."""
+    files = {file for file in re.findall(r"`([\w./-]+\.(?:py|md))`", text) if (ROOT / file).is_file()}
+    wrong = []
+    for names, file in re.findall(r"((?:`\w+`(?:, | and | or )?)+) (?:in|of) `([\w./-]+\.py)`", text):
+        found = [one for one in files if one == file] or sorted(ROOT.glob(f"vstore/**/{file}"))
+        content = "".join((ROOT / one).read_text("utf-8") for one in found)
+        wrong += [(name, file) for name in re.findall(r"\w+", names) if not re.search(rf"\b{name}\b", content)]
+    return wrong
 
 
 def test_every_exit_code_is_documented() -> None:

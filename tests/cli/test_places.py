@@ -9,10 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from scripts.reliability.hostile.places import KINDS, make_decoys, snapshot
+from scripts.cli_reference import commands
+from scripts.reliability.hostile.places import COMMANDS, KINDS, make_decoys, snapshot
 from scripts.testing.forked import CommandLine, Ended
 from scripts.testing.trees import add
 from scripts.testing.world import World, make_world
+from vstore.cli.app import cli as cli_root
+from vstore.cli.paths import Place
 from vstore.objects import StorePath
 from vstore.store import Store
 
@@ -23,6 +26,18 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links of POSIX 
 def cli() -> Iterator[CommandLine]:
     with CommandLine({}) as found:
         yield found
+
+
+def test_every_option_that_names_an_output_is_tried() -> None:
+    """Each command that writes to a path of the user's is one that tests/reliability/test_places.py runs."""
+    writing = {
+        name
+        for name, command, _ in commands()
+        for parameter in command.params
+        if isinstance(parameter.type, Place) and parameter.name not in {one.name for one in cli_root.params}
+    }
+    tried = {command.partition(" --")[0].partition(",")[0] for command in COMMANDS}
+    assert writing and writing - tried == set(), "add them to COMMANDS in scripts/reliability/hostile/places.py"
 
 
 class Shop:

@@ -164,6 +164,7 @@ def try_place(world: World, cli: CommandLine, work: Path, command: str, kind: st
     new = [name for name in after if name not in before and Path(name) != named]
     assert (ended.code == 0) == _is_free(command, kind), told
     if ended.code:
+        assert ended.code == 2 or command in EMPTY_WILL_DO, told  # those ask a store or a cache first
         assert not new and str(place) in ended.error, f"{told}\n{new}"
     else:  # a link to a folder is as good as the folder
         assert all(Path(name).is_relative_to(os.path.realpath(named)) for name in new), f"{told}\n{new}"
