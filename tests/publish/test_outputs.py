@@ -7,12 +7,14 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 
 from scripts.reliability.hostile.places import KINDS, make_decoys, snapshot
 from scripts.testing.world import World
 from vstore.errors import UsageError
+from vstore.fs.place import put_bytes
 from vstore.objects import Kind
 from vstore.publish import (
     ArchiveOptions,
@@ -24,6 +26,9 @@ from vstore.publish import (
     LinkMode,
     Output,
     StackMembers,
+    bundle,
+    earlier_outputs,
+    members,
     members_of_stack,
     resolve_selector,
 )
@@ -33,6 +38,21 @@ from vstore.target import Target
 from vstore.values import replace
 
 Make = Callable[[Store, Path], Output]
+
+
+def sample_output() -> Callable[..., Output]:
+    """Return the class of the sample in CONTRIBUTING.md, made of its two blocks of Python."""
+    text = (Path(__file__).parents[2] / "CONTRIBUTING.md").read_text("utf-8")
+    section = text.partition("## Add an output\n")[2].partition("\n## ")[0]
+    output, recognised = re.findall(r"^   ```python\n(.*?)^   ```", section, re.DOTALL | re.MULTILINE)
+    names = {**vars(earlier_outputs), **vars(bundle), **vars(members)}
+    names |= {"put_bytes": put_bytes, "__name__": __name__}
+    for block in (recognised, output):
+        exec(compile("from __future__ import annotations\n" + dedent(block), "CONTRIBUTING.md", "exec"), names)
+    made: Callable[..., Output] = names["ListOutput"]
+    return made
+
+
 SYMLINK, COPY = FolderOptions(links=LinkMode.SYMLINK), FolderOptions(links=LinkMode.COPY)
 OUTPUTS: dict[str, Make] = {
     "archives": lambda store, place: ArchiveOutput(
@@ -41,6 +61,7 @@ OUTPUTS: dict[str, Make] = {
     "folders with links": lambda store, place: FolderOutput(store=store, folder=place, options=SYMLINK),
     "folders without links": lambda store, place: FolderOutput(store=store, folder=place, options=COPY),
     "bundle": lambda store, place: BundleOutput(store=store, file=place, options=BundleOptions(level=1)),
+    "the sample of CONTRIBUTING.md": lambda store, place: sample_output()(store=store, file=place),
 }
 
 

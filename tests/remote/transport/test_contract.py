@@ -31,13 +31,21 @@ from vstore.remote.transport.protocol import (
     WritableTransport,
     writable,
 )
-from vstore.remote.transport.registry import open_transport
+from vstore.remote.transport.registry import TRANSPORTS, open_transport
 from vstore.remote.transport.retry import RetryingTransport
 
 pytestmark = pytest.mark.slow
 
 DATA = bytes(range(256)) * 1000
 KEY = "objects/ab/abc-cpython-3.11.7+x@1.json"
+URLS: dict[str, str] = {  # by scheme, of places that no test asks
+    "file": "file:///nowhere/x",
+    "http": "http://127.0.0.1:9/x",
+    "https": "https://127.0.0.1:9/x",
+    "s3": "s3://bucket/x",
+    "gs": "gs://bucket/x",
+    "az": "az://container/x",
+}
 
 
 @dataclass
@@ -165,8 +173,14 @@ def test_what_a_killed_writer_left_in_a_folder_can_be_removed(tmp_path: Path) ->
     assert list(folder.unfinished()) == [] and folder.get(KEY, limit=len(DATA)) == DATA
 
 
-def test_a_stop_ends_every_question(tmp_path: Path) -> None:
+def test_every_scheme_has_an_example() -> None:
+    assert URLS.keys() == TRANSPORTS.keys(), "add a URL of the scheme to URLS"
+
+
+@pytest.mark.parametrize("scheme", TRANSPORTS)
+def test_a_stop_ends_every_question(scheme: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Here one that is set before; test_interrupted.py sets one during a request."""
+    monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", "nobody")
     cancel = CancelToken()
     cancel.set()
     questions: list[Callable[[Transport], object]] = [
@@ -177,11 +191,28 @@ def test_a_stop_ends_every_question(tmp_path: Path) -> None:
         lambda place: writable(place).put(KEY, DATA),
         lambda place: writable(place).delete([KEY]),
     ]
-    for url in (f"file://{tmp_path}", "http://127.0.0.1:9/x", "s3://bucket/x"):
-        stopped = open_transport(url, cancel=cancel)
-        for question in questions if isinstance(stopped, WritableTransport) else questions[:4]:
-            with pytest.raises(Cancelled):
-                question(stopped)
+    stopped = open_transport(URLS[scheme], cancel=cancel)
+    for question in questions if isinstance(stopped, WritableTransport) else questions[:4]:
+        with pytest.raises(Cancelled):
+            question(stopped)
+
+
+@pytest.mark.parametrize("scheme", TRANSPORTS)
+def test_an_unknown_option_is_refused(scheme: str) -> None:
+    """At the latest by the first request, and before it is sent."""
+    with pytest.raises(UsageError, match="option"):
+        open_transport(URLS[scheme], {"no_such_option": "1"}).head(KEY)
+
+
+@pytest.mark.parametrize("scheme", TRANSPORTS)
+def test_a_login_does_not_show(scheme: str) -> None:
+    """In the URL, or in what is said where the URL of such a place has none."""
+    url = URLS[scheme].replace("://", "://user:secret@", 1) + "?token=secret"
+    try:
+        shown = open_transport(url).url
+    except UsageError as error:
+        shown = str(error)
+    assert "secret" not in shown
 
 
 def test_more_than_one_page_is_listed(pair: Pair) -> None:
