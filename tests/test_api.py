@@ -83,6 +83,11 @@ def test_the_examples_run(tmp_path: Path, realised: World, monkeypatch: pytest.M
         exec(compile(example, section.partition("\n")[0], "exec"), {"__name__": "__main__"})
 
 
+def test_the_docstring_names_every_module() -> None:
+    named = set(re.findall(r"`([a-z_]+)`", vstore.api.__doc__ or ""))
+    assert named == {name for name in MODULES if not name.startswith("_")}
+
+
 def test_the_page_is_fresh() -> None:
     assert set(MODULES) == set(api_reference.MODULES)
     assert api_reference.PAGE.read_text("utf-8") == api_reference.page(), "run `python -m scripts.api_reference`"

@@ -101,24 +101,32 @@ class _Scan:
             self._on_found(Entry(prefix[:-1], EntryKind.DIRECTORY), os.stat(folder))
         with os.scandir(folder) as found:
             children = list(found)
-        for child in children:
-            path = prefix + os.fsencode(child.name)
-            ours = self._shard.has(path)
-            if child.is_dir(follow_symlinks=False):
-                if ours:
-                    self.entries.append(Entry(path, EntryKind.DIRECTORY))
-                self._directory(child, folder, path)
-            elif not ours:
-                continue
-            elif child.is_symlink():
-                name, parent = _place(child, folder)
-                target = os.fsencode(os.readlink(name, dir_fd=parent))
-                linked_object(path, target)
-                self.entries.append(Entry(path, EntryKind.SYMLINK, target=target))
-                if self._freeze and os.utime in os.supports_follow_symlinks:
-                    os.utime(name, (FIXED_TIME, FIXED_TIME), dir_fd=parent, follow_symlinks=False)
-            else:
-                self.entries.append(self._file(child, folder, path))
+        path = prefix
+        try:
+            for child in children:
+                path = prefix + os.fsencode(child.name)
+                ours = self._shard.has(path)
+                if child.is_dir(follow_symlinks=False):
+                    if ours:
+                        self.entries.append(Entry(path, EntryKind.DIRECTORY))
+                    self._directory(child, folder, path)
+                elif not ours:
+                    continue
+                elif child.is_symlink():
+                    name, parent = _place(child, folder)
+                    target = os.fsencode(os.readlink(name, dir_fd=parent))
+                    linked_object(path, target)
+                    self.entries.append(Entry(path, EntryKind.SYMLINK, target=target))
+                    if self._freeze and os.utime in os.supports_follow_symlinks:
+                        os.utime(name, (FIXED_TIME, FIXED_TIME), dir_fd=parent, follow_symlinks=False)
+                else:
+                    self.entries.append(self._file(child, folder, path))
+        except OSError as error:
+            if error.filename == os.fsdecode(path[len(prefix) :]):  # relative to the open folder
+                error.filename = shown(path)
+                if isinstance(error, PermissionError) and not os.stat(folder).st_mode & 0o111:
+                    error.strerror = f"{error.strerror}, because its folder cannot be entered"
+            raise
 
     def _directory(self, child: os.DirEntry[str], folder: int | str, path: bytes) -> None:
         if isinstance(folder, str):
