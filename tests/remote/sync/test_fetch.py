@@ -123,7 +123,7 @@ def test_a_key_that_is_not_trusted(world: World) -> None:
 def test_a_record_with_other_references(world: World) -> None:
     low, mid, _ = world.paths
     world.edit(object_key(mid), references=[])
-    with pytest.raises(CacheError, match="names other references"):
+    with pytest.raises(CacheError, match="states other references"):
         pull(world.client.fetcher(), world.cache, [mid])
     world.edit(object_key(low), references=[str(low)])
     with pytest.raises(CacheError, match="in a cycle"):
