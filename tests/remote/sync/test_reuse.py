@@ -18,6 +18,7 @@ from scripts.testing.trees import recipe
 from scripts.testing.world import World as CommandLine
 from tests.remote.buckets import SERVERS
 from vstore.archive import FileReader, read_index
+from vstore.archive.format import encode_index
 from vstore.errors import CacheError, UsageError
 from vstore.fs import zstd
 from vstore.objects import Kind, StorePath
@@ -171,11 +172,19 @@ def test_every_byte_of_an_archive_counts(small: World) -> None:
     for at in {*range(0, len(good), 37), *range(frames[0].size_bytes), *range(len(good) - 70, len(good))}:
         small.put(key, flipped(good, at))
         assert archive_fault(small.cache, record, contents=True) is not None, at
-    first = b"".join((zstd.compress(bytes(1024)), good[frames[0].size_bytes :]))
-    small.put(key, first)
-    archive = {**json.loads(small.get(object_key(path)))["archive"], "size_bytes": len(first)}
-    small.edit(object_key(path), archive={**archive, "sha256": sha256(first).hexdigest()})
-    assert archive_key(path) in small.problems()
+    with FileReader(small.folder / "cache" / key) as reader:
+        index = read_index(reader)
+    content = bytearray(zstd.decompress(good[: frames[0].size_bytes], at_most=frames[0].content_bytes))
+    content[0] ^= 1  # the name of the top folder, in the first header
+    first = zstd.compress(bytes(content), 3)
+    sizes = [(len(first), len(content)), *((frame.size_bytes, frame.content_bytes) for frame in frames[1:])]
+    tail, digest = encode_index(index.name, index.manifest, sizes, index.offsets)
+    stored = sum(frame.size_bytes for frame in frames)
+    wrong = b"".join((first, good[frames[0].size_bytes : stored], tail))
+    small.put(key, wrong)
+    archive = {"size_bytes": len(wrong), "sha256": sha256(wrong).hexdigest(), "index_digest": str(digest)}
+    small.edit(object_key(path), archive=archive)
+    assert key in small.problems()
 
 
 def test_an_archive_that_agrees_with_a_wrong_record_is_found(small: World) -> None:
