@@ -35,10 +35,12 @@ def parse_targets(names: Iterable[str], spec: Path, allow_outside: Sequence[Path
     return tuple(found) or (Target.host(),)
 
 
-def each_target(names: Sequence[str], spec: Path, allow_outside: Sequence[Path] = ()) -> Iterator[Target]:
-    """Yield the targets. With ``all`` each is checked again: locking for the first may leave others out."""
-    for target in parse_targets(names, spec, allow_outside):
-        if ALL not in names or target in parse_targets(names, spec, allow_outside):
+def each_target(
+    targets: Sequence[Target], names: Sequence[str], spec: Path, allow_outside: Sequence[Path] = ()
+) -> Iterator[Target]:
+    """Yield the parsed targets. With ``all`` those after the first are checked again: locking it may leave some out."""
+    for number, target in enumerate(targets):
+        if number == 0 or ALL not in names or target in parse_targets(names, spec, allow_outside):
             yield target
 
 

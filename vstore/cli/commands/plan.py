@@ -22,7 +22,7 @@ from vstore.errors import UsageError
 if TYPE_CHECKING:
     from vstore.api.plans import Planned
     from vstore.api.stores import StorePath
-    from vstore.cli.documents.specs import BuiltDocument, PlanDocument
+    from vstore.cli.documents.specs import PlanDocument
 
 
 @command("plan")
@@ -65,6 +65,7 @@ def build_command(
 ) -> None:
     """NODE is a JSON file, or `-` for standard input. The store path of the object is printed."""
     from vstore.api.plans import build, read_node
+    from vstore.cli.commands.realise import built_document
 
     try:
         document = json.loads(node.read())
@@ -75,15 +76,8 @@ def build_command(
     with settings.open_store() as store:
         done = build(store, parsed, caches=caches, offline=offline, jobs=jobs, reporter=reporter)
     settings.close()
-    built: BuiltDocument = {
-        "name": done.name,
-        "kind": str(done.kind),
-        "path": str(done.path),
-        "origin": str(done.origin),
-        "duration_seconds": round(done.seconds, 3),
-    }
     if settings.json:
-        settings.print_json(built)
+        settings.print_json(built_document(done))
     else:  # also with --quiet: other programs read it
         sys.stdout.write(f"{done.path}\n")
 

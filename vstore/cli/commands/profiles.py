@@ -38,7 +38,7 @@ def _document(generation: Generation) -> GenerationDocument:
 
 @command("profiles")
 def profiles_command(settings: Settings) -> None:
-    """Each with its current generation and the number of its generations."""
+    """Each profile is shown with its current generation and the number of its generations."""
     from vstore.api import profiles
 
     with settings.open_store(read_only=True) as store:

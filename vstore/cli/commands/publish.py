@@ -131,7 +131,7 @@ def publish_command(
         raise UsageError("several platforms in one folder need --tag-outputs")
     shown = []
     with settings.open_store() as store:
-        for target in each_target(platforms, spec, allow_outside) if len(targets) > 1 else targets:
+        for target in each_target(targets, platforms, spec, allow_outside):
             chosen = request(spec=spec, target=target)
             place = ArchiveOutput(store=store, folder=output, target=str(target), options=archives)
             plan = write_spec(store, chosen, place, reporter=settings.reporter)

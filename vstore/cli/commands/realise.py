@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from vstore.api.realising import Realised, RealisedLayer, Request
     from vstore.api.specs import Target
     from vstore.api.stores import Store
-    from vstore.cli.documents.specs import RealisedLayerDocument, RealiseDocument, RealisePlanDocument
+    from vstore.cli.documents.specs import BuiltDocument, RealisedLayerDocument, RealiseDocument, RealisePlanDocument
     from vstore.cli.documents.stores import ClashDocument
     from vstore.cli.spec_view import SpecView
 
@@ -78,7 +78,7 @@ def realise_command(settings: Settings, request: Request, platforms: tuple[str, 
         check_out_link(StoreLayout(settings.location()), out_link, trial=not request.dry_run)
     with settings.open_store() as store:
         reporter = settings.reporter
-        each = each_target(platforms, request.spec, request.allow_outside) if len(targets) > 1 else targets
+        each = each_target(targets, platforms, request.spec, request.allow_outside)
         results = [realise(store, replace(request, target=target), reporter=reporter) for target in each]
         if out_link is not None and results[0].stack is not None:
             keep(store, results[0].stack, out_link)
@@ -90,7 +90,8 @@ def realise_command(settings: Settings, request: Request, platforms: tuple[str, 
 
 def _shown(store: Store, request: Request, result: Realised, seconds: float) -> tuple[RealiseDocument, str]:
     """Return the document and the text. Those of a dry run also have the layers as `show` does."""
-    document, text = _document(result), _summary(store, result, seconds)
+    document = _document(result)
+    text = _summary(store, result, document["layers"], seconds)
     if not result.dry_run:
         return document, text
     view = _view(request, result.target)
@@ -120,13 +121,17 @@ def _document(result: Realised) -> RealiseDocument:
 
 
 def _layer(layer: RealisedLayer) -> RealisedLayerDocument:
+    return {**built_document(layer), "clashes": _clashes(layer) if layer.clashes else []}
+
+
+def built_document(layer: RealisedLayer) -> BuiltDocument:
+    """Return how an object became present."""
     return {
         "name": layer.name,
         "kind": str(layer.kind),
         "path": str(layer.path) if layer.path else None,
         "origin": str(layer.origin),
         "duration_seconds": round(layer.seconds, 3),
-        "clashes": _clashes(layer) if layer.clashes else [],
     }
 
 
@@ -142,8 +147,8 @@ def _clash_lines(layer: RealisedLayer) -> list[str]:
     return [f"clash: {line}" for line in describe_clashes(layer.clashes)]
 
 
-def _summary(store: Store, result: Realised, seconds: float) -> str:
-    rows = [{**_layer(layer), "seconds": f"{layer.seconds:.1f}"} for layer in result.layers]
+def _summary(store: Store, result: Realised, layers: list[RealisedLayerDocument], seconds: float) -> str:
+    rows = [{**row, "seconds": f"{one.seconds:.1f}"} for row, one in zip(layers, result.layers, strict=True)]
     text = table(rows, {"name": "layer", "kind": "kind", "origin": "origin", "seconds": "seconds", "path": "path"})
     text = "\n".join((text, *(line for layer in result.layers if layer.clashes for line in _clash_lines(layer))))
     if result.dry_run:

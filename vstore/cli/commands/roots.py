@@ -29,7 +29,7 @@ def roots_command() -> None:
 def list_roots_command(settings: Settings) -> None:
     """List the roots: profiles, links of users, and running programs.
 
-    Each with the time since which it exists, and the disk space that only this root keeps.
+    Each root is shown with the time since which it exists, and the disk space that only it keeps.
     """
     from vstore.api import gc
     from vstore.api.stores import list_roots
