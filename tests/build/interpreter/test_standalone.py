@@ -264,7 +264,7 @@ def test_what_announces_much_is_refused_in_little_memory(
 ) -> None:
     (tmp_path / "x.tar.gz").write_bytes(gzip.compress(content, 1) * times)
     command = [sys.executable, "-c", _IN_LITTLE_MEMORY, str(tmp_path / "x.tar.gz"), str(tree), VERSION]
-    root = Path(__file__).resolve().parents[2]
+    root = Path(__file__).resolve().parents[3]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True, timeout=120)
     assert "the managed build" in done.stdout and "MemoryError" not in done.stdout, done.stdout
 
