@@ -151,6 +151,7 @@ def test_the_closure(store: Store) -> None:
     top = add(store, "top", references=[middle])
     add(store, "beside", references=[low])
     assert store.objects.closure([top]) == {low, middle, top}
+    assert [one.path for one in store.objects.bottom_up([top])] == [low, middle, top]
     with pytest.raises(StoreError, match="not in the store"):
         store.objects.closure([info("gone").path])
 

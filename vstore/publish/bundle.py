@@ -12,7 +12,7 @@ from vstore.fs.scratch import scratch
 from vstore.objects import StorePath
 from vstore.publish.bundle_transport import BundleReader, BundleWriter
 from vstore.publish.earlier_outputs import is_bundle
-from vstore.publish.members import StackMembers, bottom_up
+from vstore.publish.members import StackMembers
 from vstore.publish.output import OutputItem, OutputPlan
 from vstore.remote import Cache, Fetcher, Pusher, PushOptions, SecretKey, Signer, Trust, pull
 from vstore.remote.records.encoding import decode_realisation
@@ -81,8 +81,7 @@ class BundleOutput:
         unbuilt = [member for member in stack.selected(below=self.options.closure) if member.path is None]
         if not unbuilt and not set(tops) - excluded:
             raise UsageError("there is nothing left to pack")
-        paths = [path for path in bottom_up(self.store, tops) if path not in excluded]
-        infos = [info for path in paths if (info := self.store.objects.info(path))]
+        infos = [info for info in self.store.objects.bottom_up(tops) if info.path not in excluded]
         items = [OutputItem(info.path.name, str(info.path), info.kind, info.path, info.size_bytes) for info in infos]
         items += [OutputItem(one.deployed_name, one.deployed_name, one.kind, None, None) for one in unbuilt]
         return OutputPlan(items=tuple(items))

@@ -21,7 +21,7 @@ from vstore.objects import Kind, StorePath
 from vstore.publish.earlier_outputs import is_flat_layer, is_link_to_object
 from vstore.publish.filesystem import check_names, probe
 from vstore.publish.flatten import flatten
-from vstore.publish.members import Member, StackMembers, bottom_up
+from vstore.publish.members import Member, StackMembers
 from vstore.publish.metadata_folder import MetadataFolder, lock_output_folder
 from vstore.publish.output import OutputItem, OutputPlan
 from vstore.publish.records import MemberRecord, combine, own_fields
@@ -137,12 +137,11 @@ class FolderOutput:
         """Yield an item for each object of the closure; with a record if a layer or the stack is a link to it."""
         by_path = {member.path: (member, record) for member, record in named if member.path}
         records = {member.name: record for member, record in named}
-        for path in bottom_up(self.store, [member.path for member in members if member.path]):
-            info, (member, record) = self.store.objects.info(path), by_path.get(path, (None, None))
-            label = member.deployed_name if member else path.name
-            size, kind = (info.size_bytes, info.kind) if info else (None, Kind.SOURCE)
-            unchanged = not self.options.force and _is_folder(self.folder / str(path))
-            yield OutputItem(label, str(path), kind, path, size, unchanged, record)
+        for info in self.store.objects.bottom_up(member.path for member in members if member.path):
+            member, record = by_path.get(info.path, (None, None))
+            label, name = member.deployed_name if member else info.path.name, str(info.path)
+            unchanged = not self.options.force and _is_folder(self.folder / name)
+            yield OutputItem(label, name, info.kind, info.path, info.size_bytes, unchanged, record)
         for member in members:
             if member.path is None:
                 name, record = member.deployed_name, records.get(member.name)

@@ -7,7 +7,6 @@ from datetime import UTC
 from fnmatch import fnmatchcase
 from typing import NamedTuple, Self
 
-from vstore import graph
 from vstore import profile as profiles
 from vstore.build.layer_metadata import read_metadata
 from vstore.errors import LockError, ProfileError, StoreError, UsageError
@@ -217,12 +216,6 @@ def members_of_objects(store: Store, paths: Iterable[StorePath]) -> StackMembers
             raise StoreError(f"not in the store: {path}")
         members.append(Member(name=path.name, kind=info.kind, path=path, deployed_name=path.name, fields={}))
     return StackMembers(members=tuple(members))
-
-
-def bottom_up(store: Store, paths: Iterable[StorePath]) -> list[StorePath]:
-    """Return the objects and their closures, each object after its references, in the same order every time."""
-    infos = {path: store.objects.info(path) for path in store.objects.closure(paths)}
-    return graph.bottom_up({path: info.references if info else () for path, info in infos.items()})
 
 
 def resolve_selector(store: Store, selector: str) -> StorePath:

@@ -16,7 +16,6 @@ from hashlib import sha256
 from vstore.archive import Limits, Packer
 from vstore.errors import CacheError, UsageError
 from vstore.fs.faults import Point, reached
-from vstore.graph import bottom_up
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.remote.records import layout
 from vstore.remote.records.cache import Cache
@@ -154,9 +153,7 @@ class Pusher:
         """Return all objects to push, references first, and keep them alive."""
         tops = tuple(tops)
         self._store.add_temp_root(*tops)
-        found = {path: self._store.objects.info(path) for path in self._store.objects.closure(tops)}
-        infos = {path: info for path, info in found.items() if info is not None}
-        return {path: infos[path] for path in bottom_up({path: info.references for path, info in infos.items()})}
+        return {info.path: info for info in self._store.objects.bottom_up(tops)}
 
     def _push(self, info: ObjectInfo, references: Sequence[Future[int]]) -> int:
         """Pack and write an archive, then its record once all references are written. Return the archive's bytes."""

@@ -12,7 +12,7 @@ from sys import intern
 
 from vstore.digest import Digest
 from vstore.errors import StoreError
-from vstore.graph import reachable
+from vstore.graph import bottom_up, reachable
 from vstore.objects import Kind, ObjectInfo, StorePath, is_store_path
 from vstore.store.index.connection import Connection, Database, Row, blob, count, moment, text, understood
 from vstore.store.index.realisations import add_provenance, json_array, object_id
@@ -71,14 +71,25 @@ class ObjectIndex:
 
     def closure(self, paths: Iterable[StorePath]) -> set[StorePath]:
         """Return the objects and all that they refer to, transitively. Raises StoreError for a missing one."""
+        return set(self._closure(paths))
+
+    def bottom_up(self, paths: Iterable[StorePath]) -> list[ObjectInfo]:
+        """Return a closure with each object after its references, in the same order every time. Raises StoreError."""
+        infos = self._closure(paths)
+        return [infos[path] for path in bottom_up({path: info.references for path, info in infos.items()})]
+
+    def _closure(self, paths: Iterable[StorePath]) -> dict[StorePath, ObjectInfo]:
+        found: dict[StorePath, ObjectInfo] = {}
 
         def references(path: StorePath) -> tuple[StorePath, ...]:
             info = self.info(path)
             if info is None:
                 raise StoreError(f"not in the store: {path}")
+            found[path] = info
             return info.references
 
-        return reachable(paths, references)
+        reachable(paths, references)
+        return found
 
     def graph(self) -> ObjectGraph:
         """Return all objects and the edges between them, from two queries of one moment."""
