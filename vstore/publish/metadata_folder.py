@@ -58,9 +58,11 @@ class MetadataFolder:
 
     def _is_ours(self, path: Path, _: os.stat_result) -> bool:
         """Whether a document has fields of vstore. A damaged record counts if the manifest lists it."""
-        listed = (own_fields(row).get("name") for rows in self.read_manifest().values() for row in rows)
         document = read_json(path) or {}
-        return bool(document.get("vstore")) or path.name in {f"{name}{self._suffix}" for name in listed}
+        if document.get("vstore"):
+            return True
+        listed = (own_fields(row).get("name") for rows in self.read_manifest().values() for row in rows)
+        return path.name in {f"{name}{self._suffix}" for name in listed}
 
     def read_record(self, label: str) -> MemberRecord | None:
         """Return the record of a member that an earlier run wrote; None if there is none that can be read."""
