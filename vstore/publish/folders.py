@@ -57,8 +57,11 @@ class FolderOutput:
     options: FolderOptions
 
     @property
-    def links(self) -> LinkMode:
-        """SYMLINK or COPY: the mode for the file system of the folder. Raises UsageError for one that has no symlinks.
+    def _metadata(self) -> MetadataFolder:
+        return MetadataFolder(self.folder)
+
+    def _link_mode(self) -> LinkMode:
+        """Return SYMLINK or COPY for the file system of the folder. Raises UsageError for one that has no symlinks.
 
         A scratch folder is made in the folder, or in the nearest one above that exists, and removed.
         """
@@ -70,9 +73,8 @@ class FolderOutput:
     def check(self, names: Iterable[str]) -> None:
         """Raise UsageError if folders of layers of these names cannot be written to the folder."""
         check_output_folder(self.folder, store=self.store.layout.root)
-        metadata = MetadataFolder(self.folder)
-        metadata.check(names)
-        known = _recorded_copies(metadata)
+        self._metadata.check(names)
+        known = _recorded_copies(self._metadata)
         for name in names:
             recognise(
                 self.folder / name,
@@ -96,29 +98,28 @@ class FolderOutput:
             here = replace(self, folder=folder)
             plan, links = here._plan(stack)
             claims = here._claim(plan, links)
-            metadata = MetadataFolder(folder)
             copying = _Copying(here, claims, reporter, share=links == LinkMode.COPY)
             for item in plan.written:
                 if links == LinkMode.SYMLINK:
                     copying.copy_object(item)
                 else:
-                    metadata.remove_record(item.label)
+                    here._metadata.remove_record(item.label)
                     copying.copy_flat(item)
             for item in plan.items:
                 if item.record is not None:
                     if links == LinkMode.SYMLINK:
                         put_link(item.name, claims[item.label])
-                    metadata.write_record(item.label, item.record)
+                    here._metadata.write_record(item.label, item.record)
             if plan.manifest is not None:
-                metadata.write_manifest(plan.manifest)
+                here._metadata.write_manifest(plan.manifest)
             return plan
 
     def _plan(self, stack: StackMembers) -> tuple[OutputPlan, LinkMode]:
-        links = self.links
+        links = self._link_mode()
         members = _selected(stack, links)
         named = [(member, self._record(member, members, links)) for member in members if _is_named(member, links)]
         items = self._object_items(members, named) if links == LinkMode.SYMLINK else self._flat_items(named)
-        earlier = {} if stack.only is None else MetadataFolder(self.folder).read_manifest()
+        earlier = {} if stack.only is None else self._metadata.read_manifest()
         manifest = combine([(member.kind, record) for member, record in named], earlier)
         return OutputPlan(items=tuple(items), manifest=manifest), links
 
@@ -149,10 +150,9 @@ class FolderOutput:
 
     def _flat_items(self, named: Sequence[tuple[Member, MemberRecord]]) -> Iterator[OutputItem]:
         """Yield an item for each layer."""
-        metadata = MetadataFolder(self.folder)
         for member, record in named:
             name, info = member.deployed_name, self.store.objects.info(member.path) if member.path else None
-            earlier = metadata.read_record(name)
+            earlier = self._metadata.read_record(name)
             same = earlier is not None and own_fields(earlier) == own_fields(record) and member.path is not None
             unchanged = same and not self.options.force and _is_folder(self.folder / name)
             yield OutputItem(name, name, member.kind, member.path, info.size_bytes if info else None, unchanged, record)
@@ -160,9 +160,8 @@ class FolderOutput:
     def _claim(self, plan: OutputPlan, links: LinkMode) -> dict[str, Claim]:
         """Claim the places of folders and links, by name. Raises UsageError for anything that vstore did not make."""
         labels = [item.label for item in plan.items if item.record is not None]
-        metadata = MetadataFolder(self.folder)
-        metadata.check(labels)
-        known = _recorded_copies(metadata)
+        self._metadata.check(labels)
+        known = _recorded_copies(self._metadata)
 
         def is_replaceable(path: Path, status: os.stat_result) -> bool:
             flat, linked = _is_flat(path, status, known), is_link_to_object(path, status)
