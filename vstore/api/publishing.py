@@ -111,7 +111,7 @@ def write_stack(
     stack = stack.matching(request.include, allow_missing=request.allow_missing)
     if request.dry_run:
         return output.plan(stack)
-    return output.write(stack, jobs=request.jobs, reporter=reporter or NullReporter())
+    return output.write(stack, jobs=request.jobs, reporter=reporter)
 
 
 def bundle_options(
@@ -147,7 +147,7 @@ def write_bundle(
     stack = members_of_objects(store, tops)
     if dry_run:
         return output.plan(stack)
-    return output.write(stack, jobs=jobs or os.cpu_count() or 1, reporter=reporter or NullReporter())
+    return output.write(stack, jobs=jobs or os.cpu_count() or 1, reporter=reporter)
 
 
 def _realise_members(store: Store, project: Project, request: Request, reporter: Reporter) -> StackMembers:

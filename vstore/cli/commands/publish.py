@@ -40,8 +40,7 @@ def _requests(jobs: int | None, **options: object) -> Callable[..., Request]:
     """Return a function that makes a `Request` of a spec and a target."""
     from vstore.api.realising import Request
 
-    options |= {"generation": False, "jobs": jobs or os.cpu_count() or 1, "environment": dict(os.environ)}
-    return partial(Request, **options)  # type: ignore[arg-type]
+    return partial(Request, jobs=jobs or os.cpu_count() or 1, environment=dict(os.environ), **options)  # type: ignore[arg-type]
 
 
 def _request_options(function: Function) -> Function:
@@ -157,7 +156,7 @@ def _archives(plan: OutputPlan, output: Path, dry_run: bool) -> tuple[PublishDoc
         **plan.manifest,
         **output_document(plan, dry_run),
         "output_dir": str(output),
-        "outdated": list(outdated_layers(plan.manifest)),
+        "outdated": outdated_layers(plan.manifest),
     }
     verb = "would be packed" if dry_run else "packed"
     rows = []
