@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -162,7 +163,9 @@ def test_sysconfig_takes_the_prefix_from_where_it_is() -> None:
 def test_an_interpreter_nobody_has_names_those_that_are_here(tmp_path: Path) -> None:
     here = standing_alone()
     with pytest.raises(BuildError, match=r"CPython 3\.99 is not available") as caught:
-        choose_source(PythonRequirement("cpython", "3.99"), pin=None, uv=uv_for(tmp_path), target=HOST, offline=True)
+        choose_source(
+            PythonRequirement("cpython", "3.99"), pin=None, uv=replace(uv_for(tmp_path), offline=True), target=HOST
+        )
     assert str(here.version) in caught.value.details[0]
     assert caught.value.hint
 
@@ -257,7 +260,7 @@ def test_a_managed_build_with_another_hash_is_refused(
     source = choose_source(exactly(adopted[0]), pin=pin, uv=uv, target=HOST)
     (tmp_path / "tree").mkdir()
     with pytest.raises(ToolError, match=f"downloading CPython {version}"):
-        build_interpreter(source, tmp_path / "tree", uv=uv, reporter=NullReporter())
+        build_interpreter(source, tmp_path / "tree", uv=uv, reporter=NullReporter(), jobs=1)
 
 
 @pytest.mark.root

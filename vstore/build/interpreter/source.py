@@ -6,7 +6,6 @@ site is not reachable. With a pin there is no choice: another interpreter never 
 
 from __future__ import annotations
 
-import os
 import tempfile
 from pathlib import Path
 
@@ -36,7 +35,7 @@ class InterpreterSource:
 
 
 def choose_source(
-    requirement: PythonRequirement, *, pin: InterpreterPin | None, uv: Uv, target: str, offline: bool = False
+    requirement: PythonRequirement, *, pin: InterpreterPin | None, uv: Uv, target: str
 ) -> InterpreterSource:
     """Return the source of an interpreter: the pinned one, else the newest that the requirement allows.
 
@@ -47,19 +46,19 @@ def choose_source(
         raise BuildError(f"{requirement} cannot be built", hint="write cpython@3.12 or cpython@3.12.4")
     if pin is not None:
         return _pinned_source(pin, platform, uv)
-    managed = None if offline else find_managed(requirement, platform, uv)
+    managed = find_managed(requirement, platform, uv)
     if managed is not None:
         return InterpreterSource(pin=managed, target=platform)
     local = find_local(uv.environment, requirement) if platform == Target.host() else []
     if not local:
-        raise _not_available(requirement, platform, uv, offline or uv.offline)
+        raise _not_available(requirement, platform, uv)
     found = local[0]
     return InterpreterSource(
         pin=InterpreterPin(
             implementation="cpython",
             version=str(found.version),
             source="adopted",
-            downloads={} if offline else find_downloads(found.version, uv),
+            downloads=find_downloads(found.version, uv),
         ),
         target=platform,
         local=found,
@@ -90,13 +89,13 @@ def _pinned_source(pin: InterpreterPin, target: Target, uv: Uv) -> InterpreterSo
     return InterpreterSource(pin=pin, target=target, local=local[0])
 
 
-def _not_available(requirement: PythonRequirement, target: Target, uv: Uv, offline: bool) -> BuildError:
+def _not_available(requirement: PythonRequirement, target: Target, uv: Uv) -> BuildError:
     if target != Target.host():
         return BuildError(
             f"no managed CPython {requirement.version} for {target} is reachable; adopting is for this machine only",
             hint="set UV_PYTHON_INSTALL_MIRROR to a mirror that can be reached",
         )
-    reason = "downloads are disabled (offline)" if offline else "no managed build is reachable"
+    reason = "downloads are disabled (offline)" if uv.offline else "no managed build is reachable"
     return BuildError(
         f"CPython {requirement.version} is not available: it is not on this machine, and {reason}",
         details=_versions_here(uv),
@@ -115,14 +114,13 @@ def build_interpreter(
     *,
     uv: Uv,
     reporter: Reporter,
-    jobs: int | None = None,
+    jobs: int,
     compiler: Path | None = None,
 ) -> None:
     """Fill the empty folder `staging` with the interpreter. Raises BuildError or ToolError.
 
     `compiler` is an interpreter of the same version for this machine. It is needed if the interpreter is for another.
     """
-    jobs = jobs or os.cpu_count() or 1
     if source.note:
         reporter.note(source.note)
     if source.local is not None:

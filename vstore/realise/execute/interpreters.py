@@ -43,9 +43,7 @@ class Interpreters:
         """
         if locked is None or not locked.satisfies(wanted):
             host = Target.host()
-            source = choose_source(
-                wanted, pin=None, uv=self._session.uv, target=str(host), offline=self._session.uv.offline
-            )
+            source = choose_source(wanted, pin=None, uv=self._session.uv, target=host)
             self._chosen[InterpreterRecipe.of(source.pin, host)] = source
             locked = source.pin
         self._pins[locked.version] = locked
@@ -91,9 +89,7 @@ class Interpreters:
         session, wanted = self._session, PythonRequirement(recipe.implementation, recipe.version)
         known = self._pins.get(recipe.version)  # with the builds for other targets, for errors
         pin = known if known and InterpreterRecipe.of(known, recipe.target) == recipe else recipe.pin
-        source = self._chosen.get(recipe) or choose_source(
-            wanted, pin=pin, uv=session.uv, target=recipe.target, offline=self._session.uv.offline
-        )
+        source = self._chosen.get(recipe) or choose_source(wanted, pin=pin, uv=session.uv, target=recipe.target)
         compiler = None if recipe.target == Target.host() else self.compiler(recipe.version)
         with session.store.staging(recipe.name) as staging:
             build_interpreter(
