@@ -84,9 +84,13 @@ class LayerLayout:
 
     def is_environment_file(self, path: str) -> bool:
         """Whether every environment has a file of its own at this path. Such a file of a wheel is not installed."""
+        return (path.lower() if self.target.is_windows else path) in self._environment_files
+
+    @cached_property
+    def _environment_files(self) -> frozenset[str]:
         scripts = (f"{self.scripts}/{name}" for name in self.activation_scripts)
         names = ("pyvenv.cfg", "pip.conf", "pip.ini", UV_LOCK, *scripts)
-        return path.lower() in map(str.lower, names) if self.target.is_windows else path in names
+        return frozenset(map(str.lower, names) if self.target.is_windows else names)
 
     def is_reserved(self, path: str) -> bool:
         """Whether a path is reserved for the layer itself, so that a wheel with a file there is refused."""
@@ -97,8 +101,13 @@ class LayerLayout:
             in_site_packages = path.startswith(f"{self.site_packages}/")
             folders = ("dlls/", "tcl/") if in_site_packages else ("dlls/", "tcl/", "lib/")
             return path.lower() in known or path.lower().startswith(folders)
+        return path == LAUNCHER or path in self._programs
+
+    @cached_property
+    def _programs(self) -> frozenset[str]:
+        """The names of the interpreter in a POSIX layer."""
         names = ("python", "python3", self.interpreter_name)
-        return path == LAUNCHER or path in {f"{folder}/{name}" for folder in ("bin", "libexec") for name in names}
+        return frozenset(f"{folder}/{name}" for folder in ("bin", "libexec") for name in names)
 
     def from_posix(self, path: str) -> str:
         """Return the path of a file that a POSIX layer has at `path`. uv installs in the layout of its own machine."""
