@@ -116,5 +116,7 @@ def test_a_bundle_for_another_platform_is_unpacked_here(realised: Realised, tmp_
         *world.paths(documents[WINDOWS]).values(),
         documents[WINDOWS]["stack"],
     }
+    exported = other.json("export", "there", "--output-dir", str(tmp_path / "out"))
+    assert exported["layers"]["applications"][0]["bound_to_implementation"] is True
     _, said = other.run("run", "there", "hello", code=8)
     assert f"is for {WINDOWS}" in said

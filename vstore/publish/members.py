@@ -181,8 +181,7 @@ def _member_of_object(store: Store, placed: PlacedObject, names: Mapping[StorePa
         except (KeyError, TypeError, ValueError):
             below = []
         dependencies = [names[path] for path in below or _references(store, placed.path) if path in names]
-        is_windows = str(recipe.get("target")).startswith("win_")
-        fields["bound_to_implementation"] = placed.kind == Kind.RUNTIME or is_windows
+        fields["bound_to_implementation"] = placed.kind == Kind.RUNTIME or metadata.target.is_windows
         fields["python_implementation"] = f"cpython@{metadata.python}"
         if metadata.launch_module is not None:
             fields["app_launch_module"] = metadata.launch_module
