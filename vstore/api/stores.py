@@ -146,12 +146,13 @@ def object_info(store: Store, path: StorePath) -> ObjectInfo:
 
 def referrers(store: Store, path: StorePath) -> list[StorePath]:
     """Return the objects that refer to an object directly, other than itself."""
-    return list(store.objects.referrers(path))
+    return store.objects.referrers(path)
 
 
 def closure(store: Store, path: StorePath) -> list[ObjectInfo]:
     """Return an object and everything it refers to, directly or not, sorted by store path."""
-    return [object_info(store, member) for member in sorted(store.objects.closure([path]))]
+    infos = store.objects.closure_infos([path])
+    return [infos[member] for member in sorted(infos)]
 
 
 def dependency_chain(store: Store, top: StorePath, bottom: StorePath) -> tuple[StorePath, ...]:

@@ -92,5 +92,5 @@ def _unchanged_generations(store: Store, request: Request) -> Iterator[tuple[Gen
 
 def _needed(store: Store, stack: StorePath) -> set[StorePath]:
     """Return the closure of a stack, and the inputs of its objects."""
-    closure = store.objects.closure([stack])
-    return closure | {one for path in closure if (info := store.objects.info(path)) for one in info.inputs}
+    infos = store.objects.closure_infos([stack])
+    return infos.keys() | {path for info in infos.values() for path in info.inputs}

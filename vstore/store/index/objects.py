@@ -71,14 +71,15 @@ class ObjectIndex:
 
     def closure(self, paths: Iterable[StorePath]) -> set[StorePath]:
         """Return the objects and all that they refer to, transitively. Raises StoreError for a missing one."""
-        return set(self._closure(paths))
+        return set(self.closure_infos(paths))
 
     def bottom_up(self, paths: Iterable[StorePath]) -> list[ObjectInfo]:
         """Return a closure with each object after its references, in the same order every time. Raises StoreError."""
-        infos = self._closure(paths)
+        infos = self.closure_infos(paths)
         return [infos[path] for path in bottom_up({path: info.references for path, info in infos.items()})]
 
-    def _closure(self, paths: Iterable[StorePath]) -> dict[StorePath, ObjectInfo]:
+    def closure_infos(self, paths: Iterable[StorePath]) -> dict[StorePath, ObjectInfo]:
+        """Return the rows of a `closure`, each read once. Raises as `closure`."""
         found: dict[StorePath, ObjectInfo] = {}
 
         def references(path: StorePath) -> tuple[StorePath, ...]:
