@@ -85,11 +85,6 @@ class Generations:
                 "DELETE FROM generations WHERE profile = ? AND number = ?", [(profile, number) for number in numbers]
             )
 
-    def use_number(self, profile: str, number: int) -> None:
-        """Record that no generation of the profile may get this number or a lower one."""
-        with self._database.transaction() as connection:
-            connection.execute(_USE_NUMBER, (profile, number))
-
 
 def _generation(profile: str, current: int | None, row: tuple[object, ...]) -> Generation:
     """Raises ValueError or TypeError for invalid columns."""
