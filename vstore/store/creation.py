@@ -137,12 +137,11 @@ def _made_folder(parent: Folder, name: str) -> Folder:
 
 def _has_manifests(layout: StoreLayout) -> bool:
     """Return whether ``manifests/`` has a file named like an object: folders of the right names alone are no store."""
-    for name in os.listdir(layout.manifests):
-        try:
-            StorePath.parse(name)
-        except ValueError:
-            continue
-        return True
+    with os.scandir(layout.manifests) as found:  # each command that writes asks: do not list them all
+        for entry in found:
+            with suppress(ValueError):
+                StorePath.parse(entry.name)
+                return True
     return False
 
 
