@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -41,26 +41,24 @@ def orphan_links(store: Store) -> Iterator[list[str]]:
         for profile, links in suspects.items():
             with suppress(BusyError):
                 held.enter_context(lock_file(store.layout.locks.profile(profile), blocking=False))
-                needed = _needed(store, profile)
-                for name, number in links:
-                    if number is None or (name not in needed and _is_gone(store, profile, number)):
-                        found.append(f"{folder}/{name}")
+                found += [f"{folder}/{name}" for name in _orphans(store, profile, links)]
         yield found
 
 
-def _needed(store: Store, profile: str) -> set[str]:
-    """Return the entries of a profile that are no orphans: the mark of its last number, and its current link."""
-    mark = store.layout.generation_record(profile, store.generations.last_number(profile)).name
+def _orphans(store: Store, profile: str, links: Iterable[tuple[str, int | None]]) -> Iterator[str]:
+    """Yield those of the links of a locked profile that are orphans, from one reading of its rows.
+
+    No orphans are the mark of its last number, and the current link while the profile has a generation.
+    """
+    known, last = store.generations.numbers(), store.generations.last_number(profile)
     current = _target(store.layout.profiles / profile) or ""
+    needed = {store.layout.generation_record(profile, last).name}
     if store.generations.of(profile) or _is_recorded(store, *_generation_of(current)):
-        return {mark, profile, current}
-    return {mark}
-
-
-def _is_gone(store: Store, profile: str, number: int) -> bool:
-    if (profile, number) in store.generations.numbers():
-        return False
-    return number > store.generations.last_number(profile) or not _is_recorded(store, profile, number)
+        needed |= {profile, current}
+    for name, number in links:
+        is_kept = name in needed or (profile, number) in known
+        if number is None or (not is_kept and (number > last or not _is_recorded(store, profile, number))):
+            yield name
 
 
 def _is_recorded(store: Store, profile: str | None, number: int | None) -> bool:
