@@ -24,6 +24,7 @@ from vstore.fs.faults import Point, reached
 from vstore.fs.folder import Folder, flush_folder
 from vstore.fs.locking.filelock import lock_file
 from vstore.fs.trees.manifest import shown
+from vstore.graph import bottom_up
 from vstore.objects import ObjectInfo, StorePath
 from vstore.reporter import NullReporter, Reporter
 from vstore.store.creation import check_folders, check_owner, create_folders
@@ -140,12 +141,11 @@ def _objects_on_disk(layout: StoreLayout, reporter: Reporter) -> Iterator[_Objec
 
 def _references_first(found: dict[StorePath, _ObjectOnDisk]) -> Iterator[_ObjectOnDisk]:
     """Yield objects after those that they refer to, without objects whose references are not all there."""
-    waiting, known = dict(found), set[StorePath]()
-    while ready := [one for one in waiting.values() if known.issuperset(one.info.references)]:
-        for one in ready:
-            known.add(one.info.path)
-            del waiting[one.info.path]
-            yield one
+    known = set[StorePath]()
+    for path in bottom_up({path: one.info.references for path, one in found.items()}):
+        if known.issuperset(found[path].info.references):
+            known.add(path)
+            yield found[path]
 
 
 def _generations_on_disk(layout: StoreLayout, objects: set[StorePath], reporter: Reporter) -> Iterator[Generation]:
