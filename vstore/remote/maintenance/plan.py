@@ -86,15 +86,12 @@ def plan_cache_gc(inventory: Inventory, policy: CachePolicy, *, now: datetime, t
             reached.setdefault(path, reason)
     unreached = [item for path, item in sorted(inventory.items.items()) if path not in reached]
     limit = now - policy.min_age
-    too_young = {item.path for item in unreached if item.touched_at > limit}
-    held = inventory.closure(too_young)  # references are deleted after their referrers
+    young = sorted((item for item in unreached if item.touched_at > limit), key=lambda item: item.touched_at)
+    # references are deleted after their referrers: the time of an object is that of the youngest that reaches it
+    held = {path: item.touched_at for item in young for path in inventory.closure([item.path])}
     return CachePlan(
         dead=tuple(_referrers_first([item for item in unreached if item.path not in held])),
-        too_young=tuple(
-            (item, max(item.touched_at, _youngest(inventory, too_young, item.path)) + policy.min_age)
-            for item in unreached
-            if item.path in held
-        ),
+        too_young=tuple((item, held[item.path] + policy.min_age) for item in unreached if item.path in held),
         kept=tuple((inventory.items[path], reason) for path, reason in sorted(reached.items())),
         orphans=tuple(
             sorted(_untouched(inventory.orphans, limit) + _untouched(inventory.unfinished, now - policy.grace))
@@ -104,11 +101,6 @@ def plan_cache_gc(inventory: Inventory, policy: CachePolicy, *, now: datetime, t
 
 def _untouched(stats: Iterable[Stat], since: datetime) -> list[str]:
     return [stat.key for stat in stats if stat.modified <= since]
-
-
-def _youngest(inventory: Inventory, too_young: set[StorePath], path: StorePath) -> datetime:
-    """Return the time of the youngest object that refers to this one."""
-    return max(inventory.items[top].touched_at for top in too_young if path in inventory.closure([top]))
 
 
 def _referrers_first(items: list[Item]) -> list[Item]:
