@@ -1054,7 +1054,7 @@ BREAKS = (
     Break(
         "a builder adds its signature only to what a key that it knows has signed",
         "remote/records/channels.py",
-        "    before = _read_sound(lambda: cache.channel(name), signer.known)\n",
+        "    before = _sound(cache.try_read(layout.channel_key(name), decode_channel)[0], signer.known)\n",
         "    before = cache.channel(name)\n",
         "tests/remote/records/test_channels.py -k nothing_is_signed",
     ),

@@ -10,9 +10,7 @@ enough have signed, the number before is the current one.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from datetime import datetime, timedelta
-from functools import partial
 
 from vstore.digest import hash_fields, parse_json
 from vstore.errors import CacheError, UsageError
@@ -26,7 +24,7 @@ from vstore.remote.records.cache import Cache
 from vstore.remote.records.encoding import decode_channel
 from vstore.remote.records.model import Channel, add_signatures
 from vstore.remote.records.trust import Signer, Trust
-from vstore.remote.transport.protocol import ListingUnsupportedError, TransportError
+from vstore.remote.transport.protocol import ListingUnsupportedError
 from vstore.store import Store
 
 _MAX_TRIES = 20
@@ -112,7 +110,7 @@ def publish_channel(
     check_channel_name(name)
     if not signer.keys:
         raise UsageError("a channel must be signed, and there is no key", hint="`vstore key generate NAME`")
-    before = _read_sound(lambda: cache.channel(name), signer.known)
+    before = _sound(cache.try_read(layout.channel_key(name), decode_channel)[0], signer.known)
     if (
         before is not None
         and before.path == info.path
@@ -169,19 +167,13 @@ def _make_current(cache: Cache, made: Channel, known: Trust) -> None:
     while written != made:
         cache.write(layout.channel_key(made.name), made)
         written = made
-        while (later := _read_sound(partial(_numbered, cache, made.name, made.number + 1), known)) is not None:
+        while (later := _sound(_numbered(cache, made.name, made.number + 1), known)) is not None:
             made = later
     reached(Point.PUSH_PUBLISHED)
 
 
-def _read_sound(read: Callable[[], Channel | None], known: Trust) -> Channel | None:
-    """Return the record without wrong signatures; None if it is malformed or no known key has signed it."""
-    try:
-        found = read()
-    except TransportError:
-        raise
-    except CacheError:
-        return None
+def _sound(found: Channel | None, known: Trust) -> Channel | None:
+    """Return the record without wrong signatures; None if no known key has signed it."""
     return known.without_wrong(found) if found is not None and known.signers(found) else None
 
 
@@ -197,7 +189,7 @@ def _highest_numbers(cache: Cache, name: str, known: Trust) -> list[int]:
     )
     highest = numbers[:1] or [0]
     for number in numbers[:_MAX_TRIES]:
-        if _read_sound(partial(_numbered, cache, name, number), known) is not None:
+        if _sound(_numbered(cache, name, number), known) is not None:
             return [number, *highest]
     return highest
 
