@@ -14,6 +14,7 @@ from pathlib import Path
 
 from vstore.archive import (
     ArchiveIndex,
+    FetchPlan,
     FileReader,
     FileSource,
     Limits,
@@ -127,23 +128,18 @@ class Fetcher:
                         fetched_bytes, manifest = self._fetch_tree(cache, record, tree, partial)
                     reached(Point.PULL_UNPACKED)
                     references_ready()
-                self.store.add(
-                    tree,
-                    name=record.path.name,
-                    kind=record.kind if self.trust.trusts(record) else Kind.INTERPRETER,  # the tree states other kinds
-                    provenance=self._provenance(record, recipe),
-                    manifest=manifest,
-                )
+                kind, provenance = self._stated(record, recipe)
+                self.store.add(tree, name=record.path.name, kind=kind, provenance=provenance, manifest=manifest)
             remove_partial(partial)
         reached(Point.PULL_ADDED)
         return _fetched(record, fetched_bytes, started)
 
-    def _provenance(self, record: ObjectRecord, recipe: Digest | None) -> Provenance:
-        """Return how an object was made, if enough trusted keys have signed that: no digest covers it."""
+    def _stated(self, record: ObjectRecord, recipe: Digest | None) -> tuple[Kind, Provenance]:
+        """Return an object's kind and how it was made, if enough trusted keys have signed that: no digest covers it."""
         if not self.trust.trusts(record):
-            return Provenance(recipe=recipe)
+            return Kind.INTERPRETER, Provenance(recipe=recipe)  # the tree states other kinds
         metadata = {key: value for key, value in record.metadata.items() if key not in OWN_KEYS}
-        return Provenance(recipe=recipe, wheel_keys=tuple(record.parts), metadata=metadata)
+        return record.kind, Provenance(recipe=recipe, wheel_keys=tuple(record.parts), metadata=metadata)
 
     def _turn(self, record: ObjectRecord) -> AbstractContextManager[object]:
         """Fetch large archives one after another: each takes all cores and some 80 MiB."""
@@ -160,10 +156,12 @@ class Fetcher:
         try:
             index = self._read_index(reader, record)
             source = self._source(index, partial)
-            patched = self._patch(cache, record, index, source, tree.with_name("patched"))
+            plan = plan_fetch(index, source)
+            patched = self._patch(cache, record, plan, tree.with_name("patched"))
             if patched.files:
                 source = FileUnion(FileMap(patched.files, link=False), source)
-            self._assemble(reader, record, index, source, tree)
+                plan = plan_fetch(index, source)
+            self._assemble(plan, reader, record, source, tree)
             return patched.fetched_bytes + reader.fetched_bytes, index.manifest
         except RangesUnsupportedError:
             remove_tree(tree)
@@ -178,7 +176,8 @@ class Fetcher:
             raise CacheError(f"{cache.name} does not have the archive of {record.path}")
         with FileReader(file) as reader:
             index = self._read_index(reader, record)
-            self._assemble(reader, record, index, self._source(index, partial), tree)
+            source = self._source(index, partial)
+            self._assemble(plan_fetch(index, source), reader, record, source, tree)
             return size, index.manifest
 
     def _read_index(self, reader: RangeReader, record: ObjectRecord) -> ArchiveIndex:
@@ -198,22 +197,19 @@ class Fetcher:
     def _limits(self, record: ObjectRecord) -> Limits:
         return Limits().without_ratio() if self.trust.trusts(record) else Limits()
 
-    def _patch(
-        self, cache: Cache, record: ObjectRecord, index: ArchiveIndex, source: FileSource, folder: Path
-    ) -> PatchedFiles:
-        """Make files with a delta in `folder`, if that fetches less. A bad delta is a warning."""
-        fetch_bytes = plan_fetch(index, source).fetch_bytes
-        if self._local is None or fetch_bytes < MIN_BYTES:
+    def _patch(self, cache: Cache, record: ObjectRecord, plan: FetchPlan, folder: Path) -> PatchedFiles:
+        """Make files with a delta in `folder`, if that fetches less than the plan. A bad delta is a warning."""
+        if self._local is None or plan.fetch_bytes < MIN_BYTES:
             return PatchedFiles()
-        check_limits(index, self._limits(record))  # before any file is made
+        check_limits(plan.index, self._limits(record))  # before any file is made
         try:
-            delta = find_delta(self.store, cache, record.path, self.trust, below_bytes=fetch_bytes)
+            delta = find_delta(self.store, cache, record.path, self.trust, below_bytes=plan.fetch_bytes)
         except CacheError as error:
             patched = PatchedFiles(problem=error.message)
         else:
             if delta is None:
                 return PatchedFiles()
-            patched = fetch_delta(cache, delta, index.manifest, self._local.find, folder)
+            patched = fetch_delta(cache, delta, plan.index.manifest, self._local.find, folder)
         if patched.problem is not None:
             self.reporter.warn(f"{cache.name}: {patched.problem}; fetching the files themselves")
         if patched.files:
@@ -221,10 +217,9 @@ class Fetcher:
         return patched
 
     def _assemble(
-        self, reader: RangeReader, record: ObjectRecord, index: ArchiveIndex, source: FileSource, tree: Path
+        self, plan: FetchPlan, reader: RangeReader, record: ObjectRecord, source: FileSource, tree: Path
     ) -> None:
-        plan, cut_off = plan_fetch(index, source), (TransportError, Cancelled)
-        assemble(plan, reader, tree, source, limits=self._limits(record), keep_after=cut_off)
+        assemble(plan, reader, tree, source, limits=self._limits(record), keep_after=(TransportError, Cancelled))
 
 
 @contextmanager
