@@ -8,7 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 
 from vstore.cancel import CancelToken
-from vstore.digest import Digest, canonical_json, parse_json
+from vstore.digest import Digest, parse_json
 from vstore.errors import CacheError
 from vstore.objects import StorePath
 from vstore.remote.records import layout
@@ -20,6 +20,7 @@ from vstore.remote.records.encoding import (
     decode_object,
     decode_realisation,
     encode,
+    encode_cache_file,
 )
 from vstore.remote.records.model import Channel, DeltaRecord, ObjectRecord, R, Realisation, Record
 from vstore.remote.transport.protocol import Transport, TransportError, WritableTransport, writable
@@ -88,8 +89,7 @@ class Cache:
             if self.has_format():
                 raise
             damaged = True
-        document = {"format": layout.FORMAT, "compression": "zst"}
-        self.writer.put(layout.CACHE_FILE, canonical_json(document) + b"\n", create_only=not damaged)
+        self.writer.put(layout.CACHE_FILE, encode_cache_file(), create_only=not damaged)
         self.check()
 
     def has_format(self) -> bool:

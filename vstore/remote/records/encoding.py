@@ -42,6 +42,11 @@ def encode(record: Record) -> bytes:
     return data
 
 
+def encode_cache_file() -> bytes:
+    """Return the bytes of ``vstore-cache.json``."""
+    return canonical_json({"format": FORMAT, "compression": "zst"}) + b"\n"
+
+
 def _fields(record: Record) -> dict[str, object]:
     match record:
         case ObjectRecord():

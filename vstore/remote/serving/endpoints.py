@@ -23,10 +23,11 @@ from starlette.responses import FileResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from vstore.cancel import Cancelled
-from vstore.digest import Digest, canonical_json
+from vstore.digest import Digest
 from vstore.errors import BusyError, VstoreError
 from vstore.objects import StorePath
 from vstore.remote.records import layout
+from vstore.remote.records.encoding import encode_cache_file
 from vstore.remote.serving.served_store import ServedArchive, ServedStore
 from vstore.store import ARCHIVE_SUFFIX
 
@@ -51,8 +52,7 @@ class Endpoints:
 
     async def cache_file(self, request: Request) -> Response:
         """Answer with ``vstore-cache.json``."""
-        document = canonical_json({"format": layout.FORMAT, "compression": "zst"}) + b"\n"
-        return self._counted("cache", _record(request, document))
+        return self._counted("cache", _record(request, encode_cache_file()))
 
     async def realisation(self, request: Request) -> Response:
         """Answer with the record of a recipe's object."""
