@@ -18,7 +18,7 @@ from vstore.archive.model import ArchiveIndex, FileOffset, Frame
 from vstore.digest import Digest, hash_bytes
 from vstore.errors import ArchiveError, StoreError
 from vstore.fs import zstd
-from vstore.fs.trees.manifest import EntryKind, Manifest
+from vstore.fs.trees.manifest import Manifest
 from vstore.fs.trees.validate import Limits
 
 FOOTER_BYTES = 64
@@ -69,16 +69,16 @@ def footer_digest(footer: bytes) -> Digest | None:
     return Digest(_FOOTER.unpack(footer)[0])
 
 
-def index_range(footer: bytes, archive_bytes: int, limits: Limits) -> tuple[int, int]:
-    """Return the start and the end of the index's skippable frame. Raises ArchiveError for a bad footer."""
-    if len(footer) != FOOTER_BYTES or not footer.endswith(FOOTER_MAGIC):
+def index_start(footer: bytes, archive_bytes: int, limits: Limits) -> int:
+    """Return the start of the index's skippable frame, which ends the archive. Raises ArchiveError for a bad footer."""
+    if footer_digest(footer) is None:
         raise ArchiveError("not an archive of vstore, or cut off: it has no index at its end")
     _, stored, length, _ = _FOOTER.unpack(footer)
     _check_length(stored, length, limits)
-    start = archive_bytes - FOOTER_BYTES - stored - _SKIPPABLE_HEAD.size
+    start: int = archive_bytes - FOOTER_BYTES - stored - _SKIPPABLE_HEAD.size
     if start < 0:
         raise ArchiveError("cut off: the index is longer than the archive")
-    return start, archive_bytes
+    return start
 
 
 def _check_length(stored: int, length: int, limits: Limits) -> None:
@@ -160,11 +160,10 @@ def _check(index: ArchiveIndex, start: int) -> None:
         frame.size_bytes > frame.content_bytes + (frame.content_bytes >> 7) + _FRAME_MARGIN for frame in index.frames
     ):
         raise ValueError("a frame longer than its content needs")
-    files = [entry for entry in index.manifest.entries if entry.kind == EntryKind.FILE]
-    if len(files) != len(index.offsets):
+    if len(index.files) != len(index.offsets):
         raise ValueError("not every file has an offset")
     spans = []
-    for entry, (frame, offset) in zip(files, index.offsets, strict=True):
+    for entry, (frame, offset) in zip(index.files, index.offsets, strict=True):
         if frame >= len(index.frames) or offset > index.frames[frame].content_bytes:
             raise ValueError("a file lies outside its frame")
         at = index.starts[frame] + offset

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
-from vstore.archive.format import FOOTER_BYTES, decode_index, index_range
+from vstore.archive.format import FOOTER_BYTES, decode_index, index_start
 from vstore.archive.model import ArchiveIndex, RangeReader
 from vstore.digest import Digest
 from vstore.errors import ArchiveError
@@ -29,7 +29,7 @@ def read_index(reader: RangeReader, *, limits: Limits | None = None, tree: Diges
     (tail,) = reader.read([(at, size)])
     if len(tail) != size - at:
         raise ArchiveError("cut off: the reader returned fewer bytes than requested")
-    start, _ = index_range(bytes(tail[-FOOTER_BYTES:]), size, limits)
+    start = index_start(bytes(tail[-FOOTER_BYTES:]), size, limits)
     if start < at:
         (before,) = reader.read([(start, at)])
         if len(before) != at - start:
