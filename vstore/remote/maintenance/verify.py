@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import nullcontext
 
 from vstore.archive import read_index
 from vstore.errors import ArchiveError, CacheError
@@ -109,7 +110,7 @@ def _check_deltas(
         if record is None:
             continue
         yield from _check_trust(key, record, Trust(keys=trust.keys))
-        with store.staging("verify") as folder:
-            fault = delta_fault(cache, record, folder if contents else None, manifest)
+        with store.staging("verify") if contents else nullcontext() as folder:
+            fault = delta_fault(cache, record, folder, manifest)
         if fault is not None:
             yield CacheProblem(key=layout.delta_key(record.new, record.old), problem=fault)

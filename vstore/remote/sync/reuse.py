@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC, datetime
 
 from vstore.fs.trees.manifest import Manifest
@@ -84,8 +85,8 @@ class ReuseCheck:
         """
         found, fault = self._cache.try_read(layout.delta_record_key(new, old), decode_delta)
         if found is not None:
-            with self._store.staging("push-delta") as folder:
-                fault = delta_fault(self._cache, found, folder if self._verify else None, self._manifest)
+            with self._store.staging("push-delta") if self._verify else nullcontext() as folder:
+                fault = delta_fault(self._cache, found, folder, self._manifest)
         if fault is not None:
             self.warn(layout.delta_key(new, old), fault)
         return found is not None and fault is None and self._signer.has_signed(found)
