@@ -9,7 +9,7 @@ from vstore.remote.maintenance.collect import collect_cache
 from vstore.remote.maintenance.plan import CachePlan, CachePolicy, plan_cache_gc
 from vstore.remote.maintenance.verify import CacheProblem, verify_cache
 from vstore.remote.records.cache import Cache
-from vstore.remote.records.channels import check_channel_name, publish_channel, read_channel
+from vstore.remote.records.channels import publish_channel, read_channel
 from vstore.remote.records.inventory import Inventory, read_inventory
 from vstore.remote.records.model import Channel
 from vstore.remote.records.trust import Key, SecretKey, Signer, Trust, signing_keys, write_key
@@ -34,7 +34,6 @@ __all__ = [
     "SecretKey",
     "Signer",
     "Trust",
-    "check_channel_name",
     "collect_cache",
     "open_cache",
     "plan_cache_gc",

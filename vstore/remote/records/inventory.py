@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
-from typing import TypeVar
 
 from vstore.errors import CacheError
 from vstore.objects import StorePath
 from vstore.remote.records import layout
 from vstore.remote.records.cache import Cache
 from vstore.remote.records.encoding import decode_channel, decode_object, decode_realisation
-from vstore.remote.records.model import Channel, ObjectRecord, Realisation
+from vstore.remote.records.model import Channel, ObjectRecord, R, Realisation
 from vstore.remote.transport.protocol import Stat
 from vstore.values import frozen
 
-R = TypeVar("R", Realisation, ObjectRecord, Channel)
 _DELETION_ORDER = ("realisations", "objects", "deltas", "archives")
 
 
