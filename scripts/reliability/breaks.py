@@ -584,8 +584,8 @@ BREAKS = (
     Break(
         "a listing without end is an error",
         "remote/transport/bucket.py",
-        "                if len(found) > _MAX_LISTED:\n",
-        "                if len(found) > 100 * _MAX_LISTED:\n",
+        "                if len(found) > MAX_LISTED:\n",
+        "                if len(found) > 100 * MAX_LISTED:\n",
         "tests/remote/transport/test_bucket.py",
     ),
     Break(

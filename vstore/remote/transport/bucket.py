@@ -20,6 +20,7 @@ from vstore.credentials import public_url
 from vstore.errors import UsageError
 from vstore.remote.transport.event_loop import wait_for
 from vstore.remote.transport.protocol import (
+    MAX_LISTED,
     AccessDeniedError,
     RangesUnsupportedError,
     RequestLimits,
@@ -29,6 +30,7 @@ from vstore.remote.transport.protocol import (
     ended_early,
     is_transient,
     too_large,
+    too_many,
     too_short,
 )
 
@@ -41,7 +43,6 @@ _CONNECT = timedelta(seconds=5)
 _UPLOAD_SECONDS = 3600.0
 _CHUNK_BYTES = 4 << 20
 _MAX_RANGES = 10  # of one call at the same time
-_MAX_LISTED = 500_000  # entries below one prefix: some 150 MiB
 _PART_BYTES = 16 << 20  # of a multipart upload: S3 allows 10,000 parts
 _PREAMBLE = re.compile(r"^Generic \S+ error: (Error performing .* in \S+ - )?")
 _STATUS = re.compile(r"non-2xx status code: (\d+)")
@@ -149,8 +150,8 @@ class BucketTransport:
             found: list[Stat] = []
             for chunk in self._each(obstore.list(self._store(), prefix, chunk_size=1000)):
                 found += map(_stat, chunk)
-                if len(found) > _MAX_LISTED:
-                    raise TransportError(f"{self.url}/{prefix} lists more than {_MAX_LISTED} entries")
+                if len(found) > MAX_LISTED:
+                    raise too_many(self.url, prefix)
             return found
 
         yield from self._run(read) or ()

@@ -21,16 +21,17 @@ from vstore.errors import UsageError
 from vstore.fs.reading import open_regular, read_pieces, read_regular
 from vstore.fs.rename import rename_new
 from vstore.remote.transport.protocol import (
+    MAX_LISTED,
     AccessDeniedError,
     RequestLimits,
     Stat,
     TransportError,
     too_large,
+    too_many,
     too_short,
 )
 
 TEMPORARY = ".vstore-"  # how the names of unfinished files start; no key has such a part
-_MAX_LISTED = 500_000  # entries below one prefix
 _GONE = (FileNotFoundError, NotADirectoryError)  # deleted or replaced in this moment
 T = TypeVar("T")
 
@@ -160,8 +161,8 @@ class FolderTransport:
                                 found.append(_stat(inner, status))
                             elif identity not in above:  # a link may lead upwards
                                 folders.append((entry.path, f"{inner}/", (*above, identity)))
-                        if len(found) + len(folders) > _MAX_LISTED:
-                            raise TransportError(f"{self.url}/{prefix} lists more than {_MAX_LISTED} entries")
+                        if len(found) + len(folders) > MAX_LISTED:
+                            raise too_many(self.url, prefix)
 
         self._run(prefix, walk)
         return found

@@ -16,6 +16,7 @@ from vstore.archive.model import Data
 from vstore.errors import CacheError
 from vstore.values import frozen
 
+MAX_LISTED = 500_000  # entries below one prefix: some 150 MiB
 MAX_RANGE_BYTES = 8 << 20  # of one request: a slow connection can still read this within its time limit
 
 
@@ -154,6 +155,11 @@ def too_large(url: str, key: str, limit: int) -> TransportError:
 def too_short(url: str, key: str) -> TransportError:
     """Return the error for a range beyond the end of an object."""
     return TransportError(f"{url}/{key} is shorter than the requested range")
+
+
+def too_many(url: str, prefix: str) -> TransportError:
+    """Return the error for a listing of more than `MAX_LISTED` entries."""
+    return TransportError(f"{url}/{prefix} lists more than {MAX_LISTED} entries")
 
 
 def ended_early(url: str, key: str) -> TransportError:
