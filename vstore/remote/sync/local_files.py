@@ -36,15 +36,18 @@ class LocalFiles:
         self._names |= wanted
         infos = [info for info in self._store.objects.all() if info.path not in self._seen]
         infos.sort(key=lambda info: (info.path.name in wanted, info.registered_at), reverse=True)
+        chosen: list[StorePath] = []
         for info in infos:
             if info.files <= self._budget or info.path.name in wanted:
                 self._budget -= info.files
-                self.add(info.path)
+                chosen.append(info.path)
+        self._seen.update(chosen)
+        self._store.add_temp_root(*chosen)
+        for path in chosen:
+            self._read_object(path)
 
-    def add(self, path: StorePath) -> None:
+    def _read_object(self, path: StorePath) -> None:
         """Read one object. An object with a damaged manifest is skipped; its other files are verified when used."""
-        self._seen.add(path)
-        self._store.add_temp_root(path)
         if not self._store.objects.is_registered(path):
             return
         try:
