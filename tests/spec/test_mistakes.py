@@ -9,7 +9,7 @@ import pytest
 from tests.spec.cases import CASES, ON_PYTHON, runtime
 from tests.spec.specs import PYTHON, application, framework, mistakes, write
 from vstore.errors import SpecError
-from vstore.spec import load
+from vstore.spec import check_requirement_syntax, load
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -47,6 +47,21 @@ def test_all_mistakes_are_told_together_in_file_order(tmp_path: Path) -> None:
         "applications[0].platforms[0]",
         "tool.vstore.profile",
     ]
+
+
+def test_requirements_that_are_checked_later_have_the_same_mistakes(tmp_path: Path) -> None:
+    text = (
+        runtime('requirements = ["name<>", "./lib"]')
+        + framework("f", ON_PYTHON)
+        + framework("g", ON_PYTHON, 'requirements = ["lib", "lib=1.0"]')
+        + application("a", 'frameworks = ["g"]', 'requirements = ["https://user:secret@example.org/x"]')
+    )
+    at_once = mistakes(tmp_path, text)
+    spec = load(tmp_path / "project" / "stack.toml", check_requirements=False)
+    with pytest.raises(SpecError) as caught:
+        check_requirement_syntax(spec)
+    assert caught.value.message == "stack.toml: 4 mistakes"
+    assert list(caught.value.details) == at_once
 
 
 def test_one_faulty_layer_does_not_accuse_those_above_it(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from vstore.realise.model import Origin, Realised, RealisedLayer, Request
 from vstore.realise.noop import find_noop
 from vstore.reporter import NullReporter, Reporter
-from vstore.spec import load
+from vstore.spec import check_requirement_syntax, load
 from vstore.store import Store
 
 if TYPE_CHECKING:
@@ -42,20 +42,20 @@ def realise(
     StoreError; the store is intact after any of them.
     """
     now = now or datetime.now(UTC)
+    spec = load(
+        request.spec,
+        check_requirements=not request.is_whole,  # by an import that a no-op does without
+        environment=request.environment,
+        allow_outside=request.allow_outside,
+    )
     if request.is_whole:
-        spec = load(
-            request.spec,
-            check_requirements=False,
-            environment=request.environment,
-            allow_outside=request.allow_outside,
-        )
         found = find_noop(store, spec, request, reporter=reporter or NullReporter(), now=now)
         if found is not None:
             return found
+        check_requirement_syntax(spec)
     from vstore.lock import Project
 
-    project = Project.load(request.spec, environment=request.environment, allow_outside=request.allow_outside)
-    return realise_project(store, project, request, reporter=reporter, now=now)
+    return realise_project(store, Project(spec), request, reporter=reporter, now=now)
 
 
 def realise_project(

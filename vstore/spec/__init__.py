@@ -4,7 +4,17 @@ Selecting layers is in `spec.select`, which a no-op does not import.
 """
 
 from vstore.spec.files.sources import copy_source, source_files, source_manifest
-from vstore.spec.load import load
+from vstore.spec.load import check_requirement_syntax, load
 from vstore.spec.model import DEFAULT_LINUX, DEFAULT_MACOS, Layer, Spec
 
-__all__ = ["DEFAULT_LINUX", "DEFAULT_MACOS", "Layer", "Spec", "copy_source", "load", "source_files", "source_manifest"]
+__all__ = [
+    "DEFAULT_LINUX",
+    "DEFAULT_MACOS",
+    "Layer",
+    "Spec",
+    "check_requirement_syntax",
+    "copy_source",
+    "load",
+    "source_files",
+    "source_manifest",
+]

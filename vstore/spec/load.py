@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 
@@ -72,6 +73,20 @@ def load(
         module_roots=roots,
         warnings=warnings,
     )
+
+
+def check_requirement_syntax(spec: Spec) -> None:
+    """Check the requirements of a spec that was loaded without that. Raises SpecError with all mistakes."""
+    mistakes = Mistakes(spec=spec.path.name)
+    arrays: dict[str, object] = {
+        array: [{"name": one.name, "requirements": list(one.requirements)} for one in spec.layers if one.kind == kind]
+        for array, kind in _ARRAYS.items()
+    }
+    document = Table(values=arrays, key="", mistakes=mistakes)
+    for table in chain.from_iterable(map(document.tables, arrays)):
+        read_requirements(table, check=True)
+    if mistakes.found:
+        raise _error(spec.path.name, mistakes.found)
 
 
 def _module_roots(path: Path, outside: Sequence[Path], mistakes: Mistakes) -> ModuleRoots:
