@@ -18,8 +18,10 @@ from collections.abc import Sequence
 
 from vstore.build.recipe import Recipe
 from vstore.realise.model import RealisedLayer, Request
+from vstore.realise.plan import planner
 from vstore.realise.plan.document import Node, node_document, read_node
 from vstore.realise.plan.planner import Planned, PlannedNode, PlannedStack
+from vstore.realise.session import Session
 from vstore.reporter import Reporter
 from vstore.store import BuildCost, Store
 
@@ -43,13 +45,10 @@ def plan(store: Store, requests: Sequence[Request], *, reporter: Reporter | None
     The modules of layers that have to be built are imported into the store. The caches and the environment of the
     first request are used for all. Raises SpecError, LockError, UsageError or StoreError.
     """
-    from vstore.realise.plan.planner import plan
-    from vstore.realise.session import Session
-
     first = requests[0]
     session = Session.open(store, offline=first.offline, environment=first.environment, reporter=reporter)
     with session.with_caches(first.caches, offline=first.offline, dry_run=True) as session:
-        return plan(session, requests)
+        return planner.plan(session, requests)
 
 
 def build(
@@ -65,9 +64,6 @@ def build(
 
     Raises UsageError if the object of a dependency is not known, BuildError, ToolError or StoreError.
     """
-    from vstore.realise.plan.planner import build_node
-    from vstore.realise.session import Session
-
     session = Session.open(store, offline=offline, jobs=jobs or os.cpu_count() or 1, reporter=reporter)
     with session.with_user_settings().with_caches(caches, offline=offline) as session:
-        return build_node(session, node)
+        return planner.build_node(session, node)
