@@ -9,25 +9,22 @@ from vstore.lock.model import (
     LockedLayer,
     LockedPackage,
     LockOptions,
-    LockRecord,
     PinnedWheel,
     PythonForLocking,
 )
 from vstore.lock.project import Project
 from vstore.lock.record import deployed_name
-from vstore.spec.lockfiles import lock_files, lock_path
+from vstore.spec.lockfiles import lock_path
 
 __all__ = [
     "Download",
     "InterpreterPin",
     "LockOptions",
-    "LockRecord",
     "LockedLayer",
     "LockedPackage",
     "PinnedWheel",
     "Project",
     "PythonForLocking",
     "deployed_name",
-    "lock_files",
     "lock_path",
 ]
