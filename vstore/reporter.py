@@ -1,8 +1,8 @@
-"""Reporters: progress, notes and warnings of long work. `vstore.cli.progress` shows them."""
+"""Reporters: progress, notes, warnings and details of long work. `vstore.cli.progress` shows them."""
 
 from __future__ import annotations
 
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from typing import Protocol
 
 from vstore.cancel import CancelToken
@@ -16,8 +16,15 @@ class Unit(StrEnum):
     PACKAGES = "packages"
 
 
+class Detail(IntEnum):
+    """The kind of a detail."""
+
+    DECISION = 1  # what is done, and the reason
+    CALL = 2  # a call of uv or of a server, with its time
+
+
 class Reporter(Protocol):
-    """Receives progress, notes and warnings. Its methods are called from several threads."""
+    """Receives progress, notes, warnings and details. Its methods are called from several threads."""
 
     def progress(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
         """Report the current activity of a subject, such as a layer. `done` and `total` are in `unit`, 0 if unknown."""
@@ -30,6 +37,9 @@ class Reporter(Protocol):
 
     def warn(self, text: str, hint: str | None = None) -> None:
         """Report a problem that does not stop the work."""
+
+    def detail(self, text: str, kind: Detail = Detail.DECISION) -> None:
+        """Report a decision with its reason, or a call with its time. Logins in `text` are hidden where it is shown."""
 
 
 class NullReporter:
@@ -47,9 +57,12 @@ class NullReporter:
     def warn(self, text: str, hint: str | None = None) -> None:
         """Discard the warning."""
 
+    def detail(self, text: str, kind: Detail = Detail.DECISION) -> None:
+        """Discard the detail."""
+
 
 class CancellableReporter:
-    """Passes reports on; `progress` raises Cancelled once `cancel` is set. Notes and warnings still pass."""
+    """Passes reports on; `progress` raises Cancelled once `cancel` is set. All other reports still pass."""
 
     def __init__(self, reporter: Reporter | None = None, cancel: CancelToken | None = None) -> None:
         self.cancel = cancel or CancelToken()
@@ -58,6 +71,7 @@ class CancellableReporter:
         self.completed = reporter.completed
         self.note = reporter.note
         self.warn = reporter.warn
+        self.detail = reporter.detail
 
     def progress(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
         """Pass the progress on. Raises Cancelled if the work is cancelled."""

@@ -929,10 +929,17 @@ BREAKS = (
         "tests/test_credentials.py",
     ),
     Break(
+        "a log file hides logins",
+        "cli/log_file.py",
+        "for line in redact(text).splitlines()]",
+        "for line in text.splitlines()]",
+        "tests/cli/test_log_file.py -k no_logins",
+    ),
+    Break(
         "tracebacks hide logins",
         "cli/app.py",
-        'click.echo(redact("".join(traceback.format_exception(error))), err=True, nl=False)',
-        'click.echo("".join(traceback.format_exception(error)), err=True, nl=False)',
+        'lines = redact("".join(traceback.format_exception(error)))',
+        'lines = "".join(traceback.format_exception(error))',
         "tests/remote/transport/test_logins.py -k without_its_login",
     ),
     Break(

@@ -303,4 +303,4 @@ def test_each_platform_is_a_step_that_is_shown(project: Workspace) -> None:
     shown = Shown()
     project.lock(project.spec(runtime=["alpha"], app=["beta"]), reporter=shown)
     subjects = list(dict.fromkeys((subject, activity) for subject, activity, _ in shown.stages))
-    assert subjects == [("layer py", "resolving for linux_x86_64"), ("layer app-hello", "resolving for linux_x86_64")]
+    assert subjects == [("py", "resolving for linux_x86_64"), ("app-hello", "resolving for linux_x86_64")]

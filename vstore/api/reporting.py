@@ -1,4 +1,6 @@
-"""Progress, notes and warnings of long work, and cancelling it.
+"""Progress, notes, warnings and details of long work, and cancelling it.
+
+A subclass of `NullReporter` needs only the methods that it uses.
 
 Example::
 
@@ -15,6 +17,6 @@ Example::
 """
 
 from vstore.cancel import Cancelled, CancelToken
-from vstore.reporter import CancellableReporter, NullReporter, Reporter, Unit
+from vstore.reporter import CancellableReporter, Detail, NullReporter, Reporter, Unit
 
-__all__ = ["CancelToken", "CancellableReporter", "Cancelled", "NullReporter", "Reporter", "Unit"]
+__all__ = ["CancelToken", "CancellableReporter", "Cancelled", "Detail", "NullReporter", "Reporter", "Unit"]

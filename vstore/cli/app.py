@@ -16,6 +16,7 @@ from vstore.cli import output, signals
 from vstore.cli.command import shared_options
 from vstore.cli.commands import COMMANDS
 from vstore.cli.settings import Settings
+from vstore.cli.terminal import Style, paint, paint_hints
 from vstore.credentials import redact
 from vstore.errors import OutputError, VstoreError
 
@@ -99,6 +100,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except Exception as error:
         settings.json = settings.json or "--json" in _options(given)
         code = _failed(error.cause if isinstance(error, _Hidden) else error, settings)
+    settings.log("end", f"exit code {code}")
     _leave(code)
 
 
@@ -152,7 +154,9 @@ def _failed(error: Exception, settings: Settings) -> int:
     if shown is None or settings.verbose > 1:
         import traceback
 
-        click.echo(redact("".join(traceback.format_exception(error))), err=True, nl=False)
+        lines = redact("".join(traceback.format_exception(error)))
+        settings.log("error", lines)
+        click.echo(lines, err=True, nl=False)
     if shown is None:
         shown = VstoreError(
             f"a bug in vstore: {type(error).__name__}: {error}", hint="please report it with the lines above"
@@ -161,7 +165,9 @@ def _failed(error: Exception, settings: Settings) -> int:
 
 
 def _show(error: VstoreError, settings: Settings) -> int:
-    click.echo(f"error: {error}", err=True)
+    settings.close()
+    settings.log("error", str(error))
+    settings.echo(f"{paint('error:', Style.ERROR)} {paint_hints(str(error))}", err=True)
     if settings.json:
         document: ErrorDocument = {
             "error": {

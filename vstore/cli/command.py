@@ -10,8 +10,9 @@ from inspect import cleandoc
 import click
 
 from vstore.cli.commands import COMMANDS
-from vstore.cli.paths import FOLDER
+from vstore.cli.paths import FOLDER, PLACE
 from vstore.cli.settings import Settings
+from vstore.cli.terminal import Color
 
 Function = Callable[..., object]
 Decorator = Callable[[Function], Function]
@@ -27,6 +28,7 @@ def command(name: str, *, group: click.Group | None = None) -> Callable[[Functio
         @wraps(function)
         def call(settings: Settings, /, *arguments: object, **options: object) -> object:
             try:
+                settings.begin(name)
                 return function(settings, *arguments, **options)
             finally:
                 settings.close()
@@ -101,10 +103,31 @@ def shared_options(function: Function) -> Function:
             "-q", "--quiet", is_flag=True, expose_value=False, callback=_set, help="Show errors and warnings only."
         ),
         click.option(
-            "-v", "--verbose", count=True, expose_value=False, callback=_set, help="Show more detail (repeatable)."
+            "-v",
+            "--verbose",
+            count=True,
+            expose_value=False,
+            callback=_set,
+            help="Show decisions with their reasons; twice: also calls of uv and servers.",
         ),
         click.option(
             "--no-progress", is_flag=True, expose_value=False, callback=_set, help="Disable the progress display."
+        ),
+        click.option(
+            "--color",
+            type=click.Choice([str(one) for one in Color]),
+            metavar="WHEN",
+            expose_value=False,
+            callback=_set,
+            help="Use colours: auto (the default), always or never.",
+        ),
+        click.option(
+            "--log-file",
+            type=PLACE,
+            metavar="FILE",
+            expose_value=False,
+            callback=_set,
+            help="Append everything that is reported to FILE, with times.",
         ),
         click.option(
             "--wait",

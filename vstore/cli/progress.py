@@ -1,4 +1,4 @@
-"""The progress display: a live table on a terminal, plain lines in a log."""
+"""The progress display: lines that are redrawn on a terminal, plain lines in a log."""
 
 from __future__ import annotations
 
@@ -6,19 +6,29 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from vstore.cli.speed import Meter, span
+from vstore.cli.terminal import Style, is_live, paint, paint_hints
 from vstore.cli.text import size
 from vstore.credentials import redact
 from vstore.errors import printable
-from vstore.reporter import Unit
+from vstore.reporter import Detail, Unit
 
-_REPEAT_SECONDS = 10.0  # between two lines in a log about the bytes or packages of one subject
+if TYPE_CHECKING:
+    from vstore.cli.log_file import LogFile
+
+_REPEAT_SECONDS = 10.0  # between two lines in a log about one subject
+_DELAY_SECONDS = 0.25  # before the display appears, so that short work does not load Rich
+_SILENT_SECONDS = 1.0  # before it appears for work that reports nothing
+_REDRAWS_PER_SECOND = 8
+_BAR_COLUMNS = 16
+_GOOD = frozenset(("built", "substituted", "adopted", "fetched", "pushed", "packed", "exported", "checked"))
 
 
-class _State(NamedTuple):
+class Stage(NamedTuple):
     """The last progress of a subject."""
 
     activity: str = ""
@@ -30,91 +40,176 @@ class _State(NamedTuple):
     def amount(self) -> str:
         """The progress as text; empty if it is unknown."""
         if self.unit == Unit.BYTES:
-            return f"{size(self.done)} of {size(self.total)}" if self.total else size(self.done) if self.done else ""
+            whole, done = size(self.total), size(self.done) if self.done else ""
+            if self.total and done.endswith(whole.rpartition(" ")[2]):
+                done = done.rpartition(" ")[0]
+            return f"{done or 0} of {whole}" if self.total else done
         if self.unit == Unit.PACKAGES and self.done:
             return f"{self.done} packages"
-        return f"{self.done}/{self.total}" if self.total else ""
+        return f"{self.done:,} of {self.total:,}" if self.total else ""
+
+    def speed(self, meter: Meter, now: float) -> str:
+        """Return the speed and the time left, as far as they are known."""
+        found = meter.per_second(now)
+        left = meter.seconds_left(now, self.total)
+        shown = [f"{size(round(found))}/s"] if found and self.unit == Unit.BYTES else []
+        return ", ".join([*shown, f"{span(left)} left"] if left is not None and self.done < self.total else shown)
 
 
 class Progress:
     """The `vstore.reporter.Reporter` of the command line. Rich is loaded only when something takes long."""
 
-    def __init__(self, *, live: bool, verbosity: int) -> None:
-        self._live = live and verbosity >= 0 and sys.stderr.isatty()
+    def __init__(self, *, live: bool, verbosity: int, color: bool = False, log: LogFile | None = None) -> None:
+        self._live = live and verbosity >= 0 and is_live(sys.stderr)
         self._verbosity = verbosity
-        self._lock = threading.Lock()
-        self._stages: dict[str, _State] = {}
+        self._color = color
+        self._log = log
+        self._lock = threading.RLock()
+        self._stages: dict[str, Stage] = {}
+        self._meters: dict[str, Meter] = {}
         self._shown_at: dict[str, float] = {}
         self._since: dict[str, float] = {}
         self._display: Any = None
+        self._ended = threading.Event()
+        self._begun: tuple[str, float] | None = None
+
+    def begin(self, command: str) -> None:
+        """Show the progress of a command from now on, on a terminal: also the time of one that reports nothing."""
+        self._begun = command, time.monotonic()
+        if self._live:
+            threading.Thread(target=self._appear, name="progress", daemon=True).start()
 
     def progress(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
         with self._lock:
-            stage, now = _State(activity, done, total, unit), time.monotonic()
-            new = self._stages.get(subject, _State()).activity != activity
+            stage, now = Stage(activity, done, total, unit), time.monotonic()
+            new = self._stages.get(subject, Stage()).activity != activity
+            if new:
+                self._meters[subject], self._since[subject] = Meter(), now
+                self.log("progress", f"{subject}: {activity}")
             self._stages[subject] = stage
-            self._since.setdefault(subject, now)
-            if self._live:
-                self._show()
-            elif self._verbosity >= 0 and (new or self._is_due(subject, stage, now)):
+            self._meters[subject].add(now, done)
+            if not self._live and self._verbosity >= 0 and (new or self._is_due(subject, now)):
                 self._shown_at[subject] = now
-                count = "" if new or not stage.amount else f" {stage.amount}"
-                self._print(f"{subject}: {activity}{count}")
+                parts = [] if new else [stage.amount, stage.speed(self._meters[subject], now)]
+                self._print(" ".join([f"{subject}: {activity}", *filter(None, [", ".join(filter(None, parts))])]))
 
-    def _is_due(self, subject: str, stage: _State, now: float) -> bool:
-        return stage.unit != Unit.ITEMS and now - self._shown_at.get(subject, now) > _REPEAT_SECONDS
+    def _is_due(self, subject: str, now: float) -> bool:
+        return now - self._shown_at.get(subject, now) > _REPEAT_SECONDS
 
     def completed(self, subject: str, outcome: str, seconds: float) -> None:
         with self._lock:
             self._stages.pop(subject, None)
-            if self._live and self._display is not None:
-                self._show()
+            self.log("outcome", f"{subject}: {outcome} in {seconds:.3f} s")
             if self._verbosity >= 0 and (outcome != "present" or self._verbosity > 0):
-                self._print(f"{subject}: {outcome} in {seconds:.1f} s")
+                shown = paint(outcome, Style.GOOD if outcome in _GOOD else Style.DIM)
+                self._print(f"{subject}: {shown} in {seconds:.1f} s")
 
     def note(self, text: str) -> None:
+        self.log("note", text)
         if self._verbosity >= 0:
-            self._print(text)
+            self._print(printable(text))
 
     def warn(self, text: str, hint: str | None = None) -> None:
-        self._print(f"warning: {printable(text)}" + (f"\n  hint: {printable(hint)}" if hint else ""))
+        shown = f"{printable(text)}" + (f"\n  hint: {printable(hint)}" if hint else "")
+        self.log("warning", shown)
+        self._print(f"{paint('warning:', Style.WARNING)} {paint_hints(shown)}")
+
+    def detail(self, text: str, kind: Detail = Detail.DECISION) -> None:
+        self.log("decision" if kind == Detail.DECISION else "call", text)
+        if self._verbosity >= kind:
+            self._print(paint(printable(text), Style.DIM))
+
+    def log(self, kind: str, text: str) -> None:
+        """Add lines to the log file only, if there is one."""
+        if self._log is not None:
+            self._log.write(kind, text)
 
     def close(self) -> None:
         """End the live display and restore the terminal."""
-        if self._display is not None:
-            with suppress(Exception):
-                self._display.stop()
-            self._display = None
+        self._ended.set()
+        with self._lock:
+            self._live = False
+            if self._display is not None:
+                with suppress(Exception):
+                    self._display.stop()
+                self._display = None
 
     def _print(self, text: str) -> None:
         text = redact(text)
-        if self._display is not None:
-            self._display.console.print(text, markup=False, highlight=False)
-        else:
-            click.echo(text, err=True)
+        with self._lock:
+            if self._display is not None:
+                from rich.text import Text
 
-    def _show(self) -> None:
-        """Update the display. If it fails (no more threads, an unknown terminal), work continues without it."""
-        try:
-            self._update()
-        except Exception:
-            self._live = False
-            self.close()
+                shown = Text.from_ansi(text) if self._color else click.unstyle(text)
+                self._display.console.print(shown, markup=False, highlight=False, soft_wrap=True)
+            else:
+                click.echo(text, err=True, color=self._color)
 
-    def _update(self) -> None:
-        from rich.table import Table
+    def _appear(self) -> None:
+        """Start the display after a moment, if there is something to show. Without it (no terminal that Rich knows, no
+        more threads) work continues.
+        """
+        assert self._begun is not None
+        while not self._ended.wait(_DELAY_SECONDS):
+            if self._stages or time.monotonic() - self._begun[1] >= _SILENT_SECONDS:
+                with suppress(Exception):
+                    self._start()
+                return
 
-        if self._display is None:
-            from rich.console import Console
-            from rich.live import Live
+    def _start(self) -> None:
+        from rich.console import Console
+        from rich.live import Live
 
-            self._display = Live(console=Console(stderr=True), refresh_per_second=8, transient=True)
-            self._display.start()
-        rows = Table.grid(padding=(0, 2))
-        for subject, stage in self._stages.items():
-            rows.add_row(subject, stage.activity, stage.amount, f"{time.monotonic() - self._since[subject]:.0f} s")
-        moving = [stage for stage in self._stages.values() if stage.unit == Unit.BYTES]
+        display = Live(
+            console=Console(stderr=True, no_color=not self._color),
+            refresh_per_second=_REDRAWS_PER_SECOND,
+            transient=True,
+            get_renderable=self._render,
+        )
+        with self._lock:
+            if not self._ended.is_set():
+                display.start()
+                self._display = display
+
+    def _render(self) -> Any:
+        """Return the lines of the display. Its thread calls this some times in a second."""
+        from rich.console import Group
+        from rich.text import Text
+
+        now = time.monotonic()
+        stages, since, meters = dict(self._stages), dict(self._since), dict(self._meters)
+        width = self._display.console.width if self._display is not None else 80
+        lines = [line(name, stage, meters[name], now, now - since[name], width) for name, stage in stages.items()]
+        moving = [(stage, meters[name]) for name, stage in stages.items() if stage.unit == Unit.BYTES and stage.total]
         if len(moving) > 1:
-            whole = _State("", sum(one.done for one in moving), sum(one.total for one in moving), Unit.BYTES)
-            rows.add_row("total", "", whole.amount, "")
-        self._display.update(rows)
+            whole = Stage("", sum(one.done for one, _ in moving), sum(one.total for one, _ in moving), Unit.BYTES)
+            speed = sum(meter.per_second(now) or 0 for _, meter in moving)
+            left = f"{span((whole.total - whole.done) / speed)} left" if speed else ""
+            lines.append(_fitted(["total", whole.amount, f"{size(round(speed))}/s", left], width))
+        if not lines and self._begun is not None:
+            lines.append(_fitted([self._begun[0], "working", span(now - self._begun[1])], width))
+        return Group(*(Text(one, no_wrap=True, overflow="ellipsis") for one in lines))
+
+
+def line(subject: str, stage: Stage, meter: Meter, now: float, elapsed: float, width: int) -> str:
+    """Return the line of a subject, of at most `width` characters.
+
+    What does not fit is left out: first the bar, then the time since the beginning, then the activity.
+    """
+    amount, speed = stage.amount, stage.speed(meter, now)
+    bar = ""
+    if stage.total:
+        filled = min(stage.done * _BAR_COLUMNS // stage.total, _BAR_COLUMNS)
+        bar = "━" * filled + "╌" * (_BAR_COLUMNS - filled)
+    since = "" if "left" in speed else span(elapsed)
+    parts = [subject, stage.activity, bar, amount, speed, since]
+    for left_out in (2, 5, 1):
+        if len("  ".join(filter(None, parts))) <= width:
+            break
+        parts[left_out] = ""
+    return _fitted(parts, width)
+
+
+def _fitted(parts: list[str], width: int) -> str:
+    text = "  ".join(filter(None, parts))
+    return text if len(text) <= width else text[: width - 1] + "…"

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import click
 
+from vstore import __version__
+from vstore.cli.terminal import Color, is_live, shows_color
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from vstore.api.stores import Store
+    from vstore.cli.log_file import LogFile
     from vstore.cli.progress import Progress
 
-_PIECE = 1000
+_PIECE = 1000  # items of a list that are written at a time
 
 
 class Settings:
@@ -25,6 +30,8 @@ class Settings:
         self.quiet = False
         self.verbose = 0
         self.no_progress = False
+        self.color = Color.AUTO
+        self.log_file: Path | None = None
         self.wait: float | None = None
         self._reporter: Progress | None = None
 
@@ -62,9 +69,36 @@ class Settings:
         if self._reporter is None:
             from vstore.cli.progress import Progress
 
-            verbosity = -1 if self.quiet else self.verbose
-            self._reporter = Progress(live=not self.no_progress and not self.json, verbosity=verbosity)
+            self._reporter = Progress(
+                live=not self.no_progress and not self.json,
+                verbosity=-1 if self.quiet else self.verbose,
+                color=shows_color(sys.stderr, self.color),
+                log=self._open_log(),
+            )
         return self._reporter
+
+    def _open_log(self) -> LogFile | None:
+        if self.log_file is None:
+            return None
+        from vstore.cli.log_file import LogFile
+
+        return LogFile(self.log_file)
+
+    def begin(self, command: str) -> None:
+        """Begin a command: open the log file, and show progress from now on. Raises UsageError."""
+        if self.log_file is not None:
+            self.reporter.log("begin", f"vstore {__version__}: {' '.join(sys.argv[1:])}")
+        if not (self.no_progress or self.json or self.quiet) and is_live(sys.stderr):
+            self.reporter.begin(command)
+
+    def log(self, kind: str, text: str) -> None:
+        """Add lines to the log file, if there is one."""
+        if self._reporter is not None:
+            self._reporter.log(kind, text)
+
+    def echo(self, text: str, *, err: bool = False) -> None:
+        """Print a text, without styles where the stream must not have them."""
+        click.echo(text, err=err, color=shows_color(sys.stderr if err else sys.stdout, self.color))
 
     def print_json(self, document: object) -> None:
         """Print a JSON document. A long list is written in pieces: its text takes several times its memory."""
@@ -89,4 +123,4 @@ class Settings:
         if self.json:
             self.print_json(document)
         elif not self.quiet:
-            click.echo(text())
+            self.echo(text())

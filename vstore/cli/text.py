@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+
+from vstore.cli.tables import lay_out
+from vstore.cli.terminal import columns_of
 
 
 def size(size_bytes: int) -> str:
@@ -22,14 +26,14 @@ def when(moment: datetime) -> str:
 
 
 def table(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> str:
-    """Return rows as aligned text. `columns` maps the keys of a row to headings, in order."""
+    """Return rows as aligned text that fits the terminal, if standard output is one.
+
+    `columns` maps the keys of a row to headings, in order.
+    """
     if not rows:
         return "nothing"
     cells = [list(columns.values())] + [[_cell(row.get(key)) for key in columns] for row in rows]
-    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
-    return "\n".join(
-        "  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip() for line in cells
-    )
+    return lay_out(cells, list(columns), columns_of(sys.stdout))
 
 
 def _cell(value: object) -> str:

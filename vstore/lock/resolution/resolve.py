@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -127,10 +128,14 @@ class _Locker:
 
     def _lock(self, layer: Layer) -> None:
         """Resolve the layer if needed. The files beside its lock are updated in any case."""
+        started, name = time.monotonic(), layer.env_name
         dependencies = [self._dependency(layer, below) for below in layer.dependencies]
-        old = self.old_locks.get(layer.env_name)
-        if layer.env_name in self.joint or old is None or self._must_resolve(layer, old, dependencies):
+        old = self.old_locks.get(name)
+        reason = self._why_resolve(layer, old, dependencies)
+        if old is None or reason is not None:
+            self.reporter.detail(f"{name}: resolved, because {reason}")
             self.project.write_lock(layer, self._resolve(layer, dependencies, old))
+            self.reporter.completed(name, "locked", time.monotonic() - started)
         elif layer.kind == Kind.RUNTIME and old.inputs is None:
             self.project.write_interpreter(layer, self._python(layer).pin)
         self.locked[layer.env_name] = self.project.write_sidecars(
@@ -140,11 +145,16 @@ class _Locker:
     def _python(self, layer: Layer) -> PythonForLocking:
         return self.pythons[layer.runtime.name]
 
-    def _must_resolve(self, layer: Layer, old: LockedLayer, dependencies: Sequence[LockedLayer]) -> bool:
-        if Operation.LOCK in self.selection.of(layer) or (old.joint and self.options.joint is False):
-            return True
+    def _why_resolve(self, layer: Layer, old: LockedLayer | None, dependencies: Sequence[LockedLayer]) -> str | None:
+        """Return why the layer must be resolved; None if its lock is valid."""
+        if layer.env_name in self.joint:
+            return f"the layers on runtime {layer.runtime.name} are resolved together"
+        if old is not None and Operation.LOCK in self.selection.of(layer):
+            return "it was asked for"
+        if old is not None and old.joint and self.options.joint is False:
+            return "it was resolved together with other layers"
         digests = {one.env_name: one.digest for one in dependencies}
-        return stale_reason(self.spec, layer, old, digests) is not None
+        return stale_reason(self.spec, layer, old, digests)
 
     def _resolve(self, layer: Layer, dependencies: Sequence[LockedLayer], old: LockedLayer | None) -> LockedLayer:
         joint = layer.env_name in self.joint
@@ -185,7 +195,10 @@ class _Locker:
             def solve_alone(stacks: Sequence[Sequence[Layer]], target: Target) -> list[Versions | None]:
                 return self.solver.solve_alone([self._request(stack, (), preferred) for stack in stacks], target)
 
-            self.joint_solutions |= resolve_joint(self._layers_on(layer), solve, solve_alone)
+            layers, started = self._layers_on(layer), time.monotonic()
+            self.joint_solutions |= resolve_joint(layers, solve, solve_alone)
+            together = self._request(layers, (), preferred).subject
+            self.reporter.completed(together, "resolved", time.monotonic() - started)
         return self.joint_solutions[layer.env_name]
 
     def _request(

@@ -161,7 +161,7 @@ class Solver:
         """Return a uv that reports the progress of the resolution."""
 
         def on_packages(count: int) -> None:
-            self.reporter.progress(request.title, f"resolving for {target}", count, unit=Unit.PACKAGES)
+            self.reporter.progress(request.subject, f"resolving for {target}", count, unit=Unit.PACKAGES)
 
         if target == request.required[0]:  # the others run at the same time
             on_packages(0)

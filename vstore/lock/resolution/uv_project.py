@@ -50,6 +50,11 @@ class ResolveRequest:
         return f"layer {names[0]}" if len(names) == 1 else f"layers {', '.join(names[:-1])} and {names[-1]}"
 
     @property
+    def subject(self) -> str:
+        """The layers as a subject of progress: the name of a layer, or how many they are."""
+        return self.layers[0].env_name if len(self.layers) == 1 else f"{len(self.layers)} layers together"
+
+    @property
     def glibc(self) -> tuple[int, int]:
         """The newest glibc that wheels may need."""
         return (2, 99) if self.any_system else max(layer.glibc for layer in self.layers)
