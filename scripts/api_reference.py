@@ -43,7 +43,7 @@ MEMBERS = {
     "Recipe": ("name", "kind", "target", "key"),
     "SecretKey": ("name", "generate", "read", "public"),
     "Spec": ("path", "profile", "layers", "layer", "digest", "warnings"),
-    "Store": ("layout", "config", "resolve", "is_valid", "close"),
+    "Store": ("layout", "config", "is_valid", "close"),
     "StoreLayout": ("root", "object", "relative"),
     "StorePath": ("name", "parse"),
     "Trust": ("keys", "require"),

@@ -9,11 +9,12 @@
     ├── BuildError         5   a layer could not be built
     ├── StoreError         6   the store is damaged, unreadable, full, or refuses
     │   └── BusyError      7   another process holds a lock for too long
-    ├── ProfileError       8   no such profile or generation
+    ├── ProfileError       8   no such generation, or the profile cannot have it
     ├── ArchiveError       9   an archive is malformed
     ├── CacheError        10   a cache refuses, or has malformed records
     ├── ToolError         11   an external tool (uv, patchelf) failed
     ├── NotReproducibleError   12   a rebuild has other bytes
+    ├── NotFoundError     13   no such object, profile, layer or application
     └── OutputError       15   the work is done, but its output could not be written
 
 An error has a one-line message with the fault and its place, details, and a hint with a command that helps.
@@ -88,7 +89,7 @@ class BusyError(StoreError):
 
 
 class ProfileError(VstoreError):
-    """There is no such profile or generation."""
+    """A profile has no such generation, or cannot have it."""
 
     exit_code = 8
 
@@ -115,6 +116,12 @@ class NotReproducibleError(VstoreError):
     """A rebuild has other bytes."""
 
     exit_code = 12
+
+
+class NotFoundError(VstoreError):
+    """There is no such object, profile, layer or application."""
+
+    exit_code = 13
 
 
 class OutputError(VstoreError):

@@ -62,7 +62,7 @@ def test_messages_that_are_lost_stop_nothing(root: Path, command: str, redirecte
 
 @pytest.mark.parametrize("redirected", [*LOST_ANSWERS, *LOST_MESSAGES])
 def test_an_error_keeps_its_code(root: Path, redirected: str) -> None:
-    assert run(root, "--json info nothing", redirected).returncode == 6
+    assert run(root, "--json info nothing", redirected).returncode == 13
     assert run(root, "--json nonsense", redirected).returncode == 2
 
 
@@ -105,7 +105,7 @@ def test_a_pipe_that_does_not_block_gets_the_whole_answer(root: Path) -> None:
 def test_names_break_no_line_and_steer_no_terminal(root: Path) -> None:
     for environment in ({"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C"}, {}):
         done = run(root, "info 'übel\x1b[1m\nzwei'", "", **environment)
-        assert done.returncode == 6
+        assert done.returncode == 13
         assert done.stderr.startswith("error: ") and "\x1b" not in done.stderr
         assert all(line.startswith("  ") for line in done.stderr.splitlines()[1:])
 

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from scripts.testing.trees import SOURCE, WHEN, add, info, run_in_child
 from vstore import profile as profiles
 from vstore.digest import hash_bytes
-from vstore.errors import ProfileError
+from vstore.errors import NotFoundError, ProfileError
 from vstore.fs.trees.removal import remove_tree
 from vstore.gc import collect_garbage
 from vstore.reporter import NullReporter
@@ -142,9 +142,9 @@ def test_switching_to_an_unknown_one(store: Store) -> None:
     with pytest.raises(ProfileError, match="no generation 7") as caught:
         profiles.switch(store, "p", 7)
     assert caught.value.hint == "generations: 1"
-    with pytest.raises(ProfileError, match="no such profile: q") as caught:
+    with pytest.raises(NotFoundError, match="no such profile: q") as missing:
         profiles.rollback(store, "q")
-    assert caught.value.hint == "profiles in this store: p"
+    assert missing.value.hint == "profiles: p"
 
 
 def test_switching_to_a_lost_stack_is_refused(store: Store) -> None:

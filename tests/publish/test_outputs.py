@@ -16,6 +16,7 @@ from scripts.testing.world import World
 from vstore.errors import UsageError
 from vstore.fs.place import put_bytes
 from vstore.objects import Kind
+from vstore.profile import resolve_what
 from vstore.publish import (
     ArchiveOptions,
     ArchiveOutput,
@@ -30,7 +31,6 @@ from vstore.publish import (
     earlier_outputs,
     members,
     members_of_stack,
-    resolve_selector,
 )
 from vstore.reporter import NullReporter
 from vstore.store import Store
@@ -73,7 +73,7 @@ def store(realised: World) -> Iterator[Store]:
 
 @pytest.fixture
 def stack(store: Store) -> StackMembers:
-    return members_of_stack(store, resolve_selector(store, "project"))
+    return members_of_stack(store, resolve_what(store, "project", keep=True).path)
 
 
 @pytest.fixture(params=OUTPUTS)

@@ -126,25 +126,6 @@ def test_a_failed_build_is_kept_when_asked(store: Store) -> None:
     assert list(store.layout.tmp.iterdir()) == [store.layout.trash]
 
 
-def test_resolving(store: Store) -> None:
-    low, high = add(store, "low"), add(store, "high")
-    again = add(store, "high", {"a": b"other"})
-    for text in ("low", str(low), low.short, low.short[:12]):
-        assert store.resolve(text) == low
-    assert store.resolve(str(store.layout.object(high) / "a")) == high
-    (store.layout.root / "link").symlink_to(store.layout.object(high))
-    assert store.resolve(str(store.layout.root / "link")) == high
-    with pytest.raises(StoreError) as caught:
-        store.resolve("high")
-    assert sorted(caught.value.details) == sorted([str(high), str(again)])
-    for text in ("", "nothing", "/etc"):
-        with pytest.raises(StoreError, match="no object"):
-            store.resolve(text)
-    add(store, "cpython-3.13.0")
-    with pytest.raises(StoreError, match=r"did you mean 'cpython-3\.13\.0'\?"):
-        store.resolve("cpython-3.13")
-
-
 def test_the_closure(store: Store) -> None:
     low = add(store, "low")
     middle = add(store, "middle", references=[low])
@@ -193,7 +174,7 @@ def read_only_root(as_root: None, tmp_path: Path) -> Iterator[Path]:
 
 def test_a_read_only_root_answers_questions(read_only_root: Path) -> None:
     with Store.open(read_only_root, read_only=True) as store:
-        path = store.resolve("low")
+        (path,) = store.objects.find("low")
         assert store.is_valid(path) and store.realisations.object_of(recipe("low")) == path
         assert verify(store, contents=True, reporter=NullReporter()) == (1, [])
     with pytest.raises(OSError, match="Read-only"):

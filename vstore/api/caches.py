@@ -24,7 +24,6 @@ from vstore import profile as profiles
 from vstore import remote
 from vstore.errors import CacheError, StoreError, UsageError
 from vstore.objects import Kind, StorePath
-from vstore.publish import resolve_selector
 from vstore.remote import (
     Cache,
     CachePlan,
@@ -116,16 +115,16 @@ def push(
     keys: Sequence[SecretKey] | None = None,
     reporter: Reporter | None = None,
 ) -> Pushed:
-    """Push objects, by profile or store path, with all that they refer to, signed with `keys`.
+    """Push objects, named as `resolve_what` reads them, with all that they refer to, signed with `keys`.
 
     By default the keys are those of the store. Without any, clients do not substitute from the cache; the reporter
-    warns. Raises UsageError, StoreError, ProfileError or CacheError.
+    warns. Raises the errors of `resolve_what`, and StoreError or CacheError.
     """
     reporter = reporter or NullReporter()
     signer = Signer(signing_keys(store) if keys is None else keys, trust_of(store.config))
     if not signer.keys:
         reporter.warn("pushed unsigned: clients will not substitute from it", "`vstore key generate NAME` makes a key")
-    tops = [resolve_selector(store, text) for text in what]
+    tops = [profiles.resolve_what(store, text, keep=True).path for text in what]
     return remote.push(store, cache, tops, options or PushOptions(), signer=signer, reporter=reporter)
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from vstore.errors import ProfileError, UsageError
+from vstore.errors import NotFoundError, ProfileError, UsageError, nearest
 from vstore.profile import (
     Change,
     Generation,
@@ -36,6 +36,7 @@ from vstore.profile import (
     rollback,
     switch,
 )
+from vstore.profile.generations import no_such_profile
 from vstore.store import Store
 from vstore.target import Target
 
@@ -83,12 +84,11 @@ class Diff(NamedTuple):
 def find_application(store: Store, profile: str, name: str) -> Application:
     """Return an application of the current generation of a profile.
 
-    Raises ProfileError if there is no such profile or application, or if it is for another platform.
+    Raises NotFoundError if there is no such profile or application, ProfileError if it is for another platform.
     """
     generation = current(store, profile)
     if generation is None:
-        known = ", ".join(names(store)) or "none yet"
-        raise ProfileError(f"no such profile: {profile}", hint=f"profiles: {known}; `vstore realise SPEC` makes one")
+        raise no_such_profile(store, profile)
     stack = store.layout.object(generation.path)
     target = Target(read_stack(stack).target)
     if target != Target.host():
@@ -99,10 +99,12 @@ def find_application(store: Store, profile: str, name: str) -> Application:
     folder = stack / "bin"
     launcher = folder / (f"{name}.cmd" if target.is_windows else name)
     if not launcher.is_file():
-        known = ", ".join(sorted(one.name.removesuffix(".cmd") for one in folder.iterdir())) or "none"
-        raise ProfileError(
+        known = sorted(one.name.removesuffix(".cmd") for one in folder.iterdir())
+        near = nearest(name, known)
+        said = f"did you mean {near!r}? " if near else ""
+        raise NotFoundError(
             f"profile {profile}, generation {generation.number}, has no application {name!r}",
-            hint=f"applications: {known}",
+            hint=f"{said}applications: {', '.join(known) or 'none'}",
         )
     return Application(generation, launcher)
 

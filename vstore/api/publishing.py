@@ -6,7 +6,7 @@ Example::
     from vstore.api import publishing, stores
 
     with stores.open_store() as store:
-        stack = publishing.resolve_selector(store, "project")
+        stack = stores.resolve_what(store, "project", keep=True).path
         options = publishing.bundle_options(store)
         output = publishing.BundleOutput(store=store, file=Path("project.bundle"), options=options)
         for item in publishing.write_bundle(store, [stack], output).items:
@@ -24,6 +24,7 @@ from vstore.api.realising import realise_project
 from vstore.archive import Compression
 from vstore.lock import Project
 from vstore.objects import Kind, StorePath
+from vstore.profile import resolve_what
 from vstore.publish import (
     ArchiveOptions,
     ArchiveOutput,
@@ -45,7 +46,6 @@ from vstore.publish import (
     members_of_spec,
     members_of_stack,
     outdated_layers,
-    resolve_selector,
     unpack_bundle,
 )
 from vstore.realise.locking import selection_request
@@ -78,7 +78,6 @@ __all__ = [
     "members_of_objects",
     "members_of_stack",
     "outdated_layers",
-    "resolve_selector",
     "unpack_bundle",
     "write_bundle",
     "write_spec",
@@ -100,14 +99,14 @@ def write_spec(store: Store, request: Request, output: Output, *, reporter: Repo
 
 
 def write_stack(
-    store: Store, selector: str, request: Request, output: Output, *, reporter: Reporter | None = None
+    store: Store, what: str, request: Request, output: Output, *, reporter: Reporter | None = None
 ) -> OutputPlan:
     """Write a stack of the store to an output, and return the plan of the output. In a dry run nothing is written.
 
-    `selector` is a profile (its current generation), PROFILE@N or a store path. Of the request, only the choice of
-    layers, the number of jobs and the dry run count. Raises UsageError, ProfileError or StoreError.
+    Of the request, only the choice of layers, the number of jobs and the dry run count. Raises the errors of
+    `resolve_what`, and StoreError if `what` is not a stack.
     """
-    stack = members_of_stack(store, resolve_selector(store, selector))
+    stack = members_of_stack(store, resolve_what(store, what, keep=True).path)
     stack = stack.matching(request.include, allow_missing=request.allow_missing)
     if request.dry_run:
         return output.plan(stack)
@@ -122,15 +121,16 @@ def bundle_options(
     without: Iterable[str] = (),
     key_files: Iterable[Path] = (),
 ) -> BundleOptions:
-    """Return the options of a bundle, given selectors of objects to leave out and files of secret keys.
+    """Return the options of a bundle.
 
-    Without key files the keys of the store sign. Raises UsageError, ProfileError or StoreError.
+    `without` names objects to leave out, as `resolve_what` reads them. Without key files the keys of the store sign.
+    Raises the errors of `resolve_what`.
     """
     return BundleOptions(
         level=level,
         keys=tuple(map(SecretKey.read, key_files)) or signing_keys(store.layout.keys),
         closure=closure,
-        without=tuple(resolve_selector(store, selector) for selector in without),
+        without=tuple(resolve_what(store, text, keep=True).path for text in without),
     )
 
 

@@ -9,6 +9,7 @@ Example::
             print(root.kind, root.path)
             for member in stores.closure(store, root.path):
                 print(member.path, member.size_bytes)
+        print(stores.resolve_what(store, "project/app-hello").place)
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vstore.digest import Digest
-from vstore.errors import StoreError
+from vstore.errors import NotFoundError, StoreError, UsageError
 from vstore.fs.disk import is_read_only
 from vstore.fs.paths import absolute
 from vstore.fs.reading import read_regular
 from vstore.graph import shortest_path
 from vstore.objects import Kind, ObjectInfo, StorePath
+from vstore.profile import What, resolve_what
 from vstore.store import (
     Root,
     RootKind,
@@ -51,12 +53,14 @@ __all__ = [
     "Store",
     "StoreLayout",
     "StorePath",
+    "What",
     "check_out_link",
     "closure",
     "default_root",
     "dependency_chain",
     "describe_index",
     "environment_base",
+    "find_root",
     "is_read_only",
     "keep",
     "list_roots",
@@ -67,6 +71,7 @@ __all__ = [
     "read_log",
     "referrers",
     "remove_root",
+    "resolve_what",
 ]
 
 
@@ -107,6 +112,34 @@ def keep(store: Store, path: StorePath, place: Path, note: RootNote | None = Non
     add_root(store.layout, place, path, note or RootNote())
 
 
+def find_root(store: Store, text: str) -> Path:
+    """Return the place of a root that `keep` made.
+
+    The text is its path, its name in ``gcroots``, its virtual environment, or names the object that it keeps.
+    Raises NotFoundError if there is no such root, and UsageError if several keep the object.
+    """
+    from vstore.store.roots.links import is_root
+
+    place = absolute(text)
+    inside = (store.layout.root if "/" in text else store.layout.gcroots) / text
+    named = [place / ENVIRONMENT_ROOT, place, inside]
+    if found := next((one for one in named if is_root(store.layout, one)), None):
+        return found
+    roots = {store.layout.root / one.name: one.path for one in list_roots(store.layout) if one.kind == RootKind.USER}
+    keeping = [one for one, path in roots.items() if path.name == text or str(path).startswith(text)]
+    if not keeping:
+        try:
+            path = resolve_what(store, text).path
+        except NotFoundError as error:
+            raise NotFoundError(f"not a root: {text}", hint="`vstore roots` lists them") from error
+        keeping = [one for one, kept in roots.items() if kept == path]
+        if not keeping:
+            raise NotFoundError(f"no root of a user keeps {path}", hint="`vstore roots` lists the roots")
+    if len(keeping) > 1:
+        raise UsageError(f"{len(keeping)} roots keep {text}", details=map(str, keeping), hint="give the path of one")
+    return keeping[0]
+
+
 def check_out_link(layout: StoreLayout, place: Path, *, trial: bool) -> None:
     """Check, before any work, that `place` is a link of this store or free. Raises UsageError.
 
@@ -137,10 +170,10 @@ def environment_base(store: Store, folder: Path) -> StorePath | None:
 
 
 def object_info(store: Store, path: StorePath) -> ObjectInfo:
-    """Return the row of an object in the index. Raises StoreError if the store does not have it."""
+    """Return the row of an object in the index. Raises NotFoundError if the store does not have it."""
     info = store.objects.info(path)
     if info is None:
-        raise StoreError(f"there is no object {path}", hint="`vstore list` shows the objects")
+        raise NotFoundError(f"there is no object {path}", hint="`vstore list` shows the objects")
     return info
 
 

@@ -15,6 +15,7 @@ from vstore.profile.generations import (
 )
 from vstore.profile.retention import Retention, expired
 from vstore.profile.stack import Stack, StackLayer, read_stack
+from vstore.profile.what import What, resolve_what
 from vstore.store import Generation
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Retention",
     "Stack",
     "StackLayer",
+    "What",
     "append",
     "compare",
     "current",
@@ -34,6 +36,7 @@ __all__ = [
     "history",
     "names",
     "read_stack",
+    "resolve_what",
     "rollback",
     "switch",
 ]

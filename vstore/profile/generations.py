@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 
 from vstore.digest import Digest
-from vstore.errors import ProfileError
+from vstore.errors import NotFoundError, ProfileError, nearest
 from vstore.fs.faults import Point, reached
 from vstore.fs.folder import flush_folder
 from vstore.fs.locking.filelock import lock_file
@@ -37,12 +37,20 @@ def names(store: Store) -> list[str]:
 
 
 def history(store: Store, profile: str) -> list[Generation]:
-    """Return the generations of a profile, oldest first. Raises ProfileError if there is no such profile."""
+    """Return the generations of a profile, oldest first. Raises NotFoundError if there is no such profile."""
     generations = store.generations.of(profile)
     if not generations:
-        known = ", ".join(names(store)) or "none"
-        raise ProfileError(f"no such profile: {profile}", hint=f"profiles in this store: {known}")
+        raise no_such_profile(store, profile)
     return generations
+
+
+def no_such_profile(store: Store, profile: str) -> NotFoundError:
+    """Return the error for a profile that does not exist, with the names of those that do."""
+    known = names(store)
+    near = nearest(profile, known)
+    said = f"did you mean {near!r}? " if near else ""
+    listed = f"profiles: {', '.join(known)}" if known else "there are none yet; `vstore realise SPEC` makes one"
+    return NotFoundError(f"no such profile: {profile}", hint=said + listed)
 
 
 def current(store: Store, profile: str) -> Generation | None:

@@ -14,7 +14,6 @@ from vstore.publish.members import (
     members_of_objects,
     members_of_spec,
     members_of_stack,
-    resolve_selector,
 )
 from vstore.publish.output import Output, OutputItem, OutputPlan
 from vstore.publish.records import CombinedManifest, MemberRecord, outdated_layers
@@ -40,6 +39,5 @@ __all__ = [
     "members_of_spec",
     "members_of_stack",
     "outdated_layers",
-    "resolve_selector",
     "unpack_bundle",
 ]

@@ -7,9 +7,8 @@ from datetime import UTC
 from fnmatch import fnmatchcase
 from typing import NamedTuple, Self
 
-from vstore import profile as profiles
 from vstore.build.layer_metadata import read_metadata
-from vstore.errors import LockError, ProfileError, StoreError, UsageError
+from vstore.errors import LockError, NotFoundError, UsageError
 from vstore.lock.lockfile import read_lock
 from vstore.lock.record import module_hash, read_record, requirements_hash
 from vstore.objects import Kind, ObjectInfo, StorePath
@@ -207,40 +206,11 @@ def _is_runtime(info: ObjectInfo | None) -> bool:
 
 
 def members_of_objects(store: Store, paths: Iterable[StorePath]) -> StackMembers:
-    """Describe any objects of the store by their index entries. Raises StoreError for one that is not there."""
+    """Describe any objects of the store by their index entries. Raises NotFoundError for one that is not there."""
     members = []
     for path in paths:
         info = store.objects.info(path)
         if info is None:
-            raise StoreError(f"not in the store: {path}")
+            raise NotFoundError(f"not in the store: {path}", hint="`vstore list` lists the objects")
         members.append(Member(name=path.name, kind=info.kind, path=path, deployed_name=path.name, fields={}))
     return StackMembers(members=tuple(members))
-
-
-def resolve_selector(store: Store, selector: str) -> StorePath:
-    """Return the object of a selector, protected from collection as long as this process runs.
-
-    A selector is the name of a profile (its current generation), ``PROFILE@N``, or a store path. A profile is preferred
-    to an object of the same name. Raises StoreError or ProfileError if there is no such object.
-    """
-    path = _resolve(store, selector)
-    store.add_temp_root(path)
-    if not store.is_valid(path):
-        raise StoreError(f"not in the store: {path}")
-    return path
-
-
-def _resolve(store: Store, selector: str) -> StorePath:
-    known = profiles.names(store)
-    if selector in known:
-        generation = profiles.current(store, selector)
-        if generation is None:
-            raise ProfileError(f"profile {selector} has no current generation", hint=f"`vstore history {selector}`")
-        return generation.path
-    profile, _, number = selector.rpartition("@")
-    if profile in known and number.isdecimal():
-        for generation in profiles.history(store, profile):
-            if generation.number == int(number):
-                return generation.path
-        raise ProfileError(f"profile {profile} has no generation {number}", hint=f"`vstore history {profile}`")
-    return store.resolve(selector)

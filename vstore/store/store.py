@@ -13,7 +13,7 @@ from typing import Self
 from vstore.cancel import CancelToken
 from vstore.config import Config, read_config
 from vstore.digest import Digest
-from vstore.errors import NotReproducibleError, StoreError, nearest
+from vstore.errors import NotReproducibleError, StoreError
 from vstore.fs.atomic import flush_filesystem
 from vstore.fs.disk import is_read_only
 from vstore.fs.faults import Point, reached
@@ -31,7 +31,6 @@ from vstore.store.index.realisations import Realisations
 from vstore.store.layout import StoreLayout
 from vstore.store.manifests import ManifestMetadata, kind_in_tree, merge_metadata, read_manifest, write_manifest
 from vstore.store.model import NO_PROVENANCE, Provenance
-from vstore.store.roots.links import object_at
 from vstore.store.roots.temp import TempRoots
 from vstore.store.staging import check_mounts, move_in, staging
 from vstore.values import replace
@@ -141,21 +140,6 @@ class Store:
     def manifest(self, path: StorePath) -> tuple[Manifest, ManifestMetadata]:
         """Return an object's tree manifest and its metadata. Raises StoreError if they are missing or damaged."""
         return read_manifest(self.layout.manifest(path))
-
-    def resolve(self, text: str) -> StorePath:
-        """Return the object that a store path, the start of one, a name, or a place on disk refers to.
-
-        Raises StoreError if there is none, and if there are several, naming them.
-        """
-        at = object_at(self.layout, Path(text)) if "/" in text else None
-        found = self.objects.find(str(at or text)) if text else []
-        if len(found) == 1:
-            return found[0]
-        if not found:
-            near = nearest(text, {info.path.name for info in self.objects.all()})
-            hint = f"did you mean {near!r}? `vstore list` lists the objects" if near else "`vstore list` lists them"
-            raise StoreError(f"no object in the store is called {text!r}", hint=hint)
-        raise StoreError(f"{text!r} is ambiguous: {len(found)} objects match", details=[str(path) for path in found])
 
     # adding objects
 

@@ -180,7 +180,7 @@ def test_delete_refuses_with_the_root(shop: Shop) -> None:
         loose = add(store, "loose")
     assert shop.json("delete", "loose", "--dry-run")["deletable"] == [str(loose)]
     assert shop.json("delete", "loose")["deleted"] == [str(loose)]
-    shop.run("delete", "loose", code=6)
+    shop.run("delete", "loose", code=13)
 
 
 def test_pins_have_a_note_and_an_end(shop: Shop) -> None:
@@ -264,7 +264,7 @@ def test_a_whole_profile_is_removed(shop_of_three: Shop) -> None:
     assert shop.json("forget", "p", "--all")["forgotten"] == [1, 2, 3]
     assert shop.json("profiles") == [] == shop.json("roots")
     assert os.listdir(shop.root / "profiles") == [".p-3.json"], "what shows that the numbers are used up"
-    shop.run("forget", "p", "--all", code=8)
+    shop.run("forget", "p", "--all", code=13)
     assert len(shop.json("gc")["deleted"]) == 3
     assert list((shop.root / "store").iterdir()) == []
     shop.run("reindex")
@@ -285,7 +285,7 @@ def test_killed_while_forgetting_a_whole_profile(shop_of_three: Shop, point: str
         assert shop.json("forget", "p", "--all")["forgotten"] == [1, 2, 3]
     else:
         assert shop.json("profiles") == []
-        shop.run("forget", "p", "--all", code=8)
+        shop.run("forget", "p", "--all", code=13)
     assert len(shop.json("gc", "--dry-run")["deletable"]) == 3
     assert len(shop.json("gc")["deleted"]) == 3
     assert os.listdir(shop.root / "profiles") == [".p-3.json"]
@@ -311,3 +311,20 @@ def test_a_long_list_in_json_is_one_document(shop: Shop) -> None:
     text = shop.run("--json", "list").stdout
     assert len(json.loads(text)) == 2500
     assert text == json.dumps(json.loads(text), indent=2) + "\n"
+
+
+def test_a_root_ends_by_any_name_that_made_it(shop: Shop) -> None:
+    with Store.open(shop.root) as store:
+        low = add(store, "low")
+    for named in ("low", str(low), low.short, f"gcroots/{low}", str(shop.root / "gcroots" / str(low))):
+        shop.run("roots", "add", "low")
+        assert shop.json("roots", "remove", named)["removed"] == str(shop.root / "gcroots" / str(low))
+    shop.run("roots", "add", "one", "low")
+    shop.run("roots", "add", "two", "low")
+    several = shop.run("roots", "remove", "low", code=2).stderr
+    assert "2 roots keep low" in several and "gcroots/one" in several and "gcroots/two" in several
+    shop.run("roots", "remove", "one")
+    shop.run("roots", "remove", str(shop.root / "store" / str(low) / "a"))
+    assert shop.json("roots") == []
+    assert "no root of a user keeps" in shop.run("roots", "remove", "low", code=13).stderr
+    assert "not a root: nothing" in shop.run("roots", "remove", "nothing", code=13).stderr

@@ -51,11 +51,12 @@ def pack_command(
     jobs: int | None,
     dry_run: bool,
 ) -> None:
-    """WHAT is a profile, PROFILE@N or a store path. `vstore unpack` adds the objects to another store."""
-    from vstore.api.publishing import BundleOutput, resolve_selector, write_bundle
+    """`vstore unpack` adds the objects to another store."""
+    from vstore.api.publishing import BundleOutput, write_bundle
+    from vstore.api.stores import resolve_what
 
     with settings.open_source() as store:
-        tops = [resolve_selector(store, text) for text in what]
+        tops = [resolve_what(store, text, keep=True).path for text in what]
         place = BundleOutput(store=store, file=output, options=bundle(store))
         plan = write_bundle(store, tops, place, jobs=jobs, dry_run=dry_run, reporter=settings.reporter)
     document: PackDocument = {

@@ -13,7 +13,7 @@ from vstore.cli.options import dry_run_option
 from vstore.cli.quantities import AGE
 from vstore.cli.settings import Settings
 from vstore.cli.text import size, table, when
-from vstore.errors import CacheError, UsageError
+from vstore.errors import CacheError
 
 if TYPE_CHECKING:
     from vstore.api.caches import CachePlan, CachePolicy
@@ -150,30 +150,36 @@ def verify_command(settings: Settings, cache: str, contents: bool) -> None:
 
 @command("pin", group=cache_command)
 @click.argument("cache")
-@click.argument("path")
-def pin_command(settings: Settings, cache: str, path: str) -> None:
-    """Keep the object PATH and everything it refers to in CACHE, even if no channel reaches it."""
-    _pin(settings, cache, path, True)
+@click.argument("what")
+def pin_command(settings: Settings, cache: str, what: str) -> None:
+    """Keep an object and everything it refers to in CACHE, even if no channel reaches it.
+
+    WHAT is a store path of CACHE, or names an object of this store.
+    """
+    _pin(settings, cache, what, True)
 
 
 @command("unpin", group=cache_command)
 @click.argument("cache")
-@click.argument("path")
-def unpin_command(settings: Settings, cache: str, path: str) -> None:
-    """Remove the pin of PATH from CACHE."""
-    _pin(settings, cache, path, False)
+@click.argument("what")
+def unpin_command(settings: Settings, cache: str, what: str) -> None:
+    """Remove the pin of an object from CACHE.
+
+    WHAT is a store path of CACHE, or names an object of this store.
+    """
+    _pin(settings, cache, what, False)
 
 
 def _pin(settings: Settings, cache: str, text: str, pinned: bool) -> None:
     from vstore.api.caches import open_cache, pin, unpin
-    from vstore.api.stores import StorePath
+    from vstore.api.stores import StorePath, resolve_what
 
-    try:
-        path = StorePath.parse(text)
-    except ValueError as error:
-        raise UsageError(f"not a store path: {text}") from error
     with settings.open_store() as store:
         opened = open_cache(store, cache)
+        try:
+            path = StorePath.parse(text)
+        except ValueError:
+            path = resolve_what(store, text).path
         (pin if pinned else unpin)(opened, path)
     document: PinDocument = {"path": str(path), "pinned": pinned}
     settings.emit(document, lambda: f"{path} is {'pinned' if pinned else 'not pinned'}")

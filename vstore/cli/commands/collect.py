@@ -123,16 +123,17 @@ def _reason(victim: gc.Victim, now: datetime) -> str:
 
 
 @command("delete")
-@click.argument("paths", metavar="PATH…", nargs=-1, required=True)
+@click.argument("what", nargs=-1, required=True)
 @click.option("--recursive", is_flag=True, help="Also delete the objects that only these refer to.")
 @click.option("--referrers", is_flag=True, help="Also delete the dead objects that refer to these.")
 @dry_run_option
-def delete_command(settings: Settings, paths: tuple[str, ...], recursive: bool, referrers: bool, dry_run: bool) -> None:
+def delete_command(settings: Settings, what: tuple[str, ...], recursive: bool, referrers: bool, dry_run: bool) -> None:
     """If an object is alive, nothing is deleted, and the roots that keep it are shown."""
     from vstore.api import gc
+    from vstore.api.stores import resolve_what
 
     with settings.open_store() as store:
-        wanted = {store.resolve(path) for path in paths}
+        wanted = {resolve_what(store, text).path for text in what}
         found: gc.CollectionPlan | gc.Collected
         if dry_run:
             found = gc.plan_deletion(store, wanted, recursive=recursive, referrers=referrers)

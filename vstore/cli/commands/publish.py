@@ -181,7 +181,7 @@ def _folder_options(links: str, hardlink: bool, force: bool) -> FolderOptions:
 
 
 @command("export")
-@click.argument("what", metavar="SPEC|PROFILE")
+@click.argument("what", metavar="SPEC|WHAT")
 @_request_options
 @options(
     "folders",
@@ -205,8 +205,8 @@ def export_command(
     request: Callable[..., Request],
     folders: FolderOptions,
 ) -> None:
-    """The folders work on systems without a store. A SPEC is realised first. A profile (its current generation),
-    PROFILE@N or the store path of a stack is exported as it is.
+    """The folders work on systems without a store. A SPEC is realised first. WHAT names a stack, which is exported
+    as it is.
     """
     from vstore.api.publishing import FolderOutput, write_spec, write_stack
 

@@ -44,15 +44,15 @@ def list_command(settings: Settings) -> None:
 
 
 @command("info")
-@click.argument("path")
-def info_command(settings: Settings, path: str) -> None:
-    """PATH is a store path or its unique start, the name of a layer, or a path on disk that leads to an object."""
+@click.argument("what")
+def info_command(settings: Settings, what: str) -> None:
+    """The size of the closure is that of the object and of everything that it refers to."""
     from vstore.api.layers import clashes_of, describe_clashes
-    from vstore.api.stores import closure, object_info, referrers
+    from vstore.api.stores import closure, object_info, referrers, resolve_what
     from vstore.cli.documents.stores import clash_document
 
     with settings.open_store(read_only=True) as store:
-        info = object_info(store, store.resolve(path))
+        info = object_info(store, resolve_what(store, what).path)
         clashes = clashes_of(store, info.path)
         document: InfoDocument = {
             **_document(info),
@@ -73,13 +73,13 @@ def _text(value: object) -> str:
 
 
 @command("tree")
-@click.argument("path")
-def tree_command(settings: Settings, path: str) -> None:
+@click.argument("what")
+def tree_command(settings: Settings, what: str) -> None:
     """References of references are indented below them. An object that was shown above is not expanded again."""
-    from vstore.api.stores import closure
+    from vstore.api.stores import closure, resolve_what
 
     with settings.open_store(read_only=True) as store:
-        top = store.resolve(path)
+        top = resolve_what(store, what).path
         references = {info.path: info.references for info in closure(store, top)}
     document: TreeDocument = {
         "path": str(top),
@@ -101,14 +101,14 @@ def _branches(
 
 
 @command("why-depends")
-@click.argument("path")
+@click.argument("what")
 @click.argument("dependency")
-def why_depends_command(settings: Settings, path: str, dependency: str) -> None:
-    """The chain is a shortest one from PATH to DEPENDENCY."""
-    from vstore.api.stores import dependency_chain
+def why_depends_command(settings: Settings, what: str, dependency: str) -> None:
+    """The chain is a shortest one from WHAT to DEPENDENCY, which is named in the same way."""
+    from vstore.api.stores import dependency_chain, resolve_what
 
     with settings.open_store(read_only=True) as store:
-        top, bottom = store.resolve(path), store.resolve(dependency)
+        top, bottom = resolve_what(store, what).path, resolve_what(store, dependency).path
         chain = dependency_chain(store, top, bottom)
     document: ChainDocument = {
         "path": str(top),
@@ -146,13 +146,13 @@ def _csv(rows: Sequence[Mapping[str, object]]) -> str:
 
 
 @command("log")
-@click.argument("path")
-def log_command(settings: Settings, path: str) -> None:
+@click.argument("what")
+def log_command(settings: Settings, what: str) -> None:
     """Objects that were built on another machine have no log."""
-    from vstore.api.stores import object_info, read_log
+    from vstore.api.stores import object_info, read_log, resolve_what
 
     with settings.open_store(read_only=True) as store:
-        info = object_info(store, store.resolve(path))
+        info = object_info(store, resolve_what(store, what).path)
         text = read_log(store, info.recipe) if info.recipe else None
     if text is None:
         raise StoreError(f"there is no build log of {info.path}", hint="only the machine that built an object has one")

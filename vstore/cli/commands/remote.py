@@ -32,7 +32,9 @@ _LIFETIME = timedelta(days=30)
     type=click.Path(path_type=Path, dir_okay=False),
     help="Sign with this secret key (default: those that `vstore key generate` made here).",
 )
-@click.option("--delta-from", metavar="PATH", help="Also make deltas from the older objects that PATH refers to.")
+@click.option(
+    "--delta-from", metavar="WHAT", help="Also make deltas from this older object and those that it refers to."
+)
 @click.option("--level", type=click.IntRange(1, 19), help="How hard to compress (default: 3).")
 @click.option("-j", "--jobs", type=click.IntRange(1), default=2, help="Objects at a time (default: 2).")
 @click.option(
@@ -50,18 +52,18 @@ def push_command(
     jobs: int,
     verify: bool,
 ) -> None:
-    """WHAT is a profile or a store path. CACHE is a URL (file, https, s3, gs, az), a folder, or a name from
+    """CACHE is a URL (file, https, s3, gs, az), a folder, or a name from
     config.toml; it is made if it does not exist. Objects are signed with the keys of this store.
     """
     from vstore.api.caches import PushOptions, SecretKey, open_cache, push
-    from vstore.api.publishing import resolve_selector
+    from vstore.api.stores import resolve_what
 
     with settings.open_source() as store:
         opened = open_cache(store, cache)
         options = PushOptions(
             channel=channel,
             lifetime=expires,
-            delta_from=resolve_selector(store, delta_from) if delta_from else None,
+            delta_from=resolve_what(store, delta_from, keep=True).path if delta_from else None,
             level=level,
             jobs=jobs,
             verify=verify,

@@ -76,7 +76,7 @@ def _root_note(note: str, expires: datetime | None) -> RootNote:
 
 
 @command("add", group=roots_command)
-@click.argument("names", metavar="[LINK] PATH", nargs=-1, required=True)
+@click.argument("names", metavar="[LINK] WHAT", nargs=-1, required=True)
 @options(
     "note",
     _root_note,
@@ -84,22 +84,22 @@ def _root_note(note: str, expires: datetime | None) -> RootNote:
     click.option("--expires", type=DEADLINE, metavar="AGE|DATE", help="Keep it for AGE, or until DATE (UTC)."),
 )
 def add_root_command(settings: Settings, names: tuple[str, ...], note: RootNote) -> None:
-    """Keep the object that PATH names alive.
+    """Keep the object that WHAT names alive.
 
-    LINK is the path of the new root, or a name for one inside the store (default: the store path). If PATH is a virtual
+    LINK is the path of the new root, or a name for one inside the store (default: the store path). If WHAT is a virtual
     environment made by the Python of a layer, that layer is kept for as long as the environment exists.
     """
-    from vstore.api.stores import ENVIRONMENT_ROOT, environment_base, keep
+    from vstore.api.stores import ENVIRONMENT_ROOT, environment_base, keep, resolve_what
 
     if len(names) > 2:
-        raise UsageError("usage: vstore roots add [LINK] PATH")
-    link, path = names[0] if len(names) == 2 else None, names[-1]
+        raise UsageError("usage: vstore roots add [LINK] WHAT")
+    link, what = names[0] if len(names) == 2 else None, names[-1]
     with settings.open_store() as store:
-        environment = parse_place(path, folder=True)
+        environment = parse_place(what, folder=True)
         if link is None and (base := environment_base(store, environment)) is not None:
             target, place = base, environment / ENVIRONMENT_ROOT
         else:
-            target = store.resolve(path)
+            target = resolve_what(store, what, keep=True).path
             place = store.layout.gcroots / str(target) if link is None else _place(store, link)
         keep(store, target, place, note)
     document: AddedRootDocument = {
@@ -115,11 +115,11 @@ def add_root_command(settings: Settings, names: tuple[str, ...], note: RootNote)
 @command("remove", group=roots_command)
 @click.argument("link")
 def remove_root_command(settings: Settings, link: str) -> None:
-    """Remove the root LINK: the path of a link, the name of a root inside the store, or a virtual environment."""
-    from vstore.api.stores import remove_root
+    """LINK is the path of a root, its name inside the store, its virtual environment, or WHAT it keeps."""
+    from vstore.api.stores import find_root, remove_root
 
     with settings.open_store() as store:
-        place = _place(store, link)
+        place = find_root(store, link)
         remove_root(store.layout, place)
     document: RemovedRootDocument = {"removed": str(place)}
     settings.emit(document, lambda: f"removed {place}")

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from vstore.digest import hash_bytes
-from vstore.errors import StoreError, UsageError
+from vstore.errors import NotFoundError, StoreError, UsageError
 from vstore.fs.place import Claim, PlaceTaken, claim, put_link, recognise, try_link
 from vstore.objects import StorePath
 from vstore.store.layout import StoreLayout
@@ -46,11 +46,20 @@ def add_root(layout: StoreLayout, link: Path, path: StorePath, note: RootNote = 
         folder.replace_symlink(entry.name, target)
 
 
+def is_root(layout: StoreLayout, link: Path) -> bool:
+    """Return whether `add_root` made a root of a link, whatever is there now."""
+    return _entry(layout, link).is_symlink()
+
+
+def _entry(layout: StoreLayout, link: Path) -> Path:
+    return link if link.parent == layout.gcroots else indirect_entry(layout, link)
+
+
 def remove_root(layout: StoreLayout, link: Path) -> None:
-    """End a root that `add_root` made, and remove its link. Raises StoreError if there is no such root."""
-    entry = link if link.parent == layout.gcroots else indirect_entry(layout, link)
+    """End a root that `add_root` made, and remove its link. Raises NotFoundError if there is no such root."""
+    entry = _entry(layout, link)
     if not entry.is_symlink():
-        raise StoreError(f"not a root: {link}", hint="`vstore roots` lists them")
+        raise NotFoundError(f"not a root: {link}", hint="`vstore roots` lists them")
     if entry != link:
         remove_out_link(layout, link)
     with layout.opened(entry.parent) as folder:
