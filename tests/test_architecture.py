@@ -31,6 +31,7 @@ FLOORS = {
     "fs": 1,
     "credentials": 0,
     "errors": 0,
+    "extras": 0,
     "digest": 0,
     "documents": 0,
     "objects": 0,

@@ -23,6 +23,7 @@ from typing import NamedTuple
 from vstore import profile as profiles
 from vstore import remote
 from vstore.errors import CacheError, StoreError, UsageError
+from vstore.extras import require_extra
 from vstore.objects import Kind, StorePath
 from vstore.remote import (
     Cache,
@@ -263,14 +264,11 @@ def serve(
     Packed archives are kept, at most `max_bytes` (default: 10 GiB). Raises UsageError without the extra ``serve`` or
     for an unavailable address, BusyError for a port in use.
     """
-    try:
-        from vstore.remote.serving.endpoints import application
-        from vstore.remote.serving.served_store import MAX_ARCHIVE_BYTES, ServedStore
-        from vstore.remote.serving.server import bind, listen
-    except ImportError as error:
-        raise UsageError(
-            f"`serve` needs more packages: {error.name}", hint="install vstore with its extra: vstore[serve]"
-        ) from error
+    require_extra("serve", "servers")
+    from vstore.remote.serving.endpoints import application
+    from vstore.remote.serving.served_store import MAX_ARCHIVE_BYTES, ServedStore
+    from vstore.remote.serving.server import bind, listen
+
     reporter = reporter or NullReporter()
     with bind(host, port) as bound:
         place = f"[{host}]" if ":" in host else host

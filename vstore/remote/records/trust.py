@@ -44,12 +44,12 @@ class Key:
 
     def verifies(self, fingerprint: bytes, signature: bytes) -> bool:
         """Return whether this key made the signature."""
-        from cryptography.exceptions import InvalidSignature
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+        from nacl.exceptions import BadSignatureError
+        from nacl.signing import VerifyKey
 
         try:
-            Ed25519PublicKey.from_public_bytes(self.raw).verify(signature, fingerprint)
-        except (InvalidSignature, ValueError):
+            VerifyKey(self.raw).verify(fingerprint, signature)
+        except (BadSignatureError, ValueError):
             return False
         return True
 
@@ -92,15 +92,15 @@ class SecretKey:
     @property
     def public(self) -> Key:
         """The public half."""
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from nacl.signing import SigningKey
 
-        return Key(self.name, Ed25519PrivateKey.from_private_bytes(self.seed).public_key().public_bytes_raw())
+        return Key(self.name, bytes(SigningKey(self.seed).verify_key))
 
     def sign(self, fingerprint: bytes) -> Signature:
         """Return this key's signature."""
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from nacl.signing import SigningKey
 
-        return Signature(self.name, Ed25519PrivateKey.from_private_bytes(self.seed).sign(fingerprint))
+        return Signature(self.name, SigningKey(self.seed).sign(fingerprint).signature)
 
 
 @frozen

@@ -24,7 +24,8 @@ from typing import BinaryIO
 
 from vstore.cancel import CancelToken
 from vstore.digest import canonical_json, from_hex, parse_json
-from vstore.errors import CacheError, UsageError
+from vstore.errors import CacheError
+from vstore.extras import require_extra
 from vstore.fs import zstd
 from vstore.fs.disk import free_bytes
 from vstore.fs.trees.manifest import EntryKind, Manifest
@@ -95,19 +96,9 @@ class Patch:
     at: int
 
 
-def available() -> bool:
-    """Return whether the extra ``delta`` is installed."""
-    try:
-        import hdiffpatch  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
 def make_delta(old: Path, old_manifest: Manifest, new: Path, new_manifest: Manifest) -> bytes | None:
     """Return the delta between two trees; None if no patch is worth it. Raises UsageError without the extra."""
-    if not available():
-        raise UsageError("deltas need another package: hdiffpatch", hint="install vstore with its extra: vstore[delta]")
+    require_extra("delta", "deltas")
     import hdiffpatch
 
     index: list[Patch] = []

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from vstore.errors import CacheError
+from vstore.extras import missing_packages
 from vstore.fs.trees.manifest import Manifest
 from vstore.objects import StorePath
 from vstore.remote.records.cache import Cache
 from vstore.remote.records.layout import delta_key
 from vstore.remote.records.model import DeltaRecord
 from vstore.remote.records.trust import Trust
-from vstore.remote.sync.delta import apply_delta, available
+from vstore.remote.sync.delta import apply_delta
 from vstore.store import Store
 from vstore.values import frozen
 
@@ -35,7 +36,7 @@ def find_delta(store: Store, cache: Cache, path: StorePath, trust: Trust, *, bel
 
     One trusted key is enough, because the result is verified: only the decoder takes trust. Raises CacheError.
     """
-    if not available():
+    if missing_packages("delta"):
         return None
     infos = [store.objects.info(one) for one in store.objects.find(path.name) if one.name == path.name]
     newest = sorted((info for info in infos if info), key=lambda info: info.registered_at, reverse=True)[:_MAX_OLD]

@@ -18,6 +18,7 @@ from vstore.archive.model import Data
 from vstore.cancel import CancelToken
 from vstore.credentials import public_url
 from vstore.errors import UsageError
+from vstore.extras import require_extra
 from vstore.remote.transport.event_loop import wait_for
 from vstore.remote.transport.protocol import (
     MAX_LISTED,
@@ -62,6 +63,7 @@ class BucketTransport:
         parts = urlsplit(url)
         if "@" in parts.netloc or parts.query:
             raise UsageError(f"the URL of a bucket has no login and no parameters: {self.url}", hint=_LOGIN_HINT)
+        require_extra("buckets", f"caches in buckets ({self.url})")
         self._given_url = url.rstrip("/")
         self._options = dict(options)
         self._limits = limits
