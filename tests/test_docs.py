@@ -152,7 +152,7 @@ def test_the_example_and_the_spec_in_the_docs_load(tmp_path: Path) -> None:
     (tmp_path / "train.py").touch()
     (tmp_path / "spec.toml").write_text(block)
     assert [layer.env_name for layer in load(tmp_path / "spec.toml").layers] == [
-        "python-3.11",
+        "python",
         "framework-sklearn",
         "app-train",
     ]

@@ -8,8 +8,11 @@ from typing import NamedTuple, Self
 _NUMBER = r"(?:0|[1-9][0-9]{0,2})"
 _STAGES = ("a", "b", "rc", "")
 _FULL = re.compile(rf"({_NUMBER})\.({_NUMBER})\.({_NUMBER})(?:(a|b|rc)({_NUMBER}))?")
-# ``cpython@3.11``, ``cpython@3.11.7`` or ``cpython@3.14.0rc1``; PyPy is known only to be refused where it is built
-REQUIREMENT = rf"(?:cpython|pypy)@{_NUMBER}\.{_NUMBER}(?:\.{_NUMBER}(?:(?:a|b|rc){_NUMBER})?)?"
+_VERSION = rf"{_NUMBER}\.{_NUMBER}(?:\.{_NUMBER}(?:(?:a|b|rc){_NUMBER})?)?"
+_CLAUSE = rf" *(?:(?:[<>]=?|~=) *{_VERSION}|[=!]= *{_VERSION}(?:\.\*)?) *"  # of a version specifier (PEP 440)
+# ``cpython``, ``cpython@3.11``, ``cpython@3.11.7``, ``cpython@3.14.0rc1`` or ``cpython@>=3.11,<3.14``; PyPy is known
+# only to be refused where it is built
+REQUIREMENT = rf"(?:cpython|pypy)(?:@(?:{_VERSION}|{_CLAUSE}(?:,{_CLAUSE})*))?"
 
 
 def feature_version(version: str) -> str:
@@ -60,22 +63,35 @@ class PythonVersion(NamedTuple):
 
 
 class PythonRequirement(NamedTuple):
-    """The interpreter that a runtime asks for: of a full version, or the newest with this feature version."""
+    """The interpreter that a runtime asks for.
+
+    `version` is a full version, a feature version such as ``3.11``, a version specifier such as ``>=3.11,<3.14``
+    (PEP 440), or empty for any version. The newest version that it allows is meant.
+    """
 
     implementation: str
     version: str
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read ``cpython@3.11`` or ``cpython@3.11.7``. Raises ValueError for anything else."""
+        """Read ``cpython``, ``cpython@3.11.7``, ``cpython@3.11`` or ``cpython@>=3.11``. Raises ValueError otherwise."""
         if re.fullmatch(REQUIREMENT, text) is None:
             raise ValueError(f"not a Python implementation: {text!r}")
         implementation, _, version = text.partition("@")
-        return cls(implementation, version)
+        return cls(implementation, version.replace(" ", ""))
 
     def __str__(self) -> str:
-        return f"{self.implementation}@{self.version}"
+        return f"{self.implementation}@{self.version}" if self.version else self.implementation
+
+    @property
+    def is_range(self) -> bool:
+        """Whether versions of several features are allowed."""
+        return not self.version[:1].isdigit()
 
     def allows(self, version: PythonVersion) -> bool:
         """Whether this version satisfies the request. A prerelease must be requested in full."""
+        if self.is_range:
+            from packaging.specifiers import SpecifierSet  # which most specs do not need
+
+            return SpecifierSet(self.version).contains(str(version), prereleases=False)
         return str(version) == self.version or (version.feature == self.version and not version.prerelease)

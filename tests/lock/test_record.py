@@ -27,7 +27,7 @@ def test_inputs_hash_as_in_venvstacks_committed_lock(tmp_path: Path) -> None:
     spec = load(tmp_path / "venvstacks.toml")
     layer = spec.layer("framework-scipy")
     other = "191fdc737acb1d42f5e740e35c43d98694077e79d066c10fa2fbe12620d60b88"
-    assert other_inputs_hash(layer) == f"sha256:{other}"
+    assert other_inputs_hash(layer, "3.11") == f"sha256:{other}"
     version = "f1546ddc7223a15c3d815d30b11fccc3759ed61c6c44a1c294ebd16370d016d2"
     assert version_inputs_hash(spec, layer) == f"sha256:{version}"
 

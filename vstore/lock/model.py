@@ -102,8 +102,8 @@ class LockRecord:
 class LockInputs:
     """Everything that a lock is made from. A lock is stale when it differs from the spec's.
 
-    `python` is ``3.11``; `settings` the digest of uv's settings and the package indexes; `dependencies` the digests of
-    the locks below, by env name, in import order.
+    `python` is ``3.11``, the feature version of the pinned interpreter; `settings` the digest of uv's settings and the
+    package indexes; `dependencies` the digests of the locks below, by env name, in import order.
     """
 
     requirements: tuple[str, ...]

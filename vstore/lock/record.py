@@ -72,7 +72,8 @@ def renewed_record(
     A time of locking is never later than `newest`, the time of ``exclude-newer``.
     """
     earlier = locked.record
-    lock_input, other = lock_input_hash(layer), other_inputs_hash(layer)
+    python = locked.inputs.python if locked.inputs else feature_version(layer.python.version)
+    lock_input, other = lock_input_hash(layer), other_inputs_hash(layer, python)
     content, version = requirements_hash(locked.packages), version_inputs_hash(spec, layer)
     if (
         earlier is not None
@@ -116,9 +117,9 @@ def requirements_hash(packages: Iterable[LockedPackage]) -> str:
     return _joined(sorted(line for package in packages for line in _package_lines(package)))
 
 
-def other_inputs_hash(layer: Layer) -> str:
-    """Return venvstacks' hash of Python X.Y, the oldest systems, and the layers below."""
-    lines = [f"py_version={feature_version(layer.python.version)}"]
+def other_inputs_hash(layer: Layer, python: str) -> str:
+    """Return venvstacks' hash of Python's feature version, the oldest systems, and the layers below."""
+    lines = [f"py_version={python}"]
     if any(target.is_linux for target in layer.targets):
         lines.append(f"linux_target={layer.linux_target or DEFAULT_LINUX}")
     if any(target.is_macosx for target in layer.targets):

@@ -16,17 +16,17 @@ from vstore.python_version import feature_version
 from vstore.spec import Layer, Spec
 from vstore.spec.lockfiles import record_path
 
+_PYTHON = "the runtime's Python changed since it was locked"  # part of the digest of the runtime's lock
 _REASONS = {
     "requirements": "requirements changed since it was locked",
-    "python": "the runtime's Python changed since it was locked",
     "targets": "platforms changed since it was locked",
     "settings": "uv settings or package indexes changed since it was locked",
     "dependencies": "a layer below was locked anew",
 }
 
 
-def lock_inputs(spec: Spec, layer: Layer, dependencies: Mapping[str, str]) -> LockInputs:
-    """Return the inputs of a layer's lock, given the digests of the locks below by env name."""
+def lock_inputs(spec: Spec, layer: Layer, python: str, dependencies: Mapping[str, str]) -> LockInputs:
+    """Return the inputs of a layer's lock for a feature version, given the digests of the locks below by env name."""
     settings = {
         "uv": spec.uv,
         "linux_target": layer.glibc if any(target.is_linux for target in layer.targets) else None,
@@ -37,7 +37,7 @@ def lock_inputs(spec: Spec, layer: Layer, dependencies: Mapping[str, str]) -> Lo
     }
     return LockInputs(
         requirements=tuple(sorted(layer.requirements)),
-        python=feature_version(layer.python.version),
+        python=python,
         targets=tuple(map(str, layer.targets)),
         settings=str(hash_json("lock settings 1", _plain(settings))),
         dependencies=dict(dependencies),
@@ -86,7 +86,8 @@ def stale_reason(spec: Spec, layer: Layer, locked: LockedLayer | None, digests: 
         return _venvstacks_reason(spec, layer, locked)
     if locked.edited:
         return f"{locked.path.name} was edited by hand"
-    wanted = lock_inputs(spec, layer, {name: digests.get(name, "") for name in layer.dependency_names})
+    dependencies = {name: digests.get(name, "") for name in layer.dependency_names}
+    wanted = lock_inputs(spec, layer, locked.inputs.python, dependencies)
     for field, reason in _REASONS.items():
         if getattr(wanted, field) != getattr(locked.inputs, field):
             return reason
@@ -94,7 +95,7 @@ def stale_reason(spec: Spec, layer: Layer, locked: LockedLayer | None, digests: 
         return _REASONS["targets"]
     pin = locked.interpreter
     if layer.kind == Kind.RUNTIME and (pin is None or not pin.satisfies(layer.python)):
-        return _REASONS["python"]
+        return _PYTHON
     return None
 
 
@@ -105,7 +106,7 @@ def _venvstacks_reason(spec: Spec, layer: Layer, locked: LockedLayer) -> str | N
         return f"{locked.path.name} has no {record_path(spec, layer).name} beside it"
     if record.lock_input_hash != lock_input_hash(layer):
         return _REASONS["requirements"]
-    if record.other_inputs_hash != other_inputs_hash(layer):
+    if record.other_inputs_hash != other_inputs_hash(layer, feature_version(layer.python.version)):
         return "Python's version, the oldest system or the layers below changed since it was locked"
     if record.requirements_hash != locked.content_hash:
         return f"{locked.path.name} was edited by hand"

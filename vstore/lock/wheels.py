@@ -57,9 +57,9 @@ def missing_targets(package: LockedPackage, layer: Layer, targets: Iterable[Targ
 def missing_wheels(spec: Spec, locks: Iterable[LockedLayer]) -> Iterator[str]:
     """Return a line for each wheel that is missing in locks that venvstacks wrote: it does not check all platforms."""
     for locked in locks:
-        if locked.inputs is not None:
-            continue
         layer = spec.layer(locked.env_name)
+        if locked.inputs is not None or layer.python.is_range:  # venvstacks has no ranges, so the lock is stale
+            continue
         for package in locked.packages:
             if not package.shared:
                 targets = [target for target in layer.targets if holds(package.marker, target, layer.python.version)]

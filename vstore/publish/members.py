@@ -122,7 +122,7 @@ def members_of_spec(spec: Spec, target: Target, placed: Iterable[PlacedObject]) 
 def _member_of_layer(spec: Spec, target: Target, layer: Layer, path: StorePath | None) -> Member:
     fields: MemberRecord = {
         **_lock_fields(spec, layer),
-        "python_implementation": str(layer.python),
+        "python_implementation": _implementation(spec, layer),
         "bound_to_implementation": layer.kind == Kind.RUNTIME or target.is_windows,
     }
     if layer.launch_module is not None:
@@ -140,6 +140,13 @@ def _member_of_layer(spec: Spec, target: Target, layer: Layer, path: StorePath |
         dependencies=layer.dependency_names,
         fields=fields,
     )
+
+
+def _implementation(spec: Spec, layer: Layer) -> str:
+    """Return the Python as in the spec; the locked version of a range, for which venvstacks has no form."""
+    locked = read_lock(spec, layer.runtime) if layer.python.is_range else None
+    pin = locked.interpreter if locked else None
+    return f"{pin.implementation}@{pin.version}" if pin else str(layer.python)
 
 
 def _lock_fields(spec: Spec, layer: Layer) -> MemberRecord:

@@ -46,7 +46,7 @@ class MemberRecord(TypedDict, total=False):
     requirements_hash: Annotated[str | None, "Hash of the requirements, from the lock"]
     lock_version: Annotated[int, "Number of the lock"]
     locked_at: Annotated[str | None, "Time of the lock, with `+00:00` as venvstacks writes it"]
-    python_implementation: Annotated[str | None, "Python as in the spec"]
+    python_implementation: Annotated[str | None, "Python as in the spec; the locked one if that is a range"]
     bound_to_implementation: Annotated[bool, "Whether it is bound to that Python: true of a runtime"]
     app_launch_module: Annotated[str, "Of an application: its launch module"]
     app_launch_module_hash: Annotated[str, "Of an application: hash of that module"]

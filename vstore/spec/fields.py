@@ -169,8 +169,8 @@ def read_deployment_target(environment: Mapping[str, str], mistakes: Mistakes) -
 
 
 def read_implementation(table: Table) -> str | None:
-    """Read ``cpython@X.Y[.Z]`` or ``pypy@X.Y[.Z]``. An architecture after it is dropped, as the targets decide it."""
-    expected = "such as cpython@3.11 or cpython@3.11.13 (or pypy@…)"
+    """Read a PythonRequirement as text. An architecture after it is dropped, as the targets decide it."""
+    expected = "such as cpython@3.11, cpython@3.11.13, cpython@>=3.11,<3.14 or cpython (or pypy@…)"
     text = table.string("python_implementation", required=f"a string {expected}")
     if text is None:
         return None

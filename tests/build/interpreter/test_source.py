@@ -250,6 +250,23 @@ def test_a_managed_interpreter_is_pinned_downloaded_and_made(
     assert not [path for path in tree.rglob("*") if path.is_file() and os.fsencode(tree) in path.read_bytes()]
 
 
+def test_a_range_takes_the_newest_managed_build_that_it_allows(mirror: tuple[Path, Path, str], tmp_path: Path) -> None:
+    (entry,) = json.loads(mirror[1].read_text()).values()
+    releases = {"3.11.1": "", "3.11.30": "", "3.12.4": "", "3.13.0": "rc1", "3.14.2": ""}
+    entries = {}
+    for release, prerelease in releases.items():
+        major, minor, patch = map(int, release.split("."))
+        numbers = {"major": major, "minor": minor, "patch": patch, "prerelease": prerelease}
+        entries[f"cpython-{release}{prerelease}-{KEY}"] = {**entry, **numbers}
+    listing = tmp_path / "downloads.json"
+    listing.write_text(json.dumps(entries))
+    uv = uv_for(tmp_path, UV_PYTHON_DOWNLOADS_JSON_URL=str(listing))
+    expected = {"": "3.14.2", ">=3.11,<3.14": "3.12.4", "!=3.12.4,<3.14": "3.11.30", "3.11": "3.11.30"}
+    for wanted, version in expected.items():
+        pin = choose_source(PythonRequirement("cpython", wanted), pin=None, uv=uv, target=HOST).pin
+        assert (pin.source, pin.version) == ("managed", version), wanted
+
+
 def test_a_managed_build_with_another_hash_is_refused(
     adopted: tuple[LocalPython, Path], mirror: tuple[Path, Path, str], tmp_path: Path
 ) -> None:

@@ -68,7 +68,8 @@ def find_local(environment: Mapping[str, str], requirement: PythonRequirement | 
     """
     found: dict[Path, LocalPython] = {}
     for candidate in _candidates(environment):
-        if requirement is not None and candidate.name != f"python{feature_version(requirement.version)}":
+        fixed = requirement is not None and not requirement.is_range
+        if requirement and fixed and candidate.name != f"python{feature_version(requirement.version)}":
             continue
         python = query_python(candidate)
         if python is not None and (requirement is None or requirement.allows(python.version)):

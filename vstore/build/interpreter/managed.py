@@ -88,7 +88,7 @@ _builds: dict[tuple[str, frozenset[tuple[str, str]]], _Builds] = {}  # uv is run
 
 
 def _available(version: str, uv: Uv) -> _Builds:
-    """Return the builds that uv can download of a full version, or of all versions with a feature version."""
+    """Return the builds that uv can download of the versions that `version` allows, as in a PythonRequirement."""
     key = (version, frozenset(uv.environment.items()))
     if key not in _builds:
         _builds[key] = _list_downloads(version, uv)
@@ -96,8 +96,8 @@ def _available(version: str, uv: Uv) -> _Builds:
 
 
 def _list_downloads(version: str, uv: Uv) -> _Builds:
-    listing = ["python", "list", "--only-downloads", "--all-platforms", "--output-format", "json"]
-    command = [*listing, *([] if version.count(".") == 2 else ["--all-versions"]), version]
+    listing = ["python", "list", "--only-downloads", "--all-platforms", "--all-versions", "--output-format", "json"]
+    command = [*listing, f"cpython{version}"]
     try:
         text = uv.run(
             command,

@@ -62,7 +62,7 @@ def choose_source(
         ),
         target=platform,
         local=found,
-        note=f"no managed CPython {requirement.version} is reachable: adopting {found.executable} ({found.version})",
+        note=f"no managed {_described(requirement)} is reachable: adopting {found.executable} ({found.version})",
     )
 
 
@@ -84,7 +84,8 @@ def _pinned_source(pin: InterpreterPin, target: Target, uv: Uv) -> InterpreterSo
         raise BuildError(
             f"CPython {pin.version} is not on this machine; the lock pins one adopted from another machine",
             details=_versions_here(uv),
-            hint=f"install CPython {pin.version} here, or lock again with `vstore lock --upgrade`",
+            hint=f"install it here, such as by `uv python install {pin.version}`,"
+            " or lock again with `vstore lock --upgrade`",
         )
     return InterpreterSource(pin=pin, target=target, local=local[0])
 
@@ -92,15 +93,19 @@ def _pinned_source(pin: InterpreterPin, target: Target, uv: Uv) -> InterpreterSo
 def _not_available(requirement: PythonRequirement, target: Target, uv: Uv) -> BuildError:
     if target != Target.host():
         return BuildError(
-            f"no managed CPython {requirement.version} for {target} is reachable; adopting is for this machine only",
+            f"no managed {_described(requirement)} for {target} is reachable; adopting is for this machine only",
             hint="set UV_PYTHON_INSTALL_MIRROR to a mirror that can be reached",
         )
     reason = "downloads are disabled (offline)" if uv.offline else "no managed build is reachable"
     return BuildError(
-        f"CPython {requirement.version} is not available: it is not on this machine, and {reason}",
+        f"{_described(requirement)} is not available: it is not on this machine, and {reason}",
         details=_versions_here(uv),
         hint="set `python_implementation` to one of these, or UV_PYTHON_INSTALL_MIRROR to a mirror",
     )
+
+
+def _described(requirement: PythonRequirement) -> str:
+    return f"CPython {requirement.version}".rstrip()
 
 
 def _versions_here(uv: Uv) -> list[str]:

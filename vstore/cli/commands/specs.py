@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 TEMPLATE = """\
 # A stack of layers. `vstore realise spec.toml` locks it, builds it and switches the profile to it.
 
-[[runtimes]]                            # a Python, and packages that all layers share
+[[runtimes]]           # a Python, and packages that all layers share
 name = "python"
-python_implementation = "cpython@3.11"  # the lock pins the patch version
+python_implementation = "cpython@>=3.11,<3.14"  # the lock pins the newest that is at hand
 requirements = []
 platforms = ["linux_x86_64"]
 
-[[frameworks]]                          # shared packages, on a runtime or other frameworks
+[[frameworks]]         # shared packages, on a runtime or other frameworks
 name = "web"
 runtime = "python"
 requirements = ["flask"]
 
-[[applications]]                        # your module, and packages that only it needs
+[[applications]]       # your module, and packages that only it needs
 name = "hello"
 launch_module = "hello.py"
 frameworks = ["web"]

@@ -22,6 +22,7 @@ from vstore.lock.resolution.uv_errors import PinConflictError, ResolutionConflic
 from vstore.lock.resolution.uv_project import ResolveRequest
 from vstore.lock.staleness import lock_inputs, stale_reason, stale_reasons
 from vstore.objects import Kind
+from vstore.python_version import feature_version
 from vstore.reporter import Reporter
 from vstore.spec import Layer
 from vstore.spec.lockfiles import lock_path, record_path
@@ -172,7 +173,12 @@ class _Locker:
             path=lock_path(self.spec, layer),
             packages=packages,
             packages_digest=packages_digest(packages),
-            inputs=lock_inputs(self.spec, layer, {one.env_name: one.digest for one in dependencies}),
+            inputs=lock_inputs(
+                self.spec,
+                layer,
+                feature_version(request.python.pin.version),
+                {one.env_name: one.digest for one in dependencies},
+            ),
             interpreter=request.python.pin if layer.kind == Kind.RUNTIME else None,
             joint=joint,
             findings=findings,
