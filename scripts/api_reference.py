@@ -106,11 +106,15 @@ def _section(name: str, found: object) -> Iterator[str]:
 
 
 def _table(kind: type) -> Iterator[str]:
-    if _members(kind):
+    """Yield the fields, which the docstring of the class explains, and a table of the other members."""
+    fields = [name for name in _members(kind) if not _is_method(inspect.getattr_static(kind, name, None))]
+    others = [name for name in _members(kind) if name not in fields]
+    if fields:
+        yield f"\nFields: {', '.join(f'`{_member(kind, name)}`' for name in fields)}.\n"
+    if others:
         yield "\n| member | meaning |\n|---|---|\n"
-    for name in _members(kind):
-        found = inspect.getattr_static(kind, name, None)
-        text = "" if name in _fields(kind) or found is None else _text(found).partition("\n")[0]
+    for name in others:
+        text = _text(inspect.getattr_static(kind, name)).partition("\n")[0]
         yield f"| `{_member(kind, name)}` | {text} |\n".replace(" | None", " \\| None")
 
 

@@ -118,7 +118,7 @@ def violations(package: Path) -> list[str]:
 
 
 def _import(name: str, target: str, late: bool) -> Iterator[str]:
-    """What is wrong with one import."""
+    """The fault of one import."""
     here, there = name.partition(".")[0], target.partition(".")[0]
     if late and here not in LATE_IMPORTS:
         yield f"{target} is imported inside a function"

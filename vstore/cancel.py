@@ -61,7 +61,7 @@ class CancelToken:
 
 
 class WaitPolicy:
-    """How this process waits for locks that other processes hold."""
+    """The way in which this process waits for locks that other processes hold."""
 
     def __init__(self) -> None:
         self.tell: Callable[[str], object] = lambda text: None

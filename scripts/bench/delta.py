@@ -111,7 +111,7 @@ class Bench:
             return moved
 
     def zstd(self, before: str, after: str) -> int:
-        """What zstd's own way makes of both trees as one tar each."""
+        """The size of zstd's own delta between both trees, each as one tar."""
         files = []
         for requirement in (before, after):
             files.append(self.place / f"{requirement}.tar")

@@ -73,7 +73,7 @@ def in_turns(number: int, what: str, commands: dict[str, Command]) -> Sample:
 
 
 def fill_nix(nix: NixStore, count: int, files: int) -> None:
-    """What `fill` makes, in a store of Nix."""
+    """Make the objects of `fill` in a store of Nix."""
     lines, previous = [], ""
     roots = nix.folder / "var" / "gcroots" / "bench"
     roots.mkdir(parents=True)

@@ -71,7 +71,7 @@ OLD, NEW = "0.27.2", "0.28.1"
 
 @dataclass
 class Cost:
-    """What a command took: wall seconds, and the memory of its largest process."""
+    """The cost of a command: wall seconds, and the memory of its largest process."""
 
     seconds: float = 0.0
     peak_bytes: int = 0

@@ -22,7 +22,7 @@ _SECONDS = 30.0
 
 
 class Ended(NamedTuple):
-    """How a command ended (`HUNG` after half a minute), and what it wrote."""
+    """The end of a command (`HUNG` after half a minute), and its output."""
 
     code: int
     out: str

@@ -1,4 +1,4 @@
-"""What is packed and what is kept: decided without a disk."""
+"""Plans of archives: those to write and those to keep, decided without a disk."""
 
 from __future__ import annotations
 

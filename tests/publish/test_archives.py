@@ -23,7 +23,7 @@ def publish(world: World, output: Path, *arguments: str, code: int = 0) -> Any:
 
 @pytest.fixture(scope="session")
 def published(realised: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the world publishes, which tests only read."""
+    """The published archives of the world. Tests only read them."""
     output = tmp_path_factory.mktemp("archives")
     assert len(publish(realised, output)["written"]) == 6
     return output

@@ -1,4 +1,4 @@
-"""What a layer without links holds: decided from manifests alone."""
+"""The files of a layer without links, decided from manifests alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several files of tests look for."""
+"""Helpers of several test files."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ def write(folder: Path, text: str, name: str = "stack.toml") -> Path:
 
 
 def make_checkout(folder: Path) -> None:
-    """What git takes for the top of a checkout."""
+    """The top of a checkout according to git."""
     (folder / ".git").mkdir(parents=True)
     (folder / ".git" / "HEAD").write_text("ref: refs/heads/main\n")
 
@@ -65,7 +65,7 @@ def loaded(folder: Path, text: str, name: str = "stack.toml") -> Spec:
 
 
 def mistakes(folder: Path, text: str) -> list[str]:
-    """What is wrong with a spec: one line if there is one mistake, else all the details."""
+    """The mistakes of a spec: one line if there is one mistake, else all the details."""
     path = write(folder, text)
     with pytest.raises(SpecError) as caught:
         load(path)

@@ -1,4 +1,4 @@
-"""Which layers a command is about, as venvstacks has it."""
+"""The selection of layers, with the semantics of venvstacks."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ class ArchiveIndex:
 
 @frozen
 class FetchPlan:
-    """How to get a tree: which files (numbers in ``index.files``) are local, and what to fetch for the others."""
+    """The sources of a tree: the files (numbers in ``index.files``) that are local, and the ranges of the others."""
 
     index: ArchiveIndex
     local: tuple[int, ...]

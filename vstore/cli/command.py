@@ -1,4 +1,4 @@
-"""How a command is declared: its name, the options that every command takes, and options that become one value."""
+"""Declaration of commands: their names, the options that every command takes, and options that become one value."""
 
 from __future__ import annotations
 

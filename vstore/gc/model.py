@@ -10,7 +10,7 @@ from vstore.values import frozen
 
 @frozen
 class CollectionPolicy:
-    """Which dead objects may go, and how many; without any limit all go.
+    """The limits of a collection: the dead objects that it may delete. Without any limit it deletes all.
 
     Spared are objects registered at `fresh_since` or later, and objects used on `used_since` or later. The collection
     ends when all goals are reached: the store's root takes `max_size` bytes on the disk, its file system has

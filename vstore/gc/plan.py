@@ -114,7 +114,7 @@ def _spared(graph: ObjectGraph, alive: Sequence[int], policy: CollectionPolicy) 
 
 @frozen
 class ByteLimits:
-    """How many bytes to free: up to `goal`, and no more once `cap` are freed. None means no such limit."""
+    """The bytes to free: up to `goal`, and no more once `cap` are freed. None means no such limit."""
 
     goal: int | None = None
     cap: int | None = None

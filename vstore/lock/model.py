@@ -172,7 +172,7 @@ class LockedLayer:
 
 @frozen
 class LockOptions:
-    """How to lock. `joint` None keeps the way of the last lock.
+    """The options of locking. With `joint` None layers are locked together if they were the last time.
 
     The lock must cover `target`, the machine's own if None, also where the spec names no platforms.
     """

@@ -32,7 +32,7 @@ from vstore.values import frozen, replace
 
 
 class LinkMode(StrEnum):
-    """How a layer gets the files of other objects. AUTO is SYMLINK where the file system has symlinks, else COPY."""
+    """The form in which a layer has the files of other objects. AUTO is SYMLINK where the file system has symlinks, else COPY."""
 
     AUTO = "auto"
     SYMLINK = "symlink"

@@ -57,7 +57,7 @@ class Request:
 
 
 class Origin(StrEnum):
-    """How a layer became present. The last three are those of a dry run."""
+    """The way in which a layer became present. The last three are those of a dry run."""
 
     PRESENT = "present"
     SUBSTITUTED = "substituted"

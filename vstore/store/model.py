@@ -32,7 +32,7 @@ class Generation:
 
 @frozen
 class Provenance:
-    """How an object was made.
+    """The origin of an object.
 
     `wheel_keys` are the keys of the compiled wheels in it, `inputs` the source objects that it was built from.
     `metadata` holds further keys for the manifest file: the text of the recipe and where its parts can be fetched.

@@ -57,7 +57,7 @@ def push(store: Store, cache: Cache, top: StorePath, older: StorePath | None) ->
 
 
 def follow(store: Store, cache: Cache) -> StorePath:
-    """What the channel points to becomes a generation."""
+    """The stack of the channel becomes a generation."""
     now = datetime.now(UTC)
     channel = read_channel(store, cache, CHANNEL, trust=TRUST, now=now)
     pull(Fetcher(store, trust=TRUST, reporter=NullReporter()), cache, [channel.path])

@@ -45,7 +45,7 @@ def big_tree(folder: Path, *, files: int = 40, file_bytes: int = 5 << 20) -> Pat
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Raced:
-    """What an add said, and what there was of the object afterwards."""
+    """The output of an add, and the state of the object afterwards."""
 
     exit_code: int
     registered: bool

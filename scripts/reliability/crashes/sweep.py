@@ -52,7 +52,7 @@ MUTATING = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How a process ended, and what it said."""
+    """The end of a process, and its output."""
 
     code: int
     out: str
@@ -93,7 +93,7 @@ def reindex_if_missing(root: Path) -> None:
 
 
 def recover(root: Path, token: str) -> None:
-    """What is promised after an end at any step: intact, goes on, and the next collection leaves nothing."""
+    """The promises after an end at any step: intact, goes on, and the next collection leaves nothing."""
     reindex_if_missing(root)
     check_intact(root)
     again = journey(root, f"{token}-again")
@@ -164,7 +164,7 @@ def kill_optimise_at(root: Path, point: Point, occurrence: int, *, then: Sequenc
 
 
 def check_exchange(folder: Path, url: str) -> None:
-    """What the cache lists is whole to the last byte, and so is what both stores hold."""
+    """All files that the cache lists are whole, and so are both stores."""
     cache = open_cache(url)
     with Store.open(folder / "checker") as store:
         if cache.exists():

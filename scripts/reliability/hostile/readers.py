@@ -464,7 +464,7 @@ def _index_contents() -> list[bytes]:
 
 
 def _foreign_tars() -> Iterator[bytes]:
-    """What Python's own tarfile makes of hostile members."""
+    """The result of Python's own tarfile for hostile members."""
     for member, link, kind in (
         (f"{_NAME}/../../evil", "", tarfile.REGTYPE),
         ("/tmp/evil", "", tarfile.REGTYPE),

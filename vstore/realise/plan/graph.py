@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 
 from vstore.build.recipe import InterpreterRecipe, LayerRecipe, Recipe
 from vstore.digest import Digest
+from vstore.graph import reachable
 from vstore.lock.wheels import select_wheels
 from vstore.objects import Kind, StorePath
 from vstore.profile import StackLayer
@@ -125,11 +126,5 @@ def needed(
     nodes: Mapping[StorePath, Recipe], tops: Sequence[StorePath], known: KnownObjects
 ) -> dict[StorePath, Recipe]:
     """Return the nodes that `tops` need, dependencies first, without those below a known object."""
-    found: set[StorePath] = set()
-    queue = list(tops)
-    while queue:
-        key = queue.pop()
-        if key not in found:
-            found.add(key)
-            queue += () if key in known.objects else nodes[key].all_dependencies
+    found = reachable(tops, lambda key: () if key in known.objects else nodes[key].all_dependencies)
     return {key: recipe for key, recipe in nodes.items() if key in found}

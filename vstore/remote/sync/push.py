@@ -35,7 +35,7 @@ _MAX_TRIES = 5
 
 @frozen
 class PushOptions:
-    """How to push.
+    """The options of a push.
 
     `channel` is to point to the pushed stack, for `lifetime`. Deltas are made from the objects in the closure of
     `delta_from`. `level` is that of zstd, `jobs` the number of objects at the same time. With `verify` every byte that
