@@ -233,6 +233,7 @@ def test_a_reader_that_gives_too_little_or_too_much(tmp_path: Path, compression:
         assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_small_index_takes_one_read_and_a_large_one_two(tmp_path: Path) -> None:
     reader = Bytes(packed(tmp_path, small(tmp_path / "tree")).read_bytes())
     read_index(reader)

@@ -93,6 +93,7 @@ def test_what_announces_much_is_refused_in_little_memory(tmp_path: Path, lie: Ca
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of memory from /proc")
+@pytest.mark.slow
 def test_as_many_entries_as_the_limits_allow_fit_in_the_memory(tmp_path: Path) -> None:
     chance = random.Random(1)
     entries = tuple(

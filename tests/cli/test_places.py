@@ -186,6 +186,7 @@ LOCK_FILES = ("pylock.{}.toml", "pylock.{}.meta.json", "requirements-{}.in", "pa
 
 
 @pytest.mark.parametrize("file", LOCK_FILES)
+@pytest.mark.slow
 def test_locks_replace_nothing_of_others(world: World, tmp_path: Path, file: str) -> None:
     """Refused before uv is asked: it would not be found."""
     decoy = make_decoys(tmp_path / "decoy")

@@ -243,6 +243,7 @@ def test_a_lock_says_what_it_leaves_out(project: Workspace) -> None:
 
 @pytest.mark.network
 @pytest.mark.parametrize("requirement", ["numpy<2.3", "torch"])
+@pytest.mark.slow
 def test_the_first_specs_that_people_write_are_locked(tmp_path: Path, requirement: str) -> None:
     project = Workspace(tmp_path)
     locked = project.lock(unnamed(project, [requirement], []), environment=os.environ, index=True, local_wheels=())[
@@ -253,6 +254,7 @@ def test_the_first_specs_that_people_write_are_locked(tmp_path: Path, requiremen
 
 
 @pytest.mark.network
+@pytest.mark.slow
 def test_real_packages_are_locked_as_uv_would(tmp_path: Path) -> None:
     """scrapy has a dependency of PyPy without a wheel, and the newest PySide6 needs a newer glibc than 2.28."""
     project = Workspace(tmp_path)

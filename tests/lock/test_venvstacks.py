@@ -108,6 +108,7 @@ def test_missing_inputs_files_do_no_harm(project: Path) -> None:
     assert stale(project) == set()
 
 
+@pytest.mark.slow
 def test_its_project_is_realised_without_locking(project: Path) -> None:
     version = local_version("3.11")
     if version is None:
@@ -128,6 +129,7 @@ def test_its_project_is_realised_without_locking(project: Path) -> None:
     assert vstore(project, "realise")["stack"] == first["stack"]
 
 
+@pytest.mark.slow
 def test_locking_leaves_its_valid_locks_and_numbers_what_changed(project: Path) -> None:
     version = local_version("3.11")
     if version is None:

@@ -36,6 +36,7 @@ class Index(Platforms):
         return asking_the_index(super().environment())
 
 
+@pytest.mark.slow
 def test_numpy_for_windows_and_macs(tmp_path: Path) -> None:
     world = Index(tmp_path, tmp_path / "root")
     make_mirror(tmp_path / "mirror", [WINDOWS, MAC])

@@ -34,6 +34,7 @@ GUARDED = {
 
 
 @pytest.mark.parametrize("platform", ["win32", "darwin"])
+@pytest.mark.slow
 def test_nothing_is_used_that_the_platform_lacks(platform: str, tmp_path: Path) -> None:
     """typeshed knows which functions each system has."""
     command = [sys.executable, "-m", "mypy", "--platform", platform, "--no-warn-unreachable", "--no-error-summary"]

@@ -138,6 +138,7 @@ def test_the_bytes_do_not_depend_on_the_root_the_jobs_or_the_day(
     assert {name: row["archive_hashes"] for name, row in records(tmp_path / "out").items()} == hashes
 
 
+@pytest.mark.slow
 def test_tagged_names_and_other_formats(realised: World, tmp_path: Path) -> None:
     done = publish(realised, tmp_path, "--include", "python", "--tag-outputs", "--format", "gz", "--level", "1")
     target = done["layers"]["runtimes"][0]["target_platform"]
@@ -194,6 +195,7 @@ def test_a_dry_run_says_what_would_be_packed_and_writes_nothing(
     assert publish(realised, published, "--dry-run")["written"] == []
 
 
+@pytest.mark.slow
 def test_killed_half_way_no_archive_is_half(realised: World, tmp_path: Path) -> None:
     output = tmp_path / "out"
     process = realised.start("publish", str(realised.spec), "--output-dir", str(output), "--level", "19")

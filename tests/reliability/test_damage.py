@@ -26,6 +26,7 @@ def root(whole: Path, tmp_path: Path) -> Path:
     return tmp_path / "root"
 
 
+@pytest.mark.slow
 def test_spoilt_indexes_end_in_the_one_error_or_an_answer_and_can_be_made_anew(tmp_path: Path) -> None:
     counts = spoil_indexes(tmp_path, count=25, seed=7)
     assert counts["named"] > 10 and counts.total() == 100

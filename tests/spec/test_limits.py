@@ -36,6 +36,7 @@ def specs() -> Iterator[str]:
     )
 
 
+@pytest.mark.slow
 def test_enormous_specs_load(tmp_path: Path) -> None:
     paths = []
     for number, text in enumerate(specs()):

@@ -178,6 +178,7 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 @pytest.mark.parametrize(
     "form", ["./my lib", "my-lib.tar.gz", "file:{folder}/my%20lib", "git+file://{folder}/there/.git@v1"]
 )
+@pytest.mark.slow
 def test_the_commands_of_a_hint_run_as_printed(tmp_path: Path, form: str) -> None:
     """In a folder with the source in all forms; the last command locks the package by its name."""
     project = write(tmp_path, "").parent

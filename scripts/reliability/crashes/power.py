@@ -17,7 +17,7 @@ DISK_BYTES = 96 << 20
 
 @dataclass(slots=True)
 class Cuts:
-    """The cuts that were tried: all, those that lost unflushed writes and how many sectors, generations that had to be there."""
+    """The cuts: all, those that lost unflushed writes and how many sectors, generations that had to be there."""
 
     cuts: int = 0
     lossy: int = 0

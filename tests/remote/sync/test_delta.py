@@ -163,6 +163,7 @@ def test_a_delta_that_saves_nothing_is_not_made(world: World) -> None:
     assert make_delta(trees[0], manifests[0], trees[1], manifests[1]) is None
 
 
+@pytest.mark.slow
 def test_a_large_file_is_made_window_by_window(world: World, tmp_path: Path) -> None:
     """So that a file of any size takes no more memory; what was inserted moves all that follows."""
     noise = random.Random(5).randbytes(36 << 20)

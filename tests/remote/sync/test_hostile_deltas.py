@@ -138,7 +138,7 @@ def test_more_than_the_disk_has_free_is_not_begun(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="measures memory as Linux tells it")
-@pytest.mark.parametrize("mebibytes", [100, 240, 1500])
+@pytest.mark.parametrize("mebibytes", [100, 240, pytest.param(1500, marks=pytest.mark.slow)])
 def test_a_patch_that_expands_stays_in_its_memory(tmp_path: Path, mebibytes: int) -> None:
     """As large as the largest window it says; what it gives is as large as it likes."""
     patch = hdiffpatch.diff(b"", bytes(mebibytes * MIB), hdiffpatch.COMPRESSION_ZSTD)

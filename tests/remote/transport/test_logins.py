@@ -83,6 +83,7 @@ MODES = ["up", "401", "403", "407", "503", "redirecting", "resetting"]
 
 
 @pytest.mark.parametrize("way", [*WAYS, by_proxy])
+@pytest.mark.slow
 def test_no_login_is_shown_or_written(place: Place, way: Way) -> None:
     cache, variables, config = way(place.server.url, place.folder)
     said = b""

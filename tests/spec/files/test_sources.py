@@ -192,6 +192,7 @@ def test_a_tracked_path_through_a_link_leads_nowhere(spec: Spec, tmp_path: Path)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS is kept by Linux")
+@pytest.mark.slow
 def test_a_large_file_takes_no_memory(spec: Spec, tmp_path: Path) -> None:
     with open(add(spec, "package/large"), "wb") as file:
         file.truncate(3 << 30)

@@ -198,6 +198,7 @@ def busy(store: Store, request: pytest.FixtureRequest) -> Iterator[Busy]:
 
 @needs_proc
 @pytest.mark.parametrize("busy", [1 << 31], indirect=True)
+@pytest.mark.slow
 def test_what_a_process_had_in_hand_that_is_killed_is_checked_all_the_same(busy: Busy) -> None:
     child, other = busy
     os.kill(other, signal.SIGKILL)
