@@ -32,7 +32,7 @@ from vstore.values import frozen, replace
 
 
 class LinkMode(StrEnum):
-    """The form of the files of other objects in a layer. AUTO is SYMLINK where the file system has symlinks, else COPY."""
+    """The form of files of other objects in a layer. AUTO is SYMLINK where the file system has symlinks, else COPY."""
 
     AUTO = "auto"
     SYMLINK = "symlink"
