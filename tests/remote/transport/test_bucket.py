@@ -49,7 +49,6 @@ class _Endless(BaseHTTPRequestHandler):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="measures memory as Linux tells it")
-@pytest.mark.slow
 def test_a_listing_without_end_is_an_error() -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), _Endless) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
