@@ -52,3 +52,15 @@ def test_offline_says_so(tmp_path: Path) -> None:
     with pytest.raises(UvError) as caught:
         uv.run(["pip", "compile", requirements])
     assert "--offline" in (caught.value.hint or "")
+
+
+def test_each_call_is_reported_with_its_time_and_end(tmp_path: Path) -> None:
+    calls: list[str] = []
+    uv = Uv(cache_dir=tmp_path / "cache", environment={}, on_call=calls.append)
+    uv.run(["--version"])
+    assert calls == [calls[0]]
+    assert calls[0].startswith("uv --version --no-config --no-progress: ended in ")
+    with pytest.raises(UvError):
+        uv.run(["no-such-command"])
+    assert calls[1].endswith(" with exit code 2")
+    assert any("no-such-command" in call for call in calls[2:])

@@ -102,9 +102,12 @@ class PullResult:
     generation: MadeGeneration | None
 
 
-def open_cache(store: Store, cache: str) -> Cache:
-    """Return the cache that a name in config.toml, a URL or a folder names. Raises UsageError."""
-    return remote.open_cache(cache, store.config.caches)
+def open_cache(store: Store, cache: str, *, reporter: Reporter | None = None) -> Cache:
+    """Return the cache that a name in config.toml, a URL or a folder names. Raises UsageError.
+
+    The requests to it are details for the `reporter`.
+    """
+    return remote.open_cache(cache, store.config.caches, reporter=reporter)
 
 
 def push(

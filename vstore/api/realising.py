@@ -48,8 +48,10 @@ def realise(
         environment=request.environment,
         allow_outside=request.allow_outside,
     )
+    reporter = reporter or NullReporter()
+    reporter.detail(f"spec: {spec.path}, profile {request.profile or spec.profile}")
     if request.is_whole:
-        found = find_noop(store, spec, request, reporter=reporter or NullReporter(), now=now)
+        found = find_noop(store, spec, request, reporter=reporter, now=now)
         if found is not None:
             return found
         check_requirement_syntax(spec)

@@ -68,6 +68,8 @@ def ensure_locked(
     names = [one.env_name for one in project.spec.layers if one in selection or one.env_name in below]
     reasons = stale_reasons(project)
     stale = {name: reason for name in names if (reason := reasons.get(name)) is not None}
+    for name in names:
+        reporter.detail(f"{name}: its lock is {f'stale: {stale[name]}' if name in stale else 'valid'}")
     if stale and request.locked:
         raise stale_error(project.spec, stale)
     if stale and not request.dry_run:

@@ -26,7 +26,9 @@ def find_noop(store: Store, spec: Spec, request: Request, *, reporter: Reporter,
     """
     stack = store.cached_stack(inputs_key(spec, request.platform, request))
     if stack is None:
+        reporter.detail(f"{spec.path.name}: no stack in the store was made from these inputs (spec, locks, modules)")
         return None
+    reporter.detail(f"{spec.path.name}: its inputs (spec, locks, modules) are those of {stack}, which is present")
     layers = tuple(
         RealisedLayer(name=layer.name, kind=layer.kind, path=layer.path, origin=Origin.PRESENT, seconds=0.0)
         for layer in profiles.read_stack(store.layout.object(stack)).layers

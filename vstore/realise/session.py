@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Protocol, Self
 
@@ -14,7 +15,7 @@ from vstore.cancel import CancelToken
 from vstore.digest import Digest
 from vstore.objects import StorePath
 from vstore.remote import substitution
-from vstore.reporter import CancellableReporter, Reporter
+from vstore.reporter import CancellableReporter, Detail, Reporter
 from vstore.spec import Spec
 from vstore.store import Store, own_uv_cache
 from vstore.uv import Uv
@@ -90,12 +91,19 @@ class Session:
         Raises StoreError if uv's cache in the store is a link, or belongs to another user.
         """
         cancel = CancelToken()
+        reports = CancellableReporter(reporter, cancel)
         environment = os.environ if environment is None else environment
         cache = own_uv_cache(store.layout)
         return cls(
             store=store,
-            uv=Uv(cache_dir=cache, offline=offline, environment=environment, cancel=cancel),
-            reporter=CancellableReporter(reporter, cancel),
+            uv=Uv(
+                cache_dir=cache,
+                offline=offline,
+                environment=environment,
+                cancel=cancel,
+                on_call=partial(reports.detail, kind=Detail.CALL),
+            ),
+            reporter=reports,
             now=now or datetime.now(UTC),
             jobs=jobs,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from urllib.parse import quote, urlsplit
 
 from vstore.cancel import CancelToken
@@ -13,24 +14,31 @@ from vstore.remote.records.cache import Cache
 from vstore.remote.transport.protocol import FAIL_FAST, PATIENT
 from vstore.remote.transport.registry import TRANSPORTS, open_transport
 from vstore.remote.transport.retry import RetryingTransport
+from vstore.reporter import Detail, NullReporter, Reporter
 
 _NEARLY_URL = re.compile(rf"(?:{'|'.join(TRANSPORTS)}):|https?//|[^/]*:.*@|[^:@]*//[^/]*:.*@", re.IGNORECASE)
 _NO_URL = re.compile(r"[\s\"<>\\^`{|}]")
 
 
 def open_cache(
-    text: str, known: tuple[CacheConfig, ...] = (), *, fail_fast: bool = False, cancel: CancelToken | None = None
+    text: str,
+    known: tuple[CacheConfig, ...] = (),
+    *,
+    fail_fast: bool = False,
+    cancel: CancelToken | None = None,
+    reporter: Reporter | None = None,
 ) -> Cache:
     """Return the cache that `text` names, without a request. Raises UsageError if it names none.
 
     With `fail_fast` requests have short time limits, for callers that can do without the cache. Setting `cancel` ends
-    all requests.
+    all requests, which are details for the `reporter`.
     """
     config = next((one for one in known if one.name == text), None)
     url = _url(config.url if config else text, named=config is not None, names=[one.name for one in known])
     limits, cancel = FAIL_FAST if fail_fast else PATIENT, cancel or CancelToken()
     transport = open_transport(url, config.options if config else {}, limits=limits, cancel=cancel)
-    retrying = RetryingTransport(transport, limits, sleep=cancel.wait)
+    detail = partial((reporter or NullReporter()).detail, kind=Detail.CALL)
+    retrying = RetryingTransport(transport, limits, sleep=cancel.wait, on_request=detail)
     return Cache(retrying, name=config.name if config else None, cancel=cancel)
 
 

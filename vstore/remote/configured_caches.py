@@ -41,7 +41,9 @@ def substitution(
     names = [] if offline else list(dict.fromkeys((*caches, *(one.name for one in config.caches))))
     trust = trust_of(config) if names else Trust()
     fetcher = Fetcher(store, trust=trust, reporter=reporter, cancel=cancel)
-    opened = [open_cache(name, config.caches, fail_fast=True, cancel=fetcher.cancel) for name in names]
+    opened = [
+        open_cache(name, config.caches, fail_fast=True, cancel=fetcher.cancel, reporter=reporter) for name in names
+    ]
     substituter = CacheSubstituter(opened, fetcher, dry_run=dry_run)
     with closing(substituter), fetcher.cancel.set_after(errors=False):
         yield substituter
@@ -55,7 +57,7 @@ def refetch(store: Store, *, reporter: Reporter) -> None:
     """Fetch the damaged objects of the store from the configured caches. No trust is needed: contents are verified."""
     fetcher = Fetcher(store, trust=trust_of(store.config), reporter=reporter)
     for known in store.config.caches:
-        cache = open_cache(known.name, store.config.caches, fail_fast=True, cancel=fetcher.cancel)
+        cache = open_cache(known.name, store.config.caches, fail_fast=True, cancel=fetcher.cancel, reporter=reporter)
         for path in sorted(store.distrusted):
             if store.is_valid(path):  # fetched with another
                 continue

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import tempfile
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -41,7 +43,8 @@ class Uv:
 
     `settings` are the access settings (`with_access`) of every run, which reads no other configuration file.
     `on_bytes` is called with the bytes downloaded and the total, `on_packages` with the number of resolved packages;
-    only one of them can be set.
+    only one of them can be set. `on_call` is called with each command and its time, then with each line that uv wrote
+    on standard error; they may have logins in URLs.
     """
 
     cache_dir: Path
@@ -51,6 +54,7 @@ class Uv:
     cancel: CancelToken = field(default_factory=CancelToken, compare=False)
     on_bytes: OnBytes | None = field(default=None, compare=False)
     on_packages: OnPackages | None = field(default=None, compare=False)
+    on_call: Callable[[str], object] | None = field(default=None, compare=False)
 
     def with_access(self, settings: Mapping[str, object], folder: Path) -> Self:
         """Return uv with the access settings of a spec in `folder`, given its uv table, of this user and this machine.
@@ -72,6 +76,7 @@ class Uv:
         """Run uv and return its standard output. Raises UvError, Cancelled, and ToolError if uv cannot be started."""
         import subprocess  # not needed by most commands
 
+        started = time.monotonic()
         with ExitStack() as held:
             terminal = self._terminal(held)
             command = [_executable(), "--color", "never", *map(str, arguments), *self._options(arguments, held)]
@@ -98,10 +103,19 @@ class Uv:
                 raise failed from error
             except OSError as error:
                 raise ToolError(f"uv cannot be started: {error.strerror}", hint="install the `uv` package") from error
+            errors = terminal.output() if terminal else errors
+            self._report(command[3:], process.returncode, time.monotonic() - started, errors)
             if process.returncode != 0:
                 self.cancel.check()
-                raise self._failure(doing, terminal.output() if terminal else errors)
+                raise self._failure(doing, errors)
             return out
+
+    def _report(self, arguments: Sequence[str], code: int, seconds: float, errors: str) -> None:
+        if self.on_call is not None:
+            end = f" with exit code {code}" if code else ""
+            self.on_call(f"{shlex.join(['uv', *arguments])}: ended in {seconds:.2f} s{end}")
+            for line in errors.splitlines():
+                self.on_call(f"  uv: {line}")
 
     def _terminal(self, held: ExitStack) -> Terminal | None:
         if self.on_bytes is not None:

@@ -32,7 +32,7 @@ def list_command(settings: Settings, cache: str) -> None:
     from vstore.api.caches import open_cache, read_inventory
 
     with settings.open_store() as store:
-        opened = open_cache(store, cache)
+        opened = open_cache(store, cache, reporter=settings.reporter)
         inventory = read_inventory(opened)
     numbered = {(one.name, one.number): one for one in inventory.channels.values()}
     document: CacheListDocument = {
@@ -98,7 +98,7 @@ def gc_command(settings: Settings, cache: str, dry_run: bool, policy: CachePolic
     from vstore.api.caches import collect_cache, open_cache, plan_cache_gc
 
     with settings.open_store() as store:
-        opened = open_cache(store, cache)
+        opened = open_cache(store, cache, reporter=settings.reporter)
         plan = plan_cache_gc(store, opened, policy)
         deleted = () if dry_run else collect_cache(store, opened, plan, policy, reporter=settings.reporter)
     sizes = {item.path: item.size_bytes for item in plan.dead}
@@ -132,7 +132,7 @@ def verify_command(settings: Settings, cache: str, contents: bool) -> None:
 
     reporter = settings.reporter
     with settings.open_store() as store:
-        opened = open_cache(store, cache)
+        opened = open_cache(store, cache, reporter=settings.reporter)
         checked, problems = verify_cache(store, opened, contents=contents, reporter=reporter)
     document: CacheVerifyDocument = {
         "checked": checked,
@@ -175,7 +175,7 @@ def _pin(settings: Settings, cache: str, text: str, pinned: bool) -> None:
     from vstore.api.stores import StorePath, resolve_what
 
     with settings.open_store() as store:
-        opened = open_cache(store, cache)
+        opened = open_cache(store, cache, reporter=settings.reporter)
         try:
             path = StorePath.parse(text)
         except ValueError:

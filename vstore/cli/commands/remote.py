@@ -59,7 +59,7 @@ def push_command(
     from vstore.api.stores import resolve_what
 
     with settings.open_source() as store:
-        opened = open_cache(store, cache)
+        opened = open_cache(store, cache, reporter=settings.reporter)
         options = PushOptions(
             channel=channel,
             lifetime=expires,
@@ -118,7 +118,7 @@ def pull_command(
     from vstore.api.caches import open_cache, pull
 
     with settings.open_store() as store:
-        opened = open_cache(store, cache)
+        opened = open_cache(store, cache, reporter=settings.reporter)
         done = pull(store, opened, what, profile=profile, trusted_keys=trusted, reporter=settings.reporter)
     made = done.generation
     document: PullDocument = {

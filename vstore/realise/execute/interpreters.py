@@ -45,7 +45,16 @@ class Interpreters:
             host = Target.host()
             source = choose_source(wanted, pin=None, uv=self._session.uv, target=host)
             self._chosen[InterpreterRecipe.of(source.pin, host)] = source
+            why = (
+                "nothing is locked"
+                if locked is None
+                else f"the lock has CPython {locked.version}, and {wanted} is wanted"
+            )
+            place = f"adopted from {source.local.executable}" if source.local is not None else "a managed build"
+            self._session.reporter.detail(f"interpreter for {wanted}: {source.pin.version}, {place}; {why}")
             locked = source.pin
+        else:
+            self._session.reporter.detail(f"interpreter for {wanted}: {locked.version}, as the lock says")
         self._pins[locked.version] = locked
         return locked
 

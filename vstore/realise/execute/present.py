@@ -15,7 +15,10 @@ def find_present(session: Session, recipe: Recipe, *, dry_run: bool) -> tuple[Or
     if (fetched := session.substituter.result(recipe.digest)) is not None:
         return (Origin.TO_SUBSTITUTE if dry_run else Origin.SUBSTITUTED), fetched
     present = session.store.realisation(recipe.digest)
-    return None if present is None else (Origin.PRESENT, present)
+    if present is None:
+        return None
+    session.reporter.detail(f"{recipe.name}: present, as the store has the object of its recipe: {present}")
+    return Origin.PRESENT, present
 
 
 def substitute_or_build(
@@ -27,7 +30,12 @@ def substitute_or_build(
         return (Origin.TO_SUBSTITUTE if found else Origin.TO_BUILD), found
     with session.store.recipe_lock(recipe.digest, session.cancel):
         present = session.store.realisation(recipe.digest)
-        if present is not None:  # another process built it while this one waited
+        if present is not None:
+            session.reporter.detail(f"{recipe.name}: present, as another process built it meanwhile: {present}")
             return Origin.PRESENT, present
         fetched = session.substituter.substitute(recipe.digest)
-        return (Origin.SUBSTITUTED, fetched) if fetched is not None else (Origin.BUILT, build())
+        if fetched is not None:
+            return Origin.SUBSTITUTED, fetched
+        where = "the store and the caches have" if session.substituter.has_caches else "the store has"
+        session.reporter.detail(f"{recipe.name}: built, as {where} no object of its recipe {recipe.digest.short}")
+        return Origin.BUILT, build()

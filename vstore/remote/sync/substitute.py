@@ -171,12 +171,17 @@ class CacheSubstituter:
 
     def _request(self, cache: Cache, recipe: Digest) -> Realisation | None:
         if self._is_miss(cache, recipe):
+            self._fetcher.reporter.detail(
+                f"{cache.name}: not asked for recipe {recipe.short}, as it failed or lacked it"
+            )
             return None
         try:
             found = cache.realisation(recipe) if cache.exists() else None
         except CacheError as error:
             self._failed(cache, str(recipe), error)
             return None
+        answer = "nothing" if found is None else str(found.path)
+        self._fetcher.reporter.detail(f"{cache.name}: asked for recipe {recipe.short}: {answer}")
         if found is None:
             self._negative.add(cache.url, str(recipe), ABSENT_SECONDS)
         return found

@@ -31,15 +31,22 @@ T = TypeVar("T")
 class RetryingTransport:
     """A transport that repeats transient failures within `limits`. Writing raises TransportError if `inner` only reads.
 
-    `sleep` waits for a number of seconds; it may raise to end the waiting.
+    `sleep` waits for a number of seconds; it may raise to end the waiting. `on_request` is called with a description of
+    each request and its time.
     """
 
     def __init__(
-        self, inner: Transport, limits: RequestLimits = PATIENT, *, sleep: Callable[[float], None] = time.sleep
+        self,
+        inner: Transport,
+        limits: RequestLimits = PATIENT,
+        *,
+        sleep: Callable[[float], None] = time.sleep,
+        on_request: Callable[[str], object] | None = None,
     ) -> None:
         self.inner = inner
         self._limits = limits
         self._sleep = sleep
+        self._on_request = on_request
         self._lock = threading.Lock()
         self._failures = 0
         self._reason = ""
@@ -56,46 +63,48 @@ class RetryingTransport:
 
     def get(self, key: str, *, limit: int) -> bytes | None:
         """Return a whole object."""
-        return self._retry(lambda: self.inner.get(key, limit=limit))
+        return self._retry(f"get {key}", lambda: self.inner.get(key, limit=limit))
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> Sequence[Data] | None:
         """Return the bytes of each range."""
-        return self._retry(lambda: self.inner.get_ranges(key, ranges))
+        return self._retry(f"get {len(ranges)} parts of {key}", lambda: self.inner.get_ranges(key, ranges))
 
     def download(self, key: str, target: Path, *, limit: int) -> int | None:
         """Write a whole object to a file; return its size in bytes."""
-        return self._retry(lambda: self.inner.download(key, target, limit=limit))
+        return self._retry(f"download {key}", lambda: self.inner.download(key, target, limit=limit))
 
     def head(self, key: str) -> Stat | None:
         """Return the size and the time of an object."""
-        return self._retry(lambda: self.inner.head(key))
+        return self._retry(f"head {key}", lambda: self.inner.head(key))
 
     def scan(self, prefix: str) -> Iterator[Stat]:
         """Yield all objects below a prefix, once all are known."""
-        yield from self._retry(lambda: list(self.inner.scan(prefix)))
+        yield from self._retry(f"list {prefix}", lambda: list(self.inner.scan(prefix)))
 
     def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
         """Write a file of the cache. Return False only if `create_only` is set and the key exists."""
-        return self._retry(lambda: writable(self.inner).put(key, data, create_only=create_only))
+        return self._retry(f"put {key}", lambda: writable(self.inner).put(key, data, create_only=create_only))
 
     def unfinished(self) -> Iterator[Stat]:
         """Yield the partial files of killed writers."""
-        yield from self._retry(lambda: list(writable(self.inner).unfinished()))
+        yield from self._retry("list unfinished files", lambda: list(writable(self.inner).unfinished()))
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete files of the cache."""
         listed = list(keys)
-        self._retry(lambda: writable(self.inner).delete(listed))
+        self._retry(f"delete {len(listed)} files", lambda: writable(self.inner).delete(listed))
 
-    def _retry(self, request: Callable[[], T]) -> T:
+    def _retry(self, what: str, request: Callable[[], T]) -> T:
         deadline = time.monotonic() + self._limits.retry_seconds
         pause = self._limits.first_pause_seconds
         for attempt in range(1, self._limits.attempts + 1):
             if (reason := self.down) is not None:
                 raise TransportError(reason)
+            started = time.monotonic()
             try:
                 answer = request()
             except TransportError as error:
+                self._report(what, started, f"failed: {error.message}")
                 if not error.transient:
                     raise
                 wait = pause * random.uniform(0.5, 1.0)
@@ -110,5 +119,10 @@ class RetryingTransport:
                 pause *= 2
             else:
                 self._failures = 0
+                self._report(what, started, "nothing there" if answer is None else "done")
                 return answer
         raise AssertionError("unreachable")
+
+    def _report(self, what: str, started: float, outcome: str) -> None:
+        if self._on_request is not None:
+            self._on_request(f"{self.url}: {what}: {outcome} in {time.monotonic() - started:.3f} s")
