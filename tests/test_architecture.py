@@ -17,6 +17,7 @@ FLOORS = {
     "api": 6,
     "realise": 5,
     "publish": 5,
+    "environments": 5,
     "build": 4,
     "profile": 4,
     "gc": 4,

@@ -122,6 +122,8 @@ def _specs(tried: Tried, spec: str, folder: Path) -> None:
     assert tried("realise", spec, "--dry-run")["dry_run"]
     assert tried("realise", spec, "--include", "app-hello")["generation"] is None
     assert tried("plan", spec)["nodes"]
+    assert tried("develop", spec, "--dry-run")["path"]
+    assert tried("develop", spec)["created"]
 
 
 def _generations(tried: Tried, spec: str) -> None:

@@ -29,7 +29,7 @@ def test_the_layer_starts_its_interpreter_through_one_link(layers: dict[str, Pat
     link = layer / "libexec" / f"python{SERIES}"
     assert os.readlink(link) == f"../../{interpreter.name}/bin/python{SERIES}"
     assert link.read_bytes() in PROGRAMS.values()
-    assert (layer / "bin/python").read_text() == trampoline(f"python{SERIES}")
+    assert (layer / "bin/python").read_text() == trampoline(f"libexec/python{SERIES}")
     assert (layer / "pyvenv.cfg").read_text() == f"include-system-site-packages = false\nversion = {VERSION}\n"
 
 

@@ -39,8 +39,7 @@ from vstore.store import (
     release_emergency_space,
     remove_root,
 )
-
-ENVIRONMENT_ROOT = ".vstore-root"  # the link in a virtual environment that keeps its base environment alive
+from vstore.store.roots.links import ENVIRONMENT_ROOT
 
 __all__ = [
     "ENVIRONMENT_ROOT",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from vstore.build.layout import UV_LOCK, LayerLayout
 from vstore.build.links import relative_target
-from vstore.build.scripts.posix import trampoline
+from vstore.build.scripts.posix import layer_program, trampoline
 from vstore.errors import BuildError
 from vstore.fs.atomic import write_file
 from vstore.fs.links import make_link
@@ -51,7 +51,7 @@ def link_interpreter(layer: Path, layout: LayerLayout, interpreter: Path, store_
     if not layout.target.is_windows:
         for name in ("python", "python3", layout.interpreter_name):
             (layer / "bin").mkdir(exist_ok=True)
-            write_file(layer / "bin" / name, trampoline(layout.interpreter_name).encode(), mode=0o755, durable=False)
+            write_file(layer / "bin" / name, trampoline(layer_program(layout)).encode(), mode=0o755, durable=False)
 
 
 def _links(layout: LayerLayout, interpreter: Path) -> Iterator[tuple[str, str]]:

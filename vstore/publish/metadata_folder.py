@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vstore.digest import hash_bytes
 from vstore.fs.locking.filelock import lock_file
 from vstore.fs.paths import absolute
 from vstore.fs.place import check_output_folder, put_bytes, real_folder, recognise
@@ -30,8 +29,7 @@ def lock_output_folder(store: Store, folder: Path) -> Iterator[Path]:
     place = absolute(folder)
     check_output_folder(place, store=store.layout.root)
     place.mkdir(parents=True, exist_ok=True)
-    name = hash_bytes("output 1", os.fsencode(os.path.realpath(place))).short
-    with lock_file(store.layout.locks.output(name), blocking=False):
+    with lock_file(store.layout.locks.output(place), blocking=False):
         sweep(place)
         yield place
 

@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from vstore.digest import Digest
+from vstore.digest import Digest, hash_bytes
 from vstore.fs.disk import one_mount
 from vstore.fs.folder import Folder
 from vstore.objects import StorePath
@@ -55,9 +55,9 @@ class StoreLocks:
         """Return the lock to hold while a recipe is built."""
         return self.folder / f"recipe-{recipe.short}"
 
-    def output(self, name: str) -> Path:
-        """Return the lock to hold while an output folder outside of the store is written."""
-        return self.folder / f"output-{name}"
+    def output(self, folder: Path) -> Path:
+        """Return the lock to hold while a folder outside of the store is written."""
+        return self.folder / f"output-{hash_bytes('output 1', os.fsencode(os.path.realpath(folder))).short}"
 
     def fetch(self, path: StorePath) -> Path:
         """Return the lock to hold while an object is fetched from a cache."""

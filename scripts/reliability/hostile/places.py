@@ -92,6 +92,7 @@ def _copy(world: World, place: str | bytes) -> tuple[str | bytes, ...]:
 
 COMMANDS: dict[str, Command] = {
     "realise --out-link": Command(arguments=_realise),
+    "develop": Command(arguments=lambda world, place: ("develop", str(world.spec), "--path", place)),
     "roots add": Command(arguments=lambda world, place: ("roots", "add", place, "app-hello")),
     "pack": Command(arguments=lambda world, place: ("pack", "project", "--no-closure", "-o", place)),
     "publish": Command(arguments=_publish, container=True),

@@ -265,7 +265,7 @@ def test_other_files_are_left_alone(data: bytes) -> None:
 
 
 def test_names_with_special_characters_are_quoted() -> None:
-    text = trampoline("python3.11", "$layer/libexec/bin/a'b c$(touch x)")
+    text = trampoline("libexec/python3.11", "$layer/libexec/bin/a'b c$(touch x)")
     assert """ "$layer"/'libexec/bin/a'"'"'b c$(touch x)' "$@"\n""" in text
     subprocess.run(["sh", "-n"], input=text, text=True, check=True)
 

@@ -47,19 +47,32 @@ runpy.run_module({module!r}, run_name="__main__", alter_sys=True)
 
 @frozen
 class ShellLaunchers:
-    """``/bin/sh`` scripts: the `LauncherFormat` for POSIX."""
+    """``/bin/sh`` scripts: the `LauncherFormat` for POSIX.
+
+    `program` is the path of the interpreter in the environment of the scripts, by default that of a layer.
+    """
 
     layout: LayerLayout
+    program: str | None = None
 
     def script(self, name: str, code: bytes, *, window: bool = False) -> tuple[str, bytes]:
         """Return the path and the content of a script. POSIX has no difference for `window`."""
-        shell = trampoline(self.layout.interpreter_name, f"$layer/{CODE}/{name}")
+        shell = trampoline(self._program, f"$layer/{CODE}/{name}")
         return f"bin/{name}", shell_and_python(shell, _RUN_CODE.format(code=CODE.split("/")))
 
     def application(self, module: str) -> tuple[str, bytes]:
         """Return the path and the content of the launcher of an application."""
-        shell = trampoline(self.layout.interpreter_name, self.layout.python.safe_path_option, "-m", module)
+        shell = trampoline(self._program, self.layout.python.safe_path_option, "-m", module)
         return LAUNCHER, shell_and_python(shell, _RUN_MODULE.format(module=module))
+
+    @property
+    def _program(self) -> str:
+        return self.program or layer_program(self.layout)
+
+
+def layer_program(layout: LayerLayout) -> str:
+    """Return the path of the interpreter in a POSIX layer."""
+    return f"libexec/{layout.interpreter_name}"
 
 
 def shell_and_python(shell: str, python: str) -> bytes:
@@ -72,12 +85,12 @@ def shell_and_python(shell: str, python: str) -> bytes:
     return f"{head}\n'''':\n{lines}'''\n{python}".encode()
 
 
-def trampoline(interpreter_name: str, *arguments: str) -> str:
-    """Return a script that executes the interpreter of its layer with these arguments.
+def trampoline(program: str, *arguments: str) -> str:
+    """Return a script that executes a program of its layer, given the path in the layer, with these arguments.
 
     ``$layer/…`` is a path in the layer. The arguments of the process and `sys.executable` have the real path.
     """
-    quoted = [f'"$layer/libexec/{interpreter_name}"']
+    quoted = [f'"$layer/{program}"']
     for argument in arguments:
         inside = argument.removeprefix("$layer/")
         quoted.append(f'"$layer"/{shlex.quote(inside)}' if inside != argument else shlex.quote(argument))

@@ -8,6 +8,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, summary)
     "plan": ("plan", "Print the graph of objects that specs need, for other build engines."),
     "build": ("plan", "Build one node of a plan."),
     "run": ("run", "Start an application of the current generation of a profile."),
+    "develop": ("develop", "Make a writable environment over the layers of a spec, for work on its code."),
     "publish": ("publish", "Write an archive for each layer of a spec."),
     "export": ("publish", "Copy the layers of a stack to plain folders."),
     "pack": ("bundles", "Write objects and everything they refer to into one file."),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypedDict
 
-from vstore.cli.documents import caches, profiles, publishing, specs, stores
+from vstore.cli.documents import caches, environments, profiles, publishing, specs, stores
 
 
 class ErrorDetails(TypedDict):
@@ -34,6 +34,7 @@ DOCUMENTS: dict[str, object] = {  # by command; None prints no document
     "plan": specs.PlanDocument,
     "build": specs.BuiltDocument,
     "run": None,
+    "develop": environments.DevelopDocument,
     "publish": publishing.PublishDocument | list[publishing.PublishDocument],
     "export": publishing.ExportDocument,
     "pack": publishing.PackDocument,

@@ -10,9 +10,11 @@ from pathlib import Path
 from vstore.digest import hash_bytes
 from vstore.errors import NotFoundError, StoreError, UsageError
 from vstore.fs.place import Claim, PlaceTaken, claim, put_link, recognise, try_link
-from vstore.objects import StorePath
+from vstore.objects import LAYER_FILE, StorePath
 from vstore.store.layout import StoreLayout
 from vstore.store.roots.notes import NO_NOTE, RootNote, remove_note, write_note
+
+ENVIRONMENT_ROOT = ".vstore-root"  # the link in a virtual environment that keeps its layer alive
 
 
 def object_at(layout: StoreLayout, place: Path) -> StorePath | None:
@@ -88,10 +90,16 @@ def claim_root(layout: StoreLayout, place: Path, *, trial: bool = False) -> Clai
 
 
 def make_out_link(layout: StoreLayout, place: Path, path: StorePath) -> None:
-    """Make a link outside of the store lead to an object. Raises as `claim_root`."""
+    """Make a link outside of the store lead to an object. Raises as `claim_root`.
+
+    The link in an environment leads to a file of the layer: installers follow links to folders.
+    """
+    target = layout.object(path)
+    if place.name == ENVIRONMENT_ROOT and (target / LAYER_FILE).is_file():
+        target /= LAYER_FILE
     while True:  # another process may make the same link; anything but a root of this store is refused
         with suppress(PlaceTaken):
-            put_link(str(layout.object(path)), claim_root(layout, place))
+            put_link(str(target), claim_root(layout, place))
             return
 
 
@@ -104,12 +112,16 @@ def remove_out_link(layout: StoreLayout, link: Path) -> None:
 def is_out_link(layout: StoreLayout, place: Path) -> bool:
     """Return whether a link leads straight to an object or a profile of this store, whether that exists or not.
 
+    The link in an environment leads to a file of the object.
+
     After the store was moved, a link to an object in the old place counts if the store still has its entry.
     """
     try:
         target = Path(os.readlink(place))
     except OSError:
         return False
+    if place.name == ENVIRONMENT_ROOT and target.parts[-len(LAYER_FILE.parts) :] == LAYER_FILE.parts:
+        target = target.parents[len(LAYER_FILE.parts) - 1]
     leads_to = os.path.realpath(place.parent / target.parent)
     if leads_to == os.path.realpath(layout.profiles):
         return True

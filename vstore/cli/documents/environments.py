@@ -1,0 +1,19 @@
+"""Documents about environments."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypedDict
+
+
+class DevelopDocument(TypedDict):
+    """A development environment."""
+
+    environment: Annotated[str, "Absolute path of the environment"]
+    layer: Annotated[str, "Environment name of the layer that it shows"]
+    path: Annotated[str | None, "Object of the layer; null in a dry run if it is to be built"]
+    created: Annotated[bool, "Whether the environment is new"]
+    copied: Annotated[list[str], "Metadata folders that were copied from the layer"]
+    removed: Annotated[list[str], "Copied metadata folders that were removed"]
+    hidden: Annotated[list[str], "Packages of the layer that are installed in the environment too, which hides them"]
+    modules: Annotated[list[str], "Folders of the working tree that modules are imported from"]
+    dry_run: Annotated[bool, "Whether nothing was changed"]
