@@ -23,6 +23,7 @@ MODULES = (
     "layers",
     "plans",
     "profiles",
+    "environments",
     "gc",
     "publishing",
     "caches",

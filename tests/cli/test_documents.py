@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import NoneType, UnionType
@@ -123,7 +124,8 @@ def _specs(tried: Tried, spec: str, folder: Path) -> None:
     assert tried("realise", spec, "--include", "app-hello")["generation"] is None
     assert tried("plan", spec)["nodes"]
     assert tried("develop", spec, "--dry-run")["path"]
-    assert tried("develop", spec)["created"]
+    assert tried("develop", spec, "--path", str(folder / "env"))["created"]
+    shutil.rmtree(folder / "env")  # it keeps the layers alive
 
 
 def _generations(tried: Tried, spec: str) -> None:

@@ -69,6 +69,8 @@ def develop(
     stays. Raises UsageError if something else is at that place or if the spec has several applications, and as
     `realising.realise`.
     """
+    if Target.host().is_windows:
+        raise UsageError("development environments are for POSIX systems", hint="`vstore export` copies the layers")
     now = now or datetime.now(UTC)
     spec = load(request.spec, environment=request.environment, allow_outside=request.allow_outside)
     check_requirement_syntax(spec)
