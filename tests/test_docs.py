@@ -148,14 +148,13 @@ def test_every_decision_is_listed() -> None:
 
 def test_the_example_and_the_spec_in_the_docs_load(tmp_path: Path) -> None:
     assert load(ROOT / "examples" / "sklearn" / "spec.toml").profile == "sklearn"
-    (block,) = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "spec.md").read_text("utf-8"), re.DOTALL)
+    spec, project = re.findall(r"```toml\n(.*?)```", (ROOT / "docs" / "spec.md").read_text("utf-8"), re.DOTALL)
     (tmp_path / "train.py").touch()
-    (tmp_path / "spec.toml").write_text(block)
-    assert [layer.env_name for layer in load(tmp_path / "spec.toml").layers] == [
-        "python",
-        "framework-sklearn",
-        "app-train",
-    ]
+    (tmp_path / "spec.toml").write_text(spec)
+    (tmp_path / "pyproject.toml").write_text(project)
+    names = ["python", "framework-sklearn", "app-train"]
+    assert [layer.env_name for layer in load(tmp_path / "spec.toml").layers] == names
+    assert [layer.env_name for layer in load(tmp_path / "pyproject.toml").layers] == ["python", "app-train"]
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd (Debian's package) is not installed")

@@ -83,7 +83,7 @@ def test_no_spec_at_all(world: World) -> None:
 
 def test_unknown_profile_and_application(world: World) -> None:
     world.realise()
-    assert "no such profile" in world.json("run", "nope", "hello", code=13)["error"]["message"]
+    assert "no profile, object" in world.json("run", "nope", "hello", code=13)["error"]["message"]
     assert "hello" in world.json("run", "project", "nope", code=13)["error"]["hint"]
     assert "error" in world.json("rollback", "project", code=8)
     assert "error" in world.json("switch", "project", "7", code=8)

@@ -172,3 +172,20 @@ def test_a_runtime_for_another_machine_is_locked_and_left_out(world: World) -> N
     result = world.json("realise", str(world.spec))
     assert (world.spec.parent / "requirements/far/pylock.far.toml").is_file()
     assert "far" not in world.paths(result)
+
+
+def test_arguments_of_an_application_need_no_separator(realised: World) -> None:
+    said = "low 1.0 midlib 1.0 side app"
+    for given, passed in (
+        (("project", "hello", "--json", "-x", "y"), " --json -x y"),
+        (("project", "hello", "a", "--", "b"), " a -- b"),
+        (("project", "hello", "--", "--", "b"), " -- b"),
+        (("project@1", "hello", "-v"), " -v"),
+        (("project",), ""),
+        (("project", "--json", "x"), " --json x"),
+        (("project", "--", "x"), " x"),
+    ):
+        assert realised.run("run", *given)[0] == f"{said}{passed}\n", given
+    error = realised.json("run", "project", "x", code=13)["error"]
+    assert error["hint"] == "`vstore run project -- x` passes it to hello; applications: hello"
+    assert "not a stack" in realised.run("run", "project/app-hello", code=2)[1]

@@ -16,12 +16,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vstore.errors import NotFoundError, ProfileError, UsageError, nearest
+from vstore.objects import Kind
 from vstore.profile import (
     Change,
     Generation,
     Retention,
     Stack,
     StackLayer,
+    What,
     append,
     compare,
     current,
@@ -33,10 +35,10 @@ from vstore.profile import (
     history,
     names,
     read_stack,
+    resolve_what,
     rollback,
     switch,
 )
-from vstore.profile.generations import no_such_profile
 from vstore.store import Store
 from vstore.target import Target
 
@@ -67,9 +69,9 @@ __all__ = [
 
 
 class Application(NamedTuple):
-    """An application of a generation: the generation, and the file that starts the application."""
+    """An application of a stack: how the stack was named, and the file that starts the application."""
 
-    generation: Generation
+    stack: What
     launcher: Path
 
 
@@ -81,32 +83,45 @@ class Diff(NamedTuple):
     changes: tuple[Change, ...]
 
 
-def find_application(store: Store, profile: str, name: str) -> Application:
-    """Return an application of the current generation of a profile.
+def find_application(store: Store, what: str, name: str | None = None) -> Application:
+    """Return an application of a stack, which is named as `resolve_what` reads it; without a name its only one.
 
-    Raises NotFoundError if there is no such profile or application, ProfileError if it is for another platform.
+    Raises NotFoundError if there is no such stack or application, ProfileError if it is for another platform, and
+    UsageError if `what` is not a stack, or has several applications and none is named.
     """
-    generation = current(store, profile)
-    if generation is None:
-        raise no_such_profile(store, profile)
-    stack = store.layout.object(generation.path)
+    found = resolve_what(store, what)
+    info = store.objects.info(found.path)
+    if info is None or info.kind != Kind.STACK:
+        raise UsageError(f"{what} is not a stack, but {info.kind if info else 'gone'}", hint="give a profile")
+    stack = store.layout.object(found.path)
     target = Target(read_stack(stack).target)
     if target != Target.host():
         raise ProfileError(
-            f"profile {profile} is for {target}, and this machine is {Target.host()}",
+            f"{what} is for {target}, and this machine is {Target.host()}",
             hint="`vstore push` and `pull`, `pack` and `unpack`, or `export` move it to another machine",
         )
-    folder = stack / "bin"
-    launcher = folder / (f"{name}.cmd" if target.is_windows else name)
-    if not launcher.is_file():
-        known = sorted(one.name.removesuffix(".cmd") for one in folder.iterdir())
-        near = nearest(name, known)
-        said = f"did you mean {near!r}? " if near else ""
-        raise NotFoundError(
-            f"profile {profile}, generation {generation.number}, has no application {name!r}",
-            hint=f"{said}applications: {', '.join(known) or 'none'}",
+    suffix = ".cmd" if target.is_windows else ""
+    known = sorted(one.name.removesuffix(suffix) for one in (stack / "bin").iterdir()) if name is None else []
+    if name is None and len(known) != 1:
+        raise UsageError(
+            f"{what} has {len(known) or 'no'} applications",
+            hint=f"name one: {', '.join(known)}" if known else None,
         )
-    return Application(generation, launcher)
+    launcher = stack / "bin" / f"{name or known[0]}{suffix}"
+    if not launcher.is_file():
+        raise _no_such_application(what, str(name), stack / "bin", suffix)
+    return Application(found, launcher)
+
+
+def _no_such_application(what: str, name: str, folder: Path, suffix: str) -> NotFoundError:
+    known = sorted(one.name.removesuffix(suffix) for one in folder.iterdir())
+    near = nearest(name, known)
+    said = f"did you mean {near!r}? " if near else ""
+    if len(known) == 1:
+        said += f"`vstore run {what} -- {name}` passes it to {known[0]}; "
+    return NotFoundError(
+        f"{what} has no application {name!r}", hint=f"{said}applications: {', '.join(known) or 'none'}"
+    )
 
 
 def diff(store: Store, profile: str, old: int | None = None, new: int | None = None) -> Diff:

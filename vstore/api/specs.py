@@ -5,7 +5,7 @@ Example::
     from pathlib import Path
     from vstore.api import specs
 
-    for layer in specs.load(Path("spec.toml")).layers:
+    for layer in specs.load(specs.find_spec(Path("spec.toml"))).layers:
         print(layer.env_name, layer.requirements)
 """
 
@@ -16,10 +16,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vstore.errors import UsageError
-from vstore.spec import Layer, Spec, load
+from vstore.spec import Layer, Spec, find_spec, load, specs_in
 from vstore.target import Target
 
-__all__ = ["Layer", "Spec", "Target", "load", "write_template"]
+__all__ = ["Layer", "Spec", "Target", "find_spec", "load", "specs_in", "write_template"]
 
 
 def write_template(spec: Path, text: str, beside: Mapping[str, str], *, store: Path) -> None:

@@ -18,10 +18,13 @@ Function = Callable[..., object]
 Decorator = Callable[[Function], Function]
 
 
-def command(name: str, *, group: click.Group | None = None) -> Callable[[Function], click.Command]:
+def command(
+    name: str, *, group: click.Group | None = None, starts_program: bool = False
+) -> Callable[[Function], click.Command]:
     """Declare a command with the shared options. Its function gets the `Settings` first.
 
     The help of a command is its summary in `COMMANDS`, then the docstring of the function; in a `group` the docstring.
+    A command that `starts_program` has no options after its first argument: they are the program's.
     """
 
     def decorate(function: Function) -> click.Command:
@@ -36,7 +39,8 @@ def command(name: str, *, group: click.Group | None = None) -> Callable[[Functio
         declared = shared_options(click.pass_obj(call))
         if group is not None:
             return group.command(name)(declared)
-        return click.command(name, help=_help(name, function))(declared)
+        context = {"allow_interspersed_args": not starts_program}
+        return click.command(name, help=_help(name, function), context_settings=context)(declared)
 
     return decorate
 

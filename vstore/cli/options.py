@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+from functools import wraps
+from typing import TYPE_CHECKING
+
 import click
 
 from vstore.cli.command import Function, add_options
-from vstore.cli.paths import EXISTING_FOLDER
+from vstore.cli.paths import EXISTING_FOLDER, FILE_OR_FOLDER
+from vstore.cli.settings import Settings
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def spec_argument(function: Function) -> Function:
+    """Give a command the argument SPEC: a file, a folder with a spec in it, or left out. It gets the path of a file."""
+
+    @wraps(function)
+    def call(settings: Settings, /, *arguments: object, spec: Path | None, **options: object) -> object:
+        return function(settings, *arguments, spec=settings.find_spec(spec), **options)
+
+    return click.argument("spec", required=False, type=FILE_OR_FOLDER)(call)
 
 
 def selection_options(function: Function) -> Function:

@@ -56,4 +56,5 @@ class LoadedPath(click.Path):
 FOLDER = Place(folder=True)
 PLACE = Place()
 FILE = LoadedPath(dir_okay=False)
+FILE_OR_FOLDER = LoadedPath()
 EXISTING_FOLDER = LoadedPath(exists=True, file_okay=False)

@@ -47,6 +47,15 @@ class Settings:
 
         return open_store(self.location(), read_only=read_only, for_collection=for_collection)
 
+    def find_spec(self, place: Path | None) -> Path:
+        """Return the spec at a place, as `vstore.api.specs.find_spec` does. Say which it is, unless the place is it."""
+        from vstore.api.specs import find_spec
+
+        found = find_spec(place)
+        if place is None or place.is_dir():
+            self.reporter.note(f"spec: {found}")
+        return found
+
     def open_source(self) -> Store:
         """Open the store to copy objects out of it: read-only if its file system is mounted so."""
         from vstore.api.stores import is_read_only

@@ -4,6 +4,7 @@ Selecting layers is in `spec.select`, which a no-op does not import.
 """
 
 from vstore.spec.files.sources import copy_source, source_files, source_manifest
+from vstore.spec.find import find_spec, specs_in
 from vstore.spec.load import check_requirement_syntax, load
 from vstore.spec.model import DEFAULT_LINUX, DEFAULT_MACOS, Layer, Spec
 
@@ -14,7 +15,9 @@ __all__ = [
     "Spec",
     "check_requirement_syntax",
     "copy_source",
+    "find_spec",
     "load",
     "source_files",
     "source_manifest",
+    "specs_in",
 ]

@@ -25,10 +25,11 @@ from vstore.target import Target
 from vstore.toml import TomlError, parse_toml
 from vstore.values import frozen
 
-_MAX_BYTES = 4 * 2**20
+MAX_BYTES = 4 * 2**20
+PROJECT_FILE = "pyproject.toml"  # has the spec in [tool.vstore]
 _MAX_LAYERS = 20_000
 _ARRAYS = {"runtimes": Kind.RUNTIME, "frameworks": Kind.FRAMEWORK, "applications": Kind.APPLICATION}
-_GENERIC_STEMS = ("spec", "vstore", "venvstacks")
+_GENERIC_STEMS = ("spec", "vstore", "venvstacks", "pyproject")
 
 
 def load(
@@ -47,10 +48,9 @@ def load(
     path = Path(os.path.abspath(path))
     data = _read(path)
     mistakes = Mistakes(spec=path.name)
-    document = Table(values=_parse(path.name, data), key="", mistakes=mistakes)
-    _check_top_level(document)
-    tool = document.table("tool")
-    uv = read_uv(tool, path.parent, mistakes)
+    document = Table(values=parse(path.name, data), key="", mistakes=mistakes)
+    tables = _tables(path, document)
+    uv = read_uv(tables.uv_parent, path.parent, mistakes)
     roots = _module_roots(path, (*allowed_outside(environment), *allow_outside), mistakes)
     reader = _LayerReader(
         roots=roots,
@@ -58,8 +58,8 @@ def load(
         check_requirements=check_requirements,
         macosx_target=fields.read_deployment_target(environment, mistakes),
     )
-    layers = reader.read(document)
-    profile = _profile(tool, path, mistakes)
+    layers = reader.read(tables.layers)
+    profile = _profile(tables, path, mistakes)
     if mistakes.found:
         raise _error(path.name, mistakes.found)
     digest = hash_fields("spec 1", data, *(() if uv.side_file is None else (uv.side_file,)))
@@ -82,7 +82,8 @@ def check_requirement_syntax(spec: Spec) -> None:
         array: [{"name": one.name, "requirements": list(one.requirements)} for one in spec.layers if one.kind == kind]
         for array, kind in _ARRAYS.items()
     }
-    document = Table(values=arrays, key="", mistakes=mistakes)
+    key = "tool.vstore" if spec.path.name == PROJECT_FILE else ""
+    document = Table(values=arrays, key=key, mistakes=mistakes)
     for table in chain.from_iterable(map(document.tables, arrays)):
         read_requirements(table, check=True)
     if mistakes.found:
@@ -99,20 +100,50 @@ def _module_roots(path: Path, outside: Sequence[Path], mistakes: Mistakes) -> Mo
 
 def _read(path: Path) -> bytes:
     try:
-        return read_regular(path, limit=_MAX_BYTES)
+        return read_regular(path, limit=MAX_BYTES)
     except FileNotFoundError:
         raise SpecError(f"no such spec: {path}", hint="run `vstore init` to write a small one") from None
     except OSError as error:
         raise SpecError(f"spec cannot be read: {path}: {error.strerror}") from error
 
 
-def _parse(name: str, data: bytes) -> Mapping[str, object]:
+def parse(name: str, data: bytes) -> Mapping[str, object]:
     """Parse TOML. Raises SpecError with line and column."""
     try:
         return parse_toml(data)
     except TomlError as error:
         place = f" at {error.place}" if error.place else ""
         raise SpecError(f"{name}: not valid TOML{place}: {error.reason}") from error
+
+
+@frozen
+class _Tables:
+    """The tables of a spec: the parent of the layers, of uv's settings, and ``[tool.vstore]``."""
+
+    layers: Table
+    uv_parent: Table | None
+    own: Table | None
+
+
+def _tables(path: Path, document: Table) -> _Tables:
+    """Find the tables. Raises SpecError for a ``pyproject.toml`` that has no spec."""
+    tool = document.table("tool")
+    own = None if tool is None else tool.table("vstore")
+    if path.name != PROJECT_FILE:
+        _check_top_level(document)
+        if own is not None:
+            own.only(("profile",))
+        return _Tables(layers=document, uv_parent=tool, own=own)
+    if own is None:
+        raise SpecError(
+            f"{path.name} has no spec in [tool.vstore]",
+            hint="write its layers as [[tool.vstore.runtimes]] and so on; or `vstore init` writes a spec of its own",
+        )
+    own.only((*_ARRAYS, "profile", "uv"))
+    uv = tool.table("uv") if tool is not None else None
+    if uv is not None and "index" in uv and "uv" not in own:
+        uv.add_warning("index", "is for the project alone; [tool.vstore.uv] has the indexes of the layers")
+    return _Tables(layers=own, uv_parent=own, own=own)
 
 
 def _check_top_level(document: Table) -> None:
@@ -122,16 +153,13 @@ def _check_top_level(document: Table) -> None:
             document.add_warning(key, f'unknown and ignored, did you mean "{near}"?' if near else "unknown and ignored")
 
 
-def _profile(tool: Table | None, path: Path, mistakes: Mistakes) -> str:
+def _profile(tables: _Tables, path: Path, mistakes: Mistakes) -> str:
     """Return ``[tool.vstore] profile``, else the stem of the file name, or the folder's name if the stem is generic."""
-    own = None if tool is None else tool.table("vstore")
-    if own is not None:
-        own.only(("profile",))
-        name = own.string("profile")
-        if name is not None:
-            if not fields.is_profile_name(name):
-                own.add_mistake("profile", f"{quote(name)} is not a valid profile name, expected {fields.NAME_RULE}")
-            return name
+    name = None if tables.own is None else tables.own.string("profile")
+    if tables.own is not None and name is not None:
+        if not fields.is_profile_name(name):
+            tables.own.add_mistake("profile", f"{quote(name)} is not a valid profile name, expected {fields.NAME_RULE}")
+        return name
     name = fields.as_profile_name(path.parent.name if path.stem in _GENERIC_STEMS else path.stem)
     if not fields.is_profile_name(name):
         mistakes.add("tool.vstore.profile", f"missing, and {quote(name)} is not a valid profile name")

@@ -13,7 +13,7 @@ import click
 
 from vstore.cli.command import command
 from vstore.cli.options import cache_option, jobs_option, offline_option, platform_option
-from vstore.cli.paths import FILE
+from vstore.cli.paths import FILE_OR_FOLDER
 from vstore.cli.settings import Settings
 from vstore.cli.targets import parse_targets
 from vstore.cli.text import size, table
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @command("plan")
-@click.argument("specs", nargs=-1, required=True, type=FILE)
+@click.argument("specs", metavar="[SPEC]…", nargs=-1, type=FILE_OR_FOLDER)
 @platform_option
 @cache_option
 @offline_option
@@ -41,7 +41,8 @@ def plan_command(
     from vstore.api.realising import Request
 
     request = partial(Request, caches=caches, offline=offline, environment=dict(os.environ))
-    requests = [request(spec=spec, target=target) for spec in specs for target in parse_targets(platforms, spec)]
+    found_specs = [settings.find_spec(spec) for spec in specs or (None,)]
+    requests = [request(spec=spec, target=target) for spec in found_specs for target in parse_targets(platforms, spec)]
     with settings.open_store() as store:
         found = plan(store, requests, reporter=settings.reporter)
     settings.emit(_document(found), lambda: _text(found))

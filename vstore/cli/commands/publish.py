@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from vstore.cli.command import Function, add_options, command, options
+from vstore.cli.commands.realise import request_maker
 from vstore.cli.options import (
     allow_outside_option,
     cache_option,
@@ -20,9 +19,10 @@ from vstore.cli.options import (
     offline_option,
     platform_option,
     selection_options,
+    spec_argument,
     wheel_options,
 )
-from vstore.cli.paths import FILE, FOLDER
+from vstore.cli.paths import FOLDER
 from vstore.cli.settings import Settings
 from vstore.cli.targets import each_target, parse_targets
 from vstore.cli.text import size, table
@@ -36,13 +36,6 @@ if TYPE_CHECKING:
 force_option = click.option("--force", is_flag=True, help="Also write files and folders that exist and are unchanged.")
 
 
-def _requests(jobs: int | None, **options: object) -> Callable[..., Request]:
-    """Return a function that makes a `Request` of a spec and a target."""
-    from vstore.api.realising import Request
-
-    return partial(Request, jobs=jobs or os.cpu_count() or 1, environment=dict(os.environ), **options)  # type: ignore[arg-type]
-
-
 def _request_options(function: Function) -> Function:
     return add_options(
         function,
@@ -50,7 +43,7 @@ def _request_options(function: Function) -> Function:
         platform_option,
         options(
             "request",
-            _requests,
+            request_maker,
             dry_run_option,
             locked_option,
             offline_option,
@@ -93,7 +86,7 @@ def _archive_options(
 
 
 @command("publish")
-@click.argument("spec", type=FILE)
+@spec_argument
 @_request_options
 @options(
     "archives",
@@ -181,7 +174,7 @@ def _folder_options(links: str, hardlink: bool, force: bool) -> FolderOptions:
 
 
 @command("export")
-@click.argument("what", metavar="SPEC|WHAT")
+@click.argument("what", metavar="[SPEC|WHAT]", required=False)
 @_request_options
 @options(
     "folders",
@@ -199,7 +192,7 @@ def _folder_options(links: str, hardlink: bool, force: bool) -> FolderOptions:
 )
 def export_command(
     settings: Settings,
-    what: str,
+    what: str | None,
     output: Path,
     platforms: tuple[str, ...],
     request: Callable[..., Request],
@@ -210,18 +203,18 @@ def export_command(
     """
     from vstore.api.publishing import FolderOutput, write_spec, write_stack
 
-    is_spec = Path(what).is_file() or what.endswith(".toml")
-    if platforms and not is_spec:
+    spec = _spec(settings, what)
+    if platforms and spec is None:
         raise UsageError("--platform needs a spec; an object of the store has one platform")
-    chosen = request(spec=Path(what))
-    if is_spec:
+    chosen = request(spec=spec or Path())
+    if spec is not None:
         targets = parse_targets(platforms, chosen.spec, chosen.allow_outside)
         if len(targets) != 1:
             raise UsageError("export writes one platform at a time")
         chosen = request(spec=chosen.spec, target=targets[0])
     with settings.open_store() as store:
         place = FolderOutput(store=store, folder=output, options=folders)
-        if is_spec:
+        if what is None or spec is not None:
             plan = write_spec(store, chosen, place, reporter=settings.reporter)
         else:
             plan = write_stack(store, what, chosen, place, reporter=settings.reporter)
@@ -233,6 +226,19 @@ def export_command(
         "links": next((item.record["vstore"].get("links") for item in plan.items if item.record), None),
     }
     settings.emit(document, lambda: _folders_text(plan, output, chosen.dry_run))
+
+
+def _spec(settings: Settings, what: str | None) -> Path | None:
+    """Return the spec that SPEC names; None for WHAT. A folder is named with a slash or dot, and has a spec in it."""
+    from vstore.api.specs import specs_in
+
+    if what is None:
+        return settings.find_spec(None)
+    place = Path(what)
+    is_folder = ("/" in what or what in (".", "..")) and place.is_dir()
+    if place.is_file() or what.endswith(".toml") or (is_folder and specs_in(place)):
+        return settings.find_spec(place)
+    return None
 
 
 def _folders_text(plan: OutputPlan, output: Path, dry_run: bool) -> str:

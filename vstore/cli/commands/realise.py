@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,9 +21,10 @@ from vstore.cli.options import (
     offline_option,
     platform_option,
     selection_options,
+    spec_argument,
     wheel_options,
 )
-from vstore.cli.paths import FILE, PLACE
+from vstore.cli.paths import PLACE
 from vstore.cli.settings import Settings
 from vstore.cli.targets import each_target, parse_targets
 from vstore.cli.text import size, table
@@ -36,17 +39,18 @@ if TYPE_CHECKING:
     from vstore.cli.spec_view import SpecView
 
 
-def _request(jobs: int | None, **options: object) -> Request:
+def request_maker(jobs: int | None, **options: object) -> Callable[..., Request]:
+    """Return a function that makes a `Request` of a spec and perhaps a target, all with these options."""
     from vstore.api.realising import Request
 
-    return Request(jobs=jobs or os.cpu_count() or 1, environment=dict(os.environ), **options)  # type: ignore[arg-type]
+    return partial(Request, jobs=jobs or os.cpu_count() or 1, environment=dict(os.environ), **options)  # type: ignore[arg-type]
 
 
 @command("realise")
+@spec_argument
 @options(
-    "request",
-    _request,
-    click.argument("spec", type=FILE),
+    "make_request",
+    request_maker,
     click.option("--profile", metavar="NAME", help="The profile to switch (default: that of the spec)."),
     locked_option,
     offline_option,
@@ -62,7 +66,13 @@ def _request(jobs: int | None, **options: object) -> Request:
 )
 @platform_option
 @click.option("--out-link", type=PLACE, help="Also make a link at this path; it keeps the stack alive.")
-def realise_command(settings: Settings, request: Request, platforms: tuple[str, ...], out_link: Path | None) -> None:
+def realise_command(
+    settings: Settings,
+    spec: Path,
+    make_request: Callable[..., Request],
+    platforms: tuple[str, ...],
+    out_link: Path | None,
+) -> None:
     """The spec is locked first if its lock is missing or stale. With --include only the matching layers and what they
     need are made, and no generation.
     """
@@ -70,7 +80,7 @@ def realise_command(settings: Settings, request: Request, platforms: tuple[str, 
     from vstore.api.stores import StoreLayout, check_out_link, keep
     from vstore.values import replace
 
-    started = time.monotonic()
+    started, request = time.monotonic(), make_request(spec=spec)
     targets = parse_targets(platforms, request.spec, request.allow_outside)
     if len(targets) > 1 and (out_link is not None or request.profile is not None):
         raise UsageError("--profile and --out-link are for one platform at a time")

@@ -11,17 +11,26 @@ from vstore.cli.command import command
 from vstore.cli.settings import Settings
 
 
-@command("run")
-@click.argument("profile")
-@click.argument("application")
-@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
-def run_command(settings: Settings, profile: str, application: str, arguments: tuple[str, ...]) -> None:
-    """Arguments after `--` are passed to APPLICATION."""
+@command("run", starts_program=True)
+@click.argument("what", metavar="PROFILE")
+@click.argument("words", metavar="[APPLICATION] [ARGUMENT]…", nargs=-1, type=click.UNPROCESSED)
+def run_command(settings: Settings, what: str, words: tuple[str, ...]) -> None:
+    """All that follows APPLICATION is passed to it, options too. APPLICATION may be left out if the profile has one;
+    its arguments then start with an option or follow `--`. PROFILE@N runs an application of generation N.
+    """
     from vstore.api.profiles import find_application
 
+    application, arguments = _split(words)
     store = settings.open_store(read_only=True)
-    found = find_application(store, profile, application)
-    store.last_used.record(found.generation.path, profile)
+    found = find_application(store, what, application)
+    store.last_used.record(found.stack.path, found.stack.profile or what)
     if os.name == "nt":  # where a program cannot replace its process
         raise SystemExit(subprocess.call([found.launcher, *arguments]))
     os.execv(found.launcher, [str(found.launcher), *arguments])
+
+
+def _split(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+    """Return the application, None if it is left out, and its arguments. One ``--`` before them is not among them."""
+    application = words[0] if words and not words[0].startswith("-") else None
+    rest = words if application is None else words[1:]
+    return application, rest[1:] if rest[:1] == ("--",) else rest

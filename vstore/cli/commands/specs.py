@@ -9,8 +9,14 @@ from typing import TYPE_CHECKING
 import click
 
 from vstore.cli.command import command, options
-from vstore.cli.options import allow_outside_option, offline_option, selection_options, wheel_options
-from vstore.cli.paths import FILE, FOLDER
+from vstore.cli.options import (
+    allow_outside_option,
+    offline_option,
+    selection_options,
+    spec_argument,
+    wheel_options,
+)
+from vstore.cli.paths import FOLDER
 from vstore.cli.settings import Settings
 from vstore.errors import LockError
 
@@ -86,7 +92,7 @@ def _show_request(**selection: object) -> SelectionRequest:
 
 
 @command("show")
-@click.argument("spec", type=FILE)
+@spec_argument
 @options("request", _show_request, selection_options)
 @allow_outside_option
 def show_command(settings: Settings, spec: Path, request: SelectionRequest, allow_outside: tuple[Path, ...]) -> None:
@@ -114,7 +120,7 @@ def _lock_request(**selection: object) -> SelectionRequest:
 
 
 @command("lock")
-@click.argument("spec", type=FILE)
+@spec_argument
 @options(
     "lock_options",
     _lock_options,
