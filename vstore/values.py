@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 else:
 
     def replace(one, /, **changes):
-        """As `dataclasses.replace` of a value, which is not loaded for it."""
+        """Like `dataclasses.replace`, without loading that module."""
         return type(one)(**{name: getattr(one, name) for name in _names(type(one))} | changes)
 
 

@@ -57,7 +57,7 @@ def test_a_link_is_not_followed_where_that_is_asked(tmp_path: Path) -> None:
 def test_more_than_the_limit_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"12345")
 
-    with pytest.raises(OSError, match="it is too big: more than 4 bytes"):
+    with pytest.raises(OSError, match="it is larger than the limit of 4 bytes"):
         read_regular(tmp_path / "file", limit=4)
 
 

@@ -52,7 +52,7 @@ def test_alive_through_a_generation_names_it_and_the_chain(store: Store) -> None
             one = top
     with reopened(store) as store:
         error = refused(store, low)
-        assert error.message == f"not deleted, it is alive: {low}"
+        assert error.message == f"not deleted, because a root keeps it alive: {low}"
         first = f"profile profiles/p-1-link\n  -> {one}\n    -> {mid}\n      -> {low}"
         assert "\n".join(error.details[:4]) == first
         assert error.details[4] == "and 1 other roots: profiles/p-2-link"

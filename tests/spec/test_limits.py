@@ -49,7 +49,7 @@ def test_enormous_specs_load(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (PYTHON + "x" * (5 << 20), "it is too big: more than 4194304 bytes"),
+        (PYTHON + "x" * (5 << 20), "it is larger than the limit of 4194304 bytes"),
         (PYTHON + "\n[[applications]]" * 20_000, "a spec may have at most 20,000 layers"),
         (frameworks(2_502, chained=True), "a layer may be built on at most 2,500 frameworks, found 2,501"),
         (PYTHON + ".".join(["a"] * 50_000) + " = 1\n", "a key of more than 32 parts"),

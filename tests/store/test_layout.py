@@ -103,7 +103,7 @@ def test_the_command_says_it_in_one_line_with_a_hint(root: Path) -> None:
         assert ended.code == 6, ended.error
         first, second = ended.error.strip().splitlines()
         assert f"not followed: {root}/tmp/trash -> {root.parent}/decoy" in first
-        assert "hint: see whose it is" in second
+        assert "hint: check who owns it" in second
     assert os.listdir(root.parent / "decoy") == ["file"]
 
 
@@ -131,7 +131,7 @@ def test_an_index_of_somebody_else_is_not_opened(root: Path, name: str, kind: st
     (root / name).unlink(missing_ok=True)
     (root / name).symlink_to(other) if kind == "link" else os.link(other, root / name)
     for read_only in (False, True):
-        with pytest.raises(StoreError, match=f"the index is not opened, it is a .*link.*: {root / name}"):
+        with pytest.raises(StoreError, match=f"the index is a .*link.*, which vstore does not open: {root / name}"):
             Store.open(root, read_only=read_only)
     assert reindex(root) == 1, "it puts a new one in place, and does not look at the old one"
     assert other.read_text() == "not the store's"

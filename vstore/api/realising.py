@@ -63,7 +63,7 @@ def realise(
 def realise_project(
     store: Store, project: Project, request: Request, *, reporter: Reporter | None, now: datetime | None
 ) -> Realised:
-    """Realise a project that was loaded for the request. Raises as `realise`."""
+    """Realise a project that was loaded for the request. Raises as `realise` does."""
     from vstore.realise.realise import realise
     from vstore.realise.session import Session
 

@@ -33,13 +33,13 @@ def check_limits(index: ArchiveIndex, limits: Limits) -> None:
 def check_frames(index: ArchiveIndex, limits: Limits) -> None:
     """Raise ArchiveError if a frame is larger than the limit."""
     if any(frame.content_bytes > limits.frame_bytes for frame in index.frames):
-        raise ArchiveError(f"refused: a frame of more than {limits.frame_bytes} bytes")
+        raise ArchiveError(f"refused: the archive has a frame of more than {limits.frame_bytes} bytes")
 
 
 def check_ratio(content_bytes: int, archive_bytes: int, limits: Limits) -> None:
     """Raise ArchiveError if the content is too large for so small an archive."""
     if content_bytes > max(limits.ratio_free_bytes, limits.ratio * archive_bytes):
-        raise ArchiveError(f"refused: its content is more than {limits.ratio} times its size")
+        raise ArchiveError(f"refused: the content of the archive is more than {limits.ratio} times its size")
 
 
 def check_equal(found: Manifest, expected: Manifest | None) -> None:

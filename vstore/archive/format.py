@@ -85,7 +85,7 @@ def _check_length(stored: int, length: int, limits: Limits) -> None:
     if stored > limits.index_bytes or length > limits.index_bytes:
         raise ArchiveError(f"the index is larger than the limit of {limits.index_bytes} bytes")
     if length > max(limits.index_free_bytes, limits.index_ratio * stored):
-        raise ArchiveError(f"refused: the index holds more than {limits.index_ratio} times its size")
+        raise ArchiveError(f"refused: the content of the index is more than {limits.index_ratio} times its size")
 
 
 def decode_index(tail: bytes, start: int, limits: Limits, tree: Digest | None = None) -> ArchiveIndex:
@@ -133,7 +133,7 @@ def _parse(
     if expected is not None and Manifest.digest_of(tree) != expected:
         raise ArchiveError("the archive contains another tree than expected")
     if Manifest.count(tree) > limits.entries:
-        raise ArchiveError(f"refused: more than {limits.entries} entries")
+        raise ArchiveError(f"refused: the archive has more than {limits.entries} entries")
     count = number(4)
     if count > min(limits.entries, start // _MIN_FRAME_BYTES):
         raise ValueError("more frames than the archive has room for")

@@ -97,7 +97,10 @@ def visible_distributions(own: LayerMetadata, dependencies: Iterable[LayerMetada
 
 
 def plan_links(own: LayerMetadata, dependencies: Sequence[LayerMetadata], trees: Trees) -> LinkPlan:
-    """Return the links that make the layers below visible, except scripts."""
+    """Plan the links to the files of the layers below, nearest first in `dependencies`.
+
+    Scripts are left out: `write_scripts` writes them.
+    """
     merge = _Merge(own.layout, trees)
     shown = [(OWN, one) for one in own.distributions] + visible_distributions(own, dependencies)
     owners = [(number, one.name, one.owns) for number, one in shown]

@@ -112,7 +112,7 @@ def shared_options(function: Function) -> Function:
             count=True,
             expose_value=False,
             callback=_set,
-            help="Show decisions with their reasons; twice: also calls of uv and servers.",
+            help="Show each decision with its reason; with -vv also the calls of uv and the requests to servers.",
         ),
         click.option(
             "--no-progress", is_flag=True, expose_value=False, callback=_set, help="Disable the progress display."

@@ -38,7 +38,7 @@ class Stage(NamedTuple):
 
     @property
     def amount(self) -> str:
-        """The progress as text; empty if it is unknown."""
+        """The progress as text, as in ``3 of 12``; empty if it is unknown."""
         if self.unit == Unit.BYTES:
             whole, done = size(self.total), size(self.done) if self.done else ""
             if self.total and done.endswith(whole.rpartition(" ")[2]):

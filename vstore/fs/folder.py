@@ -97,11 +97,11 @@ class Folder:
         return os.readlink(self._name(name), dir_fd=self._fd)
 
     def open_file(self, name: str) -> BinaryIO:
-        """Open a regular file for reading, not following a link. Raises as `open_regular`."""
+        """Open a regular file for reading, not following a link. Raises as `open_regular` does."""
         return open_regular(self._name(name), follow=False, dir_fd=self._fd)
 
     def read(self, name: str, *, limit: int) -> bytes:
-        """Read a regular file of at most `limit` bytes, not following a link. Raises as `read_regular`."""
+        """Read a regular file of at most `limit` bytes, not following a link. Raises as `read_regular` does."""
         return read_regular(self._name(name), limit=limit, follow=False, dir_fd=self._fd)
 
     # changing
@@ -173,4 +173,6 @@ def refuse_links(place: Path) -> None:
         text = f"a folder of the store is a link, which is not followed: {name} -> {target}"
     else:
         text = f"not a folder, but {'a file' if kind == stat.S_IFREG else 'something else'}: {name}"
-    raise StoreError(text, hint=f"see whose it is (`ls -ld {name}`) and move it away; vstore creates the folder again")
+    raise StoreError(
+        text, hint=f"check who owns it (`ls -ld {name}`) and move it away; vstore creates the folder again"
+    )

@@ -46,12 +46,12 @@ def claim(path: Path, ours: Callable[[Path, os.stat_result], bool], *, store: Pa
     """
     check_folder(path.parent)
     if store is not None and _is_inside(path.parent, store):  # the target of our link is in it
-        raise UsageError(f"the place is inside the store: {path}", hint="choose a place outside of it")
+        raise UsageError(f"the output path is inside the store: {path}", hint="choose a path outside of it")
     return recognise(path, ours)
 
 
 def recognise(path: Path, ours: Callable[[Path, os.stat_result], bool]) -> Claim:
-    """As `claim`, for a path in a folder that vstore has claimed. The folder may not exist yet."""
+    """Like `claim`, for a path in a folder that vstore has claimed. The folder may not exist yet."""
     old = lstat_or_none(path)
     if old is not None and not ours(path, old):
         raise not_ours(path, old)

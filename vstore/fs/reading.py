@@ -53,7 +53,7 @@ def check_regular(path: str | bytes | Path) -> None:
 
 
 def open_regular(path: str | bytes | Path, *, follow: bool = True, dir_fd: int | None = None) -> BinaryIO:
-    """Open a regular file for reading. Raises as `open_handle`."""
+    """Open a regular file for reading. Raises as `open_handle` does."""
     return open(open_handle(path, follow=follow, dir_fd=dir_fd), "rb")
 
 
@@ -67,7 +67,7 @@ def read_regular(path: str | bytes | Path, *, limit: int, follow: bool = True, d
         while len(data) <= limit and (more := file.read(min(_MORE_BYTES, limit + 1 - len(data)))):
             data += more
     if len(data) > limit:
-        raise OSError(errno.EFBIG, f"it is too big: more than {limit} bytes", path)
+        raise OSError(errno.EFBIG, f"it is larger than the limit of {limit} bytes", path)
     return data
 
 

@@ -43,7 +43,7 @@ def decompress(data: bytes | memoryview, *, at_most: int) -> bytes:
 
 
 def decompress_parts(data: bytes | memoryview, *, at_most: int, part_bytes: int) -> list[bytes]:
-    """As `decompress`, in parts of `part_bytes` (the last one shorter), which takes half the memory."""
+    """Like `decompress`, in parts of `part_bytes` (the last one shorter), which takes half the memory."""
     zstd = _zstd()
     reader = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: WINDOW_LOG})
     parts: list[bytes] = []

@@ -122,7 +122,7 @@ def explain_live(store: Store, graph: ObjectGraph, path: StorePath) -> StoreErro
     details += [f"{'  ' * depth}-> {link}" for depth, link in enumerate(links, 1)]
     if len(found) > 1:
         details.append(f"and {len(found) - 1} other roots: {', '.join(one.name for one, _ in found[1:6])}")
-    return StoreError(f"not deleted, it is alive: {path}", details=details, hint=_hint(store, root))
+    return StoreError(f"not deleted, because a root keeps it alive: {path}", details=details, hint=_hint(store, root))
 
 
 def roots_keeping(store: Store, graph: ObjectGraph, path: StorePath) -> list[tuple[Root, tuple[StorePath, ...]]]:

@@ -58,10 +58,12 @@ class CollectionPlan:
     """The plan of a collection.
 
     `victims` are in the order of deletion, referrers before the objects that they refer to. `live` counts the live
-    objects, `spared` the dead ones that stay: too fresh, used too lately, beyond the goal, another user's, or referred
-    to by one of these. `skipped` stay only because another user owns them. `orphans` are leftovers of killed processes,
-    relative to the root; `unclear` may be orphans and stay while objects are missing. `wheels` go from uv's caches,
-    as names for people. `freed_bytes` is the disk space that becomes free.
+    objects. `spared` counts the dead ones that stay: added or used too recently, not needed to reach the goal, another
+    user's, or referred to by one of these. `skipped` are those that stay only because another user owns them.
+
+    `orphans` are the files and folders that killed processes left, relative to the root. `unclear` look like orphans,
+    but stay because objects of the index are missing on disk. `wheels` are the wheels to remove from uv's caches, each
+    as ``NAME/VERSION-TAG``. `freed_bytes` is the disk space that becomes free.
     """
 
     victims: tuple[Victim, ...]

@@ -1,4 +1,4 @@
-"""Ownership: in a store shared by a group every user collects the own objects, and root collects all.
+"""Ownership: in a store shared by a group every user collects their own objects, and root collects all.
 
 Only its owner can rename a read-only folder to another one, since its ``..`` changes (rename(2)), and only its owner
 can make it writable to empty it. So ownership is checked before a row is removed.

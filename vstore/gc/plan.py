@@ -1,7 +1,7 @@
 """The plan of a collection (pure), computed on a graph in memory without a query per object.
 
 Liveness is decided first, then the order: a dead object does not become younger because a dead object that refers to it
-was used lately. If a policy spares an object, all that it refers to stays too, since an object never loses its
+was used recently. If a policy spares an object, all that it refers to stays too, since an object never loses its
 references.
 """
 
@@ -100,7 +100,7 @@ def _victim(graph: ObjectGraph, number: int) -> Victim:
 
 
 def _spared(graph: ObjectGraph, alive: Sequence[int], policy: CollectionPolicy) -> Iterable[int]:
-    """Yield the dead objects that are too fresh or were used too lately."""
+    """Yield the dead objects that are too fresh or were used too recently."""
     used = policy.used_since.isoformat() if policy.used_since else None
     if policy.fresh_since is None and used is None:
         return

@@ -33,7 +33,11 @@ _EPOCH = datetime.fromtimestamp(0, UTC)
 
 @frozen
 class CachedWheel:
-    """An unpacked wheel in `cache`, a folder of ``cache/``. `archive` and the `pointers` to it are relative to that."""
+    """An unpacked wheel in a cache of uv. `cache` is the name of its folder in ``cache/`` of the store.
+
+    `archive` is the folder of the wheel's files, and `pointers` are uv's entries that name it; both are relative to the
+    cache. `marks` are the statuses of two of its files: their link counts show whether objects share the wheel.
+    """
 
     cache: str
     archive: PurePosixPath
@@ -42,7 +46,7 @@ class CachedWheel:
 
     @property
     def name(self) -> str:
-        """The distribution with its version and tag, for people; the archive's name if there is no pointer."""
+        """The distribution with its version and tag, to be shown; the archive's name if there is no pointer."""
         return "/".join(self.pointers[-1].parts[-2:]) if self.pointers else self.archive.name
 
     @property
@@ -96,7 +100,7 @@ class UvCaches:
 
 
 def own_caches(layout: StoreLayout) -> list[str]:
-    """Return the names of the caches in ``cache/`` that this user may clean: the own one, or all for root."""
+    """Return the names of the caches in ``cache/`` that this user may clean: their own, or all for root."""
     user = os.geteuid() if hasattr(os, "geteuid") else 0
     found: list[str] = []
     with suppress(FileNotFoundError), layout.opened(layout.uv_cache.parent) as parent:

@@ -167,7 +167,7 @@ def _package_lines(package: LockedPackage) -> Iterator[str]:
 def module_hash(spec: Spec, module: PurePosixPath) -> str:
     """Return venvstacks' hash of a module: of names and contents, of a folder its files, folder by folder.
 
-    Raises SpecError as `source_files`.
+    Raises SpecError as `source_files` does.
     """
     files = source_files(spec, module)
     if (spec.path.parent / module).is_file():

@@ -172,7 +172,7 @@ def _record_use(store: Store, before: Generation | None, after: Generation, *, n
 
 
 def forget(store: Store, profile: str, numbers: Iterable[int]) -> None:
-    """Forget generations; a collection deletes their objects. Raises as `forgettable`."""
+    """Forget generations; a collection deletes their objects. Raises as `forgettable` does."""
     with _locked(store, profile):
         _forget(store, profile, forgettable(history(store, profile), numbers))
 

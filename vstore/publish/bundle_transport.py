@@ -59,7 +59,7 @@ class BundleWriter:
                     return False
                 raise TransportError(f"{key} is already in the bundle")
             if len(self._sizes) >= _MOST_MEMBERS:
-                raise ArchiveError(f"refused: more than {_MOST_MEMBERS} members")
+                raise ArchiveError(f"refused: the bundle has more than {_MOST_MEMBERS} members")
             self._file.write(member(TOP, Entry(key.encode(), EntryKind.FILE, size=size)))
             if isinstance(data, Path):
                 with open(data, "rb") as source:
@@ -173,7 +173,7 @@ class BundleReader:
         """Return a member. Raises TransportError if it has more than `limit` bytes."""
         member = self._members.get(key)
         if member is not None and member[1] > limit:
-            raise TransportError(f"{key} in {self.url} has more than {limit} bytes")
+            raise TransportError(f"{key} in {self.url} is larger than the limit of {limit} bytes")
         found = self.get_ranges(key, [(0, member[1])]) if member is not None else None
         return found[0] if found is not None else None
 
@@ -199,7 +199,7 @@ class BundleReader:
             return None
         size = member[1]
         if size > limit:
-            raise TransportError(f"{key} in {self.url} has more than {limit} bytes")
+            raise TransportError(f"{key} in {self.url} is larger than the limit of {limit} bytes")
         with target.open("wb") as file:
             for start in range(0, size, _BUFFER_BYTES):
                 for data in self.get_ranges(key, [(start, min(start + _BUFFER_BYTES, size))]) or ():

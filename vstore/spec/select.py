@@ -93,9 +93,9 @@ def select_layers(spec: Spec, request: SelectionRequest, target: Target) -> Sele
         if _operations(layer, request, target, full=True) != _operations(layer, request, target, full=False):
             doing = "build" if request.build else "lock"
             raise UsageError(
-                f"Conflicting {doing} instructions for {[one.env_name for one in contradicting]}:"
-                " above some of the included layers, below others",
-                hint="add --dependencies, or name it by --include",
+                f"conflicting {doing} instructions for {', '.join(one.env_name for one in contradicting)}:"
+                " above one included layer and below another",
+                hint="add --dependencies, or include these layers too with --include",
             )
     operations = {
         layer.env_name: _operations(layer, request, target, full=layer.env_name in fully)

@@ -80,8 +80,8 @@ def check_index_file(layout: StoreLayout) -> None:
         if stat.S_ISLNK(status.st_mode) or (stat.S_ISREG(status.st_mode) and status.st_nlink > 1):
             kind = "a link" if stat.S_ISLNK(status.st_mode) else "a file with a second name (a hard link)"
             raise StoreError(
-                f"the index is not opened, it is {kind}: {place}",
-                hint="see whose it is and move it away, then run `vstore reindex`",
+                f"the index is {kind}, which vstore does not open: {place}",
+                hint="check who owns it, move it away, then run `vstore reindex`",
             )
 
 

@@ -122,9 +122,9 @@ def test_ranges_are_exact(pair: Pair) -> None:
 
 def test_nothing_larger_than_allowed_is_read(pair: Pair, tmp_path: Path) -> None:
     pair.writing.put(KEY, DATA)
-    with pytest.raises(TransportError, match="more than 1000 bytes"):
+    with pytest.raises(TransportError, match="larger than the limit of 1000 bytes"):
         pair.reading.get(KEY, limit=1000)
-    with pytest.raises(TransportError, match="more than 1000 bytes"):
+    with pytest.raises(TransportError, match="larger than the limit of 1000 bytes"):
         pair.reading.download(KEY, tmp_path / "whole", limit=1000)
 
 
@@ -255,7 +255,7 @@ def test_a_wrong_secret_is_refused_at_once(bucket_of: Callable[[str], Bucket], s
 
 
 def test_a_web_server_is_not_asked_for_a_list() -> None:
-    with pytest.raises(ListingUnsupportedError, match="a web server does not list objects"):
+    with pytest.raises(ListingUnsupportedError, match="a web server does not list files"):
         list(open_transport("http://127.0.0.1:9/x").scan("objects"))
 
 

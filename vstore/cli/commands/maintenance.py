@@ -80,7 +80,9 @@ def optimise_command(settings: Settings, dry_run: bool) -> None:
 
 @command("reindex")
 def reindex_command(settings: Settings) -> None:
-    """The index repeats the manifests, profiles and roots on disk."""
+    """The new index is made from the manifests and profiles on disk. Only the times of last use, the durations of
+    builds and the cached results of `realise` are lost.
+    """
     from vstore.api.maintenance import reindex
 
     count = reindex(settings.location(), settings.reporter)

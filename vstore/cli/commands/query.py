@@ -104,7 +104,7 @@ def _branches(
 @click.argument("what")
 @click.argument("dependency")
 def why_depends_command(settings: Settings, what: str, dependency: str) -> None:
-    """The chain is a shortest one from WHAT to DEPENDENCY, which is named in the same way."""
+    """If there are several chains, one of the shortest is shown. DEPENDENCY is named like WHAT."""
     from vstore.api.stores import dependency_chain, resolve_what
 
     with settings.open_store(read_only=True) as store:

@@ -73,8 +73,8 @@ def realise_command(
     platforms: tuple[str, ...],
     out_link: Path | None,
 ) -> None:
-    """The spec is locked first if its lock is missing or stale. With --include only the matching layers and what they
-    need are made, and no generation.
+    """The spec is locked first if its lock is missing or stale. With --include, only the matching layers and their
+    dependencies are built, and no generation is made.
     """
     from vstore.api.realising import realise
     from vstore.api.stores import StoreLayout, check_out_link, keep

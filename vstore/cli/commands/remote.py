@@ -36,7 +36,7 @@ _LIFETIME = timedelta(days=30)
     "--delta-from", metavar="WHAT", help="Also make deltas from this older object and those that it refers to."
 )
 @click.option("--level", type=click.IntRange(1, 19), help="How hard to compress (default: 3).")
-@click.option("-j", "--jobs", type=click.IntRange(1), default=2, help="Objects at a time (default: 2).")
+@click.option("-j", "--jobs", type=click.IntRange(1), default=2, help="Push this many objects at a time (default: 2).")
 @click.option(
     "--verify", is_flag=True, help="Read every byte that CACHE has of these objects, and replace damaged files."
 )

@@ -168,7 +168,7 @@ def _opened(path: Path) -> int:
         if error.errno not in _NO_LOCK_FILE:
             raise
         reason = f", {error.strerror}" if error.errno in (errno.EINVAL, errno.EISDIR) else ""
-        raise StoreError(f"not a lock file{reason}: {path}", hint="see whose it is, and move it away") from error
+        raise StoreError(f"not a lock file{reason}: {path}", hint="check who owns it, and move it away") from error
     finally:
         if folder is not None:
             os.close(folder)

@@ -49,7 +49,7 @@ class TreeValidator:
         """Check the next entry. Raises ArchiveError for an unsafe name, a link to outside, or too much content."""
         limits, path = self._limits, entry.path
         if len(self._seen) >= limits.entries:
-            raise ArchiveError(f"refused: more than {limits.entries} entries")
+            raise ArchiveError(f"refused: the archive has more than {limits.entries} entries")
         if why := self._bad_path(path) or self._bad_content(entry):
             raise ArchiveError(f"refused {os.fsdecode(path)[:200]!r}: {why}")
         self._seen.add(path)
@@ -57,7 +57,7 @@ class TreeValidator:
         if entry.kind == EntryKind.DIRECTORY:
             self._directories.add(path)
         if self.total_bytes > limits.total_bytes:
-            raise ArchiveError(f"refused: more than {limits.total_bytes} bytes of content")
+            raise ArchiveError(f"refused: the archive has more than {limits.total_bytes} bytes of content")
 
     def _bad_path(self, path: bytes) -> str | None:
         parts = path.split(b"/")

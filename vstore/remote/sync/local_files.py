@@ -29,7 +29,10 @@ class LocalFiles:
         self._budget = budget
 
     def read(self, names: Iterable[str]) -> None:
-        """Read all objects of these names, and the newest others within the budget."""
+        """Read the manifests of the objects with these names, and of the newest others within the budget.
+
+        A name is a store path without its digest.
+        """
         wanted = set(names) - self._names
         if not wanted:
             return
@@ -62,7 +65,7 @@ class LocalFiles:
         return digest in self._found
 
     def find(self, digest: bytes) -> Path | None:
-        """Return the place of a file."""
+        """Return the path of a file with this content; None if there is none."""
         found = self._found.get(digest)
         return self._store.layout.object(found[0]) / os.fsdecode(found[1]) if found else None
 
@@ -82,7 +85,7 @@ class FileMap:
         return digest in self._files
 
     def find(self, digest: bytes) -> Path | None:
-        """Return the place of a file."""
+        """Return the path of a file with this content; None if there is none."""
         return self._files.get(digest)
 
     def may_link(self, path: Path) -> bool:
@@ -100,7 +103,7 @@ class FileUnion:
         return any(digest in source for source in self._sources)
 
     def find(self, digest: bytes) -> Path | None:
-        """Return the place of a file."""
+        """Return the path of a file with this content; None if there is none."""
         return next((path for source in self._sources if (path := source.find(digest)) is not None), None)
 
     def may_link(self, path: Path) -> bool:

@@ -71,7 +71,7 @@ class BucketTransport:
         self._stores: dict[float, ObjectStore] = {}
 
     def get(self, key: str, *, limit: int) -> bytes | None:
-        """Return a whole object."""
+        """Return the content of a file of the cache; None if there is no such file."""
         import obstore
 
         def read() -> bytes:
@@ -99,7 +99,7 @@ class BucketTransport:
         return self._run(read) if ranges else []
 
     def download(self, key: str, target: Path, *, limit: int) -> int | None:
-        """Write a whole object to a file; return its size in bytes."""
+        """Write a file of the cache to `target`. Return its size in bytes; None if there is no such file."""
         import obstore
 
         def read() -> int:
@@ -118,13 +118,13 @@ class BucketTransport:
         return self._run(read)
 
     def head(self, key: str) -> Stat | None:
-        """Return the size and the time of an object."""
+        """Return the size and the time of a file; None if there is no such file."""
         import obstore
 
         return self._run(lambda: _stat(self._wait(lambda: obstore.head_async(self._store(), key))))
 
     def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
-        """Write an object; a large one in parts."""
+        """Write a file, a large one in parts."""
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
@@ -145,7 +145,7 @@ class BucketTransport:
         return done
 
     def scan(self, prefix: str) -> Iterator[Stat]:
-        """Yield all objects below a prefix, once all are known."""
+        """Yield all files below a prefix, once all are known."""
         import obstore
 
         def read() -> list[Stat]:
@@ -163,7 +163,7 @@ class BucketTransport:
         return iter(())
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects, all in one request if none is missing."""
+        """Delete files, all in one request if none is missing."""
         import obstore
 
         def delete(wanted: Sequence[str]) -> bool:
@@ -213,7 +213,7 @@ class BucketTransport:
         return store
 
     def _run(self, request: Callable[[], T]) -> T | None:
-        """Return the result, None for a missing object; raise TransportError for every other failure."""
+        """Return the result, None for a missing file; raise TransportError for every other failure."""
         from obstore.exceptions import BaseError, NotSupportedError, PermissionDeniedError, UnauthenticatedError
 
         try:
@@ -221,7 +221,7 @@ class BucketTransport:
         except FileNotFoundError:
             return None
         except NotSupportedError as error:
-            raise RangesUnsupportedError(f"{self.url} does not serve parts of an object") from error
+            raise RangesUnsupportedError(f"{self.url} does not serve parts of a file") from error
         except (PermissionDeniedError, UnauthenticatedError) as error:
             status = _status(error)
             reason = f"HTTP status {status}" if status else _first_line(error)
@@ -236,7 +236,7 @@ class BucketTransport:
 
 
 async def _read_ranges(store: ObjectStore, key: str, ranges: Sequence[tuple[int, int]]) -> list[Data]:
-    """Return the bytes of each range, fewer where the object ends early."""
+    """Return the bytes of each range, fewer where the file ends early."""
     from asyncio import Semaphore, gather
 
     import obstore

@@ -19,7 +19,7 @@ class MemoryTransport:
         self._lock = threading.Lock()
 
     def get(self, key: str, *, limit: int) -> bytes | None:
-        """Return a whole object."""
+        """Return the content of a file of the cache; None if there is no such file."""
         found = self._find(key)
         if found is not None and len(found) > limit:
             raise too_large(self.url, key, limit)
@@ -35,18 +35,18 @@ class MemoryTransport:
         return [found[start:end] for start, end in ranges]
 
     def download(self, key: str, target: Path, *, limit: int) -> int | None:
-        """Write a whole object to a file; return its size in bytes."""
+        """Write a file of the cache to `target`. Return its size in bytes; None if there is no such file."""
         found = self.get(key, limit=limit)
         return None if found is None else target.write_bytes(found)
 
     def head(self, key: str) -> Stat | None:
-        """Return the size and the time of an object."""
+        """Return the size and the time of a file; None if there is no such file."""
         with self._lock:
             found = self._objects.get(key)
         return Stat(key=key, size_bytes=len(found[0]), modified=found[1]) if found else None
 
     def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
-        """Write an object."""
+        """Write a file."""
         content = data.read_bytes() if isinstance(data, Path) else bytes(data)
         with self._lock:
             if create_only and key in self._objects:
@@ -55,7 +55,7 @@ class MemoryTransport:
             return True
 
     def scan(self, prefix: str) -> Iterator[Stat]:
-        """Yield all objects below a prefix."""
+        """Yield all files below a prefix."""
         with self._lock:
             found = list(self._objects.items())
         for key, (data, modified) in found:
@@ -67,7 +67,7 @@ class MemoryTransport:
         return iter(())
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects."""
+        """Delete files."""
         with self._lock:
             for key in keys:
                 self._objects.pop(key, None)

@@ -1,7 +1,7 @@
 """The interface of a transport: a few methods on keys and bytes, for the place where a cache lies.
 
 `Transport` reads, `WritableTransport` writes too. `memory`, `folder`, `web` and `bucket` beside this module implement
-them, `retry` wraps any of them, and `registry` lists their URL schemes. A missing object is None, because asking for
+them, `retry` wraps any of them, and `registry` lists their URL schemes. A missing file is None, because asking for
 one is normal; every other failure is a TransportError.
 """
 
@@ -74,16 +74,16 @@ class ThrottledError(TransportError):
 
 
 class RangesUnsupportedError(TransportError):
-    """The place serves whole objects only."""
+    """The place serves whole files only."""
 
 
 class ListingUnsupportedError(TransportError):
-    """The place cannot list its objects, as plain web servers cannot."""
+    """The place cannot list its files, as plain web servers cannot."""
 
 
 @frozen
 class Stat:
-    """The size and the time of one object."""
+    """The size and the time of one file."""
 
     key: str
     size_bytes: int
@@ -98,24 +98,30 @@ class Transport(Protocol):
         """The URL without secrets, for messages and as the identity of the cache."""
 
     def get(self, key: str, *, limit: int) -> bytes | None:
-        """Return a whole object. Raises TransportError if it has more than `limit` bytes."""
+        """Return the content of a file; None if there is no such file.
+
+        Raises TransportError if it is larger than `limit` bytes.
+        """
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> Sequence[Data] | None:
         """Return the bytes of each range, from start up to but not including end.
 
-        Raises RangesUnsupportedError where only whole objects are served, TransportError for a shorter object.
+        Raises RangesUnsupportedError where only whole files are served, TransportError for a shorter file.
         """
 
     def download(self, key: str, target: Path, *, limit: int) -> int | None:
-        """Write a whole object, at most `limit` bytes, to the file `target`; return its size in bytes."""
+        """Write a file of the cache to `target`. Return its size in bytes; None if there is no such file.
+
+        Raises TransportError if it is larger than `limit` bytes.
+        """
 
     def head(self, key: str) -> Stat | None:
-        """Return the size and the time of an object."""
+        """Return the size and the time of a file; None if there is no such file."""
 
     def scan(self, prefix: str) -> Iterator[Stat]:
-        """Yield all objects whose keys start with ``prefix/``, in no particular order.
+        """Yield all files whose keys start with ``prefix/``, in no particular order.
 
-        Raises ListingUnsupportedError where objects cannot be listed.
+        Raises ListingUnsupportedError where files cannot be listed.
         """
 
 
@@ -124,13 +130,13 @@ class WritableTransport(Transport, Protocol):
     """A transport that also writes and deletes."""
 
     def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
-        """Write an object, whole or not at all. With `create_only`, return False if the key exists already."""
+        """Write a file, whole or not at all. With `create_only`, return False if the key exists already."""
 
     def unfinished(self) -> Iterator[Stat]:
         """Yield the partial files of killed writers. `scan` does not list them; `delete` removes them."""
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete objects. A missing one is no error."""
+        """Delete files. A missing one is no error."""
 
 
 def writable(transport: Transport) -> WritableTransport:
@@ -148,12 +154,12 @@ def is_transient(status: int | None) -> bool:
 
 
 def too_large(url: str, key: str, limit: int) -> TransportError:
-    """Return the error for an object that is larger than its limit."""
-    return TransportError(f"{url}/{key} has more than {limit} bytes")
+    """Return the error for a file that is larger than its limit."""
+    return TransportError(f"{url}/{key} is larger than the limit of {limit} bytes")
 
 
 def too_short(url: str, key: str) -> TransportError:
-    """Return the error for a range beyond the end of an object."""
+    """Return the error for a range beyond the end of a file."""
     return TransportError(f"{url}/{key} is shorter than the requested range")
 
 

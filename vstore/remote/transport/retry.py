@@ -62,7 +62,7 @@ class RetryingTransport:
         return self._reason if self._failures >= self._limits.max_failures else None
 
     def get(self, key: str, *, limit: int) -> bytes | None:
-        """Return a whole object."""
+        """Return the content of a file of the cache; None if there is no such file."""
         return self._retry(f"get {key}", lambda: self.inner.get(key, limit=limit))
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> Sequence[Data] | None:
@@ -70,15 +70,15 @@ class RetryingTransport:
         return self._retry(f"get {len(ranges)} parts of {key}", lambda: self.inner.get_ranges(key, ranges))
 
     def download(self, key: str, target: Path, *, limit: int) -> int | None:
-        """Write a whole object to a file; return its size in bytes."""
+        """Write a file of the cache to `target`. Return its size in bytes; None if there is no such file."""
         return self._retry(f"download {key}", lambda: self.inner.download(key, target, limit=limit))
 
     def head(self, key: str) -> Stat | None:
-        """Return the size and the time of an object."""
+        """Return the size and the time of a file; None if there is no such file."""
         return self._retry(f"head {key}", lambda: self.inner.head(key))
 
     def scan(self, prefix: str) -> Iterator[Stat]:
-        """Yield all objects below a prefix, once all are known."""
+        """Yield all files below a prefix, once all are known."""
         yield from self._retry(f"list {prefix}", lambda: list(self.inner.scan(prefix)))
 
     def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:

@@ -75,7 +75,7 @@ class WebTransport:
         self._pool: PoolManager | None = None
 
     def get(self, key: str, *, limit: int) -> bytes | None:
-        """Return a whole object."""
+        """Return the content of a file of the cache; None if there is no such file."""
         with self._request("GET", key, self._limits.record_seconds) as answer:
             return None if answer is None else b"".join(self._content(answer, key, limit))
 
@@ -98,7 +98,7 @@ class WebTransport:
             if answer is None:
                 return None
             if answer.status != 206:
-                raise RangesUnsupportedError(f"{self.url} does not serve parts of an object")
+                raise RangesUnsupportedError(f"{self.url} does not serve parts of a file")
             found = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
             if found is None or int(found[1]) != start:
                 raise TransportError(f"{self.url}/{key}: the answer has another range than requested")
@@ -108,7 +108,7 @@ class WebTransport:
             return data
 
     def download(self, key: str, target: Path, *, limit: int) -> int | None:
-        """Write a whole object to a file; return its size in bytes."""
+        """Write a file of the cache to `target`. Return its size in bytes; None if there is no such file."""
         with self._request("GET", key, self._limits.download_seconds(limit)) as answer:
             if answer is None:
                 return None
@@ -116,7 +116,7 @@ class WebTransport:
                 return sum(file.write(chunk) for chunk in self._content(answer, key, limit))
 
     def head(self, key: str) -> Stat | None:
-        """Return the size and the time of an object."""
+        """Return the size and the time of a file; None if there is no such file."""
         with self._request("HEAD", key, self._limits.record_seconds) as answer:
             if answer is None:
                 return None
@@ -128,7 +128,7 @@ class WebTransport:
     def scan(self, prefix: str) -> Iterator[Stat]:
         """Raise ListingUnsupportedError."""
         raise ListingUnsupportedError(
-            f"a web server does not list objects: {self.url}", hint="give the folder or bucket behind it"
+            f"a web server does not list files: {self.url}", hint="give the folder or bucket behind it"
         )
 
     def _content(self, answer: BaseHTTPResponse, key: str, limit: int) -> Iterator[bytes]:
@@ -148,7 +148,7 @@ class WebTransport:
     def _request(
         self, method: str, key: str, seconds: float, headers: Mapping[str, str] | None = None
     ) -> Iterator[BaseHTTPResponse | None]:
-        """Yield the answer, None for a missing object; raise TransportError for every other failure."""
+        """Yield the answer, None for a missing file; raise TransportError for every other failure."""
         from urllib3.exceptions import HTTPError
 
         self._cancel.check()

@@ -60,11 +60,11 @@ class Checkout:
         return tuple(sorted(paths))
 
     def tracks(self, path: bytes) -> bool:
-        """Return whether the index has a file or submodule of this path. Raises ValueError as `tracked`."""
+        """Return whether the index has a file or submodule of this path. Raises ValueError as `tracked` does."""
         return self._first_from(path) == path
 
     def tracks_below(self, folder: bytes) -> bool:
-        """Return whether the index has a file in this folder. Raises ValueError as `tracked`."""
+        """Return whether the index has a file in this folder. Raises ValueError as `tracked` does."""
         return self._first_from(folder + b"/").startswith(folder + b"/")
 
     def _first_from(self, path: bytes) -> bytes:

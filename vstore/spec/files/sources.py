@@ -60,7 +60,7 @@ def source_manifest(spec: Spec, module: PurePosixPath) -> Manifest:
 
 
 def copy_source(spec: Spec, module: PurePosixPath, folder: Path) -> None:
-    """Copy a module into an empty folder, with its executable bits. Raises SpecError as `source_manifest`."""
+    """Copy a module into an empty folder, with its executable bits. Raises SpecError as `source_manifest` does."""
     for relative, file in source_files(spec, module):
         target = folder / SOURCE_FOLDER / relative
         target.parent.mkdir(parents=True, exist_ok=True)

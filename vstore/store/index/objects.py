@@ -79,7 +79,7 @@ class ObjectIndex:
         return [infos[path] for path in bottom_up({path: info.references for path, info in infos.items()})]
 
     def closure_infos(self, paths: Iterable[StorePath]) -> dict[StorePath, ObjectInfo]:
-        """Return the rows of a `closure`, each read once. Raises as `closure`."""
+        """Return the rows of a `closure`, each read once. Raises as `closure` does."""
         found: dict[StorePath, ObjectInfo] = {}
 
         def references(path: StorePath) -> tuple[StorePath, ...]:

@@ -23,7 +23,7 @@ def object_at(layout: StoreLayout, place: Path) -> StorePath | None:
 
 
 def object_below(store: str, place: Path) -> StorePath | None:
-    """As `object_at`, given the real path of the folder ``store``."""
+    """Like `object_at`, given the real path of the folder ``store``."""
     try:
         return StorePath.parse(Path(os.path.realpath(place)).relative_to(store).parts[0])
     except (ValueError, IndexError):
@@ -90,7 +90,7 @@ def claim_root(layout: StoreLayout, place: Path, *, trial: bool = False) -> Clai
 
 
 def make_out_link(layout: StoreLayout, place: Path, path: StorePath) -> None:
-    """Make a link outside of the store lead to an object. Raises as `claim_root`.
+    """Make a link outside of the store lead to an object. Raises as `claim_root` does.
 
     The link in an environment leads to a file of the layer: installers follow links to folders.
     """
