@@ -72,7 +72,7 @@ class DevelopmentEnvironment:
     def write(self) -> DevelopmentPlan:
         """Make the environment, or bring it in step with the layer. What the user installed in it stays.
 
-        Return what was changed. Raises UsageError as `plan`.
+        Return what was changed. Raises UsageError as `plan` does.
         """
         site_packages = self.place / self.layout.site_packages
         is_new = lstat_or_none(site_packages) is None
