@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from vstore.errors import UsageError
+from vstore.errors import UsageError, suggestion
 from vstore.fs.reading import read_regular
 from vstore.toml import TomlError, parse_toml
 from vstore.values import frozen
@@ -202,7 +202,10 @@ class Table:
         for key in self._values:
             if key not in self._known:
                 name = f"{self._name}.{key}" if self._name else key
-                raise UsageError(f"{self._file}: {name}: no such key", hint=f"known: {', '.join(sorted(self._known))}")
+                raise UsageError(
+                    f"{self._file}: {name}: no such key",
+                    hint=f"{suggestion(key, self._known)}known: {', '.join(sorted(self._known))}",
+                )
 
 
 def mapping(value: object) -> Mapping[str, object]:

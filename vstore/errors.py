@@ -143,6 +143,12 @@ def printable(text: str) -> str:
     return text if text.isprintable() else text.translate(_CONTROLS)
 
 
+def suggestion(word: str, known: Iterable[str]) -> str:
+    """Return the start of a hint that names the most similar known word; empty if there is none."""
+    near = nearest(word, known)
+    return f"did you mean {str(near)!r}? " if near else ""
+
+
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word that is most similar to this one, for a hint; None if there is none."""
     from difflib import get_close_matches  # 4 ms, only after a mistake

@@ -65,6 +65,14 @@ def test_a_profile_and_its_layers(store: Store, stacks: tuple[StorePath, StorePa
     assert (layer.place / "a").read_bytes() == b"old", "the place follows the profile"
 
 
+def test_a_layer_by_the_name_in_its_spec(store: Store, new: StorePath, old: StorePath) -> None:
+    install(store, "p", framework_x=new, python_3=old)
+    assert resolve_what(store, "p/x") == resolve_what(store, "p/framework-x")
+    assert "layers: framework-x, python-3" in str(refused(store, "p/other"))
+    install(store, "p", framework_x=new, app_x=old)
+    assert "has no layer 'x'" in str(refused(store, "p/x")), "two layers have the name"
+
+
 def test_a_generation_and_its_layers(store: Store, stacks: tuple[StorePath, StorePath], old: StorePath) -> None:
     place = store.layout.object
     assert resolve_what(store, "p@1") == What(path=stacks[0], place=place(stacks[0]), profile="p", generation=1)

@@ -20,7 +20,7 @@ from vstore.api.realising import realise_project
 from vstore.api.stores import ENVIRONMENT_ROOT, keep
 from vstore.environments.develop import DevelopmentEnvironment, claim_environment
 from vstore.environments.plan import DevelopmentPlan
-from vstore.errors import UsageError, nearest
+from vstore.errors import UsageError, suggestion
 from vstore.fs.locking.filelock import lock_file
 from vstore.fs.paths import absolute
 from vstore.objects import Kind, StorePath
@@ -107,13 +107,13 @@ def _chosen_layer(spec: Spec, name: str | None) -> Layer:
     found = [one for one in found if name == one.env_name] or found
     if len(found) == 1:
         return found[0]
-    known = ", ".join(layer.env_name for layer in layers)
+    names = [layer.env_name for layer in layers]
+    known = ", ".join(names)
     if name is None:
         message = f"{spec.path.name} has {len(found)} applications for this machine"
         raise UsageError(message, hint=f"choose a layer with --layer: {known}")
-    near = nearest(name, [layer.env_name for layer in layers])
-    suggestion = f"did you mean {near}? " if near else ""
-    raise UsageError(f"{spec.path.name} has no layer {name!r} for this machine", hint=f"{suggestion}layers: {known}")
+    hint = f"{suggestion(name, names)}layers: {known}"
+    raise UsageError(f"{spec.path.name} has no layer {name!r} for this machine", hint=hint)
 
 
 def _realised(

@@ -15,7 +15,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
-from vstore.errors import NotFoundError, ProfileError, UsageError, nearest
+from vstore.errors import NotFoundError, ProfileError, UsageError, suggestion
 from vstore.objects import Kind
 from vstore.profile import (
     Change,
@@ -115,8 +115,7 @@ def find_application(store: Store, what: str, name: str | None = None) -> Applic
 
 def _no_such_application(what: str, name: str, folder: Path, suffix: str) -> NotFoundError:
     known = sorted(one.name.removesuffix(suffix) for one in folder.iterdir())
-    near = nearest(name, known)
-    said = f"did you mean {near!r}? " if near else ""
+    said = suggestion(name, known)
     if len(known) == 1:
         said += f"`vstore run {what} -- {name}` passes it to {known[0]}; "
     return NotFoundError(

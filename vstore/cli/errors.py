@@ -52,10 +52,24 @@ def explain(error: BaseException) -> VstoreError | None:
 def _usage(error: click.ClickException) -> UsageError:
     context = error.ctx if isinstance(error, click.UsageError) else None
     is_help = isinstance(error, click.exceptions.NoArgsIsHelpError)  # its message is the help
-    message = "missing command" if is_help else error.format_message().rstrip(".")
-    return UsageError(
-        message[:1].lower() + message[1:], hint=f"`{context.command_path} --help` shows the usage" if context else None
-    )
+    if isinstance(error, click.NoSuchOption | click.exceptions.NoSuchCommand):  # their texts have suggestions too
+        message = error.message.rstrip(".")
+    else:
+        message = "missing command" if is_help else error.format_message().rstrip(".")
+    hints = [_hint(error), f"`{context.command_path} --help` shows the usage"] if context else []
+    return UsageError(message[:1].lower() + message[1:], hint="; ".join(filter(None, hints)) or None)
+
+
+def _hint(error: click.ClickException) -> str | None:
+    """Return what was meant instead of an unknown command or option."""
+    from vstore.cli.habits import command_hint, option_hint
+
+    match error:
+        case click.exceptions.NoSuchCommand(ctx=click.Context(command=click.Group() as group) as context):
+            return command_hint(error.command_name, group.list_commands(context))
+        case click.NoSuchOption(ctx=click.Context() as context):
+            return option_hint(error.option_name, context)
+    return None
 
 
 def _system(error: OSError) -> StoreError:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vstore.errors import UsageError
+from vstore.errors import UsageError, suggestion
 
 if TYPE_CHECKING:
     from vstore.api.specs import Target
@@ -31,7 +31,9 @@ def parse_targets(names: Iterable[str], spec: Path, allow_outside: Sequence[Path
             found[Target(name)] = None
         except ValueError:
             known = ", ".join((*Target, ALL))
-            raise UsageError(f"--platform {name}: no such platform", hint=f"known: {known}") from None
+            raise UsageError(
+                f"--platform {name}: no such platform", hint=f"{suggestion(name, Target)}platforms: {known}"
+            ) from None
     return tuple(found) or (Target.host(),)
 
 

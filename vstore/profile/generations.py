@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 
 from vstore.digest import Digest
-from vstore.errors import NotFoundError, ProfileError, nearest
+from vstore.errors import NotFoundError, ProfileError, suggestion
 from vstore.fs.faults import Point, reached
 from vstore.fs.folder import flush_folder
 from vstore.fs.locking.filelock import lock_file
@@ -47,10 +47,8 @@ def history(store: Store, profile: str) -> list[Generation]:
 def no_such_profile(store: Store, profile: str) -> NotFoundError:
     """Return the error for a profile that does not exist, with the names of those that do."""
     known = names(store)
-    near = nearest(profile, known)
-    said = f"did you mean {near!r}? " if near else ""
     listed = f"profiles: {', '.join(known)}" if known else "there are none yet; `vstore realise SPEC` makes one"
-    return NotFoundError(f"no such profile: {profile}", hint=said + listed)
+    return NotFoundError(f"no such profile: {profile}", hint=suggestion(profile, known) + listed)
 
 
 def current(store: Store, profile: str) -> Generation | None:

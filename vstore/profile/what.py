@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from vstore.errors import NotFoundError, ProfileError, StoreError, UsageError, nearest
+from vstore.errors import NotFoundError, ProfileError, StoreError, UsageError, nearest, suggestion
 from vstore.fs.paths import absolute
 from vstore.objects import Kind, StorePath
 from vstore.profile import generations as profiles
@@ -16,6 +16,7 @@ from vstore.profile.stack import StackLayer, read_stack
 from vstore.store import Generation, Store, generation_of, object_at
 from vstore.values import frozen
 
+_PREFIXED = (Kind.FRAMEWORK, Kind.APPLICATION)  # framework-NAME, app-NAME
 _MOST_LINKS = 40  # as Linux follows
 _NAME = re.compile(r"[A-Za-z0-9@+._-]+")  # the characters of names and of store paths
 
@@ -62,9 +63,16 @@ def _in_a_profile(store: Store, text: str) -> What | None:
     generation = _generation(store, profile, number) if profile else None
     if generation is None or not name:
         return _member(store, generation, number) if generation else None
-    named = [one for one in _layers(store, generation) if one.name == name]
+    layer = _layer(_layers(store, generation), name)
+    return _member(store, generation, number, layer) if layer else None
+
+
+def _layer(layers: Sequence[StackLayer], name: str) -> StackLayer | None:
+    """Return the layer of a name: ``app-hello``, or ``hello`` if no other layer is called so."""
+    named = [one for one in layers if one.name == name]
     named.sort(key=lambda one: one.kind == Kind.INTERPRETER)  # a layer may have the name of an interpreter
-    return _member(store, generation, number, named[0]) if named else None
+    short = [one for one in layers if one.kind in _PREFIXED and one.name.partition("-")[2] == name]
+    return named[0] if named else short[0] if len(short) == 1 else None
 
 
 def _profile(store: Store, text: str) -> tuple[str | None, int | None]:
@@ -204,10 +212,9 @@ def _not_found(store: Store, text: str) -> NotFoundError | ProfileError:
     profile, number = _profile(store, head)
     if profile is None:
         names = {*profiles.names(store), *(info.path.name for info in store.objects.all())}
-        near = nearest(head if head in (text, text.rstrip("/")) else text, names)
-        hint = "`vstore profiles` and `vstore list` show the names that there are"
-        said = f"did you mean {near!r}? " if near else ""
-        return NotFoundError(f"no profile, object or place in the store is called {text!r}", hint=said + hint)
+        said = suggestion(head if head in (text, text.rstrip("/")) else text, names)
+        hint = f"{said}`vstore profiles` and `vstore list` show the names that there are"
+        return NotFoundError(f"no profile, object or place in the store is called {text!r}", hint=hint)
     generation = _generation(store, profile, number)
     if generation is None:
         missing = "no current generation" if number is None else f"no generation {number}"

@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple, Self
 
 from vstore.build.layer_metadata import read_metadata
-from vstore.errors import LockError, NotFoundError, UsageError
+from vstore.errors import LockError, NotFoundError, UsageError, suggestion
 from vstore.lock.lockfile import read_lock
 from vstore.lock.record import module_hash, read_record, requirements_hash
 from vstore.objects import Kind, ObjectInfo, StorePath
@@ -87,7 +87,10 @@ class StackMembers:
         names = [member.name for member in self.members if member.is_layer]
         for pattern in patterns:
             if not allow_missing and not any(fnmatchcase(name, pattern) for name in names):
-                raise UsageError(f"--include {pattern}: no such layer", hint=f"layers: {', '.join(names)}")
+                raise UsageError(
+                    f"--include {pattern}: no such layer",
+                    hint=f"{suggestion(pattern, names)}layers: {', '.join(names)}",
+                )
         selected = frozenset(name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns))
         return replace(self, only=selected)
 

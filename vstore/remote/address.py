@@ -8,7 +8,7 @@ from urllib.parse import quote, urlsplit
 
 from vstore.cancel import CancelToken
 from vstore.config import CacheConfig
-from vstore.errors import UsageError
+from vstore.errors import UsageError, suggestion
 from vstore.fs.paths import absolute
 from vstore.remote.records.cache import Cache
 from vstore.remote.transport.protocol import FAIL_FAST, PATIENT
@@ -47,8 +47,8 @@ def _url(text: str, *, named: bool, names: list[str]) -> str:
     url = text
     if "://" not in url:
         if not named and "/" not in url and url not in (".", ".."):
-            hint = f"give a URL or a folder (./{url}); names in config.toml: {', '.join(names) or 'none yet'}"
-            raise UsageError(f"no such cache: {url}", hint=hint)
+            hint = f"names in config.toml: {', '.join(names) or 'none yet'}; or give a URL, or a folder (./{url})"
+            raise UsageError(f"no such cache: {url}", hint=suggestion(url, names) + hint)
         if _NEARLY_URL.match(url):
             raise UsageError("neither a URL nor a folder: it lacks ://", hint="a folder is also written file:///…")
         url = absolute(url).as_uri()

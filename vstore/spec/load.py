@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from vstore.digest import hash_fields
-from vstore.errors import SpecError, nearest
+from vstore.errors import SpecError, nearest, suggestion
 from vstore.fs.reading import read_regular
 from vstore.objects import Kind
 from vstore.spec import fields
@@ -102,7 +102,9 @@ def _read(path: Path) -> bytes:
     try:
         return read_regular(path, limit=MAX_BYTES)
     except FileNotFoundError:
-        raise SpecError(f"no such spec: {path}", hint="run `vstore init` to write a small one") from None
+        beside = [one.name for one in path.parent.glob("*.toml")] if path.parent.is_dir() else []
+        hint = f"{suggestion(path.name, beside)}`vstore init` writes a small one"
+        raise SpecError(f"no such spec: {path}", hint=hint) from None
     except OSError as error:
         raise SpecError(f"spec cannot be read: {path}: {error.strerror}") from error
 

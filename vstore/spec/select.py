@@ -7,7 +7,7 @@ from enum import StrEnum
 from fnmatch import fnmatchcase
 from types import MappingProxyType
 
-from vstore.errors import UsageError
+from vstore.errors import UsageError, suggestion
 from vstore.spec.model import Layer, Spec
 from vstore.target import Target
 from vstore.values import frozen
@@ -109,8 +109,11 @@ def select_layers(spec: Spec, request: SelectionRequest, target: Target) -> Sele
 def _unmatched(patterns: Sequence[str], layers: Sequence[Layer], option: str, allowed: bool) -> tuple[str, ...]:
     found = tuple(pattern for pattern in patterns if not any(matches(layer, [pattern]) for layer in layers))
     if found and not allowed:
-        known = ", ".join(layer.env_name for layer in layers)
-        raise UsageError(f"{option} {found[0]}: no such layer", hint=f"layers: {known}; or pass --allow-missing")
+        known = [layer.env_name for layer in layers]
+        raise UsageError(
+            f"{option} {found[0]}: no such layer",
+            hint=f"{suggestion(found[0], known)}layers: {', '.join(known)}; or pass --allow-missing",
+        )
     return found
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from vstore.cli.command import command, options
+from vstore.cli.commands.realise import request_maker
 from vstore.cli.options import (
     allow_outside_option,
     cache_option,
@@ -16,9 +17,10 @@ from vstore.cli.options import (
     jobs_option,
     locked_option,
     offline_option,
+    spec_argument,
     wheel_options,
 )
-from vstore.cli.paths import FILE, FOLDER
+from vstore.cli.paths import FOLDER
 from vstore.cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,17 +29,11 @@ if TYPE_CHECKING:
     from vstore.cli.documents.environments import DevelopDocument
 
 
-def _request(jobs: int | None, **options: object) -> Request:
-    from vstore.api.realising import Request
-
-    return Request(jobs=jobs or os.cpu_count() or 1, environment=dict(os.environ), **options)  # type: ignore[arg-type]
-
-
 @command("develop")
+@spec_argument
 @options(
-    "request",
-    _request,
-    click.argument("spec", type=FILE),
+    "make_request",
+    request_maker,
     locked_option,
     offline_option,
     dry_run_option,
@@ -48,7 +44,9 @@ def _request(jobs: int | None, **options: object) -> Request:
 )
 @click.option("--layer", metavar="NAME", help="The layer to work on (default: the only application).")
 @click.option("--path", "place", type=FOLDER, help="The environment (default: `.venv` beside the spec).")
-def develop_command(settings: Settings, request: Request, layer: str | None, place: Path | None) -> None:
+def develop_command(
+    settings: Settings, spec: Path, make_request: Callable[..., Request], layer: str | None, place: Path | None
+) -> None:
     """The environment is an ordinary virtual environment on the interpreter of the store. It shows the packages of the
     layer, and the modules of the working tree in place of those of the layer. pip and uv install into it, and never
     change the store.
@@ -57,6 +55,7 @@ def develop_command(settings: Settings, request: Request, layer: str | None, pla
     """
     from vstore.api.environments import develop
 
+    request = make_request(spec=spec)
     with settings.open_store() as store:
         made = develop(store, request, layer=layer, place=place, reporter=settings.reporter)
     document: DevelopDocument = {

@@ -71,6 +71,9 @@ def build_command(
     try:
         document = json.loads(node.read())
     except (ValueError, RecursionError) as error:
+        if node.name.endswith(".toml"):
+            hint = "`vstore realise` makes the layers of a spec, `vstore plan SPEC --json` prints nodes"
+            raise UsageError(f"{node.name} is no node of a plan", hint=hint) from error
         raise UsageError(f"not a JSON document: {error}", hint="`vstore plan SPEC --json` prints nodes") from error
     parsed = read_node(document, dict(map(_pair, objects)))
     reporter = settings.reporter

@@ -46,7 +46,8 @@ def read_channel(store: Store, cache: Cache, name: str, *, trust: Trust, now: da
     check_channel_name(name)
     found = cache.channel(name)
     if found is None:
-        raise CacheError(f"{cache.name} has no channel {name}", hint=f"`vstore cache ls {cache.url}`")
+        hint = f"`vstore cache ls {cache.name}` lists its channels"
+        raise CacheError(f"{cache.name} has no channel {name}", hint=hint)
     found = _newest_trusted(cache, found, trust)
     reason = trust.rejection(found)
     if reason is not None:
