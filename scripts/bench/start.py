@@ -36,6 +36,11 @@ def cpu_seconds(command: Sequence[str | Path]) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
+def completing(line: str) -> list[str | Path]:
+    """The command that a shell runs to complete a line."""
+    return ["env", "_VSTORE_COMPLETE=bash_complete", f"COMP_WORDS={line}", *VSTORE]
+
+
 def world(work: Path) -> dict[str, tuple[list[str | Path], str, float]]:
     """Make a store of six layers, and give for each name its command, its baseline and its goal."""
     wheels = work / "wheels"
@@ -60,6 +65,9 @@ def world(work: Path) -> dict[str, tuple[list[str | Path], str, float]]:
         "version": ([*VSTORE, "--version"], CLICK, 1.1),
         "help": ([*VSTORE, "--help"], CLICK, 1.1),
         "usage error": ([*VSTORE, "list", "--nonsense"], CLICK, 1.1),
+        "completion": ([*VSTORE, "completion", "bash"], CLICK, 1.2),
+        "complete a command": (completing("vstore re"), CLICK, 1.2),
+        "complete an option": (completing("vstore realise --pl"), CLICK, 1.2),
         "list": ([*ours, "list"], CLICK, 1.3),
         "history": ([*ours, "history", "project"], CLICK, 1.3),
         "switch": ([*ours, "switch", "project", "1"], CLICK, 1.3),

@@ -21,7 +21,11 @@ from vstore.credentials import redact
 from vstore.errors import OutputError, VstoreError
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from vstore.cli.documents import ErrorDocument
+
+_COMPLETES = "_VSTORE_COMPLETE" in os.environ  # a shell asks what completes a line
 
 
 class _Hidden(Exception):
@@ -45,7 +49,18 @@ class LazyGroup(click.Group):
         module = importlib.import_module(f"vstore.cli.commands.{COMMANDS[cmd_name][0]}")
         command = getattr(module, cmd_name.replace("-", "_") + "_command")
         assert isinstance(command, click.Command)
+        if _COMPLETES:
+            from vstore.cli.completion import prepare
+
+            prepare(command)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Return the commands that begin with a text, without loading them, or the options."""
+        from click.shell_completion import CompletionItem
+
+        found = [CompletionItem(name, help=text) for name, (_, text) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def invoke(self, ctx: click.Context) -> object:
         """Call the command. click would treat these exceptions as the end of its own output or input."""
@@ -98,6 +113,8 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except output.BrokenOutput as error:
         code = error.exit_code
     except Exception as error:
+        if _COMPLETES:  # nothing is better than a message in the middle of a line
+            _leave(1)
         settings.json = settings.json or "--json" in _options(given)
         code = _failed(error.cause if isinstance(error, _Hidden) else error, settings)
     settings.log("end", f"exit code {code}")
@@ -109,6 +126,10 @@ def _run(arguments: list[str], settings: Settings) -> int:
         from vstore.api._command_line import arm_fault
 
         arm_fault(fault)
+    if _COMPLETES:
+        from vstore.cli.completion import register
+
+        register()
     code = cli.main(arguments, prog_name="vstore", standalone_mode=False, obj=settings, terminal_width=_help_columns())
     sys.stdout.flush()
     return code if isinstance(code, int) else 0

@@ -12,6 +12,8 @@ from vstore.errors import UsageError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from click.shell_completion import CompletionItem
+
 
 class Place(click.ParamType["Path"]):
     """The path of a new file or link, or of a new folder."""
@@ -30,6 +32,12 @@ class Place(click.ParamType["Path"]):
             return parse_place(str(value), folder=self._folder)
         except UsageError as error:
             self.fail(error.message, param, ctx)
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """Let the shell complete the path."""
+        from click.shell_completion import CompletionItem
+
+        return [CompletionItem(incomplete, type="dir" if self._folder else "file")]
 
 
 def parse_place(text: str, *, folder: bool = False) -> Path:

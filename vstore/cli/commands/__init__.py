@@ -36,5 +36,6 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, summary)
     "verify": ("maintenance", "Check the store against its index and manifests."),
     "optimise": ("maintenance", "Replace equal files of different objects by hard links."),
     "reindex": ("maintenance", "Rebuild the index from the objects on disk."),
+    "completion": ("completion", "Print the script that completes commands and names in a shell."),
     "doctor": ("maintenance", "Check this machine and this store for problems, and suggest repairs."),
 }

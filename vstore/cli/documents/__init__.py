@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, TypedDict
 
-from vstore.cli.documents import caches, environments, profiles, publishing, specs, stores
+from vstore.cli.documents import caches, environments, profiles, publishing, settings, specs, stores
 
 
 class ErrorDetails(TypedDict):
@@ -69,5 +69,6 @@ DOCUMENTS: dict[str, object] = {  # by command; None prints no document
     "verify": stores.VerifyDocument,
     "optimise": stores.OptimiseDocument,
     "reindex": stores.ReindexDocument,
+    "completion": settings.CompletionDocument,
     "doctor": stores.DoctorDocument,
 }

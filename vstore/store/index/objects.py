@@ -69,6 +69,15 @@ class ObjectIndex:
         sql = "SELECT path FROM objects WHERE path LIKE ? ESCAPE '\\' OR substr(path, 34) = ? ORDER BY path"
         return self._database.read(StorePath.parse, sql, escaped + "%", text)
 
+    def beginning_with(self, text: str, most: int) -> list[str]:
+        """Return the names and the store paths that begin with `text`. Of each none if there are more than `most`."""
+        found: list[str] = []
+        for column in ("substr(path, 34)", "path"):
+            sql = f"SELECT DISTINCT {column} FROM objects WHERE substr({column}, 1, ?) = ? ORDER BY 1 LIMIT ?"
+            rows = self._database.read(str, sql, len(text), text, most + 1)
+            found += rows if len(rows) <= most else []
+        return found
+
     def closure(self, paths: Iterable[StorePath]) -> set[StorePath]:
         """Return the objects and all that they refer to, transitively. Raises StoreError for a missing one."""
         return set(self.closure_infos(paths))
