@@ -65,6 +65,8 @@ def completions(root: Path, line: str) -> list[str]:
         ("vstore switch project ", ["plain,2", "plain,1"]),
         ("vstore rollback project --to ", ["plain,2", "plain,1"]),
         ("vstore run project ", ["plain,one"]),
+        ("vstore run project@1 o", ["plain,one"]),
+        ("vstore run project one ", ["file,"]),
         ("vstore info proj", ["plain,project", "plain,project-stack"]),
         ("vstore info project@", ["plain,project@2", "plain,project@1"]),
         ("vstore info project/a", ["plain,project/app-one"]),

@@ -94,6 +94,7 @@ def test_every_command_prints_its_document(tried: Tried, tmp_path: Path) -> None
     world, spec = tried.world, str(tried.world.spec)
     assert tried("key list") == []
     tried("key generate", "builder")
+    tried("completion", "bash")
     assert tried("key list")
     _specs(tried, spec, tmp_path)
     _generations(tried, spec)

@@ -11,7 +11,7 @@ Example::
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -47,11 +47,10 @@ def generations(store: Store, profile: str) -> list[Name]:
     return [Name(str(one.number), _described(one)) for one in reversed(store.generations.of(profile))]
 
 
-def applications(store: Store, profile: str) -> list[Name]:
-    """Return the applications of the current generation of a profile."""
-    found = stacks.current(store, profile)
-    layers = _layers(store, found) if found else []
-    return [Name(one.removeprefix("app-"), "application") for one, kind in layers if kind == Kind.APPLICATION]
+def applications(store: Store, what: str) -> list[Name]:
+    """Return the applications of PROFILE or PROFILE@N, none if there is no such profile or generation."""
+    found = (one for one in _within(store, *_split(store, what)) if one.meaning == Kind.APPLICATION)
+    return [Name(one.text.removeprefix("app-"), one.meaning) for one in found]
 
 
 def what(store: Store, text: str) -> list[Name]:
@@ -60,17 +59,14 @@ def what(store: Store, text: str) -> list[Name]:
     Objects are among them if the text is not empty and few enough begin with it.
     """
     head, slash, _ = text.partition("/")
-    profile, at, number = head.rpartition("@")
-    known = stacks.names(store)
-    if slash and (named := head if head in known else profile if profile in known else None):
-        return list(_within(store, named, number if named == profile else "", head))
-    if at and profile in known and head not in known:
-        return [Name(f"{profile}@{one.text}", one.meaning) for one in generations(store, profile)]
-    found = profiles(store, text)
-    if text in known:
-        found += [Name(f"{text}@{one.text}", one.meaning) for one in generations(store, text)]
-        found += _within(store, text, "", text)
-    return [*found, *(Name(one, "object") for one in store.objects.beginning_with(text, _MOST) if text and not slash)]
+    profile, number = _split(store, head)
+    whole = [] if head.endswith("@") else _within(store, profile, number)
+    layers = [Name(f"{head}/{one.text}", one.meaning) for one in whole]
+    if slash:
+        return layers
+    numbers = [Name(f"{profile}@{one.text}", one.meaning) for one in generations(store, profile)]
+    objects = store.objects.beginning_with(text, _MOST) if text else []
+    return [*profiles(store, text), *numbers, *layers, *(Name(one, "object") for one in objects)]
 
 
 def roots(store: Store) -> list[Name]:
@@ -112,15 +108,19 @@ def spec_layers(file: Path) -> list[Name]:
     ]
 
 
-def _within(store: Store, profile: str, number: str, head: str) -> Iterator[Name]:
+def _split(store: Store, text: str) -> tuple[str, str]:
+    """Return the profile and the number in PROFILE@N; the text and an empty number for anything else."""
+    profile, at, number = text.rpartition("@")
+    known = stacks.names(store)
+    return (profile, number) if at and profile in known and text not in known else (text, "")
+
+
+def _within(store: Store, profile: str, number: str) -> Iterator[Name]:
     """Yield the layers of a generation, of the current one if `number` is empty."""
     for one in store.generations.of(profile):
         if one.current if not number else str(one.number) == number:
-            yield from (Name(f"{head}/{name}", kind) for name, kind in _layers(store, one))
-
-
-def _layers(store: Store, generation: Generation) -> Iterable[tuple[str, Kind]]:
-    return [(one.name, one.kind) for one in stacks.read_stack(store.layout.object(generation.path)).layers]
+            layers = stacks.read_stack(store.layout.object(one.path)).layers
+            yield from (Name(layer.name, layer.kind) for layer in layers)
 
 
 def _described(one: Generation) -> str:

@@ -31,7 +31,7 @@ def command(
         @wraps(function)
         def call(settings: Settings, /, *arguments: object, **options: object) -> object:
             try:
-                settings.begin(name)
+                settings.begin(name, live=not starts_program)
                 return function(settings, *arguments, **options)
             finally:
                 settings.close()

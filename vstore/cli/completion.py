@@ -116,7 +116,7 @@ def kind_of(parameter: click.Parameter) -> str | None:
     It is the name of the parameter in help texts: ``WHAT`` in ``[LINK] WHAT`` and ``SPEC|WHAT``.
     """
     shown = (parameter.metavar or str(parameter.name).upper()).replace("|", " ").split()
-    kind = _KINDS.get(str(parameter.name), shown[-1].rstrip("…."))
+    kind = _KINDS.get(str(parameter.name), shown[-1].strip("[]…."))
     return kind if kind in _KNOWN else None
 
 
@@ -127,7 +127,7 @@ def _complete(parameter: click.Parameter, ctx: click.Context, text: str) -> list
         found = [one for one in _names(kind, ctx, text) if one.text.startswith(text)]
         if found:
             return [CompletionItem(one.text, help=one.meaning or None) for one in found]
-    return [CompletionItem(text, type="file")] if kind in ("CACHE", "LINK", "WHAT") else []
+    return [CompletionItem(text, type="file")] if kind in ("APPLICATION", "CACHE", "LINK", "WHAT") else []
 
 
 def _names(kind: str, ctx: click.Context, text: str) -> list[Name]:
@@ -138,12 +138,15 @@ def _names(kind: str, ctx: click.Context, text: str) -> list[Name]:
 
         return [*(names.Name(str(one)) for one in Target), names.Name("all", "all platforms of the spec")]
     if kind == "GLOB":
-        return names.spec_layers(LoadedPath().convert(_first(ctx, "spec"), None, ctx))
+        from vstore.api.specs import find_spec
+
+        given = _first(ctx, "spec")
+        return names.spec_layers(find_spec(LoadedPath().convert(given, None, ctx) if given else None))
     profile = _first(ctx, "profile")
     with ctx.ensure_object(Settings).open_store(read_only=True) as store:
         match kind:
             case "APPLICATION":
-                return names.applications(store, profile)
+                return [] if ctx.params.get("words") else names.applications(store, _first(ctx, "what"))
             case "CACHE":
                 return names.caches(store)
             case "CHANNEL":
@@ -170,5 +173,7 @@ _KINDS = {  # parameters that help texts call otherwise
     **dict.fromkeys(("generation", "generations", "old", "new", "to"), "GENERATION"),
     "channel": "CHANNEL",
     "dependency": "WHAT",
+    "layer": "GLOB",
     "profile": "PROFILE",
+    "words": "APPLICATION",
 }

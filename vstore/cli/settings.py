@@ -93,11 +93,11 @@ class Settings:
 
         return LogFile(self.log_file)
 
-    def begin(self, command: str) -> None:
-        """Begin a command: open the log file, and show progress from now on. Raises UsageError."""
+    def begin(self, command: str, *, live: bool = True) -> None:
+        """Begin a command: open the log file, and if `live` show progress from now on. Raises UsageError."""
         if self.log_file is not None:
             self.reporter.log("begin", f"vstore {__version__}: {' '.join(sys.argv[1:])}")
-        if not (self.no_progress or self.json or self.quiet) and is_live(sys.stderr):
+        if live and not (self.no_progress or self.json or self.quiet) and is_live(sys.stderr):
             self.reporter.begin(command)
 
     def log(self, kind: str, text: str) -> None:
