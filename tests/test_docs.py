@@ -136,8 +136,8 @@ def test_the_fragments_of_the_changelog_are_well_formed() -> None:
 
 
 def test_every_decision_is_listed() -> None:
-    index = (ROOT / "docs" / "decisions" / "README.md").read_text("utf-8")
-    records = sorted((ROOT / "docs" / "decisions").glob("0*.md"))
+    index = (ROOT / "docs" / "internals" / "decisions" / "index.md").read_text("utf-8")
+    records = sorted((ROOT / "docs" / "internals" / "decisions").glob("0*.md"))
     assert records
     for record in records:
         number = int(record.name[:4])

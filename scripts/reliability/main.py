@@ -1,4 +1,4 @@
-"""Everything docs/reliability.md counts, run at length; prints what was done as one JSON document.
+"""Everything docs/internals/reliability.md counts, run at length; prints what was done as one JSON document.
 
 Usage: scripts/reliability/run [SECTION …], and options: see --help. Sections: points (each step, each time it is
 reached, killed), calls (each changing system call of a store's life killed or failed), kills (real commands at random

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 TESTS = Path(__file__).parents[1]
-DOCS = TESTS.parent / "docs"
+DOCS = TESTS.parent / "docs" / "internals"
 
 
 @pytest.mark.parametrize("page", ["scenarios.md", "reliability.md"])

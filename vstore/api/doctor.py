@@ -104,7 +104,7 @@ def _about_root(layout: StoreLayout) -> Iterator[str]:
     if not os.access(root, os.W_OK):
         yield f"{root} is not writable by this user; only list, info, run and verify work"
     if hasattr(os, "geteuid") and root.stat().st_uid != os.geteuid():
-        yield f"{root} belongs to {owner_of(root)}; use a store of your own, or see docs/store.md on sharing one"
+        yield f"{root} belongs to {owner_of(root)}; use your own, or share it as docs/internals/store.md says"
     if layout.uv_cache.exists() and layout.store.exists() and not layout.on_one_mount(layout.uv_cache):
         yield (
             "cache/uv is on another file system or mount than store: files are copied, not linked; "

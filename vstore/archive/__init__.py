@@ -1,8 +1,9 @@
 """Archives: one object's tree as a deterministic tar file that can be unpacked, verified and fetched in part.
 
 The default, ``.tar.zst``, consists of zstd frames cut at file boundaries, with an index at the end
-(``docs/archive.md``). Plain ``tar --zstd -x`` reads it. `unpack` and `assemble` read the index instead, take only what
-they need, and write only what they have verified. They do not decide whom to trust: pass the expected manifest.
+(``docs/internals/archive.md``). Plain ``tar --zstd -x`` reads it. `unpack` and `assemble` read the index instead, take
+only what they need, and write only what they have verified. They do not decide whom to trust: pass the expected
+manifest.
 """
 
 from vstore.archive.assemble import assemble

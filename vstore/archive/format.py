@@ -1,4 +1,4 @@
-"""Encode and decode the index and the footer at the end of an archive (``docs/archive.md``).
+"""Encode and decode the index and the footer at the end of an archive (``docs/internals/archive.md``).
 
 Numbers are big-endian, except zstd's own. After the frames of the tar stream::
 

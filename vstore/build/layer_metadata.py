@@ -1,6 +1,6 @@
 """The metadata files of a layer: ``share/vstore/layer.json`` for vstore, and the one for users of venvstacks.
 
-With layer.json, the layers above need not read the tree of a layer. docs/formats.md describes it.
+With layer.json, the layers above need not read the tree of a layer. docs/internals/formats.md describes it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Only this module knows the paths of files on each system. A POSIX layer is like a virtual environment. A Windows layer
 is like an installation of Python that is made of links: an interpreter there finds its library beside itself or
-above, never through a link (docs/decisions/0016).
+above, never through a link (docs/internals/decisions/0016).
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
 """The links from a layer to its interpreter, and a `pyvenv.cfg` without a path.
 
-On POSIX the layer needs only the link to the program, since CPython finds its base through it (docs/decisions/0002).
+On POSIX the layer needs only the link to the program, since CPython finds its base through it (decision 2).
 The links to the library and the headers serve virtual environments of the layer's Python, whose ``home`` is the
 ``libexec`` of the layer. On Windows CPython looks for its library beside the program and above, by the text of the
 path. There the layer has a link for each entry of `Lib` of the interpreter, and is a whole installation
-(docs/decisions/0016).
+(docs/internals/decisions/0016).
 """
 
 from __future__ import annotations

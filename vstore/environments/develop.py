@@ -3,7 +3,7 @@
 An environment is beside a spec, in ``.venv``. It has copies of the metadata of the layer's distributions, launchers for
 its scripts, and one path file with the folders of the modules of the working tree and the site-packages of the layer.
 No link in it leads to a folder of the store: an installer follows such a link when it removes a package, and as root
-empties the object (docs/decisions/0054).
+empties the object (docs/internals/decisions/0054).
 """
 
 from __future__ import annotations

@@ -52,10 +52,10 @@ def test_a_result_without_rows(root: Path) -> None:
 def test_without_a_query_the_tables_are_listed(root: Path) -> None:
     tables = {row["table"]: row for row in json.loads(sql(root, "--format", "json").stdout)}
     assert tables["objects"]["rows"] == 2 and "size_bytes" in tables["objects"]["columns"]
-    text = (SOURCE / "docs" / "store.md").read_text()
+    text = (SOURCE / "docs" / "internals" / "store.md").read_text()
     for name, row in tables.items():
         columns = ", ".join(f"`{column}`" for column in row["columns"].split(", "))
-        assert f"| `{name}` |" in text and f"| {columns} |" in text, "docs/store.md lists it"
+        assert f"| `{name}` |" in text and f"| {columns} |" in text, "docs/internals/store.md lists it"
 
 
 def test_a_query_that_writes_is_refused(root: Path) -> None:

@@ -140,7 +140,7 @@ class NodeDocument(TypedDict):
     """A node of a plan; `vstore build` takes it."""
 
     key: Annotated[str, "Node key: store path of the recipe's text, ending in `.node`"]
-    recipe: Annotated[dict[str, Any], "The text that is hashed, see [formats.md](formats.md#recipe)"]
+    recipe: Annotated[dict[str, Any], "The text that is hashed, see [formats.md](internals/formats.md#recipe)"]
     origins: Annotated[dict[str, dict[str, str]], "For each SHA-256, where its bytes may be had. Never a login"]
     objects: Annotated[dict[str, str], "Known store paths of its dependencies, by node key"]
 
