@@ -14,6 +14,7 @@ from typing import is_typeddict
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 MODULES = (
     "stores",
+    "listings",
     "maintenance",
     "doctor",
     "config",

@@ -266,4 +266,4 @@ def test_a_layer_is_chosen_among_several(project: World) -> None:
     assert environment.develop("--layer", "hello")["layer"] == "app-hello"
     assert environment.develop("--layer", "framework-mid", "--path", str(project.folder / "mid"))["created"]
     assert (project.folder / "mid" / SITE / PATH_FILE).exists()
-    assert "did you mean app-other" in str(environment.develop("--layer", "app-othr", code=2)["error"])
+    assert "did you mean 'app-other'" in str(environment.develop("--layer", "app-othr", code=2)["error"])

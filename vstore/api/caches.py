@@ -22,6 +22,7 @@ from typing import NamedTuple
 
 from vstore import profile as profiles
 from vstore import remote
+from vstore.api.listings import ObjectFacts, ObjectFilter
 from vstore.errors import CacheError, StoreError, UsageError
 from vstore.extras import require_extra
 from vstore.objects import Kind, StorePath
@@ -68,6 +69,7 @@ __all__ = [
     "Trust",
     "collect_cache",
     "generate_key",
+    "list_cached_objects",
     "make_generation",
     "open_cache",
     "pin",
@@ -195,6 +197,17 @@ def make_generation(store: Store, paths: Iterable[StorePath], profile: str | Non
     made = profiles.append(store, name, info.path, spec_path=None, spec_digest=None, now=datetime.now(UTC))
     current = made or profiles.current(store, name)
     return MadeGeneration(name, current.number if current else None, made is not None)
+
+
+def list_cached_objects(inventory: Inventory, wanted: ObjectFilter | None = None) -> list[Item]:
+    """Return objects of a cache, sorted by store path. The last push that had one counts as its last use."""
+    items = [item for _, item in sorted(inventory.items.items())]
+    return (wanted or ObjectFilter()).select(items, _facts, now=datetime.now(UTC))
+
+
+def _facts(item: Item) -> ObjectFacts:
+    touched = item.touched_at.astimezone(UTC)
+    return ObjectFacts(item.path, item.record.kind, touched.date(), touched)
 
 
 def plan_cache_gc(store: Store, cache: Cache, policy: CachePolicy | None = None) -> CachePlan:

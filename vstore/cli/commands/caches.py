@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vstore.cli.command import command, command_group, options
+from vstore.cli.listing import Order, object_filter, sort_options
 from vstore.cli.options import dry_run_option
 from vstore.cli.quantities import AGE
 from vstore.cli.settings import Settings
@@ -16,8 +17,16 @@ from vstore.cli.text import size, table, when
 from vstore.errors import CacheError
 
 if TYPE_CHECKING:
-    from vstore.api.caches import CachePlan, CachePolicy
-    from vstore.cli.documents.caches import CacheGcDocument, CacheListDocument, CacheVerifyDocument, PinDocument
+    from vstore.api.caches import CachePlan, CachePolicy, Inventory, Item
+    from vstore.api.listings import ObjectFilter
+    from vstore.cli.documents.caches import (
+        CachedChannel,
+        CachedObject,
+        CacheGcDocument,
+        CacheListDocument,
+        CacheVerifyDocument,
+        PinDocument,
+    )
 
 
 @command_group("cache")
@@ -27,53 +36,66 @@ def cache_command() -> None:
 
 @command("ls", group=cache_command)
 @click.argument("cache")
-def list_command(settings: Settings, cache: str) -> None:
-    """List the objects, channels and pins of CACHE."""
-    from vstore.api.caches import open_cache, read_inventory
+@object_filter
+@sort_options(
+    {"kind": "kind", "archive": "archive_bytes", "size": "size_bytes", "touched": "touched_at", "path": "path"}
+)
+def list_command(settings: Settings, cache: str, wanted: ObjectFilter, order: Order) -> None:
+    """List the objects, channels and pins of CACHE.
+
+    NAME is the name of an object with shell-style wildcards, or the start of a store path. A push counts as a use. The
+    channels and pins are always shown.
+    """
+    from vstore.api.caches import list_cached_objects, open_cache, read_inventory
 
     with settings.open_store() as store:
         opened = open_cache(store, cache, reporter=settings.reporter)
         inventory = read_inventory(opened)
-    numbered = {(one.name, one.number): one for one in inventory.channels.values()}
+    shown = list_cached_objects(inventory, wanted)
     document: CacheListDocument = {
         "cache": opened.url,
-        "objects": [
-            {
-                "path": str(item.path),
-                "kind": str(item.record.kind),
-                "archive_bytes": item.record.archive.size_bytes,
-                "size_bytes": item.record.size_bytes,
-                "recipes": item.recipes,
-                "touched_at": when(item.touched_at),
-                "signed_by": [signature.key for signature in item.record.signatures],
-            }
-            for _, item in sorted(inventory.items.items())
-        ],
-        "channels": [
-            {
-                "channel": one.name,
-                "number": one.number,
-                "path": str(one.path),
-                "created_at": when(one.created_at),
-                "expires_at": when(one.expires_at),
-                "signed_by": [signature.key for signature in one.signatures],
-            }
-            for _, one in sorted(numbered.items())
-        ],
+        "objects": order.of(map(_cached_object, shown)),
+        "channels": _channels(inventory),
         "pins": [str(path) for path in inventory.pins],
     }
+    settings.emit(document, lambda: _listed(document, sum(item.size_bytes for item in shown)))
 
-    def text() -> str:
-        rows = [{**one, "archive": size(one["archive_bytes"])} for one in document["objects"]]
-        columns = {"kind": "kind", "archive": "archive", "recipes": "recipes", "touched_at": "touched", "path": "path"}
-        parts = [table(rows, columns)]
-        if document["channels"]:
-            heads = {"channel": "channel", "number": "number", "expires_at": "expires", "path": "path"}
-            parts.append(table(document["channels"], heads))
-        total_bytes = sum(item.size_bytes for item in inventory.items.values())
-        return "\n\n".join([*parts, f"{len(rows)} objects, {size(total_bytes)}"])
 
-    settings.emit(document, text)
+def _cached_object(item: Item) -> CachedObject:
+    return {
+        "path": str(item.path),
+        "kind": str(item.record.kind),
+        "archive_bytes": item.record.archive.size_bytes,
+        "size_bytes": item.record.size_bytes,
+        "recipes": item.recipes,
+        "touched_at": when(item.touched_at),
+        "signed_by": [signature.key for signature in item.record.signatures],
+    }
+
+
+def _channels(inventory: Inventory) -> list[CachedChannel]:
+    numbered = {(one.name, one.number): one for one in inventory.channels.values()}
+    return [
+        {
+            "channel": one.name,
+            "number": one.number,
+            "path": str(one.path),
+            "created_at": when(one.created_at),
+            "expires_at": when(one.expires_at),
+            "signed_by": [signature.key for signature in one.signatures],
+        }
+        for _, one in sorted(numbered.items())
+    ]
+
+
+def _listed(document: CacheListDocument, total_bytes: int) -> str:
+    rows = [{**one, "archive": size(one["archive_bytes"])} for one in document["objects"]]
+    columns = {"kind": "kind", "archive": "archive", "recipes": "recipes", "touched_at": "touched", "path": "path"}
+    parts = [table(rows, columns)]
+    if document["channels"]:
+        heads = {"channel": "channel", "number": "number", "expires_at": "expires", "path": "path"}
+        parts.append(table(document["channels"], heads))
+    return "\n\n".join([*parts, f"{len(rows)} objects, {size(total_bytes)}"])
 
 
 def _policy(older_than: timedelta | None, keep: int | None, grace: timedelta | None) -> CachePolicy:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vstore.cli.command import command, options
+from vstore.cli.listing import Order, names_argument, sort_options, unused_for_option
 from vstore.cli.options import dry_run_option
 from vstore.cli.quantities import AGE
 from vstore.cli.settings import Settings
@@ -33,18 +34,36 @@ def _document(generation: Generation) -> GenerationDocument:
         "created_at": when(generation.created_at),
         "current": generation.current,
         "replaced": generation.replaced_number,
+        "used_on": generation.used_on.isoformat() if generation.used_on else None,
     }
 
 
+_COLUMNS = {"created": "created_at", "used": "used_on"}
+
+
 @command("profiles")
-def profiles_command(settings: Settings) -> None:
-    """Each profile is shown with its current generation and the number of its generations."""
+@names_argument
+@unused_for_option
+@sort_options({"profile": "profile", "current": "generation", "generations": "generations", **_COLUMNS})
+def profiles_command(settings: Settings, names: tuple[str, ...], unused_for: timedelta | None, order: Order) -> None:
+    """Each profile is shown with its current generation, the number of its generations, and the day of its last use.
+    NAME may have shell-style wildcards.
+    """
     from vstore.api import profiles
+    from vstore.api.listings import matches_name
 
     with settings.open_store(read_only=True) as store:
-        rows = [_profile(name, profiles.history(store, name)) for name in profiles.names(store)]
+        known = profiles.names(store)
+        found = [(name, profiles.history(store, name)) for name in known if matches_name(names, name)]
+    rows = order.of(_profile(*one) for one in found if all(_is_unused(each, unused_for) for each in one[1]))
     columns = {"profile": "profile", "generation": "current", "generations": "generations", "created_at": "created"}
-    settings.emit(rows, lambda: table(rows, columns) if rows else "no profiles yet")
+    settings.emit(rows, lambda: table(rows, {**columns, "used_on": "used"}) if known else "no profiles yet")
+
+
+def _is_unused(generation: Generation, unused_for: timedelta | None) -> bool:
+    from vstore.api.listings import unused
+
+    return unused(generation.used_on or generation.created_at.date(), unused_for, now=datetime.now(UTC))
 
 
 def _profile(name: str, history: list[Generation]) -> ProfileDocument:
@@ -56,21 +75,26 @@ def _profile(name: str, history: list[Generation]) -> ProfileDocument:
         "path": str(current.path) if current else None,
         "created_at": when(current.created_at) if current else None,
         "replaced": current.replaced_number if current else None,
+        "used_on": current.used_on.isoformat() if current and current.used_on else None,
     }
 
 
 @command("history")
 @click.argument("profile")
-def history_command(settings: Settings, profile: str) -> None:
-    """The oldest comes first."""
+@unused_for_option
+@sort_options({"generation": "generation", "replaced": "replaced", **_COLUMNS})
+def history_command(settings: Settings, profile: str, unused_for: timedelta | None, order: Order) -> None:
+    """The oldest comes first. `*` is the current generation."""
     from vstore.api import profiles
 
     with settings.open_store(read_only=True) as store:
-        rows = [_document(generation) for generation in profiles.history(store, profile)]
+        known = profiles.history(store, profile)
+    rows = order.of(_document(one) for one in known if _is_unused(one, unused_for))
     columns = {
         "current": " ",
         "generation": "generation",
         "created_at": "created",
+        "used_on": "used",
         "replaced": "replaced",
         "path": "path",
     }

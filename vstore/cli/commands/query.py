@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, date
 from typing import TYPE_CHECKING
 
 import click
 
 from vstore.cli.command import command
+from vstore.cli.listing import Order, object_filter, sort_options
 from vstore.cli.settings import Settings
 from vstore.cli.text import size, table, when
 from vstore.errors import StoreError
 
 if TYPE_CHECKING:
+    from vstore.api.listings import ObjectFilter
     from vstore.api.stores import ObjectInfo, StorePath
     from vstore.cli.documents.stores import ChainDocument, InfoDocument, LogDocument, ObjectDocument, TreeDocument
 
 
-def _document(info: ObjectInfo) -> ObjectDocument:
+def _document(info: ObjectInfo, used_on: date) -> ObjectDocument:
     return {
         "path": str(info.path),
         "name": info.path.name,
@@ -25,20 +28,31 @@ def _document(info: ObjectInfo) -> ObjectDocument:
         "size_bytes": info.size_bytes,
         "files": info.files,
         "registered_at": when(info.registered_at),
+        "used_on": used_on.isoformat(),
         "references": [str(path) for path in info.references],
     }
 
 
+_COLUMNS = {"kind": "kind", "size": "size_bytes", "files": "files", "registered": "registered_at", "used": "used_on"}
+
+
 @command("list")
-def list_command(settings: Settings) -> None:
-    """Each object is shown with its kind, its size, its number of files, and the time when it was added."""
+@object_filter
+@sort_options({**_COLUMNS, "name": "name", "path": "path"})
+def list_command(settings: Settings, wanted: ObjectFilter, order: Order) -> None:
+    """Each object is shown with its kind, its size, its number of files, the time when it was added, and the day of its
+    last use. NAME is a name with shell-style wildcards, or the start of a store path.
+    """
+    from vstore.api.listings import list_objects
+
     with settings.open_store(read_only=True) as store:
-        documents = [_document(info) for info in store.objects.all()]
+        documents = order.of(_document(one.info, one.used_on) for one in list_objects(store, wanted))
+        is_empty = not documents and not store.objects.all()
 
     def text() -> str:
         rows = [{**document, "size": size(document["size_bytes"])} for document in documents]
-        columns = {"kind": "kind", "size": "size", "files": "files", "registered_at": "registered", "path": "path"}
-        return table(rows, columns) if rows else "the store is empty"
+        columns = {"kind": "kind", "size": "size", "files": "files", "registered_at": "registered", "used_on": "used"}
+        return "the store is empty" if is_empty else table(rows, {**columns, "path": "path"})
 
     settings.emit(documents, text)
 
@@ -53,9 +67,9 @@ def info_command(settings: Settings, what: str) -> None:
 
     with settings.open_store(read_only=True) as store:
         info = object_info(store, resolve_what(store, what).path)
-        clashes = clashes_of(store, info.path)
+        clashes, use = clashes_of(store, info.path), store.last_used.of(info.path)
         document: InfoDocument = {
-            **_document(info),
+            **_document(info, date.fromisoformat(use.used_on) if use else info.registered_at.astimezone(UTC).date()),
             "location": str(store.layout.object(info.path)),
             "digest": str(info.digest),
             "recipe": str(info.recipe) if info.recipe else None,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vstore.cli.command import command, command_group, options
+from vstore.cli.listing import Order, names_argument, sort_options
 from vstore.cli.paths import parse_place
 from vstore.cli.quantities import DEADLINE
 from vstore.cli.settings import Settings
@@ -16,8 +17,11 @@ from vstore.cli.text import size, table, when
 from vstore.errors import UsageError
 
 if TYPE_CHECKING:
-    from vstore.api.stores import Root, RootNote, Store
+    from vstore.api.stores import RootNote, Store
     from vstore.cli.documents.stores import AddedRootDocument, RemovedRootDocument, RootDocument
+
+
+_KINDS = ("profile", "user", "temp", "process")
 
 
 @command_group("roots", default="list")
@@ -26,19 +30,30 @@ def roots_command() -> None:
 
 
 @command("list", group=roots_command)
-def list_roots_command(settings: Settings) -> None:
+@names_argument
+@click.option("--kind", "kinds", multiple=True, type=click.Choice(_KINDS), help="Show only roots of this kind.")
+@sort_options({"kind": "kind", "name": "name", "exclusive": "exclusive_bytes", "age": "since", "path": "path"})
+def list_roots_command(settings: Settings, names: tuple[str, ...], kinds: tuple[str, ...], order: Order) -> None:
     """List the roots: profiles, links of users, and running programs.
 
-    Each root is shown with the time since which it exists, and the disk space that only it keeps.
+    Each root is shown with the time since which it exists, and the disk space that only it keeps. NAME is the name of a
+    root or of its object with shell-style wildcards, or the start of a store path.
     """
     from vstore.api import gc
+    from vstore.api.listings import matches_name
     from vstore.api.stores import list_roots
 
     with settings.open_store(read_only=True) as store:
         roots = list_roots(store.layout)
         exclusive = gc.exclusive_sizes(store, roots)
         used_bytes = gc.used_bytes(store.layout.root)
-    documents: list[RootDocument] = [
+    shown = [
+        root
+        for root in roots
+        if (not kinds or root.kind in kinds)
+        and (matches_name(names, root.name) or matches_name(names, root.path.name, str(root.path)))
+    ]
+    found: list[RootDocument] = [
         {
             "kind": str(root.kind),
             "name": root.name,
@@ -48,21 +63,22 @@ def list_roots_command(settings: Settings) -> None:
             "note": root.note.text or None,
             "expires_at": when(root.note.expires_at) if root.note.expires_at else None,
         }
-        for root in roots
+        for root in shown
     ]
+    documents = order.of(found)
 
     def text() -> str:
         now = datetime.now(UTC)
         rows = [
-            {**document, "only": size(document["exclusive_bytes"]), "age": _age(root, now)}
-            for root, document in zip(roots, documents, strict=True)
+            {**document, "only": size(document["exclusive_bytes"]), "age": _age(document["since"], now)}
+            for document in documents
         ]
         columns = {"kind": "kind", "name": "name", "only": "exclusive", "age": "age"}
         if any(document["expires_at"] for document in documents):
             columns["expires_at"] = "expires"
         if any(document["note"] for document in documents):
             columns["note"] = "note"
-        if not rows:
+        if not roots:
             return "no roots: `vstore gc` would delete every object"
         return f"{table(rows, {**columns, 'path': 'path'})}\nthe store takes {size(used_bytes)} on the disk"
 
@@ -134,10 +150,10 @@ def _place(store: Store, text: str) -> Path:
     return parse_place(text) if "/" in text else store.layout.gcroots / parse_place(text).name
 
 
-def _age(root: Root, now: datetime) -> str | None:
-    if root.since is None:
+def _age(since: str | None, now: datetime) -> str | None:
+    if since is None:
         return None
-    seconds = max((now - root.since).total_seconds(), 0)
+    seconds = max((now - datetime.fromisoformat(since)).total_seconds(), 0)
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
         if seconds >= length:
             return f"{seconds // length:.0f}{unit}"

@@ -13,6 +13,7 @@ class GenerationDocument(TypedDict):
     created_at: Annotated[str, "Time at which it was made"]
     current: Annotated[bool, "Whether the profile points to it"]
     replaced: Annotated[int | None, "Number of the generation that was current before"]
+    used_on: Annotated[str | None, "Day of the last use (UTC), `YYYY-MM-DD`"]
 
 
 class SwitchDocument(GenerationDocument):
@@ -22,7 +23,7 @@ class SwitchDocument(GenerationDocument):
 
 
 class ProfileDocument(TypedDict):
-    """A profile. Without a current generation the last four are null."""
+    """A profile. Without a current generation the last five are null."""
 
     profile: Annotated[str, "Name"]
     generations: Annotated[int, "Number of its generations"]
@@ -30,6 +31,7 @@ class ProfileDocument(TypedDict):
     path: Annotated[str | None, "Store path of the current stack"]
     created_at: Annotated[str | None, "Time at which the current generation was made"]
     replaced: Annotated[int | None, "Number of the generation that it replaced"]
+    used_on: Annotated[str | None, "Day of the last use of the current stack (UTC), `YYYY-MM-DD`"]
 
 
 class ChangeDocument(TypedDict):

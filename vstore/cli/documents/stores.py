@@ -17,6 +17,7 @@ class ObjectDocument(TypedDict):
     size_bytes: Annotated[int, "Sum of the sizes of its files"]
     files: Annotated[int, "Number of files"]
     registered_at: Annotated[str, "Time at which it became an object of this store"]
+    used_on: Annotated[str, "Day of the last use (UTC), `YYYY-MM-DD`; of the registration if no use is recorded"]
     references: Annotated[list[str], "Store paths of the objects that it refers to"]
 
 
@@ -108,7 +109,7 @@ class VictimDocument(TypedDict):
     path: Annotated[str, "Store path"]
     size_bytes: Annotated[int, "Sum of the sizes of its files"]
     registered_at: Annotated[str, "Time at which it became an object of this store"]
-    used_on: Annotated[str, "Day of the last use (UTC), `YYYY-MM-DD`"]
+    used_on: Annotated[str, "Day of the last use (UTC), `YYYY-MM-DD`; of the registration if no use is recorded"]
     used_by: Annotated[str | None, "Profile that used it last"]
     build_seconds: Annotated[float | None, "Duration of its build"]
 

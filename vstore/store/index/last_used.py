@@ -43,6 +43,11 @@ class LastUsed:
         sql = "SELECT used_on, used_by FROM last_used JOIN objects ON id = object WHERE path = ?"
         return next(iter(self._database.read(lambda day, by: Use(_day(day), text(by)), sql, str(path))), None)
 
+    def days(self) -> dict[StorePath, date]:
+        """Return the UTC day of the last use of each object that has one recorded."""
+        sql = "SELECT path, used_on FROM last_used JOIN objects ON id = object"
+        return dict(self._database.read(lambda path, day: (StorePath.parse(path), date.fromisoformat(text(day))), sql))
+
     def record(self, path: StorePath, used_by: str, *, now: datetime | None = None) -> bool:
         """Record that an object and all that it refers to are used today, by a profile or a command.
 
