@@ -24,6 +24,7 @@ MODULES = (
     "layers",
     "plans",
     "profiles",
+    "activation",
     "environments",
     "gc",
     "publishing",

@@ -67,10 +67,12 @@ class World:
         keep = {key: value for key, value in os.environ.items() if not key.startswith(("VSTORE", "UV_", "PIP_"))}
         return {**keep, "UV_FIND_LINKS": str(self.wheels), "UV_NO_INDEX": "1", "UV_PYTHON_DOWNLOADS": "never"}
 
+    def command(self, *arguments: str) -> list[str]:
+        return [sys.executable, "-m", "vstore", "--root", str(self.root), "--no-progress", *arguments]
+
     def start(self, *arguments: str, **changes: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "vstore", "--root", str(self.root), "--no-progress", *arguments]
         return subprocess.Popen(
-            command,
+            self.command(*arguments),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

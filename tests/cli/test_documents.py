@@ -134,6 +134,7 @@ def _generations(tried: Tried, spec: str) -> None:
     assert tried("realise", spec, "--local-wheels", str(tried.world.wheels), "--no-index")["generation"] == 2
     assert [one["generation"] for one in tried("history", "project")] == [1, 2]
     assert [one["generations"] for one in tried("profiles")] == [2]
+    assert tried("activate", "project", "--shell", "bash")["commands"]
     assert tried("diff", "project")["changes"]
     assert tried("switch", "project", "1")["profile"] == "project"
     assert tried("rollback", "project", "--to", "2")["generation"] == 2
@@ -224,7 +225,7 @@ def test_errors_are_documents(tried: Tried) -> None:
 def test_every_command_is_listed_with_its_document() -> None:
     names = {name for name, command, _ in commands() if not hasattr(command, "commands")}
     assert names == set(DOCUMENTS)
-    assert [name for name, kind in DOCUMENTS.items() if kind is None] == ["run", "serve"]
+    assert [name for name, kind in DOCUMENTS.items() if kind is None] == ["run", "exec", "shell", "serve"]
 
 
 def test_keys_have_units() -> None:

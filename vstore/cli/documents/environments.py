@@ -17,3 +17,13 @@ class DevelopDocument(TypedDict):
     hidden: Annotated[list[str], "Packages of the layer that are installed in the environment too, which hides them"]
     modules: Annotated[list[str], "Folders of the working tree that modules are imported from"]
     dry_run: Annotated[bool, "Whether nothing was changed"]
+
+
+class ActivateDocument(TypedDict):
+    """How a shell activates a layer."""
+
+    layer: Annotated[str, "Environment name of the layer"]
+    place: Annotated[str, "Absolute path of the layer, through the link of the profile if that was named"]
+    shell: Annotated[str, "Shell that the commands are for"]
+    file: Annotated[str, "File that the shell sources; without the applications of a stack"]
+    commands: Annotated[str, "Commands that the shell runs"]
