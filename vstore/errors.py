@@ -28,6 +28,8 @@ from typing import ClassVar
 
 from vstore.credentials import redact
 
+FOUND_SOMETHING = 14  # the exit code of a check that worked, and has findings
+
 _CONTROLS = {code: ascii(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
 
 

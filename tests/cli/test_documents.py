@@ -74,9 +74,9 @@ class Tried:
         self._line = line
         self.names: set[str] = set()
 
-    def __call__(self, name: str, *arguments: str, code: int = 0) -> Any:
+    def __call__(self, name: str, *arguments: str, code: int | None = 0) -> Any:
         ended = self._line.run("--root", str(self.world.root), *name.split(), "--json", *arguments)
-        assert ended.code == code, ended.text
+        assert code in (ended.code, None), ended.text
         document = json.loads(ended.out)
         assert not (wrong := mistakes(document, DOCUMENTS[name])), wrong
         self.names.add(name)
@@ -159,7 +159,7 @@ def _objects(tried: Tried) -> None:
     assert tried("optimise", "--dry-run")["dry_run"]
     assert tried("optimise")["objects"]
     assert tried("reindex")["objects"]
-    assert tried("doctor")["objects"]
+    assert tried("doctor", code=None)["objects"], "where tests run, there may be findings"
 
 
 def _outputs(tried: Tried, spec: str, folder: Path) -> None:

@@ -171,7 +171,7 @@ def _tops(store: Store, cache: Cache, what: Sequence[str], trust: Trust) -> tupl
             channels += 1
             found.append(read_channel(store, cache, text, trust=trust, now=datetime.now(UTC)).path)
     if channels and len(found) > 1:
-        raise UsageError("a channel is pulled alone")
+        raise UsageError("a channel is pulled alone", hint="run `vstore pull` once for each channel")
     return found, bool(channels)
 
 
@@ -245,7 +245,9 @@ def verify_cache(
 def pin(cache: Cache, path: StorePath) -> None:
     """Keep an object in the cache regardless of channels. Raises CacheError if the cache does not have it."""
     if cache.object(path) is None:
-        raise CacheError(f"{cache.name} does not have {path}")
+        raise CacheError(
+            f"{cache.name} does not have {path}", hint=f"`vstore push {cache.name} {path}` copies it there"
+        )
     cache.writer.put(pin_key(path), b"{}\n")
 
 

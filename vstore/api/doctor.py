@@ -52,8 +52,6 @@ def diagnose(root: Path, *, reporter: Reporter | None = None) -> Diagnosis:
     findings = [*_about_machine(), *_about_place(root)]
     if root.exists():
         findings += [*_about_root(StoreLayout(root)), *_about_store(root, reporter)]
-    else:
-        findings.append(f"there is no store at {root} yet; `vstore realise SPEC` makes it")
     return Diagnosis(tuple(findings), _protection(StoreLayout(root).store))
 
 

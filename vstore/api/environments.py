@@ -12,7 +12,6 @@ Example::
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -60,7 +59,6 @@ def develop(
     layer: str | None = None,
     place: Path | None = None,
     reporter: Reporter | None = None,
-    now: datetime | None = None,
 ) -> DevelopedEnvironment:
     """Make a writable environment over a layer of a spec, or bring it in step with the lock of the spec.
 
@@ -71,13 +69,12 @@ def develop(
     """
     if Target.host().is_windows:
         raise UsageError("development environments are for POSIX systems", hint="`vstore export` copies the layers")
-    now = now or datetime.now(UTC)
     spec = load(request.spec, environment=request.environment, allow_outside=request.allow_outside)
     check_requirement_syntax(spec)
     chosen = _chosen_layer(spec, layer)
     place = absolute(place or spec.path.parent / ".venv")
     claimed = claim_environment(place, store.layout.root)
-    path = _realised(store, spec, chosen, request, reporter, now)
+    path = _realised(store, spec, chosen, request, reporter)
     modules = tuple(dict.fromkeys((spec.path.parent / module).resolve().parent for module in chosen.modules))
     result = DevelopedEnvironment(place, chosen.env_name, path, modules, claimed.old is None, None)
     if path is None:
@@ -116,15 +113,13 @@ def _chosen_layer(spec: Spec, name: str | None) -> Layer:
     raise UsageError(f"{spec.path.name} has no layer {name!r} for this machine", hint=hint)
 
 
-def _realised(
-    store: Store, spec: Spec, layer: Layer, request: Request, reporter: Reporter | None, now: datetime
-) -> StorePath | None:
+def _realised(store: Store, spec: Spec, layer: Layer, request: Request, reporter: Reporter | None) -> StorePath | None:
     """Return the object of a layer, which is realised first unless the whole stack is present."""
     from vstore.lock import Project
 
     whole = replace(request, generation=False)
-    found = None if request.dry_run else find_noop(store, spec, whole, reporter=reporter or NullReporter(), now=now)
+    found = None if request.dry_run else find_noop(store, spec, whole, reporter=reporter or NullReporter())
     if found is None:
         selected = replace(whole, include=(layer.env_name,))
-        found = realise_project(store, Project(spec), selected, reporter=reporter, now=now)
+        found = realise_project(store, Project(spec), selected, reporter=reporter)
     return next((one.path for one in found.layers if one.name == layer.env_name), None)

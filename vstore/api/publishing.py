@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 
 from vstore.api.realising import realise_project
@@ -151,10 +150,10 @@ def write_bundle(
 
 
 def _realise_members(store: Store, project: Project, request: Request, reporter: Reporter) -> StackMembers:
-    spec, now, carried_out = project.spec, datetime.now(UTC), replace(request, dry_run=False)
-    result = find_noop(store, spec, carried_out, reporter=reporter, now=now) if carried_out.is_whole else None
+    spec, carried_out = project.spec, replace(request, dry_run=False)
+    result = find_noop(store, spec, carried_out, reporter=reporter) if carried_out.is_whole else None
     if result is None:
-        result = realise_project(store, project, request, reporter=reporter, now=now)
+        result = realise_project(store, project, request, reporter=reporter)
     placed = [PlacedObject(layer.name, layer.kind, layer.path) for layer in result.layers]
     only = None
     if request.include:

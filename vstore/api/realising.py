@@ -12,7 +12,6 @@ Example::
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from vstore.realise.model import Origin, Realised, RealisedLayer, Request
@@ -33,15 +32,12 @@ __all__ = [
 ]
 
 
-def realise(
-    store: Store, request: Request, *, reporter: Reporter | None = None, now: datetime | None = None
-) -> Realised:
+def realise(store: Store, request: Request, *, reporter: Reporter | None = None) -> Realised:
     """Lock a spec if needed, realise its layers and its stack, and switch the profile to it.
 
     A no-op is found without loading the code that builds. Raises SpecError, LockError, BuildError, ToolError or
     StoreError; the store is intact after any of them.
     """
-    now = now or datetime.now(UTC)
     spec = load(
         request.spec,
         check_requirements=not request.is_whole,  # by an import that a no-op does without
@@ -51,18 +47,16 @@ def realise(
     reporter = reporter or NullReporter()
     reporter.detail(f"spec: {spec.path}, profile {request.profile or spec.profile}")
     if request.is_whole:
-        found = find_noop(store, spec, request, reporter=reporter, now=now)
+        found = find_noop(store, spec, request, reporter=reporter)
         if found is not None:
             return found
         check_requirement_syntax(spec)
     from vstore.lock import Project
 
-    return realise_project(store, Project(spec), request, reporter=reporter, now=now)
+    return realise_project(store, Project(spec), request, reporter=reporter)
 
 
-def realise_project(
-    store: Store, project: Project, request: Request, *, reporter: Reporter | None, now: datetime | None
-) -> Realised:
+def realise_project(store: Store, project: Project, request: Request, *, reporter: Reporter | None) -> Realised:
     """Realise a project that was loaded for the request. Raises as `realise` does."""
     from vstore.realise.realise import realise
     from vstore.realise.session import Session
@@ -73,7 +67,6 @@ def realise_project(
         environment=request.environment,
         jobs=request.jobs,
         reporter=reporter,
-        now=now,
     )
     offline = request.offline or request.check
     with session.with_caches(request.caches, offline=offline, dry_run=request.dry_run) as session:

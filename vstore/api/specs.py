@@ -30,7 +30,7 @@ def write_template(spec: Path, text: str, beside: Mapping[str, str], *, store: P
     from vstore.fs.place import check_output_folder, create_file
 
     if os.path.lexists(spec):
-        raise UsageError(f"the spec exists already: {spec}")
+        raise UsageError(f"the spec exists already: {spec}", hint="`vstore show` shows it; or give another folder")
     check_output_folder(spec.parent, store=store)
     spec.parent.mkdir(parents=True, exist_ok=True)
     create_file(spec, text.encode())

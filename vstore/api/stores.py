@@ -105,7 +105,7 @@ def keep(store: Store, path: StorePath, place: Path, note: RootNote | None = Non
     claim_root(store.layout, place)
     store.add_temp_root(path)
     if not store.is_valid(path):
-        raise StoreError(f"the object was garbage-collected in the meantime: {path}")
+        raise StoreError(f"the object was garbage-collected in the meantime: {path}", hint="realise or pull it again")
     if place.parent != store.layout.gcroots:
         make_out_link(store.layout, place, path)
     add_root(store.layout, place, path, note or RootNote())
@@ -164,7 +164,8 @@ def environment_base(store: Store, folder: Path) -> StorePath | None:
         return None
     base = object_at(store.layout, Path(homes[0]))
     if base is None:
-        raise StoreError(f"the environment {folder} stands on no object of this store, but on {homes[0]}")
+        hint = "`vstore develop` makes one on a layer, and so does `bin/python -m venv` of the layer"
+        raise StoreError(f"the environment {folder} stands on no object of this store, but on {homes[0]}", hint=hint)
     return base
 
 

@@ -94,10 +94,17 @@ def install(
 
     uv queries `python`, an interpreter of this machine with the feature version of the layout. Where two wheels have
     different files at one path, the file of the wheel whose name sorts last is there. Raises ToolError with the output
-    of uv, or BuildError for a wheel that is malformed or has files outside its place.
+    of uv, or BuildError for a wheel that is gone, malformed, or has files outside its place.
     """
     if not wheels:
         return []
+    gone = [one.location for one in wheels if os.path.isabs(one.location) and not os.path.exists(one.location)]
+    if gone:
+        raise BuildError(
+            "the lock names wheels on this machine that are gone",
+            details=gone,
+            hint="put them back; or lock again with the folder that has them: `vstore lock --local-wheels DIR SPEC`",
+        )
     ordered = sorted(wheels, key=lambda wheel: wheel.name)
     prefix.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".install-", dir=prefix) as name:

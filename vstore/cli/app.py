@@ -75,24 +75,25 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
 
-def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
-    if value:
-        click.echo(f"vstore {__version__}")
-        ctx.exit()
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option(
-    "--version",
-    is_flag=True,
-    callback=_print_version,
-    expose_value=False,
-    is_eager=True,
-    help="Show the version and exit.",
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+    subcommand_metavar="COMMAND [ARGS]...",
+    no_args_is_help=True,
 )
+@click.option("--version", is_flag=True, help="Show the version and exit.")
 @shared_options
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context, version: bool) -> None:
     """Layered Python environments in a content-addressed store."""
+    if version:
+        settings = ctx.ensure_object(Settings)
+        settings.quiet = False
+        settings.emit({"version": __version__}, lambda: f"vstore {__version__}")
+        ctx.exit()
+    if ctx.invoked_subcommand is None:
+        ctx.fail("Missing command.")
 
 
 def main(arguments: list[str] | None = None) -> NoReturn:

@@ -49,7 +49,10 @@ def unlink_all(folder: Folder, names: list[str], reporter: Reporter) -> int:
     work = _Unlinker(folder, names, reporter)
     failures = work.run()
     if failures:
-        reporter.warn(f"{len(failures)} entries could not be unlinked: {failures[0]}", hint=f"see {folder.path}")
+        reporter.warn(
+            f"{len(failures)} entries could not be unlinked: {failures[0]}",
+            hint=f"the next `vstore gc` tries again; they are in {folder.path}",
+        )
     return work.freed_bytes
 
 

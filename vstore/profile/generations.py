@@ -181,7 +181,10 @@ def forgettable(known: Sequence[Generation], numbers: Iterable[int]) -> tuple[in
     wanted = tuple(sorted(set(numbers)))
     for number in wanted:
         if number not in there:
-            raise ProfileError(f"profile {known[0].profile} has no generation {number}")
+            raise ProfileError(
+                f"profile {known[0].profile} has no generation {number}",
+                hint=f"generations: {', '.join(map(str, there))}",
+            )
         if there[number].current:
             raise ProfileError(
                 f"profile {known[0].profile}: generation {number} is the current one",

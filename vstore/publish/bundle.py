@@ -80,7 +80,7 @@ class BundleOutput:
         excluded = self._excluded(tops)
         unbuilt = [member for member in stack.selected(below=self.options.closure) if member.path is None]
         if not unbuilt and not set(tops) - excluded:
-            raise UsageError("there is nothing left to pack")
+            raise UsageError("there is nothing left to pack", hint="--without leaves out all that WHAT refers to")
         infos = [info for info in self.store.objects.bottom_up(tops) if info.path not in excluded]
         items = [OutputItem(info.path.name, str(info.path), info.kind, info.path, info.size_bytes) for info in infos]
         items += [OutputItem(one.deployed_name, one.deployed_name, one.kind, None, None) for one in unbuilt]

@@ -41,6 +41,10 @@ def selection_request(request: Request) -> SelectionRequest:
     )
 
 
+def _platforms(spec: Spec) -> str:
+    return ", ".join(target for target in Target if any(target in layer.targets for layer in spec.layers)) or "none"
+
+
 def select(session: Session, spec: Spec, request: Request) -> Selection:
     """Select the layers of a request, and report the warnings of the spec. Raises UsageError if there are none."""
     for warning in spec.warnings:
@@ -51,7 +55,8 @@ def select(session: Session, spec: Spec, request: Request) -> Selection:
     if not selection.built and not selection.unmatched:
         which = "selected " if selection.operations else ""
         raise UsageError(
-            f"{spec.path.name}: no {which}layer is for {request.platform}", hint="see `platforms` in the spec"
+            f"{spec.path.name}: no {which}layer is for {request.platform}",
+            hint=f"add it to the `platforms` of a layer, or realise another: {_platforms(spec)}",
         )
     return selection
 

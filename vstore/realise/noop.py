@@ -5,7 +5,7 @@ The inputs of a stack (spec, locks, modules, target) are hashed together, and th
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 from vstore import profile as profiles
 from vstore.build import BUILDER
@@ -19,7 +19,7 @@ from vstore.target import Target
 from vstore.values import replace
 
 
-def find_noop(store: Store, spec: Spec, request: Request, *, reporter: Reporter, now: datetime) -> Realised | None:
+def find_noop(store: Store, spec: Spec, request: Request, *, reporter: Reporter) -> Realised | None:
     """Activate the stack if the inputs of a request for a whole stack were realised before, and it is still present.
 
     Raises SpecError or LockError for files that cannot be read.
@@ -34,10 +34,10 @@ def find_noop(store: Store, spec: Spec, request: Request, *, reporter: Reporter,
         for layer in profiles.read_stack(store.layout.object(stack)).layers
     )
     realised = Realised(profile=profile_name(spec, request), target=request.platform, layers=layers, stack=stack)
-    return activate(store, spec, realised, reporter=reporter, now=now) if request.generation else realised
+    return activate(store, spec, realised, reporter=reporter) if request.generation else realised
 
 
-def activate(store: Store, spec: Spec, realised: Realised, *, reporter: Reporter, now: datetime) -> Realised:
+def activate(store: Store, spec: Spec, realised: Realised, *, reporter: Reporter) -> Realised:
     """Make a stack the current generation of its profile, unless it is already. Return the result with its number."""
     name, stack = realised.profile, realised.stack
     assert stack is not None
@@ -46,7 +46,9 @@ def activate(store: Store, spec: Spec, realised: Realised, *, reporter: Reporter
         reporter.warn(
             f"profile {name} belongs to another spec: {current.spec_path}", hint="choose another with --profile"
         )
-    added = profiles.append(store, name, stack, spec_path=str(spec.path), spec_digest=spec.digest, now=now)
+    added = profiles.append(
+        store, name, stack, spec_path=str(spec.path), spec_digest=spec.digest, now=datetime.now(UTC)
+    )
     generation = added or profiles.current(store, name)
     return replace(realised, generation=generation.number if generation else None, changed=added is not None)
 

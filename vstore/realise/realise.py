@@ -60,7 +60,7 @@ def realise(session: Session, project: Project, request: Request) -> Realised:
     store.realisations.cache_stack(inputs_key(spec, request.platform, request), realised.stack)
     if not request.generation:
         return realised
-    return activate(store, spec, realised, reporter=session.reporter, now=session.now)
+    return activate(store, spec, realised, reporter=session.reporter)
 
 
 def _execute_plan(

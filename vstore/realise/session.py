@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Protocol, Self
@@ -66,12 +65,11 @@ class NullSubstituter:
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """A store, uv, a reporter that also cancels, the time, and the caches. `jobs` limits the work at the same time."""
+    """A store, uv, a reporter that also cancels, and the caches. `jobs` limits the work at the same time."""
 
     store: Store
     uv: Uv
     reporter: CancellableReporter
-    now: datetime
     jobs: int = 1
     substituter: Substituter = field(default_factory=NullSubstituter)
 
@@ -84,7 +82,6 @@ class Session:
         environment: Mapping[str, str] | None = None,
         jobs: int = 1,
         reporter: Reporter | None = None,
-        now: datetime | None = None,
     ) -> Self:
         """Make a session without caches. `environment` has uv's settings, the process's own if None.
 
@@ -104,7 +101,6 @@ class Session:
                 on_call=partial(reports.detail, kind=Detail.CALL),
             ),
             reporter=reports,
-            now=now or datetime.now(UTC),
             jobs=jobs,
         )
 

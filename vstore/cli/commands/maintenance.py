@@ -12,7 +12,7 @@ from vstore.cli.command import command
 from vstore.cli.options import dry_run_option, jobs_option, offline_option
 from vstore.cli.settings import Settings
 from vstore.cli.text import size
-from vstore.errors import StoreError
+from vstore.errors import FOUND_SOMETHING, StoreError
 
 if TYPE_CHECKING:
     from vstore.cli.documents.stores import DoctorDocument, OptimiseDocument, ReindexDocument, VerifyDocument
@@ -92,13 +92,17 @@ def reindex_command(settings: Settings) -> None:
 
 @command("doctor")
 def doctor_command(settings: Settings) -> None:
-    """The exit code is 0 even if something is found; `verify` is the check for scripts."""
+    """The exit code is 14 if something is found."""
     from vstore.api.doctor import diagnose
 
     root = settings.location()
     found = diagnose(root, reporter=settings.reporter)
     text = "\n".join(f"- {finding}" for finding in found.findings) or f"no problems of {root}"
-    if found.protection is not None:
+    if found.protection is None:
+        text += f"\nthere is no store at {root} yet; `vstore realise` makes it"
+    else:
         text += f"\nobjects: {_PROTECTIONS[found.protection]}"
     document: DoctorDocument = {"root": str(root), "findings": list(found.findings), "objects": found.protection}
     settings.emit(document, lambda: text)
+    if found.findings:
+        sys.exit(FOUND_SOMETHING)

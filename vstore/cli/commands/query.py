@@ -12,7 +12,7 @@ from vstore.cli.command import command
 from vstore.cli.listing import Order, object_filter, sort_options
 from vstore.cli.settings import Settings
 from vstore.cli.text import size, table, when
-from vstore.errors import StoreError
+from vstore.errors import NotFoundError
 
 if TYPE_CHECKING:
     from vstore.api.listings import ObjectFilter
@@ -159,16 +159,25 @@ def _csv(rows: Sequence[Mapping[str, object]]) -> str:
     return text.getvalue().rstrip("\n")
 
 
+_FETCHED = "it was built elsewhere, or with another root", "`vstore realise --check SPEC` builds it here as well"
+_NO_LOG = {
+    "interpreter": ("an interpreter is copied, not built", "`vstore info WHAT` shows everything known about it"),
+    "source": ("it is a module of a spec, which is copied", "`vstore info WHAT` shows what refers to it"),
+    "stack": ("a stack only links its layers", "`vstore log PROFILE/LAYER` shows the log of a layer"),
+}
+
+
 @command("log")
 @click.argument("what")
 def log_command(settings: Settings, what: str) -> None:
-    """Objects that were built on another machine have no log."""
+    """Only layers have a log, on the machine that built them."""
     from vstore.api.stores import object_info, read_log, resolve_what
 
     with settings.open_store(read_only=True) as store:
         info = object_info(store, resolve_what(store, what).path)
         text = read_log(store, info.recipe) if info.recipe else None
     if text is None:
-        raise StoreError(f"there is no build log of {info.path}", hint="only the machine that built an object has one")
+        reason, hint = _NO_LOG.get(info.kind, _FETCHED)
+        raise NotFoundError(f"there is no build log of {info.path}: {reason}", hint=hint)
     document: LogDocument = {"path": str(info.path), "log": text}
     settings.emit(document, lambda: text.rstrip())

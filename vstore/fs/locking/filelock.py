@@ -48,7 +48,10 @@ class NoFileLocks(StoreError):
     """The file system has no locks, as on some network mounts."""
 
     def __init__(self, path: Path) -> None:
-        super().__init__(f"the file system has no file locks: {path}", hint="put it on a local disk; see --root")
+        super().__init__(
+            f"the file system has no file locks: {path}",
+            hint="put the store on a local disk: --root DIR, or VSTORE_ROOT",
+        )
 
 
 @contextmanager

@@ -28,6 +28,7 @@ _NO_SOURCE = ("no usable wheels", "building from source is disabled", "Wheels ar
 _NO_FIT = ("no wheels with a matching", "-compatible wheels")
 _NO_SOLUTION = "No solution found"
 _NO_LOGIN = re.compile(r"\b(?:401 Unauthorized|407 Proxy Authentication Required)")
+_NOT_FOUND = re.compile(r"([\w.-]+) was not found in the (?:package registry|provided package locations)")
 _FORBIDDEN = "403 Forbidden"  # some indexes answer this for a package that they do not have
 _WITHOUT_WHEEL = (
     r"Wheels are (?:required|available) for `([^`]+)`",
@@ -118,7 +119,7 @@ def lock_error(
         return LockError(
             f"{request.spec.path.name}: uv does not accept the settings in [tool.uv]",
             details=details,
-            hint="see https://docs.astral.sh/uv/reference/settings/",
+            hint="correct the line that uv names; all settings: https://docs.astral.sh/uv/reference/settings/",
         )
     requirements = list(_requirements(request.layers, error.output))
     if any(sign in _text(error) for sign in _NO_SOURCE) and not instead:
@@ -155,13 +156,18 @@ def _hint(error: UvError) -> str:
     if _NO_SOLUTION not in text:
         return "check the settings in [tool.uv], and the environment variables that begin with UV_"
     change = "change the requirements of this layer"
+    if found := _NOT_FOUND.search(text):
+        change = (
+            f"check the spelling of {found[1]}; --local-wheels DIR uses wheels of your own, and [tool.uv] names indexes"
+        )
     return f"{LOGIN_HINT}; or {change}" if _FORBIDDEN in text else change
 
 
 def _plain(line: str) -> str:
     """Remove the name of the temporary project from a line of uv's output."""
     line = re.sub(rf"\b{PROJECT}(?::layer-\d+)?\b", "your project", line)
-    return line.replace("your project's requirements", "the requirements").replace("your project", "the spec")
+    line = line.replace("your project's requirements", "the requirements").replace("your project", "the spec")
+    return line.replace("`--find-links <uri>`", "`--local-wheels DIR`")
 
 
 def _layers_requiring(layers: Iterable[Layer], packages: Iterable[str]) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from vstore.digest import hash_fields, parse_json
 from vstore.errors import CacheError, UsageError
@@ -38,6 +39,14 @@ def check_channel_name(name: str) -> None:
         raise UsageError(f"not a channel name: {name!r}", hint="letters, digits, . _ - +, not .json at its end")
 
 
+def trust_hint(config_file: Path) -> str:
+    """Return the hint that tells how to trust a key."""
+    return (
+        f"ask the owner of the cache for the public key, and add it to `trusted_keys` in {config_file};"
+        " or pass it by --trust where the command has that option"
+    )
+
+
 def read_channel(store: Store, cache: Cache, name: str, *, trust: Trust, now: datetime) -> Channel:
     """Return the current record of a channel, and remember its number in the store.
 
@@ -51,7 +60,9 @@ def read_channel(store: Store, cache: Cache, name: str, *, trust: Trust, now: da
     found = _newest_trusted(cache, found, trust)
     reason = trust.rejection(found)
     if reason is not None:
-        raise CacheError(f"channel {name} of {cache.name} is refused: {reason}", hint="see `trusted_keys`")
+        raise CacheError(
+            f"channel {name} of {cache.name} is refused: {reason}", hint=trust_hint(store.layout.config_file)
+        )
     if found.expires_at <= now:
         raise CacheError(
             f"channel {name} of {cache.name} is refused: it expired at {found.expires_at.isoformat()}",
@@ -88,7 +99,10 @@ def _remember(store: Store, cache: Cache, channel: Channel) -> None:
             raise CacheError(f"damaged: {file}", hint="remove it if you know that the channel is good") from error
         refused = f"channel {channel.name} of {cache.name} is refused"
         if channel.number < number:
-            raise CacheError(f"{refused}: number {channel.number} is older than {number}, which was seen before")
+            raise CacheError(
+                f"{refused}: number {channel.number} is older than {number}, which was seen before",
+                hint="the cache serves an old state; its publisher must push the channel again",
+            )
         if channel.number == number and str(channel.path) != path:
             raise CacheError(
                 f"{refused}: number {number} now points to {channel.path}, but pointed to {path} when it was last read",

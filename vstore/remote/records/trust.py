@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from vstore.errors import UsageError
-from vstore.fs.place import create_file, real_folder, recognise
+from vstore.fs.place import create_file, real_folder
 from vstore.fs.reading import read_regular
 from vstore.remote.records.model import R, Record, Signature, add_signatures
 from vstore.values import frozen
@@ -80,7 +80,7 @@ class SecretKey:
         except FileNotFoundError as error:
             raise UsageError(f"no such key: {file}", hint="`vstore key generate NAME` makes one") from error
         except (UsageError, UnicodeDecodeError):
-            raise UsageError(f"not a secret key: {file}") from None
+            raise UsageError(f"not a secret key: {file}", hint="`vstore key generate NAME` makes one") from None
         except OSError as error:
             raise UsageError(f"key cannot be read: {file}: {error.strerror}") from error
         return cls(key.name, key.raw)
@@ -181,7 +181,9 @@ def write_key(folder: Path, key: SecretKey) -> tuple[Path, Path]:
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     secret, public = folder / f"{key.name}.secret", folder / f"{key.name}.public"
     for file in (secret, public):
-        recognise(file, lambda _, __: False)
+        if os.path.lexists(file):
+            hint = "a key is never replaced: choose another name; `vstore key list` shows the keys"
+            raise UsageError(f"there is a key {key.name} already: {file}", hint=hint)
     create_file(secret, key.text().encode(), mode=0o600)
     create_file(public, f"{key.public}\n".encode())
     return secret, public

@@ -152,14 +152,19 @@ def bind(host: str, port: int) -> socket.socket:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
         return socket.create_server(address[:2], family=family, backlog=_MAX_ACCEPTED)
     except UnicodeError as error:
-        raise UsageError(f"not a host name: {host}", hint="see --host") from error
+        raise UsageError(
+            f"not a host name: {host}", hint="give a name or an address of this machine with --host, such as 127.0.0.1"
+        ) from error
     except OSError as error:
         if error.errno == errno.EADDRINUSE or getattr(error, "winerror", None) == 10048:
             raise BusyError(f"the port is in use: {host}:{port}", hint="give another one with --port") from error
         if error.errno in (errno.EACCES, errno.EPERM):
             hint = "ports below 1024 need privileges: give another one with --port"
             raise UsageError(f"not permitted to listen on {host}:{port}", hint=hint) from error
-        raise UsageError(f"cannot listen on {host}:{port}: {error.strerror}", hint="see --host and --port") from error
+        raise UsageError(
+            f"cannot listen on {host}:{port}: {error.strerror}",
+            hint="give an address of this machine with --host, such as 127.0.0.1",
+        ) from error
 
 
 class _Server(uvicorn.Server):

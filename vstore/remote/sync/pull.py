@@ -143,7 +143,9 @@ def missing_records(fetcher: Fetcher, cache: Cache, tops: tuple[StorePath, ...])
             missing = sorted(path for path in level if not fetcher.store.is_valid(path))
             for path, record in zip(missing, pool.map(read, missing), strict=True):
                 if record is None:
-                    raise CacheError(f"{cache.name} does not have {path}")
+                    raise CacheError(
+                        f"{cache.name} does not have {path}", hint=f"`vstore cache ls {cache.name}` lists its objects"
+                    )
                 found[path] = record
             level = {path for one in missing for path in found[one].references} - found.keys()
     try:

@@ -15,6 +15,7 @@ from vstore.digest import Digest
 from vstore.errors import ArchiveError, CacheError
 from vstore.objects import StorePath
 from vstore.remote.records.cache import MAX_REQUESTS, Cache
+from vstore.remote.records.channels import trust_hint
 from vstore.remote.records.model import Realisation
 from vstore.remote.sync.fetch import DependencyError, Fetcher
 from vstore.remote.sync.negative_cache import ABSENT_SECONDS, BAD_SECONDS, DOWN_SECONDS, NegativeCache
@@ -61,7 +62,7 @@ class CacheSubstituter:
         self._requests = ThreadPoolExecutor(MAX_REQUESTS)
         self._pulls = PullPool(fetcher, dry_run=dry_run)
         if caches and not fetcher.trust.keys:
-            self._report("caches", "not used, because no key is trusted", "set `trusted_keys` in config.toml")
+            self._report("caches", "not used, because no key is trusted", self._trust_hint)
             self.caches = ()
 
     @property
@@ -162,7 +163,7 @@ class CacheSubstituter:
                 return _Trusted(found, answers)
             rejected.append((cache, reason))
         for cache, reason in rejected:
-            self._bad(cache, str(recipe), f"a realisation is not trusted: {reason}")
+            self._bad(cache, str(recipe), f"a realisation is not trusted: {reason}", self._trust_hint)
         return None
 
     def _is_miss(self, cache: Cache, recipe: Digest) -> bool:
@@ -197,9 +198,13 @@ class CacheSubstituter:
         else:
             self._bad(cache, key, error.message)
 
-    def _bad(self, cache: Cache, key: str, reason: str) -> None:
+    @property
+    def _trust_hint(self) -> str:
+        return trust_hint(self._fetcher.store.layout.config_file)
+
+    def _bad(self, cache: Cache, key: str, reason: str, hint: str | None = None) -> None:
         self._negative.add(cache.url, key, BAD_SECONDS)
-        self._report(cache.name, reason)
+        self._report(cache.name, reason, hint)
 
     def _report(self, subject: str, reason: str, hint: str | None = None) -> None:
         with self._lock:

@@ -52,7 +52,7 @@ def reindex(root: Path, reporter: Reporter | None = None) -> int:
     layout = StoreLayout(root)
     check_folders(layout)
     if not layout.store.is_dir():
-        raise StoreError(f"there is no store at {root}")
+        raise StoreError(f"there is no store at {root}", hint="give its folder with --root")
     check_owner(layout)
     create_folders(layout)
     fresh = layout.new_index_file()

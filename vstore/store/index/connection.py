@@ -221,7 +221,9 @@ def translated(file: Path, read_only: bool) -> Iterator[None]:
                 hint="give a writable --root; list, info, run and verify need no write access",
             ) from error
         if code == sqlite3.SQLITE_CANTOPEN and not file.exists():
-            raise StoreError(f"no store here, or not readable: {file.parent}") from error
+            raise StoreError(
+                f"no store here, or not readable: {file.parent}", hint="give another folder with --root"
+            ) from error
         raise damaged(file) from error
 
 
