@@ -22,6 +22,7 @@ FLOORS = {
     "profile": 4,
     "gc": 4,
     "remote": 4,
+    "migration": 4,
     "lock": 3,
     "store": 3,
     "archive": 3,
@@ -44,7 +45,7 @@ FLOORS = {
     "toml": 0,
     "values": 0,
 }
-PYTHON_COLUMN = {"spec", "uv", "lock", "build"}  # knows Python, never sees a store
+PYTHON_COLUMN = {"spec", "uv", "lock", "build", "migration"}  # knows Python, never sees a store
 STORE_COLUMN = {"store", "archive", "profile", "gc", "remote"}  # does not know that Python exists
 LATE_IMPORTS = {"cli", "api"}  # what is called loads what it needs
 USED_BY_CLI = {"api", "cancel", "credentials", "errors", "reporter", "values"}

@@ -8,6 +8,7 @@ from vstore.errors import UsageError
 
 EXTRAS = {
     "buckets": ("obstore",),
+    "conda": ("yaml",),
     "delta": ("hdiffpatch",),
     "serve": ("starlette", "uvicorn"),
 }

@@ -110,6 +110,9 @@ def test_every_command_prints_its_document(tried: Tried, tmp_path: Path) -> None
 def _specs(tried: Tried, spec: str, folder: Path) -> None:
     wheels = ("--local-wheels", str(tried.world.wheels), "--no-index")
     assert tried("init", str(folder / "new"))["spec"].endswith("/new/spec.toml")
+    (folder / "requirements.txt").write_text("-e .\nlow==1.0\n")
+    proposed = tried("init", str(folder / "from"), "--from", str(folder / "requirements.txt"), "--offline")
+    assert proposed["layers"] and proposed["left_out"]
     assert tried("profiles") == []
     assert tried("show", spec)["layers"][0]["lock"] != "valid"
     assert tried("lock", spec, "--dry-run")["runtimes"]

@@ -1,7 +1,7 @@
 """The commands, one module per family. This list alone is loaded for `vstore --help`."""
 
 COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, summary)
-    "init": ("specs", "Write a small spec with comments."),
+    "init": ("init", "Write a small spec with comments, or one for a project of another tool."),
     "show": ("specs", "Show the layers of a spec and the state of their locks."),
     "lock": ("specs", "Resolve all layers of a spec together and write the lock files."),
     "realise": ("realise", "Make every layer of a spec present and switch its profile to the new stack."),

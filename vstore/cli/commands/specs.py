@@ -1,4 +1,4 @@
-"""Specs and locks: `init`, `show`, `lock`."""
+"""Specs and locks: `show`, `lock`."""
 
 from __future__ import annotations
 
@@ -16,54 +16,13 @@ from vstore.cli.options import (
     spec_argument,
     wheel_options,
 )
-from vstore.cli.paths import FOLDER
 from vstore.cli.settings import Settings
 from vstore.errors import LockError
 
 if TYPE_CHECKING:
     from vstore.api.locks import LockOptions, Project, Selection, SelectionRequest
     from vstore.api.specs import Spec
-    from vstore.cli.documents.specs import InitDocument, LockCheckDocument, LockDocument
-
-TEMPLATE = """\
-# A stack of layers. `vstore realise spec.toml` locks it, builds it and switches the profile to it.
-
-[[runtimes]]           # a Python, and packages that all layers share
-name = "python"
-python_implementation = "cpython@>=3.11,<3.14"  # the lock pins the newest that is at hand
-requirements = []
-platforms = ["linux_x86_64"]
-
-[[frameworks]]         # shared packages, on a runtime or other frameworks
-name = "web"
-runtime = "python"
-requirements = ["flask"]
-
-[[applications]]       # your module, and packages that only it needs
-name = "hello"
-launch_module = "hello.py"
-frameworks = ["web"]
-requirements = []
-"""
-
-HELLO = """\
-import flask
-
-print("hello from flask", flask.__name__)
-"""
-
-
-@command("init")
-@click.argument("directory", type=FOLDER, default=".")
-def init_command(settings: Settings, directory: Path) -> None:
-    """The spec is `spec.toml` in DIRECTORY (default: the current folder), with a module for its application."""
-    from vstore.api.specs import Target, write_template
-
-    spec = directory / "spec.toml"
-    text = TEMPLATE.replace("linux_x86_64", str(Target.host()))
-    write_template(spec, text, {"hello.py": HELLO}, store=settings.location())
-    document: InitDocument = {"spec": str(spec)}
-    settings.emit(document, lambda: f"wrote {spec}; next: vstore realise {spec}")
+    from vstore.cli.documents.specs import LockCheckDocument, LockDocument
 
 
 def _load(settings: Settings, path: Path, allow_outside: tuple[Path, ...]) -> Project:

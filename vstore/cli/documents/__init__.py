@@ -27,7 +27,7 @@ class ErrorDocument(TypedDict):
 
 
 DOCUMENTS: dict[str, object] = {  # by command; None prints no document
-    "init": specs.InitDocument,
+    "init": specs.InitDocument | specs.InitFromDocument,
     "show": specs.ShowDocument,
     "lock": specs.LockDocument | specs.LockCheckDocument | specs.ShowDocument,
     "realise": specs.RealiseDocument | specs.RealisePlanDocument | list[specs.RealiseDocument],

@@ -13,6 +13,36 @@ class InitDocument(TypedDict):
     spec: Annotated[str, "Absolute path of the file"]
 
 
+class ProposedLayerDocument(TypedDict):
+    """A layer of a proposed spec."""
+
+    name: Annotated[str, "Name of the layer"]
+    kind: Annotated[str, "`runtime`, `framework` or `application`"]
+    requirements: Annotated[list[str], "Its requirements"]
+    size_bytes: Annotated[int | None, "Size of its packages; null if the source does not say it"]
+
+
+class LeftOutDocument(TypedDict):
+    """A part of a project that is not taken over."""
+
+    subject: Annotated[str, "The part"]
+    reason: Annotated[str, "Why, and what to do instead"]
+
+
+class InitFromDocument(InitDocument):
+    """A spec that is proposed for a project of another tool."""
+
+    source: Annotated[str, "Absolute path that was read"]
+    format: Annotated[str, "Names of the files that were read"]
+    python: Annotated[str, "Interpreter of the runtime"]
+    layers: Annotated[list[ProposedLayerDocument], "Layers, the lowest first"]
+    constraints: Annotated[list[str], "Versions that are kept as constraints"]
+    left_out: Annotated[list[LeftOutDocument], "Parts that are not taken over"]
+    files: Annotated[list[str], "Names of new files beside the spec; one that exists is kept"]
+    text: Annotated[str, "Text of the spec"]
+    dry_run: Annotated[bool, "Whether nothing was written"]
+
+
 class LayerStatus(TypedDict):
     """A layer as venvstacks shows it."""
 

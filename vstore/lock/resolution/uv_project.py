@@ -17,7 +17,7 @@ from vstore.values import frozen
 
 PROJECT = "vstore-layers"
 SETTINGS = "settings.toml"
-_PROJECT_ONLY = {  # uv refuses these in a uv.toml
+PROJECT_ONLY = {  # uv refuses these in a uv.toml
     *("sources", "workspace", "conflicts", "managed", "package", "build-backend"),
     *("default-groups", "dependency-groups", "dev-dependencies", "environments", "required-environments"),
 }
@@ -93,7 +93,7 @@ def write_project(
 
     python = request.python.pin.version
     table = _settings(request, list(pins))
-    settings = dict(access_settings) | {key: value for key, value in table.items() if key not in _PROJECT_ONLY}
+    settings = dict(access_settings) | {key: value for key, value in table.items() if key not in PROJECT_ONLY}
     project: dict[str, object] = {"name": PROJECT, "version": "0", "requires-python": f"=={python}"}
     document: dict[str, object] = {"project": project, "tool": {"uv": table}}
     if target is not None:

@@ -1,0 +1,145 @@
+"""Propose and lock specs for projects of other tools, and compare every locked version with the one that they pin.
+
+    .venv/bin/python -m scripts.matrix.migration LIST [--work FOLDER] [--realise]
+
+Each line of LIST is a file of a project (or a virtual environment), and options of ``vstore init``, as for a shell::
+
+    ~/projects/shop/pyproject.toml --extra web --group batch
+
+The folder of the file is copied, so that nothing is written beside it. The versions of the source are read here
+without the code of vstore: those in the tables of a lock, and those after ``==``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_PINNED = re.compile(r"^\s*-?\s*\"?([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?\s*===?\s*([\w.!+-]+)\"?\s*(?:[;#\\].*)?$")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one project. `changed` are the packages with another version than the source pins."""
+
+    source: str
+    problem: str
+    layers: int = 0
+    locked: int = 0
+    kept: int = 0
+    changed: tuple[str, ...] = ()
+    left_out: int = 0
+    seconds: float = 0.0
+
+    @property
+    def line(self) -> str:
+        """The outcome as a row of a table."""
+        state = self.problem or (f"changed: {', '.join(self.changed)}" if self.changed else "every pin kept")
+        numbers = f"{self.layers} | {self.locked} | {self.kept} | {self.left_out} | {self.seconds:.0f}"
+        return f"| {self.source} | {numbers} | {state} |"
+
+
+def normalised(name: str) -> str:
+    """Return a name as indexes compare it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins_of(file: Path) -> dict[str, set[str]]:
+    """Return the versions that a source pins, by name; with a pyproject.toml those of the lock beside it."""
+    found: dict[str, set[str]] = {}
+    if file.is_dir():
+        for info in file.glob("lib/python*/site-packages/*.dist-info"):
+            name, version = info.name.removesuffix(".dist-info").rsplit("-", 1)
+            found.setdefault(normalised(name), set()).add(version)
+        return found
+    locks = [file.parent / name for name in ("uv.lock", "poetry.lock", "pdm.lock")]
+    chosen = next((lock for lock in locks if lock.is_file()), None) if file.name == "pyproject.toml" else None
+    chosen = chosen or file
+    if chosen.suffix in (".lock", ".toml") and chosen.name != "pyproject.toml":
+        document = tomllib.loads(chosen.read_text("utf-8"))
+        for package in document.get("package", document.get("packages", [])):
+            if "version" in package:
+                found.setdefault(normalised(package["name"]), set()).add(package["version"])
+        return found
+    for line in chosen.read_text("utf-8").splitlines():
+        if match := _PINNED.match(line):
+            found.setdefault(normalised(match[1]), set()).add(match[2])
+    return found
+
+
+def locked_versions(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield name and version of the packages that the layers of a spec install."""
+    for lock in folder.glob("requirements/*/pylock.*.toml"):
+        for package in tomllib.loads(lock.read_text("utf-8")).get("packages", []):
+            if "from_lower_layer" not in package.get("marker", ""):
+                yield normalised(package["name"]), package.get("version", "")
+
+
+def same(version: str, wanted: set[str]) -> bool:
+    """Return whether a version is one of those, without regard to zeros and local parts that were not given."""
+    from packaging.version import Version
+
+    return any(Version(version) == Version(one) or version.partition("+")[0] == one for one in wanted)
+
+
+def run_project(line: str, work: Path, *, realise: bool) -> Outcome:
+    """Propose and lock a spec for the project of one line."""
+    path, *options = shlex.split(line, comments=True)
+    source = Path(path).expanduser().resolve()
+    title = f"{source.parent.name}/{source.name} {' '.join(options)}".strip()
+    copy = work / "projects" / re.sub(r"\W+", "-", title)
+    shutil.copytree(source.parent, copy, symlinks=True, dirs_exist_ok=True, ignore=shutil.ignore_patterns(".git"))
+    started = time.monotonic()
+    vstore = [sys.executable, "-m", "vstore", "--root", str(work / "root"), "--no-progress"]
+    spec = copy / "spec.toml"
+    wanted = pins_of(source)
+    command = [*vstore, "--json", "init", str(copy), "--from", str(copy / source.name), *options]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        return Outcome(title, f"init: {json.loads(done.stdout)['error']['message']}")
+    proposal = json.loads(done.stdout)
+    verb = ["realise", "--profile", copy.name] if realise else ["lock"]
+    done = subprocess.run([*vstore, *verb, str(spec)], capture_output=True, text=True)
+    (copy / "log.txt").write_text(done.stdout + done.stderr)
+    seconds = time.monotonic() - started
+    problem = "" if not done.returncode else f"{verb[0]}: {' / '.join(done.stderr.strip().splitlines()[-4:])}"
+    locked = dict.fromkeys(locked_versions(copy))
+    pinned = [(name, version) for name, version in locked if name in wanted]
+    changed = [f"{name} {version}" for name, version in pinned if not same(version, wanted[name])]
+    return Outcome(
+        title,
+        problem,
+        layers=len(proposal["layers"]),
+        locked=len(locked),
+        kept=len(pinned) - len(changed),
+        changed=tuple(changed),
+        left_out=len(proposal["left_out"]),
+        seconds=seconds,
+    )
+
+
+def main() -> None:
+    """Run the projects of a list, and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("list", type=Path, help="file with a project a line")
+    parser.add_argument("--work", type=Path, default=Path("migration"), help="folder for copies, locks and the store")
+    parser.add_argument("--realise", action="store_true", help="also build the layers")
+    options = parser.parse_args()
+    print("| source | layers | packages | pins kept | left out | seconds | outcome |\n|---|---|---|---|---|---|---|")
+    for line in options.list.read_text("utf-8").splitlines():
+        if line.strip() and not line.startswith("#"):
+            print(run_project(line, options.work.resolve(), realise=options.realise).line, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Proposing a spec for a project of another tool. Nothing is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from vstore.migration.applications import propose_applications
+from vstore.migration.layers import propose_frameworks, sizes_of
+from vstore.migration.model import Pin, Proposal, ProposedLayer, SourceProject
+from vstore.migration.pythons import choose_python
+from vstore.migration.requirement import pin_of, without_version
+from vstore.migration.spec_text import spec_text
+from vstore.objects import Kind
+from vstore.target import Target
+from vstore.values import replace
+
+
+def propose(project: SourceProject, source: Path, folder: Path, target: Target) -> Proposal:
+    """Return a spec in `folder` for a project: a runtime, a chain of frameworks, and applications.
+
+    If there are frameworks, or the pins are those of a lock, each pin is a constraint of all layers: a layer below
+    cannot have another version. A requirement that is a pin itself is then written without its version.
+    """
+    frameworks, others = propose_frameworks(project.requirements, project.resolved or project.pins)
+    below = (frameworks[-1].name,) if frameworks else ()
+    applications = propose_applications(project.code, project.name, others, below, folder)
+    runtime = ProposedLayer(kind=Kind.RUNTIME, name="python")
+    shared = [applications.shared] if applications.shared else []
+    layers = [runtime, *frameworks, *shared, *applications.layers]
+    layers = [
+        replace(one, size_bytes=size)
+        for one, size in zip(layers, sizes_of(layers, project.resolved or project.pins), strict=True)
+    ]
+    constraints = _constraints(layers, project.pins)
+    if constraints:
+        layers = [replace(one, requirements=tuple(_unpinned(one.requirements, project.pins))) for one in layers]
+    python = choose_python(project, target)
+    settings = dict(project.settings)
+    if constraints:
+        known = settings.get("constraint-dependencies")
+        settings["constraint-dependencies"] = [*(known if isinstance(known, list) else []), *constraints]
+    left_out = (*project.left_out, *applications.left_out, *python.left_out)
+    title = f"A stack of layers, proposed from {project.format} of {project.name}."
+    return Proposal(
+        source=source,
+        format=project.format,
+        python=python.implementation,
+        linux_target=python.linux_target,
+        layers=tuple(layers),
+        constraints=constraints,
+        settings=settings,
+        files=applications.files,
+        left_out=left_out,
+        text=spec_text(title, python, target, layers, settings, left_out),
+    )
+
+
+def _constraints(layers: Sequence[ProposedLayer], pins: Sequence[Pin]) -> tuple[str, ...]:
+    """Return the pins as constraints; none if one layer has all requirements, with their versions."""
+    filled = [layer for layer in layers if layer.requirements]
+    stated = {str(pin) for layer in filled for text in layer.requirements if (pin := pin_of(text))}
+    if len(filled) == 1 and stated >= set(map(str, pins)):
+        return ()
+    return tuple(sorted(map(str, pins)))
+
+
+def _unpinned(requirements: Sequence[str], pins: Sequence[Pin]) -> list[str]:
+    known = set(map(str, pins))
+    found = [without_version(one) if str(pin_of(one)) in known else one for one in requirements]
+    return list(dict.fromkeys(found))

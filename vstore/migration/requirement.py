@@ -1,0 +1,93 @@
+"""Requirements of other tools, each taken over as it is, or left out with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from vstore.credentials import has_credentials, without_login
+from vstore.migration.model import Choice, LeftOut, Pin
+from vstore.spec.requirement_hints import find_misuse, syntax_hint, wheel_hint
+from vstore.spec.requirements import LOGIN_HINT
+
+SPEC = "spec.toml"  # for commands in hints
+
+
+class Collected:
+    """The requirements of a source so far, and the parts that were left out."""
+
+    def __init__(self) -> None:
+        self.requirements: dict[str, None] = {}
+        self.left_out: list[LeftOut] = []
+
+    def leave_out(self, subject: str, reason: str) -> None:
+        """Note a part that is not taken over."""
+        self.left_out.append(LeftOut(subject=subject, reason=reason))
+
+    def add(self, text: str) -> None:
+        """Take a requirement over, or note why not."""
+        text = text.strip()
+        misuse = find_misuse(text, SPEC)
+        if misuse is not None:
+            self.leave_out(text, misuse.hint)
+            return
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            self.leave_out(text, syntax_hint(text))
+            return
+        if requirement.url is None:
+            self.requirements[str(requirement)] = None
+        elif not _is_wheel(requirement.url):
+            self.leave_out(text, wheel_hint(requirement.url, SPEC, _named(requirement)))
+        else:
+            if has_credentials(requirement.url):
+                requirement.url = without_login(requirement.url)
+                self.leave_out(f"login of {requirement.url}", LOGIN_HINT)
+            self.requirements[str(requirement)] = None
+
+    def extend(self, texts: Iterable[str]) -> None:
+        """Take several requirements over."""
+        for text in texts:
+            self.add(text)
+
+    def name_others(self, choice: Choice, *, extras: Iterable[str] = (), groups: Iterable[str] = ()) -> None:
+        """Note the extras and groups of a project that are not chosen."""
+        for extra in extras:
+            if extra not in choice.extras:
+                self.leave_out(f"extra {extra}", f"optional: add --extra {extra} to take it over")
+        for group in groups:
+            if group not in choice.groups:
+                self.leave_out(f"group {group}", f"for development: add --group {group} to take it over")
+
+
+def _is_wheel(url: str) -> bool:
+    place = url.partition("#")[0].partition("?")[0]
+    return place.endswith(".whl") and url.startswith(("https://", "http://"))
+
+
+def _named(requirement: Requirement) -> str:
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    return f"{requirement.name}{extras}" + (f" ; {requirement.marker}" if requirement.marker else "")
+
+
+def pin_of(text: str) -> Pin | None:
+    """Return the pin that a requirement states; None unless it allows one version only."""
+    requirement = Requirement(text)
+    clauses = list(requirement.specifier)
+    if len(clauses) != 1 or clauses[0].operator not in ("==", "===") or clauses[0].version.endswith(".*"):
+        return None
+    marker = str(requirement.marker) if requirement.marker else None
+    return Pin(name=canonicalize_name(requirement.name), version=clauses[0].version, marker=marker)
+
+
+def without_version(text: str) -> str:
+    """Return a requirement without its versions."""
+    return _named(Requirement(text))
+
+
+def name_of(text: str) -> str:
+    """Return the normalised name of a requirement."""
+    return canonicalize_name(Requirement(text).name)

@@ -1,0 +1,114 @@
+"""The formats of other tools, and which of them a path has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from vstore.documents import FieldError
+from vstore.errors import UsageError
+from vstore.migration.conda import read_environment
+from vstore.migration.documents import read_toml
+from vstore.migration.indexes import IndexSettings
+from vstore.migration.model import Choice, SourceProject
+from vstore.migration.pylock import read_pylock
+from vstore.migration.pyproject import read_pyproject
+from vstore.migration.requirement import Collected
+from vstore.migration.requirements_txt import RequirementsReader
+from vstore.migration.script import read_script
+from vstore.migration.uv_lock import UvLock
+from vstore.migration.venv import read_venv
+
+_Reader = Callable[[Path, Choice], SourceProject]
+_IN_FOLDERS = ("pyproject.toml", "uv.lock", "pylock.toml", "requirements.txt", "environment.yml", "environment.yaml")
+_KNOWN = (
+    "a pyproject.toml, uv.lock, pylock.toml, requirements.txt, environment.yml, a script with a `# /// script` block,"
+    " the folder of an environment, or a spec of venvstacks"
+)
+
+
+def read_source_project(path: Path, choice: Choice) -> SourceProject:
+    """Read a project of another tool: a file, a folder with one in it, or an environment.
+
+    Raises UsageError if it has no known format, cannot be read, or does not have a chosen extra or group.
+    """
+    place, reader = _find(path)
+    try:
+        return reader(place, choice)
+    except FieldError as error:
+        raise UsageError(f"{place}: {error}") from error
+
+
+def is_spec(path: Path) -> bool:
+    """Whether a file is a spec, of vstore or of venvstacks."""
+    if path.suffix != ".toml" or not path.is_file():
+        return False
+    return bool({"runtimes", "frameworks", "applications"} & set(read_toml(path).values))
+
+
+def _find(path: Path) -> tuple[Path, _Reader]:
+    if path.is_dir():
+        if (path / "pyvenv.cfg").is_file():
+            return path, read_venv
+        for name in _IN_FOLDERS:
+            if (path / name).is_file():
+                return _find(path / name)
+        raise UsageError(f"{path} has no project: none of {', '.join(_IN_FOLDERS)}", hint=f"--from takes {_KNOWN}")
+    if not path.exists():
+        raise UsageError(f"{path} does not exist", hint=f"--from takes {_KNOWN}")
+    reader = _reader(path)
+    if reader is None:
+        raise UsageError(f"{path} has no known format", hint=f"--from takes {_KNOWN}")
+    return path, reader
+
+
+def _reader(path: Path) -> _Reader | None:
+    name = path.name
+    if name == "pyproject.toml":
+        return read_pyproject
+    if name in ("uv.lock", "poetry.lock", "pdm.lock"):
+        return _read_lock
+    if name == "pylock.toml" or (name.startswith("pylock.") and path.suffix == ".toml"):
+        return read_pylock
+    if path.suffix == ".py":
+        return read_script
+    if path.suffix in (".yml", ".yaml"):
+        return read_environment
+    return _read_requirements if path.suffix in (".txt", ".in") else None
+
+
+def _read_requirements(path: Path, choice: Choice) -> SourceProject:
+    del choice
+    reader = RequirementsReader(read_pyproject)
+    reader.read_file(path)
+    return reader.project(path.absolute().parent.name, path.name)
+
+
+def _read_lock(path: Path, choice: Choice) -> SourceProject:
+    """Read a lock with the project beside it; without one, uv's lock alone."""
+    beside = path.with_name("pyproject.toml")
+    if beside.is_file():
+        return read_pyproject(beside, choice)
+    if path.name != "uv.lock":
+        raise UsageError(f"{beside} does not exist", hint=f"{path.name} does not say which packages are required")
+    lock = UvLock(read_toml(path))
+    name = lock.root_name()
+    collected, indexes = Collected(), IndexSettings()
+    collected.extend(lock.requirements(name, choice))
+    lock.name_others(name, choice, collected)
+    lock.add_to(name, choice, collected, indexes)
+    manifest = lock.document.table("manifest")
+    for key in ("overrides", "constraints"):
+        if key in manifest:
+            collected.leave_out(
+                f"{key} of the lock", f"give pyproject.toml beside it, which has them as {key[:-1]}-dependencies"
+            )
+    return SourceProject(
+        name=name or path.absolute().parent.name,
+        format="uv.lock",
+        requirements=tuple(collected.requirements),
+        pins=lock.pins(name, choice),
+        python=lock.python,
+        settings=indexes.settings(),
+        left_out=(*collected.left_out, *indexes.left_out),
+    )

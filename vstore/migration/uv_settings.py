@@ -1,0 +1,106 @@
+"""The settings of uv in a project (``[tool.uv]``) that a spec has as well."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from packaging.markers import InvalidMarker
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
+
+from vstore.documents import Fields
+from vstore.lock.markers import holds
+from vstore.migration.indexes import IndexSettings
+from vstore.migration.model import Choice
+from vstore.migration.requirement import Collected
+from vstore.target import Target
+
+_TAKEN = {
+    *("find-links", "no-index", "index-strategy", "prerelease", "resolution", "exclude-newer", "exclude-newer-package"),
+    *("constraint-dependencies", "override-dependencies", "exclude-dependencies", "dependency-metadata"),
+    *("keyring-provider", "allow-insecure-host", "native-tls", "system-certs"),
+}
+_ELSEWHERE = {  # read elsewhere, or about building and developing the project
+    *("index", "index-url", "extra-index-url", "sources", "dev-dependencies", "default-groups", "dependency-groups"),
+    *("package", "managed", "workspace", "build-backend", "cache-keys", "required-version", "python-preference"),
+    *("python-downloads", "link-mode", "compile-bytecode", "concurrent-downloads", "pip", "publish-url", "preview"),
+    *("concurrent-builds", "concurrent-installs", "cache-dir", "build-constraint-dependencies", "check-url"),
+}
+
+
+class UvSettings:
+    """Reads ``[tool.uv]``: indexes into `indexes`, requirements with their sources into `collected`."""
+
+    def __init__(self, table: Fields, collected: Collected, indexes: IndexSettings, choice: Choice) -> None:
+        self.collected = collected
+        self.indexes = indexes
+        self.others: dict[str, object] = {key: value for key, value in table.values.items() if key in _TAKEN}
+        self._choice = choice
+        self._sources: dict[str, object] = {
+            canonicalize_name(name): value for name, value in table.table("sources").values.items()
+        }
+        for index in table.tables("index"):
+            explicit, default = (index.values.get(key) is True for key in ("explicit", "default"))
+            indexes.add(index.text("url"), name=index.optional_text("name"), default=default, explicit=explicit)
+        if url := table.optional_text("index-url"):
+            indexes.add(url, default=True)
+        for url in table.texts("extra-index-url"):
+            indexes.add(url)
+        for key in table.values:
+            if key not in _TAKEN | _ELSEWHERE:
+                collected.leave_out(f"tool.uv.{key}", "not used for locking wheels of a stack")
+
+    def extend(self, texts: Iterable[str]) -> None:
+        """Add requirements, each from its source, if it has one."""
+        for text in texts:
+            self._add(text)
+
+    def _add(self, text: str) -> None:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            self.collected.add(text)
+            return
+        source = self._source(canonicalize_name(requirement.name))
+        index = source.get("index")
+        if isinstance(index, str):
+            self.indexes.take_from(canonicalize_name(requirement.name), index)
+        elif source and requirement.url is None:
+            place = _place(source)
+            if place is None:
+                self.collected.leave_out(
+                    text,
+                    "a member of the workspace: take its dependencies over, and name its code in `support_modules`",
+                )
+                return
+            requirement.specifier = type(requirement.specifier)()
+            requirement.url = place
+        self.collected.add(str(requirement))
+
+    def _source(self, name: str) -> Mapping[str, object]:
+        """Return the source of a package on this machine; an empty one if it has none."""
+        value = self._sources.get(name)
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, dict) and self._applies(one):
+                return one
+        return {}
+
+    def _applies(self, source: Mapping[str, object]) -> bool:
+        marker, extra, group = (source.get(key) for key in ("marker", "extra", "group"))
+        if isinstance(extra, str) and extra not in self._choice.extras:
+            return False
+        if isinstance(group, str) and group not in self._choice.groups:
+            return False
+        try:
+            return not isinstance(marker, str) or holds(marker, Target.host(), "3.12.0")
+        except InvalidMarker:
+            return False
+
+
+def _place(source: Mapping[str, object]) -> str | None:
+    """Return the URL or path of a source; None for a member of a workspace."""
+    if isinstance(git := source.get("git"), str):
+        revision = next((source[key] for key in ("rev", "tag", "branch") if isinstance(source.get(key), str)), None)
+        below = source.get("subdirectory")
+        return f"git+{git}" + (f"@{revision}" if revision else "") + (f"#subdirectory={below}" if below else "")
+    return next((str(source[key]) for key in ("url", "path") if isinstance(source.get(key), str)), None)
