@@ -26,6 +26,7 @@ MODULES = (
     "plans",
     "profiles",
     "activation",
+    "kernels",
     "environments",
     "gc",
     "names",

@@ -14,6 +14,7 @@ import pytest
 
 from scripts.cli_reference import commands, documents
 from scripts.testing.forked import CommandLine
+from scripts.testing.wheels import make_wheel
 from scripts.testing.world import World, make_world
 from vstore.api.publishing import MemberRecord
 from vstore.cli.documents import DOCUMENTS, ErrorDocument
@@ -99,6 +100,7 @@ def test_every_command_prints_its_document(tried: Tried, tmp_path: Path) -> None
     _specs(tried, spec, tmp_path)
     _generations(tried, spec)
     _objects(tried)
+    _kernels(tried, tmp_path)
     _outputs(tried, spec, tmp_path)
     _caches(tried, tmp_path)
     _deletes(tried)
@@ -163,6 +165,20 @@ def _objects(tried: Tried) -> None:
     assert tried("optimise")["objects"]
     assert tried("reindex")["objects"]
     assert tried("doctor", code=None)["objects"], "where tests run, there may be findings"
+
+
+def _kernels(tried: Tried, folder: Path) -> None:
+    place = ("--prefix", str(folder / "jupyter"))
+    files = {"ipykernel_launcher.py": ""}
+    make_wheel(tried.world.wheels, "ipykernel", "1.0", files)
+    spec = folder / "notebook.toml"
+    spec.write_text(tried.world.spec.read_text().replace('"low"', '"low", "ipykernel"'))
+    (folder / "hello.py").write_text("")
+    assert tried("realise", str(spec), "--local-wheels", str(tried.world.wheels), "--no-index")["changed"]
+    assert tried("kernel install", "notebook", *place)["ready"]
+    assert tried("kernel list", *place)
+    assert tried("kernel remove", "notebook", *place)["removed"]
+    assert tried("forget", "notebook", "--all")["forgotten"]
 
 
 def _outputs(tried: Tried, spec: str, folder: Path) -> None:

@@ -2,7 +2,7 @@
 
 There is a module for each noun: `stores` (opening, objects, roots), `listings` (filters), `maintenance` (verifying,
 repairing, sharing), `doctor`, `config`, `specs`, `locks`, `migration` (from other tools), `realising`, `layers`,
-`plans`, `profiles`, `activation`, `environments`, `gc`, `names` (completion), `publishing`, `caches` and `reporting`.
-Errors are those of `vstore.errors`. A name of these modules keeps its meaning from one minor release to the next. All
-other modules may change.
+`plans`, `profiles`, `activation`, `kernels`, `environments`, `gc`, `names` (completion), `publishing`, `caches` and
+`reporting`. Errors are those of `vstore.errors`. A name of these modules keeps its meaning from one minor release to
+the next. All other modules may change.
 """

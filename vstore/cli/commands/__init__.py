@@ -11,6 +11,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, summary)
     "exec": ("programs", "Start any program in the environment of a layer."),
     "shell": ("programs", "Start a shell in the environment of a layer."),
     "activate": ("programs", "Print the commands that activate a layer in a shell."),
+    "kernel": ("kernels", "Make, list and remove kernels of Jupyter that run in a layer."),
     "develop": ("develop", "Make a writable environment over the layers of a spec, for work on its code."),
     "publish": ("publish", "Write an archive for each layer of a spec."),
     "export": ("publish", "Copy the layers of a stack to plain folders."),

@@ -27,3 +27,20 @@ class ActivateDocument(TypedDict):
     shell: Annotated[str, "Shell that the commands are for"]
     file: Annotated[str, "File that the shell sources; without the applications of a stack"]
     commands: Annotated[str, "Commands that the shell runs"]
+
+
+class KernelDocument(TypedDict):
+    """A kernel of Jupyter that vstore made."""
+
+    name: Annotated[str, "Name of the kernel"]
+    title: Annotated[str, "Title that Jupyter shows"]
+    layer: Annotated[str, "Environment name of its layer"]
+    python: Annotated[str, "Python that it starts, through the link of a profile"]
+    file: Annotated[str, "Absolute path of its `kernel.json`"]
+    ready: Annotated[bool, "Whether that Python exists"]
+
+
+class RemovedKernelDocument(TypedDict):
+    """A kernel that was removed."""
+
+    removed: Annotated[str, "Absolute path of its folder"]
