@@ -1,13 +1,14 @@
 """Propose and lock specs for projects of other tools, and compare every locked version with the one that they pin.
 
-    .venv/bin/python -m scripts.matrix.migration LIST [--work FOLDER] [--realise]
+    .venv/bin/python -m scripts.matrix.migration LIST [--work FOLDER] [--realise] [--build]
 
 Each line of LIST is a file of a project (or a virtual environment), and options of ``vstore init``, as for a shell::
 
     ~/projects/shop/pyproject.toml --extra web --group batch
 
 The folder of the file is copied, so that nothing is written beside it. The versions of the source are read here
-without the code of vstore: those in the tables of a lock, and those after ``==``.
+without the code of vstore: those in the tables of a lock, and those after ``==``. With --build, the wheels that the
+proposal says are missing are built first, by ``pip wheel``, which runs code of these packages.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ import subprocess
 import sys
 import time
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _PINNED = re.compile(r"^\s*-?\s*\"?([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?\s*===?\s*([\w.!+-]+)\"?\s*(?:[;#\\].*)?$")
 
@@ -92,7 +94,15 @@ def same(version: str, wanted: set[str]) -> bool:
     return any(Version(version) == Version(one) or version.partition("+")[0] == one for one in wanted)
 
 
-def run_project(line: str, work: Path, *, realise: bool) -> Outcome:
+def build_wheels(proposal: Mapping[str, Any], folder: Path) -> int:
+    """Build the wheels that a proposal says are missing, and return how many there are now."""
+    for note in proposal["left_out"]:
+        if found := re.search(r"`(pip wheel [^`]*)`", note["reason"]):
+            subprocess.run([sys.executable, "-m", *shlex.split(found[1])], cwd=folder, capture_output=True, text=True)
+    return len(list(folder.glob("wheels/*.whl")))
+
+
+def run_project(line: str, work: Path, *, realise: bool, build: bool) -> Outcome:
     """Propose and lock a spec for the project of one line."""
     path, *options = shlex.split(line, comments=True)
     source = Path(path).expanduser().resolve()
@@ -109,6 +119,8 @@ def run_project(line: str, work: Path, *, realise: bool) -> Outcome:
         return Outcome(title, f"init: {json.loads(done.stdout)['error']['message']}")
     proposal = json.loads(done.stdout)
     verb = ["realise", "--profile", copy.name] if realise else ["lock"]
+    if build and build_wheels(proposal, copy):
+        verb += ["--local-wheels", str(copy / "wheels")]
     done = subprocess.run([*vstore, *verb, str(spec)], capture_output=True, text=True)
     (copy / "log.txt").write_text(done.stdout + done.stderr)
     seconds = time.monotonic() - started
@@ -134,11 +146,13 @@ def main() -> None:
     parser.add_argument("list", type=Path, help="file with a project a line")
     parser.add_argument("--work", type=Path, default=Path("migration"), help="folder for copies, locks and the store")
     parser.add_argument("--realise", action="store_true", help="also build the layers")
+    parser.add_argument("--build", action="store_true", help="also build the wheels that are missing")
     options = parser.parse_args()
     print("| source | layers | packages | pins kept | left out | seconds | outcome |\n|---|---|---|---|---|---|---|")
     for line in options.list.read_text("utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
-            print(run_project(line, options.work.resolve(), realise=options.realise).line, flush=True)
+            outcome = run_project(line, options.work.resolve(), realise=options.realise, build=options.build)
+            print(outcome.line, flush=True)
 
 
 if __name__ == "__main__":

@@ -39,6 +39,7 @@ from vstore.store import (
     release_emergency_space,
     remove_root,
 )
+from vstore.store.default_root import is_substitute, usable_root
 from vstore.store.roots.links import ENVIRONMENT_ROOT
 
 __all__ = [
@@ -61,6 +62,7 @@ __all__ = [
     "environment_base",
     "find_root",
     "is_read_only",
+    "is_substitute",
     "keep",
     "list_roots",
     "object_info",
@@ -75,12 +77,15 @@ __all__ = [
 
 
 def default_root() -> Path:
-    """Return the root of the store: ``$VSTORE_ROOT``, else a folder in this user's data folder."""
+    """Return the root of the store: ``$VSTORE_ROOT``, else a folder in this user's data folder.
+
+    A user without a home folder has it in ``/var/tmp``. Raises StoreError if that folder is another user's.
+    """
     if chosen := os.environ.get("VSTORE_ROOT"):
         return absolute(chosen)
     from platformdirs import user_data_path
 
-    return user_data_path("vstore")
+    return usable_root(user_data_path("vstore"))
 
 
 def open_store(root: Path | None = None, *, read_only: bool = False, for_collection: bool = False) -> Store:

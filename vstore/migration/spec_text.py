@@ -36,7 +36,7 @@ def spec_text(
 def _head(title: str, left_out: Sequence[LeftOut]) -> Iterator[str]:
     yield f"# {printable(title)}\n# `vstore realise` locks it, builds it and switches the profile to it.\n"
     if left_out:
-        yield "#\n# Not taken over:\n"
+        yield "#\n# Not taken over, or still to do:\n"
     for one in left_out:
         yield f"# - {printable(redact(f'{one.subject}: {one.reason}'))}\n"
 

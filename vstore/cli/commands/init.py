@@ -139,7 +139,7 @@ def _text(proposal: Proposal, spec: Path, *, dry_run: bool) -> str:
     lines += [f"{proposal.format}: {len(proposal.constraints)} versions kept as constraints"] * bool(
         proposal.constraints
     )
-    lines += [f"not taken over: {one.subject}: {one.reason}" for one in proposal.left_out]
+    lines += [f"note: {one.subject}: {one.reason}" for one in proposal.left_out]
     if dry_run:
         return "\n".join([*lines, "", proposal.text])
     return "\n".join([*lines, f"wrote {', '.join([str(spec), *sorted(proposal.files)])}; next: vstore realise {spec}"])
