@@ -19,6 +19,7 @@ from vstore import errors
 from vstore.cli.commands import COMMANDS
 from vstore.cli.documents import DOCUMENTS
 from vstore.cli.documents.publishing import OutputDocument
+from vstore.cli.examples import EXAMPLES
 from vstore.remote.transport.registry import TRANSPORTS
 from vstore.spec import load
 
@@ -76,6 +77,11 @@ def wrong_claims(text: str) -> list[tuple[str, str]]:
         content = "".join((ROOT / one).read_text("utf-8") for one in found)
         wrong += [(name, file) for name in re.findall(r"\w+", names) if not re.search(rf"\b{name}\b", content)]
     return wrong
+
+
+def test_every_command_has_examples() -> None:
+    missing = {name for name, _, _ in commands()} - set(EXAMPLES)
+    assert not missing, f"add examples of {missing} to vstore/cli/examples.py"
 
 
 def test_every_exit_code_is_documented() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from functools import wraps
 from inspect import cleandoc
 
@@ -16,6 +17,24 @@ from vstore.cli.terminal import Color
 
 Function = Callable[..., object]
 Decorator = Callable[[Function], Function]
+
+
+class _WithExamples(click.Command):
+    """A command whose help ends with its examples."""
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the examples, which are not loaded before."""
+        from vstore.cli.examples import EXAMPLES
+
+        super().format_epilog(ctx, formatter)
+        lines = EXAMPLES.get(ctx.command_path.partition(" ")[2], ())
+        with formatter.section("Examples") if lines else nullcontext():
+            for line in lines:
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+
+class _GroupWithExamples(_WithExamples, click.Group):
+    """A group of commands whose help ends with its examples."""
 
 
 def command(
@@ -38,9 +57,9 @@ def command(
 
         declared = shared_options(click.pass_obj(call))
         if group is not None:
-            return group.command(name)(declared)
+            return group.command(name, cls=_WithExamples)(declared)
         context = {"allow_interspersed_args": not starts_program}
-        return click.command(name, help=_help(name, function), context_settings=context)(declared)
+        return click.command(name, _WithExamples, help=_help(name, function), context_settings=context)(declared)
 
     return decorate
 
@@ -55,7 +74,7 @@ def command_group(name: str, *, default: str | None = None) -> Callable[[Functio
                 return ctx.invoke(made.commands[default])
             return None
 
-        made = click.Group(
+        made = _GroupWithExamples(
             name,
             help=_help(name, function),
             callback=call,

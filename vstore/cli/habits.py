@@ -16,6 +16,7 @@ _REMOVE = "`vstore forget PROFILE --all` removes a profile, `vstore delete WHAT`
 _GENERATIONS = "`vstore history PROFILE` lists the generations of a profile"
 _REFERENCES = "`vstore tree WHAT` shows the references of an object, `vstore info WHAT` also what refers to it"
 _INDEXES = "[tool.uv] of the spec names the package indexes"
+_REQUIREMENTS = "`requirements` of a layer in the spec names its packages; `vstore init --from FILE` takes a file over"
 _PYTHON = "`python_implementation` in the spec names the Python of a runtime"
 
 COMMANDS = {
@@ -119,9 +120,9 @@ OPTIONS = {
     "--python": _PYTHON,
     "-p": _PYTHON,
     "--python-platform": "the option is `--platform`",
-    "--requirements": "`requirements` of a layer in the spec names its packages",
-    "--requirement": "`requirements` of a layer in the spec names its packages",
-    "-r": "`requirements` of a layer in the spec names its packages",
+    "--requirements": _REQUIREMENTS,
+    "--requirement": _REQUIREMENTS,
+    "-r": _REQUIREMENTS,
     "--editable": "`vstore develop` makes a writable environment, in which `pip install -e .` works",
     "-e": "`vstore develop` makes a writable environment, in which `pip install -e .` works",
     "--extra": "a requirement names extras: `name[extra]`",
