@@ -26,10 +26,19 @@ def root(whole: Path, tmp_path: Path) -> Path:
     return tmp_path / "root"
 
 
-@pytest.mark.slow
 def test_spoilt_indexes_end_in_the_one_error_or_an_answer_and_can_be_made_anew(tmp_path: Path) -> None:
-    counts = spoil_indexes(tmp_path, count=25, seed=7)
-    assert counts["named"] > 10 and counts.total() == 100
+    counts = spoil_indexes(tmp_path, count=12, seed=7)
+    assert counts["named"] > 5 and counts.total() == 48
+
+
+@pytest.mark.parametrize(
+    ("column", "value"), [("kind", "x"), ("digest", b"short"), ("registered_at", "2026-13-45"), ("path", "../../x")]
+)
+def test_a_value_that_makes_no_sense_is_damage(root: Path, column: str, value: object) -> None:
+    with closing(sqlite3.connect(root / "index.sqlite", isolation_level=None)) as other:
+        other.execute("PRAGMA ignore_check_constraints = ON")
+        other.execute(f"UPDATE objects SET {column} = ? WHERE path LIKE '%-middle'", (value,))
+    assert "the index is damaged" in command(root, "list").error
 
 
 def test_an_empty_index_is_not_taken_for_a_new_one(root: Path) -> None:
