@@ -13,6 +13,7 @@ from typing import get_args, is_typeddict
 
 import pytest
 
+from scripts import config_reference
 from scripts.changelog import read_fragments
 from scripts.cli_reference import MARK, PAGE, commands, reference
 from vstore import errors
@@ -20,6 +21,7 @@ from vstore.cli.commands import COMMANDS
 from vstore.cli.documents import DOCUMENTS
 from vstore.cli.documents.publishing import OutputDocument
 from vstore.cli.examples import EXAMPLES
+from vstore.config.reader import parse_config
 from vstore.remote.transport.registry import TRANSPORTS
 from vstore.spec import load
 
@@ -35,6 +37,13 @@ FOLDERS = (r"\.ci", r"\.github", "changelog", "docs", "examples", "scripts", "te
 
 def test_the_reference_is_fresh() -> None:
     assert PAGE.read_text("utf-8").partition(MARK)[2] == reference(), "run scripts/cli_reference.py"
+
+
+def test_the_table_of_settings_is_fresh() -> None:
+    page = config_reference.PAGE.read_text("utf-8")
+    assert page.partition(config_reference.MARK)[2] == config_reference.reference(), "run scripts/config_reference.py"
+    [example] = re.findall(r"```toml\n(require.*?)```", page, re.DOTALL)
+    assert parse_config(config_reference.PAGE, example.encode()).gc.keep == 3
 
 
 def test_the_help_of_a_command_says_its_summary_once() -> None:

@@ -96,6 +96,12 @@ def test_every_command_prints_its_document(tried: Tried, tmp_path: Path) -> None
     assert tried("key list") == []
     tried("key generate", "builder")
     tried("completion", "bash")
+    tried("schema", "spec")
+    tried("config list")
+    tried("config set", "gc.keep", "3")
+    tried("config get", "gc.keep")
+    tried("config unset", "gc.keep")
+    tried("config path")
     assert tried("key list")
     _specs(tried, spec, tmp_path)
     _generations(tried, spec)

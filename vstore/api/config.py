@@ -9,5 +9,22 @@ Example::
 """
 
 from vstore.config import CacheConfig, Config, GcConfig, parse_age, parse_size, read_config
+from vstore.config.editing import ConfigFile, Setting
+from vstore.config.keys import KEYS, ConfigKey
+from vstore.config.kinds import ValueKind
+from vstore.config.schema import config_schema
 
-__all__ = ["CacheConfig", "Config", "GcConfig", "parse_age", "parse_size", "read_config"]
+__all__ = [
+    "KEYS",
+    "CacheConfig",
+    "Config",
+    "ConfigFile",
+    "ConfigKey",
+    "GcConfig",
+    "Setting",
+    "ValueKind",
+    "config_schema",
+    "parse_age",
+    "parse_size",
+    "read_config",
+]

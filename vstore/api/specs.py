@@ -17,23 +17,31 @@ from pathlib import Path
 
 from vstore.errors import UsageError
 from vstore.spec import Layer, Spec, find_spec, load, specs_in
+from vstore.spec.schema import spec_schema
 from vstore.target import Target
 
-__all__ = ["Layer", "Spec", "Target", "find_spec", "load", "specs_in", "write_template"]
+SCHEMA_FILE = "vstore.schema.json"
+
+__all__ = ["SCHEMA_FILE", "Layer", "Spec", "Target", "find_spec", "load", "spec_schema", "specs_in", "write_template"]
 
 
 def write_template(spec: Path, text: str, beside: Mapping[str, str], *, store: Path) -> None:
-    """Write a new spec, and the files beside it that do not exist yet. Its folder is made if needed.
+    """Write a new spec, its schema, and the files beside it that do not exist yet. Its folder is made if needed.
+
+    The first line of the spec names the schema, by which editors check and complete it.
 
     Raises UsageError if the spec exists, or the folder is in the store.
     """
+    import json
+
     from vstore.fs.place import check_output_folder, create_file
 
     if os.path.lexists(spec):
         raise UsageError(f"the spec exists already: {spec}", hint="`vstore show` shows it; or give another folder")
     check_output_folder(spec.parent, store=store)
     spec.parent.mkdir(parents=True, exist_ok=True)
-    create_file(spec, text.encode())
-    for name, content in beside.items():
+    create_file(spec, f"#:schema ./{SCHEMA_FILE}\n{text}".encode())
+    schema = json.dumps(spec_schema(), indent=2) + "\n"
+    for name, content in {**beside, SCHEMA_FILE: schema}.items():
         if not os.path.lexists(spec.parent / name):
             create_file(spec.parent / name, content.encode())

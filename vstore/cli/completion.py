@@ -137,6 +137,10 @@ def _names(kind: str, ctx: click.Context, text: str) -> list[Name]:
         from vstore.api.specs import Target
 
         return [*(names.Name(str(one)) for one in Target), names.Name("all", "all platforms of the spec")]
+    if kind == "CONFIG":
+        from vstore.api.config import KEYS
+
+        return [names.Name(one.name, one.meaning) for one in KEYS]
     if kind == "GLOB":
         from vstore.api.specs import find_spec
 
@@ -167,11 +171,12 @@ def _first(ctx: click.Context, name: str) -> str:
 
 
 _KNOWN = frozenset(
-    ("APPLICATION", "CACHE", "CHANNEL", "GENERATION", "GLOB", "LINK", "PROFILE", "TARGET", "WHAT"),
+    ("APPLICATION", "CACHE", "CHANNEL", "CONFIG", "GENERATION", "GLOB", "LINK", "PROFILE", "TARGET", "WHAT"),
 )
 _KINDS = {  # parameters that help texts call otherwise
     **dict.fromkeys(("generation", "generations", "old", "new", "to"), "GENERATION"),
     "channel": "CHANNEL",
+    "config_key": "CONFIG",
     "dependency": "WHAT",
     "layer": "GLOB",
     "profile": "PROFILE",

@@ -4,39 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from itertools import chain
-from types import MappingProxyType
 
 from vstore.objects import Kind
-from vstore.python_version import REQUIREMENT
+from vstore.spec.keys import IMPLEMENTATION, KEYS, LAYER_NAME, MACOS, keys_of
 from vstore.spec.model import DEFAULT_LINUX, PREFIXES
 from vstore.spec.reader import Mistakes, Table, quote
 from vstore.target import Target
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,99}")  # fits StorePath's label with prefix and suffix
+_NAME = re.compile(LAYER_NAME)
 _GENERATION_LINK = re.compile(r"-\d+-link$")
-_MACOS = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){0,2}")
-_IMPLEMENTATION = re.compile(rf"({REQUIREMENT})(-[a-z0-9_]+)?")
-
-COMMON_KEYS = (
-    "name",
-    "requirements",
-    "versioned",
-    "platforms",
-    "linux_target",
-    "macosx_target",
-    "dynlib_exclude",
-    "package_indexes",
-    "index_overrides",
-    "priority_indexes",
-)
-OWN_KEYS: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
-    {
-        Kind.RUNTIME: ("python_implementation",),
-        Kind.FRAMEWORK: ("runtime", "frameworks"),
-        Kind.APPLICATION: ("runtime", "frameworks", "launch_module", "support_modules"),
-    }
-)
+_MACOS = re.compile(MACOS)
+_IMPLEMENTATION = re.compile(IMPLEMENTATION)
 
 
 def check_keys(table: Table, kind: Kind) -> Table:
@@ -53,8 +31,8 @@ def check_keys(table: Table, kind: Kind) -> Table:
             values["python_implementation"] = old
             table.add_warning("fully_versioned_name", "obsolete, read as python_implementation")
     checked = Table(values=values, key=table.key, mistakes=table.mistakes, label=table.label)
-    allowed = (*COMMON_KEYS, *OWN_KEYS[kind])
-    elsewhere = {key: _owners(key) for key in chain(*OWN_KEYS.values()) if key not in allowed}
+    allowed = keys_of(kind)
+    elsewhere = {key.name: " and ".join(f"{one}s" for one in key.kinds) for key in KEYS if key.name not in allowed}
     checked.only(allowed, elsewhere)
     return checked
 
@@ -181,7 +159,3 @@ def read_implementation(table: Table) -> str | None:
     if match[2]:
         table.add_warning("python_implementation", f'"{match[2]}" is ignored, the platforms decide the architecture')
     return match[1]
-
-
-def _owners(key: str) -> str:
-    return " and ".join(f"{kind}s" for kind, keys in OWN_KEYS.items() if key in keys)

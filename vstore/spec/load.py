@@ -150,7 +150,7 @@ def _tables(path: Path, document: Table) -> _Tables:
 
 def _check_top_level(document: Table) -> None:
     for key in document.values:
-        if key not in (*_ARRAYS, "tool"):
+        if key not in (*_ARRAYS, "tool", "$schema"):
             near = nearest(key, _ARRAYS)
             document.add_warning(key, f'unknown and ignored, did you mean "{near}"?' if near else "unknown and ignored")
 

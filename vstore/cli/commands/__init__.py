@@ -40,6 +40,8 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, summary)
     "verify": ("maintenance", "Check the store against its index and manifests."),
     "optimise": ("maintenance", "Replace equal files of different objects by hard links."),
     "reindex": ("maintenance", "Rebuild the index from the objects on disk."),
+    "config": ("config", "Show and change the settings of the store."),
+    "schema": ("config", "Print the JSON schema of a spec or of config.toml, for editors."),
     "completion": ("completion", "Print the script that completes commands and names in a shell."),
     "doctor": ("maintenance", "Check this machine and this store for problems, and suggest repairs."),
 }

@@ -65,7 +65,8 @@ def _choice(**given: tuple[str, ...]) -> Choice:
 def init_command(
     settings: Settings, directory: Path, source: Path | None, choice: Choice, dry_run: bool, offline: bool
 ) -> None:
-    """The spec is `spec.toml` in DIRECTORY (default: the current folder), with a module for its application.
+    """The spec is `spec.toml` in DIRECTORY (default: the current folder), with a module for its application, and with
+    the JSON schema by which editors check and complete it.
 
     X is a requirements.txt, pyproject.toml, uv.lock, pylock.toml, environment.yml, a script with dependencies in a
     comment (PEP 723), the folder of a virtual environment, or a folder with such a file. All its versions are kept.

@@ -6,7 +6,7 @@ Times are RFC 3339 in UTC, sizes end in `_bytes`, durations in `_seconds`, and a
 
 from __future__ import annotations
 
-from typing import Annotated, TypedDict
+from typing import Annotated, Any, TypedDict
 
 from vstore.cli.documents import caches, environments, profiles, publishing, settings, specs, stores
 
@@ -75,6 +75,12 @@ DOCUMENTS: dict[str, object] = {  # by command; None prints no document
     "verify": stores.VerifyDocument,
     "optimise": stores.OptimiseDocument,
     "reindex": stores.ReindexDocument,
+    "config list": list[settings.SettingDocument],
+    "config get": settings.SettingDocument,
+    "config set": settings.SettingDocument,
+    "config unset": settings.SettingDocument,
+    "config path": settings.ConfigPathDocument,
+    "schema": dict[str, Any],
     "completion": settings.CompletionDocument,
     "doctor": stores.DoctorDocument,
 }

@@ -1,0 +1,111 @@
+"""The kinds of values in ``config.toml``: how each is read, described in errors and documents, and in the schema."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_AGES = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_OLDEST_SECONDS = 100 * 366 * 86400
+_SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_AGE = r"([0-9]{1,9})\s*([smhdw])"
+_SIZE = r"([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([kmgt]?)(?:i?b)?"
+
+
+def parse_age(text: str) -> timedelta:
+    """Parse an age such as ``30d``, ``12h`` or ``2w``. Raises ValueError."""
+    found = re.fullmatch(_AGE, text.strip().lower())
+    if not found:
+        raise ValueError(f"{text!r} is not an age such as 30d, 12h or 2w")
+    seconds = int(found[1]) * _AGES[found[2]]
+    if seconds > _OLDEST_SECONDS:
+        raise ValueError(f"{text!r} is longer ago than a hundred years")
+    return timedelta(seconds=seconds)
+
+
+def parse_size(text: str) -> int:
+    """Parse a size such as ``5G`` or ``500MiB`` into bytes. Units are powers of 1024. Raises ValueError."""
+    found = re.fullmatch(_SIZE, text.strip().lower())
+    if not found:
+        raise ValueError(f"{text!r} is not a size such as 500M or 5G")
+    return int(float(found[1]) * _SIZES[found[2]])
+
+
+class ValueKind(Generic[T]):
+    """A kind of values. `read` returns the value of a TOML value, and raises ValueError with `expected`.
+
+    `schema` describes the TOML values as JSON schema does.
+    """
+
+    def __init__(self, expected: str, read: Callable[[object], T], schema: Mapping[str, object]) -> None:
+        self.expected = expected
+        self.read = read
+        self.schema = schema
+
+
+def mapping(value: object) -> Mapping[str, object]:
+    """Return a table. Raises ValueError."""
+    if not isinstance(value, dict):
+        raise ValueError("a table")
+    return value
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError("a string")
+    return value
+
+
+def _texts(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list):
+        raise ValueError("a list of strings")
+    return tuple(_text(item) for item in value)
+
+
+def _texts_by_key(value: object) -> Mapping[str, str]:
+    return {key: _text(item) for key, item in mapping(value).items()}
+
+
+def _count(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise ValueError("a whole number from 1")
+    return value
+
+
+def _size(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    try:
+        return parse_size(_text(value))
+    except ValueError as error:
+        raise ValueError('a size such as "5G"') from error
+
+
+def _age(value: object) -> timedelta:
+    try:
+        return parse_age(_text(value))
+    except ValueError as error:
+        raise ValueError('an age such as "30d"') from error
+
+
+def _both_cases(pattern: str) -> str:
+    """Return a pattern of small letters that also matches capitals, as a JSON schema has no flags."""
+    return re.sub(r"\[([a-z]+)\]", lambda one: f"[{one[1]}{one[1].upper()}]", pattern).replace("i?b", "[iI]?[bB]")
+
+
+TEXT = ValueKind("a string", _text, {"type": "string"})
+TEXTS = ValueKind("a list of strings", _texts, {"type": "array", "items": {"type": "string"}})
+TEXTS_BY_KEY = ValueKind(
+    "a table of strings", _texts_by_key, {"type": "object", "additionalProperties": {"type": "string"}}
+)
+COUNT = ValueKind("a whole number from 1", _count, {"type": "integer", "minimum": 1})
+SIZE = ValueKind(
+    'a size such as "5G", or bytes',
+    _size,
+    {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": rf"^\s*{_both_cases(_SIZE)}\s*$"}]},
+)
+AGE = ValueKind('an age such as "30d"', _age, {"type": "string", "pattern": rf"^\s*{_both_cases(_AGE)}\s*$"})
