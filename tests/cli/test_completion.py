@@ -28,7 +28,7 @@ from vstore.target import Target
 
 FREE_TEXT = {"jobs", "level", "port", "host", "query", "parameter", "note", "name", "wait", "arguments", "trusted"}
 FREE_TEXT |= {"expires", "grace", "keep", "older_than", "unused_for", "max_size", "max_freed", "until_free", "objects"}
-FREE_TEXT |= {"values", "cache_max_size", "cache_unshared_for", "upgrade_packages"}
+FREE_TEXT |= {"values", "names", "shell", "program", "cache_max_size", "cache_unshared_for", "upgrade_packages"}
 
 
 @pytest.fixture(scope="module")

@@ -116,8 +116,8 @@ def kind_of(parameter: click.Parameter) -> str | None:
     It is the name of the parameter in help texts: ``WHAT`` in ``[LINK] WHAT`` and ``SPEC|WHAT``.
     """
     shown = (parameter.metavar or str(parameter.name).upper()).replace("|", " ").split()
-    kind = _KINDS.get(str(parameter.name), shown[-1].strip("[]…."))
-    return kind if kind in _KNOWN else None
+    named = (one.strip("[]….") for one in reversed(shown))
+    return _KINDS.get(str(parameter.name)) or next((one for one in named if one in _KNOWN), None)
 
 
 def _complete(parameter: click.Parameter, ctx: click.Context, text: str) -> list[CompletionItem[str]]:
@@ -127,7 +127,7 @@ def _complete(parameter: click.Parameter, ctx: click.Context, text: str) -> list
         found = [one for one in _names(kind, ctx, text) if one.text.startswith(text)]
         if found:
             return [CompletionItem(one.text, help=one.meaning or None) for one in found]
-    return [CompletionItem(text, type="file")] if kind in ("APPLICATION", "CACHE", "LINK", "WHAT") else []
+    return [CompletionItem(text, type="file")] if kind in ("APPLICATION", "CACHE", "LINK", "PROGRAM", "WHAT") else []
 
 
 def _names(kind: str, ctx: click.Context, text: str) -> list[Name]:
@@ -161,6 +161,8 @@ def _names(kind: str, ctx: click.Context, text: str) -> list[Name]:
                 return names.roots(store)
             case "PROFILE":
                 return names.profiles(store, text)
+            case "PROGRAM":
+                return []
             case _:
                 return names.channels(store) if ctx.info_name == "pull" else names.what(store, text)
 
@@ -171,7 +173,10 @@ def _first(ctx: click.Context, name: str) -> str:
 
 
 _KNOWN = frozenset(
-    ("APPLICATION", "CACHE", "CHANNEL", "CONFIG", "GENERATION", "GLOB", "LINK", "PROFILE", "TARGET", "WHAT"),
+    (
+        *("APPLICATION", "CACHE", "CHANNEL", "CONFIG", "GENERATION", "GLOB", "LINK"),
+        *("PROFILE", "PROGRAM", "TARGET", "WHAT"),
+    )
 )
 _KINDS = {  # parameters that help texts call otherwise
     **dict.fromkeys(("generation", "generations", "old", "new", "to"), "GENERATION"),
@@ -180,5 +185,4 @@ _KINDS = {  # parameters that help texts call otherwise
     "dependency": "WHAT",
     "layer": "GLOB",
     "profile": "PROFILE",
-    "words": "APPLICATION",
 }
