@@ -114,6 +114,17 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "verify": ("vstore verify --contents", "vstore verify --repair"),
     "optimise": ("vstore optimise --dry-run",),
     "reindex": ("vstore reindex",),
+    "config": ("vstore config list", "vstore config set gc.keep 3"),
+    "config list": ("vstore config list",),
+    "config get": ("vstore config get gc.keep",),
+    "config set": (
+        "vstore config set gc.min_free 20G",
+        "vstore config set caches.lan http://cache.lan/vstore",
+        "vstore config set trusted_keys --append builder-1:Td3QM77CtNSW4kRteXPwBcIigxHoDKdIiIGMqd3dV0o=",
+    ),
+    "config unset": ("vstore config unset gc.keep",),
+    "config path": ("vstore config path",),
+    "schema": ("vstore schema spec > vstore.schema.json",),
     "completion": ('eval "$(vstore completion bash)"   # in ~/.bashrc', "vstore completion fish | source"),
     "doctor": ("vstore doctor", "vstore doctor --root /srv/vstore"),
 }
