@@ -9,6 +9,7 @@ import pytest
 
 from scripts.testing.wheels import make_wheel
 from vstore.migration import Pin, SourceProject, survey
+from vstore.reporter import NullReporter
 from vstore.target import Target
 from vstore.uv import Uv
 
@@ -30,7 +31,7 @@ def project(folder: Path, *requirements: str, **more: str) -> SourceProject:
 
 
 def test_the_newest_python_with_wheels_is_the_limit(tmp_path: Path, uv: Uv) -> None:
-    found = survey(project(tmp_path, "pure", fast="1.0"), Target.LINUX_X86_64, uv)
+    found = survey(project(tmp_path, "pure", fast="1.0"), Target.LINUX_X86_64, uv, NullReporter())
     assert found.python == "<3.12"
     assert {pin.name: (pin.version, pin.requires) for pin in found.resolved} == {
         "pure": ("1.0", ("fast",)),
@@ -42,7 +43,7 @@ def test_a_package_without_a_wheel_is_named(tmp_path: Path, uv: Uv) -> None:
     (tmp_path / "sources").mkdir()
     given = project(tmp_path, "pure", "missing")
     (tmp_path / "wheels/missing-1.0.tar.gz").write_bytes(b"")
-    found = survey(given, Target.LINUX_X86_64, uv)
+    found = survey(given, Target.LINUX_X86_64, uv, NullReporter())
     assert [one.subject for one in found.left_out] == ["wheel of missing"]
     assert "pip wheel --no-deps -w wheels 'missing'" in found.left_out[0].reason
     assert found.python == "<3.14"
@@ -55,4 +56,4 @@ def test_a_list_of_wheels_needs_no_index(tmp_path: Path, uv: Uv) -> None:
         requirements=("x",),
         pins=(Pin(name="x", version="1", wheels=("x-1-py3-none-any.whl",)),),
     )
-    assert survey(known, Target.LINUX_X86_64, uv) is known
+    assert survey(known, Target.LINUX_X86_64, uv, NullReporter()) is known

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from vstore.migration import Choice, LeftOut, Proposal, ProposedLayer, is_spec, read_source_project, survey
 from vstore.migration import propose as propose_for
+from vstore.reporter import NullReporter, Reporter
 from vstore.target import Target
 from vstore.uv import Uv
 
@@ -33,6 +34,7 @@ def propose(
     *,
     offline: bool = False,
     environment: Mapping[str, str] | None = None,
+    reporter: Reporter | None = None,
 ) -> Proposal:
     """Propose a spec in `folder` for a project of another tool, for this machine's platform. Nothing is written.
 
@@ -45,7 +47,7 @@ def propose(
         with tempfile.TemporaryDirectory(prefix="vstore-uv-cache-") as cache:
             variables = os.environ if environment is None else environment
             uv = Uv(cache_dir=Path(cache), environment=dict(variables)).with_access(project.settings, folder)
-            project = survey(project, Target.host(), uv)
+            project = survey(project, Target.host(), uv, reporter or NullReporter())
     return propose_for(project, source, folder, Target.host())
 
 

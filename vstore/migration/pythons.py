@@ -36,7 +36,7 @@ def choose_python(project: SourceProject, target: Target) -> PythonChoice:
 
     The patch version is left to the lock, as patch versions run the same wheels.
     """
-    pins = [pin for pin in project.pins if pin.wheels]
+    pins = project.pins if any(pin.wheels for pin in project.pins) else ()  # those of a lock that lists wheels
     minors = allowed_minors(project)
     missing: dict[int, list[Pin]] = {}
     for glibc in dict.fromkeys((DEFAULT_GLIBC, _host_glibc())):

@@ -19,6 +19,7 @@ from vstore.lock.resolution.uv_project import PROJECT_ONLY, SETTINGS
 from vstore.migration.model import LeftOut, Pin, SourceProject
 from vstore.migration.pythons import allowed_minors
 from vstore.migration.requirement import SPEC, name_of
+from vstore.reporter import Reporter
 from vstore.spec.model import DEFAULT_GLIBC
 from vstore.target import Target
 from vstore.toml import TomlError, parse_toml
@@ -30,7 +31,7 @@ _NO_WHEELS = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*?)(?:==\S+|[<>]\S+)? (?:has
 _TIMEOUT_SECONDS = 120.0
 
 
-def survey(project: SourceProject, target: Target, uv: Uv) -> SourceProject:
+def survey(project: SourceProject, target: Target, uv: Uv, reporter: Reporter) -> SourceProject:
     """Return a project with the Pythons for which its requirements have wheels, and the packages of that resolution.
 
     A project whose lock lists wheels or sizes is returned as it is. Without a solution, or if the index cannot be
@@ -38,22 +39,21 @@ def survey(project: SourceProject, target: Target, uv: Uv) -> SourceProject:
     """
     if not project.requirements or any(pin.wheels or pin.size_bytes is not None for pin in project.pins):
         return project
+    index = _Index(project, target, uv)
     without_wheels: dict[str, None] = {}
-    for minor in reversed(allowed_minors(project)):
-        while True:
-            try:
-                resolved = _resolve(project, minor, target, uv, tuple(without_wheels))
-            except UvError as error:
-                if error.unreachable or uv.offline:
-                    return _noted(project, "sizes and Pythons with wheels", "the package index was not reached")
-                found = _NO_WHEELS.search(" ".join(error.output.split()))
-                name = canonicalize_name(found["name"]) if found else ""
-                if not name or name in without_wheels:
+    try:
+        for minor in reversed(allowed_minors(project)):
+            reporter.progress(project.name, f"asking the package index for wheels of CPython 3.{minor}")
+            while (resolved := index.resolve(minor, tuple(without_wheels))) is None:
+                name = index.missing
+                if name in without_wheels or not index.lacks_wheels(name):
                     break
                 without_wheels[name] = None
-            else:
+            if resolved is not None:
                 limits = ",".join(filter(None, (project.python, f"<3.{minor + 1}")))
                 return _with_notes(replace(project, python=limits, resolved=resolved), without_wheels)
+    except UvError:
+        return _noted(project, "sizes and Pythons with wheels", "the package index was not reached")
     return _noted(project, "wheels of all requirements", "no Python has them: `vstore lock` says what is missing")
 
 
@@ -71,32 +71,55 @@ def _with_notes(project: SourceProject, without_wheels: Iterable[str]) -> Source
     return project
 
 
-def _resolve(project: SourceProject, minor: int, target: Target, uv: Uv, excluded: tuple[str, ...]) -> tuple[Pin, ...]:
-    """Return the packages of a resolution with wheels only, with their sizes. Raises UvError."""
-    settings = dict(project.settings)
-    for key, more in {"constraint-dependencies": map(str, project.pins), "exclude-dependencies": excluded}.items():
-        known = settings.get(key)
-        settings[key] = [*(known if isinstance(known, list) else []), *more]
-    dependencies = [text for text in project.requirements if name_of(text) not in excluded]
-    document = {
-        "project": {"name": "vstore-survey", "version": "0", "dependencies": dependencies},
-        "tool": {"uv": settings},
-    }
-    with tempfile.TemporaryDirectory(prefix="vstore-survey-") as scratch:
-        folder = Path(scratch)
-        (folder / "pyproject.toml").write_text(tomli_w.dumps(document), "utf-8")
+class _Index:
+    """Resolves the requirements of a project with wheels only. Raises UvError if the index cannot be reached.
+
+    `missing` is the package that the last resolution found no wheel of; empty if it failed for another reason.
+    """
+
+    def __init__(self, project: SourceProject, target: Target, uv: Uv) -> None:
+        self.missing = ""
+        self._project = project
+        self._target = target
+        self._uv = uv
+
+    def resolve(self, minor: int, excluded: tuple[str, ...]) -> tuple[Pin, ...] | None:
+        """Return the packages for a minor version of Python, with their sizes; None if there is no solution."""
+        wanted = [text for text in self._project.requirements if name_of(text) not in excluded]
+        lines = self._compile(minor, wanted, excluded, "--annotation-style", "line")
+        if lines is None:
+            return None
+        sizes = _sizes(self._compile(minor, wanted, excluded, "--format", "pylock.toml") or "")
+        return tuple(_packages(lines.splitlines(), sizes))
+
+    def lacks_wheels(self, name: str) -> bool:
+        """Return whether a package has no wheel for any Python that the project may use."""
+        minors = allowed_minors(self._project) if name else ()
+        return bool(name) and all(self._compile(minor, [name], (), "--no-deps") is None for minor in minors)
+
+    def _compile(self, minor: int, wanted: Sequence[str], excluded: tuple[str, ...], *options: str) -> str | None:
+        settings = dict(self._project.settings)
+        pins = map(str, self._project.pins)
+        for key, more in {"constraint-dependencies": pins, "exclude-dependencies": excluded}.items():
+            known = settings.get(key)
+            settings[key] = [*(known if isinstance(known, list) else []), *more]
+        project = {"name": "vstore-survey", "version": "0", "dependencies": list(wanted)}
         plain = {key: value for key, value in settings.items() if key not in PROJECT_ONLY}
-        (folder / SETTINGS).write_text(tomli_w.dumps({**uv.settings, **plain}), "utf-8")
-        command: list[str | Path] = ["pip", "compile", folder / "pyproject.toml", "--config-file", folder / SETTINGS]
-        command += ["--python-version", f"3.{minor}", "--python-platform", uv_platform(target, DEFAULT_GLIBC)]
-        command += ["--only-binary", ":all:", "--no-python-downloads", "--no-header", "--quiet"]
-        text = _run(uv, [*command, "--annotation-style", "line"], folder)
-        sizes = _sizes(_run(uv, [*command, "--format", "pylock.toml"], folder))
-    return tuple(_packages(text.splitlines(), sizes))
-
-
-def _run(uv: Uv, command: Sequence[str | Path], folder: Path) -> str:
-    return uv.run(command, cwd=folder, timeout_seconds=_TIMEOUT_SECONDS, doing="resolving the requirements")
+        with tempfile.TemporaryDirectory(prefix="vstore-survey-") as scratch:
+            file, configuration = Path(scratch, "pyproject.toml"), Path(scratch, SETTINGS)
+            file.write_text(tomli_w.dumps({"project": project, "tool": {"uv": settings}}), "utf-8")
+            configuration.write_text(tomli_w.dumps({**self._uv.settings, **plain}), "utf-8")
+            command: list[str | Path] = ["pip", "compile", file, "--config-file", configuration, *options]
+            command += ["--python-version", f"3.{minor}", "--python-platform", uv_platform(self._target, DEFAULT_GLIBC)]
+            command += ["--only-binary", ":all:", "--no-python-downloads", "--no-header", "--quiet"]
+            try:
+                return self._uv.run(command, cwd=file.parent, timeout_seconds=_TIMEOUT_SECONDS, doing="resolving")
+            except UvError as error:
+                if error.unreachable or self._uv.offline:
+                    raise
+                found = _NO_WHEELS.search(" ".join(error.output.split()))
+                self.missing = canonicalize_name(found["name"]) if found else ""
+                return None
 
 
 def _packages(lines: Sequence[str], sizes: Mapping[str, int]) -> Iterator[Pin]:

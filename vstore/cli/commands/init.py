@@ -95,7 +95,7 @@ def _init_from(
         known: InitDocument = {"spec": str(source)}
         settings.emit(known, lambda: f"{source} is a spec already, and is used as it is; next: vstore realise {source}")
         return
-    proposal = propose(source, directory, choice, offline=offline)
+    proposal = propose(source, directory, choice, offline=offline, reporter=settings.reporter)
     spec = directory / "spec.toml" if dry_run else write(proposal, directory, store=settings.location())
     settings.emit(_document(proposal, spec, dry_run=dry_run), lambda: _text(proposal, spec, dry_run=dry_run))
 
