@@ -128,7 +128,7 @@ def diff(store: Store, profile: str, old: int | None = None, new: int | None = N
 
     `new` is by default the current one, and `old` the one that it replaced.
 
-    Raises ProfileError if there is no such profile, UsageError if there is no such generation.
+    Raises NotFoundError if there is no such profile, ProfileError if there is no such generation.
     """
     from vstore.realise.stack import stack_distributions
 
@@ -136,9 +136,8 @@ def diff(store: Store, profile: str, old: int | None = None, new: int | None = N
     after = known.get(new) if new is not None else next((one for one in known.values() if one.current), None)
     before = known.get(old if old is not None else after.replaced_number or -1) if after else None
     if before is None or after is None:
-        raise UsageError(
-            f"profile {profile} has no such generations to compare",
-            hint=f"`vstore history {profile}` lists generations",
-        )
+        named = [str(one) for one in (new, old) if one is not None and one not in known]
+        what = f"no generation {named[0]}" if named else "no other generation to compare with"
+        raise ProfileError(f"profile {profile} has {what}", hint=f"generations: {', '.join(map(str, known))}")
     changes = compare(stack_distributions(store, before.path), stack_distributions(store, after.path))
     return Diff(before.number, after.number, tuple(changes))

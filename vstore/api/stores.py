@@ -19,7 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from vstore.digest import Digest
-from vstore.errors import NotFoundError, StoreError, UsageError
+from vstore.errors import NotFoundError, StoreError, UsageError, suggestion
 from vstore.fs.disk import is_read_only
 from vstore.fs.paths import absolute
 from vstore.fs.reading import read_regular
@@ -135,7 +135,9 @@ def find_root(store: Store, text: str) -> Path:
         try:
             path = resolve_what(store, text).path
         except NotFoundError as error:
-            raise NotFoundError(f"not a root: {text}", hint="`vstore roots` lists them") from error
+            names = [one.name.removeprefix("gcroots/") for one in list_roots(store.layout) if one.kind == RootKind.USER]
+            hint = f"{suggestion(text, names)}`vstore roots` lists them"
+            raise NotFoundError(f"not a root: {text}", hint=hint) from error
         keeping = [one for one, kept in roots.items() if kept == path]
         if not keeping:
             raise NotFoundError(f"no root of a user keeps {path}", hint="`vstore roots` lists the roots")

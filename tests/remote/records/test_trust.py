@@ -31,7 +31,7 @@ def test_keys_survive_their_text_and_keep_their_secret(tmp_path: Path) -> None:
     assert signing_keys(tmp_path / "keys") == (A,)
     assert Key.parse(public.read_text()) == A.public
     assert "YWFh" not in repr(A)
-    with pytest.raises(UsageError, match="there is a file that vstore did not make"):
+    with pytest.raises(UsageError, match="there is a key a already"):
         write_key(tmp_path / "keys", A)
 
 
