@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -11,12 +12,14 @@ from collections import Counter
 from pathlib import Path
 from typing import get_args, is_typeddict
 
+import click
 import pytest
 
 from scripts import config_reference
 from scripts.changelog import read_fragments
 from scripts.cli_reference import MARK, PAGE, commands, reference
 from vstore import errors
+from vstore.cli.app import cli
 from vstore.cli.commands import COMMANDS
 from vstore.cli.documents import DOCUMENTS
 from vstore.cli.documents.publishing import OutputDocument
@@ -131,6 +134,51 @@ def test_links_files_and_commands_exist(page: Path) -> None:
     assert [name for name in named if not (ROOT / name).exists()] == []
     for command in re.findall(r"(?:`|^\$ ?|^\./scripts/)vstore ([a-z][a-z-]*)", text, re.MULTILINE):
         assert command in COMMANDS, command
+
+
+def page_commands(page: Path) -> list[str]:
+    """Return the commands of vstore in the blocks of a page, each in one line and without its comment."""
+    found = []
+    for block in re.findall(r"^ *```[a-z]*\n(.*?)^ *```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE):
+        start = r"\$ " if re.search(r"^\$ ", block, re.MULTILINE) else r" *(?:- (?:run: )?|RUN .* )?"
+        lines = block.replace("\\\n", " ").splitlines()
+        found += [match[1] for line in lines if (match := re.match(rf"{start}(?:\./scripts/)?vstore (.*)", line))]
+    return found
+
+
+def unknown_options(arguments: list[str]) -> str | None:
+    """Return what click says of a command of the docs, None if its names and options exist."""
+    command: click.Command = cli
+    context = click.Context(cli, info_name="vstore")
+    try:
+        while isinstance(command, click.Group):
+            _, arguments, _ = command.make_parser(context).parse_args(arguments)
+            if not arguments:
+                return None
+            _, inner, arguments = command.resolve_command(context, arguments)
+            assert inner is not None
+            command, context = inner, click.Context(inner, info_name=inner.name, parent=context)
+        command.make_parser(context).parse_args(arguments)
+    except click.UsageError as error:
+        return error.format_message()
+    return None
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_the_commands_of_a_page_exist_with_their_options(page: Path) -> None:
+    wrong = {}
+    for line in page_commands(page):
+        split = shlex.shlex(line, posix=True, punctuation_chars="|&;<>")
+        split.whitespace_split = True
+        words = [*split]
+        ends = [number for number, word in enumerate(words) if re.fullmatch(r"[|&;<>]+", word)]
+        if problem := unknown_options(words[: ends[0]] if ends else words):
+            wrong[line] = problem
+    assert wrong == {}
+    assert unknown_options(["gc", "--keep", "1"]) is None and unknown_options(["cache", "ls", "x"]) is None
+    assert (
+        unknown_options(["gc", "--kep", "1"]) and unknown_options(["cache", "lsx"]) and unknown_options(["--x", "gc"])
+    )
 
 
 def test_a_broken_link_is_noticed(tmp_path: Path) -> None:
