@@ -158,9 +158,11 @@ def unknown_options(arguments: list[str]) -> str | None:
             _, inner, arguments = command.resolve_command(context, arguments)
             assert inner is not None
             command, context = inner, click.Context(inner, info_name=inner.name, parent=context)
-        command.make_parser(context).parse_args(arguments)
-    except click.UsageError as error:
+        command.make_context(command.name, arguments, parent=context.parent)
+    except (click.NoSuchOption, click.exceptions.NoSuchCommand) as error:
         return error.format_message()
+    except click.UsageError:  # a word such as SIZE stands for a value
+        pass
     return None
 
 
