@@ -43,14 +43,14 @@ BREAKS = (
         "migration/indexes.py",
         "plain = without_login(url)",
         "plain = url",
-        "tests/migration/test_requirements_txt.py",
+        "tests/migration/formats/test_requirements_txt.py",
     ),
     Break(
         "what a proposed spec does not take over is listed",
         "migration/requirement.py",
         "self.leave_out(text, wheel_hint(requirement.url, SPEC, _named(requirement)))",
         "pass",
-        "tests/migration/test_pyproject.py",
+        "tests/migration/formats/test_pyproject.py",
     ),
     Break(
         "variables about a project of uv's change no lock",

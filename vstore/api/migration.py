@@ -18,13 +18,13 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from vstore.migration import Choice, LeftOut, Proposal, ProposedLayer, is_spec, read_source_project, survey
+from vstore.migration import Choice, LeftOut, Proposal, ProposedLayer, existing_spec, read_source_project, survey
 from vstore.migration import propose as propose_for
 from vstore.reporter import NullReporter, Reporter
 from vstore.target import Target
 from vstore.uv import Uv
 
-__all__ = ["Choice", "LeftOut", "Proposal", "ProposedLayer", "is_spec", "propose", "write"]
+__all__ = ["Choice", "LeftOut", "Proposal", "ProposedLayer", "existing_spec", "propose", "write"]
 
 
 def propose(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from vstore.migration.model import Choice, LeftOut, Pin, Proposal, ProposedLayer, SourceProject
 from vstore.migration.proposal import propose
-from vstore.migration.sources import is_spec, read_source_project
+from vstore.migration.sources import existing_spec, read_source_project
 from vstore.migration.survey import survey
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "Proposal",
     "ProposedLayer",
     "SourceProject",
-    "is_spec",
+    "existing_spec",
     "propose",
     "read_source_project",
     "survey",

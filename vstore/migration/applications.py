@@ -54,11 +54,11 @@ def propose_applications(
     """
     name = as_profile_name(name)
     support = tuple(_relative(path, folder) for path in code.packages)
-    startable = [one for one in code.commands if _has_module(one, code.packages)]
+    startable = _startable(code)
     left_out = [
         LeftOut(subject=f"command {one.name}", reason=f"the code of {one.module} was not found beside the project")
         for one in code.commands
-        if one not in startable
+        if not _has_module(one, code.packages)
     ]
     files: dict[str, str] = {}
     started: list[tuple[str, tuple[str, ...]]] = []
@@ -76,6 +76,14 @@ def propose_applications(
         files["main.py"] = _MAIN.format(name=name)
         started.append((name, ("main.py", *support)))
     shared = None
+    if outside := [one for one in (*support, *(module for _, modules in started for module in modules)) if ".." in one]:
+        reason = "it is not in the folder of the spec: write the spec beside it, or pass its folder by --allow-outside"
+        left_out.append(LeftOut(subject=f"code in {outside[0]}", reason=reason))
+    left_out += [
+        LeftOut(subject=f"command {one.name}", reason="it is the same as another command of the project")
+        for one in code.commands
+        if _has_module(one, code.packages) and one not in startable
+    ]
     if len(started) > 1 and requirements:
         shared = ProposedLayer(kind=Kind.FRAMEWORK, name=name, requirements=tuple(requirements), frameworks=below[:1])
         below, requirements = (name,), ()
@@ -86,6 +94,15 @@ def propose_applications(
         for one, modules in started
     ]
     return Applications(layers=tuple(layers), shared=shared, files=files, left_out=tuple(left_out))
+
+
+def _startable(code: OwnCode) -> list[EntryPoint]:
+    """Return the commands whose code is there, each function once."""
+    found: dict[tuple[str, str], EntryPoint] = {}
+    for one in code.commands:
+        if _has_module(one, code.packages):
+            found.setdefault((one.module, one.function), one)
+    return list(found.values())
 
 
 def _relative(path: Path, folder: Path) -> str:

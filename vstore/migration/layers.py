@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from vstore.migration.locks import reachable
+from vstore.migration.formats.locks import reachable
 from vstore.migration.model import Pin, ProposedLayer
 from vstore.migration.requirement import name_of
 from vstore.objects import Kind

@@ -7,23 +7,23 @@ from pathlib import Path
 
 from vstore.documents import FieldError
 from vstore.errors import UsageError
-from vstore.migration.conda import read_environment
 from vstore.migration.documents import read_toml
+from vstore.migration.formats.conda import read_environment
+from vstore.migration.formats.pylock import read_pylock
+from vstore.migration.formats.pyproject import read_pyproject
+from vstore.migration.formats.requirements_txt import RequirementsReader
+from vstore.migration.formats.script import read_script
+from vstore.migration.formats.uv_lock import UvLock
+from vstore.migration.formats.venv import read_venv
 from vstore.migration.indexes import IndexSettings
 from vstore.migration.model import Choice, SourceProject
-from vstore.migration.pylock import read_pylock
-from vstore.migration.pyproject import read_pyproject
 from vstore.migration.requirement import Collected
-from vstore.migration.requirements_txt import RequirementsReader
-from vstore.migration.script import read_script
-from vstore.migration.uv_lock import UvLock
-from vstore.migration.venv import read_venv
 
 _Reader = Callable[[Path, Choice], SourceProject]
 _IN_FOLDERS = ("pyproject.toml", "uv.lock", "pylock.toml", "requirements.txt", "environment.yml", "environment.yaml")
 _KNOWN = (
     "a pyproject.toml, uv.lock, pylock.toml, requirements.txt, environment.yml, a script with a `# /// script` block,"
-    " the folder of an environment, or a spec of venvstacks"
+    " a spec of venvstacks, or the folder of a virtual environment in which the project is installed"
 )
 
 
@@ -39,11 +39,12 @@ def read_source_project(path: Path, choice: Choice) -> SourceProject:
         raise UsageError(f"{place}: {error}") from error
 
 
-def is_spec(path: Path) -> bool:
-    """Whether a file is a spec, of vstore or of venvstacks."""
-    if path.suffix != ".toml" or not path.is_file():
-        return False
-    return bool({"runtimes", "frameworks", "applications"} & set(read_toml(path).values))
+def existing_spec(path: Path) -> Path | None:
+    """Return the spec that a path is, or that a folder of venvstacks has; None if there is none."""
+    file = path / "venvstacks.toml" if path.is_dir() else path
+    if file.suffix != ".toml" or not file.is_file():
+        return None
+    return file if {"runtimes", "frameworks", "applications"} & set(read_toml(file).values) else None
 
 
 def _find(path: Path) -> tuple[Path, _Reader]:

@@ -89,11 +89,11 @@ def init_command(
 def _init_from(
     settings: Settings, directory: Path, source: Path, choice: Choice, *, dry_run: bool, offline: bool
 ) -> None:
-    from vstore.api.migration import is_spec, propose, write
+    from vstore.api.migration import existing_spec, propose, write
 
-    if is_spec(source):
-        known: InitDocument = {"spec": str(source)}
-        settings.emit(known, lambda: f"{source} is a spec already, and is used as it is; next: vstore realise {source}")
+    if (found := existing_spec(source)) is not None:
+        known: InitDocument = {"spec": str(found)}
+        settings.emit(known, lambda: f"{found} is a spec already, and is used as it is; next: vstore realise {found}")
         return
     proposal = propose(source, directory, choice, offline=offline, reporter=settings.reporter)
     spec = directory / "spec.toml" if dry_run else write(proposal, directory, store=settings.location())

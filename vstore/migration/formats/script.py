@@ -7,11 +7,11 @@ from pathlib import Path
 
 from vstore.errors import UsageError
 from vstore.migration.documents import read_text, read_toml, toml_document
+from vstore.migration.formats.uv_lock import UvLock, lock_of_script
+from vstore.migration.formats.uv_settings import UvSettings
 from vstore.migration.indexes import IndexSettings
 from vstore.migration.model import Choice, OwnCode, SourceProject
 from vstore.migration.requirement import Collected
-from vstore.migration.uv_lock import UvLock, lock_of_script
-from vstore.migration.uv_settings import UvSettings
 
 _BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")  # as in PEP 723
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name
 
 from vstore.documents import Fields
-from vstore.migration.conditions import Conditions
+from vstore.migration.formats.conditions import Conditions
 from vstore.migration.indexes import PYPI, IndexSettings
 from vstore.migration.model import Choice, Pin
 from vstore.migration.requirement import SPEC, Collected

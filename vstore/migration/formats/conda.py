@@ -9,8 +9,8 @@ from vstore.documents import Fields
 from vstore.errors import UsageError
 from vstore.extras import require_extra
 from vstore.migration.documents import read_text
+from vstore.migration.formats.requirements_txt import RequirementsReader
 from vstore.migration.model import Choice, SourceProject
-from vstore.migration.requirements_txt import RequirementsReader
 from vstore.values import replace
 
 _NAMES = {"pytorch": "torch", "py-opencv": "opencv-python", "faiss": "faiss-cpu", "pytables": "tables"}  # in indexes

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vstore.errors import UsageError
-from vstore.migration import Choice, SourceProject, is_spec, read_source_project
+from vstore.migration import Choice, SourceProject, existing_spec, read_source_project
 
 PYLOCK = """\
 lock-version = "1.0"
@@ -143,5 +143,5 @@ def test_a_virtual_environment(tmp_path: Path) -> None:
 def test_what_is_a_spec_already(tmp_path: Path) -> None:
     (tmp_path / "venvstacks.toml").write_text("[[runtimes]]\nname = 'x'\n")
     (tmp_path / "pyproject.toml").write_text("[project]\nname = 'x'\n")
-    assert is_spec(tmp_path / "venvstacks.toml") and not is_spec(tmp_path / "pyproject.toml")
-    assert not is_spec(tmp_path)
+    assert existing_spec(tmp_path / "venvstacks.toml") == existing_spec(tmp_path) == tmp_path / "venvstacks.toml"
+    assert existing_spec(tmp_path / "pyproject.toml") is None

@@ -10,9 +10,12 @@ from vstore.documents import Fields
 
 
 def find_packages(folder: Path, name: str, document: Fields) -> Iterator[Path]:
-    """Return the folders and files of the import packages of a project, as far as they exist."""
-    found = dict.fromkeys(one for one in _candidates(folder, name, document) if one.exists())
-    yield from found
+    """Return the folders and files of the import packages of a project that exist, one for each import name."""
+    seen: set[str] = set()
+    for place in _candidates(folder, name, document):
+        if place.stem not in seen and place.exists():
+            seen.add(place.stem)
+            yield place
 
 
 def _candidates(folder: Path, name: str, document: Fields) -> Iterator[Path]:

@@ -13,10 +13,10 @@ from packaging.version import Version
 
 from vstore.documents import Fields
 from vstore.migration.documents import read_toml
+from vstore.migration.formats.uv_lock import UvLock
 from vstore.migration.indexes import IndexSettings
 from vstore.migration.model import Choice, Pin
 from vstore.migration.requirement import SPEC, Collected, name_of
-from vstore.migration.uv_lock import UvLock
 from vstore.spec.requirement_hints import wheel_hint
 from vstore.values import frozen, replace
 

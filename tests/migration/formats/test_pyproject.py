@@ -8,7 +8,7 @@ import pytest
 
 from vstore.errors import UsageError
 from vstore.migration import Choice, SourceProject, read_source_project
-from vstore.migration.poetry import poetry_specifier
+from vstore.migration.formats.poetry import poetry_specifier
 
 PROJECT = """\
 [project]

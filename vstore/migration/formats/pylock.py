@@ -7,8 +7,8 @@ from pathlib import Path
 from packaging.pylock import Package, Pylock, PylockValidationError
 
 from vstore.errors import UsageError
-from vstore.migration.conditions import Conditions
 from vstore.migration.documents import read_toml
+from vstore.migration.formats.conditions import Conditions
 from vstore.migration.indexes import PYPI, IndexSettings
 from vstore.migration.model import Choice, Pin, SourceProject
 from vstore.migration.requirement import SPEC, Collected

@@ -12,14 +12,14 @@ from packaging.utils import canonicalize_name
 from vstore.documents import Fields
 from vstore.errors import UsageError
 from vstore.migration.documents import read_text, read_toml
+from vstore.migration.formats.locks import read_pins
+from vstore.migration.formats.own_code import find_packages
+from vstore.migration.formats.poetry import add_poetry, poetry_python
+from vstore.migration.formats.requirements_txt import RequirementsReader
+from vstore.migration.formats.uv_settings import UvSettings
 from vstore.migration.indexes import IndexSettings
-from vstore.migration.locks import read_pins
 from vstore.migration.model import Choice, EntryPoint, OwnCode, SourceProject
-from vstore.migration.own_code import find_packages
-from vstore.migration.poetry import add_poetry, poetry_python
 from vstore.migration.requirement import Collected
-from vstore.migration.requirements_txt import RequirementsReader
-from vstore.migration.uv_settings import UvSettings
 
 
 def read_pyproject(path: Path, choice: Choice) -> SourceProject:

@@ -1,0 +1,1 @@
+"""Readers of the projects, locks and environments of other tools."""
