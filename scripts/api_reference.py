@@ -107,6 +107,8 @@ def _section(name: str, found: object) -> Iterator[str]:
         yield from _table(found)
     elif callable(found):
         yield f"```python\n{_broken(_signature(name, found))}\n```\n\n{_text(found)}\n"
+    elif isinstance(found, tuple) and " at 0x" in repr(found):
+        yield f"A tuple of `{type(found[0]).__name__}`.\n"
     else:
         yield f"`{found!r}`\n"
 

@@ -1,6 +1,6 @@
 """Measures what the next version of a package costs: the whole archive, ranges, a delta, and ``zstd --patch-from``.
 
-    python -m scripts.bench.delta                                  # the table in docs/cache.md
+    python -m scripts.bench.delta                                  # the table in docs/internals/cache.md
     python -m scripts.bench.delta numpy==2.3.4 numpy==2.3.5 [PLATFORM]
 
 Takes the wheels from the package index (for PLATFORM, as pip calls it, if given; ``VSTORE_BENCH_WHEELS`` names a folder

@@ -1,6 +1,7 @@
 """Caches: remote collections of objects to push to, to pull from, and to substitute builds from.
 
-Start reading at `vstore.remote.records.layout` and `vstore.remote.records.model`; docs/cache.md describes the format.
+Start reading at `vstore.remote.records.layout` and `vstore.remote.records.model`. docs/internals/cache.md has the
+format.
 """
 
 from vstore.remote.address import open_cache

@@ -1,4 +1,4 @@
-"""The keys of a cache: the same in a folder, on a web server and in a bucket (docs/cache.md).
+"""The keys of a cache: the same in a folder, on a web server and in a bucket (docs/internals/cache.md).
 
 A listed record is always complete, because a push writes archive, object, realisation in this order, and references
 before referrers. A collection deletes in the reverse order.
