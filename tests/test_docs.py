@@ -24,6 +24,7 @@ from vstore.cli.commands import COMMANDS
 from vstore.cli.documents import DOCUMENTS
 from vstore.cli.documents.publishing import OutputDocument
 from vstore.cli.examples import EXAMPLES
+from vstore.config import read_config
 from vstore.config.reader import parse_config
 from vstore.remote.transport.registry import TRANSPORTS
 from vstore.spec import load
@@ -220,6 +221,20 @@ def test_the_example_and_the_spec_in_the_docs_load(tmp_path: Path) -> None:
     names = ["python", "framework-sklearn", "app-train"]
     assert [layer.env_name for layer in load(tmp_path / "spec.toml").layers] == names
     assert [layer.env_name for layer in load(tmp_path / "pyproject.toml").layers] == ["python", "app-train"]
+
+
+def test_the_settings_in_the_pages_are_read(tmp_path: Path) -> None:
+    blocks = [
+        block
+        for page in PAGES
+        for block in re.findall(r"^```(?:toml)?\n(.*?)^```", page.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+        if re.search(r"^(\[gc\]|\[caches|trusted_keys)", block, re.MULTILINE) and "…" not in block
+    ]
+    assert len(blocks) >= 3
+    for number, block in enumerate(blocks):
+        file = tmp_path / f"{number}.toml"
+        file.write_text(block)
+        read_config(file)
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd (Debian's package) is not installed")
