@@ -50,3 +50,10 @@ def test_work_that_begins_again_is_measured_again() -> None:
 )
 def test_times_as_text(seconds: float, text: str) -> None:
     assert span(seconds) == text
+
+
+def test_frequent_reports_are_measured_like_rare_ones() -> None:
+    meter = Meter()
+    for number in range(100_001):
+        meter.add(number / 100_000, number)
+    assert meter.per_second(1.0) == pytest.approx(100_000, rel=0.01)

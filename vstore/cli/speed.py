@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 
 _WINDOW_SECONDS = 8.0
+_SAMPLE_SECONDS = 0.1  # between samples that are kept
 _LEAST_SECONDS = 0.5  # before a speed is known
 _LEAST_SECONDS_TO_FORESEE = 2.0  # before the time left is known, as work begins slowly
 
@@ -22,6 +23,8 @@ class Meter:
             self._samples.clear()
         if not self._samples:
             self._begun = now
+        if len(self._samples) > 1 and now - self._samples[-2][0] < _SAMPLE_SECONDS:
+            self._samples.pop()
         self._samples.append((now, done))
         while len(self._samples) > 2 and self._samples[1][0] < now - _WINDOW_SECONDS:
             self._samples.popleft()

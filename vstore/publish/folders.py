@@ -26,7 +26,7 @@ from vstore.publish.metadata_folder import MetadataFolder, lock_output_folder
 from vstore.publish.output import OutputItem, OutputPlan
 from vstore.publish.records import MemberRecord, combine, own_fields
 from vstore.publish.tree_copier import TreeCopier, TreeFile
-from vstore.reporter import NullReporter, Reporter
+from vstore.reporter import NullReporter, Reporter, Unit
 from vstore.store import Store
 from vstore.values import frozen, replace
 
@@ -198,7 +198,7 @@ class _Copying:
         self._copy(
             item,
             [entry.path for entry in entries if entry.kind == EntryKind.DIRECTORY],
-            [TreeFile(entry.path, source + entry.path, entry.executable) for entry in files],
+            [TreeFile(entry.path, source + entry.path, entry.executable, entry.size) for entry in files],
             [(entry.path, entry.target) for entry in entries if entry.kind == EntryKind.SYMLINK],
         )
 
@@ -210,7 +210,9 @@ class _Copying:
         if flat.dangling:
             self._reporter.note(f"{item.label}: left out {len(flat.dangling)} links that lead nowhere")
         files = [
-            TreeFile(path, os.fsencode(self._store.layout.object(one.object)) + b"/" + one.path, one.executable)
+            TreeFile(
+                path, os.fsencode(self._store.layout.object(one.object)) + b"/" + one.path, one.executable, one.size
+            )
             for path, one in flat.files.items()
         ]
         self._copy(item, flat.folders, files, [])
@@ -222,14 +224,13 @@ class _Copying:
         files: Sequence[TreeFile],
         links: Sequence[tuple[bytes, bytes]],
     ) -> None:
-        started, done = time.monotonic(), 0
-        self._reporter.progress(item.label, "copying", 0, len(files))
+        started, done_bytes, total_bytes = time.monotonic(), 0, sum(file.size_bytes for file in files)
+        self._reporter.progress(item.label, "copying", 0, total_bytes, Unit.BYTES)
 
-        def on_file() -> None:
-            nonlocal done
-            done += 1
-            if done % 256 == 0:
-                self._reporter.progress(item.label, "copying", done, len(files))
+        def on_file(file: TreeFile) -> None:
+            nonlocal done_bytes
+            done_bytes += file.size_bytes
+            self._reporter.progress(item.label, "copying", done_bytes, total_bytes, Unit.BYTES)
 
         self._copier.copy(self._claims[item.name], folders, files, links, on_file=on_file)
         self._reporter.completed(item.label, "exported", time.monotonic() - started)

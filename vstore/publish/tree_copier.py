@@ -23,11 +23,12 @@ _NO_LINK = (errno.EXDEV, errno.EMLINK, errno.EPERM, errno.EOPNOTSUPP, errno.ENOS
 
 
 class TreeFile(NamedTuple):
-    """A file to create: its path in the tree, the file with its content, and whether it is executable."""
+    """A file to create: its path in the tree, the file with its content, whether it is executable, and its size."""
 
     path: bytes
     source: bytes
     executable: bool
+    size_bytes: int
 
 
 class TreeCopier:
@@ -50,9 +51,12 @@ class TreeCopier:
         files: Iterable[TreeFile],
         links: Iterable[tuple[bytes, bytes]],
         *,
-        on_file: Callable[[], None],
+        on_file: Callable[[TreeFile], None],
     ) -> None:
-        """Create a tree beside `final`, flush it, and move it to its place. `folders` lists parents first."""
+        """Create a tree beside `final`, flush it, and move it to its place. `folders` lists parents first.
+
+        `on_file` is called with each file once it is copied.
+        """
         with scratch(final.path.parent, "export") as place:
             top = place / "tree"
             top.mkdir()
@@ -60,10 +64,10 @@ class TreeCopier:
             for folder in folders:
                 os.mkdir(root + folder)
             made: dict[bytes, bytes] = {}
-            for path, source, executable in files:
-                self._file(source, root + path, executable)
-                made.setdefault(source, path)
-                on_file()
+            for file in files:
+                self._file(file.source, root + file.path, file.executable)
+                made.setdefault(file.source, file.path)
+                on_file(file)
             for path, target in links:
                 os.symlink(target, root + path)
                 if os.utime in os.supports_follow_symlinks:

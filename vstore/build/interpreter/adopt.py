@@ -19,7 +19,7 @@ from vstore.build.interpreter.relocate import relocate_binaries, relocate_texts
 from vstore.build.interpreter.store_patches import patch_for_store
 from vstore.build.native.elf import ELF_MAGIC, needed_libraries
 from vstore.errors import BuildError
-from vstore.reporter import Reporter
+from vstore.reporter import Reporter, Unit
 from vstore.target import Target
 
 _LEFT_OUT = frozenset(("__pycache__", "site-packages", "dist-packages", "test", "tests", "idle_test", "python.o"))
@@ -54,10 +54,14 @@ def adopt(python: LocalPython, staging: Path, *, jobs: int, reporter: Reporter) 
             hint="let uv download the interpreter, or set UV_PYTHON_INSTALL_MIRROR",
         )
     subject = f"cpython-{python.version}"
-    reporter.progress(subject, "copying")
     stdlib = staging / python.stdlib.relative_to(python.prefix)
     files = [_copy_executable(python, staging)]
-    files += _copy_tree(python.stdlib, stdlib)
+    copied_bytes = 0
+    reporter.progress(subject, "copying", 0, 0, Unit.BYTES)
+    for file in _copy_tree(python.stdlib, stdlib):
+        files.append(file)
+        copied_bytes += file.stat().st_size
+        reporter.progress(subject, "copying", copied_bytes, 0, Unit.BYTES)
     (stdlib / "site-packages").mkdir(exist_ok=True)
     files += _copy_libraries(python, staging)
     _copy_headers(python, staging)

@@ -7,6 +7,7 @@ site is not reachable. With a pin there is no choice: another interpreter never 
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 from vstore.build.bytecode import compile_tree
@@ -18,7 +19,7 @@ from vstore.build.layout import LayerLayout
 from vstore.errors import BuildError
 from vstore.lock.model import InterpreterPin
 from vstore.python_version import PythonRequirement, PythonVersion
-from vstore.reporter import Reporter
+from vstore.reporter import Reporter, Unit
 from vstore.target import Target
 from vstore.uv import Uv
 from vstore.values import frozen
@@ -133,9 +134,12 @@ def build_interpreter(
         return
     subject = f"cpython-{source.pin.version}"
     layout = LayerLayout(target=source.target, python=PythonVersion.parse(source.pin.version))
-    reporter.progress(subject, "downloading")
+    reporter.progress(subject, "downloading", 0, 0, Unit.BYTES)
+    reporting = replace(
+        uv, on_bytes=lambda done, total: reporter.progress(subject, "downloading", done, total, Unit.BYTES)
+    )
     with tempfile.TemporaryDirectory(prefix=".download-", dir=staging) as scratch:
-        archive = download(source.pin, source.target, Path(scratch) / "uv", uv)
+        archive = download(source.pin, source.target, Path(scratch) / "uv", reporting)
         reporter.progress(subject, "unpacking")
         sources = extract_interpreter(archive, staging, layout)
     program = staging / layout.interpreter

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 from vstore.build.builder import Builder
 from vstore.build.recipe import LayerRecipe, Recipe
 from vstore.errors import NotReproducibleError, VstoreError
+from vstore.fs.trees.manifest import Entry, EntryKind
 from vstore.fs.trees.scan import scan
 from vstore.gc import distrust_pools
 from vstore.objects import StorePath
@@ -17,6 +19,7 @@ from vstore.realise.execute.interpreters import Interpreters, program_of
 from vstore.realise.plan.document import recipe_metadata
 from vstore.realise.session import Session
 from vstore.realise.stack import StackRecipe, add_stack
+from vstore.reporter import Unit
 from vstore.store import Provenance
 from vstore.store.build_logs import write_log
 from vstore.target import Target
@@ -69,8 +72,7 @@ class ObjectBuilder:
         self._disk_guard.ensure(recipe)
         with self.store.staging(recipe.name, keep_failed=self._keep_failed) as staging:
             log = self._fill(recipe, staging)
-            self.session.reporter.progress(recipe.name, "hashing and flushing")
-            manifest = scan(staging, freeze=True, on_found=lambda *_: self.session.cancel.check())
+            manifest = scan(staging, freeze=True, on_found=self._hashing(recipe))
             info = self.store.add(
                 staging,
                 name=recipe.name,
@@ -86,6 +88,17 @@ class ObjectBuilder:
             )
             write_log(self.store.layout, recipe.digest, log)
             return info.path
+
+    def _hashing(self, recipe: LayerRecipe) -> Callable[[Entry, os.stat_result], None]:
+        """Return the function that reports how many bytes of a layer are hashed. It raises Cancelled."""
+        hashed_bytes = 0
+
+        def on_found(entry: Entry, status: os.stat_result) -> None:
+            nonlocal hashed_bytes
+            hashed_bytes += status.st_size if entry.kind == EntryKind.FILE else 0
+            self.session.reporter.progress(recipe.name, "hashing and flushing", hashed_bytes, 0, Unit.BYTES)
+
+        return on_found
 
     def _fill(self, recipe: LayerRecipe, staging: Path) -> list[str]:
         self.import_sources(recipe)

@@ -19,7 +19,7 @@ from vstore.remote.records.model import Record
 from vstore.remote.records.trust import Trust
 from vstore.remote.sync.reader import RemoteReader
 from vstore.remote.transport.protocol import TransportError
-from vstore.reporter import Reporter
+from vstore.reporter import Reporter, Unit
 from vstore.store import Store
 from vstore.values import frozen
 
@@ -49,8 +49,12 @@ def verify_cache(
     with cache.threads(_MAX_ARCHIVES) as pool:
         items = list(inventory.items.values())
         faults = pool.map(lambda item: archive_fault(cache, item.record, contents=contents), items)
+        done_bytes, total_bytes = 0, sum(item.record.archive.size_bytes for item in items)
         for number, fault in enumerate(faults):
-            reporter.progress("cache verify", "reading archives", number, len(items))
+            done_bytes += items[number].record.archive.size_bytes
+            unit = Unit.BYTES if contents else Unit.ITEMS
+            done, total = (done_bytes, total_bytes) if contents else (number + 1, len(items))
+            reporter.progress("cache verify", "reading archives", done, total, unit)
             if fault is not None:
                 problems.append(CacheProblem(key=layout.archive_key(items[number].path), problem=fault))
     for item in items:
