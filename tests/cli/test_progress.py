@@ -51,7 +51,7 @@ def test_lines_fit_the_terminal(width: int) -> None:
     assert text.startswith("framework-sklearn")
     if width >= 60:
         assert "8.0 of 32.0 MiB" in text
-        assert "2.0 MiB/s, 12 s left" in text
+        assert "2.0 MiB/s  12 s left" in text
     assert ("━━━━╌" in text) == (width > 80)
 
 

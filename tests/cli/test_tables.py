@@ -43,6 +43,12 @@ def test_the_widest_column_is_wrapped_at_last() -> None:
     assert text == ["name  text", "one   some words that are too", "      long for this terminal"]
 
 
+def test_paths_are_digests_alone_beside_names() -> None:
+    lines = [["layer", "origin", "path"], ["framework-of-a-long-name", "new", f"{DIGEST}-framework-of-a-long-name"]]
+    text = click.unstyle(lay_out(lines, ["layer", "origin", "path"], 50)).splitlines()
+    assert text[1].split() == ["framework-of-a-long-name", "new", "01234567…"]
+
+
 def test_headings_and_states_have_styles() -> None:
     text = lay_out([["layer", "origin"], ["one", "built"], ["two", "odd"]], ["layer", "origin"])
     assert text.splitlines()[1:] == ["one    \x1b[32mbuilt\x1b[0m", "two    odd"]

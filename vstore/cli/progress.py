@@ -49,11 +49,14 @@ class Stage(NamedTuple):
         return f"{self.done:,} of {self.total:,}" if self.total else ""
 
     def speed(self, meter: Meter, now: float) -> str:
-        """Return the speed and the time left, as far as they are known."""
-        found = meter.per_second(now)
-        left = meter.seconds_left(now, self.total)
-        shown = [f"{size(round(found))}/s"] if found and self.unit == Unit.BYTES else []
-        return ", ".join([*shown, f"{span(left)} left"] if left is not None and self.done < self.total else shown)
+        """Return the bytes per second, if they are known."""
+        found = meter.per_second(now) if self.unit == Unit.BYTES else None
+        return f"{size(round(found))}/s" if found else ""
+
+    def left(self, meter: Meter, now: float) -> str:
+        """Return the time left, if it is known."""
+        seconds = meter.seconds_left(now, self.total) if self.done < self.total else None
+        return "" if seconds is None else f"{span(seconds)} left"
 
 
 class Progress:
@@ -90,7 +93,8 @@ class Progress:
             self._meters[subject].add(now, done)
             if not self._live and self._verbosity >= 0 and (new or self._is_due(subject, now)):
                 self._shown_at[subject] = now
-                parts = [] if new else [stage.amount, stage.speed(self._meters[subject], now)]
+                meter = self._meters[subject]
+                parts = [] if new else [stage.amount, stage.speed(meter, now), stage.left(meter, now)]
                 self._print(" ".join([f"{subject}: {activity}", *filter(None, [", ".join(filter(None, parts))])]))
 
     def _is_due(self, subject: str, now: float) -> bool:
@@ -184,8 +188,8 @@ class Progress:
         if len(moving) > 1:
             whole = Stage("", sum(one.done for one, _ in moving), sum(one.total for one, _ in moving), Unit.BYTES)
             speed = sum(meter.per_second(now) or 0 for _, meter in moving)
-            left = f"{span((whole.total - whole.done) / speed)} left" if speed else ""
-            lines.append(_fitted(["total", whole.amount, f"{size(round(speed))}/s", left], width))
+            known = [f"{size(round(speed))}/s", f"{span((whole.total - whole.done) / speed)} left"] if speed else []
+            lines.append(_fitted(["total", whole.amount, *known], width))
         if not lines and self._begun is not None:
             lines.append(_fitted([self._begun[0], "working", span(now - self._begun[1])], width))
         return Group(*(Text(one, no_wrap=True, overflow="ellipsis") for one in lines))
@@ -194,16 +198,15 @@ class Progress:
 def line(subject: str, stage: Stage, meter: Meter, now: float, elapsed: float, width: int) -> str:
     """Return the line of a subject, of at most `width` characters.
 
-    What does not fit is left out: first the bar, then the time since the beginning, then the activity.
+    What does not fit is left out: first the bar, then the time since the beginning, the activity and the speed.
     """
-    amount, speed = stage.amount, stage.speed(meter, now)
+    amount, speed, left = stage.amount, stage.speed(meter, now), stage.left(meter, now)
     bar = ""
     if stage.total:
         filled = min(stage.done * _BAR_COLUMNS // stage.total, _BAR_COLUMNS)
         bar = "━" * filled + "╌" * (_BAR_COLUMNS - filled)
-    since = "" if "left" in speed else span(elapsed)
-    parts = [subject, stage.activity, bar, amount, speed, since]
-    for left_out in (2, 5, 1):
+    parts = [subject, stage.activity, bar, amount, speed, left or span(elapsed)]
+    for left_out in (2, 1, 4) if left else (2, 5, 1, 4):
         if len("  ".join(filter(None, parts))) <= width:
             break
         parts[left_out] = ""

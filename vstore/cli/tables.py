@@ -4,7 +4,8 @@ A table that is too wide is made narrower step by step, until it fits:
 
 1. Store paths keep the first 8 characters of their digest, which a command accepts as a PATH.
 2. Columns are dropped, in the order of `DROPPED`.
-3. The widest column is wrapped.
+3. Store paths lose their names, if another column has these.
+4. The widest column is wrapped.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ _STYLES = {
     **dict.fromkeys(("present", "-"), Style.DIM),
 }
 _STORE_PATH = re.compile(r"\b([0-9a-z]{8})[0-9a-z]{24}(-[A-Za-z0-9_])")
+_SHORT_PATH = re.compile(r"\b([0-9a-z]{8}…)-.*")
+_NAMES = frozenset(("layer", "name"))
 _GAP = 2
 _SHORTEST = 12  # characters of a column that is wrapped
 
@@ -37,6 +40,8 @@ def lay_out(lines: Lines, keys: Sequence[str], width: int | None = None) -> str:
     if width is not None and _width(lines) > width:
         lines = [lines[0], *([_STORE_PATH.sub(r"\1…\2", text) for text in line] for line in lines[1:])]
         lines = _without_columns(lines, keys, width)
+        if _width(lines) > width and not _NAMES.isdisjoint(keys):
+            lines = [[_SHORT_PATH.sub(r"\1", text) for text in line] for line in lines]
         lines = _wrapped(lines, width)
     widths = _widths(lines)
     return "\n".join(_line(line, widths, heading=number == 0) for number, line in enumerate(lines))
