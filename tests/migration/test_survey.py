@@ -44,8 +44,8 @@ def test_a_package_without_a_wheel_is_named(tmp_path: Path, uv: Uv) -> None:
     given = project(tmp_path, "pure", "missing")
     (tmp_path / "wheels/missing-1.0.tar.gz").write_bytes(b"")
     found = survey(given, Target.LINUX_X86_64, uv, NullReporter())
-    assert [one.subject for one in found.left_out] == ["wheel of missing"]
-    assert "pip wheel --no-deps -w wheels 'missing'" in found.left_out[0].reason
+    assert [one.subject for one in found.left_out] == ["wheel of missing==1.0"]
+    assert "pip wheel --no-deps -w wheels 'missing==1.0'" in found.left_out[0].reason
     assert found.python == "<3.14"
 
 

@@ -27,7 +27,9 @@ from vstore.uv import Uv, UvError
 from vstore.values import replace
 
 _LINE = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*)==(?P<version>[^\s;]+).*?# via (?P<via>.*)")
-_NO_WHEELS = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]*?)(?:==\S+|[<>]\S+)? (?:has|have) no usable wheels")
+_NO_WHEELS = re.compile(
+    r"(?P<name>[A-Za-z0-9][\w.-]*?)(?:(?P<version>==[\w.+!-]+)|[<>]\S+)? (?:has|have) no usable wheels"
+)
 _TIMEOUT_SECONDS = 120.0
 
 
@@ -40,20 +42,21 @@ def survey(project: SourceProject, target: Target, uv: Uv, reporter: Reporter) -
     if not project.requirements or any(pin.wheels or pin.size_bytes is not None for pin in project.pins):
         return project
     index = _Index(project, target, uv)
-    without_wheels: dict[str, None] = {}
+    without_wheels: dict[str, str] = {}  # the requirements by name
     try:
         for minor in reversed(allowed_minors(project)):
             reporter.progress(project.name, f"asking the package index for wheels of CPython 3.{minor}")
             while (resolved := index.resolve(minor, tuple(without_wheels))) is None:
-                name = index.missing
-                if name in without_wheels or not index.lacks_wheels(name):
+                missing = index.missing
+                if not missing or name_of(missing) in without_wheels or not index.lacks_wheels(missing):
                     break
-                without_wheels[name] = None
+                without_wheels[name_of(missing)] = missing
             if resolved is not None:
                 limits = ",".join(filter(None, (project.python, f"<3.{minor + 1}")))
-                return _with_notes(replace(project, python=limits, resolved=resolved), without_wheels)
+                return _with_notes(replace(project, python=limits, resolved=resolved), without_wheels.values())
     except UvError:
         return _noted(project, "sizes and Pythons with wheels", "the package index was not reached")
+    project = _with_notes(project, without_wheels.values())
     return _noted(project, "wheels of all requirements", "no Python has them: `vstore lock` says what is missing")
 
 
@@ -62,9 +65,7 @@ def _noted(project: SourceProject, subject: str, reason: str) -> SourceProject:
 
 
 def _with_notes(project: SourceProject, without_wheels: Iterable[str]) -> SourceProject:
-    versions = {pin.name: f"=={pin.version}" for pin in project.pins}
-    for name in without_wheels:
-        wanted = f"{name}{versions.get(name, '')}"
+    for wanted in without_wheels:
         way = f"build one by `pip wheel --no-deps -w wheels '{wanted}'`"
         run = f"run `vstore lock --local-wheels wheels {SPEC}`"
         project = _noted(project, f"wheel of {wanted}", f"the package index has none: {way}, and {run}")
@@ -74,7 +75,7 @@ def _with_notes(project: SourceProject, without_wheels: Iterable[str]) -> Source
 class _Index:
     """Resolves the requirements of a project with wheels only. Raises UvError if the index cannot be reached.
 
-    `missing` is the package that the last resolution found no wheel of; empty if it failed for another reason.
+    `missing` is the requirement that the last resolution found no wheel of; empty if it failed for another reason.
     """
 
     def __init__(self, project: SourceProject, target: Target, uv: Uv) -> None:
@@ -92,10 +93,10 @@ class _Index:
         sizes = _sizes(self._compile(minor, wanted, excluded, "--format", "pylock.toml") or "")
         return tuple(_packages(lines.splitlines(), sizes))
 
-    def lacks_wheels(self, name: str) -> bool:
-        """Return whether a package has no wheel for any Python that the project may use."""
-        minors = allowed_minors(self._project) if name else ()
-        return bool(name) and all(self._compile(minor, [name], (), "--no-deps") is None for minor in minors)
+    def lacks_wheels(self, requirement: str) -> bool:
+        """Return whether a requirement has no wheel for any Python that the project may use."""
+        minors = allowed_minors(self._project)
+        return all(self._compile(minor, [requirement], (), "--no-deps") is None for minor in minors)
 
     def _compile(self, minor: int, wanted: Sequence[str], excluded: tuple[str, ...], *options: str) -> str | None:
         settings = dict(self._project.settings)
@@ -118,7 +119,7 @@ class _Index:
                 if error.unreachable or self._uv.offline:
                     raise
                 found = _NO_WHEELS.search(" ".join(error.output.split()))
-                self.missing = canonicalize_name(found["name"]) if found else ""
+                self.missing = canonicalize_name(found["name"]) + (found["version"] or "") if found else ""
                 return None
 
 

@@ -27,7 +27,10 @@ def read_environment(path: Path, choice: Choice) -> SourceProject:
             for line in Fields(entry).texts("pip"):
                 reader.read_lines(line, path.parent)
             continue
-        package, version = _conda_package(str(entry))
+        if not isinstance(entry, str):
+            reader.collected.leave_out(f"an entry of {path.name}", "not the name of a package")
+            continue
+        package, version = _conda_package(entry)
         if package == "python":
             python = version or ""
         elif package not in ("pip", "setuptools", "wheel"):

@@ -20,11 +20,8 @@ def add_poetry(poetry: Fields, choice: Choice, collected: Collected, indexes: In
         explicit = source.values.get("priority") == "explicit"
         if url := source.optional_text("url"):
             indexes.add(url, name=source.optional_text("name"), explicit=explicit)
-    optional: set[str] = {
-        canonicalize_name(name)
-        for extra in choice.extras
-        for name in poetry.table("extras").values.get(extra, ())  # type: ignore[attr-defined]
-    }
+    extras = poetry.table("extras")
+    optional: set[str] = {canonicalize_name(name) for extra in choice.extras for name in extras.texts(extra)}
     _add_table(poetry.table("dependencies"), collected, indexes, optional)
     groups = {name: group.table("dependencies") for name, group in poetry.tables_by_key("group").items()}
     if "dev-dependencies" in poetry:
@@ -32,7 +29,7 @@ def add_poetry(poetry: Fields, choice: Choice, collected: Collected, indexes: In
     for name, table in groups.items():
         if name in choice.groups:
             _add_table(table, collected, indexes, optional)
-    collected.name_others(choice, extras=poetry.table("extras").values, groups=groups)
+    collected.name_others(choice, extras=extras.values, groups=groups)
 
 
 def _add_table(table: Fields, collected: Collected, indexes: IndexSettings, optional: set[str]) -> None:

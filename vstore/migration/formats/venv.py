@@ -27,7 +27,10 @@ def read_venv(path: Path, choice: Choice) -> SourceProject:
         raise UsageError(f"{path} has no site-packages", hint="give the folder of a virtual environment to --from")
     pins, requirements, left_out = {}, [], []
     for found in distributions(path=[str(folder) for folder in folders]):
-        name = canonicalize_name(found.metadata["Name"])
+        title = str(found.metadata["Name"] or "")
+        if not title:  # a folder without METADATA, left by a broken installation
+            continue
+        name = canonicalize_name(title)
         origin = _origin(found)
         if name == "pip":
             left_out.append(LeftOut(subject=f"pip {found.version}", reason="layers are made by vstore, not by pip"))
