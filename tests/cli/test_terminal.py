@@ -91,3 +91,15 @@ def test_errors_of_a_command_are_painted_when_asked(
     hint = paint("hint:", Style.HINT) if painted else "hint:"
     assert done.stderr.startswith(f"{error} there is no store at")
     assert f"\n  {hint} " in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [[], ["list"], ["roots", "add"]])
+def test_headings_of_help_texts_are_painted_when_asked(arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "vstore", *arguments, "--help"]
+    clean = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "FORCE_COLOR")}
+    plain = subprocess.check_output(command, text=True, cwd=SOURCE, env=clean)
+    painted = subprocess.check_output(command, text=True, cwd=SOURCE, env={**clean, "FORCE_COLOR": "1"})
+    heading = paint("Usage:", Style.HEADING)
+    assert painted.startswith(f"{heading} vstore")
+    assert paint("Options", Style.HEADING) in painted
+    assert plain == painted.replace("\x1b[1m", "").replace("\x1b[0m", "")

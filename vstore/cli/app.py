@@ -13,10 +13,10 @@ import click
 from vstore import __version__
 from vstore.cancel import set_waiting
 from vstore.cli import output, signals
-from vstore.cli.command import shared_options
+from vstore.cli.command import HelpContext, shared_options
 from vstore.cli.commands import COMMANDS
 from vstore.cli.settings import Settings
-from vstore.cli.terminal import Style, paint, paint_hints
+from vstore.cli.terminal import Color, Style, paint, paint_hints, shows_color
 from vstore.credentials import redact
 from vstore.errors import OutputError, VstoreError
 
@@ -37,6 +37,8 @@ class _Hidden(Exception):
 
 class LazyGroup(click.Group):
     """Imports the module of a command only when that command is called."""
+
+    context_class = HelpContext
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
@@ -131,7 +133,14 @@ def _run(arguments: list[str], settings: Settings) -> int:
         from vstore.cli.completion import register
 
         register()
-    code = cli.main(arguments, prog_name="vstore", standalone_mode=False, obj=settings, terminal_width=_help_columns())
+    code = cli.main(
+        arguments,
+        color=shows_color(sys.stdout, Color.AUTO),
+        prog_name="vstore",
+        standalone_mode=False,
+        obj=settings,
+        terminal_width=_help_columns(),
+    )
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
 

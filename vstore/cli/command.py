@@ -13,14 +13,34 @@ import click
 from vstore.cli.commands import COMMANDS
 from vstore.cli.paths import FOLDER, PLACE
 from vstore.cli.settings import Settings
-from vstore.cli.terminal import Color
+from vstore.cli.terminal import Color, Style, paint
 
 Function = Callable[..., object]
 Decorator = Callable[[Function], Function]
 
 
+class _Formatter(click.HelpFormatter):
+    """Writes headings in their style."""
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        """Write the usage."""
+        super().write_usage(prog, args, prefix or f"{paint('Usage:', Style.HEADING)} ")
+
+    def write_heading(self, heading: str) -> None:
+        """Write a heading."""
+        super().write_heading(paint(heading, Style.HEADING))
+
+
+class HelpContext(click.Context):
+    """The context of a command, with help texts that have colours where standard output shows them."""
+
+    formatter_class = _Formatter
+
+
 class _WithExamples(click.Command):
     """A command whose help ends with its examples."""
+
+    context_class = HelpContext
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the examples, which are not loaded before."""
