@@ -67,3 +67,5 @@ def test_export_tells_a_spec_from_an_object(cli: CommandLine, project: Path) -> 
         assert "missing.toml" in ended.error if "missing.toml" in what else "lock" in ended.error, ended
     for text in ("project", "./src", "src/"):
         assert "no profile, object" in run(cli, project, "export", text, "--output-dir", "out", code=13).error
+    said = run(cli, project.parent, "export", "project", "--output-dir", "out", code=13).error
+    assert "hint: write ./project for the spec in that folder" in said

@@ -64,7 +64,7 @@ def test_a_key_that_is_not_trusted_names_the_file(cli: CommandLine, world: World
     assert ended.code == 10 and "signed by builder, which is not trusted" in ended.error
     assert f"add it to `trusted_keys` in {other / 'config.toml'}" in ended.error and "--trust" in ended.error
     said = cli.run("--root", str(other), "pull", cache, "stabel").error
-    assert "has no channel stabel" in said and "`vstore cache ls " in said
+    assert "has no channel stabel" in said and "did you mean 'stable'? `vstore cache ls " in said
 
 
 def test_a_key_is_made_once(cli: CommandLine, world: World) -> None:

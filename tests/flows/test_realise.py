@@ -188,4 +188,5 @@ def test_arguments_of_an_application_need_no_separator(realised: World) -> None:
         assert realised.run("run", *given)[0] == f"{said}{passed}\n", given
     error = realised.json("run", "project", "x", code=13)["error"]
     assert error["hint"] == "`vstore run project -- x` passes it to hello; applications: hello"
+    assert realised.run("run", "project", "x", "--json", code=13)[0] == "", "an option of the application"
     assert "not a stack" in realised.run("run", "project/app-hello", code=2)[1]

@@ -155,8 +155,10 @@ def _help_columns() -> int:
 
 
 def _options(arguments: list[str]) -> list[str]:
-    """Return the arguments before ``--``. Arguments after it are for another program."""
-    return arguments[: arguments.index("--")] if "--" in arguments else arguments
+    """Return the arguments before those of another program, which follow ``--``, or WHAT in `run` and `exec`."""
+    ends = [arguments.index("--")] if "--" in arguments else []
+    ends += [arguments.index(name) + 2 for name in ("run", "exec") if name in arguments]
+    return arguments[: min(ends)] if ends else arguments
 
 
 def _leave(code: int) -> NoReturn:

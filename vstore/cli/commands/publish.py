@@ -26,11 +26,12 @@ from vstore.cli.paths import FOLDER
 from vstore.cli.settings import Settings
 from vstore.cli.targets import each_target, parse_targets
 from vstore.cli.text import size, table
-from vstore.errors import UsageError
+from vstore.errors import NotFoundError, UsageError
 
 if TYPE_CHECKING:
-    from vstore.api.publishing import ArchiveOptions, Compression, FolderOptions, OutputPlan
+    from vstore.api.publishing import ArchiveOptions, Compression, FolderOptions, Output, OutputPlan
     from vstore.api.realising import Request
+    from vstore.api.stores import Store
     from vstore.cli.documents.publishing import ExportDocument, OutputDocument, PublishDocument
 
 force_option = click.option("--force", is_flag=True, help="Also write files and folders that exist and are unchanged.")
@@ -201,7 +202,7 @@ def export_command(
     """The folders work on systems without a store. A SPEC is realised first. WHAT names a stack, which is exported
     as it is.
     """
-    from vstore.api.publishing import FolderOutput, write_spec, write_stack
+    from vstore.api.publishing import FolderOutput, write_spec
 
     spec = _spec(settings, what)
     if platforms and spec is None:
@@ -217,7 +218,7 @@ def export_command(
         if what is None or spec is not None:
             plan = write_spec(store, chosen, place, reporter=settings.reporter)
         else:
-            plan = write_stack(store, what, chosen, place, reporter=settings.reporter)
+            plan = _write_stack(settings, store, what, chosen, place)
     assert plan.manifest is not None  # folders have metadata
     document: ExportDocument = {
         **plan.manifest,
@@ -239,6 +240,18 @@ def _spec(settings: Settings, what: str | None) -> Path | None:
     if place.is_file() or what.endswith(".toml") or (is_folder and specs_in(place)):
         return settings.find_spec(place)
     return None
+
+
+def _write_stack(settings: Settings, store: Store, what: str, request: Request, place: Output) -> OutputPlan:
+    from vstore.api.publishing import write_stack
+    from vstore.api.specs import specs_in
+
+    try:
+        return write_stack(store, what, request, place, reporter=settings.reporter)
+    except NotFoundError as error:
+        if Path(what).is_dir() and specs_in(Path(what)):
+            raise NotFoundError(error.message, hint=f"write ./{what} for the spec in that folder") from error
+        raise
 
 
 def _folders_text(plan: OutputPlan, output: Path, dry_run: bool) -> str:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from vstore.digest import hash_fields, parse_json
-from vstore.errors import CacheError, UsageError
+from vstore.errors import CacheError, UsageError, suggestion
 from vstore.fs.atomic import write_file
 from vstore.fs.faults import Point, reached
 from vstore.fs.locking.filelock import lock_file
@@ -55,7 +55,7 @@ def read_channel(store: Store, cache: Cache, name: str, *, trust: Trust, now: da
     check_channel_name(name)
     found = cache.channel(name)
     if found is None:
-        hint = f"`vstore cache ls {cache.name}` lists its channels"
+        hint = f"{suggestion(name, _channel_names(cache))}`vstore cache ls {cache.name}` lists its channels"
         raise CacheError(f"{cache.name} has no channel {name}", hint=hint)
     found = _newest_trusted(cache, found, trust)
     reason = trust.rejection(found)
@@ -70,6 +70,14 @@ def read_channel(store: Store, cache: Cache, name: str, *, trust: Trust, now: da
         )
     _remember(store, cache, found)
     return found
+
+
+def _channel_names(cache: Cache) -> set[str]:
+    """Return the names of the channels of a cache, none if it cannot list its files."""
+    try:
+        return {stat.key.split("/")[1].removesuffix(".json") for stat in cache.transport.scan("channels")}
+    except CacheError:
+        return set()
 
 
 def _newest_trusted(cache: Cache, newest: Channel, trust: Trust) -> Channel:
