@@ -21,13 +21,13 @@ from urllib.parse import unquote, urlsplit
 ROOT = Path(__file__).resolve().parents[1]
 OUTPUT = ROOT / "build" / "site"
 TOP_PAGES = {
-    "README.md": "docs/index.md",
+    "README.md": "docs/about.md",
     "CONTRIBUTING.md": "docs/internals/contributing.md",
     "SECURITY.md": "docs/internals/security.md",
     "CHANGELOG.md": "docs/internals/changelog.md",
 }
 _LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
-_ROW = re.compile(r"^\| \[[^\]]*\]\(([^)#]+)\.md\)", re.MULTILINE)
+_ROW = re.compile(r"^\| \[([^\]]*)\]\(([^)#]+)\.md\)", re.MULTILINE)
 _LOADED = {("img", "src"), ("script", "src"), ("source", "src"), ("iframe", "src"), ("link", "href")}
 
 
@@ -42,9 +42,8 @@ def copy_pages(folder: Path) -> None:
     """Copy the pages, and make their links lead to pages of the site."""
     shutil.copytree(ROOT / "docs", folder / "docs")
     for name, target in TOP_PAGES.items():
-        if name != "README.md":
-            shutil.copyfile(ROOT / name, folder / target)
-    origins = {target: name for name, target in TOP_PAGES.items() if name != "README.md"}
+        shutil.copyfile(ROOT / name, folder / target)
+    origins = {target: name for name, target in TOP_PAGES.items()}
     for page in sorted((folder / "docs").rglob("*.md")):
         name = page.relative_to(folder).as_posix()
         text = relink(page.read_text("utf-8"), origins.get(name, name), name)
@@ -80,7 +79,7 @@ def contents(text: str) -> str:
     trees = []
     for section in re.split(r"^#+ ", text, flags=re.MULTILINE)[1:]:
         caption, _, rest = section.partition("\n")
-        if pages := _ROW.findall(rest):
+        if pages := [f"{title} <{page}>" for title, page in _ROW.findall(rest)]:
             trees.append("\n".join(["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *pages, "```", ""]))
     return "".join(trees)
 

@@ -1,8 +1,8 @@
 """Build the sdist and the wheel, and try the wheel as a user has it: see `scripts/release_check --help`.
 
 The wheel is built from the sdist, so that the sdist is known to be whole. It is installed outside the checkout into new
-environments, one with the newest and one with the oldest versions that it allows, and in each a small spec is realised,
-pushed, pulled and verified.
+environments without extras, one with the newest and one with the oldest versions that it allows. In each a small spec
+is realised, pushed, pulled and verified.
 """
 
 from __future__ import annotations
@@ -119,6 +119,7 @@ def try_installed(wheel: Path, version: str, resolution: str, folder: Path) -> N
     _expect(vstore("here", "run", "tried", "hello", "--", "you"), "hello iniconfig you\n")
     _expect(json.loads(vstore("here", *realise))["changed"], False)
     _expect(json.loads(vstore("here", "sql", "select count(*) as n from generations", "--json")), [{"n": 1}])
+    _refused([str(bin_folder / "vstore"), "cache", "ls", "s3://bucket"], "vstore[buckets]", folder, environment)
     vstore("here", "push", "./cache", "tried", "--channel", "stable")
     vstore("there", "pull", "./cache", "stable", "--profile", "tried", "--trust", key["public"])
     _expect(vstore("there", "run", "tried", "hello"), "hello iniconfig\n")
@@ -130,6 +131,12 @@ def _run(*command: str, cwd: Path | None = None, env: dict[str, str] | None = No
     if done.returncode:
         raise ReleaseError(f"{' '.join(command)} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
+
+
+def _refused(command: list[str], hint: str, cwd: Path, env: dict[str, str]) -> None:
+    done = subprocess.run(command, cwd=cwd, env=env, capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    if done.returncode != 2 or hint not in done.stderr:
+        raise ReleaseError(f"{' '.join(command)} does not say which extra it needs:\n{done.stderr}")
 
 
 def _expect(found: object, expected: object) -> None:

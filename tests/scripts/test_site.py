@@ -16,7 +16,7 @@ def test_links_lead_to_pages_of_the_site(monkeypatch: pytest.MonkeyPatch) -> Non
         "[e](https://host/x) [f](#here) ![g](pictures/x.svg) [h](nothing.md)\n```\n[i](../vstore)\n```\n"
     )
     assert docs.relink(text, "docs/cli.md", "docs/cli.md") == (
-        "[a](spec.md#x) [b](index.md) [c](internals/contributing.md#style) `d` "
+        "[a](spec.md#x) [b](about.md) [c](internals/contributing.md#style) `d` "
         "[e](https://host/x) [f](#here) ![g](pictures/x.svg) [h](nothing.md)\n```\n[i](../vstore)\n```\n"
     )
     moved = docs.relink("[a](docs/cli.md) [b](SECURITY.md)", "CONTRIBUTING.md", "docs/internals/contributing.md")
@@ -33,7 +33,7 @@ def test_files_are_links_once_the_project_has_an_address(monkeypatch: pytest.Mon
 
 def test_the_tables_of_an_index_are_the_tree_of_the_site() -> None:
     text = "# Top\n\n[x](x.md)\n## One\n\n| page | |\n|---|---|\n| [A](a.md) | [z](z.md) |\n| [B](b/c.md) | |\n## Two\n"
-    assert docs.contents(text) == "\n```{toctree}\n:hidden:\n:caption: One\n\na\nb/c\n```\n"
+    assert docs.contents(text) == "\n```{toctree}\n:hidden:\n:caption: One\n\nA <a>\nB <b/c>\n```\n"
 
 
 def test_mistakes_of_a_built_site_are_found(tmp_path: Path) -> None:
