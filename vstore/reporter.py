@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import IntEnum, StrEnum
 from typing import Protocol
 
@@ -38,8 +39,11 @@ class Reporter(Protocol):
     def warn(self, text: str, hint: str | None = None) -> None:
         """Report a problem that does not stop the work."""
 
-    def detail(self, text: str, kind: Detail = Detail.DECISION) -> None:
-        """Report a decision with its reason, or a call with its time. Logins in `text` are hidden where it is shown."""
+    def detail(self, text: str | Callable[[], str], kind: Detail = Detail.DECISION) -> None:
+        """Report a decision with its reason, or a call with its time. Logins in it are hidden where it is shown.
+
+        `text` may be a function that makes the text, if that takes time.
+        """
 
 
 class NullReporter:
@@ -57,7 +61,7 @@ class NullReporter:
     def warn(self, text: str, hint: str | None = None) -> None:
         """Discard the warning."""
 
-    def detail(self, text: str, kind: Detail = Detail.DECISION) -> None:
+    def detail(self, text: str | Callable[[], str], kind: Detail = Detail.DECISION) -> None:
         """Discard the detail."""
 
 

@@ -23,7 +23,8 @@ def test_each_decision_has_its_reason(world: World) -> None:
     assert "app-hello: its lock is valid" in told
     assert "as the lock says" in told
     assert "framework-mid: present, as the store has the object of its recipe" in told
-    assert "app-hello: built, as the store has no object of its recipe" in told
+    assert "app-hello: built, as the store has no object of its recipe; unlike " in told
+    assert "-app-hello: its modules changed\n" in told
     assert "uv pip install" not in told
     text = log.read_text()
     assert " call     uv pip install" in text

@@ -120,7 +120,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "config set": (
         "vstore config set gc.min_free 20G",
         "vstore config set caches.lan http://cache.lan/vstore",
-        "vstore config set trusted_keys --append builder-1:Td3QM77CtNSW4kRteXPwBcIigxHoDKdIiIGMqd3dV0o=",
+        "vstore config set trusted_keys --append builder-1:KEY",
     ),
     "config unset": ("vstore config unset gc.keep",),
     "config path": ("vstore config path",),

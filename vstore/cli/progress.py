@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -118,7 +119,10 @@ class Progress:
         self.log("warning", shown)
         self._print(f"{paint('warning:', Style.WARNING)} {paint_hints(shown)}")
 
-    def detail(self, text: str, kind: Detail = Detail.DECISION) -> None:
+    def detail(self, text: str | Callable[[], str], kind: Detail = Detail.DECISION) -> None:
+        if self._log is None and self._verbosity < kind:
+            return
+        text = text() if callable(text) else text
         self.log("decision" if kind == Detail.DECISION else "call", text)
         if self._verbosity >= kind:
             self._print(paint(printable(text), Style.DIM))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from vstore.build.recipe import Recipe
 from vstore.objects import StorePath
+from vstore.realise.execute.changes import describe_change
 from vstore.realise.model import Origin
 from vstore.realise.session import Session
 
@@ -37,5 +38,6 @@ def substitute_or_build(
         if fetched is not None:
             return Origin.SUBSTITUTED, fetched
         where = "the store and the caches have" if session.substituter.has_caches else "the store has"
-        session.reporter.detail(f"{recipe.name}: built, as {where} no object of its recipe {recipe.digest.short}")
+        built = f"{recipe.name}: built, as {where} no object of its recipe"
+        session.reporter.detail(lambda: f"{built}; {describe_change(session.store, recipe.name, recipe.as_json())}")
         return Origin.BUILT, build()
