@@ -112,12 +112,11 @@ def run_project(line: str, work: Path, *, realise: bool, build: bool) -> Outcome
     started = time.monotonic()
     vstore = [sys.executable, "-m", "vstore", "--root", str(work / "root"), "--no-progress"]
     spec = copy / "spec.toml"
-    wanted = pins_of(source)
     command = [*vstore, "--json", "init", str(copy), "--from", str(copy / source.name), *options]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         return Outcome(title, f"init: {json.loads(done.stdout)['error']['message']}")
-    proposal = json.loads(done.stdout)
+    proposal, wanted = json.loads(done.stdout), pins_of(source)
     verb = ["realise", "--profile", copy.name] if realise else ["lock"]
     if build and build_wheels(proposal, copy):
         verb += ["--local-wheels", str(copy / "wheels")]
