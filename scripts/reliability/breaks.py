@@ -32,6 +32,48 @@ class Break:
 
 BREAKS = (
     Break(
+        "an installer removes only the copy of a layer's metadata",
+        "environments/distributions.py",
+        "encode_record_file(entries, dist_info)",
+        '(layer / dist_info / "RECORD").read_bytes()',
+        "tests/environments/test_develop.py",
+    ),
+    Break(
+        "what a user installed in a development environment stays",
+        "environments/plan.py",
+        "    own = {one.name for one in installed if not one.is_copy}\n",
+        "    own = set[str]()\n",
+        "tests/environments/test_develop.py",
+    ),
+    Break(
+        "a development environment has no link to a folder of the store",
+        "store/roots/links.py",
+        "        target /= LAYER_FILE\n",
+        "        pass\n",
+        "tests/environments/test_develop.py",
+    ),
+    Break(
+        "an environment that vstore did not make is not replaced",
+        "environments/develop.py",
+        "stat.S_ISDIR(status.st_mode) and layer_of(path) is not None",
+        "stat.S_ISDIR(status.st_mode)",
+        "tests/environments/test_develop.py",
+    ),
+    Break(
+        "what starts in a layer follows the profile",
+        "environments/activation.py",
+        '    place = found.place / "layers" / layer.name\n',
+        "    place = store.layout.object(layer.path)\n",
+        "tests/environments/test_activation.py",
+    ),
+    Break(
+        "kernels of others are not replaced",
+        "environments/kernels.py",
+        "lambda path, _: not path.is_symlink() and Kernel.read(path) is not None",
+        "lambda path, _: True",
+        "tests/environments/test_kernels.py",
+    ),
+    Break(
         "a spec for a project of another tool keeps the version of every package that a layer below could have",
         "migration/proposal.py",
         "return tuple(sorted(map(str, pins)))",

@@ -30,6 +30,16 @@ finally:
 """
 
 
+STOP = """\
+import debugpy
+print(debugpy.listen(("127.0.0.1", 0))[1], flush=True)
+debugpy.wait_for_client()
+import midlib
+found = midlib.VERSION
+print(found)
+"""
+
+
 class Tools:
     """The tools, installed in a virtual environment at `place`; `work` is a folder with the code to check."""
 
@@ -48,7 +58,7 @@ class Tools:
         }
         work.mkdir()
         (work / "check.py").write_text("import midlib\nreveal_type(midlib.VERSION)\n")
-        (work / "stop.py").write_text("import midlib\nfound = midlib.VERSION\nprint(found)\n")
+        (work / "stop.py").write_text(STOP)
 
     @classmethod
     def install(cls, folder: Path) -> Tools:
@@ -97,21 +107,12 @@ class Tools:
 
     def debugpy(self, environment: Path) -> str:
         """The value of a variable where a debugger stops. The program has the debugpy of its own environment."""
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        command = [
-            str(environment / "bin/python"),
-            "-m",
-            "debugpy",
-            "--listen",
-            str(port),
-            "--wait-for-client",
-            "stop.py",
-        ]
-        program = subprocess.Popen(command, cwd=self.work, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        command = [str(environment / "bin/python"), "stop.py"]
+        program = subprocess.Popen(command, cwd=self.work, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         try:
-            with Debugger(program, port) as debugger:
-                return debugger.value_at(self.work / "stop.py", 3, "found").strip("'")
+            assert program.stdout is not None
+            with Debugger(int(program.stdout.readline())) as debugger:
+                return debugger.value_at(self.work / "stop.py", 6, "found").strip("'")
         finally:
             program.kill()
             program.communicate()
@@ -120,13 +121,8 @@ class Tools:
 class Debugger:
     """A client of the Debug Adapter Protocol."""
 
-    def __init__(self, program: subprocess.Popen[bytes], port: int) -> None:
-        while True:
-            try:
-                self._socket = socket.create_connection(("127.0.0.1", port), timeout=120)
-                break
-            except ConnectionRefusedError:
-                assert program.poll() is None, program.communicate()
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port), timeout=120)
         self._file = self._socket.makefile("rb")
         self._number = 0
 

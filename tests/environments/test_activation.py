@@ -10,6 +10,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -89,6 +90,23 @@ def test_exec_gives_back_the_code_and_takes_signals(realised: World) -> None:
     assert process.stdout is not None and process.stdout.readline() == "here\n"
     process.send_signal(signal.SIGTERM)
     assert process.wait(60) == -signal.SIGTERM
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="running programs are read from /proc")
+@pytest.mark.parametrize("command", [("exec", "project@1", "cat"), ("shell", "project@1")])
+def test_a_generation_that_is_named_lives_while_its_program_runs(realised: World, command: tuple[str, ...]) -> None:
+    environment = {**realised.environment(), "SHELL": need("bash")}
+    with subprocess.Popen(
+        realised.command(*command), env=environment, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as program:
+        assert program.stdin is not None and program.stdout is not None
+        program.stdin.write(b"echo here\n")
+        program.stdin.flush()
+        assert b"here" in program.stdout.readline()
+        roots = realised.json("roots")
+        program.stdin.close()
+    kept = [one["path"] for one in roots if one["name"] == f"process {program.pid}"]
+    assert any(path.endswith("-app-hello") for path in kept), roots
 
 
 def test_exec_records_the_use(world: World) -> None:

@@ -127,6 +127,8 @@ def test_it_shows_the_layers_and_the_working_tree(made: Environment) -> None:
     assert made.run("midtool").split() == ["midtool", "1.0", str(made.place)]
     assert made.run("python", made.place / "bin/midtool").split()[0] == "midtool"
     assert made.links_into_folders() == []
+    record = (made.place / SITE / "midlib-1.0.dist-info/RECORD").read_text()
+    assert all(line.startswith("midlib-1.0.dist-info/") for line in record.splitlines())
 
 
 @pytest.mark.slow
