@@ -106,7 +106,7 @@ def test_a_generation_that_is_named_lives_while_its_program_runs(realised: World
         roots = realised.json("roots")
         program.stdin.close()
     kept = [one["path"] for one in roots if one["name"] == f"process {program.pid}"]
-    assert any(path.endswith("-app-hello") for path in kept), roots
+    assert any(path.endswith("-project-stack") for path in kept), roots
 
 
 def test_exec_records_the_use(world: World) -> None:
