@@ -25,7 +25,7 @@ def test_an_example_is_accepted(name: str, line: str, tmp_path: Path, monkeypatc
     for file in ("node.json", "sklearn.bundle"):
         (tmp_path / file).touch()
     text = line.partition("  #")[0]
-    if substituted := re.search(r"\$\((.*)\)", text):
+    if substituted := re.search(r"\$\((vstore .*)\)", text):
         text = substituted[1]
     words = shlex.split(re.split(r" [>|] ", text)[0])
     assert words[0] == "vstore" and len(line) <= COLUMNS
