@@ -17,12 +17,18 @@ from pathlib import Path
 
 from vstore.errors import UsageError
 from vstore.spec import Layer, Spec, find_spec, load, specs_in
-from vstore.spec.schema import spec_schema
 from vstore.target import Target
 
 SCHEMA_FILE = "vstore.schema.json"
 
 __all__ = ["SCHEMA_FILE", "Layer", "Spec", "Target", "find_spec", "load", "spec_schema", "specs_in", "write_template"]
+
+
+def spec_schema() -> dict[str, object]:
+    """Return the JSON schema (draft 7) of a spec, for editors."""
+    from vstore.spec import schema
+
+    return schema.spec_schema()
 
 
 def write_template(spec: Path, text: str, beside: Mapping[str, str], *, store: Path) -> None:
