@@ -21,6 +21,7 @@ from vstore.api import gc, layers, locks, profiles, realising, stores
 
 MODULES = sorted(one.name for one in pkgutil.iter_modules(vstore.api.__path__) if not one.name.startswith("_"))
 STANDARD = {
+    "Any",
     "Callable",
     "Collection",
     "False",

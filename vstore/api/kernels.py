@@ -4,9 +4,13 @@ Example::
 
     import os
     from vstore.api import kernels, stores
+    from vstore.errors import UsageError
 
     with stores.open_store() as store:
-        kernels.install(store, "project", kernels.kernels_folder(None, os.environ))
+        try:
+            kernels.install(store, "project", kernels.kernels_folder(None, os.environ))
+        except UsageError as error:  # a layer without ipykernel
+            print(error)
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from vstore.config.keys import CACHE, KEYS, ConfigKey
 Schema = dict[str, Any]
 
 
-def config_schema() -> Schema:
+def config_schema() -> dict[str, Any]:
     """Return the schema."""
     top: Schema = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "config.toml of a vstore store"}
     tables = _table({one.path: one for one in KEYS})

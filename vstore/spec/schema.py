@@ -46,7 +46,7 @@ _VSTORE: Schema = {
 }
 
 
-def spec_schema() -> Schema:
+def spec_schema() -> dict[str, object]:
     """Return the schema."""
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
