@@ -83,5 +83,7 @@ def _text(made: DevelopedEnvironment, document: DevelopDocument) -> str:
         state = "shows" if made.created else "is in step with"
         lines.append(f"{made.place} {state} {made.path} ({changes})")
     if made.created and not document["dry_run"]:
+        if not (made.place / "bin/pip").exists():
+            lines.append("the interpreter has no pip; `uv pip install` works in the environment")
         lines.append(f"next: . {made.place}/bin/activate")
     return "\n".join(lines)
