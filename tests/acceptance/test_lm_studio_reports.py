@@ -111,8 +111,8 @@ def test_589_what_was_interrupted_is_not_installed(tmp_path: Path) -> None:
     assert not any(path.endswith("-engine-libs") for path in listed)
     assert listed == {path.name for path in (world.root / "store").iterdir()}
     assert world.json("verify", "--contents")["problems"] == []
-    _, err = world.run("run", "engine-1.0", "engine", code=8)
-    assert "no such profile" in err and "vstore realise" in err
+    _, err = world.run("run", "engine-1.0", "engine", code=13)
+    assert "no profile, object" in err and "vstore realise" in err
     world.realise()
     assert engine(world, "1.0")
 

@@ -176,6 +176,10 @@ def test_odd_texts_name_nothing(store: Store, stacks: tuple[StorePath, StorePath
     assert error.exit_code == 13 and "\n" not in error.message
 
 
+def test_without_a_profile_the_hint_tells_how_to_make_one(store: Store) -> None:
+    assert refused(store, "app").hint == "there is no profile yet; `vstore realise SPEC` makes one"
+
+
 @pytest.mark.parametrize("text", ["", " "])
 def test_an_empty_text_is_a_mistake(store: Store, text: str) -> None:
     assert refused(store, text, UsageError).exit_code == 2

@@ -213,7 +213,8 @@ def _not_found(store: Store, text: str) -> NotFoundError | ProfileError:
     if profile is None:
         names = {*profiles.names(store), *(info.path.name for info in store.objects.all())}
         said = suggestion(head if head in (text, text.rstrip("/")) else text, names)
-        hint = f"{said}`vstore profiles` and `vstore list` show the names that there are"
+        there = "`vstore profiles` and `vstore list` show the names that there are"
+        hint = said + (there if profiles.names(store) else "there is no profile yet; `vstore realise SPEC` makes one")
         return NotFoundError(f"no profile, object or place in the store is called {text!r}", hint=hint)
     generation = _generation(store, profile, number)
     if generation is None:
