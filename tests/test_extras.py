@@ -34,6 +34,7 @@ def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 @pytest.mark.parametrize(
     ("extra", "arguments", "user"),
     [
+        ("conda", ("init", "--from", "environment.yml"), "environments of conda"),
         ("buckets", ("cache", "ls", "s3://bucket/cache"), "caches in buckets (s3://bucket/cache)"),
         ("serve", ("serve", "--port", "0"), "servers"),
     ],
@@ -41,7 +42,9 @@ def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 def test_a_missing_extra_is_told(tmp_path: Path, extra: str, arguments: tuple[str, ...], user: str) -> None:
     Store.open(tmp_path / "root").close()
     assert run(tmp_path / "root", "list").returncode == 0
-    done = run(tmp_path / "root", *arguments)
+    (tmp_path / "environment.yml").write_text("name: x\ndependencies: []\n")
+    given = [str(tmp_path / one) if one.endswith(".yml") else one for one in arguments]
+    done = run(tmp_path / "root", *given)
     first, hint = done.stderr.strip().splitlines()[-2:]
     assert done.returncode == 2 and done.stdout == ""
     assert first.endswith(f"{user} need packages that are not installed: {', '.join(EXTRAS[extra])}")
@@ -60,6 +63,7 @@ def test_the_extras_are_those_of_the_project() -> None:
         extra: tuple(re.split(r"[^\w.-]", text)[0] for text in texts)
         for extra, texts in PROJECT["optional-dependencies"].items()
     }
-    assert {extra: declared[extra] for extra in EXTRAS} == EXTRAS
+    modules = {"pyyaml": "yaml"}  # the others have the names of their modules
+    assert {extra: tuple(modules.get(name, name) for name in declared[extra]) for extra in EXTRAS} == EXTRAS
     assert declared.keys() - EXTRAS.keys() == {"all", "dev", "fuzz"}
     assert PROJECT["optional-dependencies"]["all"] == [f"vstore[{','.join(EXTRAS)}]"]
