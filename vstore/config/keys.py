@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from vstore.config.kinds import AGE, COUNT, SIZE, TEXT, TEXTS, TEXTS_BY_KEY, ValueKind
 from vstore.values import frozen
@@ -16,7 +15,7 @@ class ConfigKey:
     """A key: its path, the kind of its values, its meaning, and its default as it would be written in the file."""
 
     path: tuple[str, ...]
-    kind: ValueKind[Any]
+    kind: ValueKind
     meaning: str
     default: str = ""
 
@@ -32,7 +31,7 @@ class ConfigKey:
         return (len(path) == len(self.path) or inner) and all(one in (CACHE, other) for one, other in known)
 
 
-def _gc(name: str, kind: ValueKind[Any], meaning: str, default: str = "") -> ConfigKey:
+def _gc(name: str, kind: ValueKind, meaning: str, default: str = "") -> ConfigKey:
     return ConfigKey(("gc", name), kind, meaning, default)
 
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Generic, TypeVar
-
-T = TypeVar("T")
 
 _AGES = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _OLDEST_SECONDS = 100 * 366 * 86400
@@ -35,13 +32,13 @@ def parse_size(text: str) -> int:
     return int(float(found[1]) * _SIZES[found[2]])
 
 
-class ValueKind(Generic[T]):
+class ValueKind:
     """A kind of values. `read` returns the value of a TOML value, and raises ValueError with `expected`.
 
     `schema` describes the TOML values as JSON schema does.
     """
 
-    def __init__(self, expected: str, read: Callable[[object], T], schema: Mapping[str, object]) -> None:
+    def __init__(self, expected: str, read: Callable[[object], object], schema: Mapping[str, object]) -> None:
         self.expected = expected
         self.read = read
         self.schema = schema
@@ -54,7 +51,8 @@ def mapping(value: object) -> Mapping[str, object]:
     return value
 
 
-def _text(value: object) -> str:
+def text(value: object) -> str:
+    """Return a string. Raises ValueError."""
     if not isinstance(value, str):
         raise ValueError("a string")
     return value
@@ -63,11 +61,12 @@ def _text(value: object) -> str:
 def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ValueError("a list of strings")
-    return tuple(_text(item) for item in value)
+    return tuple(text(item) for item in value)
 
 
-def _texts_by_key(value: object) -> Mapping[str, str]:
-    return {key: _text(item) for key, item in mapping(value).items()}
+def texts_by_key(value: object) -> Mapping[str, str]:
+    """Return a table of strings. Raises ValueError."""
+    return {key: text(item) for key, item in mapping(value).items()}
 
 
 def _count(value: object) -> int:
@@ -80,14 +79,14 @@ def _size(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
         return value
     try:
-        return parse_size(_text(value))
+        return parse_size(text(value))
     except ValueError as error:
         raise ValueError('a size such as "5G"') from error
 
 
 def _age(value: object) -> timedelta:
     try:
-        return parse_age(_text(value))
+        return parse_age(text(value))
     except ValueError as error:
         raise ValueError('an age such as "30d"') from error
 
@@ -97,10 +96,10 @@ def _both_cases(pattern: str) -> str:
     return re.sub(r"\[([a-z]+)\]", lambda one: f"[{one[1]}{one[1].upper()}]", pattern).replace("i?b", "[iI]?[bB]")
 
 
-TEXT = ValueKind("a string", _text, {"type": "string"})
+TEXT = ValueKind("a string", text, {"type": "string"})
 TEXTS = ValueKind("a list of strings", _texts, {"type": "array", "items": {"type": "string"}})
 TEXTS_BY_KEY = ValueKind(
-    "a table of strings", _texts_by_key, {"type": "object", "additionalProperties": {"type": "string"}}
+    "a table of strings", texts_by_key, {"type": "object", "additionalProperties": {"type": "string"}}
 )
 COUNT = ValueKind("a whole number from 1", _count, {"type": "integer", "minimum": 1})
 SIZE = ValueKind(

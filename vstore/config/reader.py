@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vstore.config.keys import find_key, names_in
-from vstore.config.kinds import TEXT, TEXTS_BY_KEY, mapping
+from vstore.config.kinds import mapping, text, texts_by_key
 from vstore.config.model import CacheConfig, Config, GcConfig
 from vstore.errors import UsageError, suggestion
 from vstore.fs.reading import read_regular
@@ -74,10 +74,10 @@ def _caches(table: Table) -> tuple[CacheConfig, ...]:
             found.append(CacheConfig(name=name, url=url))
             continue
         inner = table.table(name)
-        url = inner.get("url", TEXT.read)
+        url = inner.get("url", text)
         if url is None:
             raise inner.error("url", "a URL", "nothing")
-        found.append(CacheConfig(name=name, url=url, options=inner.get("options", TEXTS_BY_KEY.read) or {}))
+        found.append(CacheConfig(name=name, url=url, options=inner.get("options", texts_by_key) or {}))
         inner.finish()
     table.finish()
     return tuple(found)
