@@ -112,7 +112,7 @@ def test_589_what_was_interrupted_is_not_installed(tmp_path: Path) -> None:
     assert listed == {path.name for path in (world.root / "store").iterdir()}
     assert world.json("verify", "--contents")["problems"] == []
     _, err = world.run("run", "engine-1.0", "engine", code=13)
-    assert "no profile, object" in err and "vstore realise" in err
+    assert "no profile, object" in err and "`vstore profiles`" in err
     world.realise()
     assert engine(world, "1.0")
 
