@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from scripts.testing.world import World
-from vstore.environments.activation import find_layer
+from vstore.api.activation import find_layer, is_of_other_environment
 from vstore.store import Store
 
 CHECKOUT = Path(__file__).parents[2]
@@ -82,6 +82,31 @@ def test_exec_passes_options_on(realised: World) -> None:
     assert "app --json -q" in realised.run("exec", "project", "hello", "--json", "-q")[0]
     assert "app -- x" in realised.run("exec", "project", "--", "hello", "--", "x")[0]
     assert "midtool 1.0" in realised.run("exec", "project/framework-mid", "midtool")[0]
+
+
+@pytest.mark.parametrize(
+    ("start", "warned"),
+    [
+        ("#!/opt/other/bin/python3\n", True),
+        ('#!/bin/sh\n\'\'\'exec\' "/opt/with space/bin/python3" "$0" "$@"\n', True),
+        ("#!/usr/bin/env python3\n", False),
+        ("#!/bin/sh\n", False),
+    ],
+)
+def test_exec_warns_of_a_script_of_another_python(realised: World, tmp_path: Path, start: str, warned: bool) -> None:
+    program = tmp_path / "othertool"
+    program.write_text(start)
+    program.chmod(0o755)
+    with Store.open(realised.root, read_only=True) as store:
+        found = find_layer(store, "project")
+    assert is_of_other_environment(found, str(program)) is warned
+    assert not is_of_other_environment(found, str(found.scripts[-1] / "midtool"))
+    program.write_text(f"#!/bin/sh\n: {'python' if warned else ''}\necho ran\n")
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    out, err = realised.run("exec", "project", "othertool", PATH=path)
+    assert out == "ran\n"
+    assert (f"othertool is not in app-hello: {program} belongs to another environment" in err) is warned
+    assert realised.run("exec", "project", str(program), PATH=path)[1] == ""
 
 
 def test_exec_gives_back_the_code_and_takes_signals(realised: World) -> None:

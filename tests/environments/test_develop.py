@@ -202,6 +202,23 @@ def test_it_is_brought_in_step_and_keeps_what_was_installed(made: Environment) -
     assert (made.place / "bin/own").exists()
 
 
+def test_only_packages_that_changed_are_copied_again(made: Environment) -> None:
+    module = made.world.spec.parent / "hello.py"
+    module.write_text(module.read_text() + "\nEDITED = True\n")
+    before = made.develop("--dry-run")["path"]
+    edited = made.develop()
+    assert edited["path"] != before and (edited["copied"], edited["removed"]) == ([], [])
+    assert made.installed()["midlib"] == "1.0"
+    (made.place / SITE / "low-1.0.dist-info/RECORD").unlink()
+    module.write_text(module.read_text() + "\nEDITED = 2\n")
+    assert made.develop()["copied"] == ["low-1.0.dist-info"]
+
+
+def test_a_path_with_dots_is_the_same_environment(made: Environment) -> None:
+    assert made.develop("--path", f"{made.place.parent}/../{made.place.parent.name}/.venv")["created"] is False
+    assert not any(".." in str(root["name"]) for root in made.world.json("roots"))
+
+
 def test_scripts_that_the_layer_has_no_more_are_removed(made: Environment) -> None:
     spec = made.world.spec
     spec.write_text(spec.read_text().replace('"midlib==1.0"', '"low"'))
@@ -250,7 +267,7 @@ def test_what_it_did_not_make_stays(project: World, there: str, tmp_path: Path) 
         environment.develop("--path", str(tmp_path / "other"))
         environment.place.symlink_to(tmp_path / "other")
     error = environment.develop(code=2)["error"]
-    assert "vstore did not make" in str(error)
+    assert "vstore did not make" in str(error) and f"--path {environment.place}-vstore" in str(error)
     assert layer_of(environment.place) is None or environment.place.is_symlink()
 
 

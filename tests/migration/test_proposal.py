@@ -97,7 +97,7 @@ def test_several_commands_share_a_framework(tmp_path: Path) -> None:
     assert kinds == [("framework", "shop", ("flask",)), ("application", "shop", ()), ("application", "shop-admin", ())]
     assert proposal.layers[-1].modules == ("launch_shop_admin.py", "src/shop")
     assert "from shop.cli import app\n\nsys.exit(app.run())" in proposal.files["launch_shop.py"]
-    assert [one.subject for one in proposal.left_out] == ["command other", "command alias"]
+    assert [one.subject for one in proposal.left_out] == ["command other", "command alias", "metadata of shop"]
 
 
 def test_a_package_that_can_be_started_is_the_launch_module(tmp_path: Path) -> None:

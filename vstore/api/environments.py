@@ -72,7 +72,7 @@ def develop(
     spec = load(request.spec, environment=request.environment, allow_outside=request.allow_outside)
     check_requirement_syntax(spec)
     chosen = _chosen_layer(spec, layer)
-    place = absolute(place or spec.path.parent / ".venv")
+    place = _normalised(absolute(place or spec.path.parent / ".venv"))
     claimed = claim_environment(place, store.layout.root)
     path = _realised(store, spec, chosen, request, reporter)
     modules = tuple(dict.fromkeys((spec.path.parent / module).resolve().parent for module in chosen.modules))
@@ -94,6 +94,13 @@ def develop(
             changes = environment.write()
             keep(store, path, place / ENVIRONMENT_ROOT)
     return result._replace(changes=changes)
+
+
+def _normalised(place: Path) -> Path:
+    """Return a path without ``..``, which links before it give a meaning: one environment has one name."""
+    if place.name == "..":
+        return place.resolve()
+    return place.parent.resolve() / place.name if ".." in place.parts else place
 
 
 def _chosen_layer(spec: Spec, name: str | None) -> Layer:

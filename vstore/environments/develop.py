@@ -9,21 +9,28 @@ empties the object (docs/internals/decisions/0054).
 from __future__ import annotations
 
 import os
+import shlex
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 
 from vstore.build.layer_metadata import LayerMetadata, read_metadata
 from vstore.build.layout import CODE, LayerLayout
 from vstore.build.scripts.activation import write_activation_scripts
-from vstore.environments.distributions import copy_metadata, read_installed, read_scripts
+from vstore.environments.distributions import (
+    InstalledDistribution,
+    copy_metadata,
+    is_same_metadata,
+    read_installed,
+    read_scripts,
+)
 from vstore.environments.launchers import PROGRAM, EnvironmentLaunchers
 from vstore.environments.pip import install_bundled_pip
 from vstore.environments.plan import DevelopmentPlan, plan_environment
 from vstore.errors import UsageError
 from vstore.fs.atomic import replace_symlink, write_file
-from vstore.fs.place import Claim, claim, lstat_or_none
+from vstore.fs.place import Claim, claim, lstat_or_none, not_ours
 from vstore.fs.reading import read_regular
 from vstore.fs.trees.removal import remove_tree
 from vstore.values import frozen, replace
@@ -63,11 +70,15 @@ class DevelopmentEnvironment:
         for path in (self.layer, *self.modules):
             if "\n" in str(path) or "\r" in str(path):
                 raise UsageError(f"a path with a line break cannot be used: {path}")
-        return plan_environment(
-            read_installed(self.layer, self.layout),
-            read_installed(self.place, self.layout),
-            renewed=layer_of(self.place) != self.layer,
-        )
+        of_layer, installed = (read_installed(folder, self.layout) for folder in (self.layer, self.place))
+        changed = [] if layer_of(self.place) == self.layer else self._changed_copies(installed)
+        return plan_environment(of_layer, installed, changed=changed)
+
+    def _changed_copies(self, installed: Iterable[InstalledDistribution]) -> list[str]:
+        """Return the copied metadata folders that differ from those of the layer."""
+        site_packages = self.layout.site_packages
+        copies = (one.folder for one in installed if one.is_copy)
+        return [one for one in copies if not is_same_metadata(self.layer, self.place, f"{site_packages}/{one}")]
 
     def write(self) -> DevelopmentPlan:
         """Make the environment, or bring it in step with the layer. What the user installed in it stays.
@@ -136,7 +147,14 @@ def claim_environment(place: Path, store: Path) -> Claim:
 
     `store` is the root of the store, which the place must not be in.
     """
-    return claim(place, lambda path, status: stat.S_ISDIR(status.st_mode) and layer_of(path) is not None, store=store)
+
+    def is_ours(path: Path, status: os.stat_result) -> bool:
+        if stat.S_ISDIR(status.st_mode) and layer_of(path) is not None:
+            return True
+        other = shlex.quote(f"{path}-vstore")
+        raise UsageError(not_ours(path, status).message, hint=f"use `--path {other}`, or move it away")
+
+    return claim(place, is_ours, store=store)
 
 
 def layer_of(environment: Path) -> Path | None:

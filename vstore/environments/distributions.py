@@ -8,7 +8,7 @@ from pathlib import Path
 from packaging.utils import canonicalize_name
 
 from vstore.build.layout import LayerLayout
-from vstore.build.record_file import encode_record_file, read_record_file, record_entry
+from vstore.build.record_file import RecordEntry, encode_record_file, read_record_file, record_entry
 from vstore.errors import BuildError
 from vstore.values import frozen
 
@@ -59,6 +59,21 @@ def _installer(dist_info: Path) -> bytes | None:
         return (dist_info / "INSTALLER").read_bytes()
     except OSError:
         return None
+
+
+def is_same_metadata(layer: Path, environment: Path, dist_info: str) -> bool:
+    """Return whether the copy of a dist-info folder has the files of that in the layer, by their RECORD."""
+    try:
+        of_layer, of_copy = (_metadata_files(folder, dist_info) for folder in (layer, environment))
+    except BuildError:
+        return False
+    return of_layer == of_copy
+
+
+def _metadata_files(environment: Path, dist_info: str) -> set[RecordEntry]:
+    written_here = {f"{dist_info}/{name}" for name in ("INSTALLER", "RECORD")}
+    entries = read_record_file(environment, dist_info).values()
+    return {one for one in entries if one.path.startswith(f"{dist_info}/") and one.path not in written_here}
 
 
 def copy_metadata(layer: Path, environment: Path, dist_info: str) -> None:

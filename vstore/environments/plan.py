@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from vstore.environments.distributions import InstalledDistribution
 from vstore.values import frozen
@@ -22,16 +22,16 @@ class DevelopmentPlan:
 
 
 def plan_environment(
-    layer: Sequence[InstalledDistribution], installed: Sequence[InstalledDistribution], *, renewed: bool
+    layer: Sequence[InstalledDistribution], installed: Sequence[InstalledDistribution], *, changed: Collection[str] = ()
 ) -> DevelopmentPlan:
     """Plan an environment, given the distributions of its layer and those that it has.
 
-    With `renewed` the layer is another one than before, and all copies are made again. What the user installed stays.
+    `changed` are the folders whose metadata in the layer differ from the copy. What the user installed stays.
     """
     own = {one.name for one in installed if not one.is_copy}
     wanted = {one.folder for one in layer if one.name not in own}
     copies = {one.folder for one in installed if one.is_copy}
-    kept = set() if renewed else wanted & copies
+    kept = (wanted & copies).difference(changed)
     return DevelopmentPlan(
         copied=tuple(sorted(wanted - kept)),
         removed=tuple(sorted(copies - kept)),

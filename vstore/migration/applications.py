@@ -84,6 +84,9 @@ def propose_applications(
         for one in code.commands
         if _has_module(one, code.packages) and one not in startable
     ]
+    if code.packages:
+        reason = "its code is copied without it: for importlib.metadata require a wheel of the project (docs/init.md)"
+        left_out.append(LeftOut(subject=f"metadata of {name}", reason=reason))
     if len(started) > 1 and requirements:
         shared = ProposedLayer(kind=Kind.FRAMEWORK, name=name, requirements=tuple(requirements), frameworks=below[:1])
         below, requirements = (name,), ()

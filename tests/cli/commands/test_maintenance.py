@@ -43,6 +43,26 @@ def test_little_space(tmp_path: Path) -> None:
         assert f"`vstore gc` would free {freed >> 20} MiB" in said
 
 
+def test_verify_shows_a_few_problems_of_an_object(root: Path) -> None:
+    with Store.open(root) as store:
+        folder = store.layout.object(add(store, "many", {f"f{number}": b"x" for number in range(1, 9)}))
+    for file in folder.iterdir():
+        file.chmod(0o644)
+        file.write_bytes(b"yy")
+
+    def verify(*arguments: str) -> str:
+        command = [sys.executable, "-m", "vstore", "verify", "--contents", "--root", str(root), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=SOURCE)
+        assert done.returncode == 6
+        return done.stdout
+
+    every = json.loads(verify("--json"))["problems"]
+    shown = verify().splitlines()
+    assert len(shown) == 5 + 3 and len(every) >= 8
+    assert f"… and {len(every) - 5} more problems" in shown[5] and shown[7] == "hint: run `vstore verify --repair`"
+    assert len(verify("-v").splitlines()) == len(every) + 2
+
+
 def test_nothing_odd(root: Path) -> None:
     assert doctor(root) == ""
 

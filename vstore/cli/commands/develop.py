@@ -79,7 +79,8 @@ def _text(made: DevelopedEnvironment, document: DevelopDocument) -> str:
     if document["dry_run"]:
         lines.append(f"dry run: {made.place} would show {made.path or made.layer}")
     else:
-        changes = f"{len(document['copied'])} packages added, {len(document['removed'])} removed"
+        added, removed = len(document["copied"]), len(document["removed"])
+        changes = f"{added} packages added, {removed} removed" if added or removed else "no package changed"
         state = "shows" if made.created else "is in step with"
         lines.append(f"{made.place} {state} {made.path} ({changes})")
     if made.created and not document["dry_run"]:

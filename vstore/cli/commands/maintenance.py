@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import click
@@ -15,8 +17,10 @@ from vstore.cli.text import size
 from vstore.errors import FOUND_SOMETHING, StoreError
 
 if TYPE_CHECKING:
+    from vstore.api.maintenance import Problem
     from vstore.cli.documents.stores import DoctorDocument, OptimiseDocument, ReindexDocument, VerifyDocument
 
+_SHOWN_PROBLEMS = 5  # of one object: an installer that changed it leaves thousands
 _PROTECTIONS = {
     "read-only mount": "nobody can change them: store/ is mounted read-only",
     "read-only modes": "this user cannot change them in place: their files and folders are read-only",
@@ -31,7 +35,10 @@ _PROTECTIONS = {
 @offline_option
 @jobs_option
 def verify_command(settings: Settings, contents: bool, repairs: bool, offline: bool, jobs: int | None) -> None:
-    """The exit code is 6 if problems remain. Objects are repaired in place, from a cache, or by building them again."""
+    """The exit code is 6 if problems remain. Objects are repaired in place, from a cache, or by building them again.
+
+    At most 5 problems of an object are shown; `-v` and `--json` show all.
+    """
     from vstore.api.maintenance import repair, verify
 
     jobs, reporter = jobs or os.cpu_count() or 1, settings.reporter
@@ -48,8 +55,11 @@ def verify_command(settings: Settings, contents: bool, repairs: bool, offline: b
         "problems": [{"path": str(problem.path), "problem": problem.problem} for problem in problems],
     }
     lines = [f"{path}: repaired" for path in repaired]
-    lines += [f"{problem.path}: {problem.problem}" for problem in problems]
-    settings.emit(document, lambda: "\n".join([*lines, f"checked {checked} objects, {len(problems)} problems"]))
+    lines += _problem_lines(problems, None if settings.verbose else _SHOWN_PROBLEMS)
+    lines.append(f"checked {checked} objects, {len(problems)} problems")
+    if problems and not repairs:
+        lines.append("hint: run `vstore verify --repair`")
+    settings.emit(document, lambda: "\n".join(lines))
     damaged = {problem.path for problem in problems if problem.profile is None}
     if damaged and repairs:
         reporter.warn(
@@ -58,6 +68,15 @@ def verify_command(settings: Settings, contents: bool, repairs: bool, offline: b
         )
     if problems:
         sys.exit(StoreError.exit_code)
+
+
+def _problem_lines(problems: Sequence[Problem], most: int | None) -> Iterator[str]:
+    """Yield a line for each problem, or for at most so many of each object."""
+    for path, group in groupby(problems, key=lambda one: one.path):
+        of_object = list(group)
+        yield from (f"{path}: {one.problem}" for one in of_object[:most])
+        if len(of_object) > len(of_object[:most]):
+            yield f"{path}: … and {len(of_object[most:]):,} more problems (-v shows all)"
 
 
 @command("optimise")

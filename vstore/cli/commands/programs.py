@@ -25,12 +25,19 @@ def exec_command(settings: Settings, what: str, words: tuple[str, ...]) -> None:
     """WHAT is a layer, or a stack: it stands for its only application. PROGRAM is one of the layer or on PATH, and all
     that follows it is passed to it; one `--` before PROGRAM is not. Its exit code is that of the command.
     """
-    from vstore.api.activation import find_program
+    from vstore.api.activation import find_program, is_of_other_environment
 
     program, *arguments = words[1:] if words[0] == "--" and len(words) > 1 else words
     layer = _layer(settings, what)
     variables = layer.variables(os.environ)
-    _start(find_program(layer, program, variables), (program, *arguments), variables)
+    found = find_program(layer, program, variables)
+    if os.path.basename(program) == program and is_of_other_environment(layer, found):
+        settings.reporter.warn(
+            f"{program} is not in {layer.name}: {found} belongs to another environment",
+            hint="add it to the requirements of the layer, or name it by its path",
+        )
+        settings.close()
+    _start(found, (program, *arguments), variables)
 
 
 @command("shell")
