@@ -13,12 +13,14 @@ Example::
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from vstore.lock import LockedLayer, LockedPackage, LockOptions, Project, deployed_name
 from vstore.lock.staleness import stale_reasons
+from vstore.lock.upgrades import ExactlyRequired, exactly_required
 from vstore.lock.wheels import missing_wheels
+from vstore.profile.diff import Change, compare
 from vstore.realise.execute.interpreters import Interpreters
 from vstore.realise.locking import lock_layers, selection_request, stale_error
 from vstore.realise.session import Session
@@ -28,6 +30,8 @@ from vstore.store import Store
 from vstore.target import Target
 
 __all__ = [
+    "Change",
+    "ExactlyRequired",
     "LockOptions",
     "LockedLayer",
     "LockedPackage",
@@ -35,7 +39,9 @@ __all__ = [
     "Project",
     "Selection",
     "SelectionRequest",
+    "compare_locks",
     "deployed_name",
+    "exactly_required",
     "lock",
     "missing_wheels",
     "select_layers",
@@ -64,3 +70,19 @@ def lock(
     request = SelectionRequest(lock=Operation.LOCK_IF_NEEDED)
     selection = selection or select_layers(project.spec, request, Target.host())
     return lock_layers(session, project, selection, options, Interpreters(session))
+
+
+def compare_locks(old: Iterable[LockedLayer], new: Iterable[LockedLayer]) -> tuple[Change, ...]:
+    """Return the packages that the new locks add, remove or have at another version than the old ones."""
+    return compare(_versions(old), _versions(new))
+
+
+def _versions(locks: Iterable[LockedLayer]) -> dict[str, dict[str, str]]:
+    """Return the versions by layer and package; those of several platforms are joined by a comma."""
+    found: dict[str, dict[str, set[str]]] = {}
+    for one in locks:
+        packages = found.setdefault(one.env_name, {})
+        for package in one.packages:
+            if not package.shared:
+                packages.setdefault(package.name, set()).add(package.version)
+    return {env: {name: ", ".join(sorted(versions)) for name, versions in one.items()} for env, one in found.items()}

@@ -11,9 +11,19 @@ from vstore.api.stores import Kind
 from vstore.cli.text import when
 
 if TYPE_CHECKING:
-    from vstore.cli.documents.specs import LayerLock, LayerStatus, ShowDocument, SpecLayer, VenvstacksStatus
+    from vstore.cli.documents.profiles import ChangeDocument
+    from vstore.cli.documents.specs import (
+        ExactlyRequiredDocument,
+        LayerLock,
+        LayerStatus,
+        LockDocument,
+        ShowDocument,
+        SpecLayer,
+        VenvstacksStatus,
+    )
 
 _ARRAYS = {Kind.RUNTIME: "runtimes", Kind.FRAMEWORK: "frameworks", Kind.APPLICATION: "applications"}
+_SHOWN = 10  # packages that one line names
 
 
 class SpecView:
@@ -137,9 +147,12 @@ def lock_documents(spec: Spec, locked: Mapping[str, LockedLayer]) -> list[LayerL
     ]
 
 
-def lock_text(spec: Spec, locked: Mapping[str, LockedLayer]) -> str:
-    """Return the summary of `lock`: the path of each lock, then its warnings."""
-    lines = [f"{row['name']}: {row['path']} ({row['locked_at']})" for row in lock_documents(spec, locked)]
+def lock_text(spec: Spec, locked: Mapping[str, LockedLayer], document: LockDocument) -> str:
+    """Return the summary of `lock`: the path of each lock, the changed packages, then the warnings."""
+    lines = [f"{row['name']}: {row['path']} ({row['locked_at']})" for row in document["layers"]]
+    lines += [_change(one) for one in document["changes"]]
+    by = dict.fromkeys(one["by"] for one in document["not_upgraded"])
+    lines += [_not_upgraded(place, [one for one in document["not_upgraded"] if one["by"] == place]) for place in by]
     for name, one in locked.items():
         lines += [f"held back in layer {name}: {held}" for held in one.findings.held_back]
     for one in locked.values():
@@ -153,6 +166,23 @@ def lock_text(spec: Spec, locked: Mapping[str, LockedLayer]) -> str:
         which = "all layers" if len(alike) == 1 else ", ".join(names)
         lines.append(f"{which} can be realised on {covered}" + (f" (left out: {lost})" if lost else ""))
     return "\n".join(lines)
+
+
+def _change(one: ChangeDocument) -> str:
+    match one:
+        case {"old": None}:
+            return f"{one['package']} {one['new']} added ({one['layer']})"
+        case {"new": None}:
+            return f"{one['package']} {one['old']} removed ({one['layer']})"
+    return f"{one['package']} {one['old']} -> {one['new']} ({one['layer']})"
+
+
+def _not_upgraded(place: str, packages: list[ExactlyRequiredDocument]) -> str:
+    if len(packages) == 1:
+        return f"{packages[0]['package']} is held at {packages[0]['version']} by {place}"
+    shown = ", ".join(f"{one['package']} {one['version']}" for one in packages[:_SHOWN])
+    more = f" and {len(packages) - _SHOWN} more" if len(packages) > _SHOWN else ""
+    return f"{len(packages)} packages are held by {place}: {shown}{more}"
 
 
 def _covered(layer: Layer, locked: LockedLayer) -> list[str]:

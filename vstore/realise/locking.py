@@ -9,6 +9,7 @@ from vstore.lock import InterpreterPin, LockedLayer, LockOptions, Project, Pytho
 from vstore.lock.paths import check_places
 from vstore.lock.resolution.resolve import lock
 from vstore.lock.staleness import stale_reasons
+from vstore.lock.upgrades import check_upgrades
 from vstore.lock.wheels import check_covered, missing_wheels
 from vstore.realise.execute.interpreters import Interpreters
 from vstore.realise.model import Request
@@ -140,6 +141,7 @@ def lock_layers(
     uv inspects an interpreter of this machine for each runtime, also for one that is only for other machines.
     """
     spec = project.spec
+    check_upgrades(project, options.upgrade_packages)
     check_places(spec, (layer for layer in selection.layers if selection.locks(layer)))
     kept = [layer for layer in spec.layers if not _gives_up_versions(selection.of(layer), options)]
     known = _locked_pins(found for layer in kept if (found := project.lock(layer)) is not None)

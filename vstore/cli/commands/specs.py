@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +22,10 @@ from vstore.cli.settings import Settings
 from vstore.errors import LockError
 
 if TYPE_CHECKING:
-    from vstore.api.locks import LockOptions, Project, Selection, SelectionRequest
+    from vstore.api.locks import LockedLayer, LockOptions, Project, Selection, SelectionRequest
     from vstore.api.specs import Spec
-    from vstore.cli.documents.specs import LockCheckDocument, LockDocument
+    from vstore.cli.documents.profiles import ChangeDocument
+    from vstore.cli.documents.specs import ExactlyRequiredDocument, LockCheckDocument, LockDocument
 
 
 def _load(settings: Settings, path: Path, allow_outside: tuple[Path, ...]) -> Project:
@@ -128,12 +131,44 @@ def lock_command(
         view = SpecView(project, selection)
         settings.emit(view.document(), view.text)
         return
+    before = _locks(project)
     with settings.open_store() as store:
         locked = lock(store, project, selection, lock_options, reporter=settings.reporter)
     if not locked and not selection.unmatched:
         raise LockError(f"{project.spec.path.name}: no layer to lock")
-    document: LockDocument = {"layers": lock_documents(project.spec, locked)}
-    settings.emit(document, lambda: lock_text(project.spec, locked))
+    document: LockDocument = {
+        "layers": lock_documents(project.spec, locked),
+        "changes": _changes(before, locked),
+        "not_upgraded": _not_upgraded(project.spec, locked, lock_options),
+    }
+    settings.emit(document, lambda: lock_text(project.spec, locked, document))
+
+
+def _locks(project: Project) -> dict[str, LockedLayer]:
+    """Return the locks that can be read: `--reset` replaces others."""
+    found = {}
+    for layer in project.spec.layers:
+        with suppress(LockError):
+            if (locked := project.lock(layer)) is not None:
+                found[layer.env_name] = locked
+    return found
+
+
+def _changes(before: Mapping[str, LockedLayer], locked: Mapping[str, LockedLayer]) -> list[ChangeDocument]:
+    from vstore.api.locks import compare_locks
+
+    again = [name for name in locked if name in before]
+    found = compare_locks([before[name] for name in again], [locked[name] for name in again])
+    return [{"layer": one.layer, "package": one.name, "old": one.old, "new": one.new} for one in found]
+
+
+def _not_upgraded(
+    spec: Spec, locked: Mapping[str, LockedLayer], options: LockOptions
+) -> list[ExactlyRequiredDocument]:
+    from vstore.api.locks import exactly_required
+
+    found = exactly_required(spec, locked.values(), options)
+    return [{"layer": one.layer, "package": one.name, "version": one.version, "by": one.by} for one in found]
 
 
 def _check(settings: Settings, project: Project, selection: Selection) -> None:

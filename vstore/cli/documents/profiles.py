@@ -35,7 +35,7 @@ class ProfileDocument(TypedDict):
 
 
 class ChangeDocument(TypedDict):
-    """A package that differs between two generations."""
+    """A package that differs between two generations or locks."""
 
     layer: Annotated[str, "Name of the layer"]
     package: Annotated[str, "Normalised name of the package"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, NotRequired, TypedDict
 
+from vstore.cli.documents.profiles import ChangeDocument
 from vstore.cli.documents.stores import ClashDocument
 
 
@@ -106,10 +107,21 @@ class LayerLock(TypedDict):
     conflicts: Annotated[list[str], "Requirements that contradict each other, one sentence each"]
 
 
+class ExactlyRequiredDocument(TypedDict):
+    """A package that `--upgrade` or `--upgrade-package` cannot change."""
+
+    layer: Annotated[str, "Environment name of the layer"]
+    package: Annotated[str, "Normalised name of the package"]
+    version: Annotated[str, "Its only allowed version"]
+    by: Annotated[str, "Setting of `[tool.uv]`, or layer, that requires it"]
+
+
 class LockDocument(TypedDict):
     """Locks that were written or are valid."""
 
     layers: Annotated[list[LayerLock], "Locks of the selected layers"]
+    changes: Annotated[list[ChangeDocument], "Packages that differ from the locks before"]
+    not_upgraded: Annotated[list[ExactlyRequiredDocument], "Packages that were to be upgraded and cannot be"]
 
 
 class LockCheckDocument(TypedDict):
