@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import tomllib
@@ -202,14 +203,33 @@ def test_a_dry_run_writes_nothing(world: World, tmp_path: Path) -> None:
     requirements(world, tmp_path)
     before = sorted(os.listdir(tmp_path))
     out, _ = world.run("init", str(tmp_path), "--from", str(tmp_path), "--dry-run", "--offline")
+    assert "to take the optional" not in out
     assert sorted(os.listdir(tmp_path)) == before
     assert "[[frameworks]]" in out and '"torch==2.0"' in out and "hashes of files" in out
+
+
+def test_the_command_for_the_rest_of_a_project_works(world: World, tmp_path: Path) -> None:
+    folder = tmp_path / "my project"
+    folder.mkdir()
+    optional = 'optional-dependencies.more = ["torch==2.0"]\ndependencies = []\n'
+    (folder / "pyproject.toml").write_text(f'[project]\nname = "mine"\nversion = "1"\n{optional}')
+    given = ("init", str(folder), "--from", str(folder / "pyproject.toml"), "--offline")
+    out, _ = world.run(*given)
+    assert (folder / "vstore.schema.json").name in out and f"next: vstore realise '{folder}/spec.toml'" in out
+    _, err = world.run(*given, code=2)
+    assert "exists already" in err and "remove it first" in err
+    (line,) = (line for line in out.splitlines() if line.startswith("to take the optional parts over: "))
+    removed, again = (shlex.split(one) for one in line.partition(": ")[2].split(" && "))
+    assert removed == ["rm", str(folder / "spec.toml")] and again[0] == "vstore"
+    (folder / "spec.toml").unlink()
+    out, _ = world.run(*again[1:], "--offline")
+    assert "torch" in (folder / "spec.toml").read_text() and "to take the optional" not in out
 
 
 def test_a_spec_of_venvstacks_is_used_as_it_is(world: World, tmp_path: Path) -> None:
     spec = tmp_path / "venvstacks.toml"
     spec.write_text(f'[[runtimes]]\nname = "p"\npython_implementation = "cpython@{VERSION}"\nrequirements = []\n')
-    assert world.json("init", str(tmp_path), "--from", str(spec)) == {"spec": str(spec)}
+    assert world.json("init", str(tmp_path), "--from", str(spec)) == {"spec": str(spec), "files": []}
     assert os.listdir(tmp_path) == ["venvstacks.toml"]
 
 

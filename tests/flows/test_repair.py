@@ -173,7 +173,7 @@ def test_what_nothing_gives_is_said_and_left_alone(world: World) -> None:
     before = file.stat().st_ino, file.read_bytes()
     world.spec.write_text(world.spec.read_text().replace("ns-app", "ns-side"))
     out, err = world.run("verify", "--repair", code=6)
-    assert "changed: lib" in out and "late.py" in out and "1 objects could not be repaired" in err and "hint:" in err
+    assert "changed: lib" in out and "late.py" in out and "1 object could not be repaired" in err and "hint:" in err
     assert (file.stat().st_ino, file.read_bytes()) == before
     world.write_spec("==1.0")
     assert len(repaired(world)) == 1

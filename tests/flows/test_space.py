@@ -43,7 +43,7 @@ def test_a_build_collects_when_space_is_short_and_says_so_once(world: World) -> 
     (world.root / "config.toml").write_text(ALWAYS)
     _, err = world.run("realise", str(world.spec), "--local-wheels", str(world.wheels), "--no-index")
     assert path not in present(world)
-    assert err.count("warning: less than 1024000.00 GiB were free: collected 1 objects") == 1
+    assert err.count("warning: less than 1024000.00 GiB were free: collected 1 object,") == 1
     assert world.run("run", "project", "hello")[0].startswith("low 1.0 midlib 1.0")
     assert world.json("verify", "--contents")["problems"] == []
 

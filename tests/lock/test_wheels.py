@@ -167,7 +167,10 @@ def test_a_source_distribution_is_refused_by_name(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_would_have_to_be_built_is_refused(tmp_path: Path, requirement: str, said: str, hint: str) -> None:
+def test_what_would_have_to_be_built_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, requirement: str, said: str, hint: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
     project = project_for(tmp_path, "linux_x86_64")
     spec = project.spec(app=["x"])
     spec.path.write_text(spec.path.read_text().replace("['x']", json.dumps([requirement])))

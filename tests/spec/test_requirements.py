@@ -128,9 +128,11 @@ HABITS = [
 
 @pytest.mark.parametrize(("text", "said", "hint"), HABITS)
 def test_requirements_that_people_write_get_the_way_to_have_them(
-    tmp_path: Path, text: str, said: str, hint: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, said: str, hint: str
 ) -> None:
-    error = refused(write(tmp_path, runtime(f"requirements = {json.dumps([text])}")))
+    spec = write(tmp_path, runtime(f"requirements = {json.dumps([text])}"))
+    monkeypatch.chdir(spec.parent)
+    error = refused(spec)
     assert error.message.startswith(f"stack.toml: runtimes[0].requirements[0]: {said}")
     assert error.message.endswith('(in "python")')
     assert hint in (error.hint or "")
@@ -155,10 +157,11 @@ def test_a_requirement_is_none_of_them(tmp_path: Path, text: str) -> None:
 
 
 def test_each_of_several_mistakes_has_its_hint(tmp_path: Path) -> None:
-    error = refused(write(tmp_path, runtime('requirements = ["./lib", "lib", "lib=1.0"]')))
+    spec = write(tmp_path, runtime('requirements = ["./lib", "lib", "lib=1.0"]'))
+    error = refused(spec)
     assert error.message == "stack.toml: 2 mistakes"
     assert [line for line in error.details if line.startswith("  hint: ")] == [
-        f"  hint: {wheel_hint('./lib', 'stack.toml')}",
+        f"  hint: {wheel_hint('./lib', str(spec))}",
         "  hint: write `lib==1.0`",
     ]
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 from vstore import profile as stacks
 from vstore.fs.reading import read_regular
 from vstore.objects import Kind
+from vstore.plural import count
 from vstore.store import Generation, Store
 from vstore.toml import TomlError, parse_toml, tables
 
@@ -39,7 +40,7 @@ class Name(NamedTuple):
 def profiles(store: Store, text: str = "") -> list[Name]:
     """Return the profiles."""
     found = (store.generations.of(name) for name in stacks.names(store) if name.startswith(text))
-    return [Name(known[0].profile, f"profile, {len(known)} generations") for known in found if known]
+    return [Name(known[0].profile, f"profile, {count(len(known), 'generation')}") for known in found if known]
 
 
 def generations(store: Store, profile: str) -> list[Name]:

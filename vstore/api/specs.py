@@ -43,7 +43,9 @@ def write_template(spec: Path, text: str, beside: Mapping[str, str], *, store: P
     from vstore.fs.place import check_output_folder, create_file
 
     if os.path.lexists(spec):
-        raise UsageError(f"the spec exists already: {spec}", hint="`vstore show` shows it; or give another folder")
+        raise UsageError(
+            f"the spec exists already: {spec}", hint="`vstore show` shows it; remove it first, or give another folder"
+        )
     check_output_folder(spec.parent, store=store)
     spec.parent.mkdir(parents=True, exist_ok=True)
     create_file(spec, f"#:schema ./{SCHEMA_FILE}\n{text}".encode())

@@ -23,6 +23,7 @@ from vstore.build.scripts.activation import write_activation_scripts
 from vstore.build.scripts.launchers import find_launcher_format, write_scripts
 from vstore.errors import BuildError
 from vstore.objects import StorePath
+from vstore.plural import count
 from vstore.reporter import Reporter, Unit
 from vstore.uv import Uv
 from vstore.values import frozen
@@ -84,7 +85,7 @@ class Builder:
         interpreter = locate(recipe.interpreter)
         launchers = find_launcher_format(layout, interpreter)
         link_interpreter(staging, layout, interpreter, str(recipe.interpreter))
-        log.step(f"installing {len(recipe.wheels)} wheels")
+        log.step(f"installing {count(len(recipe.wheels), 'wheel')}")
         uv = replace(self.uv, on_bytes=log.on_bytes)
         overwritten = install(uv, staging, recipe.wheels, layout=layout, python=python, launchers=launchers)
         site_packages = staging / layout.site_packages

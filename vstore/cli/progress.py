@@ -16,6 +16,7 @@ from vstore.cli.terminal import Style, is_live, paint, paint_hints
 from vstore.cli.text import size
 from vstore.credentials import redact
 from vstore.errors import printable
+from vstore.plural import count
 from vstore.reporter import Detail, Unit
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Stage(NamedTuple):
                 done = done.rpartition(" ")[0]
             return f"{done or 0} of {whole}" if self.total else done
         if self.unit == Unit.PACKAGES and self.done:
-            return f"{self.done} packages"
+            return f"{count(self.done, 'package')}"
         return f"{self.done:,} of {self.total:,}" if self.total else ""
 
     def speed(self, meter: Meter, now: float) -> str:

@@ -17,6 +17,7 @@ from typing import NamedTuple
 from vstore.errors import UsageError
 from vstore.fs.atomic import exchange, flush_file, fsync_directory
 from vstore.fs.faults import Point, reached
+from vstore.fs.paths import quoted
 from vstore.fs.rename import rename_new
 from vstore.fs.scratch import scratch
 
@@ -77,7 +78,7 @@ def check_folder(folder: Path) -> None:
     try:
         status = os.stat(folder)
     except FileNotFoundError as error:
-        raise UsageError(f"no such folder: {folder}", hint=f"create it first: `mkdir -p {folder}`") from error
+        raise UsageError(f"no such folder: {folder}", hint=f"create it first: `mkdir -p {quoted(folder)}`") from error
     except (OSError, ValueError) as error:
         raise _unusable(folder, error) from error
     if not stat.S_ISDIR(status.st_mode):

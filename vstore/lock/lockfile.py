@@ -11,6 +11,7 @@ from pathlib import Path
 from vstore.digest import hash_json
 from vstore.documents import Fields
 from vstore.errors import LockError
+from vstore.fs.paths import quoted
 from vstore.lock.model import (
     Download,
     Findings,
@@ -53,7 +54,7 @@ def _reading(spec: Spec, layer: Layer, path: Path) -> Iterator[None]:
         raise LockError(
             f"lock file of layer {layer.env_name} is {problem}: {path.name}",
             details=[str(error)],
-            hint=f"run `vstore lock --reset {layer.env_name} {spec.path.name}`",
+            hint=f"run `vstore lock --reset {layer.env_name} {quoted(spec.path)}`",
         ) from error
 
 

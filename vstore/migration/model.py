@@ -38,10 +38,14 @@ class Pin:
 
 @frozen
 class LeftOut:
-    """A part of a source that the spec does not have, and the reason with what to do."""
+    """A part of a source that the spec does not have, and the reason with what to do.
+
+    `option` is the option of `vstore init` that takes the part over, if there is one.
+    """
 
     subject: str
     reason: str
+    option: str = ""
 
 
 @frozen

@@ -22,9 +22,9 @@ class Collected:
         self.requirements: dict[str, None] = {}
         self.left_out: list[LeftOut] = []
 
-    def leave_out(self, subject: str, reason: str) -> None:
+    def leave_out(self, subject: str, reason: str, option: str = "") -> None:
         """Note a part that is not taken over."""
-        self.left_out.append(LeftOut(subject=subject, reason=reason))
+        self.left_out.append(LeftOut(subject=subject, reason=reason, option=option))
 
     def add(self, text: str) -> None:
         """Take a requirement over, or note why not."""
@@ -57,10 +57,10 @@ class Collected:
         """Note the extras and groups of a project that are not chosen."""
         for extra in extras:
             if extra not in choice.extras:
-                self.leave_out(f"extra {extra}", f"optional: add --extra {extra} to take it over")
+                self.leave_out(f"extra {extra}", f"optional: --extra {extra} takes it over", f"--extra {extra}")
         for group in groups:
             if group not in choice.groups:
-                self.leave_out(f"group {group}", f"for development: add --group {group} to take it over")
+                self.leave_out(f"group {group}", f"for development: --group {group} takes it over", f"--group {group}")
 
 
 def _is_wheel(url: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from vstore.errors import LockError, UsageError
+from vstore.fs.paths import quoted
 from vstore.lock import InterpreterPin, LockedLayer, LockOptions, Project, PythonForLocking
 from vstore.lock.paths import check_places
 from vstore.lock.resolution.resolve import lock
@@ -129,7 +130,7 @@ def stale_error(spec: Spec, stale: Mapping[str, str]) -> LockError:
     return LockError(
         f"lock is missing or stale: {spec.path.name}",
         details=[f"layer {name}: {reason}" for name, reason in stale.items()],
-        hint=f"run `vstore lock {spec.path.name}`",
+        hint=f"run `vstore lock {quoted(spec.path)}`",
     )
 
 

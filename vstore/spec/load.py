@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from vstore.digest import hash_fields
 from vstore.errors import SpecError, nearest, suggestion
+from vstore.fs.paths import typed
 from vstore.fs.reading import read_regular
 from vstore.objects import Kind
 from vstore.spec import fields
@@ -47,7 +48,7 @@ def load(
     """
     path = Path(os.path.abspath(path))
     data = _read(path)
-    mistakes = Mistakes(spec=path.name)
+    mistakes = Mistakes(spec=typed(path))
     document = Table(values=parse(path.name, data), key="", mistakes=mistakes)
     tables = _tables(path, document)
     uv = read_uv(tables.uv_parent, path.parent, mistakes)

@@ -15,6 +15,7 @@ from vstore.cli.options import dry_run_option, jobs_option
 from vstore.cli.paths import FILE, PLACE
 from vstore.cli.settings import Settings
 from vstore.cli.text import size, table
+from vstore.plural import count
 
 if TYPE_CHECKING:
     from vstore.api.publishing import BundleOptions, OutputPlan
@@ -70,10 +71,10 @@ def pack_command(
 
 def _pack_text(plan: OutputPlan, output: Path, dry_run: bool) -> str:
     if not dry_run:
-        return f"packed {len(plan.items)} objects, {size(output.stat().st_size)}: {output}"
+        return f"packed {count(len(plan.items), 'object')}, {size(output.stat().st_size)}: {output}"
     rows = [{"object": item.name, "size": size(item.size_bytes or 0)} for item in plan.items]
     text = table(rows, {"object": "object", "size": "size"})
-    return f"{text}\n{len(rows)} objects would be packed: {output}"
+    return f"{text}\n{count(len(rows), 'object')} would be packed: {output}"
 
 
 @command("unpack")
@@ -100,7 +101,7 @@ def unpack_command(settings: Settings, file: Path, profile: str | None, trusted:
         "generation": generation,
         "changed": changed,
     }
-    text = f"added {len(done.added)} objects: {', '.join(document['requested'])}"
+    text = f"added {count(len(done.added), 'object')}: {', '.join(document['requested'])}"
     if profile is None:
         text += "\n--profile NAME makes a generation of the stack, which keeps it"
     else:

@@ -15,6 +15,7 @@ from vstore.cli.quantities import AGE
 from vstore.cli.settings import Settings
 from vstore.cli.text import size, table, when
 from vstore.errors import CacheError
+from vstore.plural import count
 
 if TYPE_CHECKING:
     from vstore.api.caches import CachePlan, CachePolicy, Inventory, Item
@@ -95,7 +96,7 @@ def _listed(document: CacheListDocument, total_bytes: int) -> str:
     if document["channels"]:
         heads = {"channel": "channel", "number": "number", "expires_at": "expires", "path": "path"}
         parts.append(table(document["channels"], heads))
-    return "\n\n".join([*parts, f"{len(rows)} objects, {size(total_bytes)}"])
+    return "\n\n".join([*parts, f"{count(len(rows), 'object')}, {size(total_bytes)}"])
 
 
 def _policy(older_than: timedelta | None, keep: int | None, grace: timedelta | None) -> CachePolicy:
@@ -140,9 +141,9 @@ def _collected(plan: CachePlan, freed_bytes: int, dry_run: bool) -> str:
     lines = [f"{verb} {item.path}" for item in plan.dead]
     lines += [f"deletable from {when(at)}: {item.path}" for item, at in plan.too_young]
     if plan.orphans:
-        lines.append(f"{verb} {len(plan.orphans)} files of killed pushes")
-    count = f"{len(plan.dead)} objects, {size(freed_bytes)}"
-    return "\n".join([*lines, f"{verb} {count}; {len(plan.kept)} are kept, {len(plan.too_young)} are not old enough"])
+        lines.append(f"{verb} {count(len(plan.orphans), 'file')} of killed pushes")
+    amount = f"{count(len(plan.dead), 'object')}, {size(freed_bytes)}"
+    return "\n".join([*lines, f"{verb} {amount}; {len(plan.kept)} are kept, {len(plan.too_young)} are not old enough"])
 
 
 @command("verify", group=cache_command)
@@ -161,10 +162,12 @@ def verify_command(settings: Settings, cache: str, contents: bool) -> None:
         "problems": [{"key": one.key, "problem": one.problem} for one in problems],
     }
     lines = [f"{one.key}: {one.problem}" for one in problems]
-    settings.emit(document, lambda: "\n".join([*lines, f"checked {checked} objects, {len(problems)} problems"]))
+    settings.emit(
+        document, lambda: "\n".join([*lines, f"checked {count(checked, 'object')}, {count(len(problems), 'problem')}"])
+    )
     if problems:
         reporter.warn(
-            f"{len(problems)} problems in {opened.name}",
+            f"{count(len(problems), 'problem')} in {opened.name}",
             hint=f"`vstore push --verify {cache} WHAT`, from a store that has the objects, replaces damaged ones",
         )
         sys.exit(CacheError.exit_code)

@@ -13,6 +13,7 @@ from vstore.cli.options import dry_run_option
 from vstore.cli.quantities import AGE, SIZE
 from vstore.cli.settings import Settings
 from vstore.cli.text import size, when
+from vstore.plural import count
 
 if TYPE_CHECKING:
     from vstore.api import gc
@@ -108,7 +109,7 @@ def _text(done: gc.GcResult, dry_run: bool) -> str:
         lines.append(f"{verb} {len(found.archives)} archives that `vstore serve` packed")
     if found.wheels:
         lines.append(f"{verb} {len(found.wheels)} cached wheels that no object shares")
-    return "\n".join([*lines, f"{verb} {len(found.victims)} objects, {gain} {size(found.freed_bytes)}"])
+    return "\n".join([*lines, f"{verb} {count(len(found.victims), 'object')}, {gain} {size(found.freed_bytes)}"])
 
 
 def _reason(victim: gc.Victim, now: datetime) -> str:

@@ -73,6 +73,8 @@ def develop_command(
 
 
 def _text(made: DevelopedEnvironment, document: DevelopDocument) -> str:
+    from vstore.api._command_line import quoted
+
     lines = []
     if document["hidden"]:
         lines.append(f"your own versions hide those of the layer: {', '.join(document['hidden'])}")
@@ -86,5 +88,5 @@ def _text(made: DevelopedEnvironment, document: DevelopDocument) -> str:
     if made.created and not document["dry_run"]:
         if not (made.place / "bin/pip").exists():
             lines.append("the interpreter has no pip; `uv pip install` works in the environment")
-        lines.append(f"next: . {made.place}/bin/activate")
+        lines.append(f"next: . {quoted(made.place / 'bin' / 'activate')}")
     return "\n".join(lines)

@@ -12,6 +12,7 @@ from vstore.cli.options import offline_option
 from vstore.cli.paths import FOLDER
 from vstore.cli.settings import Settings
 from vstore.errors import UsageError
+from vstore.plural import count
 
 if TYPE_CHECKING:
     from vstore.api.migration import Choice, Proposal
@@ -72,7 +73,7 @@ def init_command(
     comment (PEP 723), the folder of a virtual environment, or a folder with such a file. All its versions are kept.
     The package index is asked for sizes and wheels where X does not list them, unless --offline is given.
     """
-    from vstore.api.specs import Target, write_template
+    from vstore.api.specs import SCHEMA_FILE, Target, write_template
 
     if source is not None:
         _init_from(settings, directory, source, choice, dry_run=dry_run, offline=offline)
@@ -81,28 +82,58 @@ def init_command(
         raise UsageError("--dry-run, --extra and --group need --from", hint="run `vstore init --help`")
     spec = directory / "spec.toml"
     text = TEMPLATE.replace("linux_x86_64", str(Target.host()))
-    write_template(spec, text, {"hello.py": HELLO}, store=settings.location())
-    document: InitDocument = {"spec": str(spec)}
-    settings.emit(document, lambda: f"wrote {spec}; next: vstore realise {spec}")
+    beside = {"hello.py": HELLO}
+    write_template(spec, text, beside, store=settings.location())
+    document: InitDocument = {"spec": str(spec), "files": sorted([*beside, SCHEMA_FILE])}
+    settings.emit(document, lambda: _wrote(document))
+
+
+def _wrote(document: InitDocument) -> str:
+    return f"wrote {', '.join([document['spec'], *document['files']])}; {_next(Path(document['spec']))}"
+
+
+def _next(spec: Path) -> str:
+    from vstore.api._command_line import quoted
+
+    return f"next: vstore realise {quoted(spec)}"
 
 
 def _init_from(
     settings: Settings, directory: Path, source: Path, choice: Choice, *, dry_run: bool, offline: bool
 ) -> None:
+    from vstore.api._command_line import quoted
     from vstore.api.migration import existing_spec, propose, write
 
     if (found := existing_spec(source)) is not None:
-        known: InitDocument = {"spec": str(found)}
-        settings.emit(known, lambda: f"{found} is a spec already, and is used as it is; next: vstore realise {found}")
+        known: InitDocument = {"spec": str(found), "files": []}
+        settings.emit(
+            known, lambda: f"{found} is a spec already, and is used as it is; next: vstore realise {quoted(found)}"
+        )
         return
     proposal = propose(source, directory, choice, offline=offline, reporter=settings.reporter)
     spec = directory / "spec.toml" if dry_run else write(proposal, directory, store=settings.location())
-    settings.emit(_document(proposal, spec, dry_run=dry_run), lambda: _text(proposal, spec, dry_run=dry_run))
+    document = _document(proposal, spec, dry_run=dry_run)
+    settings.emit(document, lambda: _text(proposal, document, _again(directory, source, choice, proposal)))
+
+
+def _again(directory: Path, source: Path, choice: Choice, proposal: Proposal) -> str:
+    """Return the command that also takes over the extras and groups that were left out; empty if there are none."""
+    from vstore.api._command_line import quoted
+
+    others = [one.option for one in proposal.left_out if one.option]
+    if not others:
+        return ""
+    chosen = [*(f"--extra {name}" for name in choice.extras), *(f"--group {name}" for name in choice.groups)]
+    place = [] if quoted(directory) == "." else [quoted(directory)]
+    return " ".join(["vstore init", *place, "--from", quoted(source), *chosen, *others])
 
 
 def _document(proposal: Proposal, spec: Path, *, dry_run: bool) -> InitFromDocument:
+    from vstore.api.specs import SCHEMA_FILE
+
     return {
         "spec": str(spec),
+        "files": sorted([*proposal.files, SCHEMA_FILE]),
         "source": str(proposal.source),
         "format": proposal.format,
         "python": proposal.python,
@@ -117,13 +148,13 @@ def _document(proposal: Proposal, spec: Path, *, dry_run: bool) -> InitFromDocum
         ],
         "constraints": list(proposal.constraints),
         "left_out": [{"subject": one.subject, "reason": one.reason} for one in proposal.left_out],
-        "files": sorted(proposal.files),
         "text": proposal.text,
         "dry_run": dry_run,
     }
 
 
-def _text(proposal: Proposal, spec: Path, *, dry_run: bool) -> str:
+def _text(proposal: Proposal, document: InitFromDocument, again: str) -> str:
+    from vstore.api._command_line import quoted
     from vstore.cli.text import size, table
 
     rows = [
@@ -137,10 +168,13 @@ def _text(proposal: Proposal, spec: Path, *, dry_run: bool) -> str:
     ]
     rows[0]["requirements"] = proposal.python
     lines = [table(rows, {name: name for name in ("layer", "kind", "size", "requirements")})]
-    lines += [f"{proposal.format}: {len(proposal.constraints)} versions kept as constraints"] * bool(
+    lines += [f"{proposal.format}: {count(len(proposal.constraints), 'version')} kept as constraints"] * bool(
         proposal.constraints
     )
     lines += [f"note: {one.subject}: {one.reason}" for one in proposal.left_out]
-    if dry_run:
+    if document["dry_run"]:
+        lines += [f"to take the optional parts over: {again}"] * bool(again)
         return "\n".join([*lines, "", proposal.text])
-    return "\n".join([*lines, f"wrote {', '.join([str(spec), *sorted(proposal.files)])}; next: vstore realise {spec}"])
+    remove = f"rm {quoted(Path(document['spec']))}"
+    lines += [f"to take the optional parts over: {remove} && {again}"] * bool(again)
+    return "\n".join([*lines, _wrote(document)])

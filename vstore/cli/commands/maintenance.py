@@ -15,6 +15,7 @@ from vstore.cli.options import dry_run_option, jobs_option, offline_option
 from vstore.cli.settings import Settings
 from vstore.cli.text import size
 from vstore.errors import FOUND_SOMETHING, StoreError
+from vstore.plural import count
 
 if TYPE_CHECKING:
     from vstore.api.maintenance import Problem
@@ -56,14 +57,14 @@ def verify_command(settings: Settings, contents: bool, repairs: bool, offline: b
     }
     lines = [f"{path}: repaired" for path in repaired]
     lines += _problem_lines(problems, None if settings.verbose else _SHOWN_PROBLEMS)
-    lines.append(f"checked {checked} objects, {len(problems)} problems")
+    lines.append(f"checked {count(checked, 'object')}, {count(len(problems), 'problem')}")
     if problems and not repairs:
         lines.append("hint: run `vstore verify --repair`")
     settings.emit(document, lambda: "\n".join(lines))
     damaged = {problem.path for problem in problems if problem.profile is None}
     if damaged and repairs:
         reporter.warn(
-            f"{len(damaged)} objects could not be repaired: no cache has them, and no unchanged spec builds them",
+            f"{count(len(damaged), 'object')} could not be repaired: no cache and no unchanged spec has them",
             "`vstore pull` or `vstore realise` what they belong to, or delete them with `vstore gc`",
         )
     if problems:
@@ -94,7 +95,7 @@ def optimise_command(settings: Settings, dry_run: bool) -> None:
         "dry_run": dry_run,
     }
     verb = "would share" if dry_run else "shared"
-    settings.emit(document, lambda: f"{verb} {done.shared_files} files, which saves {size(done.saved_bytes)}")
+    settings.emit(document, lambda: f"{verb} {count(done.shared_files, 'file')}, which saves {size(done.saved_bytes)}")
 
 
 @command("reindex")
@@ -104,9 +105,9 @@ def reindex_command(settings: Settings) -> None:
     """
     from vstore.api.maintenance import reindex
 
-    count = reindex(settings.location(), settings.reporter)
-    document: ReindexDocument = {"objects": count}
-    settings.emit(document, lambda: f"indexed {count} objects")
+    number = reindex(settings.location(), settings.reporter)
+    document: ReindexDocument = {"objects": number}
+    settings.emit(document, lambda: f"indexed {count(number, 'object')}")
 
 
 @command("doctor")

@@ -14,6 +14,7 @@ from vstore.cli.quantities import AGE
 from vstore.cli.settings import Settings
 from vstore.cli.text import table, when
 from vstore.errors import UsageError
+from vstore.plural import count
 
 if TYPE_CHECKING:
     from vstore.api.profiles import Generation, Retention
@@ -193,5 +194,9 @@ def forget_command(
         else:
             numbers = profiles.forget_expired(store, profile, retention, now=now)
     document: ForgetDocument = {"profile": profile, "forgotten": list(numbers), "dry_run": dry_run}
-    what = f"{profile} and its {len(numbers)} generations" if everything else f"{len(numbers)} generations of {profile}"
+    what = (
+        f"{profile} and its {count(len(numbers), 'generation')}"
+        if everything
+        else f"{count(len(numbers), 'generation')} of {profile}"
+    )
     settings.emit(document, lambda: f"{'would forget' if dry_run else 'forgot'} {what}")

@@ -12,6 +12,7 @@ from vstore.cli.command import command
 from vstore.cli.quantities import AGE
 from vstore.cli.settings import Settings
 from vstore.cli.text import size, when
+from vstore.plural import count
 
 if TYPE_CHECKING:
     from vstore.api.caches import Cache, Pushed
@@ -98,9 +99,8 @@ def _emit_pushed(settings: Settings, cache: Cache, done: Pushed) -> None:
     }
     replaced = f" ({len(done.replaced)} were damaged in the cache)" if done.replaced else ""
     pointed = f"\nchannel {made.name} number {made.number} points to {made.path}" if made else ""
-    text = (
-        f"pushed {len(done.pushed)} objects, {size(pushed_bytes)}{replaced}; {len(done.present)} already in the cache"
-    )
+    text = f"pushed {count(len(done.pushed), 'object')}, {size(pushed_bytes)}{replaced}"
+    text += f"; {len(done.present)} already in the cache"
     settings.emit(document, lambda: text + pointed)
 
 
@@ -139,7 +139,7 @@ def pull_command(
         "generation": made.number if made else None,
         "changed": bool(made and made.changed),
     }
-    text = f"fetched {len(done.fetched)} objects: {size(done.fetched_bytes)}"
+    text = f"fetched {count(len(done.fetched), 'object')}: {size(done.fetched_bytes)}"
     text += f", {size(done.saved_bytes)} already in the store"
     if made:
         text += f"\nprofile {made.profile} {'is now' if made.changed else 'is still'} generation {made.number}"

@@ -162,9 +162,7 @@ def _changes(before: Mapping[str, LockedLayer], locked: Mapping[str, LockedLayer
     return [{"layer": one.layer, "package": one.name, "old": one.old, "new": one.new} for one in found]
 
 
-def _not_upgraded(
-    spec: Spec, locked: Mapping[str, LockedLayer], options: LockOptions
-) -> list[ExactlyRequiredDocument]:
+def _not_upgraded(spec: Spec, locked: Mapping[str, LockedLayer], options: LockOptions) -> list[ExactlyRequiredDocument]:
     from vstore.api.locks import exactly_required
 
     found = exactly_required(spec, locked.values(), options)

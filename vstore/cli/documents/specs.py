@@ -12,6 +12,7 @@ class InitDocument(TypedDict):
     """A new spec."""
 
     spec: Annotated[str, "Absolute path of the file"]
+    files: Annotated[list[str], "Names of new files beside the spec; one that exists is kept"]
 
 
 class ProposedLayerDocument(TypedDict):
@@ -39,7 +40,6 @@ class InitFromDocument(InitDocument):
     layers: Annotated[list[ProposedLayerDocument], "Layers, the lowest first"]
     constraints: Annotated[list[str], "Versions that are kept as constraints"]
     left_out: Annotated[list[LeftOutDocument], "Parts that are not taken over"]
-    files: Annotated[list[str], "Names of new files beside the spec; one that exists is kept"]
     text: Annotated[str, "Text of the spec"]
     dry_run: Annotated[bool, "Whether nothing was written"]
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 from vstore.errors import LockError
+from vstore.fs.paths import typed
 from vstore.lock.lockfile import packages_digest
 from vstore.lock.markers import holds
 from vstore.lock.model import Findings, LockedLayer, LockedPackage, LockOptions, PythonForLocking
@@ -214,7 +215,7 @@ class _Locker:
         preferred: PreferredVersions,
         pins: tuple[str, ...] = (),
     ) -> ResolveRequest:
-        check_requirements(layers, self.spec.path.name)
+        check_requirements(layers, typed(self.spec.path))
         required = {target for layer in layers for target in self.spec.required_targets(layer)}
         required |= {self.host for layer in layers if not layer.platforms_named and self.host in layer.targets}
         lost = {Target(target) for below in dependencies for target in below.findings.left_out}

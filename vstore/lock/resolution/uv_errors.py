@@ -8,6 +8,7 @@ from types import MappingProxyType
 from urllib.parse import urlparse
 
 from vstore.errors import LockError
+from vstore.fs.paths import quoted
 from vstore.lock.resolution.missing_wheels import BUILD_WHEELS
 from vstore.lock.resolution.uv_project import (
     PROJECT,
@@ -143,7 +144,7 @@ def lock_error(
     return PinConflictError(
         f"{title} cannot be locked: it conflicts with the versions pinned below it",
         details=[*pins, *details],
-        hint=f"run `vstore lock --joint {request.spec.path.name}`, which chooses versions that satisfy all layers;"
+        hint=f"run `vstore lock --joint {quoted(request.spec.path)}`, which chooses versions that satisfy all layers;"
         " or change the requirements",
     )
 

@@ -15,6 +15,7 @@ from vstore.build.recipe import LayerRecipe
 from vstore.errors import StoreError
 from vstore.fs.disk import free_bytes
 from vstore.fs.locking.filelock import lock_file
+from vstore.plural import count
 from vstore.reporter import NullReporter, Reporter
 from vstore.store import Store
 
@@ -68,7 +69,8 @@ class DiskGuard:
         done = gc.collect_garbage(self._store, policy, reporter=NullReporter())
         free = self._free()
         self._did_not_help = free < floor
-        text = f"less than {_gib(floor)} were free: collected {len(done.deleted)} objects, now {_gib(free)} are free"
+        collected = count(len(done.deleted), "object")
+        text = f"less than {_gib(floor)} were free: collected {collected}, now {_gib(free)} are free"
         hint = None
         if self._did_not_help:
             hint = "`vstore gc --cache-unshared-for 0s` may free more; `vstore roots` lists the roots"
