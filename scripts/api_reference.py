@@ -11,6 +11,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import is_typeddict
 
+from vstore import errors
+
 PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 MODULES = (
     "stores",
@@ -62,8 +64,10 @@ Scripts may use `vstore.api`; the command line uses nothing else of vstore.
 A name on this page keeps its meaning from one minor release to the next. All other modules and members may change.
 
 - There is one module for each noun. All functions are typed.
-- Errors are those of `vstore.errors`. Each has `message`, `details`, `hint` and `exit_code`.
-  The [exit codes](cli.md#exit-codes) tell their families apart.
+- Errors are those of [`vstore.errors`](#vstoreerrors). Each has `message`, `details`, `hint` and `exit_code`.
+  The text of an error has all three of them.
+- Install vstore into the environment of your script, with pip or uv from a checkout.
+  Import the modules by name, as in `from vstore.api import realising`.
 - Functions that take long take a `reporter`, an object with the methods of `Reporter`. Without one they are silent.
 - Sizes are in bytes and durations in seconds, unless the type says otherwise. Times have a time zone.
 
@@ -74,7 +78,16 @@ The examples use the store at `$VSTORE_ROOT`, or the one in this user's data fol
 
 def page() -> str:
     """Return the page."""
-    return HEAD + "".join(part for name in MODULES for part in _module(name))
+    return HEAD + "".join(part for name in MODULES for part in _module(name)) + "".join(_errors())
+
+
+def _errors() -> Iterator[str]:
+    """Yield a table of the errors, each with its exit code."""
+    yield "\n## vstore.errors\n\n`VstoreError` is the base of all others.\n"
+    yield "\n| error | exit code | meaning |\n|---|---|---|\n"
+    for name, found in vars(errors).items():
+        if isinstance(found, type) and issubclass(found, errors.VstoreError):
+            yield f"| `{name}` | {found.exit_code} | {_text(found).partition(chr(10))[0]} |\n"
 
 
 def signatures(name: str, found: object) -> Iterator[str]:

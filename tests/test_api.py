@@ -121,3 +121,15 @@ def test_a_stack_by_library_calls_alone(tmp_path: Path) -> None:
         assert bottom is not None
         chain = stores.dependency_chain(store, first.stack, bottom)
         assert chain[0] == first.stack and chain[-1] == bottom
+
+
+def test_a_request_has_the_variables_of_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = realising.Request(spec=Path("spec.toml"))
+    monkeypatch.setenv("UV_OFFLINE", "1")
+    assert request.environment["UV_OFFLINE"] == "1"
+    assert "environment" in inspect.signature(realising.Request).parameters
+
+
+def test_limits_that_cannot_be_are_refused(realised: World) -> None:
+    with stores.open_store(str(realised.root)) as store, pytest.raises(errors.UsageError, match="at least 1, not -5"):
+        gc.limits_of(store, keep=-5)

@@ -135,7 +135,7 @@ class _OfDataclass:
         for base in reversed(cls.__mro__):
             kinds |= vars(base).get("__annotations__", {})
         options = {
-            name: field(default_factory=dict) if default == {} else field(default=default)
+            name: field(default=default) if type(default).__hash__ else field(default_factory=lambda one=default: one)
             for name, default in cls.__value_defaults__.items()  # type: ignore[attr-defined]
         }
         fields = [(name, kinds[name], options.get(name, field())) for name in _names(cls)]

@@ -146,6 +146,12 @@ def test_logs(store: Store) -> None:
 # opening
 
 
+def test_a_closed_store_is_not_a_damaged_one(store: Store) -> None:
+    store.close()
+    with pytest.raises(StoreError, match="the store is closed"):
+        list(store.objects.all())
+
+
 def test_nothing_to_read_at_a_root(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="no store at"):
         Store.open(tmp_path / "root", read_only=True)

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from vstore import profile as profiles
 from vstore.config import GcConfig
-from vstore.errors import BusyError
+from vstore.errors import BusyError, UsageError
 from vstore.fs.trees.usage import used_bytes
 from vstore.gc import (
     Collected,
@@ -85,7 +85,12 @@ class GcResult(NamedTuple):
 
 
 def limits_of(store: Store, **chosen: object) -> GcConfig:
-    """Return the limits in ``[gc]`` of the store's config.toml, replaced by those chosen here that are not None."""
+    """Return the limits in ``[gc]`` of the store's config.toml, replaced by those chosen here that are not None.
+
+    Raises UsageError unless `keep` is at least 1: the current generation is always kept.
+    """
+    if isinstance(keep := chosen.get("keep"), int) and keep < 1:
+        raise UsageError(f"keep must be at least 1, not {keep}", hint="`forget` removes a whole profile")
     return replace(store.config.gc, **{name: value for name, value in chosen.items() if value is not None})  # type: ignore[arg-type]
 
 
@@ -105,6 +110,7 @@ def run_gc(store: Store, options: GcOptions, *, reporter: Reporter | None = None
     """Forget the generations that all limits allow to forget, then delete the objects that no root reaches.
 
     A current generation is never forgotten. A profile that another process is changing is skipped with a warning.
+    Objects that `store` has realised or looked up since it was opened are kept: collect with a store opened anew.
     Raises StoreError or BusyError; the store is intact after any error, and the next collection continues.
     """
     reporter, now = reporter or NullReporter(), datetime.now(UTC)

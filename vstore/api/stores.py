@@ -88,13 +88,13 @@ def default_root() -> Path:
     return usable_root(user_data_path("vstore"))
 
 
-def open_store(root: Path | None = None, *, read_only: bool = False, for_collection: bool = False) -> Store:
+def open_store(root: str | Path | None = None, *, read_only: bool = False, for_collection: bool = False) -> Store:
     """Open the store at `root` (default: `default_root()`). Unless it is read-only, it is made if it does not exist.
 
     With `for_collection` the disk may be full: the space that the store reserves for a collection is released first.
     Raises StoreError or OSError.
     """
-    chosen = default_root() if root is None else root
+    chosen = default_root() if root is None else absolute(root)
     if for_collection:
         release_emergency_space(StoreLayout(chosen))
     return Store.open(chosen, read_only=read_only)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
@@ -19,7 +20,8 @@ if TYPE_CHECKING:  # not loaded for a no-op
 class Request:
     """The options of `realise`.
 
-    `environment` has the settings of uv and of the spec, `allow_outside` further folders that modules may lie in.
+    `environment` has the settings of uv and of the spec (default: the variables of this process), `allow_outside`
+    further folders that modules may lie in.
     `target` is the machine's own if None. `index` False resolves without a package index. With `check`, layers that are
     present are built again and compared. Without `generation` the stack is realised, and no profile is changed.
     """
@@ -42,7 +44,7 @@ class Request:
     local_wheels: tuple[Path, ...] = ()
     index: bool = True
     caches: tuple[str, ...] = ()
-    environment: Mapping[str, str] = {}
+    environment: Mapping[str, str] = os.environ
     allow_outside: tuple[Path, ...] = ()
 
     @property

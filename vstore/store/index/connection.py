@@ -197,6 +197,8 @@ def translated(file: Path, read_only: bool) -> Iterator[None]:
     except (UnicodeDecodeError, OverflowError) as error:  # of a text in the file, or in its message
         raise damaged(file) from error
     except sqlite3.Error as error:
+        if isinstance(error, sqlite3.ProgrammingError) and "closed database" in str(error):
+            raise StoreError(f"the store is closed: {file.parent}", hint="use it inside its `with` block") from error
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise Wait("the index", [file, *beside(file)], shared=True).busy() from error
