@@ -6,7 +6,7 @@ called (decision 53). A class that is mutable or needs ``field(…)`` is a datac
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar, dataclass_transform, overload
 
@@ -135,7 +135,9 @@ class _OfDataclass:
         for base in reversed(cls.__mro__):
             kinds |= vars(base).get("__annotations__", {})
         options = {
-            name: field(default=default) if type(default).__hash__ else field(default_factory=lambda one=default: one)
+            name: field(default=default)
+            if isinstance(default, Hashable)
+            else field(default_factory=lambda one=default: one)
             for name, default in cls.__value_defaults__.items()  # type: ignore[attr-defined]
         }
         fields = [(name, kinds[name], options.get(name, field())) for name in _names(cls)]
