@@ -130,6 +130,7 @@ class _OfDataclass:
 
     def __get__(self, one: object, cls: type) -> object:
         from dataclasses import field, make_dataclass
+        from functools import partial
 
         kinds: dict[str, str] = {}
         for base in reversed(cls.__mro__):
@@ -137,13 +138,17 @@ class _OfDataclass:
         options = {
             name: field(default=default)
             if isinstance(default, Hashable)
-            else field(default_factory=lambda one=default: one)
+            else field(default_factory=partial(_same, default))
             for name, default in cls.__value_defaults__.items()  # type: ignore[attr-defined]
         }
         fields = [(name, kinds[name], options.get(name, field())) for name in _names(cls)]
         found = self._read(make_dataclass(cls.__name__, fields, kw_only=not cls.__match_args__))  # type: ignore[attr-defined]
         setattr(cls, self._name, found)
         return found
+
+
+def _same(one: T) -> T:
+    return one
 
 
 def _signature(cls: type) -> object:

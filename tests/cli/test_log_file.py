@@ -36,6 +36,14 @@ def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
             LogFile(path)
 
 
+def test_a_file_of_something_else_is_left_alone(tmp_path: Path) -> None:
+    spec = tmp_path / "spec.toml"
+    spec.write_text("[[runtimes]]\n")
+    with pytest.raises(UsageError, match="no log of vstore"):
+        LogFile(spec)
+    assert spec.read_text() == "[[runtimes]]\n"
+
+
 def test_a_command_logs_its_beginning_its_error_and_its_end(tmp_path: Path) -> None:
     file = tmp_path / "log"
     with Store.open(tmp_path / "root") as store:
