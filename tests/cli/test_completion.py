@@ -17,6 +17,7 @@ import click
 import pytest
 
 from scripts.testing.trees import SOURCE, add
+from scripts.testing.world import World
 from vstore import profile as profiles
 from vstore.cli.app import cli
 from vstore.cli.commands import COMMANDS
@@ -31,9 +32,10 @@ FREE_TEXT = {"names", "name", "query", "values"}
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with a profile of two generations, a cache and two objects of one name."""
+    """A store with a profile of two generations, a cache, two objects of one name and one named as the profile."""
     folder = tmp_path_factory.mktemp("completion") / "root"
     with Store.open(folder) as store:
+        add(store, "project")
         for content in (b"1", b"2"):
             layer = StackLayer(name="app-one", kind=Kind.APPLICATION, path=add(store, "app-one", {"a": content}))
             stack = Stack(name="project", target=str(Target.host()), layers=(layer,))
@@ -90,6 +92,23 @@ def test_the_layers_of_a_spec_complete_patterns(root: Path, tmp_path: Path) -> N
     spec = tmp_path / "spec.toml"
     spec.write_text('[[runtimes]]\nname = "py"\n[[frameworks]]\nname = "fw"\nrubbish = 1\n[[frameworks]]\nname = 3\n')
     assert completions(root, f"vstore lock {spec} --include ") == ["plain,py", "plain,framework-fw"]
+
+
+def test_programs_of_a_layer_and_locked_packages_complete(realised: World) -> None:
+    assert completions(realised.root, "vstore exec project mid") == ["plain,midtool"]
+    assert completions(realised.root, "vstore exec project -- hel") == ["plain,hello"]
+    assert completions(realised.root, "vstore exec project midtool hel") == ["file,hel"]
+    line = f"vstore lock {realised.spec} --upgrade-package "
+    assert completions(realised.root, line) == ["plain,low", "plain,midlib", "plain,ns-app", "plain,ns-side"]
+
+
+def test_extras_and_groups_of_a_project_complete(root: Path, tmp_path: Path) -> None:
+    project = "[project.optional-dependencies]\nclient = []\nserver = []\n[dependency-groups]\ndev = []\n"
+    (tmp_path / "pyproject.toml").write_text(project)
+    for source in (tmp_path, tmp_path / "pyproject.toml", tmp_path / "uv.lock"):
+        assert completions(root, f"vstore init --from {source} --extra ") == ["plain,client", "plain,server"]
+    assert completions(root, f"vstore init --from {tmp_path} --group=d") == ["plain,--group=dev"]
+    assert completions(root, "vstore init --extra ") == []
 
 
 def test_objects_complete_by_the_start_of_their_path(root: Path) -> None:

@@ -11,10 +11,11 @@ Example::
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from vstore import profile as stacks
 from vstore.fs.reading import read_regular
@@ -23,7 +24,24 @@ from vstore.plural import count
 from vstore.store import Generation, Store
 from vstore.toml import TomlError, parse_toml, tables
 
-__all__ = ["Name", "applications", "caches", "channels", "generations", "profiles", "roots", "spec_layers", "what"]
+__all__ = [
+    "Name",
+    "applications",
+    "caches",
+    "channels",
+    "extras",
+    "generations",
+    "groups",
+    "locked_packages",
+    "profiles",
+    "programs",
+    "roots",
+    "spec_layers",
+    "what",
+]
+
+if TYPE_CHECKING:
+    from vstore.migration.model import Choice
 
 _MOST = 500  # objects; a part of them would be completed to a start that others do not have
 _MAX_BYTES = 4 << 20
@@ -67,7 +85,17 @@ def what(store: Store, text: str) -> list[Name]:
         return layers
     numbers = [Name(f"{profile}@{one.text}", one.meaning) for one in generations(store, profile)]
     objects = store.objects.beginning_with(text, _MOST) if text else []
-    return [*profiles(store, text), *numbers, *layers, *(Name(one, "object") for one in objects)]
+    found = [*profiles(store, text), *numbers, *layers, *(Name(one, "object") for one in objects)]
+    return list({one.text: one for one in reversed(found)}.values())[::-1]  # the first of each text
+
+
+def programs(store: Store, what: str) -> list[Name]:
+    """Return the programs of the layer that a text names. Raises as `activation.find_layer` does."""
+    from vstore.environments.activation import find_layer
+
+    layer = find_layer(store, what)
+    paths = (path for folder in layer.scripts if folder.is_dir() for path in folder.iterdir())
+    return [Name(one, layer.name) for one in sorted({path.name for path in paths if os.access(path, os.X_OK)})]
 
 
 def roots(store: Store) -> list[Name]:
@@ -107,6 +135,32 @@ def spec_layers(file: Path) -> list[Name]:
         for table in tables(document, array)
         if isinstance(table.get("name"), str)
     ]
+
+
+def locked_packages(spec: Path) -> list[Name]:
+    """Return the packages in the locks of a spec. Raises SpecError and LockError."""
+    from vstore.lock import Project
+
+    found = {package.name: package.version for one in Project.load(spec).locks for package in one.packages}
+    return [Name(name, str(version)) for name, version in sorted(found.items())]
+
+
+def extras(project: Path) -> list[Name]:
+    """Return the extras of the project of a ``pyproject.toml``, which may be given by its folder. Raises UsageError."""
+    return [Name(one, "extra") for one in _choices(project).extras]
+
+
+def groups(project: Path) -> list[Name]:
+    """Return the dependency groups of a project, as `extras` does."""
+    return [Name(one, "dependency group") for one in _choices(project).groups]
+
+
+def _choices(project: Path) -> Choice:
+    from vstore.migration.documents import read_toml
+    from vstore.migration.formats.pyproject import known_choices
+
+    folder = project if project.is_dir() else project.parent
+    return known_choices(read_toml(folder / "pyproject.toml"))
 
 
 def _split(store: Store, text: str) -> tuple[str, str]:

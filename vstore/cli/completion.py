@@ -26,6 +26,8 @@ from vstore.cli.paths import LoadedPath
 from vstore.cli.settings import Settings
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vstore.api.names import Name
 
 VARIABLE = "_VSTORE_COMPLETE"  # click's name for it
@@ -142,10 +144,11 @@ def _names(kind: str, ctx: click.Context, text: str) -> list[Name]:
 
         return [names.Name(one.name, one.meaning) for one in KEYS]
     if kind == "GLOB":
-        from vstore.api.specs import find_spec
-
-        given = _first(ctx, "spec")
-        return names.spec_layers(find_spec(LoadedPath().convert(given, None, ctx) if given else None))
+        return names.spec_layers(_spec(ctx))
+    if kind == "PACKAGE":
+        return names.locked_packages(_spec(ctx))
+    if kind in ("EXTRA", "GROUP"):
+        return (names.extras if kind == "EXTRA" else names.groups)(ctx.params["source"])
     profile = _first(ctx, "profile")
     with ctx.ensure_object(Settings).open_store(read_only=True) as store:
         match kind:
@@ -162,9 +165,17 @@ def _names(kind: str, ctx: click.Context, text: str) -> list[Name]:
             case "PROFILE":
                 return names.profiles(store, text)
             case "PROGRAM":
-                return []
+                is_first = ctx.info_name == "exec" and ctx.params.get("words") in (None, (), ("--",))
+                return names.programs(store, _first(ctx, "what")) if is_first else []
             case _:
                 return names.channels(store) if ctx.info_name == "pull" else names.what(store, text)
+
+
+def _spec(ctx: click.Context) -> Path:
+    from vstore.api.specs import find_spec
+
+    given = _first(ctx, "spec")
+    return find_spec(LoadedPath().convert(given, None, ctx) if given else None)
 
 
 def _first(ctx: click.Context, name: str) -> str:
@@ -183,6 +194,9 @@ _KINDS = {  # parameters that help texts call otherwise
     "channel": "CHANNEL",
     "config_key": "CONFIG",
     "dependency": "WHAT",
+    "extras": "EXTRA",
+    "groups": "GROUP",
     "layer": "GLOB",
     "profile": "PROFILE",
+    "upgrade_packages": "PACKAGE",
 }

@@ -87,6 +87,6 @@ def _text(made: DevelopedEnvironment, document: DevelopDocument) -> str:
         lines.append(f"{made.place} {state} {made.path} ({changes})")
     if made.created and not document["dry_run"]:
         if not (made.place / "bin/pip").exists():
-            lines.append("the interpreter has no pip; `uv pip install` works in the environment")
+            lines.append("the interpreter has no pip, so `pip` is that of the system: use `uv pip install`")
         lines.append(f"next: . {quoted(made.place / 'bin' / 'activate')}")
     return "\n".join(lines)

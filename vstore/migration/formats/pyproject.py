@@ -141,16 +141,22 @@ def _entries(table: Fields, name: str) -> Iterator[str | Mapping[str, str]]:
             yield {str(key): str(one) for key, one in value.items()}
 
 
-def _check(document: Fields, choice: Choice) -> None:
-    """Raise UsageError for an extra or a group that the project does not have."""
+def known_choices(document: Fields) -> Choice:
+    """Return all extras and dependency groups of a project, sorted. Raises FieldError."""
     poetry = document.table("tool").table("poetry")
     extras = {*document.table("project").table("optional-dependencies").values, *poetry.table("extras").values}
     groups = {*_groups(document), *poetry.table("group").values}
     groups |= {"dev"} if "dev-dependencies" in poetry else set()
-    for kind, chosen, known in (("extra", choice.extras, extras), ("group", choice.groups, groups)):
+    return Choice(extras=tuple(sorted(extras)), groups=tuple(sorted(groups)))
+
+
+def _check(document: Fields, choice: Choice) -> None:
+    """Raise UsageError for an extra or a group that the project does not have."""
+    every = known_choices(document)
+    for kind, chosen, known in (("extra", choice.extras, every.extras), ("group", choice.groups, every.groups)):
         unknown = [name for name in chosen if name not in known]
         if unknown:
-            have = ", ".join(sorted(known)) or "none"
+            have = ", ".join(known) or "none"
             raise UsageError(f"no such {kind}: {', '.join(unknown)}", hint=f"the project has: {have}")
 
 
