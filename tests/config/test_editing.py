@@ -9,8 +9,10 @@ import pytest
 from vstore.config import Config, read_config
 from vstore.config.editing import ConfigFile
 from vstore.config.keys import CACHE, KEYS
+from vstore.config.kinds import AGE, CACHE_URL, COUNT, PUBLIC_KEYS
 from vstore.errors import UsageError
 
+KEY, OTHER, THIRD = (f"{name}:{'A' * 43}=" for name in ("builder", "other", "third"))
 TEXT = """\
 # my store
 require = 2   # both
@@ -43,7 +45,7 @@ def test_each_key_can_be_set_read_and_unset(tmp_path: Path) -> None:
         name = key.name.replace(CACHE, '"a.b"')
         if "options" in name:
             name += ".aws_region"
-        value = {'an age such as "30d"': "2w", "a whole number from 1": "5"}.get(key.kind.expected, "5G")
+        value = {AGE: "2w", COUNT: "5", PUBLIC_KEYS: KEY, CACHE_URL: "file:///x"}.get(key.kind, "5G")
         ConfigFile(file).set(name, [value])
         if key.path[-1] == "url":
             continue
@@ -51,7 +53,7 @@ def test_each_key_can_be_set_read_and_unset(tmp_path: Path) -> None:
         read_config(file)
         ConfigFile(file).unset(name)
         assert ConfigFile(file).get(name).value is None
-    assert [one.url for one in read_config(file).caches] == ["5G"]
+    assert [one.url for one in read_config(file).caches] == ["file:///x"]
     assert file.stat().st_mode & 0o777 == 0o600
 
 
@@ -73,9 +75,9 @@ def test_a_cache_is_a_url_or_a_table(file: Path) -> None:
 
 
 def test_a_list_is_replaced_or_added_to(file: Path) -> None:
-    ConfigFile(file).set("trusted_keys", ["a:b", "c:d"])
-    ConfigFile(file).set("trusted_keys", ["c:d", "e:f"], append=True)
-    assert read_config(file).trusted_keys == ("a:b", "c:d", "e:f")
+    ConfigFile(file).set("trusted_keys", [KEY, OTHER])
+    ConfigFile(file).set("trusted_keys", [OTHER, THIRD], append=True)
+    assert read_config(file).trusted_keys == (KEY, OTHER, THIRD)
     with pytest.raises(UsageError, match="is not a list"):
         ConfigFile(file).set("gc.keep", ["1"], append=True)
 
@@ -93,6 +95,10 @@ def test_a_list_is_replaced_or_added_to(file: Path) -> None:
         ("gc.grace", ["soon"], "expected an age"),
         ("gc.max_size", ["big"], "expected a size"),
         ("caches.far.options.aws_region", ["eu"], "expected a URL"),
+        ("caches.far", ["ftp://user:pw@host/x"], "absolute path of a folder, found 'ftp' as its scheme"),
+        ("caches.far", ["user:pw@host/x"], "absolute path of a folder, found another text"),
+        ("trusted_keys", ["nonsense"], "44 characters of base64, found '…'"),
+        ("trusted_keys", [KEY, "builder:AAAA"], "44 characters of base64, found 'builder:…'"),
     ],
 )
 def test_a_mistake_changes_nothing(file: Path, name: str, values: list[str], said: str) -> None:

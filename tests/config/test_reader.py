@@ -40,6 +40,9 @@ def test_every_key(tmp_path: Path) -> None:
         ("gc = 3", "gc: expected a table, found 3"),
         ("[garbage]\nkeep = 3", "garbage: no such key"),
         ("[gc", "not TOML"),
+        ('trusted_keys = ["a:secret"]', "trusted_keys: expected a list of keys, each name:base64"),
+        ('[caches.near]\nurl = "near"', "caches.near.url: expected a URL"),
+        ('[caches]\nnear = "near"', "caches.near: expected a URL"),
     ],
 )
 def test_a_mistake_names_file_and_key(tmp_path: Path, text: str, said: str) -> None:

@@ -32,7 +32,7 @@ def test_the_schema_is_one() -> None:
 @pytest.mark.parametrize(
     ("text", "good"),
     [
-        ('"$schema" = "x.json"\ntrusted_keys = ["a:b"]\nrequire = 1', True),
+        (f'"$schema" = "x.json"\ntrusted_keys = ["a:{"A" * 43}="]\nrequire = 1', True),
         ('[gc]\nkeep = 3\nolder_than = " 30D "\nmax_size = "1.5 TiB"\nmin_free = 5\ngrace = "2w"', True),
         ('[caches]\nnear = "file:///x"\n[caches.far]\nurl = "s3://x"\noptions = { a = "b" }', True),
         ('[locks]\nwait = "10m"', True),
@@ -48,7 +48,11 @@ def test_the_schema_is_one() -> None:
         ("garbage = 3", False),
         ('trusted_keys = "a:b"', False),
         ("trusted_keys = [1]", False),
+        ('trusted_keys = ["a:b"]', False),
         ("[caches]\nnear = 3", False),
+        ('[caches]\nnear = "/a/folder"', True),
+        ('[caches]\nnear = "a/folder"', False),
+        ('[caches.near]\nurl = "ftp://host/x"', False),
         ('[caches.near]\noptions = { a = "b" }', False),
         ('[caches.near]\nurl = "x"\noptions = { a = 1 }', False),
         ('[caches.near]\nurl = "x"\nulr = "x"', False),

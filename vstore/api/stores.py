@@ -88,8 +88,12 @@ def default_root() -> Path:
     return usable_root(user_data_path("vstore"))
 
 
-def open_store(root: str | Path | None = None, *, read_only: bool = False, for_collection: bool = False) -> Store:
-    """Open the store at `root` (default: `default_root()`). Unless it is read-only, it is made if it does not exist.
+def open_store(
+    root: str | Path | None = None, *, read_only: bool = False, create: bool = True, for_collection: bool = False
+) -> Store:
+    """Open the store at `root` (default: `default_root()`).
+
+    If there is none, it is made, unless `read_only` or without `create`.
 
     With `for_collection` the disk may be full: the space that the store reserves for a collection is released first.
     Raises StoreError or OSError.
@@ -97,7 +101,7 @@ def open_store(root: str | Path | None = None, *, read_only: bool = False, for_c
     chosen = default_root() if root is None else absolute(root)
     if for_collection:
         release_emergency_space(StoreLayout(chosen))
-    return Store.open(chosen, read_only=read_only)
+    return Store.open(chosen, read_only=read_only, create=create)
 
 
 def keep(store: Store, path: StorePath, place: Path, note: RootNote | None = None) -> None:

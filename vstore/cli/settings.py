@@ -41,17 +41,17 @@ class Settings:
 
         return self.root or default_root()
 
-    def open_store(self, *, read_only: bool = False, for_collection: bool = False) -> Store:
-        """Open the store, as `vstore.api.stores.open_store` does."""
+    def open_store(self, *, read_only: bool = False, create: bool = False, for_collection: bool = False) -> Store:
+        """Open the store, as `vstore.api.stores.open_store` does. Only commands that add to it `create` one."""
         from vstore.api.stores import is_substitute, open_store
 
         root = self.location()
-        if not read_only and is_substitute(root) and not root.exists():
+        if create and is_substitute(root) and not root.exists():
             self.reporter.warn(
                 f"there is no home folder for the store, which is made in {root}; the system may clean that folder",
                 hint="choose a lasting one with --root or VSTORE_ROOT",
             )
-        return open_store(root, read_only=read_only, for_collection=for_collection)
+        return open_store(root, read_only=read_only, create=create, for_collection=for_collection)
 
     def find_spec(self, place: Path | None) -> Path:
         """Return the spec at a place, as `vstore.api.specs.find_spec` does. Say which it is, unless the place is it."""

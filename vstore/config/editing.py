@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from vstore.config.keys import CACHE, KEYS, ConfigKey, find_key, leaves
-from vstore.config.kinds import COUNT, TEXTS, TEXTS_BY_KEY
+from vstore.config.kinds import COUNT, TEXTS_BY_KEY, WrongValueError
 from vstore.config.reader import MAX_BYTES, parse_config, parse_document
 from vstore.errors import UsageError, nearest
 from vstore.fs.atomic import write_file
@@ -79,7 +79,7 @@ class ConfigFile:
         path, key = parse_key(name)
         value = _value(key, path, texts)
         if append:
-            if key.kind is not TEXTS:
+            if not key.kind.is_list:
                 raise UsageError(f"{_written(path)} is not a list", hint="leave out --append")
             known = self.get(name).value
             old = known if isinstance(known, list) else []
@@ -96,9 +96,10 @@ class ConfigFile:
         self._write(document)
         return self.get(name)
 
-    def unset(self, name: str) -> None:
-        """Remove a key. Raises UsageError if it is not set."""
-        path, _ = parse_key(name)
+    def unset(self, name: str) -> Setting:
+        """Remove a key, also one that vstore does not know. Raises UsageError if it is not set."""
+        unknown = next((one for one in self.settings() if one.key is None and one.name == name), None)
+        path = _parse_path(name) if unknown else parse_key(name)[0]
         document = self._document()
         places: list[Any] = [document]
         for part in path:
@@ -113,6 +114,7 @@ class ConfigFile:
         if path[0] == "caches" and path[-1] == "url" and depth == len(path):  # a cache without a URL is none
             del places[depth - 2][path[depth - 2]]
         self._write(document)
+        return Setting(name=name, value=None, key=None) if unknown else self.get(name)
 
     def _document(self) -> TOMLDocument:
         import tomlkit
@@ -146,8 +148,8 @@ class ConfigFile:
         return True
 
 
-def parse_key(name: str) -> tuple[Path_, ConfigKey]:
-    """Return the path of a key as it is written in TOML, and what is known of it. Raises UsageError."""
+def _parse_path(name: str) -> Path_:
+    """Return the path of a key that is written as in TOML; empty if the name is not valid."""
     path = []
     try:
         inner: object = parse_toml(f"{name} = 0".encode())
@@ -156,25 +158,31 @@ def parse_key(name: str) -> tuple[Path_, ConfigKey]:
     while isinstance(inner, dict) and len(inner) == 1:
         [(part, inner)] = inner.items()
         path.append(part)
-    found = find_key(tuple(path))
+    return tuple(path)
+
+
+def parse_key(name: str) -> tuple[Path_, ConfigKey]:
+    """Return the path of a key as it is written in TOML, and what is known of it. Raises UsageError."""
+    path = _parse_path(name)
+    found = find_key(path)
     if found is None or (found.kind is TEXTS_BY_KEY and len(path) == len(found.path)):
         near = nearest(name, [one.name for one in KEYS])
         hint = f"did you mean {near}? " if near else ""
         raise UsageError(f"no such key of config.toml: {name}", hint=f"{hint}`vstore config list` shows all keys")
-    return (*path, "url") if len(path) == 2 and path[0] == "caches" else tuple(path), found
+    return (*path, "url") if len(path) == 2 and path[0] == "caches" else path, found
 
 
 def _value(key: ConfigKey, path: Path_, texts: Sequence[str]) -> object:
     """Return the TOML value that texts stand for. Raises UsageError for one that is not of the key's kind."""
-    if key.kind is TEXTS:
-        return list(texts)
-    if len(texts) != 1:
+    if len(texts) != 1 and not key.kind.is_list:
         raise UsageError(f"{_written(path)} takes one value, not {len(texts)}")
-    value: object = int(texts[0]) if key.kind is COUNT and texts[0].isdecimal() else texts[0]
+    number = int(texts[0]) if key.kind is COUNT and texts[0].isdecimal() else None
+    value: object = list(texts) if key.kind.is_list else texts[0] if number is None else number
     try:
         key.kind.read({path[-1]: value} if key.kind is TEXTS_BY_KEY else value)
     except ValueError as error:
-        raise UsageError(f"{_written(path)}: expected {error}, found {texts[0]!r}") from error
+        found = error.found if isinstance(error, WrongValueError) else repr(texts[0])
+        raise UsageError(f"{_written(path)}: expected {error}, found {found}") from error
     return value
 
 

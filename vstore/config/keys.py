@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from vstore.config.kinds import AGE, COUNT, SIZE, TEXT, TEXTS, TEXTS_BY_KEY, ValueKind
+from vstore.config.kinds import AGE, CACHE_URL, COUNT, PUBLIC_KEYS, SIZE, TEXTS_BY_KEY, ValueKind
 from vstore.values import frozen
 
 CACHE = "<name>"  # in a key: the name of a cache, which its user chooses
@@ -47,9 +47,11 @@ KEYS = (
     _gc("cache_unshared_for", AGE, "Remove wheels from uv's cache that no object has shared for this time.", '"14d"'),
     _gc("cache_max_size", SIZE, "Remove such wheels, the longest unshared first, until all take at most this much."),
     ConfigKey(("locks", "wait"), AGE, "How long to wait for other processes. Default: 10 minutes; a day for builds."),
-    ConfigKey(("trusted_keys",), TEXTS, "Public keys, `name:base64`. Objects of caches need their signatures.", "[]"),
+    ConfigKey(
+        ("trusted_keys",), PUBLIC_KEYS, "Public keys, `name:base64`. Objects of caches need their signatures.", "[]"
+    ),
     ConfigKey(("require",), COUNT, "How many trusted keys must agree on the object of a recipe.", "1"),
-    ConfigKey(("caches", CACHE, "url"), TEXT, 'URL of a cache; `<name> = "URL"` in `[caches]` is short for it.'),
+    ConfigKey(("caches", CACHE, "url"), CACHE_URL, 'URL of a cache; `<name> = "URL"` in `[caches]` is short for it.'),
     ConfigKey(
         ("caches", CACHE, "options"), TEXTS_BY_KEY, "Options of the cache's service, such as `aws_region`.", "{}"
     ),

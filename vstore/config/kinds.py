@@ -8,9 +8,22 @@ from datetime import timedelta
 
 _AGES = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _OLDEST_SECONDS = 100 * 366 * 86400
-_SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
+_SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
 _AGE = r"([0-9]{1,9})\s*([smhdw])"
-_SIZE = r"([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([kmgt]?)(?:i?b)?"
+_SIZE = r"([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([kmgtp]?)(?:i?b)?"
+
+
+CACHE_SCHEMES = ("file", "http", "https", "s3", "gs", "az")  # those of the transports in `remote`
+PUBLIC_KEY = r"([A-Za-z0-9][A-Za-z0-9._-]{0,99}):([A-Za-z0-9+/]{43}=)"
+_CACHE = rf"((?:{'|'.join(CACHE_SCHEMES)})://|/|[A-Za-z]:[/\\]).*"
+
+
+class WrongValueError(ValueError):
+    """A value that is not of its kind: what was expected, and a text that stands for a value that may be secret."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(expected)
+        self.found = found
 
 
 def parse_age(text: str) -> timedelta:
@@ -43,6 +56,11 @@ class ValueKind:
         self.read = read
         self.schema = schema
 
+    @property
+    def is_list(self) -> bool:
+        """Whether a value has several items."""
+        return self.schema.get("type") == "array"
+
 
 def mapping(value: object) -> Mapping[str, object]:
     """Return a table. Raises ValueError."""
@@ -62,6 +80,25 @@ def _texts(value: object) -> tuple[str, ...]:
     if not isinstance(value, list):
         raise ValueError("a list of strings")
     return tuple(text(item) for item in value)
+
+
+def _public_keys(value: object) -> tuple[str, ...]:
+    """Return public keys. The error names the first that is none, without the part that may be secret."""
+    keys = _texts(value)
+    for key in keys:
+        if not re.fullmatch(PUBLIC_KEY, key):
+            name, colon, _ = key.partition(":")
+            raise WrongValueError(PUBLIC_KEYS.expected, repr(f"{name[:40]}:…" if colon else "…"))
+    return keys
+
+
+def cache_url(value: object) -> str:
+    """Return the URL of a cache. Raises ValueError, which shows its scheme only, as the rest may have a login."""
+    url = text(value)
+    if not re.fullmatch(_CACHE, url, re.DOTALL):
+        scheme, separator, _ = url.partition("://")
+        raise WrongValueError(CACHE_URL.expected, f"{scheme[:20]!r} as its scheme" if separator else "another text")
+    return url
 
 
 def texts_by_key(value: object) -> Mapping[str, str]:
@@ -96,10 +133,18 @@ def _both_cases(pattern: str) -> str:
     return re.sub(r"\[([a-z]+)\]", lambda one: f"[{one[1]}{one[1].upper()}]", pattern).replace("i?b", "[iI]?[bB]")
 
 
-TEXT = ValueKind("a string", text, {"type": "string"})
-TEXTS = ValueKind("a list of strings", _texts, {"type": "array", "items": {"type": "string"}})
 TEXTS_BY_KEY = ValueKind(
     "a table of strings", texts_by_key, {"type": "object", "additionalProperties": {"type": "string"}}
+)
+PUBLIC_KEYS = ValueKind(
+    "a list of keys, each name:base64 with 44 characters of base64",
+    _public_keys,
+    {"type": "array", "items": {"type": "string", "pattern": f"^{PUBLIC_KEY}$"}},
+)
+CACHE_URL = ValueKind(
+    f"a URL ({', '.join(f'{scheme}://' for scheme in CACHE_SCHEMES)}) or the absolute path of a folder",
+    cache_url,
+    {"type": "string", "pattern": f"^{_CACHE}$"},
 )
 COUNT = ValueKind("a whole number from 1", _count, {"type": "integer", "minimum": 1})
 SIZE = ValueKind(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vstore.config.keys import find_key, names_in
-from vstore.config.kinds import mapping, text, texts_by_key
+from vstore.config.kinds import WrongValueError, cache_url, mapping, texts_by_key
 from vstore.config.model import CacheConfig, Config, GcConfig
 from vstore.errors import UsageError, suggestion
 from vstore.fs.reading import read_regular
@@ -70,11 +70,11 @@ def _lock_wait(table: Table) -> timedelta | None:
 def _caches(table: Table) -> tuple[CacheConfig, ...]:
     found = []
     for name in table.names:
-        if (url := table.get(name, lambda value: value if isinstance(value, str) else None)) is not None:
+        if (url := table.get(name, lambda value: cache_url(value) if isinstance(value, str) else None)) is not None:
             found.append(CacheConfig(name=name, url=url))
             continue
         inner = table.table(name)
-        url = inner.get("url", text)
+        url = inner.get("url", cache_url)
         if url is None:
             raise inner.error("url", "a URL", "nothing")
         found.append(CacheConfig(name=name, url=url, options=inner.get("options", texts_by_key) or {}))
@@ -103,7 +103,8 @@ class Table:
         try:
             return convert(self._values[key])
         except ValueError as error:
-            raise self.error(key, str(error), self._shown(self._values[key])) from error
+            found = error.found if isinstance(error, WrongValueError) else self._shown(self._values[key])
+            raise self.error(key, str(error), found) from error
 
     def value(self, key: str) -> Any:
         """Return the value of a key in `KEYS`, None if it is missing. Raises UsageError for a value of another kind."""

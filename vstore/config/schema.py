@@ -24,7 +24,7 @@ def _table(keys: dict[tuple[str, ...], ConfigKey]) -> Schema:
     schemas = {name: _value(below[()]) if () in below else _table(below) for name, below in inner.items()}
     if CACHE in schemas:  # a cache: its URL, or a table with it
         table = {**schemas[CACHE], "required": ["url"]}
-        return {"type": "object", "additionalProperties": {"anyOf": [{"type": "string"}, table]}}
+        return {"type": "object", "additionalProperties": {"anyOf": [table["properties"]["url"], table]}}
     return {"type": "object", "additionalProperties": False, "properties": schemas}
 
 

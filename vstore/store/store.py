@@ -60,15 +60,16 @@ class Store:
         self._immutable = database.read_only and is_read_only(layout.root)  # nothing is collected there
 
     @classmethod
-    def open(cls, root: Path, *, read_only: bool = False) -> Self:
-        """Open the store at `root`, and create it unless `read_only`.
+    def open(cls, root: Path, *, read_only: bool = False, create: bool = True) -> Self:
+        """Open the store at `root`. If there is none, it is created, unless `read_only` or without `create`.
 
-        Raises StoreError if there is no store to read, or if it is damaged or of another release, and OSError.
+        Raises StoreError if there is no store and none is created, or if it is damaged or of another release. Raises
+        OSError.
         """
         layout = StoreLayout(root)
         check_folders(layout)
         check_index_file(layout)
-        if read_only and not layout.index_file.exists():
+        if (read_only or not create) and not layout.index_file.exists():
             if layout.store.is_dir() and not is_empty(layout):
                 raise StoreError(f"the index is missing: {layout.index_file}", hint=_NO_INDEX_HINT)
             raise StoreError(f"there is no store at {root}", hint="`vstore realise SPEC` creates it; or give --root")

@@ -60,6 +60,15 @@ def generation(store: Store, path: StorePath, days_ago: int) -> None:
     profiles.append(store, "p", path, spec_path=None, spec_digest=None, now=moment)
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [["gc"], ["gc", "--dry-run"], ["-q", "gc"], ["optimise"], ["delete", "x"], ["reindex"], ["verify", "--repair"]],
+)
+def test_a_mistyped_root_is_an_error_and_makes_no_store(shop: Shop, arguments: list[str]) -> None:
+    assert f"there is no store at {shop.root}" in shop.run(*arguments, code=6).stderr
+    assert not shop.root.exists()
+
+
 def test_the_dry_run_tells_the_order_and_the_reasons(shop: Shop) -> None:
     with Store.open(shop.root) as store:
         young, old = use(store, add(store, "young"), 1), use(store, add(store, "old", {"a": b"x" * 5000}), 19)

@@ -73,6 +73,11 @@ def test_no_store(tmp_path: Path) -> None:
     assert "there is no store" in done.stdout and doctor(tmp_path / "none") == "", "which is no fault"
 
 
+def test_a_key_in_the_settings_that_is_none(root: Path) -> None:
+    (root / "config.toml").write_text('trusted_keys = ["builder:AAAA"]\n')
+    assert f"{root / 'config.toml'}: trusted_keys: expected a list of keys" in doctor(root)
+
+
 def test_under_a_folder_that_is_swept(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "vstore", "doctor", "--root", str(tmp_path / "Scratch" / "root")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=SOURCE)

@@ -21,6 +21,7 @@ from cryptography.x509.oid import NameOID
 from scripts.testing.servers import free_port, nginx
 from tests.remote.buckets import JUDGES, SERVERS, Bucket
 from vstore.cancel import Cancelled, CancelToken
+from vstore.config.kinds import CACHE_SCHEMES
 from vstore.errors import UsageError
 from vstore.remote.transport.folder import TEMPORARY
 from vstore.remote.transport.memory import MemoryTransport
@@ -175,6 +176,7 @@ def test_what_a_killed_writer_left_in_a_folder_can_be_removed(tmp_path: Path) ->
 
 def test_every_scheme_has_an_example() -> None:
     assert URLS.keys() == TRANSPORTS.keys(), "add a URL of the scheme to URLS"
+    assert tuple(TRANSPORTS) == CACHE_SCHEMES, "add the scheme to CACHE_SCHEMES in vstore/config/kinds.py"
 
 
 @pytest.mark.parametrize("scheme", TRANSPORTS)

@@ -89,7 +89,7 @@ def unpack_command(settings: Settings, file: Path, profile: str | None, trusted:
     from vstore.api.caches import make_generation, trust_of
     from vstore.api.publishing import unpack_bundle
 
-    with settings.open_store() as store:
+    with settings.open_store(create=True) as store:
         trust = trust_of(store.config, trusted)
         done = unpack_bundle(store, file, trust=trust, reporter=settings.reporter)
         _, generation, changed = make_generation(store, done.tops, profile) if profile else (None, None, False)

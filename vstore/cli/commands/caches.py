@@ -49,7 +49,7 @@ def list_command(settings: Settings, cache: str, wanted: ObjectFilter, order: Or
     """
     from vstore.api.caches import list_cached_objects, open_cache, read_inventory
 
-    with settings.open_store() as store:
+    with settings.open_store(create=True) as store:
         opened = open_cache(store, cache, reporter=settings.reporter)
         inventory = read_inventory(opened)
     shown = list_cached_objects(inventory, wanted)
@@ -120,7 +120,7 @@ def gc_command(settings: Settings, cache: str, dry_run: bool, policy: CachePolic
     """Delete the objects of CACHE that no channel and no pin reaches."""
     from vstore.api.caches import collect_cache, open_cache, plan_cache_gc
 
-    with settings.open_store() as store:
+    with settings.open_store(create=True) as store:
         opened = open_cache(store, cache, reporter=settings.reporter)
         plan = plan_cache_gc(store, opened, policy)
         deleted = () if dry_run else collect_cache(store, opened, plan, policy, reporter=settings.reporter)
@@ -154,7 +154,7 @@ def verify_command(settings: Settings, cache: str, contents: bool) -> None:
     from vstore.api.caches import open_cache, verify_cache
 
     reporter = settings.reporter
-    with settings.open_store() as store:
+    with settings.open_store(create=True) as store:
         opened = open_cache(store, cache, reporter=settings.reporter)
         checked, problems = verify_cache(store, opened, contents=contents, reporter=reporter)
     document: CacheVerifyDocument = {
@@ -199,7 +199,7 @@ def _pin(settings: Settings, cache: str, text: str, pinned: bool) -> None:
     from vstore.api.caches import open_cache, pin, unpin
     from vstore.api.stores import StorePath, resolve_what
 
-    with settings.open_store() as store:
+    with settings.open_store(create=True) as store:
         opened = open_cache(store, cache, reporter=settings.reporter)
         try:
             path = StorePath.parse(text)

@@ -92,11 +92,8 @@ def set_command(settings: Settings, config_key: str, values: tuple[str, ...], ap
 @click.argument("config_key", metavar="KEY")
 def unset_command(settings: Settings, config_key: str) -> None:
     """Remove KEY from the file, so that its default applies."""
-    file = _file(settings)
-    file.unset(config_key)
-    one = file.get(config_key)
-    assert one.key is not None
-    default = f"; its default is {one.key.default}" if one.key.default else ""
+    one = _file(settings).unset(config_key)
+    default = f"; its default is {one.key.default}" if one.key and one.key.default else ""
     settings.emit(_document(one), lambda: f"{one.name} is not set any more{default}")
 
 

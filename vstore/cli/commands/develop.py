@@ -56,7 +56,7 @@ def develop_command(
     from vstore.api.environments import develop
 
     request = make_request(spec=spec)
-    with settings.open_store() as store:
+    with settings.open_store(create=True) as store:
         made = develop(store, request, layer=layer, place=place, reporter=settings.reporter)
     document: DevelopDocument = {
         "environment": str(made.place),

@@ -24,7 +24,7 @@ def generate_command(settings: Settings, name: str) -> None:
     """Make a key that `push` signs with, and print its public half: others add that to their `trusted_keys`."""
     from vstore.api.caches import generate_key
 
-    with settings.open_store() as store:
+    with settings.open_store(create=True) as store:
         key, secret = generate_key(store, name)
     document: KeyDocument = {"name": name, "public": str(key.public), "secret_file": str(secret)}
     settings.emit(document, lambda: f"{key.public}\nthe secret key is {secret}: do not share it")

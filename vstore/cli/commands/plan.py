@@ -43,7 +43,7 @@ def plan_command(
     request = partial(Request, caches=caches, offline=offline, environment=dict(os.environ))
     found_specs = [settings.find_spec(spec) for spec in specs or (None,)]
     requests = [request(spec=spec, target=target) for spec in found_specs for target in parse_targets(platforms, spec)]
-    with settings.open_store() as store:
+    with settings.open_store(create=True) as store:
         found = plan(store, requests, reporter=settings.reporter)
     settings.emit(_document(found), lambda: _text(found))
 
@@ -77,7 +77,7 @@ def build_command(
         raise UsageError(f"not a JSON document: {error}", hint="`vstore plan SPEC --json` prints nodes") from error
     parsed = read_node(document, dict(map(_pair, objects)))
     reporter = settings.reporter
-    with settings.open_store() as store:
+    with settings.open_store(create=True) as store:
         done = build(store, parsed, caches=caches, offline=offline, jobs=jobs, reporter=reporter)
     settings.close()
     if settings.json:

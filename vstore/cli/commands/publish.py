@@ -123,7 +123,7 @@ def publish_command(
     if len(targets) > 1 and not archives.tag_outputs:
         raise UsageError("several platforms in one folder need --tag-outputs")
     shown = []
-    with settings.open_store() as store:
+    with settings.open_store(create=True) as store:
         for target in each_target(targets, platforms, spec, allow_outside):
             chosen = request(spec=spec, target=target)
             place = ArchiveOutput(store=store, folder=output, target=str(target), options=archives)
@@ -213,7 +213,7 @@ def export_command(
         if len(targets) != 1:
             raise UsageError("export writes one platform at a time")
         chosen = request(spec=chosen.spec, target=targets[0])
-    with settings.open_store() as store:
+    with settings.open_store(create=True) as store:
         place = FolderOutput(store=store, folder=output, options=folders)
         if what is None or spec is not None:
             plan = write_spec(store, chosen, place, reporter=settings.reporter)

@@ -87,7 +87,7 @@ def realise_command(
         raise UsageError("--profile and --out-link are for one platform at a time")
     if out_link is not None:
         check_out_link(StoreLayout(settings.location()), out_link, trial=not request.dry_run)
-    with settings.open_store() as store:
+    with settings.open_store(create=True) as store:
         reporter = settings.reporter
         each = each_target(targets, platforms, request.spec, request.allow_outside)
         results = [realise(store, replace(request, target=target), reporter=reporter) for target in each]

@@ -117,7 +117,7 @@ def pull_command(
     """
     from vstore.api.caches import open_cache, pull
 
-    with settings.open_store() as store:
+    with settings.open_store(create=True) as store:
         opened = open_cache(store, cache, reporter=settings.reporter)
         done = pull(store, opened, what, profile=profile, trusted_keys=trusted, reporter=settings.reporter)
     made = done.generation

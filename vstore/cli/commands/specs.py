@@ -132,7 +132,7 @@ def lock_command(
         settings.emit(view.document(), view.text)
         return
     before = _locks(project)
-    with settings.open_store() as store:
+    with settings.open_store(create=True) as store:
         locked = lock(store, project, selection, lock_options, reporter=settings.reporter)
     if not locked and not selection.unmatched:
         raise LockError(f"{project.spec.path.name}: no layer to lock")

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
+from vstore.config.kinds import PUBLIC_KEY
 from vstore.errors import UsageError
 from vstore.fs.place import create_file, real_folder
 from vstore.fs.reading import read_regular
@@ -20,7 +21,6 @@ from vstore.remote.records.model import R, Record, Signature, add_signatures
 from vstore.values import frozen
 
 _MAX_BYTES = 1 << 16
-_KEY = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]{0,99}):([A-Za-z0-9+/]{43}=)")
 
 
 @frozen(kw_only=False)
@@ -33,7 +33,7 @@ class Key:
     @classmethod
     def parse(cls, text: str) -> Self:
         """Parse ``name:base64``. Raises UsageError, without the part that may be a secret."""
-        found = _KEY.fullmatch(text.strip())
+        found = re.fullmatch(PUBLIC_KEY, text.strip())
         if not found:
             name = text.partition(":")[0].strip()[:40] if ":" in text else "…"
             raise UsageError(f"not a key: {name!r}", hint="a key is written name:base64, 44 characters")
