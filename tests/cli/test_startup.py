@@ -23,7 +23,7 @@ main(sys.argv[1:-1])
 """
 STANDARD = {"asyncio", "concurrent.futures", "dataclasses", "email", "http", "importlib.metadata", "logging", "shutil"}
 STANDARD |= {"multiprocessing", "random", "socket", "subprocess", "tempfile", "tomllib", "urllib.request"}
-OTHERS = {"nacl", "obstore", "packaging", "platformdirs", "rich", "tomli_w", "urllib3", "uv"}
+OTHERS = {"nacl", "obstore", "packaging", "platformdirs", "rich", "sqlite_utils", "tomli_w", "urllib3", "uv"}
 OURS = {"vstore.archive", "vstore.build", "vstore.cli.progress", "vstore.gc", "vstore.lock", "vstore.publish"}
 OURS |= {"vstore.remote", "vstore.spec", "vstore.uv", "vstore.workers"}
 HEAVY = STANDARD | OTHERS | OURS

@@ -316,7 +316,7 @@ def test_rolling_back_loads_little() -> None:
     code = "import sys, vstore.profile; print(*sorted(sys.modules))"
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     loaded = subprocess.check_output([sys.executable, "-c", code], env=environment, text=True).split()
-    heavy = {"rich", "packaging", "click", "uv", "tomllib", "subprocess", "backports.zstd", "asyncio"}
+    heavy = {"rich", "packaging", "click", "sqlite_utils", "uv", "tomllib", "subprocess", "backports.zstd", "asyncio"}
     assert "sqlite3" in loaded
     assert not heavy & set(loaded)
     assert not [name for name in loaded if name.startswith(("vstore.build", "vstore.lock", "vstore.spec", "vstore.gc"))]

@@ -201,7 +201,7 @@ def test_opening_and_asking_needs_no_heavy_library(tmp_path: Path) -> None:
     code = (
         "import sys; from pathlib import Path; from vstore.store import Store\n"
         "with Store.open(Path(sys.argv[1])) as s: s.cached_stack(b'x')\n"
-        "print(sorted({'rich', 'click', 'packaging', 'backports.zstd', 'shutil'} & sys.modules.keys()))"
+        "print(sorted({'sqlite_utils', 'rich', 'click', 'packaging', 'backports.zstd', 'shutil'} & sys.modules.keys()))"
     )
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
     command = [sys.executable, "-c", code, str(tmp_path / "root")]

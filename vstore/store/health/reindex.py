@@ -1,19 +1,22 @@
 """Rebuilding the index from the trees, their manifests and the profiles.
 
 Facts that only the index holds are lost: cached stacks, how long builds took, and last uses. As an unknown use may be
-recent, every object counts as used today.
+recent, every object counts as used today. sqlite-utils writes the rows: this is not a hot path, and each table is
+written once.
 """
 
 from __future__ import annotations
 
 import os
-import sqlite3
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
+
+from sqlite_utils import Database as Tables
+from sqlite_utils.db import Table
 
 from vstore.digest import Digest
 from vstore.errors import BusyError, StoreError
@@ -65,7 +68,7 @@ def reindex(root: Path, reporter: Reporter | None = None) -> int:
                 reporter.warn(f"left out {path}: it refers to an object that is not in the store")
             generations = list(_generations_on_disk(layout, {one.info.path for one in objects}, reporter))
             with database.transaction() as connection:
-                _write_rows(connection, objects, generations, [*recorded_generations(layout)])
+                _write_rows(Tables(connection), objects, generations, [*recorded_generations(layout)])
         finally:
             database.close()
         reached(Point.REINDEX_FILLED)
@@ -170,10 +173,7 @@ def _generations_on_disk(layout: StoreLayout, objects: set[StorePath], reporter:
 
 
 def _write_rows(
-    connection: sqlite3.Connection,
-    objects: list[_ObjectOnDisk],
-    generations: list[Generation],
-    used: list[tuple[str, int]],
+    tables: Tables, objects: list[_ObjectOnDisk], generations: list[Generation], used: list[tuple[str, int]]
 ) -> None:
     """Write all rows. `used` are profile and number of each generation that has a record, forgotten ones included."""
     ids = {one.info.path: number for number, one in enumerate(objects, 1)}
@@ -181,9 +181,9 @@ def _write_rows(
     numbers = [*used, *((one.profile, one.number) for one in generations)]
 
     def write(table: str, rows: Iterator[dict[str, object]]) -> None:
-        for row in rows:
-            columns, values = ", ".join(row), ", ".join(f":{column}" for column in row)
-            connection.execute(f"INSERT OR IGNORE INTO {table} ({columns}) VALUES ({values})", row)
+        found = tables[table]
+        assert isinstance(found, Table)
+        found.insert_all(rows, ignore=True)
 
     write("objects", (_object_row(one.info, ids[one.info.path]) for one in objects))
     edges = ((ids[one.info.path], ids[path]) for one in objects for path in one.info.references)
