@@ -28,6 +28,7 @@ from vstore.config import read_config
 from vstore.config.reader import parse_config
 from vstore.remote.transport.registry import TRANSPORTS
 from vstore.spec import load
+from vstore.store import Store
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -248,6 +249,7 @@ def test_systemd_takes_the_units_in_the_docs(tmp_path: Path) -> None:
     done = subprocess.run(["systemd-analyze", "verify", *units], cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     (line,) = re.findall(r"^17 3 \* \* \*  vstore (.*)$", text, re.MULTILINE)
+    Store.open(tmp_path / "store").close()
     assert subprocess.run([program, "--root", tmp_path / "store", *line.split()]).returncode == 0
 
 
