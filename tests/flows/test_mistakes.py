@@ -117,7 +117,7 @@ def test_a_pypy_runtime_is_refused(world: World) -> None:
     world.spec.write_text(world.spec.read_text().replace(f"cpython@{VERSION}", "pypy@3.10.14"))
     world.run("show", str(world.spec))
     error = world.realise(code=5)["error"]
-    assert "pypy@3.10.14" in error["message"] and "cpython@" in error["hint"]
+    assert "pypy@3.10.14: PyPy is not supported" in error["message"] and "cpython@" in error["hint"]
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is of Linux")

@@ -128,6 +128,10 @@ def test_a_mistake_in_the_side_file(tmp_path: Path) -> None:
     (path.parent / "venvstacks.uv.toml").write_text("[sources]\nx = 1\n")
     with pytest.raises(SpecError, match=r"venvstacks\.uv\.toml\.sources\.x: must be an index config"):
         load(path)
+    (path.parent / "venvstacks.uv.toml").write_text('[tool.uv]\nexclude-newer = "2025-01-01"\n')
+    with pytest.raises(SpecError, match=r"venvstacks\.uv\.toml: has a table \[tool\]") as caught:
+        load(path)
+    assert caught.value.hint == "write the settings in it without [tool.uv]"
     (path.parent / "venvstacks.uv.toml").write_text("[")
     with pytest.raises(SpecError, match=r"venvstacks\.uv\.toml: not valid TOML"):
         load(path)

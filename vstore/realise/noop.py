@@ -5,16 +5,18 @@ The inputs of a stack (spec, locks, modules, target) are hashed together, and th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from vstore import profile as profiles
 from vstore.build import BUILDER
 from vstore.digest import hash_fields
+from vstore.objects import StorePath
 from vstore.realise.model import Origin, Realised, RealisedLayer, Request
 from vstore.reporter import Reporter
 from vstore.spec import Spec, source_manifest
 from vstore.spec.lockfiles import lock_files, read_lock_file
-from vstore.store import Store
+from vstore.store import Generation, Store
 from vstore.target import Target
 from vstore.values import replace
 
@@ -34,23 +36,53 @@ def find_noop(store: Store, spec: Spec, request: Request, *, reporter: Reporter)
         for layer in profiles.read_stack(store.layout.object(stack)).layers
     )
     realised = Realised(profile=profile_name(spec, request), target=request.platform, layers=layers, stack=stack)
-    return activate(store, spec, realised, reporter=reporter) if request.generation else realised
+    if not request.generation:
+        return realised
+    warn_of_other_spec(store, spec, request, reporter=reporter, stack=stack)
+    return activate(store, spec, realised, reporter=reporter)
 
 
 def activate(store: Store, spec: Spec, realised: Realised, *, reporter: Reporter) -> Realised:
     """Make a stack the current generation of its profile, unless it is already. Return the result with its number."""
     name, stack = realised.profile, realised.stack
     assert stack is not None
-    current = profiles.current(store, name)
-    if current is not None and current.spec_path not in (None, str(spec.path)) and current.path != stack:
-        reporter.warn(
-            f"profile {name} belongs to another spec: {current.spec_path}", hint="choose another with --profile"
-        )
+    known = store.generations.of(name)
     added = profiles.append(
         store, name, stack, spec_path=str(spec.path), spec_digest=spec.digest, now=datetime.now(UTC)
     )
+    if added is not None:
+        _note_switch(known, added, reporter)
     generation = added or profiles.current(store, name)
     return replace(realised, generation=generation.number if generation else None, changed=added is not None)
+
+
+def _note_switch(known: Sequence[Generation], added: Generation, reporter: Reporter) -> None:
+    """Note what a new generation replaced, if that was the stack of another spec, or a rollback."""
+    before = next((one for one in known if one.current), None)
+    if before is None:
+        return
+    name = added.profile
+    if before.spec_path not in (None, added.spec_path):
+        reporter.note(f"`vstore rollback {name}` returns profile {name} to the stack of {before.spec_path}")
+    rolled_back = [one.number for one in known if one.number > before.number and one.path == added.path]
+    if rolled_back:
+        reporter.note(
+            f"the stack of generation {rolled_back[-1]} is in use again: this undoes the rollback to generation"
+            f" {before.number}"
+        )
+
+
+def warn_of_other_spec(
+    store: Store, spec: Spec, request: Request, *, reporter: Reporter, stack: StorePath | None = None
+) -> None:
+    """Warn if the profile of a request belongs to another spec, unless `stack` is its current one."""
+    name = profile_name(spec, request)
+    current = profiles.current(store, name)
+    if current is not None and current.spec_path not in (None, str(spec.path)) and current.path != stack:
+        reporter.warn(
+            f"profile {name} belongs to another spec: {current.spec_path}",
+            hint="choose another with `--profile NAME`",
+        )
 
 
 def profile_name(spec: Spec, request: Request) -> str:

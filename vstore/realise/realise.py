@@ -22,7 +22,7 @@ from vstore.realise.execute.object_builder import ObjectBuilder
 from vstore.realise.execute.sources import ModuleSources
 from vstore.realise.locking import Locks, ensure_locked, select
 from vstore.realise.model import Origin, Realised, RealisedLayer, Request
-from vstore.realise.noop import activate, inputs_key, profile_name
+from vstore.realise.noop import activate, inputs_key, profile_name, warn_of_other_spec
 from vstore.realise.plan.graph import Plan, find_known, plan_layers
 from vstore.realise.session import Session
 from vstore.spec import Layer
@@ -38,6 +38,8 @@ def realise(session: Session, project: Project, request: Request) -> Realised:
     spec, store = project.spec, session.store
     session = session.with_settings_of(spec)
     selection = select(session, spec, request)
+    if request.generation and not (request.include or request.check):
+        warn_of_other_spec(store, spec, request, reporter=session.reporter)
     interpreters = Interpreters(session, dry_run=request.dry_run)
     sources = ModuleSources(store, spec)
 

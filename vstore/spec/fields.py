@@ -148,7 +148,7 @@ def read_deployment_target(environment: Mapping[str, str], mistakes: Mistakes) -
 
 def read_implementation(table: Table) -> str | None:
     """Read a PythonRequirement as text. An architecture after it is dropped, as the targets decide it."""
-    expected = "such as cpython@3.11, cpython@3.11.13, cpython@>=3.11,<3.14 or cpython (or pypy@…)"
+    expected = "such as cpython@3.11, cpython@3.11.13, cpython@>=3.11,<3.14 or cpython"
     text = table.string("python_implementation", required=f"a string {expected}")
     if text is None:
         return None

@@ -53,10 +53,14 @@ def _read_side_file(path: Path, mistakes: Mistakes) -> tuple[Table | None, bytes
         mistakes.add(SIDE_FILE, f"cannot be read: {error.strerror}")
         return None, None
     try:
-        return Table(values=parse_toml(data), key=SIDE_FILE, mistakes=mistakes), data
+        values = parse_toml(data)
     except TomlError as error:
         mistakes.add(SIDE_FILE, f"not valid TOML: {error}")
         return None, data
+    if "tool" in values:
+        mistakes.add(SIDE_FILE, "has a table [tool]", "write the settings in it without [tool.uv]")
+        return None, data
+    return Table(values=values, key=SIDE_FILE, mistakes=mistakes), data
 
 
 def _refuse_logins(table: Table, value: object, key: str) -> None:

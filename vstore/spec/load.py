@@ -78,7 +78,7 @@ def load(
 
 def check_requirement_syntax(spec: Spec) -> None:
     """Check the requirements of a spec that was loaded without that. Raises SpecError with all mistakes."""
-    mistakes = Mistakes(spec=spec.path.name)
+    mistakes = Mistakes(spec=typed(spec.path))
     arrays: dict[str, object] = {
         array: [{"name": one.name, "requirements": list(one.requirements)} for one in spec.layers if one.kind == kind]
         for array, kind in _ARRAYS.items()

@@ -44,7 +44,7 @@ def choose_source(
     """
     platform = Target(target)
     if requirement.implementation != "cpython":
-        raise BuildError(f"{requirement} cannot be built", hint="write cpython@3.12 or cpython@3.12.4")
+        raise BuildError(f"{requirement}: PyPy is not supported", hint="write cpython@3.12 or cpython@3.12.4")
     if pin is not None:
         return _pinned_source(pin, platform, uv)
     managed = find_managed(requirement, platform, uv)
