@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from vstore.errors import UsageError, suggestion
 from vstore.lock.model import LockedLayer, LockOptions
@@ -23,10 +23,12 @@ class ExactlyRequired:
     by: str
 
 
-def check_upgrades(project: Project, names: Iterable[str]) -> None:
+def check_upgrades(project: Project, names: Sequence[str]) -> None:
     """Raise UsageError for the name of a package that no layer has. A spec without all its locks may have any."""
     from packaging.utils import canonicalize_name
 
+    if not names:
+        return
     layers = [layer for layer in project.spec.layers if layer.targets]
     locks = project.locks
     known = {package.name for one in locks for package in one.packages}
