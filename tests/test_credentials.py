@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vstore.credentials import has_credentials, public_url, redact, without_login, without_userinfo
+from vstore.credentials import has_credentials, hide_secrets, public_url, redact, without_login, without_userinfo
 from vstore.errors import UsageError
 
 SECRET = "hunter2"
@@ -108,3 +108,31 @@ def test_a_stranger_makes_no_long_error(unit: str) -> None:
     assert len(UsageError(text, details=[text], hint=text).message) <= 5000
     assert SECRET not in redact(text)
     assert SECRET not in str(UsageError("x" * 3990 + f"://me:{SECRET}{SECRET}@a.org"))
+
+
+def test_values_of_secret_options_are_hidden() -> None:
+    given = [
+        "exec",
+        "x",
+        "train",
+        "--api-key",
+        "hunter2",
+        "--password=hunter2",
+        "--tokenizer",
+        "plain",
+        "file.token",
+        "a",
+    ]
+    shown = hide_secrets(given)
+    assert shown == [
+        "exec",
+        "x",
+        "train",
+        "--api-key",
+        "***",
+        "--password=***",
+        "--tokenizer",
+        "plain",
+        "file.token",
+        "a",
+    ]

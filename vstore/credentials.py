@@ -6,6 +6,7 @@ Every error, message, log line and traceback passes `redact`.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 HIDDEN = "***"
 _END = r"/?#\s\"'`<>"  # these characters end the host of a URL
@@ -30,6 +31,32 @@ _HEADER = (
     r"(\b(?:proxy-)?authorization|\b(?:x-amz-security-token|x-api-key|(?:set-)?cookie))"
     r"([\"']?\s*[:=]\s*[\"']?)(?:(?:basic|bearer|token|digest)\s+)?[^\s\"',]+"
 )
+
+
+_SECRET_NAME = (
+    r"\.options\.|(?<![a-z])(?:secrets?|tokens?|password|passwd|passphrase|(?:access|account|api|private|sas)[-_]?key)"
+    r"(?![a-z])"
+)
+
+
+def hide_secrets(arguments: Iterable[str]) -> list[str]:
+    """Return the arguments of a command line with ``***`` in place of values that may be secret.
+
+    These are the values of the options of caches, and of program options with a name such as token or password.
+    """
+    shown: list[str] = []
+    values, plain = 0.0, False  # the number of values to hide; whether `--` was read
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        plain = plain or argument == "--"
+        if values and argument != "--" and (plain or not argument.startswith("-")):
+            values -= 1
+            argument = HIDDEN
+        elif name.startswith(("-", "caches.")) and re.search(_SECRET_NAME, name, re.IGNORECASE):
+            values = 0 if equals else float("inf") if ".options." in name else 1
+            argument = f"{name}={HIDDEN}" if equals else argument
+        shown.append(argument)
+    return shown
 
 
 def has_credentials(url: str) -> bool:

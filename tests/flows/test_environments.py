@@ -199,7 +199,7 @@ def test_an_environment_that_is_a_root_keeps_what_it_stands_on(world: World, tmp
     other.run("forget", "project", "--all")
     other.run("gc")
     stands_on(other, subprocess.check_output([tmp_path / "e/bin/python", "-c", HERE], text=True))
-    assert str(tmp_path / "e/.vstore-root") in [root["name"] for root in other.json("roots")]
+    assert str(tmp_path / "e/.vstore-root") in [root["name"] for root in other.json("roots")["roots"]]
     other.run("roots", "remove", str(tmp_path / "e"))
     other.run("gc")
     assert not os.path.exists(base)

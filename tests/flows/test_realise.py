@@ -145,7 +145,7 @@ def test_queries_answer(realised: World) -> None:
     chain = realised.json("why-depends", "app-hello", paths["python"])["chain"]
     assert chain[0] == paths["app-hello"] and chain[-1] == paths["python"]
     assert "installing" in realised.json("log", "framework-mid")["log"]
-    assert any(root["kind"] == "profile" for root in realised.json("roots"))
+    assert any(root["kind"] == "profile" for root in realised.json("roots")["roots"])
 
 
 def test_uv_and_importlib_see_an_ordinary_environment(realised: World) -> None:

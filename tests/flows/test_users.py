@@ -220,7 +220,9 @@ def test_a_root_that_one_may_not_write_to_can_be_read(people: list[Person]) -> N
     assert "midlib 1.0" in first.run("run", "project", "hello")[0]
     assert first.json("verify", "--contents")["problems"] == []
     with held(root.root / "gcroots" / "temp" / "1-abcdef01"):
-        assert {one["kind"] for one in first.json("roots")} == {"profile"}, "others' temp roots are closed to readers"
+        assert {one["kind"] for one in first.json("roots")["roots"]} == {"profile"}, (
+            "others' temp roots are closed to readers"
+        )
     for command in (["gc"], ["realise", str(first.spec)], ["forget", "project", "1"]):
         assert "belongs to root" in first.run(*command, code=6)[1]
 

@@ -24,10 +24,10 @@ from vstore.api.maintenance import verify
 from vstore.api.stores import StoreLayout, open_store, owner_of
 from vstore.config import read_config
 from vstore.credentials import has_credentials
-from vstore.errors import VstoreError
+from vstore.errors import UsageError, VstoreError
 from vstore.reporter import NullReporter, Reporter
 
-__all__ = ["Diagnosis", "diagnose"]
+__all__ = ["Diagnosis", "Finding", "diagnose"]
 
 _SWEPT = {"cache", ".cache", "tmp", "scratch"}
 _BIG_LOG_BYTES = 64 << 20
@@ -37,13 +37,27 @@ _SECRET = re.compile(r"secret|password|token|account_key|sas_key", re.IGNORECASE
 _WITHOUT_LINKS = {"vfat", "exfat", "msdos"}
 
 
+class Finding(NamedTuple):
+    """A problem: a fixed name for its kind, ``error`` or ``warning``, and a sentence with advice.
+
+    It is an error if commands fail or objects are damaged.
+    """
+
+    id: str
+    level: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
 class Diagnosis(NamedTuple):
-    """Findings, each a sentence with advice, and how objects are protected against this user.
+    """Findings, and how objects are protected against this user.
 
     The protection is ``read-only mount``, ``read-only modes`` or ``writable by root``; None if there is no store.
     """
 
-    findings: tuple[str, ...]
+    findings: tuple[Finding, ...]
     protection: str | None
 
 
@@ -63,23 +77,37 @@ def _protection(store: Path) -> str | None:
     return "writable by root" if hasattr(os, "geteuid") and os.geteuid() == 0 else "read-only modes"
 
 
-def _about_machine() -> Iterator[str]:
+def _about_machine() -> Iterator[Finding]:
     try:
         from uv import find_uv_bin
 
         find_uv_bin()
     except (ImportError, FileNotFoundError):
-        yield "uv is not installed beside vstore, so nothing can be locked or built; install the package `uv`"
+        yield Finding(
+            "no-uv",
+            "error",
+            "uv is not installed beside vstore, so nothing can be locked or built; install the package `uv`",
+        )
 
 
-def _about_place(root: Path) -> Iterator[str]:
+def _about_place(root: Path) -> Iterator[Finding]:
     if words := _SWEPT & {part.lower() for part in root.parts}:
-        yield f"the root is in a folder {min(words)!r}, which other programs may empty; choose another with --root"
+        yield Finding(
+            "swept-folder",
+            "warning",
+            f"the root is in a folder {min(words)!r}, which other programs may empty; choose another with --root",
+        )
     kind = _file_system(root)
     if kind in _REMOTE:
-        yield f"the root is on a network file system ({kind}): SQLite and file locks may fail there; use a local disk"
+        yield Finding(
+            "network-file-system",
+            "warning",
+            f"the root is on a network file system ({kind}): SQLite and file locks may fail there; use a local disk",
+        )
     if kind in _WITHOUT_LINKS:
-        yield f"the root is on {kind}, which has no hard or symbolic links; use another file system"
+        yield Finding(
+            "no-links", "error", f"the root is on {kind}, which has no hard or symbolic links; use another file system"
+        )
 
 
 def _file_system(place: Path) -> str | None:
@@ -97,56 +125,87 @@ def _file_system(place: Path) -> str | None:
     return kind
 
 
-def _about_root(layout: StoreLayout) -> Iterator[str]:
+def _about_root(layout: StoreLayout) -> Iterator[Finding]:
     root = layout.root
     if not os.access(root, os.W_OK):
-        yield f"{root} is not writable by this user; only list, info, run and verify work"
+        yield Finding(
+            "not-writable", "warning", f"{root} is not writable by this user; only list, info, run and verify work"
+        )
     if hasattr(os, "geteuid") and root.stat().st_uid != os.geteuid():
-        yield f"{root} belongs to {owner_of(root)}; use your own, or share it as docs/internals/store.md says"
+        yield Finding(
+            "other-owner",
+            "warning",
+            f"{root} belongs to {owner_of(root)}; use your own, or share it as docs/internals/store.md says",
+        )
     if layout.uv_cache.exists() and layout.store.exists() and not layout.on_one_mount(layout.uv_cache):
-        yield (
+        yield Finding(
+            "cache-elsewhere",
+            "warning",
             "cache/uv is on another file system or mount than store: files are copied, not linked; "
-            "put both on one file system"
+            "put both on one file system",
         )
     if layout.tmp.exists() and layout.store.exists() and not layout.on_one_mount(layout.tmp):
-        yield "tmp is on another mount than store: nothing can be added; mount the whole root at one place"
+        yield Finding(
+            "tmp-elsewhere",
+            "error",
+            "tmp is on another mount than store: nothing can be added; mount the whole root at one place",
+        )
     yield from _about_logins(layout.config_file)
     free = shutil.disk_usage(root).free
     if free < _LITTLE_BYTES:
-        yield f"only {free >> 20} MiB are free; `vstore gc --dry-run` lists the deletable objects"
+        yield Finding(
+            "little-space",
+            "warning",
+            f"only {free >> 20} MiB are free; `vstore gc --dry-run` lists the deletable objects",
+        )
     log = layout.index_file.with_name(layout.index_file.name + "-wal")
     if log.exists() and log.stat().st_size > _BIG_LOG_BYTES:
-        yield f"the write-ahead log of the index has {log.stat().st_size >> 20} MiB: {log.name}; `vstore gc` empties it"
+        yield Finding(
+            "big-log",
+            "warning",
+            f"the write-ahead log of the index has {log.stat().st_size >> 20} MiB: {log.name}; `vstore gc` empties it",
+        )
 
 
-def _about_logins(config: Path) -> Iterator[str]:
+def _about_logins(config: Path) -> Iterator[Finding]:
     if os.name == "nt" or not config.is_file() or not config.stat().st_mode & 0o077:
         return
     with suppress(VstoreError):  # `open_store` reports it
         for cache in read_config(config).caches:
             if has_credentials(cache.url) or any(_SECRET.search(name) for name in cache.options):
-                yield (
+                yield Finding(
+                    "readable-login",
+                    "warning",
                     f"config.toml holds the login of cache {cache.name}, and other users can read the file: "
-                    f"`chmod 600 {config}`"
+                    f"`chmod 600 {config}`",
                 )
 
 
-def _about_store(root: Path, reporter: Reporter | None) -> Iterator[str]:
+def _about_store(root: Path, reporter: Reporter | None) -> Iterator[Finding]:
     try:
         with open_store(root, read_only=True) as store:
             problems = verify(store, contents=False, reporter=reporter or NullReporter())[1]
-            yield from (f"{problem.path}: {problem.problem}" for problem in problems)
+            yield from (Finding("damaged", "error", f"{one.path}: {one.problem}") for one in problems)
             if os.access(store.layout.locks.folder, os.W_OK):
                 plan = plan_collection(store, policy_of(GcOptions(store.config.gc), now=datetime.now(UTC)))
                 if left := len(plan.orphans) - len(plan.archives):
-                    yield f"{left} leftovers of killed processes; `vstore gc` removes them"
+                    yield Finding(
+                        "leftovers", "warning", f"{left} leftovers of killed processes; `vstore gc` removes them"
+                    )
                 if shutil.disk_usage(store.layout.root).free < _LITTLE_BYTES:
                     freed = f"{plan.freed_bytes >> 20} MiB"
-                    yield f"`vstore gc` would free {freed}; `vstore roots` lists the roots that keep the rest"
+                    yield Finding(
+                        "garbage",
+                        "warning",
+                        f"`vstore gc` would free {freed}; `vstore roots` lists the roots that keep the rest",
+                    )
                 if plan.unclear:
-                    yield (
+                    yield Finding(
+                        "unclear-files",
+                        "warning",
                         f"{len(plan.unclear)} files may belong to missing objects and are not deleted; "
-                        "run `vstore verify --repair`"
+                        "run `vstore verify --repair`",
                     )
     except VstoreError as error:
-        yield error.message + (f" ({error.hint})" if error.hint else "")
+        kind = "settings" if isinstance(error, UsageError) else "store"
+        yield Finding(kind, "error", error.message + (f" ({error.hint})" if error.hint else ""))

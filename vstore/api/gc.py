@@ -18,6 +18,7 @@ from typing import NamedTuple
 from vstore import profile as profiles
 from vstore.config import GcConfig
 from vstore.errors import BusyError, UsageError
+from vstore.fs.disk import free_bytes
 from vstore.fs.trees.usage import used_bytes
 from vstore.gc import (
     Collected,
@@ -47,6 +48,7 @@ __all__ = [
     "delete",
     "exclusive_sizes",
     "limits_of",
+    "limits_reached",
     "owners_of_skipped",
     "plan_collection",
     "plan_deletion",
@@ -128,6 +130,19 @@ def run_gc(store: Store, options: GcOptions, *, reporter: Reporter | None = None
 def owners_of_skipped(store: Store, found: CollectionPlan | Collected) -> list[str]:
     """Return the users to whom dead objects belong that only they, or root, can delete."""
     return owner_names(store.layout, found.skipped)
+
+
+def limits_reached(store: Store, options: GcOptions) -> dict[str, tuple[int, int]]:
+    """Return the sizes that end a collection, by the name of the limit: the current bytes, and those of the limit.
+
+    `max_size` is compared with the bytes of the store, `until_free` with the free ones.
+    """
+    found = {}
+    if (limit := options.limits.max_size) is not None:
+        found["max_size"] = used_bytes(store.layout.root), limit
+    if options.until_free is not None:
+        found["until_free"] = free_bytes(store.layout.root), options.until_free
+    return found
 
 
 def policy_of(options: GcOptions, *, now: datetime) -> CollectionPolicy:

@@ -102,7 +102,9 @@ class Settings:
     def begin(self, command: str, *, live: bool = True) -> None:
         """Begin a command: open the log file, and if `live` show progress from now on. Raises UsageError."""
         if self.log_file is not None:
-            self.reporter.log("begin", f"vstore {__version__}: {' '.join(sys.argv[1:])}")
+            from vstore.credentials import hide_secrets
+
+            self.reporter.log("begin", f"vstore {__version__}: {' '.join(hide_secrets(sys.argv[1:]))}")
         if live and not (self.no_progress or self.json or self.quiet) and is_live(sys.stderr):
             self.reporter.begin(command)
 

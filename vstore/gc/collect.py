@@ -76,6 +76,7 @@ def collect_garbage(
         more = _collect_once(store, policy, reporter, done.freed_bytes)
         done = Collected(
             victims=done.victims + more.victims,
+            spared=more.spared,
             orphans=done.orphans + more.orphans,
             freed_bytes=done.freed_bytes + more.freed_bytes,
             skipped=more.skipped,
@@ -121,6 +122,7 @@ def _collect_once(store: Store, policy: CollectionPolicy, reporter: Reporter, fr
     cleaned = _clean(store, policy, reporter, freed_before + freed)
     return Collected(
         victims=tuple(victims),
+        spared=plan.spared,
         orphans=tuple(orphans),
         freed_bytes=freed + cleaned.freed_bytes,
         skipped=plan.skipped,

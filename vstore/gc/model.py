@@ -91,6 +91,7 @@ class Collected:
     """The result of a collection. The fields are as in `CollectionPlan`; `freed_bytes` was counted at each unlink."""
 
     victims: tuple[Victim, ...] = ()
+    spared: int = 0
     orphans: tuple[str, ...] = ()
     freed_bytes: int = 0
     skipped: tuple[StorePath, ...] = ()

@@ -74,13 +74,25 @@ def test_the_dry_run_tells_the_order_and_the_reasons(shop: Shop) -> None:
         young, old = use(store, add(store, "young"), 1), use(store, add(store, "old", {"a": b"x" * 5000}), 19)
     text = shop.run("gc", "--dry-run").stdout.splitlines()
     assert text[0] == f"would delete {old}  4.9 KiB, no root, unused for 19 days, last by nightly"
-    assert text[1].startswith(f"would delete {young}  5 B, no root, unused for 1 days")
+    assert text[1].startswith(f"would delete {young}  5 B, no root, unused for 1 day")
     assert text[2].startswith("would delete 2 objects")
     planned = shop.json("gc", "--dry-run")
     assert planned["deletable"] == [str(old), str(young)] and planned["deleted"] == []
     assert planned["reasons"][0]["used_by"] == "nightly" and planned["reasons"][0]["size_bytes"] == 5000
     done = shop.json("gc")
     assert (done["deleted"], done["reasons"]) == (planned["deletable"], planned["reasons"])
+
+
+def test_dead_objects_that_stay_have_a_reason(shop: Shop) -> None:
+    with Store.open(shop.root) as store:
+        add(store, "dead", {"a": b"x" * 5000})
+    shop.configure('[gc]\nmax_size = "20G"\n')
+    for options in ([], ["--dry-run"]):
+        done = shop.run("gc", *options)
+        assert "1 dead object stays: the store takes" in done.stderr and "max_size is 20.0 GiB" in done.stderr
+    shop.configure('[gc]\ngrace = "1d"\n')
+    done = shop.run("gc", "--until-free", "1024P")
+    assert "are free, 1024.0 PiB wanted" in done.stderr and "grace and unused_for spare recent ones" in done.stderr
 
 
 def test_unused_for_forgets_generations_and_spares_what_was_used(shop: Shop) -> None:
@@ -198,16 +210,17 @@ def test_pins_have_a_note_and_an_end(shop: Shop) -> None:
         one, two = add(store, "one", references=[low]), add(store, "two", references=[low])
     shop.run("roots", "add", "one", "--note", "for the talk", "--expires", "30d")
     shop.run("roots", "add", "second", "two")
-    rows = {row["name"]: row for row in shop.json("roots")}
+    rows = {row["name"]: row for row in shop.json("roots")["roots"]}
     pinned = rows[f"gcroots/{one}"]
     assert pinned["note"] == "for the talk" and pinned["expires_at"][:10] == str((NOW + timedelta(days=30)).date())
     assert rows["gcroots/second"]["note"] is None and rows["gcroots/second"]["exclusive_bytes"] < 100_000
     text = shop.run("roots").stdout
+    assert shop.json("roots")["store_bytes"] > 500_000
     assert "for the talk" in text and "the store takes" in text
     assert shop.json("gc")["deleted"] == []
     shop.run("roots", "remove", str(one))
     assert shop.json("gc")["deleted"] == [str(one)]
-    (pinned,) = shop.json("roots")
+    (pinned,) = shop.json("roots")["roots"]
     assert pinned["exclusive_bytes"] >= 500_000
     assert list(StoreLayout(shop.root).gcroots.glob(".*")) == []
     assert str(two) in shop.json("list")[1]["path"] or str(two) in shop.json("list")[0]["path"]
@@ -219,7 +232,7 @@ def test_an_expired_pin_does_not_count_and_goes(shop: Shop) -> None:
     shop.run("roots", "add", "mine", "low", "--expires", "6s")
     assert shop.json("gc", "--dry-run")["deletable"] == []
     time.sleep(6.1)
-    assert shop.json("roots") == []
+    assert shop.json("roots")["roots"] == []
     assert shop.json("gc", "--dry-run")["deletable"] == [str(path)]
     assert os.path.lexists(shop.root / "gcroots" / "mine"), "a dry run touches nothing"
     assert shop.json("gc")["deleted"] == [str(path)]
@@ -271,7 +284,7 @@ def test_a_dry_run_refuses_what_forgetting_refuses(shop_of_three: Shop) -> None:
 def test_a_whole_profile_is_removed(shop_of_three: Shop) -> None:
     shop = shop_of_three
     assert shop.json("forget", "p", "--all")["forgotten"] == [1, 2, 3]
-    assert shop.json("profiles") == [] == shop.json("roots")
+    assert shop.json("profiles") == [] == shop.json("roots")["roots"]
     assert os.listdir(shop.root / "profiles") == [".p-3.json"], "what shows that the numbers are used up"
     shop.run("forget", "p", "--all", code=13)
     assert len(shop.json("gc")["deleted"]) == 3
@@ -334,6 +347,6 @@ def test_a_root_ends_by_any_name_that_made_it(shop: Shop) -> None:
     assert "2 roots keep low" in several and "gcroots/one" in several and "gcroots/two" in several
     shop.run("roots", "remove", "one")
     shop.run("roots", "remove", str(shop.root / "store" / str(low) / "a"))
-    assert shop.json("roots") == []
+    assert shop.json("roots")["roots"] == []
     assert "no root of a user keeps" in shop.run("roots", "remove", "low", code=13).stderr
     assert "not a root: nothing" in shop.run("roots", "remove", "nothing", code=13).stderr

@@ -49,7 +49,14 @@ def test_listings_hide_logins_and_get_does_not(tmp_path: Path) -> None:
     root = tmp_path / "root"
     url = "https://user:secret@cache.example/x"
     assert "secret" not in run(root, "config", "set", "caches.near", url)[0]
-    run(root, "config", "set", "caches.near.options.aws_secret_access_key", "hunter2")
+    log = tmp_path / "log"
+    key = "caches.near.options.aws_secret_access_key"
+    for form in ([], ["--json"], ["-vv"]):
+        said = run(root, *form, "--log-file", str(log), "config", "set", key, "hunter2")
+        assert "hunter2" not in "".join(said) and "***" in said[0]
+    run(root, "--log-file", str(log), "config", "set", key, "--", "-hunter2", code=0)
+    run(root, "--log-file", str(log), "config", "set", key + "s", "hunter2", "hunter2", code=2)
+    assert "hunter2" not in log.read_text() and f"config set {key} ***" in log.read_text()
     for arguments in (["config"], ["config", "list", "--json"]):
         shown = "".join(run(root, *arguments))
         assert "cache.example" in shown

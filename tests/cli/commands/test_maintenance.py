@@ -27,8 +27,10 @@ def doctor(root: Path) -> str:
     """All findings, but those about where the tests happen to run."""
     command = [sys.executable, "-m", "vstore", "doctor", "--json", "--root", str(root)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=SOURCE)
-    found = json.loads(done.stdout)["findings"]
-    assert done.returncode == (14 if found else 0), done.stderr
+    document = json.loads(done.stdout)["findings"]
+    assert done.returncode == (14 if document else 0), done.stderr
+    assert all(one["level"] in ("error", "warning") and one["id"] for one in document)
+    found = [f"{one['id']}: {one['text']}" for one in document]
     return "\n".join(line for line in found if "other programs may empty" not in line and " free" not in line)
 
 

@@ -17,6 +17,7 @@ from vstore.plural import count
 
 if TYPE_CHECKING:
     from vstore.api import gc
+    from vstore.api.stores import Store
     from vstore.cli.documents.stores import CollectionDocument, DeletionDocument
 
 
@@ -61,12 +62,17 @@ def gc_command(
         if done.found.skipped:
             owners = ", ".join(gc.owners_of_skipped(store, done.found))
             reporter.warn(
-                f"{len(done.found.skipped)} dead objects belong to {owners} and are not deleted",
+                f"{count(len(done.found.skipped), 'dead object')} of {owners}: not deleted",
                 hint="their owner, or root, can delete them with `vstore gc`",
             )
-    if done.missing_bytes:
+        if spared := done.found.spared - len(done.found.skipped):
+            reporter.note(
+                f"{count(spared, 'dead object')} {'stays' if spared == 1 else 'stay'}: {_limits(store, chosen)}"
+            )
+    if done.missing_bytes and until_free is not None:
         reporter.warn(
-            f"{size(done.missing_bytes)} too few are free", hint="`vstore roots` lists the roots that keep the rest"
+            f"{size(until_free - done.missing_bytes)} are free, {size(until_free)} wanted",
+            hint="`vstore roots` lists the roots that keep the rest",
         )
     document: CollectionDocument = {
         **_document(done.found, dry_run),
@@ -76,6 +82,20 @@ def gc_command(
         "forgotten": [{"profile": name, "generation": number} for name, number in done.forgotten],
     }
     settings.emit(document, lambda: _text(done, dry_run))
+
+
+def _limits(store: Store, options: gc.GcOptions) -> str:
+    """Return the limits that can spare dead objects, with the sizes that they are compared with."""
+    from vstore.api import gc
+
+    said = {"max_size": "the store takes {}, max_size is {}", "until_free": "{} are free, {} wanted"}
+    sizes = gc.limits_reached(store, options).items()
+    parts = [said[name].format(size(found), size(limit)) for name, (found, limit) in sizes]
+    if options.limits.max_freed is not None:
+        parts.append(f"max_freed is {size(options.limits.max_freed)}")
+    if options.limits.grace or options.limits.unused_for:
+        parts.append("grace and unused_for spare recent ones")
+    return "; ".join(parts) or "objects that stay refer to them"
 
 
 def _document(found: gc.CollectionPlan | gc.Collected, dry_run: bool) -> DeletionDocument:
@@ -104,18 +124,18 @@ def _text(done: gc.GcResult, dry_run: bool) -> str:
     lines = [f"{past} generation {number} of {name}" for name, number in done.forgotten]
     lines += [f"{verb} {victim.path}  {_reason(victim, now)}" for victim in found.victims]
     if orphans := len(found.orphans) - len(found.archives):
-        lines.append(f"{verb} {orphans} leftovers of killed processes")
+        lines.append(f"{verb} {count(orphans, 'leftover')} of killed processes")
     if found.archives:
-        lines.append(f"{verb} {len(found.archives)} archives that `vstore serve` packed")
+        lines.append(f"{verb} {count(len(found.archives), 'archive')} that `vstore serve` packed")
     if found.wheels:
-        lines.append(f"{verb} {len(found.wheels)} cached wheels that no object shares")
+        lines.append(f"{verb} {count(len(found.wheels), 'cached wheel')} that no object shares")
     return "\n".join([*lines, f"{verb} {count(len(found.victims), 'object')}, {gain} {size(found.freed_bytes)}"])
 
 
 def _reason(victim: gc.Victim, now: datetime) -> str:
     """Return why an object is deleted: ``4.8 GiB, no root, unused for 19 days, last by nightly, built in 162 s``."""
     days = max((now.date() - victim.used_on).days, 0)
-    parts = [size(victim.size_bytes), "no root", f"unused for {days} days" if days else "used today"]
+    parts = [size(victim.size_bytes), "no root", f"unused for {count(days, 'day')}" if days else "used today"]
     if victim.used_by:
         parts.append(f"last by {victim.used_by}")
     if victim.build_seconds is not None:

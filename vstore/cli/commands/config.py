@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from vstore.api.config import ConfigFile, Setting
     from vstore.cli.documents.settings import ConfigPathDocument, SettingDocument
 
-_HIDDEN = "***"
-
 
 @command_group("config", default="list")
 def config_command() -> None:
@@ -39,10 +37,15 @@ def _file(settings: Settings) -> ConfigFile:
     return found
 
 
-def _document(one: Setting) -> SettingDocument:
+def _document(one: Setting, *, hides: bool = True) -> SettingDocument:
+    """Return a setting as its document. With `hides` the options of caches and logins in URLs are hidden."""
+    from vstore.credentials import HIDDEN, redact
+
+    secret = ".options." in one.name or one.name.endswith(".options")
+    value = HIDDEN if secret and one.value is not None else redact(one.value) if isinstance(one.value, str) else None
     return {
         "key": one.name,
-        "value": one.value,  # type: ignore[typeddict-item]
+        "value": value if hides and value is not None else one.value,  # type: ignore[typeddict-item]
         "default": one.key.default or None if one.key else None,
         "expected": one.key.kind.expected if one.key else None,
         "meaning": one.key.meaning if one.key else None,
@@ -52,13 +55,7 @@ def _document(one: Setting) -> SettingDocument:
 @command("list", group=config_command)
 def list_command(settings: Settings) -> None:
     """List all keys with their values and defaults. Options of caches are hidden, as they may be secret."""
-    from vstore.credentials import redact
-
     documents = [_document(one) for one in _file(settings).settings()]
-    for document in documents:
-        secret = ".options." in document["key"] or document["key"].endswith(".options")
-        value = document["value"]
-        document["value"] = _HIDDEN if secret else redact(value) if isinstance(value, str) else value
     rows = [{**one, "value": _text(one["value"])} for one in documents]
     columns = {"key": "key", "value": "value", "default": "default", "meaning": "meaning"}
     settings.emit(documents, lambda: table(rows, columns))
@@ -73,7 +70,7 @@ def get_command(settings: Settings, config_key: str) -> None:
     if one.value is None and not one.key.default:
         raise NotFoundError(f"{one.name} is not set", hint=f"`vstore config set {one.name} VALUE` sets it")
     text = one.key.default.strip('"') if one.value is None else _text(one.value)
-    settings.emit(_document(one), lambda: text)
+    settings.emit(_document(one, hides=False), lambda: text)
 
 
 @command("set", group=config_command)
@@ -82,10 +79,8 @@ def get_command(settings: Settings, config_key: str) -> None:
 @click.option("--append", is_flag=True, help="Add VALUE to the list, do not replace it.")
 def set_command(settings: Settings, config_key: str, values: tuple[str, ...], append: bool) -> None:
     """Set KEY. A list has several VALUEs. A value that is not valid is refused, and the file stays as it is."""
-    from vstore.credentials import redact
-
-    one = _file(settings).set(config_key, values, append=append)
-    settings.emit(_document(one), lambda: redact(f"{one.name} = {_text(one.value)}"))
+    document = _document(_file(settings).set(config_key, values, append=append))
+    settings.emit(document, lambda: f"{document['key']} = {_text(document['value'])}")
 
 
 @command("unset", group=config_command)

@@ -122,7 +122,11 @@ def doctor_command(settings: Settings) -> None:
         text += f"\nthere is no store at {root} yet; `vstore realise` makes it"
     else:
         text += f"\nobjects: {_PROTECTIONS[found.protection]}"
-    document: DoctorDocument = {"root": str(root), "findings": list(found.findings), "objects": found.protection}
+    document: DoctorDocument = {
+        "root": str(root),
+        "findings": [{"id": one.id, "level": one.level, "text": one.text} for one in found.findings],
+        "objects": found.protection,
+    }
     settings.emit(document, lambda: text)
     if found.findings:
         sys.exit(FOUND_SOMETHING)

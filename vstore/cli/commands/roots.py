@@ -18,7 +18,7 @@ from vstore.errors import UsageError
 
 if TYPE_CHECKING:
     from vstore.api.stores import RootNote, Store
-    from vstore.cli.documents.stores import AddedRootDocument, RemovedRootDocument, RootDocument
+    from vstore.cli.documents.stores import AddedRootDocument, RemovedRootDocument, RootDocument, RootsDocument
 
 
 _KINDS = ("profile", "user", "temp", "process")
@@ -82,7 +82,8 @@ def list_roots_command(settings: Settings, names: tuple[str, ...], kinds: tuple[
             return "no roots: `vstore gc` would delete every object"
         return f"{table(rows, {**columns, 'path': 'path'})}\nthe store takes {size(used_bytes)} on the disk"
 
-    settings.emit(documents, text)
+    document: RootsDocument = {"roots": documents, "store_bytes": used_bytes}
+    settings.emit(document, text)
 
 
 def _root_note(note: str, expires: datetime | None) -> RootNote:

@@ -88,6 +88,13 @@ class RootDocument(TypedDict):
     expires_at: Annotated[str | None, "Time from which it keeps nothing"]
 
 
+class RootsDocument(TypedDict):
+    """The roots of a store."""
+
+    roots: Annotated[list[RootDocument], "The roots"]
+    store_bytes: Annotated[int, "Disk space of the store: objects, caches, index and logs"]
+
+
 class AddedRootDocument(TypedDict):
     """A new root."""
 
@@ -169,11 +176,19 @@ class ReindexDocument(TypedDict):
     objects: Annotated[int, "Number of objects in it"]
 
 
+class FindingDocument(TypedDict):
+    """A problem that `doctor` found."""
+
+    id: Annotated[str, "Kind of problem, which stays the same in later releases, such as `little-space`"]
+    level: Annotated[str, "`error` if commands fail or objects are damaged, else `warning`"]
+    text: Annotated[str, "The problem in words, with advice"]
+
+
 class DoctorDocument(TypedDict):
     """Problems of this machine and this store."""
 
     root: Annotated[str, "Absolute path of the store"]
-    findings: Annotated[list[str], "Problems that were found, with advice"]
+    findings: Annotated[list[FindingDocument], "Problems that were found"]
     objects: Annotated[
         str | None,
         "How objects are protected: `read-only mount`, `read-only modes` or `writable by root`; null without a store",
