@@ -267,7 +267,7 @@ def test_what_it_did_not_make_stays(project: World, there: str, tmp_path: Path) 
         environment.develop("--path", str(tmp_path / "other"))
         environment.place.symlink_to(tmp_path / "other")
     error = environment.develop(code=2)["error"]
-    assert "vstore did not make" in str(error) and f"--path {environment.place}-vstore" in str(error)
+    assert "vstore did not make" in str(error) and "-vstore`, or move it away" in str(error)
     assert layer_of(environment.place) is None or environment.place.is_symlink()
 
 

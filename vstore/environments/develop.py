@@ -9,7 +9,6 @@ empties the object (docs/internals/decisions/0054).
 from __future__ import annotations
 
 import os
-import shlex
 import stat
 from collections.abc import Iterable, Mapping
 from functools import cached_property
@@ -30,6 +29,7 @@ from vstore.environments.pip import install_bundled_pip
 from vstore.environments.plan import DevelopmentPlan, plan_environment
 from vstore.errors import UsageError
 from vstore.fs.atomic import replace_symlink, write_file
+from vstore.fs.paths import quoted
 from vstore.fs.place import Claim, claim, lstat_or_none, not_ours
 from vstore.fs.reading import read_regular
 from vstore.fs.trees.removal import remove_tree
@@ -151,8 +151,8 @@ def claim_environment(place: Path, store: Path) -> Claim:
     def is_ours(path: Path, status: os.stat_result) -> bool:
         if stat.S_ISDIR(status.st_mode) and layer_of(path) is not None:
             return True
-        other = shlex.quote(f"{path}-vstore")
-        raise UsageError(not_ours(path, status).message, hint=f"use `--path {other}`, or move it away")
+        other = path.with_name(f"{path.name}-vstore")
+        raise UsageError(not_ours(path, status).message, hint=f"use `--path {quoted(other)}`, or move it away")
 
     return claim(place, is_ours, store=store)
 

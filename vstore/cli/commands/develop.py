@@ -22,6 +22,7 @@ from vstore.cli.options import (
 )
 from vstore.cli.paths import FOLDER
 from vstore.cli.settings import Settings
+from vstore.plural import count
 
 if TYPE_CHECKING:
     from vstore.api.environments import DevelopedEnvironment
@@ -82,7 +83,7 @@ def _text(made: DevelopedEnvironment, document: DevelopDocument) -> str:
         lines.append(f"dry run: {made.place} would show {made.path or made.layer}")
     else:
         added, removed = len(document["copied"]), len(document["removed"])
-        changes = f"{added} packages added, {removed} removed" if added or removed else "no package changed"
+        changes = f"{count(added, 'package')} added, {removed} removed" if added or removed else "no package changed"
         state = "shows" if made.created else "is in step with"
         lines.append(f"{made.place} {state} {made.path} ({changes})")
     if made.created and not document["dry_run"]:

@@ -77,7 +77,7 @@ def _problem_lines(problems: Sequence[Problem], most: int | None) -> Iterator[st
         of_object = list(group)
         yield from (f"{path}: {one.problem}" for one in of_object[:most])
         if len(of_object) > len(of_object[:most]):
-            yield f"{path}: … and {len(of_object[most:]):,} more problems (-v shows all)"
+            yield f"{path}: … and {count(len(of_object[most:]), 'more problem')} (-v shows all)"
 
 
 @command("optimise")
