@@ -89,7 +89,10 @@ def find_application(store: Store, what: str, name: str | None = None) -> Applic
     Raises NotFoundError if there is no such stack or application, ProfileError if it is for another platform, and
     UsageError if `what` is not a stack, or has several applications and none is named.
     """
-    found = resolve_what(store, what)
+    try:
+        found = resolve_what(store, what)
+    except NotFoundError as error:
+        raise _perhaps_an_application(store, what, error) from None
     info = store.objects.info(found.path)
     if info is None or info.kind != Kind.STACK:
         raise UsageError(f"{what} is not a stack, but {info.kind if info else 'gone'}", hint="give a profile")
@@ -111,6 +114,17 @@ def find_application(store: Store, what: str, name: str | None = None) -> Applic
     if not launcher.is_file():
         raise _no_such_application(what, str(name), stack / "bin", suffix)
     return Application(found, launcher)
+
+
+def _perhaps_an_application(store: Store, name: str, error: NotFoundError) -> NotFoundError:
+    """Return the error for an unknown profile, with a command if it is the name of an application of a profile."""
+    for profile in names(store):
+        known = store.layout.profiles / profile / "bin"
+        if "/" not in name and any((known / f"{name}{suffix}").is_file() for suffix in ("", ".cmd")):
+            return NotFoundError(
+                error.message, details=error.details, hint=f"did you mean `vstore run {profile} {name}`?"
+            )
+    return error
 
 
 def _no_such_application(what: str, name: str, folder: Path, suffix: str) -> NotFoundError:

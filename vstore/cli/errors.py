@@ -10,6 +10,7 @@ import click
 
 from vstore.errors import StoreError, UsageError, VstoreError
 
+_SHOWN = 10  # profiles in a hint
 _HINTS = {
     errno.ENOSPC: ("no space left on the file system", "run `vstore gc`, or free space elsewhere"),
     errno.EIO: ("input/output error of the disk", "check the disk, then run `vstore verify --contents`"),
@@ -57,19 +58,39 @@ def _usage(error: click.ClickException) -> UsageError:
     else:
         message = "missing command" if is_help else error.format_message().rstrip(".")
     hints = [_hint(error), f"`{context.command_path} --help` shows the usage"] if context else []
-    return UsageError(message[:1].lower() + message[1:], hint="; ".join(filter(None, hints)) or None)
+    joined = "; ".join(filter(None, hints)).replace("?; ", "? ")
+    return UsageError(message[:1].lower() + message[1:], hint=joined or None)
 
 
 def _hint(error: click.ClickException) -> str | None:
-    """Return what was meant instead of an unknown command or option."""
-    from vstore.cli.habits import command_hint, option_hint
+    """Return what was meant instead of an unknown command or option, or the profiles if none was named."""
+    from vstore.cli.habits import command_hint, missing_option_hint, option_hint
 
     match error:
         case click.exceptions.NoSuchCommand(ctx=click.Context(command=click.Group() as group) as context):
             return command_hint(error.command_name, group.list_commands(context))
         case click.NoSuchOption(ctx=click.Context() as context):
             return option_hint(error.option_name, context)
+        case click.MissingParameter(param=click.Argument(name="what" | "profile"), ctx=click.Context() as context):
+            return _profiles(context)
+        case click.MissingParameter(param=click.Option() as option, ctx=click.Context(info_name=str(command))):
+            return missing_option_hint(command, option.opts)
     return None
+
+
+def _profiles(context: click.Context) -> str | None:
+    """Return a hint with the profiles of the store; None if there are none, or if it cannot be read."""
+    from vstore.api import profiles
+    from vstore.cli.settings import Settings
+
+    settings = context.find_object(Settings)
+    try:
+        with (settings or Settings()).open_store(read_only=True) as store:
+            known = profiles.names(store)
+    except (VstoreError, OSError):
+        return None
+    more = ", …" if len(known) > _SHOWN else ""
+    return f"profiles: {', '.join(known[:_SHOWN])}{more}" if known else None
 
 
 def _system(error: OSError) -> StoreError:

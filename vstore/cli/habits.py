@@ -159,6 +159,16 @@ OPTIONS = {
 }
 
 
+MISSING_OPTIONS = {
+    ("publish", "--output-dir"): "`--output-dir _artifacts` is the folder that venvstacks uses by default"
+}
+
+
+def missing_option_hint(command: str, names: list[str]) -> str | None:
+    """Return the hint for an option that a command needs; None if there is none."""
+    return next((MISSING_OPTIONS[command, name] for name in names if (command, name) in MISSING_OPTIONS), None)
+
+
 def command_hint(word: str, known: list[str]) -> str | None:
     """Return the hint for an unknown command; None if there is none. `known` are the commands that there are."""
     if "realise" in known and word in COMMANDS:
