@@ -89,6 +89,7 @@ def test_exec_passes_options_on(realised: World) -> None:
     [
         ("#!/opt/other/bin/python3\n", True),
         ('#!/bin/sh\n\'\'\'exec\' "/opt/with space/bin/python3" "$0" "$@"\n', True),
+        ('#!/usr/bin/env bash\nset -e\nexport PYENV_ROOT="/opt/pyenv"\n', True),
         ("#!/usr/bin/env python3\n", False),
         ("#!/bin/sh\n", False),
     ],

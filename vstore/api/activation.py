@@ -52,7 +52,7 @@ def find_program(layer: UsableLayer, name: str, variables: Mapping[str, str]) ->
 def is_of_other_environment(layer: UsableLayer, program: str) -> bool:
     """Return whether a program, by its path, is a script for a Python outside of a layer, such as a pip of the system.
 
-    A script that starts `env python` is none: it runs in the layer.
+    So are those of pyenv, which choose a Python. A script that starts `env python` is none: it runs in the layer.
     """
     if Path(program).parent in layer.scripts:
         return False
@@ -63,4 +63,5 @@ def is_of_other_environment(layer: UsableLayer, program: str) -> bool:
         return False
     first, _, rest = start.partition(b"\n")
     names_python = b"python" in first or (first.startswith(b"#!/bin/sh") and b"python" in rest.partition(b"\n")[0])
-    return first.startswith(b"#!") and names_python and b"/env " not in first
+    is_chosen_by_env = b"/env " in first
+    return first.startswith(b"#!") and (b"PYENV_ROOT=" in rest or (names_python and not is_chosen_by_env))
