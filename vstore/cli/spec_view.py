@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from vstore.api.locks import LockedLayer, Project, Selection, deployed_name, stale_reasons
+from vstore.api.locks import LockedLayer, Operation, Project, Selection, deployed_name, stale_reasons
 from vstore.api.specs import Layer, Spec
 from vstore.api.stores import Kind
 from vstore.cli.text import when
@@ -105,7 +105,7 @@ class SpecView:
             if layers:
                 lines.append(name)
             for layer in layers:
-                operations = ", ".join(self.selection.of(layer))
+                operations = ", ".join(self._actions(layer))
                 reason = self.stale.get(layer.env_name)
                 lines.append(
                     f"  {self._names[layer.env_name]}"
@@ -114,6 +114,18 @@ class SpecView:
                 )
                 lines += [f"      {self._names[name]}" for name in layer.dependency_names]
         return "\n".join(lines)
+
+    def _actions(self, layer: Layer) -> Iterator[str]:
+        """Yield what a command does with a layer, as far as its lock tells."""
+        operations = self.selection.of(layer)
+        if Operation.RESET_LOCK in operations:
+            yield "lock without the old versions"
+        elif Operation.LOCK in operations:
+            yield "lock again"
+        elif Operation.LOCK_IF_NEEDED in operations and not self._is_valid(layer):
+            yield "lock"
+        if self.selection.builds(layer):
+            yield "build unless present"
 
     def _name(self, layer: Layer) -> str:
         deployed = self._deployed(layer)
