@@ -119,7 +119,7 @@ def try_installed(wheel: Path, version: str, resolution: str, folder: Path) -> N
     _expect(vstore("here", "run", "tried", "hello", "--", "you"), "hello iniconfig you\n")
     _expect(json.loads(vstore("here", *realise))["changed"], False)
     _expect(json.loads(vstore("here", "sql", "select count(*) as n from generations", "--json")), [{"n": 1}])
-    _refused([str(bin_folder / "vstore"), "cache", "ls", "s3://bucket"], "vstore[buckets]", folder, environment)
+    _refused([str(bin_folder / "vstore"), "cache", "ls", "s3://bucket"], ".[buckets]", folder, environment)
     vstore("here", "push", "./cache", "tried", "--channel", "stable")
     vstore("there", "pull", "./cache", "stable", "--profile", "tried", "--trust", key["public"])
     _expect(vstore("there", "run", "tried", "hello"), "hello iniconfig\n")

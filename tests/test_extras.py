@@ -48,7 +48,7 @@ def test_a_missing_extra_is_told(tmp_path: Path, extra: str, arguments: tuple[st
     first, hint = done.stderr.strip().splitlines()[-2:]
     assert done.returncode == 2 and done.stdout == ""
     assert first.endswith(f"{user} need packages that are not installed: {', '.join(EXTRAS[extra])}")
-    assert f"uv tool install 'vstore[{extra}]'" in hint
+    assert f"uv tool install '.[{extra}]'" in hint
 
 
 def test_deltas_are_made_with_their_extra_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,5 +24,5 @@ def require_extra(extra: str, user: str) -> None:
     if missing := missing_packages(extra):
         raise UsageError(
             f"{user} need packages that are not installed: {', '.join(missing)}",
-            hint=f"install vstore with them: uv tool install 'vstore[{extra}]', or pip install 'vstore[{extra}]'",
+            hint=f"in the checkout of vstore, `uv tool install '.[{extra}]'` or `pip install '.[{extra}]'` adds them",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import IntEnum, StrEnum
 from typing import Protocol
 
@@ -81,3 +81,20 @@ class CancellableReporter:
         """Pass the progress on. Raises Cancelled if the work is cancelled."""
         self.cancel.check()
         self._progress(subject, activity, done, total, unit)
+
+
+class RenamingReporter(CancellableReporter):
+    """Passes reports on, with other words for some subjects, activities and outcomes."""
+
+    def __init__(self, reporter: Reporter, words: Mapping[str, str]) -> None:
+        super().__init__(reporter)
+        self._words = words
+        self._completed = reporter.completed
+        self.completed = self._renamed
+
+    def progress(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
+        """Pass the progress on in other words."""
+        super().progress(self._words.get(subject, subject), self._words.get(activity, activity), done, total, unit)
+
+    def _renamed(self, subject: str, outcome: str, seconds: float) -> None:
+        self._completed(subject, self._words.get(outcome, outcome), seconds)

@@ -214,6 +214,8 @@ def test_a_root_with_a_path_longer_than_the_index_can_have(world: World, tmp_pat
 def test_questions_about_what_is_not_so(world: World) -> None:
     paths = world.paths(world.realise())
     assert "does not depend on" in world.run("why-depends", "framework-mid", "app-hello")[0]
+    said = world.run("why-depends", "app-hello", "midlib", code=13)[1]
+    assert "midlib is a package of framework-mid: packages are not objects" in said
     assert "no profile, object" in world.run("info", "a" * 32, code=13)[1]
     assert "no profile, object" in world.run("delete", "nothing", code=13)[1]
     drawn = world.run("tree", "app-hello")[0]

@@ -77,6 +77,13 @@ def test_a_machine_without_wheels_or_network_gets_the_stack(
     assert [path[33:] for path in recipe["required_layers"]] == ["framework-mid", "framework-side"]
 
 
+def test_bundles_have_words_of_their_own(realised: World, tmp_path: Path) -> None:
+    said = realised.run("pack", "framework-mid", "-o", str(tmp_path / "mid"))[1]
+    assert "pack: looking for 3 objects" in said and "framework-mid: packed in" in said and "push" not in said
+    said = other(realised, tmp_path).run("unpack", str(tmp_path / "mid"))[1]
+    assert "framework-mid: unpacked in" in said and "fetch" not in said
+
+
 def test_who_signed_is_believed_and_nobody_else(realised: World, bundle: tuple[Path, str], tmp_path: Path) -> None:
     there = other(realised, tmp_path)
     done = unpack(there, bundle[0], "--profile", "p")

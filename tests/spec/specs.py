@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from vstore.errors import SpecError
+from vstore.fs.paths import typed
 from vstore.spec import Spec, load
 
 PYTHON = """
@@ -74,5 +75,5 @@ def mistakes(folder: Path, text: str) -> list[str]:
     assert "\n" not in error.message
     if error.message.endswith(" mistakes"):
         return list(error.details)
-    assert error.message.startswith(f"{path.name}: ")
-    return [error.message.removeprefix(f"{path.name}: "), *error.details, *filter(None, [error.hint])]
+    assert error.message.startswith(f"{typed(path)}: ")
+    return [error.message.removeprefix(f"{typed(path)}: "), *error.details, *filter(None, [error.hint])]

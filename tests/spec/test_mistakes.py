@@ -60,7 +60,7 @@ def test_requirements_that_are_checked_later_have_the_same_mistakes(tmp_path: Pa
     spec = load(tmp_path / "project" / "stack.toml", check_requirements=False)
     with pytest.raises(SpecError) as caught:
         check_requirement_syntax(spec)
-    assert caught.value.message == "stack.toml: 4 mistakes"
+    assert caught.value.message.endswith("/stack.toml: 4 mistakes")
     assert list(caught.value.details) == at_once
 
 
@@ -135,3 +135,13 @@ def test_a_mistake_in_the_side_file(tmp_path: Path) -> None:
     (path.parent / "venvstacks.uv.toml").write_text("[")
     with pytest.raises(SpecError, match=r"venvstacks\.uv\.toml: not valid TOML"):
         load(path)
+
+
+def test_the_spec_is_named_as_it_would_be_typed_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "stack.toml").write_text("[")
+    for folder, name in ((tmp_path, "project/stack.toml"), (tmp_path / "project", "stack.toml")):
+        monkeypatch.chdir(folder)
+        with pytest.raises(SpecError) as caught:
+            load(Path(name))
+        assert caught.value.message.startswith(f"{name}: not valid TOML")

@@ -159,7 +159,7 @@ def test_a_requirement_is_none_of_them(tmp_path: Path, text: str) -> None:
 def test_each_of_several_mistakes_has_its_hint(tmp_path: Path) -> None:
     spec = write(tmp_path, runtime('requirements = ["./lib", "lib", "lib=1.0"]'))
     error = refused(spec)
-    assert error.message == "stack.toml: 2 mistakes"
+    assert error.message.endswith("/stack.toml: 2 mistakes")
     assert [line for line in error.details if line.startswith("  hint: ")] == [
         f"  hint: {wheel_hint('./lib', str(spec))}",
         "  hint: write `lib==1.0`",

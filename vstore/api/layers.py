@@ -12,13 +12,15 @@ Example::
 
 from __future__ import annotations
 
+from packaging.utils import canonicalize_name
+
 from vstore.build.clashes import Clash, describe_clashes
 from vstore.build.layer_metadata import read_metadata
 from vstore.objects import LAYER_FILE, StorePath
 from vstore.realise.stack import stack_distributions as distributions
 from vstore.store import Store
 
-__all__ = ["Clash", "clashes_of", "describe_clashes", "distributions"]
+__all__ = ["Clash", "clashes_of", "describe_clashes", "distributions", "layers_with"]
 
 
 def clashes_of(store: Store, path: StorePath) -> tuple[Clash, ...]:
@@ -28,3 +30,14 @@ def clashes_of(store: Store, path: StorePath) -> tuple[Clash, ...]:
     """
     folder = store.layout.object(path)
     return read_metadata(folder).clashes if (folder / LAYER_FILE).exists() else ()
+
+
+def layers_with(store: Store, path: StorePath, package: str) -> list[StorePath]:
+    """Return the layers with an installed package of this name, among an object and all that it refers to."""
+    wanted, found = canonicalize_name(package), []
+    for member in sorted(store.objects.closure([path])):
+        folder = store.layout.object(member)
+        if (folder / LAYER_FILE).exists():
+            names = {canonicalize_name(one.name) for one in read_metadata(folder).distributions}
+            found += [member] if wanted in names else []
+    return found

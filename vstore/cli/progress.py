@@ -27,7 +27,7 @@ _DELAY_SECONDS = 0.25  # before the display appears, so that short work does not
 _SILENT_SECONDS = 1.0  # before it appears for work that reports nothing
 _REDRAWS_PER_SECOND = 8
 _BAR_COLUMNS = 16
-_GOOD = frozenset(("built", "substituted", "adopted", "fetched", "pushed", "packed", "exported", "checked"))
+_GOOD = frozenset(("built", "substituted", "adopted", "fetched", "pushed", "packed", "exported", "unpacked", "checked"))
 
 
 class Stage(NamedTuple):

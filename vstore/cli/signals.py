@@ -15,9 +15,11 @@ from types import FrameType
 
 from vstore.cancel import end_waits
 
+_STOPPING = "stopping: unfinished work is undone"
 INTERRUPTED = "interrupted; complete objects are kept, and the next run continues"
 _HANDLER_SECONDS = 0.7
-_CLEANUP_SECONDS = 5.0
+_STOPPING_SECONDS = 1.0  # before a clean-up is told
+_CLEANUP_SECONDS = 4.0
 
 _handled = threading.Event()
 
@@ -55,6 +57,9 @@ def _watch(reader: int) -> None:
     while numbers := os.read(reader, 1):
         if signal.getsignal(numbers[0]) is _end:
             if _handled.wait(_HANDLER_SECONDS):
+                threading.Event().wait(_STOPPING_SECONDS)
+                with suppress(OSError):
+                    os.write(2, f"{_STOPPING}\n".encode())
                 threading.Event().wait(_CLEANUP_SECONDS)
             with suppress(OSError):
                 os.write(2, f"{INTERRUPTED}\n".encode())

@@ -17,9 +17,12 @@ from vstore.publish.output import OutputItem, OutputPlan
 from vstore.remote import Cache, Fetcher, Pusher, PushOptions, SecretKey, Signer, Trust, pull
 from vstore.remote.records.encoding import decode_realisation
 from vstore.remote.records.layout import realisation_key
-from vstore.reporter import NullReporter, Reporter
+from vstore.reporter import NullReporter, RenamingReporter, Reporter
 from vstore.store import Provenance, Store
 from vstore.values import frozen
+
+_PACK_WORDS = {"push": "pack", "pushing": "writing", "pushed": "packed"}  # a bundle is written as a cache is
+_UNPACK_WORDS = {"fetching": "unpacking", "fetched": "unpacked"}
 
 
 @frozen
@@ -65,9 +68,8 @@ class BundleOutput:
                 writer = BundleWriter(file, tops, url=str(self.file))
                 cache, without = Cache(writer, name=self.file.name), self._excluded(tops)
                 signer, options = Signer(self.options.keys), PushOptions(level=level, jobs=jobs)
-                pusher = Pusher(
-                    self.store, cache, signer, options, reporter=reporter or NullReporter(), without=without
-                )
+                told = RenamingReporter(reporter or NullReporter(), _PACK_WORDS)
+                pusher = Pusher(self.store, cache, signer, options, reporter=told, without=without)
                 pusher.push(tops)
                 writer.finish()
                 file.flush()
@@ -115,7 +117,8 @@ def unpack_bundle(store: Store, file: Path, *, trust: Trust, reporter: Reporter 
         cache = Cache(reader, name=file.name)
         try:
             cache.check()
-            pulled = pull(Fetcher(store, trust=trust, reporter=reporter or NullReporter()), cache, reader.tops)
+            told = RenamingReporter(reporter or NullReporter(), _UNPACK_WORDS)
+            pulled = pull(Fetcher(store, trust=trust, reporter=told), cache, reader.tops)
             realisations = _add_realisations(store, cache, trust)
         except CacheError as error:
             raise ArchiveError(f"{file.name}: {error.message}", details=error.details) from error

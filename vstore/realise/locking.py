@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from vstore.errors import LockError, UsageError
-from vstore.fs.paths import quoted
+from vstore.fs.paths import quoted, typed
 from vstore.lock import InterpreterPin, LockedLayer, LockOptions, Project, PythonForLocking
 from vstore.lock.paths import check_places
 from vstore.lock.resolution.resolve import lock
@@ -57,7 +57,7 @@ def select(session: Session, spec: Spec, request: Request) -> Selection:
     if not selection.built and not selection.unmatched:
         which = "selected " if selection.operations else ""
         raise UsageError(
-            f"{spec.path.name}: no {which}layer is for {request.platform}",
+            f"{typed(spec.path)}: no {which}layer is for {request.platform}",
             hint=f"add it to the `platforms` of a layer, or realise another: {_platforms(spec)}",
         )
     return selection
@@ -128,7 +128,7 @@ def _report_findings(locked: Iterable[LockedLayer], reporter: Reporter) -> None:
 def stale_error(spec: Spec, stale: Mapping[str, str]) -> LockError:
     """Return the error for locks that are stale and must not be refreshed, given the reasons by env name."""
     return LockError(
-        f"lock is missing or stale: {spec.path.name}",
+        f"lock is missing or stale: {typed(spec.path)}",
         details=[f"layer {name}: {reason}" for name, reason in stale.items()],
         hint=f"run `vstore lock {quoted(spec.path)}`",
     )

@@ -49,7 +49,7 @@ def load(
     path = Path(os.path.abspath(path))
     data = _read(path)
     mistakes = Mistakes(spec=typed(path))
-    document = Table(values=parse(path.name, data), key="", mistakes=mistakes)
+    document = Table(values=parse(typed(path), data), key="", mistakes=mistakes)
     tables = _tables(path, document)
     uv = read_uv(tables.uv_parent, path.parent, mistakes)
     roots = _module_roots(path, (*allowed_outside(environment), *allow_outside), mistakes)
@@ -62,7 +62,7 @@ def load(
     layers = reader.read(tables.layers)
     profile = _profile(tables, path, mistakes)
     if mistakes.found:
-        raise _error(path.name, mistakes.found)
+        raise _error(typed(path), mistakes.found)
     digest = hash_fields("spec 1", data, *(() if uv.side_file is None else (uv.side_file,)))
     warnings = tuple(mistakes.warnings)
     return Spec(
@@ -88,7 +88,7 @@ def check_requirement_syntax(spec: Spec) -> None:
     for table in chain.from_iterable(map(document.tables, arrays)):
         read_requirements(table, check=True)
     if mistakes.found:
-        raise _error(spec.path.name, mistakes.found)
+        raise _error(typed(spec.path), mistakes.found)
 
 
 def _module_roots(path: Path, outside: Sequence[Path], mistakes: Mistakes) -> ModuleRoots:
@@ -105,9 +105,9 @@ def _read(path: Path) -> bytes:
     except FileNotFoundError:
         beside = [one.name for one in path.parent.glob("*.toml")] if path.parent.is_dir() else []
         hint = f"{suggestion(path.name, beside)}`vstore init` writes a small one"
-        raise SpecError(f"no such spec: {path}", hint=hint) from None
+        raise SpecError(f"no such spec: {typed(path)}", hint=hint) from None
     except OSError as error:
-        raise SpecError(f"spec cannot be read: {path}: {error.strerror}") from error
+        raise SpecError(f"spec cannot be read: {typed(path)}: {error.strerror}") from error
 
 
 def parse(name: str, data: bytes) -> Mapping[str, object]:
@@ -139,7 +139,7 @@ def _tables(path: Path, document: Table) -> _Tables:
         return _Tables(layers=document, uv_parent=tool, own=own)
     if own is None:
         raise SpecError(
-            f"{path.name} has no spec in [tool.vstore]",
+            f"{typed(path)} has no spec in [tool.vstore]",
             hint="write its layers as [[tool.vstore.runtimes]] and so on; or `vstore init` writes a spec of its own",
         )
     own.only((*_ARRAYS, "profile", "uv"))

@@ -17,6 +17,7 @@ from vstore.cancel import CancelToken
 from vstore.gc import collect_garbage
 from vstore.objects import StorePath
 from vstore.remote import Cache, Trust
+from vstore.remote.records.channels import trust_hint
 from vstore.remote.sync.negative_cache import NegativeCache
 from vstore.remote.transport.folder import FolderTransport
 from vstore.remote.transport.protocol import PATIENT
@@ -161,6 +162,11 @@ def test_who_is_not_trusted_is_not_believed(world: World) -> None:
 def test_nothing_is_taken_while_no_key_is_trusted(world: World) -> None:
     assert world.client.substituter(folder_cache(world.folder), trust=Trust()).substitute(recipe("top")) is None
     assert world.client.said.warnings == ["caches: not used, because no key is trusted"]
+    layout = world.client.store.layout
+    assert "vstore key list" not in trust_hint(layout)
+    layout.keys.mkdir(exist_ok=True)
+    (layout.keys / "own.secret").write_text("")
+    assert "`vstore config set trusted_keys --append $(vstore key list)`" in trust_hint(layout)
 
 
 def test_two_builders_that_agree_are_two(world: World, tmp_path: Path) -> None:

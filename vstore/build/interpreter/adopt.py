@@ -18,6 +18,7 @@ from vstore.build.interpreter.local import LocalPython, bare_environment
 from vstore.build.interpreter.relocate import relocate_binaries, relocate_texts
 from vstore.build.interpreter.store_patches import patch_for_store
 from vstore.build.native.elf import ELF_MAGIC, needed_libraries
+from vstore.cancel import CancelToken
 from vstore.errors import BuildError
 from vstore.reporter import Reporter, Unit
 from vstore.target import Target
@@ -43,10 +44,12 @@ print(json.dumps({{"loaded": loaded, "mapped": sorted(mapped), "path": sys.path,
 """
 
 
-def adopt(python: LocalPython, staging: Path, *, jobs: int, reporter: Reporter) -> None:
+def adopt(
+    python: LocalPython, staging: Path, *, jobs: int, reporter: Reporter, cancel: CancelToken | None = None
+) -> None:
     """Fill `staging` with a relocatable copy of `python`, compile its library, and start the copy as a check.
 
-    Raises BuildError if the copy does not start, lacks modules, or uses files of its origin.
+    Raises BuildError if the copy does not start, lacks modules, or uses files of its origin. Raises Cancelled.
     """
     if not Target.host().is_linux:
         raise BuildError(
@@ -78,6 +81,7 @@ def adopt(python: LocalPython, staging: Path, *, jobs: int, reporter: Reporter) 
         sources,
         jobs,
         on_progress=lambda done, total: reporter.progress(subject, "compiling", done, total),
+        cancel=cancel,
     )
     reporter.progress(subject, "checking")
     check_copy(python, interpreter)

@@ -130,7 +130,7 @@ def build_interpreter(
     if source.note:
         reporter.note(source.note)
     if source.local is not None:
-        adopt(source.local, staging, jobs=jobs, reporter=reporter)
+        adopt(source.local, staging, jobs=jobs, reporter=reporter, cancel=uv.cancel)
         return
     subject = f"cpython-{source.pin.version}"
     layout = LayerLayout(target=source.target, python=PythonVersion.parse(source.pin.version))
@@ -149,6 +149,7 @@ def build_interpreter(
         sources,
         jobs,
         on_progress=lambda done, total: reporter.progress(subject, "compiling", done, total),
+        cancel=uv.cancel,
     )
     if source.target == Target.host():
         reporter.progress(subject, "checking")

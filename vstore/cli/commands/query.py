@@ -119,10 +119,20 @@ def _branches(
 @click.argument("dependency")
 def why_depends_command(settings: Settings, what: str, dependency: str) -> None:
     """If there are several chains, one of the shortest is shown. DEPENDENCY is named like WHAT."""
+    from vstore.api.layers import layers_with
     from vstore.api.stores import dependency_chain, resolve_what
 
     with settings.open_store(read_only=True) as store:
-        top, bottom = resolve_what(store, what).path, resolve_what(store, dependency).path
+        top = resolve_what(store, what).path
+        try:
+            bottom = resolve_what(store, dependency).path
+        except NotFoundError as error:
+            if layers := layers_with(store, top, dependency):
+                raise NotFoundError(
+                    f"{dependency} is a package of {', '.join(one.name for one in layers)}: packages are not objects",
+                    hint=f"`vstore why-depends {what} {layers[0]}` shows the chain to the layer",
+                ) from error
+            raise
         chain = dependency_chain(store, top, bottom)
     document: ChainDocument = {
         "path": str(top),

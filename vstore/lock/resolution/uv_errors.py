@@ -8,7 +8,7 @@ from types import MappingProxyType
 from urllib.parse import urlparse
 
 from vstore.errors import LockError
-from vstore.fs.paths import quoted
+from vstore.fs.paths import quoted, typed
 from vstore.lock.resolution.missing_wheels import BUILD_WHEELS
 from vstore.lock.resolution.uv_project import (
     PROJECT,
@@ -118,7 +118,7 @@ def lock_error(
         return LockError(f"{title} cannot be locked: {error.message}", details=details, hint=error.hint)
     if SETTINGS in error.output:
         return LockError(
-            f"{request.spec.path.name}: uv does not accept the settings in [tool.uv]",
+            f"{typed(request.spec.path)}: uv does not accept the settings in [tool.uv]",
             details=details,
             hint="correct the line that uv names; all settings: https://docs.astral.sh/uv/reference/settings/",
         )

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 from datetime import datetime, timedelta
-from pathlib import Path
 
 from vstore.digest import hash_fields, parse_json
 from vstore.errors import CacheError, UsageError, suggestion
@@ -26,7 +25,7 @@ from vstore.remote.records.encoding import decode_channel
 from vstore.remote.records.model import Channel, add_signatures
 from vstore.remote.records.trust import Signer, Trust
 from vstore.remote.transport.protocol import ListingUnsupportedError
-from vstore.store import Store
+from vstore.store import Store, StoreLayout
 
 _MAX_TRIES = 20
 _MAX_UNSIGNED = 10  # newest numbers that lack signatures
@@ -39,10 +38,13 @@ def check_channel_name(name: str) -> None:
         raise UsageError(f"not a channel name: {name!r}", hint="letters, digits, . _ - +, not .json at its end")
 
 
-def trust_hint(config_file: Path) -> str:
-    """Return the hint that tells how to trust a key."""
+def trust_hint(layout: StoreLayout) -> str:
+    """Return the hint that tells how to trust a key: one of this store, or another's."""
+    own = ""
+    if any(layout.keys.glob("*.secret")):
+        own = "to trust the keys of this store, run `vstore config set trusted_keys --append $(vstore key list)`; else "
     return (
-        f"ask the owner of the cache for the public key, and add it to `trusted_keys` in {config_file};"
+        f"{own}ask the owner of the cache for the public key, and add it to `trusted_keys` in {layout.config_file};"
         " or pass it by --trust where the command has that option"
     )
 
@@ -60,9 +62,7 @@ def read_channel(store: Store, cache: Cache, name: str, *, trust: Trust, now: da
     found = _newest_trusted(cache, found, trust)
     reason = trust.rejection(found)
     if reason is not None:
-        raise CacheError(
-            f"channel {name} of {cache.name} is refused: {reason}", hint=trust_hint(store.layout.config_file)
-        )
+        raise CacheError(f"channel {name} of {cache.name} is refused: {reason}", hint=trust_hint(store.layout))
     if found.expires_at <= now:
         raise CacheError(
             f"channel {name} of {cache.name} is refused: it expired at {found.expires_at.isoformat()}",

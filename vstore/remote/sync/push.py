@@ -17,6 +17,7 @@ from vstore.archive import Limits, Packer
 from vstore.errors import CacheError, UsageError
 from vstore.fs.faults import Point, reached
 from vstore.objects import Kind, ObjectInfo, StorePath
+from vstore.plural import count
 from vstore.remote.records import layout
 from vstore.remote.records.cache import Cache
 from vstore.remote.records.channels import check_channel_name, publish_channel
@@ -127,7 +128,7 @@ class Pusher:
         check_destination(self._cache, self._store.layout.root)
         self._cache.create()
         reached(Point.PUSH_STARTED)
-        self._reporter.progress("push", f"asking for {len(infos)} objects")
+        self._reporter.progress("push", f"looking for {count(len(infos), 'object')}")
         with self._cache.threads() as pool:
             present = dict(zip(infos, pool.map(self._reuse.has_object, infos.values()), strict=True))
         with self._cache.threads(self._jobs) as pool:
@@ -163,9 +164,9 @@ class Pusher:
         with self._store.staging(f"push-{name}") as staging:
             file, packed_bytes = staging / "archive", 0
 
-            def on_bytes(count: int) -> None:
+            def on_bytes(size: int) -> None:
                 nonlocal packed_bytes
-                packed_bytes += count
+                packed_bytes += size
                 self._reporter.progress(name, "packing", packed_bytes, info.size_bytes, Unit.BYTES)
 
             on_bytes(0)

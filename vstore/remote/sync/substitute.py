@@ -200,7 +200,7 @@ class CacheSubstituter:
 
     @property
     def _trust_hint(self) -> str:
-        return trust_hint(self._fetcher.store.layout.config_file)
+        return trust_hint(self._fetcher.store.layout)
 
     def _bad(self, cache: Cache, key: str, reason: str, hint: str | None = None) -> None:
         self._negative.add(cache.url, key, BAD_SECONDS)

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from blake3 import blake3
 
 from vstore.errors import SpecError
+from vstore.fs.paths import typed
 from vstore.fs.reading import read_pieces
 from vstore.fs.trees.manifest import Entry, EntryKind, Manifest, shown
 from vstore.objects import SOURCE_FOLDER
@@ -102,6 +103,8 @@ def _explained(spec: Spec, subject: str) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise SpecError(f"{spec.path.name}: {shown(os.fsencode(subject))}: {error}") from error
+        raise SpecError(f"{typed(spec.path)}: {shown(os.fsencode(subject))}: {error}") from error
     except OSError as error:
-        raise SpecError(f"{spec.path.name}: {shown(os.fsencode(subject))} cannot be read: {error.strerror}") from error
+        raise SpecError(
+            f"{typed(spec.path)}: {shown(os.fsencode(subject))} cannot be read: {error.strerror}"
+        ) from error
