@@ -113,12 +113,16 @@ def test_profiles_and_generations(cli: CommandLine, root: Path) -> None:
 
 def test_roots(cli: CommandLine, root: Path) -> None:
     def names(*arguments: str) -> list[str]:
-        return [one["name"] for one in listed(cli, root, "roots", "list", *arguments)]
+        return [
+            one["name"]
+            for one in json.loads(cli.run("--json", "--root", str(root), "roots", "list", *arguments).out)["roots"]
+        ]
 
     assert names("--kind", "user") == ["gcroots/mine"]
     assert names("*torch*", "--kind", "profile") == ["profiles/torch-1-link", "profiles/torch-2-link"]
     assert "gcroots/mine" in names("torch-stack"), "the name of its object"
-    sizes = [one["exclusive_bytes"] for one in listed(cli, root, "roots", "list", "--sort", "exclusive", "--reverse")]
+    found = listed(cli, root, "roots", "list", "--sort", "exclusive", "--reverse")
+    sizes = [one["exclusive_bytes"] for one in found["roots"]]
     assert sizes == sorted(sizes, reverse=True) and len(sizes) == 5
     assert "the store takes" in cli.run("--root", str(root), "roots", "list", "none-of-these").out
 

@@ -152,6 +152,9 @@ def test_a_folder_of_keys_that_is_a_link(shop: Shop) -> None:
     assert os.listdir(shop.folder / "elsewhere") == []
 
 
+ADDING = ["key", "generate", "builder"]  # of the commands that make a store, the quickest
+
+
 def test_a_folder_with_files_of_others_does_not_become_a_store(shop: Shop, cli: CommandLine) -> None:
     """Collections delete what lies in `tmp`, `store` and `logs` of a root."""
     project = shop.folder / "project"
@@ -159,11 +162,11 @@ def test_a_folder_with_files_of_others_does_not_become_a_store(shop: Shop, cli: 
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).write_text("mine\n")
     before = snapshot(project)
-    for command in (["gc"], ["reindex"], ["optimise"], ["verify", "--repair"], ["doctor"]):
+    for command in (["gc"], ["reindex"], ["optimise"], ["verify", "--repair"], ["doctor"], ADDING):
         ended = cli.run("--root", str(project), *command)
         assert "Traceback" not in ended.error and (ended.code != 0 or command == ["doctor"]), ended.text
         assert snapshot(project) == before, command
-    assert "neither a store nor an empty folder" in cli.run("--root", str(project), "gc").error
+    assert "neither a store nor an empty folder" in cli.run("--root", str(project), *ADDING).error
 
 
 def test_a_store_is_made_where_there_is_room_for_one(shop: Shop, cli: CommandLine) -> None:
@@ -171,7 +174,7 @@ def test_a_store_is_made_where_there_is_room_for_one(shop: Shop, cli: CommandLin
     new.mkdir()
     (new / "config.toml").write_text("[gc]\nkeep = 3\n")
     (new / "lost+found").mkdir()
-    assert cli.run("--root", str(new), "gc").code == 0
+    assert cli.run("--root", str(new), *ADDING).code == 0
     (new / "mine").write_text("in a store people may put what they like\n")
     assert cli.run("--root", str(new), "gc").code == 0 and (new / "mine").exists()
 

@@ -216,7 +216,7 @@ def test_only_packages_that_changed_are_copied_again(made: Environment) -> None:
 
 def test_a_path_with_dots_is_the_same_environment(made: Environment) -> None:
     assert made.develop("--path", f"{made.place.parent}/../{made.place.parent.name}/.venv")["created"] is False
-    assert not any(".." in str(root["name"]) for root in made.world.json("roots"))
+    assert not any(".." in str(root["name"]) for root in made.world.json("roots")["roots"])
 
 
 def test_scripts_that_the_layer_has_no_more_are_removed(made: Environment) -> None:
