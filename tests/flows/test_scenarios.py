@@ -95,7 +95,7 @@ def test_garbage_at_the_final_place_is_replaced(world: World, tmp_path: Path) ->
     path = world.paths(world.realise())["app-hello"]
     fresh = World(world.folder, tmp_path / "fresh")
     fresh.run("list", code=6)
-    fresh.run("gc")
+    fresh.run("key", "generate", "builder")
     (fresh.root / "store" / path).write_text("garbage")
     assert fresh.paths(fresh.realise())["app-hello"] == path
     assert fresh.json("verify", "--contents")["problems"] == []

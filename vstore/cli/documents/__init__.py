@@ -53,7 +53,7 @@ DOCUMENTS: dict[str, object] = {  # by command; None prints no document
     "forget": profiles.ForgetDocument,
     "gc": stores.CollectionDocument,
     "delete": stores.DeletionDocument,
-    "roots list": list[stores.RootDocument],
+    "roots list": stores.RootsDocument,
     "roots add": stores.AddedRootDocument,
     "roots remove": stores.RemovedRootDocument,
     "list": list[stores.ObjectDocument],
