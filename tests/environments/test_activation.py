@@ -129,7 +129,7 @@ def test_a_generation_that_is_named_lives_while_its_program_runs(realised: World
         program.stdin.write(b"echo here\n")
         program.stdin.flush()
         assert b"here" in program.stdout.readline()
-        roots = realised.json("roots")
+        roots = realised.json("roots")["roots"]
         program.stdin.close()
     kept = [one["path"] for one in roots if one["name"] == f"process {program.pid}"]
     assert any(path.endswith("-project-stack") for path in kept), roots

@@ -233,7 +233,7 @@ def test_scripts_that_the_layer_has_no_more_are_removed(made: Environment) -> No
 def test_it_keeps_its_layer_alive_until_it_is_removed(world: World) -> None:
     made = Environment(world)
     made.develop()
-    assert str(made.place / ".vstore-root") in [root["name"] for root in made.world.json("roots")]
+    assert str(made.place / ".vstore-root") in [root["name"] for root in made.world.json("roots")["roots"]]
     made.world.json("forget", "project", "--all")
     made.world.json("gc")
     assert made.versions()

@@ -107,7 +107,7 @@ COMMANDS: dict[str, Command] = {
     "init": Command(arguments=lambda world, place: ("init", place), container=True),
     "init, the spec": Command(arguments=lambda world, place: ("init", place), inside="spec.toml"),
     "push": Command(arguments=lambda world, place: ("push", place, "project-stack")),
-    "--root": Command(arguments=lambda world, place: ("gc", "--root", place)),
+    "--root": Command(arguments=lambda world, place: ("key", "generate", "one", "--root", place)),
 }
 EMPTY_WILL_DO = {"push", "--root"}
 
