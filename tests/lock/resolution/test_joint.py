@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -69,7 +70,7 @@ def test_a_conflict_says_which_pin_and_offers_joint(project: Workspace) -> None:
     first, *details = str(caught.value).splitlines()
     assert first == "layer framework-web cannot be locked: it conflicts with the versions pinned below it"
     assert "  num==3.0 is pinned by layer py, but old-fashioned in layer framework-web depends on num<2" in details
-    assert "vstore lock --joint spec.toml" in details[-1]
+    assert re.search(r"`vstore lock --joint \S*spec.toml`", details[-1])
 
 
 def test_a_direct_conflict_names_the_requirement(project: Workspace) -> None:
@@ -97,7 +98,7 @@ def test_pins_that_somebody_has_are_not_changed_for_a_new_layer(project: Workspa
     before = project.lock(project.spec(runtime=["num"], app=[]))
     with pytest.raises(LockError) as caught:
         project.lock(project.spec(runtime=["num"], app=["old-fashioned"]))
-    assert "vstore lock --joint spec.toml" in (caught.value.hint or "")
+    assert re.search(r"`vstore lock --joint \S*spec.toml`", caught.value.hint or "")
     assert versions(before["py"]) == {"num": "3.0"}
 
 
