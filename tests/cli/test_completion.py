@@ -96,8 +96,8 @@ def test_the_layers_of_a_spec_complete_patterns(root: Path, tmp_path: Path) -> N
 
 def test_programs_of_a_layer_and_locked_packages_complete(realised: World) -> None:
     assert completions(realised.root, "vstore exec project mid") == ["plain,midtool"]
-    assert completions(realised.root, "vstore exec project -- hel") == ["plain,hello"]
-    assert completions(realised.root, "vstore exec project midtool hel") == ["file,hel"]
+    assert completions(realised.root, "vstore exec project -- hell") == ["plain,hello"]
+    assert completions(realised.root, "vstore exec project midtool hell") == ["file,hell"]
     line = f"vstore lock {realised.spec} --upgrade-package "
     assert completions(realised.root, line) == ["plain,low", "plain,midlib", "plain,ns-app", "plain,ns-side"]
 
