@@ -70,7 +70,8 @@ def test_kernels_of_others_stay(world: World, tmp_path: Path) -> None:
     folder = tmp_path / "share/jupyter/kernels"
     (folder / "project").mkdir(parents=True)
     (folder / "project/kernel.json").write_text('{"argv": ["python"], "display_name": "Other", "language": "python"}')
-    before = (folder / "project/kernel.json").stat()
+    kernel = folder / "project/kernel.json"
+    before = (kernel.stat().st_ino, kernel.stat().st_mtime_ns)
     place = ("--prefix", str(tmp_path))
     assert "vstore did not make" in world.run("kernel", "install", "project", *place, code=2)[1]
     world.run("kernel", "remove", "project", *place, code=13)
@@ -78,7 +79,7 @@ def test_kernels_of_others_stay(world: World, tmp_path: Path) -> None:
     (folder / "link").symlink_to("own")
     world.run("kernel", "install", "project", "--name", "link", *place, code=2)
     assert [one["name"] for one in world.json("kernel", "list", *place)] == ["own"]
-    assert (folder / "project/kernel.json").stat() == before
+    assert (kernel.stat().st_ino, kernel.stat().st_mtime_ns) == before
 
 
 @pytest.mark.parametrize(
