@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scripts.testing.trees import add, info, run_in_child
-from vstore.errors import StoreError
+from vstore.errors import NotFoundError, StoreError
 from vstore.fs.locking.filelock import lock_file
 from vstore.objects import StorePath
 from vstore.store import RootKind, Store, add_root, generation_links, list_roots, read_roots, remove_root
@@ -108,7 +108,7 @@ def test_a_direct_root(store: Store) -> None:
     assert roots(store, RootKind.USER) == [("gcroots/mine", path)]
     remove_root(store.layout, link)
     assert roots(store, RootKind.USER) == []
-    with pytest.raises(StoreError, match="not a root"):
+    with pytest.raises(NotFoundError, match="not a root"):
         remove_root(store.layout, link)
 
 
