@@ -22,9 +22,12 @@ ROOT = Path(__file__).parents[2]
 GUARDED = {
     "vstore/archive/write.py": {"copy_file_range", "fchmod"},  # AttributeError is caught; _BY_HANDLE
     "vstore/cli/signals.py": {"set_blocking"},  # os.name is asked
+    "vstore/environments/shell.py": {"getpwuid", "getuid"},  # refused on Windows before
     "vstore/fs/locking/holders.py": {"major", "minor", "sysconf"},  # where /proc/locks is
     "vstore/fs/trees/removal.py": {"fchmod"},  # BY_HANDLE
     "vstore/fs/trees/scan.py": {"fchmod", "O_CLOEXEC"},  # from open folders only
+    "vstore/spec/find.py": {"geteuid"},  # os.name is asked
+    "vstore/store/default_root.py": {"getuid"},  # on Linux only
     "vstore/spec/files/module_roots.py": {"geteuid"},  # os.name is asked
     "vstore/store/layout.py": {"fchmod"},  # geteuid is asked for
     "vstore/uv/bars.py": {"openpty", "ioctl", "TIOCSWINSZ"},  # ImportError is caught

@@ -30,7 +30,7 @@ class LogFile:
         if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
             os.close(self._descriptor)
             raise UsageError(f"--log-file {path}: not a file")
-        if stat.S_ISREG(mode) and _LINE.match(os.pread(self._descriptor, _LINE_BYTES, 0)) is None:
+        if stat.S_ISREG(mode) and _LINE.match(os.read(self._descriptor, _LINE_BYTES)) is None:
             os.close(self._descriptor)
             raise UsageError(f"--log-file {path}: there is a file that is no log of vstore", hint="choose another file")
 

@@ -207,7 +207,7 @@ def _judged(ended: Ended, case: str) -> str:
         return "named"
     if "the manifest is missing" in ended.error and "`vstore verify --repair`" in ended.error:
         return "named"  # the index has another name for the object
-    if ended.code in (0, 6) and "error:" not in ended.error:  # 6: `verify` with problems
+    if ended.code in (0, 6, 14) and "error:" not in ended.error:  # 6: `verify` with problems, 14: findings of `doctor`
         return "answered"
     assert any(text in ended.error for text in _ABSENT), told
     return "not there"
