@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import cache
 
 from vstore.objects import Kind
-from vstore.spec.keys import IMPLEMENTATION, KEYS, LAYER_NAME, MACOS, keys_of
+from vstore.python_version import REQUIREMENT
+from vstore.spec.keys import ARCHITECTURE, GLIBC_VERSION, KEYS, LAYER_NAME, MACOS, keys_of
 from vstore.spec.model import DEFAULT_LINUX, PREFIXES
 from vstore.spec.reader import Mistakes, Table, quote
 from vstore.target import Target
@@ -14,7 +16,7 @@ from vstore.target import Target
 _NAME = re.compile(LAYER_NAME)
 _GENERATION_LINK = re.compile(r"-\d+-link$")
 _MACOS = re.compile(MACOS)
-_IMPLEMENTATION = re.compile(IMPLEMENTATION)
+_IMPLEMENTATION = re.compile(rf"({REQUIREMENT})({ARCHITECTURE})?")
 
 
 def check_keys(table: Table, kind: Kind) -> Table:
@@ -31,10 +33,14 @@ def check_keys(table: Table, kind: Kind) -> Table:
             values["python_implementation"] = old
             table.add_warning("fully_versioned_name", "obsolete, read as python_implementation")
     checked = Table(values=values, key=table.key, mistakes=table.mistakes, label=table.label)
-    allowed = keys_of(kind)
-    elsewhere = {key.name: " and ".join(f"{one}s" for one in key.kinds) for key in KEYS if key.name not in allowed}
-    checked.only(allowed, elsewhere)
+    checked.only(keys_of(kind), _elsewhere(kind))
     return checked
+
+
+@cache
+def _elsewhere(kind: Kind) -> Mapping[str, str]:
+    """Return the keys that layers of a kind cannot have, with the plural of the kinds that have them."""
+    return {key.name: " and ".join(f"{one}s" for one in key.kinds) for key in KEYS if kind not in key.kinds}
 
 
 def read_name(table: Table, kind: Kind, taken: Mapping[str, str]) -> str | None:
@@ -110,7 +116,7 @@ def read_linux_target(table: Table) -> str | None:
     if variant != "glibc":
         table.add_mistake("linux_target", f"Linux libc variant must be one of ['glibc'], not {quote(variant)}")
         return None
-    if at and not re.fullmatch(r"[0-9]{1,4}\.[0-9]{1,4}", version):
+    if at and not re.fullmatch(GLIBC_VERSION, version):
         table.add_mistake("linux_target", f"Linux libc version must be of the form 'X.Y', not {quote(version)}")
         return None
     return text

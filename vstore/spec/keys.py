@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
+from functools import cache
 
 from vstore.objects import Kind
 from vstore.python_version import REQUIREMENT
@@ -11,11 +11,12 @@ from vstore.target import Target
 from vstore.values import frozen
 
 LAYER_NAME = r"[A-Za-z0-9_][A-Za-z0-9@+._-]{0,99}"  # fits StorePath's label with prefix and suffix
-GLIBC = r"glibc(?:@[0-9]{1,4}\.[0-9]{1,4})?"
+GLIBC_VERSION = r"[0-9]{1,4}\.[0-9]{1,4}"
+GLIBC = rf"glibc(?:@{GLIBC_VERSION})?"
 MACOS = r"[0-9]{1,4}(?:\.[0-9]{1,4}){0,2}"
-IMPLEMENTATION = rf"({REQUIREMENT})(-[a-z0-9_]+)?"
+ARCHITECTURE = r"-[a-z0-9_]+"  # after a Python implementation
 
-_ALL = tuple(Kind(kind) for kind in ("runtime", "framework", "application"))
+_ALL = (Kind.RUNTIME, Kind.FRAMEWORK, Kind.APPLICATION)
 _UPPER = _ALL[1:]
 _STRINGS = {"type": "array", "items": {"type": "string"}}
 _STRING_TABLE = {"type": "object", "additionalProperties": {"type": "string"}}
@@ -55,7 +56,7 @@ KEYS = (
     LayerKey(
         "python_implementation",
         _ALL[:1],
-        _text(re.sub(r"\((?!\?)", "(?:", IMPLEMENTATION)),
+        _text(f"(?:{REQUIREMENT})(?:{ARCHITECTURE})?"),
         "The interpreter: cpython, cpython@3.11, cpython@3.11.7 or cpython@>=3.11,<3.14.",
     ),
     LayerKey("runtime", _UPPER, _text(), "Runtime that the layer is built on."),
@@ -65,6 +66,7 @@ KEYS = (
 )
 
 
+@cache
 def keys_of(kind: Kind) -> tuple[str, ...]:
     """Return the names of the keys that a layer of a kind may have."""
     return tuple(key.name for key in KEYS if kind in key.kinds)
