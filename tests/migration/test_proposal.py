@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from vstore.migration import Pin, Proposal, SourceProject, propose
-from vstore.migration.model import EntryPoint, LeftOut, OwnCode
+from vstore.migration.model import LeftOut, OwnCode, ProjectCommand
 from vstore.spec import load
 from vstore.target import Target
 
@@ -86,10 +86,10 @@ def test_several_commands_share_a_framework(tmp_path: Path) -> None:
     package = tmp_path / "src/shop"
     package.mkdir(parents=True)
     commands = (
-        EntryPoint(name="shop", module="shop.cli", function="app.run"),
-        EntryPoint(name="shop-admin", module="shop.admin", function="main"),
-        EntryPoint(name="other", module="elsewhere", function="main"),
-        EntryPoint(name="alias", module="shop.cli", function="app.run"),
+        ProjectCommand(name="shop", module="shop.cli", function="app.run"),
+        ProjectCommand(name="shop-admin", module="shop.admin", function="main"),
+        ProjectCommand(name="other", module="elsewhere", function="main"),
+        ProjectCommand(name="alias", module="shop.cli", function="app.run"),
     )
     code = OwnCode(commands=commands, packages=(package,))
     proposal = proposed(tmp_path, SourceProject(name="shop", format="x", requirements=("flask",), code=code))

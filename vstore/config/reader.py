@@ -32,7 +32,7 @@ def read_config(file: Path) -> Config:
 
 def parse_config(file: Path, data: bytes) -> Config:
     """Read the content of a `file`. Raises UsageError."""
-    top = Table(file, "", {key: value for key, value in parse_document(file, data).items() if key != "$schema"})
+    top = ConfigTable(file, "", {key: value for key, value in parse_document(file, data).items() if key != "$schema"})
     config = Config(
         gc=_gc(top.table("gc")),
         caches=_caches(top.table("caches")),
@@ -52,7 +52,7 @@ def parse_document(file: Path, data: bytes) -> dict[str, Any]:
         raise UsageError(f"{file}: not TOML: {error}") from error
 
 
-def _gc(table: Table) -> GcConfig:
+def _gc(table: ConfigTable) -> GcConfig:
     values = {name: value for name in names_in("gc") if (value := table.value(name)) is not None}
     found = GcConfig(**values)
     if found.max_free is not None and found.max_free < (found.min_free or 0):
@@ -61,13 +61,13 @@ def _gc(table: Table) -> GcConfig:
     return found
 
 
-def _lock_wait(table: Table) -> timedelta | None:
+def _lock_wait(table: ConfigTable) -> timedelta | None:
     found: timedelta | None = table.value("wait")
     table.finish()
     return found
 
 
-def _caches(table: Table) -> tuple[CacheConfig, ...]:
+def _caches(table: ConfigTable) -> tuple[CacheConfig, ...]:
     found = []
     for name in table.names:
         if (url := table.get(name, lambda value: cache_url(value) if isinstance(value, str) else None)) is not None:
@@ -83,7 +83,7 @@ def _caches(table: Table) -> tuple[CacheConfig, ...]:
     return tuple(found)
 
 
-class Table:
+class ConfigTable:
     """A TOML table. It records the keys that are read, so that `finish` finds unknown ones."""
 
     def __init__(self, file: Path, name: str, values: Mapping[str, object]) -> None:
@@ -112,10 +112,10 @@ class Table:
         assert known is not None
         return self.get(key, known.kind.read)
 
-    def table(self, key: str) -> Table:
+    def table(self, key: str) -> ConfigTable:
         """Return the table at `key`, an empty one if it is missing. Raises UsageError."""
         name = f"{self._name}.{key}" if self._name else key
-        return Table(self._file, name, self.get(key, mapping) or {})
+        return ConfigTable(self._file, name, self.get(key, mapping) or {})
 
     @property
     def names(self) -> tuple[str, ...]:

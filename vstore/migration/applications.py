@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePath
 
-from vstore.migration.model import EntryPoint, LeftOut, OwnCode, ProposedLayer
+from vstore.migration.model import LeftOut, OwnCode, ProjectCommand, ProposedLayer
 from vstore.objects import Kind
 from vstore.spec.fields import as_profile_name
 from vstore.values import frozen
@@ -99,9 +99,9 @@ def propose_applications(
     return Applications(layers=tuple(layers), shared=shared, files=files, left_out=tuple(left_out))
 
 
-def _startable(code: OwnCode) -> list[EntryPoint]:
+def _startable(code: OwnCode) -> list[ProjectCommand]:
     """Return the commands whose code is there, each function once."""
-    found: dict[tuple[str, str], EntryPoint] = {}
+    found: dict[tuple[str, str], ProjectCommand] = {}
     for one in code.commands:
         if _has_module(one, code.packages):
             found.setdefault((one.module, one.function), one)
@@ -112,11 +112,11 @@ def _relative(path: Path, folder: Path) -> str:
     return PurePath(os.path.relpath(path.resolve(), folder.resolve())).as_posix()
 
 
-def _has_module(command: EntryPoint, packages: Sequence[Path]) -> bool:
+def _has_module(command: ProjectCommand, packages: Sequence[Path]) -> bool:
     return command.module.partition(".")[0] in {path.stem for path in packages}
 
 
-def _launch_module(command: EntryPoint) -> str:
+def _launch_module(command: ProjectCommand) -> str:
     if not command.function:
         return _IMPORT.format(name=command.name, module=command.module)
     return _LAUNCH.format(

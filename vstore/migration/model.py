@@ -49,7 +49,7 @@ class LeftOut:
 
 
 @frozen
-class EntryPoint:
+class ProjectCommand:
     """A command of a project: the function `function` of the module `module`."""
 
     name: str
@@ -62,7 +62,7 @@ class OwnCode:
     """The code of the project itself: a script, its commands, and the folders or files of its import packages."""
 
     script: Path | None = None
-    commands: tuple[EntryPoint, ...] = ()
+    commands: tuple[ProjectCommand, ...] = ()
     packages: tuple[Path, ...] = ()
 
 

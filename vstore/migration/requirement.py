@@ -15,7 +15,7 @@ from vstore.spec.requirements import LOGIN_HINT
 SPEC = "spec.toml"  # for commands in hints
 
 
-class Collected:
+class CollectedRequirements:
     """The requirements of a source so far, and the parts that were left out."""
 
     def __init__(self) -> None:

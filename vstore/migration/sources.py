@@ -17,7 +17,7 @@ from vstore.migration.formats.uv_lock import UvLock
 from vstore.migration.formats.venv import read_venv
 from vstore.migration.indexes import IndexSettings
 from vstore.migration.model import Choice, SourceProject
-from vstore.migration.requirement import Collected
+from vstore.migration.requirement import CollectedRequirements
 
 _Reader = Callable[[Path, Choice], SourceProject]
 _IN_FOLDERS = ("pyproject.toml", "uv.lock", "pylock.toml", "requirements.txt", "environment.yml", "environment.yaml")
@@ -94,7 +94,7 @@ def _read_lock(path: Path, choice: Choice) -> SourceProject:
         raise UsageError(f"{beside} does not exist", hint=f"{path.name} does not say which packages are required")
     lock = UvLock(read_toml(path))
     name = lock.root_name()
-    collected, indexes = Collected(), IndexSettings()
+    collected, indexes = CollectedRequirements(), IndexSettings()
     collected.extend(lock.requirements(name, choice))
     lock.name_others(name, choice, collected)
     lock.add_to(name, choice, collected, indexes)

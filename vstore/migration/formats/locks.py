@@ -16,7 +16,7 @@ from vstore.migration.documents import read_toml
 from vstore.migration.formats.uv_lock import UvLock
 from vstore.migration.indexes import IndexSettings
 from vstore.migration.model import Choice, Pin
-from vstore.migration.requirement import SPEC, Collected, name_of
+from vstore.migration.requirement import SPEC, CollectedRequirements, name_of
 from vstore.spec.requirement_hints import wheel_hint
 from vstore.values import frozen, replace
 
@@ -29,7 +29,9 @@ class FoundPins:
     pins: tuple[Pin, ...] = ()
 
 
-def read_pins(folder: Path, name: str, choice: Choice, collected: Collected, indexes: IndexSettings) -> FoundPins:
+def read_pins(
+    folder: Path, name: str, choice: Choice, collected: CollectedRequirements, indexes: IndexSettings
+) -> FoundPins:
     """Return the pins of the lock in a folder. Packages without a version in an index are left out.
 
     `collected` has the requirements of the project so far. Raises UsageError or FieldError for a malformed lock.
@@ -45,7 +47,7 @@ def read_pins(folder: Path, name: str, choice: Choice, collected: Collected, ind
     return FoundPins()
 
 
-def _pins(packages: Iterable[Fields], collected: Collected) -> Iterator[Pin]:
+def _pins(packages: Iterable[Fields], collected: CollectedRequirements) -> Iterator[Pin]:
     """Return the pins of the packages that the requirements need, directly or not."""
     found: dict[str, list[Pin]] = {}
     oldest: dict[tuple[str, str], str] = {}

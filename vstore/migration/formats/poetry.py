@@ -11,10 +11,10 @@ from packaging.utils import canonicalize_name
 from vstore.documents import Fields
 from vstore.migration.indexes import IndexSettings
 from vstore.migration.model import Choice
-from vstore.migration.requirement import Collected
+from vstore.migration.requirement import CollectedRequirements
 
 
-def add_poetry(poetry: Fields, choice: Choice, collected: Collected, indexes: IndexSettings) -> None:
+def add_poetry(poetry: Fields, choice: Choice, collected: CollectedRequirements, indexes: IndexSettings) -> None:
     """Add the dependencies of Poetry's tables, and those of the chosen groups and extras."""
     for source in poetry.tables("source"):
         explicit = source.values.get("priority") == "explicit"
@@ -32,7 +32,7 @@ def add_poetry(poetry: Fields, choice: Choice, collected: Collected, indexes: In
     collected.name_others(choice, extras=extras.values, groups=groups)
 
 
-def _add_table(table: Fields, collected: Collected, indexes: IndexSettings, optional: set[str]) -> None:
+def _add_table(table: Fields, collected: CollectedRequirements, indexes: IndexSettings, optional: set[str]) -> None:
     for name, value in table.values.items():
         if name.lower() == "python":
             continue
@@ -48,7 +48,7 @@ def _add_table(table: Fields, collected: Collected, indexes: IndexSettings, opti
                 collected.add(text)
 
 
-def _requirements(name: str, entry: Mapping[str, object], collected: Collected) -> Iterator[str]:
+def _requirements(name: str, entry: Mapping[str, object], collected: CollectedRequirements) -> Iterator[str]:
     """Return a dependency as a requirement."""
     extras = entry.get("extras")
     wanted = f"{name}[{','.join(map(str, extras))}]" if isinstance(extras, list) and extras else name

@@ -11,7 +11,7 @@ from vstore.migration.documents import read_toml
 from vstore.migration.formats.conditions import Conditions
 from vstore.migration.indexes import PYPI, IndexSettings
 from vstore.migration.model import Choice, Pin, SourceProject
-from vstore.migration.requirement import SPEC, Collected
+from vstore.migration.requirement import SPEC, CollectedRequirements
 from vstore.spec.requirement_hints import wheel_hint
 
 
@@ -21,7 +21,7 @@ def read_pylock(path: Path, choice: Choice) -> SourceProject:
         lock = Pylock.from_dict(dict(read_toml(path).values))
     except PylockValidationError as error:
         raise UsageError(f"{path} is not a valid pylock.toml: {error}") from error
-    collected, indexes = Collected(), IndexSettings()
+    collected, indexes = CollectedRequirements(), IndexSettings()
     groups = choice.groups or tuple(lock.default_groups or ())
     conditions, pins = Conditions(choice.extras, groups), []
     for package in lock.packages:

@@ -18,8 +18,8 @@ from vstore.migration.formats.poetry import add_poetry, poetry_python
 from vstore.migration.formats.requirements_txt import RequirementsReader
 from vstore.migration.formats.uv_settings import UvSettings
 from vstore.migration.indexes import IndexSettings
-from vstore.migration.model import Choice, EntryPoint, OwnCode, SourceProject
-from vstore.migration.requirement import Collected
+from vstore.migration.model import Choice, OwnCode, ProjectCommand, SourceProject
+from vstore.migration.requirement import CollectedRequirements
 
 
 def read_pyproject(path: Path, choice: Choice) -> SourceProject:
@@ -27,7 +27,7 @@ def read_pyproject(path: Path, choice: Choice) -> SourceProject:
     document = read_toml(path)
     project, tool = document.table("project"), document.table("tool")
     poetry = tool.table("poetry")
-    collected, indexes = Collected(), IndexSettings()
+    collected, indexes = CollectedRequirements(), IndexSettings()
     uv = UvSettings(tool.table("uv"), collected, indexes, choice)
     for source in tool.table("pdm").tables("source"):
         indexes.add(source.text("url"), name=source.optional_text("name"), default=source.values.get("name") == "pypi")
@@ -160,13 +160,13 @@ def _check(document: Fields, choice: Choice) -> None:
             raise UsageError(f"no such {kind}: {', '.join(unknown)}", hint=f"the project has: {have}")
 
 
-def _commands(project: Fields, poetry: Fields) -> Iterator[EntryPoint]:
+def _commands(project: Fields, poetry: Fields) -> Iterator[ProjectCommand]:
     found: dict[str, str] = {}
     for table in (project.table("scripts"), project.table("gui-scripts"), poetry.table("scripts")):
         found |= {name: value for name, value in table.values.items() if isinstance(value, str)}
     for name, value in found.items():
         module, _, function = value.partition("[")[0].partition(":")
-        yield EntryPoint(name=name, module=module.strip(), function=function.strip())
+        yield ProjectCommand(name=name, module=module.strip(), function=function.strip())
 
 
 def _lock_folder(folder: Path) -> Path:

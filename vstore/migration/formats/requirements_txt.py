@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from vstore.migration.documents import read_text
 from vstore.migration.indexes import IndexSettings
 from vstore.migration.model import Choice, Pin, SourceProject
-from vstore.migration.requirement import SPEC, Collected, pin_of
+from vstore.migration.requirement import SPEC, CollectedRequirements, pin_of
 from vstore.spec.requirement_hints import find_misuse
 
 _OPTION = re.compile(r"(?P<name>--[\w-]+|-[a-zA-Z])(?:\s*=\s*|\s+|(?<=^-\w))?(?P<value>.*)")
@@ -23,8 +23,8 @@ class RequirementsReader:
 
     def __init__(self, read_project: Callable[[Path, Choice], SourceProject] | None = None) -> None:
         self._read_project = read_project
-        self.collected = Collected()
-        self.constraints = Collected()
+        self.collected = CollectedRequirements()
+        self.constraints = CollectedRequirements()
         self.indexes = IndexSettings()
         self._seen: set[Path] = set()
         self._hashes = False

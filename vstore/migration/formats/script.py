@@ -11,7 +11,7 @@ from vstore.migration.formats.uv_lock import UvLock, lock_of_script
 from vstore.migration.formats.uv_settings import UvSettings
 from vstore.migration.indexes import IndexSettings
 from vstore.migration.model import Choice, OwnCode, SourceProject
-from vstore.migration.requirement import Collected
+from vstore.migration.requirement import CollectedRequirements
 
 _BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")  # as in PEP 723
 
@@ -25,7 +25,7 @@ def read_script(path: Path, choice: Choice) -> SourceProject:
     lines = blocks[0]["content"].splitlines()
     text = "\n".join(line[2:] if line.startswith("# ") else line[1:] for line in lines)
     document = toml_document(text.encode(), path)
-    collected, indexes = Collected(), IndexSettings()
+    collected, indexes = CollectedRequirements(), IndexSettings()
     uv = UvSettings(document.table("tool").table("uv"), collected, indexes, choice)
     uv.extend(document.texts("dependencies"))
     lock_file = lock_of_script(path)

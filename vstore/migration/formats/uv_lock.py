@@ -13,7 +13,7 @@ from vstore.documents import Fields
 from vstore.migration.formats.conditions import Conditions
 from vstore.migration.indexes import PYPI, IndexSettings
 from vstore.migration.model import Choice, Pin
-from vstore.migration.requirement import SPEC, Collected
+from vstore.migration.requirement import SPEC, CollectedRequirements
 from vstore.spec.requirement_hints import wheel_hint
 
 _EXTRA = re.compile(r"(?: and )?extra == (['\"])(?P<name>[^'\"]+)\1(?: and )?")
@@ -59,13 +59,13 @@ class UvLock:
                 for entry in groups.tables(group):
                     yield _requirement(entry, entry.optional_text("marker") or "")
 
-    def name_others(self, name: str, choice: Choice, collected: Collected) -> None:
+    def name_others(self, name: str, choice: Choice, collected: CollectedRequirements) -> None:
         """Note the extras and groups of the project that are not chosen."""
         for root in self._by_name.get(canonicalize_name(name), ()):
             extras = root.table("optional-dependencies").values
             collected.name_others(choice, extras=extras, groups=root.table("dev-dependencies").values)
 
-    def add_to(self, name: str, choice: Choice, collected: Collected, indexes: IndexSettings) -> None:
+    def add_to(self, name: str, choice: Choice, collected: CollectedRequirements, indexes: IndexSettings) -> None:
         """Add the indexes that packages come from, and note the packages that no index has."""
         for package in self._needed(name, choice):
             source = package.table("source")
@@ -85,7 +85,7 @@ class UvLock:
                 if place != "." and canonicalize_name(package.text("name")) != canonicalize_name(name):
                     self._member(package, place, collected)
 
-    def _member(self, package: Fields, place: str, collected: Collected) -> None:
+    def _member(self, package: Fields, place: str, collected: CollectedRequirements) -> None:
         """Add the dependencies of a member of the workspace, whose own code is no package here."""
         for entry in package.table("metadata").tables("requires-dist"):
             marker = entry.optional_text("marker") or ""

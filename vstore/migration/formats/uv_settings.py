@@ -12,7 +12,7 @@ from vstore.documents import Fields
 from vstore.lock.markers import holds
 from vstore.migration.indexes import IndexSettings
 from vstore.migration.model import Choice
-from vstore.migration.requirement import Collected
+from vstore.migration.requirement import CollectedRequirements
 from vstore.target import Target
 
 _TAKEN = {
@@ -31,7 +31,7 @@ _ELSEWHERE = {  # read elsewhere, or about building and developing the project
 class UvSettings:
     """Reads ``[tool.uv]``: indexes into `indexes`, requirements with their sources into `collected`."""
 
-    def __init__(self, table: Fields, collected: Collected, indexes: IndexSettings, choice: Choice) -> None:
+    def __init__(self, table: Fields, collected: CollectedRequirements, indexes: IndexSettings, choice: Choice) -> None:
         self.collected = collected
         self.indexes = indexes
         self.others: dict[str, object] = {key: value for key, value in table.values.items() if key in _TAKEN}
