@@ -31,7 +31,7 @@ def read_pyproject(path: Path, choice: Choice) -> SourceProject:
     uv = UvSettings(tool.table("uv"), collected, indexes, choice)
     for source in tool.table("pdm").tables("source"):
         indexes.add(source.text("url"), name=source.optional_text("name"), default=source.values.get("name") == "pypi")
-    _add_project(path, project, choice, uv)
+    _add_project(path.parent, document, choice, uv)
     if "dependencies" in poetry:
         add_poetry(poetry, choice, collected, indexes)
     _add_groups(document, choice, uv)
@@ -53,11 +53,11 @@ def read_pyproject(path: Path, choice: Choice) -> SourceProject:
     )
 
 
-def _add_project(path: Path, project: Fields, choice: Choice, uv: UvSettings) -> None:
+def _add_project(folder: Path, document: Fields, choice: Choice, uv: UvSettings) -> None:
     """Add the dependencies of ``[project]``, and those of the chosen extras."""
-    dynamic = project.texts("dynamic")
+    project = document.table("project")
     uv.extend(_without_itself(project, project.texts("dependencies")))
-    if "dependencies" in dynamic and not _add_dynamic(path, uv):
+    if "dependencies" in project.texts("dynamic") and not _add_dynamic(folder, document, uv):
         uv.collected.leave_out(
             "dependencies", "computed by the build backend (dynamic): give a lock or a requirements file to --from"
         )
@@ -87,14 +87,14 @@ def _without_itself(project: Fields, texts: Iterable[str]) -> Iterator[str]:
         seen |= requirement.extras
 
 
-def _add_dynamic(path: Path, uv: UvSettings) -> bool:
+def _add_dynamic(folder: Path, document: Fields, uv: UvSettings) -> bool:
     """Add the dependencies that setuptools reads from requirements files. Return False if there are none."""
-    dynamic = read_toml(path).table("tool").table("setuptools").table("dynamic").table("dependencies")
+    dynamic = document.table("tool").table("setuptools").table("dynamic").table("dependencies")
     named = dynamic.values.get("file")
     files = [named] if isinstance(named, str) else list(dynamic.texts("file"))
     reader = RequirementsReader()
     for file in files:
-        reader.read_lines(read_text(path.parent / file), path.parent)
+        reader.read_lines(read_text(folder / file), folder)
     uv.extend(reader.collected.requirements)
     uv.collected.left_out += reader.collected.left_out
     return bool(files)
