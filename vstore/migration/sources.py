@@ -92,12 +92,11 @@ def _read_lock(path: Path, choice: Choice) -> SourceProject:
         return read_pyproject(beside, choice)
     if path.name != "uv.lock":
         raise UsageError(f"{beside} does not exist", hint=f"{path.name} does not say which packages are required")
-    lock = UvLock(read_toml(path))
-    name = lock.root_name()
+    lock = UvLock(read_toml(path), choice)
     collected, indexes = CollectedRequirements(), IndexSettings()
-    collected.extend(lock.requirements(name, choice))
-    lock.name_others(name, choice, collected)
-    lock.add_to(name, choice, collected, indexes)
+    collected.extend(lock.requirements())
+    lock.name_others(collected)
+    lock.add_to(collected, indexes)
     manifest = lock.document.table("manifest")
     for key in ("overrides", "constraints"):
         if key in manifest:
@@ -105,10 +104,10 @@ def _read_lock(path: Path, choice: Choice) -> SourceProject:
                 f"{key} of the lock", f"give pyproject.toml beside it, which has them as {key[:-1]}-dependencies"
             )
     return SourceProject(
-        name=name or path.absolute().parent.name,
+        name=lock.name or path.absolute().parent.name,
         format="uv.lock",
         requirements=tuple(collected.requirements),
-        pins=lock.pins(name, choice),
+        pins=lock.pins(),
         python=lock.python,
         settings=indexes.settings(),
         left_out=(*collected.left_out, *indexes.left_out),

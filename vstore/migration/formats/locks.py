@@ -37,9 +37,9 @@ def read_pins(
     `collected` has the requirements of the project so far. Raises UsageError or FieldError for a malformed lock.
     """
     if (folder / "uv.lock").is_file():
-        lock = UvLock(read_toml(folder / "uv.lock"))
-        lock.add_to(name, choice, collected, indexes)
-        return FoundPins(file="uv.lock", pins=lock.pins(name, choice))
+        lock = UvLock(read_toml(folder / "uv.lock"), choice, name)
+        lock.add_to(collected, indexes)
+        return FoundPins(file="uv.lock", pins=lock.pins())
     for file in ("poetry.lock", "pdm.lock"):
         if (folder / file).is_file():
             packages = list(read_toml(folder / file).tables("package"))

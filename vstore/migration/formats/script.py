@@ -29,14 +29,14 @@ def read_script(path: Path, choice: Choice) -> SourceProject:
     uv = UvSettings(document.table("tool").table("uv"), collected, indexes, choice)
     uv.extend(document.texts("dependencies"))
     lock_file = lock_of_script(path)
-    lock = UvLock(read_toml(lock_file)) if lock_file else None
+    lock = UvLock(read_toml(lock_file), choice, name="") if lock_file else None
     if lock is not None:
-        lock.add_to("", choice, collected, indexes)
+        lock.add_to(collected, indexes)
     return SourceProject(
         name=path.stem,
         format=path.name + (f", {lock_file.name}" if lock_file else ""),
         requirements=tuple(collected.requirements),
-        pins=lock.pins("", choice) if lock else (),
+        pins=lock.pins() if lock else (),
         python=document.optional_text("requires-python") or "",
         settings={**indexes.settings(), **uv.others},
         code=OwnCode(script=path),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
@@ -21,53 +22,59 @@ _LOCAL = ("editable", "virtual", "directory")
 
 
 class UvLock:
-    """A ``uv.lock`` (also of a script, ``script.py.lock``)."""
+    """A ``uv.lock``, read for a project in it with the chosen extras and groups.
 
-    def __init__(self, document: Fields) -> None:
+    `name` is that of the project, by default that of the package in the folder of the lock. It is empty if there is
+    none, as in the lock of a script (``script.py.lock``).
+    """
+
+    def __init__(self, document: Fields, choice: Choice, name: str | None = None) -> None:
         self.document = document
-        self.packages = list(document.tables("package"))
+        self._choice = choice
+        self._packages = list(document.tables("package"))
         self._by_name: dict[str, list[Fields]] = {}
-        for package in self.packages:
+        for package in self._packages:
             self._by_name.setdefault(canonicalize_name(package.text("name")), []).append(package)
+        self.name = self._name_in_folder() if name is None else name
+        self._roots = self._by_name.get(canonicalize_name(self.name), [])
+        self._conditions = Conditions(choice.extras, choice.groups)
 
     @property
     def python(self) -> str:
         """The version specifier of Python."""
         return self.document.optional_text("requires-python") or ""
 
-    def root_name(self) -> str:
-        """Return the name of the project: the package in the folder of the lock, else empty."""
-        for package in self.packages:
+    def _name_in_folder(self) -> str:
+        for package in self._packages:
             if any(package.table("source").values.get(key) == "." for key in _LOCAL):
                 return package.text("name")
         return ""
 
-    def requirements(self, name: str, choice: Choice) -> Iterator[str]:
+    def requirements(self) -> Iterator[str]:
         """Return the requirements of the project as the lock records them, those of a script too."""
-        roots = [*self._by_name.get(canonicalize_name(name), ()), *([] if name else [self.document.table("manifest")])]
-        for root in roots:
+        for root in self._roots if self.name else [self.document.table("manifest")]:
             metadata = root.table("metadata")
             for entry in (*metadata.tables("requires-dist"), *root.tables("requirements")):
                 marker = entry.optional_text("marker") or ""
                 extra = _EXTRA.search(marker)
                 if extra is None:
                     yield _requirement(entry, marker)
-                elif extra["name"] in choice.extras:
+                elif extra["name"] in self._choice.extras:
                     yield _requirement(entry, _EXTRA.sub("", marker))
             groups = metadata.table("requires-dev")
-            for group in choice.groups:
+            for group in self._choice.groups:
                 for entry in groups.tables(group):
                     yield _requirement(entry, entry.optional_text("marker") or "")
 
-    def name_others(self, name: str, choice: Choice, collected: CollectedRequirements) -> None:
+    def name_others(self, collected: CollectedRequirements) -> None:
         """Note the extras and groups of the project that are not chosen."""
-        for root in self._by_name.get(canonicalize_name(name), ()):
+        for root in self._roots:
             extras = root.table("optional-dependencies").values
-            collected.name_others(choice, extras=extras, groups=root.table("dev-dependencies").values)
+            collected.name_others(self._choice, extras=extras, groups=root.table("dev-dependencies").values)
 
-    def add_to(self, name: str, choice: Choice, collected: CollectedRequirements, indexes: IndexSettings) -> None:
+    def add_to(self, collected: CollectedRequirements, indexes: IndexSettings) -> None:
         """Add the indexes that packages come from, and note the packages that no index has."""
-        for package in self._needed(name, choice):
+        for package in self._needed:
             source = package.table("source")
             title = f"{package.text('name')} {package.values.get('version', '')}".strip()
             if isinstance(url := source.values.get("registry"), str):
@@ -82,7 +89,7 @@ class UvLock:
                 )
             elif any(key in source for key in ("editable", "directory", "path")):
                 place = next(str(source.values[key]) for key in ("editable", "directory", "path") if key in source)
-                if place != "." and canonicalize_name(package.text("name")) != canonicalize_name(name):
+                if place != "." and canonicalize_name(package.text("name")) != canonicalize_name(self.name):
                     self._member(package, place, collected)
 
     def _member(self, package: Fields, place: str, collected: CollectedRequirements) -> None:
@@ -98,26 +105,26 @@ class UvLock:
         found = self._by_name.get(canonicalize_name(name), [])
         return any(key in package.table("source") for package in found for key in (*_LOCAL, "path", "git"))
 
-    def pins(self, name: str, choice: Choice) -> tuple[Pin, ...]:
+    def pins(self) -> tuple[Pin, ...]:
         """Return the pins of the packages that the project needs."""
-        needed = [package for package in self._needed(name, choice) if "registry" in package.table("source")]
+        needed = [package for package in self._needed if "registry" in package.table("source")]
         names = [canonicalize_name(package.text("name")) for package in needed]
-        conditions = Conditions(choice.extras, choice.groups)
         return tuple(
-            _pin(package, conditions, several=names.count(one) > 1) for one, package in zip(names, needed, strict=True)
+            _pin(package, self._conditions, several=names.count(one) > 1)
+            for one, package in zip(names, needed, strict=True)
         )
 
-    def _needed(self, name: str, choice: Choice) -> list[Fields]:
-        """Return the packages that the project needs, directly or not, by name; of a script all packages."""
-        roots = self._by_name.get(canonicalize_name(name), []) if name else []
-        if not roots:
-            return self.packages
-        conditions = Conditions(choice.extras, choice.groups)
-        pending = [edge for root in roots for edge in _edges(root, choice.extras, choice.groups)]
+    @cached_property
+    def _needed(self) -> list[Fields]:
+        """The packages that the project needs, directly or not, by name; of a script all packages."""
+        if not self._roots:
+            return self._packages
+        choice = self._choice
+        pending = [edge for root in self._roots for edge in _edges(root, choice.extras, choice.groups)]
         seen: dict[tuple[str, ...], Fields] = {}
         while pending:
             edge = pending.pop()
-            if not conditions.decide(edge.optional_text("marker"))[0]:
+            if not self._conditions.decide(edge.optional_text("marker"))[0]:
                 continue
             extras = ("", *edge.texts("extra"))
             for package in self._matching(edge):
@@ -126,7 +133,7 @@ class UvLock:
                     if key not in seen:
                         seen[key] = package
                         pending += _edges(package, (extra,) if extra else (), ())
-        found = {key[:-1]: package for key, package in seen.items() if package not in roots}
+        found = {key[:-1]: package for key, package in seen.items() if package not in self._roots}
         return [package for _, package in sorted(found.items(), key=lambda one: one[0])]
 
     def _matching(self, edge: Fields) -> Iterable[Fields]:
