@@ -35,9 +35,8 @@ class IndexSettings:
     def add(self, url: str, *, name: str | None = None, default: bool = False, explicit: bool = False) -> str:
         """Add an index and return its name. A login in its URL is left out."""
         plain = without_login(url)
-        known = [one.name for one in self._indexes.values() if one.url.rstrip("/") == plain.rstrip("/")]
-        if known:
-            return known[0]
+        if known := self._known(plain):
+            return known.name
         base = re.sub(r"[^a-z0-9]+", "-", (name or urlsplit(plain).hostname or "").lower()).strip("-") or "index"
         name, number = base, 2
         while name in self._indexes:
@@ -49,17 +48,17 @@ class IndexSettings:
             self.left_out.append(LeftOut(subject=f"login of the index {name} ({plain})", reason=reason))
         return name
 
-    def knows(self, url: str) -> bool:
-        """Whether an index of this URL was added."""
-        return any(one.url.rstrip("/") == without_login(url).rstrip("/") for one in self._indexes.values())
+    def offers_all(self, url: str) -> bool:
+        """Return whether an index of this URL was added that is asked for packages which do not name it."""
+        known = self._known(without_login(url))
+        return known is not None and not known.explicit
+
+    def _known(self, plain: str) -> Index | None:
+        return next((one for one in self._indexes.values() if one.url.rstrip("/") == plain.rstrip("/")), None)
 
     def take_from(self, package: str, index: str) -> None:
         """Take a package from one index only."""
         self._sources[package] = index
-
-    def set(self, key: str, value: object) -> None:
-        """Set another setting of uv."""
-        self._others[key] = value
 
     def add_option(self, name: str, value: str) -> bool:
         """Take an option of pip over. Return False if it is none of a package index."""

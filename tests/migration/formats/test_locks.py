@@ -110,6 +110,19 @@ def test_uvs_lock_is_read_with_the_project_beside_it(tmp_path: Path) -> None:
     assert (web.size_bytes, web.wheels, web.requires) == (1000, ("web-1.0-py3-none-any.whl",), ("num", "num"))
 
 
+def test_each_package_of_a_private_index_is_taken_from_it_alone(tmp_path: Path) -> None:
+    public = 'name = "web"\nversion = "1.0"\nsource = { registry = "https://pypi.org/simple" }'
+    private = public.replace("pypi.org", "private.example")
+    assert public in UV_LOCK
+    (tmp_path / "uv.lock").write_text(UV_LOCK.replace(public, private))
+    project = read_source_project(tmp_path / "uv.lock", Choice())
+    assert project.settings["index"] == [
+        {"name": "private-example", "url": "https://private.example/simple", "explicit": True}
+    ]
+    taken = {"index": "private-example"}
+    assert project.settings["sources"] == {"crypto": taken, "web": taken}
+
+
 def test_extras_that_exclude_each_other_are_decided(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text(PROJECT)
     (tmp_path / "uv.lock").write_text(UV_LOCK)

@@ -78,7 +78,11 @@ class UvLock:
             source = package.table("source")
             title = f"{package.text('name')} {package.values.get('version', '')}".strip()
             if isinstance(url := source.values.get("registry"), str):
-                if url.rstrip("/") != PYPI and urlsplit(url).scheme in ("http", "https") and not indexes.knows(url):
+                if (
+                    url.rstrip("/") != PYPI
+                    and urlsplit(url).scheme in ("http", "https")
+                    and not indexes.offers_all(url)
+                ):
                     index = indexes.add(url, explicit=True)
                     indexes.take_from(canonicalize_name(package.text("name")), index)
             elif "git" in source:
