@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 
-from packaging.markers import Marker
+from vstore.lock.markers import holds
+from vstore.target import Target
 
+_MINORS = range(9, 15)  # of Python 3
 _TRUE, _FALSE = "python_version > '0'", "python_version < '0'"
 _PYLOCK = re.compile(r"""(["'])(?P<name>[^"']+)\1 (?P<not>not )?in (?P<kind>extra|dependency_group)s""")  # PEP 751
 _UV = re.compile(
@@ -26,7 +28,7 @@ class Conditions:
         text = _UV.sub(self._of_uv, _PYLOCK.sub(self._of_pylock, marker))
         if text == marker:
             return True, marker
-        if _FALSE in text and not any(_holds(text, system) for system in ("linux", "darwin", "win32")):
+        if _FALSE in text and not any(holds(text, one, f"3.{minor}.9") for one in Target for minor in _MINORS):
             return False, None
         plain = re.sub(rf" and {_TRUE}|{_TRUE} and ", "", text)
         return True, None if plain.strip("() ") == _TRUE or f"{_TRUE} or" in plain else plain
@@ -37,19 +39,3 @@ class Conditions:
     def _of_uv(self, found: re.Match[str]) -> str:
         name = found["rest"][int(found["length"]) + 1 :]
         return _TRUE if (name in self._chosen[found["kind"]]) != (found["not"] == "!") else _FALSE
-
-
-def _holds(marker: str, system: str) -> bool:
-    names = {"linux": "Linux", "darwin": "Darwin", "win32": "Windows"}
-    return any(
-        Marker(marker).evaluate(
-            {
-                "sys_platform": system,
-                "platform_system": names[system],
-                "python_version": f"3.{minor}",
-                "python_full_version": f"3.{minor}.9",
-                "extra": "",
-            }
-        )
-        for minor in range(9, 15)
-    )
