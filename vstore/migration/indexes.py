@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Mapping
 from urllib.parse import urlsplit
 
 from vstore.credentials import has_credentials, without_login
@@ -20,6 +21,12 @@ class Index:
     url: str
     default: bool = False
     explicit: bool = False
+
+
+def with_more(settings: Mapping[str, object], key: str, more: Iterable[object]) -> dict[str, object]:
+    """Return settings of uv with more items in the array of a key."""
+    known = settings.get(key)
+    return {**settings, key: [*(known if isinstance(known, list) else []), *more]}
 
 
 class IndexSettings:
@@ -68,9 +75,9 @@ class IndexSettings:
             self.add(value)
             self._merged = True
         elif name in ("-f", "--find-links"):
-            self._append("find-links", value)
+            self._others = with_more(self._others, "find-links", [value])
         elif name == "--trusted-host":
-            self._append("allow-insecure-host", value)
+            self._others = with_more(self._others, "allow-insecure-host", [value])
         elif name == "--no-index":
             self._others["no-index"] = True
         elif name == "--pre":
@@ -78,10 +85,6 @@ class IndexSettings:
         else:
             return False
         return True
-
-    def _append(self, key: str, value: str) -> None:
-        known = self._others.get(key)
-        self._others[key] = [*(known if isinstance(known, list) else []), value]
 
     def settings(self) -> dict[str, object]:
         """Return the settings. As pip does, indexes that were added to the main one are asked for all packages."""

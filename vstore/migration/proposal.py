@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from vstore.migration.applications import propose_applications
+from vstore.migration.indexes import with_more
 from vstore.migration.layers import propose_frameworks, sizes_of
 from vstore.migration.model import Pin, Proposal, ProposedLayer, SourceProject
 from vstore.migration.pythons import choose_python
@@ -22,24 +23,22 @@ def propose(project: SourceProject, source: Path, folder: Path, target: Target) 
     If there are frameworks, or the pins are those of a lock, each pin is a constraint of all layers: a layer below
     cannot have another version. A requirement that is a pin itself is then written without its version.
     """
-    frameworks, others = propose_frameworks(project.requirements, project.resolved or project.pins)
+    measured = project.resolved or project.pins
+    frameworks, others = propose_frameworks(project.requirements, measured)
     below = (frameworks[-1].name,) if frameworks else ()
     applications = propose_applications(project.code, project.name, others, below, folder)
     runtime = ProposedLayer(kind=Kind.RUNTIME, name="python")
     shared = [applications.shared] if applications.shared else []
     layers = [runtime, *frameworks, *shared, *applications.layers]
-    layers = [
-        replace(one, size_bytes=size)
-        for one, size in zip(layers, sizes_of(layers, project.resolved or project.pins), strict=True)
-    ]
+    sizes = sizes_of(layers, measured)
+    layers = [replace(one, size_bytes=size) for one, size in zip(layers, sizes, strict=True)]
     constraints = _constraints(layers, project.pins)
     if constraints:
         layers = [replace(one, requirements=tuple(_unpinned(one.requirements, project.pins))) for one in layers]
     python = choose_python(project, target)
-    settings = dict(project.settings)
+    settings = project.settings
     if constraints:
-        known = settings.get("constraint-dependencies")
-        settings["constraint-dependencies"] = [*(known if isinstance(known, list) else []), *constraints]
+        settings = with_more(settings, "constraint-dependencies", constraints)
     left_out = (*project.left_out, *applications.left_out, *python.left_out)
     title = f"A stack of layers, proposed from {project.format} of {project.name}."
     return Proposal(

@@ -12,7 +12,7 @@ from vstore.lock.markers import holds, wheel_tags
 from vstore.lock.model import LockedPackage, LockedWheel
 from vstore.lock.wheels import best_wheel
 from vstore.migration.model import LeftOut, Pin, SourceProject
-from vstore.migration.requirement import SPEC
+from vstore.migration.requirement import wheel_to_build
 from vstore.objects import Kind
 from vstore.spec import Layer
 from vstore.spec.model import DEFAULT_GLIBC
@@ -51,8 +51,7 @@ def choose_python(project: SourceProject, target: Target) -> PythonChoice:
         left_out=tuple(
             LeftOut(
                 subject=f"wheel of {pin.name}=={pin.version}",
-                reason=f"there is none for {target}: build one by `pip wheel --no-deps -w wheels"
-                f" '{pin.name}=={pin.version}'`, and run `vstore lock --local-wheels wheels {SPEC}`",
+                reason=f"there is none for {target}: {wheel_to_build(f'{pin.name}=={pin.version}')}",
             )
             for pin in missing[usable[-1]]
         ),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -40,7 +40,7 @@ class CollectedRequirements:
             return
         if requirement.url is None:
             self.requirements[str(requirement)] = None
-        elif not _is_wheel(requirement.url):
+        elif not is_wheel_url(requirement.url):
             self.leave_out(text, wheel_hint(requirement.url, SPEC, _named(requirement)))
         else:
             if has_credentials(requirement.url):
@@ -63,7 +63,8 @@ class CollectedRequirements:
                 self.leave_out(f"group {group}", f"for development: --group {group} takes it over", f"--group {group}")
 
 
-def _is_wheel(url: str) -> bool:
+def is_wheel_url(url: str) -> bool:
+    """Return whether a URL is that of a wheel on a server."""
     place = url.partition("#")[0].partition("?")[0]
     return place.endswith(".whl") and url.startswith(("https://", "http://"))
 
@@ -71,6 +72,22 @@ def _is_wheel(url: str) -> bool:
 def _named(requirement: Requirement) -> str:
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
     return f"{requirement.name}{extras}" + (f" ; {requirement.marker}" if requirement.marker else "")
+
+
+def place_of(source: Mapping[str, object]) -> str | None:
+    """Return the URL or path of a dependency that uv or Poetry describes in a table; None if it has neither."""
+    texts = {key: value for key, value in source.items() if isinstance(value, str) and value}
+    if git := texts.get("git"):
+        revision = next((texts[key] for key in ("rev", "tag", "branch") if key in texts), None)
+        below = f"#subdirectory={texts['subdirectory']}" if "subdirectory" in texts else ""
+        return f"git+{git}" + (f"@{revision}" if revision else "") + below
+    return next((texts[key] for key in ("url", "path", "file") if key in texts), None)
+
+
+def wheel_to_build(wanted: str) -> str:
+    """Return the commands that build a wheel of a requirement, and lock a spec with it."""
+    run = f"run `vstore lock --local-wheels wheels {SPEC}`"
+    return f"build one by `pip wheel --no-deps -w wheels '{wanted}'`, and {run}"
 
 
 def pin_of(text: str) -> Pin | None:

@@ -16,9 +16,10 @@ from packaging.utils import canonicalize_name
 
 from vstore.lock.markers import uv_platform
 from vstore.lock.resolution.uv_project import PROJECT_ONLY, SETTINGS
+from vstore.migration.indexes import with_more
 from vstore.migration.model import LeftOut, Pin, SourceProject
 from vstore.migration.pythons import allowed_minors
-from vstore.migration.requirement import SPEC, name_of
+from vstore.migration.requirement import name_of, wheel_to_build
 from vstore.reporter import Reporter
 from vstore.spec.model import DEFAULT_GLIBC
 from vstore.target import Target
@@ -66,9 +67,7 @@ def _noted(project: SourceProject, subject: str, reason: str) -> SourceProject:
 
 def _with_notes(project: SourceProject, without_wheels: Iterable[str]) -> SourceProject:
     for wanted in without_wheels:
-        way = f"build one by `pip wheel --no-deps -w wheels '{wanted}'`"
-        run = f"run `vstore lock --local-wheels wheels {SPEC}`"
-        project = _noted(project, f"wheel of {wanted}", f"the package index has none: {way}, and {run}")
+        project = _noted(project, f"wheel of {wanted}", f"the package index has none: {wheel_to_build(wanted)}")
     return project
 
 
@@ -99,11 +98,8 @@ class _Index:
         return all(self._compile(minor, [requirement], (), "--no-deps") is None for minor in minors)
 
     def _compile(self, minor: int, wanted: Sequence[str], excluded: tuple[str, ...], *options: str) -> str | None:
-        settings = dict(self._project.settings)
-        pins = map(str, self._project.pins)
-        for key, more in {"constraint-dependencies": pins, "exclude-dependencies": excluded}.items():
-            known = settings.get(key)
-            settings[key] = [*(known if isinstance(known, list) else []), *more]
+        settings = with_more(self._project.settings, "constraint-dependencies", map(str, self._project.pins))
+        settings = with_more(settings, "exclude-dependencies", excluded)
         project = {"name": "vstore-survey", "version": "0", "dependencies": list(wanted)}
         plain = {key: value for key, value in settings.items() if key not in PROJECT_ONLY}
         with tempfile.TemporaryDirectory(prefix="vstore-survey-") as scratch:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -13,7 +12,7 @@ from packaging.version import Version
 
 from vstore.documents import Fields
 from vstore.migration.documents import read_toml
-from vstore.migration.formats.uv_lock import UvLock
+from vstore.migration.formats.uv_lock import UvLock, last_part
 from vstore.migration.indexes import IndexSettings
 from vstore.migration.model import Choice, Pin
 from vstore.migration.requirement import SPEC, CollectedRequirements, name_of
@@ -108,8 +107,7 @@ def _pin(name: str, package: Fields) -> Pin:
 
 def _files(package: Fields) -> Iterator[str]:
     for entry in package.tables("files"):
-        place = entry.optional_text("file") or entry.optional_text("url") or ""
-        yield unquote(urlsplit(place).path.rpartition("/")[2])
+        yield last_part(entry.optional_text("file") or entry.optional_text("url") or "")
 
 
 def _requires(dependencies: object) -> Iterator[str]:

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from vstore.documents import Fields
 from vstore.migration.indexes import IndexSettings
 from vstore.migration.model import Choice
-from vstore.migration.requirement import CollectedRequirements
+from vstore.migration.requirement import CollectedRequirements, place_of
 
 
 def add_poetry(poetry: Fields, choice: Choice, collected: CollectedRequirements, indexes: IndexSettings) -> None:
@@ -59,7 +59,7 @@ def _requirements(name: str, entry: Mapping[str, object], collected: CollectedRe
         clauses = [_python_clause(one) for one in poetry_specifier(str(entry["python"])).split(",")]
         markers += [one for one in clauses if one]
     marker = f" ; {' and '.join(f'({one})' for one in markers)}" if markers else ""
-    place = _place(entry)
+    place = place_of(entry)
     if place is not None:
         yield f"{wanted} @ {place}{marker}"
         return
@@ -68,14 +68,6 @@ def _requirements(name: str, entry: Mapping[str, object], collected: CollectedRe
         collected.leave_out(f"{name} {version}", "a choice of ranges: the requirement is taken over without versions")
         version = "*"
     yield f"{wanted}{poetry_specifier(version)}{marker}"
-
-
-def _place(entry: Mapping[str, object]) -> str | None:
-    if git := entry.get("git"):
-        revision = next((entry[key] for key in ("rev", "tag", "branch") if entry.get(key)), None)
-        below = f"#subdirectory={entry['subdirectory']}" if entry.get("subdirectory") else ""
-        return f"git+{git}" + (f"@{revision}" if revision else "") + below
-    return next((str(entry[key]) for key in ("url", "path", "file") if entry.get(key)), None)
 
 
 def _python_clause(clause: str) -> str:

@@ -187,7 +187,11 @@ def _pin(package: Fields, conditions: Conditions, *, several: bool) -> Pin:
 def _file_name(wheel: Fields) -> str:
     if name := wheel.optional_text("filename"):
         return name
-    place = wheel.optional_text("url") or wheel.optional_text("path") or ""
+    return last_part(wheel.optional_text("url") or wheel.optional_text("path") or "")
+
+
+def last_part(place: str) -> str:
+    """Return the file name at the end of a URL or a path."""
     return PurePosixPath(unquote(urlsplit(place).path)).name
 
 

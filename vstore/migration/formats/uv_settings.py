@@ -12,7 +12,7 @@ from vstore.documents import Fields
 from vstore.lock.markers import holds
 from vstore.migration.indexes import IndexSettings
 from vstore.migration.model import Choice
-from vstore.migration.requirement import CollectedRequirements
+from vstore.migration.requirement import CollectedRequirements, place_of
 from vstore.target import Target
 
 _TAKEN = {
@@ -66,8 +66,8 @@ class UvSettings:
         if isinstance(index, str):
             self.indexes.take_from(canonicalize_name(requirement.name), index)
         elif source and requirement.url is None:
-            place = _place(source)
-            if place is None:
+            place = place_of(source)
+            if place is None:  # a member of a workspace
                 self.collected.leave_out(
                     text,
                     "a member of the workspace: take its dependencies over, and name its code in `support_modules`",
@@ -95,12 +95,3 @@ class UvSettings:
             return not isinstance(marker, str) or holds(marker, Target.host(), "3.12.0")
         except InvalidMarker:
             return False
-
-
-def _place(source: Mapping[str, object]) -> str | None:
-    """Return the URL or path of a source; None for a member of a workspace."""
-    if isinstance(git := source.get("git"), str):
-        revision = next((source[key] for key in ("rev", "tag", "branch") if isinstance(source.get(key), str)), None)
-        below = source.get("subdirectory")
-        return f"git+{git}" + (f"@{revision}" if revision else "") + (f"#subdirectory={below}" if below else "")
-    return next((str(source[key]) for key in ("url", "path") if isinstance(source.get(key), str)), None)

@@ -13,7 +13,7 @@ from vstore.credentials import without_login
 from vstore.errors import UsageError
 from vstore.migration.documents import read_text
 from vstore.migration.model import Choice, LeftOut, Pin, SourceProject
-from vstore.migration.requirement import SPEC
+from vstore.migration.requirement import SPEC, is_wheel_url
 from vstore.spec.requirement_hints import wheel_by_name, wheel_hint
 
 
@@ -36,7 +36,7 @@ def read_venv(path: Path, choice: Choice) -> SourceProject:
             left_out.append(LeftOut(subject=f"pip {found.version}", reason="layers are made by vstore, not by pip"))
         elif origin is None:
             pins[name] = _pin(name, found)
-        elif _is_wheel(origin):
+        elif is_wheel_url(origin):
             requirements.append(f"{name} @ {origin}")
         elif origin.endswith(".whl"):
             left_out.append(LeftOut(subject=f"{name} from {origin}", reason=wheel_by_name(origin, name, SPEC)))
@@ -92,7 +92,3 @@ def _origin(found: Distribution) -> str | None:
         return f"{vcs['vcs']}+{url}@{vcs['commit_id']}" if vcs else url
     except (ValueError, TypeError, KeyError):
         return None
-
-
-def _is_wheel(origin: str) -> bool:
-    return origin.startswith(("https://", "http://")) and origin.endswith(".whl")
