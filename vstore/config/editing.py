@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from vstore.config.keys import CACHE, KEYS, ConfigKey, find_key, leaves
+from vstore.config.keys import CACHE, KEYS, ConfigKey, find_key, full_path, leaves
 from vstore.config.kinds import COUNT, TEXTS_BY_KEY, WrongValueError
 from vstore.config.reader import MAX_BYTES, parse_config, parse_document
 from vstore.errors import UsageError, nearest
@@ -169,7 +169,7 @@ def parse_key(name: str) -> tuple[Path_, ConfigKey]:
         near = nearest(name, [one.name for one in KEYS])
         hint = f"did you mean {near}? " if near else ""
         raise UsageError(f"no such key of config.toml: {name}", hint=f"{hint}`vstore config list` shows all keys")
-    return (*path, "url") if len(path) == 2 and path[0] == "caches" else path, found
+    return full_path(path), found
 
 
 def _value(key: ConfigKey, path: Path_, texts: Sequence[str]) -> object:

@@ -27,8 +27,7 @@ class ConfigKey:
     def matches(self, path: tuple[str, ...]) -> bool:
         """Return whether a path is this key, or a key of the table that is its value."""
         inner = len(path) == len(self.path) + 1 and self.kind is TEXTS_BY_KEY
-        known = zip(self.path, path, strict=False)
-        return (len(path) == len(self.path) or inner) and all(one in (CACHE, other) for one, other in known)
+        return (len(path) == len(self.path) or inner) and _starts(self.path, path)
 
 
 def _gc(name: str, kind: ValueKind, meaning: str, default: str = "") -> ConfigKey:
@@ -59,10 +58,13 @@ KEYS = (
 
 
 def find_key(path: tuple[str, ...]) -> ConfigKey | None:
-    """Return the key with this path. ``caches.<name>`` is short for ``caches.<name>.url``."""
-    if len(path) == 2 and path[0] == "caches":
-        path = (*path, "url")
-    return next((one for one in KEYS if one.matches(path)), None)
+    """Return the key with this path, which may be short."""
+    return next((one for one in KEYS if one.matches(full_path(path))), None)
+
+
+def full_path(path: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the path of a key in full: ``caches.<name>`` is short for ``caches.<name>.url``."""
+    return (*path, "url") if len(path) == 2 and path[0] == "caches" else path
 
 
 def names_in(table: str) -> Iterator[str]:
@@ -74,12 +76,11 @@ def leaves(document: Mapping[str, object], above: tuple[str, ...] = ()) -> Itera
     """Yield path and value of what a document sets: the values of keys, and whatever is no key and no table of keys."""
     for name, value in document.items():
         path = (*above, name)
-        known = find_key(path)
         is_table_of_keys = any(len(one.path) > len(path) and _starts(one.path, path) for one in KEYS)
         if isinstance(value, dict) and is_table_of_keys:
             yield from leaves(value, path)
         else:
-            yield (*path, "url") if known is not None and len(path) == 2 and path[0] == "caches" else path, value
+            yield full_path(path), value
 
 
 def _starts(path: tuple[str, ...], start: tuple[str, ...]) -> bool:

@@ -9,8 +9,9 @@ from datetime import timedelta
 _AGES = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _OLDEST_SECONDS = 100 * 366 * 86400
 _SIZES = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40, "p": 1 << 50}
-_AGE = r"([0-9]{1,9})\s*([smhdw])"
-_SIZE = r"([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([kmgtp]?)(?:i?b)?"
+# with capitals, as a pattern in a JSON schema has no flags
+_AGE = r"([0-9]{1,9})\s*([smhdwSMHDW])"
+_SIZE = r"([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([kmgtpKMGTP]?)(?:[iI]?[bB])?"
 
 
 CACHE_SCHEMES = ("file", "http", "https", "s3", "gs", "az")  # those of the transports in `remote`
@@ -28,10 +29,10 @@ class WrongValueError(ValueError):
 
 def parse_age(text: str) -> timedelta:
     """Parse an age such as ``30d``, ``12h`` or ``2w``. Raises ValueError."""
-    found = re.fullmatch(_AGE, text.strip().lower())
+    found = re.fullmatch(_AGE, text.strip())
     if not found:
         raise ValueError(f"{text!r} is not an age such as 30d, 12h or 2w")
-    seconds = int(found[1]) * _AGES[found[2]]
+    seconds = int(found[1]) * _AGES[found[2].lower()]
     if seconds > _OLDEST_SECONDS:
         raise ValueError(f"{text!r} is longer ago than a hundred years")
     return timedelta(seconds=seconds)
@@ -39,10 +40,10 @@ def parse_age(text: str) -> timedelta:
 
 def parse_size(text: str) -> int:
     """Parse a size such as ``5G`` or ``500MiB`` into bytes. Units are powers of 1024. Raises ValueError."""
-    found = re.fullmatch(_SIZE, text.strip().lower())
+    found = re.fullmatch(_SIZE, text.strip())
     if not found:
         raise ValueError(f"{text!r} is not a size such as 500M or 5G")
-    return int(float(found[1]) * _SIZES[found[2]])
+    return int(float(found[1]) * _SIZES[found[2].lower()])
 
 
 class ValueKind:
@@ -128,11 +129,6 @@ def _age(value: object) -> timedelta:
         raise ValueError('an age such as "30d"') from error
 
 
-def _both_cases(pattern: str) -> str:
-    """Return a pattern of small letters that also matches capitals, as a JSON schema has no flags."""
-    return re.sub(r"\[([a-z]+)\]", lambda one: f"[{one[1]}{one[1].upper()}]", pattern).replace("i?b", "[iI]?[bB]")
-
-
 TEXTS_BY_KEY = ValueKind(
     "a table of strings", texts_by_key, {"type": "object", "additionalProperties": {"type": "string"}}
 )
@@ -150,6 +146,6 @@ COUNT = ValueKind("a whole number from 1", _count, {"type": "integer", "minimum"
 SIZE = ValueKind(
     'a size such as "5G", or bytes',
     _size,
-    {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": rf"^\s*{_both_cases(_SIZE)}\s*$"}]},
+    {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": rf"^\s*{_SIZE}\s*$"}]},
 )
-AGE = ValueKind('an age such as "30d"', _age, {"type": "string", "pattern": rf"^\s*{_both_cases(_AGE)}\s*$"})
+AGE = ValueKind('an age such as "30d"', _age, {"type": "string", "pattern": rf"^\s*{_AGE}\s*$"})
