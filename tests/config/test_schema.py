@@ -6,10 +6,11 @@ import tomllib
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
+from vstore.config.kinds import parse_age
 from vstore.config.reader import parse_config
 from vstore.config.schema import config_schema
 from vstore.errors import UsageError
@@ -63,8 +64,19 @@ def test_schema_and_reader_agree(text: str, good: bool) -> None:
     assert VALIDATOR.is_valid(tomllib.loads(text)) is good
 
 
+@example("6000W")
 @given(st.from_regex(r"\A[0-9.]{0,4} ?[kKmMgGtTsShHdDwWiIbBx]{0,3}\Z"))
 def test_sizes_and_ages_of_the_schema_are_those_of_the_reader(value: str) -> None:
     for key in ("max_size", "grace"):
         document = {"gc": {key: value}}
-        assert VALIDATOR.is_valid(document) is is_read(f'[gc]\n{key} = "{value}"')
+        good = is_read(f'[gc]\n{key} = "{value}"') or (key == "grace" and is_too_long(value))
+        assert VALIDATOR.is_valid(document) is good
+
+
+def is_too_long(age: str) -> bool:
+    """Whether an age is refused for its length alone, which a pattern cannot compute."""
+    try:
+        parse_age(age)
+    except ValueError as error:
+        return "hundred years" in str(error)
+    return False
