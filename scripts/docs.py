@@ -44,14 +44,18 @@ def copy_pages(folder: Path) -> None:
     for name, target in TOP_PAGES.items():
         shutil.copyfile(ROOT / name, folder / target)
     origins = {target: name for name, target in TOP_PAGES.items()}
+    address = source_address()
     for page in sorted((folder / "docs").rglob("*.md")):
         name = page.relative_to(folder).as_posix()
-        text = relink(page.read_text("utf-8"), origins.get(name, name), name)
+        text = relink(page.read_text("utf-8"), origins.get(name, name), name, address)
         page.write_text(text + (contents(text) if page.name == "index.md" else ""), "utf-8")
 
 
-def relink(text: str, origin: str, name: str) -> str:
-    """Return the text of the page `origin`, which is `name` on the site, with links that work there."""
+def relink(text: str, origin: str, name: str, address: str | None) -> str:
+    """Return the text of the page `origin`, which is `name` on the site, with links that work there.
+
+    Links to files that are no pages lead below `address`. Without one only their text stays.
+    """
 
     def link(found: re.Match[str]) -> str:
         image, shown, target = found.groups()
@@ -62,7 +66,6 @@ def relink(text: str, origin: str, name: str) -> str:
         file = TOP_PAGES.get(file, file)
         if file.startswith("docs/") or not (ROOT / file).exists():  # Sphinx names a page that does not exist
             return f"{image}[{shown}]({os.path.relpath(file, os.path.dirname(name))}{mark}{anchor})"
-        address = source_address()
         return f"[{shown}]({address}/{file})" if address else shown
 
     return outside_code(text, lambda part: _LINK.sub(link, part))

@@ -9,26 +9,22 @@ import pytest
 from scripts import docs
 
 
-def test_links_lead_to_pages_of_the_site(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docs, "source_address", lambda: None)
+def test_links_lead_to_pages_of_the_site() -> None:
     text = (
         "[a](spec.md#x) [b](../README.md) [c](../CONTRIBUTING.md#style) [`d`](../vstore/errors.py) "
         "[e](https://host/x) [f](#here) ![g](pictures/x.svg) [h](nothing.md)\n```\n[i](../vstore)\n```\n"
     )
-    assert docs.relink(text, "docs/cli.md", "docs/cli.md") == (
+    assert docs.relink(text, "docs/cli.md", "docs/cli.md", None) == (
         "[a](spec.md#x) [b](about.md) [c](internals/contributing.md#style) `d` "
         "[e](https://host/x) [f](#here) ![g](pictures/x.svg) [h](nothing.md)\n```\n[i](../vstore)\n```\n"
     )
-    moved = docs.relink("[a](docs/cli.md) [b](SECURITY.md)", "CONTRIBUTING.md", "docs/internals/contributing.md")
+    moved = docs.relink("[a](docs/cli.md) [b](SECURITY.md)", "CONTRIBUTING.md", "docs/internals/contributing.md", None)
     assert moved == "[a](../cli.md) [b](security.md)"
 
 
-def test_files_are_links_once_the_project_has_an_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(docs, "source_address", lambda: "https://host/blob/main")
-    assert (
-        docs.relink("[a](../vstore/errors.py)", "docs/x.md", "docs/x.md")
-        == "[a](https://host/blob/main/vstore/errors.py)"
-    )
+def test_files_are_links_once_the_project_has_an_address() -> None:
+    page = docs.relink("[a](../vstore/errors.py)", "docs/x.md", "docs/x.md", "https://host/blob/main")
+    assert page == "[a](https://host/blob/main/vstore/errors.py)"
 
 
 def test_the_tables_of_an_index_are_the_tree_of_the_site() -> None:
