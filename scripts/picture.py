@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-import re
-import sys
 
 from rich.console import Console
 from rich.text import Text
@@ -69,12 +67,6 @@ def draw(steps: list[Step]) -> str:
     return console.export_svg(title="vstore", code_format=_SVG, unique_id="session")
 
 
-def main() -> int:
-    """Write the picture; return the exit code."""
-    PICTURE.write_text(draw(chosen(page_steps(PAGE.read_text("utf-8")))), "utf-8")
-    print(re.sub(rf"^{ROOT}/", "", str(PICTURE)))
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    PICTURE.write_text(draw(chosen(page_steps(PAGE.read_text("utf-8")))), "utf-8")
+    print(PICTURE.relative_to(ROOT))

@@ -27,12 +27,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
 _PINNED = re.compile(r"^\s*-?\s*\"?([A-Za-z0-9][\w.-]*)(?:\[[^\]]*\])?\s*===?\s*([\w.!+-]+)\"?\s*(?:[;#\\].*)?$")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one project. `changed` are the packages with another version than the source pins."""
+    """The result of one project. `changed` are the packages with another version than the source pins."""
 
     source: str
     problem: str
@@ -51,32 +54,31 @@ class Outcome:
         return f"| {self.source} | {numbers} | {state} |"
 
 
-def normalised(name: str) -> str:
-    """Return a name as indexes compare it (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def pins_of(file: Path) -> dict[str, set[str]]:
     """Return the versions that a source pins, by name; with a pyproject.toml those of the lock beside it."""
     found: dict[str, set[str]] = {}
+    for name, version in _pins(file):
+        found.setdefault(canonicalize_name(name), set()).add(version)
+    return found
+
+
+def _pins(file: Path) -> Iterator[tuple[str, str]]:
+    if file.name == "pyproject.toml":
+        locks = [file.parent / name for name in ("uv.lock", "poetry.lock", "pdm.lock")]
+        file = next((lock for lock in locks if lock.is_file()), file)
     if file.is_dir():
         for info in file.glob("lib/python*/site-packages/*.dist-info"):
             name, version = info.name.removesuffix(".dist-info").rsplit("-", 1)
-            found.setdefault(normalised(name), set()).add(version)
-        return found
-    locks = [file.parent / name for name in ("uv.lock", "poetry.lock", "pdm.lock")]
-    chosen = next((lock for lock in locks if lock.is_file()), None) if file.name == "pyproject.toml" else None
-    chosen = chosen or file
-    if chosen.suffix in (".lock", ".toml") and chosen.name != "pyproject.toml":
-        document = tomllib.loads(chosen.read_text("utf-8"))
+            yield name, version
+    elif file.suffix in (".lock", ".toml") and file.name != "pyproject.toml":
+        document = tomllib.loads(file.read_text("utf-8"))
         for package in document.get("package", document.get("packages", [])):
             if "version" in package:
-                found.setdefault(normalised(package["name"]), set()).add(package["version"])
-        return found
-    for line in chosen.read_text("utf-8").splitlines():
-        if match := _PINNED.match(line):
-            found.setdefault(normalised(match[1]), set()).add(match[2])
-    return found
+                yield package["name"], package["version"]
+    else:
+        for line in file.read_text("utf-8").splitlines():
+            if match := _PINNED.match(line):
+                yield match[1], match[2]
 
 
 def locked_versions(folder: Path) -> Iterator[tuple[str, str]]:
@@ -84,13 +86,11 @@ def locked_versions(folder: Path) -> Iterator[tuple[str, str]]:
     for lock in folder.glob("requirements/*/pylock.*.toml"):
         for package in tomllib.loads(lock.read_text("utf-8")).get("packages", []):
             if "from_lower_layer" not in package.get("marker", ""):
-                yield normalised(package["name"]), package.get("version", "")
+                yield canonicalize_name(package["name"]), package.get("version", "")
 
 
 def same(version: str, wanted: set[str]) -> bool:
-    """Return whether a version is one of those, without regard to zeros and local parts that were not given."""
-    from packaging.version import Version
-
+    """Return whether a version is one of those wanted, without regard to zeros and local parts that were not given."""
     return any(Version(version) == Version(one) or version.partition("+")[0] == one for one in wanted)
 
 
