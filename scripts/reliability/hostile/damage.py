@@ -20,6 +20,7 @@ from scripts.reliability.hostile.spoil import spoil
 from scripts.testing.trees import add, recipe
 from vstore.cli.app import main
 from vstore.cli.commands import COMMANDS as MODULES
+from vstore.errors import FOUND_SOMETHING
 from vstore.fs.trees.removal import remove_tree
 from vstore.profile import append
 from vstore.store import Store, add_root
@@ -207,7 +208,7 @@ def _judged(ended: Ended, case: str) -> str:
         return "named"
     if "the manifest is missing" in ended.error and "`vstore verify --repair`" in ended.error:
         return "named"  # the index has another name for the object
-    if ended.code in (0, 6, 14) and "error:" not in ended.error:  # 6: `verify` with problems, 14: findings of `doctor`
+    if ended.code in (0, 6, FOUND_SOMETHING) and "error:" not in ended.error:  # 6: `verify` with problems
         return "answered"
     assert any(text in ended.error for text in _ABSENT), told
     return "not there"
