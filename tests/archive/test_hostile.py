@@ -12,7 +12,18 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from tests.archive.trees import MIB, NAME, forged, index_of, large, noise, packed, small, write
+from tests.archive.trees import (
+    MIB,
+    NAME,
+    forged,
+    index_of,
+    large,
+    no_large_file_written,
+    noise,
+    packed,
+    small,
+    write,
+)
 from vstore.archive import Compression, FileOffset, Limits, Packer, read_index, unpack
 from vstore.archive.tar import member
 from vstore.errors import ArchiveError
@@ -342,15 +353,8 @@ def test_a_file_after_a_link_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(os.name == "nt" or not Path("/dev/full").exists(), reason="needs a POSIX system")
 def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
-    import resource
-
     manifest = large(tmp_path / "tree")
     archive = packed(tmp_path, manifest)
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, hard))
-    try:
-        with pytest.raises(OSError, match="large"):
-            unpack(archive, tmp_path / "out", expected=manifest)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    with no_large_file_written(), pytest.raises(OSError, match="large"):
+        unpack(archive, tmp_path / "out", expected=manifest)
     assert not (tmp_path / "out").exists()

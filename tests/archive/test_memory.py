@@ -8,13 +8,12 @@ import random
 import struct
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.archive.trees import NAME, forged, index_of, packed, small, write
+from tests.archive.trees import NAME, forged, index_of, no_large_file_written, packed, small, write
 from vstore.archive import FileOffset, Limits, unpack
 from vstore.digest import hash_bytes
 from vstore.errors import ArchiveError
@@ -116,19 +115,6 @@ def unpacked(archive: Path, target: Path) -> tuple[str, int]:
     said, peak = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300).stdout.splitlines()
     assert not target.exists()
     return said, int(peak)
-
-
-@contextmanager
-def no_large_file_written() -> Iterator[None]:
-    """Writing a file beyond a MiB is another error than a full disk."""
-    import resource  # which Windows lacks
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="has no limit on the size of files")

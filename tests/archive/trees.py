@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from vstore.archive import ArchiveIndex, Compression, FileOffset, FileReader, Packer, read_index
@@ -116,3 +117,16 @@ def modes(root: Path) -> dict[str, tuple[int, int]]:
             status = os.lstat(os.path.join(folder, one))
             found[os.path.relpath(os.path.join(folder, one), root)] = (status.st_mode & 0o777, status.st_mtime_ns)
     return found
+
+
+@contextmanager
+def no_large_file_written() -> Iterator[None]:
+    """Make it an error, and another one than that of a full disk, to write more than a MiB into a file."""
+    import resource  # which Windows lacks
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,12 +9,6 @@ import pytest
 from scripts.cli_reference import commands
 from scripts.testing.forked import CommandLine, Ended
 from tests.spec.specs import PYTHON
-
-
-@pytest.fixture(scope="module")
-def cli() -> Iterator[CommandLine]:
-    with CommandLine({}) as found:
-        yield found
 
 
 @pytest.fixture

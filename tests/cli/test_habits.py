@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 
 import pytest
 
@@ -18,12 +17,6 @@ KNOWN: dict[str, set[str]] = {
 }
 EVERYWHERE = {"--help", "-h", "--version", "-vv"}
 HINTS = {**COMMANDS, **OPTIONS}
-
-
-@pytest.fixture(scope="module")
-def cli() -> Iterator[CommandLine]:
-    with CommandLine({}) as found:
-        yield found
 
 
 def said(cli: CommandLine, *arguments: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -17,12 +16,6 @@ from vstore.objects import Kind, StorePath
 from vstore.store import Store, add_root
 
 NOW = datetime.now(UTC).replace(microsecond=0)
-
-
-@pytest.fixture(scope="module")
-def cli() -> Iterator[CommandLine]:
-    with CommandLine({}) as found:
-        yield found
 
 
 def make(store: Store, name: str, kind: Kind, *, text: str = "", used_days_ago: int = 0) -> StorePath:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,12 +19,6 @@ from vstore.objects import StorePath
 from vstore.store import Store
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="links of POSIX systems")
-
-
-@pytest.fixture(scope="module")
-def cli() -> Iterator[CommandLine]:
-    with CommandLine({}) as found:
-        yield found
 
 
 def test_every_option_that_names_an_output_is_tried() -> None:

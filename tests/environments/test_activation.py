@@ -16,11 +16,11 @@ from pathlib import Path
 
 import pytest
 
+from scripts.testing.trees import SOURCE
 from scripts.testing.world import World
 from vstore.api.activation import find_layer, is_of_other_environment
 from vstore.store import Store
 
-CHECKOUT = Path(__file__).parents[2]
 PROMPTS = {"bash": ".bashrc", "zsh": ".zshrc", "mksh": ".mkshrc", "ksh": ".kshrc", "fish": ".config/fish/config.fish"}
 SAY = 'echo "said $VIRTUAL_ENV $HOME $(command -v midtool) $(command -v hello)"\n'
 SAY_FISH = 'echo "said $VIRTUAL_ENV $HOME "(command -v midtool)" "(command -v hello)\n'
@@ -36,11 +36,9 @@ def need(shell: str) -> str:
 
 def run(world: World, *arguments: str, said: str = "", **changes: str) -> subprocess.CompletedProcess[str]:
     """Run a command that reads this text from standard input."""
-    environment = {**world.environment(), **changes, "PYTHONPATH": str(CHECKOUT)}
+    environment = {**world.environment(), **changes, "PYTHONPATH": str(SOURCE)}
     command = world.command(*arguments)
-    return subprocess.run(
-        command, input=said, env=environment, cwd=CHECKOUT, capture_output=True, text=True, timeout=60
-    )
+    return subprocess.run(command, input=said, env=environment, cwd=SOURCE, capture_output=True, text=True, timeout=60)
 
 
 def layer(world: World, profile: str = "project") -> Path:
@@ -123,7 +121,7 @@ def test_exec_gives_back_the_code_and_takes_signals(realised: World) -> None:
 def test_a_generation_that_is_named_lives_while_its_program_runs(realised: World, command: tuple[str, ...]) -> None:
     environment = {**realised.environment(), "SHELL": need("bash")}
     with subprocess.Popen(
-        realised.command(*command), env=environment, cwd=CHECKOUT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        realised.command(*command), env=environment, cwd=SOURCE, stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as program:
         assert program.stdin is not None and program.stdout is not None
         program.stdin.write(b"echo here\n")
@@ -198,7 +196,7 @@ class Terminal:
         self._asked = 0
         self._process, self._handle = pty.fork()
         if self._process == 0:
-            os.chdir(CHECKOUT)
+            os.chdir(SOURCE)
             os.execve(command[0], command, environment)
 
     def __enter__(self) -> Terminal:
@@ -250,7 +248,7 @@ def test_the_commands_of_activate(realised: World, shell: str, tmp_path: Path) -
 def test_activate_as_the_documents_say(realised: World, shell: str, tmp_path: Path) -> None:
     command = shlex.join(realised.command("activate", "project", "--shell", shell))
     way = {"fish": f"{command} | source", "tcsh": f"eval `{command}`"}.get(shell, f'eval "$({command})"')
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(CHECKOUT)}
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "PYTHONPATH": str(SOURCE)}
     done = subprocess.run(
         [need(shell), *(["-f"] if shell in ("zsh", "tcsh") else []), "-c", f"{way}; python -c 'import midlib'; hello"],
         env=environment,
