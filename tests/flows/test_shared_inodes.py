@@ -98,7 +98,6 @@ def test_what_is_freed(world: World) -> None:
 
 
 @pytest.mark.fast
-@pytest.mark.slow
 def test_a_damaged_file_that_wheels_share(world: World) -> None:
     """It is in several objects, in wheels that no layer holds now, and in the pool: none is taken for good again."""
     make_wheel(world.wheels, "midlib", "3.0", {"midlib/__init__.py": "VERSION = '3.0'\n", "midlib/same.py": SAME})

@@ -37,7 +37,6 @@ def ended(process: subprocess.Popen[str], number: signal.Signals) -> None:
 @pytest.mark.fast
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("query", [f"{ENDLESS} count(*) FROM n", f"{ENDLESS} max(i) FROM n WHERE i < 0"])
-@pytest.mark.slow
 def test_an_endless_query(world: World, query: str, number: signal.Signals) -> None:
     """SQLite's one step hears no signal."""
     ended(world.start("sql", query), number)

@@ -95,7 +95,6 @@ def test_two_builds_that_both_find_the_disk_full_finish(world: World, tmp_path: 
 
 
 @pytest.mark.fast
-@pytest.mark.slow
 def test_what_a_build_may_need_stays_in_uvs_cache(world: World) -> None:
     """It is stopped while it installs the second layer: others collect, and leave the cache alone until it ends."""
     paths = world.paths(world.realise())

@@ -168,7 +168,6 @@ def test_idle_connections_leave_it_answering_and_its_log_short(root: Path, tmp_p
 
 
 @pytest.mark.fast
-@pytest.mark.slow
 def test_a_client_that_keeps_it_waiting_is_cut(root: Path, tmp_path: Path) -> None:
     """Nothing sent, a head that drips, silence after an answer, a body that nobody asked for and that drips."""
     starts = [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX: ", b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"]
