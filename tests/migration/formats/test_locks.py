@@ -15,6 +15,14 @@ gpu = ["heavy"]
 [dependency-groups]
 dev = ["checker"]
 """
+PYPI = 'source = { registry = "https://pypi.org/simple" }'
+
+
+def package(name: str, version: str, *lines: str) -> str:
+    """The table of a package in a lock."""
+    return "\n".join(["[[package]]", f'name = "{name}"', f'version = "{version}"', *lines, "\n"])
+
+
 UV_LOCK = """\
 version = 1
 requires-python = ">=3.10"
@@ -46,49 +54,20 @@ wheels = [{ url = "https://files.example/web-1.0-py3-none-any.whl", size = 1000 
 tls = [{ name = "crypto" }]
 
 [[package]]
-name = "crypto"
-version = "4.0"
-source = { registry = "https://private.example/simple" }
-
-[[package]]
-name = "num"
-version = "1.0"
-source = { registry = "https://pypi.org/simple" }
-resolution-markers = ["python_full_version < '3.12'"]
-
-[[package]]
-name = "num"
-version = "2.0"
-source = { registry = "https://pypi.org/simple" }
-resolution-markers = ["python_full_version >= '3.12'"]
-
-[[package]]
-name = "heavy"
-version = "1.0"
-source = { registry = "https://pypi.org/simple" }
-
-[[package]]
-name = "heavy"
-version = "1.0+cpu"
-source = { registry = "https://cpu.example/whl" }
-
-[[package]]
-name = "checker"
-version = "5.0"
-source = { registry = "https://pypi.org/simple" }
-
-[[package]]
-name = "lib"
-version = "0.1"
-source = { git = "https://git.example/lib.git?tag=v1#abcdef" }
-
-[[package]]
 name = "member"
 version = "0.1"
 source = { editable = "packages/member" }
 [package.metadata]
 requires-dist = [{ name = "num" }]
+
 """
+UV_LOCK += package("crypto", "4.0", 'source = { registry = "https://private.example/simple" }')
+UV_LOCK += package("num", "1.0", PYPI, """resolution-markers = ["python_full_version < '3.12'"]""")
+UV_LOCK += package("num", "2.0", PYPI, """resolution-markers = ["python_full_version >= '3.12'"]""")
+UV_LOCK += package("heavy", "1.0", PYPI)
+UV_LOCK += package("heavy", "1.0+cpu", 'source = { registry = "https://cpu.example/whl" }')
+UV_LOCK += package("checker", "5.0", PYPI)
+UV_LOCK += package("lib", "0.1", 'source = { git = "https://git.example/lib.git?tag=v1#abcdef" }')
 
 
 def pins(project: SourceProject) -> list[str]:
@@ -139,30 +118,11 @@ def test_uvs_lock_alone_names_the_requirements(tmp_path: Path) -> None:
 
 
 def test_poetrys_lock_gives_only_what_is_needed(tmp_path: Path) -> None:
-    lock = """\
-[[package]]
-name = "Web"
-version = "1.0"
-python-versions = ">=3.9"
-files = [{ file = "web-1.0-py3-none-any.whl", hash = "sha256:00" }]
-[package.dependencies]
-num = [{ version = "<2", markers = "python_version < \\"3.10\\"" }, { version = "*" }]
-
-[[package]]
-name = "num"
-version = "1.0"
-python-versions = ">=3.9"
-
-[[package]]
-name = "num"
-version = "2.0"
-python-versions = ">=3.10"
-
-[[package]]
-name = "checker"
-version = "5.0"
-python-versions = "*"
-"""
+    needs = 'num = [{ version = "<2", markers = "python_version < \\"3.10\\"" }, { version = "*" }]'
+    files = 'files = [{ file = "web-1.0-py3-none-any.whl", hash = "sha256:00" }]'
+    lock = package("Web", "1.0", 'python-versions = ">=3.9"', files, "[package.dependencies]", needs)
+    lock += package("num", "1.0", 'python-versions = ">=3.9"') + package("num", "2.0", 'python-versions = ">=3.10"')
+    lock += package("checker", "5.0", 'python-versions = "*"')
     (tmp_path / "pyproject.toml").write_text(PROJECT)
     (tmp_path / "poetry.lock").write_text(lock)
     project = read_source_project(tmp_path / "poetry.lock", Choice())
@@ -171,22 +131,9 @@ python-versions = "*"
 
 
 def test_pdms_lock_gives_only_what_is_needed(tmp_path: Path) -> None:
-    lock = """\
-[[package]]
-name = "web"
-version = "1.0"
-dependencies = ["num>=1; python_version > '3'"]
-files = [{ url = "https://files.example/web-1.0-py3-none-any.whl", hash = "sha256:00" }]
-
-[[package]]
-name = "num"
-version = "2.0"
-marker = "sys_platform == 'linux'"
-
-[[package]]
-name = "checker"
-version = "5.0"
-"""
+    files = 'files = [{ url = "https://files.example/web-1.0-py3-none-any.whl", hash = "sha256:00" }]'
+    lock = package("web", "1.0", """dependencies = ["num>=1; python_version > '3'"]""", files)
+    lock += package("num", "2.0", """marker = "sys_platform == 'linux'\"""") + package("checker", "5.0")
     (tmp_path / "pyproject.toml").write_text(PROJECT)
     (tmp_path / "pdm.lock").write_text(lock)
     project = read_source_project(tmp_path, Choice())
