@@ -125,7 +125,7 @@ def test_a_virtual_environment(tmp_path: Path) -> None:
     install("web", "1.0", "num>=1")
     install("num", "2.0")
     install("pip", "24.0")
-    install("mine", "0.1", origin={"url": "file:///work/mine", "dir_info": {"editable": True}})
+    install("mine", "0.1", origin={"url": "file:///somewhere/mine", "dir_info": {"editable": True}})
     git = {"url": "https://u:p@git.example/far.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}}
     install("far", "0.1", origin=git)
     install("wheeled", "1.0", origin={"url": "https://files.example/wheeled-1.0-py3-none-any.whl"})
@@ -135,7 +135,7 @@ def test_a_virtual_environment(tmp_path: Path) -> None:
     assert list(map(str, project.pins)) == ["num==2.0", "web==1.0"] and project.pins[0].size_bytes == 150
     assert subjects(project) == {
         "pip 24.0",
-        "mine from file:///work/mine",
+        "mine from file:///somewhere/mine",
         "far from git+https://git.example/far.git@abc",
     }
 
