@@ -57,20 +57,25 @@ class World:
 
     @property
     def wheels(self) -> Path:
+        """The folder of the wheels made here."""
         return self.folder / "wheels"
 
     @property
     def spec(self) -> Path:
+        """The spec, in a folder of a project."""
         return self.folder / "project" / "spec.toml"
 
     def environment(self) -> dict[str, str]:
+        """Return this machine's variables, except those of vstore, uv and pip, and those that name the wheels."""
         keep = {key: value for key, value in os.environ.items() if not key.startswith(("VSTORE", "UV_", "PIP_"))}
         return {**keep, "UV_FIND_LINKS": str(self.wheels), "UV_NO_INDEX": "1", "UV_PYTHON_DOWNLOADS": "never"}
 
     def command(self, *arguments: str) -> list[str]:
+        """Return the words of a call of vstore with this root."""
         return [sys.executable, "-m", "vstore", "--root", str(self.root), "--no-progress", *arguments]
 
     def start(self, *arguments: str, **changes: str) -> subprocess.Popen[str]:
+        """Start a call of vstore, with these changes of the environment; its outputs are pipes."""
         return subprocess.Popen(
             self.command(*arguments),
             stdout=subprocess.PIPE,
@@ -81,19 +86,23 @@ class World:
         )
 
     def run(self, *arguments: str, code: int = 0, **changes: str) -> tuple[str, str]:
+        """Run a call of vstore that ends with this exit code; return its standard output and error."""
         process = self.start(*arguments, **changes)
         out, err = process.communicate(timeout=300)
         assert process.returncode == code, f"{arguments}: exit {process.returncode}\n{out}\n{err}"
         return out, err
 
     def json(self, *arguments: str, code: int = 0, **changes: str) -> Any:
+        """Run a call of vstore; return the document that it prints."""
         return json.loads(self.run("--json", *arguments, code=code, **changes)[0])
 
     def realise(self, *arguments: str, code: int = 0, **changes: str) -> Any:
+        """Realise the spec from the wheels; return the document."""
         extra = ("--local-wheels", str(self.wheels), "--no-index")
         return self.json("realise", str(self.spec), *extra, *arguments, code=code, **changes)
 
     def write_spec(self, midlib: str = "") -> None:
+        """Write the spec, with these versions of `midlib` (PEP 440), and its module."""
         from vstore.target import Target
 
         self.spec.parent.mkdir(parents=True, exist_ok=True)
@@ -106,6 +115,7 @@ class World:
         return World(folder, folder / self.root.relative_to(self.folder))
 
     def paths(self, result: Mapping[str, Any]) -> dict[str, str]:
+        """Return the store paths of the layers that a call of `realise` reports, by name."""
         return {layer["name"]: layer["path"] for layer in result["layers"]}
 
 

@@ -1,4 +1,4 @@
-"""What each tool of developers says of an environment: the version of `midlib` that it sees there."""
+"""Tools of developers, each asked for the version of `midlib` that it sees in an environment."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import re
 import socket
 import subprocess
 import tempfile
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,23 +74,30 @@ class Tools:
         return done.stdout
 
     def uv(self, environment: Path) -> str:
+        """Return the version that `uv pip list` shows."""
         listed = self._run(find_uv_bin(), "pip", "list", "-q", "--format", "json", "--python", environment)
         return _version(json.loads(listed))
 
     def pip(self, environment: Path) -> str:
+        """Return the version that pip lists, from outside of the environment."""
         pip = self.place / "bin/pip"
         return _version(json.loads(self._run(pip, "--python", environment, "list", "--format", "json")))
 
     def pyright(self, environment: Path) -> str:
+        """Return the version that pyright reveals, with the Python of the environment."""
         said = self._run(self.place / "bin/pyright", "--pythonpath", environment / "bin/python", "check.py")
         return _revealed(said)
 
     def mypy(self, environment: Path) -> str:
+        """Return the version that mypy reveals, with the Python of the environment."""
         options = ("--python-executable", environment / "bin/python", "--cache-dir", os.devnull)
         return _revealed(self._run(self.place / "bin/mypy", *options, "check.py"))
 
     def ty(self, environment: Path) -> str:
-        """For a layer its folder of packages is named: ty refuses a `pyvenv.cfg` without `home`."""
+        """Return the version that ty reveals.
+
+        For a layer its folder of packages is named: ty refuses a `pyvenv.cfg` without `home`.
+        """
         options: list[str | Path] = ["--python", environment]
         if (environment / "libexec/lib").exists():
             (packages,) = environment.glob("lib/python3*/site-packages")
@@ -99,14 +105,13 @@ class Tools:
         return _revealed(self._run(self.place / "bin/ty", "check", *options, "check.py"))
 
     def jupyter(self, environment: Path) -> str:
-        """By a kernel that `vstore kernel install` or ipykernel wrote for the environment: see `kernel`."""
-        code = textwrap.dedent(RUN_IN_KERNEL)
+        """Return the version in a kernel that `vstore kernel install` or ipykernel wrote for the environment."""
         data = self.work / "jupyter"
         (name,) = [one.parent.name for one in data.glob("kernels/*/kernel.json") if _is_for(one, environment)]
-        return self._run(self.place / "bin/python", "-c", code, name, JUPYTER_DATA_DIR=str(data)).strip()
+        return self._run(self.place / "bin/python", "-c", RUN_IN_KERNEL, name, JUPYTER_DATA_DIR=str(data)).strip()
 
     def debugpy(self, environment: Path) -> str:
-        """The value of a variable where a debugger stops. The program has the debugpy of its own environment."""
+        """Return the value of a variable where a debugger stops. The program has the debugpy of its own environment."""
         command = [str(environment / "bin/python"), "stop.py"]
         program = subprocess.Popen(command, cwd=self.work, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
         try:
@@ -134,6 +139,7 @@ class Debugger:
         self._socket.close()
 
     def value_at(self, file: Path, line: int, expression: str) -> str:
+        """Attach, stop at a line and return the value of an expression there."""
         self._ask("initialize", adapterID="python", pathFormat="path", linesStartAt1=True)
         self._receive("response", "initialize")
         self._ask("attach", justMyCode=False)
@@ -167,7 +173,7 @@ class Debugger:
 
 
 def locate(environment: Path) -> str:
-    """As the locator of VS Code (python-environment-tools) finds an environment, then asks its Python.
+    """Find an environment as the locator of VS Code (python-environment-tools) does, then ask its Python.
 
     It needs a `pyvenv.cfg` with a full version above the folder of the Python, and takes the prefix from it.
     """

@@ -83,7 +83,7 @@ class Environment:
         return self.run("pip", *arguments)
 
     def installed(self) -> dict[str, str]:
-        """What uv sees."""
+        """The versions that uv sees, by name."""
         return {one["name"]: one["version"] for one in json.loads(self.uv("list", "-q", "--format", "json"))}
 
     def versions(self) -> str:

@@ -1,4 +1,4 @@
-"""What the package index says about requirements without a list of wheels."""
+"""The survey of the package index, for requirements without a list of wheels."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `realise` says before and after it switches a profile that has other generations."""
+"""The messages of `realise` before and after it switches a profile that has other generations."""
 
 from __future__ import annotations
 

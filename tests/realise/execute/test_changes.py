@@ -1,4 +1,4 @@
-"""Why an object is built although there is an older one of its name."""
+"""The reason to build an object although there is an older one of its name."""
 
 from __future__ import annotations
 
