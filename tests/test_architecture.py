@@ -26,6 +26,7 @@ FLOORS = {
     "lock": 3,
     "store": 3,
     "archive": 3,
+    "oci": 3,
     "spec": 2,
     "uv": 2,
     "config": 2,
