@@ -26,7 +26,7 @@ from vstore.cli.documents.publishing import OutputDocument
 from vstore.cli.examples import EXAMPLES
 from vstore.config import read_config
 from vstore.config.reader import parse_config
-from vstore.remote.transport.registry import TRANSPORTS
+from vstore.remote.transport.schemes import TRANSPORTS
 from vstore.spec import load
 from vstore.store import Store
 

@@ -13,8 +13,8 @@ from vstore.objects import Kind, StorePath
 from vstore.remote import Cache, Fetcher, Pusher, SecretKey, Signer, Trust
 from vstore.remote.sync.substitute import CacheSubstituter
 from vstore.remote.transport.protocol import RequestLimits
-from vstore.remote.transport.registry import open_transport
 from vstore.remote.transport.retry import RetryingTransport
+from vstore.remote.transport.schemes import open_transport
 from vstore.reporter import NullReporter
 from vstore.store import Provenance, Store
 

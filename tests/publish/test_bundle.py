@@ -174,9 +174,10 @@ def test_what_is_put_is_got(tmp_path: Path) -> None:
     (tmp_path / "large").write_bytes(b"x" * 1000)
 
     def fill(writer: BundleWriter) -> None:
-        assert writer.put("objects/a.json", b"{}") and writer.get("objects/a.json", limit=9) == b"{}"
-        assert writer.put("archives/a", tmp_path / "large")
-        assert not writer.put("objects/a.json", b"other", create_only=True)
+        writer.put("objects/a.json", b"{}")
+        assert writer.get("objects/a.json", limit=9) == b"{}"
+        writer.put("archives/a", tmp_path / "large")
+        assert not writer.create("objects/a.json", b"other")
 
     (tmp_path / "b").write_bytes(written(fill))
     with BundleReader(tmp_path / "b") as reader:

@@ -26,8 +26,9 @@ from pathlib import Path
 import pytest
 
 from scripts.testing.servers import free_port, nginx, running
-from vstore.remote.transport.protocol import WritableTransport, writable
-from vstore.remote.transport.registry import open_transport
+from vstore.cancel import CancelToken
+from vstore.remote.transport.bucket import BucketTransport
+from vstore.remote.transport.protocol import PATIENT
 
 WEED = shutil.which("weed", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
 AZURITE = shutil.which("azurite-blob")
@@ -48,11 +49,14 @@ class Bucket:
         """The same as options of a cache in config.toml."""
         return _options(self.environment)
 
-    def transport(self, prefix: str = "some/prefix") -> WritableTransport:
-        return writable(open_transport(f"{self.url}/{prefix}", self.options))
+    def transport(self, prefix: str = "some/prefix") -> BucketTransport:
+        return self._open(prefix, self.options)
 
-    def refused(self) -> WritableTransport:
-        return writable(open_transport(f"{self.url}/some/prefix", _options({**self.environment, **self.wrong})))
+    def refused(self) -> BucketTransport:
+        return self._open("some/prefix", _options({**self.environment, **self.wrong}))
+
+    def _open(self, prefix: str, options: dict[str, str]) -> BucketTransport:
+        return BucketTransport(f"{self.url}/{prefix}", options, PATIENT, CancelToken())
 
 
 def _options(environment: Mapping[str, str]) -> dict[str, str]:

@@ -128,7 +128,7 @@ def unpack_bundle(store: Store, file: Path, *, trust: Trust, reporter: Reporter 
 def _add_realisations(store: Store, cache: Cache, trust: Trust) -> int:
     """Register the results of recipes that trusted keys signed and whose objects are here, and return their number."""
     count = 0
-    for stat in cache.transport.scan("realisations"):
+    for stat in cache.lister.scan("realisations"):
         found = cache.read(stat.key, decode_realisation)
         if found is None or realisation_key(found.recipe) != stat.key:
             raise ArchiveError(f"{stat.key} is the record of another recipe")

@@ -21,7 +21,7 @@ from vstore.errors import ArchiveError
 from vstore.fs.reading import open_regular
 from vstore.fs.trees.manifest import FIXED_TIME, Entry, EntryKind
 from vstore.objects import StorePath
-from vstore.remote.transport.protocol import ListingUnsupportedError, Stat, TransportError
+from vstore.remote.transport.protocol import Stat, TransportError
 
 FORMAT = 1
 TOP = b"vstore-bundle"
@@ -50,14 +50,17 @@ class BundleWriter:
         """Write the end of the tar file."""
         self._file.write(END)
 
-    def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
-        """Append a member. If the key exists, return False with `create_only`, else raise TransportError."""
+    def put(self, key: str, data: bytes | Path) -> None:
+        """Append a member. Raises TransportError if the key exists."""
+        if not self.create(key, data):
+            raise TransportError(f"{key} is already in the bundle")
+
+    def create(self, key: str, data: bytes | Path) -> bool:
+        """Append a member. Return False if the key exists."""
         size = data.stat().st_size if isinstance(data, Path) else len(data)
         with self._lock:
             if key in self._sizes:
-                if create_only:
-                    return False
-                raise TransportError(f"{key} is already in the bundle")
+                return False
             if len(self._sizes) >= _MOST_MEMBERS:
                 raise ArchiveError(f"refused: the bundle has more than {_MOST_MEMBERS} members")
             self._file.write(member(TOP, Entry(key.encode(), EntryKind.FILE, size=size)))
@@ -89,14 +92,6 @@ class BundleWriter:
     def download(self, key: str, target: Path, *, limit: int) -> int | None:
         """Raise TransportError."""
         raise TransportError("a bundle cannot be read while it is written")
-
-    def scan(self, prefix: str) -> Iterator[Stat]:
-        """Raise ListingUnsupportedError."""
-        raise ListingUnsupportedError("a bundle cannot be read while it is written")
-
-    def unfinished(self) -> Iterator[Stat]:
-        """Return nothing."""
-        return iter(())
 
     def delete(self, keys: Iterable[str]) -> None:
         """Raise TransportError."""
@@ -214,6 +209,10 @@ class BundleReader:
     def scan(self, prefix: str) -> Iterator[Stat]:
         """Yield the members below a prefix."""
         return (_stat(key, size) for key, (_, size) in self._members.items() if key.startswith(f"{prefix}/"))
+
+    def unfinished(self) -> Iterator[Stat]:
+        """Yield nothing: a bundle is read when it is whole."""
+        return iter(())
 
     def close(self) -> None:
         """Close the file."""

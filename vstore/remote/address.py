@@ -12,8 +12,8 @@ from vstore.errors import UsageError, suggestion
 from vstore.fs.paths import absolute
 from vstore.remote.records.cache import Cache
 from vstore.remote.transport.protocol import FAIL_FAST, PATIENT
-from vstore.remote.transport.registry import TRANSPORTS, open_transport
 from vstore.remote.transport.retry import RetryingTransport
+from vstore.remote.transport.schemes import TRANSPORTS, open_transport
 from vstore.reporter import Detail, NullReporter, Reporter
 
 _NEARLY_URL = re.compile(rf"(?:{'|'.join(TRANSPORTS)}):|https?//|[^/]*:.*@|[^:@]*//[^/]*:.*@", re.IGNORECASE)

@@ -98,7 +98,7 @@ def test_what_is_young_waits_and_says_until_when(world: World) -> None:
     assert world.collect(impatient, now=now) == set(), "the grace period holds whatever age is asked for"
     assert world.collect(impatient, now=now + timedelta(days=2)) == {low, *made}
     assert [
-        stat.key for name in ("archives", "objects", "realisations") for stat in world.cache.transport.scan(name)
+        stat.key for name in ("archives", "objects", "realisations") for stat in world.cache.lister.scan(name)
     ] == []
 
 
@@ -182,7 +182,7 @@ UPLOAD = """
 import sys
 from pathlib import Path
 from vstore.remote.transport.protocol import writable
-from vstore.remote.transport.registry import open_transport
+from vstore.remote.transport.schemes import open_transport
 print("ready", flush=True)
 sys.stdin.readline()
 writable(open_transport(sys.argv[1])).put(sys.argv[2], Path(sys.argv[3]))

@@ -155,8 +155,7 @@ def test_a_push_that_is_killed_leaves_a_whole_cache_and_goes_on(tmp_path: Path, 
         cache = folder_cache(tmp_path / "cache")
         with machine(tmp_path / "early") as early:
             for path in [
-                StorePath.parse(stat.key.split("/")[-1].removesuffix(".json"))
-                for stat in cache.transport.scan("objects")
+                StorePath.parse(stat.key.split("/")[-1].removesuffix(".json")) for stat in cache.lister.scan("objects")
             ]:
                 pull(early.fetcher(), cache, [path])
         builder.push(cache, *paths)
@@ -269,9 +268,9 @@ def test_objects_that_are_there_are_not_packed_again(tmp_path: Path) -> None:
         paths = [builder.add(f"o{n}") for n in range(200)]
         cache = folder_cache(tmp_path / "cache")
         builder.push(cache, *paths)
-        before = {stat.key: stat.modified for stat in cache.transport.scan("archives")}
+        before = {stat.key: stat.modified for stat in cache.lister.scan("archives")}
         builder.push(cache, *paths)
-        assert {stat.key: stat.modified for stat in cache.transport.scan("archives")} == before
+        assert {stat.key: stat.modified for stat in cache.lister.scan("archives")} == before
 
 
 def test_an_unsigned_object_can_be_pulled_by_name_but_lends_no_parts(tmp_path: Path) -> None:

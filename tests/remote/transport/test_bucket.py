@@ -22,7 +22,7 @@ _ENTRY = (
 _CLIENT = r"""
 import sys
 from scripts.testing.memory import peak_mebibytes
-from vstore.remote.transport.registry import open_transport
+from vstore.remote.transport.schemes import open_transport
 from vstore.remote.transport.protocol import TransportError
 options = {"endpoint": sys.argv[1], "access_key_id": "a", "secret_access_key": "b", "region": "us-east-1"}
 try:

@@ -23,17 +23,20 @@ from tests.remote.buckets import JUDGES, SERVERS, Bucket
 from vstore.cancel import Cancelled, CancelToken
 from vstore.config.kinds import CACHE_SCHEMES
 from vstore.errors import UsageError
-from vstore.remote.transport.folder import TEMPORARY
+from vstore.remote.transport.folder import TEMPORARY, FolderTransport
 from vstore.remote.transport.memory import MemoryTransport
 from vstore.remote.transport.protocol import (
+    PATIENT,
+    FileTransport,
     ListingUnsupportedError,
     Transport,
     TransportError,
     WritableTransport,
+    listing,
     writable,
 )
-from vstore.remote.transport.registry import TRANSPORTS, open_transport
 from vstore.remote.transport.retry import RetryingTransport
+from vstore.remote.transport.schemes import TRANSPORTS, open_transport
 
 pytestmark = pytest.mark.slow
 
@@ -53,7 +56,7 @@ URLS: dict[str, str] = {  # by scheme, of places that no test asks
 class Pair:
     """Where to write and where to read the same place."""
 
-    writing: WritableTransport
+    writing: FileTransport
     reading: Transport
 
 
@@ -79,26 +82,30 @@ def pair(request: pytest.FixtureRequest, tmp_path: Path, bucket_of: Callable[[st
             wrapped = RetryingTransport(MemoryTransport())
             yield Pair(wrapped, wrapped)
         case "file":
-            folder = writable(open_transport(f"file://{tmp_path}/some%20cache"))
+            folder = folder_at(f"file://{tmp_path}/some%20cache")
             yield Pair(folder, folder)
         case "nginx":
             (tmp_path / "cache").mkdir()
             with nginx(tmp_path / "nginx", tmp_path) as url:
-                yield Pair(writable(open_transport(f"file://{tmp_path}/cache")), open_transport(f"{url}/cache/"))
+                yield Pair(folder_at(f"file://{tmp_path}/cache"), open_transport(f"{url}/cache/"))
         case server:
             bucket = bucket_of(server).transport(f"cache/of {tmp_path.name}")
             yield Pair(bucket, bucket)
 
 
+def folder_at(url: str) -> FolderTransport:
+    return FolderTransport(url, {}, PATIENT, CancelToken())
+
+
 def test_what_is_put_is_got(pair: Pair, tmp_path: Path) -> None:
-    assert pair.writing.put(KEY, DATA)
+    pair.writing.put(KEY, DATA)
     assert pair.reading.get(KEY, limit=len(DATA)) == DATA
     stat = pair.reading.head(KEY)
     assert stat is not None
     assert (stat.key, stat.size_bytes) == (KEY, len(DATA))
     assert pair.reading.download(KEY, tmp_path / "whole", limit=len(DATA)) == len(DATA)
     assert (tmp_path / "whole").read_bytes() == DATA
-    assert pair.writing.put(KEY, b"other")
+    pair.writing.put(KEY, b"other")
     assert pair.reading.get(KEY, limit=10) == b"other"
 
 
@@ -131,7 +138,7 @@ def test_nothing_larger_than_allowed_is_read(pair: Pair, tmp_path: Path) -> None
 
 def test_only_one_of_many_creates(pair: Pair) -> None:
     with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda n: pair.writing.put(KEY, str(n).encode(), create_only=True), range(8)))
+        answers = list(pool.map(lambda n: pair.writing.create(KEY, str(n).encode()), range(8)))
     assert answers.count(True) == 1
     assert pair.reading.get(KEY, limit=10) == str(answers.index(True)).encode()
 
@@ -139,7 +146,7 @@ def test_only_one_of_many_creates(pair: Pair) -> None:
 def test_a_file_is_put_in_parts(pair: Pair, tmp_path: Path) -> None:
     content = DATA * 80  # 20 MB: more than one part
     (tmp_path / "file").write_bytes(content)
-    assert pair.writing.put(KEY, tmp_path / "file")
+    pair.writing.put(KEY, tmp_path / "file")
     assert pair.reading.get(KEY, limit=len(content)) == content
 
 
@@ -163,7 +170,7 @@ def test_what_is_finished_is_not_unfinished(pair: Pair) -> None:
 
 def test_what_a_killed_writer_left_in_a_folder_can_be_removed(tmp_path: Path) -> None:
     """It is seen by nothing else."""
-    folder = writable(open_transport(f"file://{tmp_path}"))
+    folder = folder_at(f"file://{tmp_path}")
     folder.put(KEY, DATA)
     key = f"{KEY.rpartition('/')[0]}/{TEMPORARY}0123456789ab"
     (tmp_path / key).write_bytes(DATA[:100])
@@ -244,7 +251,7 @@ def test_a_wrong_secret_is_refused_at_once(bucket_of: Callable[[str], Bucket], s
         lambda: refused.get_ranges(KEY, [(0, 1)]),
         lambda: refused.download(KEY, tmp_path / "whole", limit=1),
         lambda: refused.put(KEY, DATA),
-        lambda: refused.put(KEY, DATA, create_only=True),
+        lambda: refused.create(KEY, DATA),
         lambda: list(refused.scan("objects")),
         lambda: refused.delete([KEY]),
         lambda: refused.delete([KEY, f"{KEY}2"]),
@@ -257,8 +264,8 @@ def test_a_wrong_secret_is_refused_at_once(bucket_of: Callable[[str], Bucket], s
 
 
 def test_a_web_server_is_not_asked_for_a_list() -> None:
-    with pytest.raises(ListingUnsupportedError, match="a web server does not list files"):
-        list(open_transport("http://127.0.0.1:9/x").scan("objects"))
+    with pytest.raises(ListingUnsupportedError, match="files cannot be listed there: http"):
+        listing(open_transport("http://127.0.0.1:9/x"))
 
 
 def test_secrets_do_not_show() -> None:

@@ -17,7 +17,7 @@ from tests.remote.guarded import QUOTED, SECRET, USER, LoginServer, guarded, lea
 from vstore.objects import StorePath
 from vstore.remote.sync.negative_cache import NegativeCache
 from vstore.remote.transport.protocol import AccessDeniedError, ThrottledError, TransportError
-from vstore.remote.transport.registry import open_transport
+from vstore.remote.transport.schemes import open_transport
 
 Way = Callable[[str, Path], tuple[str, dict[str, str], str]]
 
@@ -164,7 +164,7 @@ def test_a_redirect_never_leads_from_tls_into_the_open(tmp_path: Path) -> None:
         server.mode = "redirecting"
         server.socket = context.wrap_socket(server.socket, server_side=True)
         code = (
-            "import sys; from vstore.remote.transport.registry import open_transport\n"
+            "import sys; from vstore.remote.transport.schemes import open_transport\n"
             "open_transport(sys.argv[1], {'redirects': 'anywhere'}).get('a', limit=9)\n"
         )
         done = subprocess.run(

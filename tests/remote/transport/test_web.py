@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from vstore.remote.transport.protocol import RequestLimits, TransportError
-from vstore.remote.transport.registry import open_transport
+from vstore.remote.transport.schemes import open_transport
 
 _MIB = 1 << 20
 

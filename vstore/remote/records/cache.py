@@ -23,7 +23,15 @@ from vstore.remote.records.encoding import (
     encode_cache_file,
 )
 from vstore.remote.records.model import Channel, DeltaRecord, ObjectRecord, R, Realisation, Record
-from vstore.remote.transport.protocol import Transport, TransportError, WritableTransport, writable
+from vstore.remote.transport.protocol import (
+    ListingTransport,
+    Transport,
+    TransportError,
+    WritableTransport,
+    creating,
+    listing,
+    writable,
+)
 
 MAX_REQUESTS = 64  # at the same time
 _NOUNS = {Realisation: "recipe", ObjectRecord: "object", Channel: "channel", DeltaRecord: "object"}
@@ -51,6 +59,11 @@ class Cache:
     def writer(self) -> WritableTransport:
         """The transport for writing. Raises TransportError if it only reads."""
         return writable(self.transport)
+
+    @property
+    def lister(self) -> ListingTransport:
+        """The transport for listing. Raises ListingUnsupportedError if it cannot list."""
+        return listing(self.transport)
 
     @contextmanager
     def threads(self, count: int = MAX_REQUESTS) -> Iterator[Executor]:
@@ -89,7 +102,10 @@ class Cache:
             if self.has_format():
                 raise
             damaged = True
-        self.writer.put(layout.CACHE_FILE, encode_cache_file(), create_only=not damaged)
+        if damaged:
+            self.writer.put(layout.CACHE_FILE, encode_cache_file())
+        else:
+            creating(self.transport).create(layout.CACHE_FILE, encode_cache_file())
         self.check()
 
     def has_format(self) -> bool:
@@ -143,4 +159,7 @@ class Cache:
 
     def write(self, key: str, record: Record, *, create_only: bool = False) -> bool:
         """Write a record. With `create_only`, return False if the key exists."""
-        return self.writer.put(key, encode(record), create_only=create_only)
+        if create_only:
+            return creating(self.transport).create(key, encode(record))
+        self.writer.put(key, encode(record))
+        return True

@@ -75,7 +75,7 @@ def read_channel(store: Store, cache: Cache, name: str, *, trust: Trust, now: da
 def _channel_names(cache: Cache) -> set[str]:
     """Return the names of the channels of a cache, none if it cannot list its files."""
     try:
-        return {stat.key.split("/")[1].removesuffix(".json") for stat in cache.transport.scan("channels")}
+        return {stat.key.split("/")[1].removesuffix(".json") for stat in cache.lister.scan("channels")}
     except CacheError:
         return set()
 
@@ -203,7 +203,7 @@ def _sound(found: Channel | None, known: Trust) -> Channel | None:
 def _highest_numbers(cache: Cache, name: str, known: Trust) -> list[int]:
     """Return the highest number that a known key has signed, if there is one, and the highest of all."""
     try:
-        keys = [stat.key for stat in cache.transport.scan(f"channels/{name}")]
+        keys = [stat.key for stat in cache.lister.scan(f"channels/{name}")]
     except ListingUnsupportedError:
         return [0]
     texts = [key.rpartition("/")[2].removesuffix(".json") for key in keys]

@@ -71,7 +71,7 @@ def read_inventory(cache: Cache, problems: dict[str, str] | None = None) -> Inve
     left out, and its key and the reason are added there.
     """
     cache.check()
-    listed = (stat for folder in layout.FOLDERS for stat in cache.transport.scan(folder))
+    listed = (stat for folder in layout.FOLDERS for stat in cache.lister.scan(folder))
     stats = {stat.key: stat for stat in sorted(listed, key=lambda stat: stat.key)}
     records = _read_all(cache, stats, "objects", decode_object, problems)
     realisations = _read_all(cache, stats, "realisations", decode_realisation, problems)
@@ -91,7 +91,7 @@ def read_inventory(cache: Cache, problems: dict[str, str] | None = None) -> Inve
         orphans=tuple(
             stat for key, stat in stats.items() if key not in owned and not key.startswith(("channels/", "pins/"))
         ),
-        unfinished=tuple(cache.writer.unfinished()),
+        unfinished=tuple(cache.lister.unfinished()),
     )
 
 

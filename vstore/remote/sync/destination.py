@@ -43,7 +43,7 @@ def _is_cache(cache: Cache) -> bool:
 
 def _has_record(cache: Cache) -> bool:
     """Return whether one of the first records is sound: then it is a cache that lost its ``vstore-cache.json``."""
-    for stat in islice(cache.transport.scan("objects"), _MAX_TRIED):
+    for stat in islice(cache.lister.scan("objects"), _MAX_TRIED):
         with suppress(CacheError):
             if cache.read(stat.key, decode_object) is not None:
                 return True

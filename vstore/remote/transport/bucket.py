@@ -123,19 +123,31 @@ class BucketTransport:
 
         return self._run(lambda: _stat(self._wait(lambda: obstore.head_async(self._store(), key))))
 
-    def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
+    def put(self, key: str, data: bytes | Path) -> None:
         """Write a file, a large one in parts."""
+        import obstore
+
+        store = self._store(_UPLOAD_SECONDS if isinstance(data, Path) else None)
+        self._write(key, lambda: obstore.put_async(store, key, data, chunk_size=_PART_BYTES))
+
+    def create(self, key: str, data: bytes | Path) -> bool:
+        """Write a new file. Return False if the key exists."""
         import obstore
         from obstore.exceptions import AlreadyExistsError, PreconditionError
 
+        store = self._store(_UPLOAD_SECONDS if isinstance(data, Path) else None)
+        refusals = (AlreadyExistsError, PreconditionError)
+        return self._write(key, lambda: obstore.put_async(store, key, data, mode="create"), refusals)
+
+    def _write(
+        self, key: str, start: Callable[[], Awaitable[object]], refusals: tuple[type[Exception], ...] = ()
+    ) -> bool:
+        """Run a request that writes. Return False if it is refused in one of these ways."""
+
         def write() -> bool:
-            store = self._store(_UPLOAD_SECONDS if isinstance(data, Path) else None)
             try:
-                if create_only:
-                    self._wait(lambda: obstore.put_async(store, key, data, mode="create"))
-                else:
-                    self._wait(lambda: obstore.put_async(store, key, data, chunk_size=_PART_BYTES))
-            except (AlreadyExistsError, PreconditionError):
+                self._wait(start)
+            except refusals:
                 return False
             return True
 

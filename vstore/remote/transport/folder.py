@@ -99,8 +99,16 @@ class FolderTransport:
 
         return self._run(key, status)
 
-    def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
+    def put(self, key: str, data: bytes | Path) -> None:
         """Write a file under another name, then rename it. Makes the folder if it does not exist."""
+        self._write(key, data, os.replace)
+
+    def create(self, key: str, data: bytes | Path) -> bool:
+        """Write a new file in the same way. Return False if the key exists."""
+        return self._write(key, data, rename_new)
+
+    def _write(self, key: str, data: bytes | Path, rename: Callable[[Path, Path], None]) -> bool:
+        """Return False if `rename` raises FileExistsError."""
         file = self._file(key)
         temporary = file.with_name(f"{TEMPORARY}{os.urandom(6).hex()}")
 
@@ -111,15 +119,11 @@ class FolderTransport:
                     shutil.copyfile(data, temporary)
                 else:
                     temporary.write_bytes(data)
-                if create_only:
-                    rename_new(temporary, file)
-                else:
-                    os.replace(temporary, file)
-            except BaseException as error:
+                rename(temporary, file)
+            except FileExistsError:
+                return False
+            finally:
                 temporary.unlink(missing_ok=True)
-                if create_only and isinstance(error, FileExistsError):
-                    return False
-                raise
             return True
 
         done = self._run(key, write)

@@ -45,14 +45,17 @@ class MemoryTransport:
             found = self._objects.get(key)
         return Stat(key=key, size_bytes=len(found[0]), modified=found[1]) if found else None
 
-    def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
+    def put(self, key: str, data: bytes | Path) -> None:
         """Write a file."""
-        content = data.read_bytes() if isinstance(data, Path) else bytes(data)
+        content = _content(data)
         with self._lock:
-            if create_only and key in self._objects:
-                return False
             self._objects[key] = (content, datetime.now(UTC))
-            return True
+
+    def create(self, key: str, data: bytes | Path) -> bool:
+        """Write a new file. Return False if the key exists."""
+        made = _content(data), datetime.now(UTC)
+        with self._lock:
+            return self._objects.setdefault(key, made) is made
 
     def scan(self, prefix: str) -> Iterator[Stat]:
         """Yield all files below a prefix."""
@@ -76,3 +79,7 @@ class MemoryTransport:
         with self._lock:
             found = self._objects.get(key)
         return found[0] if found else None
+
+
+def _content(data: bytes | Path) -> bytes:
+    return data.read_bytes() if isinstance(data, Path) else bytes(data)

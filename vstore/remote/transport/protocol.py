@@ -1,8 +1,9 @@
-"""The interface of a transport: a few methods on keys and bytes, for the place where a cache lies.
+"""The interfaces of a transport: a few methods on keys and bytes, for the place where a cache lies.
 
-`Transport` reads, `WritableTransport` writes too. `memory`, `folder`, `web` and `bucket` beside this module implement
-them, `retry` wraps any of them, and `registry` lists their URL schemes. A missing file is None, because asking for
-one is normal; every other failure is a TransportError.
+Every transport reads (`Transport`). `WritableTransport`, `CreatingTransport` and `ListingTransport` are what only some
+places can do; `FileTransport` is all of it, as folders and buckets can. The modules beside this one implement them,
+`retry` wraps any of them, and `schemes` lists their URL schemes. A missing file is None, because asking for one is
+normal; every other failure is a TransportError.
 """
 
 from __future__ import annotations
@@ -118,34 +119,68 @@ class Transport(Protocol):
     def head(self, key: str) -> Stat | None:
         """Return the size and the time of a file; None if there is no such file."""
 
-    def scan(self, prefix: str) -> Iterator[Stat]:
-        """Yield all files whose keys start with ``prefix/``, in no particular order.
-
-        Raises ListingUnsupportedError where files cannot be listed.
-        """
-
 
 @runtime_checkable
 class WritableTransport(Transport, Protocol):
     """A transport that also writes and deletes."""
 
-    def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
-        """Write a file, whole or not at all. With `create_only`, return False if the key exists already."""
-
-    def unfinished(self) -> Iterator[Stat]:
-        """Yield the partial files of killed writers. `scan` does not list them; `delete` removes them."""
+    def put(self, key: str, data: bytes | Path) -> None:
+        """Write a file, whole or not at all."""
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete files. A missing one is no error."""
 
 
+@runtime_checkable
+class CreatingTransport(Transport, Protocol):
+    """A transport that also creates a file only once, whoever else tries at the same time."""
+
+    def create(self, key: str, data: bytes | Path) -> bool:
+        """Write a new file, whole or not at all. Return False if the key exists already."""
+
+
+@runtime_checkable
+class ListingTransport(Transport, Protocol):
+    """A transport that also lists its files, with their times."""
+
+    def scan(self, prefix: str) -> Iterator[Stat]:
+        """Yield all files whose keys start with ``prefix/``, in no particular order."""
+
+    def unfinished(self) -> Iterator[Stat]:
+        """Yield the partial files of killed writers. `scan` does not list them; `delete` removes them."""
+
+
+class FileTransport(WritableTransport, CreatingTransport, ListingTransport, Protocol):
+    """A transport that can do all of it."""
+
+
 def writable(transport: Transport) -> WritableTransport:
     """Return the transport for writing. Raises TransportError if it only reads."""
     if not isinstance(transport, WritableTransport):
-        raise TransportError(
-            f"cannot write to {transport.url}: it is read-only", hint="give the folder or bucket behind it"
+        raise _read_only(transport)
+    return transport
+
+
+def creating(transport: Transport) -> CreatingTransport:
+    """Return the transport for creating files. Raises TransportError if it cannot."""
+    if not isinstance(transport, CreatingTransport):
+        raise _read_only(transport)
+    return transport
+
+
+def listing(transport: Transport) -> ListingTransport:
+    """Return the transport for listing. Raises ListingUnsupportedError if it cannot list."""
+    if not isinstance(transport, ListingTransport):
+        raise ListingUnsupportedError(
+            f"files cannot be listed there: {transport.url}", hint="give the folder or bucket behind it"
         )
     return transport
+
+
+def _read_only(transport: Transport) -> TransportError:
+    return TransportError(
+        f"cannot write to {transport.url}: it is read-only", hint="give the folder or bucket behind it"
+    )
 
 
 def is_transient(status: int | None) -> bool:

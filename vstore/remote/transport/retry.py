@@ -22,6 +22,8 @@ from vstore.remote.transport.protocol import (
     ThrottledError,
     Transport,
     TransportError,
+    creating,
+    listing,
     writable,
 )
 
@@ -29,7 +31,7 @@ T = TypeVar("T")
 
 
 class RetryingTransport:
-    """A transport that repeats transient failures within `limits`. Writing raises TransportError if `inner` only reads.
+    """A transport that repeats transient failures within `limits`. It raises TransportError for what `inner` cannot do.
 
     `sleep` waits for a number of seconds; it may raise to end the waiting. `on_request` is called with a description of
     each request and its time.
@@ -79,22 +81,26 @@ class RetryingTransport:
 
     def scan(self, prefix: str) -> Iterator[Stat]:
         """Yield all files below a prefix, once all are known."""
-        yield from self._retry(f"list {prefix}", lambda: list(self.inner.scan(prefix)))
+        yield from self._retry(f"list {prefix}", lambda: list(listing(self.inner).scan(prefix)))
 
-    def put(self, key: str, data: bytes | Path, *, create_only: bool = False) -> bool:
-        """Write a file of the cache. Return False only if `create_only` is set and the key exists."""
-        return self._retry(f"put {key}", lambda: writable(self.inner).put(key, data, create_only=create_only))
+    def put(self, key: str, data: bytes | Path) -> None:
+        """Write a file of the cache."""
+        self._retry(f"put {key}", lambda: writable(self.inner).put(key, data), none="done")
+
+    def create(self, key: str, data: bytes | Path) -> bool:
+        """Write a new file of the cache. Return False if the key exists."""
+        return self._retry(f"create {key}", lambda: creating(self.inner).create(key, data))
 
     def unfinished(self) -> Iterator[Stat]:
         """Yield the partial files of killed writers."""
-        yield from self._retry("list unfinished files", lambda: list(writable(self.inner).unfinished()))
+        yield from self._retry("list unfinished files", lambda: list(listing(self.inner).unfinished()))
 
     def delete(self, keys: Iterable[str]) -> None:
         """Delete files of the cache."""
         listed = list(keys)
-        self._retry(f"delete {len(listed)} files", lambda: writable(self.inner).delete(listed))
+        self._retry(f"delete {len(listed)} files", lambda: writable(self.inner).delete(listed), none="done")
 
-    def _retry(self, what: str, request: Callable[[], T]) -> T:
+    def _retry(self, what: str, request: Callable[[], T], *, none: str = "nothing there") -> T:
         deadline = time.monotonic() + self._limits.retry_seconds
         pause = self._limits.first_pause_seconds
         for attempt in range(1, self._limits.attempts + 1):
@@ -119,7 +125,7 @@ class RetryingTransport:
                 pause *= 2
             else:
                 self._failures = 0
-                self._report(what, started, "nothing there" if answer is None else "done")
+                self._report(what, started, none if answer is None else "done")
                 return answer
         raise AssertionError("unreachable")
 

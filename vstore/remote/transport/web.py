@@ -27,7 +27,6 @@ from vstore.fs.netrc import netrc_login
 from vstore.remote.transport.connection import Deadline, open_pool, reason
 from vstore.remote.transport.protocol import (
     AccessDeniedError,
-    ListingUnsupportedError,
     RangesUnsupportedError,
     RequestLimits,
     Stat,
@@ -124,12 +123,6 @@ class WebTransport:
             if size is None:
                 raise TransportError(f"{self.url}/{key}: the answer has no length")
             return Stat(key=key, size_bytes=size, modified=_modified(answer.headers.get("Last-Modified")))
-
-    def scan(self, prefix: str) -> Iterator[Stat]:
-        """Raise ListingUnsupportedError."""
-        raise ListingUnsupportedError(
-            f"a web server does not list files: {self.url}", hint="give the folder or bucket behind it"
-        )
 
     def _content(self, answer: BaseHTTPResponse, key: str, limit: int) -> Iterator[bytes]:
         """Yield the whole body. Raises TransportError if it has more than `limit` bytes."""

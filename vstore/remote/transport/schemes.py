@@ -1,4 +1,4 @@
-"""The registry of transports: which class serves which URL scheme."""
+"""The table of transports: which class serves which URL scheme."""
 
 from __future__ import annotations
 
