@@ -46,6 +46,23 @@ class Reporter(Protocol):
         """
 
 
+class ByteProgress:
+    """Reports the progress of an activity, from 0 bytes on, as bytes are added."""
+
+    def __init__(self, reporter: Reporter, subject: str, activity: str, total_bytes: int = 0) -> None:
+        self._reporter = reporter
+        self._subject = subject
+        self._activity = activity
+        self._total_bytes = total_bytes
+        self._done_bytes = 0
+        self.add(0)
+
+    def add(self, size_bytes: int) -> None:
+        """Add bytes to those that are done, and report them."""
+        self._done_bytes += size_bytes
+        self._reporter.progress(self._subject, self._activity, self._done_bytes, self._total_bytes, Unit.BYTES)
+
+
 class NullReporter:
     """Discards all reports."""
 

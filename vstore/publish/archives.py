@@ -23,7 +23,7 @@ from vstore.publish.members import Member, StackMembers
 from vstore.publish.metadata_folder import MetadataFolder, lock_output_folder
 from vstore.publish.output import OutputItem, OutputPlan
 from vstore.publish.records import MemberRecord, Tables, combine, outdated_layers, own_fields
-from vstore.reporter import NullReporter, Reporter, Unit
+from vstore.reporter import ByteProgress, NullReporter, Reporter
 from vstore.store import Store
 from vstore.values import frozen, replace
 
@@ -118,18 +118,12 @@ class ArchiveOutput:
         """Pack one archive aside and move it to its place. Its record is removed before and written after."""
         path = item.path
         assert path is not None and item.record is not None
-        started, done, total = time.monotonic(), 0, item.size_bytes or 0
-        reporter.progress(item.label, "packing", 0, total, Unit.BYTES)
-
-        def on_bytes(count: int) -> None:
-            nonlocal done
-            done += count
-            reporter.progress(item.label, "packing", done, total, Unit.BYTES)
-
+        started = time.monotonic()
+        packing = ByteProgress(reporter, item.label, "packing", item.size_bytes or 0)
         with scratch(self.folder, "publish") as aside:
             packer = Packer(self.options.compression, level=self.options.level, jobs=jobs)
             tree = self.store.layout.object(path)
-            info = packer.pack(tree, self._content(path), aside / item.name, name=str(path), on_bytes=on_bytes)
+            info = packer.pack(tree, self._content(path), aside / item.name, name=str(path), on_bytes=packing.add)
             with open(aside / item.name, "rb+") as archive:
                 flush_file(archive.fileno())
             self._metadata.remove_record(item.label)

@@ -26,7 +26,7 @@ from vstore.publish.metadata_folder import MetadataFolder, lock_output_folder
 from vstore.publish.output import OutputItem, OutputPlan
 from vstore.publish.records import MemberRecord, combine, own_fields
 from vstore.publish.tree_copier import TreeCopier, TreeFile
-from vstore.reporter import NullReporter, Reporter, Unit
+from vstore.reporter import ByteProgress, NullReporter, Reporter
 from vstore.store import Store
 from vstore.values import frozen, replace
 
@@ -224,15 +224,11 @@ class _Copying:
         files: Sequence[TreeFile],
         links: Sequence[tuple[bytes, bytes]],
     ) -> None:
-        started, done_bytes, total_bytes = time.monotonic(), 0, sum(file.size_bytes for file in files)
-        self._reporter.progress(item.label, "copying", 0, total_bytes, Unit.BYTES)
-
-        def on_file(file: TreeFile) -> None:
-            nonlocal done_bytes
-            done_bytes += file.size_bytes
-            self._reporter.progress(item.label, "copying", done_bytes, total_bytes, Unit.BYTES)
-
-        self._copier.copy(self._claims[item.name], folders, files, links, on_file=on_file)
+        started = time.monotonic()
+        copying = ByteProgress(self._reporter, item.label, "copying", sum(file.size_bytes for file in files))
+        self._copier.copy(
+            self._claims[item.name], folders, files, links, on_file=lambda file: copying.add(file.size_bytes)
+        )
         self._reporter.completed(item.label, "exported", time.monotonic() - started)
 
     def _manifest(self, path: StorePath) -> Manifest:

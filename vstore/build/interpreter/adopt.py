@@ -20,7 +20,7 @@ from vstore.build.interpreter.store_patches import patch_for_store
 from vstore.build.native.elf import ELF_MAGIC, needed_libraries
 from vstore.cancel import CancelToken
 from vstore.errors import BuildError
-from vstore.reporter import Reporter, Unit
+from vstore.reporter import ByteProgress, Reporter
 from vstore.target import Target
 
 _LEFT_OUT = frozenset(("__pycache__", "site-packages", "dist-packages", "test", "tests", "idle_test", "python.o"))
@@ -59,12 +59,10 @@ def adopt(
     subject = f"cpython-{python.version}"
     stdlib = staging / python.stdlib.relative_to(python.prefix)
     files = [_copy_executable(python, staging)]
-    copied_bytes = 0
-    reporter.progress(subject, "copying", 0, 0, Unit.BYTES)
+    copying = ByteProgress(reporter, subject, "copying")
     for file in _copy_tree(python.stdlib, stdlib):
         files.append(file)
-        copied_bytes += file.stat().st_size
-        reporter.progress(subject, "copying", copied_bytes, 0, Unit.BYTES)
+        copying.add(file.stat().st_size)
     (stdlib / "site-packages").mkdir(exist_ok=True)
     files += _copy_libraries(python, staging)
     _copy_headers(python, staging)

@@ -19,7 +19,7 @@ from vstore.realise.execute.interpreters import Interpreters, program_of
 from vstore.realise.plan.document import recipe_metadata
 from vstore.realise.session import Session
 from vstore.realise.stack import StackRecipe, add_stack
-from vstore.reporter import Unit
+from vstore.reporter import ByteProgress
 from vstore.store import Provenance
 from vstore.store.build_logs import write_log
 from vstore.target import Target
@@ -91,14 +91,8 @@ class ObjectBuilder:
 
     def _hashing(self, recipe: LayerRecipe) -> Callable[[Entry, os.stat_result], None]:
         """Return the function that reports how many bytes of a layer are hashed. It raises Cancelled."""
-        hashed_bytes = 0
-
-        def on_found(entry: Entry, status: os.stat_result) -> None:
-            nonlocal hashed_bytes
-            hashed_bytes += status.st_size if entry.kind == EntryKind.FILE else 0
-            self.session.reporter.progress(recipe.name, "hashing and flushing", hashed_bytes, 0, Unit.BYTES)
-
-        return on_found
+        hashing = ByteProgress(self.session.reporter, recipe.name, "hashing and flushing")
+        return lambda entry, status: hashing.add(status.st_size if entry.kind == EntryKind.FILE else 0)
 
     def _fill(self, recipe: LayerRecipe, staging: Path) -> list[str]:
         self.import_sources(recipe)

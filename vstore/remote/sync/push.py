@@ -27,7 +27,7 @@ from vstore.remote.records.trust import Signer
 from vstore.remote.sync.delta import make_delta
 from vstore.remote.sync.destination import check_destination
 from vstore.remote.sync.reuse import ReuseCheck
-from vstore.reporter import CancellableReporter, Reporter, Unit
+from vstore.reporter import ByteProgress, CancellableReporter, Reporter, Unit
 from vstore.store import Store
 from vstore.values import frozen
 
@@ -162,16 +162,9 @@ class Pusher:
         name = info.path.name
         manifest, metadata = self._store.manifest(info.path)
         with self._store.staging(f"push-{name}") as staging:
-            file, packed_bytes = staging / "archive", 0
-
-            def on_bytes(size: int) -> None:
-                nonlocal packed_bytes
-                packed_bytes += size
-                self._reporter.progress(name, "packing", packed_bytes, info.size_bytes, Unit.BYTES)
-
-            on_bytes(0)
-            tree = self._store.layout.object(info.path)
-            made = self._packer.pack(tree, manifest, file, name=str(info.path), on_bytes=on_bytes)
+            file, tree = staging / "archive", self._store.layout.object(info.path)
+            packing = ByteProgress(self._reporter, name, "packing", info.size_bytes)
+            made = self._packer.pack(tree, manifest, file, name=str(info.path), on_bytes=packing.add)
             reached(Point.PUSH_PACKED)
             self._reporter.progress(name, "pushing", 0, made.size_bytes, Unit.BYTES)
             self._cache.writer.put(layout.archive_key(info.path), file)

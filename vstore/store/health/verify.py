@@ -11,7 +11,7 @@ from vstore.fs.locking.filelock import lock_file
 from vstore.fs.trees.inspect import is_folder
 from vstore.fs.trees.scan import repair_modes
 from vstore.objects import StorePath
-from vstore.reporter import NullReporter, Reporter, Unit
+from vstore.reporter import ByteProgress, NullReporter, Reporter
 from vstore.store.generation_records import is_record_dropped, read_generation_record, write_generation_record
 from vstore.store.health.verify_workers import check_objects
 from vstore.store.layout import generation_link
@@ -46,14 +46,12 @@ def verify(
     store.database.check()
     infos = [info for info in store.objects.all() if only is None or info.path in only]
     found: dict[StorePath, list[str]] = {}
-    done_bytes, total_bytes = 0, sum(info.size_bytes for info in infos)
-    if contents:
-        reporter.progress("verify", "hashing objects", 0, total_bytes, Unit.BYTES)
+    total_bytes = sum(info.size_bytes for info in infos)
+    hashing = ByteProgress(reporter, "verify", "hashing objects", total_bytes) if contents else None
     with check_objects(store.layout, infos, contents=contents, jobs=jobs) as results:
         for info, texts in results:
-            done_bytes += info.size_bytes
-            if contents:
-                reporter.progress("verify", "hashing objects", done_bytes, total_bytes, Unit.BYTES)
+            if hashing is not None:
+                hashing.add(info.size_bytes)
             if texts and store.objects.is_registered(info.path):
                 found[info.path] = texts
     problems = [Problem(info.path, text) for info in infos for text in found.get(info.path, ())]
