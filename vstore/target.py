@@ -7,7 +7,7 @@ import sys
 from enum import StrEnum
 from typing import Self
 
-from vstore.errors import UsageError
+from vstore.errors import ProfileError, UsageError
 
 
 class Target(StrEnum):
@@ -34,6 +34,14 @@ class Target(StrEnum):
         except ValueError:
             known = ", ".join(cls)
             raise UsageError(f"this machine is not supported: {name}", details=[f"known: {known}"]) from None
+
+    def check_host(self, named: str) -> None:
+        """Raise ProfileError unless this is the target of this machine. `named` is the stack that is for it."""
+        if self != Target.host():
+            raise ProfileError(
+                f"{named} is for {self}, and this machine is {Target.host()}",
+                hint="`vstore push` and `pull`, `pack` and `unpack`, or `export` move it to another machine",
+            )
 
     @property
     def is_linux(self) -> bool:

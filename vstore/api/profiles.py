@@ -98,13 +98,9 @@ def find_application(store: Store, what: str, name: str | None = None) -> Applic
         raise UsageError(f"{what} is not a stack, but {info.kind if info else 'gone'}", hint="give a profile")
     stack = store.layout.object(found.path)
     target = Target(read_stack(stack).target)
-    if target != Target.host():
-        raise ProfileError(
-            f"{what} is for {target}, and this machine is {Target.host()}",
-            hint="`vstore push` and `pull`, `pack` and `unpack`, or `export` move it to another machine",
-        )
+    target.check_host(what)
     suffix = ".cmd" if target.is_windows else ""
-    known = sorted(one.name.removesuffix(suffix) for one in (stack / "bin").iterdir()) if name is None else []
+    known = _applications_in(stack / "bin", suffix) if name is None else []
     if name is None and len(known) != 1:
         raise UsageError(
             f"{what} has {len(known) or 'no'} applications",
@@ -127,8 +123,12 @@ def _perhaps_an_application(store: Store, name: str, error: NotFoundError) -> No
     return error
 
 
+def _applications_in(folder: Path, suffix: str) -> list[str]:
+    return sorted(one.name.removesuffix(suffix) for one in folder.iterdir())
+
+
 def _no_such_application(what: str, name: str, folder: Path, suffix: str) -> NotFoundError:
-    known = sorted(one.name.removesuffix(suffix) for one in folder.iterdir())
+    known = _applications_in(folder, suffix)
     said = suggestion(name, known)
     if len(known) == 1:
         said += f"`vstore run {what} -- {name}` passes it to {known[0]}; "

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from vstore.errors import ProfileError, UsageError
+from vstore.errors import UsageError
 from vstore.objects import Kind, StorePath
 from vstore.profile import StackLayer, What, read_stack, resolve_what
 from vstore.store import Store
@@ -113,11 +113,7 @@ def find_layer(store: Store, text: str) -> UsableLayer:
 
 def _of_stack(store: Store, found: What, text: str) -> UsableLayer:
     stack = read_stack(store.layout.object(found.path))
-    if Target(stack.target) != Target.host():
-        raise ProfileError(
-            f"{text} is for {stack.target}, and this machine is {Target.host()}",
-            hint="`vstore push` and `pull`, `pack` and `unpack`, or `export` move it to another machine",
-        )
+    Target(stack.target).check_host(text)
     layers = [one for one in stack.layers if one.kind in _LAYER_KINDS]
     layer = _only(one for one in layers if one.kind == Kind.APPLICATION) or _only(layers)
     if layer is None:

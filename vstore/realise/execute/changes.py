@@ -26,13 +26,12 @@ def describe_change(store: Store, name: str, wanted: Mapping[str, object]) -> st
 
     Objects and manifests that cannot be read count as missing.
     """
-    same = [info for info in map(store.objects.info, store.objects.find(name)) if info and info.path.name == name]
-    for info in sorted(same, key=lambda one: one.registered_at, reverse=True)[:1]:
-        known = _recipe_text(store, info.path)
-        if known is not None:
-            changes = dict.fromkeys(_changes(known, wanted))
-            return f"unlike {info.path}: {', '.join(changes) or 'the recipe changed'}"
-    return "there is no earlier one"
+    newest = next((info.path for info in store.objects.newest_of(name)), None)
+    known = _recipe_text(store, newest) if newest else None
+    if known is None:
+        return "there is no earlier one"
+    changes = dict.fromkeys(_changes(known, wanted))
+    return f"unlike {newest}: {', '.join(changes) or 'the recipe changed'}"
 
 
 def _recipe_text(store: Store, path: StorePath) -> Mapping[str, object] | None:

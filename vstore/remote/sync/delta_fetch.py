@@ -38,9 +38,7 @@ def find_delta(store: Store, cache: Cache, path: StorePath, trust: Trust, *, bel
     """
     if missing_packages("delta"):
         return None
-    infos = [store.objects.info(one) for one in store.objects.find(path.name) if one.name == path.name]
-    newest = sorted((info for info in infos if info), key=lambda info: info.registered_at, reverse=True)[:_MAX_OLD]
-    found = [cache.delta(path, info.path) for info in newest]
+    found = [cache.delta(path, info.path) for info in store.objects.newest_of(path.name)[:_MAX_OLD]]
     signed = [one for one in found if one and trust.rejection(one, require=1) is None]
     smallest = min(signed, key=lambda one: one.size_bytes, default=None)
     return smallest if smallest and smallest.size_bytes < min(below_bytes, _MAX_BYTES) else None

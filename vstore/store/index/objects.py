@@ -69,6 +69,11 @@ class ObjectIndex:
         sql = "SELECT path FROM objects WHERE path LIKE ? ESCAPE '\\' OR substr(path, 34) = ? ORDER BY path"
         return self._database.read(StorePath.parse, sql, escaped + "%", text)
 
+    def newest_of(self, name: str) -> list[ObjectInfo]:
+        """Return the objects of a name, the one that was added last first."""
+        infos = [self.info(path) for path in self.find(name) if path.name == name]
+        return sorted((info for info in infos if info), key=lambda info: info.registered_at, reverse=True)
+
     def beginning_with(self, text: str, most: int) -> list[str]:
         """Return the names and the store paths that begin with `text`. Of each none if there are more than `most`."""
         found: list[str] = []
