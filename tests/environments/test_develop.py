@@ -14,7 +14,8 @@ from uv import find_uv_bin
 
 from scripts.testing.wheels import make_wheel
 from scripts.testing.world import VERSION, World
-from vstore.environments.develop import PATH_FILE, layer_of
+from vstore.environments.develop import PATH_FILE
+from vstore.environments.pyvenv import layer_of
 
 SITE = f"lib/python{VERSION}/site-packages"
 BACKEND = """\

@@ -22,7 +22,6 @@ from vstore.digest import Digest
 from vstore.errors import NotFoundError, StoreError, UsageError, suggestion
 from vstore.fs.disk import is_read_only
 from vstore.fs.paths import absolute
-from vstore.fs.reading import read_regular
 from vstore.graph import shortest_path
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.profile import What, resolve_what
@@ -165,18 +164,15 @@ def environment_base(store: Store, folder: Path) -> StorePath | None:
 
     Raises StoreError if its Python is not in this store.
     """
-    try:
-        lines = read_regular(folder / "pyvenv.cfg", limit=1 << 16).decode("utf-8", "replace").splitlines()
-    except OSError:
+    from vstore.environments.pyvenv import read_configuration
+
+    home = read_configuration(folder).get("home")
+    if home is None:
         return None
-    settings = (line.partition("=") for line in lines)
-    homes = [value.strip() for key, _, value in settings if key.strip().lower() == "home"]
-    if not homes:
-        return None
-    base = object_at(store.layout, Path(homes[0]))
+    base = object_at(store.layout, Path(home))
     if base is None:
         hint = "`vstore develop` makes one on a layer, and so does `bin/python -m venv` of the layer"
-        raise StoreError(f"the environment {folder} stands on no object of this store, but on {homes[0]}", hint=hint)
+        raise StoreError(f"the environment {folder} stands on no object of this store, but on {home}", hint=hint)
     return base
 
 

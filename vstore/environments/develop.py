@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -27,18 +27,15 @@ from vstore.environments.distributions import (
 from vstore.environments.launchers import PROGRAM, EnvironmentLaunchers
 from vstore.environments.pip import install_bundled_pip
 from vstore.environments.plan import DevelopmentPlan, plan_environment
+from vstore.environments.pyvenv import CONFIGURATION, LAYER_KEY, layer_of
 from vstore.errors import UsageError
 from vstore.fs.atomic import replace_symlink, write_file
 from vstore.fs.paths import quoted
 from vstore.fs.place import Claim, claim, lstat_or_none, not_ours
-from vstore.fs.reading import read_regular
 from vstore.fs.trees.removal import remove_tree
 from vstore.values import frozen, replace
 
-CONFIGURATION = "pyvenv.cfg"
 PATH_FILE = "~vstore.pth"  # after the path files of installed packages, so that their folders come first
-_MARK = "vstore-layer"  # the key of pyvenv.cfg that tells our environments from others
-_MAX_BYTES = 1 << 20
 
 
 @frozen(slots=False)
@@ -66,11 +63,19 @@ class DevelopmentEnvironment:
         return self.metadata.layout
 
     def plan(self) -> DevelopmentPlan:
-        """Return what `write` would change. Raises UsageError for a path that cannot stand in a path file."""
+        """Return the changes that `write` would make. Raises UsageError for a path that cannot stand in a path file."""
+        return self._plan(*self._installed())
+
+    def _installed(self) -> tuple[tuple[InstalledDistribution, ...], tuple[InstalledDistribution, ...]]:
+        """Return the distributions in the layer and in the environment."""
+        return read_installed(self.layer, self.layout), read_installed(self.place, self.layout)
+
+    def _plan(
+        self, of_layer: Sequence[InstalledDistribution], installed: Sequence[InstalledDistribution]
+    ) -> DevelopmentPlan:
         for path in (self.layer, *self.modules):
             if "\n" in str(path) or "\r" in str(path):
                 raise UsageError(f"a path with a line break cannot be used: {path}")
-        of_layer, installed = (read_installed(folder, self.layout) for folder in (self.layer, self.place))
         changed = [] if layer_of(self.place) == self.layer else self._changed_copies(installed)
         return plan_environment(of_layer, installed, changed=changed)
 
@@ -83,20 +88,21 @@ class DevelopmentEnvironment:
     def write(self) -> DevelopmentPlan:
         """Make the environment, or bring it in step with the layer. What the user installed in it stays.
 
-        Return what was changed. Raises UsageError as `plan` does.
+        Return the changes. Raises UsageError as `plan` does.
         """
         site_packages = self.place / self.layout.site_packages
         is_new = lstat_or_none(site_packages) is None
         self._write_python()
         if is_new:
             install_bundled_pip(self.place, self.layer, self.layout)
-        plan = self.plan()
+        of_layer, installed = self._installed()
+        plan = self._plan(of_layer, installed)
         for folder in plan.removed:
             remove_tree(site_packages / folder)
         for folder in plan.copied:
             copy_metadata(self.layer, self.place, f"{self.layout.site_packages}/{folder}")
-        own = [one for one in read_installed(self.place, self.layout) if not one.is_copy]
-        hidden = [one for one in read_installed(self.layer, self.layout) if one.name in plan.hidden]
+        own = [one for one in installed if not one.is_copy]
+        hidden = [one for one in of_layer if one.name in plan.hidden]
         launchers = EnvironmentLaunchers(place=self.place, layer=self.layer, layout=self.layout)
         launchers.write(
             applications=self._applications,
@@ -136,7 +142,7 @@ class DevelopmentEnvironment:
             "version_info": str(self.metadata.python),
             "include-system-site-packages": "false",
             "prompt": self.prompt,
-            _MARK: str(self.layer),
+            LAYER_KEY: str(self.layer),
         }
         text = "".join(f"{key} = {value}\n" for key, value in values.items())
         write_file(self.place / CONFIGURATION, os.fsencode(text))
@@ -155,21 +161,6 @@ def claim_environment(place: Path, store: Path) -> Claim:
         raise UsageError(not_ours(path, status).message, hint=f"use `--path {quoted(other)}`, or move it away")
 
     return claim(place, is_ours, store=store)
-
-
-def layer_of(environment: Path) -> Path | None:
-    """Return the folder of the layer that a development environment shows; None for any other folder or file."""
-    return next((Path(value) for key, value in read_configuration(environment).items() if key == _MARK), None)
-
-
-def read_configuration(environment: Path) -> Mapping[str, str]:
-    """Return the values of pyvenv.cfg, keys in lower case. They are empty if the folder is no virtual environment."""
-    try:
-        lines = os.fsdecode(read_regular(environment / CONFIGURATION, limit=_MAX_BYTES)).splitlines()
-    except OSError:
-        return {}
-    pairs = (line.partition("=") for line in lines)
-    return {key.strip().lower(): value.strip() for key, _, value in pairs if value}
 
 
 def _link(path: Path, target: str) -> None:

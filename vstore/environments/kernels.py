@@ -89,8 +89,8 @@ def _user_data(environment: Mapping[str, str]) -> Path:
     return (Path(data) if data else Path.home() / ".local/share") / "jupyter"
 
 
-def install_kernel(folder: Path, kernel: Kernel, layer: UsableLayer, *, store: Path) -> Path:
-    """Write a kernel into a folder of kernels, or replace one that vstore made. Return its own folder.
+def install_kernel(folder: Path, kernel: Kernel, layer: UsableLayer, *, store: Path) -> None:
+    """Write a kernel into a folder of kernels, or replace one that vstore made.
 
     `store` is the root of the store. Raises UsageError for an invalid name, if the layer has no ipykernel, and if
     another kernel has the name.
@@ -115,7 +115,6 @@ def install_kernel(folder: Path, kernel: Kernel, layer: UsableLayer, *, store: P
                 shutil.copyfile(source, new / logo)
         new.chmod(0o755)
         put_folder(new, place)
-    return place.path
 
 
 def _site_packages(layer: Path) -> Path | None:
