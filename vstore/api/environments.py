@@ -13,7 +13,7 @@ Example::
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from vstore.api.realising import realise_project
 from vstore.api.stores import ENVIRONMENT_ROOT, keep
@@ -26,13 +26,10 @@ from vstore.objects import Kind, StorePath
 from vstore.realise.model import Request
 from vstore.realise.noop import find_noop
 from vstore.reporter import NullReporter, Reporter
-from vstore.spec import check_requirement_syntax, load
+from vstore.spec import Layer, Spec, check_requirement_syntax, load
 from vstore.store import Store
 from vstore.target import Target
 from vstore.values import replace
-
-if TYPE_CHECKING:
-    from vstore.spec import Layer, Spec
 
 __all__ = ["DevelopedEnvironment", "DevelopmentPlan", "develop"]
 

@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from vstore.api.specs import write_template
 from vstore.migration import Choice, LeftOut, Proposal, ProposedLayer, existing_spec, read_source_project, survey
 from vstore.migration import propose as propose_for
 from vstore.reporter import NullReporter, Reporter
@@ -56,8 +57,6 @@ def write(proposal: Proposal, folder: Path, *, store: Path) -> Path:
 
     Files beside it that exist are kept. Raises UsageError if the spec exists, or the folder is in the store.
     """
-    from vstore.api.specs import write_template
-
     spec = folder / "spec.toml"
     write_template(spec, proposal.text, proposal.files, store=store)
     return spec

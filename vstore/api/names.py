@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from vstore import profile as stacks
+from vstore.credentials import public_url
 from vstore.fs.reading import read_regular
 from vstore.objects import Kind
 from vstore.plural import count
@@ -106,8 +107,6 @@ def roots(store: Store) -> list[Name]:
 
 def caches(store: Store) -> list[Name]:
     """Return the caches of ``config.toml``. Raises UsageError if it is malformed."""
-    from vstore.credentials import public_url
-
     return [Name(one.name, public_url(one.url)) for one in store.config.caches]
 
 

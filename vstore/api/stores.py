@@ -39,7 +39,7 @@ from vstore.store import (
     remove_root,
 )
 from vstore.store.default_root import is_substitute, usable_root
-from vstore.store.roots.links import ENVIRONMENT_ROOT
+from vstore.store.roots.links import ENVIRONMENT_ROOT, claim_root, is_root, make_out_link
 
 __all__ = [
     "ENVIRONMENT_ROOT",
@@ -108,8 +108,6 @@ def keep(store: Store, path: StorePath, place: Path, note: RootNote | None = Non
 
     Raises StoreError if the object does not exist any more, and UsageError if something else is at that path.
     """
-    from vstore.store.roots.links import claim_root, make_out_link
-
     claim_root(store.layout, place)
     store.add_temp_root(path)
     if not store.is_valid(path):
@@ -125,20 +123,19 @@ def find_root(store: Store, text: str) -> Path:
     The text is its path, its name in ``gcroots``, its virtual environment, or names the object that it keeps.
     Raises NotFoundError if there is no such root, and UsageError if several keep the object.
     """
-    from vstore.store.roots.links import is_root
-
     place = absolute(text)
     inside = (store.layout.root if "/" in text else store.layout.gcroots) / text
     named = [place / ENVIRONMENT_ROOT, place, inside]
     if found := next((one for one in named if is_root(store.layout, one)), None):
         return found
-    roots = {store.layout.root / one.name: one.path for one in list_roots(store.layout) if one.kind == RootKind.USER}
+    users = [one for one in list_roots(store.layout) if one.kind == RootKind.USER]
+    roots = {store.layout.root / one.name: one.path for one in users}
     keeping = [one for one, path in roots.items() if path.name == text or str(path).startswith(text)]
     if not keeping:
         try:
             path = resolve_what(store, text).path
         except NotFoundError as error:
-            names = [one.name.removeprefix("gcroots/") for one in list_roots(store.layout) if one.kind == RootKind.USER]
+            names = [one.name.removeprefix("gcroots/") for one in users]
             hint = f"{suggestion(text, names)}`vstore roots` lists them"
             raise NotFoundError(f"not a root: {text}", hint=hint) from error
         keeping = [one for one, kept in roots.items() if kept == path]
@@ -154,8 +151,6 @@ def check_out_link(layout: StoreLayout, place: Path, *, trial: bool) -> None:
 
     With `trial` a link is made there and removed.
     """
-    from vstore.store.roots.links import claim_root
-
     claim_root(layout, place, trial=trial)
 
 
