@@ -20,7 +20,7 @@ class Unit(StrEnum):
 class Detail(IntEnum):
     """The kind of a detail."""
 
-    DECISION = 1  # what is done, and the reason
+    DECISION = 1  # a choice, and the reason
     CALL = 2  # a call of uv or of a server, with its time
 
 

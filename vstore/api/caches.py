@@ -211,7 +211,7 @@ def _facts(item: Item) -> ObjectFacts:
 
 
 def plan_cache_gc(store: Store, cache: Cache, policy: CachePolicy | None = None) -> CachePlan:
-    """Return which objects of a cache a collection would delete. Raises CacheError if a record is malformed."""
+    """Return the objects of a cache that a collection would delete. Raises CacheError if a record is malformed."""
     inventory = read_inventory(cache)
     return remote.plan_cache_gc(inventory, policy or CachePolicy(), now=datetime.now(UTC), trust=trust_of(store.config))
 

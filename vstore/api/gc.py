@@ -146,7 +146,7 @@ def limits_reached(store: Store, options: GcOptions) -> dict[str, tuple[int, int
 
 
 def policy_of(options: GcOptions, *, now: datetime) -> CollectionPolicy:
-    """Return which dead objects a collection spares, and when it ends."""
+    """Return the limits of a collection: the dead objects that it spares, and its end."""
     limits = options.limits
     return CollectionPolicy(
         fresh_since=now - limits.grace if limits.grace is not None else None,

@@ -1,4 +1,4 @@
-"""Listings: which objects, generations and roots are shown.
+"""Listings: the choice of the objects, generations and roots to show.
 
 Example::
 
@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 
 class ObjectFacts(NamedTuple):
-    """What a filter looks at: the object, its kind, the UTC day of its last use, and the time when it was added."""
+    """The facts for a filter: the object, its kind, the UTC day of its last use, and the time when it was added."""
 
     path: StorePath
     kind: Kind
@@ -52,7 +52,7 @@ class ListedObject(NamedTuple):
 
 @frozen
 class ObjectFilter:
-    """Which objects a listing shows; by default all.
+    """The choice of the objects that a listing shows; by default all.
 
     `names` are names as `matches_name` takes them. `unused_for` leaves out the objects that were used since then.
     With `latest`, of several objects with one name and kind only the one that was added last is shown.
@@ -64,7 +64,7 @@ class ObjectFilter:
     latest: bool = False
 
     def select(self, objects: Iterable[T], facts: Callable[[T], ObjectFacts], *, now: datetime) -> list[T]:
-        """Return the objects to show, in their order. `facts` returns what is known about one."""
+        """Return the objects to show, in their order. `facts` returns the facts about one."""
         found = [(facts(one), one) for one in objects]
         if self.latest:
             newest: dict[tuple[str, Kind], ObjectFacts] = {}

@@ -69,7 +69,7 @@ __all__ = [
 
 
 class Application(NamedTuple):
-    """An application of a stack: how the stack was named, and the file that starts the application."""
+    """An application of a stack: the stack by the name that was given, and the file that starts the application."""
 
     stack: What
     launcher: Path

@@ -1,4 +1,4 @@
-"""Layers for programs of users: the variables of a program in a layer, and what a shell has to run to activate one.
+"""Layers for programs of users: the variables of a program in a layer, and the commands by which a shell activates one.
 
 All go through the link of a profile if the layer was named by one, so that what starts later follows an upgrade.
 """

@@ -14,7 +14,7 @@ _ACTIVATION = "VSTORE_ACTIVATION"  # the commands, for the files that a shell re
 
 
 class ShellCommand(NamedTuple):
-    """How to start a shell: its arguments, the program first, and all its environment variables.
+    """The command that starts a shell: its arguments, the program first, and all its environment variables.
 
     `marks_prompt` is False for a shell that has no way to run a command after the user's own files.
     """
@@ -25,7 +25,7 @@ class ShellCommand(NamedTuple):
 
 
 def shell_command(layer: UsableLayer, program: str, environment: Mapping[str, str]) -> ShellCommand:
-    """Return how to start a shell in a layer. It reads the user's own files first, so that these cannot undo it.
+    """Return the command that starts a shell in a layer. It reads the user's files first, so that these cannot undo it.
 
     `program` is the path of the shell.
     """

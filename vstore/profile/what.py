@@ -23,7 +23,7 @@ _NAME = re.compile(r"[A-Za-z0-9@+._-]+")  # the characters of names and of store
 
 @frozen
 class What:
-    """An object, and how it was named.
+    """An object, and the name by which the user called it.
 
     `place` is the absolute path through which to use the object. It leads through the link of the `profile` if the
     object was named by a profile without a generation, so that it follows an upgrade or a rollback; else it is the

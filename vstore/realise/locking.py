@@ -32,7 +32,7 @@ class Locks:
 
 
 def selection_request(request: Request) -> SelectionRequest:
-    """Return how a request selects layers."""
+    """Return the selection of layers that a request asks for."""
     return SelectionRequest(
         include=request.include,
         allow_missing=request.allow_missing,

@@ -17,7 +17,7 @@ def usable_root(root: Path) -> Path:
     """Return the root in a user's data folder, or `substitute_root` if it cannot be made.
 
     That is so for users without a home folder, as services have them, or with one that is not theirs.
-    Raises StoreError as `substitute_root`.
+    Raises StoreError as `substitute_root` does.
     """
     return substitute_root() if sys.platform == "linux" and not _can_be_made(root) else root
 
@@ -38,7 +38,7 @@ def substitute_root(folder: Path = _LASTING) -> Path:
 
 
 def is_substitute(root: Path) -> bool:
-    """Whether a root is that of a user without a home folder, which the system may clean."""
+    """Return whether a root is that of a user without a home folder, which the system may clean."""
     return sys.platform == "linux" and root == _LASTING / f"vstore-{os.getuid()}"
 
 

@@ -1,4 +1,4 @@
-"""What differs between two recipes, in words: why an object is built although there is one of its name."""
+"""Describe the difference between two recipes: the reason to build an object although there is one of its name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _SUBJECTS = {
 
 
 def describe_change(store: Store, name: str, wanted: Mapping[str, object]) -> str:
-    """Return why the newest object of a name was not made by the recipe with the JSON `wanted`.
+    """Return the reason why the newest object of a name was not made by the recipe with the JSON `wanted`.
 
     Objects and manifests that cannot be read count as missing.
     """
