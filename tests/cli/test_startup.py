@@ -55,7 +55,8 @@ def test_what_needs_no_store_loads_none(folder: Path, arguments: list[str]) -> N
 
 
 @pytest.mark.parametrize(
-    ("arguments", "expected"), [(["list"], 0), (["history", "none"], 13), (["switch", "none", "1"], 13)]
+    ("arguments", "expected"),
+    [(["list"], 0), (["history", "none"], 13), (["switch", "none", "1"], 13), (["run", "none"], 13)],
 )
 def test_what_reads_the_index_loads_no_more_than_the_store(folder: Path, arguments: list[str], expected: int) -> None:
     code, modules = loaded(folder, *arguments)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from vstore.cli.command import command
+from vstore.cli.commands.run import start_program
 from vstore.cli.settings import Settings
 from vstore.errors import UsageError
 
@@ -37,7 +37,7 @@ def exec_command(settings: Settings, what: str, words: tuple[str, ...]) -> None:
             hint="add it to the requirements of the layer, or name it by its path",
         )
         settings.close()
-    _start(found, (program, *arguments), variables)
+    start_program(found, (program, *arguments), variables)
 
 
 @command("shell")
@@ -59,12 +59,12 @@ def shell_command(settings: Settings, what: str, program: str | None) -> None:
     if not command.marks_prompt:
         settings.reporter.note(f"the prompt of {Path(place).name} is not marked")
     settings.close()
-    _start(place, command.arguments, command.variables)
+    start_program(place, command.arguments, command.variables)
 
 
 @command("activate")
 @click.argument("what")
-@click.option("--shell", "shell", metavar="NAME", help="The language of the commands (default: that of your shell).")
+@click.option("--shell", metavar="NAME", help="The language of the commands (default: that of your shell).")
 @click.option("--path", "only_path", is_flag=True, help="Print the path of the file to source instead.")
 def activate_command(settings: Settings, what: str, shell: str | None, only_path: bool) -> None:
     """Use it as `eval "$(vstore activate WHAT)"`, in fish as `vstore activate WHAT | source`. `deactivate` goes back.
@@ -95,12 +95,3 @@ def _layer(settings: Settings, what: str) -> UsableLayer:
         layer = find_layer(store, what)
         store.last_used.record(layer.used_path, layer.user)
     return layer
-
-
-def _start(program: str, arguments: Sequence[str], variables: Mapping[str, str]) -> None:
-    """Replace this process by a program, where the system can."""
-    if os.name == "nt":
-        import subprocess
-
-        raise SystemExit(subprocess.call([program, *arguments[1:]], env=dict(variables)))
-    os.execve(program, list(arguments), dict(variables))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-import subprocess
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
 
 import click
 
@@ -24,9 +25,16 @@ def run_command(settings: Settings, what: str, words: tuple[str, ...]) -> None:
     store = settings.open_store(read_only=True)
     found = find_application(store, what, application)
     store.last_used.record(found.stack.path, found.stack.profile or what)
-    if os.name == "nt":  # where a program cannot replace its process
-        raise SystemExit(subprocess.call([found.launcher, *arguments]))
-    os.execv(found.launcher, [str(found.launcher), *arguments])
+    start_program(str(found.launcher), (str(found.launcher), *arguments), os.environ)
+
+
+def start_program(program: str, arguments: Sequence[str], variables: Mapping[str, str]) -> NoReturn:
+    """Replace this process by a program, where the system can. The first of the arguments is its own name."""
+    if os.name == "nt":
+        import subprocess
+
+        raise SystemExit(subprocess.call([program, *arguments[1:]], env=dict(variables)))
+    os.execve(program, list(arguments), dict(variables))
 
 
 def _split(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
