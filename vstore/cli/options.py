@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from functools import wraps
+import os
+from collections.abc import Callable
+from functools import partial, wraps
 from typing import TYPE_CHECKING
 
 import click
 
-from vstore.cli.command import Function, add_options
+from vstore.cli.command import Decorator, Function, add_options, options
 from vstore.cli.paths import EXISTING_FOLDER, FILE_OR_FOLDER
 from vstore.cli.settings import Settings
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from vstore.api.realising import Request
 
 
 def spec_argument(function: Function) -> Function:
@@ -73,3 +77,28 @@ locked_option = click.option("--locked", is_flag=True, help="Fail if the lock is
 offline_option = click.option("--offline", is_flag=True, help="Do not use the network.")
 dry_run_option = click.option("--dry-run", is_flag=True, help="Show the plan, and stop.")
 jobs_option = click.option("-j", "--jobs", type=click.IntRange(1), help="Parallel jobs (default: one per CPU).")
+
+
+def request_options(*more: Decorator) -> Decorator:
+    """Add the options that every `Request` takes, and `more`, whose values are fields of it too.
+
+    They become `make_request`, a function that makes a `Request` of a spec and perhaps a target.
+    """
+    return options(
+        "make_request",
+        _request_maker,
+        locked_option,
+        offline_option,
+        dry_run_option,
+        jobs_option,
+        cache_option,
+        *more,
+        allow_outside_option,
+        wheel_options,
+    )
+
+
+def _request_maker(jobs: int | None, **given: object) -> Callable[..., Request]:
+    from vstore.api.realising import Request
+
+    return partial(Request, jobs=jobs or os.cpu_count() or 1, environment=dict(os.environ), **given)  # type: ignore[arg-type]

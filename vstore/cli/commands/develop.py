@@ -8,18 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vstore.cli.command import command, options
-from vstore.cli.commands.realise import request_maker
-from vstore.cli.options import (
-    allow_outside_option,
-    cache_option,
-    dry_run_option,
-    jobs_option,
-    locked_option,
-    offline_option,
-    spec_argument,
-    wheel_options,
-)
+from vstore.cli.command import command
+from vstore.cli.options import request_options, spec_argument
 from vstore.cli.paths import FOLDER
 from vstore.cli.settings import Settings
 from vstore.plural import count
@@ -32,17 +22,7 @@ if TYPE_CHECKING:
 
 @command("develop")
 @spec_argument
-@options(
-    "make_request",
-    request_maker,
-    locked_option,
-    offline_option,
-    dry_run_option,
-    jobs_option,
-    cache_option,
-    allow_outside_option,
-    wheel_options,
-)
+@request_options()
 @click.option("--layer", metavar="NAME", help="The layer to work on (default: the only application).")
 @click.option("--path", "place", type=FOLDER, help="The environment (default: `.venv` beside the spec).")
 def develop_command(

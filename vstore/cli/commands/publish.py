@@ -9,19 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from vstore.cli.command import Function, add_options, command, options
-from vstore.cli.commands.realise import request_maker
-from vstore.cli.options import (
-    allow_outside_option,
-    cache_option,
-    dry_run_option,
-    jobs_option,
-    locked_option,
-    offline_option,
-    platform_option,
-    selection_options,
-    spec_argument,
-    wheel_options,
-)
+from vstore.cli.options import platform_option, request_options, selection_options, spec_argument
 from vstore.cli.paths import FOLDER
 from vstore.cli.settings import Settings
 from vstore.cli.targets import each_target, parse_targets
@@ -37,23 +25,12 @@ if TYPE_CHECKING:
 force_option = click.option("--force", is_flag=True, help="Also write files and folders that exist and are unchanged.")
 
 
-def _request_options(function: Function) -> Function:
+def _output_options(function: Function) -> Function:
     return add_options(
         function,
         click.option("--output-dir", "output", type=FOLDER, required=True, metavar="DIR", help="The output folder."),
         platform_option,
-        options(
-            "request",
-            request_maker,
-            dry_run_option,
-            locked_option,
-            offline_option,
-            jobs_option,
-            cache_option,
-            selection_options,
-            allow_outside_option,
-            wheel_options,
-        ),
+        request_options(selection_options),
     )
 
 
@@ -88,7 +65,7 @@ def _archive_options(
 
 @command("publish")
 @spec_argument
-@_request_options
+@_output_options
 @options(
     "archives",
     _archive_options,
@@ -110,7 +87,7 @@ def publish_command(
     spec: Path,
     output: Path,
     platforms: tuple[str, ...],
-    request: Callable[..., Request],
+    make_request: Callable[..., Request],
     archives: ArchiveOptions,
 ) -> None:
     """The spec is realised first, without a new generation. The archives run where they are unpacked side by side, and
@@ -118,14 +95,14 @@ def publish_command(
     """
     from vstore.api.publishing import ArchiveOutput, write_spec
 
-    allow_outside = request(spec=spec).allow_outside
+    allow_outside = make_request(spec=spec).allow_outside
     targets = parse_targets(platforms, spec, allow_outside)
     if len(targets) > 1 and not archives.tag_outputs:
         raise UsageError("several platforms in one folder need --tag-outputs")
     shown = []
     with settings.open_store(create=True) as store:
         for target in each_target(targets, platforms, spec, allow_outside):
-            chosen = request(spec=spec, target=target)
+            chosen = make_request(spec=spec, target=target)
             place = ArchiveOutput(store=store, folder=output, target=str(target), options=archives)
             plan = write_spec(store, chosen, place, reporter=settings.reporter)
             shown.append(_archives(plan, output, chosen.dry_run))
@@ -176,7 +153,7 @@ def _folder_options(links: str, hardlink: bool, force: bool) -> FolderOptions:
 
 @command("export")
 @click.argument("what", metavar="[SPEC|WHAT]", required=False)
-@_request_options
+@_output_options
 @options(
     "folders",
     _folder_options,
@@ -196,7 +173,7 @@ def export_command(
     what: str | None,
     output: Path,
     platforms: tuple[str, ...],
-    request: Callable[..., Request],
+    make_request: Callable[..., Request],
     folders: FolderOptions,
 ) -> None:
     """The folders work on systems without a store. A SPEC is realised first. WHAT names a stack, which is exported
@@ -207,12 +184,12 @@ def export_command(
     spec = _spec(settings, what)
     if platforms and spec is None:
         raise UsageError("--platform needs a spec; an object of the store has one platform")
-    chosen = request(spec=spec or Path())
+    chosen = make_request(spec=spec or Path())
     if spec is not None:
         targets = parse_targets(platforms, chosen.spec, chosen.allow_outside)
         if len(targets) != 1:
             raise UsageError("export writes one platform at a time")
-        chosen = request(spec=chosen.spec, target=targets[0])
+        chosen = make_request(spec=chosen.spec, target=targets[0])
     with settings.open_store(create=True) as store:
         place = FolderOutput(store=store, folder=output, options=folders)
         if what is None or spec is not None:

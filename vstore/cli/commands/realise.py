@@ -2,28 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from vstore.cli.command import command, options
-from vstore.cli.options import (
-    allow_outside_option,
-    cache_option,
-    dry_run_option,
-    jobs_option,
-    locked_option,
-    offline_option,
-    platform_option,
-    selection_options,
-    spec_argument,
-    wheel_options,
-)
+from vstore.cli.command import command
+from vstore.cli.options import platform_option, request_options, selection_options, spec_argument
 from vstore.cli.paths import PLACE
 from vstore.cli.settings import Settings
 from vstore.cli.targets import each_target, parse_targets
@@ -40,30 +27,14 @@ if TYPE_CHECKING:
     from vstore.cli.spec_view import SpecView
 
 
-def request_maker(jobs: int | None, **options: object) -> Callable[..., Request]:
-    """Return a function that makes a `Request` of a spec and perhaps a target, all with these options."""
-    from vstore.api.realising import Request
-
-    return partial(Request, jobs=jobs or os.cpu_count() or 1, environment=dict(os.environ), **options)  # type: ignore[arg-type]
-
-
 @command("realise")
 @spec_argument
-@options(
-    "make_request",
-    request_maker,
+@request_options(
     click.option("--profile", metavar="NAME", help="The profile to switch (default: that of the spec)."),
-    locked_option,
-    offline_option,
-    dry_run_option,
     click.option("--check", is_flag=True, help="Build every layer again and compare: exit with 12 if one differs."),
-    jobs_option,
     click.option("--keep-going", is_flag=True, help="After a failure, build the layers that do not need it."),
     click.option("--keep-failed", is_flag=True, help="Keep the folder of a failed build."),
-    cache_option,
     selection_options,
-    allow_outside_option,
-    wheel_options,
 )
 @platform_option
 @click.option("--out-link", type=PLACE, help="Also make a link at this path; it keeps the stack alive.")
