@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from vstore.cli.command import Function, add_options, command, command_group
+from vstore.cli.command import command, command_group, options
 from vstore.cli.paths import FOLDER
 from vstore.cli.settings import Settings
 from vstore.cli.text import table
@@ -16,15 +16,23 @@ from vstore.errors import UsageError
 
 if TYPE_CHECKING:
     from vstore.api.kernels import Kernel
-    from vstore.cli.documents.environments import KernelDocument
+    from vstore.cli.documents.environments import KernelDocument, RemovedKernelDocument
 
 
-def _place_options(function: Function) -> Function:
-    return add_options(
-        function,
-        click.option("--prefix", type=FOLDER, help="The installation of Jupyter, such as a virtual environment."),
-        click.option("--user", is_flag=True, help="The kernels of this user (default)."),
-    )
+def _folder(prefix: Path | None, user: bool) -> Path:
+    from vstore.api.kernels import kernels_folder
+
+    if prefix is not None and user:
+        raise UsageError("--prefix and --user are two places", hint="give one of them")
+    return kernels_folder(prefix, os.environ)
+
+
+_folder_options = options(
+    "folder",
+    _folder,
+    click.option("--prefix", type=FOLDER, help="The installation of Jupyter, such as a virtual environment."),
+    click.option("--user", is_flag=True, help="The kernels of this user (default)."),
+)
 
 
 @command_group("kernel", default="list")
@@ -36,10 +44,8 @@ def kernel_command() -> None:
 @click.argument("what")
 @click.option("--name", help="The name of the kernel (default: WHAT).")
 @click.option("--display-name", "title", metavar="TITLE", help="The title that Jupyter shows (default: WHAT).")
-@_place_options
-def install_command(
-    settings: Settings, what: str, name: str | None, title: str | None, prefix: Path | None, user: bool
-) -> None:
+@_folder_options
+def install_command(settings: Settings, what: str, name: str | None, title: str | None, folder: Path) -> None:
     """Make a kernel that runs in a layer. WHAT is PROFILE/LAYER, or a profile with one application.
 
     The kernel is found by every Jupyter of the user, and a notebook that starts later follows the profile. The layer
@@ -47,7 +53,6 @@ def install_command(
     """
     from vstore.api.kernels import install
 
-    folder = _folder(prefix, user)
     with settings.open_store(read_only=True) as store:
         kernel = install(store, what, folder, name=name, title=title)
     document = _document(kernel, folder)
@@ -55,12 +60,11 @@ def install_command(
 
 
 @command("list", group=kernel_command)
-@_place_options
-def list_command(settings: Settings, prefix: Path | None, user: bool) -> None:
+@_folder_options
+def list_command(settings: Settings, folder: Path) -> None:
     """List the kernels that `kernel install` made."""
     from vstore.api.kernels import installed_kernels
 
-    folder = _folder(prefix, user)
     documents = [_document(kernel, folder) for kernel in installed_kernels(folder)]
 
     def text() -> str:
@@ -74,22 +78,14 @@ def list_command(settings: Settings, prefix: Path | None, user: bool) -> None:
 
 @command("remove", group=kernel_command)
 @click.argument("name")
-@_place_options
-def remove_command(settings: Settings, name: str, prefix: Path | None, user: bool) -> None:
+@_folder_options
+def remove_command(settings: Settings, name: str, folder: Path) -> None:
     """Remove a kernel that `kernel install` made."""
     from vstore.api.kernels import remove_kernel
 
-    folder = _folder(prefix, user)
     remove_kernel(folder, name)
-    settings.emit({"removed": str(folder / name)}, lambda: f"removed {folder / name}")
-
-
-def _folder(prefix: Path | None, user: bool) -> Path:
-    from vstore.api.kernels import kernels_folder
-
-    if prefix is not None and user:
-        raise UsageError("--prefix and --user are two places", hint="give one of them")
-    return kernels_folder(prefix, os.environ)
+    document: RemovedKernelDocument = {"removed": str(folder / name)}
+    settings.emit(document, lambda: f"removed {folder / name}")
 
 
 def _document(kernel: Kernel, folder: Path) -> KernelDocument:
