@@ -22,7 +22,7 @@ from click.shell_completion import (
     split_arg_string,
 )
 
-from vstore.cli.paths import LoadedPath
+from vstore.cli.paths import FILE_OR_FOLDER
 from vstore.cli.settings import Settings
 
 if TYPE_CHECKING:
@@ -105,8 +105,8 @@ def register() -> None:
 def prepare(command: click.Command) -> None:
     """Let the parameters of a command, and of its subcommands, complete their values by this module."""
     for parameter in command.params:
-        if kind_of(parameter) is not None:
-            parameter.shell_complete = partial(_complete, parameter)  # type: ignore[method-assign]
+        if (kind := kind_of(parameter)) is not None:
+            parameter.shell_complete = partial(_complete, kind)  # type: ignore[method-assign]
     if isinstance(command, click.Group):
         for below in command.commands.values():
             prepare(below)
@@ -122,9 +122,8 @@ def kind_of(parameter: click.Parameter) -> str | None:
     return _KINDS.get(str(parameter.name)) or next((one for one in named if one in _KNOWN), None)
 
 
-def _complete(parameter: click.Parameter, ctx: click.Context, text: str) -> list[CompletionItem[str]]:
-    """Return the values of a parameter that begin with a text. A completion never fails: it offers nothing."""
-    kind = kind_of(parameter) or ""
+def _complete(kind: str, ctx: click.Context, text: str) -> list[CompletionItem[str]]:
+    """Return the values of a kind that begin with a text. A completion never fails: it offers nothing."""
     with suppress(Exception):
         found = [one for one in _names(kind, ctx, text) if one.text.startswith(text)]
         if found:
@@ -149,7 +148,6 @@ def _names(kind: str, ctx: click.Context, text: str) -> list[Name]:
         return names.locked_packages(_spec(ctx))
     if kind in ("EXTRA", "GROUP"):
         return (names.extras if kind == "EXTRA" else names.groups)(ctx.params["source"])
-    profile = _first(ctx, "profile")
     with ctx.ensure_object(Settings).open_store(read_only=True) as store:
         match kind:
             case "APPLICATION":
@@ -159,7 +157,7 @@ def _names(kind: str, ctx: click.Context, text: str) -> list[Name]:
             case "CHANNEL":
                 return names.channels(store)
             case "GENERATION":
-                return names.generations(store, profile)
+                return names.generations(store, _first(ctx, "profile"))
             case "LINK":
                 return names.roots(store)
             case "PROFILE":
@@ -175,7 +173,7 @@ def _spec(ctx: click.Context) -> Path:
     from vstore.api.specs import find_spec
 
     given = _first(ctx, "spec")
-    return find_spec(LoadedPath().convert(given, None, ctx) if given else None)
+    return find_spec(FILE_OR_FOLDER.convert(given, None, ctx) if given else None)
 
 
 def _first(ctx: click.Context, name: str) -> str:

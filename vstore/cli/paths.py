@@ -62,7 +62,6 @@ class LoadedPath(click.Path):
 
 
 FOLDER = Place(folder=True)
-
 PLACE = Place()
 FILE = LoadedPath(dir_okay=False)
 FILE_OR_FOLDER = LoadedPath()

@@ -1,4 +1,4 @@
-"""What a terminal can show: whether it has colours, how wide it is, and the styles of texts.
+"""The abilities of a terminal: whether it shows colours, its width, and the styles of texts.
 
 Texts are painted where they are made. `Settings.echo` removes the styles where the stream must not have them.
 """

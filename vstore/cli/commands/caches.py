@@ -155,19 +155,18 @@ def verify_command(settings: Settings, cache: str, contents: bool) -> None:
 
     reporter = settings.reporter
     with settings.open_store(create=True) as store:
-        opened = open_cache(store, cache, reporter=settings.reporter)
+        opened = open_cache(store, cache, reporter=reporter)
         checked, problems = verify_cache(store, opened, contents=contents, reporter=reporter)
     document: CacheVerifyDocument = {
         "checked": checked,
         "problems": [{"key": one.key, "problem": one.problem} for one in problems],
     }
     lines = [f"{one.key}: {one.problem}" for one in problems]
-    settings.emit(
-        document, lambda: "\n".join([*lines, f"checked {count(checked, 'object')}, {count(len(problems), 'problem')}"])
-    )
+    found = count(len(problems), "problem")
+    settings.emit(document, lambda: "\n".join([*lines, f"checked {count(checked, 'object')}, {found}"]))
     if problems:
         reporter.warn(
-            f"{count(len(problems), 'problem')} in {opened.name}",
+            f"{found} in {opened.name}",
             hint=f"`vstore push --verify {cache} WHAT`, from a store that has the objects, replaces damaged ones",
         )
         sys.exit(CacheError.exit_code)

@@ -39,17 +39,21 @@ def _file(settings: Settings) -> ConfigFile:
 
 def _document(one: Setting, *, hides: bool = True) -> SettingDocument:
     """Return a setting as its document. With `hides` the options of caches and logins in URLs are hidden."""
-    from vstore.credentials import HIDDEN, redact
-
-    secret = ".options." in one.name or one.name.endswith(".options")
-    value = HIDDEN if secret and one.value is not None else redact(one.value) if isinstance(one.value, str) else None
     return {
         "key": one.name,
-        "value": value if hides and value is not None else one.value,  # type: ignore[typeddict-item]
+        "value": _without_secrets(one) if hides else one.value,  # type: ignore[typeddict-item]
         "default": one.key.default or None if one.key else None,
         "expected": one.key.kind.expected if one.key else None,
         "meaning": one.key.meaning if one.key else None,
     }
+
+
+def _without_secrets(one: Setting) -> object:
+    from vstore.credentials import HIDDEN, redact
+
+    if one.value is not None and (".options." in one.name or one.name.endswith(".options")):
+        return HIDDEN
+    return redact(one.value) if isinstance(one.value, str) else one.value
 
 
 @command("list", group=config_command)
@@ -92,6 +96,16 @@ def unset_command(settings: Settings, config_key: str) -> None:
     settings.emit(_document(one), lambda: f"{one.name} is not set any more{default}")
 
 
+@command("path", group=config_command)
+def path_command(settings: Settings) -> None:
+    """Print the path of the file, which need not exist."""
+    from vstore.api.stores import StoreLayout
+
+    path = StoreLayout(settings.location()).config_file
+    document: ConfigPathDocument = {"path": str(path), "exists": path.exists()}
+    settings.emit(document, lambda: str(path))
+
+
 @command("schema")
 @click.argument("name", metavar="spec|config", type=click.Choice(["spec", "config"]))
 def schema_command(settings: Settings, name: str) -> None:
@@ -103,16 +117,6 @@ def schema_command(settings: Settings, name: str) -> None:
 
     document = spec_schema() if name == "spec" else config_schema()
     settings.emit(document, lambda: json.dumps(document, indent=2))
-
-
-@command("path", group=config_command)
-def path_command(settings: Settings) -> None:
-    """Print the path of the file, which need not exist."""
-    from vstore.api.stores import StoreLayout
-
-    path = StoreLayout(settings.location()).config_file
-    document: ConfigPathDocument = {"path": str(path), "exists": path.exists()}
-    settings.emit(document, lambda: str(path))
 
 
 def _text(value: object) -> str:

@@ -101,14 +101,11 @@ def _next(spec: Path) -> str:
 def _init_from(
     settings: Settings, directory: Path, source: Path, choice: Choice, *, dry_run: bool, offline: bool
 ) -> None:
-    from vstore.api._command_line import quoted
     from vstore.api.migration import existing_spec, propose, write
 
     if (found := existing_spec(source)) is not None:
         known: InitDocument = {"spec": str(found), "files": []}
-        settings.emit(
-            known, lambda: f"{found} is a spec already, and is used as it is; next: vstore realise {quoted(found)}"
-        )
+        settings.emit(known, lambda: f"{found} is a spec already, and is used as it is; {_next(found)}")
         return
     proposal = propose(source, directory, choice, offline=offline, reporter=settings.reporter)
     spec = directory / "spec.toml" if dry_run else write(proposal, directory, store=settings.location())
@@ -168,13 +165,11 @@ def _text(proposal: Proposal, document: InitFromDocument, again: str) -> str:
     ]
     rows[0]["requirements"] = proposal.python
     lines = [table(rows, {name: name for name in ("layer", "kind", "size", "requirements")})]
-    lines += [f"{proposal.format}: {count(len(proposal.constraints), 'version')} kept as constraints"] * bool(
-        proposal.constraints
-    )
+    if proposal.constraints:
+        lines.append(f"{proposal.format}: {count(len(proposal.constraints), 'version')} kept as constraints")
     lines += [f"note: {one.subject}: {one.reason}" for one in proposal.left_out]
-    if document["dry_run"]:
-        lines += [f"to take the optional parts over: {again}"] * bool(again)
-        return "\n".join([*lines, "", proposal.text])
-    remove = f"rm {quoted(Path(document['spec']))}"
-    lines += [f"to take the optional parts over: {remove} && {again}"] * bool(again)
-    return "\n".join([*lines, _wrote(document)])
+    if again:
+        remove = "" if document["dry_run"] else f"rm {quoted(Path(document['spec']))} && "
+        lines.append(f"to take the optional parts over: {remove}{again}")
+    lines += ["", proposal.text] if document["dry_run"] else [_wrote(document)]
+    return "\n".join(lines)

@@ -76,8 +76,8 @@ def _problem_lines(problems: Sequence[Problem], most: int | None) -> Iterator[st
     for path, group in groupby(problems, key=lambda one: one.path):
         of_object = list(group)
         yield from (f"{path}: {one.problem}" for one in of_object[:most])
-        if len(of_object) > len(of_object[:most]):
-            yield f"{path}: … and {count(len(of_object[most:]), 'more problem')} (-v shows all)"
+        if most is not None and len(of_object) > most:
+            yield f"{path}: … and {count(len(of_object) - most, 'more problem')} (-v shows all)"
 
 
 @command("optimise")

@@ -194,9 +194,6 @@ def forget_command(
         else:
             numbers = profiles.forget_expired(store, profile, retention, now=now)
     document: ForgetDocument = {"profile": profile, "forgotten": list(numbers), "dry_run": dry_run}
-    what = (
-        f"{profile} and its {count(len(numbers), 'generation')}"
-        if everything
-        else f"{count(len(numbers), 'generation')} of {profile}"
-    )
+    amount = count(len(numbers), "generation")
+    what = f"{profile} and its {amount}" if everything else f"{amount} of {profile}"
     settings.emit(document, lambda: f"{'would forget' if dry_run else 'forgot'} {what}")

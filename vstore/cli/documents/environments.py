@@ -20,7 +20,7 @@ class DevelopDocument(TypedDict):
 
 
 class ActivateDocument(TypedDict):
-    """How a shell activates a layer."""
+    """The commands that activate a layer in a shell."""
 
     layer: Annotated[str, "Environment name of the layer"]
     place: Annotated[str, "Absolute path of the layer, through the link of the profile if that was named"]
