@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from vstore.migration.formats.locks import reachable
 from vstore.migration.model import Pin, ProposedLayer
-from vstore.migration.requirement import name_of
+from vstore.migration.requirement import name_of, needed_packages
 from vstore.objects import Kind
 
 _HEAVY_BYTES = 50_000_000  # a package of this size is a framework of its own
@@ -63,7 +62,7 @@ def sizes_of(layers: Sequence[ProposedLayer], pins: Iterable[Pin]) -> list[int |
     below: set[str] = set()
     found: list[int | None] = []
     for layer in layers:
-        names = [name for name in reachable(by_name, map(name_of, layer.requirements)) if name not in below]
+        names = [name for name in needed_packages(by_name, map(name_of, layer.requirements)) if name not in below]
         below.update(names)
         known = [max(pin.size_bytes or 0 for pin in by_name[name]) for name in names]
         found.append(sum(known) if known and all(known) else None)

@@ -8,6 +8,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from vstore.credentials import has_credentials, without_login
+from vstore.graph import reachable
 from vstore.migration.model import Choice, LeftOut, Pin
 from vstore.spec.requirement_hints import find_misuse, syntax_hint, wheel_hint
 from vstore.spec.requirements import LOGIN_HINT
@@ -98,6 +99,12 @@ def pin_of(text: str) -> Pin | None:
         return None
     marker = str(requirement.marker) if requirement.marker else None
     return Pin(name=canonicalize_name(requirement.name), version=clauses[0].version, marker=marker)
+
+
+def needed_packages(pins: Mapping[str, Iterable[Pin]], names: Iterable[str]) -> list[str]:
+    """Return the names of the pinned packages among `names`, and of those that they need, directly or not, sorted."""
+    needed = reachable(names, lambda name: [one for pin in pins.get(name, ()) for one in pin.requires])
+    return sorted(needed & pins.keys())
 
 
 def without_version(text: str) -> str:

@@ -15,7 +15,7 @@ from vstore.migration.documents import read_toml
 from vstore.migration.formats.uv_lock import UvLock, last_part
 from vstore.migration.indexes import IndexSettings
 from vstore.migration.model import Choice, Pin
-from vstore.migration.requirement import SPEC, CollectedRequirements, name_of
+from vstore.migration.requirement import SPEC, CollectedRequirements, name_of, needed_packages
 from vstore.spec.requirement_hints import wheel_hint
 from vstore.values import frozen, replace
 
@@ -59,7 +59,7 @@ def _pins(packages: Iterable[Fields], collected: CollectedRequirements) -> Itera
             continue
         found.setdefault(name, []).append(_pin(name, package))
         oldest[name, package.text("version")] = package.optional_text("python-versions") or ""
-    for needed in reachable(found, [name_of(text) for text in collected.requirements]):
+    for needed in needed_packages(found, map(name_of, collected.requirements)):
         pins = list(dict.fromkeys(found[needed]))
         if len({one.version for one in pins}) == 1:
             pins = [replace(one, marker=None) for one in pins]
@@ -81,17 +81,6 @@ def _for_pythons(pins: Iterable[Pin], oldest: Mapping[tuple[str, str], str]) -> 
         clauses += [f"python_version < '{below}'"] if below else []
         yield replace(pin, marker=" and ".join(clauses) or None)
         below = lowest or below
-
-
-def reachable(pins: Mapping[str, Iterable[Pin]], names: Iterable[str]) -> list[str]:
-    """Return the names of the pinned packages that others need, directly or not, sorted."""
-    pending, seen = list(names), set[str]()
-    while pending:
-        name = pending.pop()
-        if name in pins and name not in seen:
-            seen.add(name)
-            pending += [one for pin in pins[name] for one in pin.requires]
-    return sorted(seen)
 
 
 def _pin(name: str, package: Fields) -> Pin:
