@@ -16,7 +16,7 @@ from vstore.cli import output, signals
 from vstore.cli.command import HelpContext, shared_options
 from vstore.cli.commands import COMMANDS
 from vstore.cli.settings import Settings
-from vstore.cli.terminal import Color, Style, paint, paint_hints, shows_color
+from vstore.cli.terminal import Color, Style, paint, paint_hints, shows_color, width_of
 from vstore.credentials import redact
 from vstore.errors import OutputError, VstoreError
 
@@ -147,11 +147,7 @@ def _run(arguments: list[str], settings: Settings) -> int:
 
 def _help_columns() -> int:
     """Return the width of help texts as click computes it, without `shutil` and the compression modules it loads."""
-    try:
-        columns = int(os.environ.get("COLUMNS") or 0) or os.get_terminal_size(1).columns or 80
-    except (ValueError, OSError):
-        columns = 80
-    return max(min(columns, 80) - 2, 50)
+    return max(min(width_of(sys.stdout), 80) - 2, 50)
 
 
 def _options(arguments: list[str]) -> list[str]:

@@ -66,11 +66,13 @@ def is_live(stream: TextIO, environment: Mapping[str, str] = os.environ) -> bool
 
 
 def columns_of(stream: TextIO, environment: Mapping[str, str] = os.environ) -> int | None:
-    """Return the width of a terminal: ``COLUMNS``, else what the system says. Return None if it is no terminal."""
-    if not stream.isatty():
-        return None
+    """Return the width of a terminal, as `width_of` does. Return None if it is no terminal."""
+    return max(width_of(stream, environment), _NARROWEST) if stream.isatty() else None
+
+
+def width_of(stream: TextIO, environment: Mapping[str, str] = os.environ) -> int:
+    """Return ``COLUMNS``, else the width of the terminal, else 80."""
     try:
-        width = int(environment.get("COLUMNS") or 0) or os.get_terminal_size(stream.fileno()).columns
+        return int(environment.get("COLUMNS") or 0) or os.get_terminal_size(stream.fileno()).columns or 80
     except (ValueError, OSError):
         return 80
-    return max(width, _NARROWEST) if width else 80
