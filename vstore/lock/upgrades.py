@@ -31,9 +31,11 @@ def check_upgrades(project: Project, names: Sequence[str]) -> None:
         return
     layers = [layer for layer in project.spec.layers if layer.targets]
     locks = project.locks
+    if len(locks) != len(layers):
+        return
     known = {package.name for one in locks for package in one.packages}
     known |= {name for layer in layers for name, _ in _parsed(layer.requirements)}
-    for name in names if len(locks) == len(layers) else ():
+    for name in names:
         if canonicalize_name(name) not in known:
             hint = f"{suggestion(canonicalize_name(name), known)}the lock files list the packages of the layers"
             raise UsageError(f"--upgrade-package {name}: no layer has that package", hint=hint)
@@ -53,8 +55,7 @@ def exactly_required(spec: Spec, locked: Iterable[LockedLayer], options: LockOpt
         for one in locked
         for package in one.packages
         if not package.shared and (options.upgrade or package.name in names)
-        for by in [next((place for place, found in places.items() if (package.name, package.version) in found), None)]
-        if by is not None
+        if (by := next((place for place, found in places.items() if (package.name, package.version) in found), None))
     )
 
 

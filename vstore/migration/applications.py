@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePath
 
 from vstore.migration.model import LeftOut, OwnCode, ProjectCommand, ProposedLayer
@@ -54,11 +54,12 @@ def propose_applications(
     """
     name = as_profile_name(name)
     support = tuple(_relative(path, folder) for path in code.packages)
-    startable = _startable(code)
+    there = [one for one in code.commands if _has_module(one, code.packages)]
+    startable = list(_first_of_each(there))
     left_out = [
         LeftOut(subject=f"command {one.name}", reason=f"the code of {one.module} was not found beside the project")
         for one in code.commands
-        if not _has_module(one, code.packages)
+        if one not in there
     ]
     files: dict[str, str] = {}
     started: list[tuple[str, tuple[str, ...]]] = []
@@ -75,37 +76,36 @@ def propose_applications(
     else:
         files["main.py"] = _MAIN.format(name=name)
         started.append((name, ("main.py", *support)))
-    shared = None
     if outside := [one for one in (*support, *(module for _, modules in started for module in modules)) if ".." in one]:
         reason = "it is not in the folder of the spec: write the spec beside it, or pass its folder by --allow-outside"
         left_out.append(LeftOut(subject=f"code in {outside[0]}", reason=reason))
     left_out += [
         LeftOut(subject=f"command {one.name}", reason="it is the same as another command of the project")
-        for one in code.commands
-        if _has_module(one, code.packages) and one not in startable
+        for one in there
+        if one not in startable
     ]
     if code.packages:
         reason = "its code is copied without it: for importlib.metadata require a wheel of the project (docs/init.md)"
         left_out.append(LeftOut(subject=f"metadata of {name}", reason=reason))
+    shared = None
     if len(started) > 1 and requirements:
-        shared = ProposedLayer(kind=Kind.FRAMEWORK, name=name, requirements=tuple(requirements), frameworks=below[:1])
+        shared = ProposedLayer(kind=Kind.FRAMEWORK, name=name, requirements=tuple(requirements), frameworks=below)
         below, requirements = (name,), ()
     layers = [
         ProposedLayer(
-            kind=Kind.APPLICATION, name=one, requirements=tuple(requirements), frameworks=below[:1], modules=modules
+            kind=Kind.APPLICATION, name=one, requirements=tuple(requirements), frameworks=below, modules=modules
         )
         for one, modules in started
     ]
     return Applications(layers=tuple(layers), shared=shared, files=files, left_out=tuple(left_out))
 
 
-def _startable(code: OwnCode) -> list[ProjectCommand]:
-    """Return the commands whose code is there, each function once."""
+def _first_of_each(commands: Iterable[ProjectCommand]) -> Iterable[ProjectCommand]:
+    """Return the first command of each function."""
     found: dict[tuple[str, str], ProjectCommand] = {}
-    for one in code.commands:
-        if _has_module(one, code.packages):
-            found.setdefault((one.module, one.function), one)
-    return list(found.values())
+    for one in commands:
+        found.setdefault((one.module, one.function), one)
+    return found.values()
 
 
 def _relative(path: Path, folder: Path) -> str:
