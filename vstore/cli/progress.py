@@ -61,6 +61,15 @@ class Stage(NamedTuple):
         return "" if seconds is None else f"{span(seconds)} left"
 
 
+class _Activity:
+    """The current activity of a subject: its last progress, its speed, and the times when it began and was shown."""
+
+    def __init__(self, stage: Stage, now: float) -> None:
+        self.stage = stage
+        self.meter = Meter()
+        self.since = self.shown_at = now
+
+
 class Progress:
     """The `vstore.reporter.Reporter` of the command line. Rich is loaded only when something takes long."""
 
@@ -70,10 +79,7 @@ class Progress:
         self._color = color
         self._log = log
         self._lock = threading.RLock()
-        self._stages: dict[str, Stage] = {}
-        self._meters: dict[str, Meter] = {}
-        self._shown_at: dict[str, float] = {}
-        self._since: dict[str, float] = {}
+        self._activities: dict[str, _Activity] = {}
         self._display: Any = None
         self._ended = threading.Event()
         self._begun: tuple[str, float] | None = None
@@ -87,24 +93,21 @@ class Progress:
     def progress(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
         with self._lock:
             stage, now = Stage(activity, done, total, unit), time.monotonic()
-            new = self._stages.get(subject, Stage()).activity != activity
+            new = subject not in self._activities or self._activities[subject].stage.activity != activity
             if new:
-                self._meters[subject], self._since[subject] = Meter(), now
+                self._activities[subject] = _Activity(stage, now)
                 self.log("progress", f"{subject}: {activity}")
-            self._stages[subject] = stage
-            self._meters[subject].add(now, done)
-            if not self._live and self._verbosity >= 0 and (new or self._is_due(subject, now)):
-                self._shown_at[subject] = now
-                meter = self._meters[subject]
+            one = self._activities[subject]
+            one.stage, meter = stage, one.meter
+            meter.add(now, done)
+            if not self._live and self._verbosity >= 0 and (new or now - one.shown_at > _REPEAT_SECONDS):
+                one.shown_at = now
                 parts = [] if new else [stage.amount, stage.speed(meter, now), stage.left(meter, now)]
                 self._print(" ".join([f"{subject}: {activity}", *filter(None, [", ".join(filter(None, parts))])]))
 
-    def _is_due(self, subject: str, now: float) -> bool:
-        return now - self._shown_at.get(subject, now) > _REPEAT_SECONDS
-
     def completed(self, subject: str, outcome: str, seconds: float) -> None:
         with self._lock:
-            self._stages.pop(subject, None)
+            self._activities.pop(subject, None)
             self.log("outcome", f"{subject}: {outcome} in {seconds:.3f} s")
             if self._verbosity >= 0 and (outcome != "present" or self._verbosity > 0):
                 shown = paint(outcome, Style.GOOD if outcome in _GOOD else Style.DIM)
@@ -116,7 +119,7 @@ class Progress:
             self._print(printable(text))
 
     def warn(self, text: str, hint: str | None = None) -> None:
-        shown = f"{printable(text)}" + (f"\n  hint: {printable(hint)}" if hint else "")
+        shown = printable(text) + (f"\n  hint: {printable(hint)}" if hint else "")
         self.log("warning", shown)
         self._print(f"{paint('warning:', Style.WARNING)} {paint_hints(shown)}")
 
@@ -160,7 +163,7 @@ class Progress:
         """
         assert self._begun is not None
         while not self._ended.wait(_DELAY_SECONDS):
-            if self._stages or time.monotonic() - self._begun[1] >= _SILENT_SECONDS:
+            if self._activities or time.monotonic() - self._begun[1] >= _SILENT_SECONDS:
                 with suppress(Exception):
                     self._start()
                 return
@@ -186,13 +189,14 @@ class Progress:
         from rich.text import Text
 
         now = time.monotonic()
-        stages, since, meters = dict(self._stages), dict(self._since), dict(self._meters)
+        activities = dict(self._activities)
         width = self._display.console.width if self._display is not None else 80
-        lines = [line(name, stage, meters[name], now, now - since[name], width) for name, stage in stages.items()]
-        moving = [(stage, meters[name]) for name, stage in stages.items() if stage.unit == Unit.BYTES and stage.total]
+        lines = [line(name, one.stage, one.meter, now, now - one.since, width) for name, one in activities.items()]
+        moving = [one for one in activities.values() if one.stage.unit == Unit.BYTES and one.stage.total]
         if len(moving) > 1:
-            whole = Stage("", sum(one.done for one, _ in moving), sum(one.total for one, _ in moving), Unit.BYTES)
-            speed = sum(meter.per_second(now) or 0 for _, meter in moving)
+            done, total = sum(one.stage.done for one in moving), sum(one.stage.total for one in moving)
+            whole = Stage("", done, total, Unit.BYTES)
+            speed = sum(one.meter.per_second(now) or 0 for one in moving)
             known = [f"{size(round(speed))}/s", f"{span((whole.total - whole.done) / speed)} left"] if speed else []
             lines.append(_fitted(["total", whole.amount, *known], width))
         if not lines and self._begun is not None:
