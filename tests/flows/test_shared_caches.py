@@ -61,12 +61,12 @@ def test_a_cache_in_a_folder_without_locks(warm: World, tmp_path: Path, number: 
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
-def test_a_root_in_a_folder_without_locks_is_told(tmp_path: Path, number: int) -> None:
-    variables = without_locks(tmp_path / "shim", tmp_path / "root", number)
-    world = World(tmp_path / "world", tmp_path / "root")
+def test_a_root_in_a_folder_without_locks_is_told(warm: World, tmp_path: Path, number: int) -> None:
+    world = warm.copy(tmp_path / "world")
+    variables = without_locks(tmp_path / "shim", world.root, number)
     code, text = ended(world, "gc", **variables)
     assert code == 6 and text.startswith("error: the file system has no file locks: "), text
-    assert "hint: put it on a local disk" in text
+    assert "hint: put the store on a local disk: --root DIR" in text
 
 
 @pytest.mark.fast
