@@ -70,6 +70,7 @@ def test_a_reporter_is_optional_everywhere() -> None:
                     assert reporter.endswith(" = None"), f"{name}.{one}: {shown}"
 
 
+@pytest.mark.slow
 def test_the_examples_run(tmp_path: Path, realised: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world = realised.copy(tmp_path / "world")
     monkeypatch.chdir(world.spec.parent)
@@ -102,6 +103,7 @@ def test_a_no_op_loads_nothing_that_builds() -> None:
         assert f"'{name}'" not in loaded
 
 
+@pytest.mark.slow
 def test_a_stack_by_library_calls_alone(tmp_path: Path) -> None:
     world = make_world(tmp_path)
     environment = world.environment()

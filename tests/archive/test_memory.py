@@ -94,6 +94,7 @@ def test_what_announces_much_is_refused_in_little_memory(tmp_path: Path, lie: Ca
     assert peak < MEBIBYTES // 2
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of memory from /proc")
 def test_as_many_entries_as_the_limits_allow_fit_in_the_memory(tmp_path: Path) -> None:
     chance = random.Random(1)

@@ -91,6 +91,7 @@ def tried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tried]:
         yield Tried(world, line)
 
 
+@pytest.mark.slow
 def test_every_command_prints_its_document(tried: Tried, tmp_path: Path) -> None:
     world, spec = tried.world, str(tried.world.spec)
     tried("key generate", "builder")

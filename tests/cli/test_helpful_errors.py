@@ -6,6 +6,8 @@ import json
 import shutil
 from datetime import UTC, datetime
 
+import pytest
+
 from scripts.testing.forked import CommandLine, Ended
 from scripts.testing.world import World
 from vstore import __version__
@@ -25,6 +27,7 @@ def test_a_package_that_no_place_has(world_cli: CommandLine, world: World) -> No
     assert "--find-links" not in said
 
 
+@pytest.mark.slow
 def test_a_local_wheel_that_is_gone(world_cli: CommandLine, world: World) -> None:
     shutil.rmtree(world.wheels)
     elsewhere = world.folder / "elsewhere"

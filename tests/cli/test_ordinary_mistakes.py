@@ -15,6 +15,7 @@ from scripts.testing.trees import SOURCE
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kinds of files of POSIX systems")
 
 
+@pytest.mark.slow
 def test_random_calls(tmp_path: Path) -> None:
     tried = list(random_mistakes(tmp_path, count=150, seed=3))
     assert len({words[0] for words, _ in tried}) > 20

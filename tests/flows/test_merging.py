@@ -55,6 +55,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return world
 
 
+@pytest.mark.slow
 def test_all_of_them_can_be_imported_and_clashes_are_told(world: World, tmp_path: Path) -> None:
     arguments = (str(world.spec), "--local-wheels", str(world.wheels), "--no-index")
     summary = World(world.folder, tmp_path / "root").run("realise", *arguments)[0]
@@ -70,6 +71,7 @@ def test_all_of_them_can_be_imported_and_clashes_are_told(world: World, tmp_path
     assert subprocess.check_output([layers / "app-hello/libexec/launch"], text=True) == "True\n"
 
 
+@pytest.mark.slow
 def test_info_and_the_build_log_tell_the_clashes_of_a_layer(world: World) -> None:
     world.realise("--profile", "first")
     document = world.realise("--profile", "again")

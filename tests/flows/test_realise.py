@@ -7,6 +7,8 @@ import subprocess
 from pathlib import Path
 from threading import Barrier
 
+import pytest
+
 from scripts.testing.world import VERSION, World
 from vstore.api import stores
 from vstore.api.realising import Request, realise
@@ -40,6 +42,7 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
+@pytest.mark.slow
 def test_two_roots_give_the_same_digests(realised: World, tmp_path: Path) -> None:
     other = World(realised.folder, tmp_path / "elsewhere é")
     old = os.umask(0o077)
@@ -63,6 +66,7 @@ class Meeting(NullReporter):
             self._barrier.wait()
 
 
+@pytest.mark.slow
 def test_layers_beside_each_other_are_built_at_the_same_time(realised: World, tmp_path: Path) -> None:
     with stores.open_store(tmp_path / "root") as store:
         request = Request(

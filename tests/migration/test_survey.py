@@ -39,6 +39,7 @@ def test_the_newest_python_with_wheels_is_the_limit(tmp_path: Path, uv: Uv) -> N
     }
 
 
+@pytest.mark.slow
 def test_a_package_without_a_wheel_is_named(tmp_path: Path, uv: Uv) -> None:
     (tmp_path / "sources").mkdir()
     given = project(tmp_path, "pure", "missing")

@@ -46,6 +46,7 @@ def test_nothing_to_do_the_second_time(realised: Realised) -> None:
         assert not again["changed"] and again["stack"] == documents[target]["stack"]
 
 
+@pytest.mark.slow
 def test_the_same_digests_in_another_store(realised: Realised, tmp_path: Path) -> None:
     world, documents = realised
     other = Platforms(world.folder, tmp_path / "elsewhere")

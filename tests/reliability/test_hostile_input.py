@@ -29,6 +29,7 @@ def test_what_is_hostile_is_refused_or_harmless(name: str) -> None:
         try_reader(READERS[name], data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(seed=st.integers(0, 2**32))

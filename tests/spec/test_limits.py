@@ -46,6 +46,7 @@ def test_enormous_specs_load(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code, *paths], check=True, timeout=_GUARD_SECONDS)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "said"),
     [

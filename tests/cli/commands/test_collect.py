@@ -226,6 +226,7 @@ def test_pins_have_a_note_and_an_end(shop: Shop) -> None:
     assert str(two) in shop.json("list")[1]["path"] or str(two) in shop.json("list")[0]["path"]
 
 
+@pytest.mark.slow
 def test_an_expired_pin_does_not_count_and_goes(shop: Shop) -> None:
     with Store.open(shop.root) as store:
         path = add(store, "low")
