@@ -171,6 +171,9 @@ def test_all_three_hold_the_same_tar(tmp_path: Path) -> None:
         for one, program in ((Compression.ZST, "zstd"), (Compression.XZ, "xz"), (Compression.GZ, "gzip"))
     }
     assert len(streams) == 1
+    for one in Compression:
+        info = Packer(one).pack(tmp_path / "tree", manifest, tmp_path / "again", name=NAME)
+        assert {hashlib.sha256(stream).hexdigest() for stream in streams} == {info.diff_id}
 
 
 @each_compression

@@ -263,7 +263,7 @@ def test_an_unsigned_bomb_is_refused_however_it_comes(tmp_path: Path) -> None:
         kind=Kind.FRAMEWORK,
         size_bytes=manifest.size_bytes,
         references=(),
-        archive=Archive(size_bytes=made.size_bytes, sha256=made.sha256, index_digest=made.index_digest),
+        archive=Archive.of(made),
     )
 
     def fill(writer: BundleWriter | MemoryTransport) -> None:

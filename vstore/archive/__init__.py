@@ -24,11 +24,12 @@ from vstore.archive.model import (
 from vstore.archive.pack import Packer
 from vstore.archive.plan import plan_fetch
 from vstore.archive.unpack import unpack
-from vstore.archive.verify import verify_archive
+from vstore.archive.verify import ArchiveDigests, verify_archive
 from vstore.fs.trees.validate import Limits
 
 __all__ = [
     "FOOTER_BYTES",
+    "ArchiveDigests",
     "ArchiveIndex",
     "ArchiveInfo",
     "ByteRange",

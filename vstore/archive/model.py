@@ -43,10 +43,15 @@ class Compression(StrEnum):
 
 @frozen
 class ArchiveInfo:
-    """A written archive. `sha256` is of the whole file, in hexadecimal; XZ and GZ have no `index_digest`."""
+    """A written archive. XZ and GZ have no `index_digest`.
+
+    `sha256` is of the whole file and `diff_id` of the tar stream in it, both in hexadecimal. An image of the Open
+    Container Initiative names a layer by the first and its content by the second.
+    """
 
     size_bytes: int
     sha256: str
+    diff_id: str
     index_digest: Digest | None
     content_bytes: int  # of the files, uncompressed
 

@@ -40,11 +40,12 @@ _HIGH_SIZES = FrameSizes(frame_bytes=8 * _MIB, part_bytes=8 * _MIB)
 
 @dataclass
 class _Output:
-    """The file that is written, with its digest and length."""
+    """The file that is written, with its length, its digest, and the digest of the tar stream."""
 
     file: BinaryIO
     size_bytes: int = 0
     sha256: hashlib._Hash = field(default_factory=hashlib.sha256)
+    stream: hashlib._Hash = field(default_factory=hashlib.sha256)
 
     def write(self, data: bytes) -> None:
         self.file.write(data)
@@ -53,12 +54,11 @@ class _Output:
 
 
 class _PackedFrame(NamedTuple):
-    """A compressed frame and its segments; `part` is the content of a part of a large file, else empty."""
+    """A frame: its segments, their bytes in the tar stream, and these compressed."""
 
     segments: list[TarSegment]
+    content: bytes
     data: bytes
-    content_bytes: int
-    part: memoryview
 
 
 class Packer:
@@ -110,6 +110,7 @@ class Packer:
         return ArchiveInfo(
             size_bytes=written.size_bytes,
             sha256=written.sha256.hexdigest(),
+            diff_id=written.stream.hexdigest(),
             index_digest=digest,
             content_bytes=manifest.size_bytes,
         )
@@ -123,7 +124,8 @@ class Packer:
         sizes: list[tuple[int, int]] = []
         for frame in _check_parts(frames):
             _add_offsets(frame.segments, len(sizes), offsets)
-            sizes.append((len(frame.data), frame.content_bytes))
+            sizes.append((len(frame.data), len(frame.content)))
+            output.stream.update(frame.content)
             output.write(frame.data)
             on_bytes(sum(segment.end - segment.start for segment in frame.segments))
         digest = None
@@ -154,9 +156,7 @@ def _pack_frame(tree: bytes, compress: Callable[[bytes], bytes], segments: list[
         parts.append(bytes(segment.padding_bytes))
     content = b"".join(parts)
     del parts
-    header, padding = len(segments[0].header), segments[-1].padding_bytes
-    part = memoryview(b"" if segments[0].whole else content)[header : len(content) - padding]
-    return _PackedFrame(segments, compress(content), len(content), part)
+    return _PackedFrame(segments, content, compress(content))
 
 
 def _read(tree: bytes, segment: TarSegment) -> bytes:
@@ -196,9 +196,11 @@ def _check_parts(made: Iterator[_PackedFrame]) -> Iterator[_PackedFrame]:
     for one in made:
         entry = one.segments[0].entry
         if entry is not None and not one.segments[0].whole:
-            hasher.update(one.part)
-            done += len(one.part)
-            if one.segments[0].end == entry.size:
+            [segment] = one.segments
+            header, size = len(segment.header), segment.end - segment.start
+            hasher.update(memoryview(one.content)[header : header + size])
+            done += size
+            if segment.end == entry.size:
                 if done != entry.size or hasher.digest() != entry.digest:
                     raise _changed(entry, "its content differs")
                 hasher, done = blake3(), 0

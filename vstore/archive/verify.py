@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from vstore.archive.check import check_equal, check_frames
 from vstore.archive.model import ArchiveIndex, RangeReader
@@ -18,13 +19,20 @@ from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
 from vstore.fs.trees.validate import Limits
 
 
-def verify_archive(reader: RangeReader, index: ArchiveIndex, *, limits: Limits | None = None) -> str:
-    """Compare each member of a ``.tar.zst`` with the archive's index; return the SHA-256 of the archive.
+class ArchiveDigests(NamedTuple):
+    """The SHA-256 of an archive and of the tar stream in it, in hexadecimal."""
+
+    sha256: str
+    diff_id: str
+
+
+def verify_archive(reader: RangeReader, index: ArchiveIndex, *, limits: Limits | None = None) -> ArchiveDigests:
+    """Compare each member of a ``.tar.zst`` with the archive's index; return the digests of the archive.
 
     Raises ArchiveError if they differ or a frame is larger than the limits, and the reader's errors.
     """
     check_frames(index, limits or Limits())
-    sha256 = hashlib.sha256()
+    sha256, stream = hashlib.sha256(), hashlib.sha256()
 
     def read(start: int, end: int) -> bytes:
         data = b"".join(reader.read([(start, end)]))
@@ -38,6 +46,7 @@ def verify_archive(reader: RangeReader, index: ArchiveIndex, *, limits: Limits |
             content = zstd.decompress(read(frame.offset, frame.offset + frame.size_bytes), at_most=frame.content_bytes)
             if len(content) != frame.content_bytes:
                 raise ValueError("a frame has another length than its index states")
+            stream.update(content)
             yield content
 
     try:
@@ -45,7 +54,7 @@ def verify_archive(reader: RangeReader, index: ArchiveIndex, *, limits: Limits |
     except ValueError as error:
         raise ArchiveError(f"the archive is damaged: {error}") from error
     read(sum(frame.size_bytes for frame in index.frames), index.archive_bytes)
-    return sha256.hexdigest()
+    return ArchiveDigests(sha256.hexdigest(), stream.hexdigest())
 
 
 def _compare(stream: ByteStream, index: ArchiveIndex) -> None:

@@ -134,6 +134,7 @@ class ArchiveOutput:
             "archive_hashes": {"sha256": info.sha256},
             "vstore": {
                 **own_fields(item.record),
+                "diff_id": info.diff_id,
                 "index_digest": str(info.index_digest) if info.index_digest else None,
                 "content_bytes": info.content_bytes,
             },

@@ -25,6 +25,7 @@ class OwnFields(TypedDict, total=False):
     compression: Annotated[str, "Published: `zst`, `xz` or `gz`"]
     level: Annotated[int, "Published: level of the compression"]
     bytecode: Annotated[bool, "Published: whether the archive has compiled files"]
+    diff_id: Annotated[str, "Published: SHA-256 of the tar stream in the archive, in hexadecimal"]
     index_digest: Annotated[str | None, "Published: BLAKE3 digest of the archive's index"]
     content_bytes: Annotated[int, "Published: size of the archive before compression"]
 

@@ -32,7 +32,7 @@ OBJECT = ObjectRecord(
     kind=Kind.FRAMEWORK,
     size_bytes=12345,
     references=(P2,),
-    archive=Archive(size_bytes=678, sha256="ab" * 32, index_digest=D2),
+    archive=Archive(size_bytes=678, sha256="ab" * 32, diff_id="cd" * 32, index_digest=D2),
     parts=(b"\x01\x02",),
     metadata={"recipe_text": {"name": "framework-torch"}},
 )
@@ -129,7 +129,7 @@ def test_the_signed_line_depends_on_every_field() -> None:
         "size_bytes": 1,
         "kind": "runtime",
         "references": [],
-        "archive": {"size_bytes": 679, "sha256": "ab" * 32, "index_digest": str(D2)},
+        "archive": {"size_bytes": 679, "sha256": "ab" * 32, "diff_id": "cd" * 32, "index_digest": str(D2)},
         "parts": [],
         "metadata": {},
         "channel": "other",

@@ -182,9 +182,18 @@ def test_every_byte_of_an_archive_counts(small: World) -> None:
     stored = sum(frame.size_bytes for frame in frames)
     wrong = b"".join((first, good[frames[0].size_bytes : stored], tail))
     small.put(key, wrong)
-    archive = {"size_bytes": len(wrong), "sha256": sha256(wrong).hexdigest(), "index_digest": str(digest)}
+    archive = {**json.loads(small.get(object_key(path)))["archive"], "size_bytes": len(wrong)}
+    archive |= {"sha256": sha256(wrong).hexdigest(), "index_digest": str(digest)}
     small.edit(object_key(path), archive=archive)
     assert key in small.problems()
+
+
+def test_a_record_that_states_another_tar_stream_is_found(small: World) -> None:
+    path, *_ = small.paths
+    archive = json.loads(small.get(object_key(path)))["archive"]
+    small.edit(object_key(path), archive={**archive, "diff_id": archive["sha256"]})
+    assert archive_key(path) not in small.problems(contents=False)
+    assert archive_key(path) in small.problems()
 
 
 def test_an_archive_that_agrees_with_a_wrong_record_is_found(small: World) -> None:

@@ -65,8 +65,12 @@ def _content_fault(cache: Cache, record: ObjectRecord, contents: bool) -> str | 
         return f"contains {manifest.size_bytes} bytes of files, its record states {record.size_bytes}"
     if tuple(sorted(manifest.references(record.path))) != record.references:
         return "contains a tree with other references than its record states"
-    if contents and verify_archive(reader, index) != stated.sha256:
-        return "has another SHA-256 than its record states"
+    if contents:
+        found = verify_archive(reader, index)
+        if found.sha256 != stated.sha256:
+            return "has another SHA-256 than its record states"
+        if found.diff_id != stated.diff_id:
+            return "contains a tar stream with another SHA-256 than its record states"
     return None
 
 

@@ -198,6 +198,7 @@ def decode_object(data: bytes, what: str) -> ObjectRecord:
         archive=Archive(
             size_bytes=archive.size("size_bytes"),
             sha256=archive.parsed("sha256", _sha256),
+            diff_id=archive.parsed("diff_id", _sha256),
             index_digest=archive.parsed("index_digest", Digest.parse),
         ),
         parts=fields.parsed_items("parts", from_hex),

@@ -49,17 +49,18 @@ class Realisation:
 
 @frozen
 class Archive:
-    """An object's archive: its size, its SHA-256, and the digest of the index at its end."""
+    """An object's archive: its size, the SHA-256 of it and of its tar stream, and the digest of its index."""
 
     size_bytes: int
     sha256: str
+    diff_id: str
     index_digest: Digest
 
     @classmethod
     def of(cls, made: ArchiveInfo) -> Self:
         """Return the record of an archive with an index."""
         assert made.index_digest is not None
-        return cls(size_bytes=made.size_bytes, sha256=made.sha256, index_digest=made.index_digest)
+        return cls(size_bytes=made.size_bytes, sha256=made.sha256, diff_id=made.diff_id, index_digest=made.index_digest)
 
 
 @frozen
@@ -102,6 +103,7 @@ class ObjectRecord:
             "archive": {
                 "size_bytes": self.archive.size_bytes,
                 "sha256": self.archive.sha256,
+                "diff_id": self.archive.diff_id,
                 "index_digest": str(self.archive.index_digest),
             },
             "parts": [part.hex() for part in self.parts],

@@ -14,15 +14,13 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 
-from vstore.archive import ArchiveInfo, FileReader, Packer, read_index
+from vstore.archive import ArchiveInfo, FileReader, Packer, read_index, verify_archive
 from vstore.cancel import CancelToken
 from vstore.digest import Digest
 from vstore.errors import ArchiveError
 from vstore.fs.locking.filelock import lock_file
-from vstore.fs.reading import read_pieces
 from vstore.objects import StorePath
 from vstore.remote.records.encoding import encode
 from vstore.remote.records.model import Archive, ObjectRecord, Realisation
@@ -130,13 +128,11 @@ class ServedStore:
         """Read an archive that an earlier process packed. Raises ArchiveError if it is not whole."""
         with FileReader(file) as reader:
             index = read_index(reader)
-        digest = sha256()
-        for piece in read_pieces(file):
-            self.cancel.check()
-            digest.update(piece)
+            digests = verify_archive(reader, index)
         return ArchiveInfo(
             size_bytes=file.stat().st_size,
-            sha256=digest.hexdigest(),
+            sha256=digests.sha256,
+            diff_id=digests.diff_id,
             index_digest=index.digest,
             content_bytes=index.manifest.size_bytes,
         )
