@@ -1088,6 +1088,7 @@ BREAKS = (
         "archive/verify.py",
         """            if len(content) != frame.content_bytes:
                 raise ValueError("a frame has another length than its index states")
+            stream.update(content)
             yield content
 
     try:
