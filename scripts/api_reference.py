@@ -17,7 +17,6 @@ PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 MODULES = (
     "stores",
     "listings",
-    "usage",
     "maintenance",
     "doctor",
     "config",
@@ -39,7 +38,7 @@ MODULES = (
 )
 # The public members of classes that have others for the modules below the API.
 MEMBERS = {
-    "Cache": ("name", "url", "exists"),
+    "Cache": ("name", "url", "exists", "check", "create"),
     "Channel": ("name", "number", "path", "created_at", "expires_at"),
     "Digest": ("parse",),
     "Inventory": ("items", "channels", "pins", "closure"),
@@ -57,7 +56,7 @@ MEMBERS = {
     "StorePath": ("name", "parse"),
     "Trust": ("keys", "require"),
 }
-_TYPES = {"Project.spec": "Spec", "Store.layout": "StoreLayout", "StoreLayout.root": "Path"}
+_TYPES = {"Cache.name": "str", "Project.spec": "Spec", "Store.layout": "StoreLayout", "StoreLayout.root": "Path"}
 HEAD = """\
 # The Python API
 

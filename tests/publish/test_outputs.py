@@ -16,6 +16,7 @@ from scripts.testing.world import World
 from vstore.errors import UsageError
 from vstore.fs.place import put_bytes
 from vstore.objects import Kind
+from vstore.oci import Reference
 from vstore.profile import resolve_what
 from vstore.publish import (
     ArchiveOptions,
@@ -24,6 +25,10 @@ from vstore.publish import (
     BundleOutput,
     FolderOptions,
     FolderOutput,
+    ImageOptions,
+    ImageOutput,
+    LayoutFile,
+    LayoutFolder,
     LinkMode,
     Output,
     StackMembers,
@@ -32,6 +37,7 @@ from vstore.publish import (
     members,
     members_of_stack,
 )
+from vstore.remote.transport.protocol import Transport
 from vstore.reporter import NullReporter
 from vstore.store import Store
 from vstore.target import Target
@@ -53,6 +59,16 @@ def sample_output() -> Callable[..., Output]:
     return made
 
 
+def image(store: Store, place: LayoutFolder | LayoutFile) -> ImageOutput:
+    """An image of the smallest archives, without a base."""
+    return ImageOutput(store=store, place=place, options=ImageOptions(level=1), open_repository=no_registry)
+
+
+def no_registry(reference: Reference) -> Transport:
+    """Fail: there is no base."""
+    raise AssertionError(f"{reference} is opened")
+
+
 SYMLINK, COPY = FolderOptions(links=LinkMode.SYMLINK), FolderOptions(links=LinkMode.COPY)
 OUTPUTS: dict[str, Make] = {
     "archives": lambda store, place: ArchiveOutput(
@@ -61,6 +77,8 @@ OUTPUTS: dict[str, Make] = {
     "folders with links": lambda store, place: FolderOutput(store=store, folder=place, options=SYMLINK),
     "folders without links": lambda store, place: FolderOutput(store=store, folder=place, options=COPY),
     "bundle": lambda store, place: BundleOutput(store=store, file=place, options=BundleOptions(level=1)),
+    "image in a folder": lambda store, place: image(store, LayoutFolder(folder=place, store=store.layout.root)),
+    "image in a file": lambda store, place: image(store, LayoutFile(file=place, store=store.layout.root)),
     "the sample of CONTRIBUTING.md": lambda store, place: sample_output()(store=store, file=place),
 }
 
@@ -93,7 +111,8 @@ def test_what_is_planned_is_written(output: Output, stack: StackMembers, tmp_pat
     written = output.write(stack, jobs=1, reporter=NullReporter())
     assert [item.name for item in written.items] == [item.name for item in planned.items]
     place = tmp_path / "place"
-    assert place.is_file() or all((place / item.name).exists() for item in written.items)
+    is_one = place.is_file() or (place / "oci-layout").is_file()
+    assert is_one or all((place / item.name).exists() for item in written.items)
     assert [path.name for path in tmp_path.iterdir()] == ["place"]
 
 

@@ -1,5 +1,6 @@
-"""Images of the Open Container Initiative as values: descriptors, manifests, configs and references."""
+"""Images of the Open Container Initiative as values: descriptors, manifests, configs, references and layouts."""
 
+from vstore.oci.config import ContainerDefaults, HistoryEntry, ImageConfig
 from vstore.oci.model import (
     EMPTY_BLOB,
     EMPTY_DESCRIPTOR,
@@ -17,7 +18,10 @@ __all__ = [
     "EMPTY_BLOB",
     "EMPTY_DESCRIPTOR",
     "MAX_DOCUMENT_BYTES",
+    "ContainerDefaults",
     "Descriptor",
+    "HistoryEntry",
+    "ImageConfig",
     "ImageIndex",
     "ImageManifest",
     "ImagePlatform",

@@ -1,4 +1,4 @@
-"""Outputs: archives with metadata, plain folders, and bundles, for machines without a store.
+"""Outputs: archives with metadata, plain folders, bundles and images, for machines without a store.
 
 `realise` makes the objects. An output only names, packs and copies them.
 """
@@ -7,6 +7,7 @@ from vstore.publish.archive_plan import ArchiveOptions
 from vstore.publish.archives import ArchiveOutput
 from vstore.publish.bundle import BundleOptions, BundleOutput, Unpacked, unpack_bundle
 from vstore.publish.folders import FolderOptions, FolderOutput, LinkMode
+from vstore.publish.image import ImageOptions, ImageOutput, ImagePlan, LayoutFile, LayoutFolder, RegistryRepository
 from vstore.publish.members import (
     Member,
     PlacedObject,
@@ -26,6 +27,11 @@ __all__ = [
     "CombinedManifest",
     "FolderOptions",
     "FolderOutput",
+    "ImageOptions",
+    "ImageOutput",
+    "ImagePlan",
+    "LayoutFile",
+    "LayoutFolder",
     "LinkMode",
     "Member",
     "MemberRecord",
@@ -33,6 +39,7 @@ __all__ = [
     "OutputItem",
     "OutputPlan",
     "PlacedObject",
+    "RegistryRepository",
     "StackMembers",
     "Unpacked",
     "members_of_objects",

@@ -13,6 +13,7 @@ from vstore.archive.format import FOOTER_MAGIC
 from vstore.digest import parse_json
 from vstore.fs.reading import open_regular, read_regular
 from vstore.objects import LAYER_FILE, StorePath
+from vstore.oci.layout import LAYOUT, LAYOUT_FILE
 from vstore.publish.bundle_transport import TOP
 
 _JSON_BYTES = 64 << 20
@@ -38,6 +39,12 @@ def is_archive(path: Path, _: os.stat_result) -> bool:
     with suppress(ValueError):
         return bool(StorePath.parse(_top_folder(_decompressed(_start(path))).decode()))
     return False
+
+
+def is_layout_file(path: Path, _: os.stat_result) -> bool:
+    """Whether a file is an OCI layout that vstore wrote, or the beginning of one: others begin with a folder."""
+    start = _start(path)
+    return _top_folder(start) == LAYOUT_FILE.encode() and start[512:].startswith(LAYOUT)
 
 
 def is_flat_layer(folder: Path) -> bool:

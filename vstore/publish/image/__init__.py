@@ -1,0 +1,21 @@
+"""Images of containers: one layer for each object, whose blob is the archive of the object as caches have it.
+
+`contents` chooses what an image has, `assemble` makes its documents, `destinations` and `bases` are where it goes and
+what it stands on.
+"""
+
+from vstore.publish.image.destinations import LayoutFile, LayoutFolder, RegistryRepository
+from vstore.publish.image.model import FIXED_CREATED, BuiltImage, ImageLayer, ImageOptions
+from vstore.publish.image.output import ImageOutput, ImagePlan
+
+__all__ = [
+    "FIXED_CREATED",
+    "BuiltImage",
+    "ImageLayer",
+    "ImageOptions",
+    "ImageOutput",
+    "ImagePlan",
+    "LayoutFile",
+    "LayoutFolder",
+    "RegistryRepository",
+]

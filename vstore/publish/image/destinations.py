@@ -1,0 +1,256 @@
+"""The places of images: an OCI layout as a folder, one as a tar file, and a repository of a registry.
+
+A place is checked before any work. Opened, it takes blobs, then manifests, and names the image last: so whoever sees an
+image finds all of it, after a killed run too.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tarfile
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from io import BytesIO
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from vstore.errors import ArchiveError, UsageError
+from vstore.fs.atomic import flush_file
+from vstore.fs.place import check_output_folder, claim, lstat_or_none, put_bytes, put_file, real_folder, recognise
+from vstore.fs.scratch import scratch
+from vstore.fs.trees.manifest import FIXED_TIME
+from vstore.oci import Descriptor, ImageIndex, Reference, media_types
+from vstore.oci.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE, TAG, blob_path, open_layout
+from vstore.publish.earlier_outputs import is_layout_file
+from vstore.publish.image.model import PATH_ANNOTATION
+from vstore.publish.metadata_folder import lock_output_folder
+from vstore.remote.transport.protocol import WritableTransport
+from vstore.store import Store
+from vstore.values import frozen, replace
+
+DEFAULT_TAG = "latest"
+
+
+class ImageDestination(Protocol):
+    """An opened place. Blobs of other images may be there."""
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Return whether a blob is there."""
+
+    def put(self, descriptor: Descriptor, file: Path) -> None:
+        """Add a blob, the content of a file."""
+
+    def put_document(self, descriptor: Descriptor, data: bytes) -> None:
+        """Add a config or a manifest."""
+
+    def finish(self, top: Descriptor, data: bytes) -> None:
+        """Add the manifest or the index of the whole image under its tags."""
+
+
+class ImagePlace(Protocol):
+    """Where an image goes. Implementations are frozen values. With `parallel` several blobs may be added at a time."""
+
+    parallel: ClassVar[bool]
+
+    def check(self) -> None:
+        """Raise UsageError if an image cannot be written there."""
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Return whether a blob is there already."""
+
+    def opened(self, store: Store) -> AbstractContextManager[ImageDestination]:
+        """Open the place for an image from a store."""
+
+
+@frozen
+class LayoutFolder:
+    """An OCI layout in a folder, which may have other images. The image replaces earlier ones of its tags."""
+
+    parallel: ClassVar[bool] = True
+    folder: Path
+    store: Path
+    tags: tuple[str, ...] = (DEFAULT_TAG,)
+
+    def check(self) -> None:
+        """Raise UsageError if the folder is anything but a layout, or if its image of a tag is not of vstore."""
+        check_output_folder(self.folder, store=self.store)
+        for path in ("blobs", "blobs/sha256"):
+            real_folder(self.folder / path)
+        for path in (LAYOUT_FILE, INDEX_FILE):
+            recognise(self.folder / path, _is_file)
+        if not (self.folder / LAYOUT_FILE).exists():
+            there = os.listdir(self.folder) if self.folder.exists() else []
+            if there:
+                raise UsageError(
+                    f"the folder is not an OCI layout: {self.folder}", hint="choose an empty folder, or a layout"
+                )
+            return
+        for one in self._others():
+            if one.annotations.get(TAG) in self.tags and PATH_ANNOTATION not in one.annotations:
+                raise UsageError(
+                    f"vstore did not make the image {one.annotations[TAG]} in {self.folder}",
+                    hint="choose another --tag",
+                )
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Return whether a blob of this size is there."""
+        status = lstat_or_none(self.folder / blob_path(descriptor.digest))
+        return status is not None and stat.S_ISREG(status.st_mode) and status.st_size == descriptor.size_bytes
+
+    def put(self, descriptor: Descriptor, file: Path) -> None:
+        """Add a blob, flushed."""
+        place = recognise(self.folder / blob_path(descriptor.digest), _is_file)
+        with scratch(self.folder, "image") as aside:
+            shutil.copyfile(file, aside / "blob")
+            with open(aside / "blob", "rb+") as copied:
+                flush_file(copied.fileno())
+            put_file(aside / "blob", place)
+
+    def put_document(self, descriptor: Descriptor, data: bytes) -> None:
+        """Add a config or a manifest."""
+        if not self.has(descriptor):
+            put_bytes(data, recognise(self.folder / blob_path(descriptor.digest), _is_file))
+
+    def finish(self, top: Descriptor, data: bytes) -> None:
+        """Add the image to the list of the layout."""
+        self.put_document(top, data)
+        others = tuple(one for one in self._others() if one.annotations.get(TAG) not in self.tags)
+        index = ImageIndex(manifests=(*others, *_tagged(top, self.tags))).encode()
+        place = recognise(self.folder / INDEX_FILE, _is_file)
+        put_bytes(index, place)
+
+    @contextmanager
+    def opened(self, store: Store) -> Iterator[ImageDestination]:
+        """Make the folder if needed, lock it, and check it again."""
+        self.check()
+        with lock_output_folder(store, self.folder) as folder:
+            here = replace(self, folder=folder)
+            here.check()
+            (folder / "blobs" / "sha256").mkdir(parents=True, exist_ok=True)
+            if not (folder / LAYOUT_FILE).exists():
+                put_bytes(ImageIndex(manifests=()).encode(), recognise(folder / INDEX_FILE, _is_file))
+                put_bytes(LAYOUT, recognise(folder / LAYOUT_FILE, _is_file))
+            yield here
+
+    def _others(self) -> tuple[Descriptor, ...]:
+        try:
+            with open_layout(self.folder) as layout:
+                return layout.index().manifests
+        except ArchiveError as error:
+            raise UsageError(error.message, hint="choose another place, or remove it yourself") from error
+
+
+@frozen
+class LayoutFile:
+    """An OCI layout in a tar file, written whole or not at all."""
+
+    parallel: ClassVar[bool] = False
+    file: Path
+    store: Path
+    tags: tuple[str, ...] = (DEFAULT_TAG,)
+
+    def check(self) -> None:
+        """Raise UsageError if the file is anything but such a layout that vstore made."""
+        claim(self.file, is_layout_file, store=self.store)
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Return False: the file is written anew."""
+        return False
+
+    @contextmanager
+    def opened(self, store: Store) -> Iterator[ImageDestination]:
+        """Write aside, and move it to its place at the end."""
+        place = claim(self.file, is_layout_file, store=self.store)
+        with scratch(self.file.parent, "image") as aside:
+            with open(aside / "image", "xb") as file:
+                with tarfile.open(fileobj=file, mode="w:", format=tarfile.PAX_FORMAT) as tar:
+                    yield _LayoutWriter(tar, self.tags)
+                file.flush()
+                flush_file(file.fileno())
+            put_file(aside / "image", place)
+
+
+class _LayoutWriter:
+    """Writes a layout into a tar file, each blob once."""
+
+    def __init__(self, tar: tarfile.TarFile, tags: Sequence[str]) -> None:
+        self._tar, self._tags = tar, tags
+        self._written: set[str] = set()
+        tar.addfile(_member(LAYOUT_FILE, len(LAYOUT)), BytesIO(LAYOUT))
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Return whether a blob is written."""
+        return str(descriptor.digest) in self._written
+
+    def put(self, descriptor: Descriptor, file: Path) -> None:
+        """Write a blob."""
+        with open(file, "rb") as content:
+            self._tar.addfile(_member(blob_path(descriptor.digest), descriptor.size_bytes), content)
+        self._written.add(str(descriptor.digest))
+
+    def put_document(self, descriptor: Descriptor, data: bytes) -> None:
+        """Write a config or a manifest."""
+        if not self.has(descriptor):
+            self._tar.addfile(_member(blob_path(descriptor.digest), len(data)), BytesIO(data))
+            self._written.add(str(descriptor.digest))
+
+    def finish(self, top: Descriptor, data: bytes) -> None:
+        """Write the manifest or the index, then the list of images."""
+        self.put_document(top, data)
+        index = ImageIndex(manifests=_tagged(top, self._tags)).encode()
+        self._tar.addfile(_member(INDEX_FILE, len(index)), BytesIO(index))
+
+
+@frozen
+class RegistryRepository:
+    """A repository of a registry, by its transport. Blobs that it has are not sent again."""
+
+    parallel: ClassVar[bool] = True
+    reference: Reference
+    transport: WritableTransport
+    tags: tuple[str, ...] = (DEFAULT_TAG,)
+
+    def check(self) -> None:
+        """Raise UsageError if the reference has a digest: what is pushed has its own."""
+        if self.reference.digest is not None:
+            raise UsageError(f"an image is pushed under a tag: {self.reference}", hint="leave out @sha256:…")
+
+    @contextmanager
+    def opened(self, store: Store) -> Iterator[ImageDestination]:
+        """Return itself: requests open their connections."""
+        self.check()
+        yield self
+
+    def has(self, descriptor: Descriptor) -> bool:
+        """Ask whether a blob is there."""
+        return self.transport.head(f"blobs/{descriptor.digest}") is not None
+
+    def put(self, descriptor: Descriptor, file: Path) -> None:
+        """Send a blob."""
+        self.transport.put(f"blobs/{descriptor.digest}", file)
+
+    def put_document(self, descriptor: Descriptor, data: bytes) -> None:
+        """Send a config or a manifest."""
+        kind = "manifests" if descriptor.media_type in (media_types.MANIFEST, media_types.INDEX) else "blobs"
+        self.transport.put(f"{kind}/{descriptor.digest}", data)
+
+    def finish(self, top: Descriptor, data: bytes) -> None:
+        """Send the manifest or the index under each tag."""
+        for tag in self.tags:
+            self.transport.put(f"manifests/{tag}", data)
+
+
+def _member(name: str, size: int) -> tarfile.TarInfo:
+    member = tarfile.TarInfo(name)
+    member.size, member.mtime, member.mode = size, FIXED_TIME, 0o644
+    return member
+
+
+def _tagged(top: Descriptor, tags: Sequence[str]) -> tuple[Descriptor, ...]:
+    return tuple(replace(top, annotations={**top.annotations, TAG: tag}) for tag in tags)
+
+
+def _is_file(_: Path, status: os.stat_result) -> bool:
+    return stat.S_ISREG(status.st_mode)

@@ -1,1 +1,0 @@
-"""Answers about the content of a store: the disk space of objects and packages."""
