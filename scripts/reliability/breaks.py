@@ -677,7 +677,7 @@ BREAKS = (
     ),
     Break(
         "a web server's answer is read no further than it was asked for",
-        "remote/transport/web.py",
+        "remote/transport/http_client.py",
         "data = answer.read(end - start, decode_content=False)",
         "data = answer.read(decode_content=False)[: end - start]",
         "tests/remote/transport/test_web.py",
@@ -1016,10 +1016,10 @@ BREAKS = (
     ),
     Break(
         "no redirect leads from https to http",
-        "remote/transport/web.py",
-        """            if urlsplit(before).scheme == "https" != urlsplit(at).scheme:
+        "remote/transport/http_client.py",
+        """        if urlsplit(before).scheme == "https" != urlsplit(at).scheme:
 """,
-        """            if False:
+        """        if False:
 """,
         "tests/remote/transport/test_logins.py -k tls",
     ),

@@ -14,7 +14,7 @@ _AGE = r"([0-9]{1,9})\s*([smhdwSMHDW])"
 _SIZE = r"([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([kmgtpKMGTP]?)(?:[iI]?[bB])?"
 
 
-CACHE_SCHEMES = ("file", "http", "https", "s3", "gs", "az")  # those of the transports in `remote`
+CACHE_SCHEMES = ("file", "http", "https", "s3", "gs", "az", "oci")  # those of the transports in `remote`
 PUBLIC_KEY = r"([A-Za-z0-9][A-Za-z0-9._-]{0,99}):([A-Za-z0-9+/]{43}=)"
 _CACHE = rf"((?:{'|'.join(CACHE_SCHEMES)})://|/|[A-Za-z]:[/\\]).*"
 

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
-    from urllib3 import HTTPResponse as Urllib3Response
     from urllib3 import PoolManager
     from urllib3.connectionpool import HTTPConnectionPool
 
@@ -27,6 +26,7 @@ class Deadline:
     """Ends the exchange of this thread after `seconds`, or when `end` is called, by shutting down its connection."""
 
     def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
         self.expired = False
         self._ended = False
         self._socket: socket.socket | None = None
@@ -126,10 +126,10 @@ def _pools() -> dict[str, type[HTTPConnectionPool]]:
             _watch(made)
             return made
 
-        def getresponse(self) -> Urllib3Response:  # type: ignore[override]
+        def putrequest(self, method: str, url: str, *options: bool, **named: bool) -> None:
             if self.sock is not None:
                 _watch(self.sock)  # of an earlier exchange
-            return super().getresponse()
+            super().putrequest(method, url, *options, **named)
 
     class WatchedTls(Watched, HTTPSConnection): ...
 
@@ -142,24 +142,23 @@ def _pools() -> dict[str, type[HTTPConnectionPool]]:
     return {"http": Pool, "https": PoolTls}
 
 
-def open_pool(url: str, *, connections: int, connect_seconds: float, stall_seconds: float) -> PoolManager:
+def open_pool(url: str, *, connections: int) -> PoolManager:
     """Return connections to a server, through the proxy that the environment names for it."""
     import ssl
     import urllib.request
 
-    from urllib3 import PoolManager, ProxyManager, Timeout
+    from urllib3 import PoolManager, ProxyManager
 
     parts = urlsplit(url)
-    timeout = Timeout(connect=connect_seconds, read=stall_seconds)
     context = ssl.create_default_context() if parts.scheme == "https" else None
     proxy = urllib.request.getproxies().get(parts.scheme)
     if proxy and not urllib.request.proxy_bypass(parts.netloc.rpartition("@")[2]):
         proxy = proxy if "://" in proxy else f"http://{proxy}"
         made: PoolManager = ProxyManager(
-            proxy, proxy_headers=_proxy_login(proxy), maxsize=connections, timeout=timeout, ssl_context=context
+            proxy, proxy_headers=_proxy_login(proxy), maxsize=connections, ssl_context=context
         )
     else:
-        made = PoolManager(maxsize=connections, timeout=timeout, ssl_context=context)
+        made = PoolManager(maxsize=connections, ssl_context=context)
     made.pool_classes_by_scheme = _pools()
     return made
 

@@ -1,9 +1,9 @@
 """The interfaces of a transport: a few methods on keys and bytes, for the place where a cache lies.
 
 Every transport reads (`Transport`). `WritableTransport`, `CreatingTransport` and `ListingTransport` are what only some
-places can do; `FileTransport` is all of it, as folders and buckets can. The modules beside this one implement them,
-`retry` wraps any of them, and `schemes` lists their URL schemes. A missing file is None, because asking for one is
-normal; every other failure is a TransportError.
+places can do; `FileTransport` is all of it, as folders and buckets can. `RepositoryTransport` is for registries. The
+modules beside this one implement them, `retry` wraps any of them, and `schemes` lists their URL schemes. A missing file
+is None, because asking for one is normal; every other failure is a TransportError.
 """
 
 from __future__ import annotations
@@ -150,6 +150,17 @@ class ListingTransport(Transport, Protocol):
         """Yield the partial files of killed writers. `scan` does not list them; `delete` removes them."""
 
 
+@runtime_checkable
+class RepositoryTransport(WritableTransport, Protocol):
+    """A transport for a repository of a registry."""
+
+    def tags(self) -> Iterator[str]:
+        """Yield the tags of the repository, in no particular order."""
+
+    def mount(self, key: str, repository: str) -> bool:
+        """Take a blob from another repository of the registry. Return False if that is not possible."""
+
+
 class FileTransport(WritableTransport, CreatingTransport, ListingTransport, Protocol):
     """A transport that can do all of it."""
 
@@ -174,6 +185,13 @@ def listing(transport: Transport) -> ListingTransport:
         raise ListingUnsupportedError(
             f"files cannot be listed there: {transport.url}", hint="give the folder or bucket behind it"
         )
+    return transport
+
+
+def in_registry(transport: Transport) -> RepositoryTransport:
+    """Return the transport for a repository. Raises TransportError if it is for another place."""
+    if not isinstance(transport, RepositoryTransport):
+        raise TransportError(f"not a repository of a registry: {transport.url}")
     return transport
 
 

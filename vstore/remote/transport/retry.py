@@ -23,6 +23,7 @@ from vstore.remote.transport.protocol import (
     Transport,
     TransportError,
     creating,
+    in_registry,
     listing,
     writable,
 )
@@ -99,6 +100,14 @@ class RetryingTransport:
         """Delete files of the cache."""
         listed = list(keys)
         self._retry(f"delete {len(listed)} files", lambda: writable(self.inner).delete(listed), none="done")
+
+    def tags(self) -> Iterator[str]:
+        """Yield the tags of a repository, once all are known."""
+        yield from self._retry("list tags", lambda: list(in_registry(self.inner).tags()))
+
+    def mount(self, key: str, repository: str) -> bool:
+        """Take a blob from another repository. Return False if that is not possible."""
+        return self._retry(f"mount {key} from {repository}", lambda: in_registry(self.inner).mount(key, repository))
 
     def _retry(self, what: str, request: Callable[[], T], *, none: str = "nothing there") -> T:
         deadline = time.monotonic() + self._limits.retry_seconds

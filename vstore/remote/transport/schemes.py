@@ -13,6 +13,7 @@ from vstore.errors import UsageError
 from vstore.remote.transport.bucket import BucketTransport
 from vstore.remote.transport.folder import FolderTransport
 from vstore.remote.transport.protocol import PATIENT, RequestLimits, Transport
+from vstore.remote.transport.registry import RegistryTransport
 from vstore.remote.transport.web import WebTransport
 
 
@@ -31,6 +32,7 @@ _CLASSES: tuple[TransportClass, ...] = (
     FolderTransport,
     WebTransport,
     BucketTransport,
+    RegistryTransport,
 )
 TRANSPORTS: Mapping[str, TransportClass] = MappingProxyType({s: one for one in _CLASSES for s in one.schemes})
 

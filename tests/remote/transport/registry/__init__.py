@@ -1,0 +1,1 @@
+"""The transport for registries, against real ones and hostile ones."""

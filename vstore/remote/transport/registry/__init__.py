@@ -1,0 +1,5 @@
+"""The transport for repositories of OCI registries, and the logins of registries."""
+
+from vstore.remote.transport.registry.transport import RegistryRefusalError, RegistryTransport
+
+__all__ = ["RegistryRefusalError", "RegistryTransport"]
