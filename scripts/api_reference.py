@@ -17,6 +17,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "api.md"
 MODULES = (
     "stores",
     "listings",
+    "usage",
     "maintenance",
     "doctor",
     "config",

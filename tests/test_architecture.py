@@ -18,6 +18,7 @@ FLOORS = {
     "realise": 5,
     "publish": 5,
     "environments": 5,
+    "report": 5,
     "build": 4,
     "profile": 4,
     "gc": 4,

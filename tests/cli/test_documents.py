@@ -156,6 +156,8 @@ def _generations(tried: Tried, spec: str) -> None:
 def _objects(tried: Tried) -> None:
     (app, *_) = [one["path"] for one in tried("list") if one["name"] == "app-hello"]
     assert tried("info", app)["references"]
+    assert tried("du")["disk_bytes"] > tried("du", app, "--by", "object")["disk_bytes"]
+    assert "low" in {one["package"] for one in tried("du", app)["items"]}
     assert tried("tree", app)["references"]
     assert tried("why-depends", app, "framework-side")["chain"]
     assert tried("why-depends", "framework-side", app)["chain"] == []

@@ -86,6 +86,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "vstore info sklearn/app-train",
         "vstore info 0ab1x         # a store path's start",
     ),
+    "du": (
+        "vstore du                         # all objects, the largest first",
+        "vstore du sklearn --sort exclusive",
+    ),
     "tree": ("vstore tree sklearn/app-train",),
     "why-depends": ("vstore why-depends sklearn cpython-3.11.13",),
     "log": ("vstore log sklearn/framework-torch",),

@@ -35,7 +35,6 @@ COMMANDS = {
     "uninstall": _REMOVE,
     "prune": "`vstore gc` deletes what no root reaches",
     "clean": "`vstore gc` deletes what no root reaches",
-    "du": "`vstore info WHAT` shows sizes, `vstore roots` what each root alone keeps",
     "new": "`vstore init` writes a spec",
     "create": "`vstore init` writes a spec",
     "start": "`vstore run PROFILE APPLICATION` starts an application",

@@ -32,20 +32,31 @@ def roots_command() -> None:
 @command("list", group=roots_command)
 @names_argument
 @click.option("--kind", "kinds", multiple=True, type=click.Choice(_KINDS), help="Show only roots of this kind.")
-@sort_options({"kind": "kind", "name": "name", "exclusive": "exclusive_bytes", "age": "since", "path": "path"})
+@sort_options(
+    {
+        "kind": "kind",
+        "name": "name",
+        "size": "closure_size_bytes",
+        "exclusive": "exclusive_bytes",
+        "age": "since",
+        "path": "path",
+    }
+)
 def list_roots_command(settings: Settings, names: tuple[str, ...], kinds: tuple[str, ...], order: Order) -> None:
     """List the roots: profiles, links of users, and running programs.
 
-    Each root is shown with the time since which it exists, and the disk space that only it keeps. NAME is the name of a
+    Each root is shown with the time since which it exists, the size of all that it keeps, and the disk space that
+    only it keeps. NAME is the name of a
     root or of its object with shell-style wildcards, or the start of a store path.
     """
     from vstore.api import gc
     from vstore.api.listings import matches_name
-    from vstore.api.stores import list_roots
+    from vstore.api.stores import closure, list_roots
 
     with settings.open_store(read_only=True) as store:
         roots = list_roots(store.layout)
         exclusive = gc.exclusive_sizes(store, roots)
+        sizes = {path: sum(one.size_bytes for one in closure(store, path)) for path in {root.path for root in roots}}
         used_bytes = gc.used_bytes(store.layout.root)
     shown = [
         root
@@ -59,6 +70,7 @@ def list_roots_command(settings: Settings, names: tuple[str, ...], kinds: tuple[
             "name": root.name,
             "path": str(root.path),
             "since": when(root.since) if root.since else None,
+            "closure_size_bytes": sizes[root.path],
             "exclusive_bytes": exclusive[root.name],
             "note": root.note.text or None,
             "expires_at": when(root.note.expires_at) if root.note.expires_at else None,
@@ -70,10 +82,15 @@ def list_roots_command(settings: Settings, names: tuple[str, ...], kinds: tuple[
     def text() -> str:
         now = datetime.now(UTC)
         rows = [
-            {**document, "only": size(document["exclusive_bytes"]), "age": _age(document["since"], now)}
+            {
+                **document,
+                "size": size(document["closure_size_bytes"]),
+                "only": size(document["exclusive_bytes"]),
+                "age": _age(document["since"], now),
+            }
             for document in documents
         ]
-        columns = {"kind": "kind", "name": "name", "only": "exclusive", "age": "age"}
+        columns = {"kind": "kind", "name": "name", "size": "size", "only": "exclusive", "age": "age"}
         if any(document["expires_at"] for document in documents):
             columns["expires_at"] = "expires"
         if any(document["note"] for document in documents):

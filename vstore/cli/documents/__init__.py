@@ -57,6 +57,7 @@ DOCUMENTS: dict[str, object] = {  # by command; None prints no document
     "roots add": stores.AddedRootDocument,
     "roots remove": stores.RemovedRootDocument,
     "list": list[stores.ObjectDocument],
+    "du": stores.DiskUsageDocument,
     "info": stores.InfoDocument,
     "tree": stores.TreeDocument,
     "why-depends": stores.ChainDocument,

@@ -54,6 +54,31 @@ class InfoDocument(ObjectDocument):
     clashes: Annotated[list[ClashDocument], "Of a layer: the files that its merge hides"]
 
 
+class UsageDocument(TypedDict):
+    """The disk space of an object, or of one package in it."""
+
+    path: Annotated[str, "Store path of the object"]
+    package: Annotated[
+        str | None,
+        "Normalised name of a distribution, `modules` for launch and support modules, `other` for links, scripts and"
+        " metadata; null for a whole object",
+    ]
+    version: Annotated[str | None, "Version of the distribution"]
+    files: Annotated[int, "Number of files and links"]
+    size_bytes: Annotated[int, "Sum of the sizes of the files"]
+    disk_bytes: Annotated[int, "Disk space, each inode once"]
+    exclusive_bytes: Annotated[int, "Disk space that becomes free when only this goes"]
+    shared_bytes: Annotated[int, "Disk space of files that have names elsewhere too"]
+
+
+class DiskUsageDocument(TypedDict):
+    """The disk space of objects and packages."""
+
+    items: Annotated[list[UsageDocument], "The objects or packages, the largest first"]
+    disk_bytes: Annotated[int, "Disk space of all these objects together, each inode once"]
+    exclusive_bytes: Annotated[int, "Disk space that becomes free when all of them go"]
+
+
 class TreeDocument(TypedDict):
     """The closure of an object."""
 
@@ -83,6 +108,7 @@ class RootDocument(TypedDict):
     name: Annotated[str, "Place of the link, relative to the store's root if it is inside; or the process"]
     path: Annotated[str, "Store path of the object"]
     since: Annotated[str | None, "Time since which it keeps the object"]
+    closure_size_bytes: Annotated[int, "Sum of the sizes of the object and of all that it refers to"]
     exclusive_bytes: Annotated[int, "Disk space that only this root keeps"]
     note: Annotated[str | None, "Text of `--note`"]
     expires_at: Annotated[str | None, "Time from which it keeps nothing"]

@@ -46,10 +46,15 @@ def statuses(place: str | os.PathLike[str]) -> Iterator[os.stat_result]:
 
 
 def used_bytes(place: str | os.PathLike[str]) -> int:
-    """Return the bytes that a tree takes, as du(1) counts them. Needs 16 bytes of memory for each of several names."""
+    """Return the bytes that a tree takes, as du(1) counts them."""
+    return inode_bytes(statuses(place))
+
+
+def inode_bytes(found: Iterable[os.stat_result]) -> int:
+    """Return the bytes that these names take, each inode once. Needs 16 bytes of memory for each of several names."""
     total = 0
     several: dict[tuple[int, int], array[int]] = {}  # inode and bytes in turns
-    for status in statuses(place):
+    for status in found:
         if is_last_name(status):
             total += held_bytes(status)
         else:
