@@ -39,7 +39,7 @@ MODULES = (
 )
 # The public members of classes that have others for the modules below the API.
 MEMBERS = {
-    "Cache": ("name", "url", "exists", "check", "create"),
+    "Cache": ("name", "url", "exists"),
     "Channel": ("name", "number", "path", "created_at", "expires_at"),
     "Digest": ("parse",),
     "Inventory": ("items", "channels", "pins", "closure"),
@@ -57,7 +57,7 @@ MEMBERS = {
     "StorePath": ("name", "parse"),
     "Trust": ("keys", "require"),
 }
-_TYPES = {"Cache.name": "str", "Project.spec": "Spec", "Store.layout": "StoreLayout", "StoreLayout.root": "Path"}
+_TYPES = {"Project.spec": "Spec", "Store.layout": "StoreLayout", "StoreLayout.root": "Path"}
 HEAD = """\
 # The Python API
 

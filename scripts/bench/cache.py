@@ -26,7 +26,7 @@ from uv import find_uv_bin
 from scripts.testing.machine import Machine, folder_cache
 from scripts.testing.servers import nginx
 from vstore.objects import Kind, StorePath
-from vstore.remote.records.layout import archive_key
+from vstore.remote.file_cache.layout import archive_key
 from vstore.store import Store
 
 PULL = """

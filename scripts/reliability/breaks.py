@@ -1042,10 +1042,8 @@ BREAKS = (
     Break(
         "a push replaces archives that are not as their records state",
         "remote/sync/reuse.py",
-        """        if fault is not None:
-            return None, f"its archive {fault}"
-""",
-        "",
+        '        return None if fault is None else f"its archive {fault}"\n',
+        "        return None\n",
         "tests/remote/sync/test_reuse.py -k archive",
     ),
     Break(
@@ -1064,9 +1062,9 @@ BREAKS = (
     ),
     Break(
         "a record lies at its own place",
-        "remote/records/cache.py",
-        "        if key not in layout.keys_of(record):\n",
-        "        if False:\n",
+        "remote/file_cache/reading.py",
+        "    if key not in layout.keys_of(record):\n",
+        "    if False:\n",
         "tests/remote/sync/test_fetch.py tests/remote/sync/test_reuse.py",
     ),
     Break(
@@ -1103,16 +1101,16 @@ BREAKS = (
     ),
     Break(
         "an answer that nobody signed rightly is replaced",
-        "remote/sync/push.py",
+        "remote/file_cache/writer.py",
         "            if found.path != own.path and (sound.signatures or not own.signatures):\n",
         "            if found.path != own.path:\n",
         "tests/remote/sync/test_reuse.py -k realisation",
     ),
     Break(
         "a channel takes no number from a record that no known key signed",
-        "remote/records/channels.py",
-        "    return known.without_wrong(found) if found is not None and known.signers(found) else None\n",
-        "    return known.without_wrong(found) if found is not None else None\n",
+        "remote/records/trust.py",
+        "        if record is None or not self.known.signers(record):\n",
+        "        if record is None:\n",
         "tests/remote/sync/test_reuse.py -k nobody_signed",
     ),
     Break(
@@ -1132,8 +1130,8 @@ BREAKS = (
     Break(
         "a builder adds its signature only to what a key that it knows has signed",
         "remote/records/channels.py",
-        "    before = _sound(cache.try_read(layout.channel_key(name), decode_channel)[0], signer.known)\n",
-        "    before = cache.channel(name)\n",
+        "    before = signer.sound(attempt(lambda: cache.channel(name, signer.known))[0])\n",
+        "    before = cache.channel(name, signer.known)\n",
         "tests/remote/records/test_channels.py -k nothing_is_signed",
     ),
     Break(

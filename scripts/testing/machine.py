@@ -10,9 +10,11 @@ from pathlib import Path
 
 from scripts.testing.trees import recipe, write
 from vstore.objects import Kind, StorePath
-from vstore.remote import Cache, Fetcher, Pusher, SecretKey, Signer, Trust
+from vstore.remote import Cache, Fetcher, FileCache, Pusher, SecretKey, Signer, Trust
+from vstore.remote.records.encoding import encode
+from vstore.remote.records.model import Record
 from vstore.remote.sync.substitute import CacheSubstituter
-from vstore.remote.transport.protocol import RequestLimits
+from vstore.remote.transport.protocol import RequestLimits, Stat, listing, writable
 from vstore.remote.transport.retry import RetryingTransport
 from vstore.remote.transport.schemes import open_transport
 from vstore.reporter import NullReporter
@@ -103,10 +105,22 @@ def machine(root: Path) -> Iterator[Machine]:
         yield Machine(store)
 
 
-def folder_cache(folder: Path) -> Cache:
-    return Cache(open_transport(f"file://{folder}"))
+def folder_cache(folder: Path) -> FileCache:
+    return FileCache(open_transport(f"file://{folder}"))
 
 
-def fail_fast(url: str, name: str | None = None) -> Cache:
+def fail_fast(url: str, name: str | None = None) -> FileCache:
     """A cache with short time limits."""
-    return Cache(RetryingTransport(open_transport(url, limits=QUICK), QUICK), name=name)
+    return FileCache(RetryingTransport(open_transport(url, limits=QUICK), QUICK), name=name)
+
+
+def put_file(cache: FileCache, key: str, data: bytes | Path) -> None:
+    writable(cache.transport).put(key, data)
+
+
+def put_record(cache: FileCache, key: str, record: Record) -> None:
+    put_file(cache, key, encode(record))
+
+
+def list_files(cache: FileCache, prefix: str) -> Iterator[Stat]:
+    return listing(cache.transport).scan(prefix)

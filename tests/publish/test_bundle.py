@@ -25,9 +25,9 @@ from vstore.fs.trees.scan import scan
 from vstore.objects import Kind, StorePath
 from vstore.publish.bundle import unpack_bundle
 from vstore.publish.bundle_transport import BundleReader, BundleWriter
-from vstore.remote import Cache, Fetcher, Trust, pull
+from vstore.remote import Fetcher, FileCache, Trust, pull
+from vstore.remote.file_cache.layout import archive_key, object_key
 from vstore.remote.records.encoding import encode
-from vstore.remote.records.layout import archive_key, object_key
 from vstore.remote.records.model import Archive, ObjectRecord
 from vstore.remote.transport.memory import MemoryTransport
 from vstore.reporter import NullReporter
@@ -277,7 +277,7 @@ def test_an_unsigned_bomb_is_refused_however_it_comes(tmp_path: Path) -> None:
         with pytest.raises(ArchiveError, match="more than 1000 times its size"):
             unpack_bundle(store, tmp_path / "b", trust=Trust(), reporter=NullReporter())
         with pytest.raises(CacheError, match="more than 1000 times its size"):
-            pull(Fetcher(store, trust=Trust(), reporter=NullReporter()), Cache(folder), [top])
+            pull(Fetcher(store, trust=Trust(), reporter=NullReporter()), FileCache(folder), [top])
         assert list(store.layout.tmp.iterdir()) == [store.layout.trash]
 
 

@@ -41,12 +41,11 @@ from vstore.remote import (
     SecretKey,
     Signer,
     Trust,
+    check_exists,
     read_channel,
-    read_inventory,
     trust_of,
 )
 from vstore.remote.records.inventory import Item
-from vstore.remote.records.layout import pin_key
 from vstore.reporter import NullReporter, Reporter
 from vstore.store import Store
 from vstore.values import frozen
@@ -149,7 +148,7 @@ def pull(
     beside the configured ones. Raises UsageError, StoreError or CacheError.
     """
     trust = trust_of(store.config, trusted_keys)
-    cache.check()
+    check_exists(cache)
     tops, is_channel = _tops(store, cache, what, trust)
     pulled = remote.pull(Fetcher(store, trust=trust, reporter=reporter or NullReporter()), cache, tops)
     return PullResult(
@@ -199,6 +198,15 @@ def make_generation(store: Store, paths: Iterable[StorePath], profile: str | Non
     return MadeGeneration(name, current.number if current else None, made is not None)
 
 
+def read_inventory(cache: Cache, problems: dict[str, str] | None = None) -> Inventory:
+    """Return all records of a cache.
+
+    Raises CacheError for a malformed record. With `problems`, such a record is left out, and its key and the reason
+    are added there.
+    """
+    return cache.inventory(problems)
+
+
 def list_cached_objects(inventory: Inventory, wanted: ObjectFilter | None = None) -> list[Item]:
     """Return objects of a cache, sorted by store path. The last push that had one counts as its last use."""
     items = [item for _, item in sorted(inventory.items.items())]
@@ -212,7 +220,7 @@ def _facts(item: Item) -> ObjectFacts:
 
 def plan_cache_gc(store: Store, cache: Cache, policy: CachePolicy | None = None) -> CachePlan:
     """Return the objects of a cache that a collection would delete. Raises CacheError if a record is malformed."""
-    inventory = read_inventory(cache)
+    inventory = cache.inventory()
     return remote.plan_cache_gc(inventory, policy or CachePolicy(), now=datetime.now(UTC), trust=trust_of(store.config))
 
 
@@ -244,16 +252,16 @@ def verify_cache(
 
 def pin(cache: Cache, path: StorePath) -> None:
     """Keep an object in the cache regardless of channels. Raises CacheError if the cache does not have it."""
-    if cache.object(path) is None:
+    if cache.object(path, Trust()) is None:
         raise CacheError(
             f"{cache.name} does not have {path}", hint=f"`vstore push {cache.name} {path}` copies it there"
         )
-    cache.writer.put(pin_key(path), b"{}\n")
+    cache.writer.pin(path)
 
 
 def unpin(cache: Cache, path: StorePath) -> None:
     """Delete the pin of an object, if there is one."""
-    cache.writer.delete([pin_key(path)])
+    cache.writer.unpin(path)
 
 
 def signing_keys(store: Store) -> tuple[SecretKey, ...]:

@@ -14,9 +14,7 @@ from vstore.publish.bundle_transport import BundleReader, BundleWriter
 from vstore.publish.earlier_outputs import is_bundle
 from vstore.publish.members import StackMembers
 from vstore.publish.output import OutputItem, OutputPlan
-from vstore.remote import Cache, Fetcher, Pusher, PushOptions, SecretKey, Signer, Trust, pull
-from vstore.remote.records.encoding import decode_realisation
-from vstore.remote.records.layout import realisation_key
+from vstore.remote import Fetcher, FileCache, Pusher, PushOptions, SecretKey, Signer, Trust, check_exists, pull
 from vstore.reporter import NullReporter, RenamingReporter, Reporter
 from vstore.store import Provenance, Store
 from vstore.values import frozen
@@ -66,7 +64,7 @@ class BundleOutput:
         with scratch(self.file.parent, "pack") as aside:
             with open(aside / "bundle", "xb") as file:
                 writer = BundleWriter(file, tops, url=str(self.file))
-                cache, without = Cache(writer, name=self.file.name), self._excluded(tops)
+                cache, without = FileCache(writer, name=self.file.name), self._excluded(tops)
                 signer, options = Signer(self.options.keys), PushOptions(level=level, jobs=jobs)
                 told = RenamingReporter(reporter or NullReporter(), _PACK_WORDS)
                 pusher = Pusher(self.store, cache, signer, options, reporter=told, without=without)
@@ -114,9 +112,9 @@ def unpack_bundle(store: Store, file: Path, *, trust: Trust, reporter: Reporter 
     signed it. Raises ArchiveError for a bundle that is malformed or incomplete.
     """
     with BundleReader(file) as reader:
-        cache = Cache(reader, name=file.name)
+        cache = FileCache(reader, name=file.name)
         try:
-            cache.check()
+            check_exists(cache)
             told = RenamingReporter(reporter or NullReporter(), _UNPACK_WORDS)
             pulled = pull(Fetcher(store, trust=trust, reporter=told), cache, reader.tops)
             realisations = _add_realisations(store, cache, trust)
@@ -125,13 +123,10 @@ def unpack_bundle(store: Store, file: Path, *, trust: Trust, reporter: Reporter 
         return Unpacked(tops=reader.tops, added=tuple(one.path for one in pulled.fetched), realisations=realisations)
 
 
-def _add_realisations(store: Store, cache: Cache, trust: Trust) -> int:
+def _add_realisations(store: Store, cache: FileCache, trust: Trust) -> int:
     """Register the results of recipes that trusted keys signed and whose objects are here, and return their number."""
     count = 0
-    for stat in cache.lister.scan("realisations"):
-        found = cache.read(stat.key, decode_realisation)
-        if found is None or realisation_key(found.recipe) != stat.key:
-            raise ArchiveError(f"{stat.key} is the record of another recipe")
+    for found in cache.realisations():
         info = store.objects.info(found.path)
         signed = trust.trusts(found)
         if signed and info is not None and info.digest == found.digest:

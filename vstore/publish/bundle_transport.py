@@ -1,6 +1,6 @@
 """The file of a bundle as a transport: a cache in one tar file.
 
-Its members are the files of a cache (``vstore.remote.records.layout``) below one top folder, in the strict form of
+Its members are the files of a cache (``vstore.remote.file_cache.layout``) below one top folder, in the strict form of
 ``vstore.archive.tar``. The first file names the objects of the bundle. So a bundle that plain tar unpacks is a cache
 that any vstore can pull from.
 """

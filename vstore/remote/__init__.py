@@ -1,17 +1,18 @@
 """Caches: remote collections of objects to push to, to pull from, and to substitute builds from.
 
-Start reading at `vstore.remote.records.layout` and `vstore.remote.records.model`. docs/internals/cache.md has the
-format.
+Start reading at `vstore.remote.records.cache` and `vstore.remote.records.model`. docs/internals/cache.md has the
+formats.
 """
 
 from vstore.remote.address import open_cache
 from vstore.remote.configured_caches import refetch, substitution, trust_of
+from vstore.remote.file_cache import FileCache
 from vstore.remote.maintenance.collect import collect_cache
 from vstore.remote.maintenance.plan import CachePlan, CachePolicy, plan_cache_gc
 from vstore.remote.maintenance.verify import CacheProblem, verify_cache
-from vstore.remote.records.cache import Cache
+from vstore.remote.records.cache import Cache, check_exists
 from vstore.remote.records.channels import publish_channel, read_channel
-from vstore.remote.records.inventory import Inventory, read_inventory
+from vstore.remote.records.inventory import Inventory
 from vstore.remote.records.model import Channel
 from vstore.remote.records.trust import Key, SecretKey, Signer, Trust, signing_keys, write_key
 from vstore.remote.sync.fetch import Fetched, Fetcher
@@ -26,6 +27,7 @@ __all__ = [
     "Channel",
     "Fetched",
     "Fetcher",
+    "FileCache",
     "Inventory",
     "Key",
     "Pulled",
@@ -35,6 +37,7 @@ __all__ = [
     "SecretKey",
     "Signer",
     "Trust",
+    "check_exists",
     "collect_cache",
     "open_cache",
     "plan_cache_gc",
@@ -42,7 +45,6 @@ __all__ = [
     "pull",
     "push",
     "read_channel",
-    "read_inventory",
     "refetch",
     "signing_keys",
     "substitution",

@@ -10,6 +10,7 @@ from vstore.cancel import CancelToken
 from vstore.config import CacheConfig
 from vstore.errors import UsageError, suggestion
 from vstore.fs.paths import absolute
+from vstore.remote.file_cache import FileCache
 from vstore.remote.records.cache import Cache
 from vstore.remote.transport.protocol import FAIL_FAST, PATIENT
 from vstore.remote.transport.retry import RetryingTransport
@@ -39,7 +40,7 @@ def open_cache(
     transport = open_transport(url, config.options if config else {}, limits=limits, cancel=cancel)
     detail = partial((reporter or NullReporter()).detail, kind=Detail.CALL)
     retrying = RetryingTransport(transport, limits, sleep=cancel.wait, on_request=detail)
-    return Cache(retrying, name=config.name if config else None, cancel=cancel)
+    return FileCache(retrying, name=config.name if config else None, cancel=cancel)
 
 
 def _url(text: str, *, named: bool, names: list[str]) -> str:

@@ -21,7 +21,7 @@ from vstore.errors import ArchiveError, CacheError, UsageError
 from vstore.fs.trees.scan import scan
 from vstore.objects import StorePath
 from vstore.publish import BundleOptions, BundleOutput, members_of_objects, unpack_bundle
-from vstore.remote import Cache, Pusher, Signer, Trust, pull
+from vstore.remote import Cache, FileCache, Pusher, Signer, Trust, pull
 from vstore.remote.transport.memory import MemoryTransport
 
 
@@ -56,7 +56,7 @@ class Spoilt:
         place = MemoryTransport(f"memory://{chance.random()}")  # of which no miss is known
         for name, data in self.files.items():
             place.put(name, spoil(data, chance) if name == key else data)
-        return Cache(place)
+        return FileCache(place)
 
     def spoilt_bundle(self, chance: random.Random) -> Path:
         file = self._folder / "spoilt"

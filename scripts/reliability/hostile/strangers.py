@@ -21,7 +21,7 @@ from scripts.testing.memory import peak_mebibytes
 from scripts.testing.servers import free_port, running
 from vstore.digest import hash_bytes
 from vstore.objects import StorePath
-from vstore.remote.records.layout import archive_key, object_key, realisation_key
+from vstore.remote.file_cache.layout import archive_key, object_key, realisation_key
 
 LIMIT_BYTES = 1 << 20  # of packed archives
 _OBJECTS = 12

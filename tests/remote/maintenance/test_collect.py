@@ -10,27 +10,27 @@ from pathlib import Path
 
 import pytest
 
-from scripts.testing.machine import KEY, TRUST, Machine, folder_cache, machine
+from scripts.testing.machine import KEY, TRUST, Machine, folder_cache, list_files, machine, put_file, put_record
 from scripts.testing.trees import run_in_child
 from vstore.digest import Digest
 from vstore.errors import CacheError
 from vstore.objects import Kind, StorePath
 from vstore.remote import (
-    Cache,
     CachePolicy,
     CacheProblem,
+    FileCache,
     Signer,
     Trust,
     collect_cache,
     plan_cache_gc,
     publish_channel,
     pull,
-    read_inventory,
     verify_cache,
 )
-from vstore.remote.records.layout import archive_key, channel_number_key, object_key, pin_key
+from vstore.remote.file_cache.layout import archive_key, channel_number_key, object_key, pin_key
 from vstore.remote.transport.folder import TEMPORARY
 from vstore.remote.transport.memory import MemoryTransport
+from vstore.remote.transport.protocol import writable
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)  # by then everything that a test writes is old
 POLICY = CachePolicy(age=timedelta(days=14), keep=2)
@@ -39,7 +39,7 @@ POLICY = CachePolicy(age=timedelta(days=14), keep=2)
 @dataclass
 class World:
     builder: Machine
-    cache: Cache
+    cache: FileCache
 
     def publish(self, path: StorePath) -> None:
         info = self.builder.store.objects.info(path)
@@ -49,20 +49,20 @@ class World:
         )
 
     def paths(self) -> set[StorePath]:
-        return set(read_inventory(self.cache).items)
+        return set(self.cache.inventory().items)
 
     def check(self) -> list[CacheProblem]:
         store, said = self.builder.store, self.builder.said
         return verify_cache(store, self.cache, contents=True, trust=Trust(), reporter=said)[1]
 
     def collect(self, policy: CachePolicy = POLICY, now: datetime = NOW) -> set[StorePath]:
-        plan = plan_cache_gc(read_inventory(self.cache), policy, now=now)
+        plan = plan_cache_gc(self.cache.inventory(), policy, now=now)
         return {item.path for item in collect_cache(self.cache, plan, policy, reporter=self.builder.said)}
 
 
 @pytest.fixture(params=["memory", "folder"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
-    cache = Cache(MemoryTransport()) if request.param == "memory" else folder_cache(tmp_path / "cache")
+    cache = FileCache(MemoryTransport()) if request.param == "memory" else folder_cache(tmp_path / "cache")
     with machine(tmp_path / "builder") as builder:
         yield World(builder, cache)
 
@@ -78,7 +78,7 @@ def test_the_last_numbers_of_a_channel_and_pins_keep(world: World) -> None:
     low, made = stacks(world, 5)
     for path in made[:4]:
         world.publish(path)
-    world.cache.writer.put(pin_key(made[0]), b"{}\n")
+    put_file(world.cache, pin_key(made[0]), b"{}\n")
     assert world.collect() == {made[1], made[4]}
     assert world.paths() == {low, made[0], made[2], made[3]}
     assert world.check() == []
@@ -89,7 +89,7 @@ def test_the_last_numbers_of_a_channel_and_pins_keep(world: World) -> None:
 def test_what_is_young_waits_and_says_until_when(world: World) -> None:
     low, made = stacks(world, 1)
     now = datetime.now(UTC)
-    plan = plan_cache_gc(read_inventory(world.cache), POLICY, now=now)
+    plan = plan_cache_gc(world.cache.inventory(), POLICY, now=now)
     assert plan.dead == ()
     assert {item.path for item, _ in plan.too_young} == {low, *made}
     for _, at in plan.too_young:
@@ -98,13 +98,13 @@ def test_what_is_young_waits_and_says_until_when(world: World) -> None:
     assert world.collect(impatient, now=now) == set(), "the grace period holds whatever age is asked for"
     assert world.collect(impatient, now=now + timedelta(days=2)) == {low, *made}
     assert [
-        stat.key for name in ("archives", "objects", "realisations") for stat in world.cache.lister.scan(name)
+        stat.key for name in ("archives", "objects", "realisations") for stat in list_files(world.cache, name)
     ] == []
 
 
 def test_what_a_young_object_refers_to_stays_with_it(world: World) -> None:
     low, made = stacks(world, 1)
-    inventory = read_inventory(world.cache)
+    inventory = world.cache.inventory()
     touched = max(item.touched_at for item in inventory.items.values())
     plan = plan_cache_gc(
         inventory, CachePolicy(age=timedelta(days=1)), now=touched + timedelta(days=1) - timedelta(microseconds=1)
@@ -117,12 +117,12 @@ def test_what_a_young_object_refers_to_stays_with_it(world: World) -> None:
 def test_a_push_that_comes_between_plan_and_deletion_keeps_its_objects(world: World) -> None:
     """It finds them there and pushes nothing, but touches them; or its channel is read in time."""
     low, made = stacks(world, 3)
-    plan = plan_cache_gc(read_inventory(world.cache), POLICY, now=NOW)
+    plan = plan_cache_gc(world.cache.inventory(), POLICY, now=NOW)
     assert {item.path for item in plan.dead} == {low, *made}
     world.publish(made[0])
     record = world.cache.object(made[1])
     assert record is not None
-    world.cache.write(object_key(record.path), record)  # what a push does with an old record
+    put_record(world.cache, object_key(record.path), record)  # what a push does with an old record
     gone = {item.path for item in collect_cache(world.cache, plan, POLICY, reporter=world.builder.said)}
     assert gone == {made[2]}
     assert world.paths() == {low, made[0], made[1]}
@@ -137,14 +137,14 @@ def test_a_number_that_nobody_signed_displaces_none(world: World) -> None:
     assert record is not None
     for number in (1000, 1001):
         forged = replace(record, number=number, signatures=(), path=made[2], digest=digest_of(world, made[2]))
-        world.cache.write(channel_number_key("stable", number), forged)
-    plan = plan_cache_gc(read_inventory(world.cache), POLICY, now=NOW, trust=TRUST)
+        put_record(world.cache, channel_number_key("stable", number), forged)
+    plan = plan_cache_gc(world.cache.inventory(), POLICY, now=NOW, trust=TRUST)
     assert plan.dead == ()
     gone = collect_cache(world.cache, plan, POLICY, reporter=world.builder.said, trust=TRUST)
     assert gone == ()
     absent = replace(record, number=1002, signatures=(), path=StorePath(record.path.short, "absent"))
-    world.cache.write(channel_number_key("stable", 1002), absent)
-    assert plan_cache_gc(read_inventory(world.cache), POLICY, now=NOW, trust=TRUST).dead == ()
+    put_record(world.cache, channel_number_key("stable", 1002), absent)
+    assert plan_cache_gc(world.cache.inventory(), POLICY, now=NOW, trust=TRUST).dead == ()
 
 
 def digest_of(world: World, path: StorePath) -> Digest:
@@ -155,7 +155,7 @@ def digest_of(world: World, path: StorePath) -> Digest:
 
 def test_a_damaged_record_stops_a_collection_and_not_a_check(world: World, tmp_path: Path) -> None:
     _, made = stacks(world, 2)
-    world.cache.writer.put(object_key(made[0]), b"{")
+    put_file(world.cache, object_key(made[0]), b"{")
     with pytest.raises(CacheError, match="malformed record"):
         world.collect()
     assert [problem.key for problem in world.check()] == [object_key(made[0])]
@@ -165,7 +165,7 @@ def test_a_damaged_record_stops_a_collection_and_not_a_check(world: World, tmp_p
 
 def test_verify_finds_what_is_missing_short_or_wrong(world: World) -> None:
     low, made = stacks(world, 3)
-    transport = world.cache.writer
+    transport = writable(world.cache.transport)
     assert world.check() == []
     data = transport.get(archive_key(made[0]), limit=1 << 20)
     assert data is not None
@@ -208,10 +208,10 @@ def test_what_killed_uploads_to_a_folder_left_goes_after_the_grace_period(tmp_pa
             child.wait()
         assert world.check() == []
         assert world.paths() == {low, *made}
-        plan = plan_cache_gc(read_inventory(world.cache), CachePolicy(age=timedelta(0)), now=datetime.now(UTC))
+        plan = plan_cache_gc(world.cache.inventory(), CachePolicy(age=timedelta(0)), now=datetime.now(UTC))
         assert plan.orphans == ()
         tomorrow = datetime.now(UTC) + timedelta(days=1)
-        plan = plan_cache_gc(read_inventory(world.cache), POLICY, now=tomorrow)
+        plan = plan_cache_gc(world.cache.inventory(), POLICY, now=tomorrow)
         assert set(plan.orphans) == {file.relative_to(folder).as_posix() for file in left}
         assert world.collect(now=tomorrow) == set()
         assert not any(file.exists() for file in left)

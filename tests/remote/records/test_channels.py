@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from scripts.testing.machine import KEY, OTHER, Machine, folder_cache, machine
+from scripts.testing.machine import KEY, OTHER, Machine, folder_cache, machine, put_file, put_record
 from scripts.testing.trees import recipe
 from vstore.errors import CacheError
 from vstore.objects import StorePath
-from vstore.remote import Cache, Channel, Pusher, SecretKey, Signer, Trust, publish_channel, pull, read_channel
+from vstore.remote import Channel, FileCache, Pusher, SecretKey, Signer, Trust, publish_channel, pull, read_channel
+from vstore.remote.file_cache.layout import channel_key, channel_number_key, realisation_key
 from vstore.remote.records.encoding import decode_channel
-from vstore.remote.records.layout import channel_key, channel_number_key, realisation_key
 from vstore.remote.records.model import Signature, add_signatures
 
 THIRD = SecretKey("builder-3", b"3" * 32)
@@ -29,7 +29,7 @@ DAY = timedelta(days=1)
 class World:
     builder: Machine
     client: Machine
-    cache: Cache
+    cache: FileCache
 
     def stack(self, version: int) -> StorePath:
         path = self.builder.add("s-stack", {"stack.json": bytes([version])}, recipe_name=f"stack {version}")
@@ -80,7 +80,7 @@ def test_until_both_have_signed_a_number_the_one_before_counts(world: World) -> 
         assert world.read() == (1, first)
     assert world.publish(second, KEY).number == 2
     assert world.read() == (2, second)
-    world.cache.writer.put(channel_key("c"), _get(world.cache, channel_number_key("c", 1)))
+    put_file(world.cache, channel_key("c"), _get(world.cache, channel_number_key("c", 1)))
     with pytest.raises(CacheError, match="number 1 is older than 2, which was seen before"):
         world.read()
 
@@ -119,7 +119,7 @@ def test_nothing_is_signed_that_no_known_key_has_signed(world: World) -> None:
         expires_at=made.expires_at.replace(year=9999),
     )
     for signatures in ((), (Signature("builder-1", bytes(64)),), (THIRD.sign(forged.fingerprint),)):
-        world.cache.write(channel_key("c"), add_signatures(forged, *signatures))
+        put_record(world.cache, channel_key("c"), add_signatures(forged, *signatures))
         done = world.publish(first, OTHER)
         assert done.expires_at.year < 9999 and done.number < 10
         assert world.read(ONE)[1] == first
@@ -156,11 +156,11 @@ def test_a_wrong_signature_in_one_cache_hides_none_in_another(world: World, tmp_
     world.builder.push(bad, path)
     found = bad.realisation(recipe("low"))
     assert found is not None
-    bad.write(realisation_key(recipe("low")), add_signatures(found, Signature(KEY.name, bytes(64))))
+    put_record(bad, realisation_key(recipe("low")), add_signatures(found, Signature(KEY.name, bytes(64))))
     assert world.client.substituter(bad, world.cache, trust=ONE).substitute(recipe("low")) == path
 
 
-def _get(cache: Cache, key: str) -> bytes:
+def _get(cache: FileCache, key: str) -> bytes:
     data = cache.transport.get(key, limit=1 << 20)
     assert data is not None
     return data

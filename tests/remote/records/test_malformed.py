@@ -14,8 +14,8 @@ from scripts.testing.machine import Machine, folder_cache, machine
 from scripts.testing.trees import recipe
 from vstore.errors import ArchiveError, CacheError
 from vstore.objects import StorePath
-from vstore.remote import Cache, pull
-from vstore.remote.records.layout import object_key, realisation_key
+from vstore.remote import FileCache, pull
+from vstore.remote.file_cache.layout import object_key, realisation_key
 from vstore.remote.transport.memory import MemoryTransport
 
 VALUES = (
@@ -78,12 +78,12 @@ def test_any_value_in_any_field_is_a_miss_with_one_warning(tmp_path: Path, kind:
 def attempt(client: Machine, place: MemoryTransport, top: StorePath, *, by_name: bool) -> bool:
     """Whether it was taken. A substitution warns once where it was not, a pull ends with one line."""
     client.said.warnings.clear()
-    with closing(client.substituter(Cache(place))) as substituter:
+    with closing(client.substituter(FileCache(place))) as substituter:
         found = substituter.substitute(recipe("top"))
     assert len(client.said.warnings) == (found is None), client.said.warnings
     if found is None and by_name:
         try:
-            pull(client.fetcher(), Cache(place), [top])
+            pull(client.fetcher(), FileCache(place), [top])
         except (CacheError, ArchiveError) as error:
             client.said.warnings.append(error.message)
     assert not any("\n" in text for text in client.said.warnings)

@@ -15,14 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from scripts.testing.machine import KEY, TRUST, Machine, folder_cache, machine
+from scripts.testing.machine import KEY, TRUST, Machine, folder_cache, machine, put_record
 from scripts.testing.trees import recipe
 from vstore.digest import hash_json
 from vstore.errors import VstoreError
 from vstore.objects import LAYER_FILE, Kind, StorePath
 from vstore.publish import BundleOptions, BundleOutput, members_of_objects, unpack_bundle
-from vstore.remote import Cache, Signer, Trust, publish_channel, pull, read_channel
-from vstore.remote.records.layout import CACHE_FILE, archive_key, channel_key, object_key, realisation_key
+from vstore.remote import FileCache, Signer, Trust, publish_channel, pull, read_channel
+from vstore.remote.file_cache.layout import CACHE_FILE, archive_key, channel_key, object_key, realisation_key
 from vstore.remote.records.trust import sign
 from vstore.reporter import NullReporter
 from vstore.store import Provenance, Store
@@ -42,7 +42,7 @@ class World:
     paths: tuple[StorePath, StorePath, StorePath]
 
     @property
-    def cache(self) -> Cache:
+    def cache(self) -> FileCache:
         return folder_cache(self.folder / "cache")
 
     def place(self, key: str) -> Path:
@@ -185,7 +185,7 @@ def test_signed_metadata_gives_no_recipe(world: World, tmp_path: Path) -> None:
     assert good is not None
     metadata = {**good.metadata, "recipes": [str(recipe("made up"))], "kind": "stack", "of no meaning": 1}
     try:
-        world.cache.write(key, sign(replace(good, metadata=metadata, signatures=()), [KEY]))
+        put_record(world.cache, key, sign(replace(good, metadata=metadata, signatures=()), [KEY]))
         with machine(tmp_path / "client") as client:
             pull(client.fetcher(), world.cache, world.paths[:1])
             assert dict(client.store.manifest(world.paths[0])[1])["of no meaning"] == 1
@@ -194,7 +194,7 @@ def test_signed_metadata_gives_no_recipe(world: World, tmp_path: Path) -> None:
             assert client.store.realisation(recipe("made up")) is None
             is_believed_rightly(world.builder, client)
     finally:
-        world.cache.write(key, good)
+        put_record(world.cache, key, good)
 
 
 @pytest.mark.parametrize("trust", [Trust(), TRUST], ids=["nobody", "the builder"])

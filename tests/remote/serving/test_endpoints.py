@@ -26,7 +26,7 @@ from scripts.testing.trees import recipe
 from vstore.digest import hash_bytes
 from vstore.objects import Kind, StorePath
 from vstore.remote import write_key
-from vstore.remote.records.layout import archive_key, object_key
+from vstore.remote.file_cache.layout import archive_key, object_key
 from vstore.store import Store
 
 pytestmark = pytest.mark.slow

@@ -11,22 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from scripts.testing.machine import KEY, Machine, fail_fast, folder_cache, machine
+from scripts.testing.machine import KEY, Machine, fail_fast, folder_cache, machine, put_file
 from scripts.testing.servers import nginx
 from vstore.errors import ArchiveError, CacheError
 from vstore.objects import StorePath
 from vstore.remote import (
-    Cache,
     CachePolicy,
+    FileCache,
     Pusher,
     PushOptions,
     Signer,
     collect_cache,
     plan_cache_gc,
     pull,
-    read_inventory,
 )
-from vstore.remote.records.layout import archive_key, object_key
+from vstore.remote.file_cache.layout import archive_key, object_key
 from vstore.reporter import NullReporter
 from vstore.store.health.verify import verify
 
@@ -34,7 +33,7 @@ _PULLS = 12
 
 
 @contextmanager
-def changing(builder: Machine, cache: Cache, tops: tuple[StorePath, ...]) -> Iterator[None]:
+def changing(builder: Machine, cache: FileCache, tops: tuple[StorePath, ...]) -> Iterator[None]:
     """Someone pushes at other levels, collects everything, and deletes and cuts archives, again and again."""
     over, chance = threading.Event(), random.Random(1)
 
@@ -49,11 +48,11 @@ def changing(builder: Machine, cache: Cache, tops: tuple[StorePath, ...]) -> Ite
                 case 2:
                     found = cache.transport.get(archive_key(path), limit=1 << 26)
                     if found is not None:
-                        cache.writer.put(archive_key(path), found[: chance.randrange(len(found))])
+                        put_file(cache, archive_key(path), found[: chance.randrange(len(found))])
                         cache.writer.delete([object_key(path)])
                 case 3:
                     policy = CachePolicy(age=timedelta(), grace=timedelta(), keep=1)
-                    plan = plan_cache_gc(read_inventory(cache), policy, now=datetime.now(UTC))
+                    plan = plan_cache_gc(cache.inventory(), policy, now=datetime.now(UTC))
                     collect_cache(cache, plan, policy, reporter=NullReporter())
                 case _:
                     pass

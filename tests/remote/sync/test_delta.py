@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from scripts.testing.machine import KEY, OTHER, Machine, folder_cache, machine
+from scripts.testing.machine import KEY, OTHER, Machine, folder_cache, machine, put_file, put_record
 from vstore.cancel import Cancelled, CancelToken
 from vstore.digest import canonical_json
 from vstore.errors import CacheError
 from vstore.objects import StorePath
-from vstore.remote import Cache, Pusher, Signer, pull
-from vstore.remote.records.layout import delta_key, delta_record_key
+from vstore.remote import FileCache, Pusher, Signer, pull
+from vstore.remote.file_cache.layout import delta_key, delta_record_key
 from vstore.remote.records.model import DeltaRecord
 from vstore.remote.records.trust import sign
 from vstore.remote.sync.delta import apply_delta, make_delta, read_patches
@@ -42,7 +42,7 @@ def library(version: int, size: int = 1 << 20) -> bytes:
 class World:
     builder: Machine
     client: Machine
-    cache: Cache
+    cache: FileCache
     old: StorePath
     new: StorePath
 
@@ -61,8 +61,8 @@ class World:
         """Put another delta there, signed as if it were good."""
         record = DeltaRecord(new=self.new, old=self.old, size_bytes=len(data), sha256=sha256(data).hexdigest())
         signed = sign(record, [OTHER if key is OTHER else KEY])
-        self.cache.writer.put(delta_key(self.new, self.old), data)
-        self.cache.write(delta_record_key(self.new, self.old), signed)
+        put_file(self.cache, delta_key(self.new, self.old), data)
+        put_record(self.cache, delta_record_key(self.new, self.old), signed)
 
     def delta(self) -> bytes:
         data = self.cache.transport.get(delta_key(self.new, self.old), limit=1 << 24)

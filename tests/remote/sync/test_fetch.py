@@ -19,8 +19,8 @@ from vstore.archive.format import encode_index
 from vstore.errors import ArchiveError, CacheError, UsageError
 from vstore.fs import zstd
 from vstore.objects import Kind, StorePath
-from vstore.remote import Cache, Signer, Trust, publish_channel, pull, read_channel
-from vstore.remote.records.layout import archive_key, channel_key, object_key, realisation_key
+from vstore.remote import FileCache, Signer, Trust, publish_channel, pull, read_channel
+from vstore.remote.file_cache.layout import archive_key, channel_key, object_key, realisation_key
 from vstore.store import Store
 
 NOW = datetime.now(UTC)
@@ -29,7 +29,7 @@ NOW = datetime.now(UTC)
 @dataclass
 class World:
     folder: Path
-    cache: Cache
+    cache: FileCache
     builder: Machine
     client: Machine
     paths: tuple[StorePath, StorePath, StorePath]
@@ -264,7 +264,7 @@ def test_a_cache_that_names_new_objects_for_ever(world: World) -> None:
             return json.dumps({**document, "path": str(path), "digest": digest, "references": references}).encode()
 
     with pytest.raises(CacheError, match="more than 10000 objects"):
-        pull(world.client.fetcher(), Cache(Endless()), [world.paths[0]])  # type: ignore[arg-type]
+        pull(world.client.fetcher(), FileCache(Endless()), [world.paths[0]])  # type: ignore[arg-type]
 
 
 # channels

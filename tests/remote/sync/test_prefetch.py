@@ -13,7 +13,7 @@ from scripts.testing.fleet import Fleet, make_fleet, origins, realise
 from scripts.testing.world import World
 from tests.remote.liar import Liar, liar
 from vstore.objects import StorePath
-from vstore.remote.records.layout import archive_key, object_key
+from vstore.remote.file_cache.layout import archive_key, object_key
 
 KINDS = ("realisations", "objects", "archives")
 

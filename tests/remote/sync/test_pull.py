@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from scripts.testing.machine import KEY, TRUST, fail_fast, folder_cache, machine
+from scripts.testing.machine import KEY, TRUST, fail_fast, folder_cache, list_files, machine
 from scripts.testing.trees import recipe, run_in_child
 from tests.remote.liar import liar
 from vstore.errors import CacheError
@@ -19,7 +19,7 @@ from vstore.fs.trees.scan import scan
 from vstore.gc import collect_garbage
 from vstore.objects import StorePath
 from vstore.remote import Fetcher, pull
-from vstore.remote.records.layout import archive_key
+from vstore.remote.file_cache.layout import archive_key
 from vstore.remote.sync.local_files import LocalFiles
 from vstore.remote.transport.protocol import TransportError
 from vstore.reporter import NullReporter
@@ -28,7 +28,7 @@ from vstore.store.health.verify import verify
 PULL = """
 import sys
 from pathlib import Path
-from scripts.testing.machine import TRUST, Said, fail_fast
+from scripts.testing.machine import TRUST, Said, fail_fast, list_files
 from vstore.remote import Fetcher, pull
 from vstore.objects import StorePath
 from vstore.store import Store
@@ -49,7 +49,7 @@ PULL_PATIENTLY = (
 PUSH = """
 import sys
 from pathlib import Path
-from scripts.testing.machine import KEY, Machine, folder_cache
+from scripts.testing.machine import KEY, Machine, folder_cache, list_files
 from vstore.objects import StorePath
 from vstore.store import Store
 with Store.open(Path(sys.argv[1])) as store:
@@ -155,7 +155,7 @@ def test_a_push_that_is_killed_leaves_a_whole_cache_and_goes_on(tmp_path: Path, 
         cache = folder_cache(tmp_path / "cache")
         with machine(tmp_path / "early") as early:
             for path in [
-                StorePath.parse(stat.key.split("/")[-1].removesuffix(".json")) for stat in cache.lister.scan("objects")
+                StorePath.parse(stat.key.split("/")[-1].removesuffix(".json")) for stat in list_files(cache, "objects")
             ]:
                 pull(early.fetcher(), cache, [path])
         builder.push(cache, *paths)
@@ -268,9 +268,9 @@ def test_objects_that_are_there_are_not_packed_again(tmp_path: Path) -> None:
         paths = [builder.add(f"o{n}") for n in range(200)]
         cache = folder_cache(tmp_path / "cache")
         builder.push(cache, *paths)
-        before = {stat.key: stat.modified for stat in cache.lister.scan("archives")}
+        before = {stat.key: stat.modified for stat in list_files(cache, "archives")}
         builder.push(cache, *paths)
-        assert {stat.key: stat.modified for stat in cache.lister.scan("archives")} == before
+        assert {stat.key: stat.modified for stat in list_files(cache, "archives")} == before
 
 
 def test_an_unsigned_object_can_be_pulled_by_name_but_lends_no_parts(tmp_path: Path) -> None:

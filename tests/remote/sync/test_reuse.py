@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.testing.machine import KEY, OTHER, TRUST, Machine, folder_cache, machine
+from scripts.testing.machine import KEY, OTHER, TRUST, Machine, folder_cache, machine, put_file, put_record
 from scripts.testing.servers import nginx
 from scripts.testing.trees import recipe
 from scripts.testing.world import World as CommandLine
@@ -23,7 +23,7 @@ from vstore.errors import CacheError, UsageError
 from vstore.fs import zstd
 from vstore.objects import Kind, StorePath
 from vstore.remote import (
-    Cache,
+    FileCache,
     Pushed,
     Pusher,
     PushOptions,
@@ -32,11 +32,9 @@ from vstore.remote import (
     publish_channel,
     pull,
     read_channel,
-    read_inventory,
     verify_cache,
 )
-from vstore.remote.maintenance.integrity import archive_fault
-from vstore.remote.records.layout import (
+from vstore.remote.file_cache.layout import (
     CACHE_FILE,
     archive_key,
     channel_key,
@@ -46,6 +44,7 @@ from vstore.remote.records.layout import (
     object_key,
     realisation_key,
 )
+from vstore.remote.maintenance.integrity import archive_fault
 from vstore.remote.records.trust import sign
 from vstore.remote.transport.memory import MemoryTransport
 
@@ -56,7 +55,7 @@ LIMIT = 1 << 24
 class World:
     folder: Path
     builder: Machine
-    cache: Cache
+    cache: FileCache
     paths: tuple[StorePath, StorePath, StorePath] = field(init=False)
     clients: int = 0
 
@@ -77,7 +76,7 @@ class World:
         return data
 
     def put(self, key: str, data: bytes) -> None:
-        self.cache.writer.put(key, data)
+        put_file(self.cache, key, data)
 
     def edit(self, key: str, **changes: object) -> None:
         self.put(key, json.dumps({**json.loads(self.get(key)), **changes}).encode())
@@ -105,11 +104,11 @@ def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     with ExitStack() as stack:
         match request.param:
             case "memory":
-                cache = Cache(MemoryTransport())
+                cache = FileCache(MemoryTransport())
             case "folder":
                 cache = folder_cache(tmp_path / "cache")
             case server:
-                cache = Cache(stack.enter_context(SERVERS[server](tmp_path / server)).transport())
+                cache = FileCache(stack.enter_context(SERVERS[server](tmp_path / server)).transport())
         yield World(tmp_path, stack.enter_context(machine(tmp_path / "builder")), cache)
 
 
@@ -244,7 +243,7 @@ def test_a_record_that_is_signed_and_wrong_is_replaced(small: World, change: str
             bare = replace(bare, kind=Kind.STACK)
         case _:
             bare = replace(bare, archive=replace(bare.archive, sha256="0" * 64))
-    small.cache.write(key, sign(bare, [KEY]))
+    put_record(small.cache, key, sign(bare, [KEY]))
     assert small.push(verify=change == "sha256").replaced == small.paths[:1]
     assert small.cache.object(small.paths[0]) == good
 
@@ -303,7 +302,7 @@ def test_the_file_that_makes_it_a_cache_is_written_again(world: World, data: byt
         world.cache.writer.delete([CACHE_FILE])
     else:
         world.put(CACHE_FILE, data)
-    world.cache = Cache(world.cache.transport)  # this one has not seen it yet
+    world.cache = FileCache(world.cache.transport)  # this one has not seen it yet
     assert world.push().pushed == ()
     world.is_whole()
 
@@ -412,7 +411,7 @@ def test_a_file_of_no_cache_is_one_line_of_a_check(small: World) -> None:
         small.put(key, b"")
     assert len(small.problems()) == 3
     with pytest.raises(CacheError, match="unexpected file"):
-        read_inventory(small.cache)
+        small.cache.inventory()
 
 
 def test_the_commands_say_what_is_damaged_and_heal_it(small: World) -> None:

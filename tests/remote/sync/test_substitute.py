@@ -16,7 +16,7 @@ from tests.remote.liar import Liar, liar
 from vstore.cancel import CancelToken
 from vstore.gc import collect_garbage
 from vstore.objects import StorePath
-from vstore.remote import Cache, Trust
+from vstore.remote import FileCache, Trust
 from vstore.remote.records.channels import trust_hint
 from vstore.remote.sync.negative_cache import NegativeCache
 from vstore.remote.transport.folder import FolderTransport
@@ -109,7 +109,7 @@ def test_all_caches_are_asked_at_once(world: World) -> None:
             return super().get(key, limit=limit)
 
     substituter = world.client.substituter(
-        *(Cache(Meeting(f"file://{world.folder}", {}, PATIENT, CancelToken())) for _ in range(8))
+        *(FileCache(Meeting(f"file://{world.folder}", {}, PATIENT, CancelToken())) for _ in range(8))
     )
     assert substituter.find([recipe("top")])
 
@@ -127,7 +127,8 @@ def test_the_records_of_two_caches_are_read_at_once(world: World, tmp_path: Path
             return super().get(key, limit=limit)
 
     caches = [
-        Cache(Meeting(f"file://{folder}", {}, PATIENT, CancelToken())) for folder in (world.folder, tmp_path / "second")
+        FileCache(Meeting(f"file://{folder}", {}, PATIENT, CancelToken()))
+        for folder in (world.folder, tmp_path / "second")
     ]
     with closing(world.client.substituter(*caches)) as substituter:
         substituter.start([recipe("top"), recipe("other")])

@@ -12,7 +12,7 @@ import pytest
 
 from scripts.testing.machine import folder_cache, machine
 from tests.remote.hostile import RIGHT, WRONG, hostile
-from vstore.remote.records.layout import archive_key, object_key
+from vstore.remote.file_cache.layout import archive_key, object_key
 
 pytestmark = pytest.mark.slow
 

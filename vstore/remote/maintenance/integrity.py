@@ -11,7 +11,7 @@ from vstore.archive import FOOTER_BYTES, footer_digest, read_index, verify_archi
 from vstore.errors import ArchiveError, CacheError
 from vstore.fs.trees.manifest import EntryKind, Manifest
 from vstore.objects import StorePath
-from vstore.remote.records import layout
+from vstore.remote.records.blob import Blob
 from vstore.remote.records.cache import Cache
 from vstore.remote.records.model import DeltaRecord, ObjectRecord
 from vstore.remote.sync.delta import NO_FILE, read_patches
@@ -25,10 +25,10 @@ Manifests = Callable[[StorePath], Manifest | None]  # None for an object that is
 
 def quick_archive_fault(cache: Cache, record: ObjectRecord) -> str | None:
     """Compare the length and the last bytes, which contain the index's digest; return the fault, None without one."""
-    key, size = layout.archive_key(record.path), record.archive.size_bytes
-    if fault := _size_fault(cache, key, size):
+    archive, size = cache.archive(record), record.archive.size_bytes
+    if fault := _size_fault(archive, size):
         return fault
-    found = cache.transport.get_ranges(key, [(max(size - FOOTER_BYTES, 0), size)])
+    found = archive.get_ranges([(max(size - FOOTER_BYTES, 0), size)])
     if found is None:
         return "is missing"
     if footer_digest(bytes(found[0])) != record.archive.index_digest:
@@ -41,7 +41,7 @@ def archive_fault(cache: Cache, record: ObjectRecord, *, contents: bool) -> str 
 
     Raises TransportError.
     """
-    if fault := _size_fault(cache, layout.archive_key(record.path), record.archive.size_bytes):
+    if fault := _size_fault(cache.archive(record), record.archive.size_bytes):
         return fault
     with _LARGE if record.archive.size_bytes > _SMALL_BYTES else _SMALL:
         try:
@@ -54,7 +54,7 @@ def archive_fault(cache: Cache, record: ObjectRecord, *, contents: bool) -> str 
 
 def _content_fault(cache: Cache, record: ObjectRecord, contents: bool) -> str | None:
     stated = record.archive
-    reader = RemoteReader(cache, layout.archive_key(record.path), stated.size_bytes)
+    reader = RemoteReader(cache, cache.archive(record), stated.size_bytes)
     index = read_index(reader)
     manifest = index.manifest
     if index.digest != stated.index_digest:
@@ -80,11 +80,11 @@ def delta_fault(cache: Cache, record: DeltaRecord, folder: Path | None, manifest
     With a `folder`, an existing one for the download, every byte is compared, and the files that it names are looked
     up in the objects at hand. Raises TransportError.
     """
-    key = layout.delta_key(record.new, record.old)
-    if (fault := _size_fault(cache, key, record.size_bytes)) or folder is None:
+    delta = cache.delta_file(record)
+    if (fault := _size_fault(delta, record.size_bytes)) or folder is None:
         return fault
     file = folder / "delta"
-    if cache.transport.download(key, file, limit=record.size_bytes) is None:
+    if delta.download(file, limit=record.size_bytes) is None:
         return "is missing"
     with file.open("rb") as content:
         if file_digest(content, "sha256").hexdigest() != record.sha256:
@@ -105,10 +105,10 @@ def _files(manifest: Manifest) -> set[bytes]:
     return {entry.digest for entry in manifest.entries if entry.kind == EntryKind.FILE}
 
 
-def _size_fault(cache: Cache, key: str, size_bytes: int) -> str | None:
-    stat = cache.transport.head(key)
-    if stat is None:
+def _size_fault(blob: Blob, size_bytes: int) -> str | None:
+    found = blob.size_bytes()
+    if found is None:
         return "is missing"
-    if stat.size_bytes != size_bytes:
-        return f"has {stat.size_bytes} bytes, its record states {size_bytes}"
+    if found != size_bytes:
+        return f"has {found} bytes, its record states {size_bytes}"
     return None

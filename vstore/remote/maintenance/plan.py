@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from vstore.errors import CacheError
 from vstore.graph import bottom_up
 from vstore.objects import StorePath
+from vstore.remote.records.cache import GRACE
 from vstore.remote.records.inventory import Inventory, Item
 from vstore.remote.records.trust import NO_TRUST, Trust
 from vstore.remote.transport.protocol import Stat
@@ -25,7 +26,7 @@ class CachePolicy:
 
     age: timedelta = timedelta(days=14)
     keep: int = 3
-    grace: timedelta = timedelta(days=1)
+    grace: timedelta = GRACE
 
     @property
     def min_age(self) -> timedelta:

@@ -11,10 +11,8 @@ from vstore.fs.trees.manifest import Manifest
 from vstore.objects import StorePath
 from vstore.remote.maintenance.integrity import archive_fault, delta_fault
 from vstore.remote.maintenance.plan import cache_roots
-from vstore.remote.records import layout
-from vstore.remote.records.cache import Cache
-from vstore.remote.records.encoding import decode_delta
-from vstore.remote.records.inventory import Inventory, Item, read_inventory
+from vstore.remote.records.cache import Cache, request_threads
+from vstore.remote.records.inventory import Inventory
 from vstore.remote.records.model import Record
 from vstore.remote.records.trust import Trust
 from vstore.remote.sync.reader import RemoteReader
@@ -43,10 +41,10 @@ def verify_cache(
     Raises TransportError.
     """
     malformed: dict[str, str] = {}
-    inventory = read_inventory(cache, malformed)
+    inventory = cache.inventory(malformed)
     problems = [CacheProblem(key=key, problem=text) for key, text in sorted(malformed.items())]
     problems += _check_records(inventory, trust)
-    with cache.threads(_MAX_ARCHIVES) as pool:
+    with request_threads(cache, _MAX_ARCHIVES) as pool:
         items = list(inventory.items.values())
         faults = pool.map(lambda item: archive_fault(cache, item.record, contents=contents), items)
         done_bytes, total_bytes = 0, sum(item.record.archive.size_bytes for item in items)
@@ -56,18 +54,17 @@ def verify_cache(
             done, total = (done_bytes, total_bytes) if contents else (number + 1, len(items))
             reporter.progress("cache verify", "reading archives", done, total, unit)
             if fault is not None:
-                problems.append(CacheProblem(key=layout.archive_key(items[number].path), problem=fault))
-    for item in items:
-        problems += _check_deltas(store, cache, item, inventory, trust, contents)
+                problems.append(CacheProblem(key=cache.archive(items[number].record).key, problem=fault))
+    problems += _check_deltas(store, cache, inventory, trust, contents)
     return len(items), problems
 
 
 def _check_records(inventory: Inventory, trust: Trust) -> Iterator[CacheProblem]:
-    for path, item in inventory.items.items():
+    for item in inventory.items.values():
         for reference in item.record.references:
             if reference not in inventory.items:
-                yield CacheProblem(key=layout.object_key(path), problem=f"refers to {reference}, which is missing")
-        yield from _check_trust(layout.object_key(path), item.record, trust)
+                yield CacheProblem(key=item.key, problem=f"refers to {reference}, which is missing")
+        yield from _check_trust(item.key, item.record, trust)
     for key, realisation in inventory.realisations.items():
         if realisation.path not in inventory.items:
             yield CacheProblem(key=key, problem=f"gives {realisation.path}, which is missing")
@@ -76,12 +73,9 @@ def _check_records(inventory: Inventory, trust: Trust) -> Iterator[CacheProblem]
         yield from _check_trust(key, realisation, trust)
     for key, channel in inventory.current.items():
         yield from _check_trust(key, channel, trust)
-        numbered = inventory.channels.get(layout.channel_number_key(channel.name, channel.number))
-        if numbered is None or numbered.fingerprint != channel.fingerprint:
-            yield CacheProblem(key=key, problem=f"differs from number {channel.number} of the channel")
     for path, reason in cache_roots(inventory, keep=1).items():
         if path not in inventory.items:
-            yield CacheProblem(key=layout.object_key(path), problem=f"is missing, and {reason} points to it")
+            yield CacheProblem(key=str(path), problem=f"is missing, and {reason} points to it")
 
 
 def _check_trust(key: str, record: Record, trust: Trust) -> Iterator[CacheProblem]:
@@ -92,29 +86,22 @@ def _check_trust(key: str, record: Record, trust: Trust) -> Iterator[CacheProble
 
 
 def _check_deltas(
-    store: Store, cache: Cache, item: Item, inventory: Inventory, trust: Trust, contents: bool
+    store: Store, cache: Cache, inventory: Inventory, trust: Trust, contents: bool
 ) -> Iterator[CacheProblem]:
     def manifest(path: StorePath) -> Manifest | None:
         record = inventory.items[path].record if path in inventory.items else None
         if record is None:
             return None
         try:
-            return read_index(RemoteReader(cache, layout.archive_key(path), record.archive.size_bytes)).manifest
+            return read_index(RemoteReader(cache, cache.archive(record), record.archive.size_bytes)).manifest
         except TransportError:
             raise
         except (ArchiveError, CacheError):
             return None  # reported for its archive
 
-    for key in item.keys:
-        if not key.startswith("deltas/") or not key.endswith(".json"):
-            continue
-        record, problem = cache.try_read(key, decode_delta)
-        if problem is not None:
-            yield CacheProblem(key=key, problem=problem)
-        if record is None:
-            continue
+    for key, record in inventory.deltas.items():
         yield from _check_trust(key, record, Trust(keys=trust.keys))
         with store.staging("verify") if contents else nullcontext() as folder:
             fault = delta_fault(cache, record, folder, manifest)
         if fault is not None:
-            yield CacheProblem(key=layout.delta_key(record.new, record.old), problem=fault)
+            yield CacheProblem(key=cache.delta_file(record).key, problem=fault)

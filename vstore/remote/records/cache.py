@@ -1,165 +1,163 @@
-"""One cache: read and write its records. A `Transport` knows where they lie, a `Trust` whom to believe."""
+"""The interface of a cache: records of objects, and the files that belong to them.
+
+Callers ask for records and never for keys. `vstore.remote.file_cache` implements the interface over the files of a
+folder, a bucket or a web server, and `vstore.remote.registry_cache` over the manifests of a container registry.
+"""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol, TypeVar
 
 from vstore.cancel import CancelToken
-from vstore.digest import Digest, parse_json
+from vstore.digest import Digest
 from vstore.errors import CacheError
 from vstore.objects import StorePath
-from vstore.remote.records import layout
-from vstore.remote.records.encoding import (
-    MAX_RECORD_BYTES,
-    Fields,
-    decode_channel,
-    decode_delta,
-    decode_object,
-    decode_realisation,
-    encode,
-    encode_cache_file,
-)
-from vstore.remote.records.model import Channel, DeltaRecord, ObjectRecord, R, Realisation, Record
-from vstore.remote.transport.protocol import (
-    ListingTransport,
-    Transport,
-    TransportError,
-    WritableTransport,
-    creating,
-    listing,
-    writable,
-)
+from vstore.remote.records.blob import Blob
+from vstore.remote.records.inventory import Inventory, Item
+from vstore.remote.records.model import Channel, DeltaRecord, ObjectRecord, Realisation
+from vstore.remote.records.trust import Signer, Trust
+from vstore.remote.transport.protocol import TransportError
 
 MAX_REQUESTS = 64  # at the same time
-_NOUNS = {Realisation: "recipe", ObjectRecord: "object", Channel: "channel", DeltaRecord: "object"}
+GRACE = timedelta(days=1)  # before a collection may delete a record: it may belong to a running push
+REFRESH_AGE = GRACE / 2  # of a record that a push relies on: it writes an older one again
+T = TypeVar("T")
+FaultHandler = Callable[[str, str], object]  # is given the key of a record, and why it is replaced
 
 
-class Cache:
-    """A remote collection of objects and realisations. `name` is its name in config.toml, by default its URL.
+class Cache(Protocol):
+    """A remote collection of objects and realisations. All methods may be called from many threads.
 
-    Setting `cancel` ends all its requests.
+    Methods that read take the keys that the caller trusts: a cache that has one record for each signer looks for
+    theirs. A record may still lack their signatures, so the caller verifies it. A missing record is None. A malformed
+    one is a CacheError, and a failed request a TransportError.
     """
-
-    def __init__(self, transport: Transport, *, name: str | None = None, cancel: CancelToken | None = None) -> None:
-        self.transport = transport
-        self.name = name or transport.url
-        self.cancel = cancel or CancelToken()
-        self._checked = False
-        self._lock = threading.Lock()
 
     @property
     def url(self) -> str:
         """The URL without secrets."""
-        return self.transport.url
 
     @property
-    def writer(self) -> WritableTransport:
-        """The transport for writing. Raises TransportError if it only reads."""
-        return writable(self.transport)
+    def name(self) -> str:
+        """The name in config.toml, by default the URL."""
 
     @property
-    def lister(self) -> ListingTransport:
-        """The transport for listing. Raises ListingUnsupportedError if it cannot list."""
-        return listing(self.transport)
+    def cancel(self) -> CancelToken:
+        """The token that ends all requests when it is set."""
 
-    @contextmanager
-    def threads(self, count: int = MAX_REQUESTS) -> Iterator[Executor]:
-        """Yield threads for requests. An interruption of the block, such as Ctrl-C, ends their requests."""
-        with ThreadPoolExecutor(count) as pool, self.cancel.set_after(errors=False):
-            yield pool
+    @property
+    def writer(self) -> CacheWriter:
+        """The methods for writing. Raises TransportError if the cache is read-only."""
 
     def exists(self) -> bool:
         """Return whether the cache exists. Raises CacheError if its format is newer. True is remembered."""
-        with self._lock:
-            if not self._checked:
-                data = self.transport.get(layout.CACHE_FILE, limit=MAX_RECORD_BYTES)
-                if data is None:
-                    return False
-                Fields.read(data, f"{self.url}/{layout.CACHE_FILE}")
-                self._checked = True
-        return True
 
-    def check(self) -> None:
-        """Raise CacheError unless the cache exists."""
-        if not self.exists():
-            raise CacheError(f"there is no cache at {self.url}", hint="`vstore push` makes one")
-
-    def create(self) -> None:
-        """Create the cache if it does not exist, and repair a ``vstore-cache.json`` without a format.
-
-        Raises CacheError if the cache has a newer format.
-        """
-        damaged = False
-        try:
-            if self.exists():
-                return
-        except TransportError:
-            raise
-        except CacheError:
-            if self.has_format():
-                raise
-            damaged = True
-        if damaged:
-            self.writer.put(layout.CACHE_FILE, encode_cache_file())
-        else:
-            creating(self.transport).create(layout.CACHE_FILE, encode_cache_file())
-        self.check()
-
-    def has_format(self) -> bool:
-        """Return whether ``vstore-cache.json`` states a format, known here or not."""
-        data = self.transport.get(layout.CACHE_FILE, limit=MAX_RECORD_BYTES)
-        try:
-            document = parse_json(data or b"")
-        except ValueError:
-            return False
-        return isinstance(document, dict) and type(document.get("format")) is int
-
-    def realisation(self, recipe: Digest) -> Realisation | None:
+    def realisation(self, recipe: Digest, known: Trust) -> Realisation | None:
         """Return the record of a recipe's object."""
-        return self.read(layout.realisation_key(recipe), decode_realisation)
 
-    def object(self, path: StorePath) -> ObjectRecord | None:
+    def object(self, path: StorePath, known: Trust) -> ObjectRecord | None:
         """Return the record of an object."""
-        return self.read(layout.object_key(path), decode_object)
 
-    def channel(self, name: str) -> Channel | None:
-        """Return the current record of a channel."""
-        return self.read(layout.channel_key(name), decode_channel)
-
-    def delta(self, new: StorePath, old: StorePath) -> DeltaRecord | None:
+    def delta(self, new: StorePath, old: StorePath, known: Trust) -> DeltaRecord | None:
         """Return the record of the delta between two objects."""
-        found = self.read(layout.delta_record_key(new, old), decode_delta)
-        if found is not None and found.old != old:  # the key has the digest of `old` only
-            raise CacheError(f"{self.name}: the delta of {new} is for other objects")
-        return found
 
-    def read(self, key: str, decode: Callable[[bytes, str], R]) -> R | None:
-        """Return the record at a key. Raises CacheError if it is malformed or belongs at another key."""
-        data = self.transport.get(key, limit=MAX_RECORD_BYTES)
-        if data is None:
-            return None
-        record = decode(data, f"{self.url}/{key}")
-        if key not in layout.keys_of(record):
-            raise CacheError(f"{self.name}: {key} contains the record of another {_NOUNS[type(record)]}")
-        if not isinstance(record, DeltaRecord) and record.digest.short != record.path.short:
-            raise CacheError(f"{self.name}: the path and the digest in {key} differ")
-        return record
+    def channel(self, name: str, known: Trust, *, number: int | None = None) -> Channel | None:
+        """Return the record of one number of a channel, by default of the current one."""
 
-    def try_read(self, key: str, decode: Callable[[bytes, str], R]) -> tuple[R | None, str | None]:
-        """Return the record at a key, or the reason why it is malformed. Raises TransportError."""
-        try:
-            return self.read(key, decode), None
-        except TransportError:
-            raise
-        except CacheError as error:
-            return None, error.message
+    def channel_names(self) -> set[str]:
+        """Return the names of all channels. Raises ListingUnsupportedError where they cannot be listed."""
 
-    def write(self, key: str, record: Record, *, create_only: bool = False) -> bool:
-        """Write a record. With `create_only`, return False if the key exists."""
-        if create_only:
-            return creating(self.transport).create(key, encode(record))
-        self.writer.put(key, encode(record))
-        return True
+    def archive(self, record: ObjectRecord) -> Blob:
+        """Return the archive of an object. Makes no request."""
+
+    def delta_file(self, record: DeltaRecord) -> Blob:
+        """Return the file of a delta. Makes no request."""
+
+    def inventory(self, problems: dict[str, str] | None = None) -> Inventory:
+        """Read all records.
+
+        Raises CacheError for a malformed record, because it must not count as absent. With `problems`, such a record
+        is left out, and its key and the reason are added there.
+        """
+
+
+class CacheWriter(Protocol):
+    """Writes to a cache. Records are given unsigned; the signer's keys sign them."""
+
+    def create(self, store: Path) -> None:
+        """Create the cache if it does not exist, and repair a damaged one. `store` is the root of the caller's store.
+
+        Raises CacheError if the cache has a newer format, UsageError if its place is not free for a cache.
+        """
+
+    def put_archive(self, record: ObjectRecord, archive: Path) -> None:
+        """Write the archive of an object."""
+
+    def put_object(self, record: ObjectRecord, signer: Signer) -> None:
+        """Write the record of an object whose archive and references are in the cache."""
+
+    def keep_object(self, found: ObjectRecord, own: ObjectRecord, signer: Signer) -> bool:
+        """Sign the record of an object that the cache has, and write it again if it is old.
+
+        So no collection deletes it during the push. `own` is the caller's record of the same archive; if it states
+        other facts than `found`, it replaces no record that somebody else signed. Return False if the record has gone.
+        """
+
+    def put_delta(self, record: DeltaRecord, delta: bytes, signer: Signer) -> None:
+        """Write a delta, then its record."""
+
+    def add_realisation(self, own: Realisation, signer: Signer, on_fault: FaultHandler) -> StorePath:
+        """Write the object of a recipe; return the object that the cache states for it then.
+
+        A realisation with another object stays, unless it is malformed or all its signatures are wrong.
+        """
+
+    def add_channel(self, name: str, make: Callable[[int], Channel], before: Channel | None, signer: Signer) -> Channel:
+        """Write a record of a channel under a new number, and return it. `make` gives the record of a number.
+
+        Each number is given out once, even to two publishers at the same time. `before` is the record that it
+        replaces. Raises CacheError if others keep publishing.
+        """
+
+    def sign_channel(self, record: Channel, signer: Signer) -> Channel:
+        """Add signatures to a number of a channel that exists, and return its record."""
+
+    def pin(self, path: StorePath) -> None:
+        """Keep an object regardless of channels."""
+
+    def unpin(self, path: StorePath) -> None:
+        """Delete the pin of an object, if there is one."""
+
+    def touched_at(self, item: Item) -> datetime | None:
+        """Return the time of the last push that had an object; None if its record has gone."""
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Delete entries of an inventory, in this order. A missing one is no error."""
+
+
+def check_exists(cache: Cache) -> None:
+    """Raise CacheError unless the cache exists."""
+    if not cache.exists():
+        raise CacheError(f"there is no cache at {cache.url}", hint="`vstore push` makes one")
+
+
+@contextmanager
+def request_threads(cache: Cache, count: int = MAX_REQUESTS) -> Iterator[Executor]:
+    """Yield threads for requests to a cache. An interruption of the block, such as Ctrl-C, ends their requests."""
+    with ThreadPoolExecutor(count) as pool, cache.cancel.set_after(errors=False):
+        yield pool
+
+
+def attempt(read: Callable[[], T | None]) -> tuple[T | None, str | None]:
+    """Return the record that `read` returns, or the reason why it is malformed. Raises TransportError."""
+    try:
+        return read(), None
+    except TransportError:
+        raise
+    except CacheError as error:
+        return None, error.message

@@ -10,7 +10,9 @@ enough have signed, the number before is the current one.
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, timedelta
+from functools import partial
 
 from vstore.digest import hash_fields, parse_json
 from vstore.errors import CacheError, UsageError, suggestion
@@ -19,22 +21,19 @@ from vstore.fs.faults import Point, reached
 from vstore.fs.locking.filelock import lock_file
 from vstore.fs.reading import read_regular
 from vstore.objects import ObjectInfo
-from vstore.remote.records import layout
-from vstore.remote.records.cache import Cache
-from vstore.remote.records.encoding import decode_channel
-from vstore.remote.records.model import Channel, add_signatures
+from vstore.remote.records.cache import Cache, attempt
+from vstore.remote.records.model import Channel
 from vstore.remote.records.trust import Signer, Trust
-from vstore.remote.transport.protocol import ListingUnsupportedError
 from vstore.store import Store, StoreLayout
 
-_MAX_TRIES = 20
+_CHANNEL_NAME = re.compile(r"(?!.*\.(?i:json)$)[A-Za-z0-9_][A-Za-z0-9+._-]{0,100}")
 _MAX_UNSIGNED = 10  # newest numbers that lack signatures
 _MAX_SEEN_BYTES = 1 << 20
 
 
 def check_channel_name(name: str) -> None:
     """Raise UsageError unless this can be a channel's name. It must not end as record files do."""
-    if not layout.CHANNEL_NAME.fullmatch(name):
+    if not _CHANNEL_NAME.fullmatch(name):
         raise UsageError(f"not a channel name: {name!r}", hint="letters, digits, . _ - +, not .json at its end")
 
 
@@ -55,7 +54,7 @@ def read_channel(store: Store, cache: Cache, name: str, *, trust: Trust, now: da
     Raises CacheError if it is missing, expired, older than one seen before, or not signed by enough trusted keys.
     """
     check_channel_name(name)
-    found = cache.channel(name)
+    found = cache.channel(name, trust)
     if found is None:
         hint = f"{suggestion(name, _channel_names(cache))}`vstore cache ls {cache.name}` lists its channels"
         raise CacheError(f"{cache.name} has no channel {name}", hint=hint)
@@ -75,7 +74,7 @@ def read_channel(store: Store, cache: Cache, name: str, *, trust: Trust, now: da
 def _channel_names(cache: Cache) -> set[str]:
     """Return the names of the channels of a cache, none if it cannot list its files."""
     try:
-        return {stat.key.split("/")[1].removesuffix(".json") for stat in cache.lister.scan("channels")}
+        return cache.channel_names()
     except CacheError:
         return set()
 
@@ -88,7 +87,7 @@ def _newest_trusted(cache: Cache, newest: Channel, trust: Trust) -> Channel:
     for number in range(newest.number - 1, max(newest.number - _MAX_UNSIGNED, 0), -1):
         if found is not None and trust.trusts(found):
             return found
-        found = _numbered(cache, newest.name, number)
+        found, _ = attempt(partial(cache.channel, newest.name, trust, number=number))
     return found if found is not None and trust.trusts(found) else newest
 
 
@@ -133,17 +132,9 @@ def publish_channel(
     check_channel_name(name)
     if not signer.keys:
         raise UsageError("a channel must be signed, and there is no key", hint="`vstore key generate NAME`")
-    before = _sound(cache.try_read(layout.channel_key(name), decode_channel)[0], signer.known)
-    if (
-        before is not None
-        and before.path == info.path
-        and before.expires_at - now >= lifetime / 2
-        and not signer.has_signed(before)
-    ):
-        return _add_signatures(cache, before, signer)
-    highest = [before.number] if before is not None else _highest_numbers(cache, name, signer.known)
-    for number in (start + step for start in highest for step in range(1, _MAX_TRIES + 1)):
-        unsigned = Channel(
+
+    def make(number: int) -> Channel:
+        return Channel(
             name=name,
             number=number,
             path=info.path,
@@ -151,72 +142,13 @@ def publish_channel(
             created_at=now.replace(microsecond=0),
             expires_at=(now + lifetime).replace(microsecond=0),
         )
-        made = signer.sign(unsigned)
-        if cache.write(layout.channel_number_key(name, number), made, create_only=True):
-            break
-    else:
-        raise _contended(cache, name)
-    reached(Point.PUSH_NUMBERED)
-    _make_current(cache, made, signer.known)
-    return made
 
-
-def _add_signatures(cache: Cache, record: Channel, signer: Signer) -> Channel:
-    """Sign a number that exists. Two who sign at once may lose a signature, so read again and repeat."""
-    key = layout.channel_number_key(record.name, record.number)
-    for _ in range(_MAX_TRIES):
-        there = _numbered(cache, record.name, record.number)
-        joined = record
-        if there is not None and there.fingerprint == record.fingerprint:
-            joined = add_signatures(record, *signer.known.without_wrong(there).signatures)
-        joined = signer.sign(joined)
-        if there == joined:
-            break
-        cache.write(key, joined)
-    else:
-        raise _contended(cache, record.name)
-    reached(Point.PUSH_NUMBERED)
-    _make_current(cache, joined, signer.known)
-    return joined
-
-
-def _contended(cache: Cache, name: str) -> CacheError:
-    return CacheError(f"channel {name} of {cache.name} is being published by others", hint="try again")
-
-
-def _make_current(cache: Cache, made: Channel, known: Trust) -> None:
-    """Make this the current record of the channel, or the record of a higher number that has appeared."""
-    written: Channel | None = None
-    while written != made:
-        cache.write(layout.channel_key(made.name), made)
-        written = made
-        while (later := _sound(_numbered(cache, made.name, made.number + 1), known)) is not None:
-            made = later
-    reached(Point.PUSH_PUBLISHED)
-
-
-def _sound(found: Channel | None, known: Trust) -> Channel | None:
-    """Return the record without wrong signatures; None if no known key has signed it."""
-    return known.without_wrong(found) if found is not None and known.signers(found) else None
-
-
-def _highest_numbers(cache: Cache, name: str, known: Trust) -> list[int]:
-    """Return the highest number that a known key has signed, if there is one, and the highest of all."""
-    try:
-        keys = [stat.key for stat in cache.lister.scan(f"channels/{name}")]
-    except ListingUnsupportedError:
-        return [0]
-    texts = [key.rpartition("/")[2].removesuffix(".json") for key in keys]
-    numbers = sorted(
-        (int(text) for text in texts if text.isascii() and text.isdigit() and len(text) < 16), reverse=True
-    )
-    highest = numbers[:1] or [0]
-    for number in numbers[:_MAX_TRIES]:
-        if _sound(_numbered(cache, name, number), known) is not None:
-            return [number, *highest]
-    return highest
-
-
-def _numbered(cache: Cache, name: str, number: int) -> Channel | None:
-    """Return the record of a number; None if it is missing or malformed."""
-    return cache.try_read(layout.channel_number_key(name, number), decode_channel)[0]
+    before = signer.sound(attempt(lambda: cache.channel(name, signer.known))[0])
+    if (
+        before is not None
+        and before.path == info.path
+        and before.expires_at - now >= lifetime / 2
+        and not signer.has_signed(before)
+    ):
+        return cache.writer.sign_channel(before, signer)
+    return cache.writer.add_channel(name, make, before, signer)

@@ -15,9 +15,9 @@ from typing import TypeVar
 from vstore.digest import Digest, canonical_json, from_hex, parse_json
 from vstore.errors import CacheError
 from vstore.objects import Kind, StorePath
-from vstore.remote.records.layout import FORMAT
 from vstore.remote.records.model import Archive, Channel, DeltaRecord, ObjectRecord, Realisation, Record, Signature
 
+FORMAT = 1  # of every record; a reader refuses a higher one
 _MAX_SIZE = 1 << 50
 MAX_RECORD_BYTES = 1 << 20
 _MAX_VALUES = 20_000

@@ -167,6 +167,12 @@ class Signer:
         """Return the record with the signatures of all keys, beside those that it has."""
         return sign(record, self.keys)
 
+    def sound(self, record: R | None) -> R | None:
+        """Return the record without wrong signatures; None if no known key has signed it."""
+        if record is None or not self.known.signers(record):
+            return None
+        return self.known.without_wrong(record)
+
     def has_signed(self, record: Record) -> bool:
         """Return whether all keys have signed the record."""
         return len(self.own.signers(record)) == self.own.require

@@ -26,7 +26,7 @@ from vstore.cancel import Cancelled
 from vstore.digest import Digest
 from vstore.errors import BusyError, VstoreError
 from vstore.objects import StorePath
-from vstore.remote.records import layout
+from vstore.remote.file_cache import layout
 from vstore.remote.records.encoding import encode_cache_file
 from vstore.remote.serving.served_store import ServedArchive, ServedStore
 from vstore.store import ARCHIVE_SUFFIX

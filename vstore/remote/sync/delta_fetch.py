@@ -10,7 +10,6 @@ from vstore.extras import missing_packages
 from vstore.fs.trees.manifest import Manifest
 from vstore.objects import StorePath
 from vstore.remote.records.cache import Cache
-from vstore.remote.records.layout import delta_key
 from vstore.remote.records.model import DeltaRecord
 from vstore.remote.records.trust import Trust
 from vstore.remote.sync.delta import apply_delta
@@ -38,7 +37,7 @@ def find_delta(store: Store, cache: Cache, path: StorePath, trust: Trust, *, bel
     """
     if missing_packages("delta"):
         return None
-    found = [cache.delta(path, info.path) for info in store.objects.newest_of(path.name)[:_MAX_OLD]]
+    found = [cache.delta(path, info.path, trust) for info in store.objects.newest_of(path.name)[:_MAX_OLD]]
     signed = [one for one in found if one and trust.rejection(one, require=1) is None]
     smallest = min(signed, key=lambda one: one.size_bytes, default=None)
     return smallest if smallest and smallest.size_bytes < min(below_bytes, _MAX_BYTES) else None
@@ -51,7 +50,7 @@ def fetch_delta(
     folder.mkdir()
     delta, fetched = folder / "delta", 0
     try:
-        fetched = cache.transport.download(delta_key(record.new, record.old), delta, limit=record.size_bytes) or 0
+        fetched = cache.delta_file(record).download(delta, limit=record.size_bytes) or 0
         files = apply_delta(delta, record, find, expected, folder, cache.cancel) if fetched else {}
     except CacheError as error:
         return PatchedFiles(fetched_bytes=fetched, problem=error.message)

@@ -33,7 +33,6 @@ from vstore.fs.trees.manifest import Manifest
 from vstore.fs.trees.removal import remove_tree
 from vstore.objects import Kind, StorePath
 from vstore.remote.records.cache import Cache
-from vstore.remote.records.layout import archive_key
 from vstore.remote.records.model import ObjectRecord
 from vstore.remote.records.trust import Trust
 from vstore.remote.sync.delta_fetch import MIN_BYTES, PatchedFiles, fetch_delta, find_delta
@@ -96,7 +95,7 @@ class Fetcher:
     def estimate(self, cache: Cache, record: ObjectRecord) -> Fetched:
         """Return the most that fetching an object would take: a delta may reduce it. Reads the archive's index."""
         started = time.monotonic()
-        reader = RemoteReader(cache, archive_key(record.path), record.archive.size_bytes)
+        reader = RemoteReader(cache, cache.archive(record), record.archive.size_bytes)
         try:
             with _name_archive(cache, record):
                 index = read_index(reader, tree=record.digest)
@@ -152,7 +151,7 @@ class Fetcher:
         def on_bytes(_: int) -> None:
             self.reporter.progress(record.path.name, "fetching", reader.fetched_bytes, total, Unit.BYTES)
 
-        reader = RemoteReader(cache, archive_key(record.path), total, on_bytes)
+        reader = RemoteReader(cache, cache.archive(record), total, on_bytes)
         try:
             index = self._read_index(reader, record)
             source = self._source(index, partial)
@@ -171,7 +170,7 @@ class Fetcher:
         """Download the archive to a file beside the tree, and unpack that: for a place without ranges."""
         file = tree.with_name("archive")
         self.reporter.progress(record.path.name, "fetching whole")
-        size = cache.transport.download(archive_key(record.path), file, limit=record.archive.size_bytes)
+        size = cache.archive(record).download(file, limit=record.archive.size_bytes)
         if size is None:
             raise CacheError(f"{cache.name} does not have the archive of {record.path}")
         with FileReader(file) as reader:
@@ -228,8 +227,7 @@ def _name_archive(cache: Cache, record: ObjectRecord) -> Iterator[None]:
     try:
         yield
     except ArchiveError as error:
-        place = f"{cache.url}/{archive_key(record.path)}"
-        raise CacheError(f"{place}: {error.message}", details=error.details) from error
+        raise CacheError(f"{cache.archive(record).url}: {error.message}", details=error.details) from error
 
 
 def _was_cut_off(error: BaseException | None) -> bool:

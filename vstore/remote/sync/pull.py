@@ -11,7 +11,7 @@ from vstore.digest import Digest
 from vstore.errors import CacheError
 from vstore.graph import bottom_up
 from vstore.objects import StorePath
-from vstore.remote.records.cache import MAX_REQUESTS, Cache
+from vstore.remote.records.cache import MAX_REQUESTS, Cache, request_threads
 from vstore.remote.records.encoding import encode
 from vstore.remote.records.model import ObjectRecord
 from vstore.remote.sync.fetch import DependencyError, Fetched, Fetcher
@@ -126,7 +126,7 @@ def missing_records(fetcher: Fetcher, cache: Cache, tops: tuple[StorePath, ...])
 
     def read(path: StorePath) -> ObjectRecord | None:
         nonlocal remaining_bytes
-        record = cache.object(path)
+        record = cache.object(path, fetcher.trust)
         with lock:
             remaining_bytes -= len(encode(record)) if record else 0
             if remaining_bytes < 0:
@@ -135,7 +135,7 @@ def missing_records(fetcher: Fetcher, cache: Cache, tops: tuple[StorePath, ...])
                 )
         return record
 
-    with cache.threads() as pool:
+    with request_threads(cache) as pool:
         while level:
             if len(found) + len(level) > _MAX_OBJECTS:
                 raise CacheError(f"{cache.name}: one closure has more than {_MAX_OBJECTS} objects")

@@ -14,24 +14,19 @@ from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
 from vstore.archive import Limits, Packer
-from vstore.errors import CacheError, UsageError
+from vstore.errors import UsageError
 from vstore.fs.faults import Point, reached
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.plural import count
-from vstore.remote.records import layout
-from vstore.remote.records.cache import Cache
+from vstore.remote.records.cache import Cache, request_threads
 from vstore.remote.records.channels import check_channel_name, publish_channel
-from vstore.remote.records.encoding import decode_delta, decode_realisation
-from vstore.remote.records.model import Archive, Channel, DeltaRecord, ObjectRecord, Realisation, add_signatures
+from vstore.remote.records.model import Archive, Channel, DeltaRecord, ObjectRecord, Realisation
 from vstore.remote.records.trust import Signer
 from vstore.remote.sync.delta import make_delta
-from vstore.remote.sync.destination import check_destination
 from vstore.remote.sync.reuse import ReuseCheck
 from vstore.reporter import ByteProgress, CancellableReporter, Reporter, Unit
 from vstore.store import Store
 from vstore.values import frozen
-
-_MAX_TRIES = 5
 
 
 @frozen
@@ -125,20 +120,19 @@ class Pusher:
     def push(self, tops: Iterable[StorePath]) -> Pushed:
         """Push objects and their closures. After a CacheError no incomplete object is listed."""
         infos = {path: info for path, info in self._closure(tops).items() if path not in self._without}
-        check_destination(self._cache, self._store.layout.root)
-        self._cache.create()
+        self._cache.writer.create(self._store.layout.root)
         reached(Point.PUSH_STARTED)
         self._reporter.progress("push", f"looking for {count(len(infos), 'object')}")
-        with self._cache.threads() as pool:
+        with request_threads(self._cache) as pool:
             present = dict(zip(infos, pool.map(self._reuse.has_object, infos.values()), strict=True))
-        with self._cache.threads(self._jobs) as pool:
+        with request_threads(self._cache, self._jobs) as pool:
             running: dict[StorePath, Future[int]] = {}
             for path, info in infos.items():
                 if not present[path]:
                     references = [running[reference] for reference in info.references if reference in running]
                     running[path] = pool.submit(self._push, info, references)
             archive_bytes = sum(future.result() for future in running.values())
-        with self._cache.threads() as pool:
+        with request_threads(self._cache) as pool:
             conflicts = [text for found in pool.map(self._push_realisations, infos.values()) for text in found]
         for text in conflicts:
             self._reporter.warn(text)
@@ -167,12 +161,12 @@ class Pusher:
             made = self._packer.pack(tree, manifest, file, name=str(info.path), on_bytes=packing.add)
             reached(Point.PUSH_PACKED)
             self._reporter.progress(name, "pushing", 0, made.size_bytes, Unit.BYTES)
-            self._cache.writer.put(layout.archive_key(info.path), file)
+            record = ObjectRecord.of(info, metadata, Archive.of(made))
+            self._cache.writer.put_archive(record, file)
         reached(Point.PUSH_UPLOADED)
-        record = ObjectRecord.of(info, metadata, Archive.of(made))
         for future in references:
             future.result()
-        self._cache.write(layout.object_key(info.path), self._signer.sign(record))
+        self._cache.writer.put_object(record, self._signer)
         reached(Point.PUSH_DESCRIBED)
         self._reporter.completed(name, "pushed", time.monotonic() - started)
         return made.size_bytes
@@ -181,41 +175,14 @@ class Pusher:
         """Write the realisations of an object; return a text for each recipe that gave another builder another one."""
         conflicts = []
         for recipe in self._store.realisations.recipes_of([info.path]):
-            found = self._push_realisation(self._signer.sign(Realisation.of(info, recipe)))
+            own = Realisation.of(info, recipe)
+            found = self._cache.writer.add_realisation(own, self._signer, self._reuse.warn)
             reached(Point.PUSH_REALISED)
             if found != info.path:
                 conflicts.append(
                     f"{self._cache.name}: builders disagree: a recipe gave {info.path} here, {found} there"
                 )
         return conflicts
-
-    def _push_realisation(self, own: Realisation) -> StorePath:
-        """Write a realisation, or add its signatures to the one in the cache; return the object in the cache then.
-
-        A realisation with another object stays, unless it is malformed or all its signatures are wrong. Two who sign
-        at once may lose a signature, so read again and repeat.
-        """
-        key = layout.realisation_key(own.recipe)
-        for _ in range(_MAX_TRIES):
-            found, fault = self._cache.try_read(key, decode_realisation)
-            if fault is not None:
-                self._reuse.warn(key, fault)
-                self._cache.write(key, own)
-                continue
-            if found is None:
-                if self._cache.write(key, own, create_only=True):
-                    return own.path
-                continue
-            sound = self._signer.known.without_wrong(found)
-            if found.path != own.path and (sound.signatures or not own.signatures):
-                return found.path
-            joined = add_signatures(sound, *own.signatures) if found.fingerprint == own.fingerprint else own
-            if joined == found:
-                return found.path
-            if found.path != own.path or len(sound.signatures) < len(found.signatures):
-                self._reuse.warn(key, "its signature is wrong")
-            self._cache.write(key, joined)
-        raise CacheError(f"{self._cache.name}: others keep writing the realisation of {own.recipe}", hint="try again")
 
     def push_deltas(self, tops: Iterable[StorePath], older: StorePath) -> int:
         """Push a delta for each object, from the object of the same name in the closure of `older`; return the bytes.
@@ -238,13 +205,7 @@ class Pusher:
         if data is None:
             return 0
         made = DeltaRecord(new=new, old=old, size_bytes=len(data), sha256=sha256(data).hexdigest())
-        self._cache.writer.put(layout.delta_key(new, old), data)
-        reached(Point.PUSH_DELTA_UPLOADED)
-        key = layout.delta_record_key(new, old)
-        found, _ = self._cache.try_read(key, decode_delta)
-        if found is not None and found.fingerprint == made.fingerprint:
-            made = self._signer.known.without_wrong(found)
-        self._cache.write(key, self._signer.sign(made))
+        self._cache.writer.put_delta(made, data, self._signer)
         reached(Point.PUSH_DELTA_DESCRIBED)
         self._reporter.completed(new.name, "delta pushed", time.monotonic() - started)
         return len(data)

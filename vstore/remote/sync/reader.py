@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 
 from vstore.archive.model import Data
 from vstore.errors import CacheError
-from vstore.remote.records.cache import Cache
+from vstore.remote.records.blob import Blob
+from vstore.remote.records.cache import Cache, request_threads
 from vstore.remote.transport.protocol import MAX_RANGE_BYTES
 
 _MAX_REQUESTS = 8  # at the same time
@@ -20,11 +21,13 @@ class RemoteReader:
     `on_bytes` is called with the number of bytes fetched.
     """
 
-    def __init__(self, cache: Cache, key: str, size_bytes: int, on_bytes: Callable[[int], None] | None = None) -> None:
+    def __init__(
+        self, cache: Cache, blob: Blob, size_bytes: int, on_bytes: Callable[[int], None] | None = None
+    ) -> None:
         self.size_bytes = size_bytes
         self.fetched_bytes = 0
         self._cache = cache
-        self._key = key
+        self._blob = blob
         self._on_bytes = on_bytes
         self._lock = threading.Lock()
         self._tail_start, self._tail = 0, b""
@@ -61,7 +64,7 @@ class RemoteReader:
         if len(batches) == 1:
             answers = [self._read(batches[0])]
         else:
-            with self._cache.threads(min(_MAX_REQUESTS, max(len(batches), 1))) as pool:
+            with request_threads(self._cache, min(_MAX_REQUESTS, max(len(batches), 1))) as pool:
                 answers = list(pool.map(self._read, batches))
         for batch, answer in zip(batches, answers, strict=True):
             for (number, _, _), data in zip(batch, answer, strict=True):
@@ -69,9 +72,9 @@ class RemoteReader:
         return [b"".join(parts) if len(parts) != 1 else parts[0] for parts in found]
 
     def _read(self, batch: list[tuple[int, int, int]]) -> Sequence[Data]:
-        data = self._cache.transport.get_ranges(self._key, [(start, end) for _, start, end in batch])
+        data = self._blob.get_ranges([(start, end) for _, start, end in batch])
         if data is None:
-            raise CacheError(f"{self._cache.url} does not have {self._key}")
+            raise CacheError(f"{self._cache.url} does not have {self._blob.key}")
         count = sum(map(len, data))
         with self._lock:
             self.fetched_bytes += count

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from contextlib import nullcontext
-from datetime import UTC, datetime
 
 from vstore.fs.trees.manifest import Manifest
 from vstore.objects import ObjectInfo, StorePath
 from vstore.remote.maintenance.integrity import archive_fault, delta_fault, quick_archive_fault
-from vstore.remote.maintenance.plan import CachePolicy
-from vstore.remote.records import layout
-from vstore.remote.records.cache import Cache
-from vstore.remote.records.encoding import decode_delta, decode_object
+from vstore.remote.records.cache import Cache, attempt
 from vstore.remote.records.model import ObjectRecord
 from vstore.remote.records.trust import Signer
 from vstore.reporter import Reporter
@@ -39,61 +35,55 @@ class ReuseCheck:
 
         The record is written again when it is old, so that no collection deletes it during the push.
         """
-        key = layout.object_key(info.path)
-        found, fault = self._cache.try_read(key, decode_object)
-        signed = None
-        if found is not None:
-            signed, fault = self._signed(info, self._signer.known.without_wrong(found))
-        if fault is not None:
-            self.replaced.add(info.path)
-            self.warn(key, fault)
-        if signed is None:
+        found, fault = attempt(lambda: self._cache.object(info.path, self._signer.known))
+        if found is None and fault is None:
             return False
-        stat = self._cache.transport.head(key)
-        if signed != found or (stat is not None and datetime.now(UTC) - stat.modified > CachePolicy().grace / 2):
-            self._cache.write(key, signed)
-        return signed != found or stat is not None
+        if found is not None:
+            own = ObjectRecord.of(info, self._store.manifest(info.path)[1], found.archive)
+            fault = self._fault(info, own, found)
+            if fault is None:
+                return self._cache.writer.keep_object(found, own, self._signer)
+        self.replaced.add(info.path)
+        self.warn(f"the record of {info.path}", fault or "")
+        return False
 
-    def _signed(self, info: ObjectInfo, found: ObjectRecord) -> tuple[ObjectRecord | None, str | None]:
-        """Return the record with this store's signatures, or the reason why it must be replaced.
+    def _fault(self, info: ObjectInfo, own: ObjectRecord, found: ObjectRecord) -> str | None:
+        """Return the reason why a record must be replaced; None if it is sound.
 
         A signature vouches for the archive, so it is read whole first. A record with other parts or metadata that
         somebody else signed stays as it is.
         """
         stated = (found.digest, found.kind, found.size_bytes, found.references)
         if stated != (info.digest, info.kind, info.size_bytes, info.references):
-            return None, "its record differs from the object"
-        signs = not self._signer.has_signed(found)
-        if signs:
-            own = ObjectRecord.of(info, self._store.manifest(info.path)[1], found.archive)
-            if own.fingerprint != found.fingerprint:
-                signs = False
-                if not found.signatures:
-                    return None, "its record has other metadata and no signature"
+            return "its record differs from the object"
+        sound = self._signer.known.without_wrong(found)
+        signs = not self._signer.has_signed(sound)
+        if signs and own.fingerprint != found.fingerprint:
+            signs = False
+            if not sound.signatures:
+                return "its record has other metadata and no signature"
         if self._verify or signs:
             fault = archive_fault(self._cache, found, contents=True)
         else:
             fault = quick_archive_fault(self._cache, found)
-        if fault is not None:
-            return None, f"its archive {fault}"
-        return (self._signer.sign(found) if signs else found), None
+        return None if fault is None else f"its archive {fault}"
 
     def has_delta(self, new: StorePath, old: StorePath) -> bool:
         """Return whether the cache has the delta, signed by this store.
 
         A delta that others made is made again rather than signed: clients pass a signed delta to a decoder.
         """
-        found, fault = self._cache.try_read(layout.delta_record_key(new, old), decode_delta)
+        found, fault = attempt(lambda: self._cache.delta(new, old, self._signer.known))
         if found is not None:
             with self._store.staging("push-delta") if self._verify else nullcontext() as folder:
                 fault = delta_fault(self._cache, found, folder, self._manifest)
         if fault is not None:
-            self.warn(layout.delta_key(new, old), fault)
+            self.warn(f"the delta of {new} from {old}", fault)
         return found is not None and fault is None and self._signer.has_signed(found)
 
-    def warn(self, key: str, fault: str) -> None:
-        """Warn that a file in the cache is replaced."""
-        self._reporter.warn(f"{self._cache.name}: {key} is replaced: {fault}")
+    def warn(self, what: str, fault: str) -> None:
+        """Warn that something in the cache is replaced."""
+        self._reporter.warn(f"{self._cache.name}: {what} is replaced: {fault}")
 
     def _manifest(self, path: StorePath) -> Manifest:
         return self._store.manifest(path)[0]

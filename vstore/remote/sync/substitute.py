@@ -177,7 +177,7 @@ class CacheSubstituter:
             )
             return None
         try:
-            found = cache.realisation(recipe) if cache.exists() else None
+            found = cache.realisation(recipe, self._fetcher.trust) if cache.exists() else None
         except CacheError as error:
             self._failed(cache, str(recipe), error)
             return None

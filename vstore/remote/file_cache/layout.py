@@ -1,4 +1,4 @@
-"""The keys of a cache: the same in a folder, on a web server and in a bucket (docs/internals/cache.md).
+"""The keys of a cache of files: the same in a folder, on a web server and in a bucket (docs/internals/cache.md).
 
 A listed record is always complete, because a push writes archive, object, realisation in this order, and references
 before referrers. A collection deletes in the reverse order.
@@ -6,16 +6,12 @@ before referrers. A collection deletes in the reverse order.
 
 from __future__ import annotations
 
-import re
-
 from vstore.digest import Digest
 from vstore.objects import StorePath
 from vstore.remote.records.model import Channel, DeltaRecord, ObjectRecord, Realisation, Record
 
-FORMAT = 1  # of every record; a reader refuses a higher one
 CACHE_FILE = "vstore-cache.json"
 FOLDERS = ("channels", "pins", "realisations", "objects", "deltas", "archives")
-CHANNEL_NAME = re.compile(r"(?!.*\.(?i:json)$)[A-Za-z0-9_][A-Za-z0-9+._-]{0,100}")
 
 
 def realisation_key(recipe: Digest) -> str:
