@@ -1,4 +1,4 @@
-"""The objects of a store, as values: store paths, kinds, and the index's record of an object."""
+"""The objects of a store, as values: store paths, kinds, and the index's records of an object and its archives."""
 
 from __future__ import annotations
 
@@ -81,3 +81,18 @@ class ObjectInfo:
     recipe: Digest | None
     registered_at: datetime
     inputs: tuple[StorePath, ...] = ()
+
+
+@frozen
+class ArchiveInfo:
+    """An archive of an object, as it was written. XZ and GZ have no `index_digest`.
+
+    `sha256` is of the whole file and `diff_id` of the tar stream in it, both in hexadecimal. An image of the Open
+    Container Initiative names a layer by the first and its content by the second.
+    """
+
+    size_bytes: int
+    sha256: str
+    diff_id: str
+    index_digest: Digest | None
+    content_bytes: int  # of the files, uncompressed

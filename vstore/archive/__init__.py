@@ -12,7 +12,6 @@ from vstore.archive.format import FOOTER_BYTES, footer_digest
 from vstore.archive.index import FileReader, read_index
 from vstore.archive.model import (
     ArchiveIndex,
-    ArchiveInfo,
     ByteRange,
     Compression,
     FetchPlan,
@@ -26,6 +25,7 @@ from vstore.archive.plan import plan_fetch
 from vstore.archive.unpack import unpack
 from vstore.archive.verify import ArchiveDigests, verify_archive
 from vstore.fs.trees.validate import Limits
+from vstore.objects import ArchiveInfo
 
 __all__ = [
     "FOOTER_BYTES",

@@ -41,21 +41,6 @@ class Compression(StrEnum):
         return 19 if self is Compression.ZST else 9
 
 
-@frozen
-class ArchiveInfo:
-    """A written archive. XZ and GZ have no `index_digest`.
-
-    `sha256` is of the whole file and `diff_id` of the tar stream in it, both in hexadecimal. An image of the Open
-    Container Initiative names a layer by the first and its content by the second.
-    """
-
-    size_bytes: int
-    sha256: str
-    diff_id: str
-    index_digest: Digest | None
-    content_bytes: int  # of the files, uncompressed
-
-
 class ByteRange(NamedTuple):
     """Bytes of an archive from `start` up to but not including `end`."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import lzma
 import os
+import platform
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ from blake3 import blake3
 from vstore.archive.check import check_ratio, check_tree
 from vstore.archive.format import check_name, encode_index
 from vstore.archive.layout import FrameSizes, TarSegment, cut_frames
-from vstore.archive.model import ArchiveInfo, Compression, FileOffset
+from vstore.archive.model import Compression, FileOffset
 from vstore.archive.pipeline import in_order
 from vstore.digest import Digest
 from vstore.errors import ArchiveError
@@ -25,9 +26,11 @@ from vstore.fs import zstd
 from vstore.fs.reading import open_handle
 from vstore.fs.trees.manifest import Entry, EntryKind, Manifest
 from vstore.fs.trees.validate import Limits
+from vstore.objects import ArchiveInfo
 
 _MIB = 1 << 20
 _HIGH_LEVEL = 16  # of zstd: from here on frames are larger
+_STREAM_VERSION = 1  # of the tar stream: its order, its headers and its frames
 _SIZES = {
     Compression.ZST: FrameSizes(frame_bytes=4 * _MIB, part_bytes=8 * _MIB),
     Compression.XZ: FrameSizes(frame_bytes=32 * _MIB, part_bytes=32 * _MIB),
@@ -76,11 +79,20 @@ class Packer:
         limits: Limits | None = None,
     ) -> None:
         self._compression = compression
-        self._level = compression.default_level if level is None else level
+        self.level = compression.default_level if level is None else level
         self._jobs = jobs
         self._limits = limits or Limits()
-        large = compression is Compression.ZST and self._level >= _HIGH_LEVEL
+        large = compression is Compression.ZST and self.level >= _HIGH_LEVEL
         self._sizes = _HIGH_SIZES if large else _SIZES[compression]
+
+    @property
+    def version(self) -> str:
+        """The format, and the release of the compressor: with equal versions and levels, equal trees give equal bytes.
+
+        zlib and liblzma come with Python, which stands for their releases.
+        """
+        release = zstd.library_version() if self._compression is Compression.ZST else platform.python_version()
+        return f"{self._compression} {_STREAM_VERSION} {release}"
 
     def pack(
         self,
@@ -118,7 +130,7 @@ class Packer:
     def _write(
         self, tree: Path, manifest: Manifest, output: _Output, name: str, on_bytes: Callable[[int], None]
     ) -> Digest | None:
-        work = partial(_pack_frame, os.fsencode(tree), partial(_COMPRESS[self._compression], level=self._level))
+        work = partial(_pack_frame, os.fsencode(tree), partial(_COMPRESS[self._compression], level=self.level))
         frames = in_order(work, cut_frames(manifest, name, self._sizes), jobs=self._jobs, check=partial(on_bytes, 0))
         offsets: dict[bytes, FileOffset] = {}
         sizes: list[tuple[int, int]] = []

@@ -45,6 +45,12 @@ KEYS = (
     _gc("max_free", SIZE, "End an automatic collection when this much is free. The default is `min_free`."),
     _gc("cache_unshared_for", AGE, "Remove wheels from uv's cache that no object has shared for this time.", '"14d"'),
     _gc("cache_max_size", SIZE, "Remove such wheels, the longest unshared first, until all take at most this much."),
+    ConfigKey(
+        ("archives", "max_size"),
+        SIZE,
+        "Keep packed archives, those used last, up to this size in all. With 0 none are kept.",
+        '"5G"',
+    ),
     ConfigKey(("locks", "wait"), AGE, "How long to wait for other processes. Default: 10 minutes; a day for builds."),
     ConfigKey(
         ("trusted_keys",), PUBLIC_KEYS, "Public keys, `name:base64`. Objects of caches need their signatures.", "[]"

@@ -8,6 +8,7 @@ from datetime import timedelta
 from vstore.values import frozen
 
 UNSHARED_FOR = timedelta(days=14)
+ARCHIVE_BYTES = 5 << 30
 
 
 @frozen
@@ -43,7 +44,7 @@ class Config:
     """The settings of a store.
 
     `caches` are in order of preference. At least `require` of the builders with `trusted_keys` must agree on the object
-    of a recipe. `lock_wait` is the time to wait for other processes.
+    of a recipe. `lock_wait` is the time to wait for other processes. Packed archives are kept up to `archive_bytes`.
     """
 
     gc: GcConfig = GcConfig()
@@ -51,3 +52,4 @@ class Config:
     trusted_keys: tuple[str, ...] = ()
     require: int = 1
     lock_wait: timedelta | None = None
+    archive_bytes: int = ARCHIVE_BYTES

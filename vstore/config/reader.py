@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from vstore.config.keys import find_key, names_in
 from vstore.config.kinds import WrongValueError, cache_url, mapping, texts_by_key
-from vstore.config.model import CacheConfig, Config, GcConfig
+from vstore.config.model import ARCHIVE_BYTES, CacheConfig, Config, GcConfig
 from vstore.errors import UsageError, suggestion
 from vstore.fs.reading import read_regular
 from vstore.toml import TomlError, parse_toml
@@ -38,7 +37,8 @@ def parse_config(file: Path, data: bytes) -> Config:
         caches=_caches(top.table("caches")),
         trusted_keys=top.value("trusted_keys") or (),
         require=top.value("require") or 1,
-        lock_wait=_lock_wait(top.table("locks")),
+        lock_wait=_only_value(top.table("locks"), "wait"),
+        archive_bytes=ARCHIVE_BYTES if (size := _only_value(top.table("archives"), "max_size")) is None else size,
     )
     top.finish()
     return config
@@ -61,8 +61,9 @@ def _gc(table: ConfigTable) -> GcConfig:
     return found
 
 
-def _lock_wait(table: ConfigTable) -> timedelta | None:
-    found: timedelta | None = table.value("wait")
+def _only_value(table: ConfigTable, key: str) -> Any:
+    """Return the value of the only key of a table."""
+    found = table.value(key)
     table.finish()
     return found
 

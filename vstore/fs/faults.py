@@ -62,6 +62,7 @@ class Point(StrEnum):
     REINDEX_LOG_GONE = "reindex-log-gone"  # the old log is, the old index is not
     REINDEX_REPLACED = "reindex-replaced"
     PUSH_STARTED = "push-started"  # the cache is made
+    PUSH_KEPT = "push-kept"  # one more packed archive is kept, and not yet in the index
     PUSH_PACKED = "push-packed"  # one more archive lies in a staging area
     PUSH_UPLOADED = "push-uploaded"  # one more archive is in the cache, its record is not
     PUSH_DESCRIBED = "push-described"  # one more record is, its realisations are not

@@ -5,7 +5,7 @@
 
 from vstore.store.creation import own_uv_cache, owner_of
 from vstore.store.emergency_space import keep_emergency_space, release_emergency_space
-from vstore.store.layout import ARCHIVE_SUFFIX, StoreLayout, generation_link, generation_of, is_new_index
+from vstore.store.layout import ARCHIVE_SUFFIX, StoreLayout, generation_link, generation_of, is_new_index, packed_object
 from vstore.store.model import BuildCost, Generation, ObjectGraph, Provenance
 from vstore.store.roots.links import add_root, object_at, remove_root
 from vstore.store.roots.notes import RootNote
@@ -33,6 +33,7 @@ __all__ = [
     "object_at",
     "own_uv_cache",
     "owner_of",
+    "packed_object",
     "read_roots",
     "release_emergency_space",
     "remove_root",

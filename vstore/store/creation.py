@@ -17,7 +17,7 @@ from vstore.store.layout import FOLDERS, OPTIONAL_FOLDERS, StoreLayout
 
 _SPREAD = ("tmp", "uv")  # see `spread_folders`
 _ALLOWED = {"config.toml", "keys", "emergency-space", "cache", "locks", "lost+found"}  # in the root of a new store
-_ALLOWED_CACHES = {"cache/remote", "cache/serve"}
+_ALLOWED_CACHES = {"cache/remote", "cache/archives"}
 _UNFINISHED = ("tmp/emergency-", "gcroots/temp/")  # made before the index is
 _SHOWN = 3
 

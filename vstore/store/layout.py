@@ -25,8 +25,9 @@ FOLDERS = (  # made with the store, in this order
     "tmp/trash",
     "locks",  # last: a store that has it is complete
 )
-OPTIONAL_FOLDERS = ("cache/remote", "cache/serve", "channels", "failed", "keys")  # made when needed
+OPTIONAL_FOLDERS = ("cache/remote", "cache/archives", "channels", "failed", "keys")  # made when needed
 ARCHIVE_SUFFIX = ".tar.zst"
+_ARCHIVE = rf"(?P<path>.+)\.[0-9]{{1,2}}{re.escape(ARCHIVE_SUFFIX)}"
 _NEW_INDEX = r"index-[0-9a-f]{12}(-wal|-shm|-journal)?"
 _GENERATION_LINK = r"(?P<profile>.+)-(?P<number>[1-9][0-9]{0,8})-link"
 _GENERATION_RECORD = r"\.(?P<profile>.+)-(?P<number>[1-9][0-9]{0,8})\.json"
@@ -63,9 +64,9 @@ class StoreLocks:
         """Return the lock to hold while an object is fetched from a cache."""
         return self.folder / f"fetch-{path.short}"
 
-    def serve(self, path: StorePath) -> Path:
-        """Return the lock to hold while `vstore serve` packs an object."""
-        return self.folder / f"serve-{path.short}"
+    def pack(self, path: StorePath) -> Path:
+        """Return the lock to hold while an object is packed."""
+        return self.folder / f"pack-{path.short}"
 
 
 class StoreLayout:
@@ -85,7 +86,7 @@ class StoreLayout:
         self.locks = StoreLocks(root / "locks")
         self.uv_cache = root / "cache" / "uv"
         self.negative_cache = root / "cache" / "remote"  # which objects caches did not have lately
-        self.served = root / "cache" / "serve"  # archives that `vstore serve` packed
+        self.archives = root / "cache" / "archives"  # archives that were packed
         self.channels = root / "channels"  # the last number seen of each channel
         self.keys = root / "keys"  # secret keys that sign pushes
         self.emergency_space = root / "emergency-space"
@@ -113,9 +114,9 @@ class StoreLayout:
         """Return the compressed log of the build of a recipe."""
         return self.logs / f"{recipe.short}.log.z"
 
-    def served_archive(self, path: StorePath) -> Path:
-        """Return the archive of an object that `vstore serve` packed."""
-        return self.served / f"{path}{ARCHIVE_SUFFIX}"
+    def archive(self, path: StorePath, level: int) -> Path:
+        """Return the archive of an object that was packed with this level."""
+        return self.archives / f"{path}.{level}{ARCHIVE_SUFFIX}"
 
     def new_index_file(self) -> Path:
         """Return a new path for an index that replaces the old one: in the root, as ``tmp`` may be another mount."""
@@ -149,6 +150,15 @@ def generation_of_record(name: str) -> tuple[str, int] | None:
     """Return profile and number of the generation whose record has this name; None if it is no such name."""
     found = re.fullmatch(_GENERATION_RECORD, name)
     return (found["profile"], int(found["number"])) if found else None
+
+
+def packed_object(name: str) -> StorePath | None:
+    """Return the object whose archive has this name in ``cache/archives``; None if it is no such name."""
+    found = re.fullmatch(_ARCHIVE, name)
+    try:
+        return StorePath.parse(found["path"]) if found else None
+    except ValueError:
+        return None
 
 
 def is_new_index(name: str) -> bool:

@@ -23,6 +23,7 @@ from vstore.fs.trees.scan import scan
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.store.creation import check_folders, check_index_file, check_owner, create_folders, is_empty
 from vstore.store.emergency_space import keep_emergency_space
+from vstore.store.index.archives import PackedArchiveIndex
 from vstore.store.index.connection import Database
 from vstore.store.index.generations import Generations
 from vstore.store.index.last_used import LastUsed
@@ -41,8 +42,8 @@ _NO_INDEX_HINT = "run `vstore reindex`"
 class Store:
     """One open store. Safe for several threads of one process and for several processes.
 
-    `layout` has its places on disk. `objects`, `realisations`, `generations` and `last_used` are the parts of its
-    index, all in one `database`. `distrusted` objects count as missing in this process, because they are damaged, until
+    `layout` has its places on disk. `objects`, `realisations`, `generations`, `last_used` and `archives` are the
+    parts of its index, all in one `database`. `distrusted` objects count as missing in this process, because they are damaged, until
     they are added again; the new tree is then exchanged with the damaged one in one step.
     """
 
@@ -53,6 +54,7 @@ class Store:
         self.realisations = Realisations(database)
         self.generations = Generations(database, layout.profiles)
         self.last_used = LastUsed(database)
+        self.archives = PackedArchiveIndex(database)
         self.distrusted: set[StorePath] = set()
         self._temp_roots = TempRoots(layout)
         self._held = held

@@ -28,7 +28,8 @@ from vstore.errors import BusyError, VstoreError
 from vstore.objects import StorePath
 from vstore.remote.file_cache import layout
 from vstore.remote.records.encoding import encode_cache_file
-from vstore.remote.serving.served_store import ServedArchive, ServedStore
+from vstore.remote.packing.packed_archives import KeptArchive
+from vstore.remote.serving.served_store import ServedStore
 from vstore.store import ARCHIVE_SUFFIX
 
 T = TypeVar("T")
@@ -110,7 +111,7 @@ class Endpoints:
         self._served.store.is_valid(StorePath.make(Digest(bytes(32)), "none"))
         return PlainTextResponse("ok\n")
 
-    async def _archive(self, path: StorePath) -> ServedArchive | None:
+    async def _archive(self, path: StorePath) -> KeptArchive | None:
         """Return the archive of an object; None if there is no such object. Raises BusyError if too many wait.
 
         The index is queried first, so that an invented name costs one query.

@@ -1,6 +1,6 @@
 """The database of the index: its connection and settings, its schema, and its errors.
 
-One connection serves all threads, one at a time. Every `transaction` is durable when it returns.
+One connection serves all threads, one at a time. A `transaction` is durable when it returns, unless that is not needed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import stat
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,7 +25,7 @@ T = TypeVar("T")
 Connection = sqlite3.Connection
 Row = tuple[Any, ...]  # values as SQLite returns them, not yet checked
 
-SCHEMA = 4  # PRAGMA user_version of the schema that this release writes
+SCHEMA = 5  # PRAGMA user_version of the schema that this release writes
 _SCHEMA_FILE = Path(__file__).with_name("schema.sql")
 _TRY_SECONDS = 0.1  # how long SQLite itself waits for another process, which no signal interrupts
 _SMALL_PAGES = 1024  # 4 MiB
@@ -77,9 +77,12 @@ class Database:
                 self._connection.execute("ROLLBACK")
 
     @contextmanager
-    def transaction(self, *, wait: bool = True) -> Iterator[Connection]:
-        """Write all or nothing. Raises BusyError if others write for too long, or, without `wait`, at all."""
-        with self._lock, translated(self.file, self.read_only):
+    def transaction(self, *, wait: bool = True, durable: bool = True) -> Iterator[Connection]:
+        """Write all or nothing. Raises BusyError if others write for too long, or, without `wait`, at all.
+
+        A transaction that need not be `durable` does not wait for the disk; a power cut may undo it.
+        """
+        with self._lock, translated(self.file, self.read_only), nullcontext() if durable else self._without_flushing():
             if wait:
                 waited(self.file, lambda: self._connection.execute("BEGIN IMMEDIATE"))
             else:
@@ -102,6 +105,14 @@ class Database:
             yield
         finally:
             self._connection.execute(f"PRAGMA busy_timeout = {int(_TRY_SECONDS * 1000)}")
+
+    @contextmanager
+    def _without_flushing(self) -> Iterator[None]:
+        self._connection.execute("PRAGMA synchronous = NORMAL")
+        try:
+            yield
+        finally:
+            self._connection.execute("PRAGMA synchronous = FULL")
 
     def compact(self) -> None:
         """Free the space of deleted rows: truncate the log, and rewrite the file when a quarter of it is empty.

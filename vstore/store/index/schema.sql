@@ -1,4 +1,4 @@
--- Schema 4. The schema enforces the invariants: it refuses to delete an object that another object or a
+-- Schema 5. The schema enforces the invariants: it refuses to delete an object that another object or a
 -- generation refers to.
 
 CREATE TABLE objects (
@@ -51,6 +51,19 @@ CREATE TABLE stack_cache (
     object        INTEGER NOT NULL REFERENCES objects (id) ON DELETE CASCADE
 ) WITHOUT ROWID;
 CREATE INDEX stack_cache_object ON stack_cache (object);
+
+-- archives that were packed from an object, of each level the last one; `packer` is the version of their format
+CREATE TABLE archives (
+    object        INTEGER NOT NULL REFERENCES objects (id) ON DELETE CASCADE,
+    level         INTEGER NOT NULL,
+    packer        TEXT NOT NULL,
+    size_bytes    INTEGER NOT NULL,
+    sha256        BLOB NOT NULL CHECK (length(sha256) = 32),
+    diff_id       BLOB NOT NULL CHECK (length(diff_id) = 32),
+    index_digest  BLOB NOT NULL CHECK (length(index_digest) = 32),
+    content_bytes INTEGER NOT NULL,
+    PRIMARY KEY (object, level)
+) WITHOUT ROWID;
 
 -- the last use of an object, by realising or running: one row per object, written at most once a day
 CREATE TABLE last_used (

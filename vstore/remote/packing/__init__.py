@@ -1,0 +1,1 @@
+"""Packing: the archives of a store's objects, each packed once."""
