@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ from vstore.remote.sync.substitute import CacheSubstituter
 from vstore.remote.transport.protocol import RequestLimits, Stat, listing, writable
 from vstore.remote.transport.retry import RetryingTransport
 from vstore.remote.transport.schemes import open_transport
-from vstore.reporter import NullReporter
+from vstore.reporter import Detail, NullReporter
 from vstore.store import Provenance, Store
 
 KEY = SecretKey("builder-1", b"1" * 32)
@@ -35,17 +35,21 @@ QUICK = RequestLimits(
 
 
 class Said(NullReporter):
-    """Remembers warnings and notes."""
+    """Remembers warnings, notes and details."""
 
     def __init__(self) -> None:
         self.warnings: list[str] = []
         self.notes: list[str] = []
+        self.details: list[str] = []
 
     def warn(self, text: str, hint: str | None = None) -> None:
         self.warnings.append(text)
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+
+    def detail(self, text: str | Callable[[], str], kind: Detail = Detail.DECISION) -> None:
+        self.details.append(text if isinstance(text, str) else text())
 
 
 @dataclass

@@ -32,7 +32,7 @@ from vstore.store.health.reindex import reindex
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows makes no link without a right to it")
 FOLDERS = (
     "store", "manifests", "profiles", "gcroots", "gcroots/auto", "gcroots/temp", "logs", "cache", "cache/uv", "tmp",
-    "tmp/trash", "locks", "failed", "cache/remote", "cache/serve", "channels", "keys",
+    "tmp/trash", "locks", "failed", "cache/remote", "cache/archives", "channels", "keys",
 )  # fmt: skip
 
 

@@ -281,18 +281,16 @@ def serve(
     *,
     host: str,
     port: int,
-    max_bytes: int | None = None,
     log_requests: bool = False,
     reporter: Reporter | None = None,
 ) -> None:
     """Serve the store as a read-only cache until interrupted. Port 0 takes any free port.
 
-    Packed archives are kept, at most `max_bytes` (default: 10 GiB). Raises UsageError without the extra ``serve`` or
-    for an unavailable address, BusyError for a port in use.
+    Raises UsageError without the extra ``serve`` or for an unavailable address, BusyError for a port in use.
     """
     require_extra("serve", "servers")
     from vstore.remote.serving.endpoints import application
-    from vstore.remote.serving.served_store import MAX_ARCHIVE_BYTES, ServedStore
+    from vstore.remote.serving.served_store import ServedStore
     from vstore.remote.serving.server import bind, listen
 
     reporter = reporter or NullReporter()
@@ -302,5 +300,5 @@ def serve(
         keys = signing_keys(store)
         if not keys:
             reporter.warn("serving unsigned: clients will not substitute from it", "`vstore key generate NAME`")
-        served = ServedStore(store, keys, MAX_ARCHIVE_BYTES if max_bytes is None else max_bytes)
+        served = ServedStore(store, keys)
         listen(application(served), bound, served.cancel, log_requests=log_requests)

@@ -67,7 +67,7 @@ class GcOptions(NamedTuple):
     """Options of one collection: limits, the space to reach in bytes, and whether to empty caches.
 
     With `until_free` a collection ends when the file system of the store has so much free space. `clean_cache` empties
-    uv's cache and that of `vstore serve`, whatever is shared.
+    uv's cache, whatever is shared, and removes all packed archives.
     """
 
     limits: GcConfig

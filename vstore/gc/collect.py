@@ -19,9 +19,9 @@ from vstore.gc.measure import Measure, logs_of
 from vstore.gc.model import Collected, CollectionPlan, CollectionPolicy, Victim
 from vstore.gc.orphans import entries, find_orphans, lacks_folders, orphan_candidates, require_rows
 from vstore.gc.ownership import owned_by_others
+from vstore.gc.packed_archives import archives_of, other_archives, remove_archives
 from vstore.gc.plan import ByteLimits, choose_wheels, exclusive_objects, plan_victims
 from vstore.gc.remove import Removal, current_roots
-from vstore.gc.served_archives import archives_of, other_archives, remove_archives
 from vstore.gc.unlink import empty_trash
 from vstore.gc.uv_cache import CachedWheel, UvCaches
 from vstore.objects import StorePath
@@ -46,7 +46,7 @@ def plan_collection(
     if policy.clean_cache or policy.takes_wheels:
         measure.take_places(leftovers(layout, everything=policy.clean_cache))
     if policy.clean_cache:
-        measure.take_places(layout.served / name for name in other_archives(store, now))
+        measure.take_places(layout.archives / name for name in other_archives(store, now))
     caches = UvCaches(layout, measure.tally) if policy.takes_wheels else None
     with orphan_links(store) as links:
         expired = _expired(caches, policy, limits.after(measure.tally.freed_bytes), now)

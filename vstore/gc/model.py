@@ -77,7 +77,7 @@ class CollectionPlan:
 
     @property
     def archives(self) -> tuple[str, ...]:
-        """The `orphans` that `vstore serve` packed."""
+        """The `orphans` that are packed archives."""
         return _archives(self.orphans)
 
     @property
@@ -99,7 +99,7 @@ class Collected:
 
     @property
     def archives(self) -> tuple[str, ...]:
-        """The `orphans` that `vstore serve` packed."""
+        """The `orphans` that are packed archives."""
         return _archives(self.orphans)
 
     @property
@@ -109,4 +109,4 @@ class Collected:
 
 
 def _archives(places: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(place for place in places if place.startswith("cache/serve/"))
+    return tuple(place for place in places if place.startswith("cache/archives/"))

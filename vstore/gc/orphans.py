@@ -14,7 +14,7 @@ from pathlib import Path
 from vstore.errors import StoreError
 from vstore.fs.locking.filelock import is_held
 from vstore.gc.ownership import removable
-from vstore.gc.served_archives import is_expired
+from vstore.gc.packed_archives import expired_archives
 from vstore.objects import StorePath
 from vstore.store import RootKind, Store, StoreLayout, is_new_index, read_roots
 from vstore.store.roots.orphan_links import UNFINISHED
@@ -27,7 +27,7 @@ _LINK_AGE = timedelta(hours=1)  # making a root takes two system calls, without 
 def entries(layout: StoreLayout) -> dict[str, list[str]]:
     """Return all entries that may be orphans, by folder, relative to the root. List them before reading the roots."""
     folders = (layout.store, layout.manifests, layout.tmp, layout.trash, layout.locks.folder, layout.logs)
-    everywhere = (*folders, layout.failed, layout.gcroots, layout.indirect_roots, layout.served)
+    everywhere = (*folders, layout.failed, layout.gcroots, layout.indirect_roots, layout.archives)
     found = {layout.relative(folder): _names(layout, folder) for folder in everywhere}
     found[layout.tmp.name].remove(layout.trash.name)
     found["."] = [name for name in _names(layout, layout.root) if is_new_index(name)]
@@ -74,6 +74,7 @@ def find_orphans(store: Store, places: Collection[str], known: Collection[str], 
 def _ownerless(store: Store, places: Collection[str], known: Collection[str], now: datetime) -> Iterator[str]:
     layout = store.layout
     logs = {layout.relative(layout.log(recipe)) for recipe in store.realisations.recipes()}
+    expired = expired_archives(store, now)
     for place in places:
         folder, _, name = place.rpartition("/")
         match folder:
@@ -91,8 +92,8 @@ def _ownerless(store: Store, places: Collection[str], known: Collection[str], no
                     yield place
             case ".":
                 yield place  # no `reindex` runs while this store is open
-            case "cache/serve":
-                if is_expired(store, name, now):
+            case "cache/archives":
+                if name in expired:
                     yield place
             case "failed":
                 if _older(layout.root / place, now - FAILED_AGE):

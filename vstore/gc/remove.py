@@ -18,7 +18,7 @@ from vstore.fs.trees.manifest import shown
 from vstore.fs.trees.usage import Tally, statuses
 from vstore.gc.model import Victim
 from vstore.gc.orphans import find_orphans
-from vstore.gc.served_archives import archives_of
+from vstore.gc.packed_archives import archives_of
 from vstore.graph import reachable
 from vstore.objects import StorePath
 from vstore.reporter import Reporter

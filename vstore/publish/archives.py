@@ -11,19 +11,20 @@ import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from vstore.archive import Packer
+from vstore.archive import Compression, Packer
 from vstore.fs.atomic import flush_file, fsync_directory
 from vstore.fs.place import Claim, check_output_folder, lstat_or_none, put_file, recognise
 from vstore.fs.scratch import scratch
 from vstore.fs.trees.manifest import Manifest
-from vstore.objects import StorePath
+from vstore.objects import ArchiveInfo, StorePath
 from vstore.publish.archive_plan import ArchiveOptions, EarlierArchive, archive_labels, plan_archives
 from vstore.publish.earlier_outputs import is_archive
 from vstore.publish.members import Member, StackMembers
 from vstore.publish.metadata_folder import MetadataFolder, lock_output_folder
 from vstore.publish.output import OutputItem, OutputPlan
 from vstore.publish.records import MemberRecord, Tables, combine, outdated_layers, own_fields
-from vstore.reporter import ByteProgress, NullReporter, Reporter
+from vstore.remote.packing.packed_archives import PackedArchives
+from vstore.reporter import ByteProgress, CancellableReporter, NullReporter, Reporter
 from vstore.store import Store
 from vstore.values import frozen, replace
 
@@ -115,15 +116,12 @@ class ArchiveOutput:
         return {label: recognise(self.folder / name, is_ours) for label, name in names.items()}
 
     def _pack(self, item: OutputItem, place: Claim, jobs: int, reporter: Reporter) -> OutputItem:
-        """Pack one archive aside and move it to its place. Its record is removed before and written after."""
+        """Make one archive aside and move it to its place. Its record is removed before and written after."""
         path = item.path
         assert path is not None and item.record is not None
         started = time.monotonic()
-        packing = ByteProgress(reporter, item.label, "packing", item.size_bytes or 0)
         with scratch(self.folder, "publish") as aside:
-            packer = Packer(self.options.compression, level=self.options.level, jobs=jobs)
-            tree = self.store.layout.object(path)
-            info = packer.pack(tree, self._content(path), aside / item.name, name=str(path), on_bytes=packing.add)
+            info = self._packed(path, aside / item.name, item.label, jobs, reporter)
             with open(aside / item.name, "rb+") as archive:
                 flush_file(archive.fileno())
             self._metadata.remove_record(item.label)
@@ -143,11 +141,20 @@ class ArchiveOutput:
         reporter.completed(item.label, "packed", time.monotonic() - started)
         return item._replace(record=record)
 
-    def _content(self, path: StorePath) -> Manifest:
+    def _packed(self, path: StorePath, file: Path, label: str, jobs: int, reporter: Reporter) -> ArchiveInfo:
+        """Make `file` the archive of an object: the one that caches have, where it is of that form."""
+        options = self.options
+        if options.compression is Compression.ZST and options.bytecode:
+            told = CancellableReporter(reporter)
+            return PackedArchives(self.store, level=options.level, jobs=jobs, reporter=told).write(
+                path, file, label=label
+            )
         manifest = self.store.manifest(path)[0]
-        if self.options.bytecode:
-            return manifest
-        return Manifest(tuple(entry for entry in manifest.entries if _BYTECODE not in entry.path.split(b"/")))
+        if not options.bytecode:
+            manifest = Manifest(tuple(one for one in manifest.entries if _BYTECODE not in one.path.split(b"/")))
+        packing = ByteProgress(reporter, label, "packing", manifest.size_bytes)
+        packer = Packer(options.compression, level=options.level, jobs=jobs)
+        return packer.pack(self.store.layout.object(path), manifest, file, name=str(path), on_bytes=packing.add)
 
     def _with_manifest(self, items: tuple[OutputItem, ...], stack: StackMembers) -> OutputPlan:
         records = [(item.kind, item.record) for item in items if item.record is not None]

@@ -43,8 +43,8 @@ class Store:
     """One open store. Safe for several threads of one process and for several processes.
 
     `layout` has its places on disk. `objects`, `realisations`, `generations`, `last_used` and `archives` are the
-    parts of its index, all in one `database`. `distrusted` objects count as missing in this process, because they are damaged, until
-    they are added again; the new tree is then exchanged with the damaged one in one step.
+    parts of its index, all in one `database`. `distrusted` objects count as missing in this process, because they are
+    damaged, until they are added again; the new tree is then exchanged with the damaged one in one step.
     """
 
     def __init__(self, layout: StoreLayout, database: Database, held: ExitStack) -> None:

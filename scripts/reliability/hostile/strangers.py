@@ -126,7 +126,7 @@ def strangers(work: Path, *, requests: int, seed: int) -> dict[str, object]:
 def _held(root: Path, process: subprocess.Popen[bytes]) -> list[str]:
     """List what the server still holds of requests that are over: temp roots, files, archives, descriptors."""
     found = [str(file) for folder in ("gcroots/temp", "tmp", "locks") for file in _waiting(root / folder)]
-    stored = sum(file.stat().st_size for file in (root / "cache/serve").iterdir())
+    stored = sum(file.stat().st_size for file in (root / "cache/archives").iterdir())
     found += [f"{stored} bytes of archives"] if stored > LIMIT_BYTES else []
     descriptors = len(os.listdir(f"/proc/{process.pid}/fd")) if Path("/proc/self/fd").is_dir() else 0
     return found + ([f"{descriptors} descriptors"] if descriptors > 100 else [])

@@ -282,7 +282,7 @@ def test_an_archive_is_known_by_its_content(served: Served, tmp_path: Path) -> N
     for given in (etag, f"W/{etag}", f'"x", {etag}', "*"):
         assert served.get(key, **{"If-None-Match": given})[0] == 304
     assert served.get(key, **{"If-None-Match": '"x"'})[0] == 200
-    file = tmp_path / "builder/cache/serve" / f"{served.paths[0]}.tar.zst"
+    file = tmp_path / "builder/cache/archives" / f"{served.paths[0]}.3.tar.zst"
     file.unlink()
     assert served.get(key)[1]["etag"] == etag
     assert served.get(key, **{"If-Range": etag, "Range": "bytes=0-9"})[2] == whole[:10]
@@ -306,7 +306,7 @@ PATHS = [
     "/archives/ab/..%5c..%5cindex.sqlite", "//etc/passwd", "/archives//etc/passwd", "/archives/ab/%00.tar.zst",
     "/objects/ab/%0d%0aX: y.json", "/objects/ab/%ff%fe.json", "/objects/ab/" + "a" * 12000 + ".json",
     "/objects/ab/.json", "/archives/ab/.tar.zst", "/objects/ab/\U0001f600.json", "http://other/x", "/" * 9000,
-    "/cache/serve/x", "/keys/builder-1.secret", "/config.toml", "/healthz/../keys/x", "*", "/a?" + "b&" * 6000,
+    "/cache/archives/x", "/keys/builder-1.secret", "/config.toml", "/healthz/../keys/x", "*", "/a?" + "b&" * 6000,
 ]  # fmt: skip
 
 
@@ -341,7 +341,7 @@ def test_what_was_served_is_collected_and_its_archive_with_it(served: Served, tm
         while more := client.recv(1 << 16):
             data += more
     assert data.partition(b"\r\n\r\n")[2] == whole
-    assert list((root / "cache/serve").iterdir()) == []
+    assert list((root / "cache/archives").iterdir()) == []
     assert [served.get(one)[0] for one in (key, object_key(large))] == [404, 404]
     assert list((root / "gcroots/temp").iterdir()) == []
 
@@ -362,13 +362,13 @@ def test_archives_that_nobody_asks_for_go_and_all_with_the_cache(root: Path, tmp
         for path in paths:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/{archive_key(path)}", timeout=30) as answer:
                 answer.read()
-        old, fresh, _ = (store.layout.served_archive(path) for path in paths)
+        old, fresh, _ = (store.layout.archive(path, 3) for path in paths)
         long_ago = time.time() - 15 * 86400
         os.utime(old, (long_ago, old.stat().st_mtime))
         (old.parent / "what is this").write_text("?")
-        place = f"cache/serve/{old.name}"
+        place = f"cache/archives/{old.name}"
         for options in (["--dry-run"], []):
-            assert sorted(gc(root, *options)["orphans"]) == sorted([place, "cache/serve/what is this"])
+            assert sorted(gc(root, *options)["orphans"]) == sorted([place, "cache/archives/what is this"])
         assert not old.exists() and fresh.exists()
         planned, done = gc(root, "--clean-cache", "--dry-run"), gc(root, "--clean-cache")
         assert planned["freed_bytes"] == done["freed_bytes"] and done["freed_bytes"] > 0
@@ -378,11 +378,12 @@ def test_archives_that_nobody_asks_for_go_and_all_with_the_cache(root: Path, tmp
 
 @pytest.mark.fast
 def test_packed_archives_have_a_limit(root: Path, tmp_path: Path) -> None:
-    with Store.open(root) as store, served_by(root, tmp_path / "log", "--max-size", "1K") as (port, _):
+    (root / "config.toml").write_text('archives.max_size = "1K"')
+    with Store.open(root) as store, served_by(root, tmp_path / "log") as (port, _):
         for info in store.objects.all():
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/{archive_key(info.path)}", timeout=30) as answer:
                 assert answer.read()
-            assert [file.name for file in store.layout.served.iterdir()] == [f"{info.path}.tar.zst"]
+            assert [file.name for file in store.layout.archives.iterdir()] == [f"{info.path}.3.tar.zst"]
 
 
 @pytest.mark.fast
@@ -393,14 +394,14 @@ def test_a_signal_ends_what_is_being_packed(root: Path, tmp_path: Path) -> None:
         path = store.add(staged, name="large", kind=Kind.FRAMEWORK).path
     with served_by(root, tmp_path / "log") as (port, process), ThreadPoolExecutor() as pool:
         asked = pool.submit(raw, port, f"GET /{archive_key(path)} HTTP/1.1\r\nHost: x\r\n\r\n".encode(), 60)
-        while not list((root / "tmp").glob("serve-large-*/.archive*")):
+        while not list((root / "tmp").glob("pack-large-*/.archive*")):
             time.sleep(0.01)
         assert health(port) == b"ok\n"
         process.terminate()
         assert process.wait(60) == 143
         asked.result()
-    assert list((root / "cache/serve").iterdir()) == [], "packing did not go on to its end"
-    assert not list((root / "tmp").glob("serve-*"))
+    assert list((root / "cache/archives").iterdir()) == [], "packing did not go on to its end"
+    assert not list((root / "tmp").glob("pack-*"))
     assert "Traceback" not in (tmp_path / "log").read_text()
 
 

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 @command("gc")
 @dry_run_option
 @click.option("--until-free", type=SIZE, metavar="SIZE", help="Delete only until SIZE is free on the disk.")
-@click.option("--clean-cache", is_flag=True, help="Empty uv's cache and that of `serve`; waits for running builds.")
+@click.option(
+    "--clean-cache", is_flag=True, help="Remove all packed archives and empty uv's cache; waits for running builds."
+)
 @options(
     "limits",
     dict,
@@ -126,7 +128,7 @@ def _text(done: gc.GcResult, dry_run: bool) -> str:
     if orphans := len(found.orphans) - len(found.archives):
         lines.append(f"{verb} {count(orphans, 'leftover')} of killed processes")
     if found.archives:
-        lines.append(f"{verb} {count(len(found.archives), 'archive')} that `vstore serve` packed")
+        lines.append(f"{verb} {count(len(found.archives), 'packed archive')}")
     if found.wheels:
         lines.append(f"{verb} {count(len(found.wheels), 'cached wheel')} that no object shares")
     return "\n".join([*lines, f"{verb} {count(len(found.victims), 'object')}, {gain} {size(found.freed_bytes)}"])

@@ -27,8 +27,8 @@ from vstore.digest import Digest
 from vstore.errors import BusyError, VstoreError
 from vstore.objects import StorePath
 from vstore.remote.file_cache import layout
-from vstore.remote.records.encoding import encode_cache_file
 from vstore.remote.packing.packed_archives import KeptArchive
+from vstore.remote.records.encoding import encode_cache_file
 from vstore.remote.serving.served_store import ServedStore
 from vstore.store import ARCHIVE_SUFFIX
 

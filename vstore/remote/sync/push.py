@@ -13,18 +13,19 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 
-from vstore.archive import Limits, Packer
+from vstore.archive import Limits
 from vstore.errors import UsageError
 from vstore.fs.faults import Point, reached
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.plural import count
+from vstore.remote.packing.packed_archives import PackedArchives
 from vstore.remote.records.cache import Cache, request_threads
 from vstore.remote.records.channels import check_channel_name, publish_channel
 from vstore.remote.records.model import Archive, Channel, DeltaRecord, ObjectRecord, Realisation
 from vstore.remote.records.trust import Signer
 from vstore.remote.sync.delta import make_delta
 from vstore.remote.sync.reuse import ReuseCheck
-from vstore.reporter import ByteProgress, CancellableReporter, Reporter, Unit
+from vstore.reporter import CancellableReporter, Reporter, Unit
 from vstore.store import Store
 from vstore.values import frozen
 
@@ -114,7 +115,7 @@ class Pusher:
         self._jobs = options.jobs
         self._without = without
         limits = Limits().without_ratio() if signer.keys else Limits()  # those of clients that trust a key
-        self._packer = Packer(level=options.level, limits=limits)
+        self._archives = PackedArchives(store, level=options.level, limits=limits, reporter=self._reporter)
         self._reuse = ReuseCheck(store, cache, signer, verify=options.verify, reporter=self._reporter)
 
     def push(self, tops: Iterable[StorePath]) -> Pushed:
@@ -151,14 +152,11 @@ class Pusher:
         return {info.path: info for info in self._store.objects.bottom_up(tops)}
 
     def _push(self, info: ObjectInfo, references: Sequence[Future[int]]) -> int:
-        """Pack and write an archive, then its record once all references are written. Return the archive's bytes."""
+        """Write an archive, then its record once all references are written. Return the archive's bytes."""
         started = time.monotonic()
         name = info.path.name
-        manifest, metadata = self._store.manifest(info.path)
-        with self._store.staging(f"push-{name}") as staging:
-            file, tree = staging / "archive", self._store.layout.object(info.path)
-            packing = ByteProgress(self._reporter, name, "packing", info.size_bytes)
-            made = self._packer.pack(tree, manifest, file, name=str(info.path), on_bytes=packing.add)
+        _, metadata = self._store.manifest(info.path)
+        with self._archives.packed(info.path) as (file, made):
             reached(Point.PUSH_PACKED)
             self._reporter.progress(name, "pushing", 0, made.size_bytes, Unit.BYTES)
             record = ObjectRecord.of(info, metadata, Archive.of(made))
