@@ -8,9 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from vstore.archive import ArchiveInfo, Packer
 from vstore.digest import canonical_json, parse_json
-from vstore.objects import ObjectInfo
+from vstore.objects import ArchiveInfo, ObjectInfo
 from vstore.oci import Descriptor, media_types
 from vstore.publish.image.assemble import BaseImage, assemble, assemble_index
 from vstore.publish.image.bases import Base, OpenTransport, open_base
@@ -27,9 +26,10 @@ from vstore.publish.image.model import (
 from vstore.publish.members import StackMembers
 from vstore.publish.output import OutputItem, OutputPlan
 from vstore.remote import Signer
+from vstore.remote.packing.packed_archives import PackedArchives
 from vstore.remote.records.encoding import encode
 from vstore.remote.records.model import Archive, ObjectRecord, Realisation
-from vstore.reporter import ByteProgress, NullReporter, Reporter
+from vstore.reporter import CancellableReporter, NullReporter, Reporter
 from vstore.store import Store
 from vstore.values import frozen, replace
 
@@ -155,24 +155,28 @@ class _LayerWriter:
         self._store = store
         self._destination = destination
         self._signer = Signer(options.keys)
-        self._packer = Packer(level=options.level)
-        self._reporter = reporter
+        self._reporter = CancellableReporter(reporter)
+        self._archives = PackedArchives(store, level=options.level, reporter=self._reporter)
 
     def write(self, info: ObjectInfo) -> _Written:
-        """Write the archive of an object, unless it is there."""
+        """Write the archive of an object, unless it is there: then it is not packed if its digests are known."""
         started, name = time.monotonic(), info.path.name
-        manifest, metadata = self._store.manifest(info.path)
-        with self._store.staging(f"image-{name}") as staging:
-            packing = ByteProgress(self._reporter, name, "packing", info.size_bytes)
-            tree, file = self._store.layout.object(info.path), staging / "archive"
-            archive = self._packer.pack(tree, manifest, file, name=str(info.path), on_bytes=packing.add)
-            layer = ImageLayer(info=info, archive=archive, annotations=self._records(info, metadata, archive))
-            unchanged = self._destination.has(layer.descriptor)
-            if not unchanged:
-                self._reporter.progress(name, "writing")
-                self._destination.put(layer.descriptor, file)
+        known = self._archives.info(info.path)
+        layer = self._layer(info, known) if known else None
+        unchanged = layer is not None and self._destination.has(layer.descriptor)
+        if layer is None or not unchanged:
+            with self._archives.packed(info.path) as (file, archive):
+                layer = self._layer(info, archive)
+                unchanged = self._destination.has(layer.descriptor)
+                if not unchanged:
+                    self._reporter.progress(name, "writing")
+                    self._destination.put(layer.descriptor, file)
         self._reporter.completed(name, "unchanged" if unchanged else "written", time.monotonic() - started)
         return _Written(layer, unchanged)
+
+    def _layer(self, info: ObjectInfo, archive: ArchiveInfo) -> ImageLayer:
+        metadata = self._store.manifest(info.path)[1]
+        return ImageLayer(info=info, archive=archive, annotations=self._records(info, metadata, archive))
 
     def copy(self, layers: Iterable[Descriptor], base: Base) -> None:
         """Copy the layers of a base that are not there."""
