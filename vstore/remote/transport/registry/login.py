@@ -128,7 +128,7 @@ class RegistryLogin:
         try:
             fields = parse_json(answer or b"")
             token = fields.get("token") or fields.get("access_token")
-            seconds = float(fields.get("expires_in") or _DEFAULT_SECONDS)
+            seconds = float(fields.get("expires_in", _DEFAULT_SECONDS))
         except (ValueError, TypeError, AttributeError, OverflowError):
             token, seconds = None, 0.0
         if not isinstance(token, str) or not _TOKEN.fullmatch(token):
