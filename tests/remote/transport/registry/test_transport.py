@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from scripts.testing.registries import LocalRegistry, docker_registry
+from scripts.testing.registries import LocalRegistry
 from vstore.cancel import CancelToken
 from vstore.errors import UsageError
 from vstore.oci import EMPTY_BLOB, EMPTY_DESCRIPTOR, Descriptor, ImageManifest, Sha256, media_types
@@ -26,12 +25,6 @@ def manifest_of(*contents: bytes, note: str = "") -> bytes:
     """A manifest with these layers and an empty config."""
     layers = tuple(Descriptor.of(media_types.ZSTD_LAYER, one) for one in contents)
     return ImageManifest(config=EMPTY_DESCRIPTOR, layers=layers, annotations={"note": note}).encode()
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalRegistry]:
-    with docker_registry(tmp_path_factory.mktemp("registry")) as one:
-        yield one
 
 
 @pytest.fixture

@@ -1,13 +1,9 @@
-"""One contract for every transport: what is asked and answered is the same wherever a cache lies."""
+"""What every scheme of a URL has in common, whatever place it names."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from ipaddress import IPv4Address
 from pathlib import Path
 
@@ -19,16 +15,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 
 from scripts.testing.servers import free_port, nginx
-from tests.remote.buckets import JUDGES, SERVERS, Bucket
+from tests.remote.buckets import JUDGES, Bucket
 from vstore.cancel import Cancelled, CancelToken
 from vstore.config.kinds import CACHE_SCHEMES
 from vstore.errors import UsageError
 from vstore.oci import Sha256
-from vstore.remote.transport.folder import TEMPORARY, FolderTransport
-from vstore.remote.transport.memory import MemoryTransport
 from vstore.remote.transport.protocol import (
-    PATIENT,
-    FileTransport,
     ListingUnsupportedError,
     Transport,
     TransportError,
@@ -36,7 +28,6 @@ from vstore.remote.transport.protocol import (
     listing,
     writable,
 )
-from vstore.remote.transport.retry import RetryingTransport
 from vstore.remote.transport.schemes import TRANSPORTS, open_transport
 
 pytestmark = pytest.mark.slow
@@ -52,135 +43,6 @@ URLS: dict[str, str] = {  # by scheme, of places that no test asks
     "az": "az://container/x",
     "oci": "oci://127.0.0.1:9/x",
 }
-
-
-@dataclass
-class Pair:
-    """Where to write and where to read the same place."""
-
-    writing: FileTransport
-    reading: Transport
-
-
-@pytest.fixture(scope="module")
-def bucket_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Bucket]]:
-    """A bucket of each server that is asked for; one server of a kind for all tests."""
-    with ExitStack() as stack:
-
-        @cache
-        def bucket(server: str) -> Bucket:
-            return stack.enter_context(SERVERS[server](tmp_path_factory.mktemp(server)))
-
-        yield bucket
-
-
-@pytest.fixture(params=["memory", "patient", "file", "nginx", *SERVERS])
-def pair(request: pytest.FixtureRequest, tmp_path: Path, bucket_of: Callable[[str], Bucket]) -> Iterator[Pair]:
-    match request.param:
-        case "memory":
-            one = MemoryTransport()
-            yield Pair(one, one)
-        case "patient":
-            wrapped = RetryingTransport(MemoryTransport())
-            yield Pair(wrapped, wrapped)
-        case "file":
-            folder = folder_at(f"file://{tmp_path}/some%20cache")
-            yield Pair(folder, folder)
-        case "nginx":
-            (tmp_path / "cache").mkdir()
-            with nginx(tmp_path / "nginx", tmp_path) as url:
-                yield Pair(folder_at(f"file://{tmp_path}/cache"), open_transport(f"{url}/cache/"))
-        case server:
-            bucket = bucket_of(server).transport(f"cache/of {tmp_path.name}")
-            yield Pair(bucket, bucket)
-
-
-def folder_at(url: str) -> FolderTransport:
-    return FolderTransport(url, {}, PATIENT, CancelToken())
-
-
-def test_what_is_put_is_got(pair: Pair, tmp_path: Path) -> None:
-    pair.writing.put(KEY, DATA)
-    assert pair.reading.get(KEY, limit=len(DATA)) == DATA
-    stat = pair.reading.head(KEY)
-    assert stat is not None
-    assert (stat.key, stat.size_bytes) == (KEY, len(DATA))
-    assert pair.reading.download(KEY, tmp_path / "whole", limit=len(DATA)) == len(DATA)
-    assert (tmp_path / "whole").read_bytes() == DATA
-    pair.writing.put(KEY, b"other")
-    assert pair.reading.get(KEY, limit=10) == b"other"
-
-
-def test_what_is_not_there_is_none(pair: Pair, tmp_path: Path) -> None:
-    for _ in range(2):  # before there is anything at all, and after
-        assert pair.reading.get(KEY, limit=1) is None
-        assert pair.reading.head(KEY) is None
-        assert pair.reading.get_ranges(KEY, [(0, 1)]) is None
-        assert pair.reading.download(KEY, tmp_path / "whole", limit=1) is None
-        pair.writing.delete([KEY])
-        pair.writing.put("other", b"")
-
-
-def test_ranges_are_exact(pair: Pair) -> None:
-    pair.writing.put(KEY, DATA)
-    ranges = [(0, 1), (1, 1000), (255_999, 256_000), (100, 50_000)]
-    assert pair.reading.get_ranges(KEY, ranges) == [DATA[start:end] for start, end in ranges]
-    assert pair.reading.get_ranges(KEY, []) == []
-    with pytest.raises(TransportError):
-        pair.reading.get_ranges(KEY, [(0, 10), (255_999, 256_001)])
-
-
-def test_nothing_larger_than_allowed_is_read(pair: Pair, tmp_path: Path) -> None:
-    pair.writing.put(KEY, DATA)
-    with pytest.raises(TransportError, match="larger than the limit of 1000 bytes"):
-        pair.reading.get(KEY, limit=1000)
-    with pytest.raises(TransportError, match="larger than the limit of 1000 bytes"):
-        pair.reading.download(KEY, tmp_path / "whole", limit=1000)
-
-
-def test_only_one_of_many_creates(pair: Pair) -> None:
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda n: pair.writing.create(KEY, str(n).encode()), range(8)))
-    assert answers.count(True) == 1
-    assert pair.reading.get(KEY, limit=10) == str(answers.index(True)).encode()
-
-
-def test_a_file_is_put_in_parts(pair: Pair, tmp_path: Path) -> None:
-    content = DATA * 80  # 20 MB: more than one part
-    (tmp_path / "file").write_bytes(content)
-    pair.writing.put(KEY, tmp_path / "file")
-    assert pair.reading.get(KEY, limit=len(content)) == content
-
-
-def test_scanning_and_deleting(pair: Pair) -> None:
-    keys = {f"objects/{n % 7}/{n}.json" for n in range(30)}
-    for key in keys:
-        pair.writing.put(key, key.encode())
-    pair.writing.put("objects2/x", b"")
-    found = {stat.key: stat.size_bytes for stat in pair.writing.scan("objects")}
-    assert found == {key: len(key) for key in keys}
-    assert list(pair.writing.scan("nothing")) == []
-    pair.writing.delete(["objects/nope", *sorted(keys)[:10], "objects/not"])
-    assert {stat.key for stat in pair.writing.scan("objects")} == set(sorted(keys)[10:])
-
-
-def test_what_is_finished_is_not_unfinished(pair: Pair) -> None:
-    pair.writing.put(KEY, DATA)
-    pair.writing.put(f"{KEY}#", DATA)
-    assert list(pair.writing.unfinished()) == []
-
-
-def test_what_a_killed_writer_left_in_a_folder_can_be_removed(tmp_path: Path) -> None:
-    """It is seen by nothing else."""
-    folder = folder_at(f"file://{tmp_path}")
-    folder.put(KEY, DATA)
-    key = f"{KEY.rpartition('/')[0]}/{TEMPORARY}0123456789ab"
-    (tmp_path / key).write_bytes(DATA[:100])
-    (found,) = folder.unfinished()
-    assert (found.key, found.size_bytes) == (key, 100)
-    assert [stat.key for stat in folder.scan("objects")] == [KEY]
-    folder.delete([found.key])
-    assert list(folder.unfinished()) == [] and folder.get(KEY, limit=len(DATA)) == DATA
 
 
 def test_every_scheme_has_an_example() -> None:
@@ -225,23 +87,6 @@ def test_a_login_does_not_show(scheme: str) -> None:
     except UsageError as error:
         shown = str(error)
     assert "secret" not in shown
-
-
-def test_more_than_one_page_is_listed(pair: Pair) -> None:
-    """S3 gives 1000 keys at a time, Azure 5000."""
-    with ThreadPoolExecutor(32) as pool:
-        list(pool.map(lambda n: pair.writing.put(f"pages/{n}", b"x"), range(1100)))
-    assert {stat.key for stat in pair.writing.scan("pages")} == {f"pages/{n}" for n in range(1100)}
-    pair.writing.delete(f"pages/{n}" for n in range(1100))
-    assert list(pair.writing.scan("pages")) == []
-
-
-def test_many_at_once(pair: Pair) -> None:
-    for n in range(128):
-        pair.writing.put(f"many/{n}", str(n).encode())
-    with ThreadPoolExecutor(64) as pool:
-        found = list(pool.map(lambda n: pair.reading.get(f"many/{n}", limit=10), range(128)))
-    assert found == [str(n).encode() for n in range(128)]
 
 
 @pytest.mark.parametrize("server", JUDGES)

@@ -1,0 +1,1 @@
+"""The contracts of transports: one for each protocol, over every transport that has it."""
