@@ -93,7 +93,7 @@ def write_spec(store: Store, request: Request, output: Output, *, reporter: Repo
     reporter = reporter or NullReporter()
     project = Project.load(request.spec, environment=request.environment, allow_outside=request.allow_outside)
     output.check([layer.env_name for layer in project.spec.layers if not layer.versioned])
-    stack = _realise_members(store, project, replace(request, generation=False), reporter)
+    stack = realise_members(store, project, replace(request, generation=False), reporter)
     return output.plan(stack) if request.dry_run else output.write(stack, jobs=request.jobs, reporter=reporter)
 
 
@@ -149,7 +149,8 @@ def write_bundle(
     return output.write(stack, jobs=jobs or os.cpu_count() or 1, reporter=reporter)
 
 
-def _realise_members(store: Store, project: Project, request: Request, reporter: Reporter) -> StackMembers:
+def realise_members(store: Store, project: Project, request: Request, reporter: Reporter) -> StackMembers:
+    """Realise the layers that a request selects, and return the members. Raises the errors of `realise`."""
     spec, carried_out = project.spec, replace(request, dry_run=False)
     result = find_noop(store, spec, carried_out, reporter=reporter) if carried_out.is_whole else None
     if result is None:

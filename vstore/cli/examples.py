@@ -48,6 +48,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "vstore export sklearn --output-dir out",
         "vstore export ./project --output-dir out --links copy",
     ),
+    "image": (
+        "vstore image sklearn --push ghcr.io/team/train:1.4 --base IMAGE",
+        "vstore image sklearn/app-train -o train.tar --tag train:1.4",
+        "vstore image ./project -o image --platform all",
+    ),
     "pack": (
         "vstore pack sklearn -o sklearn.bundle",
         "vstore pack sklearn -o update.bundle --without sklearn@1",

@@ -15,6 +15,7 @@ from vstore.remote.records.channels import publish_channel, read_channel
 from vstore.remote.records.inventory import Inventory
 from vstore.remote.records.model import Channel
 from vstore.remote.records.trust import Key, SecretKey, Signer, Trust, signing_keys, write_key
+from vstore.remote.repositories import open_repository
 from vstore.remote.sync.fetch import Fetched, Fetcher
 from vstore.remote.sync.pull import Pulled, pull
 from vstore.remote.sync.push import Pushed, Pusher, PushOptions, push
@@ -40,6 +41,7 @@ __all__ = [
     "check_exists",
     "collect_cache",
     "open_cache",
+    "open_repository",
     "plan_cache_gc",
     "publish_channel",
     "pull",

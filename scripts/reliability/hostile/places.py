@@ -95,6 +95,13 @@ COMMANDS: dict[str, Command] = {
     "develop": Command(arguments=lambda world, place: ("develop", str(world.spec), "--path", place)),
     "roots add": Command(arguments=lambda world, place: ("roots", "add", place, "app-hello")),
     "pack": Command(arguments=lambda world, place: ("pack", "project", "--no-closure", "-o", place)),
+    "image": Command(arguments=lambda world, place: ("image", "project", "--format", "folder", "-o", place)),
+    "image, its list": Command(
+        arguments=lambda world, place: ("image", "project", "--format", "folder", "-o", place), inside="index.json"
+    ),
+    "image --format file": Command(
+        arguments=lambda world, place: ("image", "project", "--format", "file", "-o", place)
+    ),
     "publish": Command(arguments=_publish, container=True),
     "publish, an archive": Command(arguments=_publish, inside="python.tar.zst"),
     "publish, the metadata": Command(arguments=_publish, inside="__venvstacks__", container=True),

@@ -15,6 +15,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, summary)
     "develop": ("develop", "Make a writable environment over the layers of a spec, for work on its code."),
     "publish": ("publish", "Write an archive for each layer of a spec."),
     "export": ("publish", "Copy the layers of a stack to plain folders."),
+    "image": ("images", "Write a stack, an application or a layer as an image of containers."),
     "pack": ("bundles", "Write objects and everything they refer to into one file."),
     "unpack": ("bundles", "Add the objects of a bundle to the store."),
     "profiles": ("profiles", "List the profiles."),

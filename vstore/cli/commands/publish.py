@@ -181,7 +181,7 @@ def export_command(
     """
     from vstore.api.publishing import FolderOutput, write_spec
 
-    spec = _spec(settings, what)
+    spec = find_spec_or_object(settings, what)
     if platforms and spec is None:
         raise UsageError("--platform needs a spec; an object of the store has one platform")
     chosen = make_request(spec=spec or Path())
@@ -206,7 +206,7 @@ def export_command(
     settings.emit(document, lambda: _folders_text(plan, output, chosen.dry_run))
 
 
-def _spec(settings: Settings, what: str | None) -> Path | None:
+def find_spec_or_object(settings: Settings, what: str | None) -> Path | None:
     """Return the spec that SPEC names; None for WHAT. A folder is named with a slash or dot, and has a spec in it."""
     from vstore.api.specs import specs_in
 

@@ -43,6 +43,7 @@ DOCUMENTS: dict[str, object] = {  # by command; None prints no document
     "develop": environments.DevelopDocument,
     "publish": publishing.PublishDocument | list[publishing.PublishDocument],
     "export": publishing.ExportDocument,
+    "image": publishing.ImageDocument,
     "pack": publishing.PackDocument,
     "unpack": publishing.UnpackDocument,
     "profiles": list[profiles.ProfileDocument],

@@ -51,3 +51,34 @@ class UnpackDocument(GenerationMade):
     requested: Annotated[list[str], "Store paths that were given to `vstore pack`"]
     added: Annotated[list[str], "Store paths of the objects that the store did not have"]
     realisations: Annotated[int, "Number of recipes whose signed results were recorded"]
+
+
+class ImageLayerDocument(TypedDict):
+    """A layer of an image: an object, whose archive is the blob."""
+
+    path: Annotated[str, "Store path of the object"]
+    digest: Annotated[str, "Digest of the blob, `sha256:…`"]
+    diff_id: Annotated[str, "Digest of its tar stream, `sha256:…`"]
+    size_bytes: Annotated[int, "Size of the blob"]
+
+
+class PlatformImageDocument(TypedDict):
+    """An image for one platform."""
+
+    platform: Annotated[str, "Its platform, such as `linux/amd64`"]
+    digest: Annotated[str, "Digest of its manifest"]
+    image_id: Annotated[str, "Digest of its config, which gives it its identity"]
+    base: Annotated[list[str], "Digests of the blobs of its base, lowest first"]
+    layers: Annotated[list[ImageLayerDocument], "Its own layers, lowest first"]
+
+
+class ImageDocument(OutputDocument):
+    """An image, or an index of images for several platforms. `written` and `unchanged` name objects."""
+
+    place: Annotated[str, "Absolute path of the OCI layout, or the repository"]
+    tags: Annotated[list[str], "Tags of the image"]
+    digest: Annotated[
+        str | None, "Digest of the manifest or the index; null in a dry run if an archive is not packed yet"
+    ]
+    images: Annotated[list[PlatformImageDocument], "The image of each platform; empty if the digest is null"]
+    sent_bytes: Annotated[int, "Size of the blobs that the place did not have"]

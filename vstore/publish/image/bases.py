@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -126,10 +127,10 @@ def open_base(text: str, open_repository: OpenTransport) -> Iterator[Base]:
 
 def _local(text: str) -> tuple[Path | None, str | None]:
     """Return the path of a layout and the tag in it; no path for the text of a reference."""
-    place, _, tag = text.rpartition(":")
-    for path, named in ((text, None), (place, tag)):
-        if path and Path(path).exists():
-            return absolute(path), named
+    colons = [at for at, letter in enumerate(text) if letter == ":"]
+    for end in (len(text), *reversed(colons)):
+        if end and os.path.exists(text[:end]):
+            return absolute(text[:end]), text[end + 1 :] or None
     if text.startswith((".", "/", "~")):
         raise UsageError(f"no such file or folder: {text}", hint="a base is an OCI layout, or a reference")
     return None, None

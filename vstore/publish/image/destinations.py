@@ -54,6 +54,14 @@ class ImagePlace(Protocol):
 
     parallel: ClassVar[bool]
 
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The tags of the image."""
+
+    @property
+    def name(self) -> str:
+        """The absolute path, or the repository."""
+
     def check(self) -> None:
         """Raise UsageError if an image cannot be written there."""
 
@@ -72,6 +80,11 @@ class LayoutFolder:
     folder: Path
     store: Path
     tags: tuple[str, ...] = (DEFAULT_TAG,)
+
+    @property
+    def name(self) -> str:
+        """The absolute path."""
+        return str(self.folder)
 
     def check(self) -> None:
         """Raise UsageError if the folder is anything but a layout, or if its image of a tag is not of vstore."""
@@ -151,6 +164,11 @@ class LayoutFile:
     store: Path
     tags: tuple[str, ...] = (DEFAULT_TAG,)
 
+    @property
+    def name(self) -> str:
+        """The absolute path."""
+        return str(self.file)
+
     def check(self) -> None:
         """Raise UsageError if the file is anything but such a layout that vstore made."""
         claim(self.file, is_layout_file, store=self.store)
@@ -211,6 +229,11 @@ class RegistryRepository:
     reference: Reference
     transport: WritableTransport
     tags: tuple[str, ...] = (DEFAULT_TAG,)
+
+    @property
+    def name(self) -> str:
+        """The repository."""
+        return self.reference.name
 
     def check(self) -> None:
         """Raise UsageError if the reference has a digest: what is pushed has its own."""

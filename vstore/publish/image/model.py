@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from vstore.archive import ArchiveInfo
 from vstore.fs.trees.manifest import FIXED_TIME
-from vstore.objects import ObjectInfo
+from vstore.objects import ArchiveInfo, ObjectInfo
 from vstore.oci import Descriptor, ImagePlatform, Sha256, media_types
 from vstore.remote import SecretKey
 from vstore.target import Target
@@ -75,6 +74,11 @@ class BuiltImage:
     manifest: bytes
     base_layers: tuple[Descriptor, ...]
     layers: tuple[ImageLayer, ...]
+
+    @property
+    def config_descriptor(self) -> Descriptor:
+        """The config as the manifest names it."""
+        return Descriptor.of(media_types.CONFIG, self.config)
 
     @property
     def descriptor(self) -> Descriptor:

@@ -2,49 +2,39 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from vstore.digest import canonical_json, parse_json
-from vstore.objects import ArchiveInfo, ObjectInfo
+from vstore.objects import ObjectInfo, StorePath
 from vstore.oci import Descriptor, media_types
 from vstore.publish.image.assemble import BaseImage, assemble, assemble_index
 from vstore.publish.image.bases import Base, OpenTransport, open_base
 from vstore.publish.image.contents import ImageContents, image_contents
 from vstore.publish.image.destinations import ImageDestination, ImagePlace
-from vstore.publish.image.model import (
-    OBJECT_ANNOTATION,
-    PATH_ANNOTATION,
-    REALISATIONS_ANNOTATION,
-    BuiltImage,
-    ImageLayer,
-    ImageOptions,
-)
+from vstore.publish.image.layers import LayerSource, LayerWriter
+from vstore.publish.image.model import PATH_ANNOTATION, BuiltImage, ImageLayer, ImageOptions
 from vstore.publish.members import StackMembers
 from vstore.publish.output import OutputItem, OutputPlan
-from vstore.remote import Signer
-from vstore.remote.packing.packed_archives import PackedArchives
-from vstore.remote.records.encoding import encode
-from vstore.remote.records.model import Archive, ObjectRecord, Realisation
-from vstore.reporter import CancellableReporter, NullReporter, Reporter
+from vstore.reporter import Reporter
 from vstore.store import Store
 from vstore.values import frozen, replace
 
-_SHARED_KEYS = ("wheel_keys", "recipe_text")  # metadata that is the same wherever an object is built
+_MAX_QUESTIONS = 16  # to a place at the same time
 
 
 class ImagePlan(NamedTuple):
     """The layers of images, and the images themselves where all their archives are known: none otherwise.
 
-    `top` is what the tags name: the manifest of one image, or the index of several.
+    `top` is what the tags name: the manifest of one image, or the index of several. `sent_bytes` are the bytes of
+    layers that the place did not have.
     """
 
     items: tuple[OutputItem, ...]
     images: tuple[BuiltImage, ...] = ()
     top: Descriptor | None = None
+    sent_bytes: int = 0
 
 
 @frozen
@@ -81,44 +71,69 @@ class ImageOutput:
             return ImagePlan(
                 (*built, *(OutputItem(one.deployed_name, one.deployed_name, one.kind, None, None) for one in unbuilt))
             )
-        contents = self._contents(stack)
+        contents, source = self._contents(stack), LayerSource(self.store, self.options)
+        known = {info.path: source.known(info) for info in _distinct(contents)}
+        layers = {path: layer for path, layer in known.items() if layer}
+        images: tuple[BuiltImage, ...] = ()
         with self._opened_base() as base:
-            self._bases(base, contents)
-        return ImagePlan(tuple(_item(info, unchanged=False) for info in _distinct(contents)))
+            bases = self._bases(base, contents)
+        if len(layers) == len(known):
+            images = tuple(map(self._assembled(layers), contents, bases))
+        below = {layer.digest: layer for one in bases if one for layer in one.layers}
+        own = {path: layer.descriptor for path, layer in layers.items()}
+        with ThreadPoolExecutor(_MAX_QUESTIONS) as pool:
+            blobs = [*below.values(), *own.values()]
+            there = {
+                blob.digest for blob, is_there in zip(blobs, pool.map(self.place.has, blobs), strict=True) if is_there
+            }
+        items = tuple(
+            _item(info, unchanged=info.path in own and own[info.path].digest in there) for info in _distinct(contents)
+        )
+        sent = sum(blob.size_bytes for blob in blobs if blob.digest not in there)
+        return ImagePlan(items, images, self._top(images)[0] if images else None, sent)
 
     def write_images(self, stack: StackMembers, *, jobs: int = 1, reporter: Reporter | None = None) -> ImagePlan:
         """Write the image, each object in one of `jobs` threads. Raises UsageError, ArchiveError and CacheError."""
         contents = self._contents(stack)
         with self._opened_base() as base, self.place.opened(self.store) as destination:
             bases = self._bases(base, contents)
-            writer = _LayerWriter(self.store, destination, self.options, reporter or NullReporter())
-            threads = jobs if self.place.parallel else 1
-            with ThreadPoolExecutor(threads) as pool:
+            writer = LayerWriter(LayerSource(self.store, self.options, reporter), destination)
+            for one in bases:
+                if base is not None and one is not None:
+                    writer.copy(one.layers, base)
+            with ThreadPoolExecutor(jobs if self.place.parallel else 1) as pool:
                 written = {one.layer.info.path: one for one in pool.map(writer.write, _distinct(contents))}
-            images = []
-            for one, base_image in zip(contents, bases, strict=True):
-                layers = [written[info.path].layer for info in one.objects]
-                image = assemble(one, layers, base_image, self.options)
-                if base is not None:
-                    writer.copy(image.base_layers, base)
-                destination.put_document(Descriptor.of(media_types.CONFIG, image.config), image.config)
-                images.append(image)
+            layers = {path: one.layer for path, one in written.items()}
+            images = tuple(map(self._assembled(layers), contents, bases))
             top = self._finish(destination, images, contents)
         items = tuple(_item(one.layer.info, unchanged=one.unchanged) for one in written.values())
-        return ImagePlan(items, tuple(images), top)
+        sent = [one.layer.archive.size_bytes for one in written.values() if not one.unchanged]
+        return ImagePlan(items, images, top, writer.copied_bytes + sum(sent))
+
+    def _assembled(
+        self, layers: Mapping[StorePath, ImageLayer]
+    ) -> Callable[[ImageContents, BaseImage | None], BuiltImage]:
+        return lambda contents, base: assemble(
+            contents, [layers[info.path] for info in contents.objects], base, self.options
+        )
+
+    def _top(self, images: Sequence[BuiltImage]) -> tuple[Descriptor, bytes]:
+        """Return what the tags name: the manifest of one image, or the index of several."""
+        if len(images) == 1:
+            return images[0].descriptor, images[0].manifest
+        data = assemble_index(images, self.options)
+        return Descriptor.of(media_types.INDEX, data), data
 
     def _finish(
         self, destination: ImageDestination, images: Sequence[BuiltImage], contents: Sequence[ImageContents]
     ) -> Descriptor:
-        """Add the manifests, and return what the tags name."""
-        paths = " ".join(str(path) for one in contents for path in one.tops)
-        if len(images) == 1:
-            top, data = images[0].descriptor, images[0].manifest
-        else:
-            for image in images:
+        """Add the configs, the manifests and last what the tags name, which is returned."""
+        top, data = self._top(images)
+        for image in images:
+            destination.put_document(image.config_descriptor, image.config)
+            if top.digest != image.descriptor.digest:
                 destination.put_document(image.descriptor, image.manifest)
-            data = assemble_index(images, self.options)
-            top = Descriptor.of(media_types.INDEX, data)
+        paths = " ".join(str(path) for one in contents for path in one.tops)
         destination.finish(replace(top, annotations={PATH_ANNOTATION: paths}), data)
         return top
 
@@ -139,64 +154,6 @@ class ImageOutput:
     @staticmethod
     def _bases(base: Base | None, contents: Sequence[ImageContents]) -> list[BaseImage | None]:
         return [base.image(one.platform) if base else None for one in contents]
-
-
-class _Written(NamedTuple):
-    """A layer in its place, and whether it was there before."""
-
-    layer: ImageLayer
-    unchanged: bool
-
-
-class _LayerWriter:
-    """Writes the layers of images to an opened place."""
-
-    def __init__(self, store: Store, destination: ImageDestination, options: ImageOptions, reporter: Reporter) -> None:
-        self._store = store
-        self._destination = destination
-        self._signer = Signer(options.keys)
-        self._reporter = CancellableReporter(reporter)
-        self._archives = PackedArchives(store, level=options.level, reporter=self._reporter)
-
-    def write(self, info: ObjectInfo) -> _Written:
-        """Write the archive of an object, unless it is there: then it is not packed if its digests are known."""
-        started, name = time.monotonic(), info.path.name
-        known = self._archives.info(info.path)
-        layer = self._layer(info, known) if known else None
-        unchanged = layer is not None and self._destination.has(layer.descriptor)
-        if layer is None or not unchanged:
-            with self._archives.packed(info.path) as (file, archive):
-                layer = self._layer(info, archive)
-                unchanged = self._destination.has(layer.descriptor)
-                if not unchanged:
-                    self._reporter.progress(name, "writing")
-                    self._destination.put(layer.descriptor, file)
-        self._reporter.completed(name, "unchanged" if unchanged else "written", time.monotonic() - started)
-        return _Written(layer, unchanged)
-
-    def _layer(self, info: ObjectInfo, archive: ArchiveInfo) -> ImageLayer:
-        metadata = self._store.manifest(info.path)[1]
-        return ImageLayer(info=info, archive=archive, annotations=self._records(info, metadata, archive))
-
-    def copy(self, layers: Iterable[Descriptor], base: Base) -> None:
-        """Copy the layers of a base that are not there."""
-        for layer in layers:
-            if not self._destination.has(layer):
-                self._reporter.progress("base", "copying")
-                with self._store.staging("image-base") as staging:
-                    base.blobs.copy(layer, staging / "blob")
-                    self._destination.put(layer, staging / "blob")
-
-    def _records(self, info: ObjectInfo, metadata: Mapping[str, object], archive: ArchiveInfo) -> dict[str, str]:
-        """Return the records of an object that a cache would have, signed, as annotations of its layer."""
-        shared = {key: metadata[key] for key in _SHARED_KEYS if key in metadata}
-        record = self._signer.sign(ObjectRecord.of(info, shared, Archive.of(archive)))
-        recipes = sorted(self._store.realisations.recipes_of([info.path]), key=str)
-        realisations = [encode(self._signer.sign(Realisation.of(info, recipe))) for recipe in recipes]
-        return {
-            OBJECT_ANNOTATION: encode(record).decode().rstrip("\n"),
-            REALISATIONS_ANNOTATION: canonical_json([parse_json(one) for one in realisations]).decode(),
-        }
 
 
 def _distinct(contents: Iterable[ImageContents]) -> list[ObjectInfo]:
