@@ -12,7 +12,8 @@ from vstore.errors import UsageError, suggestion
 from vstore.fs.paths import absolute
 from vstore.remote.file_cache import FileCache
 from vstore.remote.records.cache import Cache
-from vstore.remote.transport.protocol import FAIL_FAST, PATIENT
+from vstore.remote.registry_cache import RegistryCache
+from vstore.remote.transport.protocol import FAIL_FAST, PATIENT, RepositoryTransport
 from vstore.remote.transport.retry import RetryingTransport
 from vstore.remote.transport.schemes import TRANSPORTS, open_transport
 from vstore.reporter import Detail, NullReporter, Reporter
@@ -40,7 +41,8 @@ def open_cache(
     transport = open_transport(url, config.options if config else {}, limits=limits, cancel=cancel)
     detail = partial((reporter or NullReporter()).detail, kind=Detail.CALL)
     retrying = RetryingTransport(transport, limits, sleep=cancel.wait, on_request=detail)
-    return FileCache(retrying, name=config.name if config else None, cancel=cancel)
+    kind = RegistryCache if isinstance(transport, RepositoryTransport) else FileCache
+    return kind(retrying, name=config.name if config else None, cancel=cancel)
 
 
 def _url(text: str, *, named: bool, names: list[str]) -> str:

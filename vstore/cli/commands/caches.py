@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 @command_group("cache")
 def cache_command() -> None:
-    """CACHE is a URL (file, https, s3, gs, az), a folder, or a name from config.toml."""
+    """CACHE is a URL (file, https, s3, gs, az, oci), a folder, or a name from config.toml."""
 
 
 @command("ls", group=cache_command)
@@ -134,6 +134,8 @@ def gc_command(settings: Settings, cache: str, dry_run: bool, policy: CachePolic
         "kept": [{"path": str(item.path), "by": by} for item, by in plan.kept],
     }
     settings.emit(document, lambda: _collected(plan, document["freed_bytes"], dry_run))
+    if deleted and opened.reclaim_hint:
+        settings.reporter.note(f"the disk space is free when the registry collects its blobs ({opened.reclaim_hint})")
 
 
 def _collected(plan: CachePlan, freed_bytes: int, dry_run: bool) -> str:

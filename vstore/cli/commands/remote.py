@@ -53,7 +53,7 @@ def push_command(
     jobs: int,
     verify: bool,
 ) -> None:
-    """CACHE is a URL (file, https, s3, gs, az), a folder, or a name from
+    """CACHE is a URL (file, https, s3, gs, az, oci), a folder, or a name from
     config.toml; it is made if it does not exist. Objects are signed with the keys of this store.
     """
     from vstore.api.caches import PushOptions, SecretKey, open_cache, push

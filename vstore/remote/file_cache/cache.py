@@ -51,6 +51,11 @@ class FileCache:
         """The methods for writing. Raises TransportError if the transport only reads."""
         return FileCacheWriter(writable(self.transport), self.name, self.exists)
 
+    @property
+    def reclaim_hint(self) -> None:
+        """Nothing: a deleted file takes no space."""
+        return None
+
     def exists(self) -> bool:
         """Return whether the cache exists. Raises CacheError if its format is newer. True is remembered."""
         with self._lock:

@@ -46,15 +46,16 @@ def verify_cache(
     problems += _check_records(inventory, trust)
     with request_threads(cache, _MAX_ARCHIVES) as pool:
         items = list(inventory.items.values())
-        faults = pool.map(lambda item: archive_fault(cache, item.record, contents=contents), items)
-        done_bytes, total_bytes = 0, sum(item.record.archive.size_bytes for item in items)
+        records = [record for item in items for record in (item.record, *item.others)]
+        faults = pool.map(lambda record: archive_fault(cache, record, contents=contents), records)
+        done_bytes, total_bytes = 0, sum(record.archive.size_bytes for record in records)
         for number, fault in enumerate(faults):
-            done_bytes += items[number].record.archive.size_bytes
+            done_bytes += records[number].archive.size_bytes
             unit = Unit.BYTES if contents else Unit.ITEMS
-            done, total = (done_bytes, total_bytes) if contents else (number + 1, len(items))
+            done, total = (done_bytes, total_bytes) if contents else (number + 1, len(records))
             reporter.progress("cache verify", "reading archives", done, total, unit)
             if fault is not None:
-                problems.append(CacheProblem(key=cache.archive(items[number].record).key, problem=fault))
+                problems.append(CacheProblem(key=cache.archive(records[number]).key, problem=fault))
     problems += _check_deltas(store, cache, inventory, trust, contents)
     return len(items), problems
 

@@ -54,6 +54,10 @@ class Cache(Protocol):
     def writer(self) -> CacheWriter:
         """The methods for writing. Raises TransportError if the cache is read-only."""
 
+    @property
+    def reclaim_hint(self) -> str | None:
+        """What frees the disk space of deleted entries, if it takes another step."""
+
     def exists(self) -> bool:
         """Return whether the cache exists. Raises CacheError if its format is newer. True is remembered."""
 

@@ -13,7 +13,10 @@ from vstore.values import frozen
 
 @frozen
 class Item:
-    """One object with all its entries. `key` is that of its record; `keys` are in the order of deletion."""
+    """One object with all its entries. `key` is that of its record; `keys` are in the order of deletion.
+
+    `others` are records of the same object that state another archive or other metadata.
+    """
 
     record: ObjectRecord
     key: str
@@ -21,6 +24,7 @@ class Item:
     size_bytes: int
     touched_at: datetime
     recipes: int
+    others: tuple[ObjectRecord, ...] = ()
 
     @property
     def path(self) -> StorePath:

@@ -161,7 +161,7 @@ class Signer:
         self.keys = tuple(keys)
         public = tuple(key.public for key in self.keys)
         self.own = Trust(keys=public, require=len({key.raw for key in public}))
-        self.known = Trust(keys=(*trust.keys, *public))
+        self.known = Trust(keys=(*public, *trust.keys), require=len({key.raw for key in (*public, *trust.keys)}))
 
     def sign(self, record: R) -> R:
         """Return the record with the signatures of all keys, beside those that it has."""
