@@ -111,7 +111,11 @@ class RegistryLogin:
     def _checked_server(self, challenge: Mapping[str, str]) -> _TokenServer:
         realm = challenge.get("realm", "")
         allowed = ("https", "http") if self._options.plain_http else ("https",)
-        if urlsplit(realm).scheme not in allowed or not urlsplit(realm).hostname:
+        try:
+            is_server = urlsplit(realm).scheme in allowed and bool(urlsplit(realm).hostname)
+        except ValueError:
+            is_server = False
+        if not is_server:
             raise TransportError(f"{public_url(self._url)} names no token server with https")
         return _TokenServer(realm=realm, service=challenge.get("service", ""))
 

@@ -44,7 +44,7 @@ _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _NEXT = re.compile(r'<([^<>]{1,4096})>\s*;\s*rel="?next"?')  # RFC 8288
 _CODE = re.compile(r"[A-Z][A-Z_]{1,63}")
 _TAGS_PER_PAGE = 1000
-_MAX_PAGES = 5000
+_FREE_PAGES, _TAGS_OF_A_PAGE = 100, 20  # beyond so many pages, they must have so many tags on average
 _PAGE_BYTES = 32 << 20  # docker-registry 2.8 gives all tags in one page
 
 
@@ -79,9 +79,10 @@ class RegistryTransport:
 
     def get(self, key: str, *, limit: int) -> bytes | None:
         """Return a manifest or a blob; None if there is none. Raises TransportError for the bytes of another digest."""
-        request = self._request(key, seconds=self._limits.download_seconds(limit))
+        is_manifest = key.startswith("manifests/")
+        request = self._request(key, seconds=None if is_manifest else self._limits.download_seconds(limit))
         with self._reworded(request):
-            data = self._client.get(request, limit=limit)
+            data = self._client.get(request, limit=min(limit, MAX_DOCUMENT_BYTES) if is_manifest else limit)
         if data is not None:
             self._check_digest(key, sha256(data).hexdigest())
         return data
@@ -161,16 +162,18 @@ class RegistryTransport:
                 found = self._tags_of(b"".join(self._client.content(answer, request, _PAGE_BYTES)))
                 at = self._next_page(at, answer.headers.get("Link", ""))
             pages, count = pages + 1, count + len(found)
-            if count > MAX_LISTED or pages > _MAX_PAGES:
+            if count > MAX_LISTED or pages > _FREE_PAGES + count // _TAGS_OF_A_PAGE:
                 raise too_many(self.url, "tags/list")
             yield from found
 
     def _tags_of(self, page: bytes) -> list[str]:
         try:
-            found = parse_json(page)["tags"] or []
-            return [tag for tag in found if isinstance(tag, str) and _TAG.fullmatch(tag)]
+            found = parse_json(page)["tags"]
         except (ValueError, KeyError, TypeError):
-            raise TransportError(f"{self.url}: the answer is not a list of tags") from None
+            found = ""
+        if not isinstance(found, list | None):
+            raise TransportError(f"{self.url}: the answer is not a list of tags")
+        return [tag for tag in found or () if isinstance(tag, str) and _TAG.fullmatch(tag)]
 
     def _next_page(self, at: str, link: str) -> str | None:
         found = _NEXT.search(link)
