@@ -18,6 +18,7 @@ MODULES = (
     "stores",
     "listings",
     "usage",
+    "reports",
     "maintenance",
     "doctor",
     "config",

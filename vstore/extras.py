@@ -10,6 +10,7 @@ EXTRAS = {
     "buckets": ("obstore",),
     "conda": ("yaml",),
     "delta": ("hdiffpatch",),
+    "report": ("jinja2",),
     "serve": ("starlette", "uvicorn"),
 }
 
