@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from scripts.testing.fleet import Fleet, make_fleet, origins, realise, run
+from scripts.testing.registries import docker_registry
 from scripts.testing.servers import nginx
 from tests.remote.buckets import SERVERS
 
@@ -21,7 +22,7 @@ def fleet(tmp_path_factory: pytest.TempPathFactory) -> Fleet:
     return make_fleet(tmp_path_factory.mktemp("fleet"))
 
 
-@pytest.fixture(params=["folder", "nginx", *SERVERS])
+@pytest.fixture(params=["folder", "nginx", "registry", *SERVERS])
 def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str, str, dict[str, str]]]:
     """Where to push, where to take from, and what the environment must say."""
     match request.param:
@@ -30,6 +31,9 @@ def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[str,
         case "nginx":
             with nginx(tmp_path / "nginx", tmp_path) as url:
                 yield f"file://{tmp_path}/cache", f"{url}/cache", {}
+        case "registry":
+            with docker_registry(tmp_path / "registry") as registry:
+                yield registry.url("team/fleet"), registry.url("team/fleet"), {}
         case server:
             with SERVERS[server](tmp_path / server) as bucket:
                 yield f"{bucket.url}/fleet", f"{bucket.url}/fleet", dict(bucket.environment)

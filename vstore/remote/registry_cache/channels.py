@@ -26,7 +26,6 @@ from vstore.remote.transport.protocol import TransportError
 from vstore.values import frozen
 
 _TRY_SECONDS = 60.0  # for one number after the other
-_PATIENCE_SECONDS = 10.0  # with a claim that is neither withdrawn nor followed by a record
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 1.0
 
 
@@ -46,12 +45,18 @@ class Claim:
 
 
 class ChannelClaims:
-    """Claims numbers of one channel."""
+    """Claims numbers of one channel.
 
-    def __init__(self, repository: RecordRepository, cache_name: str, channel: str) -> None:
+    A claim of another publisher that is there for more than `patience_seconds`, and no record of it, is given up.
+    """
+
+    def __init__(
+        self, repository: RecordRepository, cache_name: str, channel: str, *, patience_seconds: float = 10.0
+    ) -> None:
         self._repository = repository
         self._cache_name = cache_name
         self._channel = channel
+        self._patience_seconds = patience_seconds
         self._seen: dict[str, float] = {}  # claims of others, and the time when each was seen first
 
     def claim(self, above: int) -> Claim:
@@ -79,18 +84,18 @@ class ChannelClaims:
         """
         now, claims, taken = time.monotonic(), self._claims(), self._recorded()
         for number, tags in claims.items():
-            if any(now - self._seen.setdefault(tag, now) > _PATIENCE_SECONDS for tag in tags):
+            if any(now - self._seen.setdefault(tag, now) > self._patience_seconds for tag in tags):
                 taken.add(number)
         free = next(number for number in count(above + 1) if number not in taken)
         return None if claims[free] else free
 
     def _is_won(self, claim: Claim) -> bool:
         """Return whether nobody else claims the number or has used it. The smallest claim waits for the others."""
-        ends, pause = time.monotonic() + _PATIENCE_SECONDS, _FIRST_PAUSE_SECONDS
+        ends = time.monotonic() + self._patience_seconds
         while others := self._claims()[claim.number] - {claim.tag}:
             if min(others) < claim.tag or time.monotonic() > ends:
                 return False
-            time.sleep(pause)
+            time.sleep(_FIRST_PAUSE_SECONDS)
         return claim.number not in self._recorded()
 
     def _claims(self) -> defaultdict[int, set[str]]:

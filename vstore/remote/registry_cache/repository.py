@@ -140,7 +140,7 @@ class RecordRepository:
             return
         self.transport.put(f"manifests/{tag}", data)
         self._forget_tags()
-        if before is not None:
+        if before is not None and _names(before, tag):
             self._delete_replaced(Sha256.of(before))
 
     def delete(self, key: str) -> None:
@@ -161,6 +161,14 @@ class RecordRepository:
 
     def _place(self, tag: str) -> str:
         return f"{self.transport.url}:{tag}"
+
+
+def _names(data: bytes, tag: str) -> bool:
+    """Return whether a manifest names this tag: the manifest of another tag may have been put here."""
+    try:
+        return ImageManifest.decode(data).annotations.get(TAG) == tag
+    except ValueError:
+        return False
 
 
 def layer_of(record: Record) -> Descriptor:
