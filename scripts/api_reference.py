@@ -18,7 +18,6 @@ MODULES = (
     "stores",
     "listings",
     "usage",
-    "reports",
     "maintenance",
     "doctor",
     "config",

@@ -10,7 +10,6 @@ EXTRAS = {
     "buckets": ("obstore",),
     "conda": ("yaml",),
     "delta": ("hdiffpatch",),
-    "report": ("jinja2",),
     "serve": ("starlette", "uvicorn"),
 }
 

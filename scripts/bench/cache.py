@@ -96,6 +96,9 @@ class Timing:
     wall_seconds: float
     cpu_seconds: float
 
+    def __str__(self) -> str:
+        return f"{self.wall_seconds:.2f} s, processor {self.cpu_seconds:.2f} s"
+
 
 def timed(work: Callable[[], object]) -> Timing:
     os.sync()
@@ -132,8 +135,7 @@ def turn(url: str, paths: list[StorePath], place: Path, number: int) -> tuple[Ti
     baseline = timed(lambda: plain(url, paths, place / f"plain{number}"))
     ours = timed(lambda: fetch(url, paths, place / f"client{number}"))
     print(
-        f"curl | zstd -d | tar x: {baseline.wall_seconds:.2f} s, processor {baseline.cpu_seconds:.2f} s; "
-        f"pull: {ours.wall_seconds:.2f} s, processor {ours.cpu_seconds:.2f} s; load {os.getloadavg()[0]:.1f}",
+        f"curl | zstd -d | tar x: {baseline}; pull: {ours}; load {os.getloadavg()[0]:.1f}",
         flush=True,
     )
     return baseline, ours

@@ -21,9 +21,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
-from scripts.testing.machine import KEY, Machine, Said, folder_cache
+from scripts.testing.machine import KEY, TRUST, Machine, Said
 from vstore.objects import Kind, StorePath
-from vstore.remote import Pusher, Signer, pull
+from vstore.remote import Cache, Pusher, Signer, open_cache, pull
 from vstore.store import Store
 
 PAIRS = (
@@ -79,9 +79,13 @@ def measured(work: Callable[[], int]) -> Cost:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Two versions in a builder's store and its cache, all in one folder."""
+    """Two versions in a builder's store, all in one folder, and a cache at a URL."""
 
     place: Path
+    url: str
+
+    def cache(self) -> Cache:
+        return open_cache(self.url)
 
     def add(self, requirement: str, platform: str | None) -> int:
         wheel = fetch(requirement, platform, self.place)
@@ -89,9 +93,9 @@ class Bench:
             with zipfile.ZipFile(wheel) as archive:
                 archive.extractall(staged / "site-packages")
             path = store.add(staged, name="bench", kind=Kind.FRAMEWORK).path
-            Machine(store).push(folder_cache(self.place / "cache"), path)
+            Machine(store).push(self.cache(), path)
             (self.place / requirement).write_text(str(path))
-        record = folder_cache(self.place / "cache").object(path)
+        record = self.cache().object(path, TRUST)
         return record.archive.size_bytes if record else 0
 
     def path(self, requirement: str) -> StorePath:
@@ -99,14 +103,14 @@ class Bench:
 
     def delta(self, before: str, after: str) -> int:
         with Store.open(self.place / "builder") as store:
-            pusher = Pusher(store, folder_cache(self.place / "cache"), Signer((KEY,)), reporter=Said())
+            pusher = Pusher(store, self.cache(), Signer((KEY,)), reporter=Said())
             return pusher.push_deltas([self.path(after)], self.path(before))
 
     def client(self, name: str, requirement: str) -> int:
         """Pull it into a client's store; returns the bytes moved."""
         with Store.open(self.place / name) as store:
             client = Machine(store)
-            moved = pull(client.fetcher(), folder_cache(self.place / "cache"), [self.path(requirement)]).fetched_bytes
+            moved = pull(client.fetcher(), self.cache(), [self.path(requirement)]).fetched_bytes
             assert not client.said.warnings, client.said.warnings
             return moved
 
@@ -138,7 +142,7 @@ def fetch(requirement: str, platform: str | None, place: Path) -> Path:
 def row(before: str, after: str, platform: str | None) -> str:
     with ExitStack() as stack:
         place = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
-        bench = Bench(Path(place))
+        bench = Bench(Path(place), f"file://{place}/cache")
         measured(lambda: bench.add(before, platform))
         whole = measured(lambda: bench.add(after, platform)).size_bytes
         pulls = [measured(lambda: bench.client("whole", after))]

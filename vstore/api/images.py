@@ -19,9 +19,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from vstore.api.publishing import realise_members
 from vstore.errors import UsageError
-from vstore.lock import Project
 from vstore.objects import ArchiveInfo
 from vstore.oci import Descriptor, ImagePlatform, Reference, Sha256
 from vstore.profile import resolve_what
@@ -147,6 +145,9 @@ def write_image_of_specs(
 
     In a dry run nothing is realised or written. Raises the errors of `realise`, and as `write_image`.
     """
+    from vstore.api.publishing import realise_members
+    from vstore.lock import Project
+
     output.check(())
     found = []
     for request in requests:

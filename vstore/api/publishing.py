@@ -18,10 +18,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from vstore.api.realising import realise_project
 from vstore.archive import Compression
-from vstore.lock import Project
 from vstore.objects import Kind, StorePath
 from vstore.profile import resolve_what
 from vstore.publish import (
@@ -47,14 +46,15 @@ from vstore.publish import (
     outdated_layers,
     unpack_bundle,
 )
-from vstore.realise.locking import selection_request
 from vstore.realise.model import Request
 from vstore.realise.noop import find_noop
 from vstore.remote import SecretKey, signing_keys
 from vstore.reporter import NullReporter, Reporter
-from vstore.spec.select import Operation, select_layers
 from vstore.store import Store
 from vstore.values import replace
+
+if TYPE_CHECKING:
+    from vstore.lock import Project
 
 __all__ = [
     "ArchiveOptions",
@@ -90,6 +90,8 @@ def write_spec(store: Store, request: Request, output: Output, *, reporter: Repo
     In a dry run nothing is realised or written. Return the plan of the output. Raises the errors of `realise`, and
     UsageError, before any work where possible, if the place of the output is not free.
     """
+    from vstore.lock import Project
+
     reporter = reporter or NullReporter()
     project = Project.load(request.spec, environment=request.environment, allow_outside=request.allow_outside)
     output.check([layer.env_name for layer in project.spec.layers if not layer.versioned])
@@ -154,10 +156,15 @@ def realise_members(store: Store, project: Project, request: Request, reporter: 
     spec, carried_out = project.spec, replace(request, dry_run=False)
     result = find_noop(store, spec, carried_out, reporter=reporter) if carried_out.is_whole else None
     if result is None:
+        from vstore.api.realising import realise_project
+
         result = realise_project(store, project, request, reporter=reporter)
     placed = [PlacedObject(layer.name, layer.kind, layer.path) for layer in result.layers]
     only = None
     if request.include:
+        from vstore.realise.locking import selection_request
+        from vstore.spec.select import Operation, select_layers
+
         operations = select_layers(spec, selection_request(request), request.platform).operations
         only = frozenset(name for name, found in operations.items() if Operation.BUILD in found)
     else:

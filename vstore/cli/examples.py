@@ -95,7 +95,6 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "vstore du                         # all objects, the largest first",
         "vstore du sklearn --sort exclusive",
     ),
-    "report": ("vstore report", "vstore report -o store.html"),
     "tree": ("vstore tree sklearn/app-train",),
     "why-depends": ("vstore why-depends sklearn cpython-3.11.13",),
     "log": ("vstore log sklearn/framework-torch",),

@@ -9,8 +9,7 @@ import click
 from vstore.cli.command import command
 from vstore.cli.listing import Order, sort_options
 from vstore.cli.settings import Settings
-from vstore.cli.text import table
-from vstore.sizes import size
+from vstore.cli.text import size, table
 
 if TYPE_CHECKING:
     from vstore.api.usage import Usage

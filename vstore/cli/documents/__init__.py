@@ -59,7 +59,6 @@ DOCUMENTS: dict[str, object] = {  # by command; None prints no document
     "roots remove": stores.RemovedRootDocument,
     "list": list[stores.ObjectDocument],
     "du": stores.DiskUsageDocument,
-    "report": stores.ReportDocument,
     "info": stores.InfoDocument,
     "tree": stores.TreeDocument,
     "why-depends": stores.ChainDocument,
