@@ -342,6 +342,13 @@ def test_a_registry_that_refuses_zstd_is_told_as_such(status: int, body: bytes, 
     script, said = uploading(status=status, body=body), f"refuses to take manifests/x: HTTP status {status}"
     with scripted(script) as server, pytest.raises(RegistryRefusalError, match=said) as error:
         open_repository(f"oci://{server.host}/x").put("manifests/x", MANIFEST)
+    assert "\n" not in error.value.message and (hint or "") in (error.value.hint or "") and not error.value.transient
+
+
+def test_a_registry_that_deletes_nothing_is_told_as_such() -> None:
+    script, said = answering(405, b'{"errors": [{"code": "UNSUPPORTED"}]}'), "refuses to delete .*UNSUPPORTED"
+    with scripted(script) as server, pytest.raises(RegistryRefusalError, match=said) as error:
+        open_repository(f"oci://{server.host}/x").delete([f"manifests/{Sha256.of(b'')}"])
     assert "storage.delete.enabled" in (error.value.hint or "")
 
 
