@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
 _CONNECT_SECONDS = 5.0
-_CHUNK_BYTES = 256 << 10
+_CHUNK_BYTES = 1 << 20
 _ERROR_BYTES = 16 << 10  # of the body of an error
 _MAX_RANGES = 10  # of one call at the same time
 _MAX_CONNECTIONS = 64  # kept open
