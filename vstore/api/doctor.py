@@ -24,7 +24,9 @@ from vstore.api.maintenance import verify
 from vstore.api.stores import StoreLayout, open_store, owner_of
 from vstore.config import read_config
 from vstore.credentials import has_credentials
-from vstore.errors import UsageError, VstoreError
+from vstore.errors import CacheError, UsageError, VstoreError
+from vstore.oci import Reference
+from vstore.remote.transport.registry import check_credential_files
 from vstore.reporter import NullReporter, Reporter
 
 __all__ = ["Diagnosis", "Finding", "diagnose"]
@@ -151,6 +153,7 @@ def _about_root(layout: StoreLayout) -> Iterator[Finding]:
             "tmp is on another mount than store: nothing can be added; mount the whole root at one place",
         )
     yield from _about_logins(layout.config_file)
+    yield from _about_registries(layout.config_file)
     free = shutil.disk_usage(root).free
     if free < _LITTLE_BYTES:
         yield Finding(
@@ -179,6 +182,16 @@ def _about_logins(config: Path) -> Iterator[Finding]:
                     f"config.toml holds the login of cache {cache.name}, and other users can read the file: "
                     f"`chmod 600 {config}`",
                 )
+
+
+def _about_registries(config: Path) -> Iterator[Finding]:
+    with suppress(UsageError):  # `open_store` or a command with this cache reports it
+        for cache in read_config(config).caches if config.is_file() else ():
+            if cache.url.startswith("oci://") and "password" not in cache.options and not has_credentials(cache.url):
+                try:
+                    check_credential_files(Reference.parse(cache.url.removeprefix("oci://")), os.environ)
+                except CacheError as error:
+                    yield Finding("registry-login", "warning", f"no login to cache {cache.name}: {error.message}")
 
 
 def _about_store(root: Path, reporter: Reporter | None) -> Iterator[Finding]:

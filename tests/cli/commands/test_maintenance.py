@@ -132,3 +132,25 @@ def test_a_login_that_others_can_read(root: Path) -> None:
     assert "cache b" not in said and "pw" not in said
     config.chmod(0o600)
     assert "login" not in doctor(root)
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ("{", "the credential file cannot be read"),
+        (
+            '{"credHelpers": {"registry.example": "not-there"}}',
+            "the credential helper is not on PATH: docker-credential",
+        ),
+        ('{"auths": {"registry.example": {"auth": "!"}}}', "the credential file is malformed"),
+    ],
+)
+def test_a_login_of_a_registry_that_cannot_be_used(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, document: str, said: str
+) -> None:
+    monkeypatch.setenv("REGISTRY_AUTH_FILE", str(tmp_path / "auth.json"))
+    (root / "config.toml").write_text('[caches]\na = "oci://registry.example/team/cache"\n')
+    (tmp_path / "auth.json").write_text(document)
+    assert f"no login to cache a: {said}" in doctor(root)
+    (tmp_path / "auth.json").write_text("{}")
+    assert "no login to cache" not in doctor(root)

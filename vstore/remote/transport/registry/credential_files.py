@@ -6,9 +6,11 @@ containers-auth.json(5); https://docs.docker.com/reference/cli/docker/login/#cre
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from vstore.digest import parse_json
@@ -43,6 +45,28 @@ def stored_credential(reference: Reference, environment: Mapping[str, str]) -> R
     The files are those of `credential_files`. Raises TransportError for a file or a helper that fails, without its
     content.
     """
+    for file, document in _documents(environment):
+        with _named(file):
+            program = _helper(document, reference)
+            found = (_ask(program, reference) if program else None) or _kept(document, reference)
+        if found is not None:
+            return found
+    return None
+
+
+def check_credential_files(reference: Reference, environment: Mapping[str, str]) -> None:
+    """Raise TransportError if a file cannot be used for a repository, or names a helper that is missing.
+
+    No helper is run.
+    """
+    for file, document in _documents(environment):
+        with _named(file):
+            if (program := _helper(document, reference)) and shutil.which(program) is None:
+                raise _missing(program)
+            _kept(document, reference)
+
+
+def _documents(environment: Mapping[str, str]) -> Iterator[tuple[Path, Mapping[str, object]]]:
     for file in credential_files(environment):
         try:
             document = parse_json(read_regular(file, limit=_MAX_BYTES))
@@ -51,12 +75,16 @@ def stored_credential(reference: Reference, environment: Mapping[str, str]) -> R
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "not JSON"
             raise TransportError(f"the credential file cannot be read: {file}: {reason}") from None
-        try:
-            if (found := _credential(document, reference)) is not None:
-                return found
-        except (ValueError, KeyError, TypeError, AttributeError):
-            raise TransportError(f"the credential file is malformed: {file}") from None
-    return None
+        yield file, document
+
+
+@contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """Raise TransportError for a malformed file, without its content."""
+    try:
+        yield
+    except (ValueError, KeyError, TypeError, AttributeError):
+        raise TransportError(f"the credential file is malformed: {file}") from None
 
 
 def credential_files(environment: Mapping[str, str]) -> Iterator[Path]:
@@ -72,19 +100,25 @@ def credential_files(environment: Mapping[str, str]) -> Iterator[Path]:
         yield Path(place, "config.json")
 
 
-def _credential(document: Mapping[str, object], reference: Reference) -> RegistryCredential | None:
-    helpers, logins = document.get("credHelpers") or {}, document.get("auths") or {}
-    if not isinstance(helpers, dict) or not isinstance(logins, dict):
-        raise ValueError("not tables")
-    names = _names(reference)
-    helper = next((helpers[name] for name in names if name in helpers), None) or document.get("credsStore")
-    if helper and (found := _ask(str(helper), reference)) is not None:
-        return found
+def _helper(document: Mapping[str, object], reference: Reference) -> str | None:
+    """Return the program that a file names for a repository."""
+    helpers = document.get("credHelpers") or {}
+    if not isinstance(helpers, dict):
+        raise ValueError("not a table")
+    found = next((helpers[name] for name in _names(reference) if name in helpers), document.get("credsStore"))
+    if found and not _HELPER.fullmatch(str(found)):
+        raise ValueError("not the name of a helper")
+    return f"docker-credential-{found}" if found else None
+
+
+def _kept(document: Mapping[str, object], reference: Reference) -> RegistryCredential | None:
+    """Return the login in a file itself."""
+    logins = document.get("auths") or {}
+    if not isinstance(logins, dict):
+        raise ValueError("not a table")
     by_name = {_plain(address): login for address, login in logins.items()}
-    for name in names:
-        if (login := by_name.get(name)) and (found := _login(login)) is not None:
-            return found
-    return None
+    found = (_login(by_name[name]) for name in _names(reference) if by_name.get(name))
+    return next((login for login in found if login is not None), None)
 
 
 def _names(reference: Reference) -> list[str]:
@@ -109,18 +143,15 @@ def _login(entry: Mapping[str, str]) -> RegistryCredential | None:
     return RegistryCredential(user=user, password=password.rstrip("\0"), identity_token=token)
 
 
-def _ask(helper: str, reference: Reference) -> RegistryCredential | None:
+def _ask(program: str, reference: Reference) -> RegistryCredential | None:
     """Return the answer of a credential helper; None if it has no login for the registry."""
-    program = f"docker-credential-{helper}"
-    if not _HELPER.fullmatch(helper):
-        raise ValueError("not the name of a helper")
     address = _DOCKER_HUB if reference.host != reference.api_host else reference.host
     try:
         done = subprocess.run(
             [program, "get"], input=address.encode(), capture_output=True, timeout=_HELPER_SECONDS, check=False
         )
     except FileNotFoundError:
-        raise TransportError(f"the credential helper is not on PATH: {program}") from None
+        raise _missing(program) from None
     except (OSError, subprocess.TimeoutExpired) as error:
         reason = getattr(error, "strerror", None) or f"no answer within {_HELPER_SECONDS:g} seconds"
         raise TransportError(f"the credential helper fails: {program}: {reason}") from None
@@ -136,3 +167,7 @@ def _ask(helper: str, reference: Reference) -> RegistryCredential | None:
     if user == _IDENTITY:
         return RegistryCredential(user="", password="", identity_token=secret)
     return RegistryCredential(user=user, password=secret)
+
+
+def _missing(program: str) -> TransportError:
+    return TransportError(f"the credential helper is not on PATH: {program}")
