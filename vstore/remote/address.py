@@ -12,8 +12,9 @@ from vstore.errors import UsageError, suggestion
 from vstore.fs.paths import absolute
 from vstore.remote.file_cache import FileCache
 from vstore.remote.records.cache import Cache
-from vstore.remote.registry_cache import RegistryCache
-from vstore.remote.transport.protocol import FAIL_FAST, PATIENT, RepositoryTransport
+from vstore.remote.registry_cache import ImageCache, RegistryCache
+from vstore.remote.transport.protocol import FAIL_FAST, PATIENT
+from vstore.remote.transport.registry import RegistryTransport
 from vstore.remote.transport.retry import RetryingTransport
 from vstore.remote.transport.schemes import TRANSPORTS, open_transport
 from vstore.reporter import Detail, NullReporter, Reporter
@@ -41,8 +42,12 @@ def open_cache(
     transport = open_transport(url, config.options if config else {}, limits=limits, cancel=cancel)
     detail = partial((reporter or NullReporter()).detail, kind=Detail.CALL)
     retrying = RetryingTransport(transport, limits, sleep=cancel.wait, on_request=detail)
-    kind = RegistryCache if isinstance(transport, RepositoryTransport) else FileCache
-    return kind(retrying, name=config.name if config else None, cancel=cancel)
+    name = config.name if config else None
+    if not isinstance(transport, RegistryTransport):
+        return FileCache(retrying, name=name, cancel=cancel)
+    if transport.reference.tag or transport.reference.digest:
+        return ImageCache(retrying, transport.reference, name=name, cancel=cancel)
+    return RegistryCache(retrying, name=name, cancel=cancel)
 
 
 def _url(text: str, *, named: bool, names: list[str]) -> str:

@@ -13,7 +13,8 @@ from vstore.oci import Descriptor, ImageConfig, ImageIndex, ImageManifest, Image
 from vstore.oci.config import ContainerDefaults, HistoryEntry
 from vstore.oci.media_types import oci_layer
 from vstore.publish.image.contents import MAX_LAYERS, ImageContents
-from vstore.publish.image.model import PATH_ANNOTATION, BuiltImage, ImageLayer, ImageOptions
+from vstore.publish.image.model import BuiltImage, ImageLayer, ImageOptions
+from vstore.remote.records.annotations import OBJECT_PATH
 from vstore.values import frozen, replace
 
 DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -112,7 +113,7 @@ def _defaults(contents: ImageContents, base: ContainerDefaults, options: ImageOp
         labels={
             **base.labels,
             f"{_OCI}.title": contents.name,
-            PATH_ANNOTATION: " ".join(map(str, contents.tops)),
+            OBJECT_PATH: " ".join(map(str, contents.tops)),
             **options.labels,
         },
     )

@@ -24,8 +24,8 @@ from vstore.fs.trees.manifest import FIXED_TIME
 from vstore.oci import Descriptor, ImageIndex, Reference, media_types
 from vstore.oci.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE, TAG, blob_path, open_layout
 from vstore.publish.earlier_outputs import is_layout_file
-from vstore.publish.image.model import PATH_ANNOTATION
 from vstore.publish.metadata_folder import lock_output_folder
+from vstore.remote.records.annotations import OBJECT_PATH
 from vstore.remote.transport.protocol import WritableTransport
 from vstore.store import Store
 from vstore.values import frozen, replace
@@ -101,7 +101,7 @@ class LayoutFolder:
                 )
             return
         for one in self._others():
-            if one.annotations.get(TAG) in self.tags and PATH_ANNOTATION not in one.annotations:
+            if one.annotations.get(TAG) in self.tags and OBJECT_PATH not in one.annotations:
                 raise UsageError(
                     f"vstore did not make the image {one.annotations[TAG]} in {self.folder}",
                     hint="choose another --tag",

@@ -11,9 +11,10 @@ from vstore.objects import ArchiveInfo, ObjectInfo
 from vstore.oci import Descriptor
 from vstore.publish.image.bases import Base
 from vstore.publish.image.destinations import ImageDestination
-from vstore.publish.image.model import OBJECT_ANNOTATION, REALISATIONS_ANNOTATION, ImageLayer, ImageOptions
+from vstore.publish.image.model import ImageLayer, ImageOptions
 from vstore.remote import Signer
 from vstore.remote.packing.packed_archives import PackedArchives
+from vstore.remote.records.annotations import OBJECT_RECORD, REALISATION_RECORDS
 from vstore.remote.records.encoding import encode
 from vstore.remote.records.model import Archive, ObjectRecord, Realisation
 from vstore.reporter import CancellableReporter, NullReporter, Reporter
@@ -44,8 +45,8 @@ class LayerSource:
         recipes = sorted(self.store.realisations.recipes_of([info.path]), key=str)
         realisations = [encode(self._signer.sign(Realisation.of(info, recipe))) for recipe in recipes]
         annotations = {
-            OBJECT_ANNOTATION: encode(record).decode().rstrip("\n"),
-            REALISATIONS_ANNOTATION: canonical_json([parse_json(one) for one in realisations]).decode(),
+            OBJECT_RECORD: encode(record).decode().rstrip("\n"),
+            REALISATION_RECORDS: canonical_json([parse_json(one) for one in realisations]).decode(),
         }
         return ImageLayer(info=info, archive=archive, annotations=annotations)
 

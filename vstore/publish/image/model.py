@@ -9,14 +9,12 @@ from vstore.fs.trees.manifest import FIXED_TIME
 from vstore.objects import ArchiveInfo, ObjectInfo
 from vstore.oci import Descriptor, ImagePlatform, Sha256, media_types
 from vstore.remote import SecretKey
+from vstore.remote.records.annotations import OBJECT_PATH
 from vstore.target import Target
 from vstore.values import frozen
 
 FIXED_CREATED = datetime.fromtimestamp(FIXED_TIME, UTC)
 NON_ROOT = "65532:65532"  # the user `nonroot` of images without a shell
-PATH_ANNOTATION = "dev.vstore.path"
-OBJECT_ANNOTATION = "dev.vstore.object"
-REALISATIONS_ANNOTATION = "dev.vstore.realisations"
 _ARCHITECTURES = {Target.LINUX_X86_64: "amd64", Target.LINUX_AARCH64: "arm64"}
 
 
@@ -56,7 +54,7 @@ class ImageLayer:
             media_type=media_types.ZSTD_LAYER,
             digest=Sha256(self.archive.sha256),
             size_bytes=self.archive.size_bytes,
-            annotations={PATH_ANNOTATION: str(self.info.path), **self.annotations},
+            annotations={OBJECT_PATH: str(self.info.path), **self.annotations},
         )
 
     @property

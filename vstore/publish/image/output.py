@@ -14,9 +14,10 @@ from vstore.publish.image.bases import Base, OpenTransport, open_base
 from vstore.publish.image.contents import ImageContents, image_contents
 from vstore.publish.image.destinations import ImageDestination, ImagePlace
 from vstore.publish.image.layers import LayerSource, LayerWriter
-from vstore.publish.image.model import PATH_ANNOTATION, BuiltImage, ImageLayer, ImageOptions
+from vstore.publish.image.model import BuiltImage, ImageLayer, ImageOptions
 from vstore.publish.members import StackMembers
 from vstore.publish.output import OutputItem, OutputPlan
+from vstore.remote.records.annotations import OBJECT_PATH
 from vstore.reporter import Reporter
 from vstore.store import Store
 from vstore.values import frozen, replace
@@ -134,7 +135,7 @@ class ImageOutput:
             if top.digest != image.descriptor.digest:
                 destination.put_document(image.descriptor, image.manifest)
         paths = " ".join(str(path) for one in contents for path in one.tops)
-        destination.finish(replace(top, annotations={PATH_ANNOTATION: paths}), data)
+        destination.finish(replace(top, annotations={OBJECT_PATH: paths}), data)
         return top
 
     def _contents(self, stack: StackMembers) -> tuple[ImageContents, ...]:

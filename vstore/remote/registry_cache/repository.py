@@ -99,7 +99,7 @@ class RecordRepository:
             digest=Sha256.of(data),
             text=text,
             layer=manifest.layers[0],
-            written_at=_moment(manifest.annotations.get(CREATED)),
+            written_at=parse_time(manifest.annotations.get(CREATED)),
             manifest_bytes=len(data),
         )
 
@@ -185,7 +185,7 @@ def layer_of(record: Record) -> Descriptor:
             return EMPTY_DESCRIPTOR
 
 
-def _moment(text: str | None) -> datetime:
+def parse_time(text: str | None) -> datetime:
     """Return the time in an annotation (RFC 3339); the epoch for a missing or malformed one."""
     try:
         found = datetime.fromisoformat(text or "")
