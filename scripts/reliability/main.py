@@ -3,10 +3,10 @@
 Usage: scripts/reliability/run [SECTION …], and options: see --help. Sections: points (each step, each time it is
 reached, killed), calls (each changing system call of a store's life killed or failed), kills (real commands at random
 instants), power, crowd, input (spoilt bytes), fuzz (the same with coverage guidance), caches (spoilt caches and bundles
-against pull, substitution and unpack), damage (spoilt indexes), places (what is there already where a command writes),
-mistakes (random calls), nix, members (tricks of a hostile member of a shared store), strangers (hostile requests to
-`vstore serve`), breaks (each promise broken on purpose, which a test must notice). An AssertionError says what was not
-as promised.
+against pull, substitution and unpack), registries (the same of manifests and blobs in a registry), damage (spoilt
+indexes), places (what is there already where a command writes), mistakes (random calls), nix, members (tricks of a
+hostile member of a shared store), strangers (hostile requests to `vstore serve`), breaks (each promise broken on
+purpose, which a test must notice). An AssertionError says what was not as promised.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ from scripts.reliability.hostile.places import random_places
 from scripts.reliability.hostile.readers import READERS, try_reader
 from scripts.reliability.hostile.spoil import spoil
 from scripts.reliability.hostile.spoilt import run as spoil_caches
+from scripts.reliability.hostile.spoilt_registry import run as spoil_registries
 from scripts.reliability.hostile.strangers import strangers
 from scripts.testing.world import World, make_world
 from vstore.fs.faults import Point
@@ -148,6 +149,10 @@ def places(work: Path, options: argparse.Namespace) -> Counts:
     return {"cases": len(tried), "refused": sum(one.refused for one in tried)}
 
 
+def registries(work: Path, options: argparse.Namespace) -> Counts:
+    return {**spoil_registries(options.registries, options.seed, work)}
+
+
 def mistakes(work: Path, options: argparse.Namespace) -> Counts:
     codes = Counter(ended.code for _, ended in random_mistakes(work, count=options.mistakes, seed=options.seed))
     return {"calls": codes.total(), "exit codes": dict(sorted(codes.items()))}
@@ -203,6 +208,7 @@ SECTIONS: dict[str, Callable[[Path, argparse.Namespace], Counts]] = {
     "input": hostile,
     "fuzz": fuzzed,
     "caches": caches,
+    "registries": registries,
     "places": places,
     "mistakes": mistakes,
     "damage": damage,
@@ -229,6 +235,7 @@ def main() -> None:
     parser.add_argument("--mistakes", type=int, default=3000, help="random calls")
     parser.add_argument("--indexes", type=int, default=500, help="indexes to spoil")
     parser.add_argument("--caches", type=int, default=10_000, help="caches and bundles to spoil")
+    parser.add_argument("--registries", type=int, default=10_000, help="manifests and blobs of a registry to spoil")
     parser.add_argument("--reader", action="append", choices=READERS, help="of fuzz: only this (repeatable)")
     parser.add_argument("--seconds", type=int, default=60, help="of fuzz: for each reader")
     parser.add_argument("--corpus", type=Path, help="of fuzz: a folder that keeps what reaches new branches")

@@ -20,6 +20,9 @@ class ScriptedRegistry(ThreadingHTTPServer):
         self.script = script
         self.asked: list[tuple[str, str, dict[str, str]]] = []
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing of clients that went away."""
+
     @property
     def host(self) -> str:
         return f"127.0.0.1:{self.server_address[1]}"
