@@ -18,9 +18,9 @@ from typing import Any
 
 from scripts.reliability.hostile.spoil import WORDS, spoil
 from scripts.reliability.hostile.spoilt import library
+from scripts.testing.loopback_registry import LoopbackRegistry, loopback_registry
 from scripts.testing.machine import KEY, QUICK, TRUST, Machine, machine
 from scripts.testing.memory import peak_mebibytes
-from scripts.testing.memory_registry import MemoryRegistry, memory_registry
 from scripts.testing.trees import recipe
 from vstore.errors import ArchiveError, CacheError, UsageError
 from vstore.fs.trees.scan import scan
@@ -37,7 +37,7 @@ _LARGE_BYTES = 20 << 20
 class SpoiltRegistry:
     """A repository with three objects, a channel, and a delta between two objects, of which a part is spoilt."""
 
-    def __init__(self, server: MemoryRegistry, folder: Path) -> None:
+    def __init__(self, server: LoopbackRegistry, folder: Path) -> None:
         self.server = server
         with machine(folder / "builder") as builder:
             self.paths = builder.add_three()
@@ -106,7 +106,7 @@ def _places(document: object) -> Iterator[tuple[Any, str | int]]:
 def run(count: int, seed: int, folder: Path) -> dict[str, int]:
     """Try so many; AssertionError for a wrong byte, any odd error as it is."""
     taken = number = 0
-    with memory_registry() as server:
+    with loopback_registry() as server:
         world = SpoiltRegistry(server, folder)
         while number < count:
             with machine(folder / f"client{number}") as client:

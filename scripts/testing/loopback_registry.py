@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 _RANGE = re.compile(r"bytes=(\d+)-(\d+)")
 
 
-class MemoryRegistry(ThreadingHTTPServer):
+class LoopbackRegistry(ThreadingHTTPServer):
     """Every repository has the same content: `tags` name manifests, `blobs` has manifests and blobs by digest."""
 
     daemon_threads = True
@@ -55,7 +55,7 @@ class MemoryRegistry(ThreadingHTTPServer):
 
 
 class _Request(BaseHTTPRequestHandler):
-    server: MemoryRegistry
+    server: LoopbackRegistry
     protocol_version = "HTTP/1.1"
     wbufsize = -1
 
@@ -104,9 +104,9 @@ class _Request(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def memory_registry() -> Iterator[MemoryRegistry]:
+def loopback_registry() -> Iterator[LoopbackRegistry]:
     """Yield a running registry."""
-    server = MemoryRegistry()
+    server = LoopbackRegistry()
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     try:
         yield server
