@@ -1,4 +1,4 @@
-"""Spoilt caches and bundles against pull, substitution and unpack: a miss or an error in one line, never a wrong byte.
+"""Spoilt caches, images and bundles against pull, substitution and unpack: a miss or an error, never a wrong byte.
 
     python -m scripts.reliability.hostile.spoilt COUNT SEED FOLDER
 
@@ -16,13 +16,20 @@ from pathlib import Path
 from scripts.reliability.hostile.spoil import spoil
 from scripts.testing.machine import KEY, TRUST, Machine, folder_cache, machine
 from scripts.testing.memory import peak_mebibytes
+from scripts.testing.memory_registry import MemoryRepository
 from scripts.testing.trees import recipe
 from vstore.errors import ArchiveError, CacheError, UsageError
 from vstore.fs.trees.scan import scan
 from vstore.objects import StorePath
+from vstore.oci import EMPTY_DESCRIPTOR, ImageManifest, Reference
 from vstore.publish import BundleOptions, BundleOutput, members_of_objects, unpack_bundle
 from vstore.remote import Cache, FileCache, Pusher, Signer, Trust, pull
+from vstore.remote.records.annotations import OBJECT_PATH, OBJECT_RECORD, REALISATION_RECORDS
+from vstore.remote.records.encoding import encode
+from vstore.remote.registry_cache import ImageCache, RegistryCache
+from vstore.remote.registry_cache.repository import layer_of
 from vstore.remote.transport.memory import MemoryTransport
+from vstore.values import replace
 
 
 def library(version: int) -> dict[str, bytes]:
@@ -32,8 +39,11 @@ def library(version: int) -> dict[str, bytes]:
     return {"lib/a.so": b"".join(parts)}
 
 
+IMAGE = Reference(host="memory.test", repository="repository", tag="image")
+
+
 class Spoilt:
-    """A cache and a bundle of three objects, and a delta between two, of which one file is spoilt at a time."""
+    """Three objects and a delta between two others, in caches and a bundle, of which one file is spoilt at a time."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -42,8 +52,12 @@ class Spoilt:
             builder.push(folder_cache(folder / "cache"), *self.paths)
             old, self.newer = (builder.add("versioned", library(version)) for version in (0, 1))
             builder.push(folder_cache(folder / "cache"), old, self.newer)
-            pusher = Pusher(builder.store, folder_cache(folder / "cache"), Signer((KEY,)), reporter=builder.said)
-            assert pusher.push_deltas([self.newer], old), "deltas are tried too"
+            self.repository = MemoryRepository()
+            builder.push(RegistryCache(self.repository), *self.paths, old, self.newer)
+            for cache in (folder_cache(folder / "cache"), RegistryCache(self.repository)):
+                pusher = Pusher(builder.store, cache, Signer((KEY,)), reporter=builder.said)
+                assert pusher.push_deltas([self.newer], old), "deltas are tried too"
+            self._put_image(RegistryCache(self.repository))
             self.bundle = folder / "bundle"
             output = BundleOutput(store=builder.store, file=self.bundle, options=BundleOptions(keys=(KEY,)))
             output.write(members_of_objects(builder.store, self.paths), jobs=1, reporter=builder.said)
@@ -57,6 +71,41 @@ class Spoilt:
         for name, data in self.files.items():
             place.put(name, spoil(data, chance) if name == key else data)
         return FileCache(place)
+
+    def _put_image(self, cache: Cache) -> None:
+        """Put an image with the three objects into the repository of the cache."""
+        layers = []
+        for path in self.paths:
+            record, realisation = cache.object(path, TRUST), cache.realisation(recipe(path.name), TRUST)
+            assert record is not None and realisation is not None
+            annotations = {
+                OBJECT_PATH: str(path),
+                OBJECT_RECORD: encode(record).decode(),
+                REALISATION_RECORDS: json.dumps([json.loads(encode(realisation))]),
+            }
+            layers.append(replace(layer_of(record), annotations=annotations))
+        image = ImageManifest(config=EMPTY_DESCRIPTOR, layers=tuple(layers))
+        self.repository.put(f"manifests/{IMAGE.tag}", image.encode())
+
+    def spoilt_repository(self, chance: random.Random, *, image: bool = False) -> MemoryRepository:
+        """The repository with one manifest or blob spoilt, or with the manifests of two tags swapped."""
+        made = MemoryRepository(f"oci://memory.test/{chance.getrandbits(64)}")
+        made.tagged, made.contents = dict(self.repository.tagged), dict(self.repository.contents)
+        tags = sorted(tag for tag in made.tagged if (tag == IMAGE.tag) == image)
+        if not image and chance.random() < 0.1:
+            one, other = chance.sample(tags, 2)
+            made.tagged[one], made.tagged[other] = made.tagged[other], made.tagged[one]
+            return made
+        blobs = sorted(key for key in made.contents if key.startswith("blobs/"))
+        key = chance.choice([*blobs, *(f"manifests/{made.tagged[tag]}" for tag in tags)])
+        made.contents[key] = spoil(made.contents[key], chance)
+        return made
+
+    def registry_cache(self, chance: random.Random) -> Cache:
+        return RegistryCache(self.spoilt_repository(chance))
+
+    def image_cache(self, chance: random.Random) -> Cache:
+        return ImageCache(self.spoilt_repository(chance, image=True), IMAGE)
 
     def spoilt_bundle(self, chance: random.Random) -> Path:
         file = self._folder / "spoilt"
@@ -79,20 +128,25 @@ def run(count: int, seed: int, folder: Path) -> dict[str, int]:
 
 
 def attempt(world: Spoilt, client: Machine, chance: random.Random, number: int) -> bool:
-    """Bring the objects in one of four ways; whatever is there afterwards is right."""
+    """Bring the objects in one of the ways; whatever is there afterwards is right."""
     ways: tuple[Callable[[], object], ...] = (
         lambda: pull(client.fetcher(Trust()), world.cache(chance), [world.paths[2]]),
         lambda: client.substituter(world.cache(chance)).substitute(recipe("top")),
         lambda: unpack_bundle(client.store, world.spoilt_bundle(chance), trust=TRUST, reporter=client.said),
         lambda: pull(client.fetcher(), world.cache(chance, "delta"), [world.newer]),
+        lambda: pull(client.fetcher(Trust()), world.registry_cache(chance), [world.paths[2]]),
+        lambda: client.substituter(world.registry_cache(chance)).substitute(recipe("top")),
+        lambda: pull(client.fetcher(), world.registry_cache(chance), [world.newer]),
+        lambda: pull(client.fetcher(Trust()), world.image_cache(chance), [world.paths[2]]),
+        lambda: client.substituter(world.image_cache(chance)).substitute(recipe("top")),
     )
     client.said.warnings.clear()
     try:
-        ways[number % 4]()
+        ways[number % len(ways)]()
     except (ArchiveError, CacheError, UsageError) as error:
         client.said.notes.append(error.message)
     assert all(said and "\n" not in said for said in (*client.said.warnings, *client.said.notes))
-    assert number % 4 != 1 or len(client.said.warnings) <= 1, client.said.warnings
+    assert number % len(ways) != 1 or len(client.said.warnings) <= 1, client.said.warnings
     there = [path for path in (*world.paths, world.newer) if client.store.is_valid(path)]
     for path in there:
         tree = scan(client.store.layout.object(path))

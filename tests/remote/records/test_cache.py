@@ -1,4 +1,4 @@
-"""What every kind of cache promises: one suite over a folder, memory and Debian's docker-registry."""
+"""What every kind of cache promises: one suite over a folder, Debian's docker-registry, and both in memory."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from scripts.testing.machine import KEY, OTHER, TRUST, Machine, folder_cache, machine
+from scripts.testing.memory_registry import MemoryRepository
 from scripts.testing.registries import LocalRegistry, docker_registry
 from scripts.testing.trees import recipe
 from vstore.errors import CacheError
@@ -34,6 +35,7 @@ from vstore.remote import (
 )
 from vstore.remote.records.model import Realisation
 from vstore.remote.records.trust import NO_TRUST
+from vstore.remote.registry_cache import RegistryCache
 from vstore.remote.transport.memory import MemoryTransport
 
 BOTH = Trust(keys=(KEY.public, OTHER.public), require=2)
@@ -82,13 +84,15 @@ def signer(key: str) -> Signer:
     return Signer([one for one in (KEY, OTHER) if one.name == key], Trust(keys=EITHER.keys))
 
 
-@pytest.fixture(params=["folder", "memory", "registry"])
+@pytest.fixture(params=["folder", "memory", "registry", "memory registry"])
 def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[World]:
     match request.param:
         case "folder":
             cache: Cache = folder_cache(tmp_path / "cache")
         case "memory":
             cache = FileCache(MemoryTransport())
+        case "memory registry":
+            cache = RegistryCache(MemoryRepository())
         case _:
             registry = request.getfixturevalue("registry")
             cache = open_cache(registry.url(f"team/{tmp_path.name.replace('_', '-').lower().strip('-')}"))

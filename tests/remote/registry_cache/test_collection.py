@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.testing.machine import TRUST, machine
+from scripts.testing.machine import KEY, TRUST, machine
 from scripts.testing.registries import DOCKER_REGISTRY, LocalRegistry, docker_registry
 from vstore.oci import EMPTY_BLOB, EMPTY_DESCRIPTOR, ImageManifest, Sha256
-from vstore.remote import CachePolicy, collect_cache, open_cache, plan_cache_gc, pull, verify_cache
+from vstore.remote import CachePolicy, Pusher, Signer, collect_cache, open_cache, plan_cache_gc, pull, verify_cache
 from vstore.remote.registry_cache.repository import layer_of
 from vstore.remote.transport.protocol import in_registry
 from vstore.remote.transport.schemes import open_transport
@@ -81,7 +81,8 @@ def test_a_blob_that_an_image_has_is_not_uploaded_again_and_survives_its_record(
         link = links / layer.digest.hexadecimal / "link"
         written = data.stat().st_mtime_ns, link.stat().st_mtime_ns
         cache = open_cache(registry.url("team/cache"))
-        builder.push(cache, low)
+        pushed = Pusher(builder.store, cache, Signer([KEY]), reporter=builder.said).push([low])
+        assert (pushed.pushed, pushed.archive_bytes) == ((low,), 0)
         assert (data.stat().st_mtime_ns, link.stat().st_mtime_ns) == written, "the blob was uploaded"
         plan = plan_cache_gc(cache.inventory(), CachePolicy(age=timedelta(0)), now=LATER)
         assert [one.path for one in collect_cache(cache, plan, CachePolicy(), reporter=client.said)] == [low]

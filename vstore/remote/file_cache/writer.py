@@ -71,6 +71,10 @@ class FileCacheWriter:
             return False
         return isinstance(document, dict) and type(document.get("format")) is int
 
+    def has_archive(self, record: ObjectRecord) -> bool:
+        """Return False: a file is at a key, whatever its content is."""
+        return False
+
     def put_archive(self, record: ObjectRecord, archive: Path) -> None:
         """Write the archive of an object."""
         self._transport.put(layout.archive_key(record.path), archive)

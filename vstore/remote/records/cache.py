@@ -99,6 +99,9 @@ class CacheWriter(Protocol):
         Raises CacheError if the cache has a newer format, UsageError if its place is not free for a cache.
         """
 
+    def has_archive(self, record: ObjectRecord) -> bool:
+        """Return whether these very bytes are there, without a record of them. False where only reading would tell."""
+
     def put_archive(self, record: ObjectRecord, archive: Path) -> None:
         """Write the archive of an object."""
 

@@ -39,8 +39,12 @@ class RegistryCacheWriter:
             if not self._exists():
                 raise CacheError(f"there is no cache at {self._name}", hint="another program has removed it")
 
+    def has_archive(self, record: ObjectRecord) -> bool:
+        """Return whether the repository has this blob, as that of an image or of a record."""
+        return self._repository.transport.head(f"blobs/{layer_of(record).digest}") is not None
+
     def put_archive(self, record: ObjectRecord, archive: Path) -> None:
-        """Upload the archive of an object, unless the repository has this blob, as that of an image or a record."""
+        """Upload the archive of an object, unless the repository has this blob."""
         self._repository.transport.put(f"blobs/{layer_of(record).digest}", archive)
 
     def put_object(self, record: ObjectRecord, signer: Signer) -> None:

@@ -49,7 +49,7 @@ class PushOptions:
 
 @frozen
 class Pushed:
-    """The result of a push: the objects that the cache had, those that were pushed, and the bytes written.
+    """The result of a push: the objects that the cache had, those that were pushed, and the bytes sent.
 
     `replaced`, a part of `pushed`, were in the cache but not as their records state. `conflicts` names recipes for
     which another builder has another object.
@@ -152,22 +152,32 @@ class Pusher:
         return {info.path: info for info in self._store.objects.bottom_up(tops)}
 
     def _push(self, info: ObjectInfo, references: Sequence[Future[int]]) -> int:
-        """Write an archive, then its record once all references are written. Return the archive's bytes."""
+        """Write an archive, then its record once all references are written. Return the bytes that were sent."""
         started = time.monotonic()
         name = info.path.name
-        _, metadata = self._store.manifest(info.path)
-        with self._archives.packed(info.path) as (file, made):
-            reached(Point.PUSH_PACKED)
-            self._reporter.progress(name, "pushing", 0, made.size_bytes, Unit.BYTES)
-            record = ObjectRecord.of(info, metadata, Archive.of(made))
-            self._cache.writer.put_archive(record, file)
+        record, sent_bytes = self._put_archive(info)
         reached(Point.PUSH_UPLOADED)
         for future in references:
             future.result()
         self._cache.writer.put_object(record, self._signer)
         reached(Point.PUSH_DESCRIBED)
         self._reporter.completed(name, "pushed", time.monotonic() - started)
-        return made.size_bytes
+        return sent_bytes
+
+    def _put_archive(self, info: ObjectInfo) -> tuple[ObjectRecord, int]:
+        """Write the archive of an object, if the cache lacks it. Return its record and the bytes that were sent."""
+        _, metadata = self._store.manifest(info.path)
+        known = self._archives.info(info.path)
+        if known is not None:
+            record = ObjectRecord.of(info, metadata, Archive.of(known))
+            if self._cache.writer.has_archive(record):
+                return record, 0
+        with self._archives.packed(info.path) as (file, made):
+            reached(Point.PUSH_PACKED)
+            self._reporter.progress(info.path.name, "pushing", 0, made.size_bytes, Unit.BYTES)
+            record = ObjectRecord.of(info, metadata, Archive.of(made))
+            self._cache.writer.put_archive(record, file)
+        return record, made.size_bytes
 
     def _push_realisations(self, info: ObjectInfo) -> list[str]:
         """Write the realisations of an object; return a text for each recipe that gave another builder another one."""
