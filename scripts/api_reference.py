@@ -18,6 +18,7 @@ MODULES = (
     "stores",
     "listings",
     "usage",
+    "sboms",
     "maintenance",
     "doctor",
     "config",

@@ -19,6 +19,7 @@ FLOORS = {
     "publish": 5,
     "environments": 5,
     "report": 5,
+    "sbom": 5,
     "build": 4,
     "profile": 4,
     "gc": 4,

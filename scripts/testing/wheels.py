@@ -20,8 +20,11 @@ def make_wheel(
     requires_python: str | None = None,
     tag: str = "py3-none-any",
     data: Mapping[str, bytes | str] | None = None,
+    headers: Sequence[str] = (),
 ) -> Path:
     """Write ``<name>-<version>-<tag>.whl``; `data` goes below ``.data/`` (``scripts/x``, ``data/share/y``).
+
+    `headers` are further lines of its METADATA.
 
     Equal arguments give equal bytes. RECORD has true hashes, as the wheel specification asks.
     """
@@ -29,6 +32,7 @@ def make_wheel(
     metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"]
     metadata += [f"Requires-Python: {requires_python}\n"] if requires_python else []
     metadata += [f"Requires-Dist: {requirement}\n" for requirement in requires]
+    metadata += [f"{header}\n" for header in headers]
     content: dict[str, bytes | str] = dict(files)
     content |= {f"{distribution}.data/{path}": text for path, text in (data or {}).items()}
     info = f"{distribution}.dist-info"

@@ -158,6 +158,7 @@ def _objects(tried: Tried) -> None:
     assert tried("info", app)["references"]
     assert tried("du")["disk_bytes"] > tried("du", app, "--by", "object")["disk_bytes"]
     assert "low" in {one["package"] for one in tried("du", app)["items"]}
+    assert tried("sbom", app)["bomFormat"] == "CycloneDX"
     assert tried("tree", app)["references"]
     assert tried("why-depends", app, "framework-side")["chain"]
     assert tried("why-depends", "framework-side", app)["chain"] == []

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import posixpath
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Self
 
@@ -148,6 +148,18 @@ def module_files(layer: Path, module: str) -> Iterator[str]:
         folders[:] = sorted(name for name in folders if name != "__pycache__")
         relative = PurePosixPath(module, *Path(folder).relative_to(layer / module).parts)
         yield from (str(relative / file) for file in sorted(files) if not os.path.islink(os.path.join(folder, file)))
+
+
+def owner_of(path: str, owners: Mapping[str, str]) -> str | None:
+    """Return the owner of a path or of the nearest folder above it, None if there is none.
+
+    `owners` are by path, without a slash at the end.
+    """
+    while path:
+        if path in owners:
+            return owners[path]
+        path = path.rpartition("/")[0]
+    return None
 
 
 def read_metadata(layer: Path) -> LayerMetadata:

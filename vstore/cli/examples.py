@@ -95,6 +95,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "vstore du                         # all objects, the largest first",
         "vstore du sklearn --sort exclusive",
     ),
+    "sbom": (
+        "vstore sbom sklearn -o sklearn.cdx.json",
+        "vstore sbom sklearn/app-train --format spdx --files",
+    ),
     "tree": ("vstore tree sklearn/app-train",),
     "why-depends": ("vstore why-depends sklearn cpython-3.11.13",),
     "log": ("vstore log sklearn/framework-torch",),

@@ -11,7 +11,7 @@ import stat
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from vstore.build.layer_metadata import LayerMetadata, read_metadata
+from vstore.build.layer_metadata import LayerMetadata, owner_of, read_metadata
 from vstore.fs.trees.usage import Tally, inode_bytes, statuses
 from vstore.objects import LAYER_FILE, StorePath
 from vstore.reporter import NullReporter, Reporter
@@ -86,7 +86,7 @@ def _packages(store: Store, path: StorePath) -> Iterator[Usage]:
     owners, versions = _owners(metadata), {one.name: one.version for one in metadata.distributions}
     groups: dict[str, list[os.stat_result]] = {}
     for name, status in _named_statuses(os.fspath(folder)):
-        groups.setdefault(_owner(name, owners), []).append(status)
+        groups.setdefault(owner_of(name, owners) or OTHER, []).append(status)
     for package, found in sorted(groups.items()):
         yield _measure(path, package, versions.get(package), found)
 
@@ -95,14 +95,6 @@ def _owners(metadata: LayerMetadata) -> dict[str, str]:
     """Return the packages by the paths that belong to them alone, without a slash at the end."""
     owned = [(one.name, one.owns) for one in metadata.distributions] + [(MODULES, metadata.own_modules)]
     return {path.rstrip("/"): name for name, paths in owned for path in paths}
-
-
-def _owner(name: str, owners: dict[str, str]) -> str:
-    while name:
-        if name in owners:
-            return owners[name]
-        name = name.rpartition("/")[0]
-    return OTHER
 
 
 def _named_statuses(top: str) -> Iterator[tuple[str, os.stat_result]]:

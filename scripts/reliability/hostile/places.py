@@ -102,6 +102,7 @@ COMMANDS: dict[str, Command] = {
     "image --format file": Command(
         arguments=lambda world, place: ("image", "project", "--format", "file", "-o", place)
     ),
+    "sbom": Command(arguments=lambda world, place: ("sbom", "project", "-o", place)),
     "publish": Command(arguments=_publish, container=True),
     "publish, an archive": Command(arguments=_publish, inside="python.tar.zst"),
     "publish, the metadata": Command(arguments=_publish, inside="__venvstacks__", container=True),

@@ -59,6 +59,7 @@ DOCUMENTS: dict[str, object] = {  # by command; None prints no document
     "roots remove": stores.RemovedRootDocument,
     "list": list[stores.ObjectDocument],
     "du": stores.DiskUsageDocument,
+    "sbom": dict[str, Any],
     "info": stores.InfoDocument,
     "tree": stores.TreeDocument,
     "why-depends": stores.ChainDocument,

@@ -1,0 +1,71 @@
+"""`sbom`: the parts of an object as a CycloneDX or SPDX document."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from vstore.cli.command import command
+from vstore.cli.paths import PLACE
+from vstore.cli.settings import Settings
+from vstore.cli.text import size
+from vstore.errors import UsageError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from pathlib import Path
+
+_EPOCH = "SOURCE_DATE_EPOCH"
+
+
+@command("sbom")
+@click.argument("what")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["cyclonedx", "spdx"]),
+    default="cyclonedx",
+    help="CycloneDX 1.6 or SPDX 2.3 (default: cyclonedx).",
+)
+@click.option("-o", "--output", type=PLACE, metavar="FILE", help="The file to write (default: standard output).")
+@click.option("--files", "all_files", is_flag=True, help="List every file with its digests, not only shared libraries.")
+def sbom_command(settings: Settings, what: str, form: str, output: Path | None, all_files: bool) -> None:
+    """The SBOM has WHAT and everything that it refers to: interpreters, layers, distributions, modules, shared
+    libraries, and the components of the SBOMs in wheels.
+
+    The same objects give the same bytes. The time of creation in it is that of SOURCE_DATE_EPOCH, or else a fixed one.
+    With --json the SBOM is printed, also if a file is written.
+    """
+    from vstore.api.sboms import SbomFormat, SbomOptions, make_sbom, write_sbom
+    from vstore.api.stores import resolve_what
+    from vstore.values import replace
+
+    options = SbomOptions(format=SbomFormat(form), all_files=all_files)
+    if created_at := _source_date():
+        options = replace(options, created_at=created_at)
+    with settings.open_store(read_only=True) as store:
+        path = resolve_what(store, what).path
+        if output is None:
+            data = make_sbom(store, path, options, reporter=settings.reporter)
+        else:
+            data = write_sbom(store, path, output, options, reporter=settings.reporter)
+    settings.close()
+    if settings.json or output is None:  # also with --quiet: other programs read it
+        click.echo(data.decode(), nl=False)
+    elif not settings.quiet:
+        settings.echo(f"wrote the SBOM of {path}, {size(len(data))}: {output}")
+
+
+def _source_date() -> datetime | None:
+    """Return the time of SOURCE_DATE_EPOCH (reproducible-builds.org), None if it is not set. Raises UsageError."""
+    from datetime import UTC, datetime
+
+    text = os.environ.get(_EPOCH)
+    if not text:
+        return None
+    try:
+        return datetime.fromtimestamp(int(text), UTC)
+    except (ValueError, OverflowError, OSError):
+        raise UsageError(f"{_EPOCH} is no number of seconds since 1970: {text}", hint=f"unset {_EPOCH}") from None

@@ -1,0 +1,1 @@
+"""Parts lists (SBOMs) of objects: CycloneDX and SPDX documents made from the metadata of layers."""
