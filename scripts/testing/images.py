@@ -44,7 +44,7 @@ def machine_layer(python: Path, programs: Iterable[str] = SHELL) -> bytes:
     data = io.BytesIO()
     with tarfile.open(fileobj=data, mode="w") as tar:
         folders = {parent for file in files for parent in file.parents if parent != Path("/")}
-        for folder in sorted({*folders, Path("/tmp"), Path("/etc")}):
+        for folder in sorted({*folders, *map(Path, ("/tmp", "/etc", "/proc", "/dev", "/sys"))}):
             entry = tarfile.TarInfo(str(folder)[1:])
             entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if folder == Path("/tmp") else 0o755
             tar.addfile(entry)

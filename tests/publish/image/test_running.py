@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import pytest
 
@@ -32,8 +31,8 @@ def needs(*tools: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(bool(reason), reason=reason)
 
 
-def output(command: list[str], **options: Any) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, **options)
+def output(command: list[str], *, folder: str | None = None) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, cwd=folder)
     assert done.returncode == 0, f"{command}: {done.stderr}"
     return done.stdout.strip()
 
@@ -61,7 +60,7 @@ class Storage:
         self._folder, self._before = folder, before
 
     def __call__(self, *arguments: str) -> str:
-        return output([*self._before, *podman(self._folder, *arguments)], cwd="/")
+        return output([*self._before, *podman(self._folder, *arguments)], folder="/")
 
     def load(self, file: Path, form: str) -> str:
         """Pull an image from a file, and return its ID."""
