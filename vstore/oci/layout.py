@@ -45,7 +45,7 @@ class ImageLayout:
         """Raise ArchiveError unless it is a layout."""
         try:
             Fields(parse_json(self._read(LAYOUT_FILE))).text("imageLayoutVersion")
-        except ValueError as error:
+        except (ValueError, ArchiveError) as error:
             raise ArchiveError(f"not an OCI layout: {self._name}: {error}") from error
 
     def index(self) -> ImageIndex:
