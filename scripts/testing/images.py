@@ -7,6 +7,7 @@ import io
 import os
 import shutil
 import subprocess
+import sys
 import tarfile
 from collections.abc import Iterable
 from hashlib import sha256
@@ -20,7 +21,7 @@ from vstore.publish.image.model import image_platform
 from vstore.target import Target
 
 SHELL = ("/bin/sh", "/usr/bin/readlink", "/usr/bin/env", "/usr/bin/id")
-HOST = image_platform(Target.host())
+HOST = image_platform(Target.host()) or ImagePlatform(os=sys.platform, architecture="none")  # no images there
 
 
 def missing_tool(*names: str) -> str:
@@ -62,7 +63,7 @@ def make_image(
     *,
     tag: str = "base",
     defaults: ContainerDefaults | None = None,
-    platform: ImagePlatform | None = HOST,
+    platform: ImagePlatform = HOST,
     docker: bool = False,
 ) -> Sha256:
     """Write an image of tar files into an OCI layout, its layers in gzip; `docker`: in the format 2.2 of Docker.
@@ -74,7 +75,6 @@ def make_image(
     index = folder / "index.json"
     others = ImageIndex.decode(index.read_bytes()).manifests if index.exists() else ()
     tars = list(layers)
-    assert platform is not None
     config = ImageConfig(
         platform=platform,
         diff_ids=tuple(Sha256(sha256(tar).hexdigest()) for tar in tars),
@@ -104,8 +104,3 @@ def podman(storage: Path, *arguments: str) -> list[str]:
 
 
 RUN = ("run", "--rm", "--network", "none", "--ulimit", "nofile=1024:1024", "--ulimit", "nproc=1024:1024")
-
-
-def umask_of_tools() -> dict[str, str]:
-    """Return this machine's variables, with folders of podman and skopeo that no login of the user reaches."""
-    return {name: value for name, value in os.environ.items() if not name.startswith(("REGISTRY_", "DOCKER_"))}

@@ -77,10 +77,14 @@ OUTPUTS: dict[str, Make] = {
     "folders with links": lambda store, place: FolderOutput(store=store, folder=place, options=SYMLINK),
     "folders without links": lambda store, place: FolderOutput(store=store, folder=place, options=COPY),
     "bundle": lambda store, place: BundleOutput(store=store, file=place, options=BundleOptions(level=1)),
-    "image in a folder": lambda store, place: image(store, LayoutFolder(folder=place, store=store.layout.root)),
-    "image in a file": lambda store, place: image(store, LayoutFile(file=place, store=store.layout.root)),
     "the sample of CONTRIBUTING.md": lambda store, place: sample_output()(store=store, file=place),
 }
+IMAGES: dict[str, Make] = {
+    "image in a folder": lambda store, place: image(store, LayoutFolder(folder=place, store=store.layout.root)),
+    "image in a file": lambda store, place: image(store, LayoutFile(file=place, store=store.layout.root)),
+}
+if Target.host().is_linux:
+    OUTPUTS |= IMAGES
 
 
 @pytest.fixture

@@ -8,6 +8,9 @@ import pytest
 
 from scripts.testing.images import machine_layer, make_image
 from scripts.testing.world import World
+from vstore.target import Target
+
+collect_ignore_glob = [] if Target.host().is_linux else ["test_*.py"]  # images run Linux
 
 
 @pytest.fixture(scope="session")

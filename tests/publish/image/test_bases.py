@@ -14,7 +14,6 @@ from vstore.oci.layout import blob_path
 from vstore.publish.image.bases import open_base
 from vstore.remote.transport.protocol import Transport
 
-assert HOST is not None
 ARM = ImagePlatform(os="linux", architecture="riscv64", variant="v1")
 TAR = b"\0" * 1024
 
