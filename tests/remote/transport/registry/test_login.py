@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +15,7 @@ from urllib.parse import quote
 import pytest
 
 from scripts.testing.registries import PASSWORD, USER, LocalRegistry, registry_with_passwords
+from tests.remote.transport.registry.scripted import ScriptedRequest, scripted
 from tests.remote.transport.registry.test_transport import BLOB, DATA, manifest_of, open_repository
 from tests.remote.transport.registry.token_server import IDENTITY, TokenServer, registry_with_tokens
 from vstore.oci import EMPTY_BLOB, EMPTY_DESCRIPTOR, Sha256
@@ -263,3 +265,51 @@ def test_a_login_that_the_token_server_refuses_is_not_repeated(tokens: tuple[Loc
     with pytest.raises(AccessDeniedError, match="its token server refuses the login") as error:
         repository.get(BLOB, limit=len(DATA))
     assert PASSWORD.upper() not in str(error.value)
+
+
+def in_url(host: str, _: Path) -> tuple[str, str]:
+    return f"oci://{USER}:{quote(PASSWORD, safe='')}@{host}/x", ""
+
+
+def in_options(host: str, _: Path) -> tuple[str, str]:
+    options = f'{{ username = "{USER}", password = "{PASSWORD}" }}'
+    return "corp", f'[caches.corp]\nurl = "oci://{host}/x"\noptions = {options}\n'
+
+
+def in_file(host: str, home: Path) -> tuple[str, str]:
+    write(home / ".docker/config.json", {"auths": {host: {"auth": AUTH}}})
+    return f"oci://{host}/x", ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", [in_url, in_options, in_file])
+def test_no_login_is_shown_or_written(home: Path, tmp_path: Path, way: Callable[[str, Path], tuple[str, str]]) -> None:
+    """Whatever the registry answers to whoever has shown its login, in output and in the root."""
+    root = tmp_path / "root"
+    root.mkdir()
+    answers = [401, 403, 404, 429, 500, 302]
+    secrets = [secret.encode() for secret in (*SECRETS, quote(PASSWORD, safe=""))]
+
+    def script(request: ScriptedRequest) -> None:
+        login = request.headers.get("Authorization")
+        echo = f"you sent {request.headers}".encode()
+        if login is None:
+            request.reply(401, echo, WWW_Authenticate='Basic realm="x"')
+        else:
+            assert login == f"Basic {AUTH}"
+            request.reply(answers[0], echo, Location="http://127.0.0.1:9/x", Retry_After="1")
+
+    with scripted(script) as server:
+        cache, config = way(server.host, home)
+        (root / "config.toml").write_text(config)
+        (root / "config.toml").chmod(0o600)
+        while answers:
+            command = [sys.executable, "-m", "vstore", "--root", str(root), "-vv", "--json", "pull", cache, "stable"]
+            done = subprocess.run(command, capture_output=True, cwd=Path(__file__).parents[4], timeout=120, check=False)
+            assert done.returncode == 10, done.stderr.decode()
+            assert not any(secret in done.stdout + done.stderr for secret in secrets)
+            answers.pop(0)
+        assert any("Authorization" in headers for _, _, headers in server.asked)
+    for file in root.rglob("*"):
+        if file.is_file() and file.name != "config.toml":
+            assert not any(secret in file.read_bytes() for secret in secrets), file

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,6 +71,32 @@ def test_a_refusal_states_the_code_of_the_registry(repository: RegistryTransport
     with pytest.raises(RegistryRefusalError, match="MANIFEST_INVALID") as error:
         repository.put("manifests/x", b'{"schemaVersion": 2, "mediaType": "application/x"}')
     assert "layers in zstd" in (error.value.hint or "")
+
+
+_MOVE = """
+import sys
+from pathlib import Path
+from scripts.testing.memory import peak_mebibytes
+from vstore.remote.transport.schemes import open_transport
+url, key, file = sys.argv[1:]
+repository, size = open_transport(url), Path(file).stat().st_size
+repository.put(key, Path(file))
+assert repository.download(key, Path(f"{file}.copy"), limit=size) == size
+print(peak_mebibytes())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads the peak of memory from /proc")
+def test_a_large_blob_takes_little_memory(registry: LocalRegistry, tmp_path: Path) -> None:
+    file, size = tmp_path / "blob", 256 << 20
+    with file.open("wb") as blob:
+        blob.truncate(size)
+    with file.open("rb") as blob:
+        digest = hashlib.file_digest(blob, "sha256").hexdigest()
+    command = [sys.executable, "-c", _MOVE, registry.url("large"), f"blobs/sha256:{digest}", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    assert int(done.stdout) < 100, "the process alone takes 35 MiB"
 
 
 @pytest.mark.parametrize("key", ["x", "manifests/", "blobs/tag", "manifests/../x", "blobs/sha256:0", "manifests/a b"])
