@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 
@@ -174,7 +174,8 @@ class LockedLayer:
 class LockOptions:
     """The options of locking. With `joint` None layers are locked together if they were the last time.
 
-    The lock must cover `target`, the machine's own if None, also where the spec names no platforms.
+    The lock must cover `target`, the machine's own if None, also where the spec names no platforms. `check` is called
+    with each lock before it is written; it raises LockError for one that must not be.
     """
 
     joint: bool | None = None
@@ -184,6 +185,7 @@ class LockOptions:
     index: bool = True
     offline: bool = False
     target: Target | None = None
+    check: Callable[[LockedLayer], None] | None = None
 
 
 @frozen

@@ -19,7 +19,7 @@ from vstore.reporter import Reporter
 from vstore.spec import Layer, Spec
 from vstore.spec.select import Operation, Selection, SelectionRequest, select_layers
 from vstore.target import Target
-from vstore.values import frozen
+from vstore.values import frozen, replace
 
 
 @frozen
@@ -92,6 +92,9 @@ def ensure_locked(
     for layer in selection.built:
         if layer.env_name in locked:
             check_covered(locked[layer.env_name], target)
+    for one in locked.values():
+        if session.check_lock is not None:
+            session.check_lock(one)
     pins = _pin_interpreters(project, selection, request, locked, interpreters)
     return Locks(locked=locked, pins=pins, stale=stale)
 
@@ -150,6 +153,7 @@ def lock_layers(
     for layer in _runtimes(selection):
         pin = interpreters.pin(layer.python, known.get(layer.env_name))
         pythons[layer.name] = PythonForLocking(path=interpreters.program(pin), pin=pin)
+    options = replace(options, check=session.check_lock)
     locked = lock(project, selection, options, uv=session.uv, pythons=pythons, reporter=session.reporter)
     for line in missing_wheels(spec, locked):
         session.reporter.warn(line, hint="lock this layer with --reset, or narrow its `platforms`")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Protocol, Self
 
 from vstore.cancel import CancelToken
 from vstore.digest import Digest
+from vstore.lock.model import LockedLayer
 from vstore.objects import StorePath
 from vstore.remote import substitution
 from vstore.reporter import CancellableReporter, Detail, Reporter
@@ -65,13 +66,18 @@ class NullSubstituter:
 
 @dataclass(frozen=True, kw_only=True)
 class Session:
-    """A store, uv, a reporter that also cancels, and the caches. `jobs` limits the work at the same time."""
+    """A store, uv, a reporter that also cancels, and the caches. `jobs` limits the work at the same time.
+
+    `check_lock` is called with each lock before anything is fetched for it. It raises LockError for one that must not
+    be used.
+    """
 
     store: Store
     uv: Uv
     reporter: CancellableReporter
     jobs: int = 1
     substituter: Substituter = field(default_factory=NullSubstituter)
+    check_lock: Callable[[LockedLayer], None] | None = None
 
     @classmethod
     def open(

@@ -136,13 +136,21 @@ class _Locker:
         reason = self._why_resolve(layer, old, dependencies)
         if old is None or reason is not None:
             self.reporter.detail(f"{name}: resolved, because {reason}")
-            self.project.write_lock(layer, self._resolve(layer, dependencies, old))
+            resolved = self._resolve(layer, dependencies, old)
+            self._check(resolved)
+            self.project.write_lock(layer, resolved)
             self.reporter.completed(name, "locked", time.monotonic() - started)
-        elif layer.kind == Kind.RUNTIME and old.inputs is None:
-            self.project.write_interpreter(layer, self._python(layer).pin)
+        else:
+            self._check(old)
+            if layer.kind == Kind.RUNTIME and old.inputs is None:
+                self.project.write_interpreter(layer, self._python(layer).pin)
         self.locked[layer.env_name] = self.project.write_sidecars(
             layer, environment=self.uv.environment, now=datetime.now(UTC)
         )
+
+    def _check(self, locked: LockedLayer) -> None:
+        if self.options.check is not None:
+            self.options.check(locked)
 
     def _python(self, layer: Layer) -> PythonForLocking:
         return self.pythons[layer.runtime.name]
