@@ -19,6 +19,7 @@ MODULES = (
     "listings",
     "usage",
     "sboms",
+    "audits",
     "maintenance",
     "doctor",
     "config",

@@ -15,6 +15,7 @@ import pytest
 
 import vstore.api
 from scripts import api_reference
+from scripts.testing.advisories import advisory, fixed_in, write_database
 from scripts.testing.world import World, make_world
 from vstore import errors
 from vstore.api import gc, layers, locks, profiles, realising, stores
@@ -74,6 +75,7 @@ def test_a_reporter_is_optional_everywhere() -> None:
 def test_the_examples_run(tmp_path: Path, realised: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world = realised.copy(tmp_path / "world")
     monkeypatch.chdir(world.spec.parent)
+    write_database(world.spec.parent / "advisories", advisory("X-1", "low", *fixed_in("9")))
     for name in [name for name in os.environ if name.startswith(("VSTORE", "UV_", "PIP_"))]:
         monkeypatch.delenv(name)
     for name, value in {**world.environment(), "VSTORE_ROOT": str(world.root)}.items():

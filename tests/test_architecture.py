@@ -20,6 +20,7 @@ FLOORS = {
     "environments": 5,
     "report": 5,
     "sbom": 5,
+    "audit": 5,
     "build": 4,
     "profile": 4,
     "gc": 4,

@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from vstore.errors import UsageError
 
 EXTRAS = {
+    "audit": ("cvss", "yaml"),
     "buckets": ("obstore",),
     "conda": ("yaml",),
     "delta": ("hdiffpatch",),

@@ -9,7 +9,7 @@ import pytest
 from vstore.config import Config, read_config
 from vstore.config.editing import ConfigFile
 from vstore.config.keys import CACHE, KEYS
-from vstore.config.kinds import AGE, CACHE_URL, COUNT, PUBLIC_KEYS
+from vstore.config.kinds import AGE, CACHE_URL, COUNT, PLACE, PUBLIC_KEYS
 from vstore.errors import UsageError
 
 KEY, OTHER, THIRD = (f"{name}:{'A' * 43}=" for name in ("builder", "other", "third"))
@@ -45,7 +45,9 @@ def test_each_key_can_be_set_read_and_unset(tmp_path: Path) -> None:
         name = key.name.replace(CACHE, '"a.b"')
         if "options" in name:
             name += ".aws_region"
-        value = {AGE: "2w", COUNT: "5", PUBLIC_KEYS: KEY, CACHE_URL: "file:///x"}.get(key.kind, "5G")
+        value = {AGE: "2w", COUNT: "5", PUBLIC_KEYS: KEY, CACHE_URL: "file:///x", PLACE: "/advisories"}.get(
+            key.kind, "5G"
+        )
         ConfigFile(file).set(name, [value])
         if key.path[-1] == "url":
             continue

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from vstore.api._malicious import refusing_malicious
 from vstore.lock import LockedLayer, LockedPackage, LockOptions, Project, deployed_name
 from vstore.lock.staleness import stale_reasons
 from vstore.lock.upgrades import ExactlyRequired, exactly_required
@@ -69,6 +70,7 @@ def lock(
     session = session.with_settings_of(project.spec)
     request = SelectionRequest(lock=Operation.LOCK_IF_NEEDED)
     selection = selection or select_layers(project.spec, request, Target.host())
+    session = refusing_malicious(session)
     return lock_layers(session, project, selection, options, Interpreters(session))
 
 

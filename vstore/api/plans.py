@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
+from vstore.api._malicious import refusing_malicious
 from vstore.build.recipe import Recipe
 from vstore.realise.model import RealisedLayer, Request
 from vstore.realise.plan import planner
@@ -47,6 +48,7 @@ def plan(store: Store, requests: Sequence[Request], *, reporter: Reporter | None
     """
     first = requests[0]
     session = Session.open(store, offline=first.offline, environment=first.environment, reporter=reporter)
+    session = refusing_malicious(session)
     with session.with_caches(first.caches, offline=first.offline, dry_run=True) as session:
         return planner.plan(session, requests)
 

@@ -58,6 +58,7 @@ def realise(store: Store, request: Request, *, reporter: Reporter | None = None)
 
 def realise_project(store: Store, project: Project, request: Request, *, reporter: Reporter | None) -> Realised:
     """Realise a project that was loaded for the request. Raises as `realise` does."""
+    from vstore.api._malicious import refusing_malicious
     from vstore.realise.realise import realise
     from vstore.realise.session import Session
 
@@ -69,5 +70,6 @@ def realise_project(store: Store, project: Project, request: Request, *, reporte
         reporter=reporter,
     )
     offline = request.offline or request.check
+    session = refusing_malicious(session)
     with session.with_caches(request.caches, offline=offline, dry_run=request.dry_run) as session:
         return realise(session, project, request)

@@ -86,6 +86,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "vstore list 'framework-*' --latest",
         "vstore list --kind application --unused-for 30d",
     ),
+    "audit": (
+        "vstore audit --database advisories.zip",
+        "vstore audit sklearn              # a profile",
+        "vstore audit project/spec.toml --format sarif > audit.sarif",
+    ),
     "info": (
         "vstore info sklearn",
         "vstore info sklearn/app-train",

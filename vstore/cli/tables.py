@@ -17,7 +17,7 @@ from vstore.cli.terminal import Style, paint
 
 DROPPED = (
     *("seconds", "touched_at", "recipes", "files", "since", "note", "inode", "registered_at", "used_on"),
-    *("created_at", "expires_at", "age", "kind", "replaced", "archive", "shared", "exclusive", "only", "size"),
+    *("created_at", "expires_at", "age", "kind", "replaced", "archive", "shared", "exclusive", "only", "size", "by"),
 )
 _STYLES = {
     **dict.fromkeys(("built", "fetched", "substituted", "adopted", "checked", "valid", "*"), Style.GOOD),

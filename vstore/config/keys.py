@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from vstore.config.kinds import AGE, CACHE_URL, COUNT, PUBLIC_KEYS, SIZE, TEXTS_BY_KEY, ValueKind
+from vstore.config.kinds import AGE, CACHE_URL, COUNT, PLACE, PUBLIC_KEYS, SIZE, TEXTS_BY_KEY, ValueKind
 from vstore.values import frozen
 
 CACHE = "<name>"  # in a key: the name of a cache, which its user chooses
@@ -50,6 +50,9 @@ KEYS = (
         SIZE,
         "Keep packed archives, those used last, up to this size in all. With 0 none are kept.",
         '"5G"',
+    ),
+    ConfigKey(
+        ("audit", "database"), PLACE, "Advisories in the format of OSV that `vstore audit` looks up: folder or archive."
     ),
     ConfigKey(("locks", "wait"), AGE, "How long to wait for other processes. Default: 10 minutes; a day for builds."),
     ConfigKey(

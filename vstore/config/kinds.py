@@ -102,6 +102,14 @@ def cache_url(value: object) -> str:
     return url
 
 
+def _place(value: object) -> str:
+    """Return a URL or an absolute path. Raises ValueError, which shows no more than `cache_url` does."""
+    try:
+        return cache_url(value)
+    except WrongValueError as error:
+        raise WrongValueError(PLACE.expected, error.found) from error
+
+
 def texts_by_key(value: object) -> Mapping[str, str]:
     """Return a table of strings. Raises ValueError."""
     return {key: text(item) for key, item in mapping(value).items()}
@@ -142,6 +150,7 @@ CACHE_URL = ValueKind(
     cache_url,
     {"type": "string", "pattern": f"^{_CACHE}$"},
 )
+PLACE = ValueKind("a URL or an absolute path", _place, {"type": "string", "pattern": f"^{_CACHE}$"})
 COUNT = ValueKind("a whole number from 1", _count, {"type": "integer", "minimum": 1})
 SIZE = ValueKind(
     'a size such as "5G", or bytes',

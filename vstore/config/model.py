@@ -45,6 +45,7 @@ class Config:
 
     `caches` are in order of preference. At least `require` of the builders with `trusted_keys` must agree on the object
     of a recipe. `lock_wait` is the time to wait for other processes. Packed archives are kept up to `archive_bytes`.
+    `audit_database` is the URL or the path of the advisories that `vstore audit` looks up.
     """
 
     gc: GcConfig = GcConfig()
@@ -53,3 +54,4 @@ class Config:
     require: int = 1
     lock_wait: timedelta | None = None
     archive_bytes: int = ARCHIVE_BYTES
+    audit_database: str | None = None

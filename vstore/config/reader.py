@@ -39,6 +39,7 @@ def parse_config(file: Path, data: bytes) -> Config:
         require=top.value("require") or 1,
         lock_wait=_only_value(top.table("locks"), "wait"),
         archive_bytes=ARCHIVE_BYTES if (size := _only_value(top.table("archives"), "max_size")) is None else size,
+        audit_database=_only_value(top.table("audit"), "database"),
     )
     top.finish()
     return config

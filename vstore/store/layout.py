@@ -25,7 +25,7 @@ FOLDERS = (  # made with the store, in this order
     "tmp/trash",
     "locks",  # last: a store that has it is complete
 )
-OPTIONAL_FOLDERS = ("cache/remote", "cache/archives", "channels", "failed", "keys")  # made when needed
+OPTIONAL_FOLDERS = ("cache/advisories", "cache/archives", "cache/remote", "channels", "failed", "keys")  # when needed
 ARCHIVE_SUFFIX = ".tar.zst"
 _ARCHIVE = rf"(?P<path>.+)\.[0-9]{{1,2}}{re.escape(ARCHIVE_SUFFIX)}"
 _NEW_INDEX = r"index-[0-9a-f]{12}(-wal|-shm|-journal)?"
@@ -86,6 +86,7 @@ class StoreLayout:
         self.locks = StoreLocks(root / "locks")
         self.uv_cache = root / "cache" / "uv"
         self.negative_cache = root / "cache" / "remote"  # which objects caches did not have lately
+        self.advisories = root / "cache" / "advisories"  # databases of `vstore audit`, parsed
         self.archives = root / "cache" / "archives"  # archives that were packed
         self.channels = root / "channels"  # the last number seen of each channel
         self.keys = root / "keys"  # secret keys that sign pushes

@@ -17,8 +17,10 @@ from vstore.errors import UsageError
 from vstore.plural import count
 
 if TYPE_CHECKING:
-    from vstore.api.profiles import Generation, Retention
+    from vstore.api.profiles import Diff, Generation, Retention
+    from vstore.api.stores import Store
     from vstore.cli.documents.profiles import (
+        AdvisoryChangeDocument,
         ChangeDocument,
         DiffDocument,
         ForgetDocument,
@@ -134,19 +136,51 @@ def rollback_command(settings: Settings, profile: str, to: int | None) -> None:
 @click.argument("old", type=int, required=False)
 @click.argument("new", type=int, required=False)
 def diff_command(settings: Settings, profile: str, old: int | None, new: int | None) -> None:
-    """NEW is the current generation by default, OLD the generation that NEW replaced."""
+    """NEW is the current generation by default, OLD the generation that NEW replaced. The known vulnerabilities that
+    come and go are shown too, if `audit.database` is set.
+    """
     from vstore.api import profiles
 
     with settings.open_store(read_only=True) as store:
         found = profiles.diff(store, profile, old, new)
+        advisories = _advisories(settings, store, profile, found)
     rows: list[ChangeDocument] = [
         {"layer": change.layer, "package": change.name, "old": change.old, "new": change.new}
         for change in found.changes
     ]
-    document: DiffDocument = {"profile": profile, "old": found.old, "new": found.new, "changes": rows}
+    document: DiffDocument = {
+        "profile": profile,
+        "old": found.old,
+        "new": found.new,
+        "changes": rows,
+        "advisories": advisories,
+    }
     title = f"{profile}: generation {found.old} -> {found.new}"
     columns = {"layer": "layer", "package": "package", "old": "old", "new": "new"}
-    settings.emit(document, lambda: f"{title}\n{table(rows, columns) if rows else 'the same packages'}")
+    lines = [f"{one['change']}: {one['id']} of {one['package']} {one['version']}" for one in advisories or ()]
+    text = "\n".join([title, table(rows, columns) if rows else "the same packages", *lines])
+    settings.emit(document, lambda: text)
+
+
+def _advisories(settings: Settings, store: Store, profile: str, found: Diff) -> list[AdvisoryChangeDocument] | None:
+    if store.config.audit_database is None:
+        return None
+    from vstore.api.audits import compare_generations, open_database
+
+    database = open_database(store, reporter=settings.reporter)
+    compared = compare_generations(store, database, profile, found.old, found.new)
+    return [
+        {
+            "change": change,
+            "id": one.id,
+            "aliases": list(one.aliases),
+            "package": one.package,
+            "version": one.version,
+            "severity": one.severity.word if one.severity else None,
+        }
+        for change, those in (("gone", compared.gone), ("new", compared.new))
+        for one in those
+    ]
 
 
 def _retention(keep: int | None, older_than: timedelta | None, unused_for: timedelta | None) -> Retention:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypedDict
 
-from vstore.cli.documents import caches, environments, profiles, publishing, settings, specs, stores
+from vstore.cli.documents import audits, caches, environments, profiles, publishing, settings, specs, stores
 
 
 class ErrorDetails(TypedDict):
@@ -60,6 +60,7 @@ DOCUMENTS: dict[str, object] = {  # by command; None prints no document
     "list": list[stores.ObjectDocument],
     "du": stores.DiskUsageDocument,
     "sbom": dict[str, Any],
+    "audit": audits.AuditDocument,
     "info": stores.InfoDocument,
     "tree": stores.TreeDocument,
     "why-depends": stores.ChainDocument,

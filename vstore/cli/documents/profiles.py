@@ -43,6 +43,17 @@ class ChangeDocument(TypedDict):
     new: Annotated[str | None, "New version, null if it is gone"]
 
 
+class AdvisoryChangeDocument(TypedDict):
+    """A known vulnerability that only one of two generations has."""
+
+    change: Annotated[str, "`gone` or `new`"]
+    id: Annotated[str, "Identifier of the advisory"]
+    aliases: Annotated[list[str], "All other identifiers of the same vulnerability"]
+    package: Annotated[str, "Normalised name of the package"]
+    version: Annotated[str, "Version that has it"]
+    severity: Annotated[str | None, "Severity, as `audit` has it"]
+
+
 class DiffDocument(TypedDict):
     """The difference of two generations."""
 
@@ -50,6 +61,10 @@ class DiffDocument(TypedDict):
     old: Annotated[int, "Number of the old generation"]
     new: Annotated[int, "Number of the new generation"]
     changes: Annotated[list[ChangeDocument], "Packages that differ"]
+    advisories: Annotated[
+        list[AdvisoryChangeDocument] | None,
+        "Known vulnerabilities that come and go, null unless `audit.database` is set",
+    ]
 
 
 class ForgetDocument(TypedDict):
