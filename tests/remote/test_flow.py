@@ -64,6 +64,23 @@ def test_an_empty_machine_realises_by_substitution_alone(
     assert (again["pushed"], again["pushed_bytes"], len(again["present"])) == ([], 0, 6)
 
 
+def test_an_image_alone_is_substituted_from(fleet: Fleet, tmp_path: Path) -> None:
+    """From spec to cache, image and second machine: the blobs of the image are those of the cache."""
+    with docker_registry(tmp_path / "registry") as registry:
+        pushed = fleet.builder.json("push", registry.url("team/cache"), "project")
+        image = fleet.builder.json("image", "project", "--push", f"{registry.host}/team/app:1")
+        beside = fleet.builder.json("image", "project", "--push", f"{registry.host}/team/cache:image")
+        assert image["sent_bytes"] > 100_000 > beside["sent_bytes"], "the archives of the cache are the layers"
+        of_cache, of_image = (
+            {one["path"]: one["archive_bytes"] for one in fleet.builder.json("cache", "ls", url)["objects"]}
+            for url in (registry.url("team/cache"), registry.url("team/app:1"))
+        )
+        assert of_cache == of_image and set(of_image) == set(pushed["pushed"])
+        machine = fleet.machine(tmp_path / "machine", caches=f'[caches]\nmain = "{registry.url("team/app:1")}"')
+        assert origins(realise(machine)) == {"substituted"}
+        assert run(machine).startswith("low 1.0 midlib 1.0")
+
+
 def test_offline_asks_nobody(fleet: Fleet, tmp_path: Path) -> None:
     cache = f"file://{tmp_path}/cache"
     fleet.builder.run("push", cache, "project")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -188,6 +189,23 @@ def test_builders_who_disagree_are_told_and_the_first_answer_stays(world: World)
     assert stated == world.paths[2], "nor does a key change its own answer"
     found = world.cache.realisation(recipe("top"), TRUST)
     assert found is not None and found.path == world.paths[2]
+
+
+def test_a_delta_makes_the_next_version_small(world: World) -> None:
+    pytest.importorskip("hdiffpatch")
+    content = random.Random(1).randbytes(1 << 20)
+    old, new = (world.builder.add("large", {"a": content[:-1] + last}) for last in (b"1", b"2"))
+    pusher = world.pusher(world.builder, KEY.name)
+    pusher.push([old, new])
+    assert pusher.push_deltas([new], old) > 0
+    assert pusher.push_deltas([new], old) == 0, "it is there already"
+    record = world.cache.delta(new, old, TRUST)
+    assert record is not None and TRUST.trusts(record)
+    assert world.cache.delta_file(record).size_bytes() == record.size_bytes
+    pull(world.client.fetcher(), world.cache, [old])
+    assert pull(world.client.fetcher(), world.cache, [new]).fetched_bytes < 200_000
+    assert world.client.said.warnings == []
+    assert [one.new for one in world.cache.inventory().deltas.values()] == [new]
 
 
 def test_numbers_of_a_channel_rise(world: World) -> None:

@@ -16,7 +16,7 @@ from scripts.testing.trees import recipe
 from vstore.errors import CacheError
 from vstore.objects import StorePath
 from vstore.oci import EMPTY_DESCRIPTOR, ImageIndex, ImageManifest
-from vstore.remote import Signer, Trust, open_cache, verify_cache
+from vstore.remote import Pusher, PushOptions, Signer, Trust, open_cache, verify_cache
 from vstore.remote.records.encoding import decode_object, decode_realisation
 from vstore.remote.registry_cache import RegistryCache
 from vstore.remote.registry_cache.repository import RECORD, TAG, RecordRepository
@@ -130,6 +130,32 @@ def test_a_malformed_record_of_one_key_hides_none_of_another(world: World) -> No
     both = Trust(keys=(KEY.public, OTHER.public))
     with closing(world.client.substituter(world.cache, trust=both)) as substituter:
         assert substituter.substitute(recipe("low")) == world.path
+
+
+def test_the_manifest_of_another_tag_is_none(world: World) -> None:
+    """Of the same object, so that only the tag is wrong."""
+    other = RecordTag(object_subject(world.path), signer_of(OTHER.public))
+    world.put(other, world.manifest(world.object_tag).encode())
+    with pytest.raises(CacheError, match="contains the manifest of something else"):
+        world.repository.read_record(other, decode_object)
+
+
+def test_a_builder_with_other_metadata_pushes_its_own_archive_and_signs_no_archive_that_it_has_not_read(
+    world: World,
+) -> None:
+    with machine(world.builder.store.layout.root.parent / "other") as other:
+        assert other.add("low", parts=(b"x",)) == world.path
+        signer = Signer([OTHER], TRUST)
+        pushed = Pusher(other.store, world.cache, signer, PushOptions(level=9), reporter=other.said).push([world.path])
+        assert pushed.pushed == (world.path,)
+        again = Pusher(other.store, world.cache, signer, PushOptions(level=9), reporter=other.said).push([world.path])
+        assert again.present == (world.path,)
+    records = [world.cache.object(world.path, Trust(keys=(key.public,))) for key in (KEY, OTHER)]
+    first, second = (record for record in records if record is not None)
+    assert [one.key for one in first.signatures] == [KEY.name] and first.parts == ()
+    assert [one.key for one in second.signatures] == [OTHER.name] and second.parts == (b"x",)
+    item = world.cache.inventory().items[world.path]
+    assert len({one.fingerprint for one in (item.record, *item.others)}) == 2
 
 
 def test_an_old_record_is_written_again_by_a_push_and_nothing_else(world: World, registry: LocalRegistry) -> None:
