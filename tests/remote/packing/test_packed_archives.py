@@ -9,13 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from scripts.testing.machine import KEY, Machine, Said, folder_cache, machine
+from scripts.testing.machine import KEY, TRUST, Machine, Said, folder_cache, machine
+from scripts.testing.registries import docker_registry
 from scripts.testing.world import World
 from vstore.archive import Compression, Limits, Packer, unpack
 from vstore.errors import ArchiveError
 from vstore.objects import StorePath
 from vstore.publish import ArchiveOptions, ArchiveOutput, BundleOptions, BundleOutput, members_of_objects
-from vstore.remote import Pusher, PushOptions, Signer
+from vstore.remote import Pusher, PushOptions, Signer, open_cache
 from vstore.remote.file_cache.layout import archive_key
 from vstore.remote.packing.packed_archives import PackedArchives
 from vstore.reporter import CancellableReporter
@@ -60,6 +61,22 @@ def test_what_was_pushed_is_published_bundled_and_pushed_without_packing(builder
         files = [tmp_path / place / archive_key(path) for place in ("one", "two")]
         files.append(tmp_path / "site" / f"{path.name}.tar.zst")
         assert {sha256(file.read_bytes()).hexdigest() for file in files} == {found(builder, path)}
+
+
+def test_an_archive_that_a_registry_has_is_not_packed_if_its_digest_is_known(builder: Machine, tmp_path: Path) -> None:
+    """As that of an image, or of a record that a collection deleted."""
+    limited(builder, "0")
+    path = builder.add("low", {"a": os.urandom(100_000)})
+    with docker_registry(tmp_path / "registry") as registry:
+        cache = open_cache(registry.url("some/cache"))
+        builder.push(cache, path)
+        for item in cache.inventory().items.values():
+            cache.writer.delete(item.keys)
+        assert cache.object(path, TRUST) is None
+        builder.push(cache, path)
+        assert packings(builder.said) == 1
+        record = cache.object(path, TRUST)
+        assert record is not None and cache.archive(record).size_bytes() == record.archive.size_bytes
 
 
 def found(builder: Machine, path: StorePath) -> str:
