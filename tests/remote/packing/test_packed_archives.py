@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -255,3 +256,31 @@ def test_a_push_with_another_level_writes_that_level(builder: Machine, tmp_path:
         Pusher(builder.store, cache, Signer((KEY,)), PushOptions(level=level), reporter=builder.said).push([path])
     sizes = [(tmp_path / f"cache-{level}" / archive_key(path)).stat().st_size for level in (1, 12)]
     assert sizes[0] != sizes[1] and packings(builder.said) == 2
+
+
+@pytest.mark.root
+def test_a_folder_on_another_mount_is_filled_by_copies_until_it_is_full(builder: Machine, tmp_path: Path) -> None:
+    folder = builder.store.layout.archives
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", folder], check=True)
+    try:
+        small, large = (builder.add(f"of-{size}", {"a": os.urandom(size)}) for size in (50_000, 500_000))
+        made = [archives(builder).write(path, tmp_path / path.name) for path in (small, large)]
+        assert [file.name for file in folder.iterdir()] == [f"{small}.3.tar.zst"]
+        assert archives(builder).write(small, tmp_path / "again") == made[0]
+        assert packings(builder.said) == 2
+        assert sha256((tmp_path / "again").read_bytes()).hexdigest() == made[0].sha256
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@pytest.mark.root
+def test_an_archive_of_another_user_is_compared_in_a_copy(builder: Machine, tmp_path: Path) -> None:
+    """Who owns a file can write to it after it was compared."""
+    path = builder.add("low")
+    made = archives(builder).write(path, tmp_path / "one")
+    place = builder.store.layout.archive(path, 3)
+    os.chown(place, 12345, 12345)
+    assert archives(builder).write(path, tmp_path / "two") == made
+    assert (tmp_path / "two").stat().st_uid == 0 and not (tmp_path / "two").samefile(place)
+    assert packings(builder.said) == 1
