@@ -1,7 +1,7 @@
 """What vstore promises in numbers: ratios to a baseline measured in the same run, medians.
 
 Usage: scripts/bench/run [--only NAME …] [--json]. Everything happens in a temporary folder (``--work DIR`` to choose
-its file system). `first` needs the package registry once, the others none.
+its file system). `first` needs the package registry once, the others none. `registry` needs docker-registry.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -324,12 +325,29 @@ def bench_hash(work: Path) -> list[dict[str, object]]:
     return [row("hashing 1 GiB", taken, size_bytes / 1e9, "<= 1", what)]
 
 
+def bench_registry(work: Path) -> list[dict[str, object]]:
+    """An image of a stack that is pushed, and a pull of the stack, with a registry. More in scripts.bench.registry."""
+    from scripts.bench.registry import bench_pulls, bench_pushes, make_stack
+    from scripts.testing.registries import docker_registry
+
+    with docker_registry(work / "registry") as registry, redirect_stdout(sys.stderr):
+        world = make_stack(work / "builder", 256)
+        image = bench_pushes(world, registry, work)
+        pipe, pull = bench_pulls(world, registry, work, 3)
+    what = "a stack of 256 MiB from a registry, against `curl | zstd -d | tar x` of the same blobs"
+    return [
+        row("image of what is pushed", image.taken.wall_seconds, 1.0, "<= 1", "against 1 s"),
+        row("pull from a registry", pull.wall_seconds, pipe.wall_seconds, "<= 1.25", what),
+    ]
+
+
 BENCHES = {
     "hash": bench_hash,
     "noop": bench_noop,
     "application": bench_application,
     "gc": bench_gc,
     "first": bench_first,
+    "registry": bench_registry,
 }
 
 
