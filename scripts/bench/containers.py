@@ -226,8 +226,8 @@ def pull_and_run(node: Engine, reference: str) -> float:
     return seconds
 
 
-def measure(way: Dockerfile | Stack, world: World) -> None:
-    """Go through the changes in one way, and print a row of the table for each."""
+def measure(way: Dockerfile | Stack, world: World, count: int) -> None:
+    """Go through so many of the changes in one way, and print a row of the table for each."""
     node = Engine(world.work / f"node-{way.name}")
     node.podman("pull", "--tls-verify=false", world.base)
     changes = (
@@ -237,7 +237,7 @@ def measure(way: Dockerfile | Stack, world: World) -> None:
         (FRESH, LINE, (SMALL,)),
     )
     had = set(image_layers(world.registry, world.base))
-    for number, (change, line, own) in enumerate(changes, start=1):
+    for number, (change, line, own) in enumerate(changes[:count], start=1):
         world.write(line=line, own=own)
         if change == FRESH:
             way.fresh_machine()
@@ -289,6 +289,7 @@ def main() -> None:
     parser.add_argument("--requirement", nargs="+", default=["torch"], help="the first is imported")
     parser.add_argument("--compression", choices=("gzip", "zstd"), default="gzip", help="that of podman's layers")
     parser.add_argument("--only", nargs="+", choices=("plain", "ordered", "vstore"), help="these ways only")
+    parser.add_argument("--changes", type=int, default=4, help="so many of the changes, the first image being one")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-containers-", dir=options.work) as name:
         work = Path(name)
@@ -305,7 +306,7 @@ def main() -> None:
                 "vstore": lambda: Stack(world),
             }
             for one in options.only or ways:
-                measure(ways[one](), world)
+                measure(ways[one](), world, options.changes)
 
 
 if __name__ == "__main__":

@@ -74,6 +74,20 @@ def test_what_is_no_reference_is_one_line_with_a_hint(text: str) -> None:
     assert caught.value.hint
 
 
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("oci://ghcr.io/app:1", "leave out `oci://`"),
+        ("localhost:5000", "name a repository of the registry, such as localhost:5000/team/app"),
+        ("python:3.12", "begin with the host of the registry, such as docker.io/library/python:3.12"),
+    ],
+)
+def test_the_hint_names_what_is_too_much_or_missing(text: str, hint: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Reference.parse(text)
+    assert caught.value.hint == hint
+
+
 def test_an_error_does_not_repeat_a_login() -> None:
     for text in ("user:hunter2@ghcr.io/app", f"user:hunter2@ghcr.io/app@{DIGEST}", "https://user:hunter2@ghcr.io/app"):
         with pytest.raises(UsageError) as caught:

@@ -48,8 +48,7 @@ class Reference:
             text = f"{HIDDEN}@{digest}"  # may be a login
         host, slash, rest = rest.partition("/")
         if not slash or not ("." in host or ":" in host or host == "localhost"):
-            hint = f"begin with the host of the registry, such as docker.io/library/{text}"
-            raise UsageError(f"not an image reference: {text}", hint=hint)
+            raise UsageError(f"not an image reference: {text}", hint=_missing_part(text))
         repository, colon, tag = rest.partition(":")
         if host == _DOCKER_HUB and "/" not in repository:
             repository = f"library/{repository}"
@@ -62,6 +61,8 @@ class Reference:
             )
         except ValueError:
             hint = "the form is host/repository:tag or host/repository@sha256:…, the repository in lower case"
+            if "://" in text:
+                hint = f"leave out `{text.partition('://')[0]}://`"
             raise UsageError(f"not an image reference: {text}", hint=hint) from None
 
     @property
@@ -81,3 +82,10 @@ class Reference:
 
     def __str__(self) -> str:
         return f"{self.name}{f':{self.tag}' if self.tag else ''}{f'@{self.digest}' if self.digest else ''}"
+
+
+def _missing_part(text: str) -> str:
+    name = text.partition(":")[0]
+    if "/" not in text and ("." in name or name == "localhost"):
+        return f"name a repository of the registry, such as {text}/team/app"
+    return f"begin with the host of the registry, such as docker.io/library/{text}"

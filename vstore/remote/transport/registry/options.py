@@ -38,7 +38,10 @@ class RegistryOptions:
             try:
                 Reference(host=reference.host, repository=source)
             except ValueError:
-                raise UsageError(f"the option `mount_from` names repositories of the same registry: {url}") from None
+                hint = "give names without the host, such as team/base"
+                raise UsageError(
+                    f"the option `mount_from` names repositories of the same registry: {url}", hint=hint
+                ) from None
         return cls(
             login=None if user is None or password is None else (user, password),
             plain_http=_is_loopback(reference.host) if plain is None else plain == "true",
