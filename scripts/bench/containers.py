@@ -92,7 +92,7 @@ class Engine:
 
     def podman(self, *arguments: str | Path, cwd: Path | None = None) -> str:
         """Return what podman printed."""
-        places = ("--root", self.place / "root", "--runroot", self.run_root)
+        places = ("--root", self.place / "root", "--runroot", self.run_root, "--tmpdir", f"{self.run_root}/libpod")
         return run("podman", *places, "--events-backend", "file", "--runtime", "runc", *arguments, cwd=cwd)
 
     def remove(self) -> None:
