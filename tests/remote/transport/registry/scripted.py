@@ -6,6 +6,7 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
@@ -37,7 +38,7 @@ class ScriptedRequest(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append((self.command, self.path, dict(self.headers)))
-        self.content = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        vars(self).pop("content", None)
         with suppress(BrokenPipeError, ConnectionResetError):
             self.server.script(self)
 
@@ -46,8 +47,14 @@ class ScriptedRequest(BaseHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
+    @cached_property
+    def content(self) -> bytes:
+        """The body, read when it is first wanted."""
+        return self.rfile.read(int(self.headers.get("Content-Length", "0")))
+
     def reply(self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None, **more: str) -> None:
         """Answer with `headers` and more of them, in whose names an underscore is a hyphen."""
+        _ = self.content  # the next request follows it
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **(headers or {}), **more}.items():
             self.send_header(name.replace("_", "-"), value)

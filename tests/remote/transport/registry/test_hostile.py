@@ -6,7 +6,9 @@ import json
 import ssl
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from tests.flows.private_index import make_certificate
 from tests.remote.hostile import RIGHT, WRONG, hostile
 from tests.remote.transport.registry.scripted import ScriptedRequest, scripted
 from tests.remote.transport.registry.test_transport import BLOB, DATA, manifest_of, open_repository
+from vstore.cancel import Cancelled, CancelToken
 from vstore.oci import EMPTY_BLOB, Sha256
 from vstore.remote.transport.protocol import (
     AccessDeniedError,
@@ -387,3 +390,33 @@ def test_a_manifest_of_a_hundred_megabytes_is_not_read() -> None:
         repository: RegistryTransport = open_repository(f"oci://{server.host}/x")
         with pytest.raises(TransportError, match="larger than the limit of 4194304 bytes"):
             repository.get("manifests/x", limit=1 << 30)
+
+
+@pytest.mark.parametrize("ended_by", ["a stop", "its deadline"])
+def test_an_upload_to_a_registry_that_reads_nothing_ends(ended_by: str, tmp_path: Path) -> None:
+    over, asked = threading.Event(), threading.Event()
+
+    def script(request: ScriptedRequest) -> None:
+        if request.command == "PUT":
+            asked.set()
+            over.wait(60)
+        else:
+            uploading()(request)
+
+    with (tmp_path / "blob").open("wb") as blob:
+        blob.truncate(64 << 20)
+    cancel = CancelToken()
+    limits = RequestLimits(range_seconds=60 if ended_by == "a stop" else 0.1)
+    with scripted(script) as server, ThreadPoolExecutor(1) as pool:
+        repository = RegistryTransport(f"oci://{server.host}/x", {}, limits, cancel)
+        repository.head(BLOB)  # the upload is not the first request of its connection
+        done = pool.submit(repository.put, f"blobs/{Sha256.of(b'')}", tmp_path / "blob")
+        assert asked.wait(30)
+        if ended_by == "a stop":
+            cancel.set()
+            with pytest.raises(Cancelled):
+                done.result(30)
+        else:
+            with pytest.raises(TransportError, match="no whole answer within"):
+                done.result(30)
+        over.set()
