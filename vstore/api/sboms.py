@@ -13,7 +13,27 @@ Example::
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from vstore.publish import OutputPlan
+from vstore.reporter import Reporter
 from vstore.sbom.document import make_sbom, write_sbom
 from vstore.sbom.model import SbomFormat, SbomOptions
+from vstore.store import Store
 
-__all__ = ["SbomFormat", "SbomOptions", "make_sbom", "write_sbom"]
+__all__ = ["SbomFormat", "SbomOptions", "make_sbom", "write_sbom", "write_sboms"]
+
+
+def write_sboms(
+    store: Store, plan: OutputPlan, folder: Path, options: SbomOptions, *, reporter: Reporter | None = None
+) -> list[Path]:
+    """Write an SBOM beside each archive of an output, and return the files.
+
+    A file has the name of its archive, with ``.cdx.json`` or ``.spdx.json`` in place of the suffix. Raises the errors
+    of `write_sbom`.
+    """
+    suffix = ".spdx.json" if options.format is SbomFormat.SPDX else ".cdx.json"
+    files = {folder / f"{item.name.rpartition('.tar.')[0]}{suffix}": item.path for item in plan.items if item.path}
+    for file, path in files.items():
+        write_sbom(store, path, file, options, reporter=reporter)
+    return list(files)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
@@ -48,19 +48,21 @@ def compression_level(compression: Compression, level: int | None, best: bool) -
     return compression.best_level if best else level
 
 
+class _Archives(NamedTuple):
+    """The options of archives, and the format of the SBOM beside each of them, if one is wanted."""
+
+    options: ArchiveOptions
+    sbom: str | None
+
+
 def _archive_options(
-    compression: str, level: int | None, best: bool, tag_outputs: bool, no_bytecode: bool, force: bool
-) -> ArchiveOptions:
+    compression: str, level: int | None, best: bool, no_bytecode: bool, sbom: str | None, **given: bool
+) -> _Archives:
     from vstore.api.publishing import ArchiveOptions, Compression
 
     chosen = Compression(compression)
-    return ArchiveOptions(
-        compression=chosen,
-        level=compression_level(chosen, level, best),
-        tag_outputs=tag_outputs,
-        force=force,
-        bytecode=not no_bytecode,
-    )
+    level = compression_level(chosen, level, best)
+    return _Archives(ArchiveOptions(compression=chosen, level=level, bytecode=not no_bytecode, **given), sbom)
 
 
 @command("publish")
@@ -80,6 +82,7 @@ def _archive_options(
     click.option("--level", type=click.IntRange(1, 22), help="The compression level."),
     click.option("--best", is_flag=True, help="Make the smallest archives; this takes much longer."),
     click.option("--no-bytecode", is_flag=True, help="Leave out bytecode: Python compiles at each start instead."),
+    click.option("--sbom", type=click.Choice(["cyclonedx", "spdx"]), help="Write an SBOM beside each archive."),
     force_option,
 )
 def publish_command(
@@ -88,7 +91,7 @@ def publish_command(
     output: Path,
     platforms: tuple[str, ...],
     make_request: Callable[..., Request],
-    archives: ArchiveOptions,
+    archives: _Archives,
 ) -> None:
     """The spec is realised first, without a new generation. The archives run where they are unpacked side by side, and
     have metadata. Archives that exist and are unchanged are kept.
@@ -97,17 +100,28 @@ def publish_command(
 
     allow_outside = make_request(spec=spec).allow_outside
     targets = parse_targets(platforms, spec, allow_outside)
-    if len(targets) > 1 and not archives.tag_outputs:
+    if len(targets) > 1 and not archives.options.tag_outputs:
         raise UsageError("several platforms in one folder need --tag-outputs")
     shown = []
     with settings.open_store(create=True) as store:
         for target in each_target(targets, platforms, spec, allow_outside):
             chosen = make_request(spec=spec, target=target)
-            place = ArchiveOutput(store=store, folder=output, target=str(target), options=archives)
+            place = ArchiveOutput(store=store, folder=output, target=str(target), options=archives.options)
             plan = write_spec(store, chosen, place, reporter=settings.reporter)
-            shown.append(_archives(plan, output, chosen.dry_run))
+            files = _write_sboms(store, plan, output, archives.sbom, settings) if not chosen.dry_run else []
+            shown.append(_archives(plan, output, chosen.dry_run, files))
     documents = [document for document, _ in shown]
     settings.emit(documents[0] if len(targets) == 1 else documents, lambda: "\n\n".join(text for _, text in shown))
+
+
+def _write_sboms(store: Store, plan: OutputPlan, folder: Path, form: str | None, settings: Settings) -> list[str]:
+    from vstore.api.sboms import SbomFormat, SbomOptions, write_sboms
+    from vstore.cli.commands.sbom import dated
+
+    if form is None:
+        return []
+    options = dated(SbomOptions(format=SbomFormat(form)))
+    return [file.name for file in write_sboms(store, plan, folder, options, reporter=settings.reporter)]
 
 
 def output_document(plan: OutputPlan, dry_run: bool) -> OutputDocument:
@@ -119,7 +133,7 @@ def output_document(plan: OutputPlan, dry_run: bool) -> OutputDocument:
     }
 
 
-def _archives(plan: OutputPlan, output: Path, dry_run: bool) -> tuple[PublishDocument, str]:
+def _archives(plan: OutputPlan, output: Path, dry_run: bool, sboms: list[str]) -> tuple[PublishDocument, str]:
     from vstore.api.publishing import outdated_layers
 
     assert plan.manifest is not None  # archives have metadata
@@ -128,6 +142,7 @@ def _archives(plan: OutputPlan, output: Path, dry_run: bool) -> tuple[PublishDoc
         **output_document(plan, dry_run),
         "output_dir": str(output),
         "outdated": outdated_layers(plan.manifest),
+        "sboms": sboms,
     }
     verb = "would be packed" if dry_run else "packed"
     rows = []

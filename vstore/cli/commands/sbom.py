@@ -14,8 +14,9 @@ from vstore.cli.text import size
 from vstore.errors import UsageError
 
 if TYPE_CHECKING:
-    from datetime import datetime
     from pathlib import Path
+
+    from vstore.api.sboms import SbomOptions
 
 _EPOCH = "SOURCE_DATE_EPOCH"
 
@@ -40,11 +41,8 @@ def sbom_command(settings: Settings, what: str, form: str, output: Path | None, 
     """
     from vstore.api.sboms import SbomFormat, SbomOptions, make_sbom, write_sbom
     from vstore.api.stores import resolve_what
-    from vstore.values import replace
 
-    options = SbomOptions(format=SbomFormat(form), all_files=all_files)
-    if created_at := _source_date():
-        options = replace(options, created_at=created_at)
+    options = dated(SbomOptions(format=SbomFormat(form), all_files=all_files))
     with settings.open_store(read_only=True) as store:
         path = resolve_what(store, what).path
         if output is None:
@@ -58,14 +56,19 @@ def sbom_command(settings: Settings, what: str, form: str, output: Path | None, 
         settings.echo(f"wrote the SBOM of {path}, {size(len(data))}: {output}")
 
 
-def _source_date() -> datetime | None:
-    """Return the time of SOURCE_DATE_EPOCH (reproducible-builds.org), None if it is not set. Raises UsageError."""
+def dated(options: SbomOptions) -> SbomOptions:
+    """Return the options with the time of SOURCE_DATE_EPOCH (reproducible-builds.org), if that is set.
+
+    Raises UsageError if it is no number of seconds.
+    """
     from datetime import UTC, datetime
+
+    from vstore.values import replace
 
     text = os.environ.get(_EPOCH)
     if not text:
-        return None
+        return options
     try:
-        return datetime.fromtimestamp(int(text), UTC)
+        return replace(options, created_at=datetime.fromtimestamp(int(text), UTC))
     except (ValueError, OverflowError, OSError):
         raise UsageError(f"{_EPOCH} is no number of seconds since 1970: {text}", hint=f"unset {_EPOCH}") from None

@@ -20,6 +20,7 @@ class PublishDocument(OutputDocument, CombinedManifest):
 
     output_dir: Annotated[str, "Absolute path of the output folder"]
     outdated: Annotated[list[str], "Layers of earlier runs that need a layer which is gone"]
+    sboms: Annotated[list[str], "File names of the SBOMs that were written, with `--sbom`"]
 
 
 class ExportDocument(OutputDocument, CombinedManifest):
