@@ -1,4 +1,4 @@
-"""Layers: their packages, and the files for which distributions clash.
+"""Layers: their packages, who built them, and the files for which distributions clash.
 
 Example::
 
@@ -17,10 +17,11 @@ from packaging.utils import canonicalize_name
 from vstore.build.clashes import Clash, describe_clashes
 from vstore.build.layer_metadata import read_metadata
 from vstore.objects import LAYER_FILE, StorePath
+from vstore.realise.execute.statement import Build, read_builds
 from vstore.realise.stack import stack_distributions as distributions
 from vstore.store import Store
 
-__all__ = ["Clash", "clashes_of", "describe_clashes", "distributions", "layers_with"]
+__all__ = ["Build", "Clash", "clashes_of", "describe_clashes", "distributions", "layers_with", "read_builds"]
 
 
 def clashes_of(store: Store, path: StorePath) -> tuple[Clash, ...]:

@@ -45,7 +45,13 @@ def realise(session: Session, project: Project, request: Request) -> Realised:
 
     locks = ensure_locked(session, project, selection, request, interpreters)
     plan = plan_layers(spec, selection.built, request.platform, locks, sources.path)
-    builder = ObjectBuilder(session, interpreters, import_sources=sources.import_all, keep_failed=request.keep_failed)
+    builder = ObjectBuilder(
+        session,
+        interpreters,
+        import_sources=sources.import_all,
+        keep_failed=request.keep_failed,
+        locks={name: f"{one.path.name} {one.packages_digest}" for name, one in locks.locked.items()},
+    )
     with closing(builder):
         done = _execute_plan(session, builder, plan, selection, request)
     stack = done.get(plan.stack) if plan.stack else None

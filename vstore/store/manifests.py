@@ -21,7 +21,7 @@ from vstore.fs.trees.manifest import EntryKind, Manifest
 from vstore.objects import LAYER_FILE, SOURCE_FOLDER, STACK_FILE, Kind, ObjectInfo, StorePath
 from vstore.store.index.realisations import Realisations
 from vstore.store.layout import StoreLayout
-from vstore.store.model import Provenance
+from vstore.store.model import BuildStatement, Provenance
 from vstore.values import replace
 
 _MAGIC = b"vstore-manifest-1\n"
@@ -36,7 +36,8 @@ class ManifestMetadata(TypedDict):
 
     Digests and wheel keys are in hexadecimal, paths are store paths, times are ISO 8601. `recipes` are those that gave
     the object beside `recipe`. `recipe_text` is the text of `recipe`, `origins` are the URLs of its parts;
-    they may come from another machine and hold anything.
+    they may come from another machine and hold anything. `builds` are `BuildStatement`s: ``statement``, and ``key`` and
+    ``signature`` in hexadecimal of those from caches.
     """
 
     kind: str
@@ -49,6 +50,7 @@ class ManifestMetadata(TypedDict):
     wheel_keys: list[str]
     recipe_text: NotRequired[object]
     origins: NotRequired[object]
+    builds: NotRequired[list[dict[str, str]]]
 
 
 OWN_KEYS = ManifestMetadata.__annotations__.keys() - {
@@ -71,6 +73,8 @@ def write_manifest(
         "registered_at": info.registered_at.isoformat(),
         "wheel_keys": [key.hex() for key in provenance.wheel_keys],
     }
+    if provenance.builds:
+        document["builds"] = list(map(_build_document, provenance.builds))
     text = canonical_json(document)
     content = _MAGIC + len(text).to_bytes(4, "big") + text + manifest.encoded
     if len(content) > _MAX_BYTES:
@@ -116,8 +120,30 @@ def _check(metadata: ManifestMetadata) -> None:
         StorePath.parse(path)
     for key in metadata["wheel_keys"]:
         bytes.fromhex(key)
+    builds_of(metadata)
     if datetime.fromisoformat(metadata["registered_at"]).tzinfo is None:
         raise ValueError("a time without a time zone")
+
+
+def builds_of(metadata: ManifestMetadata) -> tuple[BuildStatement, ...]:
+    """Return who built an object, where and when. Raises ValueError, TypeError or KeyError for malformed metadata."""
+    builds = metadata.get("builds", ())
+    signatures = (bytes.fromhex(one["signature"]) if "signature" in one else None for one in builds)
+    return tuple(
+        BuildStatement(one["statement"], one.get("key"), signature)
+        for one, signature in zip(builds, signatures, strict=True)
+    )
+
+
+def merge_builds(*builds: BuildStatement) -> tuple[BuildStatement, ...]:
+    """Return one statement for each key and one of this store: the last."""
+    return tuple({one.key: one for one in builds}.values())
+
+
+def _build_document(build: BuildStatement) -> dict[str, str]:
+    if build.key is None or build.signature is None:
+        return {"statement": build.text}
+    return {"statement": build.text, "key": build.key, "signature": build.signature.hex()}
 
 
 def object_info(path: StorePath, manifest: Manifest, metadata: ManifestMetadata) -> ObjectInfo:
@@ -153,7 +179,10 @@ def merge_metadata(
         manifest, metadata = read_manifest(layout.manifest(path))
         earlier = metadata if manifest.digest == info.digest else earlier
     wheel_keys = tuple(sorted({*realisations.wheel_keys(path), *provenance.wheel_keys}))
-    return info, replace(provenance, wheel_keys=wheel_keys, metadata={**provenance.metadata, **earlier})
+    known_builds = builds_of(metadata) if earlier is metadata else ()
+    builds = merge_builds(*known_builds, *provenance.builds)
+    metadata_of_both = {**provenance.metadata, **earlier}
+    return info, replace(provenance, wheel_keys=wheel_keys, metadata=metadata_of_both, builds=builds)
 
 
 def kind_in_tree(tree: Path, manifest: Manifest) -> Kind | None:

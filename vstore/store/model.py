@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from functools import cached_property
 from types import MappingProxyType
+from typing import NamedTuple
 
 from vstore.digest import Digest
 from vstore.objects import StorePath
@@ -30,12 +31,24 @@ class Generation:
     used_on: date | None = None
 
 
+class BuildStatement(NamedTuple):
+    """How somebody built an object: a JSON text, and the name and signature of the key that vouches for it.
+
+    What this store built itself is signed only when it is pushed.
+    """
+
+    text: str
+    key: str | None = None
+    signature: bytes | None = None
+
+
 @frozen
 class Provenance:
     """The origin of an object.
 
     `wheel_keys` are the keys of the compiled wheels in it, `inputs` the source objects that it was built from.
     `metadata` holds further keys for the manifest file: the text of the recipe and where its parts can be fetched.
+    `builds` say who built it, where and when.
     """
 
     recipe: Digest | None = None
@@ -43,6 +56,7 @@ class Provenance:
     inputs: tuple[StorePath, ...] = ()
     build_seconds: float | None = None
     metadata: Mapping[str, object] = MappingProxyType({})
+    builds: tuple[BuildStatement, ...] = ()
 
 
 NO_PROVENANCE = Provenance()

@@ -30,7 +30,15 @@ from vstore.store.index.last_used import LastUsed
 from vstore.store.index.objects import ObjectIndex
 from vstore.store.index.realisations import Realisations
 from vstore.store.layout import StoreLayout
-from vstore.store.manifests import ManifestMetadata, kind_in_tree, merge_metadata, read_manifest, write_manifest
+from vstore.store.manifests import (
+    ManifestMetadata,
+    builds_of,
+    kind_in_tree,
+    merge_builds,
+    merge_metadata,
+    read_manifest,
+    write_manifest,
+)
 from vstore.store.model import NO_PROVENANCE, Provenance
 from vstore.store.roots.temp import TempRoots
 from vstore.store.staging import check_mounts, move_in, staging
@@ -263,6 +271,7 @@ class Store:
         merged = Provenance(
             wheel_keys=tuple(sorted({*map(bytes.fromhex, metadata["wheel_keys"]), *new_keys})),
             metadata={**metadata, "recipes": sorted({*metadata.get("recipes", ()), *others})},
+            builds=merge_builds(*builds_of(metadata), *provenance.builds),
         )
         write_manifest(self.layout, replace(info, inputs=inputs), manifest, merged, durable=True)
         self.realisations.add(path, replace(provenance, recipe=new_recipe, wheel_keys=tuple(new_keys)))

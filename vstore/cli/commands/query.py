@@ -15,9 +15,17 @@ from vstore.cli.text import size, table, when
 from vstore.errors import NotFoundError
 
 if TYPE_CHECKING:
+    from vstore.api.layers import Build
     from vstore.api.listings import ObjectFilter
     from vstore.api.stores import ObjectInfo, StorePath
-    from vstore.cli.documents.stores import ChainDocument, InfoDocument, LogDocument, ObjectDocument, TreeDocument
+    from vstore.cli.documents.stores import (
+        BuildDocument,
+        ChainDocument,
+        InfoDocument,
+        LogDocument,
+        ObjectDocument,
+        TreeDocument,
+    )
 
 
 def _document(info: ObjectInfo, used_on: date) -> ObjectDocument:
@@ -61,12 +69,13 @@ def list_command(settings: Settings, wanted: ObjectFilter, order: Order) -> None
 @click.argument("what")
 def info_command(settings: Settings, what: str) -> None:
     """The size of the closure is that of the object and of everything that it refers to."""
-    from vstore.api.layers import clashes_of, describe_clashes
+    from vstore.api.layers import clashes_of, describe_clashes, read_builds
     from vstore.api.stores import closure, object_info, referrers, resolve_what
     from vstore.cli.documents.stores import clash_document
 
     with settings.open_store(read_only=True) as store:
         info = object_info(store, resolve_what(store, what).path)
+        builds = list(read_builds(store, info.path))
         clashes, use = clashes_of(store, info.path), store.last_used.of(info.path)
         document: InfoDocument = {
             **_document(info, date.fromisoformat(use.used_on) if use else info.registered_at.astimezone(UTC).date()),
@@ -77,9 +86,33 @@ def info_command(settings: Settings, what: str) -> None:
             "referrers": [str(one) for one in referrers(store, info.path)],
             "closure_size_bytes": sum(one.size_bytes for one in closure(store, info.path)),
             "clashes": [clash_document(one) for one in clashes],
+            "builds": [_build(one) for one in builds],
         }
     shown: dict[str, object] = {**document, "clashes": describe_clashes(clashes)}
+    shown["builds"] = [_told(one) for one in document["builds"]]
     settings.emit(document, lambda: "\n".join(f"{key + ':':20}{_text(value)}" for key, value in shown.items()))
+
+
+def _build(build: Build) -> BuildDocument:
+    return {
+        "signed_by": build.signed_by,
+        "recipe": str(build.recipe),
+        "host": build.host,
+        "system": build.system,
+        "vstore": build.vstore,
+        "uv": build.uv,
+        "lock": build.lock,
+        "indexes": list(build.indexes),
+        "built_at": when(build.built_at),
+        "seconds": build.seconds,
+    }
+
+
+def _told(build: BuildDocument) -> str:
+    tools = f"vstore {build['vstore']}" + (f", uv {build['uv']}" if build["uv"] else "")
+    sources = ", ".join(filter(None, (build["lock"], *build["indexes"])))
+    signer = f", signed by {build['signed_by']}" if build["signed_by"] else ""
+    return f"{build['built_at']} on {build['host']} by {tools}{f', from {sources}' if sources else ''}{signer}"
 
 
 def _text(value: object) -> str:

@@ -42,6 +42,21 @@ def clash_document(clash: Clash) -> ClashDocument:
     }
 
 
+class BuildDocument(TypedDict):
+    """How somebody built an object, by their own statement."""
+
+    signed_by: Annotated[str | None, "Name of the key that signed it; null for what this store built"]
+    recipe: Annotated[str, "Digest of the recipe"]
+    host: Annotated[str, "Name of the machine"]
+    system: Annotated[str, "Its operating system and processor"]
+    vstore: Annotated[str, "Version of vstore"]
+    uv: Annotated[str | None, "Version of uv, for a layer"]
+    lock: Annotated[str | None, "Name of the lock file and digest of its packages, for a layer"]
+    indexes: Annotated[list[str], "Servers that the wheels came from"]
+    built_at: Annotated[str, "Time at which the build ended"]
+    seconds: Annotated[float, "Duration"]
+
+
 class InfoDocument(ObjectDocument):
     """Everything known about an object."""
 
@@ -52,6 +67,7 @@ class InfoDocument(ObjectDocument):
     referrers: Annotated[list[str], "Store paths of the objects that refer to it"]
     closure_size_bytes: Annotated[int, "Size of it and everything it refers to, directly or not"]
     clashes: Annotated[list[ClashDocument], "Of a layer: the files that its merge hides"]
+    builds: Annotated[list[BuildDocument], "Who built it, where and when, as far as known"]
 
 
 class UsageDocument(TypedDict):

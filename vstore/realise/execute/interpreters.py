@@ -13,6 +13,7 @@ from vstore.lock import InterpreterPin
 from vstore.objects import StorePath
 from vstore.python_version import PythonRequirement, PythonVersion
 from vstore.realise.execute.present import find_present, substitute_or_build
+from vstore.realise.execute.statement import state_build
 from vstore.realise.model import Origin, RealisedLayer
 from vstore.realise.plan.document import recipe_metadata
 from vstore.realise.session import Session
@@ -100,10 +101,12 @@ class Interpreters:
         pin = known if known and InterpreterRecipe.of(known, recipe.target) == recipe else recipe.pin
         source = self._chosen.get(recipe) or choose_source(wanted, pin=pin, uv=session.uv, target=recipe.target)
         compiler = None if recipe.target == Target.host() else self.compiler(recipe.version)
+        started = time.monotonic()
         with session.store.staging(recipe.name) as staging:
             build_interpreter(
                 source, staging, uv=session.uv, reporter=session.reporter, jobs=session.jobs, compiler=compiler
             )
             session.reporter.progress(recipe.name, "hashing and flushing")
-            provenance = Provenance(recipe=recipe.digest, metadata=recipe_metadata(recipe))
+            builds = (state_build(recipe, time.monotonic() - started),)
+            provenance = Provenance(recipe=recipe.digest, metadata=recipe_metadata(recipe), builds=builds)
             return session.store.add(staging, name=recipe.name, kind=recipe.kind, provenance=provenance).path

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from vstore.build.builder import Builder
 from vstore.build.recipe import LayerRecipe, Recipe
@@ -16,6 +17,7 @@ from vstore.gc import distrust_pools
 from vstore.objects import StorePath
 from vstore.realise.execute.disk_guard import DiskGuard
 from vstore.realise.execute.interpreters import Interpreters, program_of
+from vstore.realise.execute.statement import state_build
 from vstore.realise.plan.document import recipe_metadata
 from vstore.realise.session import Session
 from vstore.realise.stack import StackRecipe, add_stack
@@ -28,7 +30,8 @@ from vstore.target import Target
 class ObjectBuilder:
     """Builds the objects of layers and stacks. The caller holds the recipe's lock. Safe for several threads.
 
-    `import_sources` adds the source objects of a recipe to the store, or raises.
+    `import_sources` adds the source objects of a recipe to the store, or raises. `locks` name the lock of each
+    layer, for the statements of builds.
     """
 
     def __init__(
@@ -38,12 +41,14 @@ class ObjectBuilder:
         *,
         import_sources: Callable[[LayerRecipe], None],
         keep_failed: bool = False,
+        locks: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.session = session
         self.store = session.store
         self.interpreters = interpreters
         self.import_sources = import_sources
         self._keep_failed = keep_failed
+        self._locks = locks
         self._disk_guard = DiskGuard(session.store, session.reporter)
 
     def close(self) -> None:
@@ -73,6 +78,7 @@ class ObjectBuilder:
         with self.store.staging(recipe.name, keep_failed=self._keep_failed) as staging:
             log = self._fill(recipe, staging)
             manifest = scan(staging, freeze=True, on_found=self._hashing(recipe))
+            seconds = time.monotonic() - started
             info = self.store.add(
                 staging,
                 name=recipe.name,
@@ -81,8 +87,9 @@ class ObjectBuilder:
                     recipe=recipe.digest,
                     wheel_keys=tuple(recipe.wheel_key(wheel) for wheel in recipe.wheels),
                     inputs=tuple(recipe.sources),
-                    build_seconds=time.monotonic() - started,
+                    build_seconds=seconds,
                     metadata=recipe_metadata(recipe),
+                    builds=(state_build(recipe, seconds, self._locks.get(recipe.name)),),
                 ),
                 manifest=manifest,
             )

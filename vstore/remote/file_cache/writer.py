@@ -81,13 +81,14 @@ class FileCacheWriter:
 
     def put_object(self, record: ObjectRecord, signer: Signer) -> None:
         """Write the record of an object."""
-        self._write(layout.object_key(record.path), signer.sign(record))
+        self._write(layout.object_key(record.path), signer.sign(signer.known.without_wrong(record)))
 
     def keep_object(self, found: ObjectRecord, own: ObjectRecord, signer: Signer) -> bool:
         """Add signatures to the record of an object, and write it again if it is old; return whether it is there."""
         key = layout.object_key(found.path)
         sound = signer.known.without_wrong(found)
-        joined = signer.sign(sound) if own.fingerprint == found.fingerprint else sound
+        signs = own.fingerprint == found.fingerprint and not signer.has_signed(sound)
+        joined = signer.sign(sound) if signs else sound
         stat = self._transport.head(key)
         if joined != found or (stat is not None and datetime.now(UTC) - stat.modified > REFRESH_AGE):
             self._write(key, joined)

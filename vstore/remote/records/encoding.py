@@ -21,6 +21,7 @@ FORMAT = 1  # of every record; a reader refuses a higher one
 _MAX_SIZE = 1 << 50
 MAX_RECORD_BYTES = 1 << 20
 _MAX_VALUES = 20_000
+_MAX_STATEMENT_BYTES = 8192
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 T = TypeVar("T")
 
@@ -29,7 +30,11 @@ def encode(record: Record) -> bytes:
     """Return the bytes of a record. Raises CacheError if they exceed the limits of readers."""
     document = {"format": FORMAT, **_fields(record)}
     document["signatures"] = [
-        {"key": signature.key, "signature": base64.b64encode(signature.value).decode()}
+        {
+            "key": signature.key,
+            "signature": base64.b64encode(signature.value).decode(),
+            **({"statement": signature.statement} if signature.statement else {}),
+        }
         for signature in record.signatures
     ]
     data = canonical_json(document) + b"\n"
@@ -84,6 +89,9 @@ class Fields:
         if not isinstance(value, dict):
             raise self.error("expected an object")
         self._values: dict[str, object] = value
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._values
 
     @classmethod
     def read(cls, data: bytes, what: str) -> Fields:
@@ -152,12 +160,19 @@ class Fields:
         found = []
         for item in self.items("signatures"):
             one = Fields(item, f"{self.what}, `signatures`")
-            found.append(Signature(one.text("key"), one.parsed("signature", _base64)))
+            statement = one.parsed("statement", _statement) if "statement" in one else ""
+            found.append(Signature(one.text("key"), one.parsed("signature", _base64), statement))
         return tuple(found)
 
 
 def _base64(text: str) -> bytes:
     return base64.b64decode(text, validate=True)
+
+
+def _statement(text: str) -> str:
+    if not 0 < len(text.encode()) <= _MAX_STATEMENT_BYTES:
+        raise ValueError(f"not a text of at most {_MAX_STATEMENT_BYTES} bytes")
+    return text
 
 
 def _sha256(text: str) -> str:

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Self, TypeVar
 
 from vstore.archive import ArchiveInfo
-from vstore.digest import Digest, hash_json
+from vstore.digest import Digest, hash_bytes, hash_json
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.store.manifests import OWN_KEYS
 from vstore.values import frozen
@@ -20,10 +20,21 @@ from vstore.values import frozen
 
 @frozen(kw_only=False, order=True)
 class Signature:
-    """An Ed25519 signature of a record's fingerprint, and the name of the key that made it."""
+    """An Ed25519 signature of a record, and the name of the key that made it.
+
+    With a `statement` of how the object was built, it signs that too (`signed_line`).
+    """
 
     key: str
     value: bytes
+    statement: str = ""
+
+
+def signed_line(fingerprint: bytes, statement: str) -> bytes:
+    """Return the line that a key signs: the fingerprint of a record, and the digest of a statement."""
+    if not statement:
+        return fingerprint
+    return fingerprint + f";{hash_bytes('build statement 1', statement.encode())}".encode()
 
 
 @frozen

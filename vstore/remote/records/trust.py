@@ -9,6 +9,7 @@ import base64
 import os
 import re
 from collections.abc import Iterable
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
@@ -17,7 +18,7 @@ from vstore.config.kinds import PUBLIC_KEY
 from vstore.errors import UsageError
 from vstore.fs.place import create_file, real_folder
 from vstore.fs.reading import read_regular
-from vstore.remote.records.model import R, Record, Signature, add_signatures
+from vstore.remote.records.model import R, Record, Signature, add_signatures, signed_line
 from vstore.values import frozen
 
 _MAX_BYTES = 1 << 16
@@ -116,7 +117,8 @@ class Trust:
             key.raw
             for signature in record.signatures
             for key in self.keys
-            if key.name == signature.key and key.verifies(record.fingerprint, signature.value)
+            if key.name == signature.key
+            and key.verifies(signed_line(record.fingerprint, signature.statement), signature.value)
         }
 
     def without_wrong(self, record: R) -> R:
@@ -149,23 +151,38 @@ class Trust:
 NO_TRUST = Trust()
 
 
-def sign(record: R, keys: Iterable[SecretKey]) -> R:
-    """Return the record with the signatures of these keys, beside those that it has."""
-    return add_signatures(record, *(key.sign(record.fingerprint) for key in keys))
+def sign(record: R, keys: Iterable[SecretKey], statement: str = "") -> R:
+    """Return the record with the signatures of these keys, beside those that it has. They sign the statement too."""
+    line = signed_line(record.fingerprint, statement)
+    return add_signatures(record, *(replace(key.sign(line), statement=statement) for key in keys))
 
 
 class Signer:
-    """The secret keys that sign records, and the public keys that distinguish a wrong signature from an unknown one."""
+    """The secret keys that sign records, and the public keys that distinguish a wrong signature from an unknown one.
+
+    With a `statement` of how an object was built, the keys sign that with its record.
+    """
 
     def __init__(self, keys: Iterable[SecretKey], trust: Trust = NO_TRUST) -> None:
         self.keys = tuple(keys)
+        self.statement = ""
         public = tuple(key.public for key in self.keys)
         self.own = Trust(keys=public, require=len({key.raw for key in public}))
         self.known = Trust(keys=(*public, *trust.keys), require=len({key.raw for key in (*public, *trust.keys)}))
 
+    def stating(self, statement: str) -> Self:
+        """Return a signer with the same keys and this statement."""
+        signer = copy(self)
+        signer.statement = statement
+        return signer
+
     def sign(self, record: R) -> R:
         """Return the record with the signatures of all keys, beside those that it has."""
-        return sign(record, self.keys)
+        return sign(record, self.keys, self.statement)
+
+    def sign_with(self, key: SecretKey | None, record: R) -> R:
+        """Return the record with the signature of one of the keys, or as it is."""
+        return sign(record, (key,), self.statement) if key else record
 
     def sound(self, record: R | None) -> R | None:
         """Return the record without wrong signatures; None if no known key has signed it."""

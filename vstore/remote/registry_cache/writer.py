@@ -15,7 +15,7 @@ from vstore.remote.records.cache import REFRESH_AGE, FaultHandler, attempt
 from vstore.remote.records.encoding import FORMAT, decode_object, decode_realisation, encode, encode_cache_file
 from vstore.remote.records.inventory import Item
 from vstore.remote.records.model import Channel, DeltaRecord, ObjectRecord, R, Realisation, Record
-from vstore.remote.records.trust import Key, SecretKey, Signer, Trust, sign
+from vstore.remote.records.trust import Key, SecretKey, Signer, Trust
 from vstore.remote.registry_cache.channels import ChannelClaims
 from vstore.remote.registry_cache.repository import RecordRepository, layer_of
 from vstore.remote.registry_cache.tags import CACHE_TAG, RecordTag, pin_tag, signer_of, subject_of
@@ -61,11 +61,11 @@ class RegistryCacheWriter:
             return False
         for key, tag in _tags(own, signer):
             stored, _ = attempt(partial(self._repository.read, str(tag)))
-            sound = stored and attempt(partial(self._repository.decode, tag, stored, decode_object))[0]
-            signed = sign(own, [key] if key else [])
+            sound = attempt(partial(self._repository.decode, tag, stored, decode_object))[0] if stored else None
             is_old = stored is None or datetime.now(UTC) - stored.written_at > REFRESH_AGE
-            if is_old or sound != signed:
-                self._write(tag, signed)
+            is_sound = sound is not None and sound.fingerprint == own.fingerprint
+            if is_old or not is_sound or (key and sound and not _signed_by(key.public, sound)):
+                self._write(tag, signer.sign_with(key, own))
         return True
 
     def put_delta(self, record: DeltaRecord, delta: bytes, signer: Signer) -> None:
@@ -90,7 +90,7 @@ class RegistryCacheWriter:
                 stated = found.path
                 continue
             if fault is not None or found is None or found.fingerprint != own.fingerprint:
-                self._write(tag, sign(own, [key] if key else []))
+                self._write(tag, signer.sign_with(key, own))
         own_names = {signer_of(key.public) for key in signer.keys}
         for other in signer.known.keys:
             tag = RecordTag(subject_of(own), signer_of(other))
@@ -138,7 +138,7 @@ class RegistryCacheWriter:
 
     def _put(self, record: R, signer: Signer) -> None:
         for key, tag in _tags(record, signer):
-            self._write(tag, sign(record, [key] if key else []))
+            self._write(tag, signer.sign_with(key, record))
 
     def _write(self, tag: RecordTag, record: Record) -> None:
         self._repository.write(str(tag), encode(record), layer_of(record), at=datetime.now(UTC))

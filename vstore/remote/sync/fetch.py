@@ -32,6 +32,7 @@ from vstore.fs.locking.filelock import lock_file
 from vstore.fs.trees.manifest import Manifest
 from vstore.fs.trees.removal import remove_tree
 from vstore.objects import Kind, StorePath
+from vstore.remote.records.builders import trusted_statements
 from vstore.remote.records.cache import Cache
 from vstore.remote.records.model import ObjectRecord
 from vstore.remote.records.trust import Trust
@@ -138,7 +139,8 @@ class Fetcher:
         if not self.trust.trusts(record):
             return Kind.INTERPRETER, Provenance(recipe=recipe)  # the tree states other kinds
         metadata = {key: value for key, value in record.metadata.items() if key not in OWN_KEYS}
-        return record.kind, Provenance(recipe=recipe, wheel_keys=tuple(record.parts), metadata=metadata)
+        builds = trusted_statements(record, self.trust)
+        return record.kind, Provenance(recipe=recipe, wheel_keys=record.parts, metadata=metadata, builds=builds)
 
     def _turn(self, record: ObjectRecord) -> AbstractContextManager[object]:
         """Fetch large archives one after another: each takes all cores and some 80 MiB."""

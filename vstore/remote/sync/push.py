@@ -19,14 +19,16 @@ from vstore.fs.faults import Point, reached
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.plural import count
 from vstore.remote.packing.packed_archives import PackedArchives
+from vstore.remote.records.builders import own_statement, signatures_of_builders
 from vstore.remote.records.cache import Cache, request_threads
 from vstore.remote.records.channels import check_channel_name, publish_channel
-from vstore.remote.records.model import Archive, Channel, DeltaRecord, ObjectRecord, Realisation
+from vstore.remote.records.model import Archive, Channel, DeltaRecord, ObjectRecord, Realisation, add_signatures
 from vstore.remote.records.trust import Signer
 from vstore.remote.sync.delta import make_delta
 from vstore.remote.sync.reuse import ReuseCheck
 from vstore.reporter import CancellableReporter, Reporter, Unit
 from vstore.store import Store
+from vstore.store.manifests import ManifestMetadata
 from vstore.values import frozen
 
 
@@ -155,18 +157,19 @@ class Pusher:
         """Write an archive, then its record once all references are written. Return the bytes that were sent."""
         started = time.monotonic()
         name = info.path.name
-        record, sent_bytes = self._put_archive(info)
+        _, metadata = self._store.manifest(info.path)
+        record, sent_bytes = self._put_archive(info, metadata)
         reached(Point.PUSH_UPLOADED)
         for future in references:
             future.result()
-        self._cache.writer.put_object(record, self._signer)
+        record = add_signatures(record, *signatures_of_builders(metadata))
+        self._cache.writer.put_object(record, self._signer.stating(own_statement(metadata)))
         reached(Point.PUSH_DESCRIBED)
         self._reporter.completed(name, "pushed", time.monotonic() - started)
         return sent_bytes
 
-    def _put_archive(self, info: ObjectInfo) -> tuple[ObjectRecord, int]:
+    def _put_archive(self, info: ObjectInfo, metadata: ManifestMetadata) -> tuple[ObjectRecord, int]:
         """Write the archive of an object, if the cache lacks it. Return its record and the bytes that were sent."""
-        _, metadata = self._store.manifest(info.path)
         known = self._archives.info(info.path)
         if known is not None:
             record = ObjectRecord.of(info, metadata, Archive.of(known))

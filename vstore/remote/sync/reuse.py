@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from vstore.fs.trees.manifest import Manifest
 from vstore.objects import ObjectInfo, StorePath
 from vstore.remote.maintenance.integrity import archive_fault, delta_fault, quick_archive_fault
+from vstore.remote.records.builders import own_statement
 from vstore.remote.records.cache import Cache, attempt
 from vstore.remote.records.model import ObjectRecord
 from vstore.remote.records.trust import Signer
@@ -39,10 +40,11 @@ class ReuseCheck:
         if found is None and fault is None:
             return False
         if found is not None:
-            own = ObjectRecord.of(info, self._store.manifest(info.path)[1], found.archive)
+            metadata = self._store.manifest(info.path)[1]
+            own = ObjectRecord.of(info, metadata, found.archive)
             fault = self._fault(info, own, found)
             if fault is None:
-                return self._cache.writer.keep_object(found, own, self._signer)
+                return self._cache.writer.keep_object(found, own, self._signer.stating(own_statement(metadata)))
         self.replaced.add(info.path)
         self.warn(f"the record of {info.path}", fault or "")
         return False
