@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,7 +34,7 @@ from vstore.publish import (
     StackMembers,
     members_of_objects,
 )
-from vstore.publish.image import FIXED_CREATED, BuiltImage, ImageLayer, ImagePlace
+from vstore.publish.image import FIXED_CREATED, BaseNeeds, BuiltImage, ImageLayer, ImagePlace
 from vstore.realise.model import Request
 from vstore.remote import SecretKey, open_repository, signing_keys
 from vstore.remote.transport.protocol import Transport, writable
@@ -43,6 +44,7 @@ from vstore.values import replace
 
 __all__ = [
     "ArchiveInfo",
+    "BaseNeeds",
     "BuiltImage",
     "Descriptor",
     "ImageLayer",
@@ -94,16 +96,32 @@ def layout_file(store: Store, file: Path, *, tags: Sequence[str] = ()) -> ImageP
 
 
 def registry_place(
-    store: Store, reference: Reference, *, tags: Sequence[str] = (), mount_from: str | None = None
+    store: Store,
+    reference: Reference,
+    *,
+    tags: Sequence[str] = (),
+    mount_from: Sequence[str] = (),
+    base: str | None = None,
 ) -> ImagePlace:
     """Return a repository of a registry as the place of an image, without a request.
 
-    The image gets the tag of the reference and `tags`, else ``latest``. Blobs that the repository `mount_from` of the
-    same registry has are not sent.
+    The image gets the tag of the reference and `tags`, else ``latest``. Blobs that a repository of `mount_from` has, or
+    that of the `base`, are not sent if it is in the same registry. Raises UsageError.
     """
     given = (*((reference.tag,) if reference.tag else ()), *tags)
-    transport = writable(open_repository(reference, store.config.caches, mount_from=mount_from))
+    sources = [*mount_from, *_repositories(base, reference.host)]
+    transport = writable(open_repository(reference, store.config.caches, mount_from=sources))
     return RegistryRepository(reference=reference, transport=transport, tags=tuple(dict.fromkeys(given)) or _LATEST)
+
+
+def _repositories(base: str | None, host: str) -> list[str]:
+    """Return the repository of a base that is in this registry."""
+    if base is None or os.path.exists(base):
+        return []
+    with suppress(UsageError):  # what else it may be is for `open_base` to tell
+        reference = Reference.parse(base)
+        return [reference.repository] if reference.host == host else []
+    return []
 
 
 def image_output(store: Store, place: ImagePlace, options: ImageOptions) -> ImageOutput:

@@ -51,8 +51,8 @@ def _image_options(level: int | None, best: bool, **given: object) -> Callable[[
 
 
 def _place(
-    output: Path | None, form: str | None, push: str | None, tags: tuple[str, ...], mount_from: str | None
-) -> Callable[[Store], ImagePlace]:
+    output: Path | None, form: str | None, push: str | None, tags: tuple[str, ...], mount_from: tuple[str, ...]
+) -> Callable[[Store, str | None], ImagePlace]:
     from vstore.api.images import Reference, layout_file, layout_folder, registry_place
 
     if (output is None) == (push is None):
@@ -61,13 +61,12 @@ def _place(
         if form is not None:
             raise UsageError("--format is about --output")
         reference = Reference.parse(str(push))
-        return partial(registry_place, reference=reference, tags=tags, mount_from=mount_from)
-    if mount_from is not None:
+        return lambda store, base: registry_place(store, reference, tags=tags, mount_from=mount_from, base=base)
+    if mount_from:
         raise UsageError("--mount-from is about --push")
     is_file = form == "file" if form else output.suffix == ".tar"
-    if is_file:
-        return partial(layout_file, file=output, tags=tags)
-    return partial(layout_folder, folder=output, tags=tags)
+    make = layout_file if is_file else layout_folder
+    return lambda store, _: make(store, output, tags=tags)
 
 
 @command("image")
@@ -83,7 +82,12 @@ def _place(
     click.option(
         "--tag", "tags", multiple=True, help="Also give the image this tag (default: latest, if it has none)."
     ),
-    click.option("--mount-from", metavar="REPOSITORY", help="Take blobs from this repository of the same registry."),
+    click.option(
+        "--mount-from",
+        multiple=True,
+        metavar="REPOSITORY",
+        help="Take blobs from this repository of the same registry.",
+    ),
 )
 @options(
     "image",
@@ -115,7 +119,7 @@ def _place(
 def image_command(
     settings: Settings,
     what: tuple[str, ...],
-    place: Callable[[Store], ImagePlace],
+    place: Callable[[Store, str | None], ImagePlace],
     image: Callable[[Store], ImageOptions],
     platforms: tuple[str, ...],
     make_request: Callable[..., Request],
@@ -133,7 +137,8 @@ def image_command(
         raise UsageError("--platform needs a spec; an object of the store has one platform")
     request = make_request(spec=spec or Path())
     with settings.open_store(create=spec is not None) as store:
-        output = image_output(store, place(store), image(store))
+        chosen = image(store)
+        output = image_output(store, place(store, chosen.base), chosen)
         if spec is None:
             plan = write_image(
                 store, what, output, jobs=request.jobs, dry_run=request.dry_run, reporter=settings.reporter
@@ -175,6 +180,8 @@ def _platform(image: BuiltImage) -> PlatformImageDocument:
             }
             for layer in image.layers
         ],
+        "needs_glibc": image.needs.glibc,
+        "needs_libraries": list(image.needs.libraries),
     }
 
 
@@ -196,4 +203,6 @@ def _text(plan: ImagePlan, document: ImageDocument) -> str:
     lines.append(f"{count(len(document['written']), 'layer')} {verb}, {len(document['unchanged'])} unchanged: {names}")
     if document["digest"]:
         lines.append(f"{document['digest']} for {platforms}")
+    needs = {str(image.needs): None for image in plan.images if str(image.needs)}
+    lines += [f"its base must have {text}" for text in needs]
     return "\n".join(lines)

@@ -71,6 +71,8 @@ class PlatformImageDocument(TypedDict):
     image_id: Annotated[str, "Digest of its config, which gives it its identity"]
     base: Annotated[list[str], "Digests of the blobs of its base, lowest first"]
     layers: Annotated[list[ImageLayerDocument], "Its own layers, lowest first"]
+    needs_glibc: Annotated[str | None, "The oldest glibc that its base may have; null if nothing states one"]
+    needs_libraries: Annotated[list[str], "Shared libraries that no object of it has, so the base must have them"]
 
 
 class ImageDocument(OutputDocument):

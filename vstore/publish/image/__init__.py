@@ -5,12 +5,13 @@ what it stands on.
 """
 
 from vstore.publish.image.destinations import ImagePlace, LayoutFile, LayoutFolder, RegistryRepository
-from vstore.publish.image.model import FIXED_CREATED, NON_ROOT, BuiltImage, ImageLayer, ImageOptions
+from vstore.publish.image.model import FIXED_CREATED, NON_ROOT, BaseNeeds, BuiltImage, ImageLayer, ImageOptions
 from vstore.publish.image.output import ImageOutput, ImagePlan
 
 __all__ = [
     "FIXED_CREATED",
     "NON_ROOT",
+    "BaseNeeds",
     "BuiltImage",
     "ImageLayer",
     "ImageOptions",

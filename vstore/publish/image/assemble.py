@@ -82,6 +82,7 @@ def assemble(
         manifest=manifest.encode(),
         base_layers=base_layers,
         layers=tuple(layers),
+        needs=contents.needs,
     )
 
 

@@ -12,7 +12,8 @@ from vstore.graph import inverted
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.oci import ImagePlatform
 from vstore.profile import StackLayer, read_stack
-from vstore.publish.image.model import image_platform
+from vstore.publish.image.model import BaseNeeds, image_platform
+from vstore.publish.image.needs import base_needs
 from vstore.store import Store
 from vstore.target import Target
 from vstore.values import frozen
@@ -35,6 +36,7 @@ class ImageContents:
     objects: tuple[ObjectInfo, ...]
     entrypoint: tuple[str, ...]
     search_path: tuple[str, ...]
+    needs: BaseNeeds = BaseNeeds()
 
 
 def image_contents(store: Store, tops: Iterable[StorePath], entrypoint: str | None) -> tuple[ImageContents, ...]:
@@ -73,6 +75,7 @@ def _of_platform(store: Store, target: Target, tops: Sequence[StorePath], entryp
             *(f"/{top}/bin" for top in tops if _kind(store, top) == Kind.STACK),
             f"/{chosen.path}/{metadata.layout.scripts}",
         ),
+        needs=base_needs(store, objects),
     )
 
 

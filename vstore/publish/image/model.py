@@ -40,6 +40,21 @@ class ImageOptions:
 
 
 @frozen
+class BaseNeeds:
+    """What an image needs of its base: the oldest glibc that will do, such as 2.34, and libraries by their names.
+
+    `glibc` None: nothing states one.
+    """
+
+    glibc: str | None = None
+    libraries: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        glibc = (f"glibc {self.glibc} or newer",) if self.glibc else ()
+        return ", ".join((*glibc, *self.libraries))
+
+
+@frozen
 class ImageLayer:
     """An object as a layer. `annotations` have its records, which a cache would have."""
 
@@ -72,6 +87,7 @@ class BuiltImage:
     manifest: bytes
     base_layers: tuple[Descriptor, ...]
     layers: tuple[ImageLayer, ...]
+    needs: BaseNeeds = BaseNeeds()
 
     @property
     def config_descriptor(self) -> Descriptor:
