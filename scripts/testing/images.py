@@ -99,7 +99,7 @@ def podman(storage: Path, *arguments: str) -> list[str]:
 
     Its files are removed by `podman(storage, "unshare", "rm", …)` if an ordinary user ran it.
     """
-    places = ("--root", str(storage / "root"), "--runroot", str(storage / "run"))
+    places = ("--root", str(storage / "root"), "--runroot", str(storage / "run"), "--tmpdir", str(storage / "libpod"))
     return ["podman", *places, "--storage-driver", "vfs", "--events-backend", "file", "--runtime", "runc", *arguments]
 
 

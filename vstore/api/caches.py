@@ -46,6 +46,8 @@ from vstore.remote import (
     trust_of,
 )
 from vstore.remote.records.inventory import Item
+from vstore.remote.registry_cache import ImageCache
+from vstore.remote.transport.protocol import ListingUnsupportedError
 from vstore.reporter import NullReporter, Reporter
 from vstore.store import Store
 from vstore.values import frozen
@@ -144,12 +146,13 @@ def pull(
 ) -> PullResult:
     """Pull one channel, or objects by store path, with all that they refer to.
 
+    Without any, pull the only channel of the cache, or what an image consists of.
     The stack of a channel becomes a generation, as does a stack if `profile` is given. `trusted_keys` are trusted
     beside the configured ones. Raises UsageError, StoreError or CacheError.
     """
     trust = trust_of(store.config, trusted_keys)
     check_exists(cache)
-    tops, is_channel = _tops(store, cache, what, trust)
+    tops, is_channel = _tops(store, cache, what or _only_content(cache), trust)
     pulled = remote.pull(Fetcher(store, trust=trust, reporter=reporter or NullReporter()), cache, tops)
     return PullResult(
         paths=tuple(tops),
@@ -158,6 +161,22 @@ def pull(
         saved_bytes=pulled.saved_bytes,
         generation=make_generation(store, tops, profile) if is_channel or profile else None,
     )
+
+
+def _only_content(cache: Cache) -> list[str]:
+    """Return the only channel of a cache, or the objects of an image that no other in it refers to."""
+    if isinstance(cache, ImageCache):
+        items = cache.inventory().items
+        referred = {path for item in items.values() for path in item.record.references}
+        return sorted(str(path) for path in items.keys() - referred)
+    try:
+        names = sorted(cache.channel_names())
+    except ListingUnsupportedError:
+        names = []
+    if len(names) != 1:
+        known = f"channels: {', '.join(names)}" if names else "give a channel, or store paths"
+        raise UsageError(f"it is not clear what to pull from {cache.name}", hint=known)
+    return names
 
 
 def _tops(store: Store, cache: Cache, what: Sequence[str], trust: Trust) -> tuple[list[StorePath], bool]:

@@ -116,6 +116,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "vstore push builds sklearn@2      # a cache of config.toml",
     ),
     "pull": (
+        "vstore pull oci://registry.example/team/hello:1.0 --profile hello",
         "vstore pull builds stable         # a channel: its profile is switched",
         "vstore pull https://cache.example/store stable --profile sklearn",
     ),

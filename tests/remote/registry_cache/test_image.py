@@ -12,6 +12,7 @@ import pytest
 
 from scripts.testing.machine import OTHER, TRUST, Machine, machine
 from scripts.testing.trees import recipe
+from vstore.api import caches
 from vstore.errors import CacheError
 from vstore.objects import StorePath
 from vstore.oci import EMPTY_BLOB, EMPTY_DESCRIPTOR, Descriptor, ImageIndex, ImageManifest, media_types
@@ -90,6 +91,13 @@ def test_an_image_is_pulled_from_by_tag_digest_and_index(world: World) -> None:
         with machine(world.client.store.layout.root.parent / f"client-{number}") as client:
             pull(client.fetcher(NO_TRUST), open_cache(world.url + version), [world.paths[2]])
             assert client.store.is_valid(world.paths[0])
+
+
+def test_without_a_name_all_of_an_image_is_pulled(world: World) -> None:
+    pulled = caches.pull(world.client.store, world.put(world.image), [])
+    assert pulled.paths == world.paths[2:] and {one.path for one in pulled.fetched} == set(world.paths)
+    with pytest.raises(CacheError, match=f"there is no cache at {world.url}:v2"):
+        caches.pull(world.client.store, open_cache(f"{world.url}:v2"), [])
 
 
 def test_signatures_of_others_are_not_believed(world: World) -> None:

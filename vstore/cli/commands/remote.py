@@ -106,14 +106,16 @@ def _emit_pushed(settings: Settings, cache: Cache, done: Pushed) -> None:
 
 @command("pull")
 @click.argument("cache")
-@click.argument("what", nargs=-1, required=True)
+@click.argument("what", nargs=-1)
 @click.option("--profile", metavar="NAME", help="Make the pulled stack the current generation of this profile.")
 @click.option("--trust", "trusted", multiple=True, metavar="KEY", help="Also trust this public key, name:base64.")
 def pull_command(
     settings: Settings, cache: str, what: tuple[str, ...], profile: str | None, trusted: tuple[str, ...]
 ) -> None:
-    """WHAT is the name of a channel, or store paths. The stack of a channel becomes the current generation of the
-    profile that the stack is named after. With --profile, WHAT must be one stack or channel.
+    """WHAT is the name of a channel, or store paths; by default the only channel, or the objects of an image.
+
+    The stack of a channel becomes the current generation of the profile that the stack is named after. With --profile,
+    WHAT must be one stack or channel.
     """
     from vstore.api.caches import open_cache, pull
 

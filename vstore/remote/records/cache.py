@@ -150,7 +150,9 @@ class CacheWriter(Protocol):
 def check_exists(cache: Cache) -> None:
     """Raise CacheError unless the cache exists."""
     if not cache.exists():
-        raise CacheError(f"there is no cache at {cache.url}", hint="`vstore push` makes one")
+        raise CacheError(
+            f"there is no cache at {cache.url}", hint="`vstore push` makes one, `vstore image --push` an image"
+        )
 
 
 @contextmanager

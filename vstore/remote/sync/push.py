@@ -179,6 +179,8 @@ class Pusher:
             reached(Point.PUSH_PACKED)
             self._reporter.progress(info.path.name, "pushing", 0, made.size_bytes, Unit.BYTES)
             record = ObjectRecord.of(info, metadata, Archive.of(made))
+            if known is None and self._cache.writer.has_archive(record):
+                return record, 0
             self._cache.writer.put_archive(record, file)
         return record, made.size_bytes
 
