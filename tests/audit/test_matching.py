@@ -4,13 +4,14 @@ import random
 from collections.abc import Mapping
 
 import pytest
+from packaging.utils import canonicalize_version
 from univers.version_constraint import InvalidConstraintsError, VersionConstraint
 from univers.version_range import PypiVersionRange
 from univers.versions import PypiVersion
 
 from scripts.testing.advisories import advisory, fixed_in, real_advisories
 from vstore.audit.database import AdvisoryDatabase
-from vstore.audit.matching import fixed_versions, grouped, is_affected
+from vstore.audit.matching import fixed_versions, grouped, is_affected, parse_version
 from vstore.audit.model import Advisory, Bound, Events
 from vstore.audit.osv import read_advisories
 from vstore.audit.sources import LocalSource
@@ -97,13 +98,14 @@ def test_ranges_agree_with_the_explicit_versions_and_with_another_matcher() -> N
     """
     database = AdvisoryDatabase.open(LocalSource(real_advisories()))
     assert database.size > 2_600 and database.warnings == ()
-    known = [one for name in database.packages for one in database.advisories(name)]
     versions = {name: _versions(database.advisories(name)) for name in database.packages}
+    known = [one for name, found in versions.items() if found for one in database.advisories(name)]
     chosen, listed, inside, nested = random.Random(20), 0, 0, set()
     for _ in range(100_000):
         one = chosen.choice(known)
         version = chosen.choice(versions[one.package])
-        by_list, by_range = version in one.versions, is_affected(replace(one, versions=()), version)
+        by_list = canonicalize_version(version) in one.versions
+        by_range = is_affected(replace(one, versions=()), version)
         try:
             assert by_range == any(PypiVersion(version) in _range(events) for events in one.ranges), (one.id, version)
         except InvalidConstraintsError:
@@ -123,4 +125,5 @@ def _range(events: Events) -> PypiVersionRange:
 
 def _versions(advisories: tuple[Advisory, ...]) -> list[str]:
     bounds = {text for one in advisories for events in one.ranges for _, text in events}
-    return sorted(bounds | {text for one in advisories for text in one.versions if text[:1].isdigit()})
+    known = bounds | {text for one in advisories for text in one.versions}
+    return sorted(text for text in known if parse_version(text) is not None)  # others are found in lists only
