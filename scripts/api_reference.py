@@ -20,6 +20,7 @@ MODULES = (
     "usage",
     "sboms",
     "audits",
+    "reports",
     "maintenance",
     "doctor",
     "config",

@@ -45,6 +45,7 @@ FLOORS = {
     "reporter": 0,
     "cancel": 0,
     "plural": 0,
+    "sizes": 0,
     "graph": 0,
     "target": 0,
     "toml": 0,
@@ -53,7 +54,7 @@ FLOORS = {
 PYTHON_COLUMN = {"spec", "uv", "lock", "build", "migration"}  # knows Python, never sees a store
 STORE_COLUMN = {"store", "archive", "profile", "gc", "remote"}  # does not know that Python exists
 LATE_IMPORTS = {"cli", "api"}  # what is called loads what it needs
-USED_BY_CLI = {"api", "cancel", "credentials", "errors", "plural", "reporter", "values"}
+USED_BY_CLI = {"api", "cancel", "credentials", "errors", "plural", "reporter", "sizes", "values"}
 STANDALONE = {"build.compile_worker"}  # run by other interpreters, imports nothing of ours
 LONGEST_FILE = 350
 LONGEST_FUNCTION = 60

@@ -11,6 +11,7 @@ EXTRAS = {
     "buckets": ("obstore",),
     "conda": ("yaml",),
     "delta": ("hdiffpatch",),
+    "report": ("jinja2",),
     "serve": ("starlette", "uvicorn"),
 }
 

@@ -159,6 +159,7 @@ def _objects(tried: Tried) -> None:
     assert tried("du")["disk_bytes"] > tried("du", app, "--by", "object")["disk_bytes"]
     assert "low" in {one["package"] for one in tried("du", app)["items"]}
     assert tried("sbom", app)["bomFormat"] == "CycloneDX"
+    assert tried("report", "-o", str(tried.world.folder / "store.html"))["objects"]
     assert tried("tree", app)["references"]
     assert tried("why-depends", app, "framework-side")["chain"]
     assert tried("why-depends", "framework-side", app)["chain"] == []

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from vstore.api.gc import GcOptions, plan_collection, policy_of
+from vstore.api.gc import CollectionPlan, GcOptions, plan_collection, policy_of
 from vstore.api.maintenance import verify
 from vstore.api.stores import StoreLayout, open_store, owner_of
 from vstore.config import read_config
@@ -63,11 +63,14 @@ class Diagnosis(NamedTuple):
     protection: str | None
 
 
-def diagnose(root: Path, *, reporter: Reporter | None = None) -> Diagnosis:
-    """Look for problems of this machine and of the store at `root`, which need not exist."""
+def diagnose(root: Path, *, plan: CollectionPlan | None = None, reporter: Reporter | None = None) -> Diagnosis:
+    """Look for problems of this machine and of the store at `root`, which need not exist.
+
+    `plan` is that of a collection with the limits of config.toml, if it has been made already.
+    """
     findings = [*_about_machine(), *_about_place(root)]
     if root.exists():
-        findings += [*_about_root(StoreLayout(root)), *_about_store(root, reporter)]
+        findings += [*_about_root(StoreLayout(root)), *_about_store(root, plan, reporter)]
     return Diagnosis(tuple(findings), _protection(StoreLayout(root).store))
 
 
@@ -194,31 +197,32 @@ def _about_registries(config: Path) -> Iterator[Finding]:
                     yield Finding("registry-login", "warning", f"no login to cache {cache.name}: {error.message}")
 
 
-def _about_store(root: Path, reporter: Reporter | None) -> Iterator[Finding]:
+def _about_store(root: Path, plan: CollectionPlan | None, reporter: Reporter | None) -> Iterator[Finding]:
     try:
         with open_store(root, read_only=True) as store:
             problems = verify(store, contents=False, reporter=reporter or NullReporter())[1]
             yield from (Finding("damaged", "error", f"{one.path}: {one.problem}") for one in problems)
-            if os.access(store.layout.locks.folder, os.W_OK):
+            if plan is None and os.access(store.layout.locks.folder, os.W_OK):
                 plan = plan_collection(store, policy_of(GcOptions(store.config.gc), now=datetime.now(UTC)))
-                if left := len(plan.orphans) - len(plan.archives):
-                    yield Finding(
-                        "leftovers", "warning", f"{left} leftovers of killed processes; `vstore gc` removes them"
-                    )
-                if shutil.disk_usage(store.layout.root).free < _LITTLE_BYTES:
-                    freed = f"{plan.freed_bytes >> 20} MiB"
-                    yield Finding(
-                        "garbage",
-                        "warning",
-                        f"`vstore gc` would free {freed}; `vstore roots` lists the roots that keep the rest",
-                    )
-                if plan.unclear:
-                    yield Finding(
-                        "unclear-files",
-                        "warning",
-                        f"{len(plan.unclear)} files may belong to missing objects and are not deleted; "
-                        "run `vstore verify --repair`",
-                    )
+        if plan is not None:
+            yield from _about_collection(root, plan)
     except VstoreError as error:
         kind = "settings" if isinstance(error, UsageError) else "store"
         yield Finding(kind, "error", error.message + (f" ({error.hint})" if error.hint else ""))
+
+
+def _about_collection(root: Path, plan: CollectionPlan) -> Iterator[Finding]:
+    if left := len(plan.orphans) - len(plan.archives):
+        yield Finding("leftovers", "warning", f"{left} leftovers of killed processes; `vstore gc` removes them")
+    if shutil.disk_usage(root).free < _LITTLE_BYTES:
+        freed = f"{plan.freed_bytes >> 20} MiB"
+        yield Finding(
+            "garbage", "warning", f"`vstore gc` would free {freed}; `vstore roots` lists the roots that keep the rest"
+        )
+    if plan.unclear:
+        yield Finding(
+            "unclear-files",
+            "warning",
+            f"{len(plan.unclear)} files may belong to missing objects and are not deleted; "
+            "run `vstore verify --repair`",
+        )

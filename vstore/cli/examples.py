@@ -104,6 +104,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "vstore sbom sklearn -o sklearn.cdx.json",
         "vstore sbom sklearn/app-train --format spdx --files",
     ),
+    "report": ("vstore report", "vstore report -o store.html"),
     "tree": ("vstore tree sklearn/app-train",),
     "why-depends": ("vstore why-depends sklearn cpython-3.11.13",),
     "log": ("vstore log sklearn/framework-torch",),

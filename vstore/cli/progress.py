@@ -13,11 +13,11 @@ import click
 
 from vstore.cli.speed import Meter, span
 from vstore.cli.terminal import Style, is_live, paint, paint_hints
-from vstore.cli.text import size
 from vstore.credentials import redact
 from vstore.errors import printable
 from vstore.plural import count
 from vstore.reporter import Detail, Unit
+from vstore.sizes import size
 
 if TYPE_CHECKING:
     from vstore.cli.log_file import LogFile

@@ -10,16 +10,6 @@ from vstore.cli.tables import lay_out
 from vstore.cli.terminal import columns_of
 
 
-def size(size_bytes: int) -> str:
-    """Return a size in binary units: ``1.5 MiB``."""
-    amount = float(size_bytes)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if amount < 1024:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1024
-    return f"{amount:.1f} PiB"
-
-
 def when(moment: datetime) -> str:
     """Return a time as all output has it: RFC 3339, UTC, whole seconds."""
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

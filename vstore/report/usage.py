@@ -69,7 +69,7 @@ def total_usage(store: Store, paths: Iterable[StorePath]) -> Total:
 def _told(paths: Sequence[StorePath], reporter: Reporter | None) -> Iterator[StorePath]:
     reporter = reporter or NullReporter()
     for number, path in enumerate(paths):
-        reporter.progress("du", "measuring", number, len(paths))
+        reporter.progress("disk usage", "measuring", number, len(paths))
         yield path
 
 

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, summary)
     "du": ("usage", "Show the disk space of objects, and of the packages in them."),
     "sbom": ("sbom", "Print the parts of an object and their licences: CycloneDX or SPDX."),
     "audit": ("audit", "Look up known vulnerabilities of what is live, or in the locks of a spec."),
+    "report": ("report", "Write an HTML page about the store."),
     "info": ("query", "Show everything known about an object."),
     "tree": ("query", "Show the references of an object as a tree."),
     "why-depends": ("query", "Show a chain of references from one object to another."),

@@ -14,8 +14,9 @@ from vstore.cli.commands.publish import compression_level, output_document
 from vstore.cli.options import dry_run_option, jobs_option
 from vstore.cli.paths import FILE, PLACE
 from vstore.cli.settings import Settings
-from vstore.cli.text import size, table
+from vstore.cli.text import table
 from vstore.plural import count
+from vstore.sizes import size
 
 if TYPE_CHECKING:
     from vstore.api.publishing import BundleOptions, OutputPlan

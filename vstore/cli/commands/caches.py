@@ -13,9 +13,10 @@ from vstore.cli.listing import Order, object_filter, sort_options
 from vstore.cli.options import dry_run_option
 from vstore.cli.quantities import AGE
 from vstore.cli.settings import Settings
-from vstore.cli.text import size, table, when
+from vstore.cli.text import table, when
 from vstore.errors import CacheError
 from vstore.plural import count
+from vstore.sizes import size
 
 if TYPE_CHECKING:
     from vstore.api.caches import CachePlan, CachePolicy, Inventory, Item

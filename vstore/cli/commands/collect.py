@@ -12,8 +12,9 @@ from vstore.cli.command import command, options
 from vstore.cli.options import dry_run_option
 from vstore.cli.quantities import AGE, SIZE
 from vstore.cli.settings import Settings
-from vstore.cli.text import size, when
+from vstore.cli.text import when
 from vstore.plural import count
+from vstore.sizes import size
 
 if TYPE_CHECKING:
     from vstore.api import gc

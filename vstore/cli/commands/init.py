@@ -152,7 +152,8 @@ def _document(proposal: Proposal, spec: Path, *, dry_run: bool) -> InitFromDocum
 
 def _text(proposal: Proposal, document: InitFromDocument, again: str) -> str:
     from vstore.api._command_line import quoted
-    from vstore.cli.text import size, table
+    from vstore.cli.text import table
+    from vstore.sizes import size
 
     rows = [
         {

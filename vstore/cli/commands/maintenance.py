@@ -13,9 +13,9 @@ import click
 from vstore.cli.command import command
 from vstore.cli.options import dry_run_option, jobs_option, offline_option
 from vstore.cli.settings import Settings
-from vstore.cli.text import size
 from vstore.errors import FOUND_SOMETHING, StoreError
 from vstore.plural import count
+from vstore.sizes import size
 
 if TYPE_CHECKING:
     from vstore.api.maintenance import Problem

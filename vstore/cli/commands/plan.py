@@ -16,8 +16,9 @@ from vstore.cli.options import cache_option, jobs_option, offline_option, platfo
 from vstore.cli.paths import FILE_OR_FOLDER
 from vstore.cli.settings import Settings
 from vstore.cli.targets import parse_targets
-from vstore.cli.text import size, table
+from vstore.cli.text import table
 from vstore.errors import UsageError
+from vstore.sizes import size
 
 if TYPE_CHECKING:
     from vstore.api.plans import Planned

@@ -13,8 +13,9 @@ from vstore.cli.options import platform_option, request_options, selection_optio
 from vstore.cli.paths import FOLDER
 from vstore.cli.settings import Settings
 from vstore.cli.targets import each_target, parse_targets
-from vstore.cli.text import size, table
+from vstore.cli.text import table
 from vstore.errors import NotFoundError, UsageError
+from vstore.sizes import size
 
 if TYPE_CHECKING:
     from vstore.api.publishing import ArchiveOptions, Compression, FolderOptions, Output, OutputPlan

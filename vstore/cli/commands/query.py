@@ -11,8 +11,9 @@ import click
 from vstore.cli.command import command
 from vstore.cli.listing import Order, object_filter, sort_options
 from vstore.cli.settings import Settings
-from vstore.cli.text import size, table, when
+from vstore.cli.text import table, when
 from vstore.errors import NotFoundError
+from vstore.sizes import size
 
 if TYPE_CHECKING:
     from vstore.api.layers import Build

@@ -11,8 +11,9 @@ import click
 from vstore.cli.command import command
 from vstore.cli.quantities import AGE
 from vstore.cli.settings import Settings
-from vstore.cli.text import size, when
+from vstore.cli.text import when
 from vstore.plural import count
+from vstore.sizes import size
 
 if TYPE_CHECKING:
     from vstore.api.caches import Cache, Pushed

@@ -13,8 +13,9 @@ from vstore.cli.listing import Order, names_argument, sort_options
 from vstore.cli.paths import parse_place
 from vstore.cli.quantities import DEADLINE
 from vstore.cli.settings import Settings
-from vstore.cli.text import size, table, when
+from vstore.cli.text import table, when
 from vstore.errors import UsageError
+from vstore.sizes import size
 
 if TYPE_CHECKING:
     from vstore.api.stores import RootNote, Store

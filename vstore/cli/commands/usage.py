@@ -9,7 +9,8 @@ import click
 from vstore.cli.command import command
 from vstore.cli.listing import Order, sort_options
 from vstore.cli.settings import Settings
-from vstore.cli.text import size, table
+from vstore.cli.text import table
+from vstore.sizes import size
 
 if TYPE_CHECKING:
     from vstore.api.usage import Usage

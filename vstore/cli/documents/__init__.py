@@ -61,6 +61,7 @@ DOCUMENTS: dict[str, object] = {  # by command; None prints no document
     "du": stores.DiskUsageDocument,
     "sbom": dict[str, Any],
     "audit": audits.AuditDocument,
+    "report": stores.ReportDocument,
     "info": stores.InfoDocument,
     "tree": stores.TreeDocument,
     "why-depends": stores.ChainDocument,

@@ -95,6 +95,17 @@ class DiskUsageDocument(TypedDict):
     exclusive_bytes: Annotated[int, "Disk space that becomes free when all of them go"]
 
 
+class ReportDocument(TypedDict):
+    """A page about the store."""
+
+    file: Annotated[str, "Absolute path of the page"]
+    objects: Annotated[int, "Number of objects in the store"]
+    profiles: Annotated[int, "Number of profiles"]
+    store_bytes: Annotated[int, "Disk space of the store: objects, caches, index and logs"]
+    freed_bytes: Annotated[int, "Disk space that a collection with the limits of config.toml would free"]
+    findings: Annotated[int, "Number of findings on the page"]
+
+
 class TreeDocument(TypedDict):
     """The closure of an object."""
 

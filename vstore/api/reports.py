@@ -1,0 +1,62 @@
+"""The report: one HTML page about a store, for people who would rather look than read.
+
+Example::
+
+    from pathlib import Path
+    from vstore.api import reports, stores
+
+    with stores.open_store() as store:
+        content = reports.write_report(store, Path("store.html"))
+        print(content.plan.freed_bytes)
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from vstore import __version__
+from vstore.api import doctor
+from vstore.api.gc import CollectionPlan, GcOptions, limits_of, plan_gc
+from vstore.extras import require_extra
+from vstore.fs.place import claim, put_bytes
+from vstore.fs.reading import open_regular
+from vstore.report.content import Answers, Content, Finding, read_content
+from vstore.report.page import GENERATOR, render
+from vstore.reporter import Reporter
+from vstore.store import Store
+
+__all__ = ["Content", "Finding", "write_report"]
+
+_HEAD_BYTES = 1024
+
+
+def write_report(
+    store: Store, file: Path, *, findings: Iterable[Finding] = (), reporter: Reporter | None = None
+) -> Content:
+    """Write the page, whole or not at all, and return its content. `findings` are shown beside those of `doctor`.
+
+    The plan of a collection is that of the limits in config.toml. Raises UsageError without the extra ``report``, or if
+    the file exists and is not such a page.
+    """
+    require_extra("report", "reports")
+    place = claim(file, _is_report, store=store.layout.root)
+    collection = plan_gc(store, GcOptions(limits_of(store)))
+    plan = collection.found
+    assert isinstance(plan, CollectionPlan)
+    diagnosed = doctor.diagnose(store.layout.root, plan=plan, reporter=reporter).findings
+    found = [Finding(source="doctor", level=one.level, text=one.text) for one in diagnosed]
+    answers = Answers(plan=plan, forgotten=collection.forgotten, findings=(*findings, *found))
+    content = read_content(store, answers, version=__version__, now=datetime.now(UTC), reporter=reporter)
+    put_bytes(render(content).encode(), place)
+    return content
+
+
+def _is_report(path: Path, status: os.stat_result) -> bool:
+    if not stat.S_ISREG(status.st_mode):
+        return False
+    with open_regular(path, follow=False) as page:
+        return GENERATOR in page.read(_HEAD_BYTES)
