@@ -24,12 +24,29 @@ from vstore.api.gc import CollectionPlan, GcOptions, limits_of, plan_gc
 from vstore.extras import require_extra
 from vstore.fs.place import claim, put_bytes
 from vstore.fs.reading import open_regular
-from vstore.report.content import Answers, Content, Finding, read_content
+from vstore.report.content import (
+    Answers,
+    Content,
+    Finding,
+    Origins,
+    ReportedGeneration,
+    ReportedObject,
+    ReportedRoot,
+    read_content,
+)
 from vstore.report.page import GENERATOR, render
 from vstore.reporter import Reporter
 from vstore.store import Store
 
-__all__ = ["Content", "Finding", "write_report"]
+__all__ = [
+    "Content",
+    "Finding",
+    "Origins",
+    "ReportedGeneration",
+    "ReportedObject",
+    "ReportedRoot",
+    "write_report",
+]
 
 _HEAD_BYTES = 1024
 

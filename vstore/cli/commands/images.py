@@ -16,9 +16,10 @@ from vstore.cli.options import platform_option, request_options, selection_optio
 from vstore.cli.paths import FILE, PLACE
 from vstore.cli.settings import Settings
 from vstore.cli.targets import each_target, parse_targets
-from vstore.cli.text import size, table
+from vstore.cli.text import table
 from vstore.errors import UsageError
 from vstore.plural import count
+from vstore.sizes import size
 
 if TYPE_CHECKING:
     from vstore.api.images import BuiltImage, ImageOptions, ImageOutput, ImagePlace, ImagePlan
