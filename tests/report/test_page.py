@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from scripts.testing.advisories import advisory, fixed_in, write_database
 from scripts.testing.browser import accessibility_findings, take_picture
 from scripts.testing.world import World
 from vstore.sizes import size
@@ -146,3 +147,17 @@ def test_the_checker_of_accessibility_finds_something(tmp_path: Path) -> None:
     page = tmp_path / "page.html"
     page.write_text("<!DOCTYPE html><html><body><img src='data:,'></body></html>")
     assert any(text.startswith("image-alt") for text in accessibility_findings(page, tmp_path / "copy.html"))
+
+
+def test_known_vulnerabilities_of_what_is_live_are_findings(world: World, tmp_path: Path) -> None:
+    copy = world.copy(tmp_path / "world")
+    write_database(tmp_path / "db", advisory("VST-9", "midlib", *fixed_in("2.1")), advisory("VST-8", "other"))
+    copy.run("config", "set", "audit.database", str(tmp_path / "db"))
+    copy.run("report", "-o", str(tmp_path / "page.html"))
+    rows = Page((tmp_path / "page.html").read_text("utf-8")).tables["Findings of doctor and audit"]
+    (found,) = [row for row in rows if row[0] == "audit"]
+    assert found[1] == "error" and "midlib 2.0 has VST-9" in found[2] and "reached by project (" in found[2]
+    copy.run("config", "set", "audit.database", str(tmp_path / "nowhere"))
+    copy.run("report", "-o", str(tmp_path / "page.html"))
+    rows = Page((tmp_path / "page.html").read_text("utf-8")).tables["Findings of doctor and audit"]
+    assert [row[1] for row in rows if row[0] == "audit"] == ["warning"]

@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from vstore import __version__
-from vstore.api import doctor
+from vstore.api import audits, doctor
 from vstore.api.gc import CollectionPlan, GcOptions, limits_of, plan_gc
+from vstore.errors import VstoreError
 from vstore.extras import require_extra
 from vstore.fs.place import claim, put_bytes
 from vstore.fs.reading import open_regular
@@ -54,7 +55,8 @@ _HEAD_BYTES = 1024
 def write_report(
     store: Store, file: Path, *, findings: Iterable[Finding] = (), reporter: Reporter | None = None
 ) -> Content:
-    """Write the page, whole or not at all, and return its content. `findings` are shown beside those of `doctor`.
+    """Write the page, whole or not at all, and return its content. `findings` are shown beside those of `doctor` and,
+    if config.toml names a database of advisories, those of an audit.
 
     The plan of a collection is that of the limits in config.toml. Raises UsageError without the extra ``report``, or if
     the file exists and is not such a page.
@@ -66,10 +68,29 @@ def write_report(
     assert isinstance(plan, CollectionPlan)
     diagnosed = doctor.diagnose(store.layout.root, plan=plan, reporter=reporter).findings
     found = [Finding(source="doctor", level=one.level, text=one.text) for one in diagnosed]
-    answers = Answers(plan=plan, forgotten=collection.forgotten, findings=(*findings, *found))
+    answers = Answers(
+        plan=plan, forgotten=collection.forgotten, findings=(*findings, *_audited(store, reporter), *found)
+    )
     content = read_content(store, answers, version=__version__, now=datetime.now(UTC), reporter=reporter)
     put_bytes(render(content).encode(), place)
     return content
+
+
+def _audited(store: Store, reporter: Reporter | None) -> Iterator[Finding]:
+    """Yield the known vulnerabilities of what is live, if config.toml names a database of advisories."""
+    if store.config.audit_database is None:
+        return
+    try:
+        found = audits.audit_store(store, audits.open_database(store, reporter=reporter), reporter=reporter).found
+    except VstoreError as error:
+        yield Finding(source="audit", level="warning", text=f"no audit: {error.message}")
+        return
+    for one in found:
+        severity = f", {one.severity}" if one.severity else ""
+        places = [f"{exposure.profile} ({exposure.way})" for exposure in one.exposures]
+        places += [root.name for root in one.roots]
+        text = f"{one.package} {one.version} has {one.id}{severity}: {one.summary}"
+        yield Finding(source="audit", level="error", text=f"{text}; reached by {', '.join(places)}")
 
 
 def _is_report(path: Path, status: os.stat_result) -> bool:

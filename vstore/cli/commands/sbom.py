@@ -10,8 +10,8 @@ import click
 from vstore.cli.command import command
 from vstore.cli.paths import PLACE
 from vstore.cli.settings import Settings
-from vstore.cli.text import size
 from vstore.errors import UsageError
+from vstore.sizes import size
 
 if TYPE_CHECKING:
     from pathlib import Path
