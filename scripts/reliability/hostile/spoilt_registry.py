@@ -11,6 +11,7 @@ import copy
 import json
 import random
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -109,7 +110,7 @@ def run(count: int, seed: int, folder: Path) -> dict[str, int]:
     with loopback_registry() as server:
         world = SpoiltRegistry(server, folder)
         while number < count:
-            with machine(folder / f"client{number}") as client:
+            with tempfile.TemporaryDirectory(dir=folder) as place, machine(Path(place)) as client:
                 client.add("versioned", library(0))
                 while number < count:  # in one store until something is taken
                     number += 1
