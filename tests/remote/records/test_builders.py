@@ -58,7 +58,7 @@ def test_it_is_kept_from_store_to_cache_to_store(realised: World, tmp_path: Path
     builder = realised.copy(tmp_path / "builder")
     (built,) = builder.json("info", "framework-mid")["builds"]
     assert built["signed_by"] is None and built["lock"].startswith("pylock.framework-mid.toml ")
-    assert built["seconds"] > 0 and built["host"] and built["vstore"] and built["uv"]
+    assert built["build_seconds"] > 0 and built["host"] and built["vstore"] and built["uv"]
     assert built["recipe"] == builder.json("info", "framework-mid")["recipe"]
     builder.run("key", "generate", "first")
     trusted = builder.json("key", "list")

@@ -105,7 +105,7 @@ def _build(build: Build) -> BuildDocument:
         "lock": build.lock,
         "indexes": list(build.indexes),
         "built_at": when(build.built_at),
-        "seconds": build.seconds,
+        "build_seconds": build.seconds,
     }
 
 

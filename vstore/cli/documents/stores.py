@@ -54,7 +54,7 @@ class BuildDocument(TypedDict):
     lock: Annotated[str | None, "Name of the lock file and digest of its packages, for a layer"]
     indexes: Annotated[list[str], "Servers that the wheels came from"]
     built_at: Annotated[str, "Time at which the build ended"]
-    seconds: Annotated[float, "Duration"]
+    build_seconds: Annotated[float, "Duration of the build"]
 
 
 class InfoDocument(ObjectDocument):
