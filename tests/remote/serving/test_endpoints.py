@@ -400,7 +400,7 @@ def test_a_signal_ends_what_is_being_packed(root: Path, tmp_path: Path) -> None:
         process.terminate()
         assert process.wait(60) == 143
         asked.result()
-    assert list((root / "cache/archives").iterdir()) == [], "packing did not go on to its end"
+    assert list((root / "cache").glob("archives/*")) == [], "packing did not go on to its end"
     assert not list((root / "tmp").glob("pack-*"))
     assert "Traceback" not in (tmp_path / "log").read_text()
 
