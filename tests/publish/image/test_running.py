@@ -142,7 +142,7 @@ def test_an_ordinary_user_runs_it(archive: Path) -> None:
             assert rootless(*RUN, "--read-only", "--cap-drop", "all", "--user", "1234", image) == SAID
             rootless("unshare", "rm", "-rf", str(home / "root"))
         finally:
-            for file in home.glob("runtime/**/pause.pid"):  # the process that holds the namespace of the user
+            for file in home.glob("*/**/pause.pid"):  # the process that holds the namespace of the user
                 os.kill(int(file.read_text()), signal.SIGTERM)
                 wait_for_end(int(file.read_text()))
             subprocess.run(["userdel", USER], check=True)
