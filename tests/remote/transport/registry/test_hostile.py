@@ -45,10 +45,12 @@ from vstore.remote.transport.registry import RegistryTransport
 task, folder = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
 limits = RequestLimits(stall_seconds=1, record_seconds=2, range_seconds=2)
 
-def ask(question):
+def ask(question, again=True):
     try:
         answer = question()
     except CacheError as error:
+        if again and error.message.endswith("connection closed by the server"):  # one that was kept open: see retry.py
+            return ask(question, again=False)
         assert error.message and "\\n" not in error.message, error
         return f"error: {error.message}"
     return "none" if answer is None else answer
