@@ -13,6 +13,7 @@ from typing import Any, NotRequired, TypedDict, Union, get_args, get_origin, get
 import pytest
 
 from scripts.cli_reference import commands, documents
+from scripts.testing.advisories import advisory, fixed_in, write_database
 from scripts.testing.forked import CommandLine
 from scripts.testing.wheels import make_wheel
 from scripts.testing.world import World, make_world
@@ -159,6 +160,9 @@ def _objects(tried: Tried) -> None:
     assert tried("du")["disk_bytes"] > tried("du", app, "--by", "object")["disk_bytes"]
     assert "low" in {one["package"] for one in tried("du", app)["items"]}
     assert tried("sbom", app)["bomFormat"] == "CycloneDX"
+    database = write_database(tried.world.folder / "db", advisory("VST-1", "low", *fixed_in("1.1")))
+    (found,) = tried("audit", app, "--database", str(database), code=14)["vulnerabilities"]
+    assert found["package"] == "low"
     assert tried("report", "-o", str(tried.world.folder / "store.html"))["objects"]
     assert tried("tree", app)["references"]
     assert tried("why-depends", app, "framework-side")["chain"]

@@ -19,7 +19,8 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="kinds of files 
 def test_random_calls(tmp_path: Path) -> None:
     tried = list(random_mistakes(tmp_path, count=150, seed=3))
     assert len({words[0] for words, _ in tried}) > 20
-    assert {0, 2, 6} <= {ended.code for _, ended in tried}
+    codes = {ended.code for _, ended in tried}
+    assert {0, 2} <= codes and len(codes) > 4
 
 
 def run(*arguments: str, cwd: Path = SOURCE, **environment: str) -> subprocess.CompletedProcess[str]:
