@@ -82,7 +82,7 @@ def test_packing_is_ended(tmp_path: Path) -> None:
     with machine(world.root) as builder:
         path = add(builder.store, "big", {"file": os.urandom(1 << 20).hex().encode() * 40})
     process = world.start("push", f"file://{tmp_path}/cache", str(path), "--level", "19")
-    interrupt(process, lambda: any((world.root / "tmp").glob("push-*/.archive.*")))
+    interrupt(process, lambda: any((world.root / "tmp").glob("pack-*/.archive.*")))
     assert os.listdir(world.root / "tmp") == ["trash"]
     assert not list((tmp_path / "cache").glob("archives/**/*"))
 
