@@ -61,17 +61,17 @@ def test_it_is_kept_from_store_to_cache_to_store(realised: World, tmp_path: Path
     assert built["build_seconds"] > 0 and built["host"] and built["vstore"] and built["uv"]
     assert built["recipe"] == builder.json("info", "framework-mid")["recipe"]
     builder.run("key", "generate", "first")
-    trusted = builder.json("key", "list")
+    (trusted,) = (key for key in builder.json("key", "list") if key.startswith("first:"))
     stack = next(one["path"] for one in builder.json("list") if one["kind"] == "stack")
     builder.run("push", f"file://{tmp_path}/cache-1", "project")
     second = World(tmp_path / "second", tmp_path / "second/root")
-    second.run("pull", f"file://{tmp_path}/cache-1", stack, "--profile", "project", "--trust", trusted[0])
+    second.run("pull", f"file://{tmp_path}/cache-1", stack, "--profile", "project", "--trust", trusted)
     expected = {**built, "signed_by": "first"}
     assert second.json("info", "framework-mid")["builds"] == [expected]
     second.run("key", "generate", "second")
     second.run("push", f"file://{tmp_path}/cache-2", "project")
     third = World(tmp_path / "third", tmp_path / "third/root")
-    third.run("pull", f"file://{tmp_path}/cache-2", stack, "--trust", trusted[0])
+    third.run("pull", f"file://{tmp_path}/cache-2", stack, "--trust", trusted)
     assert third.json("info", "framework-mid")["builds"] == [expected]
     third.run("reindex")
     assert third.json("verify", "--contents")["problems"] == []
