@@ -175,14 +175,17 @@ def merge_metadata(
     info = replace(fresh, recipe=known.recipe, registered_at=known.registered_at, inputs=inputs)
     recipes = [str(recipe) for recipe in realisations.recipes_of([path]) if recipe != known.recipe]
     earlier: Mapping[str, object] = {"recipes": recipes} if recipes else {}
+    builds: tuple[BuildStatement, ...] = ()
     with suppress(StoreError):
         manifest, metadata = read_manifest(layout.manifest(path))
-        earlier = metadata if manifest.digest == info.digest else earlier
-    wheel_keys = tuple(sorted({*realisations.wheel_keys(path), *provenance.wheel_keys}))
-    known_builds = builds_of(metadata) if earlier is metadata else ()
-    builds = merge_builds(*known_builds, *provenance.builds)
-    metadata_of_both = {**provenance.metadata, **earlier}
-    return info, replace(provenance, wheel_keys=wheel_keys, metadata=metadata_of_both, builds=builds)
+        if manifest.digest == info.digest:
+            earlier, builds = metadata, builds_of(metadata)
+    return info, replace(
+        provenance,
+        wheel_keys=tuple(sorted({*realisations.wheel_keys(path), *provenance.wheel_keys})),
+        metadata={**provenance.metadata, **earlier},
+        builds=merge_builds(*builds, *provenance.builds),
+    )
 
 
 def kind_in_tree(tree: Path, manifest: Manifest) -> Kind | None:
