@@ -96,9 +96,6 @@ COMMANDS: dict[str, Command] = {
     "roots add": Command(arguments=lambda world, place: ("roots", "add", place, "app-hello")),
     "pack": Command(arguments=lambda world, place: ("pack", "project", "--no-closure", "-o", place)),
     "image": Command(arguments=lambda world, place: ("image", "project", "--format", "folder", "-o", place)),
-    "image, its list": Command(
-        arguments=lambda world, place: ("image", "project", "--format", "folder", "-o", place), inside="index.json"
-    ),
     "image --format file": Command(
         arguments=lambda world, place: ("image", "project", "--format", "file", "-o", place)
     ),
@@ -117,7 +114,7 @@ COMMANDS: dict[str, Command] = {
     "push": Command(arguments=lambda world, place: ("push", place, "project-stack")),
     "--root": Command(arguments=lambda world, place: ("key", "generate", "one", "--root", place)),
 }
-EMPTY_WILL_DO = {"push", "--root"}
+EMPTY_WILL_DO = {"push", "--root", "image"}
 
 
 def snapshot(folder: Path) -> dict[str, object]:
