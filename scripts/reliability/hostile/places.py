@@ -207,9 +207,10 @@ def try_strange(world: World, cli: CommandLine, work: Path, command: str, text: 
 
 
 def _store_files(world: World) -> list[str]:
-    """The names in the folders of the store that only its own commands write to."""
+    """The names in the folders of the store that only its own commands write to, without those that SQLite makes."""
     names = ("", "store", "profiles", "manifests", "tmp")
-    return [f"{name}/{entry}" for name in names for entry in sorted(os.listdir(world.root / name))]
+    found = [f"{name}/{entry}" for name in names for entry in sorted(os.listdir(world.root / name))]
+    return [name for name in found if not name.startswith("/index.sqlite-")]
 
 
 def _check_end(ended: Ended, told: str) -> None:
