@@ -101,9 +101,9 @@ def strangers(work: Path, *, requests: int, seed: int) -> dict[str, object]:
     root, chance = work / "root", random.Random(seed)
     with machine(root) as builder:
         paths = [builder.add(f"object-{number}", {"a": chance.randbytes(200_000)}) for number in range(_OBJECTS)]
+    (root / "config.toml").write_text(f"[archives]\nmax_size = {LIMIT_BYTES}\n")
     port = free_port()
-    command = [sys.executable, "-m", "vstore", "--root", str(root), "serve", "--port", str(port)]
-    command += ["--max-size", str(LIMIT_BYTES), "-v"]
+    command = [sys.executable, "-m", "vstore", "--root", str(root), "serve", "--port", str(port), "-v"]
     with (work / "log").open("wb") as log, running(command, port, stdout=log, stderr=log) as process:
         asks = [(chance.choice(ASKS)(chance, paths), random.Random(chance.random())) for _ in range(requests)]
         with ThreadPoolExecutor(_CLIENTS) as pool:
@@ -133,4 +133,4 @@ def _held(root: Path, process: subprocess.Popen[bytes]) -> list[str]:
 
 
 def _waiting(folder: Path) -> list[Path]:
-    return [file for file in folder.iterdir() if "serve" in file.name or folder.name == "temp"]
+    return [file for file in folder.iterdir() if "pack" in file.name or folder.name == "temp"]
