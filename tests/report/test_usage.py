@@ -21,10 +21,10 @@ def test_the_packages_of_a_layer_are_all_of_it(world: World) -> None:
     with stores.open_store(world.root, read_only=True) as store:
         sizes = {info.path: info.size_bytes for info in store.objects.all()}
         paths = list(sizes)
-        objects = usage.usage_of_objects(store, paths)
-        packages = usage.usage_of_packages(store, paths)
-        for one in objects:
-            parts = [part for part in packages if part.path == one.path]
+        found = usage.disk_usage(store, paths).objects
+        packages = [part for one in found for part in one.packages]
+        assert [one.whole.path for one in found] == paths
+        for one, parts in ((each.whole, each.packages or (each.whole,)) for each in found):
             assert sum(part.files for part in parts) == one.files
             assert sum(part.size_bytes for part in parts) == one.size_bytes == sizes[one.path]
             assert sum(part.disk_bytes for part in parts) >= one.disk_bytes
@@ -35,7 +35,7 @@ def test_the_packages_of_a_layer_are_all_of_it(world: World) -> None:
 def test_a_total_is_that_of_du(world: World) -> None:
     with stores.open_store(world.root, read_only=True) as store:
         paths = [info.path for info in store.objects.all()]
-        whole = usage.total_usage(store, paths)
+        whole = usage.disk_usage(store, paths, by_package=False)
         places = [store.layout.object(path) for path in paths]
     told = subprocess.check_output(["du", "-s", "-c", "-B1", *map(os.fspath, places)], text=True)
     assert whole.disk_bytes == int(told.splitlines()[-1].split()[0])

@@ -12,7 +12,7 @@ from vstore.gc import CollectionPlan, exclusive_sizes
 from vstore.graph import reachable
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.profile import history, names
-from vstore.report.usage import Usage, usage_of_objects, usage_of_packages
+from vstore.report.usage import Usage, disk_usage
 from vstore.reporter import NullReporter, Reporter
 from vstore.store import Generation, Root, RootKind, Store, list_roots
 from vstore.values import frozen
@@ -103,6 +103,7 @@ def read_content(
     edges = dict(zip(graph.paths, ([graph.paths[i] for i in found] for found in graph.edges), strict=True))
     roots = list_roots(store.layout)
     reached = {root: reachable([root.path], lambda path: edges.get(path, ())) & infos.keys() for root in roots}
+    closures = {root.path: paths for root, paths in reached.items() if root.kind == RootKind.PROFILE}
     largest = sorted(infos.values(), key=lambda info: (-info.size_bytes, info.path))
     return Content(
         root=str(store.layout.root),
@@ -110,7 +111,7 @@ def read_content(
         version=version,
         store_bytes=used_bytes(store.layout.root),
         objects=_objects(store, largest, _keepers(reached), reporter),
-        profiles={name: _generations(history(store, name), reached, infos) for name in names(store)},
+        profiles={name: _generations(history(store, name), closures, infos) for name in names(store)},
         roots=_roots(store, reached, infos),
         plan=answers.plan,
         forgotten=answers.forgotten,
@@ -132,26 +133,26 @@ def _objects(
     store: Store, largest: Sequence[ObjectInfo], keepers: Mapping[StorePath, list[str]], reporter: Reporter
 ) -> tuple[ReportedObject, ...]:
     measured = [info.path for info in largest[:MAX_MEASURED]]
-    usages = {one.path: one for one in usage_of_objects(store, measured, reporter=reporter)}
-    packages: dict[StorePath, list[Usage]] = {}
-    for one in usage_of_packages(store, measured[:MAX_WITH_PACKAGES], reporter=reporter):
-        packages.setdefault(one.path, []).append(one)
-    return tuple(
-        ReportedObject(
-            info=info,
-            usage=usages.get(info.path),
-            packages=tuple(sorted(packages.get(info.path, ()), key=lambda one: -one.size_bytes)),
-            kept_by=tuple(keepers.get(info.path, ())),
-        )
-        for info in largest
-    )
+    found = [
+        *disk_usage(store, measured[:MAX_WITH_PACKAGES], reporter=reporter).objects,
+        *disk_usage(store, measured[MAX_WITH_PACKAGES:], by_package=False, reporter=reporter).objects,
+    ]
+    usages = {one.whole.path: one for one in found}
+    reported = []
+    for info in largest:
+        usage = usages.get(info.path)
+        packages = sorted(usage.packages, key=lambda one: -one.size_bytes) if usage else ()
+        kept_by = tuple(keepers.get(info.path, ()))
+        reported.append(ReportedObject(info, usage.whole if usage else None, tuple(packages), kept_by))
+    return tuple(reported)
 
 
 def _generations(
-    found: Sequence[Generation], reached: _Reached, infos: Mapping[StorePath, ObjectInfo]
+    found: Sequence[Generation],
+    closures: Mapping[StorePath, set[StorePath]],
+    infos: Mapping[StorePath, ObjectInfo],
 ) -> tuple[ReportedGeneration, ...]:
     """Return the newest generations, oldest first; the first one that is shown adds all that it has."""
-    closures = {root.path: paths for root, paths in reached.items() if root.kind == RootKind.PROFILE}
     before: set[StorePath] = set()
     reported = []
     for generation in found[-MAX_GENERATIONS:]:

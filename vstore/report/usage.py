@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from vstore.build.layer_metadata import LayerMetadata, owner_of, read_metadata
-from vstore.fs.trees.usage import Tally, inode_bytes, statuses
+from vstore.fs.trees.usage import Tally, inode_bytes, places_below
 from vstore.objects import LAYER_FILE, StorePath
 from vstore.reporter import NullReporter, Reporter
 from vstore.store import Store
@@ -39,54 +40,48 @@ class Usage(NamedTuple):
     exclusive_bytes: int
 
 
-class Total(NamedTuple):
-    """The disk space of several objects together, each inode once."""
+class ObjectUsage(NamedTuple):
+    """The disk space of an object, and of the packages in it: none for an object without packages."""
 
+    whole: Usage
+    packages: tuple[Usage, ...]
+
+
+class DiskUsage(NamedTuple):
+    """The disk space of several objects, and of all of them together, each inode once."""
+
+    objects: list[ObjectUsage]
     disk_bytes: int
     exclusive_bytes: int
 
 
-def usage_of_objects(store: Store, paths: Sequence[StorePath], *, reporter: Reporter | None = None) -> list[Usage]:
-    """Return the disk space of whole objects, in their order."""
-    return [_whole(store, path) for path in _told(paths, reporter)]
-
-
-def usage_of_packages(store: Store, paths: Sequence[StorePath], *, reporter: Reporter | None = None) -> list[Usage]:
-    """Return the disk space of each package in each of these objects.
+def disk_usage(
+    store: Store, paths: Sequence[StorePath], *, by_package: bool = True, reporter: Reporter | None = None
+) -> DiskUsage:
+    """Return the disk space of objects, in their order. If it is not `by_package`, none is divided into packages.
 
     Raises StoreError if the metadata of a layer are damaged.
     """
-    return [usage for path in _told(paths, reporter) for usage in _packages(store, path)]
-
-
-def total_usage(store: Store, paths: Iterable[StorePath]) -> Total:
-    """Return the disk space of these objects together."""
-    tally = Tally()
-    found = [status for path in paths for status in statuses(store.layout.object(path))]
-    return Total(inode_bytes(found), tally.remove(found))
-
-
-def _told(paths: Sequence[StorePath], reporter: Reporter | None) -> Iterator[StorePath]:
     reporter = reporter or NullReporter()
+    objects: list[ObjectUsage] = []
+    everything: list[os.stat_result] = []
     for number, path in enumerate(paths):
         reporter.progress("disk usage", "measuring", number, len(paths))
-        yield path
+        folder = store.layout.object(path)
+        places = list(places_below(folder))
+        found = [status for _, status in places]
+        packages = _packages(path, folder, places) if by_package and (folder / LAYER_FILE).exists() else ()
+        objects.append(ObjectUsage(_measure(path, None, None, found), tuple(packages)))
+        everything += found
+    return DiskUsage(objects, inode_bytes(everything), Tally().remove(everything))
 
 
-def _whole(store: Store, path: StorePath) -> Usage:
-    return _measure(path, None, None, statuses(store.layout.object(path)))
-
-
-def _packages(store: Store, path: StorePath) -> Iterator[Usage]:
-    folder = store.layout.object(path)
-    if not (folder / LAYER_FILE).exists():
-        yield _whole(store, path)
-        return
-    metadata = read_metadata(folder)
+def _packages(path: StorePath, folder: Path, places: Iterable[tuple[str, os.stat_result]]) -> Iterator[Usage]:
+    metadata, start = read_metadata(folder), len(os.fspath(folder)) + 1
     owners, versions = _owners(metadata), {one.name: one.version for one in metadata.distributions}
     groups: dict[str, list[os.stat_result]] = {}
-    for name, status in _named_statuses(os.fspath(folder)):
-        groups.setdefault(owner_of(name, owners) or OTHER, []).append(status)
+    for place, status in places:
+        groups.setdefault(owner_of(place[start:], owners) or OTHER, []).append(status)
     for package, found in sorted(groups.items()):
         yield _measure(path, package, versions.get(package), found)
 
@@ -97,17 +92,7 @@ def _owners(metadata: LayerMetadata) -> dict[str, str]:
     return {path.rstrip("/"): name for name, paths in owned for path in paths}
 
 
-def _named_statuses(top: str) -> Iterator[tuple[str, os.stat_result]]:
-    """Yield all below a folder, and the folder itself as the empty name."""
-    yield "", os.lstat(top)
-    for folder, folders, files in os.walk(top):
-        inside = os.path.relpath(folder, top)
-        for name in (*folders, *files):
-            yield os.path.normpath(f"{inside}/{name}"), os.lstat(os.path.join(folder, name))
-
-
-def _measure(path: StorePath, package: str | None, version: str | None, found: Iterable[os.stat_result]) -> Usage:
-    found = list(found)
+def _measure(path: StorePath, package: str | None, version: str | None, found: Sequence[os.stat_result]) -> Usage:
     files = [status for status in found if not stat.S_ISDIR(status.st_mode)]
     return Usage(
         path=path,

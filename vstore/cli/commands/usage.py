@@ -40,17 +40,15 @@ def du_command(settings: Settings, what: str | None, by: str | None, order: Orde
     uv's cache or outside of the store. The largest come first.
     """
     from vstore.api.stores import closure, resolve_what
-    from vstore.api.usage import total_usage, usage_of_objects, usage_of_packages
+    from vstore.api.usage import disk_usage
 
-    measure = usage_of_packages if (by or ("package" if what else "object")) == "package" else usage_of_objects
+    by_package = by == "package" if by else what is not None
     with settings.open_store(read_only=True) as store:
         infos = closure(store, resolve_what(store, what).path) if what else store.objects.all()
         paths = [info.path for info in infos]
-        found = sorted(
-            measure(store, paths, reporter=settings.reporter),
-            key=lambda one: (-one.disk_bytes, one.path, one.package or ""),
-        )
-        whole = total_usage(store, paths)
+        whole = disk_usage(store, paths, by_package=by_package, reporter=settings.reporter)
+    found = [usage for one in whole.objects for usage in one.packages or (one.whole,)]
+    found.sort(key=lambda one: (-one.disk_bytes, one.path, one.package or ""))
     documents = order.of(_document(one) for one in found)
     document: DiskUsageDocument = {
         "items": documents,

@@ -23,12 +23,20 @@ def is_last_name(status: os.stat_result) -> bool:
 
 
 def statuses(place: str | os.PathLike[str]) -> Iterator[os.stat_result]:
-    """Yield the status of a file or folder and of all below it, links not followed; unreadable entries are skipped."""
+    """Yield the status of a file or folder and of all below it, as `places_below` does."""
+    return (status for _, status in places_below(place))
+
+
+def places_below(place: str | os.PathLike[str]) -> Iterator[tuple[str, os.stat_result]]:
+    """Yield the path and the status of a file or folder and of all below it.
+
+    Links are not followed; unreadable entries are skipped.
+    """
     try:
         status = os.lstat(place)
     except OSError:
         return
-    yield status
+    yield os.fspath(place), status
     folders = [os.fspath(place)] if stat.S_ISDIR(status.st_mode) else []
     while folders:
         try:
@@ -38,7 +46,7 @@ def statuses(place: str | os.PathLike[str]) -> Iterator[os.stat_result]:
             continue
         for child in children:
             try:
-                yield child.stat(follow_symlinks=False)
+                yield child.path, child.stat(follow_symlinks=False)
                 if child.is_dir(follow_symlinks=False):
                     folders.append(child.path)
             except OSError:
