@@ -3,46 +3,39 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
 from vstore.oci import Sha256
-from vstore.remote.transport.protocol import Stat, TransportError, too_large, too_short
+from vstore.remote.transport.memory import MemoryReader
+from vstore.remote.transport.protocol import Stat, TransportError
 
 
-class MemoryRepository:
+class MemoryRepository(MemoryReader):
     """Manifests under tags, and blobs. Whole answers to keys with a digest are compared with it, as over HTTP."""
 
     def __init__(self, url: str = "oci://memory.test/repository") -> None:
-        self.url = url
+        super().__init__(url)
         self.tagged: dict[str, str] = {}  # the digest of the manifest at a tag
         self.contents: dict[str, bytes] = {}  # manifests and blobs, by key with a digest
         self._lock = threading.Lock()
 
+    def find(self, key: str) -> bytes | None:
+        with self._lock:
+            kind, _, name = key.partition("/")
+            digest = self.tagged.get(name, name) if kind == "manifests" else name
+            return self.contents.get(f"{kind}/{digest}")
+
     def get(self, key: str, *, limit: int) -> bytes | None:
-        found = self._find(key)
-        if found is not None and len(found) > limit:
-            raise too_large(self.url, key, limit)
+        found = super().get(key, limit=limit)
         digest = key.partition("sha256:")[2]
         if found is not None and digest and Sha256.of(found).hexadecimal != digest:
             raise TransportError(f"{self.url}/{key}: the content has another digest")
         return found
 
-    def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
-        found = self._find(key)
-        if found is None:
-            return None
-        if any(not 0 <= start <= end <= len(found) for start, end in ranges):
-            raise too_short(self.url, key)
-        return [found[start:end] for start, end in ranges]
-
-    def download(self, key: str, target: Path, *, limit: int) -> int | None:
-        found = self.get(key, limit=limit)
-        return None if found is None else target.write_bytes(found)
-
     def head(self, key: str) -> Stat | None:
-        found = self._find(key)
+        found = self.find(key)
         return None if found is None else Stat(key=key, size_bytes=len(found), modified=datetime.now(UTC))
 
     def put(self, key: str, data: bytes | Path) -> None:
@@ -67,9 +60,3 @@ class MemoryRepository:
 
     def mount(self, key: str, repository: str) -> bool:
         return False
-
-    def _find(self, key: str) -> bytes | None:
-        with self._lock:
-            kind, _, name = key.partition("/")
-            digest = self.tagged.get(name, name) if kind == "manifests" else name
-            return self.contents.get(f"{kind}/{digest}")

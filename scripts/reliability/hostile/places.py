@@ -114,7 +114,8 @@ COMMANDS: dict[str, Command] = {
     "push": Command(arguments=lambda world, place: ("push", place, "project-stack")),
     "--root": Command(arguments=lambda world, place: ("key", "generate", "one", "--root", place)),
 }
-EMPTY_WILL_DO = {"push", "--root", "image"}
+ASKS_FIRST = {"push", "--root"}  # a cache or a store, whose refusals have other exit codes
+EMPTY_WILL_DO = ASKS_FIRST | {"image"}
 
 
 def snapshot(folder: Path) -> dict[str, object]:
@@ -170,7 +171,7 @@ def try_place(world: World, cli: CommandLine, work: Path, command: str, kind: st
     new = [name for name in after if name not in before and Path(name) != named]
     assert (ended.code == 0) == _is_free(command, kind), told
     if ended.code:
-        assert ended.code == 2 or command in EMPTY_WILL_DO, told  # those ask a store or a cache first
+        assert ended.code == 2 or command in ASKS_FIRST, told
         assert not new and str(place) in ended.error, f"{told}\n{new}"
     else:  # a link to a folder is as good as the folder
         assert all(Path(name).is_relative_to(os.path.realpath(named)) for name in new), f"{told}\n{new}"

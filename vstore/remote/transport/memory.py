@@ -10,24 +10,26 @@ from pathlib import Path
 from vstore.remote.transport.protocol import Stat, too_large, too_short
 
 
-class MemoryTransport:
-    """A dictionary behind a lock."""
+class MemoryReader:
+    """Reads byte strings that `find` returns. Subclasses keep them."""
 
-    def __init__(self, url: str = "memory://") -> None:
+    def __init__(self, url: str) -> None:
         self.url = url
-        self._objects: dict[str, tuple[bytes, datetime]] = {}
-        self._lock = threading.Lock()
+
+    def find(self, key: str) -> bytes | None:
+        """Return the whole content of a file; None if there is no such file."""
+        raise NotImplementedError
 
     def get(self, key: str, *, limit: int) -> bytes | None:
         """Return the content of a file of the cache; None if there is no such file."""
-        found = self._find(key)
+        found = self.find(key)
         if found is not None and len(found) > limit:
             raise too_large(self.url, key, limit)
         return found
 
     def get_ranges(self, key: str, ranges: Sequence[tuple[int, int]]) -> list[bytes] | None:
         """Return the bytes of each range."""
-        found = self._find(key)
+        found = self.find(key)
         if found is None:
             return None
         if any(not 0 <= start <= end <= len(found) for start, end in ranges):
@@ -38,6 +40,21 @@ class MemoryTransport:
         """Write a file of the cache to `target`. Return its size in bytes; None if there is no such file."""
         found = self.get(key, limit=limit)
         return None if found is None else target.write_bytes(found)
+
+
+class MemoryTransport(MemoryReader):
+    """A dictionary behind a lock."""
+
+    def __init__(self, url: str = "memory://") -> None:
+        super().__init__(url)
+        self._objects: dict[str, tuple[bytes, datetime]] = {}
+        self._lock = threading.Lock()
+
+    def find(self, key: str) -> bytes | None:
+        """Return the content of a file; None if there is no such file."""
+        with self._lock:
+            found = self._objects.get(key)
+        return found[0] if found else None
 
     def head(self, key: str) -> Stat | None:
         """Return the size and the time of a file; None if there is no such file."""
@@ -74,11 +91,6 @@ class MemoryTransport:
         with self._lock:
             for key in keys:
                 self._objects.pop(key, None)
-
-    def _find(self, key: str) -> bytes | None:
-        with self._lock:
-            found = self._objects.get(key)
-        return found[0] if found else None
 
 
 def _content(data: bytes | Path) -> bytes:
