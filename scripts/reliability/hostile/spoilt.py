@@ -7,37 +7,24 @@ Prints as JSON how many were tried, taken and refused, and the peak of memory in
 
 from __future__ import annotations
 
-import json
 import random
-import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from scripts.reliability.hostile.spoil import spoil
+from scripts.reliability.hostile.tries import bring, library, print_tries, run_tries
 from scripts.testing.machine import KEY, TRUST, Machine, folder_cache, machine
-from scripts.testing.memory import peak_mebibytes
 from scripts.testing.memory_registry import MemoryRepository
 from scripts.testing.trees import recipe
-from vstore.errors import ArchiveError, CacheError, UsageError
-from vstore.fs.trees.scan import scan
-from vstore.objects import StorePath
 from vstore.oci import EMPTY_DESCRIPTOR, ImageManifest, Reference
 from vstore.publish import BundleOptions, BundleOutput, members_of_objects, unpack_bundle
 from vstore.remote import Cache, FileCache, Pusher, Signer, Trust, pull
-from vstore.remote.records.annotations import OBJECT_PATH, OBJECT_RECORD, REALISATION_RECORDS
-from vstore.remote.records.encoding import encode
+from vstore.remote.records.annotations import annotations_of
 from vstore.remote.registry_cache import ImageCache, RegistryCache
 from vstore.remote.registry_cache.repository import layer_of
 from vstore.remote.transport.memory import MemoryTransport
 from vstore.values import replace
-
-
-def library(version: int) -> dict[str, bytes]:
-    """A file as it is linked again: every 200 bytes an address that has moved."""
-    noise = random.Random(7)
-    parts = [noise.randbytes(196) + (number * 4 + version * 4096).to_bytes(4, "big") for number in range(2000)]
-    return {"lib/a.so": b"".join(parts)}
-
 
 IMAGE = Reference(host="memory.test", repository="repository", tag="image")
 
@@ -78,12 +65,7 @@ class Spoilt:
         for path in self.paths:
             record, realisation = cache.object(path, TRUST), cache.realisation(recipe(path.name), TRUST)
             assert record is not None and realisation is not None
-            annotations = {
-                OBJECT_PATH: str(path),
-                OBJECT_RECORD: encode(record).decode(),
-                REALISATION_RECORDS: json.dumps([json.loads(encode(realisation))]),
-            }
-            layers.append(replace(layer_of(record), annotations=annotations))
+            layers.append(replace(layer_of(record), annotations=annotations_of(record, [realisation])))
         image = ImageManifest(config=EMPTY_DESCRIPTOR, layers=tuple(layers))
         self.repository.put(f"manifests/{IMAGE.tag}", image.encode())
 
@@ -115,16 +97,8 @@ class Spoilt:
 
 def run(count: int, seed: int, folder: Path) -> dict[str, int]:
     """Try so many; AssertionError for a wrong byte, any odd error as it is."""
-    world, taken, number = Spoilt(folder), 0, 0
-    while number < count:
-        with machine(folder / f"client{number}") as client:
-            client.add("versioned", library(0))
-            while number < count:  # in one store until something is taken
-                number += 1
-                if attempt(world, client, random.Random(seed + number), number):
-                    taken += 1
-                    break
-    return {"tried": count, "taken": taken, "refused": count - taken}
+    world = Spoilt(folder)
+    return run_tries(count, seed, folder, partial(attempt, world))
 
 
 def attempt(world: Spoilt, client: Machine, chance: random.Random, number: int) -> bool:
@@ -140,24 +114,10 @@ def attempt(world: Spoilt, client: Machine, chance: random.Random, number: int) 
         lambda: pull(client.fetcher(Trust()), world.image_cache(chance), [world.paths[2]]),
         lambda: client.substituter(world.image_cache(chance)).substitute(recipe("top")),
     )
-    client.said.warnings.clear()
-    try:
-        ways[number % len(ways)]()
-    except (ArchiveError, CacheError, UsageError) as error:
-        client.said.notes.append(error.message)
-    assert all(said and "\n" not in said for said in (*client.said.warnings, *client.said.notes))
+    there = bring(client, ways[number % len(ways)], (*world.paths, world.newer))
     assert number % len(ways) != 1 or len(client.said.warnings) <= 1, client.said.warnings
-    there = [path for path in (*world.paths, world.newer) if client.store.is_valid(path)]
-    for path in there:
-        tree = scan(client.store.layout.object(path))
-        assert StorePath.make(tree.digest, path.name) == path, "a wrong byte"
-    return bool(there)
-
-
-def main() -> None:
-    found = run(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
-    sys.stdout.write(json.dumps({**found, "peak": peak_mebibytes()}) + "\n")
+    return there
 
 
 if __name__ == "__main__":
-    main()
+    print_tries(run)

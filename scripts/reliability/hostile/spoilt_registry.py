@@ -10,22 +10,17 @@ from __future__ import annotations
 import copy
 import json
 import random
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from scripts.reliability.hostile.spoil import WORDS, spoil
-from scripts.reliability.hostile.spoilt import library
+from scripts.reliability.hostile.tries import bring, library, print_tries, run_tries
 from scripts.testing.loopback_registry import LoopbackRegistry, loopback_registry
 from scripts.testing.machine import KEY, QUICK, TRUST, Machine, machine
-from scripts.testing.memory import peak_mebibytes
 from scripts.testing.trees import recipe
-from vstore.errors import ArchiveError, CacheError, UsageError
-from vstore.fs.trees.scan import scan
-from vstore.objects import StorePath
 from vstore.remote import Cache, Pusher, Signer, Trust, publish_channel, pull, read_channel, verify_cache
 from vstore.remote.registry_cache import RegistryCache
 from vstore.remote.transport.retry import RetryingTransport
@@ -106,18 +101,9 @@ def _places(document: object) -> Iterator[tuple[Any, str | int]]:
 
 def run(count: int, seed: int, folder: Path) -> dict[str, int]:
     """Try so many; AssertionError for a wrong byte, any odd error as it is."""
-    taken = number = 0
     with loopback_registry() as server:
         world = SpoiltRegistry(server, folder)
-        while number < count:
-            with tempfile.TemporaryDirectory(dir=folder) as place, machine(Path(place)) as client:
-                client.add("versioned", library(0))
-                while number < count:  # in one store until something is taken
-                    number += 1
-                    if attempt(world, client, random.Random(seed + number), number):
-                        taken += 1
-                        break
-    return {"tried": count, "taken": taken, "refused": count - taken}
+        return run_tries(count, seed, folder, partial(attempt, world))
 
 
 def attempt(world: SpoiltRegistry, client: Machine, chance: random.Random, number: int) -> bool:
@@ -138,24 +124,8 @@ def attempt(world: SpoiltRegistry, client: Machine, chance: random.Random, numbe
         follow,
         lambda: verify_cache(client.store, cache, trust=TRUST, contents=True, reporter=client.said),
     )
-    client.said.warnings.clear()
-    client.said.notes.clear()
-    try:
-        ways[number % len(ways)]()
-    except (ArchiveError, CacheError, UsageError) as error:
-        client.said.notes.append(error.message)
-    assert all(said and "\n" not in said for said in (*client.said.warnings, *client.said.notes))
-    there = [path for path in (*world.paths, world.newer) if client.store.is_valid(path)]
-    for path in there:
-        tree = scan(client.store.layout.object(path))
-        assert StorePath.make(tree.digest, path.name) == path, "a wrong byte"
-    return bool(there)
-
-
-def main() -> None:
-    found = run(int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
-    sys.stdout.write(json.dumps({**found, "peak": peak_mebibytes()}) + "\n")
+    return bring(client, ways[number % len(ways)], (*world.paths, world.newer))
 
 
 if __name__ == "__main__":
-    main()
+    print_tries(run)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -17,8 +16,7 @@ from vstore.errors import CacheError
 from vstore.objects import StorePath
 from vstore.oci import EMPTY_BLOB, EMPTY_DESCRIPTOR, Descriptor, ImageIndex, ImageManifest, media_types
 from vstore.remote import Cache, Trust, open_cache, pull, verify_cache
-from vstore.remote.records.annotations import OBJECT_PATH, OBJECT_RECORD, REALISATION_RECORDS
-from vstore.remote.records.encoding import encode
+from vstore.remote.records.annotations import OBJECT_PATH, OBJECT_RECORD, REALISATION_RECORDS, annotations_of
 from vstore.remote.records.trust import NO_TRUST
 from vstore.remote.registry_cache import ImageCache
 from vstore.remote.registry_cache.repository import layer_of
@@ -62,12 +60,7 @@ def world(url: str, transport: RepositoryTransport, tmp_path: Path) -> Iterator[
             archive = tmp_path / path.name
             elsewhere.archive(record).download(archive, limit=1 << 20)
             transport.put(f"blobs/{layer_of(record).digest}", archive)
-            annotations = {
-                OBJECT_PATH: str(path),
-                OBJECT_RECORD: encode(record).decode(),
-                REALISATION_RECORDS: json.dumps([json.loads(encode(realisation))]),
-            }
-            layers.append(replace(layer_of(record), annotations=annotations))
+            layers.append(replace(layer_of(record), annotations=annotations_of(record, [realisation])))
         image = ImageManifest(config=EMPTY_DESCRIPTOR, layers=tuple(layers))
         yield World(builder, client, transport, url, paths, image)
 

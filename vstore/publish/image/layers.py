@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from vstore.digest import canonical_json, parse_json
 from vstore.objects import ArchiveInfo, ObjectInfo
 from vstore.oci import Descriptor
 from vstore.publish.image.bases import Base
@@ -14,8 +13,7 @@ from vstore.publish.image.destinations import ImageDestination
 from vstore.publish.image.model import ImageLayer, ImageOptions
 from vstore.remote import Signer
 from vstore.remote.packing.packed_archives import PackedArchives
-from vstore.remote.records.annotations import OBJECT_RECORD, REALISATION_RECORDS
-from vstore.remote.records.encoding import encode
+from vstore.remote.records.annotations import annotations_of
 from vstore.remote.records.model import Archive, ObjectRecord, Realisation
 from vstore.reporter import CancellableReporter, NullReporter, Reporter
 from vstore.store import Store
@@ -43,12 +41,8 @@ class LayerSource:
         shared: Mapping[str, object] = {key: value for key, value in metadata.items() if key in _SHARED_KEYS}
         record = self._signer.sign(ObjectRecord.of(info, shared, Archive.of(archive)))
         recipes = sorted(self.store.realisations.recipes_of([info.path]), key=str)
-        realisations = [encode(self._signer.sign(Realisation.of(info, recipe))) for recipe in recipes]
-        annotations = {
-            OBJECT_RECORD: encode(record).decode().rstrip("\n"),
-            REALISATION_RECORDS: canonical_json([parse_json(one) for one in realisations]).decode(),
-        }
-        return ImageLayer(info=info, archive=archive, annotations=annotations)
+        realisations = [self._signer.sign(Realisation.of(info, recipe)) for recipe in recipes]
+        return ImageLayer(info=info, archive=archive, annotations=annotations_of(record, realisations))
 
 
 class WrittenLayer(NamedTuple):
