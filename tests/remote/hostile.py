@@ -6,13 +6,17 @@
 from __future__ import annotations
 
 import gzip
+import json
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 _ENDLESS = b"\0" * (1 << 20)
@@ -254,3 +258,25 @@ def hostile(folder: Path) -> Iterator[Hostile]:
         yield one
     finally:
         one.close()
+
+
+def wrong_answers(
+    client: str, task: Mapping[str, object], folder: Path, *, right: Mapping[str, object], mebibytes: int
+) -> Iterator[tuple[str, str, Any]]:
+    """Let a program in a process of its own ask all modes; yield the answers of wrong ones that are no errors.
+
+    Right modes give right answers, within so much memory. The program gets a file with the task, and a folder.
+    """
+    (folder / "task").write_text(json.dumps(task))
+    (folder / "client").mkdir()
+    command = [sys.executable, "-c", client, str(folder / "task"), str(folder / "client")]
+    done = subprocess.run(command, stdout=subprocess.PIPE, check=True, timeout=600)
+    found = json.loads(done.stdout)
+    assert found["peak"] < mebibytes, found["peak"]
+    for mode, answers in found["answers"].items():
+        for question, answer in answers.items():
+            refused = answer == "none" or str(answer).startswith("error: ")
+            if mode in RIGHT:
+                assert answer == right[question] or (question == "size" and refused), (mode, question, answer)
+            elif not refused:
+                yield mode, question, answer
