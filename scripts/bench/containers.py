@@ -88,7 +88,7 @@ class Engine:
     """podman with images of its own, as the build machine or as a node."""
 
     place: Path
-    run_root: str = field(default_factory=partial(tempfile.mkdtemp, prefix="run-", dir="/tmp"))  # 50 characters at most
+    run_root: str = field(default_factory=partial(tempfile.mkdtemp, prefix="run-"))  # 50 characters at most
 
     def podman(self, *arguments: str | Path, cwd: Path | None = None) -> str:
         """Return what podman printed."""

@@ -13,7 +13,6 @@ Example::
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,7 +23,7 @@ from vstore.api.gc import CollectionPlan, GcOptions, limits_of, plan_gc
 from vstore.errors import VstoreError
 from vstore.extras import require_extra
 from vstore.fs.place import claim, put_bytes
-from vstore.fs.reading import open_regular
+from vstore.fs.reading import read_start
 from vstore.report.content import (
     Answers,
     Content,
@@ -93,8 +92,5 @@ def _audited(store: Store, reporter: Reporter | None) -> Iterator[Finding]:
         yield Finding(source="audit", level="error", text=f"{text}; reached by {', '.join(places)}")
 
 
-def _is_report(path: Path, status: os.stat_result) -> bool:
-    if not stat.S_ISREG(status.st_mode):
-        return False
-    with open_regular(path, follow=False) as page:
-        return GENERATOR in page.read(_HEAD_BYTES)
+def _is_report(path: Path, _: os.stat_result) -> bool:
+    return GENERATOR in read_start(path, _HEAD_BYTES)

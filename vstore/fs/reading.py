@@ -71,6 +71,15 @@ def read_regular(path: str | bytes | Path, *, limit: int, follow: bool = True, d
     return data
 
 
+def read_start(path: str | bytes | Path, size_bytes: int) -> bytes:
+    """Return the first bytes of a regular file, which is not a link; none if it cannot be read."""
+    try:
+        with open_regular(path, follow=False) as file:
+            return file.read(size_bytes)
+    except OSError:
+        return b""
+
+
 def read_pieces(path: str | bytes | Path, *, follow: bool = True) -> Iterator[bytes]:
     """Yield the content of a regular file of any size in pieces.
 

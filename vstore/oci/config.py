@@ -16,7 +16,7 @@ from vstore.values import frozen
 
 @frozen
 class HistoryEntry:
-    """How a layer was made, or a change of the config alone, which made no layer. `created` is RFC 3339."""
+    """The making of a layer, or a change of the config alone, which made no layer. `created` is RFC 3339."""
 
     created_by: str | None = None
     created: str | None = None
@@ -39,7 +39,7 @@ class HistoryEntry:
 
 @frozen
 class ContainerDefaults:
-    """How a container of an image starts, unless its user says otherwise. `environment` is in the order of the image.
+    """The start of a container, unless its user says otherwise. `environment` is in the order of the image.
 
     An empty `user`, `working_directory` or `stop_signal` leaves the choice to the runtime.
     """

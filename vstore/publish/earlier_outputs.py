@@ -11,7 +11,7 @@ from pathlib import Path
 
 from vstore.archive.format import FOOTER_MAGIC
 from vstore.digest import parse_json
-from vstore.fs.reading import open_regular, read_regular
+from vstore.fs.reading import open_regular, read_regular, read_start
 from vstore.objects import LAYER_FILE, StorePath
 from vstore.oci.layout import LAYOUT, LAYOUT_FILE
 from vstore.publish.bundle_transport import TOP
@@ -23,7 +23,7 @@ _HEAD_BYTES = 4096
 
 def is_bundle(path: Path, _: os.stat_result) -> bool:
     """Whether a file is a bundle, or the beginning of one."""
-    return _top_folder(_start(path)) == TOP
+    return _top_folder(read_start(path, _START_BYTES)) == TOP
 
 
 def is_archive(path: Path, _: os.stat_result) -> bool:
@@ -37,13 +37,13 @@ def is_archive(path: Path, _: os.stat_result) -> bool:
     except OSError:
         return False
     with suppress(ValueError):
-        return bool(StorePath.parse(_top_folder(_decompressed(_start(path))).decode()))
+        return bool(StorePath.parse(_top_folder(_decompressed(read_start(path, _START_BYTES))).decode()))
     return False
 
 
 def is_layout_file(path: Path, _: os.stat_result) -> bool:
     """Whether a file is an OCI layout that vstore wrote, or the beginning of one: others begin with a folder."""
-    start = _start(path)
+    start = read_start(path, _START_BYTES)
     return _top_folder(start) == LAYOUT_FILE.encode() and start[512:].startswith(LAYOUT)
 
 
@@ -66,14 +66,6 @@ def read_json(path: Path) -> dict[str, object] | None:
     except (OSError, ValueError, RecursionError):
         return None
     return document if isinstance(document, dict) else None
-
-
-def _start(path: Path) -> bytes:
-    try:
-        with open_regular(path, follow=False) as file:
-            return file.read(_START_BYTES)
-    except OSError:
-        return b""
 
 
 def _top_folder(tar: bytes) -> bytes:

@@ -50,7 +50,7 @@ class ReportedRoot(NamedTuple):
 
 
 class Origins(NamedTuple):
-    """How many objects with a recipe were built here, and how many came from elsewhere: a cache or a bundle."""
+    """The numbers of layers that were built here, and that came from elsewhere: a cache or a bundle."""
 
     built: int
     fetched: int

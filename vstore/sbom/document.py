@@ -10,7 +10,7 @@ from pathlib import Path
 
 from vstore.digest import hash_bytes
 from vstore.fs.place import claim, put_bytes
-from vstore.fs.reading import open_regular
+from vstore.fs.reading import read_start
 from vstore.objects import StorePath
 from vstore.reporter import Reporter
 from vstore.sbom.cyclonedx import cyclonedx_document
@@ -38,12 +38,8 @@ def make_sbom(
     options = options or SbomOptions()
     parts = list_parts(store, path, options, reporter=reporter)
     if options.format is SbomFormat.SPDX:
-        document = spdx_document(parts)
-        document["documentNamespace"] = f"urn:vstore:sbom:{_identifier(document)}"
-    else:
-        document = cyclonedx_document(parts)
-        document["serialNumber"] = f"urn:uuid:{_identifier(document)}"
-    return (json.dumps(document, ensure_ascii=False) + "\n").encode()  # indented it takes ten times as long
+        return _identified(spdx_document(parts), "documentNamespace", "urn:vstore:sbom:")
+    return _identified(cyclonedx_document(parts), "serialNumber", "urn:uuid:")
 
 
 def write_sbom(
@@ -66,14 +62,14 @@ def write_sbom(
 
 def _is_sbom(path: Path, _: os.stat_result) -> bool:
     """Whether a file begins as an SBOM that vstore wrote."""
-    try:
-        with open_regular(path, follow=False) as file:
-            return _START.match(file.read(_START_BYTES)) is not None
-    except OSError:
-        return False
+    return _START.match(read_start(path, _START_BYTES)) is not None
 
 
-def _identifier(document: dict[str, object]) -> uuid.UUID:
-    """Return a UUID that is derived from the content of a document (RFC 9562, in the form of version 5)."""
-    text = json.dumps(document, ensure_ascii=False).encode()
-    return uuid.UUID(bytes=hash_bytes("sbom 1", text).raw[:16], version=5)
+def _identified(document: dict[str, object], key: str, start: str) -> bytes:
+    """Return a document as JSON, with an identifier that follows from its content under a key at its end.
+
+    The identifier is a UUID (RFC 9562, in the form of version 5).
+    """
+    text = json.dumps(document, ensure_ascii=False)  # indented it takes ten times as long
+    identifier = uuid.UUID(bytes=hash_bytes("sbom 1", text.encode()).raw[:16], version=5)
+    return f'{text[:-1]}, "{key}": "{start}{identifier}"}}\n'.encode()

@@ -22,7 +22,7 @@ class SbomFormat(StrEnum):
 
 @frozen
 class SbomOptions:
-    """How an SBOM is made.
+    """The options of an SBOM.
 
     It states the shared libraries, or with `all_files` each file; these are all read. `created_at` is stated as the
     time of its creation; by default that is the time of the files of a store, so equal objects have equal SBOMs.

@@ -32,7 +32,7 @@ class Generation:
 
 
 class BuildStatement(NamedTuple):
-    """How somebody built an object: a JSON text, and the name and signature of the key that vouches for it.
+    """A builder's account of a build: a JSON text, and the name and signature of the key that vouches for it.
 
     What this store built itself is signed only when it is pushed.
     """

@@ -43,7 +43,7 @@ def clash_document(clash: Clash) -> ClashDocument:
 
 
 class BuildDocument(TypedDict):
-    """How somebody built an object, by their own statement."""
+    """A build of an object, by the statement of its builder."""
 
     signed_by: Annotated[str | None, "Name of the key that signed it; null for what this store built"]
     recipe: Annotated[str, "Digest of the recipe"]

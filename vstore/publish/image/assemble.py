@@ -46,7 +46,7 @@ class BaseImage:
 
     @property
     def history(self) -> tuple[HistoryEntry, ...]:
-        """How its layers were made: one entry for each layer, and others."""
+        """The making of its layers: one entry for each layer, and others."""
         history = self.config.history
         if sum(not entry.empty_layer for entry in history) == len(self.layers):
             return history

@@ -50,7 +50,7 @@ class ImageDestination(Protocol):
 
 
 class ImagePlace(Protocol):
-    """Where an image goes. Implementations are frozen values. With `parallel` several blobs may be added at a time."""
+    """A place for images. Implementations are frozen values. With `parallel` several blobs may be added at a time."""
 
     parallel: ClassVar[bool]
 

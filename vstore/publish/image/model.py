@@ -41,7 +41,7 @@ class ImageOptions:
 
 @frozen
 class BaseNeeds:
-    """What an image needs of its base: the oldest glibc that will do, such as 2.34, and libraries by their names.
+    """The needs of an image from its base: the oldest glibc that will do, such as 2.34, and libraries by their names.
 
     `glibc` None: nothing states one.
     """

@@ -1,4 +1,4 @@
-"""What an image needs of its base: the version of glibc, and the shared libraries that no object of it has."""
+"""The needs of an image from its base: the version of glibc, and the shared libraries that no object of it has."""
 
 from __future__ import annotations
 

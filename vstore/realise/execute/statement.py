@@ -25,7 +25,7 @@ from vstore.values import frozen
 
 @frozen
 class Build:
-    """How somebody built an object, by a statement that the key `signed_by` signed, None for a build of this store.
+    """A build of an object, by a statement that the key `signed_by` signed, None for a build of this store.
 
     `lock` is the name of the lock file and the digest of its packages, `indexes` are the servers of the wheels.
     """

@@ -56,7 +56,7 @@ class Cache(Protocol):
 
     @property
     def reclaim_hint(self) -> str | None:
-        """What frees the disk space of deleted entries, if it takes another step."""
+        """The further step that frees the disk space of deleted entries, None if it takes none."""
 
     def exists(self) -> bool:
         """Return whether the cache exists. Raises CacheError if its format is newer. True is remembered."""

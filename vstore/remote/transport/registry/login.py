@@ -35,7 +35,7 @@ _DEFAULT_SECONDS = 60.0
 
 @frozen
 class _TokenServer:
-    """Where a registry's tokens come from."""
+    """The server that gives the tokens of a registry."""
 
     realm: str
     service: str
