@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.platforms.world import FOREIGN, Realised, make_platforms
+from scripts.testing.platforms import FOREIGN, Realised, make_platforms
 
 
 @pytest.fixture(scope="session")

@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
+from scripts.testing.mirror import ARM64, VERSION, X86_64, elf, mach_o, pe, universal
+from scripts.testing.platforms import DIGITS, EXTENSIONS, PLATFORM_TAGS, Realised
 from scripts.testing.wheels import make_wheel
 from tests.build.layers import pin, recipe
-from tests.platforms.mirror import ARM64, VERSION, X86_64, elf, mach_o, pe, universal
-from tests.platforms.world import DIGITS, EXTENSIONS, PLATFORM_TAGS, Realised
 from vstore.build.layer_metadata import LayerMetadata
 from vstore.build.layout import LayerLayout
 from vstore.build.native.checks import check_layer

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.platforms.mirror import list_mirror
+from scripts.testing.mirror import list_mirror
 from tests.platforms.test_index import Index
 from vstore.build.interpreter.local import find_local
 from vstore.python_version import PythonRequirement

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.platforms.world import Realised
+from scripts.testing.platforms import Realised
 from vstore.oci import ImageIndex, media_types
 from vstore.oci.layout import open_layout
 from vstore.target import Target

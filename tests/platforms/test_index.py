@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts.testing.mirror import SERIES, make_mirror
+from scripts.testing.platforms import DIGITS, HOST, Platforms
 from scripts.testing.world import asking_the_index
-from tests.platforms.mirror import SERIES, make_mirror
-from tests.platforms.world import DIGITS, HOST, Platforms
 from vstore.build.native.binaries import read_binary
 from vstore.target import Target
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
+from scripts.testing.mirror import SERIES, VERSION
+from scripts.testing.platforms import DIGITS, EXTENSIONS, FOREIGN, Platforms, Realised
 from tests.platforms.getpath import ROOT, windows_paths
-from tests.platforms.mirror import SERIES, VERSION
-from tests.platforms.world import DIGITS, EXTENSIONS, FOREIGN, Platforms, Realised
 from vstore.target import Target
 
 pytestmark = pytest.mark.slow

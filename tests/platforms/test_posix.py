@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.platforms.mirror import PROGRAMS, SERIES, VERSION
-from tests.platforms.world import FOREIGN, HOST, Realised
+from scripts.testing.mirror import PROGRAMS, SERIES, VERSION
+from scripts.testing.platforms import FOREIGN, HOST, Realised
 from vstore.build.layout import LayerLayout
 from vstore.build.scripts.posix import ShellLaunchers, trampoline
 from vstore.python_version import PythonVersion

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.platforms.mirror import SERIES, VERSION
-from tests.platforms.world import DIGITS, EXTENSIONS, FOREIGN, HOST, Platforms, Realised
+from scripts.testing.mirror import SERIES, VERSION
+from scripts.testing.platforms import DIGITS, EXTENSIONS, FOREIGN, HOST, Platforms, Realised
 from vstore.target import Target
 
 

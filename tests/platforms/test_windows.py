@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from scripts.testing.mirror import SERIES, VERSION
+from scripts.testing.platforms import DIGITS, Realised
 from tests.platforms.getpath import ROOT, windows_paths
-from tests.platforms.mirror import SERIES, VERSION
-from tests.platforms.world import DIGITS, Realised
 from vstore.build.layout import LayerLayout
 from vstore.build.record_file import read_record_file
 from vstore.build.scripts.windows import BatchLaunchers, find_launchers

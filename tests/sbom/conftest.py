@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from scripts.testing.mirror import PROGRAMS
 from scripts.testing.wheels import make_wheel
 from scripts.testing.world import VERSION, World, make_world
-from tests.platforms.mirror import PROGRAMS
 from vstore.api import sboms, stores
 from vstore.target import Target
 

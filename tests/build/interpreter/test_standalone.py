@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.platforms.mirror import ARM64, SERIES, VERSION, elf, list_mirror, mach_o, make_build, make_mirror
+from scripts.testing.mirror import ARM64, SERIES, VERSION, elf, list_mirror, mach_o, make_build, make_mirror
 from vstore.build.interpreter.source import build_interpreter, choose_source
 from vstore.build.interpreter.standalone import extract_interpreter
 from vstore.build.layout import LayerLayout

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.platforms.mirror import ARM64, PROGRAMS, X86_64, elf, mach_o, pe, universal
+from scripts.testing.mirror import ARM64, PROGRAMS, X86_64, elf, mach_o, pe, universal
 from vstore.build.native.binaries import Format, machine, parse_binary, read_binary
 from vstore.target import Target
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scripts.testing.mirror import SERIES, elf, mach_o, make_mirror, pe
 from scripts.testing.wheels import make_wheel
 from scripts.testing.world import World
-from tests.platforms.mirror import SERIES, elf, mach_o, make_mirror, pe
 from vstore.target import Target
 
 HOST = Target.host()
