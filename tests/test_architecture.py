@@ -12,9 +12,10 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "vstore"
 FLOORS = {
-    "__main__": 8,
-    "cli": 7,
-    "api": 6,
+    "__main__": 9,
+    "cli": 8,
+    "api": 7,
+    "cluster": 6,
     "realise": 5,
     "publish": 5,
     "environments": 5,

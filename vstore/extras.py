@@ -9,6 +9,7 @@ from vstore.errors import UsageError
 EXTRAS = {
     "audit": ("cvss", "yaml"),
     "buckets": ("obstore",),
+    "cluster": ("distributed",),
     "conda": ("yaml",),
     "delta": ("hdiffpatch",),
     "report": ("jinja2",),

@@ -9,7 +9,7 @@ import pytest
 from vstore.config import Config, read_config
 from vstore.config.editing import ConfigFile
 from vstore.config.keys import CACHE, KEYS
-from vstore.config.kinds import AGE, CACHE_URL, COUNT, PLACE, PUBLIC_KEYS
+from vstore.config.kinds import AGE, CACHE_URL, COUNT, FILE, PLACE, PUBLIC_KEYS, TEXTS_BY_KEY
 from vstore.errors import UsageError
 
 KEY, OTHER, THIRD = (f"{name}:{'A' * 43}=" for name in ("builder", "other", "third"))
@@ -43,11 +43,10 @@ def test_each_key_can_be_set_read_and_unset(tmp_path: Path) -> None:
     file = tmp_path / "new" / "config.toml"
     for key in KEYS:
         name = key.name.replace(CACHE, '"a.b"')
-        if "options" in name:
+        if key.kind is TEXTS_BY_KEY:
             name += ".aws_region"
-        value = {AGE: "2w", COUNT: "5", PUBLIC_KEYS: KEY, CACHE_URL: "file:///x", PLACE: "/advisories"}.get(
-            key.kind, "5G"
-        )
+        values = {AGE: "2w", COUNT: "5", PUBLIC_KEYS: KEY, CACHE_URL: "file:///x", PLACE: "/advisories", FILE: "/ca"}
+        value = values.get(key.kind, "5G")
         ConfigFile(file).set(name, [value])
         if key.path[-1] == "url":
             continue

@@ -5,7 +5,7 @@ Every key has a default, so the file need not exist. Editing the file is in `con
 """
 
 from vstore.config.kinds import parse_age, parse_size
-from vstore.config.model import CacheConfig, Config, GcConfig
+from vstore.config.model import CacheConfig, ClusterConfig, Config, GcConfig
 from vstore.config.reader import read_config
 
-__all__ = ["CacheConfig", "Config", "GcConfig", "parse_age", "parse_size", "read_config"]
+__all__ = ["CacheConfig", "ClusterConfig", "Config", "GcConfig", "parse_age", "parse_size", "read_config"]

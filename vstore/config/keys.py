@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from vstore.config.kinds import AGE, CACHE_URL, COUNT, PLACE, PUBLIC_KEYS, SIZE, TEXTS_BY_KEY, ValueKind
+from vstore.config.kinds import AGE, CACHE_URL, COUNT, FILE, PLACE, PUBLIC_KEYS, SIZE, TEXTS_BY_KEY, ValueKind
 from vstore.values import frozen
 
 CACHE = "<name>"  # in a key: the name of a cache, which its user chooses
@@ -53,6 +53,17 @@ KEYS = (
     ),
     ConfigKey(
         ("audit", "database"), PLACE, "Advisories in the format of OSV that `vstore audit` looks up: folder or archive."
+    ),
+    ConfigKey(
+        ("cluster", "tls_ca"), FILE, "Certificates of the authority that every machine of a cluster trusts, PEM."
+    ),
+    ConfigKey(("cluster", "tls_cert"), FILE, "The certificate of this machine in a cluster, PEM."),
+    ConfigKey(("cluster", "tls_key"), FILE, "The private key of that certificate, PEM."),
+    ConfigKey(
+        ("cluster", "resources"),
+        TEXTS_BY_KEY,
+        "What the worker that builds a layer must offer, by the layer's name: `NAME=NUMBER`, several with commas.",
+        "{}",
     ),
     ConfigKey(("locks", "wait"), AGE, "How long to wait for other processes. Default: 10 minutes; a day for builds."),
     ConfigKey(

@@ -16,6 +16,7 @@ _SIZE = r"([0-9]{1,18}(?:\.[0-9]{1,18})?)\s*([kmgtpKMGTP]?)(?:[iI]?[bB])?"
 
 CACHE_SCHEMES = ("file", "http", "https", "s3", "gs", "az", "oci")  # those of the transports in `remote`
 PUBLIC_KEY = r"([A-Za-z0-9][A-Za-z0-9._-]{0,99}):([A-Za-z0-9+/]{43}=)"
+_FILE = r"(/|[A-Za-z]:[/\\]).+"
 _CACHE = rf"((?:{'|'.join(CACHE_SCHEMES)})://|/|[A-Za-z]:[/\\]).*"
 
 
@@ -110,6 +111,13 @@ def _place(value: object) -> str:
         raise WrongValueError(PLACE.expected, error.found) from error
 
 
+def _file(value: object) -> str:
+    path = text(value)
+    if not re.fullmatch(_FILE, path, re.DOTALL):
+        raise ValueError(FILE.expected)
+    return path
+
+
 def texts_by_key(value: object) -> Mapping[str, str]:
     """Return a table of strings. Raises ValueError."""
     return {key: text(item) for key, item in mapping(value).items()}
@@ -151,6 +159,7 @@ CACHE_URL = ValueKind(
     {"type": "string", "pattern": f"^{_CACHE}$"},
 )
 PLACE = ValueKind("a URL or an absolute path", _place, {"type": "string", "pattern": f"^{_CACHE}$"})
+FILE = ValueKind("the absolute path of a file", _file, {"type": "string", "pattern": f"^{_FILE}$"})
 COUNT = ValueKind("a whole number from 1", _count, {"type": "integer", "minimum": 1})
 SIZE = ValueKind(
     'a size such as "5G", or bytes',

@@ -40,6 +40,16 @@ class CacheConfig:
 
 
 @frozen
+class ClusterConfig:
+    """``[cluster]``: the TLS files of this machine, and the resources that layers need of workers, by layer name."""
+
+    tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    resources: Mapping[str, str] = {}
+
+
+@frozen
 class Config:
     """The settings of a store.
 
@@ -55,3 +65,4 @@ class Config:
     lock_wait: timedelta | None = None
     archive_bytes: int = ARCHIVE_BYTES
     audit_database: str | None = None
+    cluster: ClusterConfig = ClusterConfig()

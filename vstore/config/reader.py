@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from vstore.config.keys import find_key, names_in
 from vstore.config.kinds import WrongValueError, cache_url, mapping, texts_by_key
-from vstore.config.model import ARCHIVE_BYTES, CacheConfig, Config, GcConfig
+from vstore.config.model import ARCHIVE_BYTES, CacheConfig, ClusterConfig, Config, GcConfig
 from vstore.errors import UsageError, suggestion
 from vstore.fs.reading import read_regular
 from vstore.toml import TomlError, parse_toml
@@ -39,6 +39,7 @@ def parse_config(file: Path, data: bytes) -> Config:
         require=top.value("require") or 1,
         lock_wait=_only_value(top.table("locks"), "wait"),
         archive_bytes=ARCHIVE_BYTES if (size := _only_value(top.table("archives"), "max_size")) is None else size,
+        cluster=_cluster(top.table("cluster")),
         audit_database=_only_value(top.table("audit"), "database"),
     )
     top.finish()
@@ -58,6 +59,12 @@ def _gc(table: ConfigTable) -> GcConfig:
     found = GcConfig(**values)
     if found.max_free is not None and found.max_free < (found.min_free or 0):
         raise table.error("max_free", "a size not below min_free", "less")
+    table.finish()
+    return found
+
+
+def _cluster(table: ConfigTable) -> ClusterConfig:
+    found = ClusterConfig(**{name: value for name in names_in("cluster") if (value := table.value(name)) is not None})
     table.finish()
     return found
 
