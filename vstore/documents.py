@@ -48,6 +48,13 @@ class Fields:
             raise self.error(key, "an integer")
         return value
 
+    def number(self, key: str) -> float:
+        """Return an integer or a floating-point number."""
+        value = self.values.get(key)
+        if type(value) not in (int, float):
+            raise self.error(key, "a number")
+        return float(value)  # type: ignore[arg-type]
+
     def optional_size(self, key: str) -> int | None:
         """Return a number of bytes, if there is one."""
         value = self.values.get(key)

@@ -23,7 +23,7 @@ Only ``vstore.cli`` turns it into text and an exit code.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import ClassVar
 
 from vstore.credentials import redact
@@ -130,6 +130,17 @@ class OutputError(VstoreError):
     """The work is done, but its output could not be written."""
 
     exit_code = 15
+
+
+def error_class(exit_code: int) -> type[VstoreError]:
+    """Return the class of errors with this exit code, `VstoreError` if no class has it."""
+    return next((one for one in _classes(VstoreError) if vars(one).get("exit_code") == exit_code), VstoreError)
+
+
+def _classes(base: type[VstoreError]) -> Iterator[type[VstoreError]]:
+    yield base
+    for one in base.__subclasses__():
+        yield from _classes(one)
 
 
 def _shown(text: str) -> str:

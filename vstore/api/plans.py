@@ -18,6 +18,7 @@ from collections.abc import Sequence
 
 from vstore.api._malicious import refusing_malicious
 from vstore.build.recipe import Recipe
+from vstore.realise.execute.messages import NodeTask
 from vstore.realise.model import RealisedLayer, Request
 from vstore.realise.plan import planner
 from vstore.realise.plan.document import Node, node_document, read_node
@@ -68,4 +69,4 @@ def build(
     """
     session = Session.open(store, offline=offline, jobs=jobs or os.cpu_count() or 1, reporter=reporter)
     with session.with_user_settings().with_caches(caches, offline=offline) as session:
-        return planner.build_node(session, node)
+        return planner.build_node(session, NodeTask(node=node))

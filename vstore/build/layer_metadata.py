@@ -134,7 +134,7 @@ class LayerMetadata:
             dynlib_exclude=tuple(str(one) for one in _list(document, "dynlib_exclude"))
             if "dynlib_exclude" in document
             else (),
-            clashes=tuple(_clash(one) for one in _list(document, "clashes")) if "clashes" in document else (),
+            clashes=tuple(read_clash(one) for one in _list(document, "clashes")) if "clashes" in document else (),
         )
         if metadata.encode() != data:
             raise ValueError("not in the form that vstore writes")
@@ -255,7 +255,8 @@ def _distribution(document: object) -> Distribution:
     )
 
 
-def _clash(document: object) -> Clash:
+def read_clash(document: object) -> Clash:
+    """Read a clash as `Clash.as_json` writes it. Raises ValueError."""
     return Clash(
         path=_text(document, "path"),
         kept=_text(document, "kept"),

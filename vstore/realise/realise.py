@@ -87,21 +87,16 @@ def _execute_plan(
         must_be_present=below - {layer.env_name for layer in selection.built},
         rebuild_and_compare={layer.env_name for layer in checked},
     )
-    return execute(ThreadExecutor(session.jobs, session.cancel, keep_going=request.keep_going), realiser, nodes)
+    executor = ThreadExecutor(realiser.realise, session.jobs, session.cancel, keep_going=request.keep_going)
+    return execute(executor, nodes)
 
 
-def execute(
-    executor: Executor, realiser: NodeRealiser, nodes: Mapping[StorePath, Recipe]
-) -> Mapping[StorePath, RealisedLayer]:
+def execute(executor: Executor, nodes: Mapping[StorePath, Recipe]) -> Mapping[StorePath, RealisedLayer]:
     """Realise a graph of nodes. Raises one error for all nodes that failed."""
-
-    def work(node: Recipe, below: Mapping[StorePath, RealisedLayer]) -> RealisedLayer:
-        return realiser.realise(node, {key: one.path for key, one in below.items()})
-
-    done, failures = executor.run(nodes, work)
-    if failures:
-        raise _combined(nodes, done, failures)
-    return done
+    executed = executor.run(nodes)
+    if executed.failures:
+        raise _combined(nodes, executed.done, executed.failures)
+    return executed.done
 
 
 def _combined(

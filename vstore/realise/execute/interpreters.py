@@ -28,11 +28,15 @@ def program_of(store: Store, interpreter: StorePath, version: str) -> Path:
 
 
 class Interpreters:
-    """Realises interpreters, each once in a session. Its methods are called from several threads."""
+    """Realises interpreters, each once in a session. Its methods are called from several threads.
 
-    def __init__(self, session: Session, *, dry_run: bool = False) -> None:
+    `compiler` is the object of this machine's interpreter that compiles modules for others, if it is known.
+    """
+
+    def __init__(self, session: Session, *, dry_run: bool = False, compiler: StorePath | None = None) -> None:
         self._session = session
         self._dry_run = dry_run
+        self._compiler = compiler
         self._chosen: dict[InterpreterRecipe, InterpreterSource] = {}
         self._pins: dict[str, InterpreterPin] = {}  # by version
         self._realised: dict[InterpreterRecipe, RealisedLayer] = {}
@@ -67,20 +71,25 @@ class Interpreters:
 
     def program(self, pin: InterpreterPin) -> Path:
         """Realise the pinned interpreter for this machine, and return its executable. In a dry run BuildError."""
+        return program_of(self._session.store, self._of_host(pin), pin.version)
+
+    def _of_host(self, pin: InterpreterPin) -> StorePath:
         path = self.realise(InterpreterRecipe.of(pin, Target.host())).path
         if path is None:
             raise BuildError(f"CPython {pin.version} is not in the store", hint="run without --dry-run to add it")
-        return program_of(self._session.store, path, pin.version)
+        return path
 
-    def compiler(self, version: str) -> Path:
-        """Return an executable of this version for this machine, which compiles modules for other machines.
+    def compiler(self, version: str) -> StorePath:
+        """Return an interpreter of this version for this machine, which compiles modules for other machines.
 
         It is adopted from this machine if no managed build for it is pinned.
         """
+        if self._compiler is not None:
+            return self._compiler
         pin = self._pins.get(version)
         if pin is None or str(Target.host()) not in pin.downloads:
             pin = InterpreterPin(implementation="cpython", version=version, source="adopted")
-        return self.program(pin)
+        return self._of_host(pin)
 
     def _realise(self, recipe: InterpreterRecipe) -> RealisedLayer:
         started = time.monotonic()
@@ -100,7 +109,9 @@ class Interpreters:
         known = self._pins.get(recipe.version)  # with the builds for other targets, for errors
         pin = known if known and InterpreterRecipe.of(known, recipe.target) == recipe else recipe.pin
         source = self._chosen.get(recipe) or choose_source(wanted, pin=pin, uv=session.uv, target=recipe.target)
-        compiler = None if recipe.target == Target.host() else self.compiler(recipe.version)
+        compiler = None
+        if recipe.target != Target.host():
+            compiler = program_of(session.store, self.compiler(recipe.version), recipe.version)
         started = time.monotonic()
         with session.store.staging(recipe.name) as staging:
             build_interpreter(

@@ -104,10 +104,8 @@ class ObjectBuilder:
     def _fill(self, recipe: LayerRecipe, staging: Path) -> list[str]:
         self.import_sources(recipe)
         self._disk_guard.hold_cache()
-        if recipe.target == Target.host():
-            python = program_of(self.store, recipe.interpreter, recipe.python)
-        else:
-            python = self.interpreters.compiler(recipe.python)
+        is_own = recipe.target == Target.host()
+        interpreter = recipe.interpreter if is_own else self.interpreters.compiler(recipe.python)
         return Builder(
             locate=self.store.layout.object,
             find_compiled=lambda key: [
@@ -116,7 +114,7 @@ class ObjectBuilder:
             uv=self.session.uv,
             jobs=self.session.jobs,
             reporter=self.session.reporter,
-        ).build(recipe, staging, python)
+        ).build(recipe, staging, program_of(self.store, interpreter, recipe.python))
 
     def compare(self, recipe: LayerRecipe, known: StorePath) -> None:
         """Build a layer again. Raises NotReproducibleError if its bytes are not those of the known object."""

@@ -11,13 +11,13 @@ from vstore.errors import UsageError
 from vstore.lock import Project
 from vstore.objects import StorePath
 from vstore.realise.execute.interpreters import Interpreters
+from vstore.realise.execute.messages import NodeTask
 from vstore.realise.execute.nodes import NodeRealiser
 from vstore.realise.execute.object_builder import ObjectBuilder
 from vstore.realise.execute.sources import ModuleSources, require_inputs
 from vstore.realise.locking import ensure_locked, select
 from vstore.realise.model import RealisedLayer, Request
 from vstore.realise.noop import profile_name
-from vstore.realise.plan.document import Node
 from vstore.realise.plan.graph import find_known, needed, plan_layers
 from vstore.realise.session import Session
 from vstore.store import BuildCost
@@ -110,13 +110,13 @@ def plan(session: Session, requests: Sequence[Request]) -> Planned:
     )
 
 
-def build_node(session: Session, node: Node) -> RealisedLayer:
-    """Realise one node.
+def build_node(session: Session, task: NodeTask) -> RealisedLayer:
+    """Realise one node: its object is present, else substituted, else built.
 
     Raises UsageError if the object of a dependency is not known, StoreError if it is not in the store.
     """
-    recipe = node.recipe
-    below = {key: node.objects.get(key) if is_node_key(key) else key for key in recipe.all_dependencies}
+    recipe = task.node.recipe
+    below = {key: task.node.objects.get(key) if is_node_key(key) else key for key in recipe.all_dependencies}
     missing = [str(key) for key, path in below.items() if path is None]
     if missing:
         raise UsageError(
@@ -124,7 +124,10 @@ def build_node(session: Session, node: Node) -> RealisedLayer:
             hint=f"build them first, and pass `--object {missing[0]}=PATH`",
         )
     builder = ObjectBuilder(
-        session, Interpreters(session), import_sources=lambda recipe: require_inputs(session.store, recipe)
+        session,
+        Interpreters(session, compiler=task.compiler),
+        import_sources=lambda recipe: require_inputs(session.store, recipe),
+        locks={recipe.name: task.lock} if task.lock else {},
     )
     with closing(builder):
         return NodeRealiser(session, builder).realise(recipe, below)
