@@ -8,7 +8,7 @@ The two columns of the architecture, spec → lock → build and fs → store �
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 
 from vstore.build.recipe import Recipe
@@ -16,17 +16,13 @@ from vstore.errors import BuildError, VstoreError
 from vstore.lock import Project
 from vstore.objects import Kind, StorePath
 from vstore.realise.execute.executor import Executor, ThreadExecutor
-from vstore.realise.execute.interpreters import Interpreters
 from vstore.realise.execute.nodes import NodeRealiser
 from vstore.realise.execute.object_builder import ObjectBuilder
-from vstore.realise.execute.sources import ModuleSources
-from vstore.realise.locking import Locks, ensure_locked, select
-from vstore.realise.model import Origin, Realised, RealisedLayer, Request
-from vstore.realise.noop import activate, inputs_key, profile_name, warn_of_other_spec
-from vstore.realise.plan.graph import Plan, find_known, plan_layers
+from vstore.realise.model import Realised, RealisedLayer, Request
+from vstore.realise.plan.graph import find_known
+from vstore.realise.prepare import PreparedRequest, finish, prepare
 from vstore.realise.session import Session
-from vstore.spec import Layer
-from vstore.spec.select import Operation, Selection
+from vstore.spec.select import Operation
 
 
 def realise(session: Session, project: Project, request: Request) -> Realised:
@@ -35,46 +31,22 @@ def realise(session: Session, project: Project, request: Request) -> Realised:
     The first layer that fails cancels the others, unless the request keeps going. Raises SpecError, LockError,
     BuildError, ToolError or StoreError; the store is intact after any of them.
     """
-    spec, store = project.spec, session.store
-    session = session.with_settings_of(spec)
-    selection = select(session, spec, request)
-    if request.generation and not (request.include or request.check):
-        warn_of_other_spec(store, spec, request, reporter=session.reporter)
-    interpreters = Interpreters(session, dry_run=request.dry_run)
-    sources = ModuleSources(store, spec)
-
-    locks = ensure_locked(session, project, selection, request, interpreters)
-    plan = plan_layers(spec, selection.built, request.platform, locks, sources.path)
+    prepared = prepare(session, project, request)
     builder = ObjectBuilder(
-        session,
-        interpreters,
-        import_sources=sources.import_all,
+        prepared.session,
+        prepared.interpreters,
+        import_sources=prepared.sources.import_all,
         keep_failed=request.keep_failed,
-        locks={name: f"{one.path.name} {one.packages_digest}" for name, one in locks.locked.items()},
+        locks=prepared.lock_names,
     )
     with closing(builder):
-        done = _execute_plan(session, builder, plan, selection, request)
-    stack = done.get(plan.stack) if plan.stack else None
-    realised = Realised(
-        profile=profile_name(spec, request),
-        target=request.platform,
-        layers=_layers(selection.built, plan, locks, done),
-        stack=stack.path if stack else None,
-        dry_run=request.dry_run,
-        fetched_bytes=session.substituter.fetched_bytes,
-    )
-    if realised.stack is None:
-        return realised
-    store.realisations.cache_stack(inputs_key(spec, request.platform, request), realised.stack)
-    if not request.generation:
-        return realised
-    return activate(store, spec, realised, reporter=session.reporter)
+        done = _execute_plan(prepared, builder)
+    return finish(prepared, done, fetched_bytes=session.substituter.fetched_bytes)
 
 
-def _execute_plan(
-    session: Session, builder: ObjectBuilder, plan: Plan, selection: Selection, request: Request
-) -> Mapping[StorePath, RealisedLayer]:
+def _execute_plan(prepared: PreparedRequest, builder: ObjectBuilder) -> Mapping[StorePath, RealisedLayer]:
     """Realise the nodes of a plan, without the stack if this is not all of it."""
+    session, plan, request, selection = prepared.session, prepared.plan, prepared.request, prepared.selection
     if session.substituter.has_caches:
         session.substituter.start(find_known(session, plan.nodes).cached.values())
     nodes = {key: node for key, node in plan.nodes.items() if request.is_whole or node.kind != Kind.STACK}
@@ -95,11 +67,11 @@ def execute(executor: Executor, nodes: Mapping[StorePath, Recipe]) -> Mapping[St
     """Realise a graph of nodes. Raises one error for all nodes that failed."""
     executed = executor.run(nodes)
     if executed.failures:
-        raise _combined(nodes, executed.done, executed.failures)
+        raise combined_error(nodes, executed.done, executed.failures)
     return executed.done
 
 
-def _combined(
+def combined_error(
     nodes: Mapping[StorePath, Recipe],
     done: Mapping[StorePath, RealisedLayer],
     failures: Mapping[StorePath, VstoreError],
@@ -118,16 +90,3 @@ def _combined(
         if key not in failures and key not in done and node.kind != Kind.STACK:
             details.append(f"{node.name}: not built, a layer below it failed")
     return BuildError(f"{len(failures)} layers could not be built", details=details)
-
-
-def _layers(
-    layers: Sequence[Layer], plan: Plan, locks: Locks, done: Mapping[StorePath, RealisedLayer]
-) -> tuple[RealisedLayer, ...]:
-    """Return the interpreters, once each, and the layers. In a dry run some layers have no node."""
-    rows = [done[key] for key in dict.fromkeys(plan.interpreters[layer.runtime.name] for layer in layers)]
-    for layer in layers:
-        key = plan.layers.get(layer.env_name)
-        origin = Origin.TO_LOCK if layer.env_name in locks.stale else Origin.TO_BUILD
-        planned = RealisedLayer(name=layer.env_name, kind=layer.kind, path=None, origin=origin, seconds=0.0)
-        rows.append(planned if key is None else done[key])
-    return tuple(rows)

@@ -22,8 +22,7 @@ class ModuleSources:
 
     def path(self, module: PurePosixPath) -> StorePath:
         """Return the store path of a module with its present content. Raises SpecError if it cannot be read."""
-        label = re.sub(r"[^A-Za-z0-9@+._-]|^[^A-Za-z0-9_]", "_", module.name)[:127]
-        path = StorePath.make(source_manifest(self._spec, module).digest, label)
+        path = StorePath.make(source_manifest(self._spec, module).digest, source_label(module.name))
         self._modules[path] = module
         return path
 
@@ -41,6 +40,11 @@ class ModuleSources:
                 raise BuildError(
                     f"module {module} of layer {recipe.name} has changed in the meantime", hint="run the command again"
                 )
+
+
+def source_label(name: str) -> str:
+    """Return the name of the source object of a file or a folder."""
+    return re.sub(r"[^A-Za-z0-9@+._-]|^[^A-Za-z0-9_]", "_", name)[:127]
 
 
 def require_inputs(store: Store, recipe: LayerRecipe) -> None:

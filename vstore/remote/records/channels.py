@@ -22,7 +22,7 @@ from vstore.fs.locking.filelock import lock_file
 from vstore.fs.reading import read_regular
 from vstore.objects import ObjectInfo
 from vstore.remote.records.cache import Cache, attempt
-from vstore.remote.records.model import Channel
+from vstore.remote.records.model import Channel, ObjectRecord
 from vstore.remote.records.trust import Signer, Trust
 from vstore.store import Store, StoreLayout
 
@@ -121,7 +121,7 @@ def _remember(store: Store, cache: Cache, channel: Channel) -> None:
 
 
 def publish_channel(
-    cache: Cache, name: str, info: ObjectInfo, *, signer: Signer, lifetime: timedelta, now: datetime
+    cache: Cache, name: str, stack: ObjectInfo | ObjectRecord, *, signer: Signer, lifetime: timedelta, now: datetime
 ) -> Channel:
     """Point the channel to a stack in the cache, and return its record.
 
@@ -137,8 +137,8 @@ def publish_channel(
         return Channel(
             name=name,
             number=number,
-            path=info.path,
-            digest=info.digest,
+            path=stack.path,
+            digest=stack.digest,
             created_at=now.replace(microsecond=0),
             expires_at=(now + lifetime).replace(microsecond=0),
         )
@@ -146,7 +146,7 @@ def publish_channel(
     before = signer.sound(attempt(lambda: cache.channel(name, signer.known))[0])
     if (
         before is not None
-        and before.path == info.path
+        and before.path == stack.path
         and before.expires_at - now >= lifetime / 2
         and not signer.has_signed(before)
     ):
