@@ -205,7 +205,7 @@ def _outputs(tried: Tried, spec: str, folder: Path) -> None:
     assert tried("pack", "project", "-o", str(folder / "bundle"), "--dry-run")["size_bytes"] is None
     assert tried("pack", "project", "-o", str(folder / "bundle"))["size_bytes"]
     assert tried("image", "project", "-o", str(folder / "image.tar"), "--dry-run")["dry_run"]
-    assert tried("image", "project", "-o", str(folder / "image.tar"))["images"][0]["layers"]
+    assert tried("image", "project", "-o", str(folder / "image.tar"), "--sbom", "spdx")["images"][0]["layers"]
     assert tried("unpack", str(folder / "bundle"))["added"] == []
     assert tried("unpack", str(folder / "bundle"), "--profile", "unpacked")["changed"]
 

@@ -18,10 +18,11 @@ import os
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from vstore.errors import UsageError
-from vstore.objects import ArchiveInfo
+from vstore.objects import ArchiveInfo, StorePath
 from vstore.oci import Descriptor, ImagePlatform, Reference, Sha256
 from vstore.profile import resolve_what
 from vstore.publish import (
@@ -34,16 +35,27 @@ from vstore.publish import (
     StackMembers,
     members_of_objects,
 )
-from vstore.publish.image import FIXED_CREATED, BaseNeeds, BuiltImage, ImageLayer, ImagePlace
+from vstore.publish.image import (
+    FIXED_CREATED,
+    Artifact,
+    Attachment,
+    BaseNeeds,
+    BuiltImage,
+    ImageLayer,
+    ImagePlace,
+)
 from vstore.realise.model import Request
 from vstore.remote import SecretKey, open_repository, signing_keys
 from vstore.remote.transport.protocol import Transport, writable
 from vstore.reporter import NullReporter, Reporter
+from vstore.sbom.model import SbomOptions
 from vstore.store import Store
 from vstore.values import replace
 
 __all__ = [
     "ArchiveInfo",
+    "Artifact",
+    "Attachment",
     "BaseNeeds",
     "BuiltImage",
     "Descriptor",
@@ -124,13 +136,35 @@ def _repositories(base: str | None, host: str) -> list[str]:
     return []
 
 
-def image_output(store: Store, place: ImagePlace, options: ImageOptions) -> ImageOutput:
-    """Return the output of an image. Its base may be in any registry that this store knows a login for."""
+def image_output(
+    store: Store, place: ImagePlace, options: ImageOptions, *, sbom: SbomOptions | None = None
+) -> ImageOutput:
+    """Return the output of an image. Its base may be in any registry that this store knows a login for.
+
+    With `sbom` an SBOM of each object for which the image is made becomes an artifact of the image.
+    """
 
     def open_base(reference: Reference) -> Transport:
         return open_repository(reference, store.config.caches)
 
-    return ImageOutput(store=store, place=place, options=options, open_repository=open_base)
+    return ImageOutput(
+        store=store,
+        place=place,
+        options=options,
+        open_repository=open_base,
+        attachment=partial(_sbom, store, sbom) if sbom else None,
+    )
+
+
+def _sbom(store: Store, options: SbomOptions, path: StorePath) -> Attachment:
+    from vstore.sbom.document import make_sbom, sbom_file_name, sbom_media_type
+
+    return Attachment(
+        path=path,
+        media_type=sbom_media_type(options.format),
+        name=sbom_file_name(path.name, options.format),
+        data=make_sbom(store, path, options),
+    )
 
 
 def write_image(

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from vstore.publish import OutputPlan
 from vstore.reporter import Reporter
-from vstore.sbom.document import make_sbom, write_sbom
+from vstore.sbom.document import make_sbom, sbom_file_name, write_sbom
 from vstore.sbom.model import SbomFormat, SbomOptions
 from vstore.store import Store
 
@@ -32,8 +32,11 @@ def write_sboms(
     A file has the name of its archive, with ``.cdx.json`` or ``.spdx.json`` in place of the suffix. Raises the errors
     of `write_sbom`.
     """
-    suffix = ".spdx.json" if options.format is SbomFormat.SPDX else ".cdx.json"
-    files = {folder / f"{item.name.rpartition('.tar.')[0]}{suffix}": item.path for item in plan.items if item.path}
+    files = {
+        folder / sbom_file_name(item.name.rpartition(".tar.")[0], options.format): item.path
+        for item in plan.items
+        if item.path
+    }
     for file, path in files.items():
         write_sbom(store, path, file, options, reporter=reporter)
     return list(files)

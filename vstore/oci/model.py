@@ -72,13 +72,14 @@ class ImagePlatform:
 
 @frozen
 class Descriptor:
-    """A blob that a document refers to: its media type, digest and size."""
+    """A blob that a document refers to: its media type, digest and size. `artifact_type` is that of its manifest."""
 
     media_type: str
     digest: Sha256
     size_bytes: int
     annotations: Mapping[str, str] = {}
     platform: ImagePlatform | None = None
+    artifact_type: str | None = None
 
     @classmethod
     def of(cls, media_type: str, data: bytes, annotations: Mapping[str, str] | None = None) -> Self:
@@ -94,6 +95,7 @@ class Descriptor:
                 "mediaType": self.media_type,
                 "digest": str(self.digest),
                 "size": self.size_bytes,
+                "artifactType": self.artifact_type,
                 "annotations": dict(self.annotations) or None,
                 "platform": self.platform.as_json() if self.platform else None,
             }
@@ -119,6 +121,7 @@ class Descriptor:
             size_bytes=size,
             annotations=_annotations(fields),
             platform=ImagePlatform.from_fields(fields.table("platform")) if _is_set(fields, "platform") else None,
+            artifact_type=fields.optional_text("artifactType"),
         )
 
 
@@ -128,12 +131,16 @@ EMPTY_DESCRIPTOR = Descriptor.of(media_types.EMPTY, EMPTY_BLOB)
 
 @frozen
 class ImageManifest:
-    """The config of an image and its layers, lowest first. `artifact_type` is set where it is not a container image."""
+    """The config of an image and its layers, lowest first.
+
+    `artifact_type` is set where it is not a container image, and `subject` where it belongs to another manifest.
+    """
 
     config: Descriptor
     layers: tuple[Descriptor, ...]
     annotations: Mapping[str, str] = {}
     artifact_type: str | None = None
+    subject: Descriptor | None = None
     media_type: str = media_types.MANIFEST
 
     def encode(self) -> bytes:
@@ -144,6 +151,7 @@ class ImageManifest:
             "artifactType": self.artifact_type,
             "config": self.config.as_json(),
             "layers": [layer.as_json() for layer in self.layers],
+            "subject": self.subject.as_json() if self.subject else None,
             "annotations": dict(self.annotations) or None,
         }
         return canonical_json(_without_none(document))
@@ -159,6 +167,7 @@ class ImageManifest:
             layers=tuple(map(Descriptor.from_fields, fields.tables("layers"))),
             annotations=_annotations(fields),
             artifact_type=fields.optional_text("artifactType"),
+            subject=Descriptor.from_fields(fields.table("subject")) if _is_set(fields, "subject") else None,
             media_type=media_type,
         )
 

@@ -42,6 +42,16 @@ def make_sbom(
     return _identified(cyclonedx_document(parts), "serialNumber", "urn:uuid:")
 
 
+def sbom_file_name(name: str, form: SbomFormat) -> str:
+    """Return the name of the SBOM's file beside a file or an object of this name; scanners know it by its end."""
+    return f"{name}.{'spdx' if form is SbomFormat.SPDX else 'cdx'}.json"
+
+
+def sbom_media_type(form: SbomFormat) -> str:
+    """Return the media type of a format, as registered with IANA."""
+    return "application/spdx+json" if form is SbomFormat.SPDX else "application/vnd.cyclonedx+json"
+
+
 def write_sbom(
     store: Store,
     path: StorePath,

@@ -13,7 +13,8 @@ from scripts.testing.images import RUN, make_image, missing_tool
 from scripts.testing.registries import LocalRegistry, docker_registry
 from scripts.testing.world import World
 from tests.publish.image.test_running import SAID, Storage, short_folder
-from vstore.oci import ImageManifest, Reference, Sha256
+from tests.sbom.validators import assert_cyclonedx, assert_spdx
+from vstore.oci import ImageIndex, ImageManifest, Reference, Sha256
 from vstore.remote import open_repository
 
 pytestmark = pytest.mark.slow
@@ -57,6 +58,32 @@ def test_an_image_of_what_was_pushed_sends_only_documents(world: World, registry
     stored = manifest(registry, "team/cache:1")
     assert [str(layer.digest) for layer in stored.layers] == [layer["digest"] for layer in image["layers"]]
     assert Sha256.of(stored.encode()) == Sha256.parse(made["digest"])
+
+
+def test_an_sbom_is_found_by_the_digest_of_its_image(world: World, registry: LocalRegistry, tmp_path: Path) -> None:
+    """docker-registry 2.8 lists no referrers, so the tag of the specification does; images stay images for others."""
+    made = push(world, registry, "with/sbom:1", "--sbom", "cyclonedx")
+    push(world, registry, "with/sbom:1", "--sbom", "spdx")
+    again = push(world, registry, "with/sbom:1", "--sbom", "cyclonedx")
+    assert again["sboms"] == made["sboms"] and again["digest"] == made["digest"]
+    transport = open_repository(Reference.parse(f"{registry.host}/with/sbom"))
+    listed = ImageIndex.decode(transport.get(f"manifests/sha256-{made['digest'][7:]}", limit=4 << 20) or b"").manifests
+    assert [one.artifact_type for one in listed] == ["application/vnd.cyclonedx+json", "application/spdx+json"]
+    documents = []
+    for one in listed:
+        artifact = manifest(registry, f"with/sbom@{one.digest}")
+        assert artifact.subject is not None and str(artifact.subject.digest) == made["digest"]
+        documents.append(transport.get(f"blobs/{artifact.layers[0].digest}", limit=4 << 20) or b"")
+    assert_cyclonedx(documents[0])
+    assert_spdx(documents[1], tmp_path)
+    assert documents[0].decode() == world.run("sbom", "project")[0]
+    if not missing_tool("skopeo"):
+        source = f"docker://{registry.host}/with/sbom"
+        for version in (":1", f":sha256-{made['digest'][7:]}", f"@{listed[0].digest}"):
+            subprocess.run(["skopeo", "inspect", "--raw", "--tls-verify=false", f"{source}{version}"], check=True)
+        subprocess.run(
+            ["skopeo", "copy", "-q", "--src-tls-verify=false", f"{source}:1", f"dir:{tmp_path / 'copy'}"], check=True
+        )
 
 
 def test_two_applications_share_the_layers_of_their_framework(world: World, registry: LocalRegistry) -> None:

@@ -6,12 +6,13 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from vstore.cli.command import command, options
 from vstore.cli.commands.publish import compression_level, find_spec_or_object
+from vstore.cli.commands.sbom import dated
 from vstore.cli.options import platform_option, request_options, selection_options
 from vstore.cli.paths import FILE, PLACE
 from vstore.cli.settings import Settings
@@ -24,6 +25,7 @@ from vstore.sizes import size
 if TYPE_CHECKING:
     from vstore.api.images import BuiltImage, ImageOptions, ImageOutput, ImagePlace, ImagePlan
     from vstore.api.realising import Request
+    from vstore.api.sboms import SbomOptions
     from vstore.api.stores import Store
     from vstore.cli.documents.publishing import ImageDocument, PlatformImageDocument
 
@@ -39,16 +41,25 @@ def _pairs(_: click.Context, option: click.Parameter, given: tuple[str, ...]) ->
     return {name: value for name, _equals, value in found}
 
 
-def _image_options(level: int | None, best: bool, **given: object) -> Callable[[Store], ImageOptions]:
+class _Image(NamedTuple):
+    """The options of an image, by the store that it is made from, and those of its SBOM."""
+
+    options: Callable[[Store], ImageOptions]
+    sbom: SbomOptions | None
+
+
+def _image_options(level: int | None, best: bool, sbom: str | None, **given: object) -> _Image:
     from vstore.api.images import image_options
     from vstore.api.publishing import Compression
+    from vstore.api.sboms import SbomFormat, SbomOptions
 
-    return partial(
+    options = partial(
         image_options,
         level=compression_level(Compression.ZST, level, best),
         source_date_epoch=os.environ.get("SOURCE_DATE_EPOCH"),
         **{name: value for name, value in given.items() if value is not None},  # type: ignore[arg-type]
     )
+    return _Image(options, dated(SbomOptions(format=SbomFormat(sbom))) if sbom else None)
 
 
 def _place(
@@ -112,6 +123,9 @@ def _place(
     click.option(
         "--key", "key_files", multiple=True, type=FILE, help="Sign with this secret key (default: the store's keys)."
     ),
+    click.option(
+        "--sbom", type=click.Choice(["cyclonedx", "spdx"]), help="Attach an SBOM, as an artifact of the image."
+    ),
     click.option("--level", type=click.IntRange(1, 22), help="The compression level (default: 3)."),
     click.option("--best", is_flag=True, help="Make the smallest layers; this takes much longer."),
 )
@@ -121,7 +135,7 @@ def image_command(
     settings: Settings,
     what: tuple[str, ...],
     place: Callable[[Store, str | None], ImagePlace],
-    image: Callable[[Store], ImageOptions],
+    image: _Image,
     platforms: tuple[str, ...],
     make_request: Callable[..., Request],
 ) -> None:
@@ -138,8 +152,8 @@ def image_command(
         raise UsageError("--platform needs a spec; an object of the store has one platform")
     request = make_request(spec=spec or Path())
     with settings.open_store(create=spec is not None) as store:
-        chosen = image(store)
-        output = image_output(store, place(store, chosen.base), chosen)
+        chosen = image.options(store)
+        output = image_output(store, place(store, chosen.base), chosen, sbom=image.sbom)
         if spec is None:
             plan = write_image(
                 store, what, output, jobs=request.jobs, dry_run=request.dry_run, reporter=settings.reporter
@@ -163,6 +177,15 @@ def _document(plan: ImagePlan, output: ImageOutput, dry_run: bool) -> ImageDocum
         "digest": str(plan.top.digest) if plan.top else None,
         "images": [_platform(image) for image in plan.images],
         "sent_bytes": plan.sent_bytes,
+        "sboms": [
+            {
+                "path": str(one.attachment.path),
+                "image": str(one.subject.digest),
+                "digest": str(one.descriptor.digest),
+                "artifact_type": one.attachment.media_type,
+            }
+            for one in plan.artifacts
+        ],
     }
 
 
@@ -204,6 +227,7 @@ def _text(plan: ImagePlan, document: ImageDocument) -> str:
     lines.append(f"{count(len(document['written']), 'layer')} {verb}, {len(document['unchanged'])} unchanged: {names}")
     if document["digest"]:
         lines.append(f"{document['digest']} for {platforms}")
+    lines += [f"{one['digest']} is its SBOM of {one['path']}" for one in document["sboms"]]
     needs = {str(image.needs): None for image in plan.images if str(image.needs)}
     lines += [f"its base must have {text}" for text in needs]
     return "\n".join(lines)

@@ -75,6 +75,15 @@ class PlatformImageDocument(TypedDict):
     needs_libraries: Annotated[list[str], "Shared libraries that no object of it has, so the base must have them"]
 
 
+class ImageSbomDocument(TypedDict):
+    """An SBOM that belongs to an image, as an artifact."""
+
+    path: Annotated[str, "Store path of the object whose parts it states"]
+    image: Annotated[str, "Digest of the manifest of the image, which is its subject"]
+    digest: Annotated[str, "Digest of its own manifest"]
+    artifact_type: Annotated[str, "Media type of the SBOM"]
+
+
 class ImageDocument(OutputDocument):
     """An image, or an index of images for several platforms. `written` and `unchanged` name objects."""
 
@@ -85,3 +94,4 @@ class ImageDocument(OutputDocument):
     ]
     images: Annotated[list[PlatformImageDocument], "The image of each platform; empty if the digest is null"]
     sent_bytes: Annotated[int, "Size of the blobs that the place did not have"]
+    sboms: Annotated[list[ImageSbomDocument], "The SBOMs of the images, with `--sbom`; empty if the digest is null"]

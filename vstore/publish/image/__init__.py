@@ -4,6 +4,7 @@
 what it stands on.
 """
 
+from vstore.publish.image.attachments import Artifact, Attachment
 from vstore.publish.image.destinations import ImagePlace, LayoutFile, LayoutFolder, RegistryRepository
 from vstore.publish.image.model import FIXED_CREATED, NON_ROOT, BaseNeeds, BuiltImage, ImageLayer, ImageOptions
 from vstore.publish.image.output import ImageOutput, ImagePlan
@@ -11,6 +12,8 @@ from vstore.publish.image.output import ImageOutput, ImagePlan
 __all__ = [
     "FIXED_CREATED",
     "NON_ROOT",
+    "Artifact",
+    "Attachment",
     "BaseNeeds",
     "BuiltImage",
     "ImageLayer",

@@ -10,7 +10,7 @@ import os
 import shutil
 import stat
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -21,16 +21,18 @@ from vstore.fs.atomic import flush_file
 from vstore.fs.place import check_output_folder, claim, lstat_or_none, put_bytes, put_file, real_folder, recognise
 from vstore.fs.scratch import scratch
 from vstore.fs.trees.manifest import FIXED_TIME
-from vstore.oci import Descriptor, ImageIndex, Reference, media_types
-from vstore.oci.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE, TAG, blob_path, open_layout
+from vstore.oci import MAX_DOCUMENT_BYTES, Descriptor, ImageIndex, ImageManifest, Reference, media_types
+from vstore.oci.layout import INDEX_FILE, LAYOUT, LAYOUT_FILE, TAG, ImageLayout, blob_path, open_layout
 from vstore.publish.earlier_outputs import is_layout_file
+from vstore.publish.image.attachments import Artifact, merge_listed, referrers_tag
 from vstore.publish.metadata_folder import lock_output_folder
 from vstore.remote.records.annotations import OBJECT_PATH
-from vstore.remote.transport.protocol import WritableTransport
+from vstore.remote.transport.protocol import TransportError, WritableTransport
 from vstore.store import Store
 from vstore.values import frozen, replace
 
 DEFAULT_TAG = "latest"
+_MAX_TRIES = 8
 
 
 class ImageDestination(Protocol):
@@ -45,8 +47,8 @@ class ImageDestination(Protocol):
     def put_document(self, descriptor: Descriptor, data: bytes) -> None:
         """Add a config or a manifest."""
 
-    def finish(self, top: Descriptor, data: bytes) -> None:
-        """Add the manifest or the index of the whole image under its tags."""
+    def finish(self, top: Descriptor, data: bytes, artifacts: Sequence[Artifact] = ()) -> None:
+        """Add the manifest or the index of the whole image under its tags, and list its artifacts, which are there."""
 
 
 class ImagePlace(Protocol):
@@ -126,11 +128,17 @@ class LayoutFolder:
         if not self.has(descriptor):
             put_bytes(data, recognise(self.folder / blob_path(descriptor.digest), _is_file))
 
-    def finish(self, top: Descriptor, data: bytes) -> None:
-        """Add the image to the list of the layout."""
+    def finish(self, top: Descriptor, data: bytes, artifacts: Sequence[Artifact] = ()) -> None:
+        """Add the image to the list of the layout. Artifacts of images that are listed no longer leave the list."""
         self.put_document(top, data)
         others = tuple(one for one in self._others() if one.annotations.get(TAG) not in self.tags)
-        index = ImageIndex(manifests=(*others, *_tagged(top, self.tags))).encode()
+        listed = (*others, *_tagged(top, self.tags))
+        try:
+            with open_layout(self.folder) as layout:
+                listed = tuple(_without_dangling(layout, listed))
+        except ValueError as error:
+            raise ArchiveError(f"malformed OCI layout: {self.folder}: {error}") from error
+        index = ImageIndex(manifests=merge_listed(listed, artifacts)).encode()
         place = recognise(self.folder / INDEX_FILE, _is_file)
         put_bytes(index, place)
 
@@ -214,10 +222,10 @@ class _LayoutWriter:
             self._tar.addfile(_member(blob_path(descriptor.digest), len(data)), BytesIO(data))
             self._written.add(str(descriptor.digest))
 
-    def finish(self, top: Descriptor, data: bytes) -> None:
-        """Write the manifest or the index, then the list of images."""
+    def finish(self, top: Descriptor, data: bytes, artifacts: Sequence[Artifact] = ()) -> None:
+        """Write the manifest or the index, then the list of images and artifacts."""
         self.put_document(top, data)
-        index = ImageIndex(manifests=_tagged(top, self._tags)).encode()
+        index = ImageIndex(manifests=merge_listed(_tagged(top, self._tags), artifacts)).encode()
         self._tar.addfile(_member(INDEX_FILE, len(index)), BytesIO(index))
 
 
@@ -259,10 +267,33 @@ class RegistryRepository:
         kind = "manifests" if descriptor.media_type in (media_types.MANIFEST, media_types.INDEX) else "blobs"
         self.transport.put(f"{kind}/{descriptor.digest}", data)
 
-    def finish(self, top: Descriptor, data: bytes) -> None:
-        """Send the manifest or the index under each tag."""
+    def finish(self, top: Descriptor, data: bytes, artifacts: Sequence[Artifact] = ()) -> None:
+        """Send the manifest or the index under each tag, and list the artifacts where the registry does not.
+
+        Raises TransportError if others keep changing that list.
+        """
         for tag in self.tags:
             self.transport.put(f"manifests/{tag}", data)
+        for subject in dict.fromkeys(one.subject.digest for one in artifacts):
+            if self.transport.get(f"referrers/{subject}", limit=MAX_DOCUMENT_BYTES) is None:
+                self._list(referrers_tag(subject), [one for one in artifacts if one.subject.digest == subject])
+
+    def _list(self, tag: str, artifacts: Sequence[Artifact]) -> None:
+        """Add artifacts to the index at a tag. Others may write it too, so look again and repeat."""
+        for _ in range(_MAX_TRIES):
+            listed = self._listed(tag)
+            merged = merge_listed(listed, artifacts)
+            if merged == listed:
+                return
+            self.transport.put(f"manifests/{tag}", ImageIndex(manifests=merged).encode())
+        raise TransportError(f"others keep changing {self.reference.name}:{tag}", hint="try again")
+
+    def _listed(self, tag: str) -> tuple[Descriptor, ...]:
+        data = self.transport.get(f"manifests/{tag}", limit=MAX_DOCUMENT_BYTES)
+        try:
+            return ImageIndex.decode(data).manifests if data else ()
+        except ValueError as error:
+            raise TransportError(f"malformed list of artifacts {self.reference.name}:{tag}: {error}") from error
 
 
 def _member(name: str, size: int) -> tarfile.TarInfo:
@@ -273,6 +304,21 @@ def _member(name: str, size: int) -> tarfile.TarInfo:
 
 def _tagged(top: Descriptor, tags: Sequence[str]) -> tuple[Descriptor, ...]:
     return tuple(replace(top, annotations={**top.annotations, TAG: tag}) for tag in tags)
+
+
+def _without_dangling(layout: ImageLayout, listed: Iterable[Descriptor]) -> Iterator[Descriptor]:
+    """Yield the entries of a list, except for the artifacts of vstore whose subject is not listed.
+
+    Raises ArchiveError for an incomplete layout, ValueError for a malformed one.
+    """
+    listed = tuple(listed)
+    indexes = [ImageIndex.decode(layout.document(one)) for one in listed if one.media_type in media_types.INDEXES]
+    there = {one.digest for one in (*listed, *(inner for index in indexes for inner in index.manifests))}
+    for one in listed:
+        is_own = one.artifact_type is not None and OBJECT_PATH in one.annotations
+        subject = ImageManifest.decode(layout.document(one)).subject if is_own else None
+        if subject is None or subject.digest in there:
+            yield one
 
 
 def _is_file(_: Path, status: os.stat_result) -> bool:

@@ -8,8 +8,9 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from vstore.objects import ObjectInfo, StorePath
-from vstore.oci import Descriptor, media_types
+from vstore.oci import EMPTY_BLOB, EMPTY_DESCRIPTOR, Descriptor, media_types
 from vstore.publish.image.assemble import BaseImage, assemble, assemble_index
+from vstore.publish.image.attachments import Artifact, MakeAttachment
 from vstore.publish.image.bases import Base, OpenTransport, open_base
 from vstore.publish.image.contents import ImageContents, image_contents
 from vstore.publish.image.destinations import ImageDestination, ImagePlace
@@ -29,26 +30,29 @@ class ImagePlan(NamedTuple):
     """The layers of images, and the images themselves where all their archives are known: none otherwise.
 
     `top` is what the tags name: the manifest of one image, or the index of several. `sent_bytes` are the bytes of
-    layers that the place did not have.
+    layers that the place did not have. `artifacts` are documents that belong to the images.
     """
 
     items: tuple[OutputItem, ...]
     images: tuple[BuiltImage, ...] = ()
     top: Descriptor | None = None
     sent_bytes: int = 0
+    artifacts: tuple[Artifact, ...] = ()
 
 
 @frozen
 class ImageOutput:
     """An image at one place, of members for any number of platforms: several become an index.
 
-    `open_repository` opens the registries of bases.
+    `open_repository` opens the registries of bases. `attachment` makes a document about an object for which an image is
+    made: it becomes an artifact of the image.
     """
 
     store: Store
     place: ImagePlace
     options: ImageOptions
     open_repository: OpenTransport
+    attachment: MakeAttachment | None = None
 
     def check(self, names: Iterable[str]) -> None:
         """Raise UsageError if the image cannot be written to the place. `names` do not matter."""
@@ -91,7 +95,8 @@ class ImageOutput:
             _item(info, unchanged=info.path in own and own[info.path].digest in there) for info in _distinct(contents)
         )
         sent = sum(blob.size_bytes for blob in blobs if blob.digest not in there)
-        return ImagePlan(items, images, self._top(images)[0] if images else None, sent)
+        top = self._top(images)[0] if images else None
+        return ImagePlan(items, images, top, sent, self._artifacts(images, contents))
 
     def write_images(self, stack: StackMembers, *, jobs: int = 1, reporter: Reporter | None = None) -> ImagePlan:
         """Write the image, each object in one of `jobs` threads. Raises UsageError, ArchiveError and CacheError."""
@@ -106,10 +111,21 @@ class ImageOutput:
                 written = {one.layer.info.path: one for one in pool.map(writer.write, _distinct(contents))}
             layers = {path: one.layer for path, one in written.items()}
             images = tuple(map(self._assembled(layers), contents, bases))
-            top = self._finish(destination, images, contents)
+            artifacts = self._artifacts(images, contents)
+            top = self._finish(destination, images, contents, artifacts)
         items = tuple(_item(one.layer.info, unchanged=one.unchanged) for one in written.values())
         sent = [one.layer.archive.size_bytes for one in written.values() if not one.unchanged]
-        return ImagePlan(items, images, top, writer.copied_bytes + sum(sent))
+        return ImagePlan(items, images, top, writer.copied_bytes + sum(sent), artifacts)
+
+    def _artifacts(self, images: Sequence[BuiltImage], contents: Sequence[ImageContents]) -> tuple[Artifact, ...]:
+        """Return the artifacts of the images, which stand in the order of their contents."""
+        if self.attachment is None or not images:
+            return ()
+        return tuple(
+            Artifact(attachment=self.attachment(path), subject=image.descriptor)
+            for image, one in zip(images, contents, strict=True)
+            for path in one.tops
+        )
 
     def _assembled(
         self, layers: Mapping[StorePath, ImageLayer]
@@ -126,16 +142,24 @@ class ImageOutput:
         return Descriptor.of(media_types.INDEX, data), data
 
     def _finish(
-        self, destination: ImageDestination, images: Sequence[BuiltImage], contents: Sequence[ImageContents]
+        self,
+        destination: ImageDestination,
+        images: Sequence[BuiltImage],
+        contents: Sequence[ImageContents],
+        artifacts: Sequence[Artifact],
     ) -> Descriptor:
-        """Add the configs, the manifests and last what the tags name, which is returned."""
+        """Add the configs, the manifests, the artifacts and last what the tags name, which is returned."""
         top, data = self._top(images)
         for image in images:
             destination.put_document(image.config_descriptor, image.config)
             if top.digest != image.descriptor.digest:
                 destination.put_document(image.descriptor, image.manifest)
+        for artifact in artifacts:
+            destination.put_document(EMPTY_DESCRIPTOR, EMPTY_BLOB)
+            destination.put_document(artifact.blob, artifact.attachment.data)
+            destination.put_document(artifact.descriptor, artifact.manifest)
         paths = " ".join(str(path) for one in contents for path in one.tops)
-        destination.finish(replace(top, annotations={OBJECT_PATH: paths}), data)
+        destination.finish(replace(top, annotations={OBJECT_PATH: paths}), data, artifacts)
         return top
 
     def _contents(self, stack: StackMembers) -> tuple[ImageContents, ...]:

@@ -3,7 +3,7 @@
 https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md
 
 Its keys are ``manifests/<tag>``, ``manifests/sha256:…`` and ``blobs/sha256:…``. Whole answers to keys with a digest are
-compared with it.
+compared with it. ``referrers/sha256:…`` lists the artifacts of a manifest; it is None in registries without such lists.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 _ACCEPT = {"Accept": ", ".join((*media_types.MANIFESTS, *media_types.INDEXES))}
 _BYTES = {"Content-Type": "application/octet-stream"}
-_KEY = re.compile(r"manifests/[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|(?:manifests|blobs)/sha256:[0-9a-f]{64}")
+_KEY = re.compile(r"manifests/[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}|(?:manifests|blobs|referrers)/sha256:[0-9a-f]{64}")
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 _NEXT = re.compile(r'<([^<>]{1,4096})>\s*;\s*rel="?next"?')  # RFC 8288
 _CODE = re.compile(r"[A-Z][A-Z_]{1,63}")
@@ -79,10 +79,10 @@ class RegistryTransport:
 
     def get(self, key: str, *, limit: int) -> bytes | None:
         """Return a manifest or a blob; None if there is none. Raises TransportError for the bytes of another digest."""
-        is_manifest = key.startswith("manifests/")
-        request = self._request(key, seconds=None if is_manifest else self._limits.download_seconds(limit))
+        is_document = not key.startswith("blobs/")
+        request = self._request(key, seconds=None if is_document else self._limits.download_seconds(limit))
         with self._reworded(request):
-            data = self._client.get(request, limit=min(limit, MAX_DOCUMENT_BYTES) if is_manifest else limit)
+            data = self._client.get(request, limit=min(limit, MAX_DOCUMENT_BYTES) if is_document else limit)
         if data is not None:
             self._check_digest(key, sha256(data).hexdigest())
         return data
@@ -285,7 +285,7 @@ class RegistryTransport:
             raise RegistryRefusalError(message, codes, transient=error.transient, hint=hint) from error
 
     def _check_digest(self, key: str, found: str) -> None:
-        digest = key.partition("sha256:")[2]
+        digest = "" if key.startswith("referrers/") else key.partition("sha256:")[2]
         if digest and digest != found:
             raise TransportError(f"{self.url}/{key}: the content has another digest")
 
