@@ -121,6 +121,7 @@ class CacheWriter(Protocol):
     def add_realisation(self, own: Realisation, signer: Signer, on_fault: FaultHandler) -> StorePath:
         """Write the object of a recipe; return the object that the cache states for it then.
 
+        `own` may bring signatures of keys that the signer knows, which are written too.
         A realisation with another object stays, unless it is malformed or all its signatures are wrong.
         """
 

@@ -19,6 +19,7 @@ from vstore.remote.records.trust import Key, SecretKey, Signer, Trust
 from vstore.remote.registry_cache.channels import ChannelClaims
 from vstore.remote.registry_cache.repository import RecordRepository, layer_of
 from vstore.remote.registry_cache.tags import CACHE_TAG, RecordTag, pin_tag, signer_of, subject_of
+from vstore.values import replace
 
 
 class RegistryCacheWriter:
@@ -75,14 +76,17 @@ class RegistryCacheWriter:
         self._put(record, signer)
 
     def add_realisation(self, own: Realisation, signer: Signer, on_fault: FaultHandler) -> StorePath:
-        """Write the object of a recipe for each key; return another object that a known key states for it, if any.
+        """Write the object of a recipe for each key, also for known keys whose signatures `own` has.
 
-        A record with another object that the same key signed stays, unless its signature is wrong.
+        Return another object that a known key states for it, if any. A record with another object that the same key
+        signed stays, unless its signature is wrong.
         """
         stated = own.path
-        for key, tag in _tags(own, signer):
+        records = _by_key(own, signer)
+        for key, record in records.items():
+            tag = RecordTag(subject_of(own), signer_of(key))
             found, fault = attempt(partial(self._repository.read_record, tag, decode_realisation))
-            if found is not None and key is not None and not _signed_by(key.public, found):
+            if found is not None and key is not None and not _signed_by(key, found):
                 fault = "its signature is wrong"
             if fault is not None:
                 on_fault(str(tag), fault)
@@ -90,11 +94,11 @@ class RegistryCacheWriter:
                 stated = found.path
                 continue
             if fault is not None or found is None or found.fingerprint != own.fingerprint:
-                self._write(tag, signer.sign_with(key, own))
-        own_names = {signer_of(key.public) for key in signer.keys}
+                self._write(tag, record)
+        names = {signer_of(key) for key in records}
         for other in signer.known.keys:
             tag = RecordTag(subject_of(own), signer_of(other))
-            if tag.signer not in own_names:
+            if tag.signer not in names:
                 found, _ = attempt(partial(self._repository.read_record, tag, decode_realisation))
                 if found is not None and found.path != own.path and _signed_by(other, found):
                     stated = found.path
@@ -148,6 +152,15 @@ def _tags(record: Record, signer: Signer) -> list[tuple[SecretKey | None, Record
     """Return the keys of a signer and the tags of their records: without a key, the tag of unsigned records."""
     keys: tuple[SecretKey | None, ...] = signer.keys or (None,)
     return [(key, RecordTag(subject_of(record), signer_of(key.public if key else None))) for key in keys]
+
+
+def _by_key(own: Realisation, signer: Signer) -> dict[Key | None, Realisation]:
+    """Return the record of each key that signs `own` or has signed it: with that signature alone."""
+    signed = signer.sign(own)
+    by_name = {one.key: one for one in signed.signatures}
+    keys = [key for key in signer.known.keys if key.name in by_name and _signed_by(key, signed)]
+    found: dict[Key | None, Realisation] = {key: replace(own, signatures=(by_name[key.name],)) for key in keys}
+    return found or {None: replace(own, signatures=())}
 
 
 def _signed_by(key: Key, record: Record) -> bool:

@@ -38,7 +38,7 @@ class PushOptions:
 
     `channel` is to point to the pushed stack, for `lifetime`. Deltas are made from the objects in the closure of
     `delta_from`. `level` is that of zstd, `jobs` the number of objects at the same time. With `verify` every byte that
-    the cache has is read, and damaged files are replaced.
+    the cache has is read, and damaged files are replaced. Without `realisations` the objects of recipes are not stated.
     """
 
     channel: str | None = None
@@ -47,6 +47,7 @@ class PushOptions:
     level: int | None = None
     jobs: int = 2
     verify: bool = False
+    realisations: bool = True
 
 
 @frozen
@@ -115,6 +116,7 @@ class Pusher:
         self._signer = signer
         self._reporter = CancellableReporter(reporter, cache.cancel)
         self._jobs = options.jobs
+        self._states_realisations = options.realisations
         self._without = without
         limits = Limits().without_ratio() if signer.keys else Limits()  # those of clients that trust a key
         self._archives = PackedArchives(store, level=options.level, limits=limits, reporter=self._reporter)
@@ -136,7 +138,8 @@ class Pusher:
                     running[path] = pool.submit(self._push, info, references)
             archive_bytes = sum(future.result() for future in running.values())
         with request_threads(self._cache) as pool:
-            conflicts = [text for found in pool.map(self._push_realisations, infos.values()) for text in found]
+            stated = infos.values() if self._states_realisations else ()
+            conflicts = [text for found in pool.map(self._push_realisations, stated) for text in found]
         for text in conflicts:
             self._reporter.warn(text)
         return Pushed(
