@@ -39,6 +39,7 @@ MODULES = (
     "publishing",
     "images",
     "caches",
+    "workers",
     "reporting",
 )
 # The public members of classes that have others for the modules below the API.

@@ -15,7 +15,8 @@
     ├── ToolError         11   an external tool (uv, patchelf) failed
     ├── NotReproducibleError   12   a rebuild has other bytes
     ├── NotFoundError     13   no such object, profile, layer or application
-    └── OutputError       15   the work is done, but its output could not be written
+    ├── OutputError       15   the work is done, but its output could not be written
+    └── ClusterError      16   a scheduler does not answer, or no worker could do the work
 
 An error has a one-line message with the fault and its place, details, and a hint with a command that helps.
 Only ``vstore.cli`` turns it into text and an exit code.
@@ -130,6 +131,12 @@ class OutputError(VstoreError):
     """The work is done, but its output could not be written."""
 
     exit_code = 15
+
+
+class ClusterError(VstoreError):
+    """A scheduler does not answer, or no worker could do the work."""
+
+    exit_code = 16
 
 
 def error_class(exit_code: int) -> type[VstoreError]:

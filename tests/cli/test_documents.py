@@ -260,7 +260,14 @@ def test_errors_are_documents(tried: Tried) -> None:
 def test_every_command_is_listed_with_its_document() -> None:
     names = {name for name, command, _ in commands() if not hasattr(command, "commands")}
     assert names == set(DOCUMENTS)
-    assert [name for name, kind in DOCUMENTS.items() if kind is None] == ["run", "exec", "shell", "serve"]
+    assert [name for name, kind in DOCUMENTS.items() if kind is None] == [
+        "run",
+        "exec",
+        "shell",
+        "serve",
+        "scheduler",
+        "worker",
+    ]
 
 
 def test_keys_have_units() -> None:

@@ -8,7 +8,7 @@ Example::
     print(settings.gc.max_size or config.parse_size("50G"))
 """
 
-from vstore.config import CacheConfig, Config, GcConfig, parse_age, parse_size, read_config
+from vstore.config import CacheConfig, ClusterConfig, Config, GcConfig, parse_age, parse_size, read_config
 from vstore.config.editing import ConfigFile, Setting
 from vstore.config.keys import KEYS, ConfigKey
 from vstore.config.kinds import ValueKind
@@ -17,6 +17,7 @@ from vstore.config.schema import config_schema
 __all__ = [
     "KEYS",
     "CacheConfig",
+    "ClusterConfig",
     "Config",
     "ConfigFile",
     "ConfigKey",

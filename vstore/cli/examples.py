@@ -127,6 +127,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "cache verify": ("vstore cache verify builds --contents",),
     "cache pin": ("vstore cache pin builds sklearn",),
     "cache unpin": ("vstore cache unpin builds sklearn",),
+    "scheduler": ("vstore scheduler", "vstore scheduler --host 0.0.0.0 --scheduler-file /shared/scheduler.json"),
+    "worker": ("vstore worker tcp://127.0.0.1:8786 --jobs 2", "vstore worker /shared/scheduler.json --max-store 200G"),
     "serve": ("vstore serve --host 127.0.0.1 --port 8000",),
     "key": ("vstore key generate build-machine", "vstore key list"),
     "key generate": ("vstore key generate build-machine",),

@@ -41,6 +41,8 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, summary)
     "pull": ("remote", "Copy a channel's stack or objects from a cache."),
     "cache": ("caches", "List, collect, verify and pin the objects of a cache."),
     "serve": ("serve", "Serve this store as a cache over HTTP."),
+    "scheduler": ("workers", "Run the scheduler of a cluster."),
+    "worker": ("workers", "Realise nodes for a scheduler, in the store of this machine."),
     "key": ("keys", "Make and list the keys that sign pushes."),
     "verify": ("maintenance", "Check the store against its index and manifests."),
     "optimise": ("maintenance", "Replace equal files of different objects by hard links."),

@@ -75,6 +75,8 @@ DOCUMENTS: dict[str, object] = {  # by command; None prints no document
     "cache pin": caches.PinDocument,
     "cache unpin": caches.PinDocument,
     "serve": None,
+    "scheduler": None,
+    "worker": None,
     "key generate": caches.KeyDocument,
     "key list": list[str],
     "verify": stores.VerifyDocument,
