@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pytest
 import uv
 from hypothesis import settings
 
+from scripts.testing.forked import CommandPool
 from scripts.testing.world import World, make_world
 
 _PATIENCE_SECONDS = 10
@@ -88,6 +90,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 @pytest.fixture(scope="session")
 def as_root() -> None:
     """For fixtures that need root: the tests that use them get the marker `root`."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_commands() -> Iterator[None]:
+    """Calls of vstore by a world are processes forked from one that has its modules loaded."""
+    with CommandPool() as World.pool:
+        yield
+    World.pool = None
 
 
 @pytest.fixture(scope="session")

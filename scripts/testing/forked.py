@@ -1,28 +1,39 @@
 """The real command line in a process of its own, forked from one that has its modules loaded: twenty times as fast.
 
-Run as a module it is the server: it reads one call a line as JSON, and answers each with how the process ended.
+Run as a module it is the server: it reads one call a line as JSON, and answers each with how the process ended. What an
+interpreter reads when it starts, such as PYTHONHASHSEED, is that of the server for all its calls.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import json
 import os
+import pkgutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 SOURCE = Path(__file__).parents[2]
 HUNG = -100
 _SECONDS = 30.0
+_READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "TZ", "_VSTORE")
+_LOADED_WHEN_USED = (  # these start threads, or may
+    "vstore.__main__",
+    "vstore.cluster",
+    "vstore.store.health.reindex",
+    "vstore.store.index.queries",
+)
 
 
 class Ended(NamedTuple):
-    """The end of a command (`HUNG` after half a minute), and its output."""
+    """The end of a command (`HUNG` if it took too long), and its output."""
 
     code: int
     out: str
@@ -46,10 +57,24 @@ class CommandLine:
             env={**keep, **environment},
         )
 
-    def run(self, *arguments: str | bytes, cwd: Path | None = None) -> Ended:
+    def run(
+        self,
+        *arguments: str | bytes,
+        cwd: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        seconds: float = _SECONDS,
+    ) -> Ended:
+        """Run one command; `environment` None is that of the server."""
         assert self._server.stdin is not None and self._server.stdout is not None
-        texts = [os.fsdecode(one) for one in arguments]
-        self._server.stdin.write(json.dumps({"arguments": texts, "cwd": str(cwd or SOURCE)}).encode() + b"\n")
+        os.umask(umask := os.umask(0o077))
+        call = {
+            "arguments": [os.fsdecode(one) for one in arguments],
+            "cwd": str(cwd or SOURCE),
+            "environment": None if environment is None else dict(environment),
+            "umask": umask,
+            "seconds": seconds,
+        }
+        self._server.stdin.write(json.dumps(call).encode() + b"\n")
         self._server.stdin.flush()
         return Ended(**json.loads(self._server.stdout.readline()))
 
@@ -60,23 +85,63 @@ class CommandLine:
         self._server.communicate()
 
 
-def _serve() -> None:
-    from vstore.cli.commands import COMMANDS
+class CommandPool:
+    """Servers for calls from several threads at the same time, started when they are needed."""
 
-    for module, _ in COMMANDS.values():
-        importlib.import_module(f"vstore.cli.commands.{module}")
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: list[CommandLine] = []
+        self._all: list[CommandLine] = []
+
+    def run(self, arguments: Sequence[str], environment: Mapping[str, str], seconds: float) -> Ended:
+        """Run one command with this environment, whose variables for the start of an interpreter do not count."""
+        with self._lock:
+            line = self._idle.pop() if self._idle else None
+        if line is None:
+            line = CommandLine({})
+            self._all.append(line)
+        ended = line.run(*arguments, environment=environment, seconds=seconds)
+        with self._lock:
+            self._idle.append(line)
+        return ended
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for line in self._all:
+            line.__exit__()
+
+
+def starts_alike(environment: Mapping[str, str]) -> bool:
+    """Return whether an interpreter with this environment starts as this one did."""
+    return _read_at_start(environment) == _read_at_start(os.environ)
+
+
+def _read_at_start(environment: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in environment.items() if key.startswith(_READ_AT_START)}
+
+
+def _serve() -> None:
+    import vstore
+
+    for module in pkgutil.walk_packages(vstore.__path__, "vstore."):
+        if not module.name.startswith(_LOADED_WHEN_USED):
+            importlib.import_module(module.name)
+    if sys.platform == "linux" and len(os.listdir("/proc/self/task")) > 1:
+        raise SystemExit("a module of vstore has started a thread: a process with threads cannot be forked")
+    gc.freeze()  # children do not touch what they share
     for line in sys.stdin.buffer:
-        call = json.loads(line)
-        sys.stdout.write(json.dumps(_call(call["arguments"], call["cwd"])) + "\n")
+        sys.stdout.write(json.dumps(_call(json.loads(line))) + "\n")
         sys.stdout.flush()
 
 
-def _call(arguments: Sequence[str], cwd: str) -> dict[str, object]:
+def _call(call: dict[str, Any]) -> dict[str, object]:
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as error:
         child = os.fork()
         if child == 0:
-            _become(arguments, cwd, (out.fileno(), error.fileno()))
-        code = _wait(child)
+            _become(call, (out.fileno(), error.fileno()))
+        code = _wait(child, call["seconds"])
         texts = []
         for file in (out, error):
             file.seek(0)
@@ -84,21 +149,26 @@ def _call(arguments: Sequence[str], cwd: str) -> dict[str, object]:
     return {"code": code, "out": texts[0], "error": texts[1]}
 
 
-def _become(arguments: Sequence[str], cwd: str, outputs: tuple[int, int]) -> None:
+def _become(call: dict[str, Any], outputs: tuple[int, int]) -> None:
     from vstore.cli import main
 
-    os.chdir(cwd)
+    os.chdir(call["cwd"])
+    os.umask(call["umask"])
+    if call["environment"] is not None:
+        os.environ.clear()
+        os.environ.update(call["environment"])
+    sys.argv[1:] = call["arguments"]
     null = os.open(os.devnull, os.O_RDONLY)
     for number, handle in enumerate((null, *outputs)):
         os.dup2(handle, number)
     try:
-        main(list(arguments))
+        main(list(call["arguments"]))
     finally:
         os._exit(99)  # `main` ends the process itself
 
 
-def _wait(child: int) -> int:
-    end = time.monotonic() + _SECONDS
+def _wait(child: int, seconds: float) -> int:
+    end = time.monotonic() + seconds
     while time.monotonic() < end:
         found, status = os.waitpid(child, os.WNOHANG)
         if found:

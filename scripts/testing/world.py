@@ -10,11 +10,13 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+from scripts.testing.forked import CommandPool, Ended, starts_alike
 from scripts.testing.wheels import make_wheel
 
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
+_SECONDS = 300.0  # that a call may take
 
 SPEC = """\
 [[runtimes]]
@@ -50,10 +52,11 @@ print("low", low.VERSION, "midlib", midlib.VERSION, side.NAME, app.NAME, *sys.ar
 
 @dataclass
 class World:
-    """One root and one spec; `run` is the command line in another process."""
+    """One root and one spec; `run` is the command line in another process, one of `pool` if that is set."""
 
     folder: Path
     root: Path
+    pool: ClassVar[CommandPool | None] = None
 
     @property
     def wheels(self) -> Path:
@@ -87,10 +90,18 @@ class World:
 
     def run(self, *arguments: str, code: int = 0, **changes: str) -> tuple[str, str]:
         """Run a call of vstore that ends with this exit code; return its standard output and error."""
+        ended = self._ended(*arguments, **changes)
+        assert ended.code == code, f"{arguments}: exit {ended.code}\n{ended.out}\n{ended.error}"
+        return ended.out, ended.error
+
+    def _ended(self, *arguments: str, **changes: str) -> Ended:
+        environment = {**self.environment(), **changes}
+        is_plain = type(self).start is World.start and type(self).command is World.command
+        if self.pool and is_plain and starts_alike(environment):
+            return self.pool.run(self.command(*arguments)[3:], environment, _SECONDS)
         process = self.start(*arguments, **changes)
-        out, err = process.communicate(timeout=300)
-        assert process.returncode == code, f"{arguments}: exit {process.returncode}\n{out}\n{err}"
-        return out, err
+        out, err = process.communicate(timeout=_SECONDS)
+        return Ended(process.returncode, out, err)
 
     def json(self, *arguments: str, code: int = 0, **changes: str) -> Any:
         """Run a call of vstore; return the document that it prints."""
