@@ -74,6 +74,7 @@ def completions(root: Path, line: str) -> list[str]:
         ("vstore info project@7/", ["file,project@7/"]),
         ("vstore push ne", ["plain,near"]),
         ("vstore push ./", ["file,./"]),
+        ("vstore audit --database advis", ["file,advis"]),
         ("vstore show ", ["file,"]),
         ("vstore config get gc.ke", ["plain,gc.keep"]),
         ("vstore --root ", ["dir,"]),

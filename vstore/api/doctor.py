@@ -22,9 +22,12 @@ from typing import NamedTuple
 from vstore.api.gc import CollectionPlan, GcOptions, plan_collection, policy_of
 from vstore.api.maintenance import verify
 from vstore.api.stores import StoreLayout, open_store, owner_of
+from vstore.audit.sources import LocalSource
 from vstore.config import read_config
 from vstore.credentials import has_credentials
 from vstore.errors import CacheError, UsageError, VstoreError
+from vstore.extras import require_extra
+from vstore.fs.paths import absolute
 from vstore.oci import Reference
 from vstore.remote.transport.registry import check_credential_files
 from vstore.reporter import NullReporter, Reporter
@@ -157,6 +160,7 @@ def _about_root(layout: StoreLayout) -> Iterator[Finding]:
         )
     yield from _about_logins(layout.config_file)
     yield from _about_registries(layout.config_file)
+    yield from _about_advisories(layout.config_file)
     free = shutil.disk_usage(root).free
     if free < _LITTLE_BYTES:
         yield Finding(
@@ -195,6 +199,19 @@ def _about_registries(config: Path) -> Iterator[Finding]:
                     check_credential_files(Reference.parse(cache.url.removeprefix("oci://")), os.environ)
                 except CacheError as error:
                     yield Finding("registry-login", "warning", f"no login to cache {cache.name}: {error.message}")
+
+
+def _about_advisories(config: Path) -> Iterator[Finding]:
+    with suppress(UsageError):  # `open_store` reports it
+        place = read_config(config).audit_database if config.is_file() else None
+        if place is None:
+            return
+        try:
+            require_extra("audit", "audits")
+            if "://" not in place:  # no server is asked
+                LocalSource(absolute(place)).identity()
+        except UsageError as error:
+            yield Finding("advisories", "error", f"audit.database of config.toml: {error.message} ({error.hint})")
 
 
 def _about_store(root: Path, plan: CollectionPlan | None, reporter: Reporter | None) -> Iterator[Finding]:

@@ -128,7 +128,7 @@ def _complete(kind: str, ctx: click.Context, text: str) -> list[CompletionItem[s
         found = [one for one in _names(kind, ctx, text) if one.text.startswith(text)]
         if found:
             return [CompletionItem(one.text, help=one.meaning or None) for one in found]
-    return [CompletionItem(text, type="file")] if kind in ("APPLICATION", "CACHE", "LINK", "PROGRAM", "WHAT") else []
+    return [CompletionItem(text, type="file")] if kind in _PATHS else []
 
 
 def _names(kind: str, ctx: click.Context, text: str) -> list[Name]:
@@ -138,6 +138,8 @@ def _names(kind: str, ctx: click.Context, text: str) -> list[Name]:
         from vstore.api.specs import Target
 
         return [*(names.Name(str(one)) for one in Target), names.Name("all", "all platforms of the spec")]
+    if kind == "PLACE":
+        return []
     if kind == "CONFIG":
         from vstore.api.config import KEYS
 
@@ -181,10 +183,11 @@ def _first(ctx: click.Context, name: str) -> str:
     return str(ctx.params.get(name) or next(iter(ctx.args), ""))
 
 
+_PATHS = frozenset(("APPLICATION", "CACHE", "LINK", "PLACE", "PROGRAM", "WHAT"))  # or values that are none
 _KNOWN = frozenset(
     (
         *("APPLICATION", "CACHE", "CHANNEL", "CONFIG", "GENERATION", "GLOB", "LINK"),
-        *("PROFILE", "PROGRAM", "TARGET", "WHAT"),
+        *("PLACE", "PROFILE", "PROGRAM", "TARGET", "WHAT"),
     )
 )
 _KINDS = {  # parameters that help texts call otherwise

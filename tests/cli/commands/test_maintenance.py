@@ -80,6 +80,18 @@ def test_a_key_in_the_settings_that_is_none(root: Path) -> None:
     assert f"{root / 'config.toml'}: trusted_keys: expected a list of keys" in doctor(root)
 
 
+def test_a_database_of_advisories_that_is_gone(root: Path, tmp_path: Path) -> None:
+    (root / "config.toml").write_text(f'[audit]\ndatabase = "{tmp_path / "db"}"\n')
+    assert (
+        f"advisories: audit.database of config.toml: the database of advisories cannot be read: {tmp_path}"
+        in doctor(root)
+    )
+    (tmp_path / "db").mkdir()
+    assert doctor(root) == ""
+    (root / "config.toml").write_text('[audit]\ndatabase = "https://127.0.0.1:1/all.zip"\n')
+    assert doctor(root) == "", "no server is asked"
+
+
 def test_under_a_folder_that_is_swept(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "vstore", "doctor", "--root", str(tmp_path / "Scratch" / "root")]
     done = subprocess.run(command, capture_output=True, text=True, cwd=SOURCE)
