@@ -1,7 +1,7 @@
-"""CPU-bound calls divided among processes.
+"""Processes that run functions of vstore, and CPU-bound calls divided among such processes.
 
-Each process receives pickled calls over a pipe, and answers with pickled results. Workers inherit the caller's
-``sys.path``. They are not started by multiprocessing, which would run the caller's script again.
+Workers inherit the caller's ``sys.path``. They are not started by multiprocessing, which would run the caller's script
+again. Those that divide calls receive pickled calls over a pipe, and answer with pickled results.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from queue import SimpleQueue
 from threading import Thread
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import IO, TYPE_CHECKING, TypeVar, cast
 
 if TYPE_CHECKING:
     from subprocess import Popen
@@ -23,11 +23,22 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _START = """
-import json, sys
+import importlib, json, sys
 sys.path[:] = json.loads(sys.argv[1])
-from vstore.workers import answer
-answer()
+module, _, function = sys.argv[2].partition(":")
+getattr(importlib.import_module(module), function)()
 """
+
+
+def start_process(function: str, *arguments: str, errors: IO[bytes] | None = None) -> Popen[bytes]:
+    """Start a process that calls ``MODULE:FUNCTION``, with pipes for its standard input and output.
+
+    It finds the arguments at the end of ``sys.argv``. Its standard error is written to `errors`, or discarded.
+    """
+    from subprocess import DEVNULL, PIPE, Popen  # not needed by most commands
+
+    command = [sys.executable, "-I", "-c", _START, json.dumps(sys.path), function, *arguments]
+    return Popen(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL if errors is None else errors)
 
 
 @contextmanager
@@ -73,10 +84,7 @@ def _next(waiting: deque[int]) -> int | None:
 
 @contextmanager
 def _process(feed: Callable[[Popen[bytes]], None]) -> Iterator[None]:
-    from subprocess import DEVNULL, PIPE, Popen  # not needed by most commands
-
-    command = [sys.executable, "-I", "-c", _START, json.dumps(sys.path)]
-    with suppress(BrokenPipeError), Popen(command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL) as process:
+    with suppress(BrokenPipeError), start_process("vstore.workers:answer") as process:
         feeder = Thread(target=feed, args=[process])
         feeder.start()
         try:

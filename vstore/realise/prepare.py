@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from vstore.build.recipe import Recipe
 from vstore.lock import Project
-from vstore.objects import StorePath
+from vstore.objects import Kind, StorePath
 from vstore.realise.execute.interpreters import Interpreters
 from vstore.realise.execute.sources import ModuleSources
 from vstore.realise.locking import Locks, ensure_locked, select
@@ -35,6 +36,12 @@ class PreparedRequest:
     def profile(self) -> str:
         """The profile whose generation the stack becomes."""
         return profile_name(self.project.spec, self.request)
+
+    @property
+    def nodes(self) -> dict[StorePath, Recipe]:
+        """The nodes to realise: those of the plan, without the stack if this is not all of it."""
+        is_whole = self.request.is_whole
+        return {key: node for key, node in self.plan.nodes.items() if is_whole or node.kind != Kind.STACK}
 
     @property
     def lock_names(self) -> dict[str, str]:

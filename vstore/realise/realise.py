@@ -8,21 +8,21 @@ The two columns of the architecture, spec → lock → build and fs → store �
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 
 from vstore.build.recipe import Recipe
 from vstore.errors import BuildError, VstoreError
 from vstore.lock import Project
 from vstore.objects import Kind, StorePath
-from vstore.realise.execute.executor import Executor, ThreadExecutor
-from vstore.realise.execute.nodes import NodeRealiser
-from vstore.realise.execute.object_builder import ObjectBuilder
+from vstore.realise.execute.executor import Executor
+from vstore.realise.local import in_threads
 from vstore.realise.model import Realised, RealisedLayer, Request
 from vstore.realise.plan.graph import find_known
 from vstore.realise.prepare import PreparedRequest, finish, prepare
 from vstore.realise.session import Session
-from vstore.spec.select import Operation
+
+OpenExecutor = Callable[[Sequence[PreparedRequest]], AbstractContextManager[Executor]]
 
 
 def realise(session: Session, project: Project, request: Request) -> Realised:
@@ -31,44 +31,34 @@ def realise(session: Session, project: Project, request: Request) -> Realised:
     The first layer that fails cancels the others, unless the request keeps going. Raises SpecError, LockError,
     BuildError, ToolError or StoreError; the store is intact after any of them.
     """
-    prepared = prepare(session, project, request)
-    builder = ObjectBuilder(
-        prepared.session,
-        prepared.interpreters,
-        import_sources=prepared.sources.import_all,
-        keep_failed=request.keep_failed,
-        locks=prepared.lock_names,
-    )
-    with closing(builder):
-        done = _execute_plan(prepared, builder)
-    return finish(prepared, done, fetched_bytes=session.substituter.fetched_bytes)
+    return realise_together(session, [(project, request)])[0]
 
 
-def _execute_plan(prepared: PreparedRequest, builder: ObjectBuilder) -> Mapping[StorePath, RealisedLayer]:
-    """Realise the nodes of a plan, without the stack if this is not all of it."""
-    session, plan, request, selection = prepared.session, prepared.plan, prepared.request, prepared.selection
+def realise_together(
+    session: Session, wanted: Iterable[tuple[Project, Request]], open_executor: OpenExecutor = in_threads
+) -> list[Realised]:
+    """Realise the stacks of several projects by one plan, in which equal nodes are one.
+
+    The next project is asked for when those before it are locked. If a node fails, nothing is activated; but if the
+    requests keep going, complete stacks are. Raises as `realise`, one error for all nodes that failed.
+    """
+    requests = [prepare(session, project, request) for project, request in wanted]
+    if not requests:
+        return []
     if session.substituter.has_caches:
-        session.substituter.start(find_known(session, plan.nodes).cached.values())
-    nodes = {key: node for key, node in plan.nodes.items() if request.is_whole or node.kind != Kind.STACK}
-    below = {name for layer in selection.built for name in layer.dependency_names}
-    checked = [one for one in selection.built if request.check and Operation.BUILD in selection.of(one)]
-    realiser = NodeRealiser(
-        session,
-        builder,
-        dry_run=request.dry_run,
-        must_be_present=below - {layer.env_name for layer in selection.built},
-        rebuild_and_compare={layer.env_name for layer in checked},
-    )
-    executor = ThreadExecutor(realiser.realise, session.jobs, session.cancel, keep_going=request.keep_going)
-    return execute(executor, nodes)
-
-
-def execute(executor: Executor, nodes: Mapping[StorePath, Recipe]) -> Mapping[StorePath, RealisedLayer]:
-    """Realise a graph of nodes. Raises one error for all nodes that failed."""
-    executed = executor.run(nodes)
-    if executed.failures:
-        raise combined_error(nodes, executed.done, executed.failures)
-    return executed.done
+        planned = {key: node for one in requests for key, node in one.plan.nodes.items()}
+        session.substituter.start(find_known(session, planned).cached.values())
+    nodes = {key: node for one in requests for key, node in one.nodes.items()}
+    with open_executor(requests) as executor:
+        executed = executor.run(nodes)
+    failures, done = executed.failures, executed.done
+    if failures and not requests[0].request.keep_going:
+        raise combined_error(nodes, done, failures)
+    complete = [one for one in requests if done.keys() >= one.nodes.keys()]
+    realised = [finish(one, done, fetched_bytes=session.substituter.fetched_bytes) for one in complete]
+    if failures:
+        raise combined_error(nodes, done, failures)
+    return realised
 
 
 def combined_error(

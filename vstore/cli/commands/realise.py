@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from vstore.cli.command import command
-from vstore.cli.options import platform_option, request_options, selection_options, spec_argument
-from vstore.cli.paths import PLACE
+from vstore.cli.options import platform_option, request_options, selection_options
+from vstore.cli.paths import FILE_OR_FOLDER, PLACE
 from vstore.cli.settings import Settings
 from vstore.cli.targets import each_target, parse_targets
 from vstore.cli.text import table
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 
 @command("realise")
-@spec_argument
+@click.argument("specs", metavar="[SPEC]…", nargs=-1, type=FILE_OR_FOLDER)
 @request_options(
     click.option("--profile", metavar="NAME", help="The profile to switch (default: that of the spec)."),
     click.option("--check", is_flag=True, help="Build every layer again and compare: exit with 12 if one differs."),
@@ -39,36 +41,62 @@ if TYPE_CHECKING:
 )
 @platform_option
 @click.option("--out-link", type=PLACE, help="Also make a link at this path; it keeps the stack alive.")
+@click.option(
+    "--on", "place", metavar="PLACE", help="Build in processes of this machine: `local[N]`, or `local` for one per CPU."
+)
 def realise_command(
     settings: Settings,
-    spec: Path,
+    specs: tuple[Path, ...],
     make_request: Callable[..., Request],
     platforms: tuple[str, ...],
     out_link: Path | None,
+    place: str | None,
 ) -> None:
-    """The spec is locked first if its lock is missing or stale. With --include, only the matching layers and their
-    dependencies are built, and no generation is made.
+    """The spec is locked first if its lock is missing or stale. Several specs and platforms are realised by one plan,
+    in which equal layers are built once. With --include, only the matching layers and their dependencies are built,
+    and no generation is made.
     """
-    from vstore.api.realising import realise
+    from vstore.api.realising import realise_all
     from vstore.api.stores import StoreLayout, check_out_link, keep
-    from vstore.values import replace
 
-    started, request = time.monotonic(), make_request(spec=spec)
-    targets = parse_targets(platforms, request.spec, request.allow_outside)
-    if len(targets) > 1 and (out_link is not None or request.profile is not None):
-        raise UsageError("--profile and --out-link are for one platform at a time")
+    started, processes = time.monotonic(), _processes(place)
+    asked = [make_request(spec=settings.find_spec(spec)) for spec in specs or (None,)]
+    targets = [parse_targets(platforms, one.spec, one.allow_outside) for one in asked]
+    is_single = sum(map(len, targets)) == 1
+    if not is_single and (out_link is not None or asked[0].profile is not None):
+        raise UsageError("--profile and --out-link are for one spec and one platform at a time")
     if out_link is not None:
-        check_out_link(StoreLayout(settings.location()), out_link, trial=not request.dry_run)
+        check_out_link(StoreLayout(settings.location()), out_link, trial=not asked[0].dry_run)
+    requests: list[Request] = []
     with settings.open_store(create=True) as store:
-        reporter = settings.reporter
-        each = each_target(targets, platforms, request.spec, request.allow_outside)
-        results = [realise(store, replace(request, target=target), reporter=reporter) for target in each]
+        each = _each_request(asked, targets, platforms, requests)
+        results = realise_all(store, each, processes=processes, reporter=settings.reporter)
         if out_link is not None and results[0].stack is not None:
             keep(store, results[0].stack, out_link)
         seconds = time.monotonic() - started
-        shown = [_shown(store, request, one, seconds) for one in results]
+        shown = [_shown(store, request, one, seconds) for request, one in zip(requests, results, strict=True)]
     documents = [document for document, _ in shown]
-    settings.emit(documents[0] if len(targets) == 1 else documents, lambda: "\n\n".join(text for _, text in shown))
+    settings.emit(documents[0] if is_single else documents, lambda: "\n\n".join(text for _, text in shown))
+
+
+def _each_request(
+    asked: Sequence[Request], targets: Sequence[Sequence[Target]], platforms: Sequence[str], seen: list[Request]
+) -> Iterator[Request]:
+    """Yield a request for each spec and target, and append it to `seen`."""
+    from vstore.values import replace
+
+    for request, own in zip(asked, targets, strict=True):
+        for target in each_target(own, platforms, request.spec, request.allow_outside):
+            seen.append(replace(request, target=target))
+            yield seen[-1]
+
+
+def _processes(place: str | None) -> int | None:
+    """Return the number of processes of ``--on``. Raises UsageError."""
+    found = re.fullmatch(r"local(?:\[([1-9][0-9]{0,3})\])?", place or "local")
+    if found is None:
+        raise UsageError(f"--on {place}: no such place", hint="`--on 'local[4]'` builds in four processes")
+    return int(found[1] or os.cpu_count() or 1) if place else None
 
 
 def _shown(store: Store, request: Request, result: Realised, seconds: float) -> tuple[RealiseDocument, str]:

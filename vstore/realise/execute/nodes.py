@@ -3,17 +3,31 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from typing import Protocol
 
 from vstore.build.clashes import Clash
 from vstore.build.layer_metadata import read_metadata
 from vstore.build.recipe import InterpreterRecipe, LayerRecipe, Recipe
 from vstore.errors import BuildError
 from vstore.objects import LAYER_FILE, Kind, StorePath
-from vstore.realise.execute.object_builder import ObjectBuilder
+from vstore.realise.execute.interpreters import Interpreters
 from vstore.realise.execute.present import find_present, substitute_or_build
 from vstore.realise.model import Origin, RealisedLayer
 from vstore.realise.session import Session
+
+
+class NodeBuilder(Protocol):
+    """Builds the object of a node under the lock of its recipe: `ObjectBuilder`, for instance."""
+
+    interpreters: Interpreters
+    import_sources: Callable[[LayerRecipe], None]
+
+    def build(self, recipe: Recipe) -> StorePath:
+        """Build an object and add it to the store. Raises BuildError, ToolError or StoreError."""
+
+    def compare(self, recipe: LayerRecipe, known: StorePath) -> None:
+        """Build a layer again. Raises NotReproducibleError if its bytes are not those of the known object."""
 
 
 class NodeRealiser:
@@ -26,7 +40,7 @@ class NodeRealiser:
     def __init__(
         self,
         session: Session,
-        builder: ObjectBuilder,
+        builder: NodeBuilder,
         *,
         dry_run: bool = False,
         must_be_present: Collection[str] = (),

@@ -47,8 +47,8 @@ class ObjectBuilder:
         self.store = session.store
         self.interpreters = interpreters
         self.import_sources = import_sources
-        self._keep_failed = keep_failed
-        self._locks = locks
+        self.keep_failed = keep_failed
+        self.locks = locks
         self._disk_guard = DiskGuard(session.store, session.reporter)
 
     def close(self) -> None:
@@ -75,7 +75,7 @@ class ObjectBuilder:
     def _build_layer(self, recipe: LayerRecipe) -> StorePath:
         started = time.monotonic()
         self._disk_guard.ensure(recipe)
-        with self.store.staging(recipe.name, keep_failed=self._keep_failed) as staging:
+        with self.store.staging(recipe.name, keep_failed=self.keep_failed) as staging:
             log = self._fill(recipe, staging)
             manifest = scan(staging, freeze=True, on_found=self._hashing(recipe))
             seconds = time.monotonic() - started
@@ -89,7 +89,7 @@ class ObjectBuilder:
                     inputs=tuple(recipe.sources),
                     build_seconds=seconds,
                     metadata=recipe_metadata(recipe),
-                    builds=(state_build(recipe, seconds, self._locks.get(recipe.name)),),
+                    builds=(state_build(recipe, seconds, self.locks.get(recipe.name)),),
                 ),
                 manifest=manifest,
             )
@@ -118,7 +118,7 @@ class ObjectBuilder:
 
     def compare(self, recipe: LayerRecipe, known: StorePath) -> None:
         """Build a layer again. Raises NotReproducibleError if its bytes are not those of the known object."""
-        with self.store.staging(recipe.name, keep_failed=self._keep_failed) as staging:
+        with self.store.staging(recipe.name, keep_failed=self.keep_failed) as staging:
             self._fill(recipe, staging)
             expected, _ = self.store.manifest(known)
             found = scan(staging, on_found=lambda *_: self.session.cancel.check())

@@ -15,10 +15,9 @@ from vstore.realise.execute.messages import NodeTask
 from vstore.realise.execute.nodes import NodeRealiser
 from vstore.realise.execute.object_builder import ObjectBuilder
 from vstore.realise.execute.sources import ModuleSources, require_inputs
-from vstore.realise.locking import ensure_locked, select
 from vstore.realise.model import RealisedLayer, Request
-from vstore.realise.noop import profile_name
-from vstore.realise.plan.graph import find_known, needed, plan_layers
+from vstore.realise.plan.graph import find_known, needed
+from vstore.realise.prepare import prepare
 from vstore.realise.session import Session
 from vstore.store import BuildCost
 from vstore.values import frozen
@@ -68,23 +67,18 @@ def plan(session: Session, requests: Sequence[Request]) -> Planned:
     sources: dict[StorePath, ModuleSources] = {}
     for request in requests:
         project = Project.load(request.spec, environment=request.environment, allow_outside=request.allow_outside)
-        spec, own = project.spec, session.with_settings_of(project.spec)
-        request = replace(request, locked=True, dry_run=True)
-        selection = select(own, spec, request)
-        locks = ensure_locked(own, project, selection, request, Interpreters(own, dry_run=True))
-        modules = ModuleSources(session.store, spec)
-        found = plan_layers(spec, selection.built, request.platform, locks, modules.path)
-        assert found.stack is not None  # as all layers are locked
+        found = prepare(session, project, replace(request, locked=True, dry_run=True, generation=False))
+        assert found.plan.stack is not None  # as all layers are locked
         stacks.append(
             PlannedStack(
-                spec=str(spec.path),
+                spec=str(project.spec.path),
                 target=str(request.platform),
-                profile=profile_name(spec, request),
-                node=found.stack,
+                profile=found.profile,
+                node=found.plan.stack,
             )
         )
-        nodes |= found.nodes
-        sources |= dict.fromkeys(found.nodes, modules)
+        nodes |= found.plan.nodes
+        sources |= dict.fromkeys(found.plan.nodes, found.sources)
     known = find_known(session, nodes)
     pruned = needed(nodes, [stack.node for stack in stacks], known)
     for key, node in pruned.items():
