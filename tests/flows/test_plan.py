@@ -19,6 +19,7 @@ from vstore.store import Store
 pytestmark = pytest.mark.slow
 
 TO_MAKE = Path(__file__).parents[2] / "examples" / "make" / "plan_to_make.py"
+TO_MATRIX = Path(__file__).parents[2] / "examples" / "ci-matrix" / "plan_to_matrix.py"
 
 
 @pytest.fixture
@@ -213,3 +214,41 @@ def test_a_damaged_layer_is_made_again_from_its_recipe_alone(world: World) -> No
     assert world.json("verify", "--contents", code=6)["problems"]
     assert world.json("verify", "--repair")["problems"] == []
     assert os.path.samefile(copy, world.root / "store" / sources(world)[0] / "source" / "hello.py")
+
+
+def test_jobs_of_a_matrix_carry_out_a_plan_each_with_a_store_of_its_own(world: World) -> None:
+    """One job for each node, in the order of the levels. Only the cache and the folder `built` are passed on."""
+    public = world.json("key", "generate", "ci")["public"]
+    key, cache, jobs = world.root / "keys" / "ci.secret", str(world.folder / "cache"), world.folder / "jobs"
+    world.run("push", cache, "project")
+    world.write_spec("==2.0")
+    world.run("lock", str(world.spec), "--local-wheels", str(world.wheels), "--no-index")
+
+    def fresh(name: str) -> World:
+        other = World(world.folder, jobs / name)
+        other.root.mkdir(parents=True)
+        (other.root / "config.toml").write_text(f"trusted_keys = [{public!r}]\n")
+        return other
+
+    def script(store: World, *arguments: str) -> str:
+        command = f"{sys.executable} -m vstore --root {store.root}"
+        changes = {"VSTORE": command, "CACHE": cache, "SIGNING_KEY": str(key), "TRUSTED_KEY": public}
+        environment = {**world.environment(), **changes, "PYTHONPATH": str(TO_MATRIX.parents[2])}
+        call = [sys.executable, str(TO_MATRIX), *arguments]
+        return subprocess.run(call, cwd=jobs, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    planner = fresh("planner")
+    (jobs / "plan.json").write_text(json.dumps(plan(planner, "--cache", cache)))
+    sources = script(planner, "sources", "plan.json").split()
+    planner.run("push", cache, *sources, "--key", str(key))
+    levels = json.loads(script(planner, "levels", "plan.json"))
+    assert [[row["name"] for row in level["include"]] for level in levels] == [
+        ["framework-mid"],
+        ["app-hello"],
+        ["project-stack"],
+    ]
+    for row in (row for level in levels for row in level["include"]):
+        script(fresh(row["name"]), "build", "plan.json", row["key"])
+    there = fresh("there").realise("--locked", "--cache", cache)
+    assert {layer["origin"] for layer in there["layers"]} == {"substituted"}
+    assert there["stack"] == world.realise("--locked")["stack"]
