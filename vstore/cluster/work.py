@@ -207,7 +207,7 @@ class NodeWorker:
                 "node": str(recipe.key),
                 "name": recipe.name,
                 "state": state,
-                "worker": self.name,
+                "worker_name": self.name,  # Dask sets "worker" to the address
                 "host": platform.node(),
             }
         )
