@@ -71,10 +71,11 @@ def working_in(folder: Path) -> Iterator[int]:
             yield int(place.parent.name)
 
 
-def test_a_failure_ends_a_slow_build_beside_it(world: World) -> None:
+@pytest.mark.parametrize("options", [("-j", "2"), ("--on", "local[2]")])
+def test_a_failure_ends_a_slow_build_beside_it(world: World, options: tuple[str, ...]) -> None:
     """The slow one is not told as a failure, and leaves nothing."""
     breaks(world)
-    said = world.run(*realising(world, "-j", "2"), code=11)[1]
+    said = world.run(*realising(world, *options), code=11)[1]
     assert "framework-side: compiling" in said or "framework-side: installing" in said, "it had begun"
     told = said[said.index("\nerror: ") :]
     assert "evil" in told and told.count("\nerror: ") == 1
@@ -100,10 +101,21 @@ def begun(process: subprocess.Popen[str]) -> None:
         pytest.fail("it never compiled")
 
 
-@pytest.mark.parametrize(("what", "group"), [(signal.SIGINT, False), (signal.SIGINT, True), (signal.SIGTERM, False)])
-def test_a_signal_ends_a_build_at_once(world: World, what: signal.Signals, group: bool) -> None:
+@pytest.mark.parametrize(
+    ("what", "group", "options"),
+    [
+        (signal.SIGINT, False, ("-j", "2")),
+        (signal.SIGINT, True, ("-j", "2")),
+        (signal.SIGTERM, False, ("-j", "2")),
+        (signal.SIGINT, True, ("--on", "local[2]")),
+        (signal.SIGTERM, False, ("--on", "local[2]")),
+    ],
+)
+def test_a_signal_ends_a_build_at_once(
+    world: World, what: signal.Signals, group: bool, options: tuple[str, ...]
+) -> None:
     """Ctrl-C, which a terminal sends to the workers too, and what `kill` and systemd send."""
-    process = world.start(*realising(world, "-j", "2", "--keep-failed"))
+    process = world.start(*realising(world, *options, "--keep-failed"))
     begun(process)
     for pid in (*(working_in(world.root) if group else ()), process.pid):
         os.kill(pid, what)
