@@ -27,7 +27,7 @@ from vstore.profile import Stack, StackLayer
 from vstore.store import Store
 from vstore.target import Target
 
-FREE_TEXT = {"names", "name", "query", "values"}
+FREE_TEXT = {"names", "name", "query", "scheduler", "values"}
 
 
 @pytest.fixture(scope="module")

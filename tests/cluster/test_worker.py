@@ -343,3 +343,17 @@ def test_what_other_machines_reach_is_refused(scene: Scene, options: tuple[str, 
     process = scene.commands.start("refused", "scheduler", "--port", "0", *options)
     assert process.wait(PATIENCE_SECONDS) == 2
     assert said in scene.commands.log("refused")
+
+
+def test_the_file_of_somebody_else_stays(scene: Scene, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine")
+    process = scene.commands.start("refused", "scheduler", "--port", "0", "--scheduler-file", str(notes))
+    assert process.wait(PATIENCE_SECONDS) == 2
+    assert str(notes) in scene.commands.log("refused") and notes.read_text() == "mine"
+
+
+def test_a_port_in_use_is_told(scene: Scene) -> None:
+    process = scene.commands.start("refused", "scheduler", "--port", scene.scheduler.rpartition(":")[2])
+    assert process.wait(PATIENCE_SECONDS) == 7
+    assert "cannot listen on" in scene.commands.log("refused")
