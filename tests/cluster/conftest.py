@@ -1,0 +1,132 @@
+"""One cluster of three workers for the tests of this folder, and clients with stores of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import pytest
+
+from scripts.testing.clusters import TestCluster, give_keys, set_trust
+from scripts.testing.machine import Said
+from scripts.testing.small_layers import SmallLayers
+from scripts.testing.world import World
+from vstore.build.recipe import Recipe
+from vstore.cluster.client import ClusterClient
+from vstore.cluster.events import NodeEvent
+from vstore.cluster.executor import DaskExecutor
+from vstore.cluster.inputs import InputMaker
+from vstore.cluster.run import ClusterRun
+from vstore.realise.execute.executor import Executed
+from vstore.realise.execute.interpreters import Interpreters
+from vstore.realise.session import Session
+from vstore.remote import Cache, Signer, Trust, open_cache, signing_keys, trust_of
+from vstore.remote.records.model import Realisation
+
+WORKERS = ("one", "two", "three")
+CLIENTS = ("client", "other")
+
+
+@dataclass
+class Client:
+    """A client of the cluster, with a store of its own and the recipes of small layers."""
+
+    cluster: TestCluster
+    layers: SmallLayers
+    limit_seconds: float = 30.0
+    events: list[NodeEvent] = field(default_factory=list)
+    reports: Said = field(default_factory=Said)
+
+    @property
+    def cache(self) -> Cache:
+        """The cache that all machines share."""
+        return open_cache(str(self.cluster.cache))
+
+    def executor(self, *recipes: Recipe, session: Session | None = None, keep_going: bool = False) -> DaskExecutor:
+        """An executor for these nodes."""
+        session = session or self.layers.session(self.reports)
+        store = self.layers.store
+        maker = InputMaker(interpreters=Interpreters(session), import_sources=lambda recipe: None)
+        run = ClusterRun(
+            store=store,
+            cache=self.cache,
+            signer=Signer(signing_keys(store.layout.keys), trust_of(store.config)),
+            trust=trust_of(store.config),
+            makers=dict.fromkeys(self.layers.nodes(*recipes), maker),
+            cancel=session.cancel,
+            reporter=session.reporter,
+            on_event=self.events.append,
+            keep_going=keep_going,
+        )
+        address = self.cluster.address.url
+        return DaskExecutor(partial(ClusterClient.connected, address, None, limit_seconds=self.limit_seconds), run)
+
+    def run(self, *recipes: Recipe, keep_going: bool = False) -> Executed:
+        """Realise these nodes and their interpreter on the cluster."""
+        return self.executor(*recipes, keep_going=keep_going).run(self.layers.nodes(*recipes))
+
+    def start(self, *recipes: Recipe) -> Future[Executed]:
+        """Realise these nodes in a thread."""
+        pool = ThreadPoolExecutor(1)
+        started = pool.submit(self.run, *recipes)
+        pool.shutdown(wait=False)
+        return started
+
+    @property
+    def trust(self) -> Trust:
+        """The keys that this client trusts."""
+        return trust_of(self.layers.store.config)
+
+    def record(self, executed: Executed, recipe: Recipe) -> Realisation:
+        """What the cache states for a node."""
+        objects = {key: one.path for key, one in executed.done.items() if one.path}
+        found = self.cache.realisation(recipe.over(objects).digest, self.trust)
+        assert found is not None
+        return found
+
+
+@pytest.fixture(scope="session")
+def cluster(realised: World, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestCluster]:
+    """A scheduler, three workers, and the stores of two clients."""
+    made = TestCluster(tmp_path_factory.mktemp("cluster"))
+    for name in CLIENTS:
+        realised.copy(made.folder / f"{name}-world").root.rename(made.root(name))
+    made.keys = give_keys(made.root(name) for name in (*CLIENTS, *WORKERS))
+    try:
+        made.start_scheduler()
+        made.start_workers(*WORKERS)
+        yield made
+    finally:
+        made.close()
+
+
+@contextmanager
+def opened(cluster: TestCluster, name: str, realised: World) -> Iterator[Client]:
+    with SmallLayers.opened(World(realised.folder, cluster.root(name))) as layers:
+        yield Client(cluster, layers)
+
+
+@pytest.fixture
+def client(cluster: TestCluster, realised: World) -> Iterator[Client]:
+    with opened(cluster, "client", realised) as made:
+        yield made
+
+
+@pytest.fixture
+def other(cluster: TestCluster, realised: World) -> Iterator[Client]:
+    with opened(cluster, "other", realised) as made:
+        yield made
+
+
+@pytest.fixture
+def two_must_agree(cluster: TestCluster) -> Iterator[None]:
+    """Two keys must sign, for all machines."""
+    roots = [cluster.root(name) for name in (*CLIENTS, *WORKERS)]
+    for root in roots:
+        set_trust(root, cluster.keys, require=2)
+    yield
+    for root in roots:
+        set_trust(root, cluster.keys)

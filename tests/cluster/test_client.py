@@ -1,0 +1,67 @@
+"""Waits of a client have a limit: no scheduler, one that is stopped or killed, and no worker that fits."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from scripts.testing.clusters import TestCluster
+from tests.cluster.conftest import Client
+from vstore.cluster.client import ClusterClient
+from vstore.errors import ClusterError
+
+pytestmark = pytest.mark.slow
+LIMIT_SECONDS = 2.0
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestCluster]:
+    """A scheduler without workers."""
+    made = TestCluster(tmp_path_factory.mktemp("alone"))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+@pytest.fixture
+def client_alone(client: Client, alone: TestCluster) -> Client:
+    if not alone.file.exists():
+        alone.start_scheduler()
+    alone.cache = client.cluster.cache
+    return Client(alone, client.layers, LIMIT_SECONDS)
+
+
+def test_no_worker_fits(client_alone: Client) -> None:
+    with pytest.raises(ClusterError, match="no worker fitted unfit for 2 s: the cluster has no worker") as caught:
+        client_alone.run(client_alone.layers.layer("unfit"))
+    assert "`vstore worker SCHEDULER`" in str(caught.value)
+
+
+def test_a_stopped_scheduler_is_an_error_within_the_limit(client_alone: Client, alone: TestCluster) -> None:
+    with ClusterClient.connected(alone.address.url, None, limit_seconds=LIMIT_SECONDS) as client:
+        assert client.workers() == ()
+        alone.process("scheduler").send_signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(ClusterError, match="did not answer within 2 s"):
+                client.workers()
+        finally:
+            alone.process("scheduler").send_signal(signal.SIGCONT)
+
+
+def test_a_lost_scheduler_is_an_error_at_once(client_alone: Client, alone: TestCluster) -> None:
+    running = client_alone.start(client_alone.layers.layer("orphan"))
+    alone.wait_for(lambda: client_alone.events)
+    alone.kill("scheduler")
+    assert "connection to the scheduler" in str(running.exception())
+    alone.file.unlink()
+
+
+def test_nothing_answers_at_the_address(client: Client) -> None:
+    with (
+        pytest.raises(ClusterError, match=r"no scheduler answers at tcp://.* within 1 s"),
+        ClusterClient.connected("tcp://127.0.0.1:9", None, limit_seconds=1),
+    ):
+        pass

@@ -1,0 +1,143 @@
+"""A cluster: realise specs on the workers of a scheduler.
+
+Example::
+
+    from pathlib import Path
+    from vstore.api import cluster, realising, stores
+
+    with stores.open_store() as store:
+        request = realising.Request(spec=Path("spec.toml"))
+        address = cluster.SchedulerAddress.parse("tcp://127.0.0.1:8786")
+        options = cluster.ClusterOptions(cache="/srv/cache")
+        done = cluster.realise_on(store, [request], address, options)
+        print(done.stacks[0].generation, done.summary.critical_seconds)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from itertools import chain
+
+from vstore.api._malicious import refusing_malicious
+from vstore.cluster.address import SchedulerAddress
+from vstore.cluster.client import ClusterClient
+from vstore.cluster.events import NodeEvent, NodeState
+from vstore.cluster.inputs import InputMaker
+from vstore.cluster.realise import ClusterOptions, ClusterRealised, Fetch, realise_prepared
+from vstore.cluster.run import ClusterRun
+from vstore.cluster.security import TlsFiles, security_for
+from vstore.cluster.summary import ClusterSummary, PathStep, WorkerSummary
+from vstore.errors import UsageError
+from vstore.extras import require_extra
+from vstore.lock import Project
+from vstore.objects import StorePath
+from vstore.realise.model import Request
+from vstore.realise.prepare import PreparedRequest, prepare
+from vstore.realise.session import Session
+from vstore.remote import Signer, open_cache, signing_keys, trust_of
+from vstore.remote.records.channels import trust_hint
+from vstore.reporter import NullReporter, Reporter
+from vstore.store import Store
+from vstore.target import Target
+
+__all__ = [
+    "ClusterOptions",
+    "ClusterRealised",
+    "ClusterSummary",
+    "Fetch",
+    "NodeEvent",
+    "NodeState",
+    "PathStep",
+    "SchedulerAddress",
+    "TlsFiles",
+    "WorkerSummary",
+    "realise_on",
+]
+
+
+def realise_on(
+    store: Store,
+    requests: Iterable[Request],
+    address: SchedulerAddress,
+    options: ClusterOptions,
+    *,
+    reporter: Reporter | None = None,
+    on_event: Callable[[NodeEvent], object] | None = None,
+) -> ClusterRealised:
+    """Lock specs here, realise them on the workers of a scheduler, and fetch what `options` ask for.
+
+    A request is taken from `requests` when the specs of those before it are locked; the first one's options are those
+    of the run.
+    `on_event` is called for each change of the state of a node; without it they are progress for the `reporter`.
+    Raises UsageError, SpecError, LockError, CacheError, ClusterError, or one error for all nodes that failed; what was
+    built before it is in the cache.
+    """
+    require_extra("cluster", "clusters")
+    left = iter(requests)
+    first = next(left)
+    if not first.is_whole:
+        raise UsageError(
+            "a cluster realises whole stacks, without --include, --check and --dry-run",
+            hint="`vstore plan SPEC --cache CACHE` shows what is to be built",
+        )
+    security = security_for(address, options.tls, insecure=options.insecure)
+    reporter = reporter or NullReporter()
+    session = Session.open(
+        store, offline=first.offline, environment=first.environment, jobs=first.jobs, reporter=reporter
+    )
+    with refusing_malicious(session).with_caches(first.caches, offline=first.offline) as session:
+        cache = open_cache(options.cache, store.config.caches, cancel=session.cancel, reporter=reporter)
+        prepared = [prepare(session, _load(one), one) for one in chain([first], left)]
+        run = ClusterRun(
+            store=store,
+            cache=cache,
+            signer=_signer(store),
+            trust=trust_of(store.config),
+            makers={key: maker for one in prepared for key, maker in _makers(one).items()},
+            cancel=session.cancel,
+            reporter=session.reporter,
+            on_event=on_event or partial(report_event, session.reporter),
+            lock_names={key: text for one in prepared for key, text in _lock_names(one).items()},
+            keep_going=first.keep_going,
+        )
+        connect = partial(ClusterClient.connected, address.url, security, limit_seconds=options.limit_seconds)
+        return realise_prepared(connect, run, prepared, options)
+
+
+def _load(request: Request) -> Project:
+    return Project.load(request.spec, environment=request.environment, allow_outside=request.allow_outside)
+
+
+def _signer(store: Store) -> Signer:
+    """Return the signer of this store. Raises UsageError if it has no key, or trusts none."""
+    signer = Signer(signing_keys(store.layout.keys), trust_of(store.config))
+    if not signer.keys:
+        raise UsageError(
+            "this store has no key, and workers take signed objects only", hint="`vstore key generate NAME` makes one"
+        )
+    if not store.config.trusted_keys:
+        raise UsageError("no key is trusted, so no object of a worker can be used", hint=trust_hint(store.layout))
+    return signer
+
+
+def _makers(prepared: PreparedRequest) -> dict[StorePath, InputMaker]:
+    maker = InputMaker(interpreters=prepared.interpreters, import_sources=prepared.sources.import_all)
+    return dict.fromkeys(prepared.plan.nodes, maker)
+
+
+def _lock_names(prepared: PreparedRequest) -> dict[StorePath, str]:
+    names = prepared.lock_names
+    return {key: names[layer] for layer, key in prepared.plan.layers.items() if layer in names}
+
+
+def report_event(reporter: Reporter, event: NodeEvent) -> None:
+    """Show an event as progress: each node that runs, and how many are done."""
+    name = event.name if event.target == Target.host() else f"{event.name} ({event.target})"
+    on = f" on {event.worker}" if event.worker else ""
+    if event.state == NodeState.RUNNING:
+        reporter.progress(name, f"{event.activity}{on}")
+    elif event.state in (NodeState.DONE, NodeState.FAILED):
+        reporter.completed(name, f"{event.activity}{on}", event.seconds)
+    if event.state != NodeState.RUNNING:
+        reporter.progress("cluster", "realising", event.done, event.total)

@@ -1,0 +1,218 @@
+"""A client of a Dask scheduler: submits tasks, hears of the finished ones, and never waits beyond a limit.
+
+Only this module and those of the scheduler and the worker know Dask.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from vstore.cluster.dask_settings import configure_dask
+from vstore.cluster.tasks import AnswerState, ClusterAnswer, ClusterTask
+from vstore.cluster.work import EVENTS, realise_node
+from vstore.errors import ClusterError, VstoreError
+from vstore.plural import count
+from vstore.values import frozen
+
+if TYPE_CHECKING:
+    from distributed import Security
+
+_HINT = "`vstore scheduler` starts a scheduler, `vstore worker SCHEDULER` a worker"
+
+
+@frozen
+class ClusterWorker:
+    """A worker: its name, its resources in units, and the seconds since this client saw a new sign of life.
+
+    `tasks` are the keys of the tasks that it has.
+    """
+
+    name: str
+    host: str
+    resources: Mapping[str, float]
+    silent_seconds: float
+    tasks: tuple[str, ...] = ()
+
+    def offers(self, wanted: Mapping[str, float]) -> bool:
+        """Whether a task that needs these resources fits on this worker."""
+        return all(self.resources.get(name, 0) >= amount for name, amount in wanted.items())
+
+
+@frozen
+class Activity:
+    """What a worker reports of a task that it carries out. `task` is the key of the task."""
+
+    task: str
+    worker: str
+    activity: str
+
+
+@frozen
+class Finished:
+    """A finished task: its key, and the answer or the error."""
+
+    task: str
+    answer: ClusterAnswer | VstoreError
+
+
+class ClusterClient:
+    """A connection to a scheduler. Each call raises ClusterError if the scheduler does not answer within the limit."""
+
+    def __init__(self, client: Any, address: str, limit_seconds: float) -> None:
+        self._client = client  # a `distributed.Client`, most of whose methods have no types
+        self._address = address
+        self._futures: dict[str, Any] = {}
+        self._seen: dict[str, tuple[float, float]] = {}  # by address: the time that it states, and when that was new
+        self._happened: SimpleQueue[str | Activity] = SimpleQueue()
+        self.limit_seconds = limit_seconds
+        client.subscribe_topic(EVENTS, self._report)
+
+    @classmethod
+    @contextmanager
+    def connected(cls, address: str, security: Security | None, *, limit_seconds: float) -> Iterator[ClusterClient]:
+        """Yield a client of the scheduler at an address.
+
+        When the block ends, tasks that have not started are dropped. Raises ClusterError if nothing answers there.
+        """
+        from distributed import Client
+
+        configure_dask(log=False)
+        try:
+            client: Any = Client(  # type: ignore[no-untyped-call]
+                address,
+                security=security,
+                timeout=limit_seconds,
+                set_as_default=False,
+                name="vstore",
+                direct_to_workers=False,
+            )
+        except (OSError, TimeoutError, ValueError) as error:
+            raise ClusterError(
+                f"no scheduler answers at {address} within {limit_seconds:g} s: {error}", hint=_HINT
+            ) from error
+        try:
+            yield cls(client, address, limit_seconds)
+        finally:
+            with suppress(Exception):
+                client.close(timeout=min(limit_seconds, 2))
+
+    def workers(self) -> tuple[ClusterWorker, ...]:
+        """Return the workers of the cluster, by name."""
+        found = self._ask("identity")["workers"]
+        tasks = self._ask("processing")
+        now = time.monotonic()
+        for address, one in found.items():  # the clock of the scheduler may differ, so changes of its times count
+            if self._seen.get(address, (None, 0.0))[0] != one["last_seen"]:
+                self._seen[address] = one["last_seen"], now
+        return tuple(
+            ClusterWorker(
+                name=str(one["name"]),
+                host=str(one["host"]),
+                resources=one["resources"],
+                silent_seconds=now - self._seen[address][1],
+                tasks=tuple(map(str, tasks.get(address, ()))),
+            )
+            for address, one in sorted(found.items(), key=lambda pair: str(pair[1]["name"]))
+            if one["status"] == "running"
+        )
+
+    def submit(
+        self,
+        task: ClusterTask,
+        below: Iterable[str],
+        *,
+        resources: Mapping[str, float],
+        priority: float,
+        prefer: Sequence[str] = (),
+    ) -> str:
+        """Submit a task that depends on other tasks of this client, given by key. Return its key.
+
+        Tasks of high priority start first. `prefer` names workers that are to have it while there are any.
+        """
+        key = task.key
+        future = self._client.submit(
+            realise_node,
+            task.encode(),
+            *(self._futures[one] for one in below),
+            key=key,
+            resources=dict(resources),
+            priority=priority,
+            workers=list(prefer) or None,
+            allow_other_workers=bool(prefer),
+            pure=False,
+            retries=0,
+        )
+        self._futures[key] = future
+        future.add_done_callback(lambda _: self._happened.put(key))
+        return key
+
+    def happened(self, wait_seconds: float) -> list[Finished | Activity]:
+        """Return what happened since the last call. Wait so long if nothing did."""
+        found: list[str | Activity] = []
+        with suppress(Empty):
+            found.append(self._happened.get(timeout=wait_seconds))
+            while True:
+                found.append(self._happened.get_nowait())
+        return [
+            Finished(task=one, answer=self._answer(one)) if isinstance(one, str) else one
+            for one in found
+            if not isinstance(one, str) or one in self._futures
+        ]
+
+    def drop(self) -> None:
+        """Forget all tasks. The scheduler drops those that no other client wants and that have not started."""
+        for future in self._futures.values():
+            with suppress(Exception):
+                future.release()
+        self._futures.clear()
+
+    def _report(self, event: tuple[float, Mapping[str, str]]) -> None:
+        """Note what a worker reports of a task of this client. Dask calls this from its own thread."""
+        found = event[1]
+        if found["key"] in self._futures and found["state"] not in set(AnswerState):
+            self._happened.put(Activity(task=found["key"], worker=found["worker"], activity=found["state"]))
+
+    def _answer(self, key: str) -> ClusterAnswer | VstoreError:
+        from distributed import KilledWorker
+
+        future = self._futures[key]
+        try:
+            return ClusterAnswer.parse(future.result(timeout=self.limit_seconds))
+        except VstoreError as error:
+            return error
+        except KilledWorker as error:
+            lost = count(error.allowed_failures + 1, "worker")
+            return ClusterError(f"{lost} were lost while building {key.rpartition('-')[0]}")
+        except TimeoutError as error:
+            raise self._silent() from error
+        except Exception as error:
+            if self._client.status != "running":
+                raise self._gone() from error
+            return ClusterError(f"{key}: {type(error).__name__}: {error}")
+
+    def _ask(self, operation: str) -> Any:
+        """Call an operation of the scheduler."""
+        if self._client.status != "running":
+            raise self._gone()
+        try:
+            return self._client.sync(getattr(self._client.scheduler, operation), callback_timeout=self.limit_seconds)
+        except TimeoutError as error:
+            raise self._silent() from error
+        except OSError as error:
+            raise self._gone() from error
+
+    def _silent(self) -> ClusterError:
+        return ClusterError(
+            f"the scheduler at {self._address} did not answer within {self.limit_seconds:g} s",
+            hint="what workers have pushed is kept: run the command again once the scheduler answers",
+        )
+
+    def _gone(self) -> ClusterError:
+        return ClusterError(
+            f"the connection to the scheduler at {self._address} was lost",
+            hint="what workers have pushed is kept: run the command again once there is a scheduler",
+        )

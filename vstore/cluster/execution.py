@@ -1,0 +1,305 @@
+"""The tasks of one run: which to submit now, what their answers mean, and when the run ends.
+
+All nodes are submitted at once, each with the tasks of its dependencies. A node is done once its answer is trusted;
+where several keys are required, once that many state the same object. A build error is final. An answer that the cache
+or the worker was unavailable is tried elsewhere, at most twice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vstore.build.recipe import LayerRecipe, Recipe
+from vstore.cluster.agreement import agreed_object, choose_keys, dissenters
+from vstore.cluster.client import Activity, ClusterClient, Finished
+from vstore.cluster.events import NodeEvent, NodeState
+from vstore.cluster.fitting import Fitting, Watchdog, signer_keys
+from vstore.cluster.inputs import Inputs
+from vstore.cluster.run import ClusterRun
+from vstore.cluster.tasks import AnswerState, ClusterAnswer, ClusterTask
+from vstore.errors import CacheError, ClusterError, VstoreError
+from vstore.graph import inverted
+from vstore.objects import StorePath
+from vstore.realise.execute.messages import NodeTask
+from vstore.realise.model import RealisedLayer
+from vstore.realise.plan.document import Node
+from vstore.realise.plan.graph import levels
+from vstore.remote import Signer
+from vstore.remote.records.model import add_signatures
+
+_MAX_UNAVAILABLE = 3  # answers for one node, before it has failed
+_MAX_ATTEMPTS = 10
+_UNKNOWN_SECONDS = 1.0  # of a build, for the priorities
+_POLL_SECONDS = 1.0
+
+
+@dataclass
+class _Work:
+    """The work on one node: its running tasks by key, the answers by signer, and what was tried."""
+
+    node: Recipe
+    running: dict[str, str | None] = field(default_factory=dict)
+    answers: dict[str, ClusterAnswer] = field(default_factory=dict)
+    attempts: int = 0
+    unavailable: list[ClusterAnswer] = field(default_factory=list)
+
+    @property
+    def votes(self) -> dict[str, StorePath]:
+        """The object that each signer states."""
+        return {key: one.realisation.path for key, one in self.answers.items() if one.realisation}
+
+
+class Execution:
+    """Carries out nodes whose dependencies are among them or in `known`."""
+
+    def __init__(
+        self,
+        client: ClusterClient,
+        run: ClusterRun,
+        nodes: Mapping[StorePath, Recipe],
+        known: Mapping[StorePath, RealisedLayer],
+        inputs: Inputs,
+    ) -> None:
+        self._client = client
+        self._run = run
+        self._inputs = inputs
+        self._work = {key: _Work(nodes[key]) for level in levels(nodes) for key in level if key in nodes}
+        self._order = {key: number for number, key in enumerate(self._work)}
+        self._objects = {key: one.path for key, one in known.items() if one.path}
+        self._nodes_of: dict[str, StorePath] = {}  # by task
+        self._avoid: set[str] = set()
+        self._priorities = priorities(nodes, self._expected_seconds)
+        self.done: dict[StorePath, RealisedLayer] = {}
+        self.failures: dict[StorePath, VstoreError] = dict(inputs.failures)
+        self.answers: dict[StorePath, ClusterAnswer] = {}
+        self.unbuilt: set[StorePath] = set()
+        workers = client.workers()
+        self._fitting = Fitting.of(workers, run.store.config.cluster.resources)
+        self._keys = signer_keys(workers, run.trust) if run.trust.require > 1 else ()
+        self._workers = workers
+
+    def run(self) -> None:
+        """Submit tasks and take answers until nothing is left, or a failure ends the run."""
+        watchdog = Watchdog(self._client.limit_seconds, time.monotonic)
+        checked_at = time.monotonic()
+        while self._submit():
+            self._run.cancel.check()
+            happened = self._client.happened(_POLL_SECONDS)
+            if happened:
+                watchdog.moved()
+            for one in happened:
+                if isinstance(one, Activity):
+                    self._tell(self._nodes_of[one.task], NodeState.RUNNING, one.activity, one.worker)
+            finished = [one for one in happened if isinstance(one, Finished)]
+            for one in sorted(finished, key=lambda one: self._order[self._nodes_of[one.task]]):  # dependencies first
+                self._take(one)
+            if time.monotonic() - checked_at >= _POLL_SECONDS:
+                checked_at = time.monotonic()
+                self._workers = self._client.workers()
+                watchdog.check(self._workers, self._ready())
+
+    def _submit(self) -> bool:
+        """Submit every node that can be; return whether tasks are running."""
+        if self.failures and not self._run.keep_going:
+            return False
+        for key, work in self._work.items():
+            if key in self.done or key in self.failures or work.running:
+                continue
+            below = [one for one in work.node.all_dependencies if one not in self._objects]
+            if all(self._work[one].running and not self._work[one].answers for one in below):
+                self._submit_node(key, work, below)
+        return any(work.running for work in self._work.values())
+
+    def _submit_node(self, key: StorePath, work: _Work, below: Sequence[StorePath]) -> None:
+        """Submit the tasks of a node over the running tasks of the nodes `below`."""
+        run, node = self._run, work.node
+        signers: tuple[str | None, ...] = (None,)
+        if run.trust.require > 1:
+            signers = choose_keys(key, work.votes, self._keys, run.trust.require, avoid=self._avoid)
+            if not signers:
+                self._fail(key, _disagreement(node.name, work.answers))
+                return
+        wheels = [one.sha256 for one in node.wheels] if isinstance(node, LayerRecipe) else []
+        failed_on = {one.worker for one in work.unavailable}
+        for signer in signers:
+            task = ClusterTask(
+                work=self._task(node),
+                cache=run.cache.url,
+                signer=signer,
+                attempt=work.attempts,
+                wheels={one: self._inputs.wheels[one] for one in wheels if one in self._inputs.wheels},
+            )
+            self._nodes_of[task.key] = key
+            work.running[task.key] = signer
+            resources = self._fitting.resources(node, signer)
+            others = [one.name for one in self._workers if one.name not in failed_on and one.offers(resources)]
+            self._client.submit(
+                task,
+                [other for one in below for other in self._work[one].running],
+                resources=resources,
+                priority=self._priorities[key],
+                prefer=others if failed_on else (),
+            )
+        if work.attempts == 0 and not work.answers:
+            self._tell(key, NodeState.WAITING, "waiting")
+
+    def _task(self, node: Recipe) -> NodeTask:
+        """Return the task of a node, with the known objects below it, and this machine's compiler if it needs that."""
+        known = {one: self._objects[one] for one in node.all_dependencies if one in self._objects}
+        compiler = None
+        if isinstance(node, LayerRecipe) and self._fitting.platform(node) != node.target:
+            compiler = self._inputs.compilers.get(node.python)
+        return NodeTask(
+            node=Node(recipe=node, objects=known), compiler=compiler, lock=self._run.lock_names.get(node.key)
+        )
+
+    def _expected_seconds(self, node: Recipe) -> float:
+        cost = self._run.store.realisations.expected_cost(node.name)
+        return cost.seconds if cost else _UNKNOWN_SECONDS
+
+    def _ready(self) -> dict[str, tuple[str, Mapping[str, float]]]:
+        """Return the name and the resources of each running task whose dependencies are done."""
+        return {
+            task: (work.node.name, self._fitting.resources(work.node, signer))
+            for work in self._work.values()
+            if all(one in self._objects for one in work.node.all_dependencies)
+            for task, signer in work.running.items()
+        }
+
+    def _take(self, finished: Finished) -> None:
+        """Take the answer of a task."""
+        key = self._nodes_of[finished.task]
+        work, answer = self._work[key], finished.answer
+        signer = work.running.pop(finished.task, None)
+        if any(one not in self._objects for one in work.node.all_dependencies):
+            work.attempts += 1  # the error is that of a node below, or an answer that it was not done
+        elif isinstance(answer, VstoreError):
+            self._fail(key, answer, unbuilt=True)
+        elif answer.state == AnswerState.DONE:
+            self._count(key, work, signer, answer)
+        elif answer.state == AnswerState.FAILED:
+            self._fail(key, _failure(answer))
+        elif answer.state == AnswerState.UNAVAILABLE:
+            work.attempts += 1
+            work.unavailable.append(answer)
+            if len(work.unavailable) >= _MAX_UNAVAILABLE:
+                self._fail(key, _failure(answer), unbuilt=True)
+        else:
+            work.attempts += 1
+        if work.attempts > _MAX_ATTEMPTS and key not in self.failures:
+            self._fail(key, ClusterError(f"{work.node.name} was tried {work.attempts} times in vain"), unbuilt=True)
+
+    def _count(self, key: StorePath, work: _Work, signer: str | None, answer: ClusterAnswer) -> None:
+        """Count the object of an answer whose signature is trusted. The node is done once enough keys state it."""
+        trust, record, name = self._run.trust, answer.realisation, work.node.name
+        recipe = work.node.over(self._objects).digest
+        if record is None or record.recipe != recipe:
+            self._fail(key, ClusterError(f"{name}: worker {answer.worker} answered for another recipe"), unbuilt=True)
+            return
+        signed = trust.signers(record)
+        names = {one.name for one in trust.keys if one.raw in signed}
+        if not names or (signer is not None and signer not in names):
+            self._fail(key, self._untrusted(name, answer), unbuilt=True)
+            return
+        work.answers[signer or min(names)] = answer
+        agreed = agreed_object(work.votes, trust.require)
+        if agreed is None:
+            return
+        others = [work.answers[one] for one in dissenters(work.votes, agreed)]
+        agreeing = [one for one in work.answers.values() if one not in others]
+        if trust.require > 1:
+            self._write(name, agreeing, others)
+        self._settle(key, work, agreeing[0])
+
+    def _settle(self, key: StorePath, work: _Work, answer: ClusterAnswer) -> None:
+        """Note that a node is done."""
+        layer = answer.outcome.result()
+        assert layer.path is not None
+        self.done[key], self._objects[key], self.answers[key] = layer, layer.path, answer
+        self._tell(key, NodeState.DONE, str(layer.origin), answer.worker, layer.seconds)
+
+    def _write(self, name: str, agreeing: Sequence[ClusterAnswer], others: Sequence[ClusterAnswer]) -> None:
+        """Write the realisation that enough keys state, with their signatures, and name those that state another."""
+        record = agreeing[0].realisation
+        assert record is not None
+        for one in agreeing[1:]:
+            assert one.realisation is not None
+            record = add_signatures(record, *one.realisation.signatures)
+        cache, warn = self._run.cache, self._run.reporter.warn
+        signer = Signer((), self._run.trust)  # only the workers sign
+        found = cache.writer.add_realisation(record, signer, lambda what, why: warn(f"{what} is replaced: {why}"))
+        if found != record.path:
+            raise CacheError(
+                f"{cache.name} has {found} for {name}, and {len(agreeing)} workers built {record.path}",
+                hint="`vstore cache verify` checks the cache; whoever signed that record is not to be trusted",
+            )
+        for one in others:
+            assert one.realisation is not None and one.key is not None
+            self._avoid.add(one.key.partition(":")[0])
+            warn(
+                f"worker {one.worker} on {one.host}, key {one.key}, built {one.realisation.path}; "
+                f"{len(agreeing)} others built {record.path}",
+                "remove its key from trusted_keys until the reason is known",
+            )
+
+    def _untrusted(self, name: str, answer: ClusterAnswer) -> CacheError:
+        return CacheError(
+            f"{name}: worker {answer.worker} on {answer.host} signs with a key that this store does not trust:"
+            f" {answer.key}",
+            hint=f"to trust it, run `vstore config set trusted_keys --append {answer.key}`",
+        )
+
+    def _fail(self, key: StorePath, error: VstoreError, *, unbuilt: bool = False) -> None:
+        """Note that a node failed. With `unbuilt` another machine may be able to build it."""
+        self.failures[key] = error
+        if unbuilt:
+            self.unbuilt.add(key)
+        self._tell(key, NodeState.FAILED, "failed")
+
+    def _tell(
+        self, key: StorePath, state: NodeState, activity: str, worker: str | None = None, seconds: float = 0.0
+    ) -> None:
+        node = self._work[key].node
+        self._run.on_event(
+            NodeEvent(
+                name=node.name,
+                target=node.target,
+                state=state,
+                activity=activity,
+                worker=worker,
+                seconds=seconds,
+                done=len(self.done),
+                total=len(self._work),
+            )
+        )
+
+
+def priorities(nodes: Mapping[StorePath, Recipe], seconds: Callable[[Recipe], float]) -> dict[StorePath, float]:
+    """Return for each node the seconds of the longest path from it to the top, itself included."""
+    above = inverted({key: [one for one in node.all_dependencies if one in nodes] for key, node in nodes.items()})
+    found: dict[StorePath, float] = {}
+    for level in reversed(list(levels(nodes))):
+        for key in nodes.keys() & set(level):
+            found[key] = seconds(nodes[key]) + max((found[one] for one in above.get(key, ())), default=0.0)
+    return found
+
+
+def _failure(answer: ClusterAnswer) -> VstoreError:
+    """Return the error of an answer, which also names the worker."""
+    error = answer.outcome.failure
+    assert error is not None
+    details = (*error.details, f"on worker {answer.worker} ({answer.host})")
+    return type(error)(error.message, details=details, hint=error.hint)
+
+
+def _disagreement(name: str, answers: Mapping[str, ClusterAnswer]) -> ClusterError:
+    return ClusterError(
+        f"the workers disagree about {name}, and there is no further key to ask",
+        details=[
+            f"key {key}: {one.outcome.result().path}, built by worker {one.worker} on {one.host}"
+            for key, one in answers.items()
+        ],
+        hint="start a worker with another key: the object that most of them build counts",
+    )

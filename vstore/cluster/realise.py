@@ -1,0 +1,227 @@
+"""Realise prepared requests on a cluster: one plan for all, tasks for workers, results from the cache.
+
+The cache gets every object. This machine gets only what is asked for.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+
+from vstore.build.recipe import Recipe
+from vstore.cluster.executor import Connect, DaskExecutor
+from vstore.cluster.run import ClusterRun
+from vstore.cluster.security import TlsFiles
+from vstore.cluster.summary import ClusterSummary, summarise
+from vstore.errors import CacheError, UsageError
+from vstore.graph import reachable
+from vstore.objects import StorePath
+from vstore.plural import count
+from vstore.realise.execute.executor import Executed, ThreadExecutor
+from vstore.realise.execute.nodes import NodeRealiser
+from vstore.realise.execute.object_builder import ObjectBuilder
+from vstore.realise.model import Realised, RealisedLayer
+from vstore.realise.prepare import PreparedRequest, finish
+from vstore.realise.realise import combined_error
+from vstore.remote import Cache, Channel, Fetcher, Pusher, Trust, publish_channel
+from vstore.remote.maintenance.integrity import quick_archive_fault
+from vstore.remote.records.channels import check_channel_name
+from vstore.remote.records.model import ObjectRecord
+from vstore.remote.sync.pull import PullPool
+from vstore.store import Provenance
+from vstore.target import Target
+from vstore.values import frozen
+
+
+class Fetch(StrEnum):
+    """The stacks that come to this machine: all, those of its own platform, or none."""
+
+    ALL = "all"
+    STACK = "stack"
+    NONE = "none"
+
+
+@frozen
+class ClusterOptions:
+    """The cache that this machine and the workers share, and what to do with the results.
+
+    `channel` may contain ``{profile}`` and ``{platform}``; it expires after `lifetime`. With `local_fallback` this
+    machine builds what no worker could. Nothing waits for longer than `limit_seconds` while no worker does anything.
+    `insecure` allows a scheduler on another machine without TLS.
+    """
+
+    cache: str
+    fetch: Fetch = Fetch.STACK
+    channel: str | None = None
+    lifetime: timedelta = timedelta(days=30)
+    local_fallback: bool = False
+    limit_seconds: float = 60.0
+    tls: TlsFiles | None = None
+    insecure: bool = False
+
+
+@frozen
+class ClusterRealised:
+    """The stacks in the order of their requests, the channels that were moved, and the summary of the run."""
+
+    stacks: tuple[Realised, ...]
+    channels: tuple[Channel, ...]
+    summary: ClusterSummary
+
+
+def channel_names(channel: str | None, stacks: Sequence[tuple[str, Target]]) -> list[str | None]:
+    """Return the channel of each stack, given by profile and platform. Raises UsageError if two have the same."""
+    if channel is None:
+        return [None] * len(stacks)
+    names = [channel.replace("{profile}", profile).replace("{platform}", str(target)) for profile, target in stacks]
+    for name in names:
+        check_channel_name(name)
+    if len(set(names)) < len(names):
+        raise UsageError(
+            f"channel {channel} would point to {len(names)} stacks",
+            hint="write {profile} or {platform} in its name, as in --channel '{profile}-{platform}'",
+        )
+    return list(names)
+
+
+def realise_prepared(
+    connect: Connect, run: ClusterRun, requests: Sequence[PreparedRequest], options: ClusterOptions
+) -> ClusterRealised:
+    """Realise requests on a cluster.
+
+    Raises one error for all nodes that failed; what was built is in the cache. If the run keeps going, stacks that are
+    complete are fetched and their channels moved before. Raises UsageError for two stacks of one
+    profile or channel, ClusterError if nothing goes on, CacheError for a cache that fails.
+    """
+    started = time.monotonic()
+    channels = channel_names(options.channel, _profiles(requests))
+    nodes = {key: node for one in requests for key, node in one.plan.nodes.items()}
+    executor = DaskExecutor(connect, run)
+    executed = executor.run(nodes)
+    if options.local_fallback and executed.failures and executed.failures.keys() <= executor.unbuilt:
+        executed = Fallback(run, requests, nodes).build(executed)
+    if executed.failures and not run.keep_going:
+        raise combined_error(nodes, executed.done, executed.failures)
+    complete = [(one, name) for one, name in zip(requests, channels, strict=True) if one.plan.stack in executed.done]
+    wanted = [one.plan.stack for one, _ in complete if one.plan.stack and _is_wanted(options.fetch, one)]
+    fetched_bytes = fetch(run, nodes, executed.done, wanted)
+    stacks = [(finish(one, executed.done, fetched_bytes=fetched_bytes), name) for one, name in complete]
+    moved = [move_channel(run, name, one.stack, options.lifetime) for one, name in stacks if name and one.stack]
+    if executed.failures:
+        raise combined_error(nodes, executed.done, executed.failures)
+    return ClusterRealised(
+        stacks=tuple(one for one, _ in stacks),
+        channels=tuple(moved),
+        summary=summarise(
+            nodes,
+            [one.plan.stack for one in requests if one.plan.stack],
+            executor.answers,
+            cached=len(executor.found.cached),
+            seconds=time.monotonic() - started,
+            pushed_bytes=executor.inputs.pushed_bytes,
+        ),
+    )
+
+
+def _profiles(requests: Sequence[PreparedRequest]) -> list[tuple[str, Target]]:
+    """Return the profile and the platform of each request. Raises UsageError if two have the same."""
+    found: dict[tuple[str, Target], PreparedRequest] = {}
+    for one in requests:
+        key = one.profile, one.request.platform
+        if key in found:
+            raise UsageError(
+                f"two specs have profile {one.profile}: {found[key].project.spec.path}, {one.project.spec.path}",
+                hint="give one of them another `profile`",
+            )
+        found[key] = one
+    return list(found)
+
+
+def _is_wanted(wanted: Fetch, prepared: PreparedRequest) -> bool:
+    return wanted == Fetch.ALL or (wanted == Fetch.STACK and prepared.request.platform == Target.host())
+
+
+def fetch(
+    run: ClusterRun,
+    nodes: Mapping[StorePath, Recipe],
+    done: Mapping[StorePath, RealisedLayer],
+    tops: Iterable[StorePath],
+) -> int:
+    """Fetch the objects of nodes and all that they refer to, and note their recipes. Return the bytes fetched."""
+    objects = {key: one.path for key, one in done.items() if one.path}
+    recipes = {
+        path: nodes[key].over(objects).digest
+        for key, path in objects.items()
+        if all(one in objects for one in nodes[key].all_dependencies)
+    }
+    fetcher = Fetcher(run.store, trust=run.trust, reporter=run.reporter, cancel=run.cancel)
+    with closing(PullPool(fetcher)) as pool, run.cancel.set_after(errors=False):
+        pool.wait(*pool.start(run.cache, [objects[top] for top in tops], recipes))
+        fetched_bytes = pool.pulled().fetched_bytes
+    for path, recipe in recipes.items():
+        if run.store.is_valid(path) and run.store.realisations.object_of(recipe) != path:
+            run.store.add_provenance(path, Provenance(recipe=recipe))
+    return fetched_bytes
+
+
+def move_channel(run: ClusterRun, name: str, stack: StorePath, lifetime: timedelta) -> Channel:
+    """Point a channel to a stack, if the cache has all that the stack refers to. Raises CacheError otherwise."""
+    record = check_complete(run.cache, stack, run.trust)
+    made = publish_channel(run.cache, name, record, signer=run.signer, lifetime=lifetime, now=datetime.now(UTC))
+    check_complete(run.cache, stack, run.trust)  # a collection that did not see the channel may have run meanwhile
+    return made
+
+
+def check_complete(cache: Cache, top: StorePath, trust: Trust) -> ObjectRecord:
+    """Return the record of an object. Raises CacheError unless the cache has it and all that it refers to."""
+    records: dict[StorePath, ObjectRecord] = {}
+    left = [top]
+    while left:
+        path = left.pop()
+        record = cache.object(path, trust)
+        fault = "is not there" if record is None else quick_archive_fault(cache, record)
+        if record is None or fault is not None:
+            raise CacheError(f"{cache.name} does not have all of {top}: {path} {fault}", hint="run the command again")
+        records[path] = record
+        left += [one for one in record.references if one not in records and one not in left]
+    return records[top]
+
+
+class Fallback:
+    """Builds on this machine what no worker could, and pushes it."""
+
+    def __init__(self, run: ClusterRun, requests: Sequence[PreparedRequest], nodes: Mapping[StorePath, Recipe]) -> None:
+        self._run = run
+        self._requests = requests
+        self._nodes = nodes
+
+    def build(self, executed: Executed) -> Executed:
+        """Build the nodes that are not done, over the others, which are fetched. Return all results."""
+        run, nodes = self._run, self._nodes
+        left = [key for key in nodes if key not in executed.done]
+        run.reporter.note(f"building {count(len(left), 'object')} on this machine, as no worker could")
+        below = {one for key in left for one in nodes[key].all_dependencies if one in executed.done}
+        fetch(run, nodes, executed.done, below)
+        needed = reachable(left, lambda key: nodes[key].all_dependencies)
+        with ExitStack() as held:
+            realisers: dict[StorePath, NodeRealiser] = {}
+            for one in self._requests:
+                builder = ObjectBuilder(
+                    one.session, one.interpreters, import_sources=one.sources.import_all, locks=one.lock_names
+                )
+                held.enter_context(closing(builder))
+                realisers |= dict.fromkeys(one.plan.nodes, NodeRealiser(one.session, builder))
+            session = self._requests[0].session
+            threads = ThreadExecutor(
+                lambda node, paths: realisers[node.key].realise(node, paths),
+                session.jobs,
+                session.cancel,
+                keep_going=run.keep_going,
+            )
+            own = threads.run({key: node for key, node in nodes.items() if key in needed})
+        built = [layer.path for key, layer in own.done.items() if key not in executed.done and layer.path]
+        Pusher(run.store, run.cache, run.signer, reporter=run.reporter).push(built)
+        return Executed(done={**own.done, **executed.done}, failures=own.failures)
