@@ -28,6 +28,7 @@ from vstore.remote.records.model import Realisation
 
 WORKERS = ("one", "two", "three")
 CLIENTS = ("client", "other")
+USERS = ("first-user", "second-user")  # with empty stores
 
 
 @dataclass
@@ -94,7 +95,7 @@ def cluster(realised: World, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     made = TestCluster(tmp_path_factory.mktemp("cluster"))
     for name in CLIENTS:
         realised.copy(made.folder / f"{name}-world").root.rename(made.root(name))
-    made.keys = give_keys(made.root(name) for name in (*CLIENTS, *WORKERS))
+    made.keys = give_keys(made.root(name) for name in (*CLIENTS, *WORKERS, *USERS))
     try:
         made.start_scheduler()
         made.start_workers(*WORKERS)

@@ -50,7 +50,7 @@ def run_on(
 
 @pytest.mark.slow
 def test_two_specs_and_platforms_are_one_plan(cluster: TestCluster, platforms: Platforms) -> None:
-    root, specs = cluster.root("client"), [platforms.spec, platforms.folder / "second" / "spec.toml"]
+    root, specs = cluster.root("first-user"), [platforms.spec, platforms.folder / "second" / "spec.toml"]
     options = ClusterOptions(cache=str(cluster.cache), channel="{profile}-{platform}")
     done = run_on(cluster, platforms, root, *specs, options=options)
     assert [(one.target, one.generation is None) for one in done.stacks] == [(HOST, False), (OTHER, True)] * 2
@@ -58,7 +58,8 @@ def test_two_specs_and_platforms_are_one_plan(cluster: TestCluster, platforms: P
     assert built.count("python") == built.count("framework-fast") == 2  # once for each platform
     assert built.count("app-hello") == 4
     assert done.summary.shared_bytes > 0 and done.summary.critical_path[0].name == "python"
-    assert [one.name for one in done.channels] == [f"{one.profile.split('-')[0]}-{one.target}" for one in done.stacks]
+    names = [f"{name}-{target}" for name in ("project", "second") for target in (HOST, OTHER)]
+    assert [one.name for one in done.channels] == names
     with Store.open(root) as store:
         stacks = {info.path for info in store.objects.all() if info.kind == Kind.STACK}
         assert {one.stack for one in done.stacks if one.target == HOST} <= stacks
@@ -82,19 +83,19 @@ def test_this_machine_builds_what_no_worker_could(cluster: TestCluster, platform
     full.touch()
     try:
         with pytest.raises(StoreError, match="app-hello: no space left"):
-            run_on(cluster, platforms, cluster.root("other"), spec)
+            run_on(cluster, platforms, cluster.root("second-user"), spec)
         options = ClusterOptions(cache=str(cluster.cache), local_fallback=True, channel="{profile}-{platform}")
-        done = run_on(cluster, platforms, cluster.root("other"), spec, options=options)
+        done = run_on(cluster, platforms, cluster.root("second-user"), spec, options=options)
     finally:
         full.unlink()
     assert [one.generation is None for one in done.stacks] == [False, True] and len(done.channels) == 2
-    assert run_on(cluster, platforms, cluster.root("other"), spec).summary.workers == ()
+    assert run_on(cluster, platforms, cluster.root("second-user"), spec).summary.workers == ()
 
 
 @pytest.mark.slow
 def test_only_whole_stacks_are_realised_on_a_cluster(cluster: TestCluster, platforms: Platforms) -> None:
     request = Request(spec=platforms.spec, dry_run=True)
-    with Store.open(cluster.root("client")) as store, pytest.raises(UsageError, match="whole stacks"):
+    with Store.open(cluster.root("first-user")) as store, pytest.raises(UsageError, match="whole stacks"):
         realise_on(store, [request], cluster.address, ClusterOptions(cache=str(cluster.cache)))
 
 

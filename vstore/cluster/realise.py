@@ -33,7 +33,7 @@ from vstore.remote.records.model import ObjectRecord
 from vstore.remote.sync.pull import PullPool
 from vstore.store import Provenance
 from vstore.target import Target
-from vstore.values import frozen
+from vstore.values import frozen, replace
 
 
 class Fetch(StrEnum):
@@ -97,7 +97,9 @@ def realise_prepared(
     profile or channel, ClusterError if nothing goes on, CacheError for a cache that fails.
     """
     started = time.monotonic()
-    channels = channel_names(options.channel, _profiles(requests))
+    _check_profiles(requests)
+    own = [(one.request.profile or one.project.spec.profile, one.request.platform) for one in requests]
+    channels = channel_names(options.channel, own)
     nodes = {key: node for one in requests for key, node in one.plan.nodes.items()}
     executor = DaskExecutor(connect, run)
     executed = executor.run(nodes)
@@ -108,7 +110,10 @@ def realise_prepared(
     complete = [(one, name) for one, name in zip(requests, channels, strict=True) if one.plan.stack in executed.done]
     wanted = [one.plan.stack for one, _ in complete if one.plan.stack and _is_wanted(options.fetch, one)]
     fetched_bytes = fetch(run, nodes, executed.done, wanted)
-    stacks = [(finish(one, executed.done, fetched_bytes=fetched_bytes), name) for one, name in complete]
+    stacks = [
+        (finish(_asking_for(options.fetch, one), executed.done, fetched_bytes=fetched_bytes), name)
+        for one, name in complete
+    ]
     moved = [move_channel(run, name, one.stack, options.lifetime) for one, name in stacks if name and one.stack]
     if executed.failures:
         raise combined_error(nodes, executed.done, executed.failures)
@@ -126,18 +131,22 @@ def realise_prepared(
     )
 
 
-def _profiles(requests: Sequence[PreparedRequest]) -> list[tuple[str, Target]]:
-    """Return the profile and the platform of each request. Raises UsageError if two have the same."""
-    found: dict[tuple[str, Target], PreparedRequest] = {}
+def _check_profiles(requests: Sequence[PreparedRequest]) -> None:
+    """Raise UsageError if two requests are for one profile."""
+    found: dict[str, PreparedRequest] = {}
     for one in requests:
-        key = one.profile, one.request.platform
-        if key in found:
+        if one.profile in found:
             raise UsageError(
-                f"two specs have profile {one.profile}: {found[key].project.spec.path}, {one.project.spec.path}",
+                f"two specs have profile {one.profile}: {found[one.profile].project.spec.path}, {one.project.spec.path}",
                 hint="give one of them another `profile`",
             )
-        found[key] = one
-    return list(found)
+        found[one.profile] = one
+
+
+def _asking_for(wanted: Fetch, prepared: PreparedRequest) -> PreparedRequest:
+    """Return the request, for no generation if its stack is not to come to this machine."""
+    makes = prepared.request.generation and _is_wanted(wanted, prepared)
+    return replace(prepared, request=replace(prepared.request, generation=makes))
 
 
 def _is_wanted(wanted: Fetch, prepared: PreparedRequest) -> bool:
