@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+import os
+import re
+from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from vstore.cli.command import options
+from vstore.cli.commands.workers import TLS_OPTIONS, find_tls_by, insecure_option
 from vstore.cli.settings import Settings
 from vstore.cli.text import table, when
 from vstore.errors import UsageError
@@ -19,55 +23,106 @@ from vstore.sizes import size
 if TYPE_CHECKING:
     from vstore.api.caches import Channel
     from vstore.api.cluster import ClusterOptions, ClusterRealised, ClusterSummary, NodeEvent
+    from vstore.api.realising import Request
     from vstore.api.stores import Store
     from vstore.cli.documents.caches import ChannelDocument
-    from vstore.cli.documents.clusters import ClusterSummaryDocument, NodeEventDocument
+    from vstore.cli.documents.clusters import ClusterRealiseDocument, ClusterSummaryDocument, NodeEventDocument
+    from vstore.cli.documents.specs import RealiseDocument
 
-MakeOptions = Callable[..., "ClusterOptions"]
 _DEFAULT_SECONDS = 60.0
 
-cluster_options = options(
-    "make_cluster",
-    lambda **given: partial(_make, **given),
+
+class Place:
+    """The place where nodes are realised, as the options say: here, in `processes` of this machine, or on a scheduler.
+
+    `scheduler` is its address or file, None for this machine.
+    """
+
+    def __init__(self, place: str | None, **given: object) -> None:
+        local = re.fullmatch(r"local(?:\[([1-9][0-9]{0,3})\])?", place or "local")
+        self.processes = int(local[1] or os.cpu_count() or 1) if local and place else None
+        self.scheduler = None if local else place
+        files = {name: Path(str(given[name])) if given[name] else None for name in ("tls_ca", "tls_cert", "tls_key")}
+        self._find_tls = find_tls_by(**files)
+        self._given = given
+        if local is None and place is not None and place.startswith("local[") and not Path(place).exists():
+            raise UsageError(f"--on {place}: no such place", hint="`--on 'local[4]'` builds in four processes")
+        only = [name for name in ("channel", "fetch", "local_fallback") if given[name]]
+        if self.scheduler is None and only:
+            raise UsageError(
+                f"--{only[0].replace('_', '-')} is for a cluster", hint="also give --on SCHEDULER and --cache CACHE"
+            )
+
+    def options(self, store: Store, caches: tuple[str, ...]) -> ClusterOptions:
+        """Return the options of a run. The cache is the first of `caches`, else the only one that is configured."""
+        from vstore.api.cluster import ClusterOptions, Fetch
+
+        names = [*caches, *(one.name for one in store.config.caches)]
+        if not caches and len(names) != 1:
+            raise UsageError(
+                "--on SCHEDULER needs the cache that this machine and the workers share",
+                hint="give --cache CACHE" + (f"; configured: {', '.join(names)}" if names else ""),
+            )
+        given = self._given
+        return ClusterOptions(
+            cache=names[0],
+            fetch=Fetch(str(given["fetch"] or "stack")),
+            channel=str(given["channel"]) if given["channel"] else None,
+            local_fallback=bool(given["local_fallback"]),
+            limit_seconds=float(str(given["timeout"])),
+            tls=self._find_tls(store.layout.root),
+            insecure=bool(given["insecure"]),
+        )
+
+
+place_options = options(
+    "place",
+    lambda **given: Place(**given),
+    click.option(
+        "--on",
+        "place",
+        metavar="PLACE",
+        help="Build in processes of this machine, `local[N]` or `local` for one per CPU; or on the workers of a"
+        " scheduler, by its address or file.",
+    ),
     click.option(
         "--fetch",
         type=click.Choice(["all", "stack", "none"]),
-        default="stack",
-        help="With --on SCHEDULER: the stacks to fetch from the cache (default: those of this machine's platform).",
+        help="Of what a cluster realised, fetch all stacks, those of this machine's platform (`stack`, the default), or"
+        " none.",
     ),
     click.option(
         "--channel",
         metavar="NAME",
-        help="With --on SCHEDULER: point this channel of the cache to the stack, once all of it is there; {profile} and"
-        " {platform} stand for those of the stack.",
+        help="Point this channel of the cache to the stack that a cluster realised, once all of it is there; {profile}"
+        " and {platform} stand for those of the stack.",
     ),
-    click.option("--local-fallback", is_flag=True, help="With --on SCHEDULER: build here what no worker could."),
+    click.option("--local-fallback", is_flag=True, help="Build here what no worker of the cluster could."),
     click.option(
         "--timeout",
         type=click.FloatRange(1),
         default=_DEFAULT_SECONDS,
         metavar="SECONDS",
-        help="With --on SCHEDULER: how long to wait while nothing happens (default: 60).",
+        help="How long to wait for a cluster in which nothing happens (default: 60).",
     ),
+    *TLS_OPTIONS,
+    insecure_option,
 )
 
 
-def _make(store: Store, caches: tuple[str, ...], **given: object) -> ClusterOptions:
-    """Return the options for a store. The cache is the first of `caches`, else the only one that is configured."""
-    from vstore.api.cluster import ClusterOptions, Fetch
+def realise_on_cluster(
+    settings: Settings, store: Store, requests: Iterable[Request], place: Place, caches: tuple[str, ...]
+) -> ClusterRealised:
+    """Realise requests on the scheduler of a place. With `--json` each change of a node is a line on standard error."""
+    from vstore.api.cluster import SchedulerAddress, realise_on
 
-    names = [*caches, *(one.name for one in store.config.caches)]
-    if not caches and len(names) != 1:
-        raise UsageError(
-            "--on SCHEDULER needs the cache that this machine and the workers share",
-            hint="give --cache CACHE" + (f"; configured: {', '.join(names)}" if names else ""),
-        )
-    return ClusterOptions(
-        cache=names[0],
-        fetch=Fetch(str(given["fetch"])),
-        channel=str(given["channel"]) if given["channel"] else None,
-        local_fallback=bool(given["local_fallback"]),
-        limit_seconds=float(str(given["timeout"])),
+    return realise_on(
+        store,
+        requests,
+        SchedulerAddress.of(place.scheduler or ""),
+        place.options(store, caches),
+        reporter=settings.reporter,
+        on_event=partial(print_event, settings) if settings.json else None,
     )
 
 
@@ -86,7 +141,16 @@ def print_event(settings: Settings, event: NodeEvent) -> None:
     settings.echo(json.dumps(document, ensure_ascii=False), err=True)
 
 
-def summary_document(summary: ClusterSummary) -> ClusterSummaryDocument:
+def cluster_document(done: ClusterRealised, stacks: list[RealiseDocument]) -> ClusterRealiseDocument:
+    """Return the document of a run, given those of its stacks."""
+    return {
+        "stacks": stacks,
+        "channels": _channel_documents(done.channels),
+        "summary": _summary_document(done.summary),
+    }
+
+
+def _summary_document(summary: ClusterSummary) -> ClusterSummaryDocument:
     """Return the document of a summary."""
     return {
         "nodes": summary.nodes,
@@ -115,7 +179,7 @@ def summary_document(summary: ClusterSummary) -> ClusterSummaryDocument:
     }
 
 
-def channel_documents(channels: Iterable[Channel]) -> list[ChannelDocument]:
+def _channel_documents(channels: Iterable[Channel]) -> list[ChannelDocument]:
     """Return the documents of channels that were moved."""
     return [
         {

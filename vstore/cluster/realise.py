@@ -137,7 +137,8 @@ def _check_profiles(requests: Sequence[PreparedRequest]) -> None:
     for one in requests:
         if one.profile in found:
             raise UsageError(
-                f"two specs have profile {one.profile}: {found[one.profile].project.spec.path}, {one.project.spec.path}",
+                f"two specs have profile {one.profile}",
+                details=[str(found[one.profile].project.spec.path), str(one.project.spec.path)],
                 hint="give one of them another `profile`",
             )
         found[one.profile] = one

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -11,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from vstore.cli.clusters import Place, cluster_document, place_options, realise_on_cluster, summary_text
 from vstore.cli.command import command
 from vstore.cli.options import platform_option, request_options, selection_options
 from vstore.cli.paths import FILE_OR_FOLDER, PLACE
@@ -41,25 +40,26 @@ if TYPE_CHECKING:
 )
 @platform_option
 @click.option("--out-link", type=PLACE, help="Also make a link at this path; it keeps the stack alive.")
-@click.option(
-    "--on", "place", metavar="PLACE", help="Build in processes of this machine: `local[N]`, or `local` for one per CPU."
-)
+@place_options
 def realise_command(
     settings: Settings,
     specs: tuple[Path, ...],
     make_request: Callable[..., Request],
     platforms: tuple[str, ...],
     out_link: Path | None,
-    place: str | None,
+    place: Place,
 ) -> None:
     """The spec is locked first if its lock is missing or stale. Several specs and platforms are realised by one plan,
     in which equal layers are built once. With --include, only the matching layers and their dependencies are built,
     and no generation is made.
+
+    With --on SCHEDULER the specs are locked here and realised on its workers. The cache of --cache, which they share
+    with this machine, gets every object.
     """
     from vstore.api.realising import realise_all
     from vstore.api.stores import StoreLayout, check_out_link, keep
 
-    started, processes = time.monotonic(), _processes(place)
+    started = time.monotonic()
     asked = [make_request(spec=settings.find_spec(spec)) for spec in specs or (None,)]
     targets = [parse_targets(platforms, one.spec, one.allow_outside) for one in asked]
     is_single = sum(map(len, targets)) == 1
@@ -70,13 +70,20 @@ def realise_command(
     requests: list[Request] = []
     with settings.open_store(create=True) as store:
         each = _each_request(asked, targets, platforms, requests)
-        results = realise_all(store, each, processes=processes, reporter=settings.reporter)
+        done = realise_on_cluster(settings, store, each, place, asked[0].caches) if place.scheduler else None
+        if done is not None:
+            results = list(done.stacks)
+        else:
+            results = realise_all(store, each, processes=place.processes, reporter=settings.reporter)
         if out_link is not None and results[0].stack is not None:
             keep(store, results[0].stack, out_link)
         seconds = time.monotonic() - started
         shown = [_shown(store, request, one, seconds) for request, one in zip(requests, results, strict=True)]
-    documents = [document for document, _ in shown]
-    settings.emit(documents[0] if is_single else documents, lambda: "\n\n".join(text for _, text in shown))
+    documents, texts = [document for document, _ in shown], [text for _, text in shown]
+    if done is not None:
+        settings.emit(cluster_document(done, documents), lambda: "\n\n".join([*texts, summary_text(done)]))
+    else:
+        settings.emit(documents[0] if is_single else documents, lambda: "\n\n".join(texts))
 
 
 def _each_request(
@@ -89,14 +96,6 @@ def _each_request(
         for target in each_target(own, platforms, request.spec, request.allow_outside):
             seen.append(replace(request, target=target))
             yield seen[-1]
-
-
-def _processes(place: str | None) -> int | None:
-    """Return the number of processes of ``--on``. Raises UsageError."""
-    found = re.fullmatch(r"local(?:\[([1-9][0-9]{0,3})\])?", place or "local")
-    if found is None:
-        raise UsageError(f"--on {place}: no such place", hint="`--on 'local[4]'` builds in four processes")
-    return int(found[1] or os.cpu_count() or 1) if place else None
 
 
 def _shown(store: Store, request: Request, result: Realised, seconds: float) -> tuple[RealiseDocument, str]:

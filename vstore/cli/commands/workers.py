@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _PORT = 8786
 
 
-def _tls_finder(**given: Path | None) -> Callable[[Path], TlsFiles | None]:
+def find_tls_by(**given: Path | None) -> Callable[[Path], TlsFiles | None]:
     """Return the function that finds the TLS files, given the root of the store."""
 
     def find(root: Path) -> TlsFiles | None:
@@ -34,13 +34,12 @@ def _tls_finder(**given: Path | None) -> Callable[[Path], TlsFiles | None]:
     return find
 
 
-tls_options = options(
-    "find_tls",
-    _tls_finder,
+TLS_OPTIONS = (
     click.option("--tls-ca", type=FILE, help="The certificates of the cluster's authority, PEM."),
     click.option("--tls-cert", type=FILE, help="The certificate of this machine, PEM."),
     click.option("--tls-key", type=FILE, help="The private key of that certificate, PEM."),
 )
+tls_options = options("find_tls", find_tls_by, *TLS_OPTIONS)
 insecure_option = click.option("--insecure", is_flag=True, help="Allow connections of other machines without TLS.")
 
 

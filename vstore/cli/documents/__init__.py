@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, TypedDict
 
-from vstore.cli.documents import audits, caches, environments, profiles, publishing, settings, specs, stores
+from vstore.cli.documents import audits, caches, clusters, environments, profiles, publishing, settings, specs, stores
 
 
 class ErrorDetails(TypedDict):
@@ -30,7 +30,10 @@ DOCUMENTS: dict[str, object] = {  # by command; None prints no document
     "init": specs.InitDocument | specs.InitFromDocument,
     "show": specs.ShowDocument,
     "lock": specs.LockDocument | specs.LockCheckDocument | specs.ShowDocument,
-    "realise": specs.RealiseDocument | specs.RealisePlanDocument | list[specs.RealiseDocument],
+    "realise": specs.RealiseDocument
+    | specs.RealisePlanDocument
+    | list[specs.RealiseDocument]
+    | clusters.ClusterRealiseDocument,
     "plan": specs.PlanDocument,
     "build": specs.BuiltDocument,
     "run": None,
