@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable
@@ -128,6 +127,8 @@ def realise_on_cluster(
 
 def print_event(settings: Settings, event: NodeEvent) -> None:
     """Print the new state of a node as one line of JSON on standard error."""
+    import json
+
     document: NodeEventDocument = {
         "name": event.name,
         "target": event.target,
