@@ -4,13 +4,16 @@ Example::
 
     from pathlib import Path
     from vstore.api import cluster, realising, stores
+    from vstore.errors import VstoreError
 
-    def release(specs: list[Path], scheduler: str) -> None:
-        address = cluster.SchedulerAddress.of(scheduler)
-        options = cluster.ClusterOptions(cache="releases", channel="{profile}-{platform}")
-        with stores.open_store() as store:
-            done = cluster.realise_on(store, [realising.Request(spec=spec) for spec in specs], address, options)
-        print(len(done.channels), done.summary.critical_seconds)
+    address = cluster.SchedulerAddress.parse("tcp://127.0.0.1:8786")
+    options = cluster.ClusterOptions(cache="/srv/cache", channel="{profile}-{platform}")
+    with stores.open_store() as store:
+        try:
+            done = cluster.realise_on(store, [realising.Request(spec=Path("spec.toml"))], address, options)
+            print(done.stacks[0].generation, done.summary.critical_seconds)
+        except VstoreError as error:
+            print(error)
 """
 
 from __future__ import annotations
