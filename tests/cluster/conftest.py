@@ -46,8 +46,10 @@ class Client:
         """The cache that all machines share."""
         return open_cache(str(self.cluster.cache))
 
-    def executor(self, *recipes: Recipe, session: Session | None = None, keep_going: bool = False) -> DaskExecutor:
-        """An executor for these nodes."""
+    def executor(
+        self, *recipes: Recipe, session: Session | None = None, keep_going: bool = False, address: str | None = None
+    ) -> DaskExecutor:
+        """An executor for these nodes, on the cluster or the scheduler at an address."""
         session = session or self.layers.session(self.reports)
         store = self.layers.store
         maker = InputMaker(interpreters=Interpreters(session), import_sources=lambda recipe: None)
@@ -62,7 +64,7 @@ class Client:
             on_event=self.events.append,
             keep_going=keep_going,
         )
-        address = self.cluster.address.url
+        address = address or self.cluster.address.url
         return DaskExecutor(partial(ClusterClient.connected, address, None, limit_seconds=self.limit_seconds), run)
 
     def run(self, *recipes: Recipe, keep_going: bool = False) -> Executed:

@@ -26,9 +26,21 @@ def test_workers_build_over_what_others_built(client: Client) -> None:
     states = [event.state for event in client.events if event.name == "base"]
     assert states[0] == NodeState.WAITING and states[-1] == NodeState.DONE and NodeState.RUNNING in states
     assert (client.events[-1].done, client.events[-1].total) == (6, 6)
-    again = client.executor(stack, base, *parts)
+    again = client.executor(stack, base, *parts, address="tcp://127.0.0.1:9")  # no scheduler is needed
     assert again.run(client.layers.nodes(stack, base, *parts)).done.keys() == done.done.keys()
     assert not again.answers and len(again.found.cached) == 7
+
+
+def test_independent_nodes_are_realised_at_the_same_time(client: Client, cluster: TestCluster) -> None:
+    names = ("beside-one", "beside-two")
+    for name in names:
+        (cluster.control / f"{name}.wait").touch()
+    recipes = [client.layers.layer(name) for name in names]
+    running = client.start(*recipes)
+    cluster.wait_for(lambda: all((cluster.control / f"{name}.started").exists() for name in names))
+    for name in names:
+        (cluster.control / f"{name}.wait").unlink()
+    assert {one.key for one in recipes} <= running.result().done.keys()
 
 
 def test_two_clients_share_the_work(client: Client, other: Client, cluster: TestCluster) -> None:

@@ -45,6 +45,6 @@ def test_the_picture_of_the_readme_is_of_the_tutorial() -> None:
 
 @pytest.mark.network
 @pytest.mark.slow
-@pytest.mark.parametrize("page", ["tutorial.md", "audit.md"])
+@pytest.mark.parametrize("page", ["tutorial.md", "audit.md", "cluster.md"])
 def test_what_a_page_shows_is_true(page: str) -> None:
     assert tutorial.main([str(tutorial.PAGE.with_name(page))]) == 0
