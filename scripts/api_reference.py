@@ -39,6 +39,7 @@ MODULES = (
     "publishing",
     "images",
     "caches",
+    "places",
     "cluster",
     "workers",
     "reporting",

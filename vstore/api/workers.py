@@ -19,6 +19,7 @@ from pathlib import Path
 
 from vstore.cluster import scheduler, worker
 from vstore.cluster.address import SchedulerAddress
+from vstore.cluster.fitting import parse_resource
 from vstore.cluster.scheduler import SchedulerOptions
 from vstore.cluster.security import TlsFiles
 from vstore.cluster.worker import WorkerOptions
@@ -33,6 +34,7 @@ __all__ = [
     "TlsFiles",
     "WorkerOptions",
     "find_tls_files",
+    "parse_resource",
     "run_scheduler",
     "run_worker",
 ]

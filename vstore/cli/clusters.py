@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -14,17 +13,16 @@ import click
 from vstore.cli.command import options
 from vstore.cli.commands.workers import TLS_OPTIONS, find_tls_by, insecure_option
 from vstore.cli.settings import Settings
-from vstore.cli.text import table, when
+from vstore.cli.text import table
 from vstore.errors import UsageError
 from vstore.plural import count
 from vstore.sizes import size
 
 if TYPE_CHECKING:
-    from vstore.api.caches import Channel
     from vstore.api.cluster import ClusterOptions, ClusterRealised, ClusterSummary, NodeEvent
+    from vstore.api.places import SchedulerAddress
     from vstore.api.realising import Request
     from vstore.api.stores import Store
-    from vstore.cli.documents.caches import ChannelDocument
     from vstore.cli.documents.clusters import ClusterRealiseDocument, ClusterSummaryDocument, NodeEventDocument
     from vstore.cli.documents.specs import RealiseDocument
 
@@ -34,23 +32,31 @@ _DEFAULT_SECONDS = 60.0
 class Place:
     """The place where nodes are realised, as the options say: here, in `processes` of this machine, or on a scheduler.
 
-    `scheduler` is its address or file, None for this machine.
+    `scheduler` is its address, None for this machine.
     """
 
     def __init__(self, place: str | None, **given: object) -> None:
-        local = re.fullmatch(r"local(?:\[([1-9][0-9]{0,3})\])?", place or "local")
-        self.processes = int(local[1] or os.cpu_count() or 1) if local and place else None
-        self.scheduler = None if local else place
+        self.processes: int | None = None
+        self.scheduler: SchedulerAddress | None = None
+        if place is not None:
+            self._choose(place)
         files = {name: Path(str(given[name])) if given[name] else None for name in ("tls_ca", "tls_cert", "tls_key")}
         self._find_tls = find_tls_by(**files)
         self._given = given
-        if local is None and place is not None and place.startswith("local[") and not Path(place).exists():
-            raise UsageError(f"--on {place}: no such place", hint="`--on 'local[4]'` builds in four processes")
         only = [name for name in ("channel", "fetch", "local_fallback") if given[name]]
         if self.scheduler is None and only:
             raise UsageError(
                 f"--{only[0].replace('_', '-')} is for a cluster", hint="also give --on SCHEDULER and --cache CACHE"
             )
+
+    def _choose(self, place: str) -> None:
+        from vstore.api.places import LocalProcesses, parse_place
+
+        match parse_place(place):
+            case LocalProcesses(count=number):
+                self.processes = number or os.cpu_count() or 1
+            case address:
+                self.scheduler = address
 
     def options(self, store: Store, caches: tuple[str, ...]) -> ClusterOptions:
         """Return the options of a run. The cache is the first of `caches`, else the only one that is configured."""
@@ -110,16 +116,20 @@ place_options = options(
 
 
 def realise_on_cluster(
-    settings: Settings, store: Store, requests: Iterable[Request], place: Place, caches: tuple[str, ...]
+    settings: Settings,
+    store: Store,
+    requests: Iterable[Request],
+    scheduler: SchedulerAddress,
+    options: ClusterOptions,
 ) -> ClusterRealised:
-    """Realise requests on the scheduler of a place. With `--json` each change of a node is a line on standard error."""
-    from vstore.api.cluster import SchedulerAddress, realise_on
+    """Realise requests on a scheduler. With `--json` each change of a node is a line on standard error."""
+    from vstore.api.cluster import realise_on
 
     return realise_on(
         store,
         requests,
-        SchedulerAddress.of(place.scheduler or ""),
-        place.options(store, caches),
+        scheduler,
+        options,
         reporter=settings.reporter,
         on_event=partial(print_event, settings) if settings.json else None,
     )
@@ -144,9 +154,11 @@ def print_event(settings: Settings, event: NodeEvent) -> None:
 
 def cluster_document(done: ClusterRealised, stacks: list[RealiseDocument]) -> ClusterRealiseDocument:
     """Return the document of a run, given those of its stacks."""
+    from vstore.cli.documents.caches import channel_document
+
     return {
         "stacks": stacks,
-        "channels": _channel_documents(done.channels),
+        "channels": [channel_document(one) for one in done.channels],
         "summary": _summary_document(done.summary),
     }
 
@@ -178,19 +190,6 @@ def _summary_document(summary: ClusterSummary) -> ClusterSummaryDocument:
         "pushed_bytes": summary.pushed_bytes,
         "duration_seconds": round(summary.seconds, 3),
     }
-
-
-def _channel_documents(channels: Iterable[Channel]) -> list[ChannelDocument]:
-    """Return the documents of channels that were moved."""
-    return [
-        {
-            "name": one.name,
-            "number": one.number,
-            "expires_at": when(one.expires_at),
-            "signed_by": [signature.key for signature in one.signatures],
-        }
-        for one in channels
-    ]
 
 
 def summary_text(done: ClusterRealised) -> str:

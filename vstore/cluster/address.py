@@ -69,8 +69,8 @@ def parse_place(text: str) -> LocalProcesses | SchedulerAddress:
     """Parse the place of ``--on``: ``local``, ``local[N]``, or a scheduler. Raises UsageError."""
     if found := re.fullmatch(r"local(?:\[([1-9][0-9]{0,3})\])?", text):
         return LocalProcesses(count=int(found[1]) if found[1] else None)
-    if re.fullmatch(r"local\b.*", text) and not Path(text).exists():
-        raise UsageError(f"not a place to realise: {text}", hint="`local[4]` is four processes of this machine")
+    if text.startswith("local[") and not Path(text).exists():
+        raise UsageError(f"--on {text}: no such place", hint="`--on 'local[4]'` builds in four processes")
     return SchedulerAddress.of(text)
 
 

@@ -38,13 +38,13 @@ class ClusterWorker:
     tasks: tuple[str, ...] = ()
 
     def offers(self, wanted: Mapping[str, float]) -> bool:
-        """Whether a task that needs these resources fits on this worker."""
+        """Return whether a task that needs these resources fits on this worker."""
         return all(self.resources.get(name, 0) >= amount for name, amount in wanted.items())
 
 
 @frozen
 class Activity:
-    """What a worker reports of a task that it carries out. `task` is the key of the task."""
+    """A report of a worker about a task that it carries out. `task` is the key of the task."""
 
     task: str
     worker: str

@@ -1,4 +1,4 @@
-"""What happens to the nodes of a run, for those who watch it."""
+"""Events of the nodes of a run, for those who watch it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which workers fit a node: the resources that it asks for, and the errors if nothing goes on (pure)."""
+"""The workers that fit a node: the resources that it asks for, and the errors if nothing goes on (pure)."""
 
 from __future__ import annotations
 
@@ -49,14 +49,16 @@ class Fitting:
 
 def parse_resources(text: str) -> dict[str, float]:
     """Parse ``NAME=NUMBER``, several with commas. Raises UsageError."""
-    found = {}
-    for part in filter(None, map(str.strip, text.split(","))):
-        name, _, amount = part.partition("=")
-        try:
-            found[name] = float(amount)
-        except ValueError:
-            raise UsageError(f"not a resource: {part}", hint="write NAME=NUMBER, such as memory=16") from None
-    return found
+    return dict(map(parse_resource, filter(None, map(str.strip, text.split(",")))))
+
+
+def parse_resource(text: str) -> tuple[str, float]:
+    """Parse ``NAME=NUMBER``. Raises UsageError."""
+    name, _, amount = text.partition("=")
+    try:
+        return name, float(amount)
+    except ValueError:
+        raise UsageError(f"not a resource: {text}", hint="write NAME=NUMBER, such as memory=16") from None
 
 
 def signer_keys(workers: Sequence[ClusterWorker], trust: Trust) -> tuple[str, ...]:

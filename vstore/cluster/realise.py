@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack, closing
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
@@ -20,9 +20,8 @@ from vstore.errors import CacheError, UsageError
 from vstore.graph import reachable
 from vstore.objects import StorePath
 from vstore.plural import count
-from vstore.realise.execute.executor import Executed, ThreadExecutor
-from vstore.realise.execute.nodes import NodeRealiser
-from vstore.realise.execute.object_builder import ObjectBuilder
+from vstore.realise.execute.executor import Executed
+from vstore.realise.local import in_threads
 from vstore.realise.model import Realised, RealisedLayer
 from vstore.realise.prepare import PreparedRequest, finish
 from vstore.realise.realise import combined_error
@@ -104,7 +103,7 @@ def realise_prepared(
     executor = DaskExecutor(connect, run)
     executed = executor.run(nodes)
     if options.local_fallback and executed.failures and executed.failures.keys() <= executor.unbuilt:
-        executed = Fallback(run, requests, nodes).build(executed)
+        executed = build_here(run, requests, nodes, executed)
     if executed.failures and not run.keep_going:
         raise combined_error(nodes, executed.done, executed.failures)
     complete = [(one, name) for one, name in zip(requests, channels, strict=True) if one.plan.stack in executed.done]
@@ -200,38 +199,20 @@ def check_complete(cache: Cache, top: StorePath, trust: Trust) -> ObjectRecord:
     return records[top]
 
 
-class Fallback:
-    """Builds on this machine what no worker could, and pushes it."""
+def build_here(
+    run: ClusterRun, requests: Sequence[PreparedRequest], nodes: Mapping[StorePath, Recipe], executed: Executed
+) -> Executed:
+    """Build the nodes that are not done on this machine, over the others, which are fetched, and push them.
 
-    def __init__(self, run: ClusterRun, requests: Sequence[PreparedRequest], nodes: Mapping[StorePath, Recipe]) -> None:
-        self._run = run
-        self._requests = requests
-        self._nodes = nodes
-
-    def build(self, executed: Executed) -> Executed:
-        """Build the nodes that are not done, over the others, which are fetched. Return all results."""
-        run, nodes = self._run, self._nodes
-        left = [key for key in nodes if key not in executed.done]
-        run.reporter.note(f"building {count(len(left), 'object')} on this machine, as no worker could")
-        below = {one for key in left for one in nodes[key].all_dependencies if one in executed.done}
-        fetch(run, nodes, executed.done, below)
-        needed = reachable(left, lambda key: nodes[key].all_dependencies)
-        with ExitStack() as held:
-            realisers: dict[StorePath, NodeRealiser] = {}
-            for one in self._requests:
-                builder = ObjectBuilder(
-                    one.session, one.interpreters, import_sources=one.sources.import_all, locks=one.lock_names
-                )
-                held.enter_context(closing(builder))
-                realisers |= dict.fromkeys(one.plan.nodes, NodeRealiser(one.session, builder))
-            session = self._requests[0].session
-            threads = ThreadExecutor(
-                lambda node, paths: realisers[node.key].realise(node, paths),
-                session.jobs,
-                session.cancel,
-                keep_going=run.keep_going,
-            )
-            own = threads.run({key: node for key, node in nodes.items() if key in needed})
-        built = [layer.path for key, layer in own.done.items() if key not in executed.done and layer.path]
-        Pusher(run.store, run.cache, run.signer, reporter=run.reporter).push(built)
-        return Executed(done={**own.done, **executed.done}, failures=own.failures)
+    Return all results.
+    """
+    left = [key for key in nodes if key not in executed.done]
+    run.reporter.note(f"building {count(len(left), 'object')} on this machine, as no worker could")
+    below = {one for key in left for one in nodes[key].all_dependencies if one in executed.done}
+    fetch(run, nodes, executed.done, below)
+    needed = reachable(left, lambda key: nodes[key].all_dependencies)
+    with in_threads(requests) as executor:
+        own = executor.run({key: node for key, node in nodes.items() if key in needed})
+    built = [layer.path for key, layer in own.done.items() if key not in executed.done and layer.path]
+    Pusher(run.store, run.cache, run.signer, reporter=run.reporter).push(built)
+    return Executed(done={**own.done, **executed.done}, failures=own.failures)

@@ -1,4 +1,4 @@
-"""What all tasks of one run share."""
+"""The values that all tasks of one run share."""
 
 from __future__ import annotations
 

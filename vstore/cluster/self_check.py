@@ -1,4 +1,4 @@
-"""Whether a machine is fit to be a worker. One that is not says so, and takes no work."""
+"""Checks whether a machine is fit to be a worker. One that is not says so, and takes no work."""
 
 from __future__ import annotations
 

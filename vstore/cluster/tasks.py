@@ -86,7 +86,7 @@ class ClusterTask:
 
 
 class AnswerState(StrEnum):
-    """What became of a task."""
+    """The result of a task."""
 
     DONE = "done"
     FAILED = "failed"  # another worker would fail too

@@ -76,7 +76,7 @@ def finish(prepared: PreparedRequest, done: Mapping[StorePath, RealisedLayer], *
     request, spec, plan, store = prepared.request, prepared.project.spec, prepared.plan, prepared.session.store
     stack = done.get(plan.stack) if plan.stack else None
     realised = Realised(
-        profile=profile_name(spec, request),
+        profile=prepared.profile,
         target=request.platform,
         layers=_layers(prepared.selection.built, plan, prepared.locks, done),
         stack=stack.path if stack else None,

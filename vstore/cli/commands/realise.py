@@ -70,8 +70,9 @@ def realise_command(
     requests: list[Request] = []
     with settings.open_store(create=True) as store:
         each = _each_request(asked, targets, platforms, requests)
-        done = realise_on_cluster(settings, store, each, place, asked[0].caches) if place.scheduler else None
-        if done is not None:
+        done = None
+        if place.scheduler is not None:
+            done = realise_on_cluster(settings, store, each, place.scheduler, place.options(store, asked[0].caches))
             results = list(done.stacks)
         else:
             results = realise_all(store, each, processes=place.processes, reporter=settings.reporter)

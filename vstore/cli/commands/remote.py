@@ -11,13 +11,12 @@ import click
 from vstore.cli.command import command
 from vstore.cli.quantities import AGE
 from vstore.cli.settings import Settings
-from vstore.cli.text import when
 from vstore.plural import count
 from vstore.sizes import size
 
 if TYPE_CHECKING:
     from vstore.api.caches import Cache, Pushed
-    from vstore.cli.documents.caches import ChannelDocument, PullDocument, PushDocument
+    from vstore.cli.documents.caches import PullDocument, PushDocument
 
 _LIFETIME = timedelta(days=30)
 
@@ -76,17 +75,9 @@ def push_command(
 
 
 def _emit_pushed(settings: Settings, cache: Cache, done: Pushed) -> None:
+    from vstore.cli.documents.caches import channel_document
+
     made = done.channel
-    channel: ChannelDocument | None = (
-        {
-            "name": made.name,
-            "number": made.number,
-            "expires_at": when(made.expires_at),
-            "signed_by": [signature.key for signature in made.signatures],
-        }
-        if made
-        else None
-    )
     pushed_bytes = done.archive_bytes + done.delta_bytes
     document: PushDocument = {
         "cache": cache.url,
@@ -96,7 +87,7 @@ def _emit_pushed(settings: Settings, cache: Cache, done: Pushed) -> None:
         "pushed_bytes": pushed_bytes,
         "delta_bytes": done.delta_bytes,
         "conflicts": list(done.conflicts),
-        "channel": channel,
+        "channel": channel_document(made) if made else None,
     }
     replaced = f" ({len(done.replaced)} were damaged in the cache)" if done.replaced else ""
     pointed = f"\nchannel {made.name} number {made.number} points to {made.path}" if made else ""

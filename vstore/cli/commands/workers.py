@@ -14,7 +14,6 @@ from vstore.cli.command import command, options
 from vstore.cli.paths import FILE, PLACE
 from vstore.cli.quantities import AGE, SIZE
 from vstore.cli.settings import Settings
-from vstore.errors import UsageError
 
 if TYPE_CHECKING:
     from vstore.api.workers import TlsFiles
@@ -90,16 +89,13 @@ def scheduler_command(
     run_scheduler(chosen, reporter=settings.reporter)
 
 
-def _resources(_: click.Context, option: click.Parameter, given: tuple[str, ...]) -> dict[str, float]:
+def _resources(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, float]:
     """Return the amounts of NAME=NUMBER texts by name."""
-    found = {}
-    for text in given:
-        name, _equals, number = text.partition("=")
-        try:
-            found[name] = float(number)
-        except ValueError:
-            raise UsageError(f"{option.opts[0]} {text}: expected NAME=NUMBER") from None
-    return found
+    if not given:
+        return {}
+    from vstore.api.workers import parse_resource
+
+    return dict(map(parse_resource, given))
 
 
 @command("worker")

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypedDict
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 from vstore.cli.documents.publishing import GenerationMade
+from vstore.cli.text import when
+
+if TYPE_CHECKING:
+    from vstore.api.caches import Channel
 
 
 class ChannelDocument(TypedDict):
@@ -14,6 +18,16 @@ class ChannelDocument(TypedDict):
     number: Annotated[int, "Number of its record: 1, 2, …"]
     expires_at: Annotated[str, "Time from which clients refuse the record"]
     signed_by: Annotated[list[str], "Names of the keys that signed it"]
+
+
+def channel_document(channel: Channel) -> ChannelDocument:
+    """Return the document of a channel's record."""
+    return {
+        "name": channel.name,
+        "number": channel.number,
+        "expires_at": when(channel.expires_at),
+        "signed_by": [signature.key for signature in channel.signatures],
+    }
 
 
 class PushDocument(TypedDict):
