@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 
 from vstore.cluster.address import SchedulerAddress
@@ -20,6 +19,7 @@ from vstore.remote import SecretKey, write_key
 from vstore.store import Store, StoreLayout
 
 PATIENCE_SECONDS = 60.0
+SOURCE = Path(__file__).parents[2]
 
 _SCHEDULER = """
 import sys
@@ -60,24 +60,63 @@ run_worker(root, options, Progress(live=False, verbosity=0))
 """
 
 
-class TestCluster:
+class Processes:
+    """Processes of Python by name, each with its output in a log. Files in the folder `control` steer them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.control = folder / "control"
+        self.control.mkdir(parents=True)
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    def start(self, name: str, code: str, *arguments: str, **changes: str) -> subprocess.Popen[bytes]:
+        """Start a process that runs a text of Python, with these changes of the environment."""
+        keep = {key: value for key, value in os.environ.items() if not key.startswith("VSTORE")}
+        environment = {**keep, "PYTHONPATH": str(SOURCE), "UV_PYTHON_DOWNLOADS": "never", **changes}
+        with (self.folder / f"{name}.log").open("wb") as log:
+            command = [sys.executable, "-c", code, *arguments]
+            process = subprocess.Popen(command, stdout=log, stderr=log, cwd=SOURCE, env=environment)
+        self._started.append(process)
+        return process
+
+    def log(self, name: str) -> str:
+        """Return the output of a process since it was started last."""
+        return (self.folder / f"{name}.log").read_text()
+
+    def wait_for(self, happened: Callable[[], object], process: subprocess.Popen[bytes] | None = None) -> None:
+        """Wait until something happened. AssertionError if it does not, or if the process ends before."""
+        ends = time.monotonic() + PATIENCE_SECONDS
+        while not happened():
+            ended = process is not None and process.poll() is not None
+            logs = "".join(f"\n{log.name}: {log.read_text()}" for log in sorted(self.folder.glob("*.log")))
+            assert time.monotonic() < ends and not ended, logs
+            time.sleep(0.02)
+
+    def close(self) -> None:
+        """Kill all processes that still run."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+        for process in self._started:
+            process.wait()
+
+
+class TestCluster(Processes):
     """The processes of a cluster below one folder. `roots` are the stores of the workers, by name."""
 
     __test__ = False
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.control = folder / "control"
+        super().__init__(folder)
         self.cache = folder / "cache"
         self.file = folder / "scheduler.json"
         self.keys: list[str] = []  # the public keys of all machines
-        self.control.mkdir(parents=True)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start_scheduler(self, *, worker_seconds: float = 30.0) -> SchedulerAddress:
         """Start a scheduler; return its address once it answers."""
         self.file.unlink(missing_ok=True)
-        self._start("scheduler", _SCHEDULER, str(self.file), str(worker_seconds))
+        self._processes["scheduler"] = self.start("scheduler", _SCHEDULER, str(self.file), str(worker_seconds))
         self.wait_for(self.file.exists)
         return self.address
 
@@ -89,9 +128,10 @@ class TestCluster:
     def start_workers(self, *names: str) -> None:
         """Start workers with the stores of these names, and wait until they have joined."""
         for name in names:
-            self._start(name, _WORKER, str(self.root(name)), name, self.address.url, str(self.control))
+            words = (str(self.root(name)), name, self.address.url, str(self.control))
+            self._processes[name] = self.start(name, _WORKER, *words)
         for name in names:
-            self.wait_for(lambda name=name: b" joined " in self.log(name))  # type: ignore[misc]
+            self.wait_for(lambda name=name: " joined " in self.log(name))  # type: ignore[misc]
 
     def root(self, name: str) -> Path:
         """The store of a worker."""
@@ -105,38 +145,6 @@ class TestCluster:
         """Kill a process as if its machine was lost."""
         self._processes[name].kill()
         self._processes[name].wait()
-
-    def log(self, name: str) -> bytes:
-        """What a process wrote since it was started last."""
-        return (self.folder / f"{name}.log").read_bytes()
-
-    def wait_for(self, happened: Callable[[], object]) -> None:
-        """Wait until something happened. AssertionError if it does not."""
-        ends = time.monotonic() + PATIENCE_SECONDS
-        while not happened():
-            assert time.monotonic() < ends, "".join(
-                f"\n{log.name}: {log.read_text()}" for log in sorted(self.folder.glob("*.log"))
-            )
-            time.sleep(0.02)
-
-    def close(self) -> None:
-        """End all processes."""
-        for process in self._processes.values():
-            with suppress(OSError):
-                process.kill()
-        for process in self._processes.values():
-            process.wait()
-
-    def _start(self, name: str, code: str, *arguments: str) -> None:
-        keep = {key: value for key, value in os.environ.items() if not key.startswith("VSTORE")}
-        with (self.folder / f"{name}.log").open("wb") as log:
-            self._processes[name] = subprocess.Popen(
-                [sys.executable, "-c", code, *arguments],
-                stdout=log,
-                stderr=log,
-                cwd=Path(__file__).parents[2],
-                env={**keep, "PYTHONPATH": str(Path(__file__).parents[2]), "UV_PYTHON_DOWNLOADS": "never"},
-            )
 
 
 def give_keys(roots: Iterable[Path]) -> list[str]:

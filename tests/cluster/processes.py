@@ -6,18 +6,14 @@ when it begins.
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
+from scripts.testing.clusters import Processes
 from vstore.cluster.address import SchedulerAddress
 from vstore.remote import SecretKey, Trust, write_key
 from vstore.store import Store, StoreLayout
 
-PATIENCE_SECONDS = 60.0
 NAMES = ("client", "one", "two", "three", "four")
 KEYS = {name: SecretKey(name, name.encode().ljust(32)) for name in NAMES}
 TRUST = Trust(keys=tuple(key.public for key in KEYS.values()))
@@ -39,32 +35,18 @@ main(sys.argv[1:])
 """
 
 
-class Commands:
+class Commands(Processes):
     """The running commands of one folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.control = folder / "control"
-        self.control.mkdir(parents=True)
-        self._running: list[subprocess.Popen[bytes]] = []
-
-    def start(self, name: str, *arguments: str, **changes: str) -> subprocess.Popen[bytes]:
+    def run(self, name: str, *arguments: str, **changes: str) -> subprocess.Popen[bytes]:
         """Start a command; its output is in the log of this name."""
-        keep = {key: value for key, value in os.environ.items() if not key.startswith("VSTORE")}
-        place = str(Path(__file__).parents[2])
-        environment = {**keep, "PYTHONPATH": place, "CONTROL": str(self.control), "UV_PYTHON_DOWNLOADS": "never"}
-        with (self.folder / f"{name}.log").open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-c", _START, *arguments], stdout=log, stderr=log, env={**environment, **changes}
-            )
-        self._running.append(process)
-        return process
+        return self.start(name, _START, *arguments, CONTROL=str(self.control), **changes)
 
     def start_scheduler(self, *options: str, name: str = "scheduler") -> tuple[subprocess.Popen[bytes], str]:
         """Start a scheduler; return its process and its address."""
         file = self.folder / f"{name}.json"
         file.unlink(missing_ok=True)
-        process = self.start(name, "scheduler", "--port", "0", "--scheduler-file", str(file), *options)
+        process = self.run(name, "scheduler", "--port", "0", "--scheduler-file", str(file), *options)
         self.wait_for(file.exists, process)
         return process, SchedulerAddress.of(str(file)).url
 
@@ -77,7 +59,7 @@ class Commands:
     def run_worker(self, name: str, address: str, *options: str, **changes: str) -> subprocess.Popen[bytes]:
         """Start a worker that may not join."""
         self.root(name)
-        return self.start(name, "--root", str(self.root(name)), "worker", address, "--name", name, *options, **changes)
+        return self.run(name, "--root", str(self.root(name)), "worker", address, "--name", name, *options, **changes)
 
     def root(self, name: str) -> Path:
         """Return the store of this name, with its key, which trusts all keys."""
@@ -88,23 +70,3 @@ class Commands:
             trusted = ", ".join(f'"{one}"' for one in TRUST.keys)
             layout.config_file.write_text(f"trusted_keys = [{trusted}]\n")
         return layout.root
-
-    def log(self, name: str) -> str:
-        """Return what a command wrote."""
-        return (self.folder / f"{name}.log").read_text()
-
-    def wait_for(self, happened: Callable[[], object], process: subprocess.Popen[bytes] | None = None) -> None:
-        """Wait until something happened. AssertionError if it does not, or if the process ends before."""
-        ends = time.monotonic() + PATIENCE_SECONDS
-        while not happened():
-            ended = process is not None and process.poll() is not None
-            logs = "".join(f"\n{log.name}: {log.read_text()}" for log in sorted(self.folder.glob("*.log")))
-            assert time.monotonic() < ends and not ended, logs
-            time.sleep(0.02)
-
-    def close(self) -> None:
-        """Kill what still runs."""
-        for process in self._running:
-            if process.poll() is None:
-                process.kill()
-            process.wait()

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from scripts.testing.clusters import TestCluster
-from tests.cluster.conftest import Client
+from tests.cluster.conftest import WORKERS, Client
 from vstore.cluster.events import NodeState
 from vstore.errors import BuildError
 from vstore.realise.model import Origin
@@ -25,6 +25,7 @@ def test_workers_build_over_what_others_built(client: Client) -> None:
     assert all(client.record(done, one).path == done.done[one.key].path for one in (base, *parts, stack))
     states = [event.state for event in client.events if event.name == "base"]
     assert states[0] == NodeState.WAITING and states[-1] == NodeState.DONE and NodeState.RUNNING in states
+    assert {one.worker for one in client.events if one.state != NodeState.WAITING} <= set(WORKERS)
     assert (client.events[-1].done, client.events[-1].total) == (6, 6)
     again = client.executor(stack, base, *parts, address="tcp://127.0.0.1:9")  # no scheduler is needed
     assert again.run(client.layers.nodes(stack, base, *parts)).done.keys() == done.done.keys()

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from scripts.testing.certificates import Authority
+from scripts.testing.clusters import PATIENCE_SECONDS
 from scripts.testing.machine import Said
 from scripts.testing.small_layers import SmallLayers
 from scripts.testing.world import World
-from tests.cluster.processes import KEYS, PATIENCE_SECONDS, TRUST, Commands
+from tests.cluster.processes import KEYS, TRUST, Commands
 from vstore.build import BUILDER
 from vstore.build.recipe import LayerRecipe
 from vstore.cluster.dask_settings import configure_dask
@@ -191,7 +192,7 @@ def test_a_killed_worker_leaves_nothing_but_garbage(scene: Scene, point: str) ->
     with Store.open(scene.commands.folder / "three") as store:
         count, problems = verify_cache(store, open_cache(scene.cache), contents=False, trust=TRUST, reporter=Said())
         assert count and not problems
-    command = scene.commands.start("gc", "--root", str(scene.commands.folder / "three"), "gc")
+    command = scene.commands.run("gc", "--root", str(scene.commands.folder / "three"), "gc")
     assert command.wait(PATIENCE_SECONDS) == 0, scene.commands.log("gc")
     with Store.open(scene.commands.folder / "three") as store:
         left = [one for one in store.layout.tmp.iterdir() if one != store.layout.trash]
@@ -272,7 +273,7 @@ def test_a_wrong_clock_does_not_join(scene: Scene) -> None:
 
 
 def test_a_store_without_a_key_does_not_join(scene: Scene, tmp_path: Path) -> None:
-    process = scene.commands.start("five", "--root", str(tmp_path / "five"), "worker", scene.scheduler)
+    process = scene.commands.run("five", "--root", str(tmp_path / "five"), "worker", scene.scheduler)
     assert process.wait(PATIENCE_SECONDS) == 2
     assert "vstore key generate" in scene.commands.log("five")
 
@@ -285,9 +286,9 @@ def test_a_full_file_system_does_not_join(scene: Scene, tmp_path: Path) -> None:
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", str(place)]).returncode:
         pytest.skip("this machine allows no mounts")
     try:
-        process = scene.commands.start("small", "--root", str(place / "root"), "key", "generate", "small")
+        process = scene.commands.run("small", "--root", str(place / "root"), "key", "generate", "small")
         assert process.wait(PATIENCE_SECONDS) == 0
-        process = scene.commands.start("small", "--root", str(place / "root"), "worker", scene.scheduler)
+        process = scene.commands.run("small", "--root", str(place / "root"), "worker", scene.scheduler)
         assert process.wait(PATIENCE_SECONDS) == 6
         assert "and a worker needs 256.0 MiB" in scene.commands.log("small")
     finally:
@@ -340,7 +341,7 @@ def test_connections_are_encrypted_and_mutual(scene: Scene, tmp_path: Path) -> N
     ],
 )
 def test_what_other_machines_reach_is_refused(scene: Scene, options: tuple[str, ...], said: str) -> None:
-    process = scene.commands.start("refused", "scheduler", "--port", "0", *options)
+    process = scene.commands.run("refused", "scheduler", "--port", "0", *options)
     assert process.wait(PATIENCE_SECONDS) == 2
     assert said in scene.commands.log("refused")
 
@@ -348,12 +349,12 @@ def test_what_other_machines_reach_is_refused(scene: Scene, options: tuple[str, 
 def test_the_file_of_somebody_else_stays(scene: Scene, tmp_path: Path) -> None:
     notes = tmp_path / "notes.txt"
     notes.write_text("mine")
-    process = scene.commands.start("refused", "scheduler", "--port", "0", "--scheduler-file", str(notes))
+    process = scene.commands.run("refused", "scheduler", "--port", "0", "--scheduler-file", str(notes))
     assert process.wait(PATIENCE_SECONDS) == 2
     assert str(notes) in scene.commands.log("refused") and notes.read_text() == "mine"
 
 
 def test_a_port_in_use_is_told(scene: Scene) -> None:
-    process = scene.commands.start("refused", "scheduler", "--port", scene.scheduler.rpartition(":")[2])
+    process = scene.commands.run("refused", "scheduler", "--port", scene.scheduler.rpartition(":")[2])
     assert process.wait(PATIENCE_SECONDS) == 7
     assert "cannot listen on" in scene.commands.log("refused")

@@ -174,7 +174,7 @@ class ClusterClient:
         """Note what a worker reports of a task of this client. Dask calls this from its own thread."""
         found = event[1]
         if found["key"] in self._futures and found["state"] not in set(AnswerState):
-            self._happened.put(Activity(task=found["key"], worker=found["worker"], activity=found["state"]))
+            self._happened.put(Activity(task=found["key"], worker=found["worker_name"], activity=found["state"]))
 
     def _answer(self, key: str) -> ClusterAnswer | VstoreError:
         from distributed import KilledWorker
