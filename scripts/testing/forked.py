@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import pkgutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -63,8 +64,9 @@ class CommandLine:
         cwd: Path | None = None,
         environment: Mapping[str, str] | None = None,
         seconds: float = _SECONDS,
+        until: str | None = None,
     ) -> Ended:
-        """Run one command; `environment` None is that of the server."""
+        """Run one command; `environment` None is that of the server. It gets SIGTERM once it has said `until`."""
         assert self._server.stdin is not None and self._server.stdout is not None
         os.umask(umask := os.umask(0o077))
         call = {
@@ -73,6 +75,7 @@ class CommandLine:
             "environment": None if environment is None else dict(environment),
             "umask": umask,
             "seconds": seconds,
+            "until": until,
         }
         self._server.stdin.write(json.dumps(call).encode() + b"\n")
         self._server.stdin.flush()
@@ -141,7 +144,7 @@ def _call(call: dict[str, Any]) -> dict[str, object]:
         child = os.fork()
         if child == 0:
             _become(call, (out.fileno(), error.fileno()))
-        code = _wait(child, call["seconds"])
+        code = _wait(child, call["seconds"], call["until"], error.fileno())
         texts = []
         for file in (out, error):
             file.seek(0)
@@ -167,14 +170,18 @@ def _become(call: dict[str, Any], outputs: tuple[int, int]) -> None:
         os._exit(99)  # `main` ends the process itself
 
 
-def _wait(child: int, seconds: float) -> int:
+def _wait(child: int, seconds: float, until: str | None, error: int) -> int:
+    """Return how a child ended. It gets SIGTERM once its standard error has the text `until`."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         found, status = os.waitpid(child, os.WNOHANG)
         if found:
             return os.waitstatus_to_exitcode(status)
+        if until is not None and until.encode() in os.pread(error, 1 << 16, 0):
+            os.kill(child, signal.SIGTERM)
+            until = None
         time.sleep(0.002)
-    os.kill(child, 9)
+    os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     return HUNG
 

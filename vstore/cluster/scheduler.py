@@ -30,13 +30,15 @@ class SchedulerOptions:
     """The options of a scheduler.
 
     It listens on `host` and `port`, 0 for a free one, with TLS if there are `tls` files, and writes its address to
-    `file`, which stays. `dashboard` is ``HOST:PORT`` of Dask's web pages, None for none. A worker that does not answer
-    for `worker_seconds` counts as lost. `insecure` allows connections from other machines without TLS.
+    `file`, which stays, and must not lie in `store`, the root of a store. `dashboard` is ``HOST:PORT`` of Dask's web
+    pages, None for none. A worker that does not answer for `worker_seconds` counts as lost. `insecure` allows
+    connections from other machines without TLS.
     """
 
     host: str = "127.0.0.1"
     port: int = PORT
     file: Path | None = None
+    store: Path | None = None
     dashboard: str | None = None
     worker_seconds: float = 30.0
     tls: TlsFiles | None = None
@@ -47,14 +49,14 @@ class SchedulerOptions:
 def run_scheduler(options: SchedulerOptions, reporter: Reporter) -> None:
     """Run a scheduler until this process gets SIGTERM or SIGINT.
 
-    Raises UsageError for an address that needs TLS, and BusyError if the port is in use.
+    Raises UsageError for an address that needs TLS or a file that is not its own, and BusyError if the port is in use.
     """
     protocol = "tls" if options.tls else "tcp"
     host = f"[{options.host}]" if ":" in options.host else options.host
     address = SchedulerAddress(url=f"{protocol}://{host}:{options.port}")
     security = security_for(address, options.tls, insecure=options.insecure)
     _check_dashboard(options)
-    file = claim(options.file, _is_scheduler_file) if options.file else None
+    file = claim(options.file, _is_scheduler_file, store=options.store) if options.file else None
     configure_dask(log=options.log)
     from distributed import Scheduler
 

@@ -66,12 +66,13 @@ class Command:
     """A command that writes something at a place.
 
     `arguments` get the place; `inside` is where below the folder that is named the file lies; in a `container`
-    things of others may lie, which stay.
+    things of others may lie, which stay. A command that does not end by itself is ended once it has said `until`.
     """
 
     arguments: Callable[[World, str | bytes], tuple[str | bytes, ...]]
     inside: str = ""
     container: bool = False
+    until: str | None = None
 
 
 def _realise(world: World, place: str | bytes) -> tuple[str | bytes, ...]:
@@ -111,6 +112,9 @@ COMMANDS: dict[str, Command] = {
     "export --links copy, a record": Command(arguments=_copy, inside="__venvstacks__/env_metadata/framework-mid.json"),
     "init": Command(arguments=lambda world, place: ("init", place), container=True),
     "init, the spec": Command(arguments=lambda world, place: ("init", place), inside="spec.toml"),
+    "scheduler": Command(
+        arguments=lambda world, place: ("scheduler", "--port", "0", "--scheduler-file", place), until="scheduler at "
+    ),
     "push": Command(arguments=lambda world, place: ("push", place, "project-stack")),
     "--root": Command(arguments=lambda world, place: ("key", "generate", "one", "--root", place)),
 }
@@ -162,7 +166,7 @@ def try_place(world: World, cli: CommandLine, work: Path, command: str, kind: st
     place.parent.mkdir(parents=True, exist_ok=True)
     KINDS[kind](place, decoy)
     before = snapshot(case)
-    ended = cli.run("--root", str(world.root), *one.arguments(world, str(named)))
+    ended = cli.run("--root", str(world.root), *one.arguments(world, str(named)), until=one.until)
     after = snapshot(case)
     told = f"{command}, {kind}: {ended.text}"
     _check_end(ended, told)
@@ -197,7 +201,8 @@ def try_strange(world: World, cli: CommandLine, work: Path, command: str, text: 
     make_decoys(case)
     before = snapshot(case), _store_files(world)
     place = text.replace(b"ROOT", os.fsencode(world.root))
-    ended = cli.run("--root", str(world.root), *COMMANDS[command].arguments(world, place), cwd=case)
+    one = COMMANDS[command]
+    ended = cli.run("--root", str(world.root), *one.arguments(world, place), cwd=case, until=one.until)
     told = f"{command}, {text!r}: {ended.text}"
     _check_end(ended, told)
     after = snapshot(case), _store_files(world)

@@ -76,13 +76,15 @@ def scheduler_command(
     """
     from vstore.api.workers import SchedulerOptions, run_scheduler
 
+    root = settings.location()
     chosen = SchedulerOptions(
         host=host,
         port=port,
         file=scheduler_file,
+        store=root,
         dashboard=None if dashboard == "no" else dashboard,
         worker_seconds=worker_ttl.total_seconds(),
-        tls=find_tls(settings.location()),
+        tls=find_tls(root),
         insecure=insecure,
         log=settings.verbose > 0,
     )
