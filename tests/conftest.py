@@ -7,6 +7,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import signal
 import subprocess
@@ -59,6 +60,12 @@ def why_not_as_root(config: pytest.Config) -> str | None:
     if not config.getoption("--as-root"):
         return "makes users, mounts or changes owners: needs root and --as-root"
     return None if hasattr(os, "geteuid") and os.geteuid() == 0 else "--as-root is given, but not by root"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compile the sources once: with PYTHONDONTWRITEBYTECODE set each process of the tests would compile them again."""
+    if not hasattr(config, "workerinput"):
+        compileall.compile_dir(Path(__file__).parents[1] / "vstore", quiet=2)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

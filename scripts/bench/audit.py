@@ -38,6 +38,7 @@ from vstore.store import Generation, Provenance, Store
 from vstore.target import Target
 
 VSTORE = [str(Path(sys.executable).parent / "vstore"), "--no-progress"]
+ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
 DATABASE = Path(__file__).resolve().parents[3] / "shared" / "data" / "pypa-advisories-2024-10.tar.xz"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -136,7 +137,7 @@ def audited(root: Path, database: Path) -> tuple[float, dict[str, object]]:
     """Wall seconds of one audit, and its document."""
     started = time.perf_counter()
     command = [*VSTORE, "--root", str(root), "--json", "audit", "--database", str(database)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
     seconds = time.perf_counter() - started
     assert done.returncode == 14, done.stderr
     return seconds, json.loads(done.stdout)

@@ -25,7 +25,8 @@ from vstore.target import Target  # noqa: E402
 
 LAYERS, IN_LAYER, MODULES, CRATES = 6, 50, 40, 60
 VSTORE = [sys.executable, "-c", "from vstore.cli import main; main()"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+KEPT = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+ENVIRONMENT = {**KEPT, "PYTHONPATH": str(REPOSITORY)}
 SCAN = """
 import importlib.metadata, sys
 for found in importlib.metadata.distributions(path=sys.argv[1:]):
