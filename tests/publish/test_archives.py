@@ -196,16 +196,16 @@ def test_a_dry_run_says_what_would_be_packed_and_writes_nothing(
 
 
 @pytest.mark.slow
-def test_killed_half_way_no_archive_is_half(realised: World, tmp_path: Path) -> None:
+def test_killed_half_way_no_archive_is_half(world: World, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    process = realised.start("publish", str(realised.spec), "--output-dir", str(output), "--level", "19")
+    process = world.start("publish", str(world.spec), "--output-dir", str(output), "--level", "19")
     while not appears(output, ".vstore-publish-*/.cpython*") and process.poll() is None:
         pass
-    assert publish(realised, output, code=7)["error"]["exit_code"] == 7
+    assert publish(world, output, code=7)["error"]["exit_code"] == 7
     process.kill()
     process.communicate()
     assert list(output.glob(".vstore-*")) and not list(output.glob("cpython-*"))
-    done = publish(realised, output)
+    done = publish(world, output)
     assert any(name.startswith("cpython-") for name in done["written"])
     assert not list(output.glob(".*"))
     assert all((output / row["archive_name"]).stat().st_size == row["archive_size"] for row in records(output).values())

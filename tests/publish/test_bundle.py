@@ -144,15 +144,15 @@ def test_a_damaged_bundle_adds_nothing_that_is_damaged(
 
 
 def test_a_killed_pack_leaves_no_bundle_and_a_killed_unpack_goes_on(
-    realised: World, bundle: tuple[Path, str], tmp_path: Path
+    world: World, bundle: tuple[Path, str], tmp_path: Path
 ) -> None:
-    process = realised.start("pack", "project", "-o", str(tmp_path / "b"), "--best")
+    process = world.start("pack", "project", "-o", str(tmp_path / "b"), "--best")
     while not appears(tmp_path, ".vstore-pack-*/bundle") and process.poll() is None:
         pass
     process.kill()
     process.communicate()
     assert not (tmp_path / "b").exists()
-    there = other(realised, tmp_path)
+    there = other(world, tmp_path)
     process = there.start("unpack", str(bundle[0]))
     while not appears(there.root / "tmp", "*-*/tree/*") and process.poll() is None:
         pass

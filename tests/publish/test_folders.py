@@ -169,15 +169,15 @@ def test_an_output_folder_inside_the_store_is_refused(realised: World) -> None:
     assert "inside the store" in error["message"]
 
 
-def test_what_a_killed_export_left_is_swept(realised: World, tmp_path: Path) -> None:
+def test_what_a_killed_export_left_is_swept(world: World, tmp_path: Path) -> None:
     output = tmp_path / "out"
-    process = realised.start("export", "project", "--output-dir", str(output))
+    process = world.start("export", "project", "--output-dir", str(output))
     while not appears(output, ".vstore-export-*/tree/*") and process.poll() is None:
         pass
     process.kill()
     process.communicate()
     assert not (output / "app-hello").exists()
-    export(realised, output)
+    export(world, output)
     assert not list(output.glob(".*"))
     assert start(output / "app-hello/libexec/launch") == SAYS
 

@@ -72,12 +72,13 @@ def run_scheduler(options: SchedulerOptions, reporter: Reporter) -> None:
         )
         try:
             async with scheduler:
+                ended = _end_signal()
                 pages = f", dashboard at http://{options.dashboard}/status" if options.dashboard else ""
                 if file is not None:
                     document = {"type": _FILE_TYPE, "address": scheduler.address}
                     put_bytes(json.dumps(document).encode() + b"\n", file)
                 reporter.note(f"scheduler at {scheduler.address}{pages}")
-                await _signalled()
+                await ended.wait()
         except RuntimeError as error:
             raise _start_error(error, address) from error
 
@@ -107,13 +108,13 @@ def _check_dashboard(options: SchedulerOptions) -> None:
         raise UsageError("dashboards need a package that is not installed: bokeh", hint="install it beside vstore")
 
 
-async def _signalled() -> None:
-    """Wait for SIGTERM or SIGINT."""
+def _end_signal() -> asyncio.Event:
+    """Return the event of a SIGTERM or SIGINT from now on."""
     ended, loop = asyncio.Event(), asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         with suppress(NotImplementedError):  # on Windows
             loop.add_signal_handler(number, ended.set)
-    await ended.wait()
+    return ended
 
 
 def _start_error(error: BaseException, address: SchedulerAddress) -> Exception:

@@ -79,7 +79,8 @@ def test_a_claim_that_others_never_give_up_is_an_error(
 
 
 @pytest.mark.slow
-def test_sixteen_processes_publish_the_numbers_one_to_sixteen(url: str, tmp_path: Path) -> None:
+def test_sixteen_processes_publish_sixteen_numbers(url: str, tmp_path: Path) -> None:
+    """None is published twice. One is passed over only if its claim was there for too long, as on a busy machine."""
     with machine(tmp_path / "first") as builder:
         builder.push(open_cache(url), builder.add("top"))
     running = [run_in_child(PUBLISH, tmp_path / f"builder-{number}", url) for number in range(16)]
@@ -89,8 +90,8 @@ def test_sixteen_processes_publish_the_numbers_one_to_sixteen(url: str, tmp_path
         assert one.stdin is not None
         one.stdin.write("\n")
         one.stdin.flush()
-    numbers = [int(one.communicate(timeout=120)[0]) for one in running]
-    assert sorted(numbers) == list(range(1, 17))
+    numbers = sorted(int(one.communicate(timeout=120)[0]) for one in running)
+    assert len(set(numbers)) == 16 and numbers[0] == 1 and numbers[-1] <= 18
 
 
 def test_a_client_follows_the_newest_number_whose_record_is_complete(

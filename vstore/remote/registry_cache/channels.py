@@ -26,6 +26,7 @@ from vstore.remote.transport.protocol import TransportError
 from vstore.values import frozen
 
 _TRY_SECONDS = 60.0  # for one number after the other
+_WITHDRAW_PAUSES_SECONDS = (0.0, 0.2, 1.0)  # a claim that stays makes others wait
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 1.0
 
 
@@ -38,10 +39,13 @@ class Claim:
     tag: str
 
     def withdraw(self) -> None:
-        """Delete the claim. Where a registry refuses, it stays, and a collection lists it."""
-        with suppress(TransportError):
-            if (stored := self.repository.read(self.tag)) is not None:
-                self.repository.delete(stored.key)
+        """Delete the claim. Where a registry refuses several times, it stays, and a collection lists it."""
+        for pause in _WITHDRAW_PAUSES_SECONDS:
+            time.sleep(pause)
+            with suppress(TransportError):
+                if (stored := self.repository.read(self.tag)) is not None:
+                    self.repository.delete(stored.key)
+                return
 
 
 class ChannelClaims:
