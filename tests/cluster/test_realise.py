@@ -59,7 +59,7 @@ def test_two_specs_and_platforms_are_one_plan(cluster: TestCluster, platforms: P
     assert built.count("app-hello") == 4
     assert done.summary.shared_bytes > 0 and done.summary.critical_path[0].name == "python"
     names = [f"{name}-{target}" for name in ("project", "second") for target in (HOST, OTHER)]
-    assert [one.name for one in done.channels] == names
+    assert [one.record.name for one in done.channels] == names
     with Store.open(root) as store:
         stacks = {info.path for info in store.objects.all() if info.kind == Kind.STACK}
         assert {one.stack for one in done.stacks if one.target == HOST} <= stacks

@@ -194,6 +194,8 @@ def _summary_document(summary: ClusterSummary) -> ClusterSummaryDocument:
 
 def summary_text(done: ClusterRealised) -> str:
     """Return the summary as text: the workers, what sharing spared, the critical path, and the channels."""
+    from vstore.cli.documents.caches import channel_text
+
     summary = done.summary
     lines = []
     if summary.workers:
@@ -221,5 +223,5 @@ def summary_text(done: ClusterRealised) -> str:
     if summary.critical_path:
         path = " -> ".join(f"{one.name} {one.seconds:.1f} s" for one in summary.critical_path)
         lines.append(f"critical path, {summary.critical_seconds:.1f} s: {path}")
-    lines += [f"channel {one.name} points to {one.path} (number {one.number})" for one in done.channels]
+    lines += map(channel_text, done.channels)
     return "\n".join(lines)

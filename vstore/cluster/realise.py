@@ -25,7 +25,7 @@ from vstore.realise.local import in_threads
 from vstore.realise.model import Realised, RealisedLayer
 from vstore.realise.prepare import PreparedRequest, finish
 from vstore.realise.realise import combined_error
-from vstore.remote import Cache, Channel, Fetcher, Pusher, Trust, publish_channel
+from vstore.remote import Cache, Fetcher, PublishedChannel, Pusher, Trust, publish_channel
 from vstore.remote.maintenance.integrity import quick_archive_fault
 from vstore.remote.records.channels import check_channel_name
 from vstore.remote.records.model import ObjectRecord
@@ -64,10 +64,10 @@ class ClusterOptions:
 
 @frozen
 class ClusterRealised:
-    """The stacks in the order of their requests, the channels that were moved, and the summary of the run."""
+    """The stacks in the order of their requests, their channels, and the summary of the run."""
 
     stacks: tuple[Realised, ...]
-    channels: tuple[Channel, ...]
+    channels: tuple[PublishedChannel, ...]
     summary: ClusterSummary
 
 
@@ -176,7 +176,7 @@ def fetch(
     return fetched_bytes
 
 
-def move_channel(run: ClusterRun, name: str, stack: StorePath, lifetime: timedelta) -> Channel:
+def move_channel(run: ClusterRun, name: str, stack: StorePath, lifetime: timedelta) -> PublishedChannel:
     """Point a channel to a stack, if the cache has all that the stack refers to. Raises CacheError otherwise."""
     record = check_complete(run.cache, stack, run.trust)
     made = publish_channel(run.cache, name, record, signer=run.signer, lifetime=lifetime, now=datetime.now(UTC))

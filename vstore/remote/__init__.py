@@ -11,7 +11,7 @@ from vstore.remote.maintenance.collect import collect_cache
 from vstore.remote.maintenance.plan import CachePlan, CachePolicy, plan_cache_gc
 from vstore.remote.maintenance.verify import CacheProblem, verify_cache
 from vstore.remote.records.cache import Cache, check_exists
-from vstore.remote.records.channels import publish_channel, read_channel
+from vstore.remote.records.channels import PublishedChannel, publish_channel, read_channel
 from vstore.remote.records.inventory import Inventory
 from vstore.remote.records.model import Channel
 from vstore.remote.records.trust import Key, SecretKey, Signer, Trust, signing_keys, write_key
@@ -31,6 +31,7 @@ __all__ = [
     "FileCache",
     "Inventory",
     "Key",
+    "PublishedChannel",
     "Pulled",
     "PushOptions",
     "Pushed",

@@ -75,7 +75,8 @@ class World:
         info = self.builder.store.objects.info(path)
         assert info is not None
         lifetime = timedelta(days=9)
-        return publish_channel(self.cache, "stable", info, signer=signer(key), lifetime=lifetime, now=datetime.now(UTC))
+        now = datetime.now(UTC)
+        return publish_channel(self.cache, "stable", info, signer=signer(key), lifetime=lifetime, now=now).record
 
     def channel(self, trust: Trust = TRUST) -> Channel:
         return read_channel(self.client.store, self.cache, "stable", trust=trust, now=datetime.now(UTC))
@@ -221,9 +222,10 @@ def test_numbers_of_a_channel_rise(world: World) -> None:
 
 
 def test_publishers_at_once_get_a_number_each(world: World) -> None:
-    world.push(world.builder, KEY.name)
+    paths = [world.builder.add(f"top{number}") for number in range(16)]
+    world.pusher(world.builder, KEY.name).push(paths)
     with ThreadPoolExecutor(16) as pool:
-        made = list(pool.map(lambda number: world.publish(world.paths[number % 3]), range(16)))
+        made = list(pool.map(world.publish, paths))
     assert sorted(one.number for one in made) == list(range(1, 17))
     last = max(made, key=lambda one: one.number)
     assert world.channel() == last

@@ -13,7 +13,18 @@ from scripts.testing.machine import KEY, OTHER, Machine, folder_cache, machine, 
 from scripts.testing.trees import recipe
 from vstore.errors import CacheError
 from vstore.objects import StorePath
-from vstore.remote import Channel, FileCache, Pusher, SecretKey, Signer, Trust, publish_channel, pull, read_channel
+from vstore.remote import (
+    Channel,
+    FileCache,
+    PublishedChannel,
+    Pusher,
+    SecretKey,
+    Signer,
+    Trust,
+    publish_channel,
+    pull,
+    read_channel,
+)
 from vstore.remote.file_cache.layout import channel_key, channel_number_key, realisation_key
 from vstore.remote.records.encoding import decode_channel
 from vstore.remote.records.model import Signature, add_signatures
@@ -37,9 +48,20 @@ class World:
         return path
 
     def publish(self, path: StorePath, key: SecretKey, *, trust: Trust = ONE, now: datetime = NOW) -> Channel:
+        return self.point(path, key, trust=trust, now=now).record
+
+    def point(
+        self,
+        path: StorePath,
+        key: SecretKey = KEY,
+        *,
+        trust: Trust = ONE,
+        now: datetime = NOW,
+        lifetime: timedelta = DAY,
+    ) -> PublishedChannel:
         info = self.builder.store.objects.info(path)
         assert info is not None
-        return publish_channel(self.cache, "c", info, signer=Signer((key,), trust), lifetime=DAY, now=now)
+        return publish_channel(self.cache, "c", info, signer=Signer((key,), trust), lifetime=lifetime, now=now)
 
     def read(self, trust: Trust = BOTH, now: datetime = NOW) -> tuple[int, StorePath]:
         found = read_channel(self.client.store, self.cache, "c", trust=trust, now=now)
@@ -68,7 +90,21 @@ def test_the_second_builder_signs_the_number_of_the_first(world: World) -> None:
     assert [signature.key for signature in joined.signatures] == ["builder-1", "builder-2"]
     assert world.read() == (1, first)
     assert world.cache.read(channel_number_key("c", 1), decode_channel) == joined
-    assert world.publish(first, KEY).number == 2, "both have signed it, so that pushing again renews it"
+
+
+def test_a_stack_that_the_channel_points_to_gets_no_number_before_half_of_the_lifetime(world: World) -> None:
+    first, second = world.stack(1), world.stack(2)
+    made = world.point(first)
+    assert made.changed and made.record.number == 1
+    again = world.point(first, now=NOW + DAY * 0.49)
+    assert not again.changed and again.record == made.record
+    joined = world.point(first, OTHER)
+    assert joined.changed and joined.record.number == 1
+    assert not world.point(first, OTHER).changed
+    assert world.point(first, now=NOW + DAY * 0.51).record.number == 2, "it ends soon"
+    assert world.point(first, lifetime=DAY * 9).record.number == 3, "it is to last longer"
+    assert world.point(first, lifetime=DAY).record.number == 4, "it is to end earlier"
+    assert [world.point(one).record.number for one in (second, first)] == [5, 6]
 
 
 def test_until_both_have_signed_a_number_the_one_before_counts(world: World) -> None:

@@ -70,7 +70,7 @@ def publish(builder: Machine, url: str, top: StorePath, signer: Signer) -> int:
     lifetime, now = timedelta(days=1), datetime.now(UTC)
     made = publish_channel(cache, "stable", info, signer=signer, lifetime=lifetime, now=now)
     Pusher(builder.store, cache, signer, options, reporter=NullReporter()).push([top])
-    return made.number
+    return made.record.number
 
 
 def test_two_pushers_and_two_collectors_lose_nothing(url: str, tmp_path: Path) -> None:

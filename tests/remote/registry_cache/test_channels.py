@@ -23,12 +23,12 @@ from pathlib import Path
 from scripts.testing.machine import KEY, machine
 from vstore.remote import Signer, open_cache, publish_channel
 with machine(Path(sys.argv[1])) as builder:
-    info = builder.store.objects.info(builder.add("top"))
+    info = builder.store.objects.info(builder.add(f"top{sys.argv[3]}"))
     cache = open_cache(sys.argv[2])
     print("ready", flush=True)
     sys.stdin.readline()
     now, lifetime = datetime.now(UTC), timedelta(days=1)
-    print(publish_channel(cache, "stable", info, signer=Signer([KEY]), lifetime=lifetime, now=now).number)
+    print(publish_channel(cache, "stable", info, signer=Signer([KEY]), lifetime=lifetime, now=now).record.number)
 """
 
 
@@ -83,7 +83,7 @@ def test_sixteen_processes_publish_sixteen_numbers(url: str, tmp_path: Path) -> 
     """None is published twice. One is passed over only if its claim was there for too long, as on a busy machine."""
     with machine(tmp_path / "first") as builder:
         builder.push(open_cache(url), builder.add("top"))
-    running = [run_in_child(PUBLISH, tmp_path / f"builder-{number}", url) for number in range(16)]
+    running = [run_in_child(PUBLISH, tmp_path / f"builder-{number}", url, str(number)) for number in range(16)]
     for one in running:
         assert one.stdout is not None and one.stdout.readline() == "ready\n"
     for one in running:

@@ -274,7 +274,7 @@ def publish(world: World, path: StorePath, days: int = 1) -> int:
     info = world.builder.store.objects.info(path)
     assert info is not None
     lifetime = timedelta(days=days)
-    return publish_channel(world.cache, "stable", info, signer=Signer((KEY,)), lifetime=lifetime, now=NOW).number
+    return publish_channel(world.cache, "stable", info, signer=Signer((KEY,)), lifetime=lifetime, now=NOW).record.number
 
 
 def read(world: World, trust: Trust = TRUST) -> StorePath:

@@ -75,9 +75,8 @@ def push_command(
 
 
 def _emit_pushed(settings: Settings, cache: Cache, done: Pushed) -> None:
-    from vstore.cli.documents.caches import channel_document
+    from vstore.cli.documents.caches import channel_document, channel_text
 
-    made = done.channel
     pushed_bytes = done.archive_bytes + done.delta_bytes
     document: PushDocument = {
         "cache": cache.url,
@@ -87,10 +86,10 @@ def _emit_pushed(settings: Settings, cache: Cache, done: Pushed) -> None:
         "pushed_bytes": pushed_bytes,
         "delta_bytes": done.delta_bytes,
         "conflicts": list(done.conflicts),
-        "channel": channel_document(made) if made else None,
+        "channel": channel_document(done.channel) if done.channel else None,
     }
     replaced = f" ({len(done.replaced)} were damaged in the cache)" if done.replaced else ""
-    pointed = f"\nchannel {made.name} number {made.number} points to {made.path}" if made else ""
+    pointed = f"\n{channel_text(done.channel)}" if done.channel else ""
     text = f"pushed {count(len(done.pushed), 'object')}, {size(pushed_bytes)}{replaced}"
     text += f"; {len(done.present)} already in the cache"
     settings.emit(document, lambda: text + pointed)

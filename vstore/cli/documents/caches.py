@@ -8,7 +8,7 @@ from vstore.cli.documents.publishing import GenerationMade
 from vstore.cli.text import when
 
 if TYPE_CHECKING:
-    from vstore.api.caches import Channel
+    from vstore.api.caches import PublishedChannel
 
 
 class ChannelDocument(TypedDict):
@@ -18,16 +18,27 @@ class ChannelDocument(TypedDict):
     number: Annotated[int, "Number of its record: 1, 2, …"]
     expires_at: Annotated[str, "Time from which clients refuse the record"]
     signed_by: Annotated[list[str], "Names of the keys that signed it"]
+    changed: Annotated[bool, "False if this record was there already, with the same signatures"]
 
 
-def channel_document(channel: Channel) -> ChannelDocument:
-    """Return the document of a channel's record."""
+def channel_document(channel: PublishedChannel) -> ChannelDocument:
+    """Return the document of a published channel."""
+    record = channel.record
     return {
-        "name": channel.name,
-        "number": channel.number,
-        "expires_at": when(channel.expires_at),
-        "signed_by": [signature.key for signature in channel.signatures],
+        "name": record.name,
+        "number": record.number,
+        "expires_at": when(record.expires_at),
+        "signed_by": [signature.key for signature in record.signatures],
+        "changed": channel.changed,
     }
+
+
+def channel_text(channel: PublishedChannel) -> str:
+    """Return the line about a published channel."""
+    record = channel.record
+    if not channel.changed:
+        return f"channel {record.name}: unchanged at number {record.number}"
+    return f"channel {record.name} number {record.number} points to {record.path}"
 
 
 class PushDocument(TypedDict):

@@ -46,7 +46,7 @@ class ClusterRealiseDocument(TypedDict):
     """Stacks that were realised on a cluster."""
 
     stacks: Annotated[list[RealiseDocument], "One for each spec and platform; `generation` is null if not fetched"]
-    channels: Annotated[list[ChannelDocument], "Channels that were moved"]
+    channels: Annotated[list[ChannelDocument], "Channels that point to the stacks"]
     summary: Annotated[ClusterSummaryDocument, "What was done where"]
 
 

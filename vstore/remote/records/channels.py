@@ -25,6 +25,7 @@ from vstore.remote.records.cache import Cache, attempt
 from vstore.remote.records.model import Channel, ObjectRecord
 from vstore.remote.records.trust import Signer, Trust
 from vstore.store import Store, StoreLayout
+from vstore.values import frozen
 
 _CHANNEL_NAME = re.compile(r"(?!.*\.(?i:json)$)[A-Za-z0-9_][A-Za-z0-9+._-]{0,100}")
 _MAX_UNSIGNED = 10  # newest numbers that lack signatures
@@ -120,14 +121,22 @@ def _remember(store: Store, cache: Cache, channel: Channel) -> None:
     reached(Point.PULL_SEEN)
 
 
+@frozen
+class PublishedChannel:
+    """The record of a channel. `changed` is false if it was there already, with the signatures of the publisher."""
+
+    record: Channel
+    changed: bool = True
+
+
 def publish_channel(
     cache: Cache, name: str, stack: ObjectInfo | ObjectRecord, *, signer: Signer, lifetime: timedelta, now: datetime
-) -> Channel:
-    """Point the channel to a stack in the cache, and return its record.
+) -> PublishedChannel:
+    """Point the channel to a stack in the cache.
 
-    If another known key has pointed it there already, for at least half of `lifetime`, the record gets these
-    signatures too. Otherwise the channel gets a new number; each number is given out once, even to two publishers at
-    the same time. Raises UsageError without a key, CacheError if others keep publishing.
+    If a known key has pointed it there already, for half to twice of `lifetime` from now, that record stays, and gets
+    the signatures that it lacks. Otherwise the channel gets a new number; each number is given out once, even to two
+    publishers at the same time. Raises UsageError without a key, CacheError if others keep publishing.
     """
     check_channel_name(name)
     if not signer.keys:
@@ -144,11 +153,8 @@ def publish_channel(
         )
 
     before = signer.sound(attempt(lambda: cache.channel(name, signer.known))[0])
-    if (
-        before is not None
-        and before.path == stack.path
-        and before.expires_at - now >= lifetime / 2
-        and not signer.has_signed(before)
-    ):
-        return cache.writer.sign_channel(before, signer)
-    return cache.writer.add_channel(name, make, before, signer)
+    if before is None or before.path != stack.path or not lifetime / 2 <= before.expires_at - now <= lifetime * 2:
+        return PublishedChannel(record=cache.writer.add_channel(name, make, before, signer))
+    if signer.has_signed(before):
+        return PublishedChannel(record=before, changed=False)
+    return PublishedChannel(record=cache.writer.sign_channel(before, signer))

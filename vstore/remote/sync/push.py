@@ -21,8 +21,8 @@ from vstore.plural import count
 from vstore.remote.packing.packed_archives import PackedArchives
 from vstore.remote.records.builders import own_statement, signatures_of_builders
 from vstore.remote.records.cache import Cache, request_threads
-from vstore.remote.records.channels import check_channel_name, publish_channel
-from vstore.remote.records.model import Archive, Channel, DeltaRecord, ObjectRecord, Realisation, add_signatures
+from vstore.remote.records.channels import PublishedChannel, check_channel_name, publish_channel
+from vstore.remote.records.model import Archive, DeltaRecord, ObjectRecord, Realisation, add_signatures
 from vstore.remote.records.trust import Signer
 from vstore.remote.sync.delta import make_delta
 from vstore.remote.sync.reuse import ReuseCheck
@@ -64,7 +64,7 @@ class Pushed:
     archive_bytes: int
     conflicts: tuple[str, ...]
     delta_bytes: int = 0
-    channel: Channel | None = None
+    channel: PublishedChannel | None = None
 
 
 def push(
