@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from scripts.testing.clusters import TestCluster, give_keys, set_trust
 from scripts.testing.machine import Said
 from scripts.testing.small_layers import SmallLayers
 from scripts.testing.world import World
+from vstore.api.cluster import report_event
 from vstore.build.recipe import Recipe
 from vstore.cluster.client import ClusterClient
 from vstore.cluster.events import NodeEvent
@@ -46,30 +48,37 @@ class Client:
         """The cache that all machines share."""
         return open_cache(str(self.cluster.cache))
 
-    def executor(
-        self, *recipes: Recipe, session: Session | None = None, keep_going: bool = False, address: str | None = None
-    ) -> DaskExecutor:
-        """An executor for these nodes, on the cluster or the scheduler at an address."""
+    def cluster_run(self, session: Session | None = None, *, keep_going: bool = False) -> ClusterRun:
+        """The values of a run of this client."""
         session = session or self.layers.session(self.reports)
-        store = self.layers.store
+        store, reporter = self.layers.store, session.reporter
         maker = InputMaker(interpreters=Interpreters(session), import_sources=lambda recipe: None)
-        run = ClusterRun(
+
+        def hear(event: NodeEvent) -> None:
+            self.events.append(event)
+            report_event(reporter, event)
+
+        return ClusterRun(
             store=store,
             cache=self.cache,
             signer=Signer(signing_keys(store.layout.keys), trust_of(store.config)),
             trust=trust_of(store.config),
-            makers=dict.fromkeys(self.layers.nodes(*recipes), maker),
+            makers=defaultdict(lambda: maker),
             cancel=session.cancel,
-            reporter=session.reporter,
-            on_event=self.events.append,
+            reporter=reporter,
+            on_event=hear,
             keep_going=keep_going,
         )
+
+    def executor(self, run: ClusterRun | None = None, *, address: str | None = None) -> DaskExecutor:
+        """An executor on the cluster, or on the scheduler at an address."""
         address = address or self.cluster.address.url
-        return DaskExecutor(partial(ClusterClient.connected, address, None, limit_seconds=self.limit_seconds), run)
+        connect = partial(ClusterClient.connected, address, None, limit_seconds=self.limit_seconds)
+        return DaskExecutor(connect, run or self.cluster_run())
 
     def run(self, *recipes: Recipe, keep_going: bool = False) -> Executed:
         """Realise these nodes and their interpreter on the cluster."""
-        return self.executor(*recipes, keep_going=keep_going).run(self.layers.nodes(*recipes))
+        return self.executor(self.cluster_run(keep_going=keep_going)).run(self.layers.nodes(*recipes))
 
     def start(self, *recipes: Recipe) -> Future[Executed]:
         """Realise these nodes in a thread."""

@@ -52,7 +52,7 @@ def test_two_workers_build_each_node_and_both_sign(client: Client) -> None:
     assert not executed.failures
     for recipe in (low, high):
         assert len(client.trust.signers(client.record(executed, recipe))) == 2
-    assert client.executor(high, low).run(client.layers.nodes(high, low)).done.keys() >= {high.key, low.key}
+    assert client.executor().run(client.layers.nodes(high, low)).done.keys() >= {high.key, low.key}
 
 
 @pytest.mark.slow

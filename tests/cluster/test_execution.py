@@ -27,7 +27,7 @@ def test_workers_build_over_what_others_built(client: Client) -> None:
     assert states[0] == NodeState.WAITING and states[-1] == NodeState.DONE and NodeState.RUNNING in states
     assert {one.worker for one in client.events if one.state != NodeState.WAITING} <= set(WORKERS)
     assert (client.events[-1].done, client.events[-1].total) == (6, 6)
-    again = client.executor(stack, base, *parts, address="tcp://127.0.0.1:9")  # no scheduler is needed
+    again = client.executor(address="tcp://127.0.0.1:9")  # no scheduler is needed
     assert again.run(client.layers.nodes(stack, base, *parts)).done.keys() == done.done.keys()
     assert not again.answers and len(again.found.cached) == 7
 
@@ -95,14 +95,14 @@ def test_what_runs_when_a_client_ends_is_found_done_by_the_next_run(client: Clie
     low = client.layers.layer("ended")
     high = client.layers.layer("never", low)
     session = client.layers.session()
-    executor = client.executor(high, low, session=session)
+    executor = client.executor(client.cluster_run(session))
     with ThreadPoolExecutor(1) as pool:
         running = pool.submit(executor.run, client.layers.nodes(high, low))
         cluster.wait_for(started.exists)
         session.cancel.set()
-        assert running.exception() is not None
+        assert not running.result().failures and high.key not in running.result().done
     wait.unlink()
-    cluster.wait_for(lambda: client.executor(low).run(client.layers.nodes(low)).done)
+    cluster.wait_for(lambda: client.executor().run(client.layers.nodes(low)).done)
     assert not (cluster.control / "never.started").exists()
     started.unlink()
     assert client.run(high, low).done[high.key].origin == Origin.BUILT

@@ -6,7 +6,7 @@ Only this module and those of the scheduler and the worker know Dask.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
@@ -162,6 +162,17 @@ class ClusterClient:
             for one in found
             if not isinstance(one, str) or one in self._futures
         ]
+
+    def call(self, worker: str, function: Callable[[str], Coroutine[Any, Any, str]], text: str) -> str:
+        """Call a function on a worker, beside its tasks. Raises ClusterError if the worker does not answer in time."""
+        found = self._ask("identity")["workers"]
+        addresses = [address for address, one in found.items() if str(one["name"]) == worker]
+        limit = {"callback_timeout": self.limit_seconds}
+        try:
+            (answer,) = self._client.sync(self._client.run, function, text, workers=addresses, **limit).values()
+        except Exception as error:
+            raise ClusterError(f"worker {worker} did not answer: {type(error).__name__}: {error}") from error
+        return str(answer)
 
     def drop(self) -> None:
         """Forget all tasks. The scheduler drops those that no other client wants and that have not started."""

@@ -6,14 +6,16 @@ The cache is asked once for each node. What workers cannot make is pushed; then 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 
 from vstore.build.recipe import Recipe
+from vstore.cancel import Cancelled
 from vstore.cluster.client import ClusterClient
 from vstore.cluster.execution import Execution
 from vstore.cluster.inputs import CachedNodes, InputBuilder, Inputs, find_cached
 from vstore.cluster.run import ClusterRun
 from vstore.cluster.tasks import ClusterAnswer
+from vstore.errors import VstoreError
 from vstore.objects import StorePath
 from vstore.realise.execute.executor import Executed
 from vstore.realise.model import Origin, RealisedLayer
@@ -40,15 +42,28 @@ class DaskExecutor:
         self.unbuilt: frozenset[StorePath] = frozenset()
 
     def run(self, nodes: Mapping[StorePath, Recipe]) -> Executed:
-        """Realise the nodes that the cache lacks. Raises Cancelled, CacheError, or ClusterError if nothing goes on."""
+        """Realise the nodes that the cache lacks. Raises CacheError, or ClusterError if nothing goes on."""
+        done: dict[StorePath, RealisedLayer] = {}
+        failures: dict[StorePath, VstoreError] = {}
+        with suppress(Cancelled):
+            self._carry_out(nodes, done, failures)
+        return Executed(done=done, failures=failures)
+
+    def _carry_out(
+        self,
+        nodes: Mapping[StorePath, Recipe],
+        done: dict[StorePath, RealisedLayer],
+        failures: dict[StorePath, VstoreError],
+    ) -> None:
+        """Realise the nodes, and note the results. Raises Cancelled."""
         run = self._run
         run.cache.writer.create(run.store.layout.root)
         self.found = find_cached(run.store, run.cache, nodes, run.trust)
-        done = {key: _layer(nodes[key], path) for key, path in self.found.objects.items()}
+        done |= {key: _layer(nodes[key], path) for key, path in self.found.objects.items()}
         left = {key: node for key, node in nodes.items() if key not in done}
         if not left:
             self._push(left)
-            return Executed(done=done, failures={})
+            return
         with self._connect() as client:
             self._push(left)
             done |= self.inputs.interpreters
@@ -60,7 +75,8 @@ class DaskExecutor:
                 client.drop()
                 self.answers |= execution.answers
                 self.unbuilt = frozenset(execution.unbuilt)
-        return Executed(done={**done, **execution.done}, failures=execution.failures)
+                done |= execution.done
+                failures |= execution.failures
 
     def _push(self, left: Mapping[StorePath, Recipe]) -> None:
         """Push what workers need for these nodes, and what only this store has."""

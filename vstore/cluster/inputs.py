@@ -147,7 +147,8 @@ def import_wheel(store: Store, wheel: PinnedWheel) -> StorePath:
         try:
             shutil.copyfile(file, staging / wheel.filename)
         except OSError as error:
-            raise BuildError(f"local wheel cannot be read: {file}: {error.strerror}") from error
+            hint = "`vstore lock` locks the wheels that are there"
+            raise BuildError(f"local wheel cannot be read: {file}: {error.strerror}", hint=hint) from error
         path = store.add(staging, name=source_label(wheel.filename), kind=Kind.SOURCE).path
     store.add_temp_root(path)
     return path

@@ -8,15 +8,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import StrEnum
 
 from vstore.build.recipe import Recipe
+from vstore.cluster.channels import move_channel
 from vstore.cluster.executor import Connect, DaskExecutor
 from vstore.cluster.run import ClusterRun
 from vstore.cluster.security import TlsFiles
 from vstore.cluster.summary import ClusterSummary, summarise
-from vstore.errors import CacheError, UsageError
+from vstore.errors import UsageError
 from vstore.graph import reachable
 from vstore.objects import StorePath
 from vstore.plural import count
@@ -25,10 +26,8 @@ from vstore.realise.local import in_threads
 from vstore.realise.model import Realised, RealisedLayer
 from vstore.realise.prepare import PreparedRequest, finish
 from vstore.realise.realise import combined_error
-from vstore.remote import Cache, Fetcher, PublishedChannel, Pusher, Trust, publish_channel
-from vstore.remote.maintenance.integrity import quick_archive_fault
+from vstore.remote import Fetcher, PublishedChannel, Pusher
 from vstore.remote.records.channels import check_channel_name
-from vstore.remote.records.model import ObjectRecord
 from vstore.remote.sync.pull import PullPool
 from vstore.store import Provenance
 from vstore.target import Target
@@ -110,14 +109,18 @@ def realise_prepared(
     wanted = [one.plan.stack for one, _ in complete if one.plan.stack and _is_wanted(options.fetch, one)]
     fetched_bytes = fetch(run, nodes, executed.done, wanted)
     stacks = [
-        (finish(_asking_for(options.fetch, one), executed.done, fetched_bytes=fetched_bytes), name)
-        for one, name in complete
+        finish(_asking_for(options.fetch, one), executed.done, fetched_bytes=fetched_bytes) for one, _ in complete
     ]
-    moved = [move_channel(run, name, one.stack, options.lifetime) for one, name in stacks if name and one.stack]
+    objects = {key: one.path for key, one in executed.done.items() if one.path}
+    moved = [
+        move_channel(run, connect, name, objects[top], nodes[top].over(objects).digest, options.lifetime)
+        for one, name in complete
+        if name and (top := one.plan.stack)
+    ]
     if executed.failures:
         raise combined_error(nodes, executed.done, executed.failures)
     return ClusterRealised(
-        stacks=tuple(one for one, _ in stacks),
+        stacks=tuple(stacks),
         channels=tuple(moved),
         summary=summarise(
             nodes,
@@ -174,29 +177,6 @@ def fetch(
         if run.store.is_valid(path) and run.store.realisations.object_of(recipe) != path:
             run.store.add_provenance(path, Provenance(recipe=recipe))
     return fetched_bytes
-
-
-def move_channel(run: ClusterRun, name: str, stack: StorePath, lifetime: timedelta) -> PublishedChannel:
-    """Point a channel to a stack, if the cache has all that the stack refers to. Raises CacheError otherwise."""
-    record = check_complete(run.cache, stack, run.trust)
-    made = publish_channel(run.cache, name, record, signer=run.signer, lifetime=lifetime, now=datetime.now(UTC))
-    check_complete(run.cache, stack, run.trust)  # a collection that did not see the channel may have run meanwhile
-    return made
-
-
-def check_complete(cache: Cache, top: StorePath, trust: Trust) -> ObjectRecord:
-    """Return the record of an object. Raises CacheError unless the cache has it and all that it refers to."""
-    records: dict[StorePath, ObjectRecord] = {}
-    left = [top]
-    while left:
-        path = left.pop()
-        record = cache.object(path, trust)
-        fault = "is not there" if record is None else quick_archive_fault(cache, record)
-        if record is None or fault is not None:
-            raise CacheError(f"{cache.name} does not have all of {top}: {path} {fault}", hint="run the command again")
-        records[path] = record
-        left += [one for one in record.references if one not in records and one not in left]
-    return records[top]
 
 
 def build_here(

@@ -73,7 +73,7 @@ class ClusterTask:
         """
         try:
             fields = Fields(parse_json(text.encode()))
-            _check_protocol(fields.integer("protocol"), "the task")
+            check_protocol(fields.integer("protocol"), "the task")
             return cls(
                 work=NodeTask.parse(fields.text("work"), objects),
                 cache=fields.text("cache"),
@@ -134,7 +134,7 @@ class ClusterAnswer:
         """Parse an answer. Raises UsageError if it is malformed, or of another release."""
         try:
             fields = Fields(parse_json(text.encode()))
-            _check_protocol(fields.integer("protocol"), "the answer")
+            check_protocol(fields.integer("protocol"), "the answer")
             record = fields.optional_text("realisation")
             return cls(
                 state=AnswerState(fields.text("state")),
@@ -151,7 +151,8 @@ class ClusterAnswer:
             raise UsageError(f"not an answer of a worker: {error}") from error
 
 
-def _check_protocol(found: int, what: str) -> None:
+def check_protocol(found: int, what: str) -> None:
+    """Raise UsageError for a message of another release."""
     if found != PROTOCOL:
         raise UsageError(
             f"{what} has protocol {found}, and this vstore has {PROTOCOL}",

@@ -45,15 +45,20 @@ def realise_node(task: str, *below: str) -> str:
 
     Raises UsageError for a task of another release, and on a worker that `vstore worker` did not start.
     """
-    if _worker is None:
-        raise UsageError("this worker does not belong to vstore", hint="start workers by `vstore worker SCHEDULER`")
-    return _worker.realise(task, below).encode()
+    return serving().realise(task, below).encode()
 
 
 def serve(worker: NodeWorker) -> None:
     """Let this worker realise the nodes of all tasks of this process."""
     global _worker
     _worker = worker
+
+
+def serving() -> NodeWorker:
+    """Return the worker of this process. Raises UsageError if `vstore worker` did not start it."""
+    if _worker is None:
+        raise UsageError("this worker does not belong to vstore", hint="start workers by `vstore worker SCHEDULER`")
+    return _worker
 
 
 class NodeWorker:
@@ -76,11 +81,11 @@ class NodeWorker:
         self.name = name
         self.keys = tuple(keys)
         self.report: Callable[[Mapping[str, str]], object] = lambda event: None
-        self._root = root
+        self.root = root
         self._jobs = jobs
         self._max_store_bytes = max_store_bytes
         self._reporter = reporter
-        self._caches: dict[str, tuple[Cache, _RequestCounter]] = {}
+        self._caches: dict[str, tuple[Cache, RequestCounter]] = {}
         self._collector = ThreadPoolExecutor(1, thread_name_prefix="collector")
         self._collection: Future[None] | None = None
         self._lock = threading.Lock()
@@ -113,7 +118,7 @@ class NodeWorker:
 
     def _attempt(self, task: ClusterTask) -> ClusterAnswer:
         try:
-            with Store.open(self._root, create=False) as store:
+            with Store.open(self.root, create=False) as store:
                 return self._carry_out(store, task)
         except OSError as error:
             return self._failed(task, AnswerState.UNAVAILABLE, StoreError(f"{error.filename}: {error.strerror}"))
@@ -135,7 +140,7 @@ class NodeWorker:
 
     def _carry_out(self, store: Store, task: ClusterTask) -> ClusterAnswer:
         trust = trust_of(store.config, [str(key.public) for key in self.keys])
-        cache, requests = self._open_cache(store, task.cache)
+        cache, requests = self.open_cache(store, task.cache)
         fetcher = Fetcher(store, trust=trust, reporter=self._reporter)
         session = Session.open(store, jobs=self._jobs, reporter=self._reporter).with_user_settings()
         recipe = _resolved(task.work.node)
@@ -189,13 +194,13 @@ class NodeWorker:
             raise UsageError(f"worker {self.name} has no key {task.signer}", hint="`vstore key list` shows its keys")
         return found
 
-    def _open_cache(self, store: Store, url: str) -> tuple[Cache, _RequestCounter]:
-        """Return the cache, with the login and the options of the worker's own configuration."""
+    def open_cache(self, store: Store, url: str) -> tuple[Cache, RequestCounter]:
+        """Return the cache, with the login and the options of the worker's own configuration, and its counter."""
         with self._lock:
             if url not in self._caches:
                 known = store.config.caches
                 name = next((one.name for one in known if public_url(one.url) == url), url)
-                counter = _RequestCounter(self._reporter)
+                counter = RequestCounter(self._reporter)
                 self._caches[url] = open_cache(name, known, reporter=counter), counter
             return self._caches[url]
 
@@ -220,7 +225,7 @@ class NodeWorker:
 
     def _collect(self) -> None:
         try:
-            with Store.open(self._root, create=False) as store:
+            with Store.open(self.root, create=False) as store:
                 unshared_since = datetime.now(UTC) - store.config.gc.cache_unshared_for
                 policy = gc.CollectionPolicy(max_size=self._max_store_bytes, cache_unshared_since=unshared_since)
                 deleted = gc.collect_garbage(store, policy).deleted
@@ -232,7 +237,7 @@ class NodeWorker:
 _worker: NodeWorker | None = None
 
 
-class _RequestCounter(CancellableReporter):
+class RequestCounter(CancellableReporter):
     """Passes reports on, and counts requests. An answer takes those since the last answer of the worker."""
 
     def __init__(self, reporter: Reporter) -> None:

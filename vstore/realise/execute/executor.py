@@ -20,7 +20,7 @@ RealiseNode = Callable[[Recipe, Mapping[StorePath, StorePath | None]], RealisedL
 
 @frozen
 class Executed:
-    """The results and the errors by node key. A node above one that failed is in neither."""
+    """The results and the errors by node key. A node above a failure, and cancelled work, are in neither."""
 
     done: Mapping[StorePath, RealisedLayer]
     failures: Mapping[StorePath, VstoreError]
@@ -30,7 +30,7 @@ class Executor(Protocol):
     """Realises graphs of nodes."""
 
     def run(self, nodes: Mapping[StorePath, Recipe]) -> Executed:
-        """Realise each node after its dependencies, which are all among the nodes. Raises Cancelled."""
+        """Realise each node after its dependencies, which are all among the nodes. Cancelled work is no failure."""
 
 
 class ThreadExecutor:
