@@ -44,6 +44,7 @@ FLOORS = {
     "objects": 0,
     "python_version": 0,
     "reporter": 0,
+    "sbom_format": 0,
     "cancel": 0,
     "plural": 0,
     "sizes": 0,

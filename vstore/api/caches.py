@@ -47,6 +47,7 @@ from vstore.remote import (
     trust_of,
 )
 from vstore.remote.records.inventory import Item
+from vstore.remote.records.model import SbomRecord
 from vstore.remote.registry_cache import ImageCache
 from vstore.remote.transport.protocol import ListingUnsupportedError
 from vstore.reporter import NullReporter, Reporter
@@ -68,8 +69,10 @@ __all__ = [
     "PullResult",
     "PushOptions",
     "Pushed",
+    "SbomRecord",
     "SecretKey",
     "Trust",
+    "cached_path",
     "collect_cache",
     "generate_key",
     "list_cached_objects",
@@ -195,6 +198,11 @@ def _tops(store: Store, cache: Cache, what: Sequence[str], trust: Trust) -> tupl
     return found, bool(channels)
 
 
+def cached_path(store: Store, cache: Cache, what: str, trust: Trust) -> StorePath:
+    """Return the object of a cache that a store path or the name of a channel names. Raises UsageError, CacheError."""
+    return _tops(store, cache, [what], trust)[0][0]
+
+
 def make_generation(store: Store, paths: Iterable[StorePath], profile: str | None = None) -> MadeGeneration:
     """Make a stack the current generation of a profile, by default the profile that the stack is named after.
 
@@ -263,7 +271,7 @@ def collect_cache(
 def verify_cache(
     store: Store, cache: Cache, *, contents: bool = False, reporter: Reporter | None = None
 ) -> tuple[int, list[CacheProblem]]:
-    """Verify every record, archive and delta of a cache; return the number of objects and the problems.
+    """Verify every record, archive, delta and SBOM of a cache; return the number of objects and the problems.
 
     With `contents` every byte is read. Raises CacheError.
     """

@@ -157,12 +157,12 @@ def image_output(
 
 
 def _sbom(store: Store, options: SbomOptions, path: StorePath) -> Attachment:
-    from vstore.sbom.document import make_sbom, sbom_file_name, sbom_media_type
+    from vstore.sbom.document import make_sbom
 
     return Attachment(
         path=path,
-        media_type=sbom_media_type(options.format),
-        name=sbom_file_name(path.name, options.format),
+        media_type=options.format.media_type,
+        name=path.name + options.format.suffix,
         data=make_sbom(store, path, options),
     )
 

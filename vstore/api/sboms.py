@@ -13,15 +13,59 @@ Example::
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
+from vstore import remote
+from vstore.objects import StorePath
 from vstore.publish import OutputPlan
+from vstore.remote import Cache
 from vstore.reporter import Reporter
-from vstore.sbom.document import make_sbom, sbom_file_name, write_sbom
-from vstore.sbom.model import SbomFormat, SbomOptions
+from vstore.sbom.document import make_sbom, place_sbom, write_sbom
+from vstore.sbom.model import SbomOptions
+from vstore.sbom_format import MakeSbom, Sbom, SbomFormat
 from vstore.store import Store
 
-__all__ = ["SbomFormat", "SbomOptions", "make_sbom", "write_sbom", "write_sboms"]
+__all__ = [
+    "MakeSbom",
+    "Sbom",
+    "SbomFormat",
+    "SbomOptions",
+    "fetch_sbom",
+    "make_sbom",
+    "place_sbom",
+    "sbom_maker",
+    "write_sbom",
+    "write_sboms",
+]
+
+
+def sbom_maker(store: Store, options: SbomOptions, *, reporter: Reporter | None = None) -> MakeSbom:
+    """Return a function that returns the SBOM of an object of the store: for `PushOptions` and images."""
+
+    def make(path: StorePath) -> Sbom:
+        return Sbom(path, options.format, make_sbom(store, path, options, reporter=reporter))
+
+    return make
+
+
+def fetch_sbom(
+    store: Store,
+    cache: Cache,
+    what: str,
+    form: SbomFormat = SbomFormat.CYCLONEDX,
+    *,
+    trusted_keys: Iterable[str] = (),
+) -> Sbom:
+    """Fetch the SBOM that a push has attached to an object of a cache, and verify it.
+
+    `what` is a store path or the name of a channel. `trusted_keys` are trusted beside the configured ones. Raises
+    UsageError, and CacheError if there is none, if it is damaged, or if too few trusted keys have signed it.
+    """
+    from vstore.api.caches import cached_path
+
+    trust = remote.trust_of(store.config, trusted_keys)
+    return remote.fetch_sbom(store, cache, cached_path(store, cache, what, trust), form, trust)
 
 
 def write_sboms(
@@ -33,7 +77,7 @@ def write_sboms(
     of `write_sbom`.
     """
     files = {
-        folder / sbom_file_name(item.name.rpartition(".tar.")[0], options.format): item.path
+        folder / (item.name.rpartition(".tar.")[0] + options.format.suffix): item.path
         for item in plan.items
         if item.path
     }

@@ -69,6 +69,7 @@ class Point(StrEnum):
     PUSH_REALISED = "push-realised"  # one more realisation is
     PUSH_DELTA_UPLOADED = "push-delta-uploaded"  # before its record
     PUSH_DELTA_DESCRIBED = "push-delta-described"
+    PUSH_SBOM_UPLOADED = "push-sbom-uploaded"  # before its record
     PUSH_NUMBERED = "push-numbered"  # a channel has a new number, and does not point to it yet
     PUSH_PUBLISHED = "push-published"
     PULL_SEEN = "pull-seen"  # a channel's number is remembered

@@ -19,6 +19,7 @@ from vstore.remote.repositories import open_repository
 from vstore.remote.sync.fetch import Fetched, Fetcher
 from vstore.remote.sync.pull import Pulled, pull
 from vstore.remote.sync.push import Pushed, Pusher, PushOptions, push
+from vstore.remote.sync.sboms import fetch_sbom
 
 __all__ = [
     "Cache",
@@ -41,6 +42,7 @@ __all__ = [
     "Trust",
     "check_exists",
     "collect_cache",
+    "fetch_sbom",
     "open_cache",
     "open_repository",
     "plan_cache_gc",

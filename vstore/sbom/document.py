@@ -6,6 +6,7 @@ import json
 import os
 import re
 import uuid
+from collections.abc import Callable
 from pathlib import Path
 
 from vstore.digest import hash_bytes
@@ -14,9 +15,10 @@ from vstore.fs.reading import read_start
 from vstore.objects import StorePath
 from vstore.reporter import Reporter
 from vstore.sbom.cyclonedx import cyclonedx_document
-from vstore.sbom.model import SbomFormat, SbomOptions
+from vstore.sbom.model import SbomOptions
 from vstore.sbom.parts import list_parts
 from vstore.sbom.spdx import spdx_document
+from vstore.sbom_format import Sbom, SbomFormat
 from vstore.store import Store
 
 _START_BYTES = 4096
@@ -42,16 +44,6 @@ def make_sbom(
     return _identified(cyclonedx_document(parts), "serialNumber", "urn:uuid:")
 
 
-def sbom_file_name(name: str, form: SbomFormat) -> str:
-    """Return the name of the SBOM's file beside a file or an object of this name; scanners know it by its end."""
-    return f"{name}.{'spdx' if form is SbomFormat.SPDX else 'cdx'}.json"
-
-
-def sbom_media_type(form: SbomFormat) -> str:
-    """Return the media type of a format, as registered with IANA."""
-    return "application/spdx+json" if form is SbomFormat.SPDX else "application/vnd.cyclonedx+json"
-
-
 def write_sbom(
     store: Store,
     path: StorePath,
@@ -64,10 +56,21 @@ def write_sbom(
 
     Raises the errors of `make_sbom`, and UsageError, before any work, if anything but an SBOM by vstore is there.
     """
+    options = options or SbomOptions()
+    return place_sbom(
+        store, file, lambda: Sbom(path, options.format, make_sbom(store, path, options, reporter=reporter))
+    ).data
+
+
+def place_sbom(store: Store, file: Path, make: Callable[[], Sbom]) -> Sbom:
+    """Write the SBOM that `make` returns to a file, whole or not at all, and return it.
+
+    Raises UsageError, before `make` is called, if anything but an SBOM by vstore is there.
+    """
     place = claim(file, _is_sbom, store=store.layout.root)
-    data = make_sbom(store, path, options, reporter=reporter)
-    put_bytes(data, place)
-    return data
+    sbom = make()
+    put_bytes(sbom.data, place)
+    return sbom
 
 
 def _is_sbom(path: Path, _: os.stat_result) -> bool:

@@ -8,16 +8,10 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from vstore.fs.trees.manifest import FIXED_TIME
+from vstore.sbom_format import SbomFormat
 from vstore.values import frozen
 
 HASH_LENGTHS = {"MD5": 32, "SHA-1": 40, "SHA-256": 64, "SHA-384": 96, "SHA-512": 128}  # in hexadecimal digits
-
-
-class SbomFormat(StrEnum):
-    """The format of an SBOM: CycloneDX 1.6 or SPDX 2.3, both as JSON."""
-
-    CYCLONEDX = "cyclonedx"
-    SPDX = "spdx"
 
 
 @frozen

@@ -1,7 +1,8 @@
 """A cache's whole life in one short process: ``python -m scripts.reliability.crashes.exchange FOLDER URL TOKEN``.
 
-A builder in FOLDER pushes a stack, a client pulls it by its channel; the builder pushes the next version with a
-delta, the client follows. Each TOKEN gives other objects. ``VSTORE_FAULT`` works as it does for the command line.
+A builder in FOLDER pushes a stack with an SBOM, a client pulls it by its channel and fetches the SBOM; the builder
+pushes the next version with a delta, the client follows. Each TOKEN gives other objects. ``VSTORE_FAULT`` works as it
+does for the command line.
 """
 
 from __future__ import annotations
@@ -18,12 +19,24 @@ from vstore import profile as profiles
 from vstore.errors import VstoreError
 from vstore.fs import faults
 from vstore.objects import Kind, StorePath
-from vstore.remote import Cache, Fetcher, Pusher, Signer, open_cache, publish_channel, pull, read_channel
+from vstore.remote import (
+    Cache,
+    Fetcher,
+    Pusher,
+    Signer,
+    fetch_sbom,
+    open_cache,
+    publish_channel,
+    pull,
+    read_channel,
+)
 from vstore.reporter import NullReporter
+from vstore.sbom_format import Sbom, SbomFormat
 from vstore.store import Provenance, Store
 
 NAMES = ("builder", "client")
 CHANNEL = "stable"
+SBOM = b"{}\n"
 
 
 def add(store: Store, token: str) -> StorePath:
@@ -51,6 +64,7 @@ def push(store: Store, cache: Cache, top: StorePath, older: StorePath | None) ->
     pusher.push([top])
     if older is not None:
         pusher.push_deltas([top], older)
+    pusher.push_sbom(Sbom(top, SbomFormat.CYCLONEDX, SBOM))
     info = store.objects.info(top)
     assert info is not None
     publish_channel(cache, CHANNEL, info, signer=Signer((KEY,)), lifetime=timedelta(days=1), now=datetime.now(UTC))
@@ -61,6 +75,7 @@ def follow(store: Store, cache: Cache) -> StorePath:
     now = datetime.now(UTC)
     channel = read_channel(store, cache, CHANNEL, trust=TRUST, now=now)
     pull(Fetcher(store, trust=TRUST, reporter=NullReporter()), cache, [channel.path])
+    assert fetch_sbom(store, cache, channel.path, SbomFormat.CYCLONEDX, TRUST).data == SBOM
     profiles.append(store, "p", channel.path, spec_path=None, spec_digest=None, now=now)
     return channel.path
 

@@ -43,7 +43,14 @@ from vstore.lock.record import record_text
 from vstore.objects import StorePath
 from vstore.profile import read_stack
 from vstore.publish.bundle_transport import BundleReader, BundleWriter
-from vstore.remote.records.encoding import decode_channel, decode_delta, decode_object, decode_realisation, encode
+from vstore.remote.records.encoding import (
+    decode_channel,
+    decode_delta,
+    decode_object,
+    decode_realisation,
+    decode_sbom,
+    encode,
+)
 from vstore.remote.records.model import Record
 from vstore.remote.records.trust import SecretKey
 from vstore.remote.sync.delta import apply_delta
@@ -60,6 +67,7 @@ _RECORDS: Mapping[str, Callable[[bytes, str], Record]] = {
     "object": decode_object,
     "channel": decode_channel,
     "delta": decode_delta,
+    "sbom": decode_sbom,
 }
 _LIMITS = Limits(index_bytes=1 << 20, ratio_free_bytes=1 << 20)
 _MANIFEST_MAGIC = b"vstore-manifest-1\n"

@@ -77,7 +77,7 @@ def test_an_archive_that_a_registry_has_is_not_packed_if_its_digest_is_known(bui
         builder.push(cache, path)
         assert packings(builder.said) == 1
         record = cache.object(path, TRUST)
-        assert record is not None and cache.archive(record).size_bytes() == record.archive.size_bytes
+        assert record is not None and cache.file(record).size_bytes() == record.archive.size_bytes
 
 
 def found(builder: Machine, path: StorePath) -> str:

@@ -27,6 +27,7 @@ from vstore.remote import (
     Signer,
     Trust,
     collect_cache,
+    fetch_sbom,
     open_cache,
     plan_cache_gc,
     publish_channel,
@@ -38,6 +39,7 @@ from vstore.remote.records.model import Realisation
 from vstore.remote.records.trust import NO_TRUST
 from vstore.remote.registry_cache import RegistryCache
 from vstore.remote.transport.memory import MemoryTransport
+from vstore.sbom_format import Sbom, SbomFormat
 
 BOTH = Trust(keys=(KEY.public, OTHER.public), require=2)
 EITHER = Trust(keys=(KEY.public, OTHER.public))
@@ -147,12 +149,12 @@ def test_an_archive_is_read_in_parts_and_whole(world: World, tmp_path: Path) -> 
     world.push(world.builder, KEY.name)
     record = world.cache.object(world.paths[0], TRUST)
     assert record is not None
-    archive, size = world.cache.archive(record), record.archive.size_bytes
+    archive, size = world.cache.file(record), record.archive.size_bytes
     assert archive.size_bytes() == size
     assert archive.download(tmp_path / "whole", limit=size) == size
     whole = (tmp_path / "whole").read_bytes()
     assert archive.get_ranges([(0, 10), (100, size)]) == [whole[:10], whole[100:]]
-    gone = world.cache.archive(replace(record, path=world.paths[1], archive=replace(record.archive, sha256="0" * 64)))
+    gone = world.cache.file(replace(record, path=world.paths[1], archive=replace(record.archive, sha256="0" * 64)))
     world.cache.writer.delete(world.cache.inventory().items[world.paths[1]].keys)
     assert (gone.size_bytes(), gone.get_ranges([(0, 1)]), gone.download(tmp_path / "gone", limit=9)) == (
         None,
@@ -202,11 +204,56 @@ def test_a_delta_makes_the_next_version_small(world: World) -> None:
     assert pusher.push_deltas([new], old) == 0, "it is there already"
     record = world.cache.delta(new, old, TRUST)
     assert record is not None and TRUST.trusts(record)
-    assert world.cache.delta_file(record).size_bytes() == record.size_bytes
+    assert world.cache.file(record).size_bytes() == record.size_bytes
     pull(world.client.fetcher(), world.cache, [old])
     assert pull(world.client.fetcher(), world.cache, [new]).fetched_bytes < 200_000
     assert world.client.said.warnings == []
     assert [one.new for one in world.cache.inventory().deltas.values()] == [new]
+
+
+CYCLONEDX, SPDX = SbomFormat.CYCLONEDX, SbomFormat.SPDX
+
+
+def test_an_sbom_is_fetched_as_its_keys_signed_it(world: World) -> None:
+    top, store = world.paths[2], world.client.store
+    world.push_both()
+    first, second = (Sbom(top, CYCLONEDX, data) for data in (b"the first", b"the second one"))
+    pusher, other = world.pusher(world.builder, KEY.name), world.pusher(world.other, OTHER.name)
+    assert pusher.push_sbom(first)[1] == 9
+    assert pusher.push_sbom(first)[1] == 0, "it is there already"
+    assert fetch_sbom(store, world.cache, top, CYCLONEDX, TRUST) == first
+    with pytest.raises(CacheError, match=r"has no SBOM of .*-top as spdx"):
+        fetch_sbom(store, world.cache, top, SPDX, TRUST)
+    with pytest.raises(CacheError, match=r"has no SBOM of .*-low as cyclonedx"):
+        fetch_sbom(store, world.cache, world.paths[0], CYCLONEDX, TRUST)
+    for trust in (BOTH, Trust(keys=(OTHER.public,)), NO_TRUST):
+        with pytest.raises(CacheError, match=r"1 of the 2 required keys|not trusted|has no SBOM"):
+            fetch_sbom(store, world.cache, top, CYCLONEDX, trust)
+    other.push_sbom(first)
+    assert fetch_sbom(store, world.cache, top, CYCLONEDX, BOTH) == first
+    pusher.push_sbom(Sbom(top, SPDX, b"spdx"))
+    pusher.push_sbom(second)
+    assert fetch_sbom(store, world.cache, top, CYCLONEDX, TRUST) == second
+    assert fetch_sbom(store, world.cache, top, SPDX, TRUST).data == b"spdx"
+    assert world.builder.said.warnings == [] == world.client.said.warnings
+
+
+def test_an_sbom_is_deleted_with_its_object(world: World) -> None:
+    top, client = world.paths[2], world.client
+    world.push(world.builder, KEY.name)
+    world.publish(world.paths[1])
+    for path in world.paths[1:]:
+        world.pusher(world.builder, KEY.name).push_sbom(Sbom(path, CYCLONEDX, str(path).encode()))
+    inventory = world.cache.inventory()
+    assert {one.path for one in inventory.sboms.values()} == set(world.paths[1:]) and inventory.orphans == ()
+    plan = plan_cache_gc(inventory, CachePolicy(), now=LATER)
+    assert [item.path for item in plan.dead] == [top]
+    collect_cache(world.cache, plan, CachePolicy(), reporter=world.builder.said)
+    left = world.cache.inventory()
+    assert {one.path for one in left.sboms.values()} == {world.paths[1]} and left.orphans == ()
+    assert fetch_sbom(client.store, world.cache, world.paths[1], CYCLONEDX, TRUST).data == str(world.paths[1]).encode()
+    assert world.cache.sbom(top, CYCLONEDX, TRUST) is None
+    assert verify_cache(client.store, world.cache, contents=True, trust=TRUST, reporter=client.said)[1] == []
 
 
 def test_numbers_of_a_channel_rise(world: World) -> None:

@@ -13,9 +13,17 @@ import pytest
 from vstore.digest import Digest
 from vstore.errors import CacheError
 from vstore.objects import Kind, StorePath
-from vstore.remote.records.encoding import decode_channel, decode_delta, decode_object, decode_realisation, encode
-from vstore.remote.records.model import Archive, Channel, DeltaRecord, ObjectRecord, Realisation, Record
+from vstore.remote.records.encoding import (
+    decode_channel,
+    decode_delta,
+    decode_object,
+    decode_realisation,
+    decode_sbom,
+    encode,
+)
+from vstore.remote.records.model import Archive, Channel, DeltaRecord, ObjectRecord, Realisation, Record, SbomRecord
 from vstore.remote.records.trust import SecretKey, sign
+from vstore.sbom_format import SbomFormat
 
 WRONG: tuple[object, ...] = (None, [{}], -1, "nonsense \x00", {"a": 1})
 GOLDEN = Path(__file__).with_name("golden")
@@ -38,12 +46,14 @@ OBJECT = ObjectRecord(
 )
 CHANNEL = Channel(name="stable", number=7, path=P1, digest=D1, created_at=WHEN, expires_at=LATER)
 DELTA = DeltaRecord(new=P1, old=P2, size_bytes=99, sha256="cd" * 32)
+SBOM = SbomRecord(path=P1, format=SbomFormat.CYCLONEDX, size_bytes=99, sha256="ef" * 32)
 
 RECORDS: dict[str, tuple[Record, Callable[[bytes, str], Record]]] = {
     "realisation": (sign(REALISATION, [KEY]), decode_realisation),
     "object": (sign(OBJECT, [KEY]), decode_object),
     "channel": (sign(CHANNEL, [KEY]), decode_channel),
     "delta": (sign(DELTA, [KEY]), decode_delta),
+    "sbom": (sign(SBOM, [KEY]), decode_sbom),
 }
 
 

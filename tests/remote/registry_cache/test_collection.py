@@ -68,7 +68,7 @@ def test_a_blob_that_an_image_has_is_not_uploaded_again_and_survives_its_record(
         builder.push(first, low)
         record = first.object(low, TRUST)
         assert record is not None
-        assert first.archive(record).download(tmp_path / "archive", limit=2 << 20)
+        assert first.file(record).download(tmp_path / "archive", limit=2 << 20)
         layer = layer_of(record)
         transport = in_registry(open_transport(registry.url("team/cache")))
         transport.put(f"blobs/{layer.digest}", tmp_path / "archive")

@@ -58,7 +58,7 @@ def world(url: str, transport: RepositoryTransport, tmp_path: Path) -> Iterator[
             record, realisation = elsewhere.object(path, TRUST), elsewhere.realisation(recipe(path.name), TRUST)
             assert record is not None and realisation is not None
             archive = tmp_path / path.name
-            elsewhere.archive(record).download(archive, limit=1 << 20)
+            elsewhere.file(record).download(archive, limit=1 << 20)
             transport.put(f"blobs/{layer_of(record).digest}", archive)
             layers.append(replace(layer_of(record), annotations=annotations_of(record, [realisation])))
         image = ImageManifest(config=EMPTY_DESCRIPTOR, layers=tuple(layers))

@@ -13,6 +13,7 @@ from vstore.objects import StorePath
 from vstore.remote.records.model import Channel
 from vstore.remote.registry_cache import tags
 from vstore.remote.registry_cache.tags import RecordTag
+from vstore.sbom_format import SbomFormat
 
 DIGEST = hash_bytes("test", b"")
 PATH = StorePath.make(DIGEST, "x" * 100)
@@ -29,6 +30,7 @@ SUBJECTS = {
     "object": tags.object_subject(PATH),
     "recipe": tags.recipe_subject(DIGEST),
     "delta": tags.delta_subject(PATH, ANOTHER_NAME),
+    "sbom": tags.sbom_subject(PATH, SbomFormat.CYCLONEDX),
     "channel": tags.channel_subject(CHANNEL),
 }
 
@@ -44,6 +46,7 @@ def test_the_longest_tags_are_allowed_and_read_again(kind: str) -> None:
 def test_different_things_have_different_tags() -> None:
     assert tags.object_subject(PATH) != tags.object_subject(ANOTHER_NAME), "one tree under two names"
     assert len({tags.signer_of(key) for key in (KEY.public, OTHER.public, None)}) == 3
+    assert tags.sbom_subject(PATH, SbomFormat.CYCLONEDX) != tags.sbom_subject(PATH, SbomFormat.SPDX)
     assert tags.delta_subject(PATH, ANOTHER_NAME) != tags.delta_subject(ANOTHER_NAME, PATH)
 
 

@@ -29,6 +29,7 @@ from vstore.remote import (
     PushOptions,
     Signer,
     Trust,
+    fetch_sbom,
     publish_channel,
     pull,
     read_channel,
@@ -43,10 +44,13 @@ from vstore.remote.file_cache.layout import (
     delta_record_key,
     object_key,
     realisation_key,
+    sbom_key,
+    sbom_record_key,
 )
 from vstore.remote.maintenance.integrity import archive_fault
 from vstore.remote.records.trust import sign
 from vstore.remote.transport.memory import MemoryTransport
+from vstore.sbom_format import Sbom, SbomFormat
 
 LIMIT = 1 << 24
 
@@ -404,6 +408,39 @@ def test_a_damaged_delta_is_found_and_replaced(versions: tuple[World, StorePath,
     assert world.get(delta) == good
     assert world.problems() == []
     assert pusher.push_deltas([new], old) == 0
+
+
+# SBOMs
+
+SBOMS: dict[str, Callable[[World, str, str], None]] = {
+    "gone": lambda world, record, sbom: world.cache.writer.delete([sbom]),
+    "cut off": lambda world, record, sbom: world.put(sbom, world.get(sbom)[:-1]),
+    "flipped": lambda world, record, sbom: world.put(sbom, flipped(world.get(sbom), -1)),
+    "without a signature": lambda world, record, sbom: world.edit(record, signatures=[]),
+    "with an empty record": lambda world, record, sbom: world.put(record, b""),
+    "with another's record": lambda world, record, sbom: world.edit(record, path=str(world.paths[1])),
+    "with the record of another format": lambda world, record, sbom: world.edit(record, sbom="spdx"),
+    "with the digest of another": lambda world, record, sbom: world.edit(record, sha256="0" * 64),
+}
+
+
+@pytest.mark.parametrize("damage", SBOMS)
+def test_a_damaged_sbom_is_found_refused_and_replaced(small: World, damage: str) -> None:
+    top, form = small.paths[2], SbomFormat.CYCLONEDX
+    record, key = sbom_record_key(top, form), sbom_key(top, form)
+    sbom = Sbom(top, form, b"a document")
+    assert small.pusher().push_sbom(sbom)[1] == len(sbom.data)
+    assert small.problems() == []
+    SBOMS[damage](small, record, key)
+    found = small.problems()
+    assert found and set(found) <= {record, key}
+    with pytest.raises(CacheError):
+        fetch_sbom(small.builder.store, small.cache, top, form, TRUST)
+    pusher = small.pusher(verify=damage == "flipped")
+    assert pusher.push_sbom(sbom)[1] == len(sbom.data)
+    assert small.problems() == []
+    assert fetch_sbom(small.builder.store, small.cache, top, form, TRUST) == sbom
+    assert pusher.push_sbom(sbom)[1] == 0
 
 
 def test_a_file_of_no_cache_is_one_line_of_a_check(small: World) -> None:

@@ -21,9 +21,11 @@ from vstore.sizes import size
 if TYPE_CHECKING:
     from vstore.api.caches import CachePlan, CachePolicy, Inventory, Item
     from vstore.api.listings import ObjectFilter
+    from vstore.api.stores import StorePath
     from vstore.cli.documents.caches import (
         CachedChannel,
         CachedObject,
+        CachedSbom,
         CacheGcDocument,
         CacheListDocument,
         CacheVerifyDocument,
@@ -43,7 +45,7 @@ def cache_command() -> None:
     {"kind": "kind", "archive": "archive_bytes", "size": "size_bytes", "touched": "touched_at", "path": "path"}
 )
 def list_command(settings: Settings, cache: str, wanted: ObjectFilter, order: Order) -> None:
-    """List the objects, channels and pins of CACHE.
+    """List the objects, channels, pins and SBOMs of CACHE.
 
     NAME is the name of an object with shell-style wildcards, or the start of a store path. A push counts as a use. The
     channels and pins are always shown.
@@ -58,6 +60,7 @@ def list_command(settings: Settings, cache: str, wanted: ObjectFilter, order: Or
         "cache": opened.url,
         "objects": order.of(map(_cached_object, shown)),
         "channels": _channels(inventory),
+        "sboms": _sboms(inventory, {item.path for item in shown}),
         "pins": [str(path) for path in inventory.pins],
     }
     settings.emit(document, lambda: _listed(document, sum(item.size_bytes for item in shown)))
@@ -90,6 +93,13 @@ def _channels(inventory: Inventory) -> list[CachedChannel]:
     ]
 
 
+def _sboms(inventory: Inventory, shown: set[StorePath]) -> list[CachedSbom]:
+    from vstore.cli.documents.caches import sbom_document
+
+    found = sorted(inventory.sboms.values(), key=lambda one: (one.path, one.format, one.sha256))
+    return [sbom_document(one) for one in found if one.path in shown]
+
+
 def _listed(document: CacheListDocument, total_bytes: int) -> str:
     rows = [{**one, "archive": size(one["archive_bytes"])} for one in document["objects"]]
     columns = {"kind": "kind", "archive": "archive", "recipes": "recipes", "touched_at": "touched", "path": "path"}
@@ -97,6 +107,9 @@ def _listed(document: CacheListDocument, total_bytes: int) -> str:
     if document["channels"]:
         heads = {"channel": "channel", "number": "number", "expires_at": "expires", "path": "path"}
         parts.append(table(document["channels"], heads))
+    if document["sboms"]:
+        sboms = [{**one, "size": size(one["size_bytes"])} for one in document["sboms"]]
+        parts.append(table(sboms, {"format": "sbom", "size": "size", "path": "path"}))
     return "\n\n".join([*parts, f"{count(len(rows), 'object')}, {size(total_bytes)}"])
 
 
@@ -151,9 +164,12 @@ def _collected(plan: CachePlan, freed_bytes: int, dry_run: bool) -> str:
 
 @command("verify", group=cache_command)
 @click.argument("cache")
-@click.option("--contents", is_flag=True, help="Also read every byte of every archive and delta.")
+@click.option("--contents", is_flag=True, help="Also read every byte of every archive, delta and SBOM.")
 def verify_command(settings: Settings, cache: str, contents: bool) -> None:
-    """Check the records of CACHE, their signatures and the archives. The exit code is 10 if there are problems."""
+    """Check the records of CACHE, their signatures, and the archives, deltas and SBOMs.
+
+    The exit code is 10 if there are problems.
+    """
     from vstore.api.caches import open_cache, verify_cache
 
     reporter = settings.reporter

@@ -36,6 +36,7 @@ _LIFETIME = timedelta(days=30)
 @click.option(
     "--delta-from", metavar="WHAT", help="Also make deltas from this older object and those that it refers to."
 )
+@click.option("--sbom", type=click.Choice(["cyclonedx", "spdx"]), help="Attach an SBOM to each WHAT.")
 @click.option("--level", type=click.IntRange(1, 19), help="How hard to compress (default: 3).")
 @click.option("-j", "--jobs", type=click.IntRange(1), default=2, help="Push this many objects at a time (default: 2).")
 @click.option(
@@ -47,6 +48,7 @@ def push_command(
     what: tuple[str, ...],
     channel: str | None,
     delta_from: str | None,
+    sbom: str | None,
     expires: timedelta,
     key_files: tuple[Path, ...],
     level: int | None,
@@ -58,6 +60,7 @@ def push_command(
     """
     from vstore.api.caches import PushOptions, SecretKey, open_cache, push
     from vstore.api.stores import resolve_what
+    from vstore.cli.commands.sbom import sbom_maker_of
 
     with settings.open_source() as store:
         opened = open_cache(store, cache, reporter=settings.reporter)
@@ -65,6 +68,7 @@ def push_command(
             channel=channel,
             lifetime=expires,
             delta_from=resolve_what(store, delta_from, keep=True).path if delta_from else None,
+            sbom=sbom_maker_of(settings, store, sbom),
             level=level,
             jobs=jobs,
             verify=verify,
@@ -75,9 +79,9 @@ def push_command(
 
 
 def _emit_pushed(settings: Settings, cache: Cache, done: Pushed) -> None:
-    from vstore.cli.documents.caches import channel_document, channel_text
+    from vstore.cli.documents.caches import channel_document, channel_text, sbom_document
 
-    pushed_bytes = done.archive_bytes + done.delta_bytes
+    pushed_bytes = done.archive_bytes + done.delta_bytes + done.sbom_bytes
     document: PushDocument = {
         "cache": cache.url,
         "pushed": [str(path) for path in done.pushed],
@@ -85,6 +89,7 @@ def _emit_pushed(settings: Settings, cache: Cache, done: Pushed) -> None:
         "present": [str(path) for path in done.present],
         "pushed_bytes": pushed_bytes,
         "delta_bytes": done.delta_bytes,
+        "sboms": [sbom_document(record) for record in done.sboms],
         "conflicts": list(done.conflicts),
         "channel": channel_document(done.channel) if done.channel else None,
     }
@@ -92,7 +97,8 @@ def _emit_pushed(settings: Settings, cache: Cache, done: Pushed) -> None:
     pointed = f"\n{channel_text(done.channel)}" if done.channel else ""
     text = f"pushed {count(len(done.pushed), 'object')}, {size(pushed_bytes)}{replaced}"
     text += f"; {len(done.present)} already in the cache"
-    settings.emit(document, lambda: text + pointed)
+    attached = "".join(f"\nattached the SBOM of {record.path} as {record.format}" for record in done.sboms)
+    settings.emit(document, lambda: text + attached + pointed)
 
 
 @command("pull")

@@ -8,7 +8,7 @@ from vstore.cli.documents.publishing import GenerationMade
 from vstore.cli.text import when
 
 if TYPE_CHECKING:
-    from vstore.api.caches import PublishedChannel
+    from vstore.api.caches import PublishedChannel, SbomRecord
 
 
 class ChannelDocument(TypedDict):
@@ -41,6 +41,27 @@ def channel_text(channel: PublishedChannel) -> str:
     return f"channel {record.name} number {record.number} points to {record.path}"
 
 
+class CachedSbom(TypedDict):
+    """An SBOM that is attached to an object of a cache."""
+
+    path: Annotated[str, "Store path of the object"]
+    format: Annotated[str, "`cyclonedx` or `spdx`"]
+    size_bytes: Annotated[int, "Size of the SBOM"]
+    sha256: Annotated[str, "SHA-256 of the SBOM, in hexadecimal digits"]
+    signed_by: Annotated[list[str], "Names of the keys that signed its record"]
+
+
+def sbom_document(record: SbomRecord) -> CachedSbom:
+    """Return the document of an SBOM's record."""
+    return {
+        "path": str(record.path),
+        "format": str(record.format),
+        "size_bytes": record.size_bytes,
+        "sha256": record.sha256,
+        "signed_by": [signature.key for signature in record.signatures],
+    }
+
+
 class PushDocument(TypedDict):
     """The result of a push."""
 
@@ -48,8 +69,9 @@ class PushDocument(TypedDict):
     pushed: Annotated[list[str], "Store paths that were written to the cache"]
     replaced: Annotated[list[str], "Those of them that were damaged there"]
     present: Annotated[list[str], "Store paths that the cache had already"]
-    pushed_bytes: Annotated[int, "Bytes sent, deltas included"]
+    pushed_bytes: Annotated[int, "Bytes sent, deltas and SBOMs included"]
     delta_bytes: Annotated[int, "Bytes of the deltas"]
+    sboms: Annotated[list[CachedSbom], "The SBOMs that are attached, with `--sbom`"]
     conflicts: Annotated[list[str], "Recipes for which the cache has other results, one sentence each"]
     channel: Annotated[ChannelDocument | None, "The channel, null without `--channel`"]
 
@@ -102,6 +124,7 @@ class CacheListDocument(TypedDict):
     cache: Annotated[str, "URL of the cache"]
     objects: Annotated[list[CachedObject], "Objects, by store path"]
     channels: Annotated[list[CachedChannel], "Channels, by name and number"]
+    sboms: Annotated[list[CachedSbom], "SBOMs of these objects, by store path and format"]
     pins: Annotated[list[str], "Store paths that are pinned"]
 
 

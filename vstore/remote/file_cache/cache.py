@@ -21,11 +21,13 @@ from vstore.remote.records.encoding import (
     decode_delta,
     decode_object,
     decode_realisation,
+    decode_sbom,
 )
 from vstore.remote.records.inventory import Inventory
-from vstore.remote.records.model import Channel, DeltaRecord, ObjectRecord, R, Realisation
+from vstore.remote.records.model import Channel, DeltaRecord, FileRecord, ObjectRecord, R, Realisation, SbomRecord
 from vstore.remote.records.trust import NO_TRUST, Trust
 from vstore.remote.transport.protocol import Transport, listing, writable
+from vstore.sbom_format import SbomFormat
 
 
 class FileCache:
@@ -82,6 +84,10 @@ class FileCache:
             raise CacheError(f"{self.name}: the delta of {new} is for other objects")
         return found
 
+    def sbom(self, path: StorePath, form: SbomFormat, known: Trust = NO_TRUST) -> SbomRecord | None:
+        """Return the record of the SBOM of an object, in one format."""
+        return self.read(layout.sbom_record_key(path, form), decode_sbom)
+
     def channel(self, name: str, known: Trust = NO_TRUST, *, number: int | None = None) -> Channel | None:
         """Return the record of one number of a channel, by default of the current one."""
         key = layout.channel_key(name) if number is None else layout.channel_number_key(name, number)
@@ -97,13 +103,9 @@ class FileCache:
             if (found := self.read(stat.key, decode_realisation)) is not None:
                 yield found
 
-    def archive(self, record: ObjectRecord) -> Blob:
-        """Return the archive of an object."""
-        return Blob(self.transport, layout.archive_key(record.path))
-
-    def delta_file(self, record: DeltaRecord) -> Blob:
-        """Return the file of a delta."""
-        return Blob(self.transport, layout.delta_key(record.new, record.old))
+    def file(self, record: FileRecord) -> Blob:
+        """Return the archive, delta or SBOM that a record describes."""
+        return Blob(self.transport, layout.file_key(record))
 
     def inventory(self, problems: dict[str, str] | None = None) -> Inventory:
         """Read all records. With `problems`, malformed ones are left out and added there, by key."""

@@ -10,18 +10,24 @@ from vstore.objects import StorePath
 from vstore.remote.file_cache import layout
 from vstore.remote.file_cache.reading import read_record
 from vstore.remote.records.cache import Cache, attempt, check_exists, request_threads
-from vstore.remote.records.encoding import decode_channel, decode_delta, decode_object, decode_realisation
+from vstore.remote.records.encoding import (
+    decode_channel,
+    decode_delta,
+    decode_object,
+    decode_realisation,
+    decode_sbom,
+)
 from vstore.remote.records.inventory import Inventory, Item
 from vstore.remote.records.model import ObjectRecord, R
 from vstore.remote.transport.protocol import Stat, Transport, listing
 
-_DELETION_ORDER = ("realisations", "objects", "deltas", "archives")
+_DELETION_ORDER = ("realisations", "objects", "sboms", "deltas", "archives")
 
 
 def read_inventory(cache: Cache, transport: Transport, problems: dict[str, str] | None = None) -> Inventory:
     """Read all records of a cache. Raises CacheError for a malformed record, unless `problems` takes it.
 
-    A malformed record of a delta is none for a collection, which deletes it with its object by its name.
+    A malformed record of a delta or an SBOM is none for a collection, which deletes it with its object by its name.
     """
     check_exists(cache)
     listed = (stat for folder in layout.FOLDERS for stat in listing(transport).scan(folder))
@@ -33,7 +39,7 @@ def read_inventory(cache: Cache, transport: Transport, problems: dict[str, str] 
     for key, realisation in realisations.items():
         files.setdefault(realisation.path, []).append(key)
     for key in stats:
-        if key.startswith(("deltas/", "archives/")) and (owner := _owner(key, problems)):
+        if key.startswith(("sboms/", "deltas/", "archives/")) and (owner := _owner(key, problems)):
             files.setdefault(owner, []).append(key)
     items = {record.path: _item(record, key, files[record.path], stats) for key, record in objects.items()}
     owned = {key for item in items.values() for key in item.keys}
@@ -47,6 +53,7 @@ def read_inventory(cache: Cache, transport: Transport, problems: dict[str, str] 
         items=items,
         realisations=realisations,
         deltas=records.read("deltas/", decode_delta, lenient=True),
+        sboms=records.read("sboms/", decode_sbom, lenient=True),
         channels=channels,
         current=current,
         pins=tuple(owner for key in stats if key.startswith("pins/") and (owner := _owner(key, problems))),
@@ -80,7 +87,7 @@ class _Records:
                 self._problems[key] = problem
             return record
 
-        keys = [key for key in self._keys if key.startswith(start) and not key.endswith(".delta")]
+        keys = [key for key in self._keys if key.startswith(start) and layout.is_record(key)]
         with request_threads(self._cache) as pool:
             found = pool.map(read_one, keys)
             return {key: record for key, record in zip(keys, found, strict=True) if record is not None}
@@ -88,9 +95,8 @@ class _Records:
 
 def _owner(key: str, problems: dict[str, str] | None) -> StorePath | None:
     """Return the object in the name of a file. Raises CacheError if there is none, or adds it to `problems`."""
-    name = key.rpartition("/")[2].partition(".from.")[0].removesuffix(".json").removesuffix(".tar.zst")
     try:
-        return StorePath.parse(name)
+        return layout.owner(key)
     except ValueError as error:
         if problems is None:
             raise CacheError(f"unexpected file in the cache: {key}", hint="remove it if nobody needs it") from error

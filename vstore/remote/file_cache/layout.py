@@ -6,12 +6,21 @@ before referrers. A collection deletes in the reverse order.
 
 from __future__ import annotations
 
+import re
+
 from vstore.digest import Digest
 from vstore.objects import StorePath
-from vstore.remote.records.model import Channel, DeltaRecord, ObjectRecord, Realisation, Record
+from vstore.remote.records.model import Channel, DeltaRecord, FileRecord, ObjectRecord, Realisation, Record, SbomRecord
+from vstore.sbom_format import SbomFormat
 
 CACHE_FILE = "vstore-cache.json"
-FOLDERS = ("channels", "pins", "realisations", "objects", "deltas", "archives")
+FOLDERS = ("channels", "pins", "realisations", "objects", "sboms", "deltas", "archives")
+_ENDS = {
+    "archives": r"\.tar\.zst",
+    "deltas": r"\.from\.[^.]+\.(json|delta)",
+    "sboms": r"\.(cdx|spdx)(\.record)?\.json",
+    "pins": r"\.json",
+}
 
 
 def realisation_key(recipe: Digest) -> str:
@@ -39,6 +48,16 @@ def delta_key(new: StorePath, old: StorePath) -> str:
     return f"deltas/{new.short[:2]}/{new}.from.{old.short}.delta"
 
 
+def sbom_record_key(path: StorePath, form: SbomFormat) -> str:
+    """Return the key of the record of an SBOM."""
+    return sbom_key(path, form).removesuffix(".json") + ".record.json"
+
+
+def sbom_key(path: StorePath, form: SbomFormat) -> str:
+    """Return the key of an SBOM. Its end is that by which scanners know the format."""
+    return f"sboms/{path.short[:2]}/{path}{form.suffix}"
+
+
 def channel_key(name: str) -> str:
     """Return the key of the current record of a channel."""
     return f"channels/{name}.json"
@@ -54,6 +73,28 @@ def pin_key(path: StorePath) -> str:
     return f"pins/{path}.json"
 
 
+def owner(key: str) -> StorePath:
+    """Return the object in the name of an archive, a pin, or a file of a delta or an SBOM. Raises ValueError."""
+    folder, _, name = key.partition("/")
+    return StorePath.parse(re.sub(f"{_ENDS[folder]}$", "", name.rpartition("/")[2]))
+
+
+def is_record(key: str) -> bool:
+    """Return whether a key is that of a record. Beside the records of deltas and SBOMs lie these themselves."""
+    return not key.endswith(".delta") and (not key.startswith("sboms/") or key.endswith(".record.json"))
+
+
+def file_key(record: FileRecord) -> str:
+    """Return the key of the archive, delta or SBOM that a record describes."""
+    match record:
+        case ObjectRecord():
+            return archive_key(record.path)
+        case DeltaRecord():
+            return delta_key(record.new, record.old)
+        case SbomRecord():
+            return sbom_key(record.path, record.format)
+
+
 def keys_of(record: Record) -> tuple[str, ...]:
     """Return the keys where this record may lie."""
     match record:
@@ -63,5 +104,7 @@ def keys_of(record: Record) -> tuple[str, ...]:
             return (object_key(record.path),)
         case DeltaRecord():
             return (delta_record_key(record.new, record.old),)
+        case SbomRecord():
+            return (sbom_record_key(record.path, record.format),)
         case Channel():
             return channel_key(record.name), channel_number_key(record.name, record.number)

@@ -20,11 +20,21 @@ from vstore.remote.records.encoding import (
     MAX_RECORD_BYTES,
     decode_delta,
     decode_realisation,
+    decode_sbom,
     encode,
     encode_cache_file,
 )
 from vstore.remote.records.inventory import Item
-from vstore.remote.records.model import Channel, DeltaRecord, ObjectRecord, R, Realisation, Record, add_signatures
+from vstore.remote.records.model import (
+    Channel,
+    DeltaRecord,
+    ObjectRecord,
+    R,
+    Realisation,
+    Record,
+    SbomRecord,
+    add_signatures,
+)
 from vstore.remote.records.trust import Signer
 from vstore.remote.transport.protocol import TransportError, WritableTransport, creating
 
@@ -98,11 +108,13 @@ class FileCacheWriter:
         """Write a delta, then its record with the signatures that it has."""
         self._transport.put(layout.delta_key(record.new, record.old), delta)
         reached(Point.PUSH_DELTA_UPLOADED)
-        key = layout.delta_record_key(record.new, record.old)
-        found, _ = self._read(key, decode_delta)
-        if found is not None and found.fingerprint == record.fingerprint:
-            record = signer.known.without_wrong(found)
-        self._write(key, signer.sign(record))
+        self._put(layout.delta_record_key(record.new, record.old), record, decode_delta, signer)
+
+    def put_sbom(self, record: SbomRecord, document: bytes, signer: Signer) -> None:
+        """Write an SBOM, then its record with the signatures that it has. It replaces another one."""
+        self._transport.put(layout.sbom_key(record.path, record.format), document)
+        reached(Point.PUSH_SBOM_UPLOADED)
+        self._put(layout.sbom_record_key(record.path, record.format), record, decode_sbom, signer)
 
     def add_realisation(self, own: Realisation, signer: Signer, on_fault: FaultHandler) -> StorePath:
         """Write a realisation, or add its signatures to the one in the cache; return the object in the cache then.
@@ -162,6 +174,13 @@ class FileCacheWriter:
 
     def _read(self, key: str, decode: Callable[[bytes, str], R]) -> tuple[R | None, str | None]:
         return attempt(partial(read_record, self._transport, self._name, key, decode))
+
+    def _put(self, key: str, record: R, decode: Callable[[bytes, str], R], signer: Signer) -> None:
+        """Sign a record and write it, with the signatures that the same record has."""
+        found, _ = self._read(key, decode)
+        if found is not None and found.fingerprint == record.fingerprint:
+            record = signer.known.without_wrong(found)
+        self._write(key, signer.sign(record))
 
     def _write(self, key: str, record: Record) -> None:
         self._transport.put(key, encode(record))

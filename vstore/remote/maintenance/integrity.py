@@ -1,4 +1,4 @@
-"""Compare the archives and deltas of a cache with their records: for `push` and `cache verify`."""
+"""Compare the archives, deltas and SBOMs of a cache with their records: for `push` and `cache verify`."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from vstore.fs.trees.manifest import EntryKind, Manifest
 from vstore.objects import StorePath
 from vstore.remote.records.blob import Blob
 from vstore.remote.records.cache import Cache
-from vstore.remote.records.model import DeltaRecord, ObjectRecord
+from vstore.remote.records.model import DeltaRecord, ObjectRecord, SbomRecord
 from vstore.remote.sync.delta import NO_FILE, read_patches
 from vstore.remote.sync.reader import RemoteReader
 from vstore.remote.transport.protocol import TransportError
 
+FILE_NAME = "file"  # of a download
 _SMALL_BYTES = 4 << 20
 _LARGE, _SMALL = threading.Lock(), threading.BoundedSemaphore(4)  # archives at the same time: they take memory
 Manifests = Callable[[StorePath], Manifest | None]  # None for an object that is not at hand
@@ -25,7 +26,7 @@ Manifests = Callable[[StorePath], Manifest | None]  # None for an object that is
 
 def quick_archive_fault(cache: Cache, record: ObjectRecord) -> str | None:
     """Compare the length and the last bytes, which contain the index's digest; return the fault, None without one."""
-    archive, size = cache.archive(record), record.archive.size_bytes
+    archive, size = cache.file(record), record.archive.size_bytes
     if fault := _size_fault(archive, size):
         return fault
     found = archive.get_ranges([(max(size - FOOTER_BYTES, 0), size)])
@@ -41,7 +42,7 @@ def archive_fault(cache: Cache, record: ObjectRecord, *, contents: bool) -> str 
 
     Raises TransportError.
     """
-    if fault := _size_fault(cache.archive(record), record.archive.size_bytes):
+    if fault := _size_fault(cache.file(record), record.archive.size_bytes):
         return fault
     with _LARGE if record.archive.size_bytes > _SMALL_BYTES else _SMALL:
         try:
@@ -54,7 +55,7 @@ def archive_fault(cache: Cache, record: ObjectRecord, *, contents: bool) -> str 
 
 def _content_fault(cache: Cache, record: ObjectRecord, contents: bool) -> str | None:
     stated = record.archive
-    reader = RemoteReader(cache, cache.archive(record), stated.size_bytes)
+    reader = RemoteReader(cache, cache.file(record), stated.size_bytes)
     index = read_index(reader)
     manifest = index.manifest
     if index.digest != stated.index_digest:
@@ -74,22 +75,33 @@ def _content_fault(cache: Cache, record: ObjectRecord, contents: bool) -> str | 
     return None
 
 
+def file_fault(cache: Cache, record: DeltaRecord | SbomRecord, folder: Path | None) -> str | None:
+    """Compare the length of a delta or an SBOM; return the fault, None without one.
+
+    With a `folder`, an existing one, the file is downloaded there as `FILE_NAME`, and every byte is compared. Raises
+    TransportError.
+    """
+    blob = cache.file(record)
+    if (fault := _size_fault(blob, record.size_bytes)) or folder is None:
+        return fault
+    file = folder / FILE_NAME
+    if blob.download(file, limit=record.size_bytes) is None:
+        return "is missing"
+    with file.open("rb") as content:
+        if file_digest(content, "sha256").hexdigest() != record.sha256:
+            return "has another SHA-256 than its record states"
+    return None
+
+
 def delta_fault(cache: Cache, record: DeltaRecord, folder: Path | None, manifests: Manifests) -> str | None:
     """Compare a delta's length; return the fault, None without one.
 
     With a `folder`, an existing one for the download, every byte is compared, and the files that it names are looked
     up in the objects at hand. Raises TransportError.
     """
-    delta = cache.delta_file(record)
-    if (fault := _size_fault(delta, record.size_bytes)) or folder is None:
+    if (fault := file_fault(cache, record, folder)) or folder is None:
         return fault
-    file = folder / "delta"
-    if delta.download(file, limit=record.size_bytes) is None:
-        return "is missing"
-    with file.open("rb") as content:
-        if file_digest(content, "sha256").hexdigest() != record.sha256:
-            return "has another SHA-256 than its record states"
-        content.seek(0)
+    with (folder / FILE_NAME).open("rb") as content:
         try:
             patches = read_patches(content)
         except CacheError as error:

@@ -9,7 +9,7 @@ from vstore.archive import read_index
 from vstore.errors import ArchiveError, CacheError
 from vstore.fs.trees.manifest import Manifest
 from vstore.objects import StorePath
-from vstore.remote.maintenance.integrity import archive_fault, delta_fault
+from vstore.remote.maintenance.integrity import archive_fault, delta_fault, file_fault
 from vstore.remote.maintenance.plan import cache_roots
 from vstore.remote.records.cache import Cache, request_threads
 from vstore.remote.records.inventory import Inventory
@@ -35,10 +35,12 @@ class CacheProblem:
 def verify_cache(
     store: Store, cache: Cache, *, contents: bool, trust: Trust, reporter: Reporter
 ) -> tuple[int, list[CacheProblem]]:
-    """Verify every record, archive and delta, with `contents` every byte; return the number of objects and problems.
+    """Verify every record, archive, delta and SBOM, with `contents` every byte.
 
-    Signatures are verified if a key is trusted. The store stays as it is; deltas are downloaded to its staging area.
-    Raises TransportError.
+    Return the number of objects, and the problems.
+
+    Signatures are verified if a key is trusted. The store stays as it is; deltas and SBOMs are downloaded to its
+    staging area. Raises TransportError.
     """
     malformed: dict[str, str] = {}
     inventory = cache.inventory(malformed)
@@ -55,8 +57,9 @@ def verify_cache(
             done, total = (done_bytes, total_bytes) if contents else (number + 1, len(records))
             reporter.progress("cache verify", "reading archives", done, total, unit)
             if fault is not None:
-                problems.append(CacheProblem(key=cache.archive(records[number]).key, problem=fault))
+                problems.append(CacheProblem(key=cache.file(records[number]).key, problem=fault))
     problems += _check_deltas(store, cache, inventory, trust, contents)
+    problems += _check_sboms(store, cache, inventory, trust, contents)
     return len(items), problems
 
 
@@ -94,7 +97,7 @@ def _check_deltas(
         if record is None:
             return None
         try:
-            return read_index(RemoteReader(cache, cache.archive(record), record.archive.size_bytes)).manifest
+            return read_index(RemoteReader(cache, cache.file(record), record.archive.size_bytes)).manifest
         except TransportError:
             raise
         except (ArchiveError, CacheError):
@@ -105,4 +108,15 @@ def _check_deltas(
         with store.staging("verify") if contents else nullcontext() as folder:
             fault = delta_fault(cache, record, folder, manifest)
         if fault is not None:
-            yield CacheProblem(key=cache.delta_file(record).key, problem=fault)
+            yield CacheProblem(key=cache.file(record).key, problem=fault)
+
+
+def _check_sboms(
+    store: Store, cache: Cache, inventory: Inventory, trust: Trust, contents: bool
+) -> Iterator[CacheProblem]:
+    for key, record in inventory.sboms.items():
+        yield from _check_trust(key, record, trust)
+        with store.staging("verify") if contents else nullcontext() as folder:
+            fault = file_fault(cache, record, folder)
+        if fault is not None:
+            yield CacheProblem(key=cache.file(record).key, problem=fault)

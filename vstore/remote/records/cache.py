@@ -19,9 +19,10 @@ from vstore.errors import CacheError
 from vstore.objects import StorePath
 from vstore.remote.records.blob import Blob
 from vstore.remote.records.inventory import Inventory, Item
-from vstore.remote.records.model import Channel, DeltaRecord, ObjectRecord, Realisation
+from vstore.remote.records.model import Channel, DeltaRecord, FileRecord, ObjectRecord, Realisation, SbomRecord
 from vstore.remote.records.trust import Signer, Trust
 from vstore.remote.transport.protocol import TransportError
+from vstore.sbom_format import SbomFormat
 
 MAX_REQUESTS = 64  # at the same time
 GRACE = timedelta(days=1)  # before a collection may delete a record: it may belong to a running push
@@ -70,17 +71,17 @@ class Cache(Protocol):
     def delta(self, new: StorePath, old: StorePath, known: Trust) -> DeltaRecord | None:
         """Return the record of the delta between two objects."""
 
+    def sbom(self, path: StorePath, form: SbomFormat, known: Trust) -> SbomRecord | None:
+        """Return the record of the SBOM of an object, in one format."""
+
     def channel(self, name: str, known: Trust, *, number: int | None = None) -> Channel | None:
         """Return the record of one number of a channel, by default of the current one."""
 
     def channel_names(self) -> set[str]:
         """Return the names of all channels. Raises ListingUnsupportedError where they cannot be listed."""
 
-    def archive(self, record: ObjectRecord) -> Blob:
-        """Return the archive of an object. Makes no request."""
-
-    def delta_file(self, record: DeltaRecord) -> Blob:
-        """Return the file of a delta. Makes no request."""
+    def file(self, record: FileRecord) -> Blob:
+        """Return the archive, delta or SBOM that a record describes. Makes no request."""
 
     def inventory(self, problems: dict[str, str] | None = None) -> Inventory:
         """Read all records.
@@ -117,6 +118,9 @@ class CacheWriter(Protocol):
 
     def put_delta(self, record: DeltaRecord, delta: bytes, signer: Signer) -> None:
         """Write a delta, then its record."""
+
+    def put_sbom(self, record: SbomRecord, document: bytes, signer: Signer) -> None:
+        """Write an SBOM, then its record. It replaces another one, except that of another key in a registry."""
 
     def add_realisation(self, own: Realisation, signer: Signer, on_fault: FaultHandler) -> StorePath:
         """Write the object of a recipe; return the object that the cache states for it then.

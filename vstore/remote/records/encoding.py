@@ -15,11 +15,22 @@ from typing import TypeVar
 from vstore.digest import Digest, canonical_json, from_hex, parse_json
 from vstore.errors import CacheError
 from vstore.objects import Kind, StorePath
-from vstore.remote.records.model import Archive, Channel, DeltaRecord, ObjectRecord, Realisation, Record, Signature
+from vstore.remote.records.model import (
+    Archive,
+    Channel,
+    DeltaRecord,
+    ObjectRecord,
+    Realisation,
+    Record,
+    SbomRecord,
+    Signature,
+)
+from vstore.sbom_format import SbomFormat
 
 FORMAT = 1  # of every record; a reader refuses a higher one
 _MAX_SIZE = 1 << 50
 MAX_RECORD_BYTES = 1 << 20
+MAX_SBOM_BYTES = 256 << 20
 _MAX_VALUES = 20_000
 _MAX_STATEMENT_BYTES = 8192
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -76,6 +87,13 @@ def _fields(record: Record) -> dict[str, object]:
             return {
                 "new": str(record.new),
                 "old": str(record.old),
+                "size_bytes": record.size_bytes,
+                "sha256": record.sha256,
+            }
+        case SbomRecord():
+            return {
+                "path": str(record.path),
+                "sbom": str(record.format),
                 "size_bytes": record.size_bytes,
                 "sha256": record.sha256,
             }
@@ -243,6 +261,21 @@ def decode_delta(data: bytes, what: str) -> DeltaRecord:
         new=fields.parsed("new", StorePath.parse),
         old=fields.parsed("old", StorePath.parse),
         size_bytes=fields.size("size_bytes"),
+        sha256=fields.parsed("sha256", _sha256),
+        signatures=fields.signatures(),
+    )
+
+
+def decode_sbom(data: bytes, what: str) -> SbomRecord:
+    """Decode the record of an SBOM. Raises CacheError that names `what`."""
+    fields = Fields.read(data, what)
+    size_bytes = fields.size("size_bytes")
+    if size_bytes > MAX_SBOM_BYTES:
+        raise fields.error(f"`size_bytes`: more than {MAX_SBOM_BYTES >> 20} MiB")
+    return SbomRecord(
+        path=fields.parsed("path", StorePath.parse),
+        format=fields.parsed("sbom", SbomFormat),
+        size_bytes=size_bytes,
         sha256=fields.parsed("sha256", _sha256),
         signatures=fields.signatures(),
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from vstore.objects import StorePath
-from vstore.remote.records.model import Channel, DeltaRecord, ObjectRecord, Realisation
+from vstore.remote.records.model import Channel, DeltaRecord, ObjectRecord, Realisation, SbomRecord
 from vstore.remote.transport.protocol import Stat
 from vstore.values import frozen
 
@@ -43,6 +43,7 @@ class Inventory:
     items: Mapping[StorePath, Item]
     realisations: Mapping[str, Realisation]
     deltas: Mapping[str, DeltaRecord]
+    sboms: Mapping[str, SbomRecord]
     channels: Mapping[str, Channel]
     current: Mapping[str, Channel]
     pins: tuple[StorePath, ...]

@@ -1,7 +1,8 @@
 """The records of a cache as values, and the fingerprint of each: the line that is signed.
 
 Contents prove themselves, because an object's name is its digest. Signatures are for statements that no digest proves:
-which object a recipe gives, an object's kind, parts and metadata, where a channel points, and the bytes of a delta.
+which object a recipe gives, an object's kind, parts and metadata, where a channel points, and the bytes of a delta or
+an SBOM.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
+from hashlib import sha256
 from typing import Self, TypeVar
 
 from vstore.archive import ArchiveInfo
 from vstore.digest import Digest, hash_bytes, hash_json
 from vstore.objects import Kind, ObjectInfo, StorePath
+from vstore.sbom_format import Sbom, SbomFormat
 from vstore.store.manifests import OWN_KEYS
 from vstore.values import frozen
 
@@ -162,8 +165,31 @@ class DeltaRecord:
         return f"vstore-delta-2;{self.new};{self.old};{self.size_bytes};{self.sha256}".encode()
 
 
-Record = Realisation | ObjectRecord | Channel | DeltaRecord
-R = TypeVar("R", Realisation, ObjectRecord, Channel, DeltaRecord)
+@frozen
+class SbomRecord:
+    """The SBOM of an object and of everything that it refers to, in one format."""
+
+    path: StorePath
+    format: SbomFormat
+    size_bytes: int
+    sha256: str
+    signatures: tuple[Signature, ...] = ()
+
+    @classmethod
+    def of(cls, sbom: Sbom) -> Self:
+        """Return the unsigned record of an SBOM."""
+        digest = sha256(sbom.data).hexdigest()
+        return cls(path=sbom.path, format=sbom.format, size_bytes=len(sbom.data), sha256=digest)
+
+    @property
+    def fingerprint(self) -> bytes:
+        """The signed line."""
+        return f"vstore-sbom-1;{self.path};{self.format};{self.size_bytes};{self.sha256}".encode()
+
+
+Record = Realisation | ObjectRecord | Channel | DeltaRecord | SbomRecord
+FileRecord = ObjectRecord | DeltaRecord | SbomRecord  # describes a file of the cache
+R = TypeVar("R", Realisation, ObjectRecord, Channel, DeltaRecord, SbomRecord)
 
 
 def add_signatures(record: R, *signatures: Signature) -> R:

@@ -12,9 +12,25 @@ from vstore.errors import CacheError
 from vstore.objects import StorePath
 from vstore.remote.records.blob import Blob
 from vstore.remote.records.cache import attempt
-from vstore.remote.records.encoding import Fields, decode_channel, decode_delta, decode_object, decode_realisation
+from vstore.remote.records.encoding import (
+    Fields,
+    decode_channel,
+    decode_delta,
+    decode_object,
+    decode_realisation,
+    decode_sbom,
+)
 from vstore.remote.records.inventory import Inventory
-from vstore.remote.records.model import Channel, DeltaRecord, ObjectRecord, R, Realisation, add_signatures
+from vstore.remote.records.model import (
+    Channel,
+    DeltaRecord,
+    FileRecord,
+    ObjectRecord,
+    R,
+    Realisation,
+    SbomRecord,
+    add_signatures,
+)
 from vstore.remote.records.trust import NO_TRUST, Key, Trust
 from vstore.remote.registry_cache.inventory import read_inventory
 from vstore.remote.registry_cache.repository import RecordRepository, layer_of
@@ -26,10 +42,12 @@ from vstore.remote.registry_cache.tags import (
     delta_subject,
     object_subject,
     recipe_subject,
+    sbom_subject,
     signer_of,
 )
 from vstore.remote.registry_cache.writer import RegistryCacheWriter
 from vstore.remote.transport.protocol import RepositoryTransport, TransportError
+from vstore.sbom_format import SbomFormat
 
 _MAX_SIGNERS = 64  # of one record
 _MAX_NUMBERS = 20  # of a channel, newest first, whose signatures are verified to find the current one
@@ -91,6 +109,10 @@ class RegistryCache:
         """Return the record of the delta between two objects that known keys signed, or that nobody signed."""
         return self._read(delta_subject(new, old), decode_delta, known)
 
+    def sbom(self, path: StorePath, form: SbomFormat, known: Trust) -> SbomRecord | None:
+        """Return the record of an SBOM that known keys signed, or that nobody signed."""
+        return self._read(sbom_subject(path, form), decode_sbom, known)
+
     def channel(self, name: str, known: Trust, *, number: int | None = None) -> Channel | None:
         """Return the record of one number of a channel, by default of the newest that a known key signed.
 
@@ -116,12 +138,8 @@ class RegistryCache:
         found = [attempt(partial(self._join, [tag], decode_channel, NO_TRUST))[0] for tag in one_of_each.values()]
         return {record.name for record in found if record is not None}
 
-    def archive(self, record: ObjectRecord) -> Blob:
-        """Return the archive of an object."""
-        return Blob(self._transport, f"blobs/{layer_of(record).digest}")
-
-    def delta_file(self, record: DeltaRecord) -> Blob:
-        """Return the file of a delta."""
+    def file(self, record: FileRecord) -> Blob:
+        """Return the archive, delta or SBOM that a record describes."""
         return Blob(self._transport, f"blobs/{layer_of(record).digest}")
 
     def inventory(self, problems: dict[str, str] | None = None) -> Inventory:

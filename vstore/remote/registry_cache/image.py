@@ -20,10 +20,11 @@ from vstore.remote.records.blob import Blob
 from vstore.remote.records.cache import CacheWriter, attempt, check_exists
 from vstore.remote.records.encoding import decode_object, decode_realisation
 from vstore.remote.records.inventory import Inventory, Item
-from vstore.remote.records.model import Channel, DeltaRecord, ObjectRecord, Realisation
+from vstore.remote.records.model import Channel, DeltaRecord, FileRecord, ObjectRecord, Realisation, SbomRecord
 from vstore.remote.records.trust import NO_TRUST, Trust
 from vstore.remote.registry_cache.repository import CREATED, layer_of, parse_time
 from vstore.remote.transport.protocol import RepositoryTransport, TransportError
+from vstore.sbom_format import SbomFormat
 from vstore.values import frozen
 
 _MAX_PLATFORMS = 64
@@ -39,7 +40,7 @@ class AnnotatedLayers:
 
 
 class ImageCache:
-    """The image at a tag or a digest of a repository. It has no channels and no deltas."""
+    """The image at a tag or a digest of a repository. It has no channels, no deltas, and no signed SBOMs."""
 
     reclaim_hint = None
 
@@ -94,6 +95,10 @@ class ImageCache:
         """Return None."""
         return None
 
+    def sbom(self, path: StorePath, form: SbomFormat, known: Trust) -> SbomRecord | None:
+        """Return None: the SBOMs of an image are artifacts without a signed record."""
+        return None
+
     def channel(self, name: str, known: Trust, *, number: int | None = None) -> Channel | None:
         """Return None."""
         return None
@@ -102,12 +107,8 @@ class ImageCache:
         """Return nothing."""
         return set()
 
-    def archive(self, record: ObjectRecord) -> Blob:
-        """Return the archive of an object, which is its layer."""
-        return Blob(self._transport, f"blobs/{layer_of(record).digest}")
-
-    def delta_file(self, record: DeltaRecord) -> Blob:
-        """Return the file of a delta, which an image does not have."""
+    def file(self, record: FileRecord) -> Blob:
+        """Return the file that a record describes: the archive of an object is its layer."""
         return Blob(self._transport, f"blobs/{layer_of(record).digest}")
 
     def inventory(self, problems: dict[str, str] | None = None) -> Inventory:
@@ -128,6 +129,7 @@ class ImageCache:
             items=items,
             realisations={str(recipe): record for recipe, record in image.realisations.items()},
             deltas={},
+            sboms={},
             channels={},
             current={},
             pins=(),

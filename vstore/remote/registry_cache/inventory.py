@@ -9,14 +9,21 @@ from typing import TypeVar
 from vstore.errors import CacheError
 from vstore.objects import StorePath
 from vstore.remote.records.cache import Cache, attempt, check_exists, request_threads
-from vstore.remote.records.encoding import Fields, decode_channel, decode_delta, decode_object, decode_realisation
+from vstore.remote.records.encoding import (
+    Fields,
+    decode_channel,
+    decode_delta,
+    decode_object,
+    decode_realisation,
+    decode_sbom,
+)
 from vstore.remote.records.inventory import Inventory, Item
 from vstore.remote.records.model import Channel, ObjectRecord, R, add_signatures
 from vstore.remote.registry_cache.repository import RecordRepository, StoredManifest
 from vstore.remote.registry_cache.tags import RecordTag, is_claim, is_pin, pin_tag
 from vstore.remote.transport.protocol import Stat
 
-_DELETION_ORDER = ("recipe", "object", "delta")
+_DELETION_ORDER = ("recipe", "object", "sbom", "delta")
 T = TypeVar("T")
 
 
@@ -30,11 +37,13 @@ def read_inventory(cache: Cache, repository: RecordRepository, problems: dict[st
     objects = manifests.records("object", decode_object)
     realisations = manifests.records("recipe", decode_realisation)
     deltas = manifests.records("delta", decode_delta)
+    sboms = manifests.records("sbom", decode_sbom)
     channels = manifests.records("channel", decode_channel)
     by_path: dict[StorePath, list[StoredManifest]] = {}
     owners = [(one, record.path) for one, record in objects]
     owners += [(one, record.path) for one, record in realisations]
     owners += [(one, record.new) for one, record in deltas]
+    owners += [(one, record.path) for one, record in sboms]
     for stored, path in owners:
         by_path.setdefault(path, []).append(stored)
     items = _items(objects, by_path)
@@ -43,6 +52,7 @@ def read_inventory(cache: Cache, repository: RecordRepository, problems: dict[st
         items=items,
         realisations=_joined(realisations),
         deltas=_joined(deltas),
+        sboms=_joined(sboms),
         channels=joined,
         current=_newest(joined),
         pins=tuple(sorted(manifests.pins())),

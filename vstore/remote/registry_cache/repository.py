@@ -1,7 +1,8 @@
 """One repository of a registry: reads and writes records as image manifests under tags.
 
 A record's manifest names its tag, because a deletion goes by digest and takes every tag of the manifest, and lists the
-archive or delta of the record as its layer, because the collection of a registry deletes blobs that no manifest names.
+archive, delta or SBOM of the record as its layer, because the collection of a registry deletes blobs that no manifest
+names.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from vstore.oci import (
     media_types,
 )
 from vstore.remote.records.encoding import MAX_RECORD_BYTES
-from vstore.remote.records.model import DeltaRecord, ObjectRecord, R, Record
+from vstore.remote.records.model import DeltaRecord, ObjectRecord, R, Record, SbomRecord
 from vstore.remote.registry_cache.tags import RecordTag, subject_of
 from vstore.remote.transport.protocol import RepositoryTransport, TransportError
 from vstore.values import frozen
@@ -113,7 +114,7 @@ class RecordRepository:
         record = decode(stored.text, self._place(str(tag)))
         if subject_of(record) != tag.subject:
             raise CacheError(f"{self._cache_name}: {tag} contains the record of something else")
-        if not isinstance(record, DeltaRecord) and record.digest.short != record.path.short:
+        if not isinstance(record, DeltaRecord | SbomRecord) and record.digest.short != record.path.short:
             raise CacheError(f"{self._cache_name}: the path and the digest in {tag} differ")
         wanted = layer_of(record)
         if (stored.layer.digest, stored.layer.size_bytes) != (wanted.digest, wanted.size_bytes):
@@ -172,7 +173,7 @@ def _names(data: bytes, tag: str) -> bool:
 
 
 def layer_of(record: Record) -> Descriptor:
-    """Return the layer of a record's manifest: its archive or delta, or an empty one."""
+    """Return the layer of a record's manifest: its archive, delta or SBOM, or an empty one."""
     match record:
         case ObjectRecord():
             archive = record.archive
@@ -181,6 +182,9 @@ def layer_of(record: Record) -> Descriptor:
             )
         case DeltaRecord():
             return Descriptor(media_type=DELTA, digest=Sha256(record.sha256), size_bytes=record.size_bytes)
+        case SbomRecord():
+            media_type = record.format.media_type
+            return Descriptor(media_type=media_type, digest=Sha256(record.sha256), size_bytes=record.size_bytes)
         case _:
             return EMPTY_DESCRIPTOR
 

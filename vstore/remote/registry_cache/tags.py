@@ -12,13 +12,17 @@ from typing import Self
 
 from vstore.digest import ALPHABET, SHORT_LENGTH, Digest, hash_fields
 from vstore.objects import StorePath
-from vstore.remote.records.model import Channel, DeltaRecord, ObjectRecord, Realisation, Record
+from vstore.remote.records.model import Channel, DeltaRecord, ObjectRecord, Realisation, Record, SbomRecord
 from vstore.remote.records.trust import Key
+from vstore.sbom_format import SbomFormat
 from vstore.values import frozen
 
 CACHE_TAG = "vstore-cache"
 _DIGEST = f"[{ALPHABET}]{{{SHORT_LENGTH}}}"
-_RECORD_TAG = re.compile(rf"((?:object|recipe|delta-{_DIGEST}|channel-{_DIGEST}-[0-9]{{1,16}})-{_DIGEST})-({_DIGEST})")
+_FORMAT = "|".join(SbomFormat)
+_RECORD_TAG = re.compile(
+    rf"((?:object|recipe|sbom-(?:{_FORMAT})|delta-{_DIGEST}|channel-{_DIGEST}-[0-9]{{1,16}})-{_DIGEST})-({_DIGEST})"
+)
 _CHANNEL = re.compile(rf"channel-({_DIGEST})-([0-9]{{1,16}})-{_DIGEST}")
 _CLAIM = re.compile(rf"claim-({_DIGEST})-([0-9]{{1,16}})-{_DIGEST}")
 _PIN = re.compile(rf"pin-{_DIGEST}")
@@ -39,7 +43,7 @@ class RecordTag:
 
     @property
     def kind(self) -> str:
-        """The first word: ``object``, ``recipe``, ``delta`` or ``channel``."""
+        """The first word: ``object``, ``recipe``, ``delta``, ``sbom`` or ``channel``."""
         return self.subject.partition("-")[0]
 
     def __str__(self) -> str:
@@ -66,6 +70,11 @@ def delta_subject(new: StorePath, old: StorePath) -> str:
     return f"delta-{_path_digest(new)}-{_path_digest(old)}"
 
 
+def sbom_subject(path: StorePath, form: SbomFormat) -> str:
+    """Return the subject of the record of an SBOM."""
+    return f"sbom-{form}-{_path_digest(path)}"
+
+
 def channel_subject(channel: Channel) -> str:
     """Return the subject of one record of a channel: records of one number that differ have different tags."""
     fingerprint = hash_fields("tag channel 1", channel.fingerprint).short
@@ -81,6 +90,8 @@ def subject_of(record: Record) -> str:
             return object_subject(record.path)
         case DeltaRecord():
             return delta_subject(record.new, record.old)
+        case SbomRecord():
+            return sbom_subject(record.path, record.format)
         case Channel():
             return channel_subject(record)
 

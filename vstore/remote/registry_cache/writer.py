@@ -14,7 +14,7 @@ from vstore.objects import StorePath
 from vstore.remote.records.cache import REFRESH_AGE, FaultHandler, attempt
 from vstore.remote.records.encoding import FORMAT, decode_object, decode_realisation, encode, encode_cache_file
 from vstore.remote.records.inventory import Item
-from vstore.remote.records.model import Channel, DeltaRecord, ObjectRecord, R, Realisation, Record
+from vstore.remote.records.model import Channel, DeltaRecord, ObjectRecord, R, Realisation, Record, SbomRecord
 from vstore.remote.records.trust import Key, SecretKey, Signer, Trust
 from vstore.remote.registry_cache.channels import ChannelClaims
 from vstore.remote.registry_cache.repository import RecordRepository, layer_of
@@ -73,6 +73,12 @@ class RegistryCacheWriter:
         """Upload a delta, then write its record."""
         self._repository.transport.put(f"blobs/{layer_of(record).digest}", delta)
         reached(Point.PUSH_DELTA_UPLOADED)
+        self._put(record, signer)
+
+    def put_sbom(self, record: SbomRecord, document: bytes, signer: Signer) -> None:
+        """Upload an SBOM, then write its record. It replaces another one of the signer's keys."""
+        self._repository.transport.put(f"blobs/{layer_of(record).digest}", document)
+        reached(Point.PUSH_SBOM_UPLOADED)
         self._put(record, signer)
 
     def add_realisation(self, own: Realisation, signer: Signer, on_fault: FaultHandler) -> StorePath:

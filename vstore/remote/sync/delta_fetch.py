@@ -50,7 +50,7 @@ def fetch_delta(
     folder.mkdir()
     delta, fetched = folder / "delta", 0
     try:
-        fetched = cache.delta_file(record).download(delta, limit=record.size_bytes) or 0
+        fetched = cache.file(record).download(delta, limit=record.size_bytes) or 0
         files = apply_delta(delta, record, find, expected, folder, cache.cancel) if fetched else {}
     except CacheError as error:
         return PatchedFiles(fetched_bytes=fetched, problem=error.message)

@@ -96,7 +96,7 @@ class Fetcher:
     def estimate(self, cache: Cache, record: ObjectRecord) -> Fetched:
         """Return the most that fetching an object would take: a delta may reduce it. Reads the archive's index."""
         started = time.monotonic()
-        reader = RemoteReader(cache, cache.archive(record), record.archive.size_bytes)
+        reader = RemoteReader(cache, cache.file(record), record.archive.size_bytes)
         try:
             with _name_archive(cache, record):
                 index = read_index(reader, tree=record.digest)
@@ -153,7 +153,7 @@ class Fetcher:
         def on_bytes(_: int) -> None:
             self.reporter.progress(record.path.name, "fetching", reader.fetched_bytes, total, Unit.BYTES)
 
-        reader = RemoteReader(cache, cache.archive(record), total, on_bytes)
+        reader = RemoteReader(cache, cache.file(record), total, on_bytes)
         try:
             index = self._read_index(reader, record)
             source = self._source(index, partial)
@@ -172,7 +172,7 @@ class Fetcher:
         """Download the archive to a file beside the tree, and unpack that: for a place without ranges."""
         file = tree.with_name("archive")
         self.reporter.progress(record.path.name, "fetching whole")
-        size = cache.archive(record).download(file, limit=record.archive.size_bytes)
+        size = cache.file(record).download(file, limit=record.archive.size_bytes)
         if size is None:
             raise CacheError(f"{cache.name} does not have the archive of {record.path}")
         with FileReader(file) as reader:
@@ -229,7 +229,7 @@ def _name_archive(cache: Cache, record: ObjectRecord) -> Iterator[None]:
     try:
         yield
     except ArchiveError as error:
-        raise CacheError(f"{cache.archive(record).url}: {error.message}", details=error.details) from error
+        raise CacheError(f"{cache.file(record).url}: {error.message}", details=error.details) from error
 
 
 def _was_cut_off(error: BaseException | None) -> bool:

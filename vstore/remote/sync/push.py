@@ -22,11 +22,20 @@ from vstore.remote.packing.packed_archives import PackedArchives
 from vstore.remote.records.builders import own_statement, signatures_of_builders
 from vstore.remote.records.cache import Cache, request_threads
 from vstore.remote.records.channels import PublishedChannel, check_channel_name, publish_channel
-from vstore.remote.records.model import Archive, DeltaRecord, ObjectRecord, Realisation, add_signatures
+from vstore.remote.records.model import (
+    Archive,
+    DeltaRecord,
+    ObjectRecord,
+    Realisation,
+    SbomRecord,
+    add_signatures,
+)
 from vstore.remote.records.trust import Signer
 from vstore.remote.sync.delta import make_delta
 from vstore.remote.sync.reuse import ReuseCheck
+from vstore.remote.sync.sboms import push_sbom
 from vstore.reporter import CancellableReporter, Reporter, Unit
+from vstore.sbom_format import MakeSbom, Sbom
 from vstore.store import Store
 from vstore.store.manifests import ManifestMetadata
 from vstore.values import frozen
@@ -37,13 +46,15 @@ class PushOptions:
     """The options of a push.
 
     `channel` is to point to the pushed stack, for `lifetime`. Deltas are made from the objects in the closure of
-    `delta_from`. `level` is that of zstd, `jobs` the number of objects at the same time. With `verify` every byte that
-    the cache has is read, and damaged files are replaced. Without `realisations` the objects of recipes are not stated.
+    `delta_from`. `sbom` makes the SBOM that is attached to each top of the push. `level` is that of zstd, `jobs` the
+    number of objects at the same time. With `verify` every byte that the cache has is read, and damaged files are
+    replaced. Without `realisations` the objects of recipes are not stated.
     """
 
     channel: str | None = None
     lifetime: timedelta = timedelta(days=30)
     delta_from: StorePath | None = None
+    sbom: MakeSbom | None = None
     level: int | None = None
     jobs: int = 2
     verify: bool = False
@@ -55,7 +66,7 @@ class Pushed:
     """The result of a push: the objects that the cache had, those that were pushed, and the bytes sent.
 
     `replaced`, a part of `pushed`, were in the cache but not as their records state. `conflicts` names recipes for
-    which another builder has another object.
+    which another builder has another object. `sboms` are the attached SBOMs, those that the cache had too.
     """
 
     present: tuple[StorePath, ...]
@@ -64,13 +75,15 @@ class Pushed:
     archive_bytes: int
     conflicts: tuple[str, ...]
     delta_bytes: int = 0
+    sboms: tuple[SbomRecord, ...] = ()
+    sbom_bytes: int = 0
     channel: PublishedChannel | None = None
 
 
 def push(
     store: Store, cache: Cache, tops: Sequence[StorePath], options: PushOptions, *, signer: Signer, reporter: Reporter
 ) -> Pushed:
-    """Push objects and their closures, then deltas, then point the channel to the stack.
+    """Push objects and their closures, then deltas and SBOMs, then point the channel to the stack.
 
     Safe beside a collection of the cache: after the channel is written, everything that a collection may have deleted
     before it could see the channel is pushed again. Raises UsageError if a channel is to point to anything but one
@@ -85,14 +98,20 @@ def push(
                 f"channel {options.channel} points to one stack", hint="give one profile, or the path of a stack"
             )
     pusher = Pusher(store, cache, signer, options, reporter=reporter)
+    sboms = [options.sbom(top) for top in dict.fromkeys(tops)] if options.sbom else []
     done = pusher.push(tops)
     if options.delta_from is not None:
         done = replace(done, delta_bytes=pusher.push_deltas(tops, options.delta_from))
+    attached = [pusher.push_sbom(sbom) for sbom in sboms]
+    done = replace(done, sboms=tuple(record for record, _ in attached), sbom_bytes=sum(sent for _, sent in attached))
     if options.channel is not None and stack is not None:
         made = publish_channel(
             cache, options.channel, stack, signer=signer, lifetime=options.lifetime, now=datetime.now(UTC)
         )
-        Pusher(store, cache, signer, replace(options, verify=False), reporter=reporter).push(tops)
+        again = Pusher(store, cache, signer, replace(options, verify=False), reporter=reporter)
+        again.push(tops)
+        for sbom in sboms:
+            again.push_sbom(sbom)
         done = replace(done, channel=made)
     return done
 
@@ -225,3 +244,7 @@ class Pusher:
         reached(Point.PUSH_DELTA_DESCRIBED)
         self._reporter.completed(new.name, "delta pushed", time.monotonic() - started)
         return len(data)
+
+    def push_sbom(self, sbom: Sbom) -> tuple[SbomRecord, int]:
+        """Attach an SBOM to its object, which is in the cache. Return its record and the bytes that were sent."""
+        return push_sbom(self._cache, sbom, self._signer, self._reuse)

@@ -1,4 +1,4 @@
-"""Decide what a push can reuse: records, archives and deltas in the cache that are sound. The rest is replaced."""
+"""Decide what a push can reuse: the records and files in the cache that are sound. The rest is replaced."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from contextlib import nullcontext
 
 from vstore.fs.trees.manifest import Manifest
 from vstore.objects import ObjectInfo, StorePath
-from vstore.remote.maintenance.integrity import archive_fault, delta_fault, quick_archive_fault
+from vstore.remote.maintenance.integrity import archive_fault, delta_fault, file_fault, quick_archive_fault
 from vstore.remote.records.builders import own_statement
 from vstore.remote.records.cache import Cache, attempt
-from vstore.remote.records.model import ObjectRecord
+from vstore.remote.records.model import ObjectRecord, SbomRecord
 from vstore.remote.records.trust import Signer
 from vstore.reporter import Reporter
 from vstore.store import Store
@@ -82,6 +82,18 @@ class ReuseCheck:
         if fault is not None:
             self.warn(f"the delta of {new} from {old}", fault)
         return found is not None and fault is None and self._signer.has_signed(found)
+
+    def has_sbom(self, own: SbomRecord) -> bool:
+        """Return whether the cache has this very SBOM, signed by this store."""
+        found, fault = attempt(lambda: self._cache.sbom(own.path, own.format, self._signer.known))
+        if found is not None and found.fingerprint == own.fingerprint:
+            with self._store.staging("push-sbom") if self._verify else nullcontext() as folder:
+                fault = file_fault(self._cache, found, folder)
+            if fault is None and self._signer.has_signed(found):
+                return True
+        if fault is not None:
+            self.warn(f"the SBOM of {own.path} as {own.format}", fault)
+        return False
 
     def warn(self, what: str, fault: str) -> None:
         """Warn that something in the cache is replaced."""

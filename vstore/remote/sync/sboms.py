@@ -1,0 +1,51 @@
+"""Push an SBOM to a cache, and fetch one. Its content proves nothing, so it counts as its record is signed."""
+
+from __future__ import annotations
+
+from vstore.errors import CacheError
+from vstore.objects import StorePath
+from vstore.remote.maintenance.integrity import FILE_NAME, file_fault
+from vstore.remote.records.cache import Cache, check_exists
+from vstore.remote.records.channels import trust_hint
+from vstore.remote.records.encoding import MAX_SBOM_BYTES
+from vstore.remote.records.model import SbomRecord
+from vstore.remote.records.trust import Signer, Trust
+from vstore.remote.sync.reuse import ReuseCheck
+from vstore.sbom_format import Sbom, SbomFormat
+from vstore.sizes import size
+from vstore.store import Store
+
+
+def push_sbom(cache: Cache, sbom: Sbom, signer: Signer, reuse: ReuseCheck) -> tuple[SbomRecord, int]:
+    """Attach an SBOM to its object in the cache. Return its record and the bytes that were sent.
+
+    Nothing is sent if the cache has this SBOM, whole and signed by these keys. Raises CacheError.
+    """
+    if len(sbom.data) > MAX_SBOM_BYTES:
+        raise CacheError(f"the SBOM of {sbom.path} has {size(len(sbom.data))}, a cache takes {size(MAX_SBOM_BYTES)}")
+    record = SbomRecord.of(sbom)
+    if reuse.has_sbom(record):
+        return record, 0
+    cache.writer.put_sbom(record, sbom.data, signer)
+    return record, record.size_bytes
+
+
+def fetch_sbom(store: Store, cache: Cache, path: StorePath, form: SbomFormat, trust: Trust) -> Sbom:
+    """Fetch the SBOM that is attached to an object, and verify it.
+
+    Raises CacheError if there is none, if it is damaged, or if too few trusted keys have signed its record.
+    """
+    check_exists(cache)
+    record = cache.sbom(path, form, trust)
+    if record is None:
+        hint = f"`vstore push {cache.name} WHAT --sbom {form}` attaches one"
+        raise CacheError(f"{cache.name} has no SBOM of {path} as {form}", hint=hint)
+    reason = trust.rejection(record)
+    if reason is not None:
+        raise CacheError(f"the SBOM of {path} in {cache.name} is refused: {reason}", hint=trust_hint(store.layout))
+    with store.staging("sbom") as folder:
+        fault = file_fault(cache, record, folder)
+        if fault is not None:
+            hint = f"`vstore push {cache.name} WHAT --sbom {form}`, from a store that has the object, replaces it"
+            raise CacheError(f"{cache.file(record).url} {fault}", hint=hint)
+        return Sbom(path, form, (folder / FILE_NAME).read_bytes())
