@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from enum import StrEnum
 
 from vstore.objects import StorePath
@@ -33,6 +32,3 @@ class Sbom:
     path: StorePath
     format: SbomFormat
     data: bytes
-
-
-MakeSbom = Callable[[StorePath], Sbom]  # raises VstoreError

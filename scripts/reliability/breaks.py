@@ -81,6 +81,27 @@ BREAKS = (
         "tests/cli/commands/test_sbom.py",
     ),
     Break(
+        "an SBOM of a cache counts only if trusted keys have signed it",
+        "remote/sync/sboms.py",
+        "    if reason is not None:\n",
+        "    if False:\n",
+        "tests/remote/records/test_cache.py -k signed_it",
+    ),
+    Break(
+        "a damaged SBOM of a cache is refused, and pushed again",
+        "remote/maintenance/integrity.py",
+        "    if (fault := _size_fault(blob, record.size_bytes)) or folder is None:\n        return fault\n    file =",
+        "    return None\n    file =",
+        "tests/remote/sync/test_reuse.py -k sbom",
+    ),
+    Break(
+        "an SBOM of a cache is deleted with its object",
+        "remote/file_cache/inventory.py",
+        'key.startswith(("sboms/", "deltas/", "archives/"))',
+        'key.startswith(("deltas/", "archives/"))',
+        "tests/remote/records/test_cache.py -k deleted_with",
+    ),
+    Break(
         "the list of an image's artifacts keeps those of others",
         "publish/image/attachments.py",
         "    listed = tuple(listed)\n",

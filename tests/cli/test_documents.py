@@ -214,7 +214,10 @@ def _caches(tried: Tried, folder: Path) -> None:
     cache = str(folder / "cache")
     assert tried("push", cache, "project")["channel"] is None
     assert tried("push", cache, "project", "--channel", "stable")["channel"]["number"] == 1
+    assert tried("push", cache, "project", "--sbom", "cyclonedx")["sboms"][0]["format"] == "cyclonedx"
     listed = tried("cache ls", cache)
+    assert listed["sboms"][0]["signed_by"] == ["builder"]
+    assert tried("sbom", "stable", "--from", cache, "--trust", _own_key(tried))["bomFormat"] == "CycloneDX"
     path = listed["objects"][0]["path"]
     assert listed["channels"]
     assert tried("pull", cache, path)["fetched"] == []

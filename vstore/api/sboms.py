@@ -13,7 +13,7 @@ Example::
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from vstore import remote
@@ -23,11 +23,10 @@ from vstore.remote import Cache
 from vstore.reporter import Reporter
 from vstore.sbom.document import make_sbom, place_sbom, write_sbom
 from vstore.sbom.model import SbomOptions
-from vstore.sbom_format import MakeSbom, Sbom, SbomFormat
+from vstore.sbom_format import Sbom, SbomFormat
 from vstore.store import Store
 
 __all__ = [
-    "MakeSbom",
     "Sbom",
     "SbomFormat",
     "SbomOptions",
@@ -40,7 +39,7 @@ __all__ = [
 ]
 
 
-def sbom_maker(store: Store, options: SbomOptions, *, reporter: Reporter | None = None) -> MakeSbom:
+def sbom_maker(store: Store, options: SbomOptions, *, reporter: Reporter | None = None) -> Callable[[StorePath], Sbom]:
     """Return a function that returns the SBOM of an object of the store: for `PushOptions` and images."""
 
     def make(path: StorePath) -> Sbom:

@@ -103,6 +103,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "sbom": (
         "vstore sbom sklearn -o sklearn.cdx.json",
         "vstore sbom sklearn/app-train --format spdx --files",
+        "vstore sbom stable --from builds  # of a channel, as `vstore push --sbom` attached it",
     ),
     "report": ("vstore report", "vstore report -o store.html"),
     "tree": ("vstore tree sklearn/app-train",),
@@ -115,6 +116,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "push": (
         "vstore push s3://bucket/cache sklearn --channel stable",
         "vstore push builds sklearn@2      # a cache of config.toml",
+        "vstore push builds sklearn --channel stable --sbom spdx",
     ),
     "pull": (
         "vstore pull oci://registry.example/team/hello:1.0 --profile hello",

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from scripts.testing.registries import docker_registry
+from scripts.testing.servers import nginx
 from scripts.testing.world import World
+from tests.sbom.validators import assert_cyclonedx, assert_spdx
 
 
 def test_it_is_printed_or_written(realised: World, tmp_path: Path) -> None:
@@ -33,6 +38,8 @@ def test_mistakes(realised: World) -> None:
     assert "nobody" in realised.run("sbom", "nobody", code=13)[1]
     err = realised.run("sbom", "project", code=2, SOURCE_DATE_EPOCH="yesterday")[1]
     assert "SOURCE_DATE_EPOCH is no number of seconds since 1970: yesterday" in err
+    assert "give --from CACHE" in realised.run("sbom", "project", "--trust", "a:b", code=2)[1]
+    assert "--files" in realised.run("sbom", "project", "--from", "/nowhere", "--files", code=2)[1]
 
 
 @pytest.mark.slow
@@ -47,3 +54,43 @@ def test_publish_writes_one_beside_each_archive(world: World, tmp_path: Path) ->
     assert world.json(*words)["sboms"] == []
     (out / "app-hello.cdx.json").write_text("{}")
     assert "that vstore did not make" in world.run(*words, "--sbom", "cyclonedx", code=2)[1]
+
+
+@contextmanager
+def cache_urls(place: str, folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield the URL of a cache to push to, and the one to read from."""
+    if place == "registry":
+        with docker_registry(folder / "registry") as registry:
+            yield registry.url("team/cache"), registry.url("team/cache")
+        return
+    (folder / "cache").mkdir()
+    with nginx(folder / "nginx", folder / "cache") as url:
+        yield f"file://{folder}/cache", url
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", ["http", "registry"])
+def test_what_a_push_attached_is_fetched_elsewhere_without_the_objects(
+    world: World, tmp_path: Path, place: str
+) -> None:
+    other = World(world.folder, tmp_path / "other")
+    key = world.json("key", "generate", "builder-1")["public"]
+    with cache_urls(place, tmp_path) as (pushed, read):
+        attached = world.json("push", pushed, "project", "--channel", "stable", "--sbom", "cyclonedx")["sboms"]
+        attached += world.json("push", pushed, "project", "app-hello", "--sbom", "spdx")["sboms"]
+        assert world.json("push", pushed, "project", "--sbom", "cyclonedx")["pushed_bytes"] == 0
+        for one in attached:
+            words = ("--from", read, "--trust", key, "--format", one["format"])
+            fetched = other.run("sbom", one["path"], *words)[0]
+            assert fetched == world.run("sbom", one["path"], "--format", one["format"])[0]
+            assert len(fetched) == one["size_bytes"]
+        file = tmp_path / "stable.json"
+        other.run("sbom", "stable", "--from", read, "--trust", key, "-o", str(file))
+        assert_cyclonedx(file.read_bytes())
+        assert_spdx(fetched.encode(), tmp_path)
+        assert other.json("list") == []
+        assert "not trusted" in other.run("sbom", "stable", "--from", read, code=10)[1]
+        err = other.run("sbom", attached[-1]["path"], "--from", read, "--trust", key, code=10)[1]
+        assert "has no SBOM of" in err and "--sbom cyclonedx" in err
+        listed = world.json("cache", "ls", pushed, "app-hello")["sboms"]
+        assert [(one["format"], one["signed_by"]) for one in listed] == [("spdx", ["builder-1"])]

@@ -97,7 +97,11 @@ def _sboms(inventory: Inventory, shown: set[StorePath]) -> list[CachedSbom]:
     from vstore.cli.documents.caches import sbom_document
 
     found = sorted(inventory.sboms.values(), key=lambda one: (one.path, one.format, one.sha256))
-    return [sbom_document(one) for one in found if one.path in shown]
+    return [
+        {**sbom_document(one), "signed_by": [signature.key for signature in one.signatures]}
+        for one in found
+        if one.path in shown
+    ]
 
 
 def _listed(document: CacheListDocument, total_bytes: int) -> str:

@@ -15,7 +15,11 @@ from vstore.plural import count
 from vstore.sizes import size
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from vstore.api.caches import Cache, Pushed
+    from vstore.api.sboms import Sbom
+    from vstore.api.stores import Store, StorePath
     from vstore.cli.documents.caches import PullDocument, PushDocument
 
 _LIFETIME = timedelta(days=30)
@@ -60,7 +64,6 @@ def push_command(
     """
     from vstore.api.caches import PushOptions, SecretKey, open_cache, push
     from vstore.api.stores import resolve_what
-    from vstore.cli.commands.sbom import sbom_maker_of
 
     with settings.open_source() as store:
         opened = open_cache(store, cache, reporter=settings.reporter)
@@ -68,7 +71,7 @@ def push_command(
             channel=channel,
             lifetime=expires,
             delta_from=resolve_what(store, delta_from, keep=True).path if delta_from else None,
-            sbom=sbom_maker_of(settings, store, sbom),
+            sbom=_sbom_maker(settings, store, sbom) if sbom else None,
             level=level,
             jobs=jobs,
             verify=verify,
@@ -76,6 +79,13 @@ def push_command(
         keys = tuple(map(SecretKey.read, key_files)) or None
         done = push(store, opened, what, options, keys=keys, reporter=settings.reporter)
     _emit_pushed(settings, opened, done)
+
+
+def _sbom_maker(settings: Settings, store: Store, form: str) -> Callable[[StorePath], Sbom]:
+    from vstore.api.sboms import SbomFormat, SbomOptions, sbom_maker
+    from vstore.cli.commands.sbom import dated
+
+    return sbom_maker(store, dated(SbomOptions(format=SbomFormat(form))), reporter=settings.reporter)
 
 
 def _emit_pushed(settings: Settings, cache: Cache, done: Pushed) -> None:

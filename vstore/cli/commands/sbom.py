@@ -16,8 +16,7 @@ from vstore.sizes import size
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from vstore.api.sboms import MakeSbom, Sbom, SbomOptions
-    from vstore.api.stores import Store
+    from vstore.api.sboms import Sbom, SbomOptions
 
 _EPOCH = "SOURCE_DATE_EPOCH"
 
@@ -80,13 +79,6 @@ def sbom_command(
         click.echo(sbom.data.decode(), nl=False)
     elif not settings.quiet:
         settings.echo(f"wrote the SBOM of {sbom.path}, {size(len(sbom.data))}: {output}")
-
-
-def sbom_maker_of(settings: Settings, store: Store, form: str | None) -> MakeSbom | None:
-    """Return the function that makes SBOMs in the format of an option `--sbom`; None without it."""
-    from vstore.api.sboms import SbomFormat, SbomOptions, sbom_maker
-
-    return sbom_maker(store, dated(SbomOptions(format=SbomFormat(form))), reporter=settings.reporter) if form else None
 
 
 def dated(options: SbomOptions) -> SbomOptions:

@@ -41,24 +41,22 @@ def channel_text(channel: PublishedChannel) -> str:
     return f"channel {record.name} number {record.number} points to {record.path}"
 
 
-class CachedSbom(TypedDict):
-    """An SBOM that is attached to an object of a cache."""
+class AttachedSbom(TypedDict):
+    """An SBOM that a push attached to an object, or that was attached already."""
 
     path: Annotated[str, "Store path of the object"]
     format: Annotated[str, "`cyclonedx` or `spdx`"]
     size_bytes: Annotated[int, "Size of the SBOM"]
     sha256: Annotated[str, "SHA-256 of the SBOM, in hexadecimal digits"]
-    signed_by: Annotated[list[str], "Names of the keys that signed its record"]
 
 
-def sbom_document(record: SbomRecord) -> CachedSbom:
+def sbom_document(record: SbomRecord) -> AttachedSbom:
     """Return the document of an SBOM's record."""
     return {
         "path": str(record.path),
         "format": str(record.format),
         "size_bytes": record.size_bytes,
         "sha256": record.sha256,
-        "signed_by": [signature.key for signature in record.signatures],
     }
 
 
@@ -71,7 +69,7 @@ class PushDocument(TypedDict):
     present: Annotated[list[str], "Store paths that the cache had already"]
     pushed_bytes: Annotated[int, "Bytes sent, deltas and SBOMs included"]
     delta_bytes: Annotated[int, "Bytes of the deltas"]
-    sboms: Annotated[list[CachedSbom], "The SBOMs that are attached, with `--sbom`"]
+    sboms: Annotated[list[AttachedSbom], "The SBOMs that are attached, with `--sbom`"]
     conflicts: Annotated[list[str], "Recipes for which the cache has other results, one sentence each"]
     channel: Annotated[ChannelDocument | None, "The channel, null without `--channel`"]
 
@@ -116,6 +114,12 @@ class CachedChannel(TypedDict):
     created_at: Annotated[str, "Time of the push"]
     expires_at: Annotated[str, "Time from which clients refuse the record"]
     signed_by: Annotated[list[str], "Names of the keys that signed it"]
+
+
+class CachedSbom(AttachedSbom):
+    """An SBOM of an object of a cache."""
+
+    signed_by: Annotated[list[str], "Names of the keys that signed its record"]
 
 
 class CacheListDocument(TypedDict):

@@ -7,7 +7,7 @@ continues where it stopped. A file in the cache is reused only if it is as its r
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -35,7 +35,7 @@ from vstore.remote.sync.delta import make_delta
 from vstore.remote.sync.reuse import ReuseCheck
 from vstore.remote.sync.sboms import push_sbom
 from vstore.reporter import CancellableReporter, Reporter, Unit
-from vstore.sbom_format import MakeSbom, Sbom
+from vstore.sbom_format import Sbom
 from vstore.store import Store
 from vstore.store.manifests import ManifestMetadata
 from vstore.values import frozen
@@ -54,7 +54,7 @@ class PushOptions:
     channel: str | None = None
     lifetime: timedelta = timedelta(days=30)
     delta_from: StorePath | None = None
-    sbom: MakeSbom | None = None
+    sbom: Callable[[StorePath], Sbom] | None = None
     level: int | None = None
     jobs: int = 2
     verify: bool = False

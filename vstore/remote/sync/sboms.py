@@ -46,6 +46,8 @@ def fetch_sbom(store: Store, cache: Cache, path: StorePath, form: SbomFormat, tr
     with store.staging("sbom") as folder:
         fault = file_fault(cache, record, folder)
         if fault is not None:
-            hint = f"`vstore push {cache.name} WHAT --sbom {form}`, from a store that has the object, replaces it"
+            hint = (
+                f"`vstore push {cache.name} WHAT --sbom {form} --verify`, from a store that has the object, replaces it"
+            )
             raise CacheError(f"{cache.file(record).url} {fault}", hint=hint)
         return Sbom(path, form, (folder / FILE_NAME).read_bytes())
