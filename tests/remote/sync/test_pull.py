@@ -103,10 +103,20 @@ def test_donors_of_a_name_are_looked_at_whatever_the_store_holds(tmp_path: Path)
         files = [blake3(text.encode()).digest() for text in ("low", "mid", "top")]
         client.add_three()
         donors = LocalFiles(client.store, budget=0)
-        donors.read(["low"])
+        donors.read(["low"], 1 << 20)
         assert [digest in donors for digest in files] == [True, False, False]
-        donors.read(["low", "mid"])
+        donors.read(["low", "mid"], 1 << 20)
         assert [digest in donors for digest in files] == [True, True, False]
+
+
+def test_other_donors_are_looked_at_if_more_is_to_be_fetched_than_that_takes(tmp_path: Path) -> None:
+    with machine(tmp_path / "store") as client:
+        files = [blake3(text.encode()).digest() for text in ("low", "mid", "top")]
+        client.add_three()
+        for size_bytes, expected in ((10_000, [True, False, False]), (1_000_000, [True, True, True])):
+            donors = LocalFiles(client.store)
+            donors.read(["low"], size_bytes)
+            assert [digest in donors for digest in files] == expected
 
 
 def test_a_donor_that_was_damaged_is_not_believed(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
@@ -86,12 +86,13 @@ class Fetcher:
         self._large = threading.Lock()
         self._lock = threading.Lock()
 
-    def prepare(self, names: Iterable[str]) -> None:
-        """Find the files that the store has, in objects of these names first."""
+    def prepare(self, records: Collection[ObjectRecord]) -> None:
+        """Find the files that the store has, in objects of the names of these first."""
         with self._lock:
             if self._local is None:
                 self._local = LocalFiles(self.store)
-            self._local.read(names)
+            size_bytes = sum(record.archive.size_bytes for record in records)
+            self._local.read({record.path.name for record in records}, size_bytes)
 
     def estimate(self, cache: Cache, record: ObjectRecord) -> Fetched:
         """Return the most that fetching an object would take: a delta may reduce it. Reads the archive's index."""

@@ -13,6 +13,8 @@ from vstore.objects import StorePath
 from vstore.store import Store
 
 _MAX_FILES = 120_000  # reading manifests takes time and memory: the likely objects first, then the newest
+_BYTES_OF_A_FILE = 1 << 10  # they are fetched in the time in which one more file of a manifest is read
+_FILES_OF_A_MANIFEST = 50  # they are read in the time in which a manifest is opened
 
 
 class LocalFiles:
@@ -28,10 +30,10 @@ class LocalFiles:
         self._seen: set[StorePath] = set()
         self._budget = budget
 
-    def read(self, names: Iterable[str]) -> None:
+    def read(self, names: Iterable[str], size_bytes: int) -> None:
         """Read the manifests of the objects with these names, and of the newest others within the budget.
 
-        A name is a store path without its digest.
+        A name is a store path without its digest. `size_bytes` are to be fetched, so reading must not take longer.
         """
         wanted = set(names) - self._names
         if not wanted:
@@ -40,9 +42,12 @@ class LocalFiles:
         infos = [info for info in self._store.objects.all() if info.path not in self._seen]
         infos.sort(key=lambda info: (info.path.name in wanted, info.registered_at), reverse=True)
         chosen: list[StorePath] = []
+        worth = size_bytes // _BYTES_OF_A_FILE
         for info in infos:
-            if info.files <= self._budget or info.path.name in wanted:
-                self._budget -= info.files
+            cost = info.files + _FILES_OF_A_MANIFEST
+            if cost <= min(self._budget, worth) or info.path.name in wanted:
+                self._budget -= cost
+                worth -= cost
                 chosen.append(info.path)
         self._seen.update(chosen)
         self._store.add_temp_root(*chosen)

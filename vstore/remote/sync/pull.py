@@ -62,7 +62,7 @@ class PullPool:
         """
         records = missing_records(self._fetcher, cache, tuple(tops))
         if records:
-            self._fetcher.prepare({record.path.name for record in records})
+            self._fetcher.prepare(records)
         missing = {record.path for record in records}
         with self._lock:
             for record in records:  # references first, so that a waiting fetch waits for one that has started
