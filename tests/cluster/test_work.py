@@ -106,6 +106,7 @@ def test_a_node_is_built_pushed_and_stated(client: Client) -> None:
 
     again = one.realise(client.task(mid).encode(), [first.encode()])
     assert layer_of(again) == (Origin.PRESENT, layer_of(second)[1]) and again.pushed_bytes == 0
+    assert again.requests == 4  # realisation, object, size and end of the archive
     other = worker(client, TWO).realise(client.task(mid).encode(), [first.encode()])
     assert layer_of(other) == (Origin.SUBSTITUTED, layer_of(second)[1])
 
@@ -119,6 +120,18 @@ def test_an_object_is_pushed_to_each_cache(client: Client, tmp_path: Path) -> No
     assert origin == Origin.PRESENT and path is not None
     assert open_cache(other).object(path, TRUST) is not None
     assert client.task(low, cache=other).key != client.task(low).key
+
+
+def test_what_a_present_node_lacks_in_the_cache_is_pushed_again(client: Client) -> None:
+    low, one = client.layers.layer("low11"), worker(client)
+    first = one.realise(client.task(low).encode(), [])
+    assert first.realisation is not None
+    cache = open_cache(client.url)
+    record = cache.object(first.realisation.path, TRUST)
+    assert record is not None
+    (client.folder / "cache" / cache.archive(record).key).unlink()
+    again = one.realise(client.task(low).encode(), [])
+    assert layer_of(again)[0] == Origin.PRESENT and again.pushed_bytes > 0
 
 
 def test_a_failed_build_is_an_answer(client: Client) -> None:

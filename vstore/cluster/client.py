@@ -147,21 +147,19 @@ class ClusterClient:
             retries=0,
         )
         self._futures[key] = future
-        future.add_done_callback(lambda _: self._happened.put(key))
+        self._watch(key)
         return key
 
     def happened(self, wait_seconds: float) -> list[Finished | Activity]:
-        """Return what happened since the last call. Wait so long if nothing did."""
+        """Return what happened since the last call, activities first. Wait so long if nothing did."""
         found: list[str | Activity] = []
         with suppress(Empty):
             found.append(self._happened.get(timeout=wait_seconds))
             while True:
                 found.append(self._happened.get_nowait())
-        return [
-            Finished(task=one, answer=self._answer(one)) if isinstance(one, str) else one
-            for one in found
-            if not isinstance(one, str) or one in self._futures
-        ]
+        ended = {one for one in found if isinstance(one, str) and one in self._futures}
+        activities = [one for one in found if isinstance(one, Activity)]
+        return [*activities, *(Finished(task=one, answer=answer) for one, answer in self._answers(ended).items())]
 
     def call(self, worker: str, function: Callable[[str], Coroutine[Any, Any, str]], text: str) -> str:
         """Call a function on a worker, beside its tasks. Raises ClusterError if the worker does not answer in time."""
@@ -187,12 +185,33 @@ class ClusterClient:
         if found["key"] in self._futures and found["state"] not in set(AnswerState):
             self._happened.put(Activity(task=found["key"], worker=found["worker_name"], activity=found["state"]))
 
-    def _answer(self, key: str) -> ClusterAnswer | VstoreError:
+    def _watch(self, key: str) -> None:
+        """Note in `_happened` when a task ends."""
+        self._futures[key].add_done_callback(lambda _: self._happened.put(key))
+
+    def _answers(self, keys: Iterable[str]) -> dict[str, ClusterAnswer | VstoreError]:
+        """Return the answers of tasks that have ended, from one request.
+
+        A task whose answer was lost with a worker is carried out again by Dask, and left out here.
+        """
+        states = {key: self._futures[key].status for key in keys}
+        finished = {key for key, state in states.items() if state == "finished"}
+        texts: dict[str, str] = {}
+        while finished - texts.keys():
+            response = self._ask("gather", keys=sorted(finished))
+            finished -= set(response.get("keys", ()))  # those that were lost
+            texts = response.get("data", {})
+        failed = {key for key, state in states.items() if state in ("error", "cancelled")}
+        for key in states.keys() - finished - failed:
+            self._watch(key)
+        return {key: self._answer(key, texts.get(key)) for key in finished | failed}
+
+    def _answer(self, key: str, text: str | None) -> ClusterAnswer | VstoreError:
+        """Return the answer that is in a text; without one the error of the task."""
         from distributed import KilledWorker
 
-        future = self._futures[key]
         try:
-            return ClusterAnswer.parse(future.result(timeout=self.limit_seconds))
+            return ClusterAnswer.parse(text or self._futures[key].result(timeout=self.limit_seconds))
         except VstoreError as error:
             return error
         except KilledWorker as error:
@@ -205,12 +224,13 @@ class ClusterClient:
                 raise self._gone() from error
             return ClusterError(f"{key}: {type(error).__name__}: {error}")
 
-    def _ask(self, operation: str) -> Any:
+    def _ask(self, operation: str, **arguments: object) -> Any:
         """Call an operation of the scheduler."""
         if self._client.status != "running":
             raise self._gone()
         try:
-            return self._client.sync(getattr(self._client.scheduler, operation), callback_timeout=self.limit_seconds)
+            called = getattr(self._client.scheduler, operation)
+            return self._client.sync(called, callback_timeout=self.limit_seconds, **arguments)
         except TimeoutError as error:
             raise self._silent() from error
         except OSError as error:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 
 from vstore.build.recipe import LayerRecipe, Recipe
 from vstore.cluster.agreement import agreed_object, choose_keys, dissenters
@@ -68,7 +69,10 @@ class Execution:
         self._work = {key: _Work(nodes[key]) for level in levels(nodes) for key in level if key in nodes}
         self._order = {key: number for number, key in enumerate(self._work)}
         self._objects = {key: one.path for key, one in known.items() if one.path}
+        self._above = _above(nodes)
+        self._waiting = list(self._work)  # nodes that may be submitted
         self._nodes_of: dict[str, StorePath] = {}  # by task
+        self._running: set[str] = set()  # tasks
         self._avoid: set[str] = set()
         self._priorities = priorities(nodes, self._expected_seconds)
         self.done: dict[StorePath, RealisedLayer] = {}
@@ -101,16 +105,22 @@ class Execution:
                 watchdog.check(self._workers, self._ready())
 
     def _submit(self) -> bool:
-        """Submit every node that can be; return whether tasks are running."""
+        """Submit every node that can be, those below first; return whether tasks are running."""
         if self.failures and not self._run.keep_going:
             return False
-        for key, work in self._work.items():
+        queue = sorted((self._order[key], key) for key in self._waiting)
+        self._waiting = []
+        while queue:
+            _, key = heappop(queue)
+            work = self._work[key]
             if key in self.done or key in self.failures or work.running:
                 continue
             below = [one for one in work.node.all_dependencies if one not in self._objects]
             if all(self._work[one].running and not self._work[one].answers for one in below):
                 self._submit_node(key, work, below)
-        return any(work.running for work in self._work.values())
+                for one in self._above.get(key, ()):
+                    heappush(queue, (self._order[one], one))
+        return bool(self._running)
 
     def _submit_node(self, key: StorePath, work: _Work, below: Sequence[StorePath]) -> None:
         """Submit the tasks of a node over the running tasks of the nodes `below`."""
@@ -123,6 +133,7 @@ class Execution:
                 return
         wheels = [one.sha256 for one in node.wheels] if isinstance(node, LayerRecipe) else []
         failed_on = {one.worker for one in work.unavailable}
+        others = [one for one in self._workers if one.name not in failed_on] if failed_on else []
         for signer in signers:
             task = ClusterTask(
                 work=self._task(node),
@@ -133,14 +144,14 @@ class Execution:
             )
             self._nodes_of[task.key] = key
             work.running[task.key] = signer
+            self._running.add(task.key)
             resources = self._fitting.resources(node, signer)
-            others = [one.name for one in self._workers if one.name not in failed_on and one.offers(resources)]
             self._client.submit(
                 task,
                 [other for one in below for other in self._work[one].running],
                 resources=resources,
                 priority=self._priorities[key],
-                prefer=others if failed_on else (),
+                prefer=[one.name for one in others if one.offers(resources)],
             )
         if work.attempts == 0 and not work.answers:
             self._tell(key, NodeState.WAITING, "waiting")
@@ -173,6 +184,8 @@ class Execution:
         key = self._nodes_of[finished.task]
         work, answer = self._work[key], finished.answer
         signer = work.running.pop(finished.task, None)
+        self._running.discard(finished.task)
+        self._waiting += (key, *self._above.get(key, ()))
         if any(one not in self._objects for one in work.node.all_dependencies):
             work.attempts += 1  # the error is that of a node below, or an answer that it was not done
         elif isinstance(answer, VstoreError):
@@ -278,12 +291,17 @@ class Execution:
 
 def priorities(nodes: Mapping[StorePath, Recipe], seconds: Callable[[Recipe], float]) -> dict[StorePath, float]:
     """Return for each node the seconds of the longest path from it to the top, itself included."""
-    above = inverted({key: [one for one in node.all_dependencies if one in nodes] for key, node in nodes.items()})
+    above = _above(nodes)
     found: dict[StorePath, float] = {}
     for level in reversed(list(levels(nodes))):
         for key in nodes.keys() & set(level):
             found[key] = seconds(nodes[key]) + max((found[one] for one in above.get(key, ())), default=0.0)
     return found
+
+
+def _above(nodes: Mapping[StorePath, Recipe]) -> dict[StorePath, set[StorePath]]:
+    """Return for each node those that need it."""
+    return inverted({key: [one for one in node.all_dependencies if one in nodes] for key, node in nodes.items()})
 
 
 def _failure(answer: ClusterAnswer) -> VstoreError:

@@ -5,14 +5,14 @@ Only these texts cross from one machine to another, and the objects that caches 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Self
 
 from vstore.build import BUILDER
 from vstore.digest import canonical_json, hash_json, parse_json
 from vstore.documents import Fields
-from vstore.errors import CacheError, UsageError
+from vstore.errors import BuildError, CacheError, UsageError, VstoreError
 from vstore.objects import StorePath
 from vstore.realise.execute.messages import NodeOutcome, NodeTask
 from vstore.remote.records.encoding import decode_realisation, encode
@@ -149,6 +149,21 @@ class ClusterAnswer:
             )
         except (ValueError, CacheError) as error:
             raise UsageError(f"not an answer of a worker: {error}") from error
+
+
+def refusal(below: Sequence[ClusterAnswer]) -> tuple[AnswerState, VstoreError] | None:
+    """Return why a node cannot be realised over these answers, if so."""
+    for one in below:
+        if one.realisation is None:
+            return AnswerState.SKIPPED, BuildError(f"not built: {one.outcome.key.name} below it is {one.state}")
+    paths = {one.outcome.key: one.realisation.path for one in below if one.realisation}
+    for one in below:
+        if one.realisation and one.realisation.path != paths[one.outcome.key]:
+            return AnswerState.DISAGREED, BuildError(
+                f"not built: workers disagree on {one.outcome.key.name}: {one.realisation.path},"
+                f" {paths[one.outcome.key]}"
+            )
+    return None
 
 
 def check_protocol(found: int, what: str) -> None:

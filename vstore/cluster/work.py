@@ -17,7 +17,7 @@ from pathlib import Path
 
 from vstore import gc
 from vstore.build.recipe import InterpreterRecipe, LayerRecipe, Recipe, is_node_key
-from vstore.cluster.tasks import AnswerState, ClusterAnswer, ClusterTask
+from vstore.cluster.tasks import AnswerState, ClusterAnswer, ClusterTask, refusal
 from vstore.credentials import public_url
 from vstore.errors import ArchiveError, BuildError, CacheError, StoreError, UsageError, VstoreError
 from vstore.objects import Kind, StorePath
@@ -28,6 +28,7 @@ from vstore.realise.plan.document import Node
 from vstore.realise.plan.planner import build_node
 from vstore.realise.session import Session
 from vstore.remote import Cache, Fetcher, Pusher, PushOptions, SecretKey, Signer, Trust, open_cache, pull, trust_of
+from vstore.remote.maintenance.integrity import quick_archive_fault
 from vstore.remote.records.model import Realisation
 from vstore.remote.records.trust import sign
 from vstore.remote.sync.substitute import CacheSubstituter
@@ -107,8 +108,8 @@ class NodeWorker:
         answers = tuple(map(ClusterAnswer.parse, below))
         objects = {one.outcome.key: one.realisation.path for one in answers if one.realisation is not None}
         task = ClusterTask.parse(text, objects)
-        if (refusal := _refusal(answers)) is not None:
-            return self._failed(task, *refusal)
+        if (refused := refusal(answers)) is not None:
+            return self._failed(task, *refused)
         with self._counted():
             self._tell(task, "started")
             answer = self._attempt(task)
@@ -158,13 +159,16 @@ class NodeWorker:
         info = store.objects.info(layer.path)
         assert info is not None  # as it is kept alive
         record, keys, pushed_bytes = Realisation.of(info, recipe.digest), self._keys_of(task), 0
-        if layer.origin != Origin.SUBSTITUTED:
+        signer, states = Signer(keys, trust), task.signer is None
+        if layer.origin == Origin.PRESENT and states and _has_pushed(cache, record, signer):
+            record = sign(record, keys)
+        elif layer.origin != Origin.SUBSTITUTED:
             self._tell(task, "pushing")
-            options = PushOptions(realisations=task.signer is None)
+            options = PushOptions(realisations=states)
             only = _AllBut(info.path)
-            pusher = Pusher(store, cache, Signer(keys, trust), options, reporter=self._reporter, without=only)
+            pusher = Pusher(store, cache, signer, options, reporter=self._reporter, without=only)
             pushed_bytes = pusher.push([info.path]).archive_bytes
-            record = sign(_read_back(cache, record, trust, stated=task.signer is None), keys)
+            record = sign(_read_back(cache, record, trust, stated=states), keys)
         return ClusterAnswer(
             state=AnswerState.DONE,
             outcome=NodeOutcome(
@@ -269,21 +273,6 @@ class _AllBut:
         return path != self.path
 
 
-def _refusal(below: Sequence[ClusterAnswer]) -> tuple[AnswerState, VstoreError] | None:
-    """Return why a node cannot be realised over these answers, if so."""
-    for one in below:
-        if one.realisation is None:
-            return AnswerState.SKIPPED, BuildError(f"not built: {one.outcome.key.name} below it is {one.state}")
-    paths = {one.outcome.key: one.realisation.path for one in below if one.realisation}
-    for one in below:
-        if one.realisation and one.realisation.path != paths[one.outcome.key]:
-            return AnswerState.DISAGREED, BuildError(
-                f"not built: workers disagree on {one.outcome.key.name}: {one.realisation.path},"
-                f" {paths[one.outcome.key]}"
-            )
-    return None
-
-
 def _resolved(node: Node) -> Recipe:
     """Return the recipe over objects. Raises UsageError if one is not known."""
     paths = {key: node.objects.get(key, key) for key in node.recipe.all_dependencies}
@@ -327,6 +316,19 @@ def _with_local_wheels(store: Store, task: ClusterTask) -> NodeTask:
     )
     node = Node(recipe=replace(recipe, wheels=wheels), objects=task.work.node.objects)
     return NodeTask(node=node, compiler=task.work.compiler, lock=task.work.lock)
+
+
+def _has_pushed(cache: Cache, own: Realisation, signer: Signer) -> bool:
+    """Return whether the cache has the realisation, the object and its archive, signed by all keys of the signer."""
+    found, record = cache.realisation(own.recipe, signer.own), cache.object(own.path, signer.own)
+    return (
+        found is not None
+        and record is not None
+        and found.fingerprint == own.fingerprint
+        and signer.has_signed(found)
+        and signer.has_signed(record)
+        and quick_archive_fault(cache, record) is None
+    )
 
 
 def _read_back(cache: Cache, own: Realisation, trust: Trust, *, stated: bool) -> Realisation:
