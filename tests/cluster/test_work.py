@@ -129,7 +129,7 @@ def test_what_a_present_node_lacks_in_the_cache_is_pushed_again(client: Client) 
     cache = open_cache(client.url)
     record = cache.object(first.realisation.path, TRUST)
     assert record is not None
-    (client.folder / "cache" / cache.archive(record).key).unlink()
+    (client.folder / "cache" / cache.file(record).key).unlink()
     again = one.realise(client.task(low).encode(), [])
     assert layer_of(again)[0] == Origin.PRESENT and again.pushed_bytes > 0
 
