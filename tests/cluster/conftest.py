@@ -136,7 +136,7 @@ def other(cluster: TestCluster, realised: World) -> Iterator[Client]:
 @pytest.fixture
 def two_must_agree(cluster: TestCluster) -> Iterator[None]:
     """Two keys must sign, for all machines."""
-    roots = [cluster.root(name) for name in (*CLIENTS, *WORKERS)]
+    roots = [cluster.root(name) for name in (*CLIENTS, *WORKERS, *USERS)]
     for root in roots:
         set_trust(root, cluster.keys, require=2)
     yield

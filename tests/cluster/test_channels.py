@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
@@ -18,11 +19,14 @@ from vstore.build.recipe import Recipe
 from vstore.cancel import CancelToken
 from vstore.cluster.channels import ChannelTask, check_complete, move_channel, sign_on
 from vstore.cluster.client import ClusterClient, ClusterWorker
+from vstore.cluster.executor import DaskExecutor
+from vstore.cluster.inputs import InputMaker
 from vstore.cluster.run import ClusterRun
 from vstore.cluster.tasks import RELEASE_RESOURCE, ClusterAnswer, key_resource
 from vstore.cluster.work import NodeWorker
 from vstore.errors import CacheError, ClusterError, UsageError
 from vstore.objects import StorePath
+from vstore.realise.execute.interpreters import Interpreters
 from vstore.remote import Cache, PublishedChannel, SecretKey, Signer, Trust, open_cache, publish_channel, read_channel
 from vstore.remote.file_cache.layout import channel_key
 from vstore.remote.records.model import Realisation, add_signatures
@@ -100,12 +104,14 @@ def publish(cache: Cache, name: str, path: StorePath, key: SecretKey = CLIENT) -
 
 
 def run(client: Client, trust: Trust = BOTH) -> ClusterRun:
+    session = client.layers.session()
+    maker = InputMaker(interpreters=Interpreters(session), import_sources=lambda recipe: None)
     return ClusterRun(
         store=client.layers.store,
         cache=open_cache(client.url),
         signer=Signer((CLIENT,), TRUST),
         trust=trust,
-        makers={},
+        makers=defaultdict(lambda: maker),
         cancel=CancelToken(),
         reporter=Said(),
         on_event=lambda event: None,
@@ -163,6 +169,15 @@ def test_a_channel_moves_once_enough_keys_have_signed(
 
 def never() -> nullcontext[ClusterClient]:
     raise AssertionError("no worker is needed")
+
+
+def test_what_two_keys_state_needs_no_worker(client: Client, workers: dict[str, NodeWorker]) -> None:
+    low = client.layers.layer("both")
+    record = state(open_cache(client.url), build(workers, client, low))
+    executor = DaskExecutor(never, run(client))
+    done = executor.run(client.layers.nodes(low)).done
+    assert done[low.key].path == record.path and done[client.layers.interpreter.key].path == client.interpreter
+    assert executor.found.cached.keys() == {low.key}
 
 
 def test_a_channel_points_to_no_stack_that_the_cache_lacks_a_part_of(

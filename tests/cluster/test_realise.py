@@ -7,15 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from scripts.testing.clusters import TestCluster
+from scripts.testing.clusters import TestCluster, set_trust
 from scripts.testing.platforms import HOST, Platforms, make_platforms
 from scripts.testing.small_layers import Listening
+from tests.cluster.conftest import WORKERS
+from vstore.api.caches import pull
 from vstore.api.cluster import ClusterOptions, ClusterRealised, Fetch, realise_on
 from vstore.api.realising import Request
 from vstore.cluster.realise import channel_names
-from vstore.errors import StoreError, UsageError
+from vstore.errors import ClusterError, StoreError, UsageError
 from vstore.objects import Kind
 from vstore.realise.model import Origin
+from vstore.remote import open_cache
 from vstore.store import Store
 from vstore.target import Target
 
@@ -35,13 +38,18 @@ def platforms(tmp_path_factory: pytest.TempPathFactory) -> Platforms:
 
 
 def run_on(
-    cluster: TestCluster, world: Platforms, root: Path, *specs: Path, options: ClusterOptions | None = None
+    cluster: TestCluster,
+    world: Platforms,
+    root: Path,
+    *specs: Path,
+    options: ClusterOptions | None = None,
+    targets: tuple[Target, ...] = (HOST, OTHER),
 ) -> ClusterRealised:
-    """Realise specs for both platforms with the store at `root`."""
+    """Realise specs with the store at `root`, by default for both platforms."""
     requests = [
         Request(spec=spec, target=target, environment=world.environment(), local_wheels=(world.wheels,), index=False)
         for spec in specs
-        for target in (HOST, OTHER)
+        for target in targets
     ]
     options = options or ClusterOptions(cache=str(cluster.cache), fetch=Fetch.ALL)
     with Store.open(root) as store:
@@ -90,6 +98,46 @@ def test_this_machine_builds_what_no_worker_could(cluster: TestCluster, platform
         full.unlink()
     assert [one.generation is None for one in done.stacks] == [False, True] and len(done.channels) == 2
     assert run_on(cluster, platforms, cluster.root("second-user"), spec).summary.workers == ()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("two_must_agree")
+def test_a_channel_that_two_keys_must_sign_moves_when_two_workers_agree(
+    cluster: TestCluster, platforms: Platforms
+) -> None:
+    """Not when they disagree and nobody decides; and machines that require two keys follow it."""
+    root, cache, spec = (
+        cluster.root("first-user"),
+        open_cache(str(cluster.cache)),
+        platforms.folder / "fourth/spec.toml",
+    )
+    shutil.copytree(platforms.spec.parent, spec.parent)
+    (spec.parent / "hello.py").write_text("print('fourth')\n")
+    options = ClusterOptions(cache=str(cluster.cache), fetch=Fetch.NONE, channel="agreed")
+
+    def realise() -> ClusterRealised:
+        return run_on(cluster, platforms, root, spec, options=options, targets=(HOST,))
+
+    set_trust(root, [one for one in cluster.keys if one.startswith(("one:", "two:"))], require=2)
+    (cluster.control / "two.lies").touch()
+    try:
+        with pytest.raises(ClusterError, match="the workers disagree about") as caught:
+            realise()
+    finally:
+        (cluster.control / "two.lies").unlink()
+    assert ["built by worker one on" in str(caught.value), "built by worker two on" in str(caught.value)] == [True] * 2
+    assert "agreed" not in cache.channel_names()
+
+    set_trust(root, [one for one in cluster.keys if not one.startswith("first-user:")], require=2)
+    (moved,) = realise().channels
+    signed_by = {one.key for one in moved.record.signatures}
+    assert moved.record.number == 1 and len(signed_by & set(WORKERS)) == 2
+    with Store.open(cluster.root("second-user")) as store:
+        assert store.config.require == 2
+        pulled = pull(store, cache, ["agreed"])
+        assert pulled.paths == (moved.record.path,) and pulled.generation is not None
+    again = realise()
+    assert not again.summary.workers and not again.channels[0].changed
 
 
 @pytest.mark.slow

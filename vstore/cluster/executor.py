@@ -12,7 +12,7 @@ from vstore.build.recipe import Recipe
 from vstore.cancel import Cancelled
 from vstore.cluster.client import ClusterClient
 from vstore.cluster.execution import Execution
-from vstore.cluster.inputs import CachedNodes, InputBuilder, Inputs, find_cached
+from vstore.cluster.inputs import CachedNodes, InputBuilder, Inputs, find_cached, make_interpreters
 from vstore.cluster.run import ClusterRun
 from vstore.cluster.tasks import ClusterAnswer
 from vstore.errors import VstoreError
@@ -58,11 +58,14 @@ class DaskExecutor:
         """Realise the nodes, and note the results. Raises Cancelled."""
         run = self._run
         run.cache.writer.create(run.store.layout.root)
-        self.found = find_cached(run.store, run.cache, nodes, run.trust)
+        # only this machine signs interpreters, so where several keys must sign it believes its own
+        own = make_interpreters(nodes, run.makers) if run.trust.require > 1 else {}
+        self.found = find_cached(run.store, run.cache, nodes, run.trust, own)
         done |= {key: _layer(nodes[key], path) for key, path in self.found.objects.items()}
         left = {key: node for key, node in nodes.items() if key not in done}
-        if not left:
-            self._push(left)
+        if left.keys() <= own.keys():
+            done |= own
+            self._push({})
             return
         with self._connect() as client:
             self._push(left)

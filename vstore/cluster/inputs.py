@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import unquote, urlparse
 
@@ -39,20 +40,27 @@ class CachedNodes:
         return {**{key: one.path for key, one in self.cached.items()}, **self.only_here}
 
 
-def find_cached(store: Store, cache: Cache, nodes: Mapping[StorePath, Recipe], trust: Trust) -> CachedNodes:
+def find_cached(
+    store: Store,
+    cache: Cache,
+    nodes: Mapping[StorePath, Recipe],
+    trust: Trust,
+    known: Mapping[StorePath, RealisedLayer] | None = None,
+) -> CachedNodes:
     """Ask a cache once for each node whose dependencies are known, level by level.
 
-    A record that too few trusted keys have signed does not count. An object that only this store has counts if one
-    signature is enough. Raises CacheError if the cache does not answer.
+    It is not asked for `known` nodes. A record that too few trusted keys have signed does not count. An object that
+    only this store has counts if one signature is enough. Raises CacheError if the cache does not answer.
     """
     cached: dict[StorePath, Realisation] = {}
     here: dict[StorePath, StorePath] = {}
-    objects: dict[StorePath, StorePath] = {}
+    objects = {key: one.path for key, one in (known or {}).items() if one.path}
+    asked = nodes.keys() - objects.keys()
     with request_threads(cache) as pool:
         for level in levels(nodes):
             recipes = {
                 key: nodes[key].over(objects).digest
-                for key in level
+                for key in asked.intersection(level)
                 if all(one in objects for one in nodes[key].all_dependencies)
             }
             answers = pool.map(lambda recipe: cache.realisation(recipe, trust), recipes.values())
@@ -83,6 +91,18 @@ class Inputs:
     wheels: Mapping[str, StorePath] = {}
     failures: Mapping[StorePath, VstoreError] = {}
     pushed_bytes: int = 0
+
+
+def make_interpreters(
+    nodes: Mapping[StorePath, Recipe], makers: Mapping[StorePath, InputMaker]
+) -> dict[StorePath, RealisedLayer]:
+    """Make the interpreters among nodes on this machine. Return those that could be made."""
+    made: dict[StorePath, RealisedLayer] = {}
+    for key, node in nodes.items():
+        if isinstance(node, InterpreterRecipe):
+            with suppress(VstoreError):  # raised again when a node needs it
+                made[key] = makers[key].interpreters.realise(node)
+    return made
 
 
 class InputBuilder:
