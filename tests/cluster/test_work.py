@@ -109,6 +109,7 @@ def test_a_node_is_built_pushed_and_stated(client: Client) -> None:
     assert again.requests == 4  # realisation, object, size and end of the archive
     other = worker(client, TWO).realise(client.task(mid).encode(), [first.encode()])
     assert layer_of(other) == (Origin.SUBSTITUTED, layer_of(second)[1])
+    assert other.realisation is not None and Trust(keys=(TWO.public,)).trusts(other.realisation)
 
 
 def test_an_object_is_pushed_to_each_cache(client: Client, tmp_path: Path) -> None:

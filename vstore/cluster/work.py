@@ -160,15 +160,14 @@ class NodeWorker:
         assert info is not None  # as it is kept alive
         record, keys, pushed_bytes = Realisation.of(info, recipe.digest), self._keys_of(task), 0
         signer, states = Signer(keys, trust), task.signer is None
-        if layer.origin == Origin.PRESENT and states and _has_pushed(cache, record, signer):
-            record = sign(record, keys)
-        elif layer.origin != Origin.SUBSTITUTED:
+        is_there = layer.origin == Origin.PRESENT and states and _has_pushed(cache, record, signer)
+        if not is_there and layer.origin != Origin.SUBSTITUTED:
             self._tell(task, "pushing")
             options = PushOptions(realisations=states)
             only = _AllBut(info.path)
             pusher = Pusher(store, cache, signer, options, reporter=self._reporter, without=only)
             pushed_bytes = pusher.push([info.path]).archive_bytes
-            record = sign(_read_back(cache, record, trust, stated=states), keys)
+            record = _read_back(cache, record, trust, stated=states)
         return ClusterAnswer(
             state=AnswerState.DONE,
             outcome=NodeOutcome(
@@ -177,7 +176,7 @@ class NodeWorker:
             worker=self.name,
             host=platform.node(),
             key=str(keys[0].public),
-            realisation=record,
+            realisation=sign(record, keys),
             pushed_bytes=pushed_bytes,
             fetched_bytes=fetched_bytes,
             requests=requests.take(),
