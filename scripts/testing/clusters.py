@@ -2,7 +2,8 @@
 
 Files in the folder `control` steer the workers: while NAME.wait is there, the build of NAME waits; NAME.started appears
 when it begins; with NAME.fails it fails with that text, with NAME.full for
-want of space; while WORKER.lies is there, that worker builds other objects.
+want of space; while WORKER.lies is there, that worker builds other objects. A worker adds a line to `builds` after each
+build.
 """
 
 from __future__ import annotations
@@ -52,10 +53,12 @@ def build(self, recipe, staging, python):
     log = honest(self, recipe, staging, python)
     if (control / f"{name}.lies").exists():
         (staging / "lie.txt").write_text(name)
+    with (control / "builds").open("a") as builds:
+        print(name, recipe.digest, file=builds)
     return log
 
 Builder.build = build
-options = WorkerOptions(scheduler=SchedulerAddress.of(address), name=name, jobs=2)
+options = WorkerOptions(scheduler=SchedulerAddress.of(address), name=name, jobs=int(sys.argv[5]))
 run_worker(root, options, Progress(live=False, verbosity=0))
 """
 
@@ -106,8 +109,9 @@ class TestCluster(Processes):
 
     __test__ = False
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, jobs: int = 2) -> None:
         super().__init__(folder)
+        self.jobs = jobs  # of each worker
         self.cache = folder / "cache"
         self.file = folder / "scheduler.json"
         self.keys: list[str] = []  # the public keys of all machines
@@ -128,10 +132,10 @@ class TestCluster(Processes):
     def start_workers(self, *names: str) -> None:
         """Start workers with the stores of these names, and wait until they have joined."""
         for name in names:
-            words = (str(self.root(name)), name, self.address.url, str(self.control))
+            words = (str(self.root(name)), name, self.address.url, str(self.control), str(self.jobs))
             self._processes[name] = self.start(name, _WORKER, *words)
         for name in names:
-            self.wait_for(lambda name=name: " joined " in self.log(name))  # type: ignore[misc]
+            self.wait_for(lambda name=name: " joined " in self.log(name), self.process(name))  # type: ignore[misc]
 
     def root(self, name: str) -> Path:
         """The store of a worker."""
@@ -140,6 +144,12 @@ class TestCluster(Processes):
     def process(self, name: str) -> subprocess.Popen[bytes]:
         """The process of a worker, or of the ``scheduler``."""
         return self._processes[name]
+
+    def builds(self) -> list[tuple[str, str]]:
+        """The worker and the recipe of each build that has ended, also of those whose objects were lost."""
+        log = self.control / "builds"
+        lines = log.read_text().splitlines() if log.exists() else []
+        return [(worker, recipe) for worker, _, recipe in (line.partition(" ") for line in lines)]
 
     def kill(self, name: str) -> None:
         """Kill a process as if its machine was lost."""
