@@ -132,10 +132,18 @@ class TestCluster(Processes):
     def start_workers(self, *names: str) -> None:
         """Start workers with the stores of these names, and wait until they have joined."""
         for name in names:
-            words = (str(self.root(name)), name, self.address.url, str(self.control), str(self.jobs))
-            self._processes[name] = self.start(name, _WORKER, *words)
+            self.start_worker(name)
         for name in names:
-            self.wait_for(lambda name=name: " joined " in self.log(name), self.process(name))  # type: ignore[misc]
+            self.wait_for(lambda name=name: self.has_joined(name), self.process(name))  # type: ignore[misc]
+
+    def start_worker(self, name: str) -> None:
+        """Start a worker with the store of this name."""
+        words = (str(self.root(name)), name, self.address.url, str(self.control), str(self.jobs))
+        self._processes[name] = self.start(name, _WORKER, *words)
+
+    def has_joined(self, name: str) -> bool:
+        """Whether a worker has joined since it was started last."""
+        return " joined " in self.log(name)
 
     def root(self, name: str) -> Path:
         """The store of a worker."""

@@ -107,3 +107,43 @@ def test_what_runs_when_a_client_ends_is_found_done_by_the_next_run(client: Clie
     started.unlink()
     assert client.run(high, low).done[high.key].origin == Origin.BUILT
     assert not started.exists()
+
+
+def test_a_node_whose_workers_are_lost_again_and_again_is_a_failure(client: Client, cluster: TestCluster) -> None:
+    """What only waits for the lost workers is built."""
+    wait, started = cluster.control / "kills.wait", cluster.control / "kills.started"
+    wait.touch()
+    low = client.layers.layer("kills")
+    others = [client.layers.layer(f"beside-{number}") for number in range(6)]
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(client.run, client.layers.layer("over", low), low, *others, keep_going=True)
+        for _ in WORKERS:
+            cluster.wait_for(lambda: started.exists() and started.read_text())
+            name = started.read_text()
+            started.unlink()
+            cluster.kill(name)
+        cluster.start_workers(*WORKERS)
+        done = running.result()
+    wait.unlink()
+    assert {key: str(error) for key, error in done.failures.items()} == {
+        low.key: "3 workers were lost while building kills"
+    }
+    assert {one.key for one in others} <= done.done.keys()
+
+
+@pytest.mark.usefixtures("two_must_agree")
+def test_another_key_signs_if_a_worker_does_not_come_back(client: Client, cluster: TestCluster) -> None:
+    client.limit_seconds = 4.0
+    wait, started = cluster.control / "left.wait", cluster.control / "left.started"
+    wait.touch()
+    left = client.layers.layer("left")
+    running = client.start(client.layers.layer("over-left", left), left)
+    cluster.wait_for(lambda: started.exists() and started.read_text())
+    name = started.read_text()
+    cluster.kill(name)
+    wait.unlink()
+    try:
+        assert left.key in running.result().done
+    finally:
+        cluster.start_workers(name)
+    assert {one.key for one in client.record(running.result(), left).signatures} == set(WORKERS) - {name}

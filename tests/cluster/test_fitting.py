@@ -6,7 +6,7 @@ import pytest
 
 from vstore.build.recipe import InterpreterRecipe
 from vstore.cluster.client import ClusterWorker
-from vstore.cluster.fitting import Fitting, Watchdog, parse_resources, signer_keys
+from vstore.cluster.fitting import Fitting, SignerKeys, Watchdog, parse_resources, signer_keys
 from vstore.cluster.tasks import RELEASE_RESOURCE
 from vstore.errors import ClusterError, UsageError
 from vstore.remote import SecretKey, Trust
@@ -40,20 +40,36 @@ def test_a_malformed_resource_is_refused(text: str) -> None:
         parse_resources(text)
 
 
-def test_only_trusted_keys_of_this_release_count() -> None:
-    keys = [SecretKey.generate(name).public for name in ("a", "b")]
-    workers = [worker("v", RELEASE_RESOURCE, "key:a"), worker("w", "key:b"), worker("x", RELEASE_RESOURCE, "key:c")]
-    assert signer_keys(workers, Trust(keys=tuple(keys))) == ("a",)
-    with pytest.raises(ClusterError, match="2 keys must sign, and the workers of the cluster have 1 trusted key"):
-        signer_keys(workers, Trust(keys=tuple(keys), require=2))
-
-
 class Clock:
     def __init__(self) -> None:
         self.now = 0.0
 
     def __call__(self) -> float:
         return self.now
+
+
+def test_only_trusted_keys_of_this_release_count() -> None:
+    keys = tuple(SecretKey.generate(name).public for name in ("a", "b"))
+    workers = [worker("v", RELEASE_RESOURCE, "key:a"), worker("w", "key:b"), worker("x", RELEASE_RESOURCE, "key:c")]
+    assert signer_keys(workers, Trust(keys=keys)) == ("a",)
+    with pytest.raises(ClusterError, match="2 keys must sign, and the workers of the cluster have 1 trusted key"):
+        SignerKeys(workers, Trust(keys=keys, require=2), 10, Clock())
+
+
+def test_a_key_is_lost_once_no_worker_has_it_for_the_limit() -> None:
+    clock = Clock()
+    trust = Trust(keys=tuple(SecretKey.generate(name).public for name in ("a", "b", "c")), require=2)
+    workers = [worker(name, RELEASE_RESOURCE, f"key:{name}") for name in ("a", "b", "c")]
+    keys = SignerKeys(workers[:2], trust, 10, clock)
+    clock.now = 9
+    assert not keys.update(workers) and list(keys.names) == ["a", "b", "c"]  # a worker that joins late
+    clock.now = 18
+    assert not keys.update(workers[1:])
+    clock.now = 19
+    assert keys.update(workers[1:]) == {"a"} and list(keys.names) == ["b", "c"]
+    assert not keys.update(workers[1:])
+    clock.now = 99
+    assert not keys.update(workers[2:]) and list(keys.names) == ["b", "c"], "two must sign"
 
 
 def test_a_task_that_no_worker_fits_ends_the_run_and_names_the_releases() -> None:

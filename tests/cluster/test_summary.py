@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from vstore.build.recipe import Recipe
-from vstore.cluster.execution import priorities
 from vstore.cluster.summary import PathStep, summarise
 from vstore.cluster.tasks import AnswerState, ClusterAnswer
 from vstore.objects import Kind, StorePath
 from vstore.profile import StackLayer
 from vstore.realise.execute.messages import NodeOutcome
 from vstore.realise.model import Origin, RealisedLayer
+from vstore.realise.plan.graph import priorities
 from vstore.realise.stack import StackRecipe
 
 

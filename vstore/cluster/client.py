@@ -151,7 +151,10 @@ class ClusterClient:
         return key
 
     def happened(self, wait_seconds: float) -> list[Finished | Activity]:
-        """Return what happened since the last call, activities first. Wait so long if nothing did."""
+        """Return what happened since the last call, activities first. Wait so long if nothing did.
+
+        Finished tasks are forgotten.
+        """
         found: list[str | Activity] = []
         with suppress(Empty):
             found.append(self._happened.get(timeout=wait_seconds))
@@ -159,7 +162,9 @@ class ClusterClient:
                 found.append(self._happened.get_nowait())
         ended = {one for one in found if isinstance(one, str) and one in self._futures}
         activities = [one for one in found if isinstance(one, Activity)]
-        return [*activities, *(Finished(task=one, answer=answer) for one, answer in self._answers(ended).items())]
+        answers = self._answers(ended)
+        self.forget(answers)
+        return [*activities, *(Finished(task=one, answer=answer) for one, answer in answers.items())]
 
     def call(self, worker: str, function: Callable[[str], Coroutine[Any, Any, str]], text: str) -> str:
         """Call a function on a worker, beside its tasks. Raises ClusterError if the worker does not answer in time."""
@@ -172,12 +177,20 @@ class ClusterClient:
             raise ClusterError(f"worker {worker} did not answer: {type(error).__name__}: {error}") from error
         return str(answer)
 
-    def drop(self) -> None:
-        """Forget all tasks. The scheduler drops those that no other client wants and that have not started."""
-        for future in self._futures.values():
-            with suppress(Exception):
-                future.release()
-        self._futures.clear()
+    def forget(self, tasks: Iterable[str]) -> None:
+        """Forget tasks, given by key. The scheduler drops those that nobody else wants and that have not started.
+
+        It keeps results as long as other tasks need them. A result that nobody needs would be made again if its worker
+        was lost.
+        """
+        for task in tasks:
+            if (future := self._futures.pop(task, None)) is not None:
+                with suppress(Exception):
+                    future.release()
+
+    def forget_all(self) -> None:
+        """Forget all tasks."""
+        self.forget(tuple(self._futures))
 
     def _report(self, event: tuple[float, Mapping[str, str]]) -> None:
         """Note what a worker reports of a task of this client. Dask calls this from its own thread."""

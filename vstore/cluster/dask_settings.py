@@ -10,7 +10,7 @@ _SETTINGS: dict[str, object] = {
     "distributed.comm.timeouts.connect": CONNECT_SECONDS,
     "distributed.comm.timeouts.tcp": 30.0,  # without an answer, before a connection counts as lost
     "distributed.diagnostics.nvml": False,
-    "distributed.scheduler.allowed-failures": 3,  # lost workers, before a task counts as their cause
+    "distributed.scheduler.allowed-failures": 1000,  # also of tasks that only waited; clients count starts
     "distributed.scheduler.http.routes": ["distributed.http.scheduler.info", "distributed.http.health"],
     "distributed.scheduler.no-workers-timeout": 3600.0,  # clients have a limit of their own
     "distributed.worker.http.routes": ["distributed.http.health"],

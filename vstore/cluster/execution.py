@@ -2,48 +2,57 @@
 
 All nodes are submitted at once, each with the tasks of its dependencies. A node is done once its answer is trusted;
 where several keys are required, once that many state the same object. A build error is final. An answer that the cache
-or the worker was unavailable is tried elsewhere, at most twice.
+or the worker was unavailable is tried elsewhere, at most twice. So is a node whose worker was lost while it ran.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from vstore.build.recipe import LayerRecipe, Recipe
 from vstore.cluster.agreement import agreed_object, choose_keys, dissenters
+from vstore.cluster.answers import disagreement_error, failure_of, untrusted_error, write_agreed
 from vstore.cluster.client import Activity, ClusterClient, Finished
 from vstore.cluster.events import NodeEvent, NodeState
-from vstore.cluster.fitting import Fitting, Watchdog, signer_keys
+from vstore.cluster.fitting import Fitting, SignerKeys, Watchdog
 from vstore.cluster.inputs import Inputs
 from vstore.cluster.run import ClusterRun
 from vstore.cluster.tasks import AnswerState, ClusterAnswer, ClusterTask
-from vstore.errors import CacheError, ClusterError, VstoreError
-from vstore.graph import inverted
+from vstore.cluster.work import STARTED
+from vstore.errors import ClusterError, VstoreError
+from vstore.graph import reachable
 from vstore.objects import StorePath
+from vstore.plural import count
 from vstore.realise.execute.messages import NodeTask
 from vstore.realise.model import RealisedLayer
 from vstore.realise.plan.document import Node
-from vstore.realise.plan.graph import levels
-from vstore.remote import Signer
-from vstore.remote.records.model import add_signatures
+from vstore.realise.plan.graph import levels, priorities, users
 
 _MAX_UNAVAILABLE = 3  # answers for one node, before it has failed
+_MAX_LOST = 3  # workers that ran one task, before it counts as the cause
 _MAX_ATTEMPTS = 10
+_MAX_KEY_SECONDS = 30.0  # that tasks wait for a worker with their key to come back
 _UNKNOWN_SECONDS = 1.0  # of a build, for the priorities
 _POLL_SECONDS = 1.0
 
 
 @dataclass
 class _Work:
-    """The work on one node: its running tasks by key, the answers by signer, and what was tried."""
+    """The work on one node: its running tasks by key, the answers by signer, and what was tried.
+
+    `starts` counts how often each task has started, `withdrawn` how often all its tasks were given up.
+    """
 
     node: Recipe
     running: dict[str, str | None] = field(default_factory=dict)
     answers: dict[str, ClusterAnswer] = field(default_factory=dict)
+    starts: Counter[str] = field(default_factory=Counter)
     attempts: int = 0
+    withdrawn: int = 0
     unavailable: list[ClusterAnswer] = field(default_factory=list)
 
     @property
@@ -69,11 +78,11 @@ class Execution:
         self._work = {key: _Work(nodes[key]) for level in levels(nodes) for key in level if key in nodes}
         self._order = {key: number for number, key in enumerate(self._work)}
         self._objects = {key: one.path for key, one in known.items() if one.path}
-        self._above = _above(nodes)
         self._waiting = list(self._work)  # nodes that may be submitted
         self._nodes_of: dict[str, StorePath] = {}  # by task
         self._running: set[str] = set()  # tasks
         self._avoid: set[str] = set()
+        self._users = users(nodes)
         self._priorities = priorities(nodes, self._expected_seconds)
         self.done: dict[StorePath, RealisedLayer] = {}
         self.failures: dict[StorePath, VstoreError] = dict(inputs.failures)
@@ -81,7 +90,7 @@ class Execution:
         self.unbuilt: set[StorePath] = set()
         workers = client.workers()
         self._fitting = Fitting.of(workers, run.store.config.cluster.resources)
-        self._keys = signer_keys(workers, run.trust) if run.trust.require > 1 else ()
+        self._keys = SignerKeys(workers, run.trust, min(_MAX_KEY_SECONDS, client.limit_seconds / 2), time.monotonic)
         self._workers = workers
 
     def run(self) -> None:
@@ -95,13 +104,14 @@ class Execution:
                 watchdog.moved()
             for one in happened:
                 if isinstance(one, Activity):
-                    self._tell(self._nodes_of[one.task], NodeState.RUNNING, one.activity, one.worker)
+                    self._follow(one)
             finished = [one for one in happened if isinstance(one, Finished)]
             for one in sorted(finished, key=lambda one: self._order[self._nodes_of[one.task]]):  # dependencies first
                 self._take(one)
             if time.monotonic() - checked_at >= _POLL_SECONDS:
                 checked_at = time.monotonic()
                 self._workers = self._client.workers()
+                self._leave_lost_keys()
                 watchdog.check(self._workers, self._ready())
 
     def _submit(self) -> bool:
@@ -118,7 +128,7 @@ class Execution:
             below = [one for one in work.node.all_dependencies if one not in self._objects]
             if all(self._work[one].running and not self._work[one].answers for one in below):
                 self._submit_node(key, work, below)
-                for one in self._above.get(key, ()):
+                for one in self._users.get(key, ()):
                     heappush(queue, (self._order[one], one))
         return bool(self._running)
 
@@ -127,9 +137,9 @@ class Execution:
         run, node = self._run, work.node
         signers: tuple[str | None, ...] = (None,)
         if run.trust.require > 1:
-            signers = choose_keys(key, work.votes, self._keys, run.trust.require, avoid=self._avoid)
+            signers = choose_keys(key, work.votes, self._keys.names, run.trust.require, avoid=self._avoid)
             if not signers:
-                self._fail(key, _disagreement(node.name, work.answers))
+                self._fail(key, disagreement_error(node.name, work.answers))
                 return
         wheels = [one.sha256 for one in node.wheels] if isinstance(node, LayerRecipe) else []
         failed_on = {one.worker for one in work.unavailable}
@@ -139,7 +149,7 @@ class Execution:
                 work=self._task(node),
                 cache=run.cache.url,
                 signer=signer,
-                attempt=work.attempts,
+                attempt=work.attempts + work.withdrawn,
                 wheels={one: self._inputs.wheels[one] for one in wheels if one in self._inputs.wheels},
             )
             self._nodes_of[task.key] = key
@@ -153,7 +163,7 @@ class Execution:
                 priority=self._priorities[key],
                 prefer=[one.name for one in others if one.offers(resources)],
             )
-        if work.attempts == 0 and not work.answers:
+        if work.attempts + work.withdrawn == 0 and not work.answers:
             self._tell(key, NodeState.WAITING, "waiting")
 
     def _task(self, node: Recipe) -> NodeTask:
@@ -179,13 +189,45 @@ class Execution:
             for task, signer in work.running.items()
         }
 
+    def _follow(self, activity: Activity) -> None:
+        """Tell of a running task. Fail a node that starts again because the workers that ran it were lost."""
+        key = self._nodes_of[activity.task]
+        work = self._work[key]
+        if activity.task not in work.running:
+            return
+        self._tell(key, NodeState.RUNNING, activity.activity, activity.worker)
+        work.starts[activity.task] += activity.activity == STARTED
+        if work.starts[activity.task] > _MAX_LOST:
+            self._withdraw([key])
+            lost = count(_MAX_LOST, "worker")
+            self._fail(key, ClusterError(f"{lost} were lost while building {work.node.name}"), unbuilt=True)
+
+    def _leave_lost_keys(self) -> None:
+        """Let other keys sign what waits for a worker that does not come back."""
+        if lost := self._keys.update(self._workers):
+            self._run.reporter.note(f"no worker signs with {', '.join(sorted(lost))} any more: others are asked")
+            self._withdraw(key for key, work in self._work.items() if not lost.isdisjoint(work.running.values()))
+
+    def _withdraw(self, keys: Iterable[StorePath]) -> None:
+        """Give up the tasks of nodes, and of all nodes above them, as these wait for them."""
+        for key in reachable(keys, lambda one: self._users.get(one, ())):
+            work = self._work[key]
+            if work.running:
+                self._client.forget(work.running)
+                self._running -= work.running.keys()
+                self._waiting.append(key)
+                work.running.clear()
+                work.withdrawn += 1
+
     def _take(self, finished: Finished) -> None:
         """Take the answer of a task."""
         key = self._nodes_of[finished.task]
         work, answer = self._work[key], finished.answer
-        signer = work.running.pop(finished.task, None)
+        if finished.task not in work.running:
+            return
+        signer = work.running.pop(finished.task)
         self._running.discard(finished.task)
-        self._waiting += (key, *self._above.get(key, ()))
+        self._waiting += (key, *self._users.get(key, ()))
         if any(one not in self._objects for one in work.node.all_dependencies):
             work.attempts += 1  # the error is that of a node below, or an answer that it was not done
         elif isinstance(answer, VstoreError):
@@ -193,12 +235,12 @@ class Execution:
         elif answer.state == AnswerState.DONE:
             self._count(key, work, signer, answer)
         elif answer.state == AnswerState.FAILED:
-            self._fail(key, _failure(answer))
+            self._fail(key, failure_of(answer))
         elif answer.state == AnswerState.UNAVAILABLE:
             work.attempts += 1
             work.unavailable.append(answer)
             if len(work.unavailable) >= _MAX_UNAVAILABLE:
-                self._fail(key, _failure(answer), unbuilt=True)
+                self._fail(key, failure_of(answer), unbuilt=True)
         else:
             work.attempts += 1
         if work.attempts > _MAX_ATTEMPTS and key not in self.failures:
@@ -214,16 +256,17 @@ class Execution:
         signed = trust.signers(record)
         names = {one.name for one in trust.keys if one.raw in signed}
         if not names or (signer is not None and signer not in names):
-            self._fail(key, self._untrusted(name, answer), unbuilt=True)
+            self._fail(key, untrusted_error(name, answer), unbuilt=True)
             return
         work.answers[signer or min(names)] = answer
         agreed = agreed_object(work.votes, trust.require)
         if agreed is None:
             return
-        others = [work.answers[one] for one in dissenters(work.votes, agreed)]
-        agreeing = [one for one in work.answers.values() if one not in others]
+        odd = dissenters(work.votes, agreed)
+        agreeing = [one for key, one in work.answers.items() if key not in odd]
         if trust.require > 1:
-            self._write(name, agreeing, others)
+            write_agreed(self._run, name, agreeing, [work.answers[one] for one in odd])
+            self._avoid.update(odd)
         self._settle(key, work, agreeing[0])
 
     def _settle(self, key: StorePath, work: _Work, answer: ClusterAnswer) -> None:
@@ -232,37 +275,6 @@ class Execution:
         assert layer.path is not None
         self.done[key], self._objects[key], self.answers[key] = layer, layer.path, answer
         self._tell(key, NodeState.DONE, str(layer.origin), answer.worker, layer.seconds)
-
-    def _write(self, name: str, agreeing: Sequence[ClusterAnswer], others: Sequence[ClusterAnswer]) -> None:
-        """Write the realisation that enough keys state, with their signatures, and name those that state another."""
-        record = agreeing[0].realisation
-        assert record is not None
-        for one in agreeing[1:]:
-            assert one.realisation is not None
-            record = add_signatures(record, *one.realisation.signatures)
-        cache, warn = self._run.cache, self._run.reporter.warn
-        signer = Signer((), self._run.trust)  # only the workers sign
-        found = cache.writer.add_realisation(record, signer, lambda what, why: warn(f"{what} is replaced: {why}"))
-        if found != record.path:
-            raise CacheError(
-                f"{cache.name} has {found} for {name}, and {len(agreeing)} workers built {record.path}",
-                hint="`vstore cache verify` checks the cache; whoever signed that record is not to be trusted",
-            )
-        for one in others:
-            assert one.realisation is not None and one.key is not None
-            self._avoid.add(one.key.partition(":")[0])
-            warn(
-                f"worker {one.worker} on {one.host}, key {one.key}, built {one.realisation.path}; "
-                f"{len(agreeing)} others built {record.path}",
-                "remove its key from trusted_keys until the reason is known",
-            )
-
-    def _untrusted(self, name: str, answer: ClusterAnswer) -> CacheError:
-        return CacheError(
-            f"{name}: worker {answer.worker} on {answer.host} signs with a key that this store does not trust:"
-            f" {answer.key}",
-            hint=f"to trust it, run `vstore config set trusted_keys --append {answer.key}`",
-        )
 
     def _fail(self, key: StorePath, error: VstoreError, *, unbuilt: bool = False) -> None:
         """Note that a node failed. With `unbuilt` another machine may be able to build it."""
@@ -287,37 +299,3 @@ class Execution:
                 total=len(self._work),
             )
         )
-
-
-def priorities(nodes: Mapping[StorePath, Recipe], seconds: Callable[[Recipe], float]) -> dict[StorePath, float]:
-    """Return for each node the seconds of the longest path from it to the top, itself included."""
-    above = _above(nodes)
-    found: dict[StorePath, float] = {}
-    for level in reversed(list(levels(nodes))):
-        for key in nodes.keys() & set(level):
-            found[key] = seconds(nodes[key]) + max((found[one] for one in above.get(key, ())), default=0.0)
-    return found
-
-
-def _above(nodes: Mapping[StorePath, Recipe]) -> dict[StorePath, set[StorePath]]:
-    """Return for each node those that need it."""
-    return inverted({key: [one for one in node.all_dependencies if one in nodes] for key, node in nodes.items()})
-
-
-def _failure(answer: ClusterAnswer) -> VstoreError:
-    """Return the error of an answer, which also names the worker."""
-    error = answer.outcome.failure
-    assert error is not None
-    details = (*error.details, f"on worker {answer.worker} ({answer.host})")
-    return type(error)(error.message, details=details, hint=error.hint)
-
-
-def _disagreement(name: str, answers: Mapping[str, ClusterAnswer]) -> ClusterError:
-    return ClusterError(
-        f"the workers disagree about {name}, and there is no further key to ask",
-        details=[
-            f"key {key}: {one.outcome.result().path}, built by worker {one.worker} on {one.host}"
-            for key, one in answers.items()
-        ],
-        hint="start a worker with another key: the object that most of them build counts",
-    )

@@ -75,7 +75,7 @@ class DaskExecutor:
             try:
                 execution.run()
             finally:
-                client.drop()
+                client.forget_all()
                 self.answers |= execution.answers
                 self.unbuilt = frozenset(execution.unbuilt)
                 done |= execution.done

@@ -62,20 +62,50 @@ def parse_resource(text: str) -> tuple[str, float]:
 
 
 def signer_keys(workers: Sequence[ClusterWorker], trust: Trust) -> tuple[str, ...]:
-    """Return the names of the trusted keys that workers of this release sign with.
-
-    Raises ClusterError if more keys are required than there are.
-    """
+    """Return the names of the trusted keys that workers of this release sign with."""
     fitting = [worker for worker in workers if RELEASE_RESOURCE in worker.resources]
-    found = sorted({key.name for key in trust.keys for worker in fitting if key_resource(key.name) in worker.resources})
-    if len(found) < trust.require:
-        offered = sorted({name for worker in workers for name in worker.resources if name.startswith(key_resource(""))})
-        raise ClusterError(
-            f"{trust.require} keys must sign, and the workers of the cluster have {count(len(found), 'trusted key')}",
-            details=[f"keys of workers: {', '.join(offered) or 'none'}"],
-            hint="start workers with other keys, or set `require` to 1 in config.toml",
-        )
-    return tuple(found)
+    found = {key.name for key in trust.keys for worker in fitting if key_resource(key.name) in worker.resources}
+    return tuple(sorted(found))
+
+
+class SignerKeys:
+    """The keys that tasks can be bound to, while workers come and go; none if a single key is enough.
+
+    A key is lost once no worker has offered it for so many seconds. `clock` returns seconds.
+    """
+
+    def __init__(
+        self, workers: Sequence[ClusterWorker], trust: Trust, limit_seconds: float, clock: Callable[[], float]
+    ) -> None:
+        """Raise ClusterError if more keys are required than the workers have."""
+        self.names = signer_keys(workers, trust) if trust.require > 1 else ()
+        self._trust = trust
+        self._limit_seconds = limit_seconds
+        self._clock = clock
+        self._offered_at = dict.fromkeys(self.names, clock())
+        if trust.require > 1 and len(self.names) < trust.require:
+            offered = sorted(
+                {one for worker in workers for one in worker.resources if one.startswith(key_resource(""))}
+            )
+            raise ClusterError(
+                f"{trust.require} keys must sign, and the workers of the cluster have"
+                f" {count(len(self.names), 'trusted key')}",
+                details=[f"keys of workers: {', '.join(offered) or 'none'}"],
+                hint="start workers with other keys, or set `require` to 1 in config.toml",
+            )
+
+    def update(self, workers: Sequence[ClusterWorker]) -> frozenset[str]:
+        """Return the keys that are lost since the last call. No key is while fewer than required would remain."""
+        if self._trust.require < 2:
+            return frozenset()
+        now = self._clock()
+        self._offered_at |= dict.fromkeys(signer_keys(workers, self._trust), now)
+        lost = frozenset(key for key, at in self._offered_at.items() if now - at >= self._limit_seconds)
+        if len(self._offered_at) - len(lost) < self._trust.require:
+            return frozenset()
+        self._offered_at = {key: at for key, at in self._offered_at.items() if key not in lost}
+        self.names = tuple(sorted(self._offered_at))
+        return lost
 
 
 def unfit_error(

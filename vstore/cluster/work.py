@@ -38,6 +38,7 @@ from vstore.target import Target
 from vstore.values import frozen
 
 EVENTS = "vstore"  # the topic of the events that workers report
+STARTED = "started"  # the state of a task in its first event
 _PAUSES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # in seconds, before a pushed record is read again
 
 
@@ -111,7 +112,7 @@ class NodeWorker:
         if (refused := refusal(answers)) is not None:
             return self._failed(task, *refused)
         with self._counted():
-            self._tell(task, "started")
+            self._tell(task, STARTED)
             answer = self._attempt(task)
             self._tell(task, str(answer.state))
         self._collect_later()

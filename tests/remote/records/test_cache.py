@@ -280,6 +280,16 @@ def test_publishers_at_once_get_a_number_each(world: World) -> None:
     assert world.cache.inventory().unfinished == ()
 
 
+def test_two_who_push_an_object_at_once_have_both_signed_it(world: World) -> None:
+    """The second has looked for the object before the first wrote its record."""
+    world.push(world.builder, KEY.name)
+    record = world.cache.object(world.paths[0], TRUST)
+    assert record is not None
+    world.cache.writer.put_object(replace(record, signatures=()), signer(OTHER.name))
+    found = world.cache.object(world.paths[0], BOTH)
+    assert found is not None and BOTH.trusts(found)
+
+
 def test_a_channel_counts_when_as_many_as_required_have_signed_one_number(world: World) -> None:
     world.push_both()
     low, _, top = world.paths

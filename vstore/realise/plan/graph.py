@@ -8,7 +8,7 @@ from pathlib import PurePosixPath
 
 from vstore.build.recipe import InterpreterRecipe, LayerRecipe, Recipe
 from vstore.digest import Digest
-from vstore.graph import reachable
+from vstore.graph import inverted, reachable
 from vstore.lock.wheels import select_wheels
 from vstore.objects import Kind, StorePath
 from vstore.profile import StackLayer
@@ -88,6 +88,21 @@ def levels(nodes: Mapping[StorePath, Recipe]) -> Iterator[tuple[StorePath, ...]]
     while ready := sorter.get_ready():
         yield ready
         sorter.done(*ready)
+
+
+def users(nodes: Mapping[StorePath, Recipe]) -> dict[StorePath, set[StorePath]]:
+    """Return for each node the nodes that need it."""
+    return inverted({key: [one for one in node.all_dependencies if one in nodes] for key, node in nodes.items()})
+
+
+def priorities(nodes: Mapping[StorePath, Recipe], seconds: Callable[[Recipe], float]) -> dict[StorePath, float]:
+    """Return for each node the seconds of the longest path from it to the top, itself included."""
+    above = users(nodes)
+    found: dict[StorePath, float] = {}
+    for level in reversed(list(levels(nodes))):
+        for key in nodes.keys() & set(level):
+            found[key] = seconds(nodes[key]) + max((found[one] for one in above.get(key, ())), default=0.0)
+    return found
 
 
 @frozen

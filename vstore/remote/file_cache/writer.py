@@ -19,6 +19,7 @@ from vstore.remote.records.cache import REFRESH_AGE, FaultHandler, attempt
 from vstore.remote.records.encoding import (
     MAX_RECORD_BYTES,
     decode_delta,
+    decode_object,
     decode_realisation,
     decode_sbom,
     encode,
@@ -90,8 +91,20 @@ class FileCacheWriter:
         self._transport.put(layout.archive_key(record.path), archive)
 
     def put_object(self, record: ObjectRecord, signer: Signer) -> None:
-        """Write the record of an object."""
-        self._write(layout.object_key(record.path), signer.sign(signer.known.without_wrong(record)))
+        """Write the record of an object, with the signatures of others who wrote the same one meanwhile."""
+        key, own = layout.object_key(record.path), signer.sign(signer.known.without_wrong(record))
+        if creating(self._transport).create(key, encode(own)):
+            return
+        for number in range(_MAX_TRIES):
+            found, _ = self._read(key, decode_object)
+            same = found is not None and found.fingerprint == own.fingerprint
+            joined = add_signatures(signer.known.without_wrong(found), *own.signatures) if found and same else own
+            if number and joined == found:
+                return
+            self._write(key, joined)  # first also an equal one: no collection deletes what was written lately
+            if not same:
+                return
+        raise CacheError(f"{self._name}: others keep writing the record of {record.path}", hint="try again")
 
     def keep_object(self, found: ObjectRecord, own: ObjectRecord, signer: Signer) -> bool:
         """Add signatures to the record of an object, and write it again if it is old; return whether it is there."""
