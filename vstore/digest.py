@@ -93,13 +93,18 @@ def parse_json(text: bytes, *, max_values: int = _MAX_VALUES) -> Any:
         value = json.loads(text, object_pairs_hook=_distinct, parse_int=_small)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    level: list[object] = [value]
+    if text.count(b"[") + text.count(b"{") > _MAX_DEPTH:
+        _check_depth(value)
+    canonical_json(value)
+    return value
+
+
+def _check_depth(value: object) -> None:
+    level = [value]
     for _ in range(_MAX_DEPTH):
         level = [child for one in level for child in _children(one)]
     if level:
         raise ValueError("nested too deeply")
-    canonical_json(value)
-    return value
 
 
 def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:

@@ -30,7 +30,7 @@ from vstore.extras import require_extra
 from vstore.fs.paths import absolute
 from vstore.oci import Reference
 from vstore.remote.transport.registry import check_credential_files
-from vstore.reporter import NullReporter, Reporter
+from vstore.reporter import Reporter
 
 __all__ = ["Diagnosis", "Finding", "diagnose"]
 
@@ -217,7 +217,7 @@ def _about_advisories(config: Path) -> Iterator[Finding]:
 def _about_store(root: Path, plan: CollectionPlan | None, reporter: Reporter | None) -> Iterator[Finding]:
     try:
         with open_store(root, read_only=True) as store:
-            problems = verify(store, contents=False, reporter=reporter or NullReporter())[1]
+            problems = verify(store, contents=False, jobs=os.cpu_count() or 1, reporter=reporter)[1]
             yield from (Finding("damaged", "error", f"{one.path}: {one.problem}") for one in problems)
             if plan is None and os.access(store.layout.locks.folder, os.W_OK):
                 plan = plan_collection(store, policy_of(GcOptions(store.config.gc), now=datetime.now(UTC)))

@@ -19,7 +19,7 @@ from vstore import profile as profiles
 from vstore.config import GcConfig
 from vstore.errors import BusyError, UsageError
 from vstore.fs.disk import free_bytes
-from vstore.fs.trees.usage import used_bytes
+from vstore.fs.trees.usage import InodeCache, Inodes, used_bytes
 from vstore.gc import (
     Collected,
     CollectionPlan,
@@ -43,6 +43,8 @@ __all__ = [
     "CollectionPolicy",
     "GcOptions",
     "GcResult",
+    "InodeCache",
+    "Inodes",
     "Victim",
     "collect_garbage",
     "delete",
@@ -96,15 +98,15 @@ def limits_of(store: Store, **chosen: object) -> GcConfig:
     return replace(store.config.gc, **{name: value for name, value in chosen.items() if value is not None})  # type: ignore[arg-type]
 
 
-def plan_gc(store: Store, options: GcOptions) -> GcResult:
-    """Return the plan that `run_gc` would carry out now."""
+def plan_gc(store: Store, options: GcOptions, *, inodes: InodeCache | None = None) -> GcResult:
+    """Return the plan that `run_gc` would carry out now. Other measures of the store can use the cache of `inodes`."""
     now = datetime.now(UTC)
     forgotten = [
         (name, number)
         for name in profiles.names(store)
         for number in profiles.expired(profiles.history(store, name), _retention(options.limits), now=now)
     ]
-    plan = plan_collection(store, policy_of(options, now=now), without=forgotten)
+    plan = plan_collection(store, policy_of(options, now=now), without=forgotten, inodes=inodes)
     return GcResult(tuple(forgotten), plan)
 
 

@@ -24,6 +24,7 @@ from vstore.errors import VstoreError
 from vstore.extras import require_extra
 from vstore.fs.place import claim, put_bytes
 from vstore.fs.reading import read_start
+from vstore.fs.trees.usage import InodeCache
 from vstore.report.content import (
     Answers,
     Content,
@@ -62,7 +63,8 @@ def write_report(
     """
     require_extra("report", "reports")
     place = claim(file, _is_report, store=store.layout.root)
-    collection = plan_gc(store, GcOptions(limits_of(store)))
+    inodes = InodeCache()
+    collection = plan_gc(store, GcOptions(limits_of(store)), inodes=inodes)
     plan = collection.found
     assert isinstance(plan, CollectionPlan)
     diagnosed = doctor.diagnose(store.layout.root, plan=plan, reporter=reporter).findings
@@ -70,7 +72,7 @@ def write_report(
     answers = Answers(
         plan=plan, forgotten=collection.forgotten, findings=(*findings, *_audited(store, reporter), *found)
     )
-    content = read_content(store, answers, version=__version__, now=datetime.now(UTC), reporter=reporter)
+    content = read_content(store, answers, inodes, version=__version__, now=datetime.now(UTC), reporter=reporter)
     put_bytes(render(content).encode(), place)
     return content
 

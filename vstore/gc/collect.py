@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from vstore.fs.disk import free_bytes
 from vstore.fs.faults import Point, reached
-from vstore.fs.trees.usage import Tally, used_bytes
+from vstore.fs.trees.usage import InodeCache, Tally, used_bytes
 from vstore.gc.clean import Cleaned, clean_everything, clean_wheels, leftovers
 from vstore.gc.measure import Measure, logs_of
 from vstore.gc.model import Collected, CollectionPlan, CollectionPolicy, Victim
@@ -37,12 +37,16 @@ _HOLD_SECONDS = 0.05  # the longest that others shall wait for the lock
 
 
 def plan_collection(
-    store: Store, policy: CollectionPolicy | None = None, *, without: Collection[tuple[str, int]] = ()
+    store: Store,
+    policy: CollectionPolicy | None = None,
+    *,
+    without: Collection[tuple[str, int]] = (),
+    inodes: InodeCache | None = None,
 ) -> CollectionPlan:
     """Plan the deletions of `collect_garbage`, after the generations `without` were forgotten."""
     policy, layout, now = policy or CollectionPolicy(), store.layout, datetime.now(UTC)
     ignored = {f"profiles/{generation_link(*one)}" for one in without}
-    measure, limits = Measure(layout), _limits(store, policy)
+    measure, limits = Measure(layout, inodes=inodes), _limits(store, policy)
     if policy.clean_cache or policy.takes_wheels:
         measure.take_places(leftovers(layout, everything=policy.clean_cache))
     if policy.clean_cache:
@@ -165,7 +169,7 @@ def _limits(store: Store, policy: CollectionPolicy, freed_bytes: int = 0) -> Byt
     return ByteLimits.of(policy, used_bytes=used, free_bytes=free_bytes(root), freed_bytes=freed_bytes)
 
 
-def exclusive_sizes(store: Store, roots: Collection[Root]) -> dict[str, int]:
+def exclusive_sizes(store: Store, roots: Collection[Root], *, inodes: InodeCache | None = None) -> dict[str, int]:
     """Return by root name the bytes that a collection frees in addition once this root has ended.
 
     Temp roots and processes get 0; other roots are measured as if they did not exist.
@@ -173,11 +177,11 @@ def exclusive_sizes(store: Store, roots: Collection[Root]) -> dict[str, int]:
     lasting = [root for root in roots if root.kind in (RootKind.PROFILE, RootKind.USER)]
     graph = store.objects.graph()
     kept = exclusive_objects(graph, [root.path for root in lasting])
-    dead = Measure(store.layout)
+    dead = Measure(store.layout, inodes=inodes)
     plan_victims(graph, [root.path for root in roots], sizes=dead)
     sizes = dict.fromkeys((root.name for root in roots), 0)
     for root, names in zip(lasting, kept, strict=True):
-        measure = Measure(store.layout, after=dead)
+        measure = Measure(store.layout, after=dead, inodes=inodes)
         for name in names:
             measure.take(name)
         measure.take_places(logs_of(store, map(StorePath.parse, names)))

@@ -4,36 +4,42 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from itertools import chain
 
-from vstore.fs.trees.usage import Tally, statuses
+from vstore.fs.trees.usage import InodeCache, Tally, statuses
 from vstore.objects import StorePath
 from vstore.store import Store, StoreLayout
 
 
 class Measure:
-    """Counts the bytes that become free while objects and other places are taken one after the other."""
+    """Counts the bytes that become free while objects and other places are taken one after the other.
 
-    def __init__(self, layout: StoreLayout, after: Measure | None = None) -> None:
+    Several measures with one cache read each object once.
+    """
+
+    def __init__(self, layout: StoreLayout, *, after: Measure | None = None, inodes: InodeCache | None = None) -> None:
         self.tally: Tally = Tally(after.tally if after else None)
+        self._inodes = inodes
         self._folders = (os.fspath(layout.store), os.fspath(layout.manifests))
         self._root = layout.root
 
     def own_bytes(self, name: str) -> int:
         """Return the bytes that deleting one object frees: those of files whose names are all in it."""
-        return Tally().remove(self._statuses(name))
+        return self._remove(name, Tally())
 
     def take(self, name: str) -> int:
         """Take an object with its manifest. Return the bytes that become free after all that was taken before."""
-        return self.tally.remove(self._statuses(name))
+        return self._remove(name, self.tally)
 
     def take_places(self, places: Iterable[str | os.PathLike[str]]) -> None:
         """Take files and trees, absolute or relative to the store's root."""
         for place in places:
             self.tally.remove(statuses(self._root / place))
 
-    def _statuses(self, name: str) -> Iterable[os.stat_result]:
-        return chain.from_iterable(statuses(os.path.join(folder, name)) for folder in self._folders)
+    def _remove(self, name: str, tally: Tally) -> int:
+        places = [os.path.join(folder, name) for folder in self._folders]
+        if self._inodes is None:
+            return sum(tally.remove(statuses(place)) for place in places)
+        return sum(tally.remove_inodes(self._inodes.inodes(place)) for place in places)
 
 
 def logs_of(store: Store, paths: Iterable[StorePath]) -> list[str]:

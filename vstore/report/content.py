@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from vstore.credentials import public_url
-from vstore.fs.trees.usage import used_bytes
+from vstore.fs.trees.usage import InodeCache
 from vstore.gc import CollectionPlan, exclusive_sizes
 from vstore.graph import reachable
 from vstore.objects import Kind, ObjectInfo, StorePath
@@ -93,9 +93,15 @@ class Answers:
 
 
 def read_content(
-    store: Store, answers: Answers, *, version: str, now: datetime, reporter: Reporter | None = None
+    store: Store,
+    answers: Answers,
+    inodes: InodeCache,
+    *,
+    version: str,
+    now: datetime,
+    reporter: Reporter | None = None,
 ) -> Content:
-    """Read the content of a page about this store."""
+    """Read the content of a page about this store. The sizes are those of `inodes`, which the answers used too."""
     reporter = reporter or NullReporter()
     reporter.progress("report", "reading the index")
     infos = {info.path: info for info in store.objects.all()}
@@ -109,10 +115,10 @@ def read_content(
         root=str(store.layout.root),
         made_at=now,
         version=version,
-        store_bytes=used_bytes(store.layout.root),
+        store_bytes=inodes.used_bytes(store.layout.root),
         objects=_objects(store, largest, _keepers(reached), reporter),
         profiles={name: _generations(history(store, name), closures, infos) for name in names(store)},
-        roots=_roots(store, reached, infos),
+        roots=_roots(store, reached, infos, inodes),
         plan=answers.plan,
         forgotten=answers.forgotten,
         caches={cache.name: public_url(cache.url) for cache in store.config.caches},
@@ -164,8 +170,10 @@ def _generations(
     return tuple(reported)
 
 
-def _roots(store: Store, reached: _Reached, infos: Mapping[StorePath, ObjectInfo]) -> tuple[ReportedRoot, ...]:
-    exclusive = exclusive_sizes(store, list(reached))
+def _roots(
+    store: Store, reached: _Reached, infos: Mapping[StorePath, ObjectInfo], inodes: InodeCache
+) -> tuple[ReportedRoot, ...]:
+    exclusive = exclusive_sizes(store, list(reached), inodes=inodes)
     found = [
         ReportedRoot(root, sum(infos[path].size_bytes for path in paths), exclusive[root.name])
         for root, paths in reached.items()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.mounts import tmpfs
 from vstore.fs.disk import free_bytes
 from vstore.fs.trees.removal import remove_tree
-from vstore.fs.trees.usage import Tally, held_bytes, statuses, used_bytes
+from vstore.fs.trees.usage import InodeCache, Tally, held_bytes, statuses, used_bytes
 
 FILES = st.lists(st.tuples(st.sampled_from("ab"), st.integers(0, 4), st.integers(0, 20_000)), max_size=12)
 
@@ -42,12 +42,17 @@ def test_a_tally_knows_what_removing_frees(
     fill(top, files)
     before = used_bytes(top)
     assert before == int(subprocess.check_output(["du", "-s", "-B1", top]).split()[0])
+    inodes = InodeCache()
+    assert inodes.used_bytes(top, 1) == inodes.used_bytes(top, 2) == before
     tally = Tally()
     told = tally.remove(statuses(top / "a")) + Tally(after=tally).remove(statuses(top / "b"))
     remove_tree(top / "a")
     assert before - used_bytes(top) == tally.freed_bytes
     remove_tree(top / "b")
     assert before - used_bytes(top) == told
+    remembered = Tally()
+    assert remembered.remove_inodes(inodes.inodes(top / "a")) == tally.freed_bytes
+    assert remembered.remove_inodes(inodes.inodes(top / "b")) + tally.freed_bytes == told
 
 
 @pytest.mark.root

@@ -58,4 +58,7 @@ def changed_folders(folder: Path, entries: Iterable[Entry]) -> Iterator[bytes]:
 
 def is_folder(folder: Path) -> bool:
     """Return whether a path is a folder and not a link."""
-    return folder.is_dir() and not folder.is_symlink()
+    try:
+        return stat.S_ISDIR(os.lstat(folder).st_mode)
+    except (OSError, ValueError):
+        return False

@@ -29,6 +29,7 @@ from vstore.values import frozen
 
 _MAGIC = b"vstore-tree-1\n"
 _DOMAIN = "tree 1"
+_UNSAFE = frozenset({b"", b".", b".."})  # parts of a path; the first of an absolute one is empty
 _HEAD = struct.Struct(">cI")
 FIXED_TIME = 315_619_200  # 2 January 1980 UTC: zip archives have no earlier times, in any time zone
 _TIMES = (946_684_800 - FIXED_TIME) // 2  # even seconds until the year 2000: zip and FAT keep no odd ones
@@ -151,7 +152,7 @@ def _decode_entries(data: bytes) -> Iterator[Entry]:
         at += _HEAD.size
         path = data[at : at + length]
         at += length
-        if path.startswith(b"/") or any(part in (b"", b".", b"..") for part in path.split(b"/")):
+        if not _UNSAFE.isdisjoint(path.split(b"/")):
             raise ValueError(f"unsafe path {path!r}")
         if tag == b"D":
             yield Entry(path, EntryKind.DIRECTORY)

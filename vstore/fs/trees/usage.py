@@ -6,6 +6,8 @@ import os
 import stat
 from array import array
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import NamedTuple
 
 _BLOCK_BYTES = 512  # the unit of st_blocks, stat(2)
 _SHARDS = 64
@@ -13,8 +15,10 @@ _SHARDS = 64
 
 def held_bytes(status: os.stat_result) -> int:
     """Return the bytes that an inode takes on the disk, one name or many."""
-    blocks: int | None = getattr(status, "st_blocks", None)  # not on Windows
-    return status.st_size if blocks is None else blocks * _BLOCK_BYTES
+    try:
+        return status.st_blocks * _BLOCK_BYTES
+    except AttributeError:  # on Windows
+        return status.st_size
 
 
 def is_last_name(status: os.stat_result) -> bool:
@@ -46,11 +50,12 @@ def places_below(place: str | os.PathLike[str]) -> Iterator[tuple[str, os.stat_r
             continue
         for child in children:
             try:
-                yield child.path, child.stat(follow_symlinks=False)
-                if child.is_dir(follow_symlinks=False):
-                    folders.append(child.path)
+                status = child.stat(follow_symlinks=False)
             except OSError:
                 continue
+            yield child.path, status
+            if stat.S_ISDIR(status.st_mode):
+                folders.append(child.path)
 
 
 def used_bytes(place: str | os.PathLike[str]) -> int:
@@ -71,6 +76,66 @@ def inode_bytes(found: Iterable[os.stat_result]) -> int:
     return total + sum(sum(dict(zip(shard[::2], shard[1::2], strict=True)).values()) for shard in several.values())
 
 
+class Inodes(NamedTuple):
+    """The inodes of a tree: the bytes of those without a name elsewhere, and of the others each name.
+
+    `several` has four numbers for each name: device, inode, number of names, bytes. Folders have one name.
+    """
+
+    single_bytes: int
+    several: array[int]
+
+    @classmethod
+    def of(cls, found: Iterable[os.stat_result]) -> Inodes:
+        """Return the inodes that these names lead to."""
+        single, several = 0, array("Q")
+        for status in found:
+            if is_last_name(status):
+                single += held_bytes(status)
+            else:
+                several.extend((status.st_dev, status.st_ino, status.st_nlink, held_bytes(status)))
+        return cls(single, several)
+
+    def names(self) -> Iterator[tuple[int, int, int]]:
+        """Yield the key of the inode, its number of names and its bytes for each name of `several`."""
+        numbers = iter(self.several)
+        for device, inode, names, held in zip(numbers, numbers, numbers, numbers, strict=True):
+            yield device << 64 | inode, names, held
+
+
+class InodeCache:
+    """Reads each tree once for several measures of one store, which do not see what changes meanwhile."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Inodes] = {}
+
+    def inodes(self, place: str | os.PathLike[str]) -> Inodes:
+        """Return the inodes of a file or folder and of all below it."""
+        name = os.fspath(place)
+        if name not in self._known:
+            self._known[name] = Inodes.of(statuses(name))
+        return self._known[name]
+
+    def used_bytes(self, place: str | os.PathLike[str], depth: int = 2) -> int:
+        """Return the bytes that a tree takes, as du(1) counts them, from the trees so far below it."""
+        total, several = 0, dict[int, int]()
+        for inodes in self._below(os.fspath(place), depth):
+            total += inodes.single_bytes
+            several |= {key: held for key, _, held in inodes.names()}
+        return total + sum(several.values())
+
+    def _below(self, place: str, depth: int) -> Iterator[Inodes]:
+        names: list[str] = []
+        with suppress(OSError):
+            names = os.listdir(place) if depth else []
+        if not names:
+            yield self.inodes(place)
+            return
+        yield Inodes.of([os.lstat(place)])
+        for name in names:
+            yield from self._below(os.path.join(place, name), depth - 1)
+
+
 class Tally:
     """Counts removed names, and the bytes that become free: those of an inode with its last name.
 
@@ -84,23 +149,23 @@ class Tally:
 
     def remove(self, found: Iterable[os.stat_result]) -> int:
         """Count names as removed, each once. Return the bytes that become free."""
-        freed = 0
-        for status in found:
-            if is_last_name(status):
-                freed += held_bytes(status)
-            elif left := self.names_left(status) - 1:
-                self._left[_key(status)] = left
+        return self.remove_inodes(Inodes.of(found))
+
+    def remove_inodes(self, inodes: Inodes) -> int:
+        """Count the names of a tree as removed, as `remove` does."""
+        freed = inodes.single_bytes
+        for key, names, held in inodes.names():
+            if left := self._names_left(key, names) - 1:
+                self._left[key] = left
             else:
-                self._left.pop(_key(status), None)
-                freed += held_bytes(status)
+                self._left.pop(key, None)
+                freed += held
         self.freed_bytes += freed
         return freed
 
     def names_left(self, status: os.stat_result) -> int:
         """Return how many names of an inode have not been removed."""
-        key = _key(status)
-        return self._left.get(key) or self._before.get(key, status.st_nlink)
+        return self._names_left(status.st_dev << 64 | status.st_ino, status.st_nlink)
 
-
-def _key(status: os.stat_result) -> int:
-    return status.st_dev << 64 | status.st_ino
+    def _names_left(self, key: int, names: int) -> int:
+        return self._left.get(key) or self._before.get(key, names)

@@ -37,7 +37,7 @@ def verify(
     jobs: int = 1,
     reporter: Reporter | None = None,
 ) -> tuple[int, list[Problem]]:
-    """Check all objects, or `only` some; with `contents` hash every file, in up to `jobs` processes.
+    """Check all objects, or `only` some, in up to `jobs` processes; with `contents` hash every file.
 
     Return the number of checked objects and the problems. Raises StoreError if the index is damaged. An object that is
     collected meanwhile is no problem.

@@ -21,6 +21,7 @@ from vstore.workers import map_unordered
 
 _TOP = "the object's folder"
 _FILES_PER_WORKER = 4000  # starting a process takes as long as hashing so many files
+_OBJECTS_PER_WORKER, _OBJECTS_PER_CALL = 1000, 100  # and as reading so many small manifests
 _Call = Callable[[], list[str] | TreeState]
 
 
@@ -28,17 +29,39 @@ _Call = Callable[[], list[str] | TreeState]
 def check_objects(
     layout: StoreLayout, infos: Sequence[ObjectInfo], *, contents: bool, jobs: int
 ) -> Iterator[Iterator[tuple[ObjectInfo, list[str]]]]:
-    """Yield an iterator of each object and its faults, in no order; with `contents` from up to `jobs` processes.
+    """Yield an iterator of each object and its faults, in no order, from up to `jobs` processes.
 
     Leaving the block ends the processes.
     """
+    with (_check_contents if contents else _check_manifests)(layout, infos, jobs) as results:
+        yield results
+
+
+@contextmanager
+def _check_manifests(
+    layout: StoreLayout, infos: Sequence[ObjectInfo], jobs: int
+) -> Iterator[Iterator[tuple[ObjectInfo, list[str]]]]:
+    workers = max(min(jobs, len(infos) // _OBJECTS_PER_WORKER), 1)
+    parts = [infos[at : at + _OBJECTS_PER_CALL] for at in range(0, len(infos), _OBJECTS_PER_CALL)]
+    with map_unordered([partial(_faults_of_part, layout, part) for part in parts], workers) as results:
+        yield ((info, faults) for number, found in results for info, faults in zip(parts[number], found, strict=True))
+
+
+def _faults_of_part(layout: StoreLayout, infos: Sequence[ObjectInfo]) -> list[list[str]]:
+    return [list(_faults(layout, info, ())) for info in infos]
+
+
+@contextmanager
+def _check_contents(
+    layout: StoreLayout, infos: Sequence[ObjectInfo], jobs: int
+) -> Iterator[Iterator[tuple[ObjectInfo, list[str]]]]:
     total = sum(info.files for info in infos)
-    workers = max(min(jobs, total // _FILES_PER_WORKER), 1) if contents else 1
+    workers = max(min(jobs, total // _FILES_PER_WORKER), 1)
     calls: list[tuple[ObjectInfo, int, _Call]] = []
     for info in sorted(infos, key=lambda info: -info.files):  # else a large one may start last
         shards = info.files * workers // max(total, 1)
         if shards < 2:
-            calls.append((info, 1, partial(_check_object, layout, info, contents=contents)))
+            calls.append((info, 1, partial(_check_object, layout, info)))
         else:
             folder = layout.object(info.path)
             calls += [(info, shards, partial(inspect_tree, folder, Shard(number, shards))) for number in range(shards)]
@@ -63,13 +86,14 @@ def _joined(
         yield info, result
 
 
-def _check_object(layout: StoreLayout, info: ObjectInfo, *, contents: bool) -> list[str]:
-    return list(_faults(layout, info, [inspect_tree(layout.object(info.path))] if contents else []))
+def _check_object(layout: StoreLayout, info: ObjectInfo) -> list[str]:
+    return list(_faults(layout, info, [inspect_tree(layout.object(info.path))]))
 
 
 def _faults(layout: StoreLayout, info: ObjectInfo, shards: Sequence[TreeState]) -> Iterator[str]:
     """Yield the faults of an object, a line each; of its contents only if `shards` has the state of its tree."""
-    if not is_folder(layout.object(info.path)):
+    folder = layout.object(info.path)
+    if not is_folder(folder):
         yield "the object's folder is missing"
         return
     unreadable = sorted({shard.unreadable for shard in shards if shard.unreadable})
@@ -83,12 +107,12 @@ def _faults(layout: StoreLayout, info: ObjectInfo, shards: Sequence[TreeState]) 
         yield "the manifest belongs to another object"
     if tuple(sorted(manifest.references(info.path))) != info.references:
         yield "the index has other references than the manifest"
-    kind = kind_in_tree(layout.object(info.path), manifest)
+    kind = kind_in_tree(folder, manifest)
     if kind is not None and {kind, metadata["kind"]} != {info.kind}:
         yield f"the kind is {kind}, but the index or the manifest has another one"
     yield from (f"cannot be read: {text}" for text in unreadable)
     if not shards:
-        changed = changed_folders(layout.object(info.path), manifest.entries)
+        changed = changed_folders(folder, manifest.entries)
         yield from (f"an entry was added or removed in this folder: {shown(path) or _TOP}" for path in changed)
     if found is not None:
         yield from manifest.differences(found)
