@@ -483,8 +483,8 @@ BREAKS = (
     Break(
         "a dry run counts a file that others have as kept",
         "fs/trees/usage.py",
-        "            elif left := self.names_left(status) - 1:\n",
-        "            elif left := 0:\n",
+        "            if left := self._names_left(key, names) - 1:\n",
+        "            if left := 0:\n",
         "tests/fs/trees/test_usage.py tests/cli/commands/test_collect.py",
     ),
     Break(
