@@ -2,39 +2,32 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from scripts.testing.machine import Said
 from scripts.testing.small_layers import SmallLayers
 from scripts.testing.world import World
+from tests.cluster.in_process import BOTH, InProcess, run_of
 from tests.cluster.test_work import CLIENT, ONE, TRUST, TWO, Client, worker
 from vstore.build.recipe import Recipe
-from vstore.cancel import CancelToken
 from vstore.cluster.channels import ChannelTask, check_complete, move_channel, sign_on
-from vstore.cluster.client import ClusterClient, ClusterWorker
+from vstore.cluster.client import ClusterClient
 from vstore.cluster.executor import DaskExecutor
-from vstore.cluster.inputs import InputMaker
-from vstore.cluster.run import ClusterRun
-from vstore.cluster.tasks import RELEASE_RESOURCE, ClusterAnswer, key_resource
+from vstore.cluster.tasks import ClusterAnswer
 from vstore.cluster.work import NodeWorker
 from vstore.errors import CacheError, ClusterError, UsageError
 from vstore.objects import StorePath
-from vstore.realise.execute.interpreters import Interpreters
-from vstore.remote import Cache, PublishedChannel, SecretKey, Signer, Trust, open_cache, publish_channel, read_channel
+from vstore.remote import Cache, PublishedChannel, SecretKey, Signer, open_cache, publish_channel, read_channel
 from vstore.remote.file_cache.layout import channel_key
 from vstore.remote.records.model import Realisation, add_signatures
 from vstore.store import StoreLayout
 from vstore.values import replace
 
 DAY = timedelta(days=1)
-BOTH = replace(TRUST, require=2)
 
 
 @pytest.fixture(scope="module")
@@ -52,28 +45,6 @@ def workers(client: Client) -> dict[str, NodeWorker]:
         with StoreLayout(client.folder / name).config_file.open("a") as file:
             file.write("require = 2\n")
     return made
-
-
-class InProcess(ClusterClient):
-    """A cluster of these workers; those in `lost` do not answer."""
-
-    def __init__(self, workers: dict[str, NodeWorker], lost: tuple[str, ...] = ()) -> None:
-        self._workers = workers
-        self._lost = lost
-
-    def workers(self) -> tuple[ClusterWorker, ...]:
-        return tuple(
-            ClusterWorker(
-                name=name, host="h", resources={RELEASE_RESOURCE: 1, key_resource(name): 1}, silent_seconds=0.0
-            )
-            for name in self._workers
-        )
-
-    def call(self, worker: str, function: Callable[[str], Coroutine[Any, Any, str]], text: str) -> str:
-        if worker in self._lost:
-            return "it is lost"
-        sign_on(self._workers[worker], ChannelTask.parse(text))
-        return ""
 
 
 def build(workers: dict[str, NodeWorker], client: Client, recipe: Recipe, *below: list[str]) -> list[str]:
@@ -101,21 +72,6 @@ def stack(client: Client, workers: dict[str, NodeWorker]) -> list[str]:
 def publish(cache: Cache, name: str, path: StorePath, key: SecretKey = CLIENT) -> PublishedChannel:
     signer, now = Signer((key,), TRUST), datetime.now(UTC)
     return publish_channel(cache, name, check_complete(cache, path, TRUST), signer=signer, lifetime=DAY, now=now)
-
-
-def run(client: Client, trust: Trust = BOTH) -> ClusterRun:
-    session = client.layers.session()
-    maker = InputMaker(interpreters=Interpreters(session), import_sources=lambda recipe: None)
-    return ClusterRun(
-        store=client.layers.store,
-        cache=open_cache(client.url),
-        signer=Signer((CLIENT,), TRUST),
-        trust=trust,
-        makers=defaultdict(lambda: maker),
-        cancel=CancelToken(),
-        reporter=Said(),
-        on_event=lambda event: None,
-    )
 
 
 def test_a_worker_signs_what_enough_keys_state_and_a_known_key_has_signed(
@@ -152,8 +108,8 @@ def test_a_channel_moves_once_enough_keys_have_signed(
     trust = replace(BOTH, keys=(ONE.public, TWO.public))  # the client's own key does not count
 
     def move(lost: tuple[str, ...] = ()) -> PublishedChannel:
-        connect = lambda: nullcontext[ClusterClient](InProcess(workers, lost))  # noqa: E731
-        return move_channel(run(client, trust), connect, "moved", record.path, record.recipe, DAY)
+        connect = InProcess(workers, lost=lost).connected_here
+        return move_channel(run_of(client, trust), connect, "moved", record.path, record.recipe, DAY)
 
     with pytest.raises(ClusterError, match="moved was not moved: 1 of the 2 required keys have signed it") as caught:
         move(lost=("two",))
@@ -163,7 +119,7 @@ def test_a_channel_moves_once_enough_keys_have_signed(
     moved = move()
     assert moved.record.number == 1 and len(trust.signers(moved.record)) == 2
     assert read_channel(client.layers.store, cache, "moved", trust=trust, now=datetime.now(UTC)) == moved.record
-    again = move_channel(run(client, trust), never, "moved", record.path, record.recipe, DAY)
+    again = move_channel(run_of(client, trust), never, "moved", record.path, record.recipe, DAY)
     assert not again.changed and again.record == moved.record
 
 
@@ -174,7 +130,7 @@ def never() -> nullcontext[ClusterClient]:
 def test_what_two_keys_state_needs_no_worker(client: Client, workers: dict[str, NodeWorker]) -> None:
     low = client.layers.layer("both")
     record = state(open_cache(client.url), build(workers, client, low))
-    executor = DaskExecutor(never, run(client))
+    executor = DaskExecutor(never, run_of(client))
     done = executor.run(client.layers.nodes(low)).done
     assert done[low.key].path == record.path and done[client.layers.interpreter.key].path == client.interpreter
     assert executor.found.cached.keys() == {low.key}
@@ -191,10 +147,10 @@ def test_a_channel_points_to_no_stack_that_the_cache_lacks_a_part_of(
     for file in Path(client.folder / "cache" / "archives").rglob(f"*{part}*"):
         file.unlink()
     with pytest.raises(CacheError, match="does not have all of"):
-        move_channel(run(client, TRUST), never, "whole", record.path, record.recipe, DAY)
+        move_channel(run_of(client, TRUST), never, "whole", record.path, record.recipe, DAY)
     assert not (client.folder / "cache" / channel_key("whole")).exists()
 
 
 def test_who_requires_one_key_needs_no_worker(client: Client, stack: list[str]) -> None:
     record = state(open_cache(client.url), stack)
-    assert move_channel(run(client, TRUST), never, "alone", record.path, record.recipe, DAY).changed
+    assert move_channel(run_of(client, TRUST), never, "alone", record.path, record.recipe, DAY).changed
