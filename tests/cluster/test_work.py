@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -13,6 +15,7 @@ from scripts.testing.machine import Said
 from scripts.testing.small_layers import SmallLayers
 from scripts.testing.wheels import make_wheel
 from scripts.testing.world import World
+from vstore import gc
 from vstore.build.recipe import LayerRecipe, Recipe
 from vstore.cluster.tasks import AnswerState, ClusterAnswer, ClusterTask
 from vstore.cluster.work import NodeWorker, realise_node
@@ -24,8 +27,10 @@ from vstore.realise.model import Origin
 from vstore.realise.plan.document import Node
 from vstore.remote import Pusher, PushOptions, SecretKey, Signer, Trust, open_cache, write_key
 from vstore.remote.records.model import add_signatures
+from vstore.remote.records.trust import sign
 from vstore.store import Store, StoreLayout
 from vstore.target import Target
+from vstore.values import replace
 
 CLIENT = SecretKey("client", b"c" * 32)
 ONE, TWO, THREE = (SecretKey(name, name.encode().ljust(32)) for name in ("one", "two", "three"))
@@ -135,6 +140,47 @@ def test_what_a_present_node_lacks_in_the_cache_is_pushed_again(client: Client) 
     assert layer_of(again)[0] == Origin.PRESENT and again.pushed_bytes > 0
 
 
+def test_the_object_that_another_builder_stated_before_counts(client: Client) -> None:
+    """The worker has built the node for another cache, and reads in this one after its push."""
+    low, other, elsewhere = client.layers.layer("stated"), client.layers.layer("other"), f"{client.url}-elsewhere"
+    one, two = worker(client), worker(client, TWO)
+    own = one.realise(client.task(low).encode(), []).realisation
+    two.realise(client.task(other).encode(), [])
+    found = two.realise(client.task(other, cache=elsewhere).encode(), []).realisation
+    assert own is not None and found is not None
+    stated = sign(replace(found, recipe=own.recipe, signatures=()), (TWO,))
+    open_cache(elsewhere).writer.add_realisation(stated, Signer((), TRUST), lambda key, fault: None)
+    answer = one.realise(client.task(low, cache=elsewhere).encode(), [])
+    assert answer.realisation is not None and answer.realisation.path == layer_of(answer)[1] == found.path
+    assert found.path != own.path and TRUST.trusts(answer.realisation)
+
+
+def test_a_collection_takes_nothing_from_a_running_node(client: Client) -> None:
+    one = worker(client)
+    one.realise(client.task(client.layers.layer("before")).encode(), [])  # its interpreter is used again
+
+    def collect(event: Mapping[str, str]) -> None:
+        if event["state"] == "building":
+            with Store.open(one.root) as store:
+                gc.collect_garbage(store, gc.CollectionPolicy())
+
+    one.report = collect
+    answer = one.realise(client.task(client.layers.layer("during")).encode(), [])
+    assert layer_of(answer)[0] == Origin.BUILT
+
+
+def test_the_end_waits_for_the_nodes_in_work(client: Client) -> None:
+    one, goes_on = worker(client), threading.Event()
+    one.report = lambda event: event["state"] != "started" or goes_on.wait(60)
+    assert one.wait_idle(60) == 0
+    task = client.task(client.layers.layer("waits"))
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(one.realise, task.encode(), [])
+        assert one.wait_idle(0.1) == 1
+        goes_on.set()
+        assert one.wait_idle(60) == 0 and running.result().state == AnswerState.DONE
+
+
 def test_a_failed_build_is_an_answer(client: Client) -> None:
     low = client.layers.broken("low2")
     mid = client.layers.layer("mid2", low)
@@ -163,6 +209,8 @@ def test_slots_state_nothing_and_their_signatures_are_written_together(client: C
     cache.writer.add_realisation(agreed, Signer((), TRUST), lambda key, fault: warnings.append(fault))
     stated = cache.realisation(agreed.recipe, TRUST)
     assert stated is not None and len(TRUST.signers(stated)) == 2 and warnings == []
+    third = worker(client, THREE).realise(client.task(low, signer="three").encode(), [])
+    assert layer_of(third) == (Origin.BUILT, records[0].path)  # not taken from the cache
     wrong = worker(client).realise(client.task(low, signer="two").encode(), [])
     assert wrong.state == AnswerState.FAILED and "has no key two" in str(wrong.outcome.failure)
 

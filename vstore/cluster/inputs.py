@@ -169,6 +169,4 @@ def import_wheel(store: Store, wheel: PinnedWheel) -> StorePath:
         except OSError as error:
             hint = "`vstore lock` locks the wheels that are there"
             raise BuildError(f"local wheel cannot be read: {file}: {error.strerror}", hint=hint) from error
-        path = store.add(staging, name=source_label(wheel.filename), kind=Kind.SOURCE).path
-    store.add_temp_root(path)
-    return path
+        return store.add(staging, name=source_label(wheel.filename), kind=Kind.SOURCE).path
