@@ -1,11 +1,12 @@
 """Carry out a plan by the jobs of a CI system: one job for each node, each on a machine with an empty store.
 
     vstore plan SPEC --cache CACHE --json > plan.json
-    python plan_to_matrix.py levels plan.json        # the matrix of each level, as JSON
+    python plan_to_matrix.py levels plan.json        # the matrix of each level, as JSON, for GitHub Actions
+    python plan_to_matrix.py pipeline plan.json      # a child pipeline with a job for each node, for GitLab
     python plan_to_matrix.py sources plan.json       # the source objects to push to the cache first
     python plan_to_matrix.py build plan.json KEY     # what the job of a node does
 
-A level needs the objects of the levels before it. They come from the cache; `built/KEY`, which jobs pass on as an
+A job needs the objects of those before it. They come from the cache; `built/KEY`, which jobs pass on as an
 artifact, has the store path of each. The environment has CACHE, SIGNING_KEY (the file of the secret key) and
 TRUSTED_KEY (its public half).
 """
@@ -41,6 +42,21 @@ def levels(plan: dict) -> list[dict]:
     return found
 
 
+def pipeline(plan: dict) -> dict:
+    """Return a pipeline of GitLab. Its jobs need the job `plan` of its parent, which has the plan, and one another."""
+    nodes, parent = missing(plan), {"pipeline": "$PARENT_PIPELINE_ID", "job": "plan"}
+    titles = {key: f"{node['recipe']['name']} {node['recipe']['target']} {key[:8]}" for key, node in nodes.items()}
+    jobs = {
+        titles[key]: {
+            "needs": [parent, *({"job": titles[one]} for one in node["dependencies"] if one in nodes)],
+            "script": ["pip install vstore", f"python ci/plan_to_matrix.py build plan.json {key}"],
+            "artifacts": {"paths": [f"built/{key}"]},
+        }
+        for key, node in nodes.items()
+    }
+    return {"default": {"image": "python:3.12"}, **(jobs or {"nothing to build": {"script": ["true"]}})}
+
+
 def sources(node: dict) -> list[str]:
     """Return the source objects that a node is built from."""
     return node["recipe"].get("sources", [])
@@ -67,6 +83,8 @@ def main(command: str, file: str, *keys: str) -> None:
     match command:
         case "levels":
             sys.stdout.write(json.dumps(levels(plan)))
+        case "pipeline":
+            sys.stdout.write(json.dumps(pipeline(plan), indent=1))
         case "sources":
             found = {one for node in missing(plan).values() for one in sources(node)}
             sys.stdout.write("".join(f"{one}\n" for one in sorted(found)))

@@ -32,9 +32,13 @@ class LocalRegistry:
 
 @contextmanager
 def docker_registry(
-    place: Path, *, auth: Mapping[str, object] | None = None, environment: Mapping[str, str] | None = None
+    place: Path,
+    *,
+    auth: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+    deletes: bool = True,
 ) -> Iterator[LocalRegistry]:
-    """Yield a registry that deletes what it is asked to, with this `auth` section in its configuration."""
+    """Yield a registry with this `auth` section in its configuration. Without `deletes` it refuses to delete."""
     if DOCKER_REGISTRY is None:
         pytest.skip("docker-registry is not installed")
     place.mkdir(parents=True, exist_ok=True)
@@ -45,7 +49,7 @@ def docker_registry(
         "storage": {
             "filesystem": {"rootdirectory": str(storage)},
             "cache": {"blobdescriptor": "inmemory"},
-            "delete": {"enabled": True},
+            "delete": {"enabled": deletes},
         },
         "http": {"addr": f"127.0.0.1:{port}", "secret": "of the tests"},
     }

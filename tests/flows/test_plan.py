@@ -217,7 +217,10 @@ def test_a_damaged_layer_is_made_again_from_its_recipe_alone(world: World) -> No
 
 
 def test_jobs_of_a_matrix_carry_out_a_plan_each_with_a_store_of_its_own(world: World) -> None:
-    """One job for each node, in the order of the levels. Only the cache and the folder `built` are passed on."""
+    """One job for each node, in the order of the levels, with the script of the pipeline for GitLab.
+
+    Only the cache and the folder `built` are passed on.
+    """
     public = world.json("key", "generate", "ci")["public"]
     key, cache, jobs = world.root / "keys" / "ci.secret", str(world.folder / "cache"), world.folder / "jobs"
     world.run("push", cache, "project")
@@ -238,7 +241,8 @@ def test_jobs_of_a_matrix_carry_out_a_plan_each_with_a_store_of_its_own(world: W
         return subprocess.run(call, cwd=jobs, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
 
     planner = fresh("planner")
-    (jobs / "plan.json").write_text(json.dumps(plan(planner, "--cache", cache)))
+    (jobs / "plan.json").write_text(json.dumps(document := plan(planner, "--cache", cache)))
+    known = {name for name, is_known in states(document).items() if is_known}
     sources = script(planner, "sources", "plan.json").split()
     planner.run("push", cache, *sources, "--key", str(key))
     levels = json.loads(script(planner, "levels", "plan.json"))
@@ -247,8 +251,17 @@ def test_jobs_of_a_matrix_carry_out_a_plan_each_with_a_store_of_its_own(world: W
         ["app-hello"],
         ["project-stack"],
     ]
+    pipeline = json.loads(script(planner, "pipeline", "plan.json"))
+    assert pipeline.pop("default") and {one.partition(" ")[0] for one in pipeline} == set(states(document)) - known
+    done = set[str]()
     for row in (row for level in levels for row in level["include"]):
-        script(fresh(row["name"]), "build", "plan.json", row["key"])
+        (title,) = (one for one in pipeline if one.startswith(f"{row['name']} {row['target']} "))
+        assert {need["job"] for need in pipeline[title]["needs"]} - {"plan"} <= done
+        done.add(title)
+        *_, command = pipeline[title]["script"]
+        script(fresh(row["name"]), *command.removeprefix("python ci/plan_to_matrix.py ").split())
+        assert pipeline[title]["artifacts"]["paths"] == [f"built/{row['key']}"]
+        assert (jobs / "built" / row["key"]).exists()
     there = fresh("there").realise("--locked", "--cache", cache)
     assert {layer["origin"] for layer in there["layers"]} == {"substituted"}
     assert there["stack"] == world.realise("--locked")["stack"]

@@ -11,8 +11,19 @@ import pytest
 
 from scripts.testing.machine import KEY, TRUST, machine
 from scripts.testing.registries import DOCKER_REGISTRY, LocalRegistry, docker_registry
+from vstore.errors import CacheError
 from vstore.oci import EMPTY_BLOB, EMPTY_DESCRIPTOR, ImageManifest, Sha256
-from vstore.remote import CachePolicy, Pusher, Signer, collect_cache, open_cache, plan_cache_gc, pull, verify_cache
+from vstore.remote import (
+    CachePolicy,
+    Pusher,
+    Signer,
+    collect_cache,
+    open_cache,
+    plan_cache_gc,
+    publish_channel,
+    pull,
+    verify_cache,
+)
 from vstore.remote.registry_cache.repository import layer_of
 from vstore.remote.transport.protocol import in_registry
 from vstore.remote.transport.schemes import open_transport
@@ -58,6 +69,30 @@ def test_nothing_is_lost_and_the_disk_is_freed(tmp_path: Path) -> None:
             pull(client.fetcher(), cache, [top])
             builder.push(cache, old)
             assert set(cache.inventory().items) == {old, low, mid, top}
+
+
+def test_a_registry_that_refuses_to_delete_keeps_all_and_says_why(tmp_path: Path) -> None:
+    """Records are replaced there all the same, and channels get their numbers."""
+    with (
+        machine(tmp_path / "a") as builder,
+        machine(tmp_path / "b") as client,
+        docker_registry(tmp_path / "registry", deletes=False) as registry,
+    ):
+        cache, old, top = open_cache(registry.url("team/cache")), builder.add("old"), builder.add("top")
+        builder.push(cache, old, top)
+        signer, now = Signer([KEY]), datetime.now(UTC)
+        for number, path in enumerate((old, top), 1):
+            info = builder.store.objects.info(path)
+            assert info is not None
+            made = publish_channel(cache, "stable", info, signer=signer, lifetime=timedelta(days=1), now=now)
+            assert made.record.number == number
+        policy = CachePolicy(keep=1)
+        plan = plan_cache_gc(cache.inventory(), policy, now=LATER)
+        assert [item.path for item in plan.dead] == [old]
+        with pytest.raises(CacheError, match=r"refuses to delete manifests/sha256:.*: HTTP status 405") as caught:
+            collect_cache(cache, plan, policy, reporter=builder.said)
+        assert "storage.delete.enabled" in str(caught.value.hint)
+        pull(client.fetcher(), open_cache(registry.url("team/cache")), [old, top])
 
 
 def test_a_blob_that_an_image_has_is_not_uploaded_again_and_survives_its_record(tmp_path: Path) -> None:
