@@ -111,7 +111,7 @@ BREAKS = (
     Break(
         "a failed build is not tried again",
         "cluster/execution.py",
-        "            self._fail(key, _failure(answer))\n",
+        "            self._fail(key, failure_of(answer))\n",
         "            work.attempts += 1\n",
         "tests/cluster/test_executor.py",
     ),

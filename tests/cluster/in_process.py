@@ -82,8 +82,11 @@ class InProcess(ClusterClient):
         found, self._finished = self._finished, []
         return found
 
-    def drop(self) -> None:
-        self._given.clear()
+    def forget(self, tasks: Iterable[str]) -> None:
+        self._finished = [one for one in self._finished if one.task not in set(tasks)]
+
+    def forget_all(self) -> None:
+        self._finished = []
 
     def call(self, worker: str, function: Callable[[str], Coroutine[Any, Any, str]], text: str) -> str:
         if worker in self._lost:
