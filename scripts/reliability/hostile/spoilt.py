@@ -1,4 +1,4 @@
-"""Spoilt caches, images and bundles against pull, substitution and unpack: a miss or an error, never a wrong byte.
+"""Spoilt caches, images and bundles against pull, substitution, SBOM and unpack: a miss or an error, no wrong byte.
 
     python -m scripts.reliability.hostile.spoilt COUNT SEED FOLDER
 
@@ -19,18 +19,19 @@ from scripts.testing.memory_registry import MemoryRepository
 from scripts.testing.trees import recipe
 from vstore.oci import EMPTY_DESCRIPTOR, ImageManifest, Reference
 from vstore.publish import BundleOptions, BundleOutput, members_of_objects, unpack_bundle
-from vstore.remote import Cache, FileCache, Pusher, Signer, Trust, pull
+from vstore.remote import Cache, FileCache, Pusher, Signer, Trust, fetch_sbom, pull
 from vstore.remote.records.annotations import annotations_of
 from vstore.remote.registry_cache import ImageCache, RegistryCache
 from vstore.remote.registry_cache.repository import layer_of
 from vstore.remote.transport.memory import MemoryTransport
+from vstore.sbom_format import Sbom, SbomFormat
 from vstore.values import replace
 
 IMAGE = Reference(host="memory.test", repository="repository", tag="image")
 
 
 class Spoilt:
-    """Three objects and a delta between two others, in caches and a bundle, of which one file is spoilt at a time."""
+    """Three objects, an SBOM, and a delta between two others, in caches and a bundle. One file is spoilt at a time."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -39,11 +40,13 @@ class Spoilt:
             builder.push(folder_cache(folder / "cache"), *self.paths)
             old, self.newer = (builder.add("versioned", library(version)) for version in (0, 1))
             builder.push(folder_cache(folder / "cache"), old, self.newer)
+            self.sbom = Sbom(self.paths[2], SbomFormat.SPDX, b"an SBOM")
             self.repository = MemoryRepository()
             builder.push(RegistryCache(self.repository), *self.paths, old, self.newer)
             for cache in (folder_cache(folder / "cache"), RegistryCache(self.repository)):
                 pusher = Pusher(builder.store, cache, Signer((KEY,)), reporter=builder.said)
                 assert pusher.push_deltas([self.newer], old), "deltas are tried too"
+                pusher.push_sbom(self.sbom)
             self._put_image(RegistryCache(self.repository))
             self.bundle = folder / "bundle"
             output = BundleOutput(store=builder.store, file=self.bundle, options=BundleOptions(keys=(KEY,)))
@@ -83,6 +86,10 @@ class Spoilt:
         made.contents[key] = spoil(made.contents[key], chance)
         return made
 
+    def fetch_sbom(self, client: Machine, cache: Cache) -> None:
+        """Fetch the SBOM of an object; it is that which was pushed."""
+        assert fetch_sbom(client.store, cache, self.sbom.path, self.sbom.format, TRUST) == self.sbom
+
     def registry_cache(self, chance: random.Random) -> Cache:
         return RegistryCache(self.spoilt_repository(chance))
 
@@ -111,6 +118,8 @@ def attempt(world: Spoilt, client: Machine, chance: random.Random, number: int) 
         lambda: pull(client.fetcher(Trust()), world.registry_cache(chance), [world.paths[2]]),
         lambda: client.substituter(world.registry_cache(chance)).substitute(recipe("top")),
         lambda: pull(client.fetcher(), world.registry_cache(chance), [world.newer]),
+        lambda: world.fetch_sbom(client, world.cache(chance, "sboms")),
+        lambda: world.fetch_sbom(client, world.registry_cache(chance)),
         lambda: pull(client.fetcher(Trust()), world.image_cache(chance), [world.paths[2]]),
         lambda: client.substituter(world.image_cache(chance)).substitute(recipe("top")),
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.testing.registries import docker_registry
-from scripts.testing.servers import nginx
+from scripts.testing.servers import free_port, nginx, running
 from scripts.testing.world import World
 from tests.sbom.validators import assert_cyclonedx, assert_spdx
 
@@ -94,3 +94,18 @@ def test_what_a_push_attached_is_fetched_elsewhere_without_the_objects(
         assert "has no SBOM of" in err and "--sbom cyclonedx" in err
         listed = world.json("cache", "ls", pushed, "app-hello")["sboms"]
         assert [(one["format"], one["signed_by"]) for one in listed] == [("spdx", ["builder-1"])]
+
+
+@pytest.mark.slow
+def test_a_served_store_offers_the_sboms_of_all_its_objects(world: World, tmp_path: Path) -> None:
+    pytest.importorskip("uvicorn")
+    other = World(world.folder, tmp_path / "other")
+    key = world.json("key", "generate", "builder-1")["public"]
+    port, path = free_port(), world.json("info", "app-hello")["path"]
+    with running(world.command("serve", "--port", str(port)), port):
+        words = ("--from", f"http://127.0.0.1:{port}", "--trust", key)
+        for form in ("cyclonedx", "spdx"):
+            fetched = other.run("sbom", path, *words, "--format", form)[0]
+            assert fetched == world.run("sbom", path, "--format", form)[0]
+        assert "has no SBOM of" in other.run("sbom", f"{'0' * 32}-app-hello", *words, code=10)[1]
+        assert "not trusted" in other.run("sbom", path, *words[:2], code=10)[1]

@@ -148,7 +148,8 @@ def test_the_signed_line_depends_on_every_field() -> None:
         "expires_at": WHEN.isoformat(),
         "new": str(P2),
         "old": str(P1),
-        "sha256": "ef" * 32,
+        "sha256": "01" * 32,
+        "sbom": "spdx",
     }
     for record, decode in RECORDS.values():
         good = json.loads(encode(record))

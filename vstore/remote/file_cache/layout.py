@@ -15,6 +15,7 @@ from vstore.sbom_format import SbomFormat
 
 CACHE_FILE = "vstore-cache.json"
 FOLDERS = ("channels", "pins", "realisations", "objects", "sboms", "deltas", "archives")
+SBOM_RECORD = ".record.json"  # in place of the end of an SBOM's key
 _ENDS = {
     "archives": r"\.tar\.zst",
     "deltas": r"\.from\.[^.]+\.(json|delta)",
@@ -50,7 +51,7 @@ def delta_key(new: StorePath, old: StorePath) -> str:
 
 def sbom_record_key(path: StorePath, form: SbomFormat) -> str:
     """Return the key of the record of an SBOM."""
-    return sbom_key(path, form).removesuffix(".json") + ".record.json"
+    return sbom_key(path, form).removesuffix(".json") + SBOM_RECORD
 
 
 def sbom_key(path: StorePath, form: SbomFormat) -> str:
@@ -81,7 +82,7 @@ def owner(key: str) -> StorePath:
 
 def is_record(key: str) -> bool:
     """Return whether a key is that of a record. Beside the records of deltas and SBOMs lie these themselves."""
-    return not key.endswith(".delta") and (not key.startswith("sboms/") or key.endswith(".record.json"))
+    return not key.endswith(".delta") and (not key.startswith("sboms/") or key.endswith(SBOM_RECORD))
 
 
 def file_key(record: FileRecord) -> str:

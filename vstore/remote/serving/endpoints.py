@@ -1,7 +1,8 @@
 """The HTTP endpoints of a served store: the keys of a cache, read-only, with contents made on request.
 
-Starlette answers ranges. Requests are answered in threads. Packing has a few threads of its own, so that other
-requests do not wait for it, and a limit on waiting requests. Needs the extra ``serve``.
+Starlette answers ranges. Requests are answered in threads. Archives and SBOMs are made in a few
+threads of their own, so that other requests do not wait for them, and with a limit on waiting requests. Needs the extra
+``serve``.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from hashlib import sha256
-from typing import TypeVar
+from typing import TypeVar, TypeVarTuple
 
 import anyio.to_thread
 from anyio import CapacityLimiter
@@ -30,12 +31,14 @@ from vstore.remote.file_cache import layout
 from vstore.remote.packing.packed_archives import KeptArchive
 from vstore.remote.records.encoding import encode_cache_file
 from vstore.remote.serving.served_store import ServedStore
+from vstore.sbom_format import SbomFormat
 from vstore.store import ARCHIVE_SUFFIX
 
 T = TypeVar("T")
+Arguments = TypeVarTuple("Arguments")
 
 _MAX_PACKING = min(os.cpu_count() or 1, 4)
-_MAX_WAITING = 256  # requests for archives that are not packed yet
+_MAX_WAITING = 256  # requests for archives and SBOMs that are not made yet
 _RETRY_AFTER_SECONDS = 5
 _TOTALS_SECONDS = 5.0  # how long the numbers of objects and bytes are cached
 _log = logging.getLogger("uvicorn.error")
@@ -91,6 +94,18 @@ class Endpoints:
         found = _parsed(request.path_params["name"], ARCHIVE_SUFFIX, StorePath.parse)
         return await self._answer("archive", found, answer)
 
+    async def sbom(self, request: Request) -> Response:
+        """Answer with the SBOM of an object or with its record; the SBOM is made first."""
+
+        async def answer(named: tuple[StorePath, SbomFormat, bool]) -> Response:
+            path, form, is_record = named
+            sbom = await self._made(self._served.sbom, path, form) if await self._is_valid(path) else None
+            if sbom is None:
+                return Response(status_code=404)
+            return _record(request, self._served.sbom_record(sbom) if is_record else sbom.data)
+
+        return await self._answer("sbom", _parsed_sbom(request.path_params["name"]), answer)
+
     def metrics(self, request: Request) -> Response:
         """Answer with metrics in Prometheus' text format, version 0.0.4."""
         if time.monotonic() - self._totals[0] > _TOTALS_SECONDS:
@@ -112,19 +127,24 @@ class Endpoints:
         return PlainTextResponse("ok\n")
 
     async def _archive(self, path: StorePath) -> KeptArchive | None:
-        """Return the archive of an object; None if there is no such object. Raises BusyError if too many wait.
-
-        The index is queried first, so that an invented name costs one query.
-        """
-        if not await anyio.to_thread.run_sync(self._served.store.is_valid, path):
+        """Return the archive of an object; None if there is no such object. Raises BusyError if too many wait."""
+        if not await self._is_valid(path):
             return None
         if (found := await anyio.to_thread.run_sync(self._served.find, path)) is not None:
             return found
+        return await self._made(self._served.pack, path)
+
+    async def _is_valid(self, path: StorePath) -> bool:
+        """Return whether there is such an object. It is asked first, so that an invented name costs one query."""
+        return await anyio.to_thread.run_sync(self._served.store.is_valid, path)
+
+    async def _made(self, make: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
+        """Return what `make` returns, in one of the few threads for that. Raises BusyError if too many wait."""
         if self._packing is None:
             self._packing = CapacityLimiter(_MAX_PACKING)
         if self._packing.statistics().tasks_waiting >= _MAX_WAITING:
-            raise BusyError("too many requests wait for archives")
-        return await anyio.to_thread.run_sync(self._served.pack, path, limiter=self._packing)
+            raise BusyError("too many requests wait for archives and SBOMs")
+        return await anyio.to_thread.run_sync(make, *arguments, limiter=self._packing)
 
     async def _answer(self, kind: str, subject: T | None, answer: Callable[[T], Awaitable[Response]]) -> Response:
         try:
@@ -164,6 +184,16 @@ def _parsed(name: str, suffix: str, parse: Callable[[str], T]) -> T | None:
         return None
 
 
+def _parsed_sbom(name: str) -> tuple[StorePath, SbomFormat, bool] | None:
+    """Return the object and the format of an SBOM's file, and whether it is that of the record."""
+    for form in SbomFormat:
+        end = form.suffix.removesuffix(".json") + layout.SBOM_RECORD
+        for is_record, suffix in ((False, form.suffix), (True, end)):
+            if (path := _parsed(name, suffix, StorePath.parse)) is not None:
+                return path, form, is_record
+    return None
+
+
 def application(served: ServedStore) -> Starlette:
     """Return the ASGI application."""
     endpoints = Endpoints(served)
@@ -173,6 +203,7 @@ def application(served: ServedStore) -> Starlette:
             Route("/realisations/{part}/{name}", endpoints.realisation),
             Route("/objects/{part}/{name}", endpoints.object),
             Route("/archives/{part}/{name}", endpoints.archive),
+            Route("/sboms/{part}/{name}", endpoints.sbom),
             Route("/metrics", endpoints.metrics),
             Route("/healthz", endpoints.health),
         ]

@@ -1,11 +1,12 @@
-"""The records and archives that `vstore serve` offers: signed with the store's keys, packed at the first request."""
+"""The records, archives and SBOMs that `vstore serve` offers: signed with the store's keys, made when requested."""
 
 from __future__ import annotations
 
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 
 from vstore.cancel import CancelToken
 from vstore.digest import Digest
@@ -13,21 +14,26 @@ from vstore.objects import StorePath
 from vstore.remote.packing.archive_files import note_use
 from vstore.remote.packing.packed_archives import KeptArchive, PackedArchives
 from vstore.remote.records.encoding import encode
-from vstore.remote.records.model import Archive, ObjectRecord, Realisation
+from vstore.remote.records.model import Archive, ObjectRecord, Realisation, SbomRecord
 from vstore.remote.records.trust import SecretKey, sign
 from vstore.reporter import CancellableReporter
+from vstore.sbom_format import Sbom, SbomFormat
 from vstore.store import Store
 
+_MAX_SBOMS = 16  # in memory
 _MAX_KNOWN = 10_000  # archives, in memory
 
 
 class ServedStore:
-    """The records and archives of one store. Setting `cancel` ends all packing."""
+    """The records, archives and SBOMs of one store; `make_sbom` makes an SBOM. Setting `cancel` ends all packing."""
 
-    def __init__(self, store: Store, keys: Sequence[SecretKey]) -> None:
+    def __init__(
+        self, store: Store, keys: Sequence[SecretKey], make_sbom: Callable[[StorePath, SbomFormat], Sbom]
+    ) -> None:
         self.store = store
         self.cancel = CancelToken()
         self._keys = keys
+        self._make_sbom = lru_cache(_MAX_SBOMS)(make_sbom)
         self._archives = PackedArchives(store, reporter=CancellableReporter(cancel=self.cancel))
         self._known: OrderedDict[StorePath, KeptArchive] = OrderedDict()
         self._mutex = threading.Lock()
@@ -48,6 +54,18 @@ class ServedStore:
         except FileNotFoundError:  # collected in this moment
             return None
         return encode(sign(ObjectRecord.of(info, metadata, Archive.of(archive.info)), self._keys))
+
+    def sbom(self, path: StorePath, form: SbomFormat) -> Sbom | None:
+        """Return the SBOM of an object, made now unless it was requested lately; None if there is no such object.
+
+        Raises StoreError for a damaged object.
+        """
+        with self.store.kept_alive(path):
+            return self._make_sbom(path, form) if self.store.is_valid(path) else None
+
+    def sbom_record(self, sbom: Sbom) -> bytes:
+        """Return the record of an SBOM."""
+        return encode(sign(SbomRecord.of(sbom), self._keys))
 
     def find(self, path: StorePath) -> KeptArchive | None:
         """Return the archive of an object if this process has packed or read it, and note the request."""
