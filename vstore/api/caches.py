@@ -318,18 +318,22 @@ def serve(
     Raises UsageError without the extra ``serve`` or for an unavailable address, BusyError for a port in use.
     """
     require_extra("serve", "servers")
-    from vstore.api.sboms import SbomFormat, SbomOptions, sbom_maker
     from vstore.remote.serving.endpoints import application
     from vstore.remote.serving.served_store import ServedStore
     from vstore.remote.serving.server import bind, listen
+    from vstore.sbom.document import make_sbom
+    from vstore.sbom.model import SbomOptions
+    from vstore.sbom_format import Sbom, SbomFormat
+
+    def make(path: StorePath, form: SbomFormat) -> Sbom:
+        return Sbom(path, form, make_sbom(store, path, SbomOptions(format=form)))
 
     reporter = reporter or NullReporter()
-    makers = {form: sbom_maker(store, SbomOptions(format=form)) for form in SbomFormat}
     with bind(host, port) as bound:
         place = f"[{host}]" if ":" in host else host
         reporter.note(f"serving {store.layout.root} on http://{place}:{bound.getsockname()[1]}")
         keys = signing_keys(store)
         if not keys:
             reporter.warn("serving unsigned: clients will not substitute from it", "`vstore key generate NAME`")
-        served = ServedStore(store, keys, lambda path, form: makers[form](path))
+        served = ServedStore(store, keys, make)
         listen(application(served), bound, served.cancel, log_requests=log_requests)
