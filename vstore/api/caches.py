@@ -325,8 +325,8 @@ def serve(
     from vstore.sbom.model import SbomOptions
     from vstore.sbom_format import Sbom, SbomFormat
 
-    def make(path: StorePath, form: SbomFormat) -> Sbom:
-        return Sbom(path, form, make_sbom(store, path, SbomOptions(format=form)))
+    def make(path: StorePath, form: SbomFormat, reporter: Reporter) -> Sbom:
+        return Sbom(path, form, make_sbom(store, path, SbomOptions(format=form), reporter=reporter))
 
     reporter = reporter or NullReporter()
     with bind(host, port) as bound:

@@ -16,7 +16,7 @@ from vstore.remote.packing.packed_archives import KeptArchive, PackedArchives
 from vstore.remote.records.encoding import encode
 from vstore.remote.records.model import Archive, ObjectRecord, Realisation, SbomRecord
 from vstore.remote.records.trust import SecretKey, sign
-from vstore.reporter import CancellableReporter
+from vstore.reporter import CancellableReporter, Reporter
 from vstore.sbom_format import Sbom, SbomFormat
 from vstore.store import Store
 
@@ -25,16 +25,17 @@ _MAX_KNOWN = 10_000  # archives, in memory
 
 
 class ServedStore:
-    """The records, archives and SBOMs of one store; `make_sbom` makes an SBOM. Setting `cancel` ends all packing."""
+    """The records, archives and SBOMs of one store. Setting `cancel` ends all work on archives and SBOMs."""
 
     def __init__(
-        self, store: Store, keys: Sequence[SecretKey], make_sbom: Callable[[StorePath, SbomFormat], Sbom]
+        self, store: Store, keys: Sequence[SecretKey], make_sbom: Callable[[StorePath, SbomFormat, Reporter], Sbom]
     ) -> None:
         self.store = store
         self.cancel = CancelToken()
         self._keys = keys
         self._make_sbom = lru_cache(_MAX_SBOMS)(make_sbom)
-        self._archives = PackedArchives(store, reporter=CancellableReporter(cancel=self.cancel))
+        self._reporter = CancellableReporter(cancel=self.cancel)
+        self._archives = PackedArchives(store, reporter=self._reporter)
         self._known: OrderedDict[StorePath, KeptArchive] = OrderedDict()
         self._mutex = threading.Lock()
 
@@ -58,10 +59,10 @@ class ServedStore:
     def sbom(self, path: StorePath, form: SbomFormat) -> Sbom | None:
         """Return the SBOM of an object, made now unless it was requested lately; None if there is no such object.
 
-        Raises StoreError for a damaged object.
+        Raises StoreError for a damaged object, and Cancelled.
         """
         with self.store.kept_alive(path):
-            return self._make_sbom(path, form) if self.store.is_valid(path) else None
+            return self._make_sbom(path, form, self._reporter) if self.store.is_valid(path) else None
 
     def sbom_record(self, sbom: Sbom) -> bytes:
         """Return the record of an SBOM."""
