@@ -190,7 +190,8 @@ def verify_command(settings: Settings, cache: str, contents: bool) -> None:
     if problems:
         reporter.warn(
             f"{found} in {opened.name}",
-            hint=f"`vstore push --verify {cache} WHAT`, from a store that has the objects, replaces damaged ones",
+            hint=f"`vstore push --verify {cache} WHAT`, from a store that has the objects, replaces damaged ones;"
+            " with `--sbom` or `--delta-from` also their SBOMs and deltas",
         )
         sys.exit(CacheError.exit_code)
 

@@ -22,7 +22,7 @@ def push_sbom(cache: Cache, sbom: Sbom, signer: Signer, reuse: ReuseCheck) -> tu
     Nothing is sent if the cache has this SBOM, whole and signed by these keys. Raises CacheError.
     """
     if len(sbom.data) > MAX_SBOM_BYTES:
-        raise CacheError(f"the SBOM of {sbom.path} has {size(len(sbom.data))}, a cache takes {size(MAX_SBOM_BYTES)}")
+        raise CacheError(f"the SBOM of {sbom.path} is larger than {size(MAX_SBOM_BYTES)}, the limit of a cache")
     record = SbomRecord.of(sbom)
     if reuse.has_sbom(record):
         return record, 0
