@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 
 from vstore.config.kinds import AGE, CACHE_URL, COUNT, FILE, PLACE, PUBLIC_KEYS, SIZE, TEXTS_BY_KEY, ValueKind
 from vstore.values import frozen
@@ -77,6 +78,7 @@ KEYS = (
 )
 
 
+@cache
 def find_key(path: tuple[str, ...]) -> ConfigKey | None:
     """Return the key with this path, which may be short."""
     return next((one for one in KEYS if one.matches(full_path(path))), None)
