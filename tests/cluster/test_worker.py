@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -121,6 +122,16 @@ def test_a_worker_joins_builds_and_tells_of_it(scene: Scene, one: subprocess.Pop
         scene.commands.wait_for(lambda: len(events) == 5)
     assert [one["state"] for one in events] == ["started", "fetching", "building", "pushing", "done"]
     assert {(one["key"], one["name"], one["worker_name"]) for one in events} == {(task.key, "joins", "one")}
+
+
+def test_a_scheduler_has_as_many_connections_as_the_system_allows(scene: Scene) -> None:
+    few = "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (256, 4096))"
+    file = scene.commands.folder / "few.json"
+    process = scene.commands.run("few", "scheduler", "--port", "0", "--scheduler-file", str(file), PATCH=few)
+    scene.commands.wait_for(file.exists, process)
+    limits = Path(f"/proc/{process.pid}/limits").read_text()
+    process.kill()
+    assert re.search(r"Max open files +4096 +4096 ", limits)
 
 
 def test_a_name_is_that_of_one_worker(scene: Scene, one: subprocess.Popen[bytes]) -> None:

@@ -15,12 +15,14 @@ from vstore.cluster.dask_settings import configure_dask
 from vstore.cluster.security import TlsFiles, security_for
 from vstore.documents import Fields
 from vstore.errors import BusyError, UsageError
+from vstore.fs.descriptors import raise_descriptor_limit
 from vstore.fs.place import claim, put_bytes
 from vstore.fs.reading import read_regular
 from vstore.reporter import Reporter
 from vstore.values import frozen
 
 PORT = 8786
+_DESCRIPTORS = 1 << 16  # at most; a worker takes three
 _FILE_TYPE = "vstore scheduler"
 _MAX_BYTES = 1 << 16
 
@@ -58,6 +60,7 @@ def run_scheduler(options: SchedulerOptions, reporter: Reporter) -> None:
     _check_dashboard(options)
     file = claim(options.file, _is_scheduler_file, store=options.store) if options.file else None
     configure_dask(log=options.log)
+    raise_descriptor_limit(_DESCRIPTORS)
     from distributed import Scheduler
 
     async def run() -> None:

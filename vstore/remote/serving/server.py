@@ -10,7 +10,6 @@ import asyncio
 import errno
 import logging
 import socket
-import sys
 import time
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -22,6 +21,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from vstore.cancel import CancelToken
 from vstore.credentials import redact
 from vstore.errors import BusyError, UsageError, printable
+from vstore.fs.descriptors import raise_descriptor_limit
 
 if TYPE_CHECKING:
     from starlette.applications import Starlette
@@ -99,20 +99,7 @@ class LimitedConnection(H11Protocol):
 
 def most_connections() -> int:
     """Return how many connections the limit on descriptors allows: each may have an open file beside its socket."""
-    return min(_MAX_CONNECTIONS, max((_descriptors() - _OTHER_DESCRIPTORS) // 2, 8))
-
-
-def _descriptors() -> int:
-    """Raise the limit on descriptors as far as useful and allowed, and return it."""
-    if sys.platform == "win32":
-        return _WANTED_DESCRIPTORS
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < _WANTED_DESCRIPTORS and (hard == resource.RLIM_INFINITY or soft < hard):
-        soft = _WANTED_DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_WANTED_DESCRIPTORS, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    return soft
+    return min(_MAX_CONNECTIONS, max((raise_descriptor_limit(_WANTED_DESCRIPTORS) - _OTHER_DESCRIPTORS) // 2, 8))
 
 
 class RateLimit(logging.Filter):
