@@ -17,7 +17,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -25,6 +25,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from scripts.bench.many_workers import carried_bytes, cpu_seconds
 from scripts.testing.clusters import TestCluster, give_keys
+from scripts.testing.registries import docker_registry
 from scripts.testing.small_layers import SmallLayers
 from scripts.testing.world import make_world
 from vstore.build.recipe import LayerRecipe
@@ -56,7 +57,7 @@ class Counts(NullReporter):
 
     def detail(self, text: object, kind: Detail = Detail.DECISION) -> None:
         words = str(text() if callable(text) else text).split(": ")
-        if kind == Detail.CALL and words[0].startswith("file:"):
+        if kind == Detail.CALL and words[0].startswith(("file:", "oci:")):
             method, *_, key = words[1].split()
             self.found[f"{method} {key.split('/')[0]}"] += 1
 
@@ -106,6 +107,12 @@ def busy_seconds() -> float:
     return (user + nice + system + sum(others)) / _TICKS
 
 
+def process_with(word: str) -> int:
+    """Return the number of the process that was started with a word."""
+    files = [one for one in Path("/proc").glob("[0-9]*/cmdline") if word.encode() in one.read_bytes().split(b"\0")]
+    return int(files[0].parent.name)
+
+
 @dataclass
 class Costs:
     """What one run took. Seconds are processor time, except for `wall_seconds` and those of a node.
@@ -120,6 +127,7 @@ class Costs:
     client_seconds: float
     scheduler_seconds: float
     worker_seconds: float
+    registry_seconds: float
     node_seconds: float
     carried_bytes: int
     fetched_bytes: int
@@ -151,6 +159,7 @@ class Bench:
         self._cluster = TestCluster(folder)
         self._layers = layers
         self._counts = counts
+        self._cache = str(self._cluster.cache)
         self._pids: dict[str, int] = {}
         self.close = self._cluster.close
 
@@ -168,6 +177,16 @@ class Bench:
             process = self._cluster.start(name, _WORKER, *words)
             self._cluster.wait_for(lambda name=name: " joined " in self._cluster.log(name), process)  # type: ignore[misc]
             self._pids[name] = process.pid
+
+    @contextmanager
+    def registry(self, folder: Path) -> Iterator[None]:
+        """Use a registry as the cache in a block."""
+        with docker_registry(folder) as registry:
+            self._cache, cache = registry.url("bench"), self._cache
+            self._pids["registry"] = process_with(str(folder / "config.yml"))
+            yield
+            self._cache = cache
+            del self._pids["registry"]
 
     def graph(self, name: str, nodes: int, depth: int) -> tuple[LayerRecipe, ...]:
         """Return layers in rows, each over two of the row below it."""
@@ -216,7 +235,7 @@ class Bench:
         maker = InputMaker(interpreters=Interpreters(session), import_sources=lambda recipe: None)
         return ClusterRun(
             store=store,
-            cache=open_cache(str(self._cluster.cache), reporter=self._counts),
+            cache=open_cache(self._cache, reporter=self._counts),
             signer=Signer(signing_keys(store.layout.keys), trust),
             trust=trust,
             makers=dict.fromkeys(self._layers.nodes(*recipes), maker),
@@ -240,7 +259,8 @@ class Bench:
             wall_seconds=wall,
             client_seconds=spent["client"],
             scheduler_seconds=spent["scheduler"],
-            worker_seconds=sum(spent.values()) - spent["client"] - spent["scheduler"],
+            worker_seconds=sum(seconds for name, seconds in spent.items() if name.startswith("worker")),
+            registry_seconds=spent.get("registry", 0.0),
             node_seconds=sum(one.outcome.result().seconds for one in answers.values()) / max(len(answers), 1),
             carried_bytes=self._carried() - carried,
             fetched_bytes=sum(one.fetched_bytes for one in answers.values()),
@@ -266,8 +286,10 @@ def show(what: str, costs: Costs) -> None:
     """Print the costs of a node."""
     print(f"{what}: {costs.nodes} nodes in {costs.depth} rows took {costs.wall_seconds:.1f} s", end="")
     print(f", {costs.cores:.2f} cores were free, load {os.getloadavg()[0]:.1f}")
-    parts = (("client", costs.client_seconds), ("scheduler", costs.scheduler_seconds), ("worker", costs.worker_seconds))
-    print("  ms a node:", *(f"{name} {costs.a_node(seconds):.1f}," for name, seconds in parts), end=" ")
+    each = {
+        name: costs.a_node(getattr(costs, f"{name}_seconds")) for name in ("client", "scheduler", "worker", "registry")
+    }
+    print("  ms a node:", *(f"{name} {milliseconds:.1f}," for name, milliseconds in each.items()), end=" ")
     print(f"wall {costs.a_node(costs.wall_seconds):.1f}")
     sizes = (("scheduler", costs.carried_bytes), ("fetched", costs.fetched_bytes), ("pushed", costs.pushed_bytes))
     print("  bytes a node:", ", ".join(f"{name} {size / costs.nodes:.0f}" for name, size in sizes))
@@ -290,6 +312,9 @@ def measure(work: Path, workers: int, nodes: Sequence[int], depths: Sequence[int
         bench.run(recipes, 1)
         yield "in the cache", bench.run(recipes, 1)
         yield "in the cache and on the worker", bench.run_tasks(recipes, 1)
+        with bench.registry(work / "registry"):
+            bench.run(bench.graph("warm", 2, 1), 1)
+            yield "built, with a registry as the cache", bench.run(bench.graph("registry", 50, 1), 1)
         bench.join(names[1:])
         yield "in the cache, and on one of the workers", bench.run_tasks(recipes, 1)
         for name, size, depth in zip(("first", "second"), nodes, depths, strict=True):
