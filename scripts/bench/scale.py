@@ -289,7 +289,7 @@ def show(what: str, costs: Costs) -> None:
     each = {
         name: costs.a_node(getattr(costs, f"{name}_seconds")) for name in ("client", "scheduler", "worker", "registry")
     }
-    print("  ms a node:", *(f"{name} {milliseconds:.1f}," for name, milliseconds in each.items()), end=" ")
+    print("  ms a node:", *(f"{name} {milliseconds:.1f}," for name, milliseconds in spent.items()), end=" ")
     print(f"wall {costs.a_node(costs.wall_seconds):.1f}")
     sizes = (("scheduler", costs.carried_bytes), ("fetched", costs.fetched_bytes), ("pushed", costs.pushed_bytes))
     print("  bytes a node:", ", ".join(f"{name} {size / costs.nodes:.0f}" for name, size in sizes))
