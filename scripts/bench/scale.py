@@ -286,7 +286,7 @@ def show(what: str, costs: Costs) -> None:
     """Print the costs of a node."""
     print(f"{what}: {costs.nodes} nodes in {costs.depth} rows took {costs.wall_seconds:.1f} s", end="")
     print(f", {costs.cores:.2f} cores were free, load {os.getloadavg()[0]:.1f}")
-    each = {
+    spent = {
         name: costs.a_node(getattr(costs, f"{name}_seconds")) for name in ("client", "scheduler", "worker", "registry")
     }
     print("  ms a node:", *(f"{name} {milliseconds:.1f}," for name, milliseconds in spent.items()), end=" ")
