@@ -104,7 +104,9 @@ def test_what_no_cache_has_is_built(fleet: Fleet, tmp_path: Path) -> None:
 def test_a_fleet_upgrades_and_rolls_back_without_the_spec(fleet: Fleet, tmp_path: Path) -> None:
     builder, cache = fleet.builder, f"file://{tmp_path}/cache"
     first = builder.json("push", cache, "project", "--channel", "stable")
-    assert first["channel"]["number"] == 1
+    assert (first["channel"]["number"], first["channel"]["changed"]) == (1, True)
+    again = builder.run("push", cache, "project", "--channel", "stable")[0]
+    assert again.splitlines()[-1] == "channel stable: unchanged at number 1"
     machine = fleet.machine(tmp_path / "machine")
     pulled = machine.json("pull", cache, "stable")
     assert (pulled["profile"], pulled["generation"], pulled["changed"]) == ("project", 1, True)
