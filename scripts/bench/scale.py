@@ -205,7 +205,7 @@ class Bench:
         def action() -> Mapping[StorePath, ClusterAnswer]:
             found = executor.run(self._layers.nodes(*recipes))
             assert all(one.key in found.done for one in recipes), found.failures
-            return executor.answers
+            return {key: one for key, (one,) in executor.answers.items()}
 
         return self._measured(len(recipes), depth, action)
 
@@ -225,7 +225,7 @@ class Bench:
                 execution = Execution(client, self._run(recipes), nodes, known, Inputs())
                 execution.run()
             assert len(execution.done) == len(recipes), execution.failures
-            return execution.answers
+            return {key: one for key, (one,) in execution.answers.items()}
 
         return self._measured(len(recipes), depth, action)
 

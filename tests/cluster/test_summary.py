@@ -39,26 +39,42 @@ def answer(key: StorePath, worker: str, origin: Origin = Origin.BUILT) -> Cluste
 
 
 def test_nodes_of_several_stacks_are_counted_as_spared() -> None:
-    answers = {key: answer(key, "w") for key in NODES}
+    answers = {key: (answer(key, "w"),) for key in NODES}
     found = summarise(NODES, [FIRST.key, SECOND.key], answers, cached=0, seconds=9, pushed_bytes=5)
     assert (found.shared_seconds, found.shared_bytes) == (7.0, 200)  # low and right, once each
 
 
 def test_the_critical_path_is_the_longest_chain() -> None:
-    answers = {key: answer(key, "w") for key in NODES}
+    answers = {key: (answer(key, "w"),) for key in NODES}
     found = summarise(NODES, [FIRST.key, SECOND.key], answers, cached=0, seconds=9, pushed_bytes=5)
     assert [one.name for one in found.critical_path] == ["low", "right", "first"]
     assert found.critical_seconds == 7.5
 
 
 def test_a_node_that_the_cache_had_takes_no_time() -> None:
-    answers = {RIGHT.key: answer(RIGHT.key, "w"), SECOND.key: answer(SECOND.key, "v", Origin.SUBSTITUTED)}
+    answers = {RIGHT.key: (answer(RIGHT.key, "w"),), SECOND.key: (answer(SECOND.key, "v", Origin.SUBSTITUTED),)}
     found = summarise(NODES, [SECOND.key], answers, cached=1, seconds=9, pushed_bytes=5)
     assert found.critical_path == tuple(
         PathStep(name=one.name, target="linux_x86_64", seconds=SECONDS[one.key]) for one in (RIGHT, SECOND)
     )
     assert [(one.worker, one.built, one.substituted) for one in found.workers] == [("v", (), 1), ("w", ("right",), 0)]
     assert found.cached == 1 and found.shared_bytes == 0
+
+
+def test_the_work_of_all_that_had_to_agree_is_told() -> None:
+    found = summarise(
+        NODES,
+        [SECOND.key],
+        {RIGHT.key: (answer(RIGHT.key, "w"), answer(RIGHT.key, "v"))},
+        cached=4,
+        seconds=9,
+        pushed_bytes=0,
+    )
+    assert [(one.worker, one.built, one.pushed_bytes) for one in found.workers] == [
+        ("v", ("right",), 10),
+        ("w", ("right",), 10),
+    ]
+    assert found.critical_seconds == SECONDS[RIGHT.key]
 
 
 def test_nothing_was_done() -> None:

@@ -86,7 +86,7 @@ class Execution:
         self._priorities = priorities(nodes, self._expected_seconds)
         self.done: dict[StorePath, RealisedLayer] = {}
         self.failures: dict[StorePath, VstoreError] = dict(inputs.failures)
-        self.answers: dict[StorePath, ClusterAnswer] = {}
+        self.answers: dict[StorePath, tuple[ClusterAnswer, ...]] = {}
         self.unbuilt: set[StorePath] = set()
         workers = client.workers()
         self._fitting = Fitting.of(workers, run.store.config.cluster.resources)
@@ -273,7 +273,7 @@ class Execution:
         """Note that a node is done."""
         layer = answer.outcome.result()
         assert layer.path is not None
-        self.done[key], self._objects[key], self.answers[key] = layer, layer.path, answer
+        self.done[key], self._objects[key], self.answers[key] = layer, layer.path, tuple(work.answers.values())
         self._tell(key, NodeState.DONE, str(layer.origin), answer.worker, layer.seconds)
 
     def _fail(self, key: StorePath, error: VstoreError, *, unbuilt: bool = False) -> None:

@@ -29,14 +29,14 @@ class DaskExecutor:
 
     A run whose nodes are all in the cache does not `connect`.
 
-    `answers` has the answer for each node that workers realised, `found` what the cache had before, `unbuilt` the nodes
+    `answers` has those for each node that workers realised, `found` what the cache had before, `unbuilt` the nodes
     that failed although another machine may be able to build them.
     """
 
     def __init__(self, connect: Connect, run: ClusterRun) -> None:
         self._connect = connect
         self._run = run
-        self.answers: dict[StorePath, ClusterAnswer] = {}
+        self.answers: dict[StorePath, tuple[ClusterAnswer, ...]] = {}
         self.found = CachedNodes()
         self.inputs = Inputs()
         self.unbuilt: frozenset[StorePath] = frozenset()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 
 from vstore.build.recipe import Recipe
 from vstore.cluster.tasks import ClusterAnswer
@@ -63,13 +64,13 @@ class ClusterSummary:
 def summarise(
     nodes: Mapping[StorePath, Recipe],
     stacks: Sequence[StorePath],
-    answers: Mapping[StorePath, ClusterAnswer],
+    answers: Mapping[StorePath, Sequence[ClusterAnswer]],
     *,
     cached: int,
     seconds: float,
     pushed_bytes: int,
 ) -> ClusterSummary:
-    """Summarise a run. `stacks` are the nodes that were asked for, `answers` those of the nodes that workers did."""
+    """Summarise a run. `stacks` are the nodes that were asked for, `answers` those of the workers that did a node."""
     uses = dict.fromkeys(answers, 0)
     for stack in stacks:
         for key in reachable([stack], lambda key: nodes[key].all_dependencies) & answers.keys():
@@ -78,10 +79,10 @@ def summarise(
     return ClusterSummary(
         nodes=len(nodes),
         cached=cached,
-        workers=_workers(answers.values()),
-        shared_seconds=sum(number * _seconds(answers[key]) for key, number in again.items()),
-        shared_bytes=sum(number * (answers[key].outcome.size_bytes or 0) for key, number in again.items()),
-        critical_path=_critical_path(nodes, answers),
+        workers=_workers(chain.from_iterable(answers.values())),
+        shared_seconds=sum(number * sum(map(_seconds, answers[key])) for key, number in again.items()),
+        shared_bytes=sum(number * (answers[key][0].outcome.size_bytes or 0) for key, number in again.items()),
+        critical_path=_critical_path(nodes, {key: max(map(_seconds, given)) for key, given in answers.items()}),
         seconds=seconds,
         pushed_bytes=pushed_bytes,
     )
@@ -114,22 +115,19 @@ def _seconds(answer: ClusterAnswer) -> float:
     return answer.outcome.layer.seconds if answer.outcome.layer else 0.0
 
 
-def _critical_path(
-    nodes: Mapping[StorePath, Recipe], answers: Mapping[StorePath, ClusterAnswer]
-) -> tuple[PathStep, ...]:
-    """Return the chain of answered nodes that took longest."""
+def _critical_path(nodes: Mapping[StorePath, Recipe], seconds: Mapping[StorePath, float]) -> tuple[PathStep, ...]:
+    """Return the chain of nodes that took longest, among those with `seconds`."""
     longest: dict[StorePath, float] = {}
     below: dict[StorePath, StorePath | None] = {}
     for level in levels(nodes):
         for key in level:
             lower = max(nodes[key].all_dependencies, key=longest.__getitem__, default=None)
             below[key] = lower
-            own = _seconds(answers[key]) if key in answers else 0.0
-            longest[key] = own + (longest[lower] if lower else 0.0)
+            longest[key] = seconds.get(key, 0.0) + (longest[lower] if lower else 0.0)
     step = max(longest, key=longest.__getitem__, default=None)
     path = []
     while step is not None:
-        if step in answers:
-            path.append(PathStep(name=nodes[step].name, target=nodes[step].target, seconds=_seconds(answers[step])))
+        if step in seconds:
+            path.append(PathStep(name=nodes[step].name, target=nodes[step].target, seconds=seconds[step]))
         step = below[step]
     return tuple(reversed(path))
