@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from scripts.testing.clusters import TestCluster
 from tests.cluster.conftest import Client
+from vstore.cluster.channels import move_channel
 from vstore.cluster.client import ClusterClient
 from vstore.errors import ClusterError
+from vstore.values import replace
 
 pytestmark = pytest.mark.slow
 LIMIT_SECONDS = 2.0
@@ -57,6 +61,33 @@ def test_a_lost_scheduler_is_an_error_at_once(client_alone: Client, alone: TestC
     alone.kill("scheduler")
     assert "connection to the scheduler" in str(running.exception())
     alone.file.unlink()
+
+
+@pytest.mark.usefixtures("two_must_agree")
+def test_another_worker_signs_for_one_that_is_stopped(client: Client, cluster: TestCluster) -> None:
+    low = client.layers.layer("signed")
+    stack = client.layers.stack(low)
+    executed = client.run(low, stack)
+    record, run = client.record(executed, stack), client.cluster_run()
+    trust = replace(run.trust, keys=tuple(key for key in run.trust.keys if key.name in ("one", "two", "three")))
+    connect = partial(ClusterClient.connected, cluster.address.url, None, limit_seconds=4 * LIMIT_SECONDS)
+
+    def move(name: str, *stopped: str) -> set[str]:
+        """Move a channel while workers are stopped. Return the names of the keys that have signed."""
+        for worker in stopped:
+            cluster.process(worker).send_signal(signal.SIGSTOP)
+        try:
+            moved = move_channel(replace(run, trust=trust), connect, name, record.path, record.recipe, timedelta(1))
+        finally:
+            for worker in stopped:
+                cluster.process(worker).send_signal(signal.SIGCONT)
+        return {one.key for one in moved.record.signatures}
+
+    assert move("signed", "one") == {"client", "two", "three"}
+    with pytest.raises(ClusterError, match="channel late was not moved: 1 of the 2 required keys") as caught:
+        move("late", "one", "two")
+    told = f"{caught.value.details}"
+    assert "worker one on" in told and "worker two on" in told and told.count("did not answer within 2 s") == 2
 
 
 def test_nothing_answers_at_the_address(client: Client) -> None:

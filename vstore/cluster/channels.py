@@ -7,6 +7,7 @@ that enough keys which it trusts state as the object of its recipe.
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Self
 
@@ -115,8 +116,11 @@ def move_channel(
 
 
 def _have_signed(client: ClusterClient, run: ClusterRun, record: Channel, recipe: Digest) -> Channel:
-    """Return the record with the signatures of as many workers as are missing. Raises ClusterError."""
-    trust, reasons = run.trust, []
+    """Return the record with the signatures of as many workers as are missing. Raises ClusterError.
+
+    After the limit of the client no further worker is asked.
+    """
+    trust, reasons, ends = run.trust, [], time.monotonic() + client.limit_seconds
     offers = [
         (worker, key)
         for worker in client.workers()
@@ -124,7 +128,7 @@ def _have_signed(client: ClusterClient, run: ClusterRun, record: Channel, recipe
         if worker.offers({RELEASE_RESOURCE: 1, key_resource(key.name): 1})
     ]
     for worker, key in offers:
-        if not trust.trusts(record) and key.raw not in trust.signers(record):
+        if not trust.trusts(record) and key.raw not in trust.signers(record) and time.monotonic() < ends:
             task = ChannelTask(channel=record, recipe=recipe, cache=run.cache.url, signer=key.name)
             if reason := client.call(worker.name, sign_channel, task.encode()):
                 reasons.append(f"worker {worker.name} on {worker.host}: {reason}")
