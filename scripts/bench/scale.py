@@ -1,9 +1,10 @@
 """What a node costs on a real cluster, and whether the costs of one run predict the time of another.
 
-Usage: .venv/bin/python scripts/bench/scale.py [--workers N] [--nodes N N] [--depths N N] [--work DIR] [--json]. A
-scheduler, workers with stores of their own, and a cache in a folder, all on this machine. Each node is a layer with one
-module. The first run gives the costs of a node; with them a model predicts the second one, of another size and depth.
-Processor time is that of /proc, and the cores are those that other processes left in the second run.
+Usage: .venv/bin/python scripts/bench/scale.py [--workers N] [--nodes N N] [--depths N N] [--own-keys] [--work DIR]
+[--json]. A scheduler, workers with stores of their own, and a cache in a folder, all on this machine. All machines have
+the same key, or each its own. Each node is a layer with one module. The first run gives the costs of a node; with them
+a model predicts the second one, of another size and depth. Processor time is that of /proc, and the cores are those
+that other processes left in the second run.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from scripts.bench.counting import Counts
 from scripts.bench.many_workers import carried_bytes, cpu_seconds
-from scripts.testing.clusters import TestCluster, give_keys
+from scripts.testing.clusters import TestCluster, give_keys, set_trust
 from scripts.testing.registries import docker_registry
 from scripts.testing.small_layers import SmallLayers
 from scripts.testing.world import make_world
@@ -38,67 +40,15 @@ from vstore.cluster.tasks import ClusterAnswer
 from vstore.objects import StorePath
 from vstore.realise.execute.interpreters import Interpreters
 from vstore.realise.model import Origin, RealisedLayer
-from vstore.remote import Signer, open_cache, signing_keys, trust_of
-from vstore.reporter import Detail, NullReporter
+from vstore.remote import SecretKey, Signer, open_cache, signing_keys, trust_of, write_key
+from vstore.store import Store, StoreLayout
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 _WORKER = """
 import sys
-from scripts.bench.scale import run_counting_worker
+from scripts.bench.counting import run_counting_worker
 run_counting_worker(*sys.argv[1:])
 """
-
-
-class Counts(NullReporter):
-    """Counts requests by method and folder, and signatures made and checked in this process."""
-
-    def __init__(self) -> None:
-        self.found: Counter[str] = Counter()
-
-    def detail(self, text: object, kind: Detail = Detail.DECISION) -> None:
-        words = str(text() if callable(text) else text).split(": ")
-        if kind == Detail.CALL and words[0].startswith(("file:", "oci:")):
-            method, *_, key = words[1].split()
-            self.found[f"{method} {key.split('/')[0]}"] += 1
-
-    def note(self, text: str) -> None:
-        print(text, flush=True)
-
-    def count_signatures(self) -> None:
-        """Count all signatures of this process from now on."""
-        from vstore.remote.records.trust import Key, SecretKey
-
-        sign, verifies = SecretKey.sign, Key.verifies
-
-        def counted_sign(key: SecretKey, fingerprint: bytes) -> object:
-            self.found["signatures made"] += 1
-            return sign(key, fingerprint)
-
-        def counted_verifies(key: Key, fingerprint: bytes, signature: bytes) -> bool:
-            self.found["signatures checked"] += 1
-            return verifies(key, fingerprint, signature)
-
-        SecretKey.sign, Key.verifies = counted_sign, counted_verifies  # type: ignore[assignment,method-assign]
-
-
-def run_counting_worker(root: str, name: str, address: str, counts: str) -> None:
-    """Run a worker that writes its counts to a file after each node."""
-    from vstore.cluster.address import SchedulerAddress
-    from vstore.cluster.work import NodeWorker
-    from vstore.cluster.worker import WorkerOptions, run_worker
-
-    found, realise = Counts(), NodeWorker.realise
-    found.count_signatures()
-
-    def counted(worker: NodeWorker, text: str, below: Sequence[str]) -> object:
-        try:
-            return realise(worker, text, below)
-        finally:
-            Path(f"{counts}.new").write_text(json.dumps(found.found))
-            os.replace(f"{counts}.new", counts)
-
-    NodeWorker.realise = counted  # type: ignore[assignment,method-assign]
-    run_worker(Path(root), WorkerOptions(scheduler=SchedulerAddress.of(address), name=name, jobs=1), found)
 
 
 def busy_seconds() -> float:
@@ -163,9 +113,17 @@ class Bench:
         self._pids: dict[str, int] = {}
         self.close = self._cluster.close
 
-    def start(self, workers: Sequence[str]) -> None:
-        """Start a scheduler, and make the stores of workers."""
-        give_keys([self._layers.store.layout.root, *map(self._cluster.root, workers)])
+    def start(self, workers: Sequence[str], *, own_keys: bool) -> None:
+        """Start a scheduler, and make the stores of workers, which have one key or `own_keys`."""
+        roots = [self._layers.store.layout.root, *map(self._cluster.root, workers)]
+        if own_keys:
+            give_keys(roots)
+        else:
+            key = SecretKey.generate("bench")
+            for root in roots:
+                Store.open(root).close()
+                write_key(StoreLayout(root).keys, key)
+                set_trust(root, [str(key.public)])
         self._cluster.start_scheduler(worker_seconds=120)
         self._pids["scheduler"] = self._cluster.process("scheduler").pid
 
@@ -298,15 +256,15 @@ def show(what: str, costs: Costs) -> None:
         print(f"  {name}, a node: {', '.join(each) or 'nothing'}")
 
 
-def measure(work: Path, workers: int, nodes: Sequence[int], depths: Sequence[int]) -> Iterator[tuple[str, Costs]]:
+def measure(work: Path, given: argparse.Namespace) -> Iterator[tuple[str, Costs]]:
     """Yield the costs of each run."""
     world = make_world(work / "world")
     world.realise()
     counts = Counts()
     counts.count_signatures()
-    names = [f"worker-{number}" for number in range(workers)]
+    names = [f"worker-{number}" for number in range(given.workers)]
     with SmallLayers.opened(world) as layers, closing(Bench(work / "cluster", layers, counts)) as bench:
-        bench.start(names)
+        bench.start(names, own_keys=given.own_keys)
         bench.join(names[:1])
         recipes = bench.graph("one", 200, 1)
         bench.run(recipes, 1)
@@ -317,7 +275,7 @@ def measure(work: Path, workers: int, nodes: Sequence[int], depths: Sequence[int
             yield "built, with a registry as the cache", bench.run(bench.graph("registry", 50, 1), 1)
         bench.join(names[1:])
         yield "in the cache, and on one of the workers", bench.run_tasks(recipes, 1)
-        for name, size, depth in zip(("first", "second"), nodes, depths, strict=True):
+        for name, size, depth in zip(("first", "second"), given.nodes, given.depths, strict=True):
             yield name, bench.run(bench.graph(name, size, depth), depth)
 
 
@@ -326,13 +284,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=8)
     parser.add_argument("--nodes", type=int, nargs=2, default=[300, 600])
-    parser.add_argument("--depths", type=int, nargs=2, default=[4, 10])
+    parser.add_argument("--depths", type=int, nargs=2, default=[6, 10])
+    parser.add_argument("--own-keys", action="store_true")
     parser.add_argument("--work", type=Path)
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     found: dict[str, Costs] = {}
     with tempfile.TemporaryDirectory(dir=given.work, prefix="bench-scale-") as work:
-        for name, costs in measure(Path(work), given.workers, given.nodes, given.depths):
+        for name, costs in measure(Path(work), given):
             found[name] = costs
             if not given.json:
                 show(name, costs)

@@ -39,10 +39,12 @@ class LocalFiles:
         if not wanted:
             return
         self._names |= wanted
-        infos = [info for info in self._store.objects.all() if info.path not in self._seen]
+        objects, worth = self._store.objects, size_bytes // _BYTES_OF_A_FILE
+        others = worth > _FILES_OF_A_MANIFEST
+        found = objects.all() if others else [info for name in wanted for info in objects.newest_of(name)]
+        infos = [info for info in found if info.path not in self._seen]
         infos.sort(key=lambda info: (info.path.name in wanted, info.registered_at), reverse=True)
         chosen: list[StorePath] = []
-        worth = size_bytes // _BYTES_OF_A_FILE
         for info in infos:
             cost = info.files + _FILES_OF_A_MANIFEST
             if cost <= min(self._budget, worth) or info.path.name in wanted:
