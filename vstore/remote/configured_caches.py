@@ -20,7 +20,8 @@ from vstore.store import Store
 
 def trust_of(config: Config, extra: Iterable[str] = ()) -> Trust:
     """Return the configured trust, with `extra` keys. Raises UsageError for a malformed key."""
-    return Trust(keys=tuple(Key.parse(text) for text in (*config.trusted_keys, *extra)), require=config.require)
+    texts = dict.fromkeys((*config.trusted_keys, *extra))
+    return Trust(keys=tuple(Key.parse(text) for text in texts), require=config.require)
 
 
 @contextmanager

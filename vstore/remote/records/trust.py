@@ -168,7 +168,8 @@ class Signer:
         self.statement = ""
         public = tuple(key.public for key in self.keys)
         self.own = Trust(keys=public, require=len({key.raw for key in public}))
-        self.known = Trust(keys=(*public, *trust.keys), require=len({key.raw for key in (*public, *trust.keys)}))
+        known = tuple(dict.fromkeys((*public, *trust.keys)))  # each once, as each is tried
+        self.known = Trust(keys=known, require=len({key.raw for key in known}))
 
     def stating(self, statement: str) -> Self:
         """Return a signer with the same keys and this statement."""
