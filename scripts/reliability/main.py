@@ -5,8 +5,9 @@ reached, killed), calls (each changing system call of a store's life killed or f
 instants), power, crowd, input (spoilt bytes), fuzz (the same with coverage guidance), caches (spoilt caches and bundles
 against pull, substitution and unpack), registries (the same of manifests and blobs in a registry), damage (spoilt
 indexes), places (what is there already where a command writes), mistakes (random calls), nix, members (tricks of a
-hostile member of a shared store), strangers (hostile requests to `vstore serve`), breaks (each promise broken on
-purpose, which a test must notice). An AssertionError says what was not as promised.
+hostile member of a shared store), strangers (hostile requests to `vstore serve`), cluster (workers and clients killed
+while one worker lies), breaks (each promise broken on purpose, which a test must notice). An AssertionError says what
+was not as promised.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from scripts.reliability.breaks import BREAKS, is_noticed
+from scripts.reliability.crashes.clusters import Chaos, disturbed_cluster
 from scripts.reliability.crashes.crowd import crowd
 from scripts.reliability.crashes.kills import random_kills
 from scripts.reliability.crashes.nix import big_tree, race_nix, race_vstore, why_no_nix
@@ -163,6 +165,10 @@ def damage(work: Path, options: argparse.Namespace) -> Counts:
     return {"indexes": options.indexes, **spoil_indexes(work, count=options.indexes, seed=options.seed)}
 
 
+def cluster(work: Path, options: argparse.Namespace) -> Counts:
+    return disturbed_cluster(work, Chaos(seed=options.seed))
+
+
 def nix(work: Path, _: argparse.Namespace) -> Counts:
     """A collector during a large add, at the same delays for both."""
     tree = big_tree(work / "tree")
@@ -215,6 +221,7 @@ SECTIONS: dict[str, Callable[[Path, argparse.Namespace], Counts]] = {
     "nix": nix,
     "members": members,
     "strangers": asked,
+    "cluster": cluster,
     "breaks": breaks,
 }
 

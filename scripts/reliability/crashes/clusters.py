@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import signal
 import subprocess
 import threading
 import time
@@ -58,6 +59,11 @@ class Chaos:
     client_kills: int = 5
     lies: bool = True  # whether one of the workers lies, and two keys must sign
     seed: int = 1
+
+    @property
+    def require(self) -> int:
+        """How many keys must sign."""
+        return 2 if self.lies else 1
 
 
 def make_specs(folder: Path, chaos: Chaos) -> tuple[Platforms, list[Path]]:
@@ -147,11 +153,10 @@ class Call:
     done: int = 0
     lines: list[str] = field(default_factory=list)
     longest_wait_seconds: float = 0.0
-    output: str = ""
 
     def follow(self, *, kill_after: int | None = None) -> int:
         """Read what it says to the end; return its exit code. Kill it after that many nodes are done."""
-        assert self.process.stdout is not None and self.process.stderr is not None
+        assert self.process.stderr is not None
         said_at = time.monotonic()
         for line in self.process.stderr:
             self.longest_wait_seconds = max(self.longest_wait_seconds, time.monotonic() - said_at)
@@ -162,70 +167,93 @@ class Call:
                 self.done += 1
                 if self.done == kill_after:
                     self.process.kill()
-        self.output = self.process.stdout.read()
         return self.process.wait()
 
 
 def disturbed_cluster(folder: Path, chaos: Chaos) -> dict[str, object]:
     """Realise specs on a cluster while its processes are killed. AssertionError if anything is lost or wrong."""
-    chance = random.Random(chaos.seed)
     world, specs = make_specs(folder / "world", chaos)
     started = time.monotonic()
     expected = objects_of(world.json(*words(world, specs)))
     here_seconds = time.monotonic() - started
     names = [*(f"w{number}" for number in range(chaos.workers - chaos.lies)), *[LIAR] * chaos.lies]
-    require = 2 if chaos.lies else 1
     cluster = TestCluster(folder / "cluster", jobs=1)
     client = Platforms(world.folder, cluster.root("client"))
-    _give_keys(cluster, names, require)
+    _give_keys(cluster, names, chaos.require)
     if chaos.lies:
         (cluster.control / f"{LIAR}.lies").touch()
-    command = [*words(client, specs), "--locked", "--fetch", "none", "--timeout", f"{LIMIT_SECONDS:g}"]
-    command += ["--on", str(cluster.file), "--cache", str(cluster.cache)]
-    builds = sum(len(_layers(expected)) for _ in range(require))
-    calls: list[Call] = []
-
-    def call(*, kill_after: int | None = None) -> int:
-        calls.append(Call(client.start("--json", *command)))
-        return calls[-1].follow(kill_after=kill_after)
-
+    command = client.command("--json", *words(client, specs), "--locked", "--fetch", "none")
+    command += ["--timeout", f"{LIMIT_SECONDS:g}", "--on", str(cluster.file), "--cache", str(cluster.cache)]
+    output = folder / "stacks.json"
+    builds = len(_layers(expected)) * chaos.require
+    chance = random.Random(chaos.seed)
     try:
         cluster.start_scheduler()
         cluster.start_workers(*names)
         started = time.monotonic()
         with Killer(cluster, names, chance, chaos.worker_kills, builds * 9 // 10) as killer:
-            for _ in range(chaos.client_kills):
-                call(kill_after=chance.randint(1, len(expected) // (chaos.client_kills + 1)))
-            while call() == ClusterError.exit_code and len(calls) < chaos.client_kills + MOST_RUNS:
-                pass
+            calls = _call_again_and_again(client, command, output, chaos, len(expected), chance)
         seconds = time.monotonic() - started
     finally:
         cluster.close()
-    last = calls[-1]
-    assert last.process.returncode == 0, "".join(last.lines)[-3000:]
-    found = objects_of(json.loads(last.output)["stacks"])
+    found = objects_of(json.loads(output.read_text())["stacks"])
     assert found == expected, {name: path for name, path in expected.items() if found.get(name) != path}
     assert killer.kills == chaos.worker_kills, f"{killer.kills} workers were killed"
+    _check_cache(world, client, cluster, expected)
+    return {
+        "objects": len(expected),
+        **_count_builds(cluster, chaos),
+        "workers killed": killer.kills,
+        **_count_calls(calls, chaos),
+        "seconds on the cluster": round(seconds),
+        "seconds on one machine": round(here_seconds),
+    }
+
+
+def _call_again_and_again(
+    client: Platforms, command: list[str], output: Path, chaos: Chaos, nodes: int, chance: random.Random
+) -> list[Call]:
+    """Call the client and kill it, as often as that is wanted, then call it until it ends well."""
+    calls: list[Call] = []
+
+    def call(*, kill_after: int | None = None) -> int:
+        with output.open("w") as file:
+            environment, pipe = client.environment(), subprocess.PIPE
+            calls.append(Call(subprocess.Popen(command, stdout=file, stderr=pipe, text=True, env=environment)))
+            return calls[-1].follow(kill_after=kill_after)
+
+    for _ in range(chaos.client_kills):
+        code = call(kill_after=chance.randint(1, nodes // (chaos.client_kills + 1)))
+        assert code == -signal.SIGKILL, "".join(calls[-1].lines)[-3000:]
+    while (code := call()) == ClusterError.exit_code and len(calls) < chaos.client_kills + MOST_RUNS:
+        pass
+    assert code == 0, "".join(calls[-1].lines)[-3000:]
+    return calls
+
+
+def _count_calls(calls: list[Call], chaos: Chaos) -> dict[str, object]:
+    """Check that no client was silent for longer than its limit, and that the liar was named."""
     longest_seconds = max(one.longest_wait_seconds for one in calls)
     assert longest_seconds < LIMIT_SECONDS + SETTLING_SECONDS, f"a client said nothing for {longest_seconds:.0f} s"
     if chaos.lies:
         assert any(f"worker {LIAR} on " in line for one in calls for line in one.lines), "nobody named the liar"
-    _check_cache(world, client, cluster, expected)
-    counts = Counter(recipe for worker, recipe in cluster.builds() if worker != LIAR)
-    twice = sum(max(0, number - require) for number in counts.values())
-    assert twice <= counts.total() / 20, f"{twice} of {counts.total()} builds were done once too often"
     return {
-        "objects": len(expected),
-        "layers": len(counts),
-        "builds of honest workers": counts.total(),
-        "builds of the liar": sum(worker == LIAR for worker, _ in cluster.builds()),
-        "builds beyond those required": twice,
-        "workers killed": killer.kills,
         "clients killed": chaos.client_kills,
         "calls to the end": len(calls) - chaos.client_kills,
         "longest silence of a client in seconds": round(longest_seconds, 1),
-        "seconds on the cluster": round(seconds),
-        "seconds on one machine": round(here_seconds),
+    }
+
+
+def _count_builds(cluster: TestCluster, chaos: Chaos) -> dict[str, object]:
+    """Check that honest workers built at most one layer in twenty, or one for each kill, more often than required."""
+    builds = Counter(recipe for worker, recipe in cluster.builds() if worker != LIAR)
+    beyond = sum(max(0, number - chaos.require) for number in builds.values())
+    assert beyond <= max(builds.total() / 20, chaos.worker_kills), f"{beyond} of {builds.total()} builds were in vain"
+    return {
+        "layers": len(builds),
+        "builds of honest workers": builds.total(),
+        "builds of the liar": len(cluster.builds()) - builds.total(),
+        "builds beyond those required": beyond,
     }
 
 
