@@ -85,23 +85,43 @@ def test_a_failed_build_is_not_tried_again_and_an_unfit_worker_is_not_asked_agai
     assert len(answered) == 3 and "no space" in str(found) and len(executor.unbuilt) == 1
 
 
+def test_nodes_above_one_that_is_tried_again_are_tried_again_too(
+    client: Client, workers: dict[str, NodeWorker]
+) -> None:
+    low = client.layers.layer("again-low")
+    mid = client.layers.layer("again-mid", low)
+    top, beside = client.layers.layer("again-top", mid, low), client.layers.layer("again-beside")
+    tried: list[StorePath] = []
+
+    def first_fails(answer: ClusterAnswer) -> ClusterAnswer:
+        tried.append(answer.outcome.key)
+        return unavailable(answer) if answer.outcome.key == low.key and tried.count(low.key) == 1 else answer
+
+    executor = DaskExecutor(InProcess(workers, change=first_fails).connected_here, run_of(client, TRUST))
+    executed = executor.run(client.layers.nodes(top, mid, beside, low))
+    assert not executed.failures and {one.key for one in (low, mid, top, beside)} <= executed.done.keys()
+    assert [one for one in tried if one != beside.key] == [low.key, mid.key, top.key] * 2
+    assert tried.count(beside.key) == 1
+
+
 def test_the_object_of_the_majority_counts_and_the_other_worker_is_named(
     client: Client, workers: dict[str, NodeWorker]
 ) -> None:
     lie = StorePath.parse(f"{'c' * 32}-lie")
 
     def lying(answer: ClusterAnswer) -> ClusterAnswer:
-        assert answer.realisation is not None and answer.outcome.layer is not None
-        if answer.worker != "two":
+        if answer.worker != "two" or answer.realisation is None or answer.outcome.layer is None:
             return answer
         record = sign(replace(answer.realisation, path=lie, signatures=()), (TWO,))
         layer = replace(answer.outcome.layer, path=lie)
         return replace(answer, realisation=record, outcome=replace(answer.outcome, layer=layer))
 
     nodes = [client.layers.layer(f"lied{number}") for number in range(4)]
+    nodes.append(client.layers.layer("above-lies", *nodes))  # waits until it is known who lied
     run, cluster = run_of(client, BOTH, reports := Said()), InProcess(workers, change=lying)
     executed = DaskExecutor(cluster.connected_here, run).run(client.layers.nodes(*nodes))
-    assert not executed.failures and lie not in {one.path for one in executed.done.values()}
+    assert not executed.failures and {one.key for one in nodes} <= executed.done.keys()
+    assert lie not in {one.path for one in executed.done.values()}
     assert "two" in cluster.answered and any("worker two on" in text for text in reports.warnings)
     assert not any("worker one on" in text or "worker three on" in text for text in reports.warnings)
     recipe = nodes[0].over({client.layers.interpreter.key: client.interpreter}).digest
