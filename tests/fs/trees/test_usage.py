@@ -40,6 +40,7 @@ def test_a_tally_knows_what_removing_frees(
     """Against a sum over inodes, kept otherwise: what is used before and after."""
     top = tmp_path_factory.mktemp("tally")
     fill(top, files)
+    (top / "link").symlink_to("a")
     before = used_bytes(top)
     assert before == int(subprocess.check_output(["du", "-s", "-B1", top]).split()[0])
     inodes = InodeCache()

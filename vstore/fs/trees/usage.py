@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 _BLOCK_BYTES = 512  # the unit of st_blocks, stat(2)
 _SHARDS = 64
+_CACHED_DEPTH = 2  # of objects and manifests below the root of a store
 
 
 def held_bytes(status: os.stat_result) -> int:
@@ -104,7 +105,7 @@ class Inodes(NamedTuple):
 
 
 class InodeCache:
-    """Reads each tree once for several measures of one store, which do not see what changes meanwhile."""
+    """Reads each tree once for several measures of one store. They do not see changes that are made meanwhile."""
 
     def __init__(self) -> None:
         self._known: dict[str, Inodes] = {}
@@ -116,8 +117,8 @@ class InodeCache:
             self._known[name] = Inodes.of(statuses(name))
         return self._known[name]
 
-    def used_bytes(self, place: str | os.PathLike[str], depth: int = 2) -> int:
-        """Return the bytes that a tree takes, as du(1) counts them, from the trees so far below it."""
+    def used_bytes(self, place: str | os.PathLike[str], depth: int = _CACHED_DEPTH) -> int:
+        """Return the bytes that a tree takes, as du(1) counts them. The trees at this depth below it are cached."""
         total, several = 0, dict[int, int]()
         for inodes in self._below(os.fspath(place), depth):
             total += inodes.single_bytes
@@ -127,11 +128,13 @@ class InodeCache:
     def _below(self, place: str, depth: int) -> Iterator[Inodes]:
         names: list[str] = []
         with suppress(OSError):
-            names = os.listdir(place) if depth else []
+            status = os.lstat(place)
+            if depth and stat.S_ISDIR(status.st_mode):  # a link is not followed
+                names = os.listdir(place)
         if not names:
             yield self.inodes(place)
             return
-        yield Inodes.of([os.lstat(place)])
+        yield Inodes.of([status])
         for name in names:
             yield from self._below(os.path.join(place, name), depth - 1)
 
