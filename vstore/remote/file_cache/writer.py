@@ -91,20 +91,8 @@ class FileCacheWriter:
         self._transport.put(layout.archive_key(record.path), archive)
 
     def put_object(self, record: ObjectRecord, signer: Signer) -> None:
-        """Write the record of an object, with the signatures of others who wrote the same one meanwhile."""
-        key, own = layout.object_key(record.path), signer.sign(signer.known.without_wrong(record))
-        if creating(self._transport).create(key, encode(own)):
-            return
-        for number in range(_MAX_TRIES):
-            found, _ = self._read(key, decode_object)
-            same = found is not None and found.fingerprint == own.fingerprint
-            joined = add_signatures(signer.known.without_wrong(found), *own.signatures) if found and same else own
-            if number and joined == found:
-                return
-            self._write(key, joined)  # first also an equal one: no collection deletes what was written lately
-            if not same:
-                return
-        raise CacheError(f"{self._name}: others keep writing the record of {record.path}", hint="try again")
+        """Write the record of an object, with the signatures that the same record has."""
+        self._put(layout.object_key(record.path), record, decode_object, signer)
 
     def keep_object(self, found: ObjectRecord, own: ObjectRecord, signer: Signer) -> bool:
         """Add signatures to the record of an object, and write it again if it is old; return whether it is there."""
@@ -189,11 +177,23 @@ class FileCacheWriter:
         return attempt(partial(read_record, self._transport, self._name, key, decode))
 
     def _put(self, key: str, record: R, decode: Callable[[bytes, str], R], signer: Signer) -> None:
-        """Sign a record and write it, with the signatures that the same record has."""
-        found, _ = self._read(key, decode)
-        if found is not None and found.fingerprint == record.fingerprint:
-            record = signer.known.without_wrong(found)
-        self._write(key, signer.sign(record))
+        """Sign a record and write it, with the signatures that the same record has.
+
+        Two who sign at once may lose a signature, so read again and repeat.
+        """
+        own = signer.sign(signer.known.without_wrong(record))
+        if creating(self._transport).create(key, encode(own)):
+            return
+        for number in range(_MAX_TRIES):
+            found, _ = self._read(key, decode)
+            if found is None or found.fingerprint != own.fingerprint:
+                self._write(key, own)
+                return
+            joined = add_signatures(signer.known.without_wrong(found), *own.signatures)
+            if number and joined == found:
+                return
+            self._write(key, joined)  # first also an equal one: no collection deletes what was written lately
+        raise CacheError(f"{self._name}: others keep writing {key}", hint="try again")
 
     def _write(self, key: str, record: Record) -> None:
         self._transport.put(key, encode(record))
