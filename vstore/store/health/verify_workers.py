@@ -6,7 +6,7 @@ Reading many small files keeps a core busy in the interpreter, so threads would 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from itertools import chain
 
@@ -23,24 +23,21 @@ _TOP = "the object's folder"
 _FILES_PER_WORKER = 4000  # starting a process takes as long as hashing so many files
 _OBJECTS_PER_WORKER, _OBJECTS_PER_CALL = 1000, 100  # and as reading so many small manifests
 _Call = Callable[[], list[str] | TreeState]
+_Results = Iterator[tuple[ObjectInfo, list[str]]]
 
 
-@contextmanager
 def check_objects(
     layout: StoreLayout, infos: Sequence[ObjectInfo], *, contents: bool, jobs: int
-) -> Iterator[Iterator[tuple[ObjectInfo, list[str]]]]:
+) -> AbstractContextManager[_Results]:
     """Yield an iterator of each object and its faults, in no order, from up to `jobs` processes.
 
     Leaving the block ends the processes.
     """
-    with (_check_contents if contents else _check_manifests)(layout, infos, jobs) as results:
-        yield results
+    return (_check_contents if contents else _check_manifests)(layout, infos, jobs)
 
 
 @contextmanager
-def _check_manifests(
-    layout: StoreLayout, infos: Sequence[ObjectInfo], jobs: int
-) -> Iterator[Iterator[tuple[ObjectInfo, list[str]]]]:
+def _check_manifests(layout: StoreLayout, infos: Sequence[ObjectInfo], jobs: int) -> Iterator[_Results]:
     workers = max(min(jobs, len(infos) // _OBJECTS_PER_WORKER), 1)
     parts = [infos[at : at + _OBJECTS_PER_CALL] for at in range(0, len(infos), _OBJECTS_PER_CALL)]
     with map_unordered([partial(_faults_of_part, layout, part) for part in parts], workers) as results:
@@ -52,9 +49,7 @@ def _faults_of_part(layout: StoreLayout, infos: Sequence[ObjectInfo]) -> list[li
 
 
 @contextmanager
-def _check_contents(
-    layout: StoreLayout, infos: Sequence[ObjectInfo], jobs: int
-) -> Iterator[Iterator[tuple[ObjectInfo, list[str]]]]:
+def _check_contents(layout: StoreLayout, infos: Sequence[ObjectInfo], jobs: int) -> Iterator[_Results]:
     total = sum(info.files for info in infos)
     workers = max(min(jobs, total // _FILES_PER_WORKER), 1)
     calls: list[tuple[ObjectInfo, int, _Call]] = []
