@@ -321,12 +321,12 @@ def serve(
     from vstore.remote.serving.endpoints import application
     from vstore.remote.serving.served_store import ServedStore
     from vstore.remote.serving.server import bind, listen
-    from vstore.sbom.document import make_sbom
+    from vstore.sbom.document import sbom_maker
     from vstore.sbom.model import SbomOptions
     from vstore.sbom_format import Sbom, SbomFormat
 
     def make(path: StorePath, form: SbomFormat, reporter: Reporter) -> Sbom:
-        return Sbom(path, form, make_sbom(store, path, SbomOptions(format=form), reporter=reporter))
+        return sbom_maker(store, SbomOptions(format=form), reporter=reporter)(path)
 
     reporter = reporter or NullReporter()
     with bind(host, port) as bound:

@@ -99,7 +99,7 @@ def limits_of(store: Store, **chosen: object) -> GcConfig:
 
 
 def plan_gc(store: Store, options: GcOptions, *, inodes: InodeCache | None = None) -> GcResult:
-    """Return the plan that `run_gc` would carry out now. Other measures of the store can use the cache of `inodes`."""
+    """Return the plan that `run_gc` would carry out now. The cache `inodes` serves other measures of the store too."""
     now = datetime.now(UTC)
     forgotten = [
         (name, number)

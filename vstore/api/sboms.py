@@ -13,15 +13,15 @@ Example::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from vstore import remote
-from vstore.objects import StorePath
+from vstore.api.caches import cached_path
 from vstore.publish import OutputPlan
 from vstore.remote import Cache
 from vstore.reporter import Reporter
-from vstore.sbom.document import make_sbom, place_sbom, write_sbom
+from vstore.sbom.document import make_sbom, place_sbom, sbom_maker, write_sbom
 from vstore.sbom.model import SbomOptions
 from vstore.sbom_format import Sbom, SbomFormat
 from vstore.store import Store
@@ -39,15 +39,6 @@ __all__ = [
 ]
 
 
-def sbom_maker(store: Store, options: SbomOptions, *, reporter: Reporter | None = None) -> Callable[[StorePath], Sbom]:
-    """Return a function that returns the SBOM of an object of the store: for `PushOptions` and images."""
-
-    def make(path: StorePath) -> Sbom:
-        return Sbom(path, options.format, make_sbom(store, path, options, reporter=reporter))
-
-    return make
-
-
 def fetch_sbom(
     store: Store,
     cache: Cache,
@@ -61,8 +52,6 @@ def fetch_sbom(
     `what` is a store path or the name of a channel. `trusted_keys` are trusted beside the configured ones. Raises
     UsageError, and CacheError if there is none, if it is damaged, or if too few trusted keys have signed it.
     """
-    from vstore.api.caches import cached_path
-
     trust = remote.trust_of(store.config, trusted_keys)
     return remote.fetch_sbom(store, cache, cached_path(store, cache, what, trust), form, trust)
 

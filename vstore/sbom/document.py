@@ -44,6 +44,15 @@ def make_sbom(
     return _identified(cyclonedx_document(parts), "serialNumber", "urn:uuid:")
 
 
+def sbom_maker(store: Store, options: SbomOptions, *, reporter: Reporter | None = None) -> Callable[[StorePath], Sbom]:
+    """Return a function that makes the SBOM of an object of the store, with the errors of `make_sbom`."""
+
+    def make(path: StorePath) -> Sbom:
+        return Sbom(path, options.format, make_sbom(store, path, options, reporter=reporter))
+
+    return make
+
+
 def write_sbom(
     store: Store,
     path: StorePath,
@@ -56,10 +65,8 @@ def write_sbom(
 
     Raises the errors of `make_sbom`, and UsageError, before any work, if anything but an SBOM by vstore is there.
     """
-    options = options or SbomOptions()
-    return place_sbom(
-        store, file, lambda: Sbom(path, options.format, make_sbom(store, path, options, reporter=reporter))
-    ).data
+    make = sbom_maker(store, options or SbomOptions(), reporter=reporter)
+    return place_sbom(store, file, lambda: make(path)).data
 
 
 def place_sbom(store: Store, file: Path, make: Callable[[], Sbom]) -> Sbom:
