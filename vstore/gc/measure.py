@@ -13,7 +13,7 @@ from vstore.store import Store, StoreLayout
 class Measure:
     """Counts the bytes that become free while objects and other places are taken one after the other.
 
-    Several measures with one cache read each object once.
+    Several measures that share the cache `inodes` read each object once.
     """
 
     def __init__(self, layout: StoreLayout, *, after: Measure | None = None, inodes: InodeCache | None = None) -> None:

@@ -101,7 +101,7 @@ def read_content(
     now: datetime,
     reporter: Reporter | None = None,
 ) -> Content:
-    """Read the content of a page about this store. The sizes are those of `inodes`, which the answers used too."""
+    """Read the content of a page about this store. Take the sizes from `inodes`, the cache of the answers' plan."""
     reporter = reporter or NullReporter()
     reporter.progress("report", "reading the index")
     infos = {info.path: info for info in store.objects.all()}

@@ -15,7 +15,7 @@ from vstore.sbom_format import SbomFormat
 
 CACHE_FILE = "vstore-cache.json"
 FOLDERS = ("channels", "pins", "realisations", "objects", "sboms", "deltas", "archives")
-SBOM_RECORD = ".record.json"  # in place of the end of an SBOM's key
+_SBOM_RECORD = ".record.json"
 _ENDS = {
     "archives": r"\.tar\.zst",
     "deltas": r"\.from\.[^.]+\.(json|delta)",
@@ -51,11 +51,16 @@ def delta_key(new: StorePath, old: StorePath) -> str:
 
 def sbom_record_key(path: StorePath, form: SbomFormat) -> str:
     """Return the key of the record of an SBOM."""
-    return sbom_key(path, form).removesuffix(".json") + SBOM_RECORD
+    return f"sboms/{path.short[:2]}/{path}{sbom_record_suffix(form)}"
+
+
+def sbom_record_suffix(form: SbomFormat) -> str:
+    """Return the end of the keys of the records of SBOMs."""
+    return form.suffix.removesuffix(".json") + _SBOM_RECORD
 
 
 def sbom_key(path: StorePath, form: SbomFormat) -> str:
-    """Return the key of an SBOM. Its end is that by which scanners know the format."""
+    """Return the key of an SBOM. Scanners know the format by the end of the key."""
     return f"sboms/{path.short[:2]}/{path}{form.suffix}"
 
 
@@ -81,8 +86,8 @@ def owner(key: str) -> StorePath:
 
 
 def is_record(key: str) -> bool:
-    """Return whether a key is that of a record. Beside the records of deltas and SBOMs lie these themselves."""
-    return not key.endswith(".delta") and (not key.startswith("sboms/") or key.endswith(SBOM_RECORD))
+    """Return whether a key is that of a record. Deltas and SBOMs lie beside their records."""
+    return not key.endswith(".delta") and (not key.startswith("sboms/") or key.endswith(_SBOM_RECORD))
 
 
 def file_key(record: FileRecord) -> str:

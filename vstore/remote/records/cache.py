@@ -120,7 +120,7 @@ class CacheWriter(Protocol):
         """Write a delta, then its record."""
 
     def put_sbom(self, record: SbomRecord, document: bytes, signer: Signer) -> None:
-        """Write an SBOM, then its record. It replaces another one, except that of another key in a registry."""
+        """Write an SBOM, then its record. It replaces the one of this format; in a registry only that of these keys."""
 
     def add_realisation(self, own: Realisation, signer: Signer, on_fault: FaultHandler) -> StorePath:
         """Write the object of a recipe; return the object that the cache states for it then.

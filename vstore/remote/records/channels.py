@@ -134,8 +134,8 @@ def publish_channel(
 ) -> PublishedChannel:
     """Point the channel to a stack in the cache.
 
-    If a known key has pointed it there already, for half to twice of `lifetime` from now, that record stays, and gets
-    the signatures that it lacks. Otherwise the channel gets a new number; each number is given out once, even to two
+    A record that a known key has signed stays if it points there and expires after half to twice of `lifetime`; it gets
+    the missing signatures. Otherwise the channel gets a new number. Each number is given out once, even to two
     publishers at the same time. Raises UsageError without a key, CacheError if others keep publishing.
     """
     check_channel_name(name)

@@ -1,7 +1,7 @@
 """The HTTP endpoints of a served store: the keys of a cache, read-only, with contents made on request.
 
-Starlette answers ranges. Requests are answered in threads. Archives and SBOMs are made in a few
-threads of their own, so that other requests do not wait for them, and with a limit on waiting requests. Needs the extra
+Starlette answers ranges. Requests are answered in threads. Archives and SBOMs are made in a few threads of their own,
+so that other requests do not wait for them. The number of requests that wait for them is limited. Needs the extra
 ``serve``.
 """
 
@@ -135,11 +135,11 @@ class Endpoints:
         return await self._made(self._served.pack, path)
 
     async def _is_valid(self, path: StorePath) -> bool:
-        """Return whether there is such an object. It is asked first, so that an invented name costs one query."""
+        """Return whether there is such an object. Call this first, so that an invented name costs one query."""
         return await anyio.to_thread.run_sync(self._served.store.is_valid, path)
 
     async def _made(self, make: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
-        """Return what `make` returns, in one of the few threads for that. Raises BusyError if too many wait."""
+        """Call `make` in one of the few threads for that, and return its result. Raises BusyError if too many wait."""
         if self._packing is None:
             self._packing = CapacityLimiter(_MAX_PACKING)
         if self._packing.statistics().tasks_waiting >= _MAX_WAITING:
@@ -185,10 +185,9 @@ def _parsed(name: str, suffix: str, parse: Callable[[str], T]) -> T | None:
 
 
 def _parsed_sbom(name: str) -> tuple[StorePath, SbomFormat, bool] | None:
-    """Return the object and the format of an SBOM's file, and whether it is that of the record."""
+    """Return the object and the format in the name of an SBOM or its record, and whether it is the record."""
     for form in SbomFormat:
-        end = form.suffix.removesuffix(".json") + layout.SBOM_RECORD
-        for is_record, suffix in ((False, form.suffix), (True, end)):
+        for is_record, suffix in ((False, form.suffix), (True, layout.sbom_record_suffix(form))):
             if (path := _parsed(name, suffix, StorePath.parse)) is not None:
                 return path, form, is_record
     return None

@@ -87,7 +87,7 @@ class Fetcher:
         self._lock = threading.Lock()
 
     def prepare(self, records: Collection[ObjectRecord]) -> None:
-        """Find the files that the store has, in objects of the names of these first."""
+        """Find the files that the store has, first in objects with the names of these records."""
         with self._lock:
             if self._local is None:
                 self._local = LocalFiles(self.store)

@@ -13,8 +13,8 @@ from vstore.objects import StorePath
 from vstore.store import Store
 
 _MAX_FILES = 120_000  # reading manifests takes time and memory: the likely objects first, then the newest
-_BYTES_OF_A_FILE = 1 << 10  # they are fetched in the time in which one more file of a manifest is read
-_FILES_OF_A_MANIFEST = 50  # they are read in the time in which a manifest is opened
+_BYTES_OF_A_FILE = 1 << 10  # fetching so many bytes takes as long as reading one file's entry in a manifest
+_FILES_OF_A_MANIFEST = 50  # opening a manifest takes as long as reading so many entries
 
 
 class LocalFiles:
@@ -33,7 +33,7 @@ class LocalFiles:
     def read(self, names: Iterable[str], size_bytes: int) -> None:
         """Read the manifests of the objects with these names, and of the newest others within the budget.
 
-        A name is a store path without its digest. `size_bytes` are to be fetched, so reading must not take longer.
+        A name is a store path without its digest. Reading the others takes no longer than fetching `size_bytes`.
         """
         wanted = set(names) - self._names
         if not wanted:

@@ -66,7 +66,7 @@ class Pushed:
     """The result of a push: the objects that the cache had, those that were pushed, and the bytes sent.
 
     `replaced`, a part of `pushed`, were in the cache but not as their records state. `conflicts` names recipes for
-    which another builder has another object. `sboms` are the attached SBOMs, those that the cache had too.
+    which another builder has another object. `sboms` are the attached SBOMs, also those that the cache had.
     """
 
     present: tuple[StorePath, ...]

@@ -1,4 +1,7 @@
-"""Push an SBOM to a cache, and fetch one. Its content proves nothing, so it counts as its record is signed."""
+"""Push an SBOM to a cache, and fetch one.
+
+The digest of an object does not prove its SBOM, so trusted keys must have signed the SBOM's record.
+"""
 
 from __future__ import annotations
 
