@@ -111,6 +111,7 @@ def test_what_runs_when_a_client_ends_is_found_done_by_the_next_run(client: Clie
 
 def test_a_node_whose_workers_are_lost_again_and_again_is_a_failure(client: Client, cluster: TestCluster) -> None:
     """What only waits for the lost workers is built."""
+    client.limit_seconds = 120.0  # three workers have to start again
     wait, started = cluster.control / "kills.wait", cluster.control / "kills.started"
     wait.touch()
     low = client.layers.layer("kills")
@@ -133,7 +134,7 @@ def test_a_node_whose_workers_are_lost_again_and_again_is_a_failure(client: Clie
 
 @pytest.mark.usefixtures("two_must_agree")
 def test_another_key_signs_if_a_worker_does_not_come_back(client: Client, cluster: TestCluster) -> None:
-    client.limit_seconds = 4.0
+    client.limit_seconds = 10.0  # so a key is lost after 5
     wait, started = cluster.control / "left.wait", cluster.control / "left.started"
     wait.touch()
     left = client.layers.layer("left")
