@@ -125,8 +125,8 @@ BREAKS = (
     Break(
         "two who push an object at once have both signed it",
         "remote/file_cache/writer.py",
-        "add_signatures(signer.known.without_wrong(found), *own.signatures) if found and same else own\n",
-        "own\n",
+        "            joined = add_signatures(signer.known.without_wrong(found), *own.signatures)\n",
+        "            joined = own\n",
         "tests/remote/records/test_cache.py -k have_both_signed",
     ),
     Break(
