@@ -20,7 +20,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 BIN = "Scripts" if os.name == "nt" else "bin"
-WHAT = {"vstore": "vstore and what it needs", "dev": "vstore, what it needs, and its test tools"}
+WHAT = {"vstore": "vstore with all its extras", "dev": "vstore, what it needs, and its test tools"}
 
 
 def say(text: str) -> None:
@@ -70,7 +70,7 @@ def make(venv: Path, root: Path, extra: str) -> None:
         subprocess.run([*pip, "--constraint", str(pins), "--editable", f"{root}[dev]"], check=True)
         shutil.copyfile(root / "uv.lock", made / "uv.lock")
     else:
-        subprocess.run([*pip, "--editable", str(root)], check=True)
+        subprocess.run([*pip, "--editable", f"{root}[all]"], check=True)
     (made / "place").write_text(f"{root}\n")
     for name in ("dev", "vstore") if extra == "dev" else ("vstore",):
         shutil.copyfile(root / "pyproject.toml", made / f"{name}.toml")

@@ -16,7 +16,8 @@ from vstore.fs.trees.scan import scan
 from vstore.remote.sync.delta import make_delta
 from vstore.store import Store
 
-PROJECT = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))["project"]
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 BLOCKED = sorted(name for names in EXTRAS.values() for name in names)
 RUN = f"""
 import sys
@@ -29,6 +30,12 @@ main(sys.argv[1:])
 def run(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-c", RUN, "--root", str(root), *arguments]
     return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_every_extra_is_in_the_project_and_in_the_guide() -> None:
+    guide = (ROOT / "docs/guides/install.md").read_text("utf-8")
+    assert re.findall(r"^\| `vstore\[(\w+)\]` \|", guide, re.MULTILINE) == [*sorted(EXTRAS), "all"]
+    assert PROJECT["optional-dependencies"]["all"] == [f"vstore[{','.join(sorted(EXTRAS))}]"]
 
 
 @pytest.mark.parametrize(

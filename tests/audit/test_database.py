@@ -50,6 +50,11 @@ def test_archives_are_read_as_folders_are(tmp_path: Path, kind: str) -> None:
     assert found.advisories("three") == () and found.warnings == ()
 
 
+def test_a_single_advisory_is_a_database(tmp_path: Path) -> None:
+    (file,) = write_database(tmp_path / "db", ONE).iterdir()
+    assert AdvisoryDatabase.open(LocalSource(file)).packages == ("one",)
+
+
 def test_a_malformed_file_is_one_warning(tmp_path: Path) -> None:
     folder = write_database(tmp_path / "db", ONE)
     (folder / "bad.json").write_text("{")
@@ -71,11 +76,15 @@ def test_many_malformed_files_are_summed_up(tmp_path: Path) -> None:
     assert len(reporter.lines) == 21 and reporter.lines[-1].startswith("10 more files")
 
 
-@pytest.mark.parametrize("make", ["nothing", "empty", "text", "truncated"])
+@pytest.mark.parametrize("make", ["nothing", "empty", "other", "text", "truncated"])
 def test_what_is_no_database_is_refused(tmp_path: Path, make: str) -> None:
     place = tmp_path / "all.zip"
     if make == "empty":
         place.mkdir()
+    elif make == "other":
+        place.mkdir()
+        (place / "sbom.json").write_text('{"bomFormat": "CycloneDX"}')
+        (place / "broken.json").write_text("{")
     elif make == "text":
         place.write_text("hello")
     elif make == "truncated":

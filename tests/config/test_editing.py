@@ -97,7 +97,7 @@ def test_a_list_is_replaced_or_added_to(file: Path) -> None:
         ("gc.max_size", ["big"], "expected a size"),
         ("caches.far.options.aws_region", ["eu"], "expected a URL"),
         ("caches.far", ["ftp://user:pw@host/x"], "absolute path of a folder, found 'ftp' as its scheme"),
-        ("caches.far", ["user:pw@host/x"], "absolute path of a folder, found another text"),
+        ("caches.far", ["user:pw@host/x"], "absolute path of a folder, found a relative path"),
         ("trusted_keys", ["nonsense"], "44 characters of base64, found '…'"),
         ("trusted_keys", [KEY, "builder:AAAA"], "44 characters of base64, found 'builder:…'"),
     ],

@@ -10,7 +10,7 @@ from typing import Self
 
 from vstore.audit.model import Advisory, Bound
 from vstore.audit.osv import parse_document, read_advisories
-from vstore.audit.sources import MAX_FILE_BYTES, AdvisorySource
+from vstore.audit.sources import MAX_FILE_BYTES, NO_DATABASE_HINT, AdvisorySource
 from vstore.digest import hash_bytes
 from vstore.documents import Fields
 from vstore.errors import UsageError
@@ -102,6 +102,12 @@ class AdvisoryDatabase:
             raise UsageError(
                 f"the database of advisories is empty: {source.place}",
                 hint="its files end in .json, .yaml or .yml",
+            )
+        if not found:
+            raise UsageError(
+                f"the database of advisories has none about a package of PyPI: {source.place}",
+                details=warnings[:_MOST_WARNINGS],
+                hint=NO_DATABASE_HINT,
             )
         return cls.of(source.place, found, warnings)
 

@@ -19,7 +19,7 @@ MAX_FILE_BYTES = 8 << 20  # of one advisory
 MAX_TOTAL_BYTES = 4 << 30
 MAX_FILES = 1_000_000
 _SUFFIXES = (".json", ".yaml", ".yml")
-NO_DATABASE_HINT = "give a folder of advisories in the format of OSV, an archive (.zip, .tar.*) or its URL"
+NO_DATABASE_HINT = "give a folder or a file of advisories in the format of OSV, an archive (.zip, .tar.*) or its URL"
 
 
 class AdvisoryFile(NamedTuple):
@@ -47,7 +47,7 @@ class AdvisorySource(Protocol):
 
 
 class LocalSource:
-    """A folder, or an archive, on this machine."""
+    """A folder, an archive or a single advisory on this machine."""
 
     def __init__(self, path: Path, place: str | None = None) -> None:
         self.path = path
@@ -71,13 +71,17 @@ class LocalSource:
                 yield from _folder_files(self.path)
             elif zipfile.is_zipfile(self.path):
                 yield from _zip_files(self.path)
+            elif self.path.name.endswith(_SUFFIXES):
+                yield AdvisoryFile(self.path.name, read_regular(self.path, limit=MAX_FILE_BYTES))
             else:
                 yield from _tar_files(self.path)
         except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error, NotImplementedError) as error:
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: Exception) -> UsageError:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        reason = "not an archive" if isinstance(error, tarfile.ReadError) else error
+        if isinstance(error, OSError) and error.strerror:
+            reason = error.strerror
         return UsageError(f"the database of advisories cannot be read: {self.place}: {reason}", hint=NO_DATABASE_HINT)
 
 

@@ -99,7 +99,7 @@ def cache_url(value: object) -> str:
     url = text(value)
     if not re.fullmatch(_CACHE, url, re.DOTALL):
         scheme, separator, _ = url.partition("://")
-        raise WrongValueError(CACHE_URL.expected, f"{scheme[:20]!r} as its scheme" if separator else "another text")
+        raise WrongValueError(CACHE_URL.expected, f"{scheme[:20]!r} as its scheme" if separator else "a relative path")
     return url
 
 

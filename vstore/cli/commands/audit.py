@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @command("audit")
 @click.argument("what", metavar="[SPEC|WHAT]", required=False)
 @click.option(
-    "--database", metavar="PLACE", help="Advisories: a folder, an archive or a URL (default: `audit.database`)."
+    "--database", metavar="PLACE", help="Advisories: a folder, a file, an archive or a URL (default: `audit.database`)."
 )
 @click.option("--format", "form", type=click.Choice(["table", "json", "sarif"]), default="table", help="Output format.")
 def audit_command(settings: Settings, what: str | None, database: str | None, form: str) -> None:
@@ -87,7 +87,8 @@ def _text(audit: Audit) -> str:
     ]
     columns = {"package": "package", "version": "version", "advisory": "advisory", "severity": "severity"}
     parts = [table(rows, {**columns, "fixed": "fixed in", "layers": "layers"}), _places(audit.found)] if rows else []
-    said = audit.summary()
+    advisories = "1 advisory" if audit.advisories == 1 else f"{audit.advisories} advisories"
+    said = f"{audit.summary()}, from {advisories}"
     if audit.ignored:
         said += f", {len(audit.ignored)} ignored"
     if audit.unreachable:
