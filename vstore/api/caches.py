@@ -134,10 +134,11 @@ def push(
     """
     reporter = reporter or NullReporter()
     signer = Signer(signing_keys(store) if keys is None else keys, trust_of(store.config))
-    if not signer.keys:
+    options = options or PushOptions()
+    if not signer.keys and options.channel is None:
         reporter.warn("pushed unsigned: clients will not substitute from it", "`vstore key generate NAME` makes a key")
     tops = [profiles.resolve_what(store, text, keep=True).path for text in what]
-    return remote.push(store, cache, tops, options or PushOptions(), signer=signer, reporter=reporter)
+    return remote.push(store, cache, tops, options, signer=signer, reporter=reporter)
 
 
 def pull(

@@ -10,7 +10,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 from vstore.cancel import end_waits
@@ -43,6 +44,15 @@ def end_on_signals() -> None:
 def exit_code(cause: BaseException | None) -> int:
     """Return the exit code of a command that a signal ended, given the exception that was raised."""
     return 128 + (signal.SIGTERM if isinstance(cause, Terminated) else signal.SIGINT)
+
+
+@contextmanager
+def ended_by_signals() -> Iterator[None]:
+    """Let a signal end a server without a text: it has no other end, and no work was interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt as signalled:
+        raise SystemExit(exit_code(signalled)) from None
 
 
 def _end(number: int, _: FrameType | None) -> None:

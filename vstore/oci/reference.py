@@ -47,7 +47,7 @@ class Reference:
         if at and not digest.startswith("sha256:"):
             text = f"{HIDDEN}@{digest}"  # may be a login
         host, slash, rest = rest.partition("/")
-        if not slash or not ("." in host or ":" in host or host == "localhost"):
+        if not slash or not _is_host(host):
             raise UsageError(f"not an image reference: {text}", hint=_missing_part(text))
         repository, colon, tag = rest.partition(":")
         if host == _DOCKER_HUB and "/" not in repository:
@@ -82,6 +82,16 @@ class Reference:
 
     def __str__(self) -> str:
         return f"{self.name}{f':{self.tag}' if self.tag else ''}{f'@{self.digest}' if self.digest else ''}"
+
+
+def names_registry(text: str) -> bool:
+    """Return whether a text without a scheme begins with the host of a registry: it has a dot or a port."""
+    host, slash, _ = text.partition("/")
+    return bool(slash) and _is_host(host) and _HOST.fullmatch(host) is not None
+
+
+def _is_host(part: str) -> bool:
+    return "." in part or ":" in part or part == "localhost"
 
 
 def _missing_part(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from functools import partial
 from urllib.parse import quote, urlsplit
@@ -10,6 +11,7 @@ from vstore.cancel import CancelToken
 from vstore.config import CacheConfig
 from vstore.errors import UsageError, suggestion
 from vstore.fs.paths import absolute
+from vstore.oci.reference import names_registry
 from vstore.remote.file_cache import FileCache
 from vstore.remote.records.cache import Cache
 from vstore.remote.registry_cache import ImageCache, RegistryCache
@@ -59,6 +61,9 @@ def _url(text: str, *, named: bool, names: list[str]) -> str:
             raise UsageError(f"no such cache: {url}", hint=suggestion(url, names) + hint)
         if _NEARLY_URL.match(url):
             raise UsageError("neither a URL nor a folder: it lacks ://", hint="a folder is also written file:///…")
+        if not named and names_registry(url) and not os.path.exists(url.partition("/")[0]):
+            hint = f"write oci://{url} for a registry, ./{url} for a folder"
+            raise UsageError(f"neither a URL nor an existing folder: {url}", hint=hint)
         url = absolute(url).as_uri()
     if not url.startswith("file:") and (found := _NO_URL.search(url)):
         raise UsageError(f"not a URL: it contains {found[0]!r}", hint=f"percent-encode it: {quote(found[0])}")

@@ -471,6 +471,6 @@ def test_the_commands_say_what_is_damaged_and_heal_it(small: World) -> None:
         file.unlink()
         assert client.run("pull", f"{url}/shop", top, code=10)[1].count("error:") == 1
         out, said = builder.run("push", place, top)
-        assert "pushed 1 object," in out and "(1 were damaged in the cache); 2 already in the cache" in out
+        assert "pushed 1 object," in out and "(1 were damaged there); 2 already in the cache" in out
         assert "is replaced: its archive is missing" in said
         assert client.json("pull", f"{url}/shop", top)["paths"] == [top]

@@ -103,9 +103,9 @@ def _emit_pushed(settings: Settings, cache: Cache, done: Pushed) -> None:
         "conflicts": list(done.conflicts),
         "channel": channel_document(done.channel) if done.channel else None,
     }
-    replaced = f" ({len(done.replaced)} were damaged in the cache)" if done.replaced else ""
+    replaced = f" ({len(done.replaced)} were damaged there)" if done.replaced else ""
     pointed = f"\n{channel_text(done.channel)}" if done.channel else ""
-    text = f"pushed {count(len(done.pushed), 'object')}, {size(pushed_bytes)}{replaced}"
+    text = f"pushed {count(len(done.pushed), 'object')}, {size(pushed_bytes)} to {cache.name}{replaced}"
     text += f"; {len(done.present)} already in the cache"
     attached = "".join(f"\nattached the SBOM of {record.path} as {record.format}" for record in done.sboms)
     settings.emit(document, lambda: text + attached + pointed)

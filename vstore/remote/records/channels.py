@@ -38,6 +38,13 @@ def check_channel_name(name: str) -> None:
         raise UsageError(f"not a channel name: {name!r}", hint="letters, digits, . _ - +, not .json at its end")
 
 
+def check_new_channel(name: str, signer: Signer) -> None:
+    """Raise UsageError unless a channel of this name can be published, which takes a key."""
+    check_channel_name(name)
+    if not signer.keys:
+        raise UsageError("a channel must be signed, and there is no key", hint="`vstore key generate NAME`")
+
+
 def trust_hint(layout: StoreLayout) -> str:
     """Return the hint that tells how to trust a key: one of this store, or another's."""
     own = ""
@@ -138,9 +145,7 @@ def publish_channel(
     the missing signatures. Otherwise the channel gets a new number. Each number is given out once, even to two
     publishers at the same time. Raises UsageError without a key, CacheError if others keep publishing.
     """
-    check_channel_name(name)
-    if not signer.keys:
-        raise UsageError("a channel must be signed, and there is no key", hint="`vstore key generate NAME`")
+    check_new_channel(name, signer)
 
     def make(number: int) -> Channel:
         return Channel(

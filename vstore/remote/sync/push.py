@@ -21,7 +21,7 @@ from vstore.plural import count
 from vstore.remote.packing.packed_archives import PackedArchives
 from vstore.remote.records.builders import own_statement, signatures_of_builders
 from vstore.remote.records.cache import Cache, request_threads
-from vstore.remote.records.channels import PublishedChannel, check_channel_name, publish_channel
+from vstore.remote.records.channels import PublishedChannel, check_new_channel, publish_channel
 from vstore.remote.records.model import (
     Archive,
     DeltaRecord,
@@ -86,12 +86,12 @@ def push(
     """Push objects and their closures, then deltas and SBOMs, then point the channel to the stack.
 
     Safe beside a collection of the cache: after the channel is written, everything that a collection may have deleted
-    before it could see the channel is pushed again. Raises UsageError if a channel is to point to anything but one
-    stack, CacheError if the cache refuses.
+    before it could see the channel is pushed again. Raises UsageError, before anything is sent, if a channel would
+    have no key or point to anything but one stack, and CacheError if the cache refuses.
     """
     stack = None
     if options.channel is not None:
-        check_channel_name(options.channel)
+        check_new_channel(options.channel, signer)
         stack = store.objects.info(tops[0]) if len(tops) == 1 else None
         if stack is None or stack.kind != Kind.STACK:
             raise UsageError(
