@@ -54,6 +54,7 @@ class Chaos:
 
     specs: int = 10
     layers: int = 20  # of each spec, beside the runtime
+    targets: tuple[Target, ...] = TARGETS
     workers: int = 8
     worker_kills: int = 50
     client_kills: int = 5
@@ -68,8 +69,8 @@ class Chaos:
 
 def make_specs(folder: Path, chaos: Chaos) -> tuple[Platforms, list[Path]]:
     """Make specs that share a runtime and nothing else: one framework in five layers, the others applications."""
-    world = make_platforms(folder, TARGETS[1:])
-    head = RUNTIME.format(series=SERIES, targets=", ".join(f'"{one}"' for one in TARGETS))
+    world = make_platforms(folder, chaos.targets[1:])
+    head = RUNTIME.format(series=SERIES, targets=", ".join(f'"{one}"' for one in chaos.targets))
     specs = []
     for number in range(chaos.specs):
         place = folder / "project" / f"s{number}"
@@ -92,9 +93,9 @@ def make_specs(folder: Path, chaos: Chaos) -> tuple[Platforms, list[Path]]:
     return world, specs
 
 
-def words(world: Platforms, specs: list[Path]) -> tuple[str, ...]:
-    """Return the words of a call that realises all specs for all platforms, and makes no generation."""
-    platforms = [word for target in TARGETS for word in ("--platform", str(target))]
+def words(world: Platforms, specs: list[Path], chaos: Chaos) -> tuple[str, ...]:
+    """Return the words of a call that realises all specs for all platforms."""
+    platforms = [word for target in chaos.targets for word in ("--platform", str(target))]
     return ("realise", *map(str, specs), *platforms, "--local-wheels", str(world.wheels), "--no-index")
 
 
@@ -174,7 +175,7 @@ def disturbed_cluster(folder: Path, chaos: Chaos) -> dict[str, object]:
     """Realise specs on a cluster while its processes are killed. AssertionError if anything is lost or wrong."""
     world, specs = make_specs(folder / "world", chaos)
     started = time.monotonic()
-    expected = objects_of(world.json(*words(world, specs)))
+    expected = objects_of(world.json(*words(world, specs, chaos)))
     here_seconds = time.monotonic() - started
     names = [*(f"w{number}" for number in range(chaos.workers - chaos.lies)), *[LIAR] * chaos.lies]
     cluster = TestCluster(folder / "cluster", jobs=1)
@@ -182,7 +183,7 @@ def disturbed_cluster(folder: Path, chaos: Chaos) -> dict[str, object]:
     _give_keys(cluster, names, chaos.require)
     if chaos.lies:
         (cluster.control / f"{LIAR}.lies").touch()
-    command = client.command("--json", *words(client, specs), "--locked", "--fetch", "none")
+    command = client.command("--json", *words(client, specs, chaos), "--locked", "--fetch", "none")
     command += ["--timeout", f"{LIMIT_SECONDS:g}", "--on", str(cluster.file), "--cache", str(cluster.cache)]
     output = folder / "stacks.json"
     builds = len(_layers(expected)) * chaos.require
