@@ -18,6 +18,7 @@ from pathlib import Path
 
 from vstore import remote
 from vstore.api.caches import cached_path
+from vstore.objects import StorePath
 from vstore.publish import OutputPlan
 from vstore.remote import Cache
 from vstore.reporter import Reporter
@@ -33,6 +34,7 @@ __all__ = [
     "fetch_sbom",
     "make_sbom",
     "place_sbom",
+    "plan_sboms",
     "sbom_maker",
     "write_sbom",
     "write_sboms",
@@ -56,19 +58,23 @@ def fetch_sbom(
     return remote.fetch_sbom(store, cache, cached_path(store, cache, what, trust), form, trust)
 
 
+def plan_sboms(plan: OutputPlan, form: SbomFormat) -> dict[str, StorePath | None]:
+    """Return the names of the SBOMs beside the archives of an output, and their objects, None before one is built.
+
+    A file has the name of its archive, with ``.cdx.json`` or ``.spdx.json`` in place of the suffix.
+    """
+    return {item.name.rpartition(".tar.")[0] + form.suffix: item.path for item in plan.items}
+
+
 def write_sboms(
     store: Store, plan: OutputPlan, folder: Path, options: SbomOptions, *, reporter: Reporter | None = None
-) -> list[Path]:
-    """Write an SBOM beside each archive of an output, and return the files.
+) -> dict[str, int]:
+    """Write an SBOM beside each archive of an output that is written; return their sizes in bytes by file name.
 
-    A file has the name of its archive, with ``.cdx.json`` or ``.spdx.json`` in place of the suffix. Raises the errors
-    of `write_sbom`.
+    Raises the errors of `write_sbom`.
     """
-    files = {
-        folder / (item.name.rpartition(".tar.")[0] + options.format.suffix): item.path
-        for item in plan.items
-        if item.path
+    return {
+        name: len(write_sbom(store, path, folder / name, options, reporter=reporter))
+        for name, path in plan_sboms(plan, options.format).items()
+        if path
     }
-    for file, path in files.items():
-        write_sbom(store, path, file, options, reporter=reporter)
-    return list(files)

@@ -31,3 +31,11 @@ def test_a_channel_without_a_key_is_refused_before_anything_is_sent(machine: Wor
     out, err = machine.run("push", str(cache), stack)
     assert "pushed 1 object, " in out and f" to {cache.as_uri()}; 0 already in the cache" in out
     assert "pushed unsigned" in err
+
+
+def test_an_sbom_that_the_cache_has_is_not_told_as_attached(machine: World, tmp_path: Path) -> None:
+    machine.run("key", "generate", "builder")
+    words = ("push", str(tmp_path / "cache"), stack_of(machine), "--sbom", "spdx")
+    assert "\nattached the SBOM of " in machine.run(*words)[0]
+    assert "\nalready attached: the SBOM of " in machine.run(*words)[0]
+    assert [one["changed"] for one in machine.json(*words)["sboms"]] == [False]

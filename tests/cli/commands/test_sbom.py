@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,12 +47,18 @@ def test_mistakes(realised: World) -> None:
 def test_publish_writes_one_beside_each_archive(world: World, tmp_path: Path) -> None:
     out = tmp_path / "out"
     words = ("publish", str(world.spec), "--locked", "--output-dir", str(out))
-    assert world.json(*words, "--dry-run", "--sbom", "spdx")["sboms"] == [] and not out.exists()
+    planned = world.json(*words, "--dry-run", "--sbom", "spdx")["sboms"]
+    assert not out.exists()
     document = world.json(*words, "--sbom", "spdx")
+    assert planned == document["sboms"]
     names = {name.removesuffix(".tar.zst") for name in document["written"]}
     assert {f"{name}.spdx.json" for name in names} == set(document["sboms"])
     assert (out / "app-hello.spdx.json").read_text() == world.run("sbom", "app-hello", "--format", "spdx")[0]
     assert world.json(*words)["sboms"] == []
+    table = world.run(*words, "--sbom", "spdx")[0]
+    assert re.search(r"^app-hello\.spdx\.json +sbom +[0-9.]+ KiB +written$", table, re.MULTILINE)
+    table = world.run(*words, "--sbom", "spdx", "--dry-run")[0]
+    assert re.search(r"^app-hello\.spdx\.json +sbom +\? +would be written$", table, re.MULTILINE)
     (out / "app-hello.cdx.json").write_text("{}")
     assert "that vstore did not make" in world.run(*words, "--sbom", "cyclonedx", code=2)[1]
 
@@ -91,7 +98,9 @@ def test_what_a_push_attached_is_fetched_elsewhere_without_the_objects(
         assert other.json("list") == []
         assert "not trusted" in other.run("sbom", "stable", "--from", read, code=10)[1]
         err = other.run("sbom", attached[-1]["path"], "--from", read, "--trust", key, code=10)[1]
-        assert "has no SBOM of" in err and "--sbom cyclonedx" in err
+        assert "has no SBOM of" in err and "but one as spdx" in err and "give --format spdx" in err
+        err = other.run("sbom", "stabel", "--from", read, code=10)[1]
+        assert "or give a full store path" in err and ("`vstore cache ls " in err) == (place == "registry")
         listed = world.json("cache", "ls", pushed, "app-hello")["sboms"]
         assert [(one["format"], one["signed_by"]) for one in listed] == [("spdx", ["builder-1"])]
 

@@ -66,6 +66,8 @@ def test_an_sbom_is_found_by_the_digest_of_its_image(world: World, registry: Loc
     push(world, registry, "with/sbom:1", "--sbom", "spdx")
     again = push(world, registry, "with/sbom:1", "--sbom", "cyclonedx")
     assert again["sboms"] == made["sboms"] and again["digest"] == made["digest"]
+    err = world.run("sbom", made["sboms"][0]["path"], "--from", registry.url("with/sbom:1"), code=10)[1]
+    assert "the cache is the repository, without tag or digest" in err
     transport = open_repository(Reference.parse(f"{registry.host}/with/sbom"))
     listed = ImageIndex.decode(transport.get(f"manifests/sha256-{made['digest'][7:]}", limit=4 << 20) or b"").manifests
     assert [one.artifact_type for one in listed] == ["application/vnd.cyclonedx+json", "application/spdx+json"]

@@ -46,7 +46,7 @@ class Overtaken(MemoryTransport):
 
 
 def keeps_all_signatures(
-    record: R, write: Callable[[CacheWriter, Signer], None], decode: Callable[[bytes, str], R]
+    record: R, write: Callable[[CacheWriter, Signer], object], decode: Callable[[bytes, str], R]
 ) -> bool:
     """Return whether a record gets all signatures, although another builder overwrites it right after the write."""
     transport = Overtaken()

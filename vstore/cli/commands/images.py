@@ -227,7 +227,8 @@ def _text(plan: ImagePlan, document: ImageDocument) -> str:
     lines.append(f"{count(len(document['written']), 'layer')} {verb}, {len(document['unchanged'])} unchanged: {names}")
     if document["digest"]:
         lines.append(f"{document['digest']} for {platforms}")
-    lines += [f"{one['digest']} is its SBOM of {one['path']}" for one in document["sboms"]]
+    attached = "would attach" if document["dry_run"] else "attached"
+    lines += [f"{attached} the SBOM of {one['path']}: {one['digest']}" for one in document["sboms"]]
     needs = {str(image.needs): None for image in plan.images if str(image.needs)}
     lines += [f"its base must have {text}" for text in needs]
     return "\n".join(lines)

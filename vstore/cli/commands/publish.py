@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -109,20 +109,25 @@ def publish_command(
             chosen = make_request(spec=spec, target=target)
             place = ArchiveOutput(store=store, folder=output, target=str(target), options=archives.options)
             plan = write_spec(store, chosen, place, reporter=settings.reporter)
-            files = _write_sboms(store, plan, output, archives.sbom, settings) if not chosen.dry_run else []
-            shown.append(_archives(plan, output, chosen.dry_run, files))
+            sboms = _write_sboms(store, plan, output, archives.sbom, settings, chosen.dry_run)
+            shown.append(_archives(plan, output, chosen.dry_run, sboms))
     documents = [document for document, _ in shown]
     settings.emit(documents[0] if len(targets) == 1 else documents, lambda: "\n\n".join(text for _, text in shown))
 
 
-def _write_sboms(store: Store, plan: OutputPlan, folder: Path, form: str | None, settings: Settings) -> list[str]:
-    from vstore.api.sboms import SbomFormat, SbomOptions, write_sboms
+def _write_sboms(
+    store: Store, plan: OutputPlan, folder: Path, form: str | None, settings: Settings, dry_run: bool
+) -> Mapping[str, int | None]:
+    """Write the SBOMs that are wanted, unless in a dry run; return their sizes in bytes, None if unknown, by name."""
+    from vstore.api.sboms import SbomFormat, SbomOptions, plan_sboms, write_sboms
     from vstore.cli.commands.sbom import dated
 
     if form is None:
-        return []
+        return {}
     options = dated(SbomOptions(format=SbomFormat(form)))
-    return [file.name for file in write_sboms(store, plan, folder, options, reporter=settings.reporter)]
+    if dry_run:
+        return dict.fromkeys(plan_sboms(plan, options.format))
+    return write_sboms(store, plan, folder, options, reporter=settings.reporter)
 
 
 def output_document(plan: OutputPlan, dry_run: bool) -> OutputDocument:
@@ -134,7 +139,9 @@ def output_document(plan: OutputPlan, dry_run: bool) -> OutputDocument:
     }
 
 
-def _archives(plan: OutputPlan, output: Path, dry_run: bool, sboms: list[str]) -> tuple[PublishDocument, str]:
+def _archives(
+    plan: OutputPlan, output: Path, dry_run: bool, sboms: Mapping[str, int | None]
+) -> tuple[PublishDocument, str]:
     from vstore.api.publishing import outdated_layers
 
     assert plan.manifest is not None  # archives have metadata
@@ -143,21 +150,24 @@ def _archives(plan: OutputPlan, output: Path, dry_run: bool, sboms: list[str]) -
         **output_document(plan, dry_run),
         "output_dir": str(output),
         "outdated": outdated_layers(plan.manifest),
-        "sboms": sboms,
+        "sboms": list(sboms),
     }
     verb = "would be packed" if dry_run else "packed"
-    rows = []
-    for item in plan.items:
-        length = item.record.get("archive_size") if item.record else None
-        rows.append(
-            {
-                "archive": item.name,
-                "kind": str(item.kind),
-                "size": "?" if length is None else size(length),
-                "state": "unchanged" if item.unchanged else verb,
-            }
+    found = [
+        (
+            item.name,
+            str(item.kind),
+            item.record.get("archive_size") if item.record else None,
+            "unchanged" if item.unchanged else verb,
         )
+        for item in plan.items
+    ]
+    found += [(name, "sbom", size_bytes, verb.replace("packed", "written")) for name, size_bytes in sboms.items()]
     columns = {"archive": "archive", "kind": "kind", "size": "size", "state": "state"}
+    rows = [
+        dict(zip(columns, (name, kind, "?" if size_bytes is None else size(size_bytes), state), strict=True))
+        for name, kind, size_bytes, state in found
+    ]
     return document, f"{table(rows, columns)}\nmetadata in {output / '__venvstacks__'}"
 
 

@@ -99,7 +99,7 @@ def _emit_pushed(settings: Settings, cache: Cache, done: Pushed) -> None:
         "present": [str(path) for path in done.present],
         "pushed_bytes": pushed_bytes,
         "delta_bytes": done.delta_bytes,
-        "sboms": [sbom_document(record) for record in done.sboms],
+        "sboms": [{**sbom_document(one), "changed": one not in done.present_sboms} for one in done.sboms],
         "conflicts": list(done.conflicts),
         "channel": channel_document(done.channel) if done.channel else None,
     }
@@ -107,7 +107,10 @@ def _emit_pushed(settings: Settings, cache: Cache, done: Pushed) -> None:
     pointed = f"\n{channel_text(done.channel)}" if done.channel else ""
     text = f"pushed {count(len(done.pushed), 'object')}, {size(pushed_bytes)} to {cache.name}{replaced}"
     text += f"; {len(done.present)} already in the cache"
-    attached = "".join(f"\nattached the SBOM of {record.path} as {record.format}" for record in done.sboms)
+    attached = "".join(
+        f"\n{'attached' if one['changed'] else 'already attached:'} the SBOM of {one['path']} as {one['format']}"
+        for one in document["sboms"]
+    )
     settings.emit(document, lambda: text + attached + pointed)
 
 

@@ -42,7 +42,7 @@ def channel_text(channel: PublishedChannel) -> str:
 
 
 class AttachedSbom(TypedDict):
-    """An SBOM that a push attached to an object, or that was attached already."""
+    """An SBOM that is attached to an object."""
 
     path: Annotated[str, "Store path of the object"]
     format: Annotated[str, "`cyclonedx` or `spdx`"]
@@ -60,6 +60,12 @@ def sbom_document(record: SbomRecord) -> AttachedSbom:
     }
 
 
+class PushedSbom(AttachedSbom):
+    """An SBOM that a push attached."""
+
+    changed: Annotated[bool, "False if the cache had this SBOM already, with the same signatures"]
+
+
 class PushDocument(TypedDict):
     """The result of a push."""
 
@@ -69,7 +75,7 @@ class PushDocument(TypedDict):
     present: Annotated[list[str], "Store paths that the cache had already"]
     pushed_bytes: Annotated[int, "Bytes sent, deltas and SBOMs included"]
     delta_bytes: Annotated[int, "Bytes of the deltas"]
-    sboms: Annotated[list[AttachedSbom], "The SBOMs that are attached, with `--sbom`"]
+    sboms: Annotated[list[PushedSbom], "The SBOMs that are attached, with `--sbom`"]
     conflicts: Annotated[list[str], "Recipes for which the cache has other results, one sentence each"]
     channel: Annotated[ChannelDocument | None, "The channel, null without `--channel`"]
 

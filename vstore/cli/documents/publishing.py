@@ -20,7 +20,7 @@ class PublishDocument(OutputDocument, CombinedManifest):
 
     output_dir: Annotated[str, "Absolute path of the output folder"]
     outdated: Annotated[list[str], "Layers of earlier runs that need a layer which is gone"]
-    sboms: Annotated[list[str], "File names of the SBOMs that were written, with `--sbom`"]
+    sboms: Annotated[list[str], "File names of the SBOMs that were written, or would be, with `--sbom`"]
 
 
 class ExportDocument(OutputDocument, CombinedManifest):

@@ -111,11 +111,17 @@ class FileCacheWriter:
         reached(Point.PUSH_DELTA_UPLOADED)
         self._put(layout.delta_record_key(record.new, record.old), record, decode_delta, signer)
 
-    def put_sbom(self, record: SbomRecord, document: bytes, signer: Signer) -> None:
-        """Write an SBOM, then its record with the signatures that it has. It replaces another one."""
+    def put_sbom(self, record: SbomRecord, document: bytes, signer: Signer) -> tuple[str, ...]:
+        """Write an SBOM, then its record with the signatures that it has. It replaces another one.
+
+        Return the names of other keys that had signed another SBOM.
+        """
         self._transport.put(layout.sbom_key(record.path, record.format), document)
         reached(Point.PUSH_SBOM_UPLOADED)
-        self._put(layout.sbom_record_key(record.path, record.format), record, decode_sbom, signer)
+        replaced = self._put(layout.sbom_record_key(record.path, record.format), record, decode_sbom, signer)
+        own = {key.name for key in signer.keys}
+        signatures = signer.known.without_wrong(replaced).signatures if replaced else ()
+        return tuple(one.key for one in signatures if one.key not in own)
 
     def add_realisation(self, own: Realisation, signer: Signer, on_fault: FaultHandler) -> StorePath:
         """Write a realisation, or add its signatures to the one in the cache; return the object in the cache then.
@@ -176,22 +182,22 @@ class FileCacheWriter:
     def _read(self, key: str, decode: Callable[[bytes, str], R]) -> tuple[R | None, str | None]:
         return attempt(partial(read_record, self._transport, self._name, key, decode))
 
-    def _put(self, key: str, record: R, decode: Callable[[bytes, str], R], signer: Signer) -> None:
-        """Sign a record and write it, with the signatures that the same record has.
+    def _put(self, key: str, record: R, decode: Callable[[bytes, str], R], signer: Signer) -> R | None:
+        """Sign a record and write it, with the signatures that the same record has. Return the one that it replaced.
 
         Two who sign at once may lose a signature, so read again and repeat.
         """
         own = signer.sign(signer.known.without_wrong(record))
         if creating(self._transport).create(key, encode(own)):
-            return
+            return None
         for number in range(_MAX_TRIES):
             found, _ = self._read(key, decode)
             if found is None or found.fingerprint != own.fingerprint:
                 self._write(key, own)
-                return
+                return found
             joined = add_signatures(signer.known.without_wrong(found), *own.signatures)
             if number and joined == found:
-                return
+                return None
             self._write(key, joined)  # first also an equal one: no collection deletes what was written lately
         raise CacheError(f"{self._name}: others keep writing {key}", hint="try again")
 

@@ -119,8 +119,11 @@ class CacheWriter(Protocol):
     def put_delta(self, record: DeltaRecord, delta: bytes, signer: Signer) -> None:
         """Write a delta, then its record."""
 
-    def put_sbom(self, record: SbomRecord, document: bytes, signer: Signer) -> None:
-        """Write an SBOM, then its record. It replaces the one of this format; in a registry only that of these keys."""
+    def put_sbom(self, record: SbomRecord, document: bytes, signer: Signer) -> tuple[str, ...]:
+        """Write an SBOM, then its record. It replaces the one of this format; in a registry only that of these keys.
+
+        Return the names of other keys that had signed another SBOM which is replaced.
+        """
 
     def add_realisation(self, own: Realisation, signer: Signer, on_fault: FaultHandler) -> StorePath:
         """Write the object of a recipe; return the object that the cache states for it then.

@@ -22,7 +22,7 @@ from vstore.fs.locking.filelock import lock_file
 from vstore.fs.reading import read_regular
 from vstore.objects import ObjectInfo
 from vstore.remote.records.cache import Cache, attempt
-from vstore.remote.records.model import Channel, ObjectRecord
+from vstore.remote.records.model import Channel, ObjectRecord, Record
 from vstore.remote.records.trust import Signer, Trust
 from vstore.store import Store, StoreLayout
 from vstore.values import frozen
@@ -56,6 +56,15 @@ def trust_hint(layout: StoreLayout) -> str:
     )
 
 
+def rejection_hint(record: Record, trust: Trust, layout: StoreLayout) -> str:
+    """Return the hint for a record that is not trusted: what its owner, or this store, must do."""
+    if not record.signatures:
+        return "no trust setting helps: its owner must push it again with a key (`vstore key generate NAME`)"
+    if 0 < len(trust.signers(record)) == len(record.signatures):
+        return f"{trust.require} builders must sign it: the other ones must push it too"
+    return trust_hint(layout)
+
+
 def read_channel(store: Store, cache: Cache, name: str, *, trust: Trust, now: datetime) -> Channel:
     """Return the current record of a channel, and remember its number in the store.
 
@@ -64,12 +73,16 @@ def read_channel(store: Store, cache: Cache, name: str, *, trust: Trust, now: da
     check_channel_name(name)
     found = cache.channel(name, trust)
     if found is None:
-        hint = f"{suggestion(name, _channel_names(cache))}`vstore cache ls {cache.name}` lists its channels"
+        names = _channel_names(cache)
+        listed = "give another channel" if names is None else f"`vstore cache ls {cache.name}` lists its channels"
+        hint = f"{suggestion(name, names or ())}{listed}; or give a full store path, HASH-NAME"
         raise CacheError(f"{cache.name} has no channel {name}", hint=hint)
     found = _newest_trusted(cache, found, trust)
     reason = trust.rejection(found)
     if reason is not None:
-        raise CacheError(f"channel {name} of {cache.name} is refused: {reason}", hint=trust_hint(store.layout))
+        raise CacheError(
+            f"channel {name} of {cache.name} is refused: {reason}", hint=rejection_hint(found, trust, store.layout)
+        )
     if found.expires_at <= now:
         raise CacheError(
             f"channel {name} of {cache.name} is refused: it expired at {found.expires_at.isoformat()}",
@@ -79,12 +92,12 @@ def read_channel(store: Store, cache: Cache, name: str, *, trust: Trust, now: da
     return found
 
 
-def _channel_names(cache: Cache) -> set[str]:
-    """Return the names of the channels of a cache, none if it cannot list its files."""
+def _channel_names(cache: Cache) -> set[str] | None:
+    """Return the names of the channels of a cache, None if it cannot list its files."""
     try:
         return cache.channel_names()
     except CacheError:
-        return set()
+        return None
 
 
 def _newest_trusted(cache: Cache, newest: Channel, trust: Trust) -> Channel:

@@ -67,7 +67,9 @@ class ImageCache:
     @property
     def writer(self) -> CacheWriter:
         """Raise TransportError: an image does not change."""
-        raise TransportError(f"cannot write to an image: {self.url}", hint="give the repository, without tag or digest")
+        raise TransportError(
+            f"cannot write to an image: {self.url}", hint="the cache is the repository, without tag or digest"
+        )
 
     def exists(self) -> bool:
         """Return whether the image exists. Raises CacheError if its manifest is malformed."""

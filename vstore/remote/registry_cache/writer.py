@@ -75,11 +75,12 @@ class RegistryCacheWriter:
         reached(Point.PUSH_DELTA_UPLOADED)
         self._put(record, signer)
 
-    def put_sbom(self, record: SbomRecord, document: bytes, signer: Signer) -> None:
-        """Upload an SBOM, then write its record. It replaces another one of the signer's keys."""
+    def put_sbom(self, record: SbomRecord, document: bytes, signer: Signer) -> tuple[()]:
+        """Upload an SBOM, then write its record. It replaces another one of the signer's keys, and none of others."""
         self._repository.transport.put(f"blobs/{layer_of(record).digest}", document)
         reached(Point.PUSH_SBOM_UPLOADED)
         self._put(record, signer)
+        return ()
 
     def add_realisation(self, own: Realisation, signer: Signer, on_fault: FaultHandler) -> StorePath:
         """Write the object of a recipe for each key, also for known keys whose signatures `own` has.

@@ -66,7 +66,7 @@ class Pushed:
     """The result of a push: the objects that the cache had, those that were pushed, and the bytes sent.
 
     `replaced`, a part of `pushed`, were in the cache but not as their records state. `conflicts` names recipes for
-    which another builder has another object. `sboms` are the attached SBOMs, also those that the cache had.
+    which another builder has another object. `sboms` are the attached SBOMs, of which the cache had `present_sboms`.
     """
 
     present: tuple[StorePath, ...]
@@ -76,6 +76,7 @@ class Pushed:
     conflicts: tuple[str, ...]
     delta_bytes: int = 0
     sboms: tuple[SbomRecord, ...] = ()
+    present_sboms: tuple[SbomRecord, ...] = ()
     sbom_bytes: int = 0
     channel: PublishedChannel | None = None
 
@@ -103,7 +104,12 @@ def push(
     if options.delta_from is not None:
         done = replace(done, delta_bytes=pusher.push_deltas(tops, options.delta_from))
     attached = [pusher.push_sbom(sbom) for sbom in sboms]
-    done = replace(done, sboms=tuple(record for record, _ in attached), sbom_bytes=sum(sent for _, sent in attached))
+    done = replace(
+        done,
+        sboms=tuple(record for record, _ in attached),
+        present_sboms=tuple(record for record, sent_bytes in attached if not sent_bytes),
+        sbom_bytes=sum(sent_bytes for _, sent_bytes in attached),
+    )
     if options.channel is not None and stack is not None:
         made = publish_channel(
             cache, options.channel, stack, signer=signer, lifetime=options.lifetime, now=datetime.now(UTC)
