@@ -46,8 +46,8 @@ class Counts(NullReporter):
 def run_counting_worker(root: str, name: str, address: str, counts: str) -> None:
     """Run a worker that writes its counts to a file after each node."""
     from vstore.cluster.address import SchedulerAddress
-    from vstore.cluster.work import NodeWorker
-    from vstore.cluster.worker import WorkerOptions, run_worker
+    from vstore.cluster.worker.service import WorkerOptions, run_worker
+    from vstore.cluster.worker.work import NodeWorker
 
     found, realise = Counts(), NodeWorker.realise
     found.count_signatures()

@@ -24,10 +24,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from scripts.testing.clusters import TestCluster
 from vstore.build.recipe import InterpreterRecipe, LayerRecipe, Recipe
 from vstore.cancel import CancelToken
-from vstore.cluster.client import ClusterClient
-from vstore.cluster.execution import Execution
-from vstore.cluster.inputs import Inputs
-from vstore.cluster.run import ClusterRun
+from vstore.cluster.client.connection import ClusterClient
+from vstore.cluster.client.execution import Execution
+from vstore.cluster.client.inputs import Inputs
+from vstore.cluster.client.run import ClusterRun
 from vstore.cluster.tasks import AnswerState, ClusterAnswer, ClusterTask
 from vstore.objects import Kind, StorePath
 from vstore.realise.execute.messages import NodeOutcome
@@ -84,7 +84,7 @@ async def run_workers(address: str, name: str, number: int, seconds: float) -> N
 
     from vstore.cluster.dask_settings import configure_dask
     from vstore.cluster.tasks import RELEASE_RESOURCE, key_resource
-    from vstore.cluster.work import serve
+    from vstore.cluster.worker.work import serve
 
     configure_dask(log=False)
     serve(MadeUpWorker(seconds))  # type: ignore[arg-type]

@@ -31,11 +31,11 @@ from scripts.testing.registries import docker_registry
 from scripts.testing.small_layers import SmallLayers
 from scripts.testing.world import make_world
 from vstore.build.recipe import LayerRecipe
-from vstore.cluster.client import ClusterClient
-from vstore.cluster.execution import Execution
-from vstore.cluster.executor import DaskExecutor
-from vstore.cluster.inputs import InputMaker, Inputs
-from vstore.cluster.run import ClusterRun
+from vstore.cluster.client.connection import ClusterClient
+from vstore.cluster.client.execution import Execution
+from vstore.cluster.client.executor import DaskExecutor
+from vstore.cluster.client.inputs import InputMaker, Inputs
+from vstore.cluster.client.run import ClusterRun
 from vstore.cluster.tasks import ClusterAnswer
 from vstore.objects import StorePath
 from vstore.realise.execute.interpreters import Interpreters

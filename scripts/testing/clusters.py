@@ -36,7 +36,7 @@ from pathlib import Path
 from vstore.build.builder import Builder
 from vstore.cli.progress import Progress
 from vstore.cluster.address import SchedulerAddress
-from vstore.cluster.worker import WorkerOptions, run_worker
+from vstore.cluster.worker.service import WorkerOptions, run_worker
 from vstore.errors import BuildError, StoreError
 
 root, name, address, control = Path(sys.argv[1]), sys.argv[2], sys.argv[3], Path(sys.argv[4])

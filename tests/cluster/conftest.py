@@ -17,11 +17,11 @@ from scripts.testing.small_layers import SmallLayers
 from scripts.testing.world import World
 from vstore.api.cluster import report_event
 from vstore.build.recipe import Recipe
-from vstore.cluster.client import ClusterClient
-from vstore.cluster.events import NodeEvent
-from vstore.cluster.executor import DaskExecutor
-from vstore.cluster.inputs import InputMaker
-from vstore.cluster.run import ClusterRun
+from vstore.cluster.client.connection import ClusterClient
+from vstore.cluster.client.events import NodeEvent
+from vstore.cluster.client.executor import DaskExecutor
+from vstore.cluster.client.inputs import InputMaker
+from vstore.cluster.client.run import ClusterRun
 from vstore.realise.execute.executor import Executed
 from vstore.realise.execute.interpreters import Interpreters
 from vstore.realise.session import Session

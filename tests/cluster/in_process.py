@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from typing import Any
 
 from scripts.testing.machine import Said
-from tests.cluster.test_work import CLIENT, TRUST, Client
+from tests.cluster.worker.test_work import CLIENT, TRUST, Client
 from vstore.cancel import CancelToken
-from vstore.cluster.channels import ChannelTask, sign_on
-from vstore.cluster.client import Activity, ClusterClient, ClusterWorker, Finished
-from vstore.cluster.inputs import InputMaker
-from vstore.cluster.run import ClusterRun
+from vstore.cluster.client.connection import Activity, ClusterClient, ClusterWorker, Finished
+from vstore.cluster.client.inputs import InputMaker
+from vstore.cluster.client.run import ClusterRun
 from vstore.cluster.tasks import RELEASE_RESOURCE, ClusterAnswer, ClusterTask, key_resource
-from vstore.cluster.work import NodeWorker
+from vstore.cluster.worker.channels import ChannelTask, sign_on
+from vstore.cluster.worker.work import NodeWorker
 from vstore.realise.execute.interpreters import Interpreters
 from vstore.remote import Signer, Trust, open_cache
 from vstore.reporter import Reporter

@@ -12,13 +12,14 @@ import pytest
 from scripts.testing.small_layers import SmallLayers
 from scripts.testing.world import World
 from tests.cluster.in_process import BOTH, InProcess, run_of
-from tests.cluster.test_work import CLIENT, ONE, TRUST, TWO, Client, worker
+from tests.cluster.worker.test_work import CLIENT, ONE, TRUST, TWO, Client, worker
 from vstore.build.recipe import Recipe
-from vstore.cluster.channels import ChannelTask, check_complete, move_channel, sign_on
-from vstore.cluster.client import ClusterClient
-from vstore.cluster.executor import DaskExecutor
+from vstore.cluster.client.channels import move_channel
+from vstore.cluster.client.connection import ClusterClient
+from vstore.cluster.client.executor import DaskExecutor
 from vstore.cluster.tasks import ClusterAnswer
-from vstore.cluster.work import NodeWorker
+from vstore.cluster.worker.channels import ChannelTask, check_complete, sign_on
+from vstore.cluster.worker.work import NodeWorker
 from vstore.errors import CacheError, ClusterError, UsageError
 from vstore.objects import StorePath
 from vstore.remote import Cache, PublishedChannel, SecretKey, Signer, open_cache, publish_channel, read_channel

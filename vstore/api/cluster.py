@@ -24,13 +24,13 @@ from itertools import chain
 
 from vstore.api._malicious import refusing_malicious
 from vstore.cluster.address import SchedulerAddress
-from vstore.cluster.client import ClusterClient
-from vstore.cluster.events import NodeEvent, NodeState
-from vstore.cluster.inputs import InputMaker
-from vstore.cluster.realise import ClusterOptions, ClusterRealised, Fetch, realise_prepared
-from vstore.cluster.run import ClusterRun
+from vstore.cluster.client.connection import ClusterClient
+from vstore.cluster.client.events import NodeEvent, NodeState
+from vstore.cluster.client.inputs import InputMaker
+from vstore.cluster.client.realise import ClusterOptions, ClusterRealised, Fetch, realise_prepared
+from vstore.cluster.client.run import ClusterRun
+from vstore.cluster.client.summary import ClusterSummary, PathStep, WorkerSummary
 from vstore.cluster.security import TlsFiles, security_for
-from vstore.cluster.summary import ClusterSummary, PathStep, WorkerSummary
 from vstore.errors import UsageError
 from vstore.extras import require_extra
 from vstore.lock import Project

@@ -17,12 +17,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from vstore.cluster import scheduler, worker
+from vstore.cluster import scheduler
 from vstore.cluster.address import SchedulerAddress
-from vstore.cluster.fitting import parse_resource
+from vstore.cluster.client.fitting import parse_resource
 from vstore.cluster.scheduler import SchedulerOptions
 from vstore.cluster.security import TlsFiles
-from vstore.cluster.worker import WorkerOptions
+from vstore.cluster.worker import service
+from vstore.cluster.worker.service import WorkerOptions
 from vstore.config import read_config
 from vstore.extras import require_extra
 from vstore.reporter import NullReporter, Reporter
@@ -66,4 +67,4 @@ def run_worker(root: Path, options: WorkerOptions, *, reporter: Reporter | None 
     does not answer or has gone.
     """
     require_extra("cluster", "workers")
-    worker.run_worker(root, options, reporter or NullReporter())
+    service.run_worker(root, options, reporter or NullReporter())

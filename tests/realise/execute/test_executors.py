@@ -14,9 +14,9 @@ from scripts.testing.small_layers import Listening, SmallLayers, object_builder
 from scripts.testing.world import World
 from tests.cluster.conftest import Client
 from vstore.build.recipe import Recipe
-from vstore.cluster.executor import DaskExecutor
-from vstore.cluster.realise import fetch
-from vstore.cluster.run import ClusterRun
+from vstore.cluster.client.executor import DaskExecutor
+from vstore.cluster.client.realise import fetch
+from vstore.cluster.client.run import ClusterRun
 from vstore.errors import BuildError
 from vstore.objects import StorePath
 from vstore.realise.execute.executor import Executed, Executor, ThreadExecutor
@@ -139,7 +139,9 @@ def test_objects_are_those_of_every_other_executor(bench: Bench, objects: set[St
 def test_independent_nodes_are_realised_at_the_same_time(bench: Bench) -> None:
     """Neither build goes on before both have begun."""
     if bench.kind == "workers":
-        pytest.skip("reports do not hold the builds of workers: tests/cluster/test_execution.py has two that wait")
+        pytest.skip(
+            "reports do not hold the builds of workers: tests/cluster/client/test_execution.py has two that wait"
+        )
     layers = bench.layers
     both = threading.Barrier(2, timeout=PATIENCE_SECONDS)
     begun: set[str] = set()

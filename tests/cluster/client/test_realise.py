@@ -14,7 +14,7 @@ from tests.cluster.conftest import WORKERS
 from vstore.api.caches import pull
 from vstore.api.cluster import ClusterOptions, ClusterRealised, Fetch, realise_on
 from vstore.api.realising import Request
-from vstore.cluster.realise import channel_names
+from vstore.cluster.client.realise import channel_names
 from vstore.errors import ClusterError, StoreError, UsageError
 from vstore.objects import Kind
 from vstore.realise.model import Origin

@@ -24,7 +24,7 @@ from vstore.build import BUILDER
 from vstore.build.recipe import LayerRecipe
 from vstore.cluster.dask_settings import configure_dask
 from vstore.cluster.tasks import PROTOCOL, RELEASE_RESOURCE, AnswerState, ClusterAnswer, ClusterTask
-from vstore.cluster.work import EVENTS, realise_node
+from vstore.cluster.worker.work import EVENTS, realise_node
 from vstore.realise.execute.messages import NodeTask
 from vstore.realise.model import Origin
 from vstore.realise.plan.document import Node
@@ -246,7 +246,7 @@ def test_a_worker_without_its_scheduler_ends(scene: Scene) -> None:
 
 def test_a_worker_gives_a_silent_scheduler_up(scene: Scene) -> None:
     scheduler, address = scene.commands.start_scheduler(name="silent")
-    patch = "import vstore.cluster.worker as w; w.SCHEDULER_SECONDS = 2.0; w.CONNECT_SECONDS = 1.0"
+    patch = "import vstore.cluster.worker.service as w; w.SCHEDULER_SECONDS = 2.0; w.CONNECT_SECONDS = 1.0"
     worker = scene.commands.start_worker("one", address, PATCH=patch)
     scheduler.send_signal(signal.SIGSTOP)
     assert worker.wait(PATIENCE_SECONDS) == 16
@@ -259,7 +259,7 @@ UNFIT = {
     "a full disk": (
         6,
         "are free at",
-        {"PATCH": "import vstore.cluster.self_check as s; s.free_bytes = lambda p: 1 << 20"},
+        {"PATCH": "import vstore.cluster.worker.self_check as s; s.free_bytes = lambda p: 1 << 20"},
     ),
 }
 
@@ -307,7 +307,7 @@ def test_a_full_file_system_does_not_join(scene: Scene, tmp_path: Path) -> None:
 
 
 def test_a_worker_of_another_release_gets_nothing(scene: Scene) -> None:
-    patch = "import vstore.cluster.worker as w; w.RELEASE_RESOURCE = 'vstore-1-1'"
+    patch = "import vstore.cluster.worker.service as w; w.RELEASE_RESOURCE = 'vstore-1-1'"
     other = scene.commands.start_worker("four", scene.scheduler, PATCH=patch)
     with scene.client() as client:
         future = submit(client, scene.task(scene.layers.layer("release")))

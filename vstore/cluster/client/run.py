@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from vstore.cancel import CancelToken
-from vstore.cluster.events import NodeEvent
-from vstore.cluster.inputs import InputMaker
+from vstore.cluster.client.events import NodeEvent
+from vstore.cluster.client.inputs import InputMaker
 from vstore.objects import StorePath
 from vstore.remote import Cache, Signer, Trust
 from vstore.reporter import Reporter

@@ -11,8 +11,8 @@ import pytest
 
 from scripts.testing.clusters import TestCluster
 from tests.cluster.conftest import Client
-from vstore.cluster.channels import move_channel
-from vstore.cluster.client import ClusterClient
+from vstore.cluster.client.channels import move_channel
+from vstore.cluster.client.connection import ClusterClient
 from vstore.errors import ClusterError
 from vstore.values import replace
 

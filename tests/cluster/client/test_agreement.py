@@ -6,7 +6,7 @@ import pytest
 
 from scripts.testing.clusters import TestCluster, set_trust
 from tests.cluster.conftest import WORKERS, Client
-from vstore.cluster.agreement import agreed_object, choose_keys, dissenters
+from vstore.cluster.client.agreement import agreed_object, choose_keys, dissenters
 from vstore.errors import ClusterError
 from vstore.objects import StorePath
 

@@ -1,6 +1,6 @@
 """A client of a Dask scheduler: submits tasks, hears of the finished ones, and never waits beyond a limit.
 
-Only this module and those of the scheduler and the worker know Dask.
+No other module of the client knows Dask.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from vstore.cluster.dask_settings import configure_dask
 from vstore.cluster.tasks import AnswerState, ClusterAnswer, ClusterTask
-from vstore.cluster.work import EVENTS, realise_node
+from vstore.cluster.worker.work import EVENTS, realise_node
 from vstore.errors import ClusterError, VstoreError
 from vstore.plural import count
 from vstore.values import frozen

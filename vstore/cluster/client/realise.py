@@ -12,11 +12,11 @@ from datetime import timedelta
 from enum import StrEnum
 
 from vstore.build.recipe import Recipe
-from vstore.cluster.channels import move_channel
-from vstore.cluster.executor import Connect, DaskExecutor
-from vstore.cluster.run import ClusterRun
+from vstore.cluster.client.channels import move_channel
+from vstore.cluster.client.executor import Connect, DaskExecutor
+from vstore.cluster.client.run import ClusterRun
+from vstore.cluster.client.summary import ClusterSummary, summarise
 from vstore.cluster.security import TlsFiles
-from vstore.cluster.summary import ClusterSummary, summarise
 from vstore.errors import UsageError
 from vstore.graph import reachable
 from vstore.objects import StorePath

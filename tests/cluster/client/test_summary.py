@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vstore.build.recipe import Recipe
-from vstore.cluster.summary import PathStep, summarise
+from vstore.cluster.client.summary import PathStep, summarise
 from vstore.cluster.tasks import AnswerState, ClusterAnswer
 from vstore.objects import Kind, StorePath
 from vstore.profile import StackLayer

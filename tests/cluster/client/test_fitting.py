@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from vstore.build.recipe import InterpreterRecipe
-from vstore.cluster.client import ClusterWorker
-from vstore.cluster.fitting import Fitting, SignerKeys, Watchdog, parse_resources, signer_keys
+from vstore.cluster.client.connection import ClusterWorker
+from vstore.cluster.client.fitting import Fitting, SignerKeys, Watchdog, parse_resources, signer_keys
 from vstore.cluster.tasks import RELEASE_RESOURCE
 from vstore.errors import ClusterError, UsageError
 from vstore.remote import SecretKey, Trust

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from vstore.cluster.run import ClusterRun
+from vstore.cluster.client.run import ClusterRun
 from vstore.cluster.tasks import ClusterAnswer
 from vstore.errors import CacheError, ClusterError, VstoreError
 from vstore.remote import Signer

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from vstore.cluster.address import SchedulerAddress
 from vstore.cluster.dask_settings import CONNECT_SECONDS, configure_dask
 from vstore.cluster.security import TlsFiles, security_for
-from vstore.cluster.self_check import check_machine, check_scheduler
 from vstore.cluster.tasks import RELEASE_RESOURCE, key_resource
-from vstore.cluster.work import EVENTS, NodeWorker, serve
+from vstore.cluster.worker.self_check import check_machine, check_scheduler
+from vstore.cluster.worker.work import EVENTS, NodeWorker, serve
 from vstore.errors import ClusterError, UsageError
 from vstore.plural import count
 from vstore.reporter import Reporter

@@ -18,7 +18,7 @@ from scripts.testing.world import World
 from vstore import gc
 from vstore.build.recipe import LayerRecipe, Recipe
 from vstore.cluster.tasks import AnswerState, ClusterAnswer, ClusterTask
-from vstore.cluster.work import NodeWorker, realise_node
+from vstore.cluster.worker.work import NodeWorker, realise_node
 from vstore.errors import UsageError
 from vstore.lock import PinnedWheel
 from vstore.objects import Kind, StorePath

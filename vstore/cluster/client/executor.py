@@ -10,10 +10,10 @@ from contextlib import AbstractContextManager, suppress
 
 from vstore.build.recipe import Recipe
 from vstore.cancel import Cancelled
-from vstore.cluster.client import ClusterClient
-from vstore.cluster.execution import Execution
-from vstore.cluster.inputs import CachedNodes, InputBuilder, Inputs, find_cached, make_interpreters
-from vstore.cluster.run import ClusterRun
+from vstore.cluster.client.connection import ClusterClient
+from vstore.cluster.client.execution import Execution
+from vstore.cluster.client.inputs import CachedNodes, InputBuilder, Inputs, find_cached, make_interpreters
+from vstore.cluster.client.run import ClusterRun
 from vstore.cluster.tasks import ClusterAnswer
 from vstore.errors import VstoreError
 from vstore.objects import StorePath

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from vstore.build.recipe import Recipe
-from vstore.cluster.client import ClusterWorker
+from vstore.cluster.client.connection import ClusterWorker
 from vstore.cluster.tasks import RELEASE_RESOURCE, key_resource
 from vstore.errors import ClusterError, UsageError
 from vstore.plural import count

@@ -14,15 +14,15 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 
 from vstore.build.recipe import LayerRecipe, Recipe
-from vstore.cluster.agreement import agreed_object, choose_keys, dissenters
-from vstore.cluster.answers import disagreement_error, failure_of, untrusted_error, write_agreed
-from vstore.cluster.client import Activity, ClusterClient, Finished
-from vstore.cluster.events import NodeEvent, NodeState
-from vstore.cluster.fitting import Fitting, SignerKeys, Watchdog
-from vstore.cluster.inputs import Inputs
-from vstore.cluster.run import ClusterRun
+from vstore.cluster.client.agreement import agreed_object, choose_keys, dissenters
+from vstore.cluster.client.answers import disagreement_error, failure_of, untrusted_error, write_agreed
+from vstore.cluster.client.connection import Activity, ClusterClient, Finished
+from vstore.cluster.client.events import NodeEvent, NodeState
+from vstore.cluster.client.fitting import Fitting, SignerKeys, Watchdog
+from vstore.cluster.client.inputs import Inputs
+from vstore.cluster.client.run import ClusterRun
 from vstore.cluster.tasks import AnswerState, ClusterAnswer, ClusterTask
-from vstore.cluster.work import STARTED
+from vstore.cluster.worker.work import STARTED
 from vstore.errors import ClusterError, VstoreError
 from vstore.graph import reachable
 from vstore.objects import StorePath

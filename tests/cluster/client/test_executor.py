@@ -10,11 +10,11 @@ from scripts.testing.machine import Said
 from scripts.testing.small_layers import SmallLayers
 from scripts.testing.world import World
 from tests.cluster.in_process import BOTH, InProcess, run_of
-from tests.cluster.test_work import ONE, THREE, TRUST, TWO, Client, worker
+from tests.cluster.worker.test_work import ONE, THREE, TRUST, TWO, Client, worker
 from vstore.build.recipe import LayerRecipe
-from vstore.cluster.executor import DaskExecutor
+from vstore.cluster.client.executor import DaskExecutor
 from vstore.cluster.tasks import AnswerState, ClusterAnswer
-from vstore.cluster.work import NodeWorker
+from vstore.cluster.worker.work import NodeWorker
 from vstore.errors import BuildError, ClusterError, StoreError
 from vstore.objects import StorePath
 from vstore.realise.execute.messages import NodeOutcome

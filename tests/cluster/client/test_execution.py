@@ -8,7 +8,7 @@ import pytest
 
 from scripts.testing.clusters import TestCluster
 from tests.cluster.conftest import WORKERS, Client
-from vstore.cluster.events import NodeState
+from vstore.cluster.client.events import NodeState
 from vstore.errors import BuildError
 from vstore.realise.model import Origin
 
