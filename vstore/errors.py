@@ -31,7 +31,8 @@ from vstore.credentials import redact
 
 FOUND_SOMETHING = 14  # the exit code of a check that worked, and has findings
 
-_CONTROLS = {code: ascii(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029)}
+_DIRECTIONS = (0x61C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A))  # Unicode's Bidi_Control
+_CONTROLS = {code: ascii(chr(code))[1:-1] for code in (*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029, *_DIRECTIONS)}
 
 
 _MAX_CHARACTERS = 4000
@@ -159,7 +160,10 @@ def _shown(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Return the text with control characters escaped, so that a name cannot break a line or control a terminal."""
+    """Return the text with control characters escaped, so that a name cannot break a line or control a terminal.
+
+    Those of the direction of writing are escaped too: they would show a text in another order (CVE-2021-42574).
+    """
     return text if text.isprintable() else text.translate(_CONTROLS)
 
 

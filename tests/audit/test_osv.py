@@ -73,6 +73,8 @@ def test_the_word_of_the_database_is_found() -> None:
         advisory("X-1", "one", {"opened": "0"}),
         advisory("X-1", "one", {"introduced": 0}),  # type: ignore[dict-item]
         advisory("X-1", "one", versions=[1]),  # type: ignore[list-item]
+        advisory("X" * 201, "one", *fixed_in("2")),
+        advisory("X-1", "one", *fixed_in("2"), aliases=["X" * 201]),
     ],
 )
 def test_a_malformed_document_is_refused(document: object) -> None:
@@ -86,8 +88,10 @@ def test_a_malformed_document_is_refused(document: object) -> None:
         ("a.json", b"{"),
         ("a.json", b"\xff\xfe\x00"),
         ("a.json", b"[" * 100_000),
+        ("a.json", b'{"id": "\\ud800"}'),
         ("a.yaml", b"a: [b"),
         ("a.yaml", b"[" * 100_000),
+        ("a.yaml", b'{"id": "\\ud800"}'),
         ("a.yaml", b"a: &x [1]\nb: *x\n"),
         ("a.yaml", b"a: !!python/object/apply:os.system [ls]\n"),
     ],

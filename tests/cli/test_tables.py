@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vstore.cli.tables import DROPPED, lay_out
+from vstore.cli.text import table
 
 DIGEST = "0123456789abcdfghijklmnpqrsvwxyz"
 KEYS = ["kind", "size", "files", "registered_at", "path"]
@@ -67,3 +68,8 @@ def test_no_cell_of_a_kept_column_loses_words(cells: list[list[str]], width: int
 
 def test_a_column_is_dropped_at_one_place_of_the_order() -> None:
     assert len(set(DROPPED)) == len(DROPPED)
+
+
+def test_a_cell_cannot_break_its_line_or_turn_its_text_around() -> None:
+    text = table([{"id": "X-1\nsafe\r\x1b[2J\u202egnp.exe\u2066"}], {"id": "advisory"})
+    assert click.unstyle(text).splitlines() == ["advisory", r"X-1\nsafe\r\x1b[2J\u202egnp.exe\u2066"]

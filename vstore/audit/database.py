@@ -20,7 +20,7 @@ from vstore.fs.reading import read_regular
 from vstore.plural import count
 from vstore.reporter import NullReporter, Reporter
 
-_FORMAT = 1
+_FORMAT = 2
 _MAX_CACHE_BYTES = 1 << 30
 _MOST_WARNINGS = 20
 _REPORT_EACH = 200  # files

@@ -11,9 +11,11 @@ from packaging.utils import canonicalize_name, canonicalize_version
 from packaging.version import InvalidVersion, Version
 
 from vstore.audit.model import Advisory, Bound, Events
+from vstore.digest import parse_json
 from vstore.documents import FieldError, Fields
 
 _ECOSYSTEM = "pypi"
+_ID_CHARACTERS = 200
 _SUMMARY_CHARACTERS = 200
 _PERHAPS_ALIAS = re.compile(rb"[\s\[{,:\-]&[A-Za-z0-9_-]")  # an anchor of YAML, or a word of a text
 _ORDER = {one: number for number, one in enumerate(("ADVISORY", "REPORT", "ARTICLE", "WEB"))}
@@ -26,7 +28,7 @@ def parse_document(name: str, data: bytes) -> object:
     """
     try:
         if not name.endswith((".yaml", ".yml")):
-            return json.loads(data)
+            return parse_json(data)
         import yaml
 
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -35,7 +37,9 @@ def parse_document(name: str, data: bytes) -> object:
                 isinstance(one, yaml.AliasEvent) for one in yaml.parse(data, loader)
             ):
                 raise ValueError("YAML with aliases")
-            return yaml.load(data, loader)
+            document = yaml.load(data, loader)
+            json.dumps(document, skipkeys=True, ensure_ascii=False, default=str).encode()  # without surrogates
+            return document
         except yaml.YAMLError as error:
             raise ValueError(f"not YAML: {str(error).splitlines()[0]}") from error
     except RecursionError as error:
@@ -59,11 +63,14 @@ def read_advisories(document: object) -> list[Advisory]:
 
 
 def _advisory(fields: Fields, package: str, entries: list[Fields]) -> Advisory:
+    identifiers = (fields.text("id"), *fields.texts("aliases"))
+    if any(len(one) > _ID_CHARACTERS for one in identifiers):
+        raise FieldError(f"an identifier has more than {_ID_CHARACTERS} characters")
     versions = tuple(dict.fromkeys(_canonical(one) for entry in entries for one in entry.texts("versions")))
     return Advisory(
-        id=fields.text("id"),
+        id=identifiers[0],
         package=package,
-        aliases=fields.texts("aliases"),
+        aliases=identifiers[1:],
         summary=_summary(fields),
         url=_url(fields),
         vectors=tuple(one.text("score") for table in (fields, *entries) for one in table.tables("severity")),

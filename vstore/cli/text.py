@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from vstore.cli.tables import lay_out
 from vstore.cli.terminal import columns_of
+from vstore.errors import printable
 
 
 def when(moment: datetime) -> str:
@@ -18,7 +19,7 @@ def when(moment: datetime) -> str:
 def table(rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> str:
     """Return rows as aligned text that fits the terminal, if standard output is one.
 
-    `columns` maps the keys of a row to headings, in order.
+    `columns` maps the keys of a row to headings, in order. Control characters in cells are escaped.
     """
     if not rows:
         return "nothing"
@@ -31,4 +32,4 @@ def _cell(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "*" if value else ""
-    return str(value)
+    return printable(str(value))
