@@ -5,6 +5,7 @@ No other module of the client knows Dask.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -81,9 +82,13 @@ class ClusterClient:
         """
         from distributed import Client
 
+        class LimitedClient(Client):
+            async def _start(self, *arguments: Any, **options: Any) -> None:  # Dask waits forever for the first reply
+                await asyncio.wait_for(super()._start(*arguments, **options), limit_seconds)  # type: ignore
+
         configure_dask(log=False)
         try:
-            client: Any = Client(  # type: ignore[no-untyped-call]
+            client: Any = LimitedClient(  # type: ignore[no-untyped-call]
                 address,
                 security=security,
                 timeout=limit_seconds,
@@ -92,8 +97,9 @@ class ClusterClient:
                 direct_to_workers=False,
             )
         except (OSError, TimeoutError, ValueError) as error:
+            reason = f": {error}" if str(error) else ""
             raise ClusterError(
-                f"no scheduler answers at {address} within {limit_seconds:g} s: {error}", hint=_HINT
+                f"no scheduler answers at {address} within {limit_seconds:g} s{reason}", hint=_HINT
             ) from error
         try:
             yield cls(client, address, limit_seconds)
