@@ -88,7 +88,7 @@ place_options = options(
         "place",
         metavar="PLACE",
         help="Build in processes of this machine, `local[N]` or `local` for one per CPU; or on the workers of a"
-        " scheduler, by its address or file.",
+        " scheduler, by its address or file, which also write to the cache.",
     ),
     click.option(
         "--fetch",

@@ -55,6 +55,19 @@ def test_a_stopped_scheduler_is_an_error_within_the_limit(client_alone: Client, 
             alone.process("scheduler").send_signal(signal.SIGCONT)
 
 
+@pytest.mark.usefixtures("client_alone")
+def test_a_scheduler_that_is_stopped_before_is_an_error_within_the_limit(alone: TestCluster) -> None:
+    alone.process("scheduler").send_signal(signal.SIGSTOP)
+    try:
+        with (
+            pytest.raises(ClusterError, match=r"no scheduler answers at tcp://.* within 2 s"),
+            ClusterClient.connected(alone.address.url, None, limit_seconds=LIMIT_SECONDS),
+        ):
+            pass
+    finally:
+        alone.process("scheduler").send_signal(signal.SIGCONT)
+
+
 def test_a_lost_scheduler_is_an_error_at_once(client_alone: Client, alone: TestCluster) -> None:
     running = client_alone.start(client_alone.layers.layer("orphan"))
     alone.wait_for(lambda: client_alone.events)

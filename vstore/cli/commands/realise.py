@@ -166,7 +166,7 @@ def _summary(store: Store, result: Realised, layers: list[RealisedLayerDocument]
         moved = f"; {size(result.fetched_bytes)} would be fetched from caches" if result.fetched_bytes else ""
         return f"{text}\ndry run: nothing was changed{moved}"
     if result.generation is None:
-        return f"{text}\n{count(len(rows), 'layer')} present in {seconds:.2f} s; no generation was made"
+        return f"{text}\n{count(len(rows), 'layer')} realised in {seconds:.2f} s; no generation was made"
     state = "is now" if result.changed else "is still"
     link = store.layout.profiles / str(result.profile)
     return f"{text}\nprofile {result.profile} {state} generation {result.generation} ({seconds:.2f} s): {link}"

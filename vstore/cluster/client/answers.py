@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from vstore.cluster.client.run import ClusterRun
 from vstore.cluster.tasks import ClusterAnswer
@@ -48,12 +49,12 @@ def failure_of(answer: ClusterAnswer) -> VstoreError:
     return type(error)(error.message, details=details, hint=error.hint)
 
 
-def untrusted_error(name: str, answer: ClusterAnswer) -> CacheError:
-    """Return the error of an answer without a trusted signature."""
+def untrusted_error(name: str, answer: ClusterAnswer, config: Path) -> CacheError:
+    """Return the error of an answer without a signature that the settings in `config` trust."""
     return CacheError(
         f"{name}: worker {answer.worker} on {answer.host} signs with a key that this store does not trust:"
         f" {answer.key}",
-        hint=f"to trust it, run `vstore config set trusted_keys --append {answer.key}`",
+        hint=f"to trust it, add the key to `trusted_keys` in {config}",
     )
 
 

@@ -16,7 +16,7 @@ from heapq import heappop, heappush
 from vstore.build.recipe import LayerRecipe, Recipe
 from vstore.cluster.client.agreement import agreed_object, choose_keys, dissenters
 from vstore.cluster.client.answers import disagreement_error, failure_of, untrusted_error, write_agreed
-from vstore.cluster.client.connection import Activity, ClusterClient, Finished
+from vstore.cluster.client.connection import Activity, ClusterClient, ClusterWorker, Finished
 from vstore.cluster.client.events import NodeEvent, NodeState
 from vstore.cluster.client.fitting import Fitting, SignerKeys, Watchdog
 from vstore.cluster.client.inputs import Inputs
@@ -110,7 +110,8 @@ class Execution:
                 self._take(one)
             if time.monotonic() - checked_at >= _POLL_SECONDS:
                 checked_at = time.monotonic()
-                self._workers = self._client.workers()
+                before, self._workers = self._workers, self._client.workers()
+                self._tell_of_lost(before)
                 self._leave_lost_keys()
                 watchdog.check(self._workers, self._ready())
 
@@ -202,6 +203,15 @@ class Execution:
             lost = count(_MAX_LOST, "worker")
             self._fail(key, ClusterError(f"{lost} were lost while building {work.node.name}"), unbuilt=True)
 
+    def _tell_of_lost(self, before: Sequence[ClusterWorker]) -> None:
+        """Warn of the workers that had nodes of this run and are there no more."""
+        names = {one.name for one in self._workers}
+        for one in before:
+            left = self._running.intersection(one.tasks)
+            if left and one.name not in names:
+                nodes = count(len(left), "node")
+                self._run.reporter.warn(f"worker {one.name} has left the cluster: others get its {nodes}")
+
     def _leave_lost_keys(self) -> None:
         """Let other keys sign what waits for a worker that does not come back."""
         if lost := self._keys.update(self._workers):
@@ -256,7 +266,8 @@ class Execution:
         signed = trust.signers(record)
         names = {one.name for one in trust.keys if one.raw in signed}
         if not names or (signer is not None and signer not in names):
-            self._fail(key, untrusted_error(name, answer), unbuilt=True)
+            config = self._run.store.layout.config_file
+            self._fail(key, untrusted_error(name, answer, config), unbuilt=True)
             return
         work.answers[signer or min(names)] = answer
         agreed = agreed_object(work.votes, trust.require)

@@ -67,6 +67,7 @@ class DaskExecutor:
             done |= own
             self._push({})
             return
+        run.reporter.progress("cluster", "connecting to the scheduler")
         with self._connect() as client:
             self._push(left)
             done |= self.inputs.interpreters

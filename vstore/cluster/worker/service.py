@@ -129,10 +129,10 @@ class _Service:
             await self._drain(worker)
             return
         left = await asyncio.to_thread(self._node_worker.wait_idle, self._options.drain_seconds)
-        reason = "has not answered for" if waits[2] in done else "has gone"
-        reason += f" {SCHEDULER_SECONDS:g} s" if waits[2] in done else ""
+        silent = waits[2] in done and waits[2].exception() is None
+        reason = f"no answer for {SCHEDULER_SECONDS:g} s" if silent else "the connection was lost"
         raise ClusterError(
-            f"the scheduler at {url} {reason}" + (f"; {count(left, 'node')} not done" if left else ""),
+            f"the scheduler at {url}: {reason}" + (f"; {count(left, 'node')} not done" if left else ""),
             hint="start the worker again, as a service manager does; what it has pushed is kept",
         )
 
