@@ -60,7 +60,7 @@ def make(venv: Path, root: Path, extra: str) -> None:
     for old in made.glob("*.toml"):
         if not _same(old, root / "pyproject.toml"):
             old.unlink()
-    say(f"installing {WHAT[extra]}")
+    say(f"installing {WHAT[extra]}, which takes up to a minute or two")
     pip = [str(venv / BIN / "python"), "-m", "pip", "--disable-pip-version-check", "install", "-qq"]
     if extra == "dev":
         subprocess.run([*pip, "uv"], check=True)
