@@ -16,7 +16,7 @@ from vstore.remote.records.cache import Cache
 from vstore.remote.records.model import DeltaRecord, ObjectRecord, SbomRecord
 from vstore.remote.sync.delta import NO_FILE, read_patches
 from vstore.remote.sync.reader import RemoteReader
-from vstore.remote.transport.protocol import TransportError
+from vstore.remote.transport.protocol import TransportError, UnreadableFileError
 
 FILE_NAME = "file"  # of a download
 _SMALL_BYTES = 4 << 20
@@ -118,7 +118,10 @@ def _files(manifest: Manifest) -> set[bytes]:
 
 
 def _size_fault(blob: Blob, size_bytes: int) -> str | None:
-    found = blob.size_bytes()
+    try:
+        found = blob.size_bytes()
+    except UnreadableFileError as error:
+        return f"cannot be read: {error.message.removeprefix(f'{blob.url}: ')}"
     if found is None:
         return "is missing"
     if found != size_bytes:

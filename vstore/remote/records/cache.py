@@ -21,7 +21,7 @@ from vstore.remote.records.blob import Blob
 from vstore.remote.records.inventory import Inventory, Item
 from vstore.remote.records.model import Channel, DeltaRecord, FileRecord, ObjectRecord, Realisation, SbomRecord
 from vstore.remote.records.trust import Signer, Trust
-from vstore.remote.transport.protocol import TransportError
+from vstore.remote.transport.protocol import TransportError, UnreadableFileError
 from vstore.sbom_format import SbomFormat
 
 MAX_REQUESTS = 64  # at the same time
@@ -171,10 +171,10 @@ def request_threads(cache: Cache, count: int = MAX_REQUESTS) -> Iterator[Executo
 
 
 def attempt(read: Callable[[], T | None]) -> tuple[T | None, str | None]:
-    """Return the record that `read` returns, or the reason why it is malformed. Raises TransportError."""
+    """Return the record that `read` returns, or the reason why it is malformed. Raises TransportError for other causes."""
     try:
         return read(), None
-    except TransportError:
-        raise
     except CacheError as error:
+        if isinstance(error, TransportError) and not isinstance(error, UnreadableFileError):
+            raise
         return None, error.message

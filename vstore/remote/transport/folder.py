@@ -5,6 +5,7 @@ Only regular files are read, so that no read waits for the writer of a FIFO. Lin
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
@@ -26,6 +27,7 @@ from vstore.remote.transport.protocol import (
     RequestLimits,
     Stat,
     TransportError,
+    UnreadableFileError,
     too_large,
     too_many,
     too_short,
@@ -33,6 +35,7 @@ from vstore.remote.transport.protocol import (
 
 TEMPORARY = ".vstore-"  # how the names of unfinished files start; no key has such a part
 _GONE = (FileNotFoundError, NotADirectoryError)  # deleted or replaced in this moment
+_UNREADABLE = (errno.EISDIR, errno.EINVAL, errno.EFBIG)  # of `vstore.fs.reading`
 T = TypeVar("T")
 
 
@@ -188,7 +191,8 @@ class FolderTransport:
                 f"{self.url}/{key}", (error.strerror or str(error)).lower(), hint="ask the owner of the folder"
             ) from error
         except OSError as error:
-            raise TransportError(f"{self.url}/{key}: {error.strerror or error}") from error
+            kind = UnreadableFileError if error.errno in _UNREADABLE else TransportError
+            raise kind(f"{self.url}/{key}: {error.strerror or error}") from error
 
 
 def _stat(key: str, status: os.stat_result) -> Stat:

@@ -58,6 +58,10 @@ class TransportError(CacheError):
         self.transient = transient
 
 
+class UnreadableFileError(TransportError):
+    """The place answers, and one file there cannot be read: it is a folder or a FIFO, or larger than its limit."""
+
+
 class AccessDeniedError(TransportError):
     """The place requires another login (HTTP 401, 403, 407). It may still contain the file."""
 
@@ -206,9 +210,9 @@ def is_transient(status: int | None) -> bool:
     return status is None or not 400 <= status < 500 or status in (408, 429)
 
 
-def too_large(url: str, key: str, limit: int) -> TransportError:
+def too_large(url: str, key: str, limit: int) -> UnreadableFileError:
     """Return the error for a file that is larger than its limit."""
-    return TransportError(f"{url}/{key} is larger than the limit of {limit} bytes")
+    return UnreadableFileError(f"{url}/{key} is larger than the limit of {limit} bytes")
 
 
 def too_short(url: str, key: str) -> TransportError:
