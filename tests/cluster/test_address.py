@@ -43,13 +43,19 @@ def test_other_texts_are_refused(text: str) -> None:
     assert raised.value.hint and text in raised.value.message
 
 
+def test_no_text_is_no_scheduler() -> None:
+    with pytest.raises(UsageError, match="no scheduler given") as raised:
+        parse_place("")
+    assert raised.value.hint
+
+
 def test_a_scheduler_file(tmp_path: Path) -> None:
     file = tmp_path / "scheduler.json"
     with pytest.raises(UsageError, match="cannot be read"):
         parse_place(str(file))
     file.write_text(json.dumps({"type": "Scheduler", "address": "tcp://127.0.0.1:8786"}))
     assert parse_place(str(file)) == SchedulerAddress(url="tcp://127.0.0.1:8786")
-    for text in ("", "[]", "{}", '{"address": 1}'):
+    for text in ("", "[]", "{}", '{"address": 1}', "[" * 100_000):
         file.write_text(text)
         with pytest.raises(UsageError, match="not a scheduler file"):
             parse_place(str(file))

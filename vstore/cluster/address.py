@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 from urllib.parse import urlsplit
 
+from vstore.digest import parse_json
 from vstore.documents import Fields
 from vstore.errors import UsageError
 from vstore.fs.reading import read_regular
@@ -45,10 +45,12 @@ class SchedulerAddress:
     @classmethod
     def of(cls, text: str) -> Self:
         """Return the address that a text is, or that the scheduler file at this path has. Raises UsageError."""
+        if not text:
+            raise UsageError("no scheduler given", hint=_HINT)
         if "://" in text:
             return cls.parse(text)
         try:
-            return cls.parse(Fields(json.loads(read_regular(Path(text), limit=_MAX_BYTES))).text("address"))
+            return cls.parse(Fields(parse_json(read_regular(Path(text), limit=_MAX_BYTES))).text("address"))
         except OSError as error:
             raise UsageError(f"scheduler file cannot be read: {text}: {error.strerror}", hint=_HINT) from error
         except ValueError as error:

@@ -34,10 +34,17 @@ def test_a_task_asks_for_the_release_the_platform_its_key_and_what_is_configured
     assert fitting.resources(NODE, None).keys() == {RELEASE_RESOURCE, HOST, "memory", "gpu"}
 
 
-@pytest.mark.parametrize("text", ["memory", "memory=much", "=1x"])
-def test_a_malformed_resource_is_refused(text: str) -> None:
-    with pytest.raises(UsageError, match="not a resource"):
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("memory", "memory=much", "=1", "memory=-1", "memory=nan", "memory=inf", "memory=1e999", "my memory=1"),
+        *(" =1", "memory = 1", "memory=", f"{RELEASE_RESOURCE}=1", "vstore-0-0=1", "key:k=1", f"{OTHER}=1"),
+    ],
+)
+def test_a_malformed_resource_and_one_that_workers_have_anyway_are_refused(text: str) -> None:
+    with pytest.raises(UsageError, match=r"not a resource|offer this resource themselves") as caught:
         parse_resources(text)
+    assert caught.value.hint
 
 
 class Clock:

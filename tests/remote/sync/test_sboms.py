@@ -58,6 +58,14 @@ def test_the_hint_is_about_who_must_do_something(world: World) -> None:
     assert fetch_sbom(world.builder.store, world.cache, world.path, CYCLONEDX, BOTH).data == b"1"
 
 
+def test_a_malformed_record_is_told_with_a_hint(world: World) -> None:
+    world.attach(b"1", KEY)
+    (record,) = Path(world.cache.url.removeprefix("file://")).glob("sboms/*/*.record.json")
+    record.write_text("{}")
+    message, hint = world.refusal(TRUST)
+    assert message.endswith("`format`: expected an integer from 0 to 2**50") and "`vstore cache verify" in hint
+
+
 def test_a_warning_names_the_sbom_of_another_that_is_replaced(world: World) -> None:
     assert [world.attach(b"1", KEY), world.attach(b"1", OTHER), world.attach(b"1", OTHER)] == [1, 1, 0]
     assert world.attach(b"22", OTHER) == 2

@@ -15,6 +15,7 @@ from vstore.target import Target
 from vstore.values import frozen
 
 _HINT = "`vstore worker SCHEDULER` starts a worker"
+_RESOURCE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=([0-9]{1,15}(?:\.[0-9]+)?)")
 _RELEASE = re.compile(r"vstore-[0-9]+-[0-9]+")
 
 
@@ -53,12 +54,14 @@ def parse_resources(text: str) -> dict[str, float]:
 
 
 def parse_resource(text: str) -> tuple[str, float]:
-    """Parse ``NAME=NUMBER``. Raises UsageError."""
-    name, _, amount = text.partition("=")
-    try:
-        return name, float(amount)
-    except ValueError:
-        raise UsageError(f"not a resource: {text}", hint="write NAME=NUMBER, such as memory=16") from None
+    """Parse ``NAME=NUMBER``. Raises UsageError, also for a name that workers give to resources of their own."""
+    found = _RESOURCE.fullmatch(text)
+    if found is None:
+        raise UsageError(f"not a resource: {text}", hint="write NAME=NUMBER, such as memory=16")
+    name, amount = found.groups()
+    if name.startswith("vstore-") or name in set(Target):
+        raise UsageError(f"workers offer this resource themselves: {name}", hint="choose another name, such as memory")
+    return name, float(amount)
 
 
 def signer_keys(workers: Sequence[ClusterWorker], trust: Trust) -> tuple[str, ...]:

@@ -171,7 +171,7 @@ def request_threads(cache: Cache, count: int = MAX_REQUESTS) -> Iterator[Executo
 
 
 def attempt(read: Callable[[], T | None]) -> tuple[T | None, str | None]:
-    """Return the record that `read` returns, or the reason why it is malformed. Raises TransportError for other causes."""
+    """Return the record that `read` returns, or the reason why it is malformed or unreadable. Raises TransportError."""
     try:
         return read(), None
     except CacheError as error:

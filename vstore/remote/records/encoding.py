@@ -34,6 +34,7 @@ MAX_SBOM_BYTES = 256 << 20
 _MAX_VALUES = 20_000
 _MAX_STATEMENT_BYTES = 8192
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_HINT = "`vstore cache verify CACHE` lists all malformed records"
 T = TypeVar("T")
 
 
@@ -117,15 +118,16 @@ class Fields:
         try:
             value = parse_json(data, max_values=_MAX_VALUES)
         except ValueError as error:
-            raise CacheError(f"malformed record {what}: {error}") from error
+            raise CacheError(f"malformed record {what}: {error}", hint=_HINT) from error
         fields = cls(value, what)
         if (found := fields.size("format")) != FORMAT:
-            raise fields.error(f"it has format {found}, this vstore reads {FORMAT}")
+            hint = "use the vstore that wrote it"
+            raise fields.error(f"it has format {found}, this vstore reads {FORMAT}", hint=hint)
         return fields
 
-    def error(self, reason: str) -> CacheError:
+    def error(self, reason: str, *, hint: str = _HINT) -> CacheError:
         """Return the error for this object."""
-        return CacheError(f"malformed record {self.what}: {reason}")
+        return CacheError(f"malformed record {self.what}: {reason}", hint=hint)
 
     def text(self, key: str) -> str:
         """Return a string."""
@@ -138,7 +140,7 @@ class Fields:
         """Return an integer from 0 to 2**50."""
         value = self._values.get(key)
         if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= _MAX_SIZE:
-            raise self.error(f"`{key}`: expected a size")
+            raise self.error(f"`{key}`: expected an integer from 0 to 2**50")
         return value
 
     def items(self, key: str) -> list[object]:
