@@ -40,8 +40,11 @@ from vstore.store import Store
 from vstore.target import Target
 
 KEY = SecretKey("bench", b"b" * 32)
+INTERPRETER = InterpreterRecipe(
+    name="cpython-3.12.1", target=str(Target.host()), implementation="cpython", version="3.12.1", source="managed"
+)
 _IN_A_PROCESS = 125
-_TICKS = os.sysconf("SC_CLK_TCK")
+TICKS = os.sysconf("SC_CLK_TCK")
 _WORKERS = """
 import asyncio, sys
 from scripts.bench.many_workers import run_workers
@@ -83,7 +86,7 @@ async def run_workers(address: str, name: str, number: int, seconds: float) -> N
     from distributed import Worker
 
     from vstore.cluster.dask_settings import configure_dask
-    from vstore.cluster.tasks import RELEASE_RESOURCE, key_resource
+    from vstore.cluster.resources import RELEASE_RESOURCE, key_resource
     from vstore.cluster.worker.work import serve
 
     configure_dask(log=False)
@@ -127,15 +130,10 @@ def graph(nodes: int, width: int) -> tuple[LayerRecipe, ...]:
     return tuple(made)
 
 
-INTERPRETER = InterpreterRecipe(
-    name="cpython-3.12.1", target=str(Target.host()), implementation="cpython", version="3.12.1", source="managed"
-)
-
-
 def cpu_seconds(pid: int) -> float:
     """Return the processor time of a process and of its children that have ended."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return sum(map(int, fields[11:15])) / _TICKS
+    return sum(map(int, fields[11:15])) / TICKS
 
 
 def memory_bytes(pid: int) -> int:
@@ -151,11 +149,12 @@ def open_files(pid: int) -> int:
 def carried_bytes() -> int:
     """Return the bytes that this process, a scheduler, has sent and received over its open connections."""
     import gc
+    from socket import IPPROTO_TCP, TCP_INFO
 
     from tornado.iostream import IOStream
 
     info = b"".join(
-        one.socket.getsockopt(6, 11, 136)[120:136]
+        one.socket.getsockopt(IPPROTO_TCP, TCP_INFO, 136)[120:136]  # tcpi_bytes_acked, tcpi_bytes_received
         for one in gc.get_objects()
         if isinstance(one, IOStream) and one.socket
     )
@@ -276,14 +275,14 @@ def main() -> None:
     if given.json:
         print(json.dumps(asdict(found), indent=2))
         return
-    per = 1000 / found.nodes
+    per, kib = 1000 / found.nodes, 1 / found.nodes / 1024
     print(f"{found.nodes} nodes on {found.workers} workers, load {os.getloadavg()[0]:.1f}: {found.wall_seconds:.1f} s")
     print(f"client: {found.client_seconds * per:.2f} ms of processor time a node", end=", ")
-    print(f"{found.submit_seconds * per:.2f} ms of it to submit, {found.client_bytes * per / 1024000:.1f} KiB a node")
+    print(f"{found.submit_seconds * per:.2f} ms of it to submit, {found.client_bytes * kib:.1f} KiB a node")
     print(f"scheduler: {found.scheduler_seconds * per:.2f} ms of processor time a node", end=", ")
-    print(f"{found.scheduler_bytes * per / 1024000:.1f} KiB a node, {found.scheduler_files} open files")
+    print(f"{found.scheduler_bytes * kib:.1f} KiB a node, {found.scheduler_files} open files")
     print(f"scheduler without work: {1000 * found.idle_scheduler_seconds:.1f} ms of processor time a second")
-    print(f"over the scheduler: {found.carried_bytes * per / 1024000:.1f} KiB a node")
+    print(f"over the scheduler: {found.carried_bytes * kib:.1f} KiB a node")
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from scripts.bench.counting import Counts
-from scripts.bench.many_workers import carried_bytes, cpu_seconds
+from scripts.bench.many_workers import TICKS, carried_bytes, cpu_seconds
 from scripts.testing.clusters import TestCluster, give_keys, set_trust
 from scripts.testing.registries import docker_registry
 from scripts.testing.small_layers import SmallLayers
@@ -43,7 +43,6 @@ from vstore.realise.model import Origin, RealisedLayer
 from vstore.remote import SecretKey, Signer, open_cache, signing_keys, trust_of, write_key
 from vstore.store import Store, StoreLayout
 
-_TICKS = os.sysconf("SC_CLK_TCK")
 _WORKER = """
 import sys
 from scripts.bench.counting import run_counting_worker
@@ -54,11 +53,11 @@ run_counting_worker(*sys.argv[1:])
 def busy_seconds() -> float:
     """Return the processor time of all processes of this machine."""
     user, nice, system, _, _, *others = map(int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9])
-    return (user + nice + system + sum(others)) / _TICKS
+    return (user + nice + system + sum(others)) / TICKS
 
 
 def process_with(word: str) -> int:
-    """Return the number of the process that was started with a word."""
+    """Return the id of the process that was started with a word."""
     files = [one for one in Path("/proc").glob("[0-9]*/cmdline") if word.encode() in one.read_bytes().split(b"\0")]
     return int(files[0].parent.name)
 
@@ -87,7 +86,7 @@ class Costs:
     workers: dict[str, int]
 
     def a_node(self, total: float) -> float:
-        """Return the part of one node in milliseconds, or in a thousandth of the unit."""
+        """Return the part of one node in milliseconds, of a total in seconds."""
         return 1000 * total / self.nodes
 
 

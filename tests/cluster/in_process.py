@@ -5,24 +5,74 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from scripts.testing.machine import Said
-from tests.cluster.worker.test_work import CLIENT, TRUST, Client
+from scripts.testing.small_layers import SmallLayers
+from vstore.build.recipe import LayerRecipe, Recipe
 from vstore.cancel import CancelToken
 from vstore.cluster.client.connection import Activity, ClusterClient, ClusterWorker, Finished
 from vstore.cluster.client.inputs import InputMaker
 from vstore.cluster.client.run import ClusterRun
-from vstore.cluster.tasks import RELEASE_RESOURCE, ClusterAnswer, ClusterTask, key_resource
-from vstore.cluster.worker.channels import ChannelTask, sign_on
+from vstore.cluster.resources import RELEASE_RESOURCE, key_resource
+from vstore.cluster.tasks import ChannelTask, ClusterAnswer, ClusterTask
+from vstore.cluster.worker.channels import sign_on
 from vstore.cluster.worker.work import NodeWorker
+from vstore.objects import StorePath
 from vstore.realise.execute.interpreters import Interpreters
-from vstore.remote import Signer, Trust, open_cache
+from vstore.realise.execute.messages import NodeTask
+from vstore.realise.plan.document import Node
+from vstore.remote import Pusher, PushOptions, SecretKey, Signer, Trust, open_cache, write_key
 from vstore.reporter import Reporter
+from vstore.store import Store, StoreLayout
 from vstore.target import Target
 from vstore.values import replace
 
+CLIENT = SecretKey("client", b"c" * 32)
+ONE, TWO, THREE = (SecretKey(name, name.encode().ljust(32)) for name in ("one", "two", "three"))
+TRUST = Trust(keys=(CLIENT.public, ONE.public, TWO.public, THREE.public))
 BOTH = replace(TRUST, require=2)
+
+
+@dataclass
+class Client:
+    """A client's layers and its cache, which has the interpreter and the modules."""
+
+    layers: SmallLayers
+    folder: Path
+
+    @property
+    def url(self) -> str:
+        return (self.folder / "cache").as_uri()
+
+    @property
+    def interpreter(self) -> StorePath:
+        found = self.layers.store.realisation(self.layers.interpreter.digest)
+        assert found is not None
+        return found
+
+    def push(self, *paths: StorePath) -> None:
+        cache = open_cache(self.url)
+        Pusher(self.layers.store, cache, Signer((CLIENT,), TRUST), PushOptions(), reporter=Said()).push(paths)
+
+    def task(self, recipe: Recipe, *, signer: str | None = None, cache: str | None = None) -> ClusterTask:
+        """A task over the interpreter, for which everything is in the cache."""
+        if isinstance(recipe, LayerRecipe):
+            self.push(self.interpreter, *recipe.sources)
+        node = Node(recipe=recipe, objects={self.layers.interpreter.key: self.interpreter})
+        return ClusterTask(work=NodeTask(node=node), cache=cache or self.url, signer=signer)
+
+
+def worker(client: Client, key: SecretKey = ONE, *, max_store_bytes: int | None = None) -> NodeWorker:
+    root = client.folder / key.name
+    if not root.exists():
+        Store.open(root).close()
+        write_key(StoreLayout(root).keys, key)
+        names = ", ".join(f'"{one}"' for one in TRUST.keys)
+        StoreLayout(root).config_file.write_text(f"trusted_keys = [{names}]\n")
+    return NodeWorker(root, key.name, (key,), jobs=1, max_store_bytes=max_store_bytes, reporter=Said())
 
 
 class InProcess(ClusterClient):

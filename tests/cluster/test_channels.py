@@ -11,14 +11,13 @@ import pytest
 
 from scripts.testing.small_layers import SmallLayers
 from scripts.testing.world import World
-from tests.cluster.in_process import BOTH, InProcess, run_of
-from tests.cluster.worker.test_work import CLIENT, ONE, TRUST, TWO, Client, worker
+from tests.cluster.in_process import BOTH, CLIENT, ONE, TRUST, TWO, Client, InProcess, run_of, worker
 from vstore.build.recipe import Recipe
 from vstore.cluster.client.channels import move_channel
 from vstore.cluster.client.connection import ClusterClient
 from vstore.cluster.client.executor import DaskExecutor
-from vstore.cluster.tasks import ClusterAnswer
-from vstore.cluster.worker.channels import ChannelTask, check_complete, sign_on
+from vstore.cluster.tasks import ChannelTask, ClusterAnswer
+from vstore.cluster.worker.channels import check_complete, sign_on
 from vstore.cluster.worker.work import NodeWorker
 from vstore.errors import CacheError, ClusterError, UsageError
 from vstore.objects import StorePath

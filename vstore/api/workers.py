@@ -19,7 +19,7 @@ from pathlib import Path
 
 from vstore.cluster import scheduler
 from vstore.cluster.address import SchedulerAddress
-from vstore.cluster.client.fitting import parse_resource
+from vstore.cluster.resources import parse_resource
 from vstore.cluster.scheduler import SchedulerOptions
 from vstore.cluster.security import TlsFiles
 from vstore.cluster.worker import service

@@ -1,4 +1,4 @@
-"""The messages of a cluster: the task to realise a node, and the answer of a worker, as JSON text.
+"""The messages of a cluster as JSON text: the task to realise a node, its answer, and the task to sign a channel.
 
 Only these texts cross from one machine to another, and the objects that caches hold.
 """
@@ -9,23 +9,17 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Self
 
-from vstore.build import BUILDER
-from vstore.digest import canonical_json, hash_json, parse_json
+from vstore.digest import Digest, canonical_json, hash_json, parse_json
 from vstore.documents import Fields
 from vstore.errors import BuildError, CacheError, UsageError, VstoreError
 from vstore.objects import StorePath
 from vstore.realise.execute.messages import NodeOutcome, NodeTask
-from vstore.remote.records.encoding import decode_realisation, encode
+from vstore.remote import Channel
+from vstore.remote.records.encoding import decode_channel, decode_realisation, encode
 from vstore.remote.records.model import Realisation
 from vstore.values import frozen
 
 PROTOCOL = 1  # to be raised whenever an older worker would misread a task, or an older client an answer
-RELEASE_RESOURCE = f"vstore-{PROTOCOL}-{BUILDER}"
-
-
-def key_resource(key: str) -> str:
-    """Return the name of the resource that workers with a signing key of this name offer."""
-    return f"key:{key}"
 
 
 @frozen(slots=False)
@@ -73,7 +67,7 @@ class ClusterTask:
         """
         try:
             fields = Fields(parse_json(text.encode()))
-            check_protocol(fields.integer("protocol"), "the task")
+            _check_protocol(fields.integer("protocol"), "the task")
             return cls(
                 work=NodeTask.parse(fields.text("work"), objects),
                 cache=fields.text("cache"),
@@ -134,7 +128,7 @@ class ClusterAnswer:
         """Parse an answer. Raises UsageError if it is malformed, or of another release."""
         try:
             fields = Fields(parse_json(text.encode()))
-            check_protocol(fields.integer("protocol"), "the answer")
+            _check_protocol(fields.integer("protocol"), "the answer")
             record = fields.optional_text("realisation")
             return cls(
                 state=AnswerState(fields.text("state")),
@@ -149,6 +143,45 @@ class ClusterAnswer:
             )
         except (ValueError, CacheError) as error:
             raise UsageError(f"not an answer of a worker: {error}") from error
+
+
+@frozen
+class ChannelTask:
+    """The record of a channel in the cache with this URL, to be signed with the key `signer`.
+
+    `recipe` is that of the stack.
+    """
+
+    channel: Channel
+    recipe: Digest
+    cache: str
+    signer: str
+
+    def encode(self) -> str:
+        """Return the task as JSON text."""
+        document = {
+            "protocol": PROTOCOL,
+            "channel": encode(self.channel).decode(),
+            "recipe": str(self.recipe),
+            "cache": self.cache,
+            "signer": self.signer,
+        }
+        return canonical_json(document).decode()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Parse a task. Raises UsageError if it is malformed, or of another release."""
+        try:
+            fields = Fields(parse_json(text.encode()))
+            _check_protocol(fields.integer("protocol"), "the task")
+            return cls(
+                channel=decode_channel(fields.text("channel").encode(), "of a task"),
+                recipe=Digest.parse(fields.text("recipe")),
+                cache=fields.text("cache"),
+                signer=fields.text("signer"),
+            )
+        except (ValueError, CacheError) as error:
+            raise UsageError(f"not a task of a cluster: {error}") from error
 
 
 def refusal(below: Sequence[ClusterAnswer]) -> tuple[AnswerState, VstoreError] | None:
@@ -166,7 +199,7 @@ def refusal(below: Sequence[ClusterAnswer]) -> tuple[AnswerState, VstoreError] |
     return None
 
 
-def check_protocol(found: int, what: str) -> None:
+def _check_protocol(found: int, what: str) -> None:
     """Raise UsageError for a message of another release."""
     if found != PROTOCOL:
         raise UsageError(

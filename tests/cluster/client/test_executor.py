@@ -9,8 +9,7 @@ import pytest
 from scripts.testing.machine import Said
 from scripts.testing.small_layers import SmallLayers
 from scripts.testing.world import World
-from tests.cluster.in_process import BOTH, InProcess, run_of
-from tests.cluster.worker.test_work import ONE, THREE, TRUST, TWO, Client, worker
+from tests.cluster.in_process import BOTH, ONE, THREE, TRUST, TWO, Client, InProcess, run_of, worker
 from vstore.build.recipe import LayerRecipe
 from vstore.cluster.client.executor import DaskExecutor
 from vstore.cluster.tasks import AnswerState, ClusterAnswer

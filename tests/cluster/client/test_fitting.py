@@ -6,9 +6,9 @@ import pytest
 
 from vstore.build.recipe import InterpreterRecipe
 from vstore.cluster.client.connection import ClusterWorker
-from vstore.cluster.client.fitting import Fitting, SignerKeys, Watchdog, parse_resources, signer_keys
-from vstore.cluster.tasks import RELEASE_RESOURCE
-from vstore.errors import ClusterError, UsageError
+from vstore.cluster.client.fitting import Fitting, SignerKeys, Watchdog, signer_keys
+from vstore.cluster.resources import RELEASE_RESOURCE
+from vstore.errors import ClusterError
 from vstore.remote import SecretKey, Trust
 from vstore.target import Target
 
@@ -32,19 +32,6 @@ def test_a_task_asks_for_the_release_the_platform_its_key_and_what_is_configured
     fitting = Fitting.of([worker("w", HOST)], {NODE.name: "memory=16, gpu=1"})
     assert fitting.resources(NODE, "k") == {RELEASE_RESOURCE: 1, HOST: 1, "key:k": 1, "memory": 16, "gpu": 1}
     assert fitting.resources(NODE, None).keys() == {RELEASE_RESOURCE, HOST, "memory", "gpu"}
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        *("memory", "memory=much", "=1", "memory=-1", "memory=nan", "memory=inf", "memory=1e999", "my memory=1"),
-        *(" =1", "memory = 1", "memory=", f"{RELEASE_RESOURCE}=1", "vstore-0-0=1", "key:k=1", f"{OTHER}=1"),
-    ],
-)
-def test_a_malformed_resource_and_one_that_workers_have_anyway_are_refused(text: str) -> None:
-    with pytest.raises(UsageError, match=r"not a resource|offer this resource themselves") as caught:
-        parse_resources(text)
-    assert caught.value.hint
 
 
 class Clock:

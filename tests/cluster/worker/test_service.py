@@ -23,7 +23,8 @@ from tests.cluster.processes import KEYS, TRUST, Commands
 from vstore.build import BUILDER
 from vstore.build.recipe import LayerRecipe
 from vstore.cluster.dask_settings import configure_dask
-from vstore.cluster.tasks import PROTOCOL, RELEASE_RESOURCE, AnswerState, ClusterAnswer, ClusterTask
+from vstore.cluster.resources import RELEASE_RESOURCE
+from vstore.cluster.tasks import PROTOCOL, AnswerState, ClusterAnswer, ClusterTask
 from vstore.cluster.worker.work import EVENTS, realise_node
 from vstore.realise.execute.messages import NodeTask
 from vstore.realise.model import Origin

@@ -5,65 +5,30 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from scripts.testing.machine import Said
 from scripts.testing.small_layers import SmallLayers
 from scripts.testing.wheels import make_wheel
 from scripts.testing.world import World
+from tests.cluster.in_process import ONE, THREE, TRUST, TWO, Client, worker
 from vstore import gc
-from vstore.build.recipe import LayerRecipe, Recipe
+from vstore.build.recipe import LayerRecipe
 from vstore.cluster.tasks import AnswerState, ClusterAnswer, ClusterTask
-from vstore.cluster.worker.work import NodeWorker, realise_node
+from vstore.cluster.worker.work import realise_node
 from vstore.errors import UsageError
 from vstore.lock import PinnedWheel
 from vstore.objects import Kind, StorePath
 from vstore.realise.execute.messages import NodeTask
 from vstore.realise.model import Origin
-from vstore.realise.plan.document import Node
-from vstore.remote import Pusher, PushOptions, SecretKey, Signer, Trust, open_cache, write_key
+from vstore.remote import Signer, Trust, open_cache
 from vstore.remote.records.model import add_signatures
 from vstore.remote.records.trust import sign
 from vstore.store import Store, StoreLayout
 from vstore.target import Target
 from vstore.values import replace
-
-CLIENT = SecretKey("client", b"c" * 32)
-ONE, TWO, THREE = (SecretKey(name, name.encode().ljust(32)) for name in ("one", "two", "three"))
-TRUST = Trust(keys=(CLIENT.public, ONE.public, TWO.public, THREE.public))
-
-
-@dataclass
-class Client:
-    """A client's layers and its cache, which has the interpreter and the modules."""
-
-    layers: SmallLayers
-    folder: Path
-
-    @property
-    def url(self) -> str:
-        return (self.folder / "cache").as_uri()
-
-    @property
-    def interpreter(self) -> StorePath:
-        found = self.layers.store.realisation(self.layers.interpreter.digest)
-        assert found is not None
-        return found
-
-    def push(self, *paths: StorePath) -> None:
-        cache = open_cache(self.url)
-        Pusher(self.layers.store, cache, Signer((CLIENT,), TRUST), PushOptions(), reporter=Said()).push(paths)
-
-    def task(self, recipe: Recipe, *, signer: str | None = None, cache: str | None = None) -> ClusterTask:
-        """A task over the interpreter, for which everything is in the cache."""
-        if isinstance(recipe, LayerRecipe):
-            self.push(self.interpreter, *recipe.sources)
-        node = Node(recipe=recipe, objects={self.layers.interpreter.key: self.interpreter})
-        return ClusterTask(work=NodeTask(node=node), cache=cache or self.url, signer=signer)
 
 
 @pytest.fixture(scope="module")
@@ -72,16 +37,6 @@ def client(realised: World, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     folder = tmp_path_factory.mktemp("work")
     with SmallLayers.opened(realised.copy(folder / "client")) as layers:
         yield Client(layers, folder)
-
-
-def worker(client: Client, key: SecretKey = ONE, *, max_store_bytes: int | None = None) -> NodeWorker:
-    root = client.folder / key.name
-    if not root.exists():
-        Store.open(root).close()
-        write_key(StoreLayout(root).keys, key)
-        names = ", ".join(f'"{one}"' for one in TRUST.keys)
-        StoreLayout(root).config_file.write_text(f"trusted_keys = [{names}]\n")
-    return NodeWorker(root, key.name, (key,), jobs=1, max_store_bytes=max_store_bytes, reporter=Said())
 
 
 def layer_of(answer: ClusterAnswer) -> tuple[Origin, StorePath | None]:

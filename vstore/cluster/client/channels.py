@@ -8,8 +8,9 @@ from datetime import UTC, datetime, timedelta
 from vstore.cluster.client.connection import ClusterClient
 from vstore.cluster.client.executor import Connect
 from vstore.cluster.client.run import ClusterRun
-from vstore.cluster.tasks import RELEASE_RESOURCE, key_resource
-from vstore.cluster.worker.channels import ChannelTask, check_complete, sign_channel
+from vstore.cluster.resources import RELEASE_RESOURCE, key_resource
+from vstore.cluster.tasks import ChannelTask
+from vstore.cluster.worker.channels import check_complete, sign_channel
 from vstore.digest import Digest
 from vstore.errors import ClusterError
 from vstore.objects import StorePath
@@ -30,10 +31,10 @@ def move_channel(
     if run.trust.require == 1 or run.trust.trusts(made.record):
         return made
     with connect() as client:
-        return PublishedChannel(record=_have_signed(client, run, made.record, recipe))
+        return PublishedChannel(record=_collect_signatures(client, run, made.record, recipe))
 
 
-def _have_signed(client: ClusterClient, run: ClusterRun, record: Channel, recipe: Digest) -> Channel:
+def _collect_signatures(client: ClusterClient, run: ClusterRun, record: Channel, recipe: Digest) -> Channel:
     """Return the record with the signatures of as many workers as are missing. Raises ClusterError.
 
     After the limit of the client no further worker is asked.

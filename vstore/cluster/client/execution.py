@@ -274,7 +274,7 @@ class Execution:
         if agreed is None:
             return
         odd = dissenters(work.votes, agreed)
-        agreeing = [one for key, one in work.answers.items() if key not in odd]
+        agreeing = [one for signed_by, one in work.answers.items() if signed_by not in odd]
         if trust.require > 1:
             write_agreed(self._run, name, agreeing, [work.answers[one] for one in odd])
             self._avoid.update(odd)

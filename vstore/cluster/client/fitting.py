@@ -7,15 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 
 from vstore.build.recipe import Recipe
 from vstore.cluster.client.connection import ClusterWorker
-from vstore.cluster.tasks import RELEASE_RESOURCE, key_resource
-from vstore.errors import ClusterError, UsageError
+from vstore.cluster.resources import RELEASE_RESOURCE, key_resource, parse_resources
+from vstore.errors import ClusterError
 from vstore.plural import count
 from vstore.remote import Trust
 from vstore.target import Target
 from vstore.values import frozen
 
 _HINT = "`vstore worker SCHEDULER` starts a worker"
-_RESOURCE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)=([0-9]{1,15}(?:\.[0-9]+)?)")
 _RELEASE = re.compile(r"vstore-[0-9]+-[0-9]+")
 
 
@@ -31,7 +30,7 @@ class Fitting:
 
     @classmethod
     def of(cls, workers: Sequence[ClusterWorker], configured: Mapping[str, str]) -> Fitting:
-        """Return what fits these workers. Raises UsageError for a malformed setting."""
+        """Return the fitting for these workers. Raises UsageError for a malformed setting."""
         offered = {name for worker in workers for name in worker.resources}
         return cls(
             platforms=frozenset(offered & set(Target)),
@@ -46,22 +45,6 @@ class Fitting:
         """Return the resources that a task for a node asks for, one of each unless it is configured."""
         keys = [key_resource(signer)] if signer else []
         return {**dict.fromkeys((RELEASE_RESOURCE, self.platform(node), *keys), 1.0), **self.own.get(node.name, {})}
-
-
-def parse_resources(text: str) -> dict[str, float]:
-    """Parse ``NAME=NUMBER``, several with commas. Raises UsageError."""
-    return dict(map(parse_resource, filter(None, map(str.strip, text.split(",")))))
-
-
-def parse_resource(text: str) -> tuple[str, float]:
-    """Parse ``NAME=NUMBER``. Raises UsageError, also for a name that workers give to resources of their own."""
-    found = _RESOURCE.fullmatch(text)
-    if found is None:
-        raise UsageError(f"not a resource: {text}", hint="write NAME=NUMBER, such as memory=16")
-    name, amount = found.groups()
-    if name.startswith("vstore-") or name in set(Target):
-        raise UsageError(f"workers offer this resource themselves: {name}", hint="choose another name, such as memory")
-    return name, float(amount)
 
 
 def signer_keys(workers: Sequence[ClusterWorker], trust: Trust) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from vstore.values import frozen
 
 @frozen(slots=False)
 class ClusterRun:
-    """The store and the cache, whose keys count, and who is told of events.
+    """The store, the cache, the keys that count, and the listener to events.
 
     `makers` has the tools of the spec of each node, `lock_names` the name of the lock of each layer.
     """

@@ -7,60 +7,18 @@ that enough keys which it trusts state as the object of its recipe.
 from __future__ import annotations
 
 import asyncio
-from typing import Self
 
-from vstore.cluster.tasks import PROTOCOL, check_protocol
+from vstore.cluster.tasks import ChannelTask
 from vstore.cluster.worker.work import NodeWorker, serving
-from vstore.digest import Digest, canonical_json, parse_json
-from vstore.documents import Fields
-from vstore.errors import CacheError, UsageError, VstoreError
+from vstore.errors import CacheError, VstoreError
 from vstore.objects import StorePath
 from vstore.plural import count
-from vstore.remote import Cache, Channel, Signer, Trust, trust_of
+from vstore.remote import Cache, Signer, Trust, trust_of
 from vstore.remote.maintenance.integrity import quick_archive_fault
-from vstore.remote.records.encoding import decode_channel, encode
+from vstore.remote.records.cache import request_threads
 from vstore.remote.records.model import ObjectRecord
+from vstore.remote.sync.pull import MAX_CLOSURE_OBJECTS
 from vstore.store import Store
-from vstore.values import frozen
-
-
-@frozen
-class ChannelTask:
-    """The record of a channel in the cache with this URL, to be signed with the key `signer`.
-
-    `recipe` is that of the stack.
-    """
-
-    channel: Channel
-    recipe: Digest
-    cache: str
-    signer: str
-
-    def encode(self) -> str:
-        """Return the task as JSON text."""
-        document = {
-            "protocol": PROTOCOL,
-            "channel": encode(self.channel).decode(),
-            "recipe": str(self.recipe),
-            "cache": self.cache,
-            "signer": self.signer,
-        }
-        return canonical_json(document).decode()
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Parse a task. Raises UsageError if it is malformed, or of another release."""
-        try:
-            fields = Fields(parse_json(text.encode()))
-            check_protocol(fields.integer("protocol"), "the task")
-            return cls(
-                channel=decode_channel(fields.text("channel").encode(), "of a task"),
-                recipe=Digest.parse(fields.text("recipe")),
-                cache=fields.text("cache"),
-                signer=fields.text("signer"),
-            )
-        except (ValueError, CacheError) as error:
-            raise UsageError(f"not a task of a cluster: {error}") from error
 
 
 async def sign_channel(task: str) -> str:
@@ -95,14 +53,21 @@ def sign_on(worker: NodeWorker, task: ChannelTask) -> None:
 
 def check_complete(cache: Cache, top: StorePath, trust: Trust) -> ObjectRecord:
     """Return the record of an object. Raises CacheError unless the cache has it and all that it refers to."""
-    records: dict[StorePath, ObjectRecord] = {}
-    left = [top]
-    while left:
-        path = left.pop()
+
+    def read(path: StorePath) -> ObjectRecord:
         record = cache.object(path, trust)
         fault = "is not there" if record is None else quick_archive_fault(cache, record)
         if record is None or fault is not None:
             raise CacheError(f"{cache.name} does not have all of {top}: {path} {fault}", hint="run the command again")
-        records[path] = record
-        left += [one for one in record.references if one not in records and one not in left]
+        return record
+
+    records: dict[StorePath, ObjectRecord] = {}
+    level = {top}
+    with request_threads(cache) as pool:
+        while level:
+            if len(records) + len(level) > MAX_CLOSURE_OBJECTS:
+                raise CacheError(f"{cache.name}: one closure has more than {MAX_CLOSURE_OBJECTS} objects")
+            found = dict(zip(level, pool.map(read, level), strict=True))
+            records |= found
+            level = {path for record in found.values() for path in record.references} - records.keys()
     return records[top]

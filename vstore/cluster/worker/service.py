@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 from vstore.cluster.address import SchedulerAddress
 from vstore.cluster.dask_settings import CONNECT_SECONDS, configure_dask
+from vstore.cluster.resources import RELEASE_RESOURCE, key_resource
 from vstore.cluster.security import TlsFiles, security_for
-from vstore.cluster.tasks import RELEASE_RESOURCE, key_resource
 from vstore.cluster.worker.self_check import check_machine, check_scheduler
 from vstore.cluster.worker.work import EVENTS, NodeWorker, serve
 from vstore.errors import ClusterError, UsageError

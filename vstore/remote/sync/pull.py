@@ -18,7 +18,7 @@ from vstore.remote.sync.fetch import DependencyError, Fetched, Fetcher
 from vstore.values import frozen
 
 _MAX_ARCHIVES = 4  # at the same time
-_MAX_OBJECTS = 10_000  # of one closure; a hostile cache could name new ones for ever
+MAX_CLOSURE_OBJECTS = 10_000  # of one closure; a hostile cache could name new ones for ever
 _MAX_RECORD_BYTES = 32 << 20  # of one closure
 
 
@@ -137,8 +137,8 @@ def missing_records(fetcher: Fetcher, cache: Cache, tops: tuple[StorePath, ...])
 
     with request_threads(cache) as pool:
         while level:
-            if len(found) + len(level) > _MAX_OBJECTS:
-                raise CacheError(f"{cache.name}: one closure has more than {_MAX_OBJECTS} objects")
+            if len(found) + len(level) > MAX_CLOSURE_OBJECTS:
+                raise CacheError(f"{cache.name}: one closure has more than {MAX_CLOSURE_OBJECTS} objects")
             fetcher.store.add_temp_root(*level)
             missing = sorted(path for path in level if not fetcher.store.is_valid(path))
             for path, record in zip(missing, pool.map(read, missing), strict=True):
