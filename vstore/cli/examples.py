@@ -103,7 +103,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "sbom": (
         "vstore sbom sklearn -o sklearn.cdx.json",
         "vstore sbom sklearn/app-train --format spdx --files",
-        "vstore sbom stable --from builds  # of a channel, as `vstore push --sbom` attached it",
+        "vstore sbom stable --from builds  # what `push --sbom` attached",
     ),
     "report": ("vstore report", "vstore report -o store.html"),
     "tree": ("vstore tree sklearn/app-train",),
