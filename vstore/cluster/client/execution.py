@@ -8,7 +8,7 @@ or the worker was unavailable is tried elsewhere, at most twice. So is a node wh
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
@@ -16,7 +16,7 @@ from heapq import heappop, heappush
 from vstore.build.recipe import LayerRecipe, Recipe
 from vstore.cluster.client.agreement import agreed_object, choose_keys, dissenters
 from vstore.cluster.client.answers import disagreement_error, failure_of, untrusted_error, write_agreed
-from vstore.cluster.client.connection import Activity, ClusterClient, ClusterWorker, Finished
+from vstore.cluster.client.connection import Activity, ClusterClient, Finished
 from vstore.cluster.client.events import NodeEvent, NodeState
 from vstore.cluster.client.fitting import Fitting, SignerKeys, Watchdog
 from vstore.cluster.client.inputs import Inputs
@@ -44,13 +44,13 @@ _POLL_SECONDS = 1.0
 class _Work:
     """The work on one node: its running tasks by key, the answers by signer, and what was tried.
 
-    `starts` counts how often each task has started, `withdrawn` how often all its tasks were given up.
+    `starts` are the workers on which each task has started, `withdrawn` how often all its tasks were given up.
     """
 
     node: Recipe
     running: dict[str, str | None] = field(default_factory=dict)
     answers: dict[str, ClusterAnswer] = field(default_factory=dict)
-    starts: Counter[str] = field(default_factory=Counter)
+    starts: dict[str, list[str]] = field(default_factory=lambda: defaultdict(list))
     attempts: int = 0
     withdrawn: int = 0
     unavailable: list[ClusterAnswer] = field(default_factory=list)
@@ -110,8 +110,7 @@ class Execution:
                 self._take(one)
             if time.monotonic() - checked_at >= _POLL_SECONDS:
                 checked_at = time.monotonic()
-                before, self._workers = self._workers, self._client.workers()
-                self._tell_of_lost(before)
+                self._workers = self._client.workers()
                 self._leave_lost_keys()
                 watchdog.check(self._workers, self._ready())
 
@@ -197,20 +196,16 @@ class Execution:
         if activity.task not in work.running:
             return
         self._tell(key, NodeState.RUNNING, activity.activity, activity.worker)
-        work.starts[activity.task] += activity.activity == STARTED
-        if work.starts[activity.task] > _MAX_LOST:
+        starts = work.starts[activity.task]
+        if activity.activity == STARTED:
+            if starts:
+                name = work.node.name
+                self._run.reporter.warn(f"worker {starts[-1]} was lost: {activity.worker} starts {name} again")
+            starts.append(activity.worker)
+        if len(starts) > _MAX_LOST:
             self._withdraw([key])
             lost = count(_MAX_LOST, "worker")
             self._fail(key, ClusterError(f"{lost} were lost while building {work.node.name}"), unbuilt=True)
-
-    def _tell_of_lost(self, before: Sequence[ClusterWorker]) -> None:
-        """Warn of the workers that had nodes of this run and are there no more."""
-        names = {one.name for one in self._workers}
-        for one in before:
-            left = self._running.intersection(one.tasks)
-            if left and one.name not in names:
-                nodes = count(len(left), "node")
-                self._run.reporter.warn(f"worker {one.name} has left the cluster: others get its {nodes}")
 
     def _leave_lost_keys(self) -> None:
         """Let other keys sign what waits for a worker that does not come back."""
