@@ -16,10 +16,8 @@ _CACHED_DEPTH = 2  # of objects and manifests below the root of a store
 
 def held_bytes(status: os.stat_result) -> int:
     """Return the bytes that an inode takes on the disk, one name or many."""
-    try:
-        return status.st_blocks * _BLOCK_BYTES
-    except AttributeError:  # on Windows
-        return status.st_size
+    blocks: int | None = getattr(status, "st_blocks", None)  # not on Windows
+    return status.st_size if blocks is None else blocks * _BLOCK_BYTES
 
 
 def is_last_name(status: os.stat_result) -> bool:
