@@ -76,7 +76,7 @@ BREAKS = (
     Break(
         "the inputs of a running node are kept from a collection",
         "remote/sync/pull.py",
-        "            fetcher.store.add_temp_root(*level)\n",
+        "        fetcher.store.add_temp_root(*level)\n",
         "",
         "tests/cluster/worker/test_work.py -k takes_nothing",
     ),

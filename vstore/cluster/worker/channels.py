@@ -15,9 +15,8 @@ from vstore.objects import StorePath
 from vstore.plural import count
 from vstore.remote import Cache, Signer, Trust, trust_of
 from vstore.remote.maintenance.integrity import quick_archive_fault
-from vstore.remote.records.cache import request_threads
 from vstore.remote.records.model import ObjectRecord
-from vstore.remote.sync.pull import MAX_CLOSURE_OBJECTS
+from vstore.remote.sync.pull import read_closure
 from vstore.store import Store
 
 
@@ -61,13 +60,4 @@ def check_complete(cache: Cache, top: StorePath, trust: Trust) -> ObjectRecord:
             raise CacheError(f"{cache.name} does not have all of {top}: {path} {fault}", hint="run the command again")
         return record
 
-    records: dict[StorePath, ObjectRecord] = {}
-    level = {top}
-    with request_threads(cache) as pool:
-        while level:
-            if len(records) + len(level) > MAX_CLOSURE_OBJECTS:
-                raise CacheError(f"{cache.name}: one closure has more than {MAX_CLOSURE_OBJECTS} objects")
-            found = dict(zip(level, pool.map(read, level), strict=True))
-            records |= found
-            level = {path for record in found.values() for path in record.references} - records.keys()
-    return records[top]
+    return read_closure(cache, [top], read)[top]

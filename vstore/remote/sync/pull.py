@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import closing
 
@@ -18,7 +18,7 @@ from vstore.remote.sync.fetch import DependencyError, Fetched, Fetcher
 from vstore.values import frozen
 
 _MAX_ARCHIVES = 4  # at the same time
-MAX_CLOSURE_OBJECTS = 10_000  # of one closure; a hostile cache could name new ones for ever
+_MAX_OBJECTS = 10_000  # of one closure; a hostile cache could name new ones for ever
 _MAX_RECORD_BYTES = 32 << 20  # of one closure
 
 
@@ -120,11 +120,9 @@ def pull(fetcher: Fetcher, cache: Cache, tops: Iterable[StorePath]) -> Pulled:
 
 def missing_records(fetcher: Fetcher, cache: Cache, tops: tuple[StorePath, ...]) -> list[ObjectRecord]:
     """Return the records of all objects that the store lacks, references first. Each level is read at once."""
-    found: dict[StorePath, ObjectRecord] = {}
-    level = set(tops)
     remaining_bytes, lock = _MAX_RECORD_BYTES, threading.Lock()
 
-    def read(path: StorePath) -> ObjectRecord | None:
+    def read(path: StorePath) -> ObjectRecord:
         nonlocal remaining_bytes
         record = cache.object(path, fetcher.trust)
         with lock:
@@ -133,22 +131,42 @@ def missing_records(fetcher: Fetcher, cache: Cache, tops: tuple[StorePath, ...])
                 raise CacheError(
                     f"{cache.name}: the records of one closure have more than {_MAX_RECORD_BYTES >> 20} MiB"
                 )
+        if record is None:
+            raise CacheError(
+                f"{cache.name} does not have {path}", hint=f"`vstore cache ls {cache.name}` lists its objects"
+            )
         return record
 
-    with request_threads(cache) as pool:
-        while level:
-            if len(found) + len(level) > MAX_CLOSURE_OBJECTS:
-                raise CacheError(f"{cache.name}: one closure has more than {MAX_CLOSURE_OBJECTS} objects")
-            fetcher.store.add_temp_root(*level)
-            missing = sorted(path for path in level if not fetcher.store.is_valid(path))
-            for path, record in zip(missing, pool.map(read, missing), strict=True):
-                if record is None:
-                    raise CacheError(
-                        f"{cache.name} does not have {path}", hint=f"`vstore cache ls {cache.name}` lists its objects"
-                    )
-                found[path] = record
-            level = {path for one in missing for path in found[one].references} - found.keys()
+    def lacking(level: set[StorePath]) -> Iterable[StorePath]:
+        fetcher.store.add_temp_root(*level)
+        return (path for path in level if not fetcher.store.is_valid(path))
+
+    found = read_closure(cache, tops, read, wanted=lacking)
     try:
         return [found[path] for path in bottom_up({path: record.references for path, record in found.items()})]
     except ValueError as error:
         raise CacheError(f"{cache.name}: objects refer to each other in a cycle") from error
+
+
+def read_closure(
+    cache: Cache,
+    tops: Iterable[StorePath],
+    read: Callable[[StorePath], ObjectRecord],
+    *,
+    wanted: Callable[[set[StorePath]], Iterable[StorePath]] = iter,
+) -> dict[StorePath, ObjectRecord]:
+    """Return the records of objects and of all that they refer to, as far as they are `wanted`, each level at once.
+
+    Raises the errors of `read`, and CacheError for too many objects.
+    """
+    found: dict[StorePath, ObjectRecord] = {}
+    level = set(tops)
+    with request_threads(cache) as pool:
+        while level:
+            if len(found) + len(level) > _MAX_OBJECTS:
+                raise CacheError(f"{cache.name}: one closure has more than {_MAX_OBJECTS} objects")
+            paths = sorted(wanted(level))
+            records = dict(zip(paths, pool.map(read, paths), strict=True))
+            found |= records
+            level = {path for record in records.values() for path in record.references} - found.keys()
+    return found
