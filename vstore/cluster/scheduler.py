@@ -13,6 +13,7 @@ from pathlib import Path
 from vstore.cluster.address import SchedulerAddress, is_loopback
 from vstore.cluster.dask_settings import configure_dask
 from vstore.cluster.security import TlsFiles, security_for
+from vstore.digest import parse_json
 from vstore.documents import Fields
 from vstore.errors import BusyError, UsageError
 from vstore.fs.descriptors import raise_descriptor_limit
@@ -91,7 +92,7 @@ def run_scheduler(options: SchedulerOptions, reporter: Reporter) -> None:
 def _is_scheduler_file(path: Path, _: os.stat_result) -> bool:
     """Return whether a scheduler wrote a file."""
     try:
-        return Fields(json.loads(read_regular(path, limit=_MAX_BYTES))).optional_text("type") == _FILE_TYPE
+        return Fields(parse_json(read_regular(path, limit=_MAX_BYTES))).optional_text("type") == _FILE_TYPE
     except (OSError, ValueError):
         return False
 
