@@ -132,7 +132,7 @@ class Bench:
             counts = self._cluster.control / f"{name}.counts"
             words = (str(self._cluster.root(name)), name, self._cluster.address.url, str(counts))
             process = self._cluster.start(name, _WORKER, *words)
-            self._cluster.wait_for(lambda name=name: " joined " in self._cluster.log(name), process)  # type: ignore[misc]
+            self._cluster.wait_for(lambda name=name: self._cluster.has_joined(name), process)  # type: ignore[misc]
             self._pids[name] = process.pid
 
     @contextmanager

@@ -79,9 +79,7 @@ class LocalSource:
             raise self._unreadable(error) from error
 
     def _unreadable(self, error: Exception) -> UsageError:
-        reason = "not an archive" if isinstance(error, tarfile.ReadError) else error
-        if isinstance(error, OSError) and error.strerror:
-            reason = error.strerror
+        reason = "not an archive" if isinstance(error, tarfile.ReadError) else getattr(error, "strerror", None) or error
         return UsageError(f"the database of advisories cannot be read: {self.place}: {reason}", hint=NO_DATABASE_HINT)
 
 

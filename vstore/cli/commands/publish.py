@@ -153,21 +153,17 @@ def _archives(
         "sboms": list(sboms),
     }
     verb = "would be packed" if dry_run else "packed"
-    found = [
-        (
-            item.name,
-            str(item.kind),
-            item.record.get("archive_size") if item.record else None,
-            "unchanged" if item.unchanged else verb,
-        )
-        for item in plan.items
-    ]
-    found += [(name, "sbom", size_bytes, verb.replace("packed", "written")) for name, size_bytes in sboms.items()]
+    written = "would be written" if dry_run else "written"
+
+    def row(name: str, kind: str, size_bytes: int | None, state: str) -> dict[str, str]:
+        return {"archive": name, "kind": kind, "size": "?" if size_bytes is None else size(size_bytes), "state": state}
+
+    rows = []
+    for item in plan.items:
+        size_bytes = item.record.get("archive_size") if item.record else None
+        rows.append(row(item.name, str(item.kind), size_bytes, "unchanged" if item.unchanged else verb))
+    rows += [row(name, "sbom", size_bytes, written) for name, size_bytes in sboms.items()]
     columns = {"archive": "archive", "kind": "kind", "size": "size", "state": "state"}
-    rows = [
-        dict(zip(columns, (name, kind, "?" if size_bytes is None else size(size_bytes), state), strict=True))
-        for name, kind, size_bytes, state in found
-    ]
     return document, f"{table(rows, columns)}\nmetadata in {output / '__venvstacks__'}"
 
 
