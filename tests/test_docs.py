@@ -15,7 +15,7 @@ from typing import get_args, is_typeddict
 import click
 import pytest
 
-from scripts import config_reference
+from scripts import config_reference, picture, tutorial
 from scripts.changelog import read_fragments
 from scripts.cli_reference import MARK, PAGE, commands, reference
 from vstore import errors
@@ -49,6 +49,14 @@ def test_the_table_of_settings_is_fresh() -> None:
     assert page.partition(config_reference.MARK)[2] == config_reference.reference(), "run scripts/config_reference.py"
     [example] = re.findall(r"```toml\n(require.*?)```", page, re.DOTALL)
     assert parse_config(config_reference.PAGE, example.encode()).gc.keep == 3
+
+
+def test_the_picture_of_the_readme_is_of_the_tutorial() -> None:
+    steps = picture.chosen(tutorial.page_steps(tutorial.PAGE.read_text("utf-8")))
+    assert len(steps) >= 8
+    drawn = picture.draw(steps)
+    assert picture.PICTURE.read_text("utf-8") == drawn, "run python -m scripts.picture"
+    assert "@font-face" not in drawn and drawn.count("http") == 1  # the name of SVG
 
 
 def test_the_help_of_a_command_says_its_summary_once() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts import picture, tutorial
+from scripts import tutorial
 
 
 def test_a_page_is_written_as_it_was_read() -> None:
@@ -33,14 +33,6 @@ def test_a_command_that_fails_ends_the_page(tmp_path: Path) -> None:
     page.write_text("```console\n$ name=world\n$ echo hello $name\n```\n")
     (tmp_path / "other").mkdir()
     assert tutorial.run_page(page, tmp_path / "other")[0].endswith("$ echo hello $name\nhello world\n```\n")
-
-
-def test_the_picture_of_the_readme_is_of_the_tutorial() -> None:
-    steps = picture.chosen(tutorial.page_steps(tutorial.PAGE.read_text("utf-8")))
-    assert len(steps) >= 8
-    drawn = picture.draw(steps)
-    assert picture.PICTURE.read_text("utf-8") == drawn, "run python -m scripts.picture"
-    assert "@font-face" not in drawn and drawn.count("http") == 1  # the name of SVG
 
 
 @pytest.mark.network

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from scripts.testing.machine import KEY, TRUST, machine
+from scripts.testing.memory_registry import MemoryRepository
 from scripts.testing.trees import run_in_child
 from vstore.errors import CacheError
 from vstore.remote import Signer, open_cache, publish_channel, read_channel
 from vstore.remote.registry_cache.channels import ChannelClaims, Claim
 from vstore.remote.registry_cache.repository import RecordRepository
 from vstore.remote.registry_cache.tags import claimed_number, is_claim, new_claim
+from vstore.remote.registry_cache.writer import RegistryCacheWriter
+from vstore.remote.transport.protocol import TransportError
 
 PUBLISH = """
 import sys
@@ -78,9 +83,50 @@ def test_a_claim_that_others_never_give_up_is_an_error(
         claims(repository, patience_seconds=30).claim(above=0)
 
 
+class ForgetfulRegistry(MemoryRepository):
+    """Deletes a manifest, and fails before it deletes the tag."""
+
+    failures = 1
+
+    def delete(self, keys: Iterable[str]) -> None:
+        if self.failures:
+            self.failures -= 1
+            for key in keys:
+                del self.contents[key]
+            raise TransportError("HTTP status 500, UNKNOWN")
+        super().delete(keys)
+
+
+def test_a_claim_is_withdrawn_from_a_registry_that_deletes_half_of_it() -> None:
+    repository = RecordRepository(ForgetfulRegistry(), "the cache")
+    put_claim(repository, 1).withdraw()
+    assert not repository.tags()
+
+
+def test_a_record_is_deleted_from_a_registry_that_deletes_half_of_it() -> None:
+    repository = RecordRepository(ForgetfulRegistry(), "the cache")
+    put_claim(repository, 1)
+    [tag] = repository.tags()
+    stored = repository.read(tag)
+    assert stored is not None
+    RegistryCacheWriter(repository, "the cache", lambda: True).delete([stored.key])
+    assert repository.read(tag) is None
+
+
 @pytest.mark.slow
-def test_sixteen_processes_publish_sixteen_numbers(url: str, tmp_path: Path) -> None:
-    """None is published twice. One is passed over only if its claim was there for too long, as on a busy machine."""
+def test_claims_that_are_withdrawn_at_once_leave_no_tag(repository: RecordRepository) -> None:
+    def claim_and_withdraw(_: int) -> None:
+        for number in range(20):
+            put_claim(repository, number).withdraw()
+
+    with ThreadPoolExecutor(16) as pool:
+        list(pool.map(claim_and_withdraw, range(16)))
+    assert not repository.tags()
+
+
+@pytest.mark.slow
+def test_sixteen_processes_publish_sixteen_numbers(repository: RecordRepository, url: str, tmp_path: Path) -> None:
+    """None is published twice. One is passed over only if a claim to it was there for too long, on a busy machine."""
     with machine(tmp_path / "first") as builder:
         builder.push(open_cache(url), builder.add("top"))
     running = [run_in_child(PUBLISH, tmp_path / f"builder-{number}", url, str(number)) for number in range(16)]
@@ -91,7 +137,8 @@ def test_sixteen_processes_publish_sixteen_numbers(url: str, tmp_path: Path) -> 
         one.stdin.write("\n")
         one.stdin.flush()
     numbers = sorted(int(one.communicate(timeout=120)[0]) for one in running)
-    assert len(set(numbers)) == 16 and numbers[0] == 1 and numbers[-1] <= 18
+    assert len(set(numbers)) == 16 and numbers[-1] <= 18
+    assert not any(map(is_claim, repository.tags()))
 
 
 def test_a_client_follows_the_newest_number_whose_record_is_complete(
