@@ -26,6 +26,7 @@ from packaging.version import Version
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from scripts.bench.environment import ENVIRONMENT
 from vstore.audit.database import AdvisoryDatabase
 from vstore.audit.matching import parse_version
 from vstore.audit.sources import LocalSource
@@ -38,7 +39,6 @@ from vstore.store import Generation, Provenance, Store
 from vstore.target import Target
 
 VSTORE = [str(Path(sys.executable).parent / "vstore"), "--no-progress"]
-ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
 DATABASE = Path(__file__).resolve().parents[3] / "shared" / "data" / "pypa-advisories-2024-10.tar.xz"
 START = datetime(2026, 1, 1, tzinfo=UTC)
 

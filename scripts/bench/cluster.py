@@ -1,6 +1,6 @@
 """How long a plan takes when processes build its layers, beside threads: wall seconds in pairs, medians.
 
-Usage: .venv/bin/python scripts/bench/cluster.py [SPEC] [--runs N] [--processes N] [--work DIR]. The spec is that of the
+Usage: .venv/bin/python -m scripts.bench.cluster [SPEC] [--runs N] [--processes N] [--work DIR]. The spec is that of the
 README's example by default, for this machine. It is locked once, and needs the package index for that. Before each run
 the store has uv's cache and the interpreter, but no layer.
 """
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import statistics
 import subprocess
@@ -18,9 +17,9 @@ import tempfile
 import time
 from pathlib import Path
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from scripts.bench.environment import ENVIRONMENT, REPOSITORY
+
 VSTORE = [sys.executable, "-c", "from vstore.cli import main; main()"]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
 PROFILE = "measured"
 
 

@@ -24,13 +24,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from scripts.bench.environment import ENVIRONMENT
 from scripts.testing.images import RUN
 from scripts.testing.registries import LocalRegistry, docker_registry
 from vstore.target import Target
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+COMMANDS_ENVIRONMENT = {**ENVIRONMENT, "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 SMALL = "click"
 LINE = "# changed\n"
 FRESH = "no change, on a new build machine"
@@ -77,7 +77,7 @@ requirements = {own}
 
 def run(*command: str | Path, cwd: Path | None = None) -> str:
     """Return the output of a command; its errors are shown if it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, cwd=cwd)
+    done = subprocess.run(command, capture_output=True, text=True, env=COMMANDS_ENVIRONMENT, cwd=cwd)
     if done.returncode:
         raise SystemExit(f"{' '.join(map(str, command))}\n{done.stdout[-1000:]}\n{done.stderr[-3000:]}")
     return done.stdout

@@ -19,6 +19,7 @@ from pathlib import Path
 
 import uv
 
+from scripts.bench.environment import ENVIRONMENT
 from vstore.lock import Project
 from vstore.spec import load
 from vstore.target import Target
@@ -52,9 +53,6 @@ launch_module = "main.py"
 frameworks = ["serve", "db"]
 requirements = ["celery", "pytest", "beautifulsoup4"]
 """
-
-
-ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
 
 
 def timed(command: Sequence[object]) -> float:

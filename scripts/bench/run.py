@@ -26,6 +26,7 @@ import tomli_w
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
+from scripts.bench.environment import ENVIRONMENT  # noqa: E402
 from scripts.testing.wheels import make_wheel  # noqa: E402
 from vstore import gc  # noqa: E402
 from vstore.digest import Digest, hash_bytes  # noqa: E402
@@ -41,7 +42,6 @@ from vstore.target import Target  # noqa: E402
 PYTHON = sys.executable
 VSTORE = [str(Path(PYTHON).parent / "vstore"), "--no-progress", "-q"]
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
-ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
 
 
 def timed(command: Sequence[str | Path], **options: object) -> float:

@@ -20,13 +20,12 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
+from scripts.bench.environment import ENVIRONMENT  # noqa: E402
 from scripts.testing.wheels import make_wheel  # noqa: E402
 from vstore.target import Target  # noqa: E402
 
 LAYERS, IN_LAYER, MODULES, CRATES = 6, 50, 40, 60
 VSTORE = [sys.executable, "-c", "from vstore.cli import main; main()"]
-KEPT = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-ENVIRONMENT = {**KEPT, "PYTHONPATH": str(REPOSITORY)}
 SCAN = """
 import importlib.metadata, sys
 for found in importlib.metadata.distributions(path=sys.argv[1:]):

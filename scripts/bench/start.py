@@ -18,12 +18,11 @@ from pathlib import Path
 REPOSITORY = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPOSITORY))
 
+from scripts.bench.environment import ENVIRONMENT  # noqa: E402
 from scripts.testing.wheels import make_wheel  # noqa: E402
 from vstore.target import Target  # noqa: E402
 
 VSTORE = [sys.executable, "-c", "from vstore.cli import main; main()"]  # as the installed script does
-ENVIRONMENT = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-ENVIRONMENT["PYTHONPATH"] = str(REPOSITORY)
 CLICK = "import click"
 NOOP = "import click, sqlite3, blake3"
 

@@ -183,8 +183,9 @@ def nix(work: Path, _: argparse.Namespace) -> Counts:
 
 def breaks(work: Path, _: argparse.Namespace) -> Counts:
     unnoticed = []
-    for number, one in enumerate(BREAKS):
-        seen = is_noticed(one, work / str(number))
+    for one in BREAKS:
+        with tempfile.TemporaryDirectory(dir=work) as copy:
+            seen = is_noticed(one, Path(copy))
         print(f"{'noticed' if seen else 'NOT NOTICED'}: {one.promise}, broken", file=sys.stderr, flush=True)
         unnoticed += [] if seen else [one.promise]
     assert not unnoticed, unnoticed
