@@ -15,6 +15,7 @@ class Unit(StrEnum):
     ITEMS = "items"
     BYTES = "bytes"
     PACKAGES = "packages"
+    NODES = "nodes"  # of a plan: one takes a moment, another an hour, so no time left is foreseen
 
 
 class Detail(IntEnum):

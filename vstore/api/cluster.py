@@ -40,9 +40,8 @@ from vstore.realise.prepare import PreparedRequest, prepare
 from vstore.realise.session import Session
 from vstore.remote import Signer, open_cache, signing_keys, trust_of
 from vstore.remote.records.channels import trust_hint
-from vstore.reporter import NullReporter, Reporter
+from vstore.reporter import NullReporter, Reporter, Unit
 from vstore.store import Store
-from vstore.target import Target
 
 __all__ = [
     "ClusterOptions",
@@ -136,11 +135,10 @@ def _lock_names(prepared: PreparedRequest) -> dict[StorePath, str]:
 
 def report_event(reporter: Reporter, event: NodeEvent) -> None:
     """Show an event as progress: each node that runs, and how many are done."""
-    name = event.name if event.target == Target.host() else f"{event.name} ({event.target})"
     on = f" on {event.worker}" if event.worker else ""
     if event.state == NodeState.RUNNING:
-        reporter.progress(name, f"{event.activity}{on}")
+        reporter.progress(event.title, f"{event.activity}{on}")
     elif event.state in (NodeState.DONE, NodeState.FAILED):
-        reporter.completed(name, f"{event.activity}{on}", event.seconds)
+        reporter.completed(event.title, f"{event.activity}{on}", event.seconds)
     if event.state != NodeState.RUNNING:
-        reporter.progress("cluster", "realising", event.done, event.total)
+        reporter.progress("cluster", "realising", event.done, event.total, Unit.NODES)

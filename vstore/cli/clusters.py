@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
 
 from vstore.cli.command import options
 from vstore.cli.commands.workers import TLS_OPTIONS, find_tls_by, insecure_option
 from vstore.cli.settings import Settings
+from vstore.cli.speed import span
 from vstore.cli.text import table
 from vstore.errors import UsageError
 from vstore.plural import count
@@ -25,8 +29,11 @@ if TYPE_CHECKING:
     from vstore.api.stores import Store
     from vstore.cli.documents.clusters import ClusterRealiseDocument, ClusterSummaryDocument, NodeEventDocument
     from vstore.cli.documents.specs import RealiseDocument
+    from vstore.reporter import Reporter
 
 _DEFAULT_SECONDS = 60.0
+_REPEAT_SECONDS = 30.0  # between two lines about the nodes that run
+_NAMED = 3  # nodes in such a line
 
 
 class Place:
@@ -125,14 +132,84 @@ def realise_on_cluster(
     """Realise requests on a scheduler. With `--json` each change of a node is a line on standard error."""
     from vstore.api.cluster import realise_on
 
-    return realise_on(
-        store,
-        requests,
-        scheduler,
-        options,
-        reporter=settings.reporter,
-        on_event=partial(print_event, settings) if settings.json else None,
-    )
+    realise = partial(realise_on, store, requests, scheduler, options, reporter=settings.reporter)
+    if settings.reporter.is_live:
+        return realise()
+    log = NodeLog(settings.reporter, each=not settings.json)
+
+    def hear(event: NodeEvent) -> None:
+        log.add(event, time.monotonic())
+        if settings.json:
+            print_event(settings, event)
+
+    with log.repeating():
+        return realise(on_event=hear)
+
+
+class _Running(NamedTuple):
+    """A node that runs on a worker, since a time of `time.monotonic`."""
+
+    node: str
+    worker: str | None
+    activity: str
+    since: float
+
+
+class NodeLog:
+    """Reports in plain lines where each node starts and how it ends, and every half minute which nodes run."""
+
+    def __init__(self, reporter: Reporter, *, each: bool = True) -> None:
+        self._reporter = reporter
+        self._each = each
+        self._lock = threading.Lock()
+        self._running: dict[tuple[str, str | None], _Running] = {}
+        self._last: NodeEvent | None = None
+
+    def add(self, event: NodeEvent, now: float) -> None:
+        """Report the start or the end of a node. `now` is a time of `time.monotonic`, here and below."""
+        node = event.title
+        with self._lock:
+            self._last = event
+            own = [key for key in self._running if key[0] == node]
+            if event.state == "running":
+                known = self._running.get((node, event.worker))
+                since = known.since if known else now
+                self._running[node, event.worker] = _Running(node, event.worker, event.activity, since)
+                if self._each and known is None:
+                    self._reporter.note(f"{node}: started on {event.worker}")
+                return
+            is_waiting = event.state == "waiting"
+            ended = [self._running.pop(key) for key in own if not is_waiting or event.worker in (key[1], None)]
+        if self._each and not is_waiting:
+            on = f" on {event.worker}" if event.worker else ""
+            since = min((one.since for one in ended), default=now)
+            self._reporter.completed(node, f"{event.activity}{on}", event.seconds or now - since)
+
+    def repeat(self, now: float) -> None:
+        """Report how many nodes are done and which run, the longest first."""
+        with self._lock:
+            last, running = self._last, sorted(self._running.values(), key=lambda one: one.since)
+        if last is None or (last.done == last.total and not running):
+            return
+        named = [f"{one.node} on {one.worker} for {span(now - one.since)} ({one.activity})" for one in running[:_NAMED]]
+        more = [f"{len(running) - _NAMED} more"] if len(running) > _NAMED else []
+        shown = ", ".join(named + more) or "no worker has a node"
+        self._reporter.note(f"cluster: {last.done} of {last.total} done; {shown}")
+
+    @contextmanager
+    def repeating(self) -> Iterator[None]:
+        """Call `repeat` every half minute during the block."""
+        ended = threading.Event()
+
+        def repeat() -> None:
+            while not ended.wait(_REPEAT_SECONDS):
+                self.repeat(time.monotonic())
+
+        threading.Thread(target=repeat, name="nodes", daemon=True).start()
+        try:
+            yield
+        finally:
+            ended.set()
 
 
 def print_event(settings: Settings, event: NodeEvent) -> None:

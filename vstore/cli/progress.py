@@ -57,6 +57,8 @@ class Stage(NamedTuple):
 
     def left(self, meter: Meter, now: float) -> str:
         """Return the time left, if it is known."""
+        if self.unit == Unit.NODES:
+            return ""
         seconds = meter.seconds_left(now, self.total) if self.done < self.total else None
         return "" if seconds is None else f"{span(seconds)} left"
 
@@ -83,6 +85,11 @@ class Progress:
         self._display: Any = None
         self._ended = threading.Event()
         self._begun: tuple[str, float] | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether there are lines that are redrawn, rather than plain ones."""
+        return self._live
 
     def begin(self, command: str) -> None:
         """Show the progress of a command from now on, on a terminal: also the time of one that reports nothing."""

@@ -57,7 +57,7 @@ class NodeEventDocument(TypedDict):
     target: Annotated[str, "Its platform"]
     state: Annotated[str, "`waiting`, `running`, `done` or `failed`"]
     activity: Annotated[str, "What the worker does, such as `building`; of a done node how its object became present"]
-    worker: Annotated[str | None, "Name of the worker; null while there is none"]
+    worker: Annotated[str | None, "Name of the worker; of a waiting node the one that gave it back, null if none did"]
     duration_seconds: Annotated[float, "Time that a done node took"]
     done: Annotated[int, "Number of nodes that are done"]
     total: Annotated[int, "Number of nodes to realise"]

@@ -195,13 +195,14 @@ class Execution:
         work = self._work[key]
         if activity.task not in work.running:
             return
-        self._tell(key, NodeState.RUNNING, activity.activity, activity.worker)
         starts = work.starts[activity.task]
         if activity.activity == STARTED:
             if starts:
                 name = work.node.name
                 self._run.reporter.warn(f"worker {starts[-1]} was lost: {activity.worker} starts {name} again")
+                self._tell(key, NodeState.WAITING, "waiting", starts[-1])
             starts.append(activity.worker)
+        self._tell(key, NodeState.RUNNING, activity.activity, activity.worker)
         if len(starts) > _MAX_LOST:
             self._withdraw([key])
             lost = count(_MAX_LOST, "worker")
@@ -223,6 +224,7 @@ class Execution:
                 self._waiting.append(key)
                 work.running.clear()
                 work.withdrawn += 1
+                self._tell(key, NodeState.WAITING, "waiting")
 
     def _take(self, finished: Finished) -> None:
         """Take the answer of a task."""
@@ -240,16 +242,18 @@ class Execution:
         elif answer.state == AnswerState.DONE:
             self._count(key, work, signer, answer)
         elif answer.state == AnswerState.FAILED:
-            self._fail(key, failure_of(answer))
+            self._fail(key, failure_of(answer), answer.worker)
         elif answer.state == AnswerState.UNAVAILABLE:
             work.attempts += 1
             work.unavailable.append(answer)
             if len(work.unavailable) >= _MAX_UNAVAILABLE:
-                self._fail(key, failure_of(answer), unbuilt=True)
+                self._fail(key, failure_of(answer), answer.worker, unbuilt=True)
         else:
             work.attempts += 1
         if work.attempts > _MAX_ATTEMPTS and key not in self.failures:
             self._fail(key, ClusterError(f"{work.node.name} was tried {work.attempts} times in vain"), unbuilt=True)
+        if key not in self.done and key not in self.failures:
+            self._tell(key, NodeState.WAITING, "waiting", answer.worker if isinstance(answer, ClusterAnswer) else None)
 
     def _count(self, key: StorePath, work: _Work, signer: str | None, answer: ClusterAnswer) -> None:
         """Count the object of an answer whose signature is trusted. The node is done once enough keys state it."""
@@ -282,12 +286,12 @@ class Execution:
         self.done[key], self._objects[key], self.answers[key] = layer, layer.path, tuple(work.answers.values())
         self._tell(key, NodeState.DONE, str(layer.origin), answer.worker, layer.seconds)
 
-    def _fail(self, key: StorePath, error: VstoreError, *, unbuilt: bool = False) -> None:
-        """Note that a node failed. With `unbuilt` another machine may be able to build it."""
+    def _fail(self, key: StorePath, error: VstoreError, worker: str | None = None, *, unbuilt: bool = False) -> None:
+        """Note that a node failed, perhaps on a worker. With `unbuilt` another machine may be able to build it."""
         self.failures[key] = error
         if unbuilt:
             self.unbuilt.add(key)
-        self._tell(key, NodeState.FAILED, "failed")
+        self._tell(key, NodeState.FAILED, "failed", worker)
 
     def _tell(
         self, key: StorePath, state: NodeState, activity: str, worker: str | None = None, seconds: float = 0.0
