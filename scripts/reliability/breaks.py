@@ -111,7 +111,7 @@ BREAKS = (
     Break(
         "a failed build is not tried again",
         "cluster/client/execution.py",
-        "            self._fail(key, failure_of(answer))\n",
+        "            self._fail(key, failure_of(answer), answer.worker)\n",
         "            work.attempts += 1\n",
         "tests/cluster/client/test_executor.py",
     ),
