@@ -40,6 +40,7 @@ from vstore.realise.prepare import PreparedRequest, prepare
 from vstore.realise.session import Session
 from vstore.remote import Signer, open_cache, signing_keys, trust_of
 from vstore.remote.records.channels import trust_hint
+from vstore.remote.transport.protocol import PATIENT
 from vstore.reporter import NullReporter, Reporter, Unit
 from vstore.store import Store
 
@@ -89,7 +90,8 @@ def realise_on(
         store, offline=first.offline, environment=first.environment, jobs=first.jobs, reporter=reporter
     )
     with refusing_malicious(session).with_caches(first.caches, offline=first.offline) as session:
-        cache = open_cache(options.cache, store.config.caches, cancel=session.cancel, reporter=reporter)
+        limits = PATIENT.within(options.limit_seconds)
+        cache = open_cache(options.cache, store.config.caches, limits=limits, cancel=session.cancel, reporter=reporter)
         prepared = [prepare(session, _load(one), one) for one in chain([first], left)]
         run = ClusterRun(
             store=store,
@@ -103,7 +105,13 @@ def realise_on(
             lock_names={key: text for one in prepared for key, text in _lock_names(one).items()},
             keep_going=first.keep_going,
         )
-        connect = partial(ClusterClient.connected, address.url, security, limit_seconds=options.limit_seconds)
+        connect = partial(
+            ClusterClient.connected,
+            address.url,
+            security,
+            limit_seconds=options.limit_seconds,
+            reporter=session.reporter,
+        )
         return realise_prepared(connect, run, prepared, options)
 
 

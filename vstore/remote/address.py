@@ -15,7 +15,7 @@ from vstore.oci.reference import names_registry
 from vstore.remote.file_cache import FileCache
 from vstore.remote.records.cache import Cache
 from vstore.remote.registry_cache import ImageCache, RegistryCache
-from vstore.remote.transport.protocol import FAIL_FAST, PATIENT
+from vstore.remote.transport.protocol import PATIENT, RequestLimits
 from vstore.remote.transport.registry import RegistryTransport
 from vstore.remote.transport.retry import RetryingTransport
 from vstore.remote.transport.schemes import TRANSPORTS, open_transport
@@ -29,18 +29,17 @@ def open_cache(
     text: str,
     known: tuple[CacheConfig, ...] = (),
     *,
-    fail_fast: bool = False,
+    limits: RequestLimits = PATIENT,
     cancel: CancelToken | None = None,
     reporter: Reporter | None = None,
 ) -> Cache:
     """Return the cache that `text` names, without a request. Raises UsageError if it names none.
 
-    With `fail_fast` requests have short time limits, for callers that can do without the cache. Setting `cancel` ends
-    all requests, which are details for the `reporter`.
+    Setting `cancel` ends all requests, which have `limits` and are details for the `reporter`.
     """
     config = next((one for one in known if one.name == text), None)
     url = _url(config.url if config else text, named=config is not None, names=[one.name for one in known])
-    limits, cancel = FAIL_FAST if fail_fast else PATIENT, cancel or CancelToken()
+    cancel = cancel or CancelToken()
     transport = open_transport(url, config.options if config else {}, limits=limits, cancel=cancel)
     detail = partial((reporter or NullReporter()).detail, kind=Detail.CALL)
     retrying = RetryingTransport(transport, limits, sleep=cancel.wait, on_request=detail)

@@ -13,7 +13,7 @@ from vstore.remote.records.trust import Key, Trust
 from vstore.remote.sync.fetch import Fetcher
 from vstore.remote.sync.pull import pull
 from vstore.remote.sync.substitute import CacheSubstituter
-from vstore.remote.transport.protocol import TransportError
+from vstore.remote.transport.protocol import FAIL_FAST, TransportError
 from vstore.reporter import Reporter
 from vstore.store import Store
 
@@ -43,7 +43,7 @@ def substitution(
     trust = trust_of(config) if names else Trust()
     fetcher = Fetcher(store, trust=trust, reporter=reporter, cancel=cancel)
     opened = [
-        open_cache(name, config.caches, fail_fast=True, cancel=fetcher.cancel, reporter=reporter) for name in names
+        open_cache(name, config.caches, limits=FAIL_FAST, cancel=fetcher.cancel, reporter=reporter) for name in names
     ]
     substituter = CacheSubstituter(opened, fetcher, dry_run=dry_run)
     with closing(substituter), fetcher.cancel.set_after(errors=False):
@@ -58,7 +58,7 @@ def refetch(store: Store, *, reporter: Reporter) -> None:
     """Fetch the damaged objects of the store from the configured caches. No trust is needed: contents are verified."""
     fetcher = Fetcher(store, trust=trust_of(store.config), reporter=reporter)
     for known in store.config.caches:
-        cache = open_cache(known.name, store.config.caches, fail_fast=True, cancel=fetcher.cancel, reporter=reporter)
+        cache = open_cache(known.name, store.config.caches, limits=FAIL_FAST, cancel=fetcher.cancel, reporter=reporter)
         for path in sorted(store.distrusted):
             if store.is_valid(path):  # fetched with another
                 continue

@@ -72,8 +72,9 @@ def test_a_task_that_no_worker_fits_ends_the_run_and_names_the_releases() -> Non
     workers = [worker("old", "vstore-0-1", HOST)]
     ready = {"t": ("app", {RELEASE_RESOURCE: 1.0, HOST: 1.0})}
     watchdog.check(workers, ready)
-    clock.now = 9.9
+    clock.now = 9.0
     watchdog.check(workers, ready)
+    assert watchdog.left_seconds() == 1.0
     clock.now = 10
     with pytest.raises(ClusterError, match="no worker fitted app for 10 s") as caught:
         watchdog.check(workers, ready)

@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 
 import pytest
 
-from vstore.remote.transport.protocol import RequestLimits, TransportError
+from vstore.remote.transport.protocol import PATIENT, TransportError
 from vstore.remote.transport.schemes import open_transport
 
 _MIB = 1 << 20
@@ -59,5 +59,5 @@ def test_a_request_ends_when_its_time_is_over() -> None:
 
     with answering(drip) as url:
         with pytest.raises(TransportError):
-            open_transport(url, limits=RequestLimits(record_seconds=0.5)).get("objects/x.json", limit=1000)
+            open_transport(url, limits=PATIENT.within(0.5)).get("objects/x.json", limit=1000)
         ended.set()

@@ -12,18 +12,22 @@ from contextlib import contextmanager, suppress
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
+from vstore.cluster.client.reach import no_scheduler, wait_for_scheduler
 from vstore.cluster.dask_settings import configure_dask
 from vstore.cluster.tasks import AnswerState, ClusterAnswer, ClusterTask
 from vstore.cluster.worker.work import EVENTS, realise_node
 from vstore.errors import ClusterError, VstoreError
 from vstore.plural import count
+from vstore.reporter import NullReporter, Reporter
 from vstore.values import frozen
 
 if TYPE_CHECKING:
     from distributed import Security
 
+_LEAST_SECONDS = 1.0  # for a scheduler that listens to answer, when loading Dask has taken the rest of the limit
+_CLOSING_SECONDS = 2.0
+_CLOSING_IN_VAIN_SECONDS = 0.2  # if the scheduler does not answer
 _CALLS_IN_LIMIT = 4  # of workers that do not answer
-_HINT = "`vstore scheduler` starts a scheduler, `vstore worker SCHEDULER` a worker"
 
 
 @frozen
@@ -75,37 +79,45 @@ class ClusterClient:
 
     @classmethod
     @contextmanager
-    def connected(cls, address: str, security: Security | None, *, limit_seconds: float) -> Iterator[ClusterClient]:
-        """Yield a client of the scheduler at an address.
+    def connected(
+        cls, address: str, security: Security | None, *, limit_seconds: float, reporter: Reporter | None = None
+    ) -> Iterator[ClusterClient]:
+        """Yield a client of the scheduler at an address, once it answers.
 
         When the block ends, tasks that have not started are dropped. Raises ClusterError if nothing answers there.
         """
+        ends = time.monotonic() + limit_seconds
+        arguments = security.get_connection_args("client") if security else {}  # type: ignore[no-untyped-call]
+        wait_for_scheduler(address, arguments.get("ssl_context"), limit_seconds, (reporter or NullReporter()).note)
         from distributed import Client
+
+        left = max(ends - time.monotonic(), _LEAST_SECONDS)
 
         class LimitedClient(Client):
             async def _start(self, *arguments: Any, **options: Any) -> None:  # Dask waits forever for the first reply
-                await asyncio.wait_for(super()._start(*arguments, **options), limit_seconds)  # type: ignore
+                await asyncio.wait_for(super()._start(*arguments, **options), left)  # type: ignore
 
         configure_dask(log=False)
         try:
             client: Any = LimitedClient(  # type: ignore[no-untyped-call]
                 address,
                 security=security,
-                timeout=limit_seconds,
+                timeout=left,
                 set_as_default=False,
                 name="vstore",
                 direct_to_workers=False,
             )
         except (OSError, TimeoutError, ValueError) as error:
-            reason = f": {error}" if str(error) else ""
-            raise ClusterError(
-                f"no scheduler answers at {address} within {limit_seconds:g} s{reason}", hint=_HINT
-            ) from error
+            raise no_scheduler(address, limit_seconds, str(error)) from error
+        closing_seconds = _CLOSING_SECONDS
         try:
             yield cls(client, address, limit_seconds)
+        except ClusterError:
+            closing_seconds = _CLOSING_IN_VAIN_SECONDS
+            raise
         finally:
             with suppress(Exception):
-                client.close(timeout=min(limit_seconds, 2))
+                client.close(timeout=closing_seconds)
 
     def workers(self) -> tuple[ClusterWorker, ...]:
         """Return the workers of the cluster, by name."""

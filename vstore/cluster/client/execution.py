@@ -99,7 +99,8 @@ class Execution:
         checked_at = time.monotonic()
         while self._submit():
             self._run.cancel.check()
-            happened = self._client.happened(_POLL_SECONDS)
+            wait_seconds = min(_POLL_SECONDS, watchdog.left_seconds())
+            happened = self._client.happened(wait_seconds)
             if happened:
                 watchdog.moved()
             for one in happened:
@@ -108,7 +109,7 @@ class Execution:
             finished = [one for one in happened if isinstance(one, Finished)]
             for one in sorted(finished, key=lambda one: self._order[self._nodes_of[one.task]]):  # dependencies first
                 self._take(one)
-            if time.monotonic() - checked_at >= _POLL_SECONDS:
+            if time.monotonic() - checked_at >= wait_seconds:
                 checked_at = time.monotonic()
                 self._workers = self._client.workers()
                 self._leave_lost_keys()

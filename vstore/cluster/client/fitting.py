@@ -129,6 +129,11 @@ class Watchdog:
         self._moved_at = clock()
         self._unfit_since: dict[str, float] = {}
 
+    def left_seconds(self) -> float:
+        """Return the time until `check` may raise, at least a twentieth of a second."""
+        since = min([self._moved_at, *self._unfit_since.values()])
+        return max(since + self._limit_seconds - self._clock(), 0.05)
+
     def moved(self) -> None:
         """Note that a task began or finished."""
         self._moved_at = self._clock()

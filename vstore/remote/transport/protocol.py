@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Protocol, Self, runtime_checkable
 
 from vstore.archive.model import Data
 from vstore.errors import CacheError
-from vstore.values import frozen
+from vstore.values import frozen, replace
 
 MAX_LISTED = 500_000  # entries below one prefix: some 150 MiB
 MAX_RANGE_BYTES = 8 << 20  # of one request: a slow connection can still read this within its time limit
@@ -37,6 +37,15 @@ class RequestLimits:
     first_pause_seconds: float = 0.2
     retry_seconds: float = 30.0
     max_failures: int = 3
+
+    def within(self, seconds: float) -> Self:
+        """Return these limits, but none for a record, its retries or a silent place is longer than `seconds`."""
+        return replace(
+            self,
+            stall_seconds=min(self.stall_seconds, seconds),
+            record_seconds=min(self.record_seconds, seconds),
+            retry_seconds=min(self.retry_seconds, seconds),
+        )
 
     def download_seconds(self, size_bytes: int) -> float:
         """Return the time limit in seconds for a whole file of this size: a power of two times `range_seconds`."""
