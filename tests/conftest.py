@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import compileall
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -21,6 +22,7 @@ import uv
 from hypothesis import settings
 
 from scripts.testing.forked import CommandPool
+from scripts.testing.small_python import finding_whole_pythons, make_small_python, use_small_python
 from scripts.testing.world import World, make_world
 
 _PATIENCE_SECONDS = 10
@@ -63,9 +65,18 @@ def why_not_as_root(config: pytest.Config) -> str | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compile the sources once: with PYTHONDONTWRITEBYTECODE set each process of the tests would compile them again."""
-    if not hasattr(config, "workerinput"):
-        compileall.compile_dir(Path(__file__).parents[1] / "vstore", quiet=2)
+    """Do once what each worker would do again: compile the sources, and make a small interpreter for layers.
+
+    With PYTHONDONTWRITEBYTECODE set each process of the tests would compile the sources.
+    """
+    if hasattr(config, "workerinput") or config.option.collectonly:
+        return
+    compileall.compile_dir(Path(__file__).parents[1] / "vstore", quiet=2)
+    folder = tempfile.mkdtemp(prefix="vstore-tests-python-")
+    config.add_cleanup(lambda: shutil.rmtree(folder))
+    Path(folder).chmod(0o755)  # other users run it too
+    if (programs := make_small_python(Path(folder))) is not None:
+        use_small_python(programs)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -105,6 +116,13 @@ def forked_commands() -> Iterator[None]:
     with CommandPool() as World.pool:
         yield
     World.pool = None
+
+
+@pytest.fixture(scope="module")
+def whole_pythons() -> Iterator[None]:
+    """For modules whose interpreters must have their whole standard library: the small one is not found."""
+    with finding_whole_pythons():
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -91,9 +91,11 @@ class Processes:
         ends = time.monotonic() + PATIENCE_SECONDS
         while not happened():
             ended = process is not None and process.poll() is not None
-            logs = "".join(f"\n{log.name}: {log.read_text()}" for log in sorted(self.folder.glob("*.log")))
-            assert time.monotonic() < ends and not ended, logs
+            assert time.monotonic() < ends and not ended, self._logs()
             time.sleep(0.02)
+
+    def _logs(self) -> str:
+        return "".join(f"\n{log.name}: {log.read_text()}" for log in sorted(self.folder.glob("*.log")))
 
     def close(self) -> None:
         """Kill all processes that still run."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -120,9 +119,9 @@ class World:
         self.spec.write_text(SPEC.format(version=VERSION, target=Target.host(), midlib=midlib))
         (self.spec.parent / "hello.py").write_text(HELLO)
 
-    def copy(self, folder: Path) -> World:
-        """A private copy of it all: a store can be copied."""
-        shutil.copytree(self.folder, folder, symlinks=True)
+    def copy(self, folder: Path, *, links: bool = False) -> World:
+        """A private copy of it all: a store can be copied. With `links` files of layers and of uv's cache stay one."""
+        subprocess.run(["cp", "-a" if links else "-RpP", self.folder, folder], check=True)
         return World(folder, folder / self.root.relative_to(self.folder))
 
     def paths(self, result: Mapping[str, Any]) -> dict[str, str]:

@@ -24,8 +24,11 @@ platforms = ["{target}"]
 
 
 @cache
-def seed() -> Path:
-    """A root that holds this machine's interpreter, made once in a process: adopting it takes longer than copying."""
+def seed(path: str) -> Path:
+    """A root that holds the interpreter that `path` leads to, made once in a process: copying takes less than adopting.
+
+    `path` is the environment's PATH.
+    """
     place = Path(tempfile.mkdtemp(prefix="vstore-seed-"))
     atexit.register(shutil.rmtree, place, ignore_errors=True)
     world = World(place, place / "root")
@@ -41,7 +44,7 @@ def make_project(folder: Path, spec: str, modules: Mapping[str, str] | None = No
     Its root has the interpreter already.
     """
     world = World(folder, folder / "root")
-    shutil.copytree(seed(), world.root, symlinks=True)
+    shutil.copytree(seed(os.environ["PATH"]), world.root, symlinks=True)
     world.wheels.mkdir(parents=True, exist_ok=True)
     write_spec(world, spec)
     for name, text in (modules or {}).items():

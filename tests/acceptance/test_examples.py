@@ -26,7 +26,7 @@ from tests.acceptance.projects import clean_environment
 from vstore.build.interpreter.local import find_local
 from vstore.python_version import PythonRequirement
 
-pytestmark = [pytest.mark.slow, pytest.mark.network]
+pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.usefixtures("whole_pythons")]
 EXAMPLES = Path(__file__).parent / "examples"
 
 

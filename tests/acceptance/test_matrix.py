@@ -11,7 +11,7 @@ import pytest
 from scripts.matrix.compare import inventories, outputs, set_apart
 from scripts.matrix.versions import behind
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("whole_pythons")]
 
 MATRIX = Path(__file__).parents[2] / "scripts" / "matrix" / "main.py"
 

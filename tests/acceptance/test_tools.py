@@ -17,6 +17,7 @@ from vstore.fs.trees.removal import remove_tree
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.network,
+    pytest.mark.usefixtures("whole_pythons"),
     pytest.mark.skipif(sys.platform != "linux", reason="mounts hide the machine's Pythons"),
 ]
 

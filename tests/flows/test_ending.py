@@ -21,9 +21,9 @@ SLOW = "".join(f"def f{n}(a, b=[{n}, 'x{n}']):\n    return {{a: b, 'k{n}': (a, b
 
 
 @pytest.fixture
-def world(warm: World, tmp_path: Path) -> World:
+def world(realised: World, tmp_path: Path) -> World:
     """A new version of what `side` wants takes seconds to compile, and nothing is locked."""
-    world = warm.copy(tmp_path / "w")
+    world = realised.copy(tmp_path / "w")
     shutil.rmtree(world.spec.parent / "requirements")
     files = {
         "ns/side.py": "NAME = 'slow'\n",

@@ -17,7 +17,11 @@ from scripts.testing.world import World, asking_the_index, make_world
 from vstore.build.interpreter.local import find_local
 from vstore.fs.trees.removal import remove_tree
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="mounts hide the machine's Pythons")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("whole_pythons"),
+    pytest.mark.skipif(sys.platform != "linux", reason="mounts hide the machine's Pythons"),
+]
 
 NOBODY = 65534
 HERE = """

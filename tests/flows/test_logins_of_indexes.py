@@ -91,10 +91,10 @@ def misbehaving(mode: str) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(("way", "mode"), [(way, MODES[number % len(MODES)]) for number, way in enumerate(WAYS)])
-def test_nothing_is_shown_or_written(warm: World, tmp_path: Path, way: Way, mode: str) -> None:
+def test_nothing_is_shown_or_written(realised: World, tmp_path: Path, way: Way, mode: str) -> None:
     (tmp_path / "given").mkdir()
-    with serving(warm.wheels, login=(USER, PASSWORD)) as index:
-        world = private(warm, tmp_path, index.url)
+    with serving(realised.wheels, login=(USER, PASSWORD)) as index:
+        world = private(realised, tmp_path, index.url)
         index.wheels = world.wheels
         said = commands(world, way(tmp_path / "given", index.url))
     shutil.rmtree(tmp_path / "given")
@@ -120,9 +120,9 @@ def commands(world: World, variables: dict[str, str]) -> str:
 
 
 @pytest.mark.fast
-def test_tokens_that_an_index_gives_are_not_written_into_a_lock(warm: World, tmp_path: Path) -> None:
-    with serving(warm.wheels) as index:
-        world = private(warm, tmp_path, index.url)
+def test_tokens_that_an_index_gives_are_not_written_into_a_lock(realised: World, tmp_path: Path) -> None:
+    with serving(realised.wheels) as index:
+        world = private(realised, tmp_path, index.url)
         index.wheels = world.wheels
         index.query = f"?a=1&X-Amz-Signature={PASSWORD}"
         world.run("lock", str(world.spec))

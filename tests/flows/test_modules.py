@@ -30,8 +30,8 @@ ODD = [
 
 
 @pytest.fixture
-def world(warm: World, tmp_path: Path) -> World:
-    world = warm.copy(tmp_path / "w")
+def world(realised: World, tmp_path: Path) -> World:
+    world = realised.copy(tmp_path / "w")
     text = world.spec.read_text().replace('"hello.py"', '"hello.py"\nsupport_modules = ["extra"]\nversioned = true')
     world.spec.write_text(text)
     (world.spec.parent / "extra").mkdir()

@@ -22,11 +22,6 @@ TO_MAKE = Path(__file__).parents[2] / "examples" / "make" / "plan_to_make.py"
 TO_MATRIX = Path(__file__).parents[2] / "examples" / "ci-matrix" / "plan_to_matrix.py"
 
 
-@pytest.fixture
-def world(warm: World, tmp_path: Path) -> World:
-    return warm.copy(tmp_path / "w")
-
-
 def empty(world: World) -> World:
     """The same project with a root that holds nothing."""
     return World(world.folder, world.folder / "other")

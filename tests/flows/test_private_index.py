@@ -29,9 +29,9 @@ class Private(World):
         return {**kept, "HOME": str(self.folder / "home"), "XDG_CONFIG_HOME": str(self.folder / "home/.config")}
 
 
-def private(warm: World, folder: Path, url: str, more: str = "") -> Private:
+def private(realised: World, folder: Path, url: str, more: str = "") -> Private:
     """A store with the interpreter alone is enough: the packages are new, so their layers are made here."""
-    world = warm.copy(folder / "world")
+    world = realised.copy(folder / "world")
     shutil.rmtree(world.spec.parent / "requirements")
     make_wheel(world.wheels, "low", "1.0", {"low/__init__.py": f"VERSION = '1.0'  # of {url}\n"})
     table = f'\n[tool.uv]\nindex = [{{ name = "corp", url = "{url}/simple/", default = true{more} }}]\n'
@@ -91,11 +91,11 @@ def by_a_file_of_settings(given: Path, url: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("access", [by_variables, by_netrc, by_keyring, by_settings_of_the_user, by_a_file_of_settings])
-def test_a_login_reaches_locking_and_installing(warm: World, tmp_path: Path, access: Access) -> None:
+def test_a_login_reaches_locking_and_installing(realised: World, tmp_path: Path, access: Access) -> None:
     (tmp_path / "given").mkdir()
-    with serving(warm.wheels, login=(USER, PASSWORD)) as index:
+    with serving(realised.wheels, login=(USER, PASSWORD)) as index:
         more = ', authenticate = "always"' if access is by_keyring else ""
-        world = private(warm, tmp_path, index.url, more)
+        world = private(realised, tmp_path, index.url, more)
         index.wheels = world.wheels
         realise(world, access(tmp_path / "given", index.url))
         _check_asked(index)
@@ -106,29 +106,29 @@ def _check_asked(index: Index) -> None:
     assert {path.split("/")[1] for path in index.asked} == {"simple", "files"}
 
 
-def test_without_the_login_the_index_and_the_refusal_are_named(warm: World, tmp_path: Path) -> None:
-    with serving(warm.wheels, login=(USER, PASSWORD)) as index:
-        world = private(warm, tmp_path, index.url)
+def test_without_the_login_the_index_and_the_refusal_are_named(realised: World, tmp_path: Path) -> None:
+    with serving(realised.wheels, login=(USER, PASSWORD)) as index:
+        world = private(realised, tmp_path, index.url)
         _, error = world.run("lock", str(world.spec), code=4)
     assert "401" in error or "Unauthorized" in error or "credentials" in error
     assert "Traceback" not in error
     assert "hint: give logins by UV_INDEX_<NAME>_USERNAME" in error and "change the requirements" not in error
 
 
-def test_a_certificate_of_an_own_authority(warm: World, tmp_path: Path) -> None:
+def test_a_certificate_of_an_own_authority(realised: World, tmp_path: Path) -> None:
     certificate, authority = make_certificate(tmp_path)
-    with serving(warm.wheels, certificate=certificate) as index:
-        world = private(warm, tmp_path, index.url)
+    with serving(realised.wheels, certificate=certificate) as index:
+        world = private(realised, tmp_path, index.url)
         index.wheels = world.wheels
         realise(world, {"SSL_CERT_FILE": str(authority)})
         _check_asked(index)
 
 
 @pytest.mark.parametrize("of", ["spec", pytest.param("user", marks=pytest.mark.fast)])
-def test_a_host_that_may_be_insecure(warm: World, tmp_path: Path, of: str) -> None:
+def test_a_host_that_may_be_insecure(realised: World, tmp_path: Path, of: str) -> None:
     certificate, _ = make_certificate(tmp_path)
-    with serving(warm.wheels, certificate=certificate) as index:
-        world = private(warm, tmp_path, index.url)
+    with serving(realised.wheels, certificate=certificate) as index:
+        world = private(realised, tmp_path, index.url)
         setting = f'allow-insecure-host = ["{index.url.partition("://")[2]}"]\n'
         if of == "spec":
             world.spec.write_text(world.spec.read_text() + setting)
@@ -140,10 +140,10 @@ def test_a_host_that_may_be_insecure(warm: World, tmp_path: Path, of: str) -> No
 
 
 @pytest.mark.parametrize("of", ["environment", "user"])
-def test_a_proxy(warm: World, tmp_path: Path, of: str) -> None:
+def test_a_proxy(realised: World, tmp_path: Path, of: str) -> None:
     """The index's name is known to the proxy alone."""
-    with serving(warm.wheels) as proxy:
-        world = private(warm, tmp_path, "http://packages.invalid")
+    with serving(realised.wheels) as proxy:
+        world = private(realised, tmp_path, "http://packages.invalid")
         variables = {"HTTP_PROXY": proxy.url, "http_proxy": proxy.url} if of == "environment" else {}
         if of == "user":
             (world.folder / "home/.config/uv/uv.toml").write_text(f'http-proxy = "{proxy.url}"\n')
@@ -152,25 +152,25 @@ def test_a_proxy(warm: World, tmp_path: Path, of: str) -> None:
         _check_asked(proxy)
 
 
-def test_a_server_that_fails_at_first(warm: World, tmp_path: Path) -> None:
-    with serving(warm.wheels, failures=2) as index:
-        world = private(warm, tmp_path, index.url)
+def test_a_server_that_fails_at_first(realised: World, tmp_path: Path) -> None:
+    with serving(realised.wheels, failures=2) as index:
+        world = private(realised, tmp_path, index.url)
         index.wheels = world.wheels
         realise(world, {})
         assert index.failures == 0
 
 
-def test_other_settings_of_the_user_play_no_part(warm: World, tmp_path: Path) -> None:
+def test_other_settings_of_the_user_play_no_part(realised: World, tmp_path: Path) -> None:
     """A lock and a layer are the same for everybody: nothing is built from source, nothing is put elsewhere."""
-    with serving(warm.wheels) as index:
-        world = private(warm, tmp_path, index.url)
+    with serving(realised.wheels) as index:
+        world = private(realised, tmp_path, index.url)
         index.wheels = world.wheels
         (tmp_path / "uv.toml").write_text('no-index = true\nlink-mode = "symlink"\n[pip]\ntarget = "elsewhere"\n')
         realise(world, {"UV_CONFIG_FILE": str(tmp_path / "uv.toml")})
 
 
-def test_settings_that_cannot_be_read_are_named(warm: World, tmp_path: Path) -> None:
-    world = private(warm, tmp_path, "http://127.0.0.1:9")
+def test_settings_that_cannot_be_read_are_named(realised: World, tmp_path: Path) -> None:
+    world = private(realised, tmp_path, "http://127.0.0.1:9")
     (tmp_path / "uv.toml").write_text("no toml")
     _, error = world.run("lock", str(world.spec), code=2, UV_CONFIG_FILE=str(tmp_path / "uv.toml"))
     assert error.startswith(f"error: uv's settings cannot be read: {tmp_path}/uv.toml")

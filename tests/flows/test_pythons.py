@@ -16,6 +16,7 @@ from vstore.build.interpreter.local import LocalPython, find_local
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.usefixtures("whole_pythons"),
     pytest.mark.skipif(sys.platform != "linux", reason="adopting is only possible on Linux"),
 ]
 

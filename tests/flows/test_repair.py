@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scripts.reliability.crashes.promises import check_intact, check_nothing_left
-from scripts.testing.world import World, make_world
+from scripts.testing.world import World
 from vstore.fs.faults import Point
 from vstore.fs.trees.removal import remove_tree
 
@@ -20,8 +20,8 @@ STEPS = [point for point in Point if point.startswith(("staged", "temp-root", "a
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return make_world(tmp_path)
+def world(realised: World, tmp_path: Path) -> World:
+    return realised.copy(tmp_path / "w", links=True)
 
 
 def spoil(file: Path) -> None:

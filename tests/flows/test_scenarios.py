@@ -17,11 +17,6 @@ from scripts.testing.world import World
 pytestmark = pytest.mark.slow
 
 
-@pytest.fixture
-def world(warm: World, tmp_path: Path) -> World:
-    return warm.copy(tmp_path / "w")
-
-
 def realising(world: World) -> tuple[str, ...]:
     return ("--json", "realise", str(world.spec), "--local-wheels", str(world.wheels), "--no-index")
 

@@ -28,9 +28,9 @@ def upgraded(world: World) -> tuple[int, str]:
     return (code, text) if code else ended(world, "realise", "--locked", *options)
 
 
-def test_two_roots_on_one_uv_cache_at_once(warm: World, tmp_path: Path) -> None:
+def test_two_roots_on_one_uv_cache_at_once(realised: World, tmp_path: Path) -> None:
     """Builds in both, while each collects and one empties the cache: all end well, and nothing is damaged."""
-    worlds = [warm.copy(tmp_path / name) for name in ("a", "b")]
+    worlds = [realised.copy(tmp_path / name) for name in ("a", "b")]
     with bind_mount(worlds[0].root / "cache/uv", worlds[1].root / "cache/uv"), ThreadPoolExecutor(5) as pool:
         for number in range(2, 5):
             for world in worlds:
@@ -47,10 +47,10 @@ def test_two_roots_on_one_uv_cache_at_once(warm: World, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
-def test_a_cache_in_a_folder_without_locks(warm: World, tmp_path: Path, number: int) -> None:
+def test_a_cache_in_a_folder_without_locks(realised: World, tmp_path: Path, number: int) -> None:
     variables = without_locks(tmp_path / "shim", tmp_path / "cache", number)
     cache = f"file://{tmp_path}/cache"
-    world = warm.copy(tmp_path / "world")
+    world = realised.copy(tmp_path / "world")
     world.run("key", "generate", "builder")
     for command in (["push", cache, "project"], ["cache", "verify", "--contents", cache], ["cache", "gc", cache]):
         assert ended(world, *command, **variables)[0] == 0
@@ -61,8 +61,8 @@ def test_a_cache_in_a_folder_without_locks(warm: World, tmp_path: Path, number: 
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
-def test_a_root_in_a_folder_without_locks_is_told(warm: World, tmp_path: Path, number: int) -> None:
-    world = warm.copy(tmp_path / "world")
+def test_a_root_in_a_folder_without_locks_is_told(realised: World, tmp_path: Path, number: int) -> None:
+    world = realised.copy(tmp_path / "world")
     variables = without_locks(tmp_path / "shim", world.root, number)
     code, text = ended(world, "gc", **variables)
     assert code == 6 and text.startswith("error: the file system has no file locks: "), text
@@ -71,9 +71,9 @@ def test_a_root_in_a_folder_without_locks_is_told(warm: World, tmp_path: Path, n
 
 @pytest.mark.fast
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOTSUP])
-def test_a_uv_cache_in_a_folder_without_locks_is_left_alone(warm: World, tmp_path: Path, number: int) -> None:
+def test_a_uv_cache_in_a_folder_without_locks_is_left_alone(realised: World, tmp_path: Path, number: int) -> None:
     """A collection cannot know whether a uv uses it."""
-    world = warm.copy(tmp_path / "world")
+    world = realised.copy(tmp_path / "world")
     cache = world.root / "cache/uv"
     variables = without_locks(tmp_path / "shim", cache, number)
     before = sorted(cache.rglob("*"))

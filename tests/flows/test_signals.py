@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
@@ -17,11 +16,6 @@ pytestmark = pytest.mark.slow
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT"
 _GUARD_SECONDS = 20
-
-
-@pytest.fixture
-def world(warm: World, tmp_path: Path) -> World:
-    return warm.copy(tmp_path / "w")
 
 
 def ended(process: subprocess.Popen[str], number: signal.Signals) -> None:

@@ -39,11 +39,6 @@ def refused(world: World, kind: str, *arguments: str, code: int) -> None:
     assert len(lines) == 1 and f"it is {kind}, not a regular file" in err and "Traceback" not in err, err
 
 
-@pytest.fixture
-def world(warm: World, tmp_path: Path) -> World:
-    return warm.copy(tmp_path / "w")
-
-
 @pytest.mark.parametrize("kind", ["a FIFO", "a socket", "a device"])
 def test_each_file_that_is_named(world: World, kind: str, tmp_path: Path) -> None:
     odd = tmp_path / "odd"

@@ -16,9 +16,9 @@ LOCAL = ("--locked", "--on", "local[2]")
 
 
 @pytest.fixture(scope="module")
-def two(warm: World, tmp_path_factory: pytest.TempPathFactory) -> World:
+def two(realised: World, tmp_path_factory: pytest.TempPathFactory) -> World:
     """Two specs with a new version of `mid`; the application of the second has one more wheel. Both are locked."""
-    world = warm.copy(tmp_path_factory.mktemp("together") / "w")
+    world = realised.copy(tmp_path_factory.mktemp("together") / "w")
     make_wheel(world.wheels, "extra", "1.0", {"extra.py": "NAME = 'extra'\n"})
     world.write_spec("==2.0")
     wheels = ("--local-wheels", str(world.wheels), "--no-index")

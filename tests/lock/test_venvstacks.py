@@ -26,6 +26,8 @@ from vstore.uv import Uv
 
 __all__ = ["peer"]
 
+pytestmark = pytest.mark.usefixtures("whole_pythons")
+
 ALL = {"python-3.11", "framework-mid", "framework-side.1", "app-hello", "app-plain"}
 
 

@@ -25,7 +25,7 @@ from vstore.build.interpreter.local import find_local
 from vstore.python_version import PythonRequirement
 from vstore.target import Target
 
-pytestmark = [pytest.mark.slow, pytest.mark.network]
+pytestmark = [pytest.mark.slow, pytest.mark.network, pytest.mark.usefixtures("whole_pythons")]
 ARM = Target.LINUX_AARCH64
 QEMU = shutil.which("qemu-aarch64-static")
 PACKAGES = (

@@ -13,7 +13,7 @@ from tests.sbom.validators import assert_cyclonedx, assert_spdx
 from vstore.api import sboms, stores
 from vstore.target import Target
 
-pytestmark = [pytest.mark.network, pytest.mark.slow]
+pytestmark = [pytest.mark.network, pytest.mark.slow, pytest.mark.usefixtures("whole_pythons")]
 
 SPEC = """\
 [[runtimes]]

@@ -37,6 +37,7 @@ def test_a_command_that_fails_ends_the_page(tmp_path: Path) -> None:
 
 @pytest.mark.network
 @pytest.mark.slow
+@pytest.mark.usefixtures("whole_pythons")
 @pytest.mark.parametrize("page", ["tutorial.md", "audit.md", "cluster.md"])
 def test_what_a_page_shows_is_true(page: str) -> None:
     assert tutorial.main([str(tutorial.PAGE.with_name(page))]) == 0
