@@ -15,7 +15,10 @@ from uv import find_uv_bin
 from scripts.testing.wheels import make_wheel
 from scripts.testing.world import VERSION, World
 from vstore.environments.develop import PATH_FILE
+from vstore.environments.distributions import InstalledDistribution
+from vstore.environments.plan import DevelopmentPlan, plan_environment
 from vstore.environments.pyvenv import layer_of
+from vstore.values import replace
 
 SITE = f"lib/python{VERSION}/site-packages"
 BACKEND = """\
@@ -189,6 +192,18 @@ def test_an_editable_project_is_in_front_of_the_layers(made: Environment, instal
     assert "midlib of the tree" in made.versions()
     assert made.develop()["copied"] == []
     assert "midlib of the tree" in made.versions()
+
+
+def test_what_the_user_installed_hides_the_layers_version() -> None:
+    layer = [InstalledDistribution(name=name, folder=f"{name}-1.0.dist-info") for name in ("low", "mid", "top")]
+    copies = [replace(one, is_copy=True) for one in layer[:2]]
+    own = InstalledDistribution(name="top", folder="top-2.0.dist-info")
+    plan = plan_environment(layer, [*copies, own])
+    assert plan == DevelopmentPlan(copied=(), removed=(), hidden=("top",))
+    plan = plan_environment(layer[:1], [*copies, own], changed=["low-1.0.dist-info"])
+    assert plan == DevelopmentPlan(
+        copied=("low-1.0.dist-info",), removed=tuple(one.folder for one in copies), hidden=()
+    )
 
 
 def test_it_is_brought_in_step_and_keeps_what_was_installed(made: Environment) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -130,12 +129,8 @@ class ConfigFile:
             parse_config(self.path, data)
         place = Path(os.path.realpath(self.path))  # of a link, the file that it leads to is written
         try:
-            mode = stat.S_IMODE(place.stat().st_mode)
-        except FileNotFoundError:
-            mode = 0o600  # it may get a login
-        try:
             place.parent.mkdir(parents=True, exist_ok=True)
-            write_file(place, data, mode=mode)
+            write_file(place, data, mode=0o600, keep_mode=True)  # it may get a login
         except OSError as error:
             raise UsageError(f"config.toml cannot be written: {self.path}: {error.strerror}") from error
         self._data, self._values = data, parse_document(self.path, data)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from contextlib import suppress
 from functools import cache
@@ -18,15 +19,28 @@ _FULL, _WAIT = 1, 2  # SYNC_VOLUME_FULLSYNC, SYNC_VOLUME_WAIT
 _LARGE_BYTES = 1 << 20
 
 
-def write_file(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True, dir_fd: int | None = None) -> None:
+def write_file(
+    path: Path,
+    data: bytes,
+    *,
+    mode: int = 0o644,
+    keep_mode: bool = False,
+    durable: bool = True,
+    dir_fd: int | None = None,
+) -> None:
     """Write a file aside and move it into place: a reader sees the old or the new content.
 
-    With `dir_fd` the path is a name in that open folder.
+    The umask applies to `mode`. With `keep_mode` the mode of the file that is replaced stays as it is. With `dir_fd`
+    the path is a name in that open folder.
     """
     temporary = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode, dir_fd=dir_fd)
     try:
         with open(handle, "wb") as file:
+            if keep_mode:
+                with suppress(FileNotFoundError):
+                    old_mode = stat.S_IMODE(os.stat(path, dir_fd=dir_fd).st_mode)
+                    os.chmod(temporary, old_mode, dir_fd=dir_fd)
             file.write(data)
             file.flush()
             if durable:
