@@ -16,6 +16,19 @@ pytestmark = pytest.mark.slow
 
 ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT"
 _GUARD_SECONDS = 20
+LOADING = """
+import os, sys, time
+
+class Slow:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("vstore.api.workers", "vstore.api.caches"):
+            os.write(1, b"loading\\n")
+            time.sleep(60)
+
+sys.meta_path.insert(0, Slow())
+from vstore.cli import main
+main(sys.argv[1:])
+"""
 
 
 def ended(process: subprocess.Popen[str], number: signal.Signals) -> None:
@@ -61,3 +74,22 @@ def test_a_signal_that_was_ignored_stays_so(world: World) -> None:
         process.wait(timeout=2)
     process.terminate()
     assert process.wait(timeout=_GUARD_SECONDS) == 128 + signal.SIGTERM
+
+
+@pytest.mark.fast
+@pytest.mark.parametrize(
+    ("number", "arguments"),
+    [
+        (signal.SIGTERM, ["scheduler", "--port", "0"]),
+        (signal.SIGINT, ["worker", "tcp://127.0.0.1:9"]),
+        (signal.SIGTERM, ["serve", "--port", "0"]),
+    ],
+)
+def test_a_server_that_still_loads_ends_without_a_text(number: signal.Signals, arguments: list[str]) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", LOADING, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None and process.stdout.readline() == "loading\n"
+    process.send_signal(number)
+    assert process.communicate(timeout=_GUARD_SECONDS)[0] == ""
+    assert process.returncode == 0

@@ -14,7 +14,7 @@ from vstore import __version__
 from vstore.cancel import set_waiting
 from vstore.cli import output, signals
 from vstore.cli.command import HelpContext, shared_options
-from vstore.cli.commands import COMMANDS
+from vstore.cli.commands import COMMANDS, SERVERS
 from vstore.cli.settings import Settings
 from vstore.cli.terminal import Color, Style, paint, paint_hints, shows_color, width_of
 from vstore.credentials import redact
@@ -48,6 +48,8 @@ class LazyGroup(click.Group):
         """Import the module of a command and return the command."""
         if cmd_name not in COMMANDS:
             return None
+        if cmd_name in SERVERS:
+            signals.serve_until_signal()
         module = importlib.import_module(f"vstore.cli.commands.{COMMANDS[cmd_name][0]}")
         command = getattr(module, cmd_name.replace("-", "_") + "_command")
         assert isinstance(command, click.Command)
@@ -70,6 +72,10 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except (BrokenPipeError, EOFError) as error:
             raise _Hidden(error) from error
+        except KeyboardInterrupt:
+            if signals.is_serving():
+                raise SystemExit(0) from None
+            raise
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the summaries of all commands."""

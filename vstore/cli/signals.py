@@ -10,8 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from types import FrameType
 
 from vstore.cancel import end_waits
@@ -23,6 +22,7 @@ _STOPPING_SECONDS = 1.0  # before a clean-up is told
 _CLEANUP_SECONDS = 4.0
 
 _handled = threading.Event()
+_serving = threading.Event()
 
 
 class Terminated(KeyboardInterrupt):
@@ -41,18 +41,19 @@ def end_on_signals() -> None:
         threading.Thread(target=_watch, args=(reader,), name="signals", daemon=True).start()
 
 
+def serve_until_signal() -> None:
+    """Let a signal be the ordinary end of this process, which is a server: without a text, with exit code 0."""
+    _serving.set()
+
+
+def is_serving() -> bool:
+    """Return whether this process is a server."""
+    return _serving.is_set()
+
+
 def exit_code(cause: BaseException | None) -> int:
     """Return the exit code of a command that a signal ended, given the exception that was raised."""
     return 128 + (signal.SIGTERM if isinstance(cause, Terminated) else signal.SIGINT)
-
-
-@contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """Let a signal end a server without a text: it has no other end, and no work was interrupted."""
-    try:
-        yield
-    except KeyboardInterrupt as signalled:
-        raise SystemExit(exit_code(signalled)) from None
 
 
 def _end(number: int, _: FrameType | None) -> None:
@@ -68,9 +69,14 @@ def _watch(reader: int) -> None:
         if signal.getsignal(numbers[0]) is _end:
             if _handled.wait(_HANDLER_SECONDS):
                 threading.Event().wait(_STOPPING_SECONDS)
-                with suppress(OSError):
-                    os.write(2, f"{_STOPPING}\n".encode())
+                _tell(_STOPPING)
                 threading.Event().wait(_CLEANUP_SECONDS)
-            with suppress(OSError):
-                os.write(2, f"{INTERRUPTED}\n".encode())
-            os._exit(128 + numbers[0])
+            _tell(INTERRUPTED)
+            os._exit(0 if is_serving() else 128 + numbers[0])
+
+
+def _tell(text: str) -> None:
+    """Write a line, unless this process is a server."""
+    if not is_serving():
+        with suppress(OSError):
+            os.write(2, f"{text}\n".encode())

@@ -65,6 +65,7 @@ def run_scheduler(options: SchedulerOptions, reporter: Reporter) -> None:
     from distributed import Scheduler
 
     async def run() -> None:
+        ended = _end_signal()
         scheduler = Scheduler(
             host=options.host,
             port=options.port,
@@ -76,7 +77,6 @@ def run_scheduler(options: SchedulerOptions, reporter: Reporter) -> None:
         )
         try:
             async with scheduler:
-                ended = _end_signal()
                 pages = f", dashboard at http://{options.dashboard}/status" if options.dashboard else ""
                 if file is not None:
                     document = {"type": _FILE_TYPE, "address": scheduler.address}

@@ -189,13 +189,15 @@ def test_running_nodes_have_so_much_time(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("point", ["pull-unpacked", "push-uploaded", "push-described"])
-def test_a_killed_worker_leaves_nothing_but_garbage(scene: Scene, point: str) -> None:
+def test_a_killed_worker_leaves_nothing_but_garbage(scene: Scene, point: str, tmp_path: Path) -> None:
     """Its node is done by another, the cache is sound, and a collection empties its store."""
-    victim = scene.commands.start_worker("three", scene.scheduler, VSTORE_FAULT=f"{point}:1:kill")
+    changes = {"VSTORE_FAULT": f"{point}:1:kill", "TMPDIR": str(tmp_path)}
+    victim = scene.commands.start_worker("three", scene.scheduler, **changes)
     task = scene.task(scene.layers.layer(f"killed-{point}"))
     with scene.client() as client:
         future = submit(client, task)
         assert victim.wait(PATIENCE_SECONDS) == -signal.SIGKILL
+        assert not list(tmp_path.iterdir())
         two = scene.commands.start_worker("two", scene.scheduler)
         found = answer(future)
         assert found.worker == "two" and origin(found) == Origin.BUILT

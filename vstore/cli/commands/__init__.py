@@ -52,3 +52,4 @@ COMMANDS: dict[str, tuple[str, str]] = {  # name: (module, summary)
     "completion": ("completion", "Print the script that completes commands and names in a shell."),
     "doctor": ("maintenance", "Check this machine and this store for problems, and suggest repairs."),
 }
+SERVERS = frozenset(("scheduler", "serve", "worker"))  # they run until a signal, so that is no failure

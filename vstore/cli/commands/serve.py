@@ -6,7 +6,6 @@ import click
 
 from vstore.cli.command import command
 from vstore.cli.settings import Settings
-from vstore.cli.signals import ended_by_signals
 
 
 @command("serve")
@@ -27,5 +26,4 @@ def serve_command(settings: Settings, host: str, port: int) -> None:
 
     with settings.open_store() as store:
         log, reporter = settings.verbose > 0, settings.reporter
-        with ended_by_signals():
-            serve(store, host=host, port=port, log_requests=log, reporter=reporter)
+        serve(store, host=host, port=port, log_requests=log, reporter=reporter)

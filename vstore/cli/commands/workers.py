@@ -14,7 +14,6 @@ from vstore.cli.command import command, options
 from vstore.cli.paths import FILE, PLACE
 from vstore.cli.quantities import AGE, SIZE
 from vstore.cli.settings import Settings
-from vstore.cli.signals import ended_by_signals
 
 if TYPE_CHECKING:
     from vstore.api.workers import TlsFiles
@@ -89,8 +88,7 @@ def scheduler_command(
         insecure=insecure,
         log=settings.verbose > 0,
     )
-    with ended_by_signals():
-        run_scheduler(chosen, reporter=settings.reporter)
+    run_scheduler(chosen, reporter=settings.reporter)
 
 
 def _resources(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, float]:
@@ -154,5 +152,4 @@ def worker_command(
         insecure=insecure,
         log=settings.verbose > 1,
     )
-    with ended_by_signals():
-        run_worker(root, chosen, reporter=settings.reporter)
+    run_worker(root, chosen, reporter=settings.reporter)

@@ -6,7 +6,6 @@ import asyncio
 import os
 import platform
 import signal
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -23,7 +22,8 @@ from vstore.cluster.worker.work import EVENTS, NodeWorker, serve
 from vstore.errors import ClusterError, UsageError
 from vstore.plural import count
 from vstore.reporter import Reporter
-from vstore.store import Store
+from vstore.store import Store, StoreLayout
+from vstore.store.staging import staging
 from vstore.target import Target
 from vstore.values import frozen
 
@@ -77,8 +77,8 @@ def run_worker(root: Path, options: WorkerOptions, reporter: Reporter) -> None:
     resources = {**dict.fromkeys(own, float(jobs)), **options.resources}
     configure_dask(log=options.log)
     serve(node_worker)
-    with tempfile.TemporaryDirectory(prefix="vstore-worker-") as scratch:
-        make = partial(_make_worker, node_worker.name, jobs, resources, scratch)
+    with staging(StoreLayout(root), "worker", keep_failed=False) as scratch:  # so a collection removes what is left
+        make = partial(_make_worker, node_worker.name, jobs, resources, str(scratch))
         asyncio.run(_Service(node_worker, options, reporter).run(make, security))
     node_worker.close()
 
