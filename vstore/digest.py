@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, Self
+from functools import cache
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Self
 
 from blake3 import blake3
 
 from vstore.values import frozen
 
+if TYPE_CHECKING:
+    from json import JSONDecoder, JSONEncoder
+
 ALPHABET = "0123456789abcdfghijklmnpqrsvwxyz"  # Nix's base 32: no e, o, t, u, so no words
+_TO_INT = str.maketrans(ALPHABET, "0123456789abcdefghijklmnopqrstuv")  # the digits of int()
 SHORT_LENGTH = 32  # characters: 160 bits
 _LARGEST = (1 << 63) - 1
 _MAX_DEPTH = 64
@@ -39,6 +45,10 @@ class Digest:
 
     def __str__(self) -> str:
         return self.raw.hex()
+
+    def has_short(self, text: str) -> bool:
+        """Return whether a text in base 32 is the `short` one, in a tenth of its time."""
+        return is_short(text) and int(text.translate(_TO_INT), 32) == int.from_bytes(self.raw[:20], "big")
 
 
 def from_hex(text: str) -> bytes:
@@ -74,9 +84,21 @@ def hash_fields(context: str, *fields: bytes) -> Digest:
 
 def canonical_json(value: object) -> bytes:
     """Return the canonical JSON of a value: sorted keys, no blanks, UTF-8."""
-    import json
+    return _encoder().encode(value).encode()
 
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+
+@cache
+def _encoder() -> JSONEncoder:
+    from json import JSONEncoder
+
+    return JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+@cache
+def _decoder() -> JSONDecoder:
+    from json import JSONDecoder
+
+    return JSONDecoder(object_pairs_hook=_distinct, parse_int=_small, parse_float=_finite, parse_constant=_finite)
 
 
 def parse_json(text: bytes, *, max_values: int = _MAX_VALUES) -> Any:
@@ -85,17 +107,19 @@ def parse_json(text: bytes, *, max_values: int = _MAX_VALUES) -> Any:
     These are duplicate keys, NaN and infinity, integers beyond 64 bits, unpaired surrogates, values nested more than
     `_MAX_DEPTH` deep, and more than `max_values` values, which are refused before parsing.
     """
-    import json  # 1 ms that no start pays
+    from json import detect_encoding  # 1 ms that no start pays
 
     if sum(map(text.count, (b",", b"[", b"{"))) > max_values:
         raise ValueError(f"more than {max_values} values")
     try:
-        value = json.loads(text, object_pairs_hook=_distinct, parse_int=_small)
+        plain = text.decode(detect_encoding(text))
+        value = _decoder().decode(plain)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     if text.count(b"[") + text.count(b"{") > _MAX_DEPTH:
         _check_depth(value)
-    canonical_json(value)
+    if "\\u" in plain:
+        canonical_json(value)  # refuses an unpaired surrogate
     return value
 
 
@@ -118,6 +142,13 @@ def _small(text: str) -> int:
     number = int(text) if len(text) <= 20 else _LARGEST + 1
     if not -_LARGEST <= number <= _LARGEST:
         raise ValueError("a number beyond 64 bits")
+    return number
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not isfinite(number):
+        raise ValueError(f"not a finite number: {text}")
     return number
 
 

@@ -6,6 +6,7 @@ again. Those that divide calls receive pickled calls over a pipe, and answer wit
 
 from __future__ import annotations
 
+import gc
 import json
 import pickle
 import signal
@@ -104,6 +105,7 @@ def _ask(process: Popen[bytes], call: Callable[[], object]) -> object:
 def answer() -> None:
     """Answer calls on standard input until it ends. This is the main function of a worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # after Ctrl-C, the caller ends it
+    gc.set_threshold(100_000)  # as the command line does
     with suppress(EOFError):
         while True:
             result = pickle.load(sys.stdin.buffer)()

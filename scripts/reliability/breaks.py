@@ -1424,14 +1424,14 @@ BREAKS = (
     Break(
         "the kind of an object is read off its tree",
         "store/store.py",
-        "kind=kind_in_tree(staged, manifest) or kind,",
+        "kind=kind_in_tree(staged, manifest.outline) or kind,",
         "kind=kind,",
         "tests/remote/records/test_trusted_facts.py",
     ),
     Break(
         "a wrong kind in a store is put right by making its index anew",
         "store/health/reindex.py",
-        "kind=kind_in_tree(layout.object(path), manifest) or info.kind",
+        "kind=kind_in_tree(layout.object(path), manifest.outline) or info.kind",
         "kind=info.kind",
         "tests/remote/records/test_trusted_facts.py -k mended",
     ),

@@ -15,21 +15,17 @@ import re
 import shutil
 from collections.abc import Iterator
 from contextlib import suppress
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from vstore.api.gc import CollectionPlan, GcOptions, plan_collection, policy_of
+from vstore.api.gc import CollectionPlan, GcOptions, GcResult, InodeCache, limits_of, plan_gc
 from vstore.api.maintenance import verify
 from vstore.api.stores import StoreLayout, open_store, owner_of
-from vstore.audit.sources import LocalSource
 from vstore.config import read_config
 from vstore.credentials import has_credentials
 from vstore.errors import CacheError, UsageError, VstoreError
 from vstore.extras import require_extra
 from vstore.fs.paths import absolute
-from vstore.oci import Reference
-from vstore.remote.transport.registry import check_credential_files
 from vstore.reporter import Reporter
 
 __all__ = ["Diagnosis", "Finding", "diagnose"]
@@ -60,21 +56,25 @@ class Diagnosis(NamedTuple):
     """Findings, and how objects are protected against this user.
 
     The protection is ``read-only mount``, ``read-only modes`` or ``writable by root``; None if there is no store.
+    `collection` is the plan of a collection with the limits in config.toml; None if it cannot be made.
     """
 
     findings: tuple[Finding, ...]
     protection: str | None
+    collection: GcResult | None = None
 
 
-def diagnose(root: Path, *, plan: CollectionPlan | None = None, reporter: Reporter | None = None) -> Diagnosis:
+def diagnose(root: Path, *, inodes: InodeCache | None = None, reporter: Reporter | None = None) -> Diagnosis:
     """Look for problems of this machine and of the store at `root`, which need not exist.
 
-    `plan` is that of a collection with the limits of config.toml, if it has been made already.
+    All objects are read once, and their inodes added to the cache `inodes`.
     """
     findings = [*_about_machine(), *_about_place(root)]
+    collection = None
     if root.exists():
-        findings += [*_about_root(StoreLayout(root)), *_about_store(root, plan, reporter)]
-    return Diagnosis(tuple(findings), _protection(StoreLayout(root).store))
+        found, collection = _about_store(root, inodes or InodeCache(), reporter)
+        findings += [*_about_root(StoreLayout(root)), *found]
+    return Diagnosis(tuple(findings), _protection(StoreLayout(root).store), collection)
 
 
 def _protection(store: Path) -> str | None:
@@ -195,6 +195,9 @@ def _about_registries(config: Path) -> Iterator[Finding]:
     with suppress(UsageError):  # `open_store` or a command with this cache reports it
         for cache in read_config(config).caches if config.is_file() else ():
             if cache.url.startswith("oci://") and "password" not in cache.options and not has_credentials(cache.url):
+                from vstore.oci import Reference
+                from vstore.remote.transport.registry import check_credential_files
+
                 try:
                     check_credential_files(Reference.parse(cache.url.removeprefix("oci://")), os.environ)
                 except CacheError as error:
@@ -209,23 +212,28 @@ def _about_advisories(config: Path) -> Iterator[Finding]:
         try:
             require_extra("audit", "audits")
             if "://" not in place:  # no server is asked
+                from vstore.audit.sources import LocalSource
+
                 LocalSource(absolute(place)).identity()
         except UsageError as error:
             yield Finding("advisories", "error", f"audit.database of config.toml: {error.message} ({error.hint})")
 
 
-def _about_store(root: Path, plan: CollectionPlan | None, reporter: Reporter | None) -> Iterator[Finding]:
+def _about_store(root: Path, inodes: InodeCache, reporter: Reporter | None) -> tuple[list[Finding], GcResult | None]:
+    findings: list[Finding] = []
+    collection = None
     try:
         with open_store(root, read_only=True) as store:
-            problems = verify(store, contents=False, jobs=os.cpu_count() or 1, reporter=reporter)[1]
-            yield from (Finding("damaged", "error", f"{one.path}: {one.problem}") for one in problems)
-            if plan is None and os.access(store.layout.locks.folder, os.W_OK):
-                plan = plan_collection(store, policy_of(GcOptions(store.config.gc), now=datetime.now(UTC)))
-        if plan is not None:
-            yield from _about_collection(root, plan)
+            problems = verify(store, contents=False, jobs=os.cpu_count() or 1, inodes=inodes, reporter=reporter)[1]
+            findings += (Finding("damaged", "error", f"{one.path}: {one.problem}") for one in problems)
+            if os.access(store.layout.locks.folder, os.W_OK):
+                collection = plan_gc(store, GcOptions(limits_of(store)), inodes=inodes)
+                assert isinstance(collection.found, CollectionPlan)
+                findings += _about_collection(root, collection.found)
     except VstoreError as error:
         kind = "settings" if isinstance(error, UsageError) else "store"
-        yield Finding(kind, "error", error.message + (f" ({error.hint})" if error.hint else ""))
+        findings.append(Finding(kind, "error", error.message + (f" ({error.hint})" if error.hint else "")))
+    return findings, collection
 
 
 def _about_collection(root: Path, plan: CollectionPlan) -> Iterator[Finding]:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from vstore import __version__
-from vstore.api import audits, doctor
+from vstore.api import doctor
 from vstore.api.gc import CollectionPlan, GcOptions, limits_of, plan_gc
 from vstore.errors import VstoreError
 from vstore.extras import require_extra
@@ -64,11 +64,11 @@ def write_report(
     require_extra("report", "reports")
     place = claim(file, _is_report, store=store.layout.root)
     inodes = InodeCache()
-    collection = plan_gc(store, GcOptions(limits_of(store)), inodes=inodes)
+    diagnosis = doctor.diagnose(store.layout.root, inodes=inodes, reporter=reporter)
+    collection = diagnosis.collection or plan_gc(store, GcOptions(limits_of(store)), inodes=inodes)
     plan = collection.found
     assert isinstance(plan, CollectionPlan)
-    diagnosed = doctor.diagnose(store.layout.root, plan=plan, reporter=reporter).findings
-    found = [Finding(source="doctor", level=one.level, text=one.text) for one in diagnosed]
+    found = [Finding(source="doctor", level=one.level, text=one.text) for one in diagnosis.findings]
     answers = Answers(
         plan=plan, forgotten=collection.forgotten, findings=(*findings, *_audited(store, reporter), *found)
     )
@@ -81,6 +81,8 @@ def _audited(store: Store, reporter: Reporter | None) -> Iterator[Finding]:
     """Yield the known vulnerabilities of what is live, if config.toml names a database of advisories."""
     if store.config.audit_database is None:
         return
+    from vstore.api import audits
+
     try:
         found = audits.audit_store(store, audits.open_database(store, reporter=reporter), reporter=reporter).found
     except VstoreError as error:

@@ -62,10 +62,13 @@ def read_regular(path: str | bytes | Path, *, limit: int, follow: bool = True, d
 
     Raises as `open_handle`, and OSError (EFBIG) for a longer file.
     """
-    with open_regular(path, follow=follow, dir_fd=dir_fd) as file:
-        data = file.read(min(os.fstat(file.fileno()).st_size, limit) + 1)  # allocates as much as is requested
-        while len(data) <= limit and (more := file.read(min(_MORE_BYTES, limit + 1 - len(data)))):
+    handle = open_handle(path, follow=follow, dir_fd=dir_fd)
+    try:
+        data = os.read(handle, min(os.fstat(handle).st_size, limit) + 1)  # allocates as much as is requested
+        while len(data) <= limit and (more := os.read(handle, min(_MORE_BYTES, limit + 1 - len(data)))):
             data += more
+    finally:
+        os.close(handle)
     if len(data) > limit:
         raise OSError(errno.EFBIG, f"it is larger than the limit of {limit} bytes", path)
     return data

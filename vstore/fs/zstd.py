@@ -6,6 +6,7 @@ The module is loaded late: a no-op does not need it.
 from __future__ import annotations
 
 import sys
+from functools import cache
 from typing import Any
 
 _HARD = 16  # from this level zstd's tables take most of the memory
@@ -13,12 +14,18 @@ _TABLES = {"hash_log": 20, "chain_log": 21}  # 12 MiB a thread instead of 80, fo
 WINDOW_LOG = 24  # 16 MiB: a frame that needs more memory is refused
 
 
+@cache
 def _zstd() -> Any:
     if sys.version_info >= (3, 14):
         from compression import zstd
     else:
         from backports import zstd
     return zstd
+
+
+@cache
+def _limits() -> dict[Any, int]:
+    return {_zstd().DecompressionParameter.window_log_max: WINDOW_LOG}
 
 
 def library_version() -> str:
@@ -45,7 +52,7 @@ def decompress(data: bytes | memoryview, *, at_most: int) -> bytes:
 def decompress_parts(data: bytes | memoryview, *, at_most: int, part_bytes: int) -> list[bytes]:
     """Like `decompress`, in parts of `part_bytes` (the last one shorter), which takes half the memory."""
     zstd = _zstd()
-    reader = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: WINDOW_LOG})
+    reader = zstd.ZstdDecompressor(options=_limits())
     parts: list[bytes] = []
     left = at_most
     try:

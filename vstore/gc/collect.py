@@ -169,13 +169,16 @@ def _limits(store: Store, policy: CollectionPolicy, freed_bytes: int = 0) -> Byt
     return ByteLimits.of(policy, used_bytes=used, free_bytes=free_bytes(root), freed_bytes=freed_bytes)
 
 
-def exclusive_sizes(store: Store, roots: Collection[Root], *, inodes: InodeCache | None = None) -> dict[str, int]:
+def exclusive_sizes(
+    store: Store, roots: Collection[Root], *, graph: ObjectGraph | None = None, inodes: InodeCache | None = None
+) -> dict[str, int]:
     """Return by root name the bytes that a collection frees in addition once this root has ended.
 
-    Temp roots and processes get 0; other roots are measured as if they did not exist.
+    Temp roots and processes get 0; other roots are measured as if they did not exist. `graph` is that of all objects,
+    if it has been read already.
     """
     lasting = [root for root in roots if root.kind in (RootKind.PROFILE, RootKind.USER)]
-    graph = store.objects.graph()
+    graph = graph or store.objects.graph()
     kept = exclusive_objects(graph, [root.path for root in lasting])
     dead = Measure(store.layout, inodes=inodes)
     plan_victims(graph, [root.path for root in roots], sizes=dead)

@@ -19,7 +19,7 @@ class Measure:
     def __init__(self, layout: StoreLayout, *, after: Measure | None = None, inodes: InodeCache | None = None) -> None:
         self.tally: Tally = Tally(after.tally if after else None)
         self._inodes = inodes
-        self._folders = (os.fspath(layout.store), os.fspath(layout.manifests))
+        self._folders = [os.path.join(folder, "") for folder in (layout.store, layout.manifests)]
         self._root = layout.root
 
     def own_bytes(self, name: str) -> int:
@@ -36,7 +36,7 @@ class Measure:
             self.tally.remove(statuses(self._root / place))
 
     def _remove(self, name: str, tally: Tally) -> int:
-        places = [os.path.join(folder, name) for folder in self._folders]
+        places = [folder + name for folder in self._folders]
         if self._inodes is None:
             return sum(tally.remove(statuses(place)) for place in places)
         return sum(tally.remove_inodes(self._inodes.inodes(place)) for place in places)

@@ -118,7 +118,7 @@ def read_content(
         store_bytes=inodes.used_bytes(store.layout.root),
         objects=_objects(store, largest, _keepers(reached), reporter),
         profiles={name: _generations(history(store, name), closures, infos) for name in names(store)},
-        roots=_roots(store, reached, infos, inodes),
+        roots=_roots(exclusive_sizes(store, roots, graph=graph, inodes=inodes), reached, infos),
         plan=answers.plan,
         forgotten=answers.forgotten,
         caches={cache.name: public_url(cache.url) for cache in store.config.caches},
@@ -171,9 +171,8 @@ def _generations(
 
 
 def _roots(
-    store: Store, reached: _Reached, infos: Mapping[StorePath, ObjectInfo], inodes: InodeCache
+    exclusive: Mapping[str, int], reached: _Reached, infos: Mapping[StorePath, ObjectInfo]
 ) -> tuple[ReportedRoot, ...]:
-    exclusive = exclusive_sizes(store, list(reached), inodes=inodes)
     found = [
         ReportedRoot(root, sum(infos[path].size_bytes for path in paths), exclusive[root.name])
         for root, paths in reached.items()

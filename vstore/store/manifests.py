@@ -17,8 +17,8 @@ from vstore.digest import Digest, canonical_json, parse_json
 from vstore.errors import StoreError
 from vstore.fs import zstd
 from vstore.fs.reading import read_regular
-from vstore.fs.trees.manifest import EntryKind, Manifest
-from vstore.objects import LAYER_FILE, SOURCE_FOLDER, STACK_FILE, Kind, ObjectInfo, StorePath
+from vstore.fs.trees.manifest import EntryKind, Manifest, Outline
+from vstore.objects import LAYER_FILE, SOURCE_FOLDER, STACK_FILE, Kind, ObjectInfo, StorePath, is_store_path
 from vstore.store.index.realisations import Realisations
 from vstore.store.layout import StoreLayout
 from vstore.store.model import BuildStatement, Provenance
@@ -28,6 +28,7 @@ _MAGIC = b"vstore-manifest-1\n"
 _MAX_BYTES = 1 << 30
 _MAX_LAYER_BYTES = 1 << 26
 _LAYER_KINDS = {Kind.RUNTIME, Kind.FRAMEWORK, Kind.APPLICATION}
+_LAYER_PATH, _STACK_PATH, _SOURCE_PATH = (os.fsencode(str(path)) for path in (LAYER_FILE, STACK_FILE, SOURCE_FOLDER))
 _HINT = "`vstore verify --repair` writes it again"
 
 
@@ -83,11 +84,16 @@ def write_manifest(
         folder.write(str(info.path), zstd.compress(content), mode=0o444, durable=durable)
 
 
-def read_manifest(file: Path, *, likely: Manifest | None = None) -> tuple[Manifest, ManifestMetadata]:
-    """Return the tree manifest and the metadata in a manifest file.
+def read_manifest(file: Path) -> tuple[Manifest, ManifestMetadata]:
+    """Return the tree manifest and the metadata in a manifest file. Raises StoreError as `read_encoded` does."""
+    encoded, metadata = read_encoded(file)
+    return Manifest.decode(encoded), metadata
 
-    If the encoding equals that of the `likely` manifest, return it without decoding. Raises StoreError if the file is
-    missing, damaged or of another version.
+
+def read_encoded(file: Path) -> tuple[bytes, ManifestMetadata]:
+    """Return the encoded tree manifest and the metadata in a manifest file.
+
+    Raises StoreError if the file is missing, damaged or of another version.
     """
     try:
         data = zstd.decompress(read_regular(file, limit=_MAX_BYTES, follow=False), at_most=_MAX_BYTES)
@@ -104,8 +110,7 @@ def read_manifest(file: Path, *, likely: Manifest | None = None) -> tuple[Manife
     try:
         metadata: ManifestMetadata = parse_json(data[start:end])
         _check(metadata)
-        encoded = data[end:]
-        return likely if likely and likely.encoded == encoded else Manifest.decode(encoded), metadata
+        return data[end:], metadata
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise StoreError(f"the manifest is damaged: {file}", hint=_HINT) from error
 
@@ -116,8 +121,8 @@ def _check(metadata: ManifestMetadata) -> None:
     for digest in (metadata["digest"], metadata["recipe"], *metadata.get("recipes", ())):
         if digest is not None:
             Digest.parse(digest)
-    for path in (*metadata["references"], *metadata["inputs"]):
-        StorePath.parse(path)
+    if not all(map(is_store_path, (*metadata["references"], *metadata["inputs"]))):
+        raise ValueError("a name is not a store path")
     for key in metadata["wheel_keys"]:
         bytes.fromhex(key)
     builds_of(metadata)
@@ -188,21 +193,20 @@ def merge_metadata(
     )
 
 
-def kind_in_tree(tree: Path, manifest: Manifest) -> Kind | None:
+def kind_in_tree(tree: Path, outline: Outline) -> Kind | None:
     """Return the kind that the files of a tree state; None for a tree without such files, as an interpreter's.
 
     The tree is the authority: a kind in a record or an index may be wrong. A layer's file decides before a stack's,
     as any wheel may contain a file named like a stack's.
     """
-    files = {entry.path for entry in manifest.entries if entry.kind == EntryKind.FILE}
-    if os.fsencode(str(LAYER_FILE)) in files:
+    if outline.kinds.get(_LAYER_PATH) == EntryKind.FILE:
         try:
             document = parse_json(read_regular(tree / LAYER_FILE, limit=_MAX_LAYER_BYTES, follow=False))
             kind = Kind(document["kind"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         return kind if kind in _LAYER_KINDS else None
-    if os.fsencode(str(STACK_FILE)) in files:
+    if outline.kinds.get(_STACK_PATH) == EntryKind.FILE:
         return Kind.STACK
-    tops = {entry.path.partition(b"/")[0] for entry in manifest.entries}
-    return Kind.SOURCE if tops == {os.fsencode(str(SOURCE_FOLDER))} else None
+    tops = {path.partition(b"/")[0] for path in outline.kinds}
+    return Kind.SOURCE if tops == {_SOURCE_PATH} else None

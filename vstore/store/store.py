@@ -209,7 +209,7 @@ class Store:
             info = ObjectInfo(
                 path=path,
                 digest=manifest.digest,
-                kind=kind_in_tree(staged, manifest) or kind,
+                kind=kind_in_tree(staged, manifest.outline) or kind,
                 size_bytes=manifest.size_bytes,
                 files=manifest.files,
                 references=tuple(sorted(manifest.references(path))),

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from scripts.reliability.crashes.disk import why_no_disk
 from vstore.errors import StoreError
-from vstore.fs.trees.manifest import FIXED_TIME, Manifest, linked_object
+from vstore.fs.trees.manifest import FIXED_TIME, Manifest, Outline, linked_object
 from vstore.fs.trees.scan import _hash_file, hash_file, scan
 from vstore.objects import StorePath
 
@@ -204,6 +204,20 @@ def test_references_come_from_links(tmp_path: Path) -> None:
     (root / "d/out").symlink_to(f"../../{OTHER}/lib")
     assert scan(root).references() == {StorePath.parse(OTHER)}
     assert scan(root).references(StorePath.parse(OTHER)) == set()
+
+
+def test_an_outline_is_read_from_an_encoding(tmp_path: Path) -> None:
+    root = tree(tmp_path / "t", {"d/a": b"1", "run": b"2", "d/e/f": b""})
+    (root / "run").chmod(0o755)
+    (root / "d/out").symlink_to(f"../../{OTHER}/lib")
+    manifest = scan(root)
+    outline = Outline.read(manifest.encoded)
+    assert outline == manifest.outline
+    assert outline.kinds == {entry.path: entry.kind for entry in manifest.entries}
+    assert outline.links == {b"d/out": f"../../{OTHER}/lib".encode()}
+    for damaged in (manifest.encoded[:-1], manifest.encoded + b"D", b"", manifest.encoded.replace(b"D\0", b"E\0")):
+        with pytest.raises(StoreError, match="malformed"):
+            Outline.read(damaged)
 
 
 def test_sockets_and_fifos_are_refused(tmp_path: Path) -> None:

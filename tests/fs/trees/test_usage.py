@@ -45,6 +45,8 @@ def test_a_tally_knows_what_removing_frees(
     assert before == int(subprocess.check_output(["du", "-s", "-B1", top]).split()[0])
     inodes = InodeCache()
     assert inodes.used_bytes(top, 1) == inodes.used_bytes(top, 2) == before
+    joined = InodeCache()
+    joined.add(inodes)
     tally = Tally()
     told = tally.remove(statuses(top / "a")) + Tally(after=tally).remove(statuses(top / "b"))
     remove_tree(top / "a")
@@ -52,8 +54,8 @@ def test_a_tally_knows_what_removing_frees(
     remove_tree(top / "b")
     assert before - used_bytes(top) == told
     remembered = Tally()
-    assert remembered.remove_inodes(inodes.inodes(top / "a")) == tally.freed_bytes
-    assert remembered.remove_inodes(inodes.inodes(top / "b")) + tally.freed_bytes == told
+    assert remembered.remove_inodes(joined.inodes(top / "a")) == tally.freed_bytes
+    assert remembered.remove_inodes(joined.inodes(top / "b")) + tally.freed_bytes == told
 
 
 @pytest.mark.root

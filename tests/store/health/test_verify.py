@@ -18,6 +18,7 @@ import pytest
 from scripts.testing.trees import WHEN, add, recipe
 from vstore.errors import BusyError, StoreError
 from vstore.fs.trees.removal import remove_tree
+from vstore.fs.trees.usage import InodeCache, used_bytes
 from vstore.objects import StorePath
 from vstore.profile import append
 from vstore.reporter import NullReporter
@@ -226,6 +227,28 @@ def test_a_lost_folder_and_a_damaged_manifest(store: Store, pair: tuple[StorePat
     data = b"\x28\xb5\x2f\xfd torn"
     store.layout.manifest(high).write_bytes(data)
     assert "manifest is damaged" in problems(store)["high"][0]
+
+
+def test_folders_that_gained_or_lost_an_entry_are_named(store: Store, pair: tuple[StorePath, StorePath]) -> None:
+    folder = store.layout.object(pair[0])
+    assert problems(store) == {}
+    for place in (folder, folder / "d"):
+        place.chmod(0o755)
+    (folder / "d" / "b").unlink()
+    assert problems(store)["low"] == ["an entry was added or removed in this folder: d"]
+    (folder / "more").write_bytes(b"")
+    assert len(problems(store)["low"]) == 2
+
+
+def test_each_object_is_read_once_for_several_measures(store: Store, pair: tuple[StorePath, StorePath]) -> None:
+    inodes, root = InodeCache(), store.layout.root
+    assert verify(store, contents=False, inodes=inodes, reporter=NullReporter()) == (2, [])
+    before = used_bytes(root)
+    assert inodes.used_bytes(root) == before
+    for path in pair:
+        store.layout.manifest(path).chmod(0o644)
+        store.layout.manifest(path).write_bytes(b"x" * 100_000)
+    assert inodes.used_bytes(root) == before < used_bytes(root)
 
 
 def test_anothers_manifest_is_not_accepted(store: Store, pair: tuple[StorePath, StorePath]) -> None:

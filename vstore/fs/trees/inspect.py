@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 from vstore.errors import StoreError
-from vstore.fs.trees.manifest import Entry, EntryKind
+from vstore.fs.trees.manifest import FIXED_TIME, Entry, EntryKind, Outline
 from vstore.fs.trees.scan import Shard, scan
 
+FROZEN_TIME_NS = FIXED_TIME * 10**9  # of the folders and links of a frozen tree
 _FROZEN = {stat.S_IFDIR | 0o555, stat.S_IFREG | 0o444, stat.S_IFREG | 0o555}
 
 
@@ -43,17 +44,16 @@ def inspect_tree(folder: Path, shard: Shard | None = None) -> TreeState:
     return TreeState(entries, tuple(mode_changes))
 
 
-def changed_folders(folder: Path, entries: Iterable[Entry]) -> Iterator[bytes]:
+def changed_folders(folder: Path, outline: Outline) -> Iterator[bytes]:
     """Yield the folders of a tree that gained or lost an entry since it was frozen. Needs one lstat(2) for each."""
     top = os.fsencode(folder)
-    for entry in (Entry(b"", EntryKind.DIRECTORY), *entries):
-        if entry.kind == EntryKind.DIRECTORY:
-            try:
-                status = os.lstat(os.path.join(top, entry.path))
-            except OSError:
-                continue  # the time of its parent has changed
-            if status.st_mtime_ns != entry.mtime * 10**9:
-                yield entry.path
+    for path in (b"", *(path for path, kind in outline.kinds.items() if kind == EntryKind.DIRECTORY)):
+        try:
+            status = os.lstat(os.path.join(top, path))
+        except OSError:
+            continue  # the time of its parent has changed
+        if status.st_mtime_ns != FROZEN_TIME_NS:
+            yield path
 
 
 def is_folder(folder: Path) -> bool:

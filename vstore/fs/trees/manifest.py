@@ -16,21 +16,22 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from functools import cached_property
-from itertools import pairwise
+from operator import lt
 from typing import NamedTuple, Self
 
 from vstore.digest import Digest, hash_bytes
 from vstore.errors import StoreError
-from vstore.objects import StorePath
+from vstore.objects import StorePath, is_store_path
 from vstore.values import frozen
 
 _MAGIC = b"vstore-tree-1\n"
 _DOMAIN = "tree 1"
 _UNSAFE = frozenset({b"", b".", b".."})  # parts of a path; the first of an absolute one is empty
 _HEAD = struct.Struct(">cI")
+_FILE_BYTES = 40  # of size and digest
 FIXED_TIME = 315_619_200  # 2 January 1980 UTC: zip archives have no earlier times, in any time zone
 _TIMES = (946_684_800 - FIXED_TIME) // 2  # even seconds until the year 2000: zip and FAT keep no odd ones
 
@@ -41,6 +42,9 @@ class EntryKind(IntEnum):
     DIRECTORY = 1
     FILE = 2
     SYMLINK = 3
+
+
+_KINDS = {b"D": EntryKind.DIRECTORY, b"F": EntryKind.FILE, b"X": EntryKind.FILE, b"L": EntryKind.SYMLINK}
 
 
 class Entry(NamedTuple):
@@ -61,6 +65,32 @@ class Entry(NamedTuple):
         for equality is right (HTTP entity tags, caches of compiled code). Comparing times for order is not.
         """
         return FIXED_TIME + 2 * (int.from_bytes(self.digest[:8], "big") % _TIMES)
+
+
+class Outline(NamedTuple):
+    """The kinds of the entries of a tree, and the targets of its links, by path."""
+
+    kinds: Mapping[bytes, EntryKind]
+    links: Mapping[bytes, bytes]
+
+    @classmethod
+    def read(cls, data: bytes) -> Self:
+        """Read an encoding whose digest is known, in a third of the time of `Manifest.decode`: no path is checked.
+
+        Raises StoreError if it has another form.
+        """
+        try:
+            rows = list(_rows(data))
+        except (struct.error, ValueError) as error:
+            raise StoreError(f"malformed tree manifest: {error}") from error
+        return cls(
+            {path: _KINDS[tag] for tag, path, _ in rows}, {path: rest for tag, path, rest in rows if tag == b"L"}
+        )
+
+    def references(self, own: StorePath | None = None) -> frozenset[StorePath]:
+        """Return the objects that the links lead to, without the tree's `own`."""
+        names = {name for path, target in self.links.items() if (name := linked_object(path, target)) is not None}
+        return frozenset(map(StorePath.parse, names)) - {own}
 
 
 @frozen(kw_only=False, slots=False)
@@ -88,6 +118,12 @@ class Manifest:
         return self.digest_of(self.encoded)
 
     @property
+    def outline(self) -> Outline:
+        """The kinds and the links."""
+        links = {entry.path: entry.target for entry in self.entries if entry.kind == EntryKind.SYMLINK}
+        return Outline({entry.path: entry.kind for entry in self.entries}, links)
+
+    @property
     def size_bytes(self) -> int:
         """The bytes of all files."""
         return sum(entry.size for entry in self.entries)
@@ -104,7 +140,8 @@ class Manifest:
             manifest = cls(tuple(_decode_entries(data)))
         except (struct.error, IndexError, ValueError) as error:
             raise StoreError(f"malformed tree manifest: {error}") from error
-        if any(a.path >= b.path for a, b in pairwise(manifest.entries)):
+        paths = [entry.path for entry in manifest.entries]
+        if not all(map(lt, paths, paths[1:])):
             raise StoreError("malformed tree manifest: paths are not sorted and distinct")
         vars(manifest)["encoded"] = data  # a tree has one encoding
         return manifest
@@ -121,12 +158,7 @@ class Manifest:
 
     def references(self, own: StorePath | None = None) -> frozenset[StorePath]:
         """Return the objects that the tree's links lead to, without its `own`."""
-        names = {
-            name
-            for entry in self.entries
-            if entry.kind == EntryKind.SYMLINK and (name := linked_object(entry.path, entry.target)) is not None
-        }
-        return frozenset(StorePath.parse(name) for name in names) - {own}
+        return self.outline.references(own)
 
     def differences(self, found: Manifest) -> Iterator[str]:
         """Yield a line for each path that is missing, added or changed in `found`."""
@@ -144,29 +176,35 @@ class Manifest:
 
 
 def _decode_entries(data: bytes) -> Iterator[Entry]:
+    is_safe = _UNSAFE.isdisjoint
+    for tag, path, rest in _rows(data):
+        if not is_safe(path.split(b"/")):
+            raise ValueError(f"unsafe path {path!r}")
+        kind = _KINDS[tag]
+        if kind == EntryKind.FILE:
+            yield Entry(path, kind, tag == b"X", int.from_bytes(rest[:8], "big"), rest[8:])
+        else:
+            yield Entry(path, kind, target=rest)
+
+
+def _rows(data: bytes) -> Iterator[tuple[bytes, bytes, bytes]]:
+    """Yield the tag of each entry, its path, and what follows: size and digest, a target, or nothing."""
     if not data.startswith(_MAGIC):
         raise ValueError("not a tree manifest of version 1")
-    at = len(_MAGIC) + 8
+    at, read_head = len(_MAGIC) + 8, _HEAD.unpack_from
     for _ in range(Manifest.count(data)):
-        tag, length = _HEAD.unpack_from(data, at)
+        tag, length = read_head(data, at)
         at += _HEAD.size
-        path = data[at : at + length]
-        at += length
-        if not _UNSAFE.isdisjoint(path.split(b"/")):
-            raise ValueError(f"unsafe path {path!r}")
-        if tag == b"D":
-            yield Entry(path, EntryKind.DIRECTORY)
-        elif tag in (b"F", b"X"):
-            size, digest = int.from_bytes(data[at : at + 8], "big"), data[at + 8 : at + 40]
-            at += 40
-            yield Entry(path, EntryKind.FILE, tag == b"X", size, digest)
+        start = end = at + length
+        if tag == b"F" or tag == b"X":
+            end += _FILE_BYTES
         elif tag == b"L":
-            length = int.from_bytes(data[at : at + 4], "big")
-            target = data[at + 4 : at + 4 + length]
-            at += 4 + length
-            yield Entry(path, EntryKind.SYMLINK, target=target)
-        else:
+            start += 4
+            end = start + int.from_bytes(data[at + length : start], "big")
+        elif tag != b"D":
             raise ValueError(f"unknown entry {tag!r}")
+        yield tag, data[at : at + length], data[start:end]
+        at = end
     if at != len(data):
         raise ValueError("the length does not match")
 
@@ -190,10 +228,6 @@ def linked_object(path: bytes, target: bytes) -> str | None:
         return None
     if ups == depth + 1 and ups < len(parts):
         name = os.fsdecode(parts[ups])
-        try:
-            StorePath.parse(name)
-        except ValueError:
-            pass
-        else:
+        if is_store_path(name):
             return name
     raise StoreError(f"refused link {shown(path)} -> {shown(target)}: it leaves the store")

@@ -79,27 +79,32 @@ class Inodes(NamedTuple):
     """The inodes of a tree: the bytes of those without a name elsewhere, and of the others each name.
 
     `several` has four numbers for each name: device, inode, number of names, bytes. Folders have one name.
+    `folder_time` is the modification time of all folders in nanoseconds; None if they differ, or there are none.
     """
 
     single_bytes: int
     several: array[int]
+    folder_time: int | None
 
     @classmethod
     def of(cls, found: Iterable[os.stat_result]) -> Inodes:
         """Return the inodes that these names lead to."""
-        single, several = 0, array("Q")
+        single, several, times = 0, array("Q"), set[int]()
         for status in found:
-            if is_last_name(status):
+            if is_folder := stat.S_ISDIR(status.st_mode):
+                times.add(status.st_mtime_ns)
+            if is_folder or status.st_nlink <= 1:
                 single += held_bytes(status)
             else:
                 several.extend((status.st_dev, status.st_ino, status.st_nlink, held_bytes(status)))
-        return cls(single, several)
+        return cls(single, several, times.pop() if len(times) == 1 else None)
 
-    def names(self) -> Iterator[tuple[int, int, int]]:
-        """Yield the key of the inode, its number of names and its bytes for each name of `several`."""
-        numbers = iter(self.several)
-        for device, inode, names, held in zip(numbers, numbers, numbers, numbers, strict=True):
-            yield device << 64 | inode, names, held
+    def names(self) -> Iterable[tuple[int, int, int]]:
+        """Return the key of the inode, its number of names and its bytes for each name of `several`."""
+        if not self.several:
+            return ()
+        numbers = zip(*[iter(self.several)] * 4, strict=True)
+        return ((device << 64 | inode, names, held) for device, inode, names, held in numbers)
 
 
 class InodeCache:
@@ -115,26 +120,33 @@ class InodeCache:
             self._known[name] = Inodes.of(statuses(name))
         return self._known[name]
 
+    def add(self, other: InodeCache) -> None:
+        """Take the trees that another cache, perhaps of another process, has read."""
+        self._known |= other._known
+
     def used_bytes(self, place: str | os.PathLike[str], depth: int = _CACHED_DEPTH) -> int:
         """Return the bytes that a tree takes, as du(1) counts them. The trees at this depth below it are cached."""
         total, several = 0, dict[int, int]()
         for inodes in self._below(os.fspath(place), depth):
             total += inodes.single_bytes
-            several |= {key: held for key, _, held in inodes.names()}
+            several.update((key, held) for key, _, held in inodes.names())
         return total + sum(several.values())
 
     def _below(self, place: str, depth: int) -> Iterator[Inodes]:
         names: list[str] = []
-        with suppress(OSError):
-            status = os.lstat(place)
-            if depth and stat.S_ISDIR(status.st_mode):  # a link is not followed
-                names = os.listdir(place)
+        if depth:
+            with suppress(OSError):
+                status = os.lstat(place)
+                names = os.listdir(place) if stat.S_ISDIR(status.st_mode) else []  # a link is not followed
         if not names:
             yield self.inodes(place)
             return
         yield Inodes.of([status])
-        for name in names:
-            yield from self._below(os.path.join(place, name), depth - 1)
+        for child in (os.path.join(place, name) for name in names):
+            if depth == 1:
+                yield self.inodes(child)
+            else:
+                yield from self._below(child, depth - 1)
 
 
 class Tally:

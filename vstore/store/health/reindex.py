@@ -131,7 +131,7 @@ def _objects_on_disk(layout: StoreLayout, reporter: Reporter) -> Iterator[_Objec
             manifest, metadata = read_manifest(layout.manifest(path))
             info = object_info(path, manifest, metadata)
             yield _ObjectOnDisk(
-                replace(info, kind=kind_in_tree(layout.object(path), manifest) or info.kind),
+                replace(info, kind=kind_in_tree(layout.object(path), manifest.outline) or info.kind),
                 tuple(map(bytes.fromhex, metadata["wheel_keys"])),
                 tuple(map(Digest.parse, metadata.get("recipes", ()))),
             )

@@ -10,6 +10,7 @@ from vstore.errors import StoreError
 from vstore.fs.locking.filelock import lock_file
 from vstore.fs.trees.inspect import is_folder
 from vstore.fs.trees.scan import repair_modes
+from vstore.fs.trees.usage import InodeCache
 from vstore.objects import StorePath
 from vstore.reporter import ByteProgress, NullReporter, Reporter
 from vstore.store.generation_records import is_record_dropped, read_generation_record, write_generation_record
@@ -35,12 +36,13 @@ def verify(
     contents: bool,
     only: Collection[StorePath] | None = None,
     jobs: int = 1,
+    inodes: InodeCache | None = None,
     reporter: Reporter | None = None,
 ) -> tuple[int, list[Problem]]:
     """Check all objects, or `only` some, in up to `jobs` processes; with `contents` hash every file.
 
-    Return the number of checked objects and the problems. Raises StoreError if the index is damaged. An object that is
-    collected meanwhile is no problem.
+    Return the number of checked objects and the problems. Without `contents`, the inodes that were read are added to
+    the cache `inodes`. Raises StoreError if the index is damaged. An object that is collected meanwhile is no problem.
     """
     reporter = reporter or NullReporter()
     store.database.check()
@@ -48,7 +50,7 @@ def verify(
     found: dict[StorePath, list[str]] = {}
     total_bytes = sum(info.size_bytes for info in infos)
     hashing = ByteProgress(reporter, "verify", "hashing objects", total_bytes) if contents else None
-    with check_objects(store.layout, infos, contents=contents, jobs=jobs) as results:
+    with check_objects(store.layout, infos, inodes=None if contents else inodes or InodeCache(), jobs=jobs) as results:
         for info, texts in results:
             if hashing is not None:
                 hashing.add(info.size_bytes)
@@ -81,7 +83,7 @@ def repair_in_place(store: Store, path: StorePath) -> bool:
         references = tuple(sorted(found.references(path)))
         if not all(map(store.objects.is_registered, references)):
             return False
-        right = replace(info, references=references, kind=kind_in_tree(folder, found) or info.kind)
+        right = replace(info, references=references, kind=kind_in_tree(folder, found.outline) or info.kind)
         if manifest is None or manifest.digest != info.digest or kind != right.kind:
             right, kept = merge_metadata(store.layout, store.realisations, info, right, Provenance())
             write_manifest(store.layout, right, found, kept, durable=True)

@@ -39,7 +39,7 @@ class ObjectIndex:
         sql = "SELECT path FROM object_inputs JOIN objects ON id = input WHERE object = ?"
         inputs = self._database.read(StorePath.parse, sql, rows[0][0])
         with understood(self._database.file):
-            return replace(_info(rows[0], references), inputs=tuple(sorted(inputs)))
+            return replace(_info(rows[0], path, references), inputs=tuple(sorted(inputs)))
 
     def is_registered(self, path: StorePath) -> bool:
         """Return whether the object has a row."""
@@ -55,7 +55,7 @@ class ObjectIndex:
             references: dict[int, list[StorePath]] = {number: [] for number in paths}
             for referrer, reference in pairs:
                 references[referrer].append(paths[reference])
-            return [_info(row, references[row[0]]) for row in rows]
+            return [_info(row, paths[row[0]], references[row[0]]) for row in rows]
 
     def referrers(self, path: StorePath) -> list[StorePath]:
         """Return the objects that refer to this one or were built from it."""
@@ -147,11 +147,11 @@ class ObjectIndex:
         return self._database.read(StorePath.parse, sql, json_array(paths))
 
 
-def _info(row: Row, references: Iterable[StorePath]) -> ObjectInfo:
+def _info(row: Row, path: StorePath, references: Iterable[StorePath]) -> ObjectInfo:
     """Raises ValueError or TypeError for invalid columns."""
-    _, path, digest, kind, size_bytes, files, recipe, registered_at = row
+    _, _, digest, kind, size_bytes, files, recipe, registered_at = row
     found = ObjectInfo(
-        path=StorePath.parse(text(path)),
+        path=path,
         digest=Digest(blob(digest)),
         kind=Kind(text(kind)),
         size_bytes=count(size_bytes),
@@ -160,7 +160,7 @@ def _info(row: Row, references: Iterable[StorePath]) -> ObjectInfo:
         recipe=Digest(blob(recipe)) if recipe is not None else None,
         registered_at=moment(registered_at),
     )
-    if found.digest.short != found.path.short:
+    if not found.digest.has_short(found.path.short):
         raise ValueError(f"the digest is not the one of {path}")
     return found
 
