@@ -923,9 +923,9 @@ BREAKS = (
     Break(
         "what is read from JSON can be written again",
         "digest.py",
-        "    canonical_json(value)\n    return value\n",
-        "    return value\n",
-        "tests/remote/records/test_encoding.py tests/remote/sync/test_fetch.py",
+        "        canonical_json(value)  # refuses an unpaired surrogate\n",
+        "        pass\n",
+        "tests/test_digest.py tests/remote/records/test_encoding.py",
     ),
     Break(
         "counts of an archive's index are checked before anything is made of them",

@@ -169,16 +169,19 @@ def _limits(store: Store, policy: CollectionPolicy, freed_bytes: int = 0) -> Byt
     return ByteLimits.of(policy, used_bytes=used, free_bytes=free_bytes(root), freed_bytes=freed_bytes)
 
 
-def exclusive_sizes(
-    store: Store, roots: Collection[Root], *, graph: ObjectGraph | None = None, inodes: InodeCache | None = None
-) -> dict[str, int]:
+def exclusive_sizes(store: Store, roots: Collection[Root], *, inodes: InodeCache | None = None) -> dict[str, int]:
     """Return by root name the bytes that a collection frees in addition once this root has ended.
 
-    Temp roots and processes get 0; other roots are measured as if they did not exist. `graph` is that of all objects,
-    if it has been read already.
+    Temp roots and processes get 0; other roots are measured as if they did not exist.
     """
+    return exclusive_sizes_in(store.objects.graph(), store, roots, inodes=inodes)
+
+
+def exclusive_sizes_in(
+    graph: ObjectGraph, store: Store, roots: Collection[Root], *, inodes: InodeCache | None = None
+) -> dict[str, int]:
+    """Return the `exclusive_sizes` of roots, given the graph of all objects in the store."""
     lasting = [root for root in roots if root.kind in (RootKind.PROFILE, RootKind.USER)]
-    graph = graph or store.objects.graph()
     kept = exclusive_objects(graph, [root.path for root in lasting])
     dead = Measure(store.layout, inodes=inodes)
     plan_victims(graph, [root.path for root in roots], sizes=dead)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from vstore.credentials import public_url
 from vstore.fs.trees.usage import InodeCache
-from vstore.gc import CollectionPlan, exclusive_sizes
+from vstore.gc import CollectionPlan, exclusive_sizes_in
 from vstore.graph import reachable
 from vstore.objects import Kind, ObjectInfo, StorePath
 from vstore.profile import history, names
@@ -118,7 +118,7 @@ def read_content(
         store_bytes=inodes.used_bytes(store.layout.root),
         objects=_objects(store, largest, _keepers(reached), reporter),
         profiles={name: _generations(history(store, name), closures, infos) for name in names(store)},
-        roots=_roots(exclusive_sizes(store, roots, graph=graph, inodes=inodes), reached, infos),
+        roots=_roots(exclusive_sizes_in(graph, store, roots, inodes=inodes), reached, infos),
         plan=answers.plan,
         forgotten=answers.forgotten,
         caches={cache.name: public_url(cache.url) for cache in store.config.caches},

@@ -90,7 +90,7 @@ def read_manifest(file: Path) -> tuple[Manifest, ManifestMetadata]:
     return Manifest.decode(encoded), metadata
 
 
-def read_encoded(file: Path) -> tuple[bytes, ManifestMetadata]:
+def read_encoded(file: Path | str) -> tuple[bytes, ManifestMetadata]:
     """Return the encoded tree manifest and the metadata in a manifest file.
 
     Raises StoreError if the file is missing, damaged or of another version.
@@ -193,7 +193,7 @@ def merge_metadata(
     )
 
 
-def kind_in_tree(tree: Path, outline: Outline) -> Kind | None:
+def kind_in_tree(tree: Path | str, outline: Outline) -> Kind | None:
     """Return the kind that the files of a tree state; None for a tree without such files, as an interpreter's.
 
     The tree is the authority: a kind in a record or an index may be wrong. A layer's file decides before a stack's,
@@ -201,7 +201,7 @@ def kind_in_tree(tree: Path, outline: Outline) -> Kind | None:
     """
     if outline.kinds.get(_LAYER_PATH) == EntryKind.FILE:
         try:
-            document = parse_json(read_regular(tree / LAYER_FILE, limit=_MAX_LAYER_BYTES, follow=False))
+            document = parse_json(read_regular(os.path.join(tree, LAYER_FILE), limit=_MAX_LAYER_BYTES, follow=False))
             kind = Kind(document["kind"])
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None

@@ -44,7 +44,7 @@ def inspect_tree(folder: Path, shard: Shard | None = None) -> TreeState:
     return TreeState(entries, tuple(mode_changes))
 
 
-def changed_folders(folder: Path, outline: Outline) -> Iterator[bytes]:
+def changed_folders(folder: Path | str, outline: Outline) -> Iterator[bytes]:
     """Yield the folders of a tree that gained or lost an entry since it was frozen. Needs one lstat(2) for each."""
     top = os.fsencode(folder)
     for path in (b"", *(path for path, kind in outline.kinds.items() if kind == EntryKind.DIRECTORY)):
@@ -56,7 +56,7 @@ def changed_folders(folder: Path, outline: Outline) -> Iterator[bytes]:
             yield path
 
 
-def is_folder(folder: Path) -> bool:
+def is_folder(folder: Path | str) -> bool:
     """Return whether a path is a folder and not a link."""
     try:
         return stat.S_ISDIR(os.lstat(folder).st_mode)

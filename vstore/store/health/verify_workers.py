@@ -57,10 +57,16 @@ def _check_manifests(
 
 def _faults_of_part(layout: StoreLayout, infos: Sequence[ObjectInfo]) -> tuple[list[list[str]], InodeCache]:
     inodes = InodeCache()
-    manifests = os.path.join(layout.manifests, "")
     for info in infos:
-        inodes.inodes(f"{manifests}{info.path}")
+        for place in _places(layout, info):
+            inodes.inodes(place)
     return [list(_faults(layout, info, (), inodes)) for info in infos], inodes
+
+
+def _places(layout: StoreLayout, info: ObjectInfo) -> tuple[str, str]:
+    """Return the folder and the manifest file, as text: a `Path` takes as long as reading the file."""
+    name = str(info.path)
+    return os.path.join(layout.store, name), os.path.join(layout.manifests, name)
 
 
 @contextmanager
@@ -104,7 +110,7 @@ def _faults(
     layout: StoreLayout, info: ObjectInfo, shards: Sequence[TreeState], inodes: InodeCache | None = None
 ) -> Iterator[str]:
     """Yield the faults of an object, a line each: of its contents, whose state is `shards`, or of its folders."""
-    folder = layout.object(info.path)
+    folder, file = _places(layout, info)
     unchanged = inodes is not None and inodes.inodes(folder).folder_time == FROZEN_TIME_NS
     if not (unchanged or is_folder(folder)):
         yield "the object's folder is missing"
@@ -112,7 +118,7 @@ def _faults(
     unreadable = sorted({shard.unreadable for shard in shards if shard.unreadable})
     found = Manifest(tuple(sorted(chain(*(shard.entries for shard in shards))))) if shards and not unreadable else None
     try:
-        encoded, metadata = read_encoded(layout.manifest(info.path))
+        encoded, metadata = read_encoded(file)
         is_own = Manifest.digest_of(encoded) == info.digest
         outline = Outline.read(encoded) if is_own else Manifest.decode(encoded).outline
     except (StoreError, OSError) as error:
