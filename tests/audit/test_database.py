@@ -76,6 +76,13 @@ def test_many_malformed_files_are_summed_up(tmp_path: Path) -> None:
     assert len(reporter.lines) == 21 and reporter.lines[-1].startswith("10 more files")
 
 
+@pytest.mark.parametrize("name", ["all", "all.zip", "all.json"])
+def test_a_fifo_is_refused_at_once(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UsageError, match=f"{name}: it is a FIFO"):
+        AdvisoryDatabase.open(LocalSource(tmp_path / name))
+
+
 @pytest.mark.parametrize("make", ["nothing", "empty", "other", "text", "truncated"])
 def test_what_is_no_database_is_refused(tmp_path: Path, make: str) -> None:
     place = tmp_path / "all.zip"

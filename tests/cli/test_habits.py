@@ -65,6 +65,16 @@ def test_near_misses(cli: CommandLine) -> None:
     assert "hint: `vstore --help`" in said(cli, "zzzzzz")
 
 
+def test_generations_are_numbers_beside_their_profile(cli: CommandLine) -> None:
+    for arguments in (("diff", "web", "web@2"), ("rollback", "web", "--to", "web@2"), ("forget", "web", "web@2")):
+        assert "the profile and the number of a generation are two arguments" in said(cli, *arguments)
+    assert "two arguments" not in said(cli, "forget", "web", "two")
+
+
+def test_the_choices_of_a_missing_argument_are_in_one_line(cli: CommandLine) -> None:
+    assert "missing argument 'spec|config'. Choose from: spec, config\n" in said(cli, "schema")
+
+
 def test_the_document_of_an_error_has_the_hint(cli: CommandLine) -> None:
     for arguments in (("--json", "realize"), ("realise", "--json", "--show-only")):
         error = json.loads(cli.run(*arguments).out)["error"]

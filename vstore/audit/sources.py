@@ -9,7 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, NamedTuple, Protocol
+from typing import IO, BinaryIO, NamedTuple, Protocol
 
 from vstore.digest import hash_json
 from vstore.errors import UsageError
@@ -69,12 +69,11 @@ class LocalSource:
         try:
             if self.path.is_dir():
                 yield from _folder_files(self.path)
-            elif zipfile.is_zipfile(self.path):
-                yield from _zip_files(self.path)
             elif self.path.name.endswith(_SUFFIXES):
                 yield AdvisoryFile(self.path.name, read_regular(self.path, limit=MAX_FILE_BYTES))
             else:
-                yield from _tar_files(self.path)
+                with open_regular(self.path) as file:
+                    yield from (_zip_files if zipfile.is_zipfile(file) else _tar_files)(file)
         except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error, NotImplementedError) as error:
             raise self._unreadable(error) from error
 
@@ -101,8 +100,8 @@ def _folder_files(path: Path) -> Iterator[AdvisoryFile]:
             yield AdvisoryFile(name, None)
 
 
-def _zip_files(path: Path) -> Iterator[AdvisoryFile]:
-    with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+def _zip_files(file: BinaryIO) -> Iterator[AdvisoryFile]:
+    with zipfile.ZipFile(file) as archive:
         budget = _Budget()
         for member in archive.infolist():
             if member.filename.endswith(_SUFFIXES):
@@ -110,8 +109,9 @@ def _zip_files(path: Path) -> Iterator[AdvisoryFile]:
                     yield budget.read(member.filename, content)
 
 
-def _tar_files(path: Path) -> Iterator[AdvisoryFile]:
-    with open_regular(path) as file, tarfile.open(fileobj=file, mode="r:*") as archive:
+def _tar_files(file: BinaryIO) -> Iterator[AdvisoryFile]:
+    file.seek(0)
+    with tarfile.open(fileobj=file, mode="r:*") as archive:
         budget = _Budget()
         for member in archive:
             content = archive.extractfile(member) if member.isreg() and member.name.endswith(_SUFFIXES) else None

@@ -56,14 +56,14 @@ def _usage(error: click.ClickException) -> UsageError:
     if isinstance(error, click.NoSuchOption | click.exceptions.NoSuchCommand):  # their texts have suggestions too
         message = error.message.rstrip(".")
     else:
-        message = "missing command" if is_help else error.format_message().rstrip(".")
+        message = "missing command" if is_help else " ".join(error.format_message().split()).rstrip(".")
     hints = [_hint(error), f"`{context.command_path} --help` shows the usage"] if context else []
     joined = "; ".join(filter(None, hints)).replace("?; ", "? ")
     return UsageError(message[:1].lower() + message[1:], hint=joined or None)
 
 
 def _hint(error: click.ClickException) -> str | None:
-    """Return what was meant instead of an unknown command or option, or the profiles if none was named."""
+    """Return what was meant by a mistake of usage: the command, the option, a profile or a generation."""
     from vstore.cli.habits import command_hint, missing_option_hint, option_hint
 
     match error:
@@ -75,6 +75,8 @@ def _hint(error: click.ClickException) -> str | None:
             return _profiles(context)
         case click.MissingParameter(param=click.Option() as option, ctx=click.Context(info_name=str(command))):
             return missing_option_hint(command, option.opts)
+        case click.BadParameter(param=click.Parameter(type=click.types.IntParamType())) if "@" in error.message:
+            return "the profile and the number of a generation are two arguments: PROFILE N"
     return None
 
 

@@ -107,7 +107,8 @@ def _read(path: Path) -> bytes:
         hint = f"{suggestion(path.name, beside)}`vstore init` writes a small one"
         raise SpecError(f"no such spec: {typed(path)}", hint=hint) from None
     except OSError as error:
-        raise SpecError(f"spec cannot be read: {typed(path)}: {error.strerror}") from error
+        hint = "name a file in TOML, or the folder in which spec.toml lies"
+        raise SpecError(f"spec cannot be read: {typed(path)}: {error.strerror}", hint=hint) from error
 
 
 def parse(name: str, data: bytes) -> Mapping[str, object]:
