@@ -84,6 +84,7 @@ def realise_on(
             "a cluster realises whole stacks, without --include, --check and --dry-run",
             hint="`vstore plan SPEC --cache CACHE` shows what is to be built",
         )
+    signer = _signer(store, options)
     security = security_for(address, options.tls, insecure=options.insecure)
     reporter = reporter or NullReporter()
     session = Session.open(
@@ -96,7 +97,7 @@ def realise_on(
         run = ClusterRun(
             store=store,
             cache=cache,
-            signer=_signer(store),
+            signer=signer,
             trust=trust_of(store.config),
             makers={key: maker for one in prepared for key, maker in _makers(one).items()},
             cancel=session.cancel,
@@ -119,8 +120,8 @@ def _load(request: Request) -> Project:
     return Project.load(request.spec, environment=request.environment, allow_outside=request.allow_outside)
 
 
-def _signer(store: Store) -> Signer:
-    """Return the signer of this store. Raises UsageError if it has no key, or trusts none."""
+def _signer(store: Store, options: ClusterOptions) -> Signer:
+    """Return the signer of this store. Raises UsageError without a key, or if its signature alone cannot count."""
     signer = Signer(signing_keys(store.layout.keys), trust_of(store.config))
     if not signer.keys:
         raise UsageError(
@@ -128,6 +129,11 @@ def _signer(store: Store) -> Signer:
         )
     if not store.config.trusted_keys:
         raise UsageError("no key is trusted, so no object of a worker can be used", hint=trust_hint(store.layout))
+    if options.local_fallback and store.config.require > 1:
+        raise UsageError(
+            f"{store.config.require} builders must agree, and --local-fallback would be one alone",
+            hint="leave it out; `vstore realise` without --on builds for this machine only",
+        )
     return signer
 
 

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from scripts.testing.clusters import TestCluster, set_trust
+from scripts.testing.clusters import TestCluster, give_keys, set_trust
 from scripts.testing.platforms import HOST, Platforms, make_platforms
 from scripts.testing.small_layers import Listening
 from tests.cluster.conftest import WORKERS
+from tests.cluster.processes import KEYS
 from vstore.api.caches import pull
-from vstore.api.cluster import ClusterOptions, ClusterRealised, Fetch, realise_on
+from vstore.api.cluster import ClusterOptions, ClusterRealised, Fetch, SchedulerAddress, realise_on
 from vstore.api.realising import Request
 from vstore.cluster.client.realise import channel_names
 from vstore.errors import ClusterError, StoreError, UsageError
@@ -145,6 +146,15 @@ def test_only_whole_stacks_are_realised_on_a_cluster(cluster: TestCluster, platf
     request = Request(spec=platforms.spec, dry_run=True)
     with Store.open(cluster.root("first-user")) as store, pytest.raises(UsageError, match="whole stacks"):
         realise_on(store, [request], cluster.address, ClusterOptions(cache=str(cluster.cache)))
+
+
+def test_one_machine_alone_does_not_fall_back_where_two_must_agree(tmp_path: Path) -> None:
+    give_keys([tmp_path / "store"])
+    set_trust(tmp_path / "store", [str(KEYS["one"].public)], require=2)
+    options = ClusterOptions(cache=str(tmp_path / "cache"), local_fallback=True)
+    request, address = Request(spec=tmp_path / "missing.toml"), SchedulerAddress(url="tcp://127.0.0.1:9")
+    with Store.open(tmp_path / "store") as store, pytest.raises(UsageError, match="2 builders must agree"):
+        realise_on(store, [request], address, options)
 
 
 def test_each_stack_has_a_channel_of_its_own() -> None:
