@@ -34,7 +34,7 @@ BREAKS = (
     Break(
         "the object that another builder stated before counts",
         "cluster/worker/work.py",
-        "            record = _read_back(cache, record, trust, stated=states)\n",
+        "            record = read_back(cache, record, trust, stated=states)\n",
         "",
         "tests/cluster/worker/test_work.py -k stated_before",
     ),
@@ -61,7 +61,7 @@ BREAKS = (
     ),
     Break(
         "a worker adopts no interpreter",
-        "cluster/worker/work.py",
+        "cluster/worker/inputs.py",
         "    if isinstance(recipe, InterpreterRecipe) and not recipe.pin.is_managed(recipe.target):\n",
         "    if False:\n",
         "tests/cluster/worker/test_work.py -k adopts_no_interpreter",

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import platform
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -16,30 +15,25 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from vstore import gc
-from vstore.build.recipe import InterpreterRecipe, LayerRecipe, Recipe, is_node_key
 from vstore.cluster.tasks import AnswerState, ClusterAnswer, ClusterTask, refusal
+from vstore.cluster.worker.inputs import check_can_build, needed_objects, resolved_recipe, with_local_wheels
+from vstore.cluster.worker.pushing import AllBut, RequestCounter, has_pushed, read_back
 from vstore.credentials import public_url
-from vstore.errors import ArchiveError, BuildError, CacheError, StoreError, UsageError, VstoreError
-from vstore.objects import Kind, StorePath
+from vstore.errors import ArchiveError, CacheError, StoreError, UsageError, VstoreError
 from vstore.plural import count
-from vstore.realise.execute.messages import NodeOutcome, NodeTask
+from vstore.realise.execute.messages import NodeOutcome
 from vstore.realise.model import Origin
-from vstore.realise.plan.document import Node
 from vstore.realise.plan.planner import build_node
 from vstore.realise.session import Session
-from vstore.remote import Cache, Fetcher, Pusher, PushOptions, SecretKey, Signer, Trust, open_cache, pull, trust_of
-from vstore.remote.maintenance.integrity import quick_archive_fault
+from vstore.remote import Cache, Fetcher, Pusher, PushOptions, SecretKey, Signer, open_cache, pull, trust_of
 from vstore.remote.records.model import Realisation
 from vstore.remote.records.trust import sign
 from vstore.remote.sync.substitute import CacheSubstituter
-from vstore.reporter import CancellableReporter, Detail, Reporter
+from vstore.reporter import Reporter
 from vstore.store import Store
-from vstore.target import Target
-from vstore.values import frozen
 
 EVENTS = "vstore"  # the topic of the events that workers report
 STARTED = "started"  # the state of a task in its first event
-_PAUSES = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)  # in seconds, before a pushed record is read again
 
 
 def realise_node(task: str, *below: str) -> str:
@@ -145,15 +139,15 @@ class NodeWorker:
         cache, requests = self.open_cache(store, task.cache)
         fetcher = Fetcher(store, trust=trust, reporter=self._reporter)
         session = Session.open(store, jobs=self._jobs, reporter=self._reporter).with_user_settings()
-        recipe = _resolved(task.work.node)
+        recipe = resolved_recipe(task.work.node)
         fetched_bytes = 0
         with closing(CacheSubstituter(() if task.signer else (cache,), fetcher)) as substituter:
             if store.realisation(recipe.digest) is None and not substituter.find([recipe.digest]):
-                _check_can_build(task)
+                check_can_build(task)
                 self._tell(task, "fetching")
-                fetched_bytes = pull(fetcher, cache, _inputs(task, recipe)).fetched_bytes
+                fetched_bytes = pull(fetcher, cache, needed_objects(task, recipe)).fetched_bytes
                 self._tell(task, "building")
-            layer = build_node(replace(session, substituter=substituter), _with_local_wheels(store, task))
+            layer = build_node(replace(session, substituter=substituter), with_local_wheels(store, task))
             fetched_bytes += substituter.fetched_bytes
         assert layer.path is not None  # as it is no dry run
         store.last_used.record(layer.path, self.name)
@@ -161,14 +155,14 @@ class NodeWorker:
         assert info is not None  # as it is kept alive
         record, keys, pushed_bytes = Realisation.of(info, recipe.digest), self._keys_of(task), 0
         signer, states = Signer(keys, trust), task.signer is None
-        is_there = layer.origin == Origin.PRESENT and states and _has_pushed(cache, record, signer)
+        is_there = layer.origin == Origin.PRESENT and states and has_pushed(cache, record, signer)
         if not is_there and layer.origin != Origin.SUBSTITUTED:
             self._tell(task, "pushing")
             options = PushOptions(realisations=states)
-            only = _AllBut(info.path)
+            only = AllBut(info.path)
             pusher = Pusher(store, cache, signer, options, reporter=self._reporter, without=only)
             pushed_bytes = pusher.push([info.path]).archive_bytes
-            record = _read_back(cache, record, trust, stated=states)
+            record = read_back(cache, record, trust, stated=states)
         return ClusterAnswer(
             state=AnswerState.DONE,
             outcome=NodeOutcome(
@@ -239,109 +233,3 @@ class NodeWorker:
 
 
 _worker: NodeWorker | None = None
-
-
-class RequestCounter(CancellableReporter):
-    """Passes reports on, and counts requests. An answer takes those since the last answer of the worker."""
-
-    def __init__(self, reporter: Reporter) -> None:
-        super().__init__(reporter)
-        self._pass_on = reporter.detail
-        self._count = 0
-        self._lock = threading.Lock()
-        self.detail = self._counted
-
-    def take(self) -> int:
-        """Return the number of requests since the last call."""
-        with self._lock:
-            taken, self._count = self._count, 0
-        return taken
-
-    def _counted(self, text: str | Callable[[], str], kind: Detail = Detail.DECISION) -> None:
-        with self._lock:
-            self._count += kind == Detail.CALL
-        self._pass_on(text, kind)
-
-
-@frozen(kw_only=False)
-class _AllBut:
-    """All store paths but one."""
-
-    path: StorePath
-
-    def __contains__(self, path: object) -> bool:
-        return path != self.path
-
-
-def _resolved(node: Node) -> Recipe:
-    """Return the recipe over objects. Raises UsageError if one is not known."""
-    paths = {key: node.objects.get(key, key) for key in node.recipe.all_dependencies}
-    if unknown := [str(path) for path in paths.values() if is_node_key(path)]:
-        raise UsageError(f"{node.recipe.name}: the objects of dependencies are unknown: {', '.join(unknown)}")
-    return node.recipe.over(paths)
-
-
-def _check_can_build(task: ClusterTask) -> None:
-    """Raise BuildError if only a machine that adopts an interpreter can build the node."""
-    recipe = task.work.node.recipe
-    if isinstance(recipe, InterpreterRecipe) and not recipe.pin.is_managed(recipe.target):
-        raise BuildError(
-            f"{recipe.name} is not in the cache {task.cache}, and a worker adopts no interpreter",
-            hint="`vstore push` it from a machine that has it",
-        )
-    if recipe.kind != Kind.STACK and recipe.target != Target.host() and task.work.compiler is None:
-        raise BuildError(f"{recipe.name} is for {recipe.target}, and no interpreter of {Target.host()} is given")
-
-
-def _inputs(task: ClusterTask, recipe: Recipe) -> list[StorePath]:
-    """Return the objects that a build needs."""
-    found = [*recipe.all_dependencies, *task.wheels.values()]
-    if isinstance(recipe, LayerRecipe):
-        found += recipe.sources
-    if task.work.compiler is not None:
-        found.append(task.work.compiler)
-    return found
-
-
-def _with_local_wheels(store: Store, task: ClusterTask) -> NodeTask:
-    """Return the node with the places of local wheels in this store."""
-    recipe = task.work.node.recipe
-    if not isinstance(recipe, LayerRecipe) or not task.wheels:
-        return task.work
-    wheels = tuple(
-        replace(one, location=str(store.layout.object(task.wheels[one.sha256]) / one.filename))
-        if one.sha256 in task.wheels
-        else one
-        for one in recipe.wheels
-    )
-    node = Node(recipe=replace(recipe, wheels=wheels), objects=task.work.node.objects)
-    return NodeTask(node=node, compiler=task.work.compiler, lock=task.work.lock)
-
-
-def _has_pushed(cache: Cache, own: Realisation, signer: Signer) -> bool:
-    """Return whether the cache has the realisation, the object and its archive, signed by all keys of the signer."""
-    found, record = cache.realisation(own.recipe, signer.own), cache.object(own.path, signer.own)
-    return (
-        found is not None
-        and record is not None
-        and found.fingerprint == own.fingerprint
-        and signer.has_signed(found)
-        and signer.has_signed(record)
-        and quick_archive_fault(cache, record) is None
-    )
-
-
-def _read_back(cache: Cache, own: Realisation, trust: Trust, *, stated: bool) -> Realisation:
-    """Return the object that the cache has for a recipe, once it can be read there; `own` unless it is `stated`.
-
-    Another builder may have stated another object before, which then counts. Raises CacheError if the object cannot be
-    read, or if the cache states one that is not trusted.
-    """
-    for pause in _PAUSES:
-        time.sleep(pause)
-        found = cache.realisation(own.recipe, trust) if stated else own
-        if found is not None and cache.object(found.path, trust) is not None:
-            if found.path != own.path and not trust.trusts(found):
-                raise CacheError(f"{cache.name} states {found.path} for the recipe of {own.path}, by an unknown key")
-            return replace(found, signatures=())
-    raise CacheError(f"{cache.name} does not show {own.path} {sum(_PAUSES):g} s after it was pushed")
