@@ -23,7 +23,7 @@ from hypothesis import settings
 
 from scripts.testing.forked import CommandPool
 from scripts.testing.small_python import finding_whole_pythons, make_small_python, use_small_python
-from scripts.testing.world import World, make_world
+from scripts.testing.world import World, make_interpreter, make_world
 
 _PATIENCE_SECONDS = 10
 
@@ -90,11 +90,23 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "as_root" in getattr(item, "fixturenames", ()):
             item.add_marker("root")
+    if config.pluginmanager.hasplugin("_cov"):
+        _measure_once(items)
     if config.getoption("--all") or config.args_source is not pytest.Config.ArgsSource.TESTPATHS:
         return
     slow = {item for item in items if item.get_closest_marker("slow") and not item.get_closest_marker("fast")}
     config.hook.pytest_deselected(items=list(slow))
     items[:] = [item for item in items if item not in slow]
+
+
+def _measure_once(items: list[pytest.Item]) -> None:
+    """Let coverage see one run of each test: measuring takes up to half a test's time, and other runs add little."""
+    seen = set()
+    for item in items:
+        test = item.nodeid.partition("[")[0]
+        if test in seen or getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker("no_cover")
+        seen.add(test)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -132,6 +144,12 @@ def realised(tmp_path_factory: pytest.TempPathFactory) -> World:
     result = world.realise()
     assert result["changed"] and result["generation"] == 1
     return world
+
+
+@pytest.fixture(scope="session")
+def only_interpreter(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root that holds only the interpreter of worlds, for tests to copy: adopting it takes longer."""
+    return make_interpreter(tmp_path_factory.mktemp("interpreter"))
 
 
 @pytest.fixture

@@ -41,6 +41,14 @@ frameworks = ["mid", "side"]
 requirements = ["ns-app"]
 """
 
+INTERPRETER_SPEC = """\
+[[runtimes]]
+name = "seed"
+python_implementation = "cpython@{version}"
+requirements = []
+platforms = ["{target}"]
+"""
+
 HELLO = """\
 import sys
 import low, midlib
@@ -119,9 +127,9 @@ class World:
         self.spec.write_text(SPEC.format(version=VERSION, target=Target.host(), midlib=midlib))
         (self.spec.parent / "hello.py").write_text(HELLO)
 
-    def copy(self, folder: Path, *, links: bool = False) -> World:
-        """A private copy of it all: a store can be copied. With `links` files of layers and of uv's cache stay one."""
-        subprocess.run(["cp", "-a" if links else "-RpP", self.folder, folder], check=True)
+    def copy(self, folder: Path) -> World:
+        """A private copy of it all: a store can be copied."""
+        subprocess.run(["cp", "-RpP", self.folder, folder], check=True)
         return World(folder, folder / self.root.relative_to(self.folder))
 
     def paths(self, result: Mapping[str, Any]) -> dict[str, str]:
@@ -150,3 +158,17 @@ def make_world(folder: Path, root: Path | None = None) -> World:
     make_wheel(world.wheels, "ns-app", "1.0", {"ns/app.py": "NAME = 'app'\n"})
     world.write_spec("==1.0")
     return world
+
+
+def make_interpreter(folder: Path) -> Path:
+    """Return a root in this empty folder that holds the interpreter of worlds and no other object."""
+    from vstore.target import Target
+
+    world = World(folder, folder / "root")
+    world.wheels.mkdir()
+    world.spec.parent.mkdir()
+    world.spec.write_text(INTERPRETER_SPEC.format(version=VERSION, target=Target.host()))
+    world.realise("--profile", "seed")
+    world.run("forget", "seed", "--all")
+    world.run("delete", *(row["path"] for row in world.json("list") if row["kind"] != "interpreter"))
+    return world.root

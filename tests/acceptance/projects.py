@@ -11,16 +11,8 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from scripts.testing.world import VERSION, World
+from scripts.testing.world import INTERPRETER_SPEC, VERSION, World
 from vstore.target import Target
-
-SEED = """\
-[[runtimes]]
-name = "seed"
-python_implementation = "cpython@{version}"
-requirements = []
-platforms = ["{target}"]
-"""
 
 
 @cache
@@ -33,7 +25,7 @@ def seed(path: str) -> Path:
     atexit.register(shutil.rmtree, place, ignore_errors=True)
     world = World(place, place / "root")
     world.wheels.mkdir()
-    write_spec(world, SEED)
+    write_spec(world, INTERPRETER_SPEC)
     world.realise("--profile", "seed")
     return world.root
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from scripts.reliability.crashes.promises import check_intact, check_nothing_left
-from scripts.testing.world import World
+from scripts.testing.world import World, make_world
 from vstore.fs.faults import Point
 from vstore.fs.trees.removal import remove_tree
 
@@ -20,8 +21,9 @@ STEPS = [point for point in Point if point.startswith(("staged", "temp-root", "a
 
 
 @pytest.fixture
-def world(realised: World, tmp_path: Path) -> World:
-    return realised.copy(tmp_path / "w", links=True)
+def world(only_interpreter: Path, tmp_path: Path) -> World:
+    shutil.copytree(only_interpreter, tmp_path / "root", symlinks=True)
+    return make_world(tmp_path)
 
 
 def spoil(file: Path) -> None:
