@@ -7,11 +7,14 @@ import socketserver
 import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 import pytest
 
+from scripts.testing.certificates import Authority
 from vstore.cluster.client.reach import wait_for_scheduler
+from vstore.cluster.security import TlsFiles
 from vstore.errors import ClusterError
 
 PATIENCE_SECONDS = 20.0
@@ -60,13 +63,32 @@ def test_a_scheduler_that_is_starting_is_waited_for_and_told_once() -> None:
 
 def test_what_does_not_greet_is_no_scheduler() -> None:
     silent: list[socket.socket] = []
-    for answer, reason in ((silent.append, "timed out"), (socket.socket.close, "it closes connections")):
+    for answer, reason in ((silent.append, "it is silent"), (socket.socket.close, "it closes connections")):
         with listening(answer) as url, pytest.raises(ClusterError, match=f"within 0.4 s: {reason}\n"):
             wait_for_scheduler(url, None, 0.4, lambda text: None)
 
 
-def test_tls_that_fails_is_told_at_once() -> None:
-    context = ssl.create_default_context()
+def client_context(files: TlsFiles) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=files.ca)
     context.check_hostname = False
-    with listening(greet) as url, pytest.raises(ClusterError, match="refuses TLS: WRONG_VERSION_NUMBER"):
-        wait_for_scheduler(url, context, PATIENCE_SECONDS, lambda text: pytest.fail(text))
+    context.load_cert_chain(files.cert, files.key)
+    return context
+
+
+def test_tls_that_fails_is_told_at_once(tmp_path: Path) -> None:
+    for name in ("own", "strange"):
+        (tmp_path / name).mkdir()
+    own, strange = (Authority(tmp_path / name).issue("machine") for name in ("own", "strange"))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own.cert, own.key)
+
+    def greet_with_tls(connection: socket.socket) -> None:
+        with suppress(OSError):
+            greet(context.wrap_socket(connection, server_side=True))
+
+    with listening(greet_with_tls) as url:
+        wait_for_scheduler(url, client_context(own), PATIENCE_SECONDS, lambda text: pytest.fail(text))
+        with pytest.raises(ClusterError, match="fails: certificate verify failed"):
+            wait_for_scheduler(url, client_context(strange), PATIENCE_SECONDS, lambda text: pytest.fail(text))
+    with listening(greet) as url, pytest.raises(ClusterError, match="fails: wrong version number"):
+        wait_for_scheduler(url, client_context(own), PATIENCE_SECONDS, lambda text: pytest.fail(text))

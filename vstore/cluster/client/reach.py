@@ -52,6 +52,9 @@ def _failure(url: str, context: ssl.SSLContext | None, ends: float) -> str | Non
             greeted.settimeout(left_seconds())
             return None if greeted.recv(1) else "it closes connections"  # the listener of Dask speaks first
     except ssl.SSLError as error:
-        raise ClusterError(f"the scheduler at {url} refuses TLS: {error.reason or error}", hint=_TLS_HINT) from error
+        reason = (error.reason or str(error)).replace("_", " ").lower()
+        raise ClusterError(f"TLS with the scheduler at {url} fails: {reason}", hint=_TLS_HINT) from error
+    except TimeoutError:
+        return "it is silent"
     except OSError as error:
         return error.strerror or str(error)
