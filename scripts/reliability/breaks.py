@@ -445,6 +445,13 @@ BREAKS = (
         "tests/lock/test_held_back.py",
     ),
     Break(
+        "a warning of uv about a package of a layer is told",
+        "lock/resolution/resolve.py",
+        "            warnings=tuple(self._warnings(layer, dependencies, solution)),\n",
+        "",
+        "tests/lock/resolution/test_uv_warnings.py",
+    ),
+    Break(
         "a stack whose packages do not suit each other is told",
         "lock/resolution/conflicts.py",
         "        if hidden:\n",

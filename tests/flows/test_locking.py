@@ -1,4 +1,4 @@
-"""What locking says, to people and to programs: platforms left out, packages held back, stacks that do not fit."""
+"""What locking says, to people and to programs: platforms left out, packages held back, misfits, uv's warnings."""
 
 from __future__ import annotations
 
@@ -67,12 +67,15 @@ def test_all_platforms_are_those_that_the_lock_covers(world: World) -> None:
     assert world.realise("--platform", "all")["changed"] is False
 
 
-def test_what_is_held_back_is_one_line_each(world: World) -> None:
+def test_what_is_held_back_and_what_uv_warns_of_is_one_line_each(world: World) -> None:
     make_wheel(world.wheels, "low", "2.0", {"low/__init__.py": "VERSION = '2.0'\n"})
     make_wheel(world.wheels, "midlib", "3.0", {"midlib/__init__.py": "VERSION = '3.0'\n"}, requires=["low<2"])
-    world.spec.write_text(world.spec.read_text().replace("midlib==1.0", "midlib"))
+    world.spec.write_text(world.spec.read_text().replace("midlib==1.0", "midlib[none]"))
     line = "midlib 2.0 (3.0 without low==2.0 of layer python): require low==1.0 in layer python, or lock with --joint"
-    assert f"held back in layer framework-mid: {line}" in lock(world).splitlines()
+    warning = "The package `midlib==2.0` does not have an extra named `none`"
+    summary = lock(world).splitlines()
+    assert f"held back in layer framework-mid: {line}" in summary
+    assert summary.count(f"warning: layer framework-mid: {warning}") == 1
     rows = {row["name"]: row for row in world.json("lock", str(world.spec))["layers"]}
     assert rows["framework-mid"]["held_back"] == [
         {
@@ -84,14 +87,16 @@ def test_what_is_held_back_is_one_line_each(world: World) -> None:
         }
     ]
     assert rows["python"]["held_back"] == []
+    assert [rows[name]["warnings"] for name in ("framework-mid", "python")] == [[warning], []]
 
 
 def test_a_stack_that_does_not_fit_is_a_warning_when_realise_locks_it(world: World) -> None:
     for version in ("1.0", "2.0"):
         make_wheel(world.wheels, "attrs", version, {"attrs.py": ""})
-    text = world.spec.read_text().replace("midlib==1.0", 'midlib==1.0", "attrs<2')
+    text = world.spec.read_text().replace("midlib==1.0", 'midlib==1.0", "attrs[none]<2')
     make_wheel(world.wheels, "classes", "1.0", {"classes.py": ""}, requires=["attrs>=2"])
     world.spec.write_text(text.replace('"ns-side"', '"ns-side", "classes"'))
     extra = ("--local-wheels", str(world.wheels), "--no-index")
     said = world.run("realise", str(world.spec), *extra)[1]
     assert "warning: conflict: classes 1.0 of layer framework-side needs attrs>=2, and gets attrs 1.0" in said
+    assert "warning: layer framework-mid: The package `attrs==1.0` does not have an extra named `none`" in said

@@ -64,3 +64,10 @@ def test_each_call_is_reported_with_its_time_and_end(tmp_path: Path) -> None:
         uv.run(["no-such-command"])
     assert calls[1].endswith(" with exit code 2")
     assert any("no-such-command" in call for call in calls[2:])
+
+
+def test_each_warning_is_reported_as_one_line(tmp_path: Path) -> None:
+    warnings: list[str] = []
+    uv = Uv(cache_dir=tmp_path / "cache", environment={"UV_NATIVE_TLS": "1"}, on_warning=warnings.append)
+    uv.run(["cache", "dir"])
+    assert [one.partition(" environment")[0] for one in warnings] == ["The `UV_NATIVE_TLS`"]

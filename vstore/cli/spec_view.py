@@ -154,6 +154,7 @@ def lock_documents(spec: Spec, locked: Mapping[str, LockedLayer]) -> list[LayerL
                 for held in one.findings.held_back
             ],
             "conflicts": list(one.findings.conflicts),
+            "warnings": list(one.findings.warnings),
         }
         for name, one in locked.items()
     ]
@@ -169,6 +170,8 @@ def lock_text(spec: Spec, locked: Mapping[str, LockedLayer], document: LockDocum
         lines += [f"held back in layer {name}: {held}" for held in one.findings.held_back]
     for one in locked.values():
         lines += [f"conflict: {conflict}" for conflict in one.findings.conflicts]
+    for name, one in locked.items():
+        lines += [f"warning: layer {name}: {warning}" for warning in one.findings.warnings]
     alike: dict[tuple[str, str], list[str]] = {}
     for name, one in locked.items():
         covered = ", ".join(_covered(spec.layer(name), one))

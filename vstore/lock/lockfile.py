@@ -137,7 +137,12 @@ def _findings(own: Fields) -> Findings:
         )
         for one in own.tables("held_back")
     )
-    return Findings(left_out=own.texts_by_key("left_out"), held_back=tuple(held), conflicts=own.texts("conflicts"))
+    return Findings(
+        left_out=own.texts_by_key("left_out"),
+        held_back=tuple(held),
+        conflicts=own.texts("conflicts"),
+        warnings=own.texts("warnings"),
+    )
 
 
 def _pin(table: Fields) -> InterpreterPin:

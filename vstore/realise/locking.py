@@ -124,6 +124,8 @@ def _report_findings(locked: Iterable[LockedLayer], reporter: Reporter) -> None:
             reporter.note(f"layer {one.env_name}: held back: {held}")
         for conflict in one.findings.conflicts:
             reporter.warn(f"conflict: {conflict}")
+        for warning in one.findings.warnings:
+            reporter.warn(f"layer {one.env_name}: {warning}")
         for target, reason in one.findings.left_out.items():
             reporter.note(f"layer {one.env_name}: not locked for {target}: {reason}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import tempfile
 import threading
@@ -20,6 +21,7 @@ from vstore.uv.environment import uv_environment
 
 _UNREACHABLE = ("error sending request", "failed to connect", "dns error", "Could not connect", "operation timed out")
 _FEATURES = "pylock"  # install from PEP 751 files; as an option it would replace the user's features
+_WARNING = re.compile(r"^warning: (.*(?:\n[ \t]+\S.*)*)", re.MULTILINE)  # with its indented lines
 _DISK_FULL = ("No space left on device", "os error 28")
 
 
@@ -44,7 +46,7 @@ class Uv:
     `settings` are the access settings (`with_access`) of every run, which reads no other configuration file.
     `on_bytes` is called with the bytes downloaded and the total, `on_packages` with the number of resolved packages;
     only one of them can be set. `on_call` is called with each command and its time, then with each line that uv wrote
-    on standard error; they may have logins in URLs.
+    on standard error; `on_warning` with each warning among them, as one line. They may have logins in URLs.
     """
 
     cache_dir: Path
@@ -55,6 +57,7 @@ class Uv:
     on_bytes: OnBytes | None = field(default=None, compare=False)
     on_packages: OnPackages | None = field(default=None, compare=False)
     on_call: Callable[[str], object] | None = field(default=None, compare=False)
+    on_warning: Callable[[str], object] | None = field(default=None, compare=False)
 
     def with_access(self, settings: Mapping[str, object], folder: Path) -> Self:
         """Return uv with the access settings of a spec in `folder`, given its uv table, of this user and this machine.
@@ -116,6 +119,9 @@ class Uv:
             self.on_call(f"{shlex.join(['uv', *arguments])}: ended in {seconds:.2f} s{end}")
             for line in errors.splitlines():
                 self.on_call(f"  uv: {line}")
+        if self.on_warning is not None:
+            for warning in _WARNING.findall(errors):
+                self.on_warning(" ".join(warning.split()))
 
     def _terminal(self, held: ExitStack) -> Terminal | None:
         if self.on_bytes is not None:

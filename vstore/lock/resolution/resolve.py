@@ -21,6 +21,7 @@ from vstore.lock.resolution.solve import Solver
 from vstore.lock.resolution.uv_answers import Solution, Versions
 from vstore.lock.resolution.uv_errors import PinConflictError, ResolutionConflictError, check_requirements
 from vstore.lock.resolution.uv_project import ResolveRequest
+from vstore.lock.resolution.uv_warnings import general_warnings, package_warnings
 from vstore.lock.staleness import lock_inputs, stale_reason, stale_reasons
 from vstore.objects import Kind
 from vstore.python_version import feature_version
@@ -82,6 +83,7 @@ class _Locker:
         self.old_locks = {layer.env_name: found for layer in kept if (found := project.lock(layer)) is not None}
         self.joint = self._find_joint()
         self.joint_solutions: dict[str, Solution] = {}
+        self.warned: set[str] = set()
 
     def _find_joint(self) -> dict[str, PreferredVersions]:
         """Return the layers to resolve jointly, by env name, with their preferred versions.
@@ -176,6 +178,7 @@ class _Locker:
             left_out=self._left_out(layer, solution, dependencies),
             held_back=tuple(find_held_back(request, layer, solution, packages)),
             conflicts=tuple(self._conflicts(request, layer, packages)),
+            warnings=tuple(self._warnings(layer, dependencies, solution)),
         )
         return LockedLayer(
             env_name=layer.env_name,
@@ -198,6 +201,16 @@ class _Locker:
         """Return the conflicts of a finished stack: of a layer that is not below another."""
         if not any(layer.env_name in above.dependency_names for above in self.spec.layers):
             yield from find_conflicts(request, layer, packages, self.uv)
+
+    def _warnings(self, layer: Layer, dependencies: Sequence[LockedLayer], solution: Solution) -> Iterator[str]:
+        """Return what uv warns of in a layer and not in a layer below it. Report its other warnings, each once."""
+        for general in general_warnings(solution):
+            if general not in self.warned:
+                self.reporter.warn(f"uv: {general}")
+            self.warned.add(general)
+        known = {warning for below in dependencies for warning in below.findings.warnings}
+        layers = [one for one in self.spec.layers if one.env_name in solution.packages]
+        yield from (found for found in package_warnings(layers, layer, solution) if found not in known)
 
     def _joint_solution(self, layer: Layer) -> Solution:
         """Return the solution of a layer, resolved together with all layers on its runtime."""

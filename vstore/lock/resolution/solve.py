@@ -13,10 +13,10 @@ from functools import partial
 
 from vstore.errors import LockError
 from vstore.lock.markers import environment_marker, holds
-from vstore.lock.model import LockedPackage
 from vstore.lock.resolution.held_back import unmet_pins
 from vstore.lock.resolution.missing_wheels import MissingWheelsError, NoWheel, system_needed
 from vstore.lock.resolution.uv_answers import (
+    Listing,
     Solution,
     Versions,
     list_packages,
@@ -105,8 +105,10 @@ class Solver:
         answers = dict(zip(request.optional, optional, strict=True))
         found |= {target: one for target, one in answers.items() if isinstance(one, _TargetSolution)}
         versions = {target: one.versions for target, one in found.items()}
+        listing = self._list_packages(request, versions)
         return Solution(
-            packages=self._packages(request, versions),
+            packages=listing.packages,
+            warnings=listing.warnings,
             versions=versions,
             unpinned={target: one.unpinned for target, one in found.items() if one.unpinned is not None},
             separate={target: one.separate for target, one in found.items() if one.separate is not None},
@@ -168,9 +170,7 @@ class Solver:
             return replace(self.uv, on_packages=on_packages)
         return self.uv
 
-    def _packages(
-        self, request: ResolveRequest, versions: Mapping[Target, Versions]
-    ) -> dict[str, tuple[LockedPackage, ...]]:
+    def _list_packages(self, request: ResolveRequest, versions: Mapping[Target, Versions]) -> Listing:
         try:
             return list_packages(request, versions, self.uv)
         except UvError as error:

@@ -56,7 +56,8 @@ class Solution:
     of the first target, `any_system` those with wheels for any glibc or macOS; `too_new` are the packages of the last
     that their layer does not allow. `left_out` are the optional targets without a solution, with the reasons.
     `agreed` are pins by package that all stacks on a runtime share, so that they agree; `unpinned` is then without
-    these. `stacks_alone` are resolutions for the first target, where several stacks were resolved together.
+    these. `stacks_alone` are resolutions for the first target, where several stacks were resolved together. `warnings`
+    are those of uv.
     """
 
     packages: Mapping[str, tuple[LockedPackage, ...]]
@@ -68,6 +69,15 @@ class Solution:
     too_new: Sequence[NoWheel] = ()
     agreed: Mapping[str, str] = {}
     stacks_alone: Sequence[StackAlone] = ()
+    warnings: Sequence[str] = ()
+
+
+@frozen
+class Listing:
+    """The packages by env name, and the warnings of uv, one line each."""
+
+    packages: Mapping[str, tuple[LockedPackage, ...]]
+    warnings: tuple[str, ...] = ()
 
 
 def resolve_versions(
@@ -112,16 +122,14 @@ def _versions(text: str) -> Versions:
     return Versions(pins=pins, parents=parents)
 
 
-def list_packages(
-    request: ResolveRequest, versions: Mapping[Target, Versions], uv: Uv
-) -> dict[str, tuple[LockedPackage, ...]]:
-    """Return by env name the packages of each layer and their dependencies, at these versions, for these targets.
+def list_packages(request: ResolveRequest, versions: Mapping[Target, Versions], uv: Uv) -> Listing:
+    """List the packages of each layer and their dependencies, at these versions, for these targets.
 
     uv has its metadata cached by now, so it runs offline first. Raises UvError.
     """
     pins = list(_pins(versions))
     if not pins:
-        return {layer.env_name: () for layer in request.layers}
+        return Listing(packages={layer.env_name: () for layer in request.layers})
     try:
         return _export(request, tuple(versions), pins, replace(uv, offline=True))
     except UvError:
@@ -141,17 +149,16 @@ def _pins(versions: Mapping[Target, Versions]) -> Iterator[str]:
 
 def list_packages_of_any_machine(request: ResolveRequest, uv: Uv) -> dict[str, tuple[LockedPackage, ...]]:
     """Return the packages when their wheels need not fit any target, to find those that fit none. Raises UvError."""
-    return _export(request, (), request.constraints(), uv)
+    return dict(_export(request, (), request.constraints(), uv).packages)
 
 
-def _export(
-    request: ResolveRequest, targets: Sequence[Target], pins: Sequence[str], uv: Uv
-) -> dict[str, tuple[LockedPackage, ...]]:
+def _export(request: ResolveRequest, targets: Sequence[Target], pins: Sequence[str], uv: Uv) -> Listing:
     with _project(request, uv, target=None, targets=targets, pins=pins) as project:
         common: list[str | Path] = ["--config-file", project / SETTINGS, "--project", project]
         common += ["--python", request.python.path, "--no-python-downloads"]
         doing = f"listing the wheels of {request.title}"
-        uv.run(["lock", *common], cwd=project, doing=doing)
+        warnings: list[str] = []
+        replace(uv, on_warning=warnings.append).run(["lock", *common], cwd=project, doing=doing)
         export = ["export", *common, "--frozen", "--format", "pylock.toml", "--no-header", "--only-group"]
 
         def packages(number: int) -> tuple[LockedPackage, ...]:
@@ -159,7 +166,8 @@ def _export(
 
         with ThreadPoolExecutor(_THREADS) as pool, uv.cancel.set_after(errors=False):
             found = pool.map(packages, range(len(request.layers)))
-            return {layer.env_name: one for layer, one in zip(request.layers, found, strict=True)}
+            packages_of = {layer.env_name: one for layer, one in zip(request.layers, found, strict=True)}
+            return Listing(packages=packages_of, warnings=tuple(warnings))
 
 
 def _packages(text: str) -> tuple[LockedPackage, ...]:

@@ -111,7 +111,7 @@ def lock_error(
     `instead` are the differing versions of a resolution without the pins below, if there is one.
     """
     title = request.title
-    details = [_plain(line) for line in error.details]
+    details = [plain(line) for line in error.details]
     if target is not None and len(request.required) > 1:
         details = [f"resolved for {target}:", *details]
     if is_outage(error):
@@ -164,7 +164,7 @@ def _hint(error: UvError) -> str:
     return f"{LOGIN_HINT}; or {change}" if _FORBIDDEN in text else change
 
 
-def _plain(line: str) -> str:
+def plain(line: str) -> str:
     """Remove the name of the temporary project from a line of uv's output."""
     line = re.sub(rf"\b{PROJECT}(?::layer-\d+)?\b", "your project", line)
     line = line.replace("your project's requirements", "the requirements").replace("your project", "the spec")
