@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from vstore.build.interpreter.adopt import is_left_out
 from vstore.build.interpreter.local import LocalPython, query_python
@@ -22,7 +22,7 @@ _MODULES = """
     _pydecimal _pyio aifc antigravity asynchat asyncio asyncore bdb cProfile cgi cgitb chunk crypt curses dbm difflib
     distutils doctest ensurepip fileinput ftplib idlelib imaplib imghdr lib2to3 mailbox mailcap modulefinder msilib
     multiprocessing nntplib optparse pdb pickletools pipes plistlib poplib profile pstats pyclbr pydoc pydoc_data shelve
-    smtpd smtplib sndhdr statistics sunau symtable tabnanny telnetlib this timeit tkinter trace turtle turtledemo
+    smtpd smtplib sndhdr statistics sunau symtable tabnanny telnetlib test this timeit tkinter trace turtle turtledemo
     unittest uu wave webbrowser wsgiref xdrlib xml xmlrpc
 """
 _ENCODINGS = """
@@ -63,7 +63,7 @@ def _left_out(folder: str, names: list[str]) -> list[str]:
     unused = [
         one for one in names if one.partition(".")[0] in _MODULES.split() or one.startswith(tuple(beginnings.split()))
     ]
-    return [*unused, *(one for one in names if is_left_out(one))]
+    return [*unused, *(one for one in names if is_left_out(PurePosixPath(one)))]
 
 
 def _copied_libraries(python: LocalPython, folder: Path) -> Iterator[Path]:

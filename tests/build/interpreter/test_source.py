@@ -73,7 +73,9 @@ def test_a_copy_is_complete_and_holds_nothing_else(adopted: tuple[LocalPython, P
     assert os.readlink(tree / "bin" / "python3") == python.program_name
     stdlib = tree / "lib" / python.program_name
     assert os.listdir(stdlib / "site-packages") == []
-    assert not [path for path in tree.rglob("*") if path.name in ("test", "tests", "idle_test") or path.suffix == ".a"]
+    assert not [path for path in tree.rglob("*") if path.name in ("tests", "idle_test") or path.suffix == ".a"]
+    assert list(stdlib.rglob("test")) == [stdlib / "test"] and not list(stdlib.glob("test/test_*"))
+    assert run(tree / "bin" / "python3", "from test.support import os_helper; print(os_helper.__name__)")
     assert (tree / "include" / python.program_name / "Python.h").is_file()
     assert (stdlib / "__pycache__" / f"os.cpython-{python.program_name[6:].replace('.', '')}.pyc").is_file()
     scan(tree)  # no link leaves it

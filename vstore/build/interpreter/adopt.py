@@ -1,7 +1,8 @@
 """Adopt an interpreter of this machine: copy it to a tree that does not need its origin.
 
 The same origin gives the same tree. Left out are site-packages, tests, bytecode (it is compiled again), static
-libraries, and all scripts except the interpreter.
+libraries, and all scripts except the interpreter. Of the package `test` the parts that other packages import are kept,
+as in Debian's libpython3-stdlib.
 """
 
 from __future__ import annotations
@@ -24,6 +25,12 @@ from vstore.reporter import ByteProgress, Reporter
 from vstore.target import Target
 
 _LEFT_OUT = frozenset(("__pycache__", "site-packages", "dist-packages", "test", "tests", "idle_test", "python.o"))
+_KEPT_OF_TEST = frozenset(
+    (
+        *("__init__.py", "__main__.py", "ann_module.py", "ann_module2.py", "ann_module3.py"),
+        *("libregrtest", "regrtest.py", "support", "typinganndata"),
+    )
+)
 _BESIDE = ("tcl[0-9]*", "tk[0-9]*", "itcl*", "thread[0-9]*", "libtcl*.so*", "libtk*.so*")  # read by tkinter
 _SYSTEM_LIBRARIES = ("/lib/", "/lib64/", "/usr/lib/", "/usr/lib64/")
 _MODULES = ("ssl", "sqlite3", "zlib", "lzma", "bz2", "ctypes", "hashlib", "curses", "readline", "_decimal", "tkinter")
@@ -91,9 +98,12 @@ def _built_prefix(python: LocalPython) -> str:
     return str(python.libraries.parent) if python.libraries.name == "lib" else str(python.prefix)
 
 
-def is_left_out(name: str) -> bool:
-    """Whether files and folders of this name in the library are not copied."""
-    return name in _LEFT_OUT or name.endswith((".a", ".pyc"))
+def is_left_out(path: PurePosixPath) -> bool:
+    """Whether a file or a folder, by its path in the library, is not copied."""
+    parts = path.parts
+    if parts[:1] == ("test",) and _KEPT_OF_TEST.issuperset(parts[1:2]):
+        parts = parts[1:]
+    return not _LEFT_OUT.isdisjoint(parts) or path.suffix in (".a", ".pyc")
 
 
 def _copy_executable(python: LocalPython, staging: Path) -> Path:
@@ -105,18 +115,22 @@ def _copy_executable(python: LocalPython, staging: Path) -> Path:
     return folder / python.program_name
 
 
-def _copy_tree(source: Path, target: Path) -> Iterator[Path]:
-    """Copy a folder, except some names, with links replaced by their targets, and yield the new files."""
+def _copy_tree(source: Path, target: Path, inside: PurePosixPath | str = "") -> Iterator[Path]:
+    """Copy a folder, except what is left out, with links replaced by their targets, and yield the new files.
+
+    `inside` is the path of the folder in the one that is copied as a whole.
+    """
     target.mkdir(parents=True, exist_ok=True)
     for entry in sorted(os.scandir(source), key=lambda one: one.name):
-        if is_left_out(entry.name):
+        path = PurePosixPath(inside, entry.name)
+        if is_left_out(path):
             continue
         try:
             is_folder, is_file = entry.is_dir(), entry.is_file()
         except OSError:  # a link in a circle
             continue
         if is_folder and not (entry.is_symlink() and source.is_relative_to(os.path.realpath(entry.path))):
-            yield from _copy_tree(Path(entry.path), target / entry.name)
+            yield from _copy_tree(Path(entry.path), target / entry.name, path)
         elif is_file:
             _copy_file(Path(entry.path), target / entry.name)
             yield target / entry.name

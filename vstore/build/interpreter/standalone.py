@@ -80,7 +80,7 @@ def is_included(path: str, layout: LayerLayout) -> bool:
     if path == layout.interpreter:
         return True
     if path.startswith(f"{layout.stdlib}/") or (not layout.target.is_windows and path.startswith("lib/pkgconfig")):
-        return not any(is_left_out(part) for part in path.removeprefix(layout.stdlib).split("/"))
+        return not is_left_out(PurePosixPath(path.removeprefix(f"{layout.stdlib}/")))
     return any(pattern.fullmatch(path) for pattern in (_WINDOWS if layout.target.is_windows else _POSIX))
 
 
