@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.testing.wheels import make_wheel
-from tests.build.layers import PYTHON, SITE, VERSION, Store
+from tests.build.layers import LAYOUT, PYTHON, SITE, VERSION, Store
 from vstore.build.links import Dependency
 from vstore.build.scripts.entry_points import parse_entry_points, python_script
 from vstore.build.scripts.posix import trampoline
@@ -118,6 +118,16 @@ def test_reached_in_many_ways(stack: Stack, tmp_path: Path, how: str) -> None:
         "dash": lambda: run("./-d a/bin/show", cwd=tmp_path),
     }[how]()
     assert f"prefix {app}\n" in output
+
+
+@pytest.mark.parametrize("name", ["python", "show"])
+def test_a_copy_says_in_one_line_that_a_link_is_needed(stack: Stack, tmp_path: Path, name: str) -> None:
+    _, (_, low, _), _ = stack
+    shutil.copy(low / "bin" / name, tmp_path)
+    done = subprocess.run([tmp_path / name], capture_output=True, text=True)
+    missing = tmp_path.parent.resolve() / "libexec" / LAYOUT.interpreter_name
+    reason = "is missing: a program of a layer starts by its path or by a link, not as a copy"
+    assert (done.returncode, done.stderr) == (127, f"{tmp_path / name}: {missing} {reason}\n")
 
 
 def test_launch_starts_the_application(stack: Stack, tmp_path: Path) -> None:

@@ -21,6 +21,12 @@ while [ -L "$self" ]; do
 done
 layer=$(CDPATH= cd -P -- "${self%/*}/.." && pwd -P) || exit 127
 """
+_CHECK_PROGRAM = """\
+[ -x {program} ] || {{
+    echo "$0: "{program}" is missing: a program of a layer starts by its path or by a link, not as a copy" >&2
+    exit 127
+}}
+"""
 _RUN_CODE = """\
 def _code():
     import os, sys
@@ -94,4 +100,5 @@ def trampoline(program: str, *arguments: str) -> str:
     for argument in arguments:
         inside = argument.removeprefix("$layer/")
         quoted.append(f'"$layer"/{shlex.quote(inside)}' if inside != argument else shlex.quote(argument))
-    return "#!/bin/sh\n" + _FIND_LAYER + " ".join(["exec", *quoted, '"$@"']) + "\n"
+    command = " ".join(["exec", *quoted, '"$@"'])
+    return f"#!/bin/sh\n{_FIND_LAYER}{_CHECK_PROGRAM.format(program=quoted[0])}{command}\n"
