@@ -773,7 +773,7 @@ BREAKS = (
             future.result()
 """,
         "",
-        "tests/reliability/test_kill_points.py -k push_and_pull",
+        "tests/remote/sync/test_push_order.py",
     ),
     Break(
         "a layer of a stack has a name that leads nowhere else",
