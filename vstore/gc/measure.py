@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 
-from vstore.fs.trees.usage import InodeCache, Tally, statuses
+from vstore.fs.trees.usage import InodeCache, Inodes, Tally, statuses
 from vstore.objects import StorePath
 from vstore.store import Store, StoreLayout
 
@@ -36,10 +36,11 @@ class Measure:
             self.tally.remove(statuses(self._root / place))
 
     def _remove(self, name: str, tally: Tally) -> int:
-        places = [folder + name for folder in self._folders]
-        if self._inodes is None:
-            return sum(tally.remove(statuses(place)) for place in places)
-        return sum(tally.remove_inodes(self._inodes.inodes(place)) for place in places)
+        freed = 0
+        for folder in self._folders:
+            inodes = self._inodes.inodes(folder + name) if self._inodes else Inodes.of(statuses(folder + name))
+            freed += tally.remove_inodes(inodes)
+        return freed
 
 
 def logs_of(store: Store, paths: Iterable[StorePath]) -> list[str]:

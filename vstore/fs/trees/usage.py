@@ -116,9 +116,10 @@ class InodeCache:
     def inodes(self, place: str | os.PathLike[str]) -> Inodes:
         """Return the inodes of a file or folder and of all below it."""
         name = os.fspath(place)
-        if name not in self._known:
-            self._known[name] = Inodes.of(statuses(name))
-        return self._known[name]
+        found = self._known.get(name)
+        if found is None:
+            found = self._known[name] = Inodes.of(statuses(name))
+        return found
 
     def add(self, other: InodeCache) -> None:
         """Take the trees that another cache, perhaps of another process, has read."""
