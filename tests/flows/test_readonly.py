@@ -15,7 +15,7 @@ from uv import find_uv_bin
 
 from scripts.testing.world import World, make_world
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("whole_pythons")]
 
 BACKEND = """\
 import zipfile
