@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from vstore.errors import UsageError
 from vstore.uv import Uv, UvError
 
 
@@ -71,3 +73,19 @@ def test_each_warning_is_reported_as_one_line(tmp_path: Path) -> None:
     uv = Uv(cache_dir=tmp_path / "cache", environment={"UV_NATIVE_TLS": "1"}, on_warning=warnings.append)
     uv.run(["cache", "dir"])
     assert [one.partition(" environment")[0] for one in warnings] == ["The `UV_NATIVE_TLS`"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no FIFO")
+def test_a_netrc_file_that_uv_would_wait_for_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / ".netrc")
+    for variables in ({"HOME": str(tmp_path)}, {"NETRC": str(tmp_path / ".netrc")}):
+        with pytest.raises(UsageError) as caught:
+            Uv(cache_dir=tmp_path / "cache", environment=variables).run(["cache", "dir"])
+        assert caught.value.message.startswith(f"the netrc file cannot be read: {tmp_path / '.netrc'}: ")
+        assert "FIFO" in caught.value.message
+        Uv(cache_dir=tmp_path / "cache", environment=variables, offline=True).run(["cache", "dir"])
+
+
+def test_a_netrc_file_that_uv_ignores_is_no_error(tmp_path: Path) -> None:
+    for place in (tmp_path, tmp_path / "missing", os.devnull):
+        Uv(cache_dir=tmp_path / "cache", environment={"NETRC": str(place)}).run(["cache", "dir"])

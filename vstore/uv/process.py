@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Self
 
 from vstore.cancel import CancelToken
-from vstore.errors import ToolError
+from vstore.errors import ToolError, UsageError
+from vstore.fs.netrc import check_netrc
 from vstore.uv.access import access_settings
 from vstore.uv.bars import DownloadBars, OnBytes, OnPackages, ResolvedPackages, Terminal
 from vstore.uv.environment import uv_environment
@@ -76,9 +77,13 @@ class Uv:
         doing: str = "running",
         changes: Mapping[str, str] | None = None,
     ) -> str:
-        """Run uv and return its standard output. Raises UvError, Cancelled, and ToolError if uv cannot be started."""
+        """Run uv and return its standard output.
+
+        Raises UvError, Cancelled, ToolError if uv cannot be started, and UsageError if the netrc file is a FIFO.
+        """
         import subprocess  # not needed by most commands
 
+        self._check_netrc()
         started = time.monotonic()
         with ExitStack() as held:
             terminal = self._terminal(held)
@@ -112,6 +117,14 @@ class Uv:
                 self.cancel.check()
                 raise self._failure(doing, errors)
             return out
+
+    def _check_netrc(self) -> None:
+        """Refuse a netrc file that uv would read for ever. Offline, it reads none."""
+        try:
+            if not self.offline:
+                check_netrc(self.environment)
+        except ValueError as error:
+            raise UsageError(str(error), hint="set NETRC to a regular file, or remove this one") from error
 
     def _report(self, arguments: Sequence[str], code: int, seconds: float, errors: str) -> None:
         if self.on_call is not None:
