@@ -447,8 +447,8 @@ BREAKS = (
     Break(
         "a warning of uv about a package of a layer is told",
         "lock/resolution/resolve.py",
-        "            warnings=tuple(self._warnings(layer, dependencies, solution)),\n",
-        "",
+        "warnings=(*self._warnings(layer, dependencies, solution), *without_native)",
+        "warnings=tuple(without_native)",
         "tests/lock/resolution/test_uv_warnings.py",
     ),
     Break(

@@ -269,3 +269,26 @@ def test_the_limit_of_one_platform_is_not_that_of_another(tmp_path: Path) -> Non
     spec.path.write_text(spec.path.read_text().replace("name='py'", "name='py'\nlinux_target='glibc@2.27'"))
     locked = project.lock(load(spec.path), target=Target.MACOSX_ARM64)["app-hello"]
     assert {one.version: "darwin" in (one.marker or "") for one in locked.packages} == {"1.0": False, "2.0": True}
+
+
+@pytest.mark.parametrize(("target", "tag", "_", "needed"), SYSTEMS)
+def test_a_wheel_without_native_code_that_the_system_forces_is_told(
+    tmp_path: Path, target: str, tag: str, _: str, needed: str
+) -> None:
+    """`both` has such a wheel too, and `fits` one with native code for the allowed system."""
+    project = Workspace(tmp_path, targets=(target, "win_amd64"))
+    project.wheels.mkdir()
+    old_tag = "manylinux_2_17_x86_64" if target == "linux_x86_64" else "macosx_11_0_arm64"
+    for name, tags in (("both", [tag]), ("fits", [tag, old_tag]), ("pure", [])):
+        make_wheel(project.wheels, name, "1.0", {f"{name}.py": ""}, tag="py2.py3-none-any")
+        for own in tags:
+            make_wheel(project.wheels, name, "1.0", {f"{name}.py": ""}, tag=f"{ABI}-{ABI}-{own}")
+    spec = project.spec(runtime=["both", "fits", "pure"], app=["both"])
+    locked = project.lock(spec)
+    assert locked["py"].findings.warnings == (
+        f"both 1.0 is used without native code on {target}: its wheel with native code needs {needed} in layer py",
+    )
+    assert locked["app-hello"].findings.warnings == ()
+    key, _, value = needed.partition(" = ")
+    spec.path.write_text(spec.path.read_text().replace("name='py'", f"name='py'\n{key}={value}"))
+    assert project.lock(load(spec.path))["py"].findings.warnings == ()

@@ -135,7 +135,7 @@ class Findings:
     """Findings of locking that a person should know. The lock file records them.
 
     `left_out` are the optional targets that the lock does not cover, with the reasons; `conflicts` the packages of the
-    finished stack that do not get a version that they accept; `warnings` what uv warns of in the layer's packages.
+    finished stack that do not get a version that they accept; `warnings` are about the layer's packages.
     """
 
     left_out: Mapping[str, str] = {}

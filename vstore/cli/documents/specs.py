@@ -105,7 +105,9 @@ class LayerLock(TypedDict):
     left_out: Annotated[dict[str, str], "For each platform without a solution, the reason"]
     held_back: Annotated[list[HeldBackDocument], "Packages that another layer or requirement keeps from being newer"]
     conflicts: Annotated[list[str], "Requirements that contradict each other, one sentence each"]
-    warnings: Annotated[list[str], "Warnings of uv about its packages, such as a yanked version or a missing extra"]
+    warnings: Annotated[
+        list[str], "Warnings about its packages: a yanked version, a missing extra, a wheel without native code"
+    ]
 
 
 class ExactlyRequiredDocument(TypedDict):

@@ -1,15 +1,19 @@
-"""Finding the packages that a pin of a layer below, or the system that a layer allows, holds at an older version."""
+"""Finding the packages that a pin of a layer below, or the system that a layer allows, holds at an older version.
+
+The system can also hold a package at a wheel without native code.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
-from vstore.lock.markers import environment_marker, version_key
+from vstore.lock.markers import environment_marker, holds, version_key, wheel_tags
 from vstore.lock.model import HeldBack, LockedPackage
 from vstore.lock.resolution.missing_wheels import NoWheel, system_needed
 from vstore.lock.resolution.uv_answers import Solution, Versions
 from vstore.lock.resolution.uv_project import ResolveRequest, requirements_excluding
+from vstore.lock.wheels import best_wheel
 from vstore.spec import Layer
 from vstore.target import Target
 
@@ -166,6 +170,25 @@ def _settings(limits: Iterable[NoWheel]) -> tuple[tuple[str, ...], tuple[str, ..
         allowed[name] = _setting(linux, one.layer.glibc if linux else one.layer.macos)
     by = tuple(f"{setting} of layer {name}" for name, setting in allowed.items())
     return by, tuple(f"set {_setting(linux, system)} in layer {name}" for name, system in needed.items())
+
+
+def wheels_without_native_code(
+    layer: Layer, packages: Sequence[LockedPackage], targets: Sequence[Target], python: str
+) -> Iterator[str]:
+    """Return a line for each package whose wheels for a target need a newer system, so that a pure one is used."""
+    for package in packages:
+        pure = [wheel for wheel in package.wheels if wheel.filename.endswith("-any.whl")]
+        found: dict[str, list[str]] = {}
+        for target in targets if 0 < len(pure) < len(package.wheels) else ():
+            system = system_needed(NoWheel(layer=layer, package=package, target=target, python=python))
+            used = best_wheel(package, wheel_tags(layer, target, python))
+            if used in pure and system is not None and holds(package.marker, target, python):
+                found.setdefault(_setting(target.is_linux, system), []).append(target)
+        for setting, wanted in found.items():
+            yield (
+                f"{package.name} {package.version} is used without native code on {', '.join(wanted)}:"
+                f" its wheel with native code needs {setting} in layer {layer.name}"
+            )
 
 
 def _setting(linux: bool, system: tuple[int, int]) -> str:

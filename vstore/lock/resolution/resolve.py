@@ -14,7 +14,7 @@ from vstore.lock.model import Findings, LockedLayer, LockedPackage, LockOptions,
 from vstore.lock.project import Project
 from vstore.lock.record import read_record
 from vstore.lock.resolution.conflicts import find_conflicts
-from vstore.lock.resolution.held_back import find_held_back
+from vstore.lock.resolution.held_back import find_held_back, wheels_without_native_code
 from vstore.lock.resolution.joint import resolve_joint
 from vstore.lock.resolution.postprocess import layer_packages
 from vstore.lock.resolution.solve import Solver
@@ -174,11 +174,12 @@ class _Locker:
         solution = self._joint_solution(layer) if joint else self.solver.solve(request)
         targets = [target for target in layer.targets if target in solution.versions]
         packages = layer_packages(request, layer, solution.packages[layer.env_name], targets)
+        without_native = wheels_without_native_code(layer, packages, targets, request.python.pin.version)
         findings = Findings(
             left_out=self._left_out(layer, solution, dependencies),
             held_back=tuple(find_held_back(request, layer, solution, packages)),
             conflicts=tuple(self._conflicts(request, layer, packages)),
-            warnings=tuple(self._warnings(layer, dependencies, solution)),
+            warnings=(*self._warnings(layer, dependencies, solution), *without_native),
         )
         return LockedLayer(
             env_name=layer.env_name,
