@@ -1,3 +1,3 @@
 """Build layers and interpreters: from a lock to a tree, without running any package's code."""
 
-BUILDER = 8  # to be raised whenever the same recipe would give other bytes
+BUILDER = 9  # to be raised whenever the same recipe would give other bytes

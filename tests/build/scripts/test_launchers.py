@@ -153,6 +153,15 @@ def test_exit_code_and_environment_pass_through(stack: Stack) -> None:
     assert done.returncode == 7
 
 
+def test_variables_of_the_user_stay_as_they_are(stack: Stack, tmp_path: Path) -> None:
+    _, _, (_, app, _) = stack
+    (tmp_path / "link").symlink_to(app / "bin/python")
+    given = {"self": "1", "target": "2", "layer": "3"}
+    program = "import os; print(*(os.environ[name] for name in ('self', 'target', 'layer')))"
+    done = subprocess.run([tmp_path / "link", "-c", program], env=os.environ | given, capture_output=True, text=True)
+    assert done.stdout == "1 2 3\n"
+
+
 def test_docstring_followed_by_future_import(stack: Stack) -> None:
     for _, folder, _ in stack[1:]:
         assert run(folder / "bin/future") == "Says what it is.\n"
@@ -276,7 +285,7 @@ def test_other_files_are_left_alone(data: bytes) -> None:
 
 def test_names_with_special_characters_are_quoted() -> None:
     text = trampoline("libexec/python3.11", "$layer/libexec/bin/a'b c$(touch x)")
-    assert """ "$layer"/'libexec/bin/a'"'"'b c$(touch x)' "$@"\n""" in text
+    assert """ "$_vstore_layer"/'libexec/bin/a'"'"'b c$(touch x)' "$@"\n""" in text
     subprocess.run(["sh", "-n"], input=text, text=True, check=True)
 
 

@@ -13,13 +13,15 @@ import shlex
 from vstore.build.layout import CODE, LAUNCHER, LayerLayout
 from vstore.values import frozen
 
+# Of the variables none may be an exported one of the user: the program would get the value that it has here.
 _FIND_LAYER = """\
-case $0 in */*) self=$0 ;; *) self=./$0 ;; esac
-while [ -L "$self" ]; do
-    target=$(readlink -- "$self") || exit 127
-    case $target in /*) self=$target ;; *) self=${self%/*}/$target ;; esac
+case $0 in */*) _vstore_self=$0 ;; *) _vstore_self=./$0 ;; esac
+while [ -L "$_vstore_self" ]; do
+    _vstore_target=$(readlink -- "$_vstore_self") || exit 127
+    case $_vstore_target in /*) ;; *) _vstore_target=${_vstore_self%/*}/$_vstore_target ;; esac
+    _vstore_self=$_vstore_target
 done
-layer=$(CDPATH= cd -P -- "${self%/*}/.." && pwd -P) || exit 127
+_vstore_layer=$(CDPATH= cd -P -- "${_vstore_self%/*}/.." && pwd -P) || exit 127
 """
 _CHECK_PROGRAM = """\
 [ -x {program} ] || {{
@@ -96,9 +98,9 @@ def trampoline(program: str, *arguments: str) -> str:
 
     ``$layer/…`` is a path in the layer. The arguments of the process and `sys.executable` have the real path.
     """
-    quoted = [f'"$layer/{program}"']
+    quoted = [f'"$_vstore_layer/{program}"']
     for argument in arguments:
         inside = argument.removeprefix("$layer/")
-        quoted.append(f'"$layer"/{shlex.quote(inside)}' if inside != argument else shlex.quote(argument))
+        quoted.append(f'"$_vstore_layer"/{shlex.quote(inside)}' if inside != argument else shlex.quote(argument))
     command = " ".join(["exec", *quoted, '"$@"'])
     return f"#!/bin/sh\n{_FIND_LAYER}{_CHECK_PROGRAM.format(program=quoted[0])}{command}\n"
