@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from pathlib import Path
 
 import pytest
@@ -64,16 +65,24 @@ def test_stages_say_what_they_know() -> None:
     assert Stage("x", 1000, 2000).amount == "1,000 of 2,000"
 
 
-def test_without_a_terminal_there_is_a_line_for_each_activity(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_log_has_a_line_for_each_activity_that_lasts(capsys: pytest.CaptureFixture[str]) -> None:
+    said = list[str]()
     progress = Progress(live=True, verbosity=0)
-    progress.begin("copy")
+    progress.progress("short", "checking")
+    progress.completed("short", "built", 0.25)
+    progress.progress("layer", "linking")
     for done in range(3):
         progress.progress("layer", "compiling", done, 3)
-    progress.progress("layer", "checking")
+    while not any("compiling" in one for one in said):
+        time.sleep(0.05)
+        said += capsys.readouterr().err.splitlines()
+    progress.progress("layer", "hashing")
     progress.completed("layer", "built", 1.25)
     progress.detail("not shown")
     progress.close()
-    assert capsys.readouterr().err.splitlines() == ["layer: compiling", "layer: checking", "layer: built in 1.2 s"]
+    said += capsys.readouterr().err.splitlines()
+    assert said[0] == "short: built in 0.2 s" and said[1].startswith("layer: compiling 2 of 3")
+    assert said[2:] == ["layer: built in 1.2 s"]
 
 
 @pytest.mark.parametrize(("verbosity", "shown"), [(-1, []), (0, []), (1, ["why"]), (2, ["why", "a call"])])

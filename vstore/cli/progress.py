@@ -22,7 +22,8 @@ from vstore.sizes import size
 if TYPE_CHECKING:
     from vstore.cli.log_file import LogFile
 
-_REPEAT_SECONDS = 10.0  # between two lines in a log about one subject
+_LINE_SECONDS = 1.0  # before an activity has a line in a log, and between two lines about one subject
+_REPEAT_SECONDS = 10.0  # between two lines about one activity
 _DELAY_SECONDS = 0.25  # before the display appears, so that short work does not load Rich
 _SILENT_SECONDS = 1.0  # before it appears for work that reports nothing
 _REDRAWS_PER_SECOND = 8
@@ -64,12 +65,16 @@ class Stage(NamedTuple):
 
 
 class _Activity:
-    """The current activity of a subject: its last progress, its speed, and the times when it began and was shown."""
+    """The current activity of a subject: its last progress, its speed, and when it began.
 
-    def __init__(self, stage: Stage, now: float) -> None:
-        self.stage = stage
+    A log shows it at `line_at`, unless another one has begun by then.
+    """
+
+    def __init__(self, now: float, line_at: float) -> None:
+        self.stage = Stage()
         self.meter = Meter()
-        self.since = self.shown_at = now
+        self.since = now
+        self.line_at = line_at
 
 
 class Progress:
@@ -84,6 +89,7 @@ class Progress:
         self._activities: dict[str, _Activity] = {}
         self._display: Any = None
         self._ended = threading.Event()
+        self._tells = False
         self._begun: tuple[str, float] | None = None
 
     @property
@@ -99,18 +105,17 @@ class Progress:
 
     def progress(self, subject: str, activity: str, done: int = 0, total: int = 0, unit: Unit = Unit.ITEMS) -> None:
         with self._lock:
-            stage, now = Stage(activity, done, total, unit), time.monotonic()
-            new = subject not in self._activities or self._activities[subject].stage.activity != activity
-            if new:
-                self._activities[subject] = _Activity(stage, now)
+            now, before = time.monotonic(), self._activities.get(subject)
+            if before is None or before.stage.activity != activity:
+                soon = now + _LINE_SECONDS
+                self._activities[subject] = _Activity(now, min(before.line_at, soon) if before else soon)
                 self.log("progress", f"{subject}: {activity}")
+            if not self._live and not self._tells and self._verbosity >= 0:
+                self._tells = True
+                threading.Thread(target=self._tell, name="progress", daemon=True).start()
             one = self._activities[subject]
-            one.stage, meter = stage, one.meter
-            meter.add(now, done)
-            if not self._live and self._verbosity >= 0 and (new or now - one.shown_at > _REPEAT_SECONDS):
-                one.shown_at = now
-                parts = [] if new else [stage.amount, stage.speed(meter, now), stage.left(meter, now)]
-                self._print(" ".join([f"{subject}: {activity}", *filter(None, [", ".join(filter(None, parts))])]))
+            one.stage = Stage(activity, done, total, unit)
+            one.meter.add(now, done)
 
     def completed(self, subject: str, outcome: str, seconds: float) -> None:
         with self._lock:
@@ -174,6 +179,18 @@ class Progress:
                 with suppress(Exception):
                     self._start()
                 return
+
+    def _tell(self) -> None:
+        """Print a line about each activity that lasts, and again from time to time."""
+        while not self._ended.wait(_DELAY_SECONDS):
+            with self._lock, suppress(OSError, ValueError):  # a log that is full or closed stops no work
+                now = time.monotonic()
+                for subject, one in self._activities.items():
+                    if one.line_at <= now and not self._ended.is_set():
+                        one.line_at = now + _REPEAT_SECONDS
+                        amounts = one.stage.amount, one.stage.speed(one.meter, now), one.stage.left(one.meter, now)
+                        known = ", ".join(filter(None, amounts))
+                        self._print(f"{subject}: {one.stage.activity}{known and ' '}{known}")
 
     def _start(self) -> None:
         from rich.console import Console
