@@ -76,8 +76,12 @@ def test_a_failure_ends_a_slow_build_beside_it(world: World, options: tuple[str,
     """The slow one is not told as a failure, and leaves nothing."""
     breaks(world)
     log = world.folder / "log"
-    said = world.run(*realising(world, *options, "--log-file", str(log)), code=11)[1]
-    assert "framework-side: " in log.read_text(), "it had begun"
+    for _ in range(5):  # on a busy machine the failure may come before the slow one has begun
+        said = world.run(*realising(world, *options, "--log-file", str(log)), code=11)[1]
+        if "framework-side: " in log.read_text():
+            break
+    else:
+        pytest.fail("it never began")
     told = said[said.index("\nerror: ") :]
     assert "evil" in told and told.count("\nerror: ") == 1
     assert "framework-side" not in told and "app-hello" not in told
