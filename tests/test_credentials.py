@@ -26,6 +26,7 @@ SECRET = "hunter2"
         f"http://me:{SECRET}@[::1]:80/x",
         f"git+https://me:{SECRET}@a.org/x.git@main",
         f"ssh://me:{SECRET}@a.org/x",
+        f"--find-links //me:{SECRET}@a.org/x",
         f"socks5://me:{SECRET}@a.org:1080",
         f"two: https://me:{SECRET}@a.org, https://you:{SECRET}@b.org",
         f"`https://me:{SECRET}@a.org`",

@@ -10,7 +10,9 @@ from collections.abc import Iterable
 
 HIDDEN = "***"
 _END = r"/?#\s\"'`<>"  # these characters end the host of a URL
-_BEFORE = r"(\bhttps?:[/\\\t]{0,9}|://)"  # uv and browsers accept any number of slashes
+_BEFORE = (  # uv and browsers accept any number of slashes, and a URL without its scheme
+    r"(\bhttps?:[/\\\t]{0,9}|://|(?<![^\s\"'`=<(\[])//)"
+)
 _USERINFO = (
     rf"{_BEFORE}(?!git@)(?:"
     rf"[^/?#\s\"`<>]{{1,500}}@(?=[^{_END}@])"

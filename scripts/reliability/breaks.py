@@ -314,7 +314,7 @@ BREAKS = (
     Break(
         "what a proposed spec does not take over is listed",
         "migration/requirement.py",
-        "self.leave_out(text, wheel_hint(requirement.url, SPEC, _named(requirement)))",
+        "self.leave_out(text, wheel_hint(without_login(requirement.url), SPEC, _named(requirement)))",
         "pass",
         "tests/migration/formats/test_pyproject.py",
     ),

@@ -29,6 +29,24 @@ def with_more(settings: Mapping[str, object], key: str, more: Iterable[object]) 
     return {**settings, key: [*(known if isinstance(known, list) else []), *more]}
 
 
+def without_logins(settings: Mapping[str, object]) -> tuple[dict[str, object], list[LeftOut]]:
+    """Return settings of uv without the logins in their URLs, and a note for each."""
+    notes: dict[LeftOut, None] = {}
+    return {key: _without_logins(value, key, notes) for key, value in settings.items()}, list(notes)
+
+
+def _without_logins(value: object, key: str, notes: dict[LeftOut, None]) -> object:
+    if isinstance(value, dict):
+        return {name: _without_logins(one, key, notes) for name, one in value.items()}
+    if isinstance(value, list):
+        return [_without_logins(one, key, notes) for one in value]
+    if not isinstance(value, str) or not has_credentials(value):
+        return value
+    plain = without_login(value)
+    notes[LeftOut(subject=f"login of {key} ({plain})", reason="write it to ~/.netrc, or use a keyring")] = None
+    return plain
+
+
 class IndexSettings:
     """Collects indexes and other settings for resolving."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from vstore.credentials import redact
 from vstore.objects import Kind
 from vstore.values import frozen
 
@@ -38,7 +39,7 @@ class Pin:
 
 @frozen
 class LeftOut:
-    """A part of a source that the spec does not have, and the reason with what to do.
+    """A part of a source that the spec does not have, and the reason with what to do. Logins in both are hidden.
 
     `option` is the option of `vstore init` that takes the part over, if there is one.
     """
@@ -46,6 +47,10 @@ class LeftOut:
     subject: str
     reason: str
     option: str = ""
+
+    def __post_init__(self) -> None:
+        for name in ("subject", "reason"):
+            object.__setattr__(self, name, redact(getattr(self, name)))
 
 
 @frozen

@@ -30,7 +30,7 @@ class CollectedRequirements:
     def add(self, text: str) -> None:
         """Take a requirement over, or note why not."""
         text = text.strip()
-        misuse = find_misuse(text, SPEC)
+        misuse = find_misuse(without_login(text), SPEC)
         if misuse is not None:
             self.leave_out(text, misuse.hint)
             return
@@ -42,7 +42,7 @@ class CollectedRequirements:
         if requirement.url is None:
             self.requirements[str(requirement)] = None
         elif not is_wheel_url(requirement.url):
-            self.leave_out(text, wheel_hint(requirement.url, SPEC, _named(requirement)))
+            self.leave_out(text, wheel_hint(without_login(requirement.url), SPEC, _named(requirement)))
         else:
             if has_credentials(requirement.url):
                 requirement.url = without_login(requirement.url)

@@ -15,9 +15,10 @@ from vstore.migration.formats.requirements_txt import RequirementsReader
 from vstore.migration.formats.script import read_script
 from vstore.migration.formats.uv_lock import UvLock
 from vstore.migration.formats.venv import read_venv
-from vstore.migration.indexes import IndexSettings
+from vstore.migration.indexes import IndexSettings, without_logins
 from vstore.migration.model import Choice, SourceProject
 from vstore.migration.requirement import CollectedRequirements
+from vstore.values import replace
 
 _Reader = Callable[[Path, Choice], SourceProject]
 _IN_FOLDERS = ("pyproject.toml", "uv.lock", "pylock.toml", "requirements.txt", "environment.yml", "environment.yaml")
@@ -34,9 +35,11 @@ def read_source_project(path: Path, choice: Choice) -> SourceProject:
     """
     place, reader = _find(path)
     try:
-        return reader(place, choice)
+        project = reader(place, choice)
     except FieldError as error:
         raise UsageError(f"{place}: {error}") from error
+    settings, notes = without_logins(project.settings)
+    return replace(project, settings=settings, left_out=(*project.left_out, *notes))
 
 
 def existing_spec(path: Path) -> Path | None:

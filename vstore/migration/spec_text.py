@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import tomli_w
 
-from vstore.credentials import redact
 from vstore.errors import printable
 from vstore.migration.model import LeftOut, ProposedLayer
 from vstore.migration.pythons import PythonChoice
@@ -38,7 +37,7 @@ def _head(title: str, left_out: Sequence[LeftOut]) -> Iterator[str]:
     if left_out:
         yield "#\n# Not taken over, or still to do:\n"
     for one in left_out:
-        yield f"# - {printable(redact(f'{one.subject}: {one.reason}'))}\n"
+        yield f"# - {printable(f'{one.subject}: {one.reason}')}\n"
 
 
 def _table(layer: ProposedLayer, python: PythonChoice, target: Target) -> dict[str, object]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from vstore.credentials import HIDDEN
 from vstore.documents import Fields
 from vstore.errors import UsageError
 from vstore.extras import require_extra
@@ -34,14 +35,21 @@ def read_environment(path: Path, choice: Choice) -> SourceProject:
         if package == "python":
             python = version or ""
         elif package not in ("pip", "setuptools", "wheel"):
-            reader.collected.leave_out(f"conda package {entry}", _advice(package, version))
+            reader.collected.leave_out(f"conda package {_without_token(entry)}", _advice(package, version))
     for channel in document.texts("channels"):
-        reader.collected.leave_out(f"channel {channel}", "layers are made from wheels of a Python package index")
+        reader.collected.leave_out(
+            f"channel {_without_token(channel)}", "layers are made from wheels of a Python package index"
+        )
     name = document.optional_text("name") or path.absolute().parent.name
     project = reader.project(name, path.name)
     if python[:1].isdigit():
         return replace(project, python_version=python)
     return replace(project, python=python)
+
+
+def _without_token(channel: str) -> str:
+    """Return a channel without the token in its path (``/t/TOKEN/``), which private channels have."""
+    return re.sub(r"/t/[^/]+", f"/t/{HIDDEN}", channel)
 
 
 def _document(path: Path) -> Fields:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from vstore.credentials import without_login
 from vstore.migration.documents import read_text
 from vstore.migration.indexes import IndexSettings
 from vstore.migration.model import Choice, Pin, SourceProject
@@ -75,10 +76,12 @@ class RequirementsReader:
             self.read_file(folder / value.removeprefix("file://"), constraint=name in ("-c", "--constraint"))
         elif name in ("-e", "--editable") and self._add_project(line, folder, value):
             pass
+        elif name == "--proxy":
+            self.collected.leave_out(name, "set HTTPS_PROXY instead, and HTTP_PROXY where it is needed")
         elif name in _ALWAYS:
             self.collected.leave_out(line, "not needed: only wheels are used, and a lock has their hashes")
         elif not self.indexes.add_option(name, value):
-            misuse = find_misuse(line, SPEC)
+            misuse = find_misuse(without_login(line), SPEC)
             self.collected.leave_out(line, misuse.hint if misuse else "an option of pip")
 
     def _add_project(self, line: str, folder: Path, value: str) -> bool:
