@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from vstore.credentials import has_credentials, without_login
@@ -15,12 +15,19 @@ PYPI = "https://pypi.org/simple"
 
 @frozen
 class Index:
-    """A package index. Only packages that name an `explicit` one are taken from it."""
+    """A package index. Only packages that name an `explicit` one are taken from it. `more` are other keys of uv's."""
 
     name: str
     url: str
     default: bool = False
     explicit: bool = False
+    more: Mapping[str, object] = {}
+
+    def table(self) -> dict[str, object]:
+        """Return the table of the index in uv's settings."""
+        default: dict[str, object] = {"default": True} if self.default else {}
+        explicit: dict[str, object] = {"explicit": True} if self.explicit else {}
+        return {"name": self.name, "url": self.url, **default, **explicit, **self.more}
 
 
 def with_more(settings: Mapping[str, object], key: str, more: Iterable[object]) -> dict[str, object]:
@@ -48,29 +55,57 @@ def _without_logins(value: object, key: str, notes: dict[LeftOut, None]) -> obje
 
 
 class IndexSettings:
-    """Collects indexes and other settings for resolving."""
+    """Collects indexes and other settings of uv (`others`) for resolving."""
 
     def __init__(self) -> None:
         self.left_out: list[LeftOut] = []
+        self.others: dict[str, object] = {}
         self._indexes: dict[str, Index] = {}
         self._sources: dict[str, str] = {}
-        self._others: dict[str, object] = {}
-        self._merged = False
+        self._names: dict[str, str] = {}  # of indexes, by the names in the source
 
-    def add(self, url: str, *, name: str | None = None, default: bool = False, explicit: bool = False) -> str:
+    def add(
+        self,
+        url: str,
+        *,
+        name: str | None = None,
+        default: bool = False,
+        explicit: bool = False,
+        more: Mapping[str, object] | None = None,
+    ) -> str:
         """Add an index and return its name. A login in its URL is left out."""
         plain = without_login(url)
-        if known := self._known(plain):
-            return known.name
-        base = re.sub(r"[^a-z0-9]+", "-", (name or urlsplit(plain).hostname or "").lower()).strip("-") or "index"
+        index = self._known(plain)
+        if index is None:
+            own = self._free_name(name or urlsplit(plain).hostname or "")
+            index = Index(name=own, url=plain, default=default, explicit=explicit, more=more or {})
+            self._indexes[own] = index
+            if has_credentials(url):
+                self.note_login(index)
+        self._names[(name or index.name).lower()] = index.name
+        return index.name
+
+    def add_searched(self, sources: Sequence[tuple[str | None, str]], strategy: str) -> None:
+        """Add indexes by name and URL, in the order in which packages are searched in them, and in no other.
+
+        uv searches its default index last. `strategy` is uv's way to choose between several.
+        """
+        for number, (name, url) in enumerate(sources, 1):
+            self.add(url, name=name, default=number == len(sources))
+        if len(sources) > 1:
+            self.others["index-strategy"] = strategy
+
+    def note_login(self, index: Index) -> None:
+        """Note that the login of an index is left out."""
+        variable = f"UV_INDEX_{index.name.upper().replace('-', '_')}"
+        reason = f"set {variable}_USERNAME and {variable}_PASSWORD, or use ~/.netrc or a keyring"
+        self.left_out.append(LeftOut(subject=f"login of the index {index.name} ({index.url})", reason=reason))
+
+    def _free_name(self, text: str) -> str:
+        base = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or "index"
         name, number = base, 2
         while name in self._indexes:
             name, number = f"{base}-{number}", number + 1
-        self._indexes[name] = Index(name=name, url=plain, default=default, explicit=explicit)
-        if has_credentials(url):
-            variable = f"UV_INDEX_{name.upper().replace('-', '_')}"
-            reason = f"set {variable}_USERNAME and {variable}_PASSWORD, or use ~/.netrc or a keyring"
-            self.left_out.append(LeftOut(subject=f"login of the index {name} ({plain})", reason=reason))
         return name
 
     def offers_all(self, url: str) -> bool:
@@ -85,41 +120,41 @@ class IndexSettings:
         """Take a package from one index only."""
         self._sources[package] = index
 
+    def allow_prereleases(self, package: str) -> None:
+        """Allow pre-releases of a package."""
+        known = self.others.get("prerelease-package")
+        self.others["prerelease-package"] = {**(known if isinstance(known, dict) else {}), package: "allow"}
+
     def add_option(self, name: str, value: str) -> bool:
         """Take an option of pip over. Return False if it is none of a package index."""
         if name in ("-i", "--index-url"):
             self.add(value, default=True)
         elif name == "--extra-index-url":
             self.add(value)
-            self._merged = True
+            self.others["index-strategy"] = "unsafe-best-match"  # as pip does
         elif name in ("-f", "--find-links"):
-            self._others = with_more(self._others, "find-links", [value])
+            self.others = with_more(self.others, "find-links", [value])
         elif name == "--trusted-host":
-            self._others = with_more(self._others, "allow-insecure-host", [value])
+            self.others = with_more(self.others, "allow-insecure-host", [value])
         elif name == "--no-index":
-            self._others["no-index"] = True
+            self.others["no-index"] = True
         elif name == "--pre":
-            self._others["prerelease"] = "allow"
+            self.others["prerelease"] = "allow"
         else:
             return False
         return True
 
     def settings(self) -> dict[str, object]:
-        """Return the settings. As pip does, indexes that were added to the main one are asked for all packages."""
+        """Return the settings."""
         found: dict[str, object] = {}
-        indexes = [one for one in self._indexes.values() if not (one.default and one.url.rstrip("/") == PYPI)]
+        sources = {package: self._names.get(index.lower(), index) for package, index in self._sources.items()}
+        indexes = [
+            one
+            for one in self._indexes.values()
+            if not (one.default and one.url.rstrip("/") == PYPI) or one.name in sources.values()
+        ]
         if indexes:
-            found["index"] = [
-                {
-                    "name": one.name,
-                    "url": one.url,
-                    **({"default": True} if one.default else {}),
-                    **({"explicit": True} if one.explicit else {}),
-                }
-                for one in indexes
-            ]
-        if self._sources:
-            found["sources"] = {package: {"index": index} for package, index in self._sources.items()}
-        if self._merged:
-            found["index-strategy"] = "unsafe-best-match"
-        return {**found, **self._others}
+            found["index"] = [one.table() for one in indexes]
+        if sources:
+            found["sources"] = {package: {"index": index} for package, index in sources.items()}
+        return {**found, **self.others}

@@ -29,7 +29,7 @@ class CollectedRequirements:
 
     def add(self, text: str) -> None:
         """Take a requirement over, or note why not."""
-        text = text.strip()
+        text = in_project(text.strip())
         misuse = find_misuse(without_login(text), SPEC)
         if misuse is not None:
             self.leave_out(text, misuse.hint)
@@ -62,6 +62,11 @@ class CollectedRequirements:
         for group in groups:
             if group not in choice.groups:
                 self.leave_out(f"group {group}", f"for development: --group {group} takes it over", f"--group {group}")
+
+
+def in_project(text: str) -> str:
+    """Return a text with paths of PDM relative to the project: ``./lib`` for ``file:///${PROJECT_ROOT}/lib``."""
+    return text.replace("file:///${PROJECT_ROOT}", ".")
 
 
 def is_wheel_url(url: str) -> bool:

@@ -14,6 +14,7 @@ from vstore.migration.formats.pyproject import read_pyproject
 from vstore.migration.formats.requirements_txt import RequirementsReader
 from vstore.migration.formats.script import read_script
 from vstore.migration.formats.uv_lock import UvLock
+from vstore.migration.formats.uv_settings import check_conflicts
 from vstore.migration.formats.venv import read_venv
 from vstore.migration.indexes import IndexSettings, without_logins
 from vstore.migration.model import Choice, SourceProject
@@ -96,6 +97,7 @@ def _read_lock(path: Path, choice: Choice) -> SourceProject:
     if path.name != "uv.lock":
         raise UsageError(f"{beside} does not exist", hint=f"{path.name} does not say which packages are required")
     lock = UvLock(read_toml(path), choice)
+    check_conflicts(lock.document.values.get("conflicts"), lock.name, choice)
     collected, indexes = CollectedRequirements(), IndexSettings()
     collected.extend(lock.requirements())
     lock.name_others(collected)

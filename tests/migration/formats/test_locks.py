@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from vstore.errors import UsageError
 from vstore.migration import Choice, SourceProject, read_source_project
 
 PROJECT = """\
@@ -146,3 +149,10 @@ def test_a_member_of_a_workspace_has_the_lock_of_the_workspace(tmp_path: Path) -
     (tmp_path / "shop").mkdir()
     (tmp_path / "shop/pyproject.toml").write_text(PROJECT)
     assert "web==1.0" in pins(read_source_project(tmp_path / "shop", Choice()))
+
+
+def test_extras_that_the_lock_excludes_from_each_other_are_refused(tmp_path: Path) -> None:
+    conflicts = 'conflicts = [[{ package = "shop", extra = "gpu" }, { package = "shop", group = "dev" }]]\n'
+    (tmp_path / "uv.lock").write_text(conflicts + UV_LOCK)
+    with pytest.raises(UsageError, match="--extra gpu and --group dev exclude each other"):
+        read_source_project(tmp_path / "uv.lock", Choice(extras=("gpu",), groups=("dev",)))

@@ -164,3 +164,89 @@ shop = "shop:main"
 )
 def test_constraints_of_poetry_are_version_specifiers(constraint: str, specifier: str) -> None:
     assert poetry_specifier(constraint) == specifier
+
+
+def poetry_sources(folder: Path, *sources: str, dependencies: str = "") -> dict[str, object]:
+    """uv's settings for package sources of Poetry."""
+    tables = "".join(f"[[tool.poetry.source]]\n{one}\n" for one in sources)
+    return dict(read(folder, f"[tool.poetry.dependencies]\n{dependencies}\n{tables}").settings)
+
+
+def test_sources_of_poetry_are_searched_by_their_priority(tmp_path: Path) -> None:
+    def source(name: str, more: str = "") -> str:
+        return f'name = "{name}"\nurl = "https://{name}.example/"\n{more}'
+
+    def index(name: str, **more: bool) -> dict[str, object]:
+        return {"name": name, "url": f"https://{name}.example/", **more}
+
+    pypi: dict[str, object] = {"name": "pypi", "url": "https://pypi.org/simple"}
+    last = source("last", 'priority = "supplemental"')
+    assert poetry_sources(tmp_path, source("one")) == {"index": [index("one", default=True)]}  # it replaces PyPI
+    assert poetry_sources(tmp_path, last, source("one"), source("two", 'priority = "primary"')) == {
+        "index": [index("one"), index("two"), index("last", default=True)],
+        "index-strategy": "unsafe-first-match",
+    }
+    assert poetry_sources(tmp_path, last)["index"] == [pypi, index("last", default=True)]
+    assert poetry_sources(tmp_path, source("one"), 'name = "PyPI"') == {
+        "index": [index("one")],
+        "index-strategy": "unsafe-best-match",
+    }
+    older = poetry_sources(tmp_path, source("b", "secondary = true"), source("one"), source("a", "default = true"))
+    assert older["index"] == [index("a"), index("one"), index("b", default=True)]
+    named = poetry_sources(tmp_path, source("one"), dependencies='six = { version = "1", source = "pypi" }')
+    assert named["index"] == [index("one", default=True), {**pypi, "explicit": True}]
+    assert named["sources"] == {"six": {"index": "pypi"}}
+
+
+def test_poetry_allows_pre_releases_of_a_package(tmp_path: Path) -> None:
+    wanted = 'Black = { version = "*", allow-prereleases = true }\nsix = { version = "*", allow-prereleases = true }'
+    allowed = {"black": "allow", "six": "allow"}
+    assert poetry_sources(tmp_path, dependencies=wanted) == {"prerelease-package": allowed}
+
+
+def test_each_key_of_an_index_of_uv_is_kept_or_named(tmp_path: Path) -> None:
+    text = """\
+[project]
+name = "shop"
+dependencies = ["six"]
+[[tool.uv.index]]
+name = "Flat_One"
+url = "wheels"
+format = "flat"
+authenticate = "never"
+ignore-error-codes = [403]
+cache-control = { api = "max-age=600" }
+publish-url = "https://private.example/upload"
+[tool.uv.sources]
+six = { index = "Flat_One" }
+"""
+    project = read(tmp_path, text)
+    assert project.settings == {
+        "index": [
+            {
+                "name": "flat-one",
+                "url": "wheels",
+                "format": "flat",
+                "authenticate": "never",
+                "ignore-error-codes": [403],
+                "cache-control": {"api": "max-age=600"},
+            }
+        ],
+        "sources": {"six": {"index": "flat-one"}},
+    }
+    assert [one.subject for one in project.left_out] == ["publish-url of the index flat-one"]
+
+
+def test_extras_that_exclude_each_other_are_refused(tmp_path: Path) -> None:
+    text = """\
+[project]
+name = "shop"
+[project.optional-dependencies]
+cpu = ["torch"]
+gpu = ["torch"]
+[tool.uv]
+conflicts = [[{ extra = "cpu" }, { package = "Shop", extra = "gpu" }], [{ extra = "cpu" }, { group = "x" }]]
+"""
+    assert read(tmp_path, text, extras=("cpu",)).requirements == ("torch",)
+    with pytest.raises(UsageError, match="--extra cpu and --extra gpu exclude each other"):
+        read(tmp_path, text, extras=("gpu", "cpu"))

@@ -9,17 +9,14 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
 
 from vstore.documents import Fields
-from vstore.migration.indexes import IndexSettings
+from vstore.migration.indexes import PYPI, IndexSettings
 from vstore.migration.model import Choice
 from vstore.migration.requirement import CollectedRequirements, place_of
 
 
 def add_poetry(poetry: Fields, choice: Choice, collected: CollectedRequirements, indexes: IndexSettings) -> None:
     """Add the dependencies of Poetry's tables, and those of the chosen groups and extras."""
-    for source in poetry.tables("source"):
-        explicit = source.values.get("priority") == "explicit"
-        if url := source.optional_text("url"):
-            indexes.add(url, name=source.optional_text("name"), explicit=explicit)
+    _add_sources(poetry, indexes)
     extras = poetry.table("extras")
     optional: set[str] = {canonicalize_name(name) for extra in choice.extras for name in extras.texts(extra)}
     _add_table(poetry.table("dependencies"), collected, indexes, optional)
@@ -32,6 +29,29 @@ def add_poetry(poetry: Fields, choice: Choice, collected: CollectedRequirements,
     collected.name_others(choice, extras=extras.values, groups=groups)
 
 
+def _add_sources(poetry: Fields, indexes: IndexSettings) -> None:
+    """Add the package sources. As in Poetry, primary ones replace PyPI, and supplemental ones are searched last.
+
+    https://python-poetry.org/docs/repositories/
+    """
+    found: dict[str, list[tuple[str | None, str]]] = {}
+    for source in poetry.tables("source"):
+        name, url = source.optional_text("name"), source.optional_text("url")
+        if url or name:
+            found.setdefault(_priority(source), []).append((name, url or PYPI))
+    first = [*found.get("default", ()), *found.get("primary", ())] or [("pypi", PYPI)]
+    last = [*found.get("secondary", ()), *found.get("supplemental", ())]
+    indexes.add_searched([*first, *last], "unsafe-first-match" if last else "unsafe-best-match")
+    for name, url in found.get("explicit", ()):
+        indexes.add(url, name=name, explicit=True)
+
+
+def _priority(source: Fields) -> str:
+    """Return the priority of a source, also of the older form with ``default = true`` or ``secondary = true``."""
+    older = next((key for key in ("default", "secondary") if source.values.get(key) is True), "primary")
+    return (source.optional_text("priority") or older).lower()
+
+
 def _add_table(table: Fields, collected: CollectedRequirements, indexes: IndexSettings, optional: set[str]) -> None:
     for name, value in table.values.items():
         if name.lower() == "python":
@@ -42,7 +62,11 @@ def _add_table(table: Fields, collected: CollectedRequirements, indexes: IndexSe
                 entry.get("optional") is True and canonicalize_name(name) not in optional
             ):
                 continue
+            if entry.get("allow-prereleases") is True:
+                indexes.allow_prereleases(canonicalize_name(name))
             if isinstance(source := entry.get("source"), str):
+                if source.lower() == "pypi":
+                    indexes.add(PYPI, name=source, explicit=True)
                 indexes.take_from(canonicalize_name(name), source)
             for text in _requirements(name, entry, collected):
                 collected.add(text)

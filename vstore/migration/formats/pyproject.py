@@ -14,9 +14,10 @@ from vstore.errors import UsageError
 from vstore.migration.documents import read_text, read_toml
 from vstore.migration.formats.locks import read_pins
 from vstore.migration.formats.own_code import find_packages
+from vstore.migration.formats.pdm import add_pdm
 from vstore.migration.formats.poetry import add_poetry, poetry_python
 from vstore.migration.formats.requirements_txt import RequirementsReader
-from vstore.migration.formats.uv_settings import UvSettings
+from vstore.migration.formats.uv_settings import UvSettings, check_conflicts
 from vstore.migration.indexes import IndexSettings
 from vstore.migration.model import Choice, OwnCode, ProjectCommand, SourceProject
 from vstore.migration.requirement import CollectedRequirements
@@ -29,14 +30,15 @@ def read_pyproject(path: Path, choice: Choice) -> SourceProject:
     poetry = tool.table("poetry")
     collected, indexes = CollectedRequirements(), IndexSettings()
     uv = UvSettings(tool.table("uv"), collected, indexes, choice)
-    for source in tool.table("pdm").tables("source"):
-        indexes.add(source.text("url"), name=source.optional_text("name"), default=source.values.get("name") == "pypi")
+    if "pdm" in tool:
+        add_pdm(tool.table("pdm"), collected, indexes)
     _add_project(path.parent, document, choice, uv)
-    if "dependencies" in poetry:
+    if "poetry" in tool:
         add_poetry(poetry, choice, collected, indexes)
     _add_groups(document, choice, uv)
     _check(document, choice)
     name = project.optional_text("name") or poetry.optional_text("name") or path.absolute().parent.name
+    check_conflicts(tool.table("uv").values.get("conflicts"), name, choice)
     pins = read_pins(_lock_folder(path.parent), name, choice, collected, indexes)
     return SourceProject(
         name=name,
@@ -45,7 +47,7 @@ def read_pyproject(path: Path, choice: Choice) -> SourceProject:
         pins=pins.pins,
         python=project.optional_text("requires-python") or poetry_python(poetry),
         python_version=_python_version(path.parent),
-        settings={**indexes.settings(), **uv.others},
+        settings=indexes.settings(),
         code=OwnCode(
             commands=tuple(_commands(project, poetry)), packages=tuple(find_packages(path.parent, name, document))
         ),

@@ -38,7 +38,7 @@ def read_script(path: Path, choice: Choice) -> SourceProject:
         requirements=tuple(collected.requirements),
         pins=lock.pins() if lock else (),
         python=document.optional_text("requires-python") or "",
-        settings={**indexes.settings(), **uv.others},
+        settings=indexes.settings(),
         code=OwnCode(script=path),
         left_out=(*collected.left_out, *indexes.left_out),
     )

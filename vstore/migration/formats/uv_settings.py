@@ -9,6 +9,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from vstore.documents import Fields
+from vstore.errors import UsageError
 from vstore.lock.markers import holds
 from vstore.migration.indexes import IndexSettings
 from vstore.migration.model import Choice
@@ -16,10 +17,16 @@ from vstore.migration.requirement import CollectedRequirements, place_of
 from vstore.target import Target
 
 _TAKEN = {
-    *("find-links", "no-index", "index-strategy", "prerelease", "resolution", "exclude-newer", "exclude-newer-package"),
+    *("find-links", "no-index", "index-strategy", "prerelease", "prerelease-package", "resolution"),
+    *("exclude-newer", "exclude-newer-package"),
     *("constraint-dependencies", "override-dependencies", "exclude-dependencies", "dependency-metadata"),
     *("keyring-provider", "allow-insecure-host", "native-tls", "system-certs"),
 }
+_OF_INDEX = {
+    *("format", "authenticate", "ignore-error-codes", "cache-control", "hash-algorithm"),
+    *("exclude-newer", "exclude-newer-package"),
+}
+_NOT_USED = "not used for locking wheels of a stack"
 _ELSEWHERE = {  # read elsewhere, or about building and developing the project
     *("index", "index-url", "extra-index-url", "sources", "dev-dependencies", "default-groups", "dependency-groups"),
     *("package", "managed", "workspace", "build-backend", "cache-keys", "required-version", "python-preference"),
@@ -28,32 +35,61 @@ _ELSEWHERE = {  # read elsewhere, or about building and developing the project
 }
 
 
+def check_conflicts(conflicts: object, project: str, choice: Choice) -> None:
+    """Raise UsageError if `conflicts` of uv's settings or lock exclude two chosen extras or groups from each other."""
+    for entries in conflicts if isinstance(conflicts, list) else []:
+        found = [_chosen(one, project, choice) for one in entries if isinstance(one, dict)]
+        options = [one for one in found if one]
+        if len(options) > 1:
+            raise UsageError(
+                f"{' and '.join(options)} exclude each other: `conflicts` of uv",
+                hint="take one of them over; another spec can have the other",
+            )
+
+
+def _chosen(entry: Mapping[str, object], project: str, choice: Choice) -> str:
+    """Return the option by which the extra or group of a conflict was chosen; empty if it was not."""
+    if canonicalize_name(str(entry.get("package", project))) != canonicalize_name(project):
+        return ""
+    for key, chosen in (("extra", choice.extras), ("group", choice.groups)):
+        if key in entry and canonicalize_name(str(entry[key])) in map(canonicalize_name, chosen):
+            return f"--{key} {entry[key]}"
+    return ""
+
+
 class UvSettings:
-    """Reads ``[tool.uv]``: indexes into `indexes`, requirements with their sources into `collected`."""
+    """Reads ``[tool.uv]``: settings into `indexes`, requirements with their sources into `collected`."""
 
     def __init__(self, table: Fields, collected: CollectedRequirements, indexes: IndexSettings, choice: Choice) -> None:
         self.collected = collected
         self.indexes = indexes
-        self.others: dict[str, object] = {key: value for key, value in table.values.items() if key in _TAKEN}
+        indexes.others |= {key: value for key, value in table.values.items() if key in _TAKEN}
         self._choice = choice
         self._sources: dict[str, object] = {
             canonicalize_name(name): value for name, value in table.table("sources").values.items()
         }
         for index in table.tables("index"):
-            explicit, default = (index.values.get(key) is True for key in ("explicit", "default"))
-            indexes.add(index.text("url"), name=index.optional_text("name"), default=default, explicit=explicit)
+            self._add_index(index)
         if url := table.optional_text("index-url"):
             indexes.add(url, default=True)
         for url in table.texts("extra-index-url"):
             indexes.add(url)
         for key in table.values:
             if key not in _TAKEN | _ELSEWHERE:
-                collected.leave_out(f"tool.uv.{key}", "not used for locking wheels of a stack")
+                collected.leave_out(f"tool.uv.{key}", _NOT_USED)
 
     def extend(self, texts: Iterable[str]) -> None:
         """Add requirements, each from its source, if it has one."""
         for text in texts:
             self._add(text)
+
+    def _add_index(self, index: Fields) -> None:
+        explicit, default = (index.values.get(key) is True for key in ("explicit", "default"))
+        more = {key: value for key, value in index.values.items() if key in _OF_INDEX}
+        url, name = index.text("url"), index.optional_text("name")
+        name = self.indexes.add(url, name=name, default=default, explicit=explicit, more=more)
+        for key in index.values.keys() - _OF_INDEX - {"name", "url", "explicit", "default"}:
+            self.collected.leave_out(f"{key} of the index {name}", _NOT_USED)
 
     def _add(self, text: str) -> None:
         try:
