@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from vstore.migration import Pin, Proposal, SourceProject, propose
+from vstore.migration import Choice, Pin, Proposal, SourceProject, propose, read_source_project
 from vstore.migration.model import LeftOut, OwnCode, ProjectCommand
 from vstore.spec import load
 from vstore.target import Target
+from vstore.toml import tables
 
 LINUX = Target.LINUX_X86_64
 MIB = 1 << 20
@@ -111,3 +112,17 @@ def test_what_is_left_out_is_in_the_text_without_logins(tmp_path: Path) -> None:
     left = LeftOut(subject="a\nb", reason="https://u:secret@x.example/")
     text = proposed(tmp_path, SourceProject(name="s", format="x", left_out=(left,))).text
     assert "# - a\\nb: https://***@x.example/" in text
+
+
+def test_folders_of_the_project_are_relative_to_the_spec(tmp_path: Path) -> None:
+    project, stack, far = tmp_path / "shop", tmp_path / "stack", tmp_path / "far"
+    for folder in (project, stack):
+        folder.mkdir()
+    settings = (
+        '[tool.uv]\nfind-links = ["wheels", "https://h.example/", "{}"]\nindex = [{{ url = "flat", format = "flat" }}]'
+    )
+    (project / "pyproject.toml").write_text(settings.format(far.as_posix()))
+    source = project / "pyproject.toml"
+    found = propose(read_source_project(source, Choice()), source, stack, LINUX).settings
+    assert found["find-links"] == ["../shop/wheels", "https://h.example/", str(far)]
+    assert [one["url"] for one in tables(found, "index")] == ["../shop/flat"]

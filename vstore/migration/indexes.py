@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 from vstore.credentials import has_credentials, without_login
 from vstore.migration.model import LeftOut
+from vstore.toml import tables
 from vstore.values import frozen
 
 PYPI = "https://pypi.org/simple"
@@ -34,6 +35,20 @@ def with_more(settings: Mapping[str, object], key: str, more: Iterable[object]) 
     """Return settings of uv with more items in the array of a key."""
     known = settings.get(key)
     return {**settings, key: [*(known if isinstance(known, list) else []), *more]}
+
+
+def with_folders(settings: Mapping[str, object], change: Callable[[str], str]) -> dict[str, object]:
+    """Return settings of uv with each folder of wheels or of an index in them changed."""
+
+    def changed(place: object) -> object:
+        return change(place) if isinstance(place, str) and "://" not in place and place[:2] != "//" else place
+
+    links, indexes = settings.get("find-links"), tables(settings, "index")
+    return {
+        **settings,
+        **({"find-links": [changed(one) for one in links]} if isinstance(links, list) else {}),
+        **({"index": [{**one, "url": changed(one.get("url"))} for one in indexes]} if indexes else {}),
+    }
 
 
 def without_logins(settings: Mapping[str, object]) -> tuple[dict[str, object], list[LeftOut]]:

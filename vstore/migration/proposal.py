@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from vstore.migration.applications import propose_applications
-from vstore.migration.indexes import with_more
+from vstore.migration.indexes import with_folders, with_more
 from vstore.migration.layers import propose_frameworks, sizes_of
 from vstore.migration.model import Pin, Proposal, ProposedLayer, SourceProject
 from vstore.migration.pythons import choose_python
@@ -36,7 +37,7 @@ def propose(project: SourceProject, source: Path, folder: Path, target: Target) 
     if constraints:
         layers = [replace(one, requirements=tuple(_unpinned(one.requirements, project.pins))) for one in layers]
     python = choose_python(project, target)
-    settings = project.settings
+    settings = with_folders(project.settings, lambda one: _from_spec(Path(one), source, folder))
     if constraints:
         settings = with_more(settings, "constraint-dependencies", constraints)
     left_out = (*project.left_out, *applications.left_out, *python.left_out)
@@ -53,6 +54,14 @@ def propose(project: SourceProject, source: Path, folder: Path, target: Target) 
         left_out=left_out,
         text=spec_text(title, python, target, layers, settings, left_out),
     )
+
+
+def _from_spec(place: Path, source: Path, folder: Path) -> str:
+    """Return a folder in a project relative to the spec, which is in `folder`; another one as it is."""
+    project = (source if source.is_dir() else source.parent).absolute()
+    spec = folder.absolute()
+    inside = place.is_relative_to(os.path.normpath(project)) and place.anchor == spec.anchor
+    return Path(os.path.relpath(place, spec)).as_posix() if inside else str(place)
 
 
 def _constraints(layers: Sequence[ProposedLayer], pins: Sequence[Pin]) -> tuple[str, ...]:

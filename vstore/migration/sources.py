@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from vstore.migration.formats.script import read_script
 from vstore.migration.formats.uv_lock import UvLock
 from vstore.migration.formats.uv_settings import check_conflicts
 from vstore.migration.formats.venv import read_venv
-from vstore.migration.indexes import IndexSettings, without_logins
+from vstore.migration.indexes import IndexSettings, with_folders, without_logins
 from vstore.migration.model import Choice, SourceProject
 from vstore.migration.requirement import CollectedRequirements
 from vstore.values import replace
@@ -32,6 +33,8 @@ _KNOWN = (
 def read_source_project(path: Path, choice: Choice) -> SourceProject:
     """Read a project of another tool: a file, a folder with one in it, or an environment.
 
+    Folders in its settings are absolute.
+
     Raises UsageError if it has no known format, cannot be read, or does not have a chosen extra or group.
     """
     place, reader = _find(path)
@@ -40,6 +43,7 @@ def read_source_project(path: Path, choice: Choice) -> SourceProject:
     except FieldError as error:
         raise UsageError(f"{place}: {error}") from error
     settings, notes = without_logins(project.settings)
+    settings = with_folders(settings, lambda one: os.path.normpath(place.absolute().parent / one))
     return replace(project, settings=settings, left_out=(*project.left_out, *notes))
 
 

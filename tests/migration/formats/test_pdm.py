@@ -33,7 +33,7 @@ def test_sources_are_searched_as_in_pdm(tmp_path: Path) -> None:
         "sources": {"foo": {"index": "private-one"}},
         "index-strategy": "unsafe-best-match",  # PyPI is searched as well, and the best version wins
         "allow-insecure-host": ["private.example"],
-        "find-links": ["./wheels"],
+        "find-links": [str(tmp_path / "wheels")],
     }
     assert [one.subject for one in project.left_out] == [
         "include_packages of the source Private.One: bar-*",

@@ -198,6 +198,23 @@ def test_sources_of_poetry_are_searched_by_their_priority(tmp_path: Path) -> Non
     assert named["sources"] == {"six": {"index": "pypi"}}
 
 
+def test_a_table_of_poetry_completes_a_requirement_of_the_project(tmp_path: Path) -> None:
+    text = """\
+[project]
+name = "shop"
+dependencies = ["six>=1"]
+[tool.poetry.dependencies]
+six = { source = "private" }
+[[tool.poetry.source]]
+name = "private"
+url = "https://private.example/"
+priority = "explicit"
+"""
+    project = read(tmp_path, text)
+    assert project.requirements == ("six>=1",)
+    assert project.settings["sources"] == {"six": {"index": "private"}}
+
+
 def test_poetry_allows_pre_releases_of_a_package(tmp_path: Path) -> None:
     wanted = 'Black = { version = "*", allow-prereleases = true }\nsix = { version = "*", allow-prereleases = true }'
     allowed = {"black": "allow", "six": "allow"}
@@ -225,7 +242,7 @@ six = { index = "Flat_One" }
         "index": [
             {
                 "name": "flat-one",
-                "url": "wheels",
+                "url": str(tmp_path / "wheels"),
                 "format": "flat",
                 "authenticate": "never",
                 "ignore-error-codes": [403],

@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from vstore.documents import Fields
 from vstore.migration.indexes import PYPI, IndexSettings
 from vstore.migration.model import Choice
-from vstore.migration.requirement import CollectedRequirements, place_of
+from vstore.migration.requirement import CollectedRequirements, name_of, place_of
 
 
 def add_poetry(poetry: Fields, choice: Choice, collected: CollectedRequirements, indexes: IndexSettings) -> None:
@@ -69,7 +69,8 @@ def _add_table(table: Fields, collected: CollectedRequirements, indexes: IndexSe
                     indexes.add(PYPI, name=source, explicit=True)
                 indexes.take_from(canonicalize_name(name), source)
             for text in _requirements(name, entry, collected):
-                collected.add(text)
+                if text != name or canonicalize_name(name) not in map(name_of, collected.requirements):
+                    collected.add(text)  # `[project]` has no requirement of the package that this one completes
 
 
 def _requirements(name: str, entry: Mapping[str, object], collected: CollectedRequirements) -> Iterator[str]:
