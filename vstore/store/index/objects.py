@@ -65,9 +65,8 @@ class ObjectIndex:
 
     def find(self, text: str) -> list[StorePath]:
         """Return the objects whose store path starts with `text`, or whose name is `text`."""
-        escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-        sql = "SELECT path FROM objects WHERE path LIKE ? ESCAPE '\\' OR substr(path, 34) = ? ORDER BY path"
-        return self._database.read(StorePath.parse, sql, escaped + "%", text)
+        sql = "SELECT path FROM objects WHERE substr(path, 1, ?) = ? OR substr(path, 34) = ? ORDER BY path"
+        return self._database.read(StorePath.parse, sql, len(text), text, text)
 
     def newest_of(self, name: str) -> list[ObjectInfo]:
         """Return the objects of a name, the one that was added last first."""
