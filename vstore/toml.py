@@ -8,8 +8,11 @@ from typing import Any
 
 MAX_KEY_PARTS = 32  # of a dotted key; tomllib takes time that grows with their square
 
-_NAME = r"""(?:[A-Za-z0-9_-]++|"[^"\n]*+"|'[^'\n]*+')"""
+_BASIC = r'"(?:[^"\\\n]|\\[^\n])*+'
+_NAME = rf"(?:[A-Za-z0-9_-]++|{_BASIC}\"|'[^'\n]*+')"
 _LONG_KEY = rf"(?<![A-Za-z0-9_-]){_NAME}(?:[ \t]*+\.[ \t]*+{_NAME}){{{MAX_KEY_PARTS}}}"
+_BLOCK = r"""(?s:"{3}(?:[^"\\]|\\.|"(?!""))*+(?:"{3,5}|\Z)|'{3}(?:[^']|'(?!''))*+(?:'{3,5}|\Z))"""
+_TOKEN = rf"{_BLOCK}|#[^\n]*+|(?P<long_key>{_LONG_KEY})|{_BASIC}\"?|'[^'\n]*+'?"  # what ends nowhere is no TOML
 _TOMLLIB = r"(?s)(.*) \(at (?:line (\d+), column (\d+)|end of document)\)"
 
 
@@ -30,7 +33,7 @@ def parse_toml(data: bytes) -> dict[str, Any]:
         text = data.decode()
     except UnicodeDecodeError as error:
         raise TomlError("not UTF-8", _place(data[: error.start].decode())) from error
-    long = re.search(_LONG_KEY, text)
+    long = next((found for found in re.finditer(_TOKEN, text) if found["long_key"]), None)
     if long is not None:
         raise TomlError(f"a key of more than {MAX_KEY_PARTS} parts", _place(text[: long.start()]))
     try:
