@@ -153,7 +153,7 @@ def test_finding_by_prefix_or_name(index: Index) -> None:
     assert index.objects.find("l_w") == [paths[2]]
     assert index.objects.find(str(paths[1])[:9]) == [paths[1]]
     assert index.objects.find("_" * 9) == [] and index.objects.find("lo") == []
-    assert index.objects.find("a" * 50_001) == index.objects.beginning_with("a" * 50_001, 9) == []
+    assert not index.objects.find("a" * 50_001) and not index.objects.beginning_with("a" * 50_001, 9)
 
 
 @settings(max_examples=25, deadline=None)
