@@ -67,11 +67,11 @@ def test_a_login_is_hidden(text: str) -> None:
     "text",
     [
         "https://a.org/simple/@scope/x",
-        "https://a.org:8080/a@b?c=d#sha256=00",
+        "https://a.org:8080/a@b?ref=d#sha256=00",
         "http://[::1]:80/x@y",
         "file:///home/me@work/x",
         "git+ssh://git@a.org/x",
-        "https://a.org/x?name=token&author=me",
+        "https://a.org/x?name=token&tag=me",
         "see https://a.org/x: a@b.c",
         "https://a.org: a@b.c",
         "https://a.org:80: a@b.c",
@@ -85,6 +85,12 @@ def test_a_login_is_hidden(text: str) -> None:
 def test_nothing_else_is(text: str) -> None:
     assert redact(text) == without_login(text) == text
     assert not has_credentials(text)
+
+
+@pytest.mark.parametrize("url", ["https://a.org/x?t={}", "http://a.org/x/?c=d&author={}&ref=main#sha256=00"])
+def test_any_parameter_may_hold_a_login_but_is_recorded(url: str) -> None:
+    assert redact(f"index `{url.format(SECRET)}`") == f"index `{url.replace('c=d', 'c=***').format('***')}`"
+    assert without_login(url.format(SECRET)) == url.format(SECRET)
 
 
 def test_urls_to_ask_for_to_write_down_and_to_know_a_cache_by() -> None:
@@ -137,3 +143,10 @@ def test_values_of_secret_options_are_hidden() -> None:
         "file.token",
         "a",
     ]
+
+
+def test_fragments_of_urls_on_a_command_line_are_hidden() -> None:
+    kept = ["a#b", "x @ https://a.org/x.whl#sha256=00", "git+https://a.org/x@main#egg=x", "http://a.org#md5=0"]
+    assert hide_secrets(kept) == kept
+    given = [f"http://a.org/x#{SECRET}", f"--to=http://me#{SECRET}@a.org/x", f"http://a.org#password={SECRET}"]
+    assert hide_secrets(given) == ["http://a.org/x#***", "--to=http://me#***", "http://a.org#***"]

@@ -28,6 +28,9 @@ _QUERY = (
     rf"(?<=[?&#;])([^=&#;\s\"'`]{{0,100}}(?:{_NAMES})[^=&#;\s\"'`]{{0,100}}|(?:x-[a-z-]+-)?(?:sig|key|pass|pw|code|hmac))"
     r"=[^&#\s\"'`<>]+"
 )
+_PARAMETERS = r"\bhttps?://[^\s\"'`<>?#]{1,500}\?[^\s\"'`<>#]+"  # a URL up to its fragment
+_VALUE = r"([?&;](?!(?:branch|name|ref|rev|subdirectory|tag)=)[^=&;]*=)[^&;]+"
+_FRAGMENT = r"(://[^\s#]*#)(?!(?:egg|md5|sha\d+|subdirectory)=).+"
 _LONG = r"(?<=[?&])((?:[^=&#;\s\"'`]{1,200}=)?)(?=[^&#\s\"'`<>]{0,500}\d)[\w.~%+/=-]{20,}"  # whatever it is called
 _HEADER = (
     r"(\b(?:proxy-)?authorization|\b(?:x-amz-security-token|x-api-key|(?:set-)?cookie))"
@@ -44,7 +47,8 @@ _SECRET_NAME = (
 def hide_secrets(arguments: Iterable[str]) -> list[str]:
     """Return the arguments of a command line with ``***`` in place of values that may be secret.
 
-    These are the values of the options of caches, and of program options with a name such as token or password.
+    These are the values of the options of caches, of program options with a name such as token or password, and the
+    fragments of URLs that are neither a hash nor a place in an archive.
     """
     shown: list[str] = []
     values, plain = 0.0, False  # the number of values to hide; whether `--` was read
@@ -57,7 +61,7 @@ def hide_secrets(arguments: Iterable[str]) -> list[str]:
         elif name.startswith(("-", "caches.")) and re.search(_SECRET_NAME, name, re.IGNORECASE):
             values = 0 if equals else float("inf") if ".options." in name else 1
             argument = f"{name}={HIDDEN}" if equals else argument
-        shown.append(argument)
+        shown.append(re.sub(_FRAGMENT, rf"\1{HIDDEN}", argument))
     return shown
 
 
@@ -67,11 +71,16 @@ def has_credentials(url: str) -> bool:
 
 
 def redact(text: str) -> str:
-    """Return the text with ``***`` in place of each login in a URL or a header."""
+    """Return the text with ``***`` in place of each login in a URL or a header.
+
+    In an http(s) URL, the value of every parameter may be one, except a name and a place in a repository.
+    """
     if "@" in text:
         text = re.sub(_USERINFO, rf"\1{HIDDEN}@", text)
     if "=" in text:
         text = re.sub(_QUERY, rf"\1={HIDDEN}", text, flags=re.IGNORECASE)
+    if "?" in text:
+        text = re.sub(_PARAMETERS, lambda url: re.sub(_VALUE, rf"\1{HIDDEN}", url[0]), text)
     if "?" in text or "&" in text:
         text = re.sub(_LONG, rf"\1{HIDDEN}", text)
     if ":" in text or "=" in text:
