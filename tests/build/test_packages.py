@@ -177,10 +177,13 @@ def test_a_file_url_is_a_place_too(tmp_path: Path) -> None:
     assert (store.folder / "one" / SITE / "foo/__init__.py").exists()
 
 
-def test_a_wrong_hash_is_refused(store: Store, tmp_path: Path) -> None:
+def test_a_wrong_hash_is_refused_and_the_place_of_the_wheel_told(store: Store, tmp_path: Path) -> None:
+    calls: list[str] = []
+    store.uv = replace(store.uv, on_call=calls.append)
     wheel = replace(pin(make_foo(tmp_path)), sha256="0" * 64)
     with pytest.raises(ToolError):
         store.install(store.folder / "one", [wheel])
+    assert calls[0] == f"uv installs {wheel.location}"
     assert tree(store.folder / "one") == {}
 
 

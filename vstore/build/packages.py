@@ -130,6 +130,9 @@ def _install(uv: Uv, wheels: Sequence[PinnedWheel], root: Path, python: Path, la
     if layout.target != Target.host():
         arguments += ["--python-platform", uv_platform(layout.target, _NEWEST_GLIBC)]
         changes = {"MACOSX_DEPLOYMENT_TARGET": _NEWEST_MACOS} if layout.target.is_macosx else {}
+    if uv.on_call is not None:
+        for wheel in wheels:
+            uv.on_call(f"uv installs {wheel.location}")
     uv.run(arguments, cwd=root.parent, doing=f"installing {subject}", changes=changes)
     tree = _read_prefix(root, wheels, LayerLayout(target=Target.host(), python=layout.python))
     if layout.target.is_windows != Target.host().is_windows:
