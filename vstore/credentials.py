@@ -29,7 +29,7 @@ _QUERY = (
     r"=[^&#\s\"'`<>]+"
 )
 _PARAMETERS = r"\bhttps?://[^\s\"'`<>?#]{1,500}\?[^\s\"'`<>#]+"  # a URL up to its fragment
-_VALUE = r"([?&;](?!(?:branch|name|ref|rev|subdirectory|tag)=)[^=&;]*=)[^&;]+"
+_VALUE = r"([?&;](?!(?:branch|name|ref|rev|subdirectory|tag)=)[^=&;?]*=)[^&;]+"
 _FRAGMENT = r"(://[^\s#]*#)(?!(?:egg|md5|sha\d+|subdirectory)=).+"
 _LONG = r"(?<=[?&])((?:[^=&#;\s\"'`]{1,200}=)?)(?=[^&#\s\"'`<>]{0,500}\d)[\w.~%+/=-]{20,}"  # whatever it is called
 _HEADER = (
