@@ -77,6 +77,8 @@ dependencies:
   - pip:
     - flask==3.0
     - -r more.txt
+variables:
+  MODE: fast
 """
     (tmp_path / "environment.yml").write_text(text)
     (tmp_path / "more.txt").write_text("rich\n")
@@ -86,6 +88,7 @@ dependencies:
     left = {one.subject: one.reason for one in project.left_out}
     assert "`numpy==1.26.*`" in left["conda package conda-forge::numpy=1.26=py311_0"]
     assert "`torch>=2`" in left["conda package pytorch>=2"] and "channel conda-forge" in left
+    assert "set it where the application starts" in left["variable MODE"]
     (tmp_path / "environment.yml").write_text("dependencies: [python>=3.9]\n")
     assert read_source_project(tmp_path, Choice()).python == ">=3.9"
 

@@ -40,6 +40,9 @@ def read_environment(path: Path, choice: Choice) -> SourceProject:
         reader.collected.leave_out(
             f"channel {_without_token(channel)}", "layers are made from wheels of a Python package index"
         )
+    variables = document.values.get("variables")
+    for variable in variables if isinstance(variables, dict) else ():
+        reader.collected.leave_out(f"variable {variable}", "a layer sets none: set it where the application starts")
     name = document.optional_text("name") or path.absolute().parent.name
     project = reader.project(name, path.name)
     if python[:1].isdigit():
