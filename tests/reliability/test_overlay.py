@@ -80,7 +80,8 @@ def test_everything_works_above_a_store_in_an_image(world: World) -> None:
 
 
 def test_a_damaged_object_of_the_lower_layer_is_repaired(world: World) -> None:
-    bad = next((world.root / "store").glob("*-mid/lib/python*/site-packages/midlib/__init__.py"))
+    layer = (world.root / "profiles/project/layers/framework-mid").resolve()
+    (bad,) = layer.glob("lib/python*/site-packages/midlib/__init__.py")
     bad.chmod(0o644)
     bad.write_bytes(b"bad")
     bad.chmod(0o444)

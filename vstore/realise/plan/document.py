@@ -125,11 +125,14 @@ def _layer(recipe: Fields, origins: Fields) -> Recipe:
 def _wheel(row: tuple[str, ...], origins: Fields) -> PinnedWheel:
     name, version, sha256 = row
     origin = origins.table(sha256)
+    place = next((key for key in ("url", "path") if key in origin), None)
+    if place is None:
+        raise UsageError(f"the recipe does not say where the wheel of {name} {version} is: it was a file elsewhere")
     return PinnedWheel(
         name=name,
         version=version,
         sha256=sha256,
-        location=origin.text("url" if "url" in origin else "path"),
+        location=origin.text(place),
         filename=origin.text("filename"),
         index=origin.optional_text("index"),
     )
