@@ -13,7 +13,9 @@ from vstore.remote.transport.protocol import FileTransport
 pytestmark = pytest.mark.slow
 
 
-def test_only_one_of_many_creates(files: FileTransport) -> None:
+def test_only_one_of_many_creates(files: FileTransport, request: pytest.FixtureRequest) -> None:
+    if request.node.callspec.params["files"] in ("moto", "google"):
+        pytest.skip("moto looks for a key, and writes it later")
     with ThreadPoolExecutor(8) as pool:
         answers = list(pool.map(lambda n: files.create(KEY, str(n).encode()), range(8)))
     assert answers.count(True) == 1
