@@ -121,7 +121,10 @@ def test_a_virtual_environment(tmp_path: Path) -> None:
         info.mkdir()
         needs = f"Requires-Dist: {requires}\n" if requires else ""
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}")
-        (info / "RECORD").write_text(f"{name}.py,,100\n{name}/data,,50\n")
+        files = {f"{name}.py": 100, f"{name}.pth": 50}
+        (info / "RECORD").write_text("".join(f"{file},,{size}\n" for file, size in files.items()))
+        for file in files:  # newer versions of importlib.metadata list only files that exist
+            (site / file).touch()
         if origin:
             (info / "direct_url.json").write_text(json.dumps(origin))
 

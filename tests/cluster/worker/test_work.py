@@ -15,6 +15,7 @@ from scripts.testing.wheels import make_wheel
 from scripts.testing.world import World
 from tests.cluster.in_process import ONE, THREE, TRUST, TWO, Client, worker
 from vstore import gc
+from vstore.build import BUILDER
 from vstore.build.recipe import LayerRecipe
 from vstore.cluster.tasks import AnswerState, ClusterAnswer, ClusterTask
 from vstore.cluster.worker.work import realise_node
@@ -244,6 +245,6 @@ def test_tasks_of_other_releases_are_refused(client: Client) -> None:
     with pytest.raises(UsageError, match="protocol 0, and this vstore has"):
         worker(client).realise(text.replace('"protocol":1', '"protocol":0'), [])
     with pytest.raises(UsageError, match="builder 0, and this vstore has builder"):
-        worker(client).realise(text.replace('\\"builder\\":7', '\\"builder\\":0'), [])
+        worker(client).realise(text.replace(f'\\"builder\\":{BUILDER}', '\\"builder\\":0'), [])
     with pytest.raises(UsageError, match="does not belong to vstore"):
         realise_node(text)
