@@ -37,8 +37,10 @@ with machine(Path(sys.argv[1])) as builder:
 """
 
 
-def claims(repository: RecordRepository, patience_seconds: float = 0.3) -> ChannelClaims:
-    return ChannelClaims(repository, "the cache", "stable", patience_seconds=patience_seconds)
+def claims(repository: RecordRepository, patience_seconds: float = 0.3, limit_seconds: float = 60.0) -> ChannelClaims:
+    return ChannelClaims(
+        repository, "the cache", "stable", patience_seconds=patience_seconds, limit_seconds=limit_seconds
+    )
 
 
 def put_claim(repository: RecordRepository, number: int) -> Claim:
@@ -74,13 +76,10 @@ def test_a_killed_publisher_is_listed_as_unfinished_and_collected(
     assert not any(map(is_claim, repository.tags()))
 
 
-def test_a_claim_that_others_never_give_up_is_an_error(
-    repository: RecordRepository, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("vstore.remote.registry_cache.channels._TRY_SECONDS", 0.5)
+def test_a_claim_that_others_never_give_up_is_an_error(repository: RecordRepository) -> None:
     put_claim(repository, 1)
     with pytest.raises(CacheError, match="is being published by others"):
-        claims(repository, patience_seconds=30).claim(above=0)
+        claims(repository, patience_seconds=30, limit_seconds=0.5).claim(above=0)
 
 
 class ForgetfulRegistry(MemoryRepository):

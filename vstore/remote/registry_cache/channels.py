@@ -25,7 +25,6 @@ from vstore.remote.registry_cache.tags import RecordTag, channel_number, channel
 from vstore.remote.transport.protocol import TransportError
 from vstore.values import frozen
 
-_TRY_SECONDS = 60.0  # for one number after the other
 _WITHDRAW_PAUSES_SECONDS = (0.0, 0.1, 0.3, 1.0)  # a claim that stays makes others wait
 _FIRST_PAUSE_SECONDS, _LONGEST_PAUSE_SECONDS = 0.05, 1.0
 
@@ -41,33 +40,38 @@ class Claim:
     def withdraw(self) -> None:
         """Delete the claim. Where a registry refuses several times, it stays, and a collection lists it.
 
-        docker-registry deletes a manifest first, and fails before it deletes the tag if another tag is deleted at the
-        same time. Such a tag is still in the list, so it gets a manifest again, which is deleted with it.
+        A tag that a registry may have kept without its manifest gets one again, which is deleted with it.
         """
         for pause in _WITHDRAW_PAUSES_SECONDS:
             time.sleep(pause)
             with suppress(TransportError):
-                if (stored := self.repository.read(self.tag)) is None and self.tag in self.repository.tags():
-                    self.repository.write(self.tag, b"{}", at=datetime.now(UTC))
-                    stored = self.repository.read(self.tag)
-                if stored is not None:
-                    self.repository.delete(stored.key)
-                return
+                stored = self.repository.read(self.tag)
+                if stored is None or self.repository.delete(stored.key):
+                    return
+                self.repository.write(self.tag, b"{}", at=datetime.now(UTC))
 
 
 class ChannelClaims:
     """Claims numbers of one channel.
 
     A claim of another publisher that is there for more than `patience_seconds`, and no record of it, is given up.
+    After `limit_seconds` for one number after the other, all is.
     """
 
     def __init__(
-        self, repository: RecordRepository, cache_name: str, channel: str, *, patience_seconds: float = 10.0
+        self,
+        repository: RecordRepository,
+        cache_name: str,
+        channel: str,
+        *,
+        patience_seconds: float = 10.0,
+        limit_seconds: float = 60.0,
     ) -> None:
         self._repository = repository
         self._cache_name = cache_name
         self._channel = channel
         self._patience_seconds = patience_seconds
+        self._limit_seconds = limit_seconds
         self._seen: dict[str, float] = {}  # claims of others, and the time when each was seen first
 
     def claim(self, above: int) -> Claim:
@@ -75,7 +79,7 @@ class ChannelClaims:
 
         The caller withdraws the claim when it has written the record. Raises CacheError if others keep publishing.
         """
-        ends, pause = time.monotonic() + _TRY_SECONDS, _FIRST_PAUSE_SECONDS
+        ends, pause = time.monotonic() + self._limit_seconds, _FIRST_PAUSE_SECONDS
         while time.monotonic() < ends:
             if (number := self._free_number(above)) is not None:
                 claim = Claim(repository=self._repository, number=number, tag=new_claim(self._channel, number))

@@ -144,10 +144,22 @@ class RecordRepository:
         if before is not None and _names(before, tag):
             self._delete_replaced(Sha256.of(before))
 
-    def delete(self, key: str) -> None:
-        """Delete a manifest by its key, ``TAG@DIGEST``. One that has replaced it since stays."""
-        self.transport.delete([f"manifests/{key.partition('@')[2]}"])
-        self._forget_tags()
+    def delete(self, key: str) -> bool:
+        """Delete a manifest by its key, ``TAG@DIGEST``. One that has replaced it since stays.
+
+        Return False if the registry has failed after it deleted the manifest, and may have kept the tag. So does
+        docker-registry if another tag is deleted at the same time.
+        """
+        place = f"manifests/{key.partition('@')[2]}"
+        try:
+            self.transport.delete([place])
+        except TransportError:
+            if self.transport.head(place) is not None:
+                raise
+            return False
+        finally:
+            self._forget_tags()
+        return True
 
     def _forget_tags(self) -> None:
         with self._lock:

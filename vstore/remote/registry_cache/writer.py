@@ -19,7 +19,6 @@ from vstore.remote.records.trust import Key, SecretKey, Signer, Trust
 from vstore.remote.registry_cache.channels import ChannelClaims
 from vstore.remote.registry_cache.repository import RecordRepository, layer_of
 from vstore.remote.registry_cache.tags import CACHE_TAG, RecordTag, pin_tag, signer_of, subject_of
-from vstore.remote.transport.protocol import TransportError
 from vstore.values import replace
 
 
@@ -135,7 +134,7 @@ class RegistryCacheWriter:
     def unpin(self, path: StorePath) -> None:
         """Delete the pin of an object, if there is one."""
         if (stored := self._repository.read(pin_tag(path))) is not None:
-            self.delete([stored.key])
+            self._repository.delete(stored.key)
 
     def touched_at(self, item: Item) -> datetime | None:
         """Return the time when a record of an object was written last; None if all of them have gone."""
@@ -144,16 +143,9 @@ class RegistryCacheWriter:
         return max((stored.written_at for stored in found if stored is not None), default=None)
 
     def delete(self, keys: Iterable[str]) -> None:
-        """Delete manifests. One that was written again since the inventory was read stays.
-
-        A registry that fails after it has deleted a manifest may keep the tag, where nobody finds a record.
-        """
+        """Delete manifests. One that was written again since the inventory was read stays."""
         for key in keys:
-            try:
-                self._repository.delete(key)
-            except TransportError:
-                if self._repository.transport.head(f"manifests/{key.partition('@')[2]}") is not None:
-                    raise
+            self._repository.delete(key)
 
     def _put(self, record: R, signer: Signer) -> None:
         for key, tag in _tags(record, signer):
