@@ -100,14 +100,13 @@ def test_what_is_no_database_is_refused(tmp_path: Path, make: str) -> None:
         AdvisoryDatabase.open(LocalSource(place))
 
 
-def test_an_archive_with_an_endless_content_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "MAX_TOTAL_BYTES", 10_000)
+def test_an_archive_with_an_endless_content_is_refused(tmp_path: Path) -> None:
     place = tmp_path / "all.zip"
     with zipfile.ZipFile(place, "w", zipfile.ZIP_DEFLATED) as archive:
         for number in range(3):
             archive.writestr(f"{number}.json", b" " * 5_000)
     with pytest.raises(UsageError, match="larger than the limits"):
-        AdvisoryDatabase.open(LocalSource(place))
+        AdvisoryDatabase.open(LocalSource(place, max_total_bytes=10_000))
 
 
 def test_the_parsed_form_is_used_until_the_database_changes(tmp_path: Path) -> None:

@@ -49,8 +49,9 @@ class AdvisorySource(Protocol):
 class LocalSource:
     """A folder, an archive or a single advisory on this machine."""
 
-    def __init__(self, path: Path, place: str | None = None) -> None:
+    def __init__(self, path: Path, place: str | None = None, *, max_total_bytes: int = MAX_TOTAL_BYTES) -> None:
         self.path = path
+        self._max_total_bytes = max_total_bytes
         self.place = place or str(path)
 
     def identity(self) -> str:
@@ -73,7 +74,8 @@ class LocalSource:
                 yield AdvisoryFile(self.path.name, read_regular(self.path, limit=MAX_FILE_BYTES))
             else:
                 with open_regular(self.path) as file:
-                    yield from (_zip_files if zipfile.is_zipfile(file) else _tar_files)(file)
+                    read = _zip_files if zipfile.is_zipfile(file) else _tar_files
+                    yield from read(file, _Budget(self._max_total_bytes))
         except (OSError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error, NotImplementedError) as error:
             raise self._unreadable(error) from error
 
@@ -100,19 +102,17 @@ def _folder_files(path: Path) -> Iterator[AdvisoryFile]:
             yield AdvisoryFile(name, None)
 
 
-def _zip_files(file: BinaryIO) -> Iterator[AdvisoryFile]:
+def _zip_files(file: BinaryIO, budget: _Budget) -> Iterator[AdvisoryFile]:
     with zipfile.ZipFile(file) as archive:
-        budget = _Budget()
         for member in archive.infolist():
             if member.filename.endswith(_SUFFIXES):
                 with archive.open(member) as content:
                     yield budget.read(member.filename, content)
 
 
-def _tar_files(file: BinaryIO) -> Iterator[AdvisoryFile]:
+def _tar_files(file: BinaryIO, budget: _Budget) -> Iterator[AdvisoryFile]:
     file.seek(0)
     with tarfile.open(fileobj=file, mode="r:*") as archive:
-        budget = _Budget()
         for member in archive:
             content = archive.extractfile(member) if member.isreg() and member.name.endswith(_SUFFIXES) else None
             if content is not None:
@@ -122,9 +122,9 @@ def _tar_files(file: BinaryIO) -> Iterator[AdvisoryFile]:
 class _Budget:
     """Limits the content that is read from an archive, as a small one can have an endless content."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int) -> None:
         self._files = MAX_FILES
-        self._bytes = MAX_TOTAL_BYTES
+        self._bytes = max_bytes
 
     def read(self, name: str, content: IO[bytes]) -> AdvisoryFile:
         """Read a member. Raises UsageError if the archive has more content than the limits."""
